@@ -1,0 +1,34 @@
+"""Any OpenAPI 3.1 document, made ready to serve: no HTTP server, no word of the domain, no I/O after loading.
+
+document = load("api.yaml")
+operations = compile_operations(document, coercion="strict")
+call = operations["get_thing"].decode(raw)
+"""
+
+from mockserver.spec.document import Document, SpecError, load
+from mockserver.spec.examples import reply
+from mockserver.spec.jsontext import render_json
+from mockserver.spec.operation import (
+    Call,
+    Invalid,
+    Operation,
+    Parameter,
+    RawRequest,
+    Response,
+    compile_operations,
+)
+
+__all__ = [
+    "Call",
+    "Document",
+    "Invalid",
+    "Operation",
+    "Parameter",
+    "RawRequest",
+    "Response",
+    "SpecError",
+    "compile_operations",
+    "load",
+    "render_json",
+    "reply",
+]
