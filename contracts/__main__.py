@@ -1,0 +1,4 @@
+from contracts.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""The `contracts` command: argv and environment to one check, its report and an exit code.
+
+Only this and what the options need is imported at start; the engine, and with it the extra, when a command needs it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from contracts.findings import CheckResult, Finding
+from contracts.options import (
+    Duration,
+    base_url,
+    check_options,
+    known_rule,
+    selected_rules,
+    target_from,
+    token_from,
+    wishes_from,
+    writable,
+)
+from contracts.outcome import EXIT_INTERRUPTED
+from contracts.target import Target
+
+if TYPE_CHECKING:
+    from contracts.checking import Checked
+    from contracts.guard import Guard
+
+_EXTRA = ("hypothesis", "schemathesis", "httpx", "filelock", "jsonschema")
+EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
+
+
+class Unusable(click.ClickException):
+    """Nothing could be checked, for a reason that is told in one line."""
+
+    exit_code = 2
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Every error is one line on stderr and exit code 2."""
+    try:
+        status = cli.main(args, prog_name="contracts", standalone_mode=False)
+    except click.ClickException as error:
+        message = " ".join(error.format_message().split())
+        click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
+        status = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        status = EXIT_INTERRUPTED
+    sys.exit(status or 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="cyberdesk-mockserver")
+def cli() -> None:
+    """Says whether a server keeps the contract of the Cyberdesk runs API.
+
+    Exit code: 0 nothing found (also when incomplete), 1 findings, 2 could not check.
+    """
+
+
+@cli.command()
+@click.argument("url", envvar="CONTRACTS_URL")
+@check_options
+@click.option("--plan", is_flag=True, help="Say what would be sent and the most it could cost; send nothing.")
+@click.pass_context
+def check(context: click.Context, /, **flags: Any) -> None:
+    """Checks every rule against the server at URL (its base, before /v1)."""
+    rules = load_rules()
+    target = target_from(flags)
+    wishes = wishes_from(flags, rules)
+    if flags["plan"]:
+        _tell_plan(target, selected_rules(wishes, rules))
+        return
+    _prepare(wishes, target)
+    from contracts.check import check as check_rules
+    from contracts.checking import check_target
+
+    with Progress() as progress:
+        checked = check_target(
+            target,
+            wishes,
+            rules,
+            judge_rules=lambda guard: check_rules(
+                target, guard, rules=selected_rules(wishes, rules), progress=progress.show
+            ),
+        )
+    context.exit(_tell(checked, wishes))
+
+
+@cli.command()
+@click.argument("url", envvar="CONTRACTS_URL")
+@click.option("--for", "for_s", type=Duration(), default=600.0, show_default="10m", help="How long, as 90s, 10m or 1h.")
+@check_options
+@click.pass_context
+def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
+    """Searches the server at URL with the same rules until time or budget is spent."""
+    rules = load_rules()
+    target = target_from(flags)
+    wishes = wishes_from(flags, rules)
+    _prepare(wishes, target)
+    from contracts.check import fuzz as fuzz_rules
+    from contracts.checking import check_target, mask_of
+
+    found: list[Finding] = []
+
+    def on_finding(finding: Finding) -> None:
+        from contracts.report.text import render_finding
+
+        found.append(finding)
+        mask = mask_of(target)
+        mask.learn(exchange.request for exchange in finding.exchanges)
+        click.echo(render_finding(mask.finding(finding), target.url, rules))
+
+    def search(guard: Guard) -> CheckResult:
+        return fuzz_rules(target, guard, for_s=for_s, on_finding=on_finding)
+
+    checked = check_target(target, wishes, rules, judge_rules=search, found_so_far=lambda: tuple(found))
+    context.exit(_tell(checked, wishes))
+
+
+@cli.command()
+def rules() -> None:
+    """Lists the rules, each with where it comes from."""
+    known = load_rules()
+    width = max(map(len, known))
+    for rule in known.values():
+        click.echo(f"{click.style(f'{rule.id:<{width}}', bold=True)}  {rule.source:<3}  {rule.title}")
+
+
+@cli.command()
+@click.argument("rule")
+def explain(rule: str) -> None:
+    """Tells what RULE asks of a server, where that is stated, and what breaks it."""
+    known = load_rules()
+    one = known[known_rule(rule, known)]
+    source = {"doc": "the documentation of the bulk create", "api": "the public facts about the API beside it"}
+    click.echo(f"{click.style(one.id, bold=True)}: {one.title}")
+    click.echo(f"Source: {source[one.source]} ({one.source})\n")
+    click.echo(click.wrap_text(one.explanation, width=100, preserve_paragraphs=True))
+
+
+@cli.command()
+@click.argument("url", required=False, envvar="CONTRACTS_URL")
+@click.option("--token", envvar="CONTRACTS_TOKEN", show_envvar=True, help="The token that the runs were made with.")
+@click.option("--second-token", envvar="CONTRACTS_SECOND_TOKEN", show_envvar=True, help="The other organisation's.")
+@click.option("--ca-bundle", envvar="CONTRACTS_CA_BUNDLE", show_envvar=True, help="PEM file of authorities to trust.")
+def cleanup(url: str | None, token: str | None, second_token: str | None, ca_bundle: str | None) -> None:
+    """Cancels and deletes what an earlier check left behind, at URL or wherever it was."""
+    need_extra()
+    token = token_from(token, "--token", "CONTRACTS_TOKEN")
+    second_token = token_from(second_token, "--second-token", "CONTRACTS_SECOND_TOKEN")
+    if token is None:
+        raise click.UsageError("No token: give --token or set CONTRACTS_TOKEN, the one the runs were made with.")
+    from contracts.guard import clean_up_journals
+
+    clean_up_journals(None if url is None else base_url(url), token)
+
+
+def load_rules() -> dict[str, Any]:
+    need_extra()
+    from contracts.rules import REGISTRY
+
+    return dict(REGISTRY)
+
+
+def need_extra() -> None:
+    if not all(map(importlib.util.find_spec, _EXTRA)):
+        raise Unusable(EXTRA_MISSING)
+
+
+def _prepare(wishes: Any, target: Target) -> None:
+    """Everything that can go wrong without a request, before the first."""
+    from contracts.baseline import Baseline, BaselineError
+    from contracts.example_database import use_example_database
+
+    writable(wishes.reports)
+    if wishes.baseline is not None:
+        try:
+            Baseline.from_path(wishes.baseline)
+        except BaselineError as error:
+            raise Unusable(f"{error}.") from error
+    if wishes.example_database is not None:
+        use_example_database(wishes.example_database)
+
+
+def _tell_plan(target: Target, selected: Sequence[str] | None) -> None:
+    from contracts.check import plan
+
+    for step in plan(target, selected):
+        click.echo(step)
+
+
+def _tell(checked: Checked, wishes: Any) -> int:
+    from contracts.report import FORMATS
+    from contracts.report.text import render_text
+
+    for name, path in wishes.reports:
+        path.write_text(FORMATS[name](checked.report), encoding="utf-8", newline="\n")
+    if checked.problem is not None:
+        raise Unusable(checked.problem)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(render_text(checked.report, width=width), nl=False)
+    if checked.interrupted and checked.outcome.exit_code == 0:
+        return EXIT_INTERRUPTED
+    return checked.outcome.exit_code
+
+
+class Progress:
+    """One line on a terminal that is written over; nothing anywhere else."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._shown:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+    def show(self, step: object) -> None:
+        if self._shown:
+            width = shutil.get_terminal_size().columns - 1
+            click.echo(f"\r\x1b[K{str(step)[:width]}", err=True, nl=False)

@@ -1,0 +1,195 @@
+"""No secret leaves through a report: what was sent under a sensitive key, and the tokens, stand there as placeholders.
+
+A masked request is still one that can be sent: shapes, types and lengths stay, byte for byte but for the values. In an
+answer the same value has the same placeholder, so that a leak is seen where it is without being shown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from contracts.exchange import Answer, Exchange, Request
+from contracts.findings import CheckResult, Finding
+
+# Sensitive input goes by several names: sensitive_input_values, sensitive_inputs, shared_sensitive_inputs. A quote
+# inside a JSON string is escaped, so this never matches there. Aliases are there to be seen.
+_SENSITIVE_KEY = re.compile(r'"(?!sensitive_input_aliases")[A-Za-z_]*sensitive[A-Za-z_]*"\s*:\s*')
+_KEY_NAME = re.compile(r"(?!sensitive_input_aliases$)[A-Za-z_]*sensitive[A-Za-z_]*")
+
+# Shorter values are masked where they stand under a sensitive key only: each "a" of an answer is not a leak.
+_TELLING_LENGTH = 4
+_CUT = "(cut: a sensitive value stood here)"
+
+
+class Mask:
+    """Learns what is secret from requests, and replaces it in whatever is shown. `tokens`: secret to placeholder."""
+
+    def __init__(self, tokens: Mapping[str, str] | None = None) -> None:
+        self._placeholders: dict[str, str] = {}
+        self._needles: dict[str, str] = {}
+        self._numbers: dict[str, str] = {}
+        for secret, placeholder in (tokens or {}).items():
+            self._add_needles(secret, placeholder)
+
+    def learn(self, requests: Iterable[Request]) -> None:
+        for request in requests:
+            for value in _sensitive_values(request.body):
+                self._learn_value(value)
+
+    def learn_body(self, body: Any) -> None:
+        """The sensitive values of a request body that is already decoded."""
+        for value in _under_sensitive_keys(body):
+            self._learn_value(value)
+
+    @property
+    def has_masked(self) -> bool:
+        """Whether a sensitive value was met, so that a reader must be told of placeholders."""
+        return bool(self._placeholders)
+
+    def text(self, text: str) -> str:
+        # The longest first: a secret may contain another.
+        for needle in sorted((needle for needle in self._needles if needle in text), key=len, reverse=True):
+            text = text.replace(needle, self._needles[needle])
+        for digits, placeholder in self._numbers.items():
+            if digits in text:
+                text = re.sub(rf"(?<![\w.+-]){re.escape(digits)}(?![\w.])", json.dumps(placeholder), text)
+        return text
+
+    def request(self, request: Request) -> Request:
+        return dataclasses.replace(
+            request,
+            path=self.text(request.path),
+            headers=tuple((name, self.text(value)) for name, value in request.headers),
+            body=None if request.body is None else self._body(request.body, sent=True),
+        )
+
+    def answer(self, answer: Answer) -> Answer:
+        return dataclasses.replace(
+            answer,
+            headers=tuple((name, self.text(value)) for name, value in answer.headers),
+            body=self._body(answer.body, sent=False),
+        )
+
+    def exchange(self, exchange: Exchange) -> Exchange:
+        return Exchange(self.request(exchange.request), self.answer(exchange.answer))
+
+    def finding(self, finding: Finding) -> Finding:
+        """The cause is left alone: the fingerprint is made of it, and it holds no values by its definition."""
+        return dataclasses.replace(
+            finding,
+            expected=self.text(finding.expected),
+            got=self.text(finding.got),
+            exchanges=tuple(map(self.exchange, finding.exchanges)),
+        )
+
+    def result(self, result: CheckResult) -> CheckResult:
+        """Everything a report shows of it. Learns from all of its requests first."""
+        findings = (*result.findings, *result.unstable, *result.baselined)
+        self.learn(exchange.request for finding in findings for exchange in finding.exchanges)
+        return dataclasses.replace(
+            result,
+            rules=tuple(dataclasses.replace(rule, why=self.text(rule.why)) for rule in result.rules),
+            findings=tuple(map(self.finding, result.findings)),
+            unstable=tuple(map(self.finding, result.unstable)),
+            baselined=tuple(map(self.finding, result.baselined)),
+            notes=tuple(map(self.text, result.notes)),
+        )
+
+    def _body(self, body: bytes, *, sent: bool) -> bytes:
+        # latin-1 and back keeps undecodable bytes as they are; needles are looked for in what reads as UTF-8.
+        try:
+            return self.text(self._mask_under_keys(body.decode(), sent=sent)).encode()
+        except UnicodeDecodeError:
+            return _latin(self.text(self._mask_under_keys(body.decode("latin-1"), sent=sent)))
+
+    def _mask_under_keys(self, text: str, *, sent: bool) -> str:
+        done, at = [], 0
+        while key := _SENSITIVE_KEY.search(text, at):
+            done.append(text[at : key.end()])
+            try:
+                value, at = json.JSONDecoder().raw_decode(text, key.end())
+            except (ValueError, RecursionError):
+                # Not JSON from here on, so where the value ends cannot be told.
+                return "".join([*done, json.dumps(_CUT)])
+            done.append(json.dumps(self._masked_value(value, sent=sent), ensure_ascii=False))
+        return "".join([*done, text[at:]]) if done else text
+
+    def _masked_value(self, value: Any, *, sent: bool) -> Any:
+        if isinstance(value, dict):
+            return {key: self._masked_value(item, sent=sent) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._masked_value(item, sent=sent) for item in value]
+        if value is None or isinstance(value, bool) or value == "":
+            return value  # there is nothing to be learned from these
+        if isinstance(value, str):
+            return self._placeholder(value)
+        # A number stays a number in what is sent, since the type may be what the finding is about.
+        return 0 if sent else self._placeholder(str(value))
+
+    def _learn_value(self, value: Any) -> None:
+        if isinstance(value, dict):
+            for item in value.values():
+                self._learn_value(item)
+        elif isinstance(value, list):
+            for item in value:
+                self._learn_value(item)
+        elif isinstance(value, str) and value:
+            placeholder = self._placeholder(value)
+            if len(value) >= _TELLING_LENGTH:
+                self._add_needles(value, placeholder)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            digits = json.dumps(value)
+            if len(digits) >= _TELLING_LENGTH:
+                self._numbers[digits] = self._placeholder(str(value))
+
+    def _placeholder(self, secret: str) -> str:
+        """As long as the secret, where there is room: a fault may hang on the length."""
+        if secret in self._placeholders.values():
+            return secret  # masked already
+        if secret not in self._placeholders:
+            name = f"masked-{len(self._placeholders) + 1}"
+            self._placeholders[secret] = name + "x" * (len(secret) - len(name))
+        return self._placeholders[secret]
+
+    def _add_needles(self, secret: str, placeholder: str) -> None:
+        plain = secret.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+        for written in (
+            secret,
+            json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
+            quote(plain, safe=""),
+            quote_plus(plain),
+        ):
+            self._needles[written] = placeholder
+
+
+def _latin(text: str) -> bytes:
+    """Back to bytes what was read as latin-1; placeholders are ASCII."""
+    return text.encode("latin-1", "backslashreplace")
+
+
+def _sensitive_values(body: bytes | None) -> Iterator[Any]:
+    if not body or b"sensitive" not in body:
+        return
+    try:
+        decoded = json.loads(body)
+    except (ValueError, RecursionError):
+        return  # masked by cutting it
+    yield from _under_sensitive_keys(decoded)
+
+
+def _under_sensitive_keys(node: Any) -> Iterator[Any]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if _KEY_NAME.fullmatch(key):
+                yield value
+            else:
+                yield from _under_sensitive_keys(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _under_sensitive_keys(item)

@@ -1,0 +1,57 @@
+"""What every format shows: the outcome of a check with all secrets masked, and the texts of the rules."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
+
+from contracts.exchange import Exchange
+from contracts.findings import CheckResult
+from contracts.report.masking import Mask
+
+
+class RuleText(Protocol):
+    """The part of a rule that a report reads."""
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def explanation(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """`failed_by` says what fails the check beside findings: a required rule that was not judged, say."""
+
+    result: CheckResult
+    rules: Mapping[str, RuleText] = field(default_factory=dict)
+    exchanges: Sequence[Exchange] = ()
+    failed_by: tuple[str, ...] = ()
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    has_masked: bool = False
+
+    def title_of(self, rule: str) -> str:
+        return self.rules[rule].title if rule in self.rules else ""
+
+    def masked(self, mask: Mask) -> Report:
+        """The report as it may be shown. Secrets are learned from all exchanges before any is written."""
+        mask.learn(exchange.request for exchange in self.exchanges)
+        result = mask.result(self.result)
+        exchanges = tuple(map(mask.exchange, self.exchanges))
+        failed_by = tuple(map(mask.text, self.failed_by))
+        return dataclasses.replace(
+            self, result=result, exchanges=exchanges, failed_by=failed_by, has_masked=mask.has_masked
+        )
+
+
+def project_version() -> str:
+    try:
+        return version("cyberdesk-mockserver")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "0"

@@ -1,0 +1,126 @@
+"""What a person reads on the terminal: a table of the rules, then the findings, then the verdict."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+
+import click
+
+from contracts.findings import Finding, RuleStatus
+from contracts.report.curl import curls
+from contracts.report.report import Report, RuleText
+
+_COLOURS: dict[RuleStatus, str] = {
+    "passed": "green",
+    "failed": "red",
+    "skipped": "yellow",
+    "not_offered": "cyan",
+}
+_NEVER_CUT_BELOW = 40
+_LONGEST_VALUE = 1_200
+
+
+def render_text(report: Report, *, width: int | None = None) -> str:
+    """With colours in it: click.echo takes them out where they are not wanted. `width` None: lines are not wrapped."""
+    return "\n".join(_lines(report, width)) + "\n"
+
+
+def render_finding(finding: Finding, target: str, rules: Mapping[str, RuleText]) -> str:
+    """One finding by itself, as a search tells it when it comes."""
+    return "\n".join(_finding(finding, target, rules, finding.rule, "red"))
+
+
+def _lines(report: Report, width: int | None) -> Iterator[str]:
+    result = report.result
+    if result.rules:
+        yield from _table(report, width)
+        yield ""
+    for number, finding in enumerate(result.findings, 1):
+        yield from _finding(finding, result.target, report.rules, f"{number}. {finding.rule}", "red")
+    for finding in result.unstable:
+        heading = f"Unstable, did not repeat when sent again alone: {finding.rule}"
+        yield from _finding(finding, result.target, report.rules, heading, "yellow")
+    if any(finding.exchanges for finding in (*result.findings, *result.unstable)):
+        yield "The commands take the token from the shell's $TOKEN (and another organisation's from $SECOND_TOKEN)."
+        if not report.has_masked:
+            yield ""
+    if report.has_masked and (result.findings or result.unstable):
+        yield "Sensitive values are masked (masked-1, …; a number is 0 in a request): others of that length will do."
+        yield ""
+    for finding in result.baselined:
+        yield f"Accepted by the baseline: {finding.rule} ({finding.fingerprint}): {printable(finding.cause)}"
+    for note in result.notes:
+        yield f"Note: {printable(note)}"
+    yield from _verdict(report)
+
+
+def _table(report: Report, width: int | None) -> Iterator[str]:
+    result = report.result
+    id_width = max(len(rule.id) for rule in result.rules)
+    indent = id_width + 13
+    for rule in result.rules:
+        status = rule.status.replace("_", " ")
+        why = printable(rule.why)
+        if width is not None and why:
+            why = textwrap.fill(
+                why,
+                max(width, indent + _NEVER_CUT_BELOW),
+                initial_indent=" " * indent,
+                subsequent_indent=" " * indent,
+                break_on_hyphens=False,
+            ).lstrip()
+        yield f"{rule.id:<{id_width}} {click.style(f'{status:<11}', fg=_COLOURS[rule.status])} {why}".rstrip()
+
+
+def _finding(finding: Finding, target: str, rules: Mapping[str, RuleText], heading: str, colour: str) -> Iterator[str]:
+    title = rules[finding.rule].title if finding.rule in rules else ""
+    yield click.style(heading, fg=colour, bold=True) + (f" {title}" if title else "")
+    yield f"   expected     {_short(finding.expected)}"
+    yield f"   got          {_short(finding.got)}"
+    yield f"   fingerprint  {finding.fingerprint}"
+    if finding.exchanges:
+        yield ""
+        yield from curls(finding.exchanges, target)
+    yield ""
+
+
+def _verdict(report: Report) -> Iterator[str]:
+    result, spent = report.result, report.result.spent
+    count = {status: sum(rule.status == status for rule in result.rules) for status in _COLOURS}
+    yield (
+        f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped, "
+        f"{count['not_offered']} not offered; {spent.requests} requests, {spent.runs_created} runs created, "
+        f"{spent.runs_left} left, {spent.seconds:.1f} s, seed {result.seed}"
+    )
+    for reason in report.failed_by:
+        yield click.style(printable(reason), fg="red", bold=True)
+    match result.verdict:
+        case "passed":
+            yield click.style("PASSED: nothing found.", fg="green", bold=True)
+        case "failed":
+            found = len(result.findings)
+            yield click.style(f"FAILED: {found} {'finding' if found == 1 else 'findings'}.", fg="red", bold=True)
+        case "incomplete":
+            skipped = count["skipped"]
+            yield click.style(
+                f"INCOMPLETE: nothing found, but {skipped} {'rule was' if skipped == 1 else 'rules were'} not judged"
+                " in full (see above).",
+                fg="yellow",
+                bold=True,
+            )
+        case "could_not_check":
+            yield click.style("COULD NOT CHECK.", fg="red", bold=True)
+
+
+def printable(text: str) -> str:
+    """In one line and without control characters: a server's words must not move a terminal's cursor."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _short(text: str) -> str:
+    shown = printable(text)
+    if len(shown) <= _LONGEST_VALUE:
+        return shown
+    half = _LONGEST_VALUE // 2
+    return f"{shown[:half]} … {len(shown) - 2 * half} characters left out … {shown[-half:]}"

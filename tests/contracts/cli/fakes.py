@@ -1,0 +1,129 @@
+"""An engine and a guard that send nothing, in place of the real ones, so that what the command says can be tested."""
+
+import sys
+from dataclasses import dataclass, field, replace
+from types import ModuleType
+
+import pytest
+
+from contracts.exchange import TOKEN, Answer, Exchange, Request
+from contracts.findings import CheckResult, Finding, RuleResult, Spent
+
+
+@dataclass(frozen=True)
+class FakeRule:
+    id: str
+    source: str = "doc"
+    title: str = "a title"
+    explanation: str = "First this.\n\nThen that."
+    group: str = "requests"
+
+
+RULES = {
+    "REQ-COUNT": FakeRule("REQ-COUNT", title="count is an integer from 1 to 1000"),
+    "BULK-ECHO": FakeRule("BULK-ECHO", title="a run shows what was sent"),
+    "AUTH-TENANT": FakeRule("AUTH-TENANT", source="api", title="one organisation sees nothing of another"),
+}
+
+CREATE = Request(
+    "POST",
+    "/v1/runs/bulk",
+    (("Authorization", TOKEN), ("Content-Type", "application/json")),
+    b'{"workflow_id":"3c90c3cc-0d44-4b50-8888-8dd25736052a","count":1001}',
+)
+
+
+def finding(rule: str = "REQ-COUNT", cause: str = "1001 is accepted", **fields) -> Finding:
+    exchange = Exchange(CREATE, Answer(201, (("content-type", "application/json"),), b'{"created_runs":[]}'))
+    usual = {"expected": "422", "got": "201", "exchanges": (exchange,)}
+    return Finding(rule=rule, cause=cause, **(usual | fields))
+
+
+def result(*findings: Finding, **fields) -> CheckResult:
+    failed = {each.rule for each in findings}
+    usual = {
+        "target": "http://127.0.0.1:4010",
+        "seed": 7,
+        "verdict": "failed" if findings else "passed",
+        "rules": tuple(RuleResult(rule, "failed" if rule in failed else "passed", "") for rule in RULES),
+        "findings": findings,
+        "spent": Spent(requests=12, runs_created=3, runs_left=0, seconds=1.25),
+    }
+    return CheckResult(**(usual | fields))
+
+
+def skipped(rule: str, why: str = "no second token was given", status: str = "skipped") -> tuple[RuleResult, ...]:
+    return tuple(RuleResult(each, status, why) if each == rule else RuleResult(each, "passed", "") for each in RULES)
+
+
+@dataclass
+class Engine:
+    """What the fake engine answers (or raises), and what it was asked."""
+
+    answer: CheckResult | BaseException = field(default_factory=result)
+    targets: list = field(default_factory=list)
+    rules: list = field(default_factory=list)
+    cleaned_up: int = 0
+    journals: list = field(default_factory=list)
+    runs_left: int = 0
+    found_before: tuple[Finding, ...] = ()
+    for_s: float | None = None
+    exchanges: tuple[Exchange, ...] = ()
+
+    def judge(self, target):
+        self.targets.append(target)
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return replace(self.answer, target=target.url, seed=target.seed)
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    engine = Engine()
+
+    class FakeGuard:
+        def __init__(self, target, *, journal_dir=None):
+            self.target = target
+            self.exchanges = engine.exchanges
+            self.skipped = ()
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *exc):
+            return None
+
+        @property
+        def spent(self):
+            return Spent(requests=12, runs_created=3, runs_left=engine.runs_left, seconds=1.25)
+
+        def clean_up(self):
+            engine.cleaned_up += 1
+            return engine.runs_left
+
+    def check(target, guard, *, rules=None, progress=None):
+        engine.rules.append(rules)
+        return engine.judge(target)
+
+    def fuzz(target, guard, *, for_s, on_finding, rules=None, progress=None):
+        engine.for_s = for_s
+        for each in engine.found_before:
+            on_finding(each)
+        return engine.judge(target)
+
+    def plan(target, rules=None):
+        return [f"REQ-COUNT: at most 1001 runs on {target.url}"]
+
+    def clean_up_journals(url, token, **others):
+        engine.journals.append((url, token, others))
+        return 0
+
+    _module(monkeypatch, "contracts.rules", REGISTRY=RULES)
+    _module(monkeypatch, "contracts.check", check=check, fuzz=fuzz, plan=plan)
+    _module(monkeypatch, "contracts.guard", Guard=FakeGuard, clean_up_journals=clean_up_journals)
+    return engine
+
+
+def _module(monkeypatch: pytest.MonkeyPatch, name: str, **attributes: object) -> None:
+    module = ModuleType(name)
+    vars(module).update(attributes)
+    monkeypatch.setitem(sys.modules, name, module)
