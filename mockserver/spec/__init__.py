@@ -9,6 +9,7 @@ from mockserver.spec.document import Document, SpecError, load
 from mockserver.spec.examples import reply
 from mockserver.spec.jsontext import render_json
 from mockserver.spec.operation import (
+    Body,
     Call,
     Invalid,
     Operation,
@@ -19,6 +20,7 @@ from mockserver.spec.operation import (
 )
 
 __all__ = [
+    "Body",
     "Call",
     "Document",
     "Invalid",

@@ -1,12 +1,61 @@
-"""An OpenAPI 3.1 document as read from a file: loaded, its references resolved, refused where it is not understood."""
+"""An OpenAPI 3.1 document as read from a file: loaded, its references resolved, refused where it is not understood.
 
+Owns where things stand in the document (JSON pointers), and which of OpenAPI and JSON Schema is understood at all.
+What a schema means is `validation`'s business.
+"""
+
+import json
 import os
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
+import yaml
 
-class SpecError(Exception):
+from mockserver.errors import StartError
+
+# Named parts of a schema and how they hold other schemas.
+_HOLD_ONE = ("items", "additionalProperties")
+_HOLD_LIST = ("anyOf", "oneOf", "allOf")
+_HOLD_MAP = ("properties",)
+
+_CONSTRAINTS: Mapping[str, frozenset[str]] = {
+    "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
+    "integer": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"}),
+    "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "format"}),
+    "boolean": frozenset(),
+    "null": frozenset(),
+    "array": frozenset({"items", "minItems", "maxItems"}),
+    "object": frozenset({"properties", "required", "additionalProperties", "minProperties", "maxProperties"}),
+}
+_ANY_CONSTRAINT = frozenset().union(*_CONSTRAINTS.values())
+_COMPOSITION = frozenset({"anyOf", "oneOf", "allOf", "$ref"})
+_VALUES = frozenset({"enum", "const"})
+_ANNOTATIONS = frozenset(
+    {
+        "title",
+        "description",
+        "default",
+        "example",
+        "examples",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+        "externalDocs",
+        "discriminator",
+        "xml",
+        "$comment",
+        "contentEncoding",
+        "contentMediaType",
+    }
+)
+_KEYWORDS = _ANY_CONSTRAINT | _COMPOSITION | _VALUES | _ANNOTATIONS | {"type"}
+
+
+class SpecError(StartError):
     """A document that cannot be served. The message is one line: file, JSON pointer, what is wrong."""
 
     def __init__(self, source: str, pointer: str, problem: str) -> None:
@@ -18,10 +67,267 @@ class SpecError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
+    """What was read. A place in it is a pair: the value that stands there, and its JSON pointer."""
+
     source: str
     root: dict[str, Any]
+    sensitive: frozenset[str] = field(default_factory=frozenset)  # names of properties with `x-sensitive: true`
+
+    def error(self, pointer: str, problem: str) -> SpecError:
+        return SpecError(self.source, pointer, problem)
+
+    def follow(self, value: Any, pointer: str) -> tuple[Any, str]:
+        """The place itself, or where its `$ref` leads in the end. Raises: SpecError for a `$ref` into nowhere."""
+        seen = {pointer}
+        while isinstance(value, dict) and "$ref" in value:
+            ref, at = value["$ref"], pointer + "/$ref"
+            if not isinstance(ref, str) or not ref.startswith("#/"):
+                raise self.error(at, f"only references into this document are followed (#/…), not {ref!r}")
+            pointer = ref[1:]
+            if pointer in seen:
+                raise self.error(at, "the reference leads back to itself")
+            seen.add(pointer)
+            value = self._value_at(pointer, at)
+        return value, pointer
+
+    def _value_at(self, pointer: str, referred_from: str) -> Any:
+        value: Any = self.root
+        for token in pointer[1:].split("/"):
+            name = token.replace("~1", "/").replace("~0", "~")
+            if isinstance(value, dict) and name in value:
+                value = value[name]
+            elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+                value = value[int(name)]
+            else:
+                raise self.error(referred_from, f"#{pointer} does not exist")
+        return value
+
+
+def step(pointer: str, name: str | int) -> str:
+    """The pointer of a member."""
+    return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
 
 
 def load(path: "str | os.PathLike[str] | Traversable") -> Document:
-    """Raises: SpecError when the file is missing, is no YAML or JSON, or is no OpenAPI 3.1 this package understands."""
-    raise NotImplementedError
+    """Read a document, YAML or JSON. References are checked here; schemas and operations where they are compiled.
+
+    Raises: SpecError when the file is missing, is no YAML or JSON, or is no OpenAPI 3.1 this package understands.
+    """
+    source = os.fspath(path) if isinstance(path, (str, os.PathLike)) else str(path)
+    place = Path(path) if isinstance(path, (str, os.PathLike)) else path
+    name = place.name or source
+    try:
+        text = place.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecError(source, "", error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise SpecError(name, "", f"is not UTF-8 text: {error.reason} at byte {error.start}") from error
+    root = _from_json(text, name) if text.lstrip().startswith("{") else _from_yaml(text, name)
+    return from_value(root, name)
+
+
+def from_value(root: Any, source: str) -> Document:
+    """A document that has been read already, `source` being the name errors call it by. Raises: SpecError."""
+    if not isinstance(root, dict):
+        raise SpecError(source, "", "an OpenAPI document is a mapping")
+    version = root.get("openapi")
+    if not isinstance(version, str) or re.fullmatch(r"3\.1\.\d+", version) is None:
+        raise SpecError(source, "/openapi", f"OpenAPI 3.1 is understood, this is {version!r}")
+    if not isinstance(root.get("paths"), dict):
+        raise SpecError(source, "/paths", "missing: a mapping of paths to their operations")
+    document = Document(source, root)
+    sensitive = frozenset(_check_schemas(document))
+    return Document(source, root, sensitive)
+
+
+# --- What schemas may say ---------------------------------------------------------------------------------------------
+
+
+def _check_schemas(document: Document) -> Iterator[str]:
+    """Refuse what is not understood in any schema, wherever it stands; yield the names of sensitive properties."""
+    pending: list[tuple[Any, str, bool]] = [(document.root, "", False)]
+    while pending:
+        value, pointer, is_schema = pending.pop()
+        if is_schema:
+            yield from _check_schema(document, value, pointer, pending)
+        elif isinstance(value, dict):
+            if "$ref" in value:
+                document.follow(value, pointer)
+            schemas_by_name = pointer == "/components/schemas"
+            for name, member in value.items():
+                if name not in ("example", "examples") and not name.startswith("x-"):
+                    pending.append((member, step(pointer, name), name == "schema" or schemas_by_name))
+        elif isinstance(value, list):
+            pending.extend((member, step(pointer, index), False) for index, member in enumerate(value))
+
+
+def _check_schema(document: Document, schema: Any, pointer: str, pending: list[tuple[Any, str, bool]]) -> Iterator[str]:
+    if isinstance(schema, bool):
+        if not schema:
+            raise document.error(pointer, "a schema that nothing fits")
+        return
+    if not isinstance(schema, dict):
+        raise document.error(pointer, f"a schema is a mapping, not {schema!r}")
+    for keyword in schema:
+        if keyword == "nullable":
+            raise document.error(step(pointer, keyword), "is of OpenAPI 3.0; in 3.1 write anyOf with {type: 'null'}")
+        if keyword not in _KEYWORDS and not keyword.startswith("x-"):
+            raise document.error(step(pointer, keyword), "this keyword is not understood")
+    _check_combination(document, schema, pointer)
+    _, target = document.follow(schema, pointer)
+    if target != pointer and not target.startswith("/components/schemas/"):
+        raise document.error(step(pointer, "$ref"), "a schema is referred to under #/components/schemas/ only")
+    for keyword in _HOLD_ONE:
+        member = schema.get(keyword, True)
+        if not isinstance(member, bool):
+            pending.append((member, step(pointer, keyword), True))
+    for keyword in _HOLD_LIST:
+        members = schema.get(keyword, [])
+        if not isinstance(members, list) or (keyword in schema and not members):
+            raise document.error(step(pointer, keyword), "a list of schemas")
+        pending.extend((member, step(step(pointer, keyword), index), True) for index, member in enumerate(members))
+    for keyword in _HOLD_MAP:
+        members = schema.get(keyword, {})
+        if not isinstance(members, dict):
+            raise document.error(step(pointer, keyword), "a mapping of names to schemas")
+        for name, member in members.items():
+            if isinstance(member, dict) and member.get("x-sensitive") is True:
+                yield name
+            pending.append((member, step(step(pointer, keyword), name), True))
+
+
+def _check_combination(document: Document, schema: dict[str, Any], pointer: str) -> None:
+    """A constraint must be one of the schema's type, so that none is silently without effect."""
+    compositions = sorted(_COMPOSITION & schema.keys())
+    constraining = sorted((_ANY_CONSTRAINT | _VALUES | {"type"}) & schema.keys())
+    if len(compositions) > 1 or (compositions and constraining):
+        kept, other = compositions[0], (compositions[1:] + constraining)[0]
+        raise document.error(step(pointer, other), f"is not understood beside {kept}")
+    if "allOf" in schema and len(schema["allOf"]) > 1:
+        raise document.error(step(pointer, "allOf"), "more than one schema to merge is not understood")
+    kinds = types_of(schema)
+    for kind in kinds:
+        if kind not in _CONSTRAINTS:
+            raise document.error(step(pointer, "type"), f"{kind!r} is no type")
+    if _VALUES & schema.keys():
+        _check_values(document, schema, pointer)
+    allowed = frozenset().union(*(_CONSTRAINTS[kind] for kind in kinds))
+    for keyword in constraining:
+        if keyword in _ANY_CONSTRAINT and keyword not in allowed:
+            what = " or ".join(kinds) if kinds else "a schema without a type"
+            raise document.error(step(pointer, keyword), f"says nothing about {what}")
+    required = schema.get("required", [])
+    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+        raise document.error(step(pointer, "required"), "a list of property names")
+
+
+def _check_values(document: Document, schema: dict[str, Any], pointer: str) -> None:
+    values = schema.get("enum")
+    if values is not None and (not isinstance(values, list) or not values):
+        raise document.error(step(pointer, "enum"), "a list of values")
+    if any(isinstance(value, (dict, list, float)) for value in values or [schema.get("const")]):
+        raise document.error(pointer, "enum and const are understood for text, integers, booleans and null")
+
+
+def types_of(schema: dict[str, Any]) -> tuple[str, ...]:
+    """The types a schema names; none, where it does not say."""
+    named = schema.get("type", [])
+    return tuple(named) if isinstance(named, list) else (named,)
+
+
+# --- Reading ----------------------------------------------------------------------------------------------------------
+
+
+def _from_json(text: str, source: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise SpecError(source, "", f"line {error.lineno}, column {error.colno}: {error.msg}") from error
+
+
+# YAML 1.2's core schema for plain scalars. PyYAML's own constructors read YAML 1.1: `on` would be a boolean, a
+# date-time no text. Building from the parser's events is also twice as fast as its constructors (2025-11: 7 ms
+# against 19 ms for 2600 lines).
+_WORDS: dict[str, bool | None] = {
+    "": None,
+    "~": None,
+    "null": None,
+    "Null": None,
+    "NULL": None,
+    "true": True,
+    "True": True,
+    "TRUE": True,
+    "false": False,
+    "False": False,
+    "FALSE": False,
+}
+_INT = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_MAYBE_NUMBER = frozenset("+-.0123456789")
+
+
+def _from_yaml(text: str, source: str) -> Any:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    events: Iterator[Any] = iter(yaml.parse(text, Loader=loader))
+    anchors: dict[str, Any] = {}
+
+    def problem(event: Any, what: str) -> SpecError:
+        return SpecError(source, "", f"line {event.start_mark.line + 1}, column {event.start_mark.column + 1}: {what}")
+
+    def build(event: Any) -> Any:
+        kind = type(event)
+        value: Any
+        if kind is yaml.ScalarEvent:
+            value = _scalar(event.value) if event.implicit[0] else event.value
+            if event.tag is not None and event.tag != "!":
+                raise problem(event, f"the tag {event.tag} is not understood")
+        elif kind is yaml.MappingStartEvent:
+            value = {}
+            while type(key_event := next(events)) is not yaml.MappingEndEvent:
+                if type(key_event) is not yaml.ScalarEvent:
+                    raise problem(key_event, "a name must be text")
+                key = key_event.value
+                if key in value:
+                    raise problem(key_event, f"{key!r} stands here twice")
+                if key == "<<":
+                    raise problem(key_event, "merge keys are not understood")
+                value[key] = build(next(events))
+        elif kind is yaml.SequenceStartEvent:
+            value = []
+            while type(item_event := next(events)) is not yaml.SequenceEndEvent:
+                value.append(build(item_event))
+        else:  # an alias
+            if event.anchor not in anchors:
+                raise problem(event, f"there is no anchor {event.anchor!r} before this")
+            return anchors[event.anchor]
+        if event.anchor is not None:
+            anchors[event.anchor] = value
+        return value
+
+    try:
+        first = next(
+            event for event in events if not isinstance(event, (yaml.StreamStartEvent, yaml.DocumentStartEvent))
+        )
+        if isinstance(first, yaml.StreamEndEvent):
+            return None
+        return build(first)
+    except yaml.MarkedYAMLError as error:
+        where = (
+            ""
+            if error.problem_mark is None
+            else f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: "
+        )
+        raise SpecError(source, "", f"{where}{error.problem}") from error
+    except yaml.YAMLError as error:
+        raise SpecError(source, "", " ".join(str(error).split())) from error
+
+
+def _scalar(text: str) -> Any:
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] in _MAYBE_NUMBER:
+        if _INT.fullmatch(text):
+            return int(text)
+        if _FLOAT.fullmatch(text):
+            return float(text)
+    return text

@@ -1,26 +1,113 @@
-"""Values as JSON text: compact UTF-8 that any JSON reader takes. Owns no schema and no HTTP."""
+"""JSON text to values and back. Owns no schema and no HTTP.
+
+Reading is Python's json module, for its words and because it keeps what was sent: integers of any size, lone
+surrogates, the last of two equal names. Two kinds of number are told apart that could not be written back: the
+literals NaN and Infinity, which JSON does not have, and numbers past the largest double.
+"""
 
 import json
+import math
+import re
+from json import JSONDecodeError, detect_encoding
 from typing import Any
 
-_plain = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+# Deeper bodies are refused like those too deep for the parser, so that whatever was read can be written again,
+# inside an answer and from any depth of the call stack.
+MAX_NESTING = 256
+
+# Strings are matched only to be skipped.
+_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)', re.DOTALL)
+
+
+class _NotFinite(Exception):  # noqa: N818  a signal within this module, not an error
+    pass
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise _NotFinite
+    return number
+
+
+def _refuse_constant(_name: str) -> float:
+    raise _NotFinite
+
+
+_decode = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).decode
+_decode_without_constants = json.JSONDecoder(parse_constant=_refuse_constant).decode
+_decode_anything = json.JSONDecoder().decode
+
+
+def parse_json(body: bytes, *, allow_constants: bool) -> tuple[Any, bool]:
+    """The value, and whether every number in it is finite. The encoding is found as json.loads finds it.
+
+    Raises: json.JSONDecodeError for what is no JSON (NaN and Infinity too, unless `allow_constants`), and for what
+    cannot be read at all ValueError (undecodable bytes, integers of over 4300 digits) or RecursionError.
+    """
+    text = body.decode(detect_encoding(body), "surrogatepass")
+    finite = True
+    try:
+        value = _decode(text)
+    except _NotFinite:
+        finite = False
+        value = _decode_anything(text) if allow_constants else _decode_overflowing(text)
+    if text.count("[") + text.count("{") > MAX_NESTING and _is_deep(value):
+        raise RecursionError(f"nested deeper than {MAX_NESTING}")
+    return value, finite
+
+
+def _decode_overflowing(text: str) -> Any:
+    try:
+        return _decode_without_constants(text)
+    except _NotFinite:
+        # What stands before the constant was read without complaint, so the first one outside a string is it.
+        found = next(match for match in _CONSTANT.finditer(text) if match.group(1))
+        raise JSONDecodeError("Expecting value", text, found.start()) from None
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_NESTING):
+        level = [
+            member
+            for holder in level
+            for member in (holder.values() if isinstance(holder, dict) else holder)
+            if isinstance(member, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+_write = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_write_ascii = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
 
 
 def render_json(value: Any) -> bytes:
     """Write a value as compact UTF-8 JSON.
 
-    What JSON or UTF-8 cannot hold does not fail: NaN and the infinities become null, a lone surrogate is written as
-    its `\\uXXXX` escape, and integers may be of any size.
+    What JSON or UTF-8 cannot hold does not fail: NaN and the infinities become null, and text with a lone surrogate
+    is written with `\\uXXXX` escapes. Integers are written in full, however large.
 
     Raises: TypeError for what is no JSON value (a datetime, say), RecursionError past some 900 levels.
     """
     try:
-        return _plain(value).encode()
-    except UnicodeEncodeError:
-        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+        text = _write(value)
     except ValueError:
-        return render_json(_writable(value))
+        value = _without_infinities(value)
+        text = _write(value)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return _write_ascii(value).encode()
 
 
-def _writable(value: Any) -> Any:
-    raise NotImplementedError
+def _without_infinities(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _without_infinities(member) for name, member in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_infinities(member) for member in value]
+    return value

@@ -2,11 +2,26 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from json import JSONDecodeError
+from typing import Any, Literal, NamedTuple, Protocol
+from urllib.parse import parse_qsl
 
-from mockserver.spec.document import Document
+from pydantic_core import SchemaValidator, ValidationError
+
+from mockserver.spec.document import Document, step, types_of
+from mockserver.spec.jsontext import parse_json
+from mockserver.spec.validation import Reader, reader, validator
+from mockserver.spec.violations import Masker, Violation, json_invalid, missing
 
 Coercion = Literal["strict", "lax"]
+Place = Literal["path", "query", "header"]
+
+_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_BESIDE_METHODS = frozenset({"parameters", "summary", "description", "servers"})
+# How a parameter is written in each place; other styles are not understood.
+_STYLES = {"path": "simple", "query": "form", "header": "simple"}
+# These describe the exchange and are no parameters, says OpenAPI 3.1, "Parameter Object".
+_NO_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
 
 
 class HeaderLookup(Protocol):
@@ -26,14 +41,13 @@ class RawRequest:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request that is valid, in Python values.
 
     `query`, `headers` (lower-case names) and an object as `body` hold what was sent and the defaults of what was not;
     what has no default and was not sent is absent. UUIDs are lower-case text with dashes, enums plain text,
     date-times aware datetimes. `given` names the top-level body fields that were sent.
-    An optional body that was left out reads as an empty object where the schema takes one.
+    An optional body that was left out reads as an empty object where the schema takes one, else as None.
     """
 
     operation: "Operation"
@@ -44,13 +58,13 @@ class Call:
     given: frozenset[str]
 
 
-class Invalid(Exception):
+class Invalid(Exception):  # noqa: N818  what a request is, as Starlette's HTTPException says what an answer is
     """A request that the document refuses, as FastAPI would say it.
 
     422 with `violations` (type, loc, msg, input, ctx where there is one; secrets masked), or 400 with `detail` alone.
     """
 
-    def __init__(self, status: int, *, detail: str = "", violations: list[dict[str, Any]] | None = None) -> None:
+    def __init__(self, status: int, *, detail: str = "", violations: list[Violation] | None = None) -> None:
         super().__init__(detail or f"{len(violations or ())} violations")
         self.status = status
         self.detail = detail
@@ -59,10 +73,21 @@ class Invalid(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    name: str
-    place: Literal["path", "query", "header"]
+    name: str  # a header's in lower case
+    place: Place
+    required: bool
+    many: bool  # may be sent repeatedly, and reads as a list
+    schema: Any
+    reader: Reader = field(repr=False)
+    default: Mapping[str, Any]  # of the one name, or empty
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
     required: bool
     schema: Any
+    reader: Reader = field(repr=False)
+    fields: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,41 +96,388 @@ class Response:
     description: str
     content_type: str | None  # None: no body
     schema: Any
-    examples: Mapping[str, Any] = field(default_factory=dict)
+    pointer: str  # of the schema
+    examples: Mapping[str, Any]  # an unnamed one is called "default"
+    extensions: Mapping[str, Any]
 
 
-@dataclass(slots=True)
 class Operation:
-    operation_id: str
-    method: str  # upper case
-    path: str  # the template: /v1/runs/{run_id}
-    path_segments: tuple[str, ...]  # ("v1", "runs", "{run_id}")
-    tag: str
-    secured: bool
-    parameters: tuple[Parameter, ...]
-    has_body: bool
-    body_required: bool
-    success_status: int
-    responses: dict[int, Response]
-    extensions: dict[str, Any]  # what begins with x-
+    """One method of one path. Immutable, but for validators that are compiled when first asked."""
+
+    def __init__(
+        self,
+        document: Document,
+        *,
+        operation_id: str,
+        method: str,
+        path: str,
+        tag: str,
+        secured: bool,
+        parameters: tuple[Parameter, ...],
+        body: Body | None,
+        responses: dict[int, Response],
+        extensions: dict[str, Any],
+        coercion: Coercion,
+    ) -> None:
+        self.document = document
+        self.operation_id = operation_id
+        self.method = method  # upper case
+        self.path = path  # the template: /v1/runs/{run_id}
+        self.path_segments = tuple(path.strip("/").split("/"))  # ("v1", "runs", "{run_id}")
+        self.tag = tag
+        self.secured = secured
+        self.parameters = parameters
+        self.body = body
+        self.has_body = body is not None
+        self.body_required = body is not None and body.required
+        self.responses = responses
+        self.success_status = min((status for status in responses if 200 <= status < 300), default=200)
+        self.extensions = extensions  # what begins with x-
+        self._allow_constants = coercion == "lax"
+        self._masker = Masker(document.sensitive)
+        self._path = [parameter for parameter in parameters if parameter.place == "path"]
+        self._query = [parameter for parameter in parameters if parameter.place == "query"]
+        self._headers = [parameter for parameter in parameters if parameter.place == "header"]
+        self._reply_validators: dict[int, SchemaValidator] = {}
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.operation_id}: {self.method} {self.path}>"
 
     def decode(self, raw: RawRequest) -> Call:
         """Raises: Invalid with all violations at once, in the order path, query, header, body."""
-        raise NotImplementedError
+        body: Any = None
+        finite = True
+        if self.body is not None and raw.body:
+            body, finite = self._parse(raw)
+        violations: list[Violation] = []
+        path: dict[str, Any] = {}
+        for parameter in self._path:
+            self._read(parameter, raw.path[parameter.name], path, violations)
+        query = self._read_query(raw.query, violations) if self._query else {}
+        headers: dict[str, Any] = {}
+        for parameter in self._headers:
+            self._read(parameter, raw.headers.get(parameter.name), headers, violations)
+        given: frozenset[str] = frozenset()
+        if self.body is not None:
+            if isinstance(body, dict):
+                given = self.body.fields.intersection(body)
+            body = self._read_body(raw, body, finite, violations)
+        if violations:
+            raise Invalid(422, violations=violations)
+        return Call(self, path, query, headers, body, given)
 
     def check_reply(self, status: int, content_type: str | None, body: bytes) -> str | None:
         """What the document does not allow in this reply, or None. Extra properties are allowed."""
-        raise NotImplementedError
+        response = self.responses.get(status)
+        if response is None:
+            return f"{self.operation_id} documents no status {status}"
+        media_type = None if content_type is None else content_type.partition(";")[0].strip().lower()
+        if response.content_type is None:
+            return "a body where none is documented" if body else None
+        if media_type != response.content_type:
+            return f"content type {content_type}, documented is {response.content_type}"
+        if not is_json(response.content_type):
+            return None
+        try:
+            value, finite = parse_json(body, allow_constants=False)
+        except (ValueError, RecursionError) as error:
+            return f"the body cannot be read as JSON: {error}"
+        if not finite:
+            return "a number in the body is past the largest double"
+        check = self._reply_validators.get(status)
+        if check is None:
+            check = validator(self.document, response.schema, response.pointer, "strict")
+            self._reply_validators[status] = check
+        try:
+            check.validate_python(value)
+        except ValidationError as error:
+            return "; ".join(
+                f"at {'.'.join(map(str, line['loc'])) or 'the whole'}: {line['msg']}"
+                for line in error.errors(include_url=False, include_input=False)[:5]
+            )
+        return None
 
     def example_names(self, status: int) -> tuple[str, ...]:
-        """Names of the examples of a status; `default` stands for a single unnamed one."""
-        raise NotImplementedError
+        """Names of the examples of a status; `default` is a single unnamed one."""
+        return tuple(self.responses[status].examples)
 
     def example(self, status: int, name: str | None = None) -> Any:
         """The named example, or the first. Raises: KeyError when there is no such status or example."""
-        raise NotImplementedError
+        examples = self.responses[status].examples
+        if name is None:
+            name = next(iter(examples), "default")
+        return examples[name]
+
+    def _parse(self, raw: RawRequest) -> tuple[Any, bool]:
+        if not is_json(raw.content_type):
+            return raw.body, True
+        try:
+            return parse_json(raw.body, allow_constants=self._allow_constants)
+        except JSONDecodeError as error:
+            raise Invalid(422, violations=[json_invalid(error.pos, error.msg)]) from error
+        except (ValueError, RecursionError) as error:
+            raise Invalid(400, detail="There was an error parsing the body") from error
+
+    def _read_body(self, raw: RawRequest, value: Any, finite: bool, violations: list[Violation]) -> Any:
+        assert self.body is not None
+        if not raw.body:
+            if self.body.required:
+                violations.append(missing(("body",)))
+                return None
+            try:
+                return self.body.reader.read({})
+            except ValidationError:
+                return None
+        try:
+            return self.body.reader.read(value) if finite else self.body.reader.read_exactly(value)
+        except ValidationError as error:
+            violations += self._masker.violations(error, "body")
+            return None
+
+    def _read_query(self, query: str | bytes, violations: list[Violation]) -> dict[str, Any]:
+        sent: dict[str, list[str]] = {}
+        if query:
+            text = query if isinstance(query, str) else query.decode("latin-1")
+            for name, one in parse_qsl(text, keep_blank_values=True):
+                sent.setdefault(name, []).append(one)
+        values: dict[str, Any] = {}
+        for parameter in self._query:
+            several = sent.get(parameter.name)
+            value = several if several is None or parameter.many else several[-1]
+            self._read(parameter, value, values, violations)
+        return values
+
+    def _read(self, parameter: Parameter, value: Any, values: dict[str, Any], violations: list[Violation]) -> None:
+        if value is None:
+            if parameter.required:
+                violations.append(missing((parameter.place, parameter.name)))
+            else:
+                values.update(parameter.default)
+            return
+        try:
+            values[parameter.name] = parameter.reader.read(value)
+        except ValidationError as error:
+            violations += self._masker.violations(error, parameter.place, parameter.name)
+
+
+def is_json(content_type: str | None) -> bool:
+    """As FastAPI decides it: application/json, or application/…+json."""
+    if content_type == "application/json":
+        return True
+    if not content_type:
+        return False
+    main, slash, subtype = content_type.partition(";")[0].strip().lower().partition("/")
+    return slash == "/" and main == "application" and (subtype == "json" or subtype.endswith("+json"))
+
+
+# --- Compiling --------------------------------------------------------------------------------------------------------
+
+
+class _At(NamedTuple):
+    """A place in the document, references followed."""
+
+    document: Document
+    value: Any
+    pointer: str
+
+    def member(self, name: str) -> "_At":
+        value, pointer = self.document.follow(self.value.get(name), step(self.pointer, name))
+        return _At(self.document, value, pointer)
+
+    def items(self, name: str) -> "list[_At]":
+        values = self.value.get(name, [])
+        if not isinstance(values, list):
+            raise self.document.error(step(self.pointer, name), "a list")
+        at = step(self.pointer, name)
+        return [
+            _At(self.document, *self.document.follow(value, step(at, index))).mapping()
+            for index, value in enumerate(values)
+        ]
+
+    def members(self, name: str) -> "dict[str, _At]":
+        holder = self.member(name)
+        return {} if holder.value is None else {key: holder.member(key) for key in holder.mapping().value}
+
+    def mapping(self) -> "_At":
+        if not isinstance(self.value, dict):
+            raise self.document.error(self.pointer, f"a mapping, not {self.value!r}")
+        return self
+
+    def extensions(self) -> dict[str, Any]:
+        return {name: value for name, value in self.value.items() if name.startswith("x-")}
 
 
 def compile_operations(document: Document, *, coercion: Coercion) -> dict[str, Operation]:
     """By operationId, in the order of the document. Raises: SpecError."""
-    raise NotImplementedError
+    compiler = _Compiler(document, coercion)
+    operations: dict[str, Operation] = {}
+    for path, item in _At(document, document.root, "").members("paths").items():
+        for name in item.mapping().value:
+            if name in _METHODS:
+                operation = compiler.operation(path, item, name)
+                if operation.operation_id in operations:
+                    other = operations[operation.operation_id]
+                    raise document.error(
+                        f"{step(item.pointer, name)}/operationId", f"{other.method} {other.path} has the same"
+                    )
+                operations[operation.operation_id] = operation
+            elif name not in _BESIDE_METHODS and not name.startswith("x-"):
+                raise document.error(step(item.pointer, name), "is not understood in a path")
+    return operations
+
+
+class _Compiler:
+    def __init__(self, document: Document, coercion: Coercion) -> None:
+        self._document = document
+        self._coercion: Coercion = coercion
+        self._readers: dict[tuple[str, bool], Reader] = {}
+
+    def operation(self, path: str, item: _At, method: str) -> Operation:
+        at = item.member(method).mapping()
+        operation_id = at.value.get("operationId")
+        if not isinstance(operation_id, str):
+            raise self._document.error(at.pointer, "an operation needs an operationId")
+        body = at.member("requestBody")
+        tags = at.value.get("tags") or [""]
+        return Operation(
+            self._document,
+            operation_id=operation_id,
+            method=method.upper(),
+            path=path,
+            tag=str(tags[0]),
+            secured=self._secured(at),
+            parameters=self._parameters(path, item, at),
+            body=None if body.value is None else self._body(body.mapping()),
+            responses=self._responses(at),
+            extensions=at.extensions(),
+            coercion=self._coercion,
+        )
+
+    def _secured(self, at: _At) -> bool:
+        """Whether a request without credentials is refused: no security, or an empty alternative, lets it in."""
+        alternatives = at.value.get("security", self._document.root.get("security", []))
+        return bool(alternatives) and all(alternatives)
+
+    def _parameters(self, path: str, item: _At, at: _At) -> tuple[Parameter, ...]:
+        found: dict[tuple[str, str], Parameter] = {}
+        for place in (*item.items("parameters"), *at.items("parameters")):
+            parameter = self._parameter(place)
+            if parameter.place != "header" or parameter.name not in _NO_PARAMETERS:
+                found[parameter.place, parameter.name] = parameter
+        named = {name for where, name in found if where == "path"}
+        in_path = {part[1:-1] for part in path.split("/") if part.startswith("{") and part.endswith("}")}
+        if named != in_path or path.count("{") != len(in_path):
+            raise self._document.error(
+                at.pointer, f"path parameters are {sorted(named)}, the path is {path} (one parameter a segment)"
+            )
+        return tuple(found.values())
+
+    def _parameter(self, at: _At) -> Parameter:
+        name, place = at.value.get("name"), at.value.get("in")
+        if not isinstance(name, str):
+            raise self._document.error(at.pointer, "a parameter needs a name")
+        if place not in _STYLES:
+            raise self._document.error(f"{at.pointer}/in", f"parameters in {place!r} are not understood")
+        if at.value.get("style", _STYLES[place]) != _STYLES[place]:
+            raise self._document.error(f"{at.pointer}/style", f"in {place}, only {_STYLES[place]} is understood")
+        if "content" in at.value or "schema" not in at.value:
+            raise self._document.error(at.pointer, "a parameter needs a schema; content is not understood")
+        schema, pointer = at.member("schema")[1:]
+        kinds = self._kinds(schema, pointer)
+        many = place == "query" and "array" in kinds
+        if "object" in kinds or ("array" in kinds and not many):
+            raise self._document.error(pointer, f"{' or '.join(sorted(kinds))} in {place} is not understood")
+        if many and at.value.get("explode", True) is not True:
+            raise self._document.error(f"{at.pointer}/explode", "lists are understood as repeated parameters only")
+        name = name.lower() if place == "header" else name
+        return Parameter(
+            name=name,
+            place=place,
+            required=at.value.get("required") is True,
+            many=many,
+            schema=schema,
+            reader=self._reader(schema, pointer, text=True),
+            default={name: schema["default"]} if "default" in schema else {},
+        )
+
+    def _kinds(self, schema: Any, pointer: str) -> set[str]:
+        """The types a schema may have, through references and choices."""
+        schema, pointer = self._document.follow(schema, pointer)
+        if not isinstance(schema, dict):
+            return set()
+        kinds = set(types_of(schema))
+        for keyword in ("anyOf", "oneOf", "allOf"):
+            for index, choice in enumerate(schema.get(keyword, ())):
+                kinds |= self._kinds(choice, f"{pointer}/{keyword}/{index}")
+        return kinds
+
+    def _body(self, at: _At) -> Body:
+        media = at.member("content").mapping()
+        unread = [media_type for media_type in media.value if not is_json(media_type)]
+        if unread or len(media.value) != 1:
+            where = step(media.pointer, unread[0]) if unread else media.pointer
+            raise self._document.error(where, "a request body is understood as JSON, in one media type")
+        schema, pointer = next(iter(at.members("content").values())).mapping().member("schema")[1:]
+        if schema is None:
+            raise self._document.error(media.pointer, "a request body needs a schema")
+        return Body(
+            required=at.value.get("required") is True,
+            schema=schema,
+            reader=self._reader(schema, pointer, text=False),
+            fields=frozenset(self._properties(schema, pointer)),
+        )
+
+    def _properties(self, schema: Any, pointer: str) -> set[str]:
+        """Names of the fields of an object, through references and choices."""
+        schema, pointer = self._document.follow(schema, pointer)
+        if not isinstance(schema, dict):
+            return set()
+        names = set(schema.get("properties", ()))
+        for keyword in ("anyOf", "oneOf", "allOf"):
+            for index, choice in enumerate(schema.get(keyword, ())):
+                names |= self._properties(choice, f"{pointer}/{keyword}/{index}")
+        return names
+
+    def _reader(self, schema: Any, pointer: str, *, text: bool) -> Reader:
+        """One for each schema, however often it is referred to."""
+        if (pointer, text) not in self._readers:
+            way: Coercion = "lax" if text else self._coercion
+            self._readers[pointer, text] = reader(self._document, schema, pointer, way=way, text=text)
+        return self._readers[pointer, text]
+
+    def _responses(self, at: _At) -> dict[int, Response]:
+        responses = {}
+        for status, place in at.members("responses").items():
+            if not (len(status) == 3 and status.isdecimal()):
+                raise self._document.error(
+                    place.pointer, "a status is three digits; ranges and default are not understood"
+                )
+            responses[int(status)] = self._response(int(status), place.mapping())
+        if not responses:
+            raise self._document.error(at.pointer, "an operation needs a response")
+        return responses
+
+    def _response(self, status: int, at: _At) -> Response:
+        contents = at.members("content")
+        if len(contents) > 1:
+            raise self._document.error(f"{at.pointer}/content", "one media type a response is understood")
+        content_type, schema, pointer = next(iter(contents), None), True, ""
+        examples: dict[str, Any] = {}
+        if content_type is not None:
+            media = contents[content_type].mapping()
+            pointer = media.pointer
+            if "schema" in media.value:
+                schema, pointer = media.member("schema")[1:]
+            for name, example in media.members("examples").items():
+                examples[name] = example.mapping().value.get("value")
+            if "example" in media.value:
+                examples = {"default": media.value["example"]}
+        return Response(
+            status=status,
+            description=str(at.value.get("description", "")),
+            content_type=content_type,
+            schema=schema,
+            pointer=pointer,
+            examples=examples,
+            extensions=at.extensions(),
+        )

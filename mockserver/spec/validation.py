@@ -1,0 +1,392 @@
+"""JSON Schema compiled to pydantic-core validators: its words, its lenient reading, its speed.
+
+A schema is compiled in up to three ways. `quick` takes only what needs no conversion, in C alone, and refuses the rest
+without ado; `lax` reads as FastAPI with pydantic 2 does and has its words; `strict` is lax but for what the letter of
+the schema does not allow. What quick takes, the others take too, and to the same value: so they are only asked when
+quick refuses, and most requests never call into Python.
+
+Values: UUIDs become lower-case text with dashes, enums stay text, date-times become aware datetimes, free-form objects
+stay as sent. Objects with properties keep the fields given and gain their defaults; other fields are dropped unless
+`additionalProperties` asks for them.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from typing import Any, Literal
+
+from pydantic_core import (
+    CoreSchema,
+    InitErrorDetails,
+    PydanticKnownError,
+    SchemaError,
+    SchemaValidator,
+    ValidationError,
+    core_schema,
+)
+
+from mockserver.spec.document import Document, step, types_of
+
+Way = Literal["quick", "quick-text", "lax", "strict"]
+
+_CANONICAL_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_DASHED_UUID = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+_RFC_3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
+_RFC_3339_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_ABSENT: Any = object()
+
+_NUMBER_BOUNDS = {
+    "minimum": "ge",
+    "maximum": "le",
+    "exclusiveMinimum": "gt",
+    "exclusiveMaximum": "lt",
+    "multipleOf": "multiple_of",
+}
+
+
+class Reader:
+    """The validators of one place in the document. Compiling the quick one is part of start-up, the other waits."""
+
+    __slots__ = ("_build_exact", "_exact", "_quick")
+
+    def __init__(self, quick: SchemaValidator, build_exact: Callable[[], SchemaValidator]) -> None:
+        self._quick = quick.validate_python
+        self._build_exact = build_exact
+        self._exact: Callable[..., Any] | None = None
+
+    def read(self, value: Any) -> Any:
+        """Raises: pydantic_core.ValidationError, in the words of the exact way."""
+        try:
+            return self._quick(value)
+        except ValidationError:
+            return self.read_exactly(value)
+
+    def read_exactly(self, value: Any) -> Any:
+        """As `read`, without the short cut: where a number may not be finite, which quick does not look for."""
+        if self._exact is None:
+            self._exact = self._build_exact().validate_python
+        return self._exact(value, from_attributes=True)
+
+
+def reader(document: Document, schema: Any, pointer: str, *, way: Literal["lax", "strict"], text: bool) -> Reader:
+    """`text`: the values are query, path or header text, not JSON. Raises: SpecError."""
+    return Reader(
+        validator(document, schema, pointer, "quick-text" if text else "quick"),
+        lambda: validator(document, schema, pointer, way),
+    )
+
+
+def validator(document: Document, schema: Any, pointer: str, way: Way) -> SchemaValidator:
+    """Raises: SpecError."""
+    compiler = _Compiler(document, way)
+    compiled = compiler.compile(schema, pointer)
+    if compiler.definitions:
+        compiled = core_schema.definitions_schema(compiled, list(compiler.definitions.values()))
+    try:
+        return SchemaValidator(compiled)
+    except SchemaError as error:
+        raise document.error(pointer, " ".join(str(error).split())) from error
+
+
+class _Compiler:
+    def __init__(self, document: Document, way: Way) -> None:
+        self._document = document
+        self._way = way
+        self._quick = way in ("quick", "quick-text")
+        self._open: set[str] = set()
+        self._recursive: set[str] = set()
+        self.definitions: dict[str, CoreSchema] = {}
+
+    def compile(self, schema: Any, pointer: str) -> CoreSchema:
+        if schema is True or schema == {}:
+            return self._anything()
+        if "$ref" in schema:
+            return self._reference(schema, pointer)
+        if "allOf" in schema:
+            return self.compile(schema["allOf"][0], f"{pointer}/allOf/0")
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in schema:
+                return self._choice(
+                    [(choice, f"{pointer}/{keyword}/{index}") for index, choice in enumerate(schema[keyword])]
+                )
+        if "enum" in schema:
+            return self._one_of(schema["enum"], named=_is_component(pointer))
+        if "const" in schema:
+            return self._one_of([schema["const"]], named=False)
+        kinds = types_of(schema)
+        if not kinds:
+            return self._anything()
+        if len(kinds) > 1:
+            return self._choice([({**schema, "type": kind}, pointer) for kind in kinds])
+        return self._of_kind(kinds[0], schema, pointer)
+
+    def _of_kind(self, kind: str, schema: dict[str, Any], pointer: str) -> CoreSchema:
+        if kind == "string":
+            return self._string(schema, pointer)
+        if kind == "integer":
+            return self._integer(schema)
+        if kind == "number":
+            return self._number(schema)
+        if kind == "boolean":
+            return self._boolean()
+        if kind == "array":
+            return core_schema.list_schema(
+                self.compile(schema.get("items", True), f"{pointer}/items"),
+                min_length=schema.get("minItems"),
+                max_length=schema.get("maxItems"),
+            )
+        if kind == "object":
+            return self._fields(schema, pointer) if schema.get("properties") else self._map(schema, pointer)
+        return core_schema.none_schema()
+
+    # --- Places that hold other places
+
+    def _reference(self, schema: dict[str, Any], pointer: str) -> CoreSchema:
+        target, pointer = self._document.follow(schema, pointer)
+        if pointer in self._open:
+            self._recursive.add(pointer)
+        if pointer in self._recursive:
+            return core_schema.definition_reference_schema(pointer)
+        self._open.add(pointer)
+        compiled = self.compile(target, pointer)
+        self._open.remove(pointer)
+        if pointer not in self._recursive:
+            return compiled
+        self.definitions[pointer] = {**compiled, "ref": pointer}
+        return core_schema.definition_reference_schema(pointer)
+
+    def _choice(self, choices: list[tuple[Any, str]]) -> CoreSchema:
+        others = [(choice, pointer) for choice, pointer in choices if not _is_null(choice)]
+        if len(others) == 1:
+            compiled = self.compile(*others[0])
+        else:
+            compiled = (
+                core_schema.union_schema(
+                    [(self.compile(choice, pointer), _label(choice)) for choice, pointer in others]
+                )
+                if others
+                else core_schema.none_schema()
+            )
+        return compiled if len(others) == len(choices) else core_schema.nullable_schema(compiled)
+
+    def _fields(self, schema: dict[str, Any], pointer: str) -> CoreSchema:
+        required = frozenset(schema.get("required", ()))
+        others = schema.get("additionalProperties")
+        behaviour: Literal["ignore", "allow", "forbid"] = (
+            "ignore" if others is None else "forbid" if others is False else "allow"
+        )
+        others_schema = self.compile(others, f"{pointer}/additionalProperties") if behaviour == "allow" else None
+        members = {
+            name: (self.compile(member, step(f"{pointer}/properties", name)), self._default(member, name in required))
+            for name, member in schema["properties"].items()
+        }
+        if self._quick:
+            return core_schema.typed_dict_schema(
+                {
+                    name: core_schema.typed_dict_field(
+                        member if default is _ABSENT else core_schema.with_default_schema(member, default=default),
+                        required=name in required,
+                    )
+                    for name, (member, default) in members.items()
+                },
+                extra_behavior=behaviour,
+                extras_schema=others_schema,
+            )
+        fields = core_schema.model_fields_schema(
+            {
+                name: core_schema.model_field(
+                    member if name in required else core_schema.with_default_schema(member, default=default)
+                )
+                for name, (member, default) in members.items()
+            },
+            extra_behavior=behaviour,
+            extras_schema=others_schema,
+        )
+        return core_schema.no_info_after_validator_function(_given_fields, fields)
+
+    def _default(self, member: Any, required: bool) -> Any:
+        if required or not isinstance(member, dict):
+            return _ABSENT
+        return member.get("default", _ABSENT)
+
+    def _map(self, schema: dict[str, Any], pointer: str) -> CoreSchema:
+        values = schema.get("additionalProperties", True)
+        free = values is True or values == {}
+        compiled: CoreSchema = core_schema.dict_schema(
+            core_schema.str_schema(),
+            core_schema.any_schema() if free else self.compile(values, f"{pointer}/additionalProperties"),
+            min_length=schema.get("minProperties"),
+            max_length=0 if values is False else schema.get("maxProperties"),
+        )
+        if free and not self._quick:
+            return core_schema.no_info_after_validator_function(_refuse_infinities, compiled)
+        return compiled
+
+    # --- Leaves
+
+    def _anything(self) -> CoreSchema:
+        if self._quick:
+            return core_schema.any_schema()
+        return core_schema.no_info_after_validator_function(_refuse_infinities, core_schema.any_schema())
+
+    def _one_of(self, values: list[Any], *, named: bool) -> CoreSchema:
+        literal = core_schema.literal_schema(values)
+        if not named or self._quick:
+            return literal
+        # pydantic makes an Enum of a named enumeration: another word, and the same sentence.
+        *most, last = [repr(value) for value in values]
+        expected = f"{', '.join(most)} or {last}" if most else last
+        return core_schema.custom_error_schema(
+            literal, custom_error_type="enum", custom_error_context={"expected": expected}
+        )
+
+    def _string(self, schema: dict[str, Any], pointer: str) -> CoreSchema:
+        form = schema.get("format")
+        if form in ("uuid", "date-time", "date"):
+            beside = sorted({"minLength", "maxLength", "pattern"} & schema.keys())
+            if beside:
+                raise self._document.error(step(pointer, beside[0]), f"is not understood beside format {form}")
+        if form == "uuid":
+            return self._uuid()
+        if form == "date-time":
+            return self._moment()
+        if form == "date":
+            return self._day()
+        return core_schema.str_schema(
+            strict=self._quick,
+            min_length=schema.get("minLength"),
+            max_length=schema.get("maxLength"),
+            pattern=schema.get("pattern"),
+        )
+
+    def _uuid(self) -> CoreSchema:
+        if self._quick:
+            return core_schema.str_schema(strict=True, pattern=_CANONICAL_UUID)
+        lax = core_schema.no_info_after_validator_function(str, core_schema.uuid_schema())
+        return self._by_the_letter(lax, _is_dashed_uuid, "uuid_parsing", "expected 8-4-4-4-12 hexadecimal digits")
+
+    def _moment(self) -> CoreSchema:
+        lax = core_schema.no_info_after_validator_function(_in_utc_if_naive, core_schema.datetime_schema())
+        return self._by_the_letter(
+            lax, _is_rfc_3339, "datetime_parsing", "expected an RFC 3339 date-time with a time zone", quick=True
+        )
+
+    def _day(self) -> CoreSchema:
+        lax = core_schema.no_info_after_validator_function(date.isoformat, core_schema.date_schema())
+        return self._by_the_letter(
+            lax, _is_rfc_3339_date, "date_from_datetime_parsing", "expected an RFC 3339 full-date", quick=True
+        )
+
+    def _integer(self, schema: dict[str, Any]) -> CoreSchema:
+        bounds = _bounds(schema)
+        if self._way == "quick":
+            return core_schema.int_schema(strict=True, **bounds)
+        return self._by_the_letter(core_schema.int_schema(**bounds), _is_number, "int_type")
+
+    def _number(self, schema: dict[str, Any]) -> CoreSchema:
+        bounds = _bounds(schema)
+        if self._way == "quick":
+            return core_schema.float_schema(strict=True, allow_inf_nan=False, **bounds)
+        return self._by_the_letter(core_schema.float_schema(allow_inf_nan=False, **bounds), _is_number, "float_type")
+
+    def _boolean(self) -> CoreSchema:
+        if self._way == "quick":
+            return core_schema.bool_schema(strict=True)
+        return self._by_the_letter(core_schema.bool_schema(), _is_boolean, "bool_type")
+
+    def _by_the_letter(
+        self, lax: CoreSchema, fits: Callable[[Any], bool], word: Any, reason: str = "", *, quick: bool = False
+    ) -> CoreSchema:
+        """The lax schema, and in strict also a refusal of what it reads but should not: so its own words come first."""
+        if not (self._way == "strict" or (quick and self._way == "quick")):
+            return lax
+
+        def read(value: Any, read_leniently: core_schema.ValidatorFunctionWrapHandler) -> Any:
+            result = read_leniently(value)
+            if fits(value):
+                return result
+            raise PydanticKnownError(word, {"error": reason} if reason else None)
+
+        return core_schema.no_info_wrap_validator_function(read, lax)
+
+
+def _bounds(schema: dict[str, Any]) -> dict[str, Any]:
+    return {ours: schema[keyword] for keyword, ours in _NUMBER_BOUNDS.items() if keyword in schema}
+
+
+def _is_component(pointer: str) -> bool:
+    return pointer.startswith("/components/schemas/") and pointer.count("/") == 3
+
+
+def _is_null(schema: Any) -> bool:
+    return isinstance(schema, dict) and schema.get("type") == "null"
+
+
+_LABELS = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "array": "list", "object": "dict"}
+
+
+def _label(schema: Any) -> str:
+    """How errors call a choice of several, in their loc."""
+    if not isinstance(schema, dict):
+        return "any"
+    if "$ref" in schema:
+        return str(schema["$ref"]).rpartition("/")[2]
+    return _LABELS.get(schema.get("type", ""), "any")
+
+
+# --- What pydantic-core does not do by itself -------------------------------------------------------------------------
+
+
+def _given_fields(read: tuple[dict[str, Any], dict[str, Any] | None, set[str]]) -> dict[str, Any]:
+    fields, others, _ = read
+    given = {name: value for name, value in fields.items() if value is not _ABSENT}
+    return given if others is None else {**given, **others}
+
+
+def _in_utc_if_naive(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_boolean(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_dashed_uuid(value: Any) -> bool:
+    return isinstance(value, str) and _DASHED_UUID.fullmatch(value) is not None
+
+
+def _is_rfc_3339(value: Any) -> bool:
+    return isinstance(value, str) and _RFC_3339.fullmatch(value) is not None
+
+
+def _is_rfc_3339_date(value: Any) -> bool:
+    return isinstance(value, str) and _RFC_3339_DATE.fullmatch(value) is not None
+
+
+def _refuse_infinities(value: Any) -> Any:
+    """Free-form values come back as they were sent; what JSON cannot say cannot."""
+    details: list[InitErrorDetails] = [
+        {"type": "finite_number", "loc": loc, "input": number} for loc, number in _infinities(value, ())
+    ]
+    if details:
+        raise ValidationError.from_exception_data("free-form", details)
+    return value
+
+
+def _infinities(value: Any, loc: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], float]]:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            yield loc, value
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            yield from _infinities(member, (*loc, name))
+    elif isinstance(value, list):
+        for index, member in enumerate(value):
+            yield from _infinities(member, (*loc, index))
