@@ -1,8 +1,29 @@
 """Replies made from a document alone, for what has no behaviour: from its examples, else from its schemas."""
 
+import base64
+import math
+import string
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from random import Random
 from typing import Any
 
-from mockserver.spec.operation import Operation
+from mockserver.spec.document import Document, step, types_of
+from mockserver.spec.operation import Operation, is_json
+
+# How deep a schema is filled before optional parts are left out, and before one that cannot end is given up.
+_FULL_DEPTH = 6
+_LAST_DEPTH = 60
+
+# fmt: off
+_WORDS = (
+    "amber", "birch", "cedar", "delta", "ember", "fjord", "grove", "heron", "ivory", "jade", "kelp", "lotus", "maple",
+    "north", "ocean", "pearl", "quartz", "river", "slate", "tulip", "umber", "violet", "willow", "zephyr",
+)
+# fmt: on
+_FIRST_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def reply(
@@ -11,8 +32,194 @@ def reply(
     """Content type and value of a valid reply; the same arguments give the same reply.
 
     Without `dynamic` a documented example is used where there is one; with it the value is made from the schema and
-    varies with the seed. A reply without a body is (None, None).
+    varies with the seed. Content that is no JSON is bytes; a reply without a body is (None, None).
 
-    Raises: KeyError when the operation documents no such status or example.
+    Raises: KeyError when the operation documents no such status or example; SpecError when the schema cannot be met
+    (a pattern without an example, say).
     """
-    raise NotImplementedError
+    response = operation.responses[status]
+    if response.content_type is None:
+        if name is not None:
+            raise KeyError(name)
+        return None, None
+    if name is not None or (response.examples and not dynamic):
+        value = operation.example(status, name)
+    else:
+        random = Random(f"{operation.operation_id} {status} {seed if dynamic else ''}")
+        value = from_schema(operation.document, response.schema, response.pointer, random, vary=dynamic)
+    if not is_json(response.content_type):
+        value = value if isinstance(value, bytes) else str(value).encode()
+    return response.content_type, value
+
+
+def from_schema(document: Document, schema: Any, pointer: str, random: Random, *, vary: bool) -> Any:
+    """A value that is valid for the schema.
+
+    With `vary`, all that the schema leaves open is drawn from `random`; without, examples, defaults and the first of
+    several choices come first, and optional properties are all there.
+
+    Raises: SpecError when none is found.
+    """
+    return _Maker(document, random, vary).make(schema, pointer, 0)
+
+
+class _Maker:
+    def __init__(self, document: Document, random: Random, vary: bool) -> None:
+        self._document = document
+        self._random = random
+        self._vary = vary
+
+    def make(self, schema: Any, pointer: str, depth: int) -> Any:
+        schema, pointer = self._document.follow(schema, pointer)
+        if depth > _LAST_DEPTH:
+            raise self._document.error(pointer, "no value of this schema ever ends")
+        if isinstance(schema, bool):
+            return self._anything()
+        if not self._vary:
+            for documented in (schema.get("examples"), [schema["example"]] if "example" in schema else None):
+                if documented:
+                    return documented[0]
+            if "default" in schema:
+                return schema["default"]
+        if "const" in schema:
+            return schema["const"]
+        if "enum" in schema:
+            return self._pick(schema["enum"])
+        for keyword in ("anyOf", "oneOf", "allOf"):
+            if keyword in schema:
+                return self._choose(schema[keyword], f"{pointer}/{keyword}", depth)
+        kinds = types_of(schema)
+        if not kinds:
+            return self._anything()
+        kind = self._pick(kinds)
+        if kind == "object":
+            return self._object(schema, pointer, depth)
+        if kind == "array":
+            return self._array(schema, pointer, depth)
+        if kind == "string":
+            return self._text(schema, pointer)
+        if kind == "integer":
+            return self._integer(schema, pointer)
+        if kind == "number":
+            return self._number(schema, pointer)
+        return None if kind == "null" else self._vary and self._random.random() < 0.5
+
+    def _pick(self, values: Any) -> Any:
+        return self._random.choice(values) if self._vary else values[0]
+
+    def _word(self) -> str:
+        return self._random.choice(_WORDS)
+
+    def _anything(self) -> Any:
+        return self._pick([{}, self._word(), self._random.randrange(100), True, None, [self._word()]])
+
+    def _choose(self, choices: list[Any], pointer: str, depth: int) -> Any:
+        indices = list(range(len(choices)))
+        nulls = [i for i in indices if isinstance(choices[i], dict) and choices[i].get("type") == "null"]
+        if nulls and depth > _FULL_DEPTH:
+            return None
+        index = self._random.choice(indices) if self._vary else next((i for i in indices if i not in nulls), 0)
+        return self.make(choices[index], f"{pointer}/{index}", depth + 1)
+
+    def _object(self, schema: dict[str, Any], pointer: str, depth: int) -> dict[str, Any]:
+        properties: Mapping[str, Any] = schema.get("properties", {})
+        required = schema.get("required", ())
+        most = schema.get("maxProperties", math.inf)
+        names = list(required)
+        for name in properties:
+            wanted = depth <= _FULL_DEPTH and (not self._vary or self._random.random() < 0.7)
+            if name not in names and wanted and len(names) < most:
+                names.append(name)
+        others = schema.get("additionalProperties", True)
+        fewest = schema.get("minProperties", 0)
+        more = fewest - len(names)
+        if self._vary and not properties and others is not False and depth <= _FULL_DEPTH:
+            more = max(more, int(min(self._random.randrange(4), most - len(names))))
+        names += [name for name in properties if name not in names][: max(more, 0)]
+        for index in range(fewest - len(names) if properties else more):
+            if others is False:
+                raise self._document.error(f"{pointer}/minProperties", "there are not so many properties")
+            names.append(f"{self._word()}_{index}")
+        value = {}
+        for name in names:
+            if name in properties:
+                value[name] = self.make(properties[name], step(f"{pointer}/properties", name), depth + 1)
+            else:
+                value[name] = self.make(others, f"{pointer}/additionalProperties", depth + 1)
+        return value
+
+    def _array(self, schema: dict[str, Any], pointer: str, depth: int) -> list[Any]:
+        fewest = schema.get("minItems", 0)
+        length = fewest
+        if depth <= _FULL_DEPTH:
+            most = schema.get("maxItems", max(fewest, 3))
+            length = self._random.randint(fewest, min(most, fewest + 3)) if self._vary else max(fewest, min(most, 1))
+        items = schema.get("items", True)
+        return [self.make(items, f"{pointer}/items", depth + 1) for _ in range(length)]
+
+    # --- Leaves
+
+    def _text(self, schema: dict[str, Any], pointer: str) -> str:
+        if "pattern" in schema:
+            raise self._document.error(f"{pointer}/pattern", "text to a pattern is not made up; give an example")
+        form = _FORMS.get(schema.get("format", ""))
+        if form is not None:
+            return form(self._random)
+        text = f"{self._word()} {self._word()}"
+        fewest, most = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+        while len(text) < fewest:
+            text += self._random.choice(string.ascii_lowercase)
+        return text if len(text) <= most else text[: int(most)]
+
+    def _integer(self, schema: dict[str, Any], pointer: str) -> int:
+        return int(self._on_grid(schema, pointer, Fraction(1)))
+
+    def _number(self, schema: dict[str, Any], pointer: str) -> float:
+        return float(self._on_grid(schema, pointer, Fraction(1, 100)))
+
+    def _on_grid(self, schema: dict[str, Any], pointer: str, fineness: Fraction) -> Fraction:
+        """A number within the bounds that is a multiple of what is asked for, or of `fineness`."""
+        grid = Fraction(str(schema["multipleOf"])) if "multipleOf" in schema else fineness
+        if fineness == 1:
+            grid = Fraction(grid.numerator)  # the multiples of a fraction that are whole
+        floors = [math.ceil(_exact(schema["minimum"]) / grid)] if "minimum" in schema else []
+        if "exclusiveMinimum" in schema:
+            floors.append(math.floor(_exact(schema["exclusiveMinimum"]) / grid) + 1)
+        ceilings = [math.floor(_exact(schema["maximum"]) / grid)] if "maximum" in schema else []
+        if "exclusiveMaximum" in schema:
+            ceilings.append(math.ceil(_exact(schema["exclusiveMaximum"]) / grid) - 1)
+        lowest = max(floors) if floors else min([0, *ceilings])
+        highest = min(ceilings) if ceilings else lowest + 100
+        if lowest > highest:
+            raise self._document.error(pointer, "no number is within these bounds")
+        return grid * (self._random.randint(lowest, highest) if self._vary else lowest)
+
+
+def _exact(number: Any) -> Fraction:
+    return Fraction(str(number))
+
+
+def _uuid(random: Random) -> str:
+    return str(uuid.UUID(int=random.getrandbits(128), version=4))
+
+
+def _moment(random: Random) -> datetime:
+    return _FIRST_MOMENT + timedelta(seconds=random.randrange(2 * 365 * 86_400))
+
+
+def _word(random: Random) -> str:
+    return random.choice(_WORDS)
+
+
+_FORMS: Mapping[str, Callable[[Random], str]] = {
+    "uuid": _uuid,
+    "date-time": lambda random: _moment(random).isoformat().replace("+00:00", "Z"),
+    "date": lambda random: _moment(random).date().isoformat(),
+    "time": lambda random: _moment(random).time().isoformat() + "Z",
+    "byte": lambda random: base64.b64encode(_word(random).encode()).decode(),
+    "email": lambda random: f"{_word(random)}@example.com",
+    "hostname": lambda random: f"{_word(random)}.example.com",
+    "ipv4": lambda random: f"192.0.2.{random.randrange(256)}",
+    "ipv6": lambda random: f"2001:db8::{random.randrange(1, 65536):x}",
+    "uri": lambda random: f"https://example.com/{_word(random)}",
+}

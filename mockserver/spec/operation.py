@@ -266,8 +266,8 @@ def is_json(content_type: str | None) -> bool:
         return True
     if not content_type:
         return False
-    main, slash, subtype = content_type.partition(";")[0].strip().lower().partition("/")
-    return slash == "/" and main == "application" and (subtype == "json" or subtype.endswith("+json"))
+    main, _, subtype = content_type.partition(";")[0].strip().lower().partition("/")
+    return main == "application" and "/" not in subtype and (subtype == "json" or subtype.endswith("+json"))
 
 
 # --- Compiling --------------------------------------------------------------------------------------------------------
