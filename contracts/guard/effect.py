@@ -1,0 +1,324 @@
+"""What a request could do to the target, at the worst: what it creates, which ids it touches.
+
+A server that is broken, or only lenient, may read a request otherwise than it is meant: percent-encodings decoded
+twice, `//` and `..` resolved, a path in other case, a method override, a count given as text. So a request is
+judged by the union of all its readings; nothing here knows what a healthy server would make of it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import uuid
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+from contracts.exchange import Request
+
+UNBOUNDED: Final = 10**18
+"""The cost of a request whose readings have no upper bound that a budget could ever bear."""
+UNREADABLE: Final = 1000
+"""The cost of a create whose body the guard cannot read (an unknown content encoding): a whole bulk."""
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_OVERRIDE_HEADERS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+_PLAIN_PATH = re.compile(r"(?:/[a-z0-9_-]+)+")
+_UUID = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9a-f])")
+_CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_COUNT_IN_TEXT = re.compile(r"(?i)count\W{0,16}?([-+]?[\d.][\w.+-]*)")
+_NUMBER_PREFIX = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+_CREATING = frozenset({"bulk", "chain"})
+_RESOURCES = frozenset({"runs", "run-attachments", "machines", "pools", "workflows", "health"})
+_ID_KEYS = frozenset({"id", "ids", "run_id", "run_ids"})
+_MAX_INFLATED_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PathReading:
+    """One way to read a path: lower case, decoded, without empty segments and what stands before the resource."""
+
+    resource: str
+    """`runs`, `pools`, ...; empty where the path leads to nothing known."""
+    segments: tuple[str, ...]
+    """What stands behind the resource; the whole path where that is not known."""
+
+    @property
+    def creates_runs(self) -> bool:
+        return self.resource == "runs" and (not self.segments or _stem(self.segments[0]) in _CREATING)
+
+    @property
+    def retries(self) -> bool:
+        return self.resource == "runs" and len(self.segments) > 1 and not self.creates_runs
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """`runs` is the most that could be made (or run again); ids are canonical, `odd_ids` what is no UUID."""
+
+    writes: bool
+    creates: bool = False
+    """Creates runs, of the kind that is asked for by name: bulk, single or chain."""
+    runs: int = 0
+    ids: frozenset[str] = frozenset()
+    body_ids: frozenset[str] = frozenset()
+    """Ids in the body that a broken server might take for the run that is meant."""
+    odd_ids: frozenset[str] = frozenset()
+    collections: frozenset[str] = frozenset()
+    """Resources of which it could change more than one, or make one; `?` is an unknown resource."""
+    body: Any = None
+
+
+_READS = Effect(writes=False)
+
+
+def canonical(text: str) -> str | None:
+    """The id in lower case with dashes, where `text` is a UUID in any form that a lenient server may read."""
+    if _CANONICAL.fullmatch(text):
+        return text
+    try:
+        return str(uuid.UUID(text.strip()))
+    except ValueError:
+        return None
+
+
+def effect_of(request: Request) -> Effect:
+    path, _, query = request.path.partition("?")
+    readings = readings_of(path)
+    method = request.method.upper()
+    if _is_overridden(request, query):
+        method = "*"
+    if method in _SAFE_METHODS:
+        # A documented GET writes nowhere; one with a body on a create, or on a retry, might where methods are mixed up.
+        mixed_up = any(r.retries or (r.creates_runs and request.body) for r in readings)
+        if not mixed_up:
+            return _READS
+    body = readable_body(request)
+    ids, odd = _ids_in_path(readings)
+    creates = method != "DELETE" and any(r.creates_runs for r in readings)
+    if creates:
+        runs = max(1, most_runs(body), _most_in_query(query))
+    else:
+        runs = int(method not in {"PATCH", "PUT", "DELETE"} and any(r.retries for r in readings))
+    return Effect(
+        writes=True,
+        creates=creates,
+        runs=runs,
+        ids=ids,
+        body_ids=frozenset(uuids_under(body.json, _ID_KEYS)),
+        odd_ids=odd,
+        collections=frozenset(_collections(readings, method)),
+        body=body.json,
+    )
+
+
+def _ids_in_path(readings: tuple[PathReading, ...]) -> tuple[frozenset[str], frozenset[str]]:
+    ids: set[str] = set()
+    odd: set[str] = set()
+    for reading in readings:
+        for position, segment in enumerate(reading.segments):
+            whole = canonical(segment)
+            found = (
+                {whole} if whole else {str(uuid.UUID(hex=m.group().replace("-", ""))) for m in _UUID.finditer(segment)}
+            )
+            ids |= found
+            if not found and position == 0 and reading.resource and not reading.creates_runs:
+                odd.add(segment)
+    return frozenset(ids), frozenset(odd)
+
+
+def _collections(readings: tuple[PathReading, ...], method: str) -> Iterator[str]:
+    for reading in readings:
+        if not reading.resource:
+            yield "?"
+        elif reading.creates_runs:
+            if method not in {"POST", *_SAFE_METHODS}:
+                yield "runs"
+        elif not reading.segments:
+            yield reading.resource
+
+
+# Paths
+
+
+@lru_cache(maxsize=4096)
+def readings_of(path: str) -> tuple[PathReading, ...]:
+    """Every way in which a server may read the path (without query), each once."""
+    if _PLAIN_PATH.fullmatch(path):
+        return (_reading(path),)
+    texts = [path]
+    while len(texts) < 4 and (decoded := unquote(texts[-1], errors="replace")) != texts[-1]:
+        texts.append(decoded)
+    readings: dict[PathReading, None] = {}
+    for text in texts:
+        plain = re.sub(r"[\x00-\x20\x7f]", "", text.replace("\\", "/"))
+        for variant in (plain, re.split(r"[?#]", plain)[0], re.sub(r";[^/]*", "", plain)):
+            readings[_reading(variant)] = None
+            readings[_reading(_without_dots(variant))] = None
+    return tuple(readings)
+
+
+def _reading(path: str) -> PathReading:
+    segments = tuple(segment for segment in path.casefold().split("/") if segment)
+    for position, segment in enumerate(segments):
+        if (resource := _stem(segment)) in _RESOURCES:
+            return PathReading(resource, segments[position + 1 :])
+    return PathReading("", segments)
+
+
+def _stem(segment: str) -> str:
+    """`runs` of `runs.json`: some frameworks take the ending for a wanted format."""
+    return segment.partition(".")[0]
+
+
+def _without_dots(path: str) -> str:
+    kept: list[str] = []
+    for segment in path.split("/"):
+        if segment == "..":
+            del kept[-1:]
+        elif segment != ".":
+            kept.append(segment)
+    return "/".join(kept)
+
+
+def _is_overridden(request: Request, query: str) -> bool:
+    return any(name.lower() in _OVERRIDE_HEADERS for name, _ in request.headers) or "_method" in query
+
+
+# Bodies
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A body as a lenient server might read it: `text` where it is no JSON; `objects` keep their duplicate keys."""
+
+    json: Any = None
+    text: str | None = None
+    objects: tuple[tuple[tuple[str, Any], ...], ...] = ()
+    unreadable: bool = False
+
+
+class _Pairs(dict[str, Any]):
+    """A JSON object that remembers its duplicate keys."""
+
+    __slots__ = ("pairs",)
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.pairs = pairs
+
+
+def readable_body(request: Request) -> Body:
+    if not request.body:
+        return Body()
+    raw = request.body
+    encoding = (request.header("content-encoding") or "identity").strip().lower()
+    if encoding != "identity":
+        inflated = _inflated(raw)
+        if inflated is None:
+            return Body(unreadable=True)
+        raw = inflated
+    try:
+        read = json.loads(raw, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return Body(text=raw.replace(b"\0", b"").decode("latin-1"))
+    objects = read if isinstance(read, list) else [read]
+    return Body(json=read, objects=tuple(tuple(each.pairs) for each in objects if isinstance(each, _Pairs)))
+
+
+def _inflated(raw: bytes) -> bytes | None:
+    for wbits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
+        try:
+            return zlib.decompressobj(wbits).decompress(raw, _MAX_INFLATED_BYTES)
+        except zlib.error:
+            continue
+    return None
+
+
+def most_runs(body: Body) -> int:
+    """The most runs that a broken server could make of a create with this body."""
+    if body.unreadable:
+        return UNREADABLE
+    if body.text is not None:
+        return max((_most_in_text(number) for number in _COUNT_IN_TEXT.findall(body.text)), default=1)
+    return max(1, sum(_most_of_object(pairs) for pairs in body.objects))
+
+
+def _most_of_object(pairs: tuple[tuple[str, Any], ...]) -> int:
+    most = 1
+    for key, value in pairs:
+        name = key.strip().lower()
+        if name == "count":
+            most = max(most, _most_of(value))
+        elif name == "steps" and isinstance(value, list | dict):
+            most = max(most, len(value))
+    return most
+
+
+def _most_in_query(query: str) -> int:
+    return max((_most_in_text(value) for key, value in parse_qsl(query) if key.lower() == "count"), default=1)
+
+
+def _most_of(value: Any, depth: int = 0) -> int:
+    """The largest whole number that a reader, however lenient, could make of a JSON value; at least 1."""
+    match value:
+        case bool() | None:
+            return 1
+        case int():
+            return _bounded(value)
+        case float():
+            return _bounded(value)
+        case str():
+            return _most_in_text(value)
+        case list() if depth < 4:
+            return max((_most_of(each, depth + 1) for each in value), default=1)
+        case dict() if depth < 4:
+            return max((_most_of(each, depth + 1) for each in value.values()), default=1)
+        case _:
+            return 1
+
+
+def _most_in_text(text: str) -> int:
+    stripped = text.strip().replace("_", "").replace(",", "")
+    found = 1
+    if re.fullmatch(r"[-+]?\d{19,}(\.\d*)?", stripped):
+        return UNBOUNDED
+    for read in (int, float, _int_of_any_base, _number_before_other_text):
+        try:
+            found = max(found, _bounded(read(stripped)))
+        except (ValueError, OverflowError):
+            continue
+    return found
+
+
+def _int_of_any_base(text: str) -> int:
+    return int(text, 0)
+
+
+def _number_before_other_text(text: str) -> float:
+    match = _NUMBER_PREFIX.match(text)
+    return float(match.group()) if match else 0.0
+
+
+def _bounded(number: float) -> int:
+    if isinstance(number, float):
+        if math.isnan(number):
+            return 1
+        number = UNBOUNDED if abs(number) >= UNBOUNDED else math.ceil(abs(number))
+    return max(1, min(UNBOUNDED, abs(number)))
+
+
+def uuids_under(body: Any, names: frozenset[str]) -> Iterator[str]:
+    """The UUIDs at the top of a body (or of each object of a list) under any of the names, whatever their case."""
+    for each in body if isinstance(body, list) else [body]:
+        if not isinstance(each, dict):
+            continue
+        for key, value in each.items():
+            if key.strip().lower() in names:
+                for text in value if isinstance(value, list) else [value]:
+                    if isinstance(text, str) and (found := canonical(text)) is not None:
+                        yield found

@@ -1,0 +1,91 @@
+"""Who may pass: judges a request's effect by what was allowed and by what this check made.
+
+| | loopback, full | elsewhere, full | live |
+|---|---|---|---|
+| reads | yes | yes | yes |
+| any write | yes | with allow_writes | with allow_writes, or on loopback |
+| a write to an id | ours, or made up | the same, once the target says it does not know it | as before |
+| a write to what is no UUID | yes | `not-a-uuid`, or with the check's marker in it | as before |
+| making pools and workflows (nothing deletes them) | yes | yes | no |
+| a write to a whole collection or an unknown path | yes | no | no |
+| joining a session, linking attachments | any | any | those of this check |
+
+What is no UUID is harmless on a server of one's own, but elsewhere a broken server may take it for a number, a
+pattern or a prefix of an id, so only texts that can be none of these pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from contracts.exchange import Request
+from contracts.guard.effect import Effect, uuids_under
+from contracts.guard.ownership import Ownership
+from contracts.guard.refusals import NotAllowed, NotOwned
+from contracts.target import Target
+
+_HARMLESS_ODD_ID = "not-a-uuid"
+_SESSION = frozenset({"session_id"})
+_ATTACHMENTS = frozenset({"output_attachment_ids"})
+_MAKEABLE_IN_FULL = frozenset({"pools", "workflows"})
+
+
+class Gate:
+    """`is_unknown` asks the target whether it knows an id that was made up; it is asked once an id, before a write."""
+
+    def __init__(self, target: Target, ownership: Ownership, marker: str, is_unknown: Callable[[str], bool]) -> None:
+        self._is_live = target.profile == "live"
+        self._is_own_server = target.is_loopback and not self._is_live
+        self._may_write = target.is_loopback or target.allow_writes
+        self._ownership = ownership
+        self._marker = marker
+        self._is_unknown = is_unknown
+
+    def check(self, request: Request, effect: Effect) -> None:
+        """Raises NotAllowed or NotOwned."""
+        if not effect.writes:
+            return
+        what = f"{request.method} {request.path.partition('?')[0]}"
+        if not self._may_write:
+            raise NotAllowed(f"{what}: writes are not allowed on this target (--allow-writes)")
+        if not self._is_own_server:
+            self._check_reach(what, effect)
+        for text in effect.ids:
+            self._check_id(what, text)
+        if not (self._is_own_server and effect.creates):
+            for text in effect.body_ids:
+                self._check_id(what, text)
+
+    def _check_reach(self, what: str, effect: Effect) -> None:
+        for resource in effect.collections:
+            if self._is_live or resource not in _MAKEABLE_IN_FULL:
+                raise NotAllowed(f"{what}: could change more than this check made")
+        for text in effect.odd_ids:
+            if not (_HARMLESS_ODD_ID in text or self._marker in text or self._ownership.builds_on_ours(text)):
+                raise NotAllowed(f"{what}: a broken server might take {text[:40]!r} for the id of something else")
+        if self._is_live:
+            self._check_links(what, effect.body)
+
+    def _check_links(self, what: str, body: Any) -> None:
+        for session_id in uuids_under(body, _SESSION):
+            if not self._ownership.is_session_of_ours(session_id) and not self._may_pass_as_unknown(session_id):
+                raise NotOwned(f"{what}: session {session_id} is not one of this check")
+        for attachment_id in uuids_under(body, _ATTACHMENTS):
+            if not self._ownership.made(attachment_id) and not self._may_pass_as_unknown(attachment_id):
+                raise NotOwned(f"{what}: attachment {attachment_id} is not one of this check")
+
+    def _check_id(self, what: str, text: str) -> None:
+        if self._ownership.made(text) or self._may_pass_as_unknown(text):
+            return
+        raise NotOwned(f"{what}: {text} was not made by this check")
+
+    def _may_pass_as_unknown(self, text: str) -> bool:
+        if not self._ownership.is_claimed_unknown(text):
+            return False
+        if self._is_own_server or self._ownership.is_proven_unknown(text):
+            return True
+        if self._is_unknown(text):
+            self._ownership.prove_unknown(text)
+            return True
+        return False

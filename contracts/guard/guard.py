@@ -1,0 +1,410 @@
+"""The guard: the one way out. Every request of a check passes `Guard.send`, and what it must not do, it cannot.
+
+The order for each request, and why: judged (gate), charged with the most it could cost (ledger), held until its time
+(pace), its intent written down (journal), sent once (upstream), the ids in the answer written down before anyone sees
+it, the charge settled to what came of it, and the exchange recorded with the tokens masked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import threading
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+from urllib.parse import quote
+
+from contracts.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
+from contracts.findings import Spent
+from contracts.guard.budget import Charge, Ledger
+from contracts.guard.effect import Effect, effect_of, uuids_under
+from contracts.guard.gate import Gate
+from contracts.guard.journal import Intent, Journal, default_directory
+from contracts.guard.made import MadeRun, is_older, made_by
+from contracts.guard.ownership import Ownership
+from contracts.guard.pace import MAX_WAIT_S, Clock, Pace
+from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
+from contracts.guard.tokens import Tokens
+from contracts.guard.upstream import Connection, Lost, Upstream
+from contracts.target import Target
+
+Identity = Literal["first", "second", "other"]
+MAX_REPEATS: Final = 5
+"""How often a request is repeated that the target puts off with 429."""
+MAX_EXCHANGES: Final = 20_000
+MAX_RECORDED_BYTES: Final = 256 * 1024 * 1024
+MAX_SKIPPED: Final = 1000
+
+_COUNT = re.compile(rb'"count"\s*:\s*([^,}\]]{1,60})')
+
+
+@dataclass(slots=True)
+class _Passage:
+    """A request that has passed the gate and is paid for."""
+
+    request: Request
+    effect: Effect
+    charge: Charge
+    intent: Intent | None = None
+
+
+class Guard:
+    """Thread-safe. Used as a context: entering opens the journal, leaving closes the proxy, the connections and the
+    journal. Cleaning up is a call of its own, `clean_up`, to be made before leaving.
+    """
+
+    def __init__(self, target: Target, *, journal_dir: Path | None = None, clock: Clock | None = None) -> None:
+        self.target = target
+        self.marker: Final = f"contracts-{secrets.token_hex(8)}"
+        """A text that only this check uses: a run that has it in its input values is proven to be ours after a crash."""
+        self._clock = clock or Clock()
+        self._journal_dir = journal_dir
+        self._journal: Journal | None = None
+        self._tokens = Tokens(target.token, target.second_token)
+        self._upstream = Upstream(target.url, ca_bundle=target.ca_bundle)
+        self._ownership = Ownership()
+        self._gate = Gate(target, self._ownership, self.marker, self._target_does_not_know)
+        self._ledger = Ledger(target.budget, keeps_reserve=target.clean_up)
+        self._pace = Pace(target.budget.rate, self._clock)
+        self._started = self._clock.monotonic()
+        self._started_at = self._clock.now()
+        self._lock = threading.Lock()
+        self._exchanges: deque[Exchange] = deque()
+        self._recorded_bytes = 0
+        self._throttled: list[Exchange] = []
+        self._skipped: dict[str, None] = {}
+        self._uncertain: list[Intent] = []
+        self._runs_left = 0
+
+    def __enter__(self) -> Self:
+        directory = self._journal_dir or default_directory()
+        self._journal = Journal(directory, self.target, self.marker, self._started_at.timestamp())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._upstream.close()
+        if self._journal is not None:
+            self._journal.close(keep=bool(len(self._ownership.runs) or self._uncertain))
+            self._journal = None
+
+    # What a check may ask
+
+    @property
+    def owned(self) -> Collection[str]:
+        """The ids of the runs that this check made, deleted ones too."""
+        return self._ownership.runs
+
+    @property
+    def exchanges(self) -> Sequence[Exchange]:
+        """The last exchanges (at most 20,000, at most 256 MiB of bodies), oldest first."""
+        with self._lock:
+            return tuple(self._exchanges)
+
+    @property
+    def throttled(self) -> Sequence[Exchange]:
+        """The exchanges that the target put off with 429, repeated ones too."""
+        with self._lock:
+            return tuple(self._throttled)
+
+    @property
+    def skipped(self) -> Sequence[str]:
+        """What the budget could not bear, in words, each once."""
+        with self._lock:
+            return tuple(self._skipped)
+
+    @property
+    def spent(self) -> Spent:
+        seconds = self._clock.monotonic() - self._started
+        return Spent(self._ledger.requests, len(self._ownership.runs), self._runs_left, round(seconds, 3))
+
+    def affords(self, *, runs: int, requests: int = 1) -> bool:
+        return self._ledger.affords(runs=runs, requests=requests)
+
+    def allow_unknown(self, run_id: str) -> None:
+        """An id that was made up, so that no one owns it: it may be written to. Anywhere but on a full check of a
+        loopback address the target is asked first whether it knows it, once, before the first write.
+        """
+        self._ownership.claim_unknown(run_id)
+
+    def new_session(self) -> str:
+        """A session id that is this check's own: runs may be created in it, and are found by it after a crash."""
+        session_id = self._ownership.new_session()
+        self._opened_journal.session(session_id)
+        return session_id
+
+    # Sending
+
+    def send(self, request: Request) -> Exchange:
+        """Raises a Refused where the request may not go out, NoAnswer where no whole answer came."""
+        passage = self._admit(request)
+        self._wait(passage)
+        return self._carry_out(passage)
+
+    def send_together(self, requests: Sequence[Request]) -> list[Exchange]:
+        """Sends all of them at once, each over a connection of its own that is open before the first leaves. All are
+        judged and charged before; where one is refused, none is sent. Raises as `send` does, after all have ended.
+        """
+        passages: list[_Passage] = []
+        try:
+            for request in requests:
+                passages.append(self._admit(request))
+        except Refused:
+            for passage in passages:
+                self._refund(passage)
+            raise
+        self._wait(*passages)
+        outcomes: list[Exchange | BaseException | None] = [None] * len(passages)
+        start = threading.Barrier(len(passages))
+
+        def carry_out(position: int, passage: _Passage) -> None:
+            try:
+                outcomes[position] = self._carry_out(passage, start)
+            except BaseException as error:  # noqa: BLE001  raised again below, in the caller's thread
+                outcomes[position] = error
+
+        threads = [threading.Thread(target=carry_out, args=each, daemon=True) for each in enumerate(passages)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        exchanges: list[Exchange] = []
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            if outcome is not None:
+                exchanges.append(outcome)
+        return exchanges
+
+    def _admit(self, request: Request) -> _Passage:
+        effect = effect_of(request)
+        self._gate.check(request, effect)
+        if "$SECOND_TOKEN" in (request.header("authorization") or "") and self.target.second_token is None:
+            raise NotAllowed("no second token was given")
+        try:
+            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=_in_words(request))
+        except OutOfBudget as error:
+            self._skip(str(error))
+            raise
+        return _Passage(request, effect, charge)
+
+    def _wait(self, *passages: _Passage) -> None:
+        try:
+            self._pace.wait(len(passages))
+        except BaseException:
+            for passage in passages:
+                self._refund(passage)
+            raise
+
+    def _refund(self, passage: _Passage) -> None:
+        self._ledger.settle(passage.charge, 0)
+        self._ledger.take_back_request()
+
+    def _carry_out(self, passage: _Passage, start: threading.Barrier | None = None) -> Exchange:
+        masked = self._tokens.mask_request(passage.request)
+        if passage.effect.creates:
+            passage.intent = self._opened_journal.intend(self._intent(masked, passage.effect))
+        try:
+            connection = None if start is None else self._meet(start)
+            for attempt in range(MAX_REPEATS + 1):
+                exchange = Exchange(masked, self._answer(passage, connection if attempt == 0 else None))
+                self._record(exchange)
+                if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
+                    break
+        except _NeverArrived as error:
+            self._settle(passage, 0)
+            raise NoAnswer(str(error)) from None
+        except NotAllowed:
+            self._settle(passage, 0)
+            raise
+        except BaseException:
+            self._leave_open(passage)
+            raise
+        if passage.effect.writes:
+            self._conclude(passage, exchange)
+        return exchange
+
+    def _meet(self, start: threading.Barrier) -> Connection:
+        """An open connection, once all the others of the group have one too."""
+        try:
+            connection = self._upstream.connection(for_write=True)
+            with contextlib.suppress(OSError):  # tried again by the exchange, which says why it fails
+                connection.open()
+        except BaseException:
+            start.abort()
+            raise
+        start.wait()
+        return connection
+
+    def _answer(self, passage: _Passage, connection: Connection | None) -> Answer:
+        outcome = self._upstream.exchange(passage.request, self._tokens.put_in, connection)
+        if isinstance(outcome, Lost):
+            words = f"{_in_words(passage.request)}: {outcome.words}"
+            raise NoAnswer(words) if outcome.reached else _NeverArrived(words)
+        return self._tokens.mask_answer(outcome)
+
+    def _may_repeat(self, exchange: Exchange, attempt: int) -> bool:
+        """After a 429: waits as it asks, and says whether the request may go out again."""
+        with self._lock:
+            self._throttled.append(exchange)
+        wait_s = self._pace.asked_wait_s(exchange.answer, attempt)
+        self._pace.pause(wait_s)
+        if attempt == MAX_REPEATS or wait_s > min(MAX_WAIT_S, self._seconds_left()):
+            return False
+        if not self._ledger.charge_request(cleaning=False):
+            return False
+        self._pace.wait()
+        return True
+
+    def _seconds_left(self) -> float:
+        return self._started + self.target.max_time_s - self._clock.monotonic()
+
+    # What came of it
+
+    def _conclude(self, passage: _Passage, exchange: Exchange) -> None:
+        status = exchange.answer.status
+        # A redirect of 307 or 308 asks for the same request elsewhere, so it was not done here; 303 tells it was.
+        refused = 400 <= status < 500 or status in {307, 308}
+        if not passage.effect.creates:
+            if passage.charge.runs and refused:
+                self._ledger.settle(passage.charge, 0)
+            if passage.effect.collections and 200 <= status < 300:
+                for thing in made_by(exchange.answer).runs:
+                    self._ownership.add_other(thing.id)
+            return
+        made = made_by(exchange.answer)
+        run_ids = [run.id for run in made.runs if self._is_ours(run)]
+        authorization = exchange.request.header("authorization")
+        for run_id in run_ids:
+            self._ownership.add_run(run_id, authorization)
+        for other in made.others:
+            self._ownership.add_other(other)
+        for session_id in {run.session_id for run in made.runs if run.id in self._ownership.runs} - {None}:
+            self._ownership.add_session(str(session_id))
+        if refused or (status < 300 and len(run_ids) + made.failed == passage.charge.runs):
+            self._settle(passage, len(run_ids), run_ids)
+        else:
+            self._leave_open(passage, run_ids)
+
+    def _settle(self, passage: _Passage, runs: int, run_ids: Sequence[str] = ()) -> None:
+        self._ledger.settle(passage.charge, runs)
+        if passage.intent is not None:
+            self._opened_journal.made(passage.intent.number, passage.intent.identity, list(run_ids))
+
+    def _leave_open(self, passage: _Passage, run_ids: Sequence[str] = ()) -> None:
+        """Nobody knows what the create made: the charge stays, and clean-up will look for it."""
+        self._ledger.settle(passage.charge, max(passage.charge.runs, len(run_ids)))
+        if passage.intent is not None:
+            with self._lock:
+                self._uncertain.append(passage.intent)
+            if run_ids:
+                self._opened_journal.told(passage.intent.identity, list(run_ids))
+
+    def _is_ours(self, run: MadeRun) -> bool:
+        """A broken server may answer a create with older runs, which are someone's."""
+        return run.created_at is None or not is_older(run.created_at, self._started_at)
+
+    def _intent(self, masked: Request, effect: Effect) -> Intent:
+        body = effect.body
+        inputs = body.get("input_values") if isinstance(body, dict) else None
+        sessions = tuple(uuids_under(body, frozenset({"session_id"})))
+        return Intent(
+            number=0,
+            at=self._clock.now().timestamp(),
+            identity=_identity(masked),
+            runs=effect.runs,
+            workflow_ids=tuple(_workflow_ids(body)),
+            session_id=sessions[0] if sessions else None,
+            carries_marker=self.marker.encode() in (masked.body or b""),
+            digest=self._opened_journal.digest(inputs) if inputs and self.target.profile == "live" else None,
+        )
+
+    def _record(self, exchange: Exchange) -> None:
+        size = len(exchange.request.body or b"") + len(exchange.answer.body)
+        with self._lock:
+            self._exchanges.append(exchange)
+            self._recorded_bytes += size
+            while len(self._exchanges) > MAX_EXCHANGES or self._recorded_bytes > MAX_RECORDED_BYTES:
+                oldest = self._exchanges.popleft()
+                self._recorded_bytes -= len(oldest.request.body or b"") + len(oldest.answer.body)
+
+    def _skip(self, words: str) -> None:
+        with self._lock:
+            if len(self._skipped) < MAX_SKIPPED:
+                self._skipped[words] = None
+
+    @property
+    def _opened_journal(self) -> Journal:
+        if self._journal is None:
+            raise RuntimeError("a Guard sends only inside its `with` block: the journal is not open")
+        return self._journal
+
+    # Questions of the guard's own to the target
+
+    def _target_does_not_know(self, run_id: str) -> bool:
+        """By every organisation there is a token of: none of them sees it."""
+        path = f"/v1/runs/{quote(run_id, safe='')}"
+        return all(
+            self._ask(Request("GET", path, (("Authorization", authorization),)), cleaning=False).status == 404
+            for authorization in self._authorizations
+        )
+
+    def _ask(self, request: Request, *, cleaning: bool) -> Answer:
+        """A request of the guard's own, which the gate need not judge. Raises OutOfBudget, NoAnswer."""
+        for attempt in range(MAX_REPEATS + 1):
+            if not self._ledger.charge_request(cleaning=cleaning):
+                raise OutOfBudget(f"{_in_words(request)}: no request is left")
+            self._pace.wait()
+            outcome = self._upstream.exchange(request, self._tokens.put_in)
+            if isinstance(outcome, Lost):
+                raise NoAnswer(f"{_in_words(request)}: {outcome.words}")
+            answer = self._tokens.mask_answer(outcome)
+            self._record(Exchange(request, answer))
+            if answer.status != 429:
+                break
+            wait_s = self._pace.asked_wait_s(answer, attempt)
+            if wait_s > MAX_WAIT_S:
+                break
+            self._pace.pause(wait_s)
+        return answer
+
+    @property
+    def _authorizations(self) -> tuple[str, ...]:
+        return (TOKEN,) if self.target.second_token is None else (TOKEN, SECOND_TOKEN)
+
+
+class _NeverArrived(Exception):  # noqa: N818
+    """No connection was made, so the target did nothing."""
+
+
+def _identity(masked: Request) -> Identity:
+    match masked.header("authorization"):
+        case found if found == TOKEN:
+            return "first"
+        case found if found == SECOND_TOKEN:
+            return "second"
+        case _:
+            return "other"
+
+
+def _workflow_ids(body: Any) -> Iterator[str]:
+    if not isinstance(body, dict):
+        return
+    steps = body.get("steps")
+    for each in (body, *(steps if isinstance(steps, list) else ())):
+        if isinstance(each, dict) and isinstance(each.get("workflow_id"), str):
+            yield each["workflow_id"][:64]
+
+
+def _in_words(request: Request) -> str:
+    """The request in a few words, for a message: what it asks for, and how many."""
+    words = f"{request.method} {request.path[:120]}"
+    if request.body and (match := _COUNT.search(request.body)):
+        words += f" with count {match.group(1).decode('ascii', 'replace').strip()[:40]}"
+    return words

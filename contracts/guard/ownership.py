@@ -1,0 +1,79 @@
+"""What this check made, and so may change: runs and what came with them, sessions, ids made up to be unknown."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterator
+
+from contracts.guard.effect import canonical
+
+
+class Ids(Collection[str]):
+    """A live view of ids; iterating sees those of one moment, whatever other threads add."""
+
+    def __init__(self, ids: dict[str, str | None]) -> None:
+        self._ids = ids
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._ids or (isinstance(item, str) and canonical(item) in self._ids)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._ids))
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+class Ownership:
+    """Runs are kept with the authorization they were made with, since only its organisation may clean them up."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, str | None] = {}
+        self._others: set[str] = set()
+        self._sessions: set[str] = set()
+        self._claimed_unknown: set[str] = set()
+        self._proven_unknown: set[str] = set()
+        self.runs = Ids(self._runs)
+
+    def add_run(self, run_id: str, authorization: str | None) -> None:
+        self._runs.setdefault(run_id, authorization)
+
+    def add_other(self, thing_id: str) -> None:
+        self._others.add(thing_id)
+
+    def add_session(self, session_id: str) -> None:
+        self._sessions.add(session_id)
+
+    def new_session(self) -> str:
+        session_id = str(uuid.uuid4())
+        self._sessions.add(session_id)
+        return session_id
+
+    def claim_unknown(self, text: str) -> None:
+        self._claimed_unknown.add(canonical(text) or text.casefold())
+
+    def prove_unknown(self, text: str) -> None:
+        self._proven_unknown.add(text)
+
+    def made(self, thing_id: str) -> bool:
+        return thing_id in self._runs or thing_id in self._others
+
+    def is_session_of_ours(self, session_id: str) -> bool:
+        return session_id in self._sessions or session_id in self._runs
+
+    def is_claimed_unknown(self, text: str) -> bool:
+        return text in self._claimed_unknown
+
+    def is_proven_unknown(self, text: str) -> bool:
+        return text in self._proven_unknown
+
+    def builds_on_ours(self, odd_id: str) -> bool:
+        """Whether the text is one of our ids with something before or behind it (no UUID, but perhaps read as one)."""
+        return any(known and known in odd_id for known in self._claimed_unknown)
+
+    def authorization_of(self, run_id: str) -> str | None:
+        return self._runs[run_id]
+
+    @property
+    def sessions(self) -> frozenset[str]:
+        return frozenset(self._sessions)

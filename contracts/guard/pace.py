@@ -1,0 +1,68 @@
+"""When the next request may go out: the rate that was allowed, and what the target asks for by Retry-After."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from contracts.exchange import Answer
+
+MAX_WAIT_S = 60.0
+_WAIT_WITHOUT_RETRY_AFTER_S = 1.0
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = _utc_now
+
+
+class Pace:
+    """Thread-safe. Requests leave evenly, `1 / rate` seconds apart; a group takes its slots at once."""
+
+    def __init__(self, rate: float | None, clock: Clock) -> None:
+        self._gap_s = 1 / rate if rate else 0.0
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next_at = clock.monotonic()
+        self._paused = False
+
+    def wait(self, requests: int = 1) -> None:
+        """Returns when that many requests may be sent."""
+        if not self._gap_s and not self._paused:
+            return
+        with self._lock:
+            now = self._clock.monotonic()
+            at = max(now, self._next_at)
+            self._next_at = at + requests * self._gap_s
+            self._paused = self._paused and at > now
+        if at > now:
+            self._clock.sleep(at - now)
+
+    def pause(self, seconds: float) -> None:
+        """Nothing leaves for that long: whoever waits next waits for its end."""
+        with self._lock:
+            self._next_at = max(self._next_at, self._clock.monotonic() + seconds)
+            self._paused = True
+
+    def asked_wait_s(self, answer: Answer, attempt: int) -> float:
+        """What the answer's Retry-After asks for (RFC 9110, 10.2.3: seconds or a date); without it, growing seconds."""
+        text = (answer.header("retry-after") or "").strip()
+        if text.isdecimal() and text.isascii():
+            return float(text[:9])
+        try:
+            at = parsedate_to_datetime(text)
+        except ValueError:
+            return _WAIT_WITHOUT_RETRY_AFTER_S * (1 << attempt)
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        return max(0.0, (at - self._clock.now()).total_seconds())

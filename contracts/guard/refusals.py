@@ -1,0 +1,23 @@
+"""Why the guard did not send a request, or could not bring an answer."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):  # noqa: N818  the word the reports use
+    """The guard did not send the request. The message says why, in words for the person who reads the report."""
+
+
+class OutOfBudget(Refused):
+    """The budget (runs, requests or time) cannot bear the most that the request could cost."""
+
+
+class NotOwned(Refused):
+    """The request could change something that this check did not make."""
+
+
+class NotAllowed(Refused):
+    """The request needs a permission that was not given, or cannot be put on the wire."""
+
+
+class NoAnswer(Exception):  # noqa: N818
+    """The request went out, or was about to, and no whole answer came: refused, cut, timed out, not HTTP."""

@@ -1,0 +1,79 @@
+"""The bearer tokens: put in the place of `$TOKEN` on the way out, and masked in whatever is kept.
+
+Nothing else in the guard holds a token, and this shows none when printed.
+"""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import quote
+
+from contracts.exchange import Answer, Request
+from contracts.guard.refusals import NotAllowed
+
+_LONG_ENOUGH_TO_BE_A_SECRET = 16
+
+
+class Tokens:
+    """Masks a long token wherever it stands; a short one (`test`, on a mock) only behind `Bearer`, since there it is
+    no secret, and as a word of the answer's own it must not be changed.
+    """
+
+    def __init__(self, token: str, second_token: str | None) -> None:
+        self._by_placeholder = {"$SECOND_TOKEN": second_token, "$TOKEN": token}
+        marks: list[tuple[str, str]] = []
+        for placeholder, secret in self._by_placeholder.items():
+            if not secret:
+                continue
+            long = len(secret) >= _LONG_ENOUGH_TO_BE_A_SECRET
+            for form in {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}:
+                marks.append((form, placeholder) if long else (f"Bearer {form}", f"Bearer {placeholder}"))
+        marks.sort(key=lambda mark: -len(mark[0]))
+        self._marks = marks
+        self._in_bytes = [(form.encode(), placeholder.encode()) for form, placeholder in marks]
+
+    def __repr__(self) -> str:
+        return "Tokens(masked)"
+
+    def put_in(self, authorization: str) -> str:
+        """Raises NotAllowed where a second token is named and none was given."""
+        if "$" not in authorization:
+            return authorization
+        for placeholder, secret in self._by_placeholder.items():
+            if placeholder in authorization:
+                if secret is None:
+                    raise NotAllowed(f"{placeholder} was not given")
+                authorization = authorization.replace(placeholder, secret)
+        return authorization
+
+    def mask_text(self, text: str) -> str:
+        for form, placeholder in self._marks:
+            if form in text:
+                text = text.replace(form, placeholder)
+        return text
+
+    def mask_bytes(self, body: bytes) -> bytes:
+        for form, placeholder in self._in_bytes:
+            if form in body:
+                body = body.replace(form, placeholder)
+        return body
+
+    def mask_headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+        if any(form in value for _, value in headers for form, _ in self._marks):
+            return tuple((name, self.mask_text(value)) for name, value in headers)
+        return headers
+
+    def mask_request(self, request: Request) -> Request:
+        headers = self.mask_headers(request.headers)
+        path = self.mask_text(request.path)
+        body = self.mask_bytes(request.body) if request.body else request.body
+        if headers is request.headers and path is request.path and body is request.body:
+            return request
+        return Request(request.method, path, headers, body)
+
+    def mask_answer(self, answer: Answer) -> Answer:
+        headers = self.mask_headers(answer.headers)
+        body = self.mask_bytes(answer.body)
+        if headers is answer.headers and body is answer.body:
+            return answer
+        return Answer(answer.status, headers, body)
