@@ -18,6 +18,7 @@ from mockserver.spec.operation import (
     Response,
     compile_operations,
 )
+from mockserver.spec.schema import ValueReader, compile_schema
 
 __all__ = [
     "Body",
@@ -29,7 +30,9 @@ __all__ = [
     "RawRequest",
     "Response",
     "SpecError",
+    "ValueReader",
     "compile_operations",
+    "compile_schema",
     "load",
     "render_json",
     "reply",

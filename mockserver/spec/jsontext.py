@@ -19,7 +19,7 @@ MAX_NESTING = 256
 _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)', re.DOTALL)
 
 
-class _NotFinite(Exception):  # noqa: N818  a signal within this module, not an error
+class _NotFinite(Exception):
     pass
 
 

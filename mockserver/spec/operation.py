@@ -58,7 +58,7 @@ class Call(NamedTuple):
     given: frozenset[str]
 
 
-class Invalid(Exception):  # noqa: N818  what a request is, as Starlette's HTTPException says what an answer is
+class Invalid(Exception):
     """A request that the document refuses, as FastAPI would say it.
 
     422 with `violations` (type, loc, msg, input, ctx where there is one; secrets masked), or 400 with `detail` alone.

@@ -14,6 +14,8 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from enum import Enum
+from operator import attrgetter
 from typing import Any, Literal
 
 from pydantic_core import (
@@ -38,6 +40,7 @@ _RFC_3339 = re.compile(
 _RFC_3339_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ABSENT: Any = object()
 
+_ENUM_KINDS: dict[type, Literal["str", "int"]] = {str: "str", int: "int"}
 _NUMBER_BOUNDS = {
     "minimum": "ge",
     "maximum": "le",
@@ -233,14 +236,14 @@ class _Compiler:
         return core_schema.no_info_after_validator_function(_refuse_infinities, core_schema.any_schema())
 
     def _one_of(self, values: list[Any], *, named: bool) -> CoreSchema:
-        literal = core_schema.literal_schema(values)
         if not named or self._quick:
-            return literal
-        # pydantic makes an Enum of a named enumeration: another word, and the same sentence.
-        *most, last = [repr(value) for value in values]
-        expected = f"{', '.join(most)} or {last}" if most else last
-        return core_schema.custom_error_schema(
-            literal, custom_error_type="enum", custom_error_context={"expected": expected}
+            return core_schema.literal_schema(values)
+        # A named enumeration is an Enum with pydantic, which has another word for it, and other eyes for odd text.
+        kind = type(values[0]) if all(type(value) is type(values[0]) for value in values) else object
+        make: Any = Enum  # from values known at run time only, which type checkers do not take
+        members = make("Members", [(f"member_{i}", value) for i, value in enumerate(values)])
+        return core_schema.no_info_after_validator_function(
+            attrgetter("value"), core_schema.enum_schema(members, list(members), sub_type=_ENUM_KINDS.get(kind))
         )
 
     def _string(self, schema: dict[str, Any], pointer: str) -> CoreSchema:

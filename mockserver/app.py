@@ -1,0 +1,162 @@
+"""The composition root: the only file that names concrete classes, and puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from importlib.resources import files
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mockserver.behaviour import attachments, chains, health, machines, pools, run_creation, run_list, runs, workflows
+from mockserver.behaviour.context import Context, Preferences, Space
+from mockserver.behaviour.world import World
+from mockserver.clock import Clock
+from mockserver.downloads import PREFIX, Downloads
+from mockserver.endpoint import Behaviour, Endpoint
+from mockserver.errors import StartError
+from mockserver.organisations import Organisations
+from mockserver.settings import Settings
+from mockserver.spec import Operation, compile_operations, load
+from mockserver.store import MemoryStore, Store
+
+BEHAVIOURS: Mapping[str, Behaviour] = {
+    behaviour.__name__: behaviour
+    for behaviour in (
+        run_creation.bulk_create_runs,
+        run_creation.create_run,
+        run_list.list_runs,
+        runs.get_run,
+        runs.update_run,
+        runs.delete_run,
+        runs.retry_run,
+        chains.create_run_chain,
+        attachments.list_run_attachments,
+        attachments.get_run_attachment,
+        attachments.download_run_attachment,
+        attachments.get_run_attachment_download_url,
+        machines.list_machines,
+        machines.get_machine,
+        pools.list_pools,
+        pools.create_pool,
+        pools.get_pool,
+        pools.add_machine_to_pool,
+        workflows.list_workflows,
+        workflows.create_workflow,
+        workflows.get_workflow,
+        health.health_check,
+    )
+}
+
+EXPOSED_HEADERS = (
+    "Idempotency-Status",
+    "Preference-Applied",
+    "Retry-After",
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "Content-Disposition",
+)
+
+
+class MockServer:
+    """The mock as an ASGI application. `operations` are those of its spec."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, store: Store | None = None) -> None:
+        """Raises StartError."""
+        self.settings = settings
+        self.operations = _operations(settings)
+        self._clock = clock or Clock(scale=settings.time_scale)
+        self._store: Store = store or MemoryStore()
+        self._world = World.from_files(settings.world)
+        self._spaces: dict[tuple[str, str], Space] = {}
+        strict = settings.coercion == "strict"
+
+        def make_context(space: Space, preferences: Preferences, now: int, base_url: str) -> Context:
+            return Context(
+                space=space,
+                world=self._world,
+                preferences=preferences,
+                known_only=settings.known_only,
+                strict=strict,
+                now=now,
+                sign_download=lambda attachment_id, expires: downloads.sign(
+                    base_url, space.namespace, space.organisation, attachment_id, expires
+                ),
+            )
+
+        downloads = Downloads(self._space, make_context)
+        self._downloads = downloads
+        endpoint = Endpoint(
+            operations=self.operations,
+            behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
+            organisations=Organisations(settings.token),
+            space_for=self._space,
+            make_context=make_context,
+            rate_limit=settings.rate_limit,
+            max_body=settings.max_body,
+            strict=strict,
+            self_check=settings.self_check,
+            seed=settings.seed,
+        )
+        self._endpoint = endpoint
+        self._app: ASGIApp = CORSMiddleware(
+            self._route,
+            allow_origins=settings.cors_origin or ("*",),
+            allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"),
+            allow_headers=("*",),
+            expose_headers=EXPOSED_HEADERS,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            raise ValueError(f"the mock speaks HTTP, not {scope['type']}")
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self._downloads if scope["path"].startswith(PREFIX) else self._endpoint
+        await app(scope, receive, send)
+
+    def _space(self, namespace: str, organisation: str) -> Space:
+        space = self._spaces.get((namespace, organisation))
+        if space is None:
+            name = f"{self.settings.seed} {namespace} {organisation}".encode("utf-8", "surrogateescape")
+            space = self._spaces[namespace, organisation] = Space(
+                store=self._store.space(namespace, organisation),
+                clock=self._clock,
+                key=blake2b(name, digest_size=32).digest(),
+                namespace=namespace,
+                organisation=organisation,
+                world=self._world,
+                progression=self.settings.progression,
+            )
+        return space
+
+
+def create_app(
+    settings: Settings | None = None, *, clock: Clock | None = None, store: Store | None = None
+) -> MockServer:
+    """The mock as an ASGI application, for in-process use. Raises StartError for what it cannot start with."""
+    return MockServer(settings or Settings(), clock=clock, store=store)
+
+
+def _operations(settings: Settings) -> dict[str, Operation]:
+    operations = compile_operations(
+        load(settings.spec or files("openapi") / "cyberdesk.yaml"), coercion=settings.coercion
+    )
+    if settings.spec is None:
+        missing = BEHAVIOURS.keys() - operations.keys()
+        if missing:
+            raise StartError(f"the built-in spec lacks operations that have a behaviour: {', '.join(sorted(missing))}")
+    return operations
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    await send({"type": "lifespan.shutdown.complete"})

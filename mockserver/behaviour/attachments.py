@@ -1,0 +1,118 @@
+"""Attachments: the files that went into runs. A file that many runs got is kept once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mockserver.behaviour.batch import BATCH, CHANGES, FILES, NO_CHANGES, UNCHANGED, Batch, Changes, File, FileOwner
+from mockserver.behaviour.context import Context
+from mockserver.behaviour.ids import tail_of
+from mockserver.behaviour.paging import page
+from mockserver.behaviour.run_view import find_run
+from mockserver.clock import SECOND, text_of
+from mockserver.errors import NotFound
+from mockserver.reply import BytesContent, JSONContent, Reply
+from mockserver.spec import Call, render_json
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    id: str
+    run_id: str
+    file: File
+
+
+async def list_run_attachments(call: Call, context: Context) -> Reply:
+    run_id = call.query.get("run_id")
+    if call.query.get("attachment_type") == "output":
+        found: list[Attachment] = []
+    elif run_id is not None:
+        try:
+            run = (await find_run(context, run_id)).run
+        except NotFound:
+            found = []
+        else:
+            found = [Attachment(id_, run_id, file) for id_, file in zip(run.attachment_ids(), run.files, strict=True)]
+    else:
+        found = list(_all(await _batches(context)))
+    return await page(call, found, lambda attachment: _json(context, attachment))
+
+
+async def _batches(context: Context) -> list[tuple[Batch, Changes]]:
+    changes = await context.store.items(CHANGES)
+    batches = (await context.store.items(BATCH)).items()
+    return [(unit.value, changes[tail].value if tail in changes else NO_CHANGES) for tail, unit in batches]
+
+
+def _all(batches: list[tuple[Batch, Changes]]) -> Iterator[Attachment]:
+    """Newest first."""
+    for batch, changes in reversed(batches):
+        if not batch.files and not changes:
+            continue
+        for index in range(batch.ids.count):
+            change = changes.get(index, UNCHANGED)
+            if change.deleted is not None:
+                continue
+            own = change.files is not None
+            for file in batch.files if change.files is None else change.files:
+                yield Attachment(file.ids.id(0 if own else index), batch.ids.id(index), file)
+
+
+async def get_run_attachment(call: Call, context: Context) -> Reply:
+    return Reply(200, BytesContent(await _json(context, await find_attachment(context, call.path["attachment_id"]))))
+
+
+async def download_run_attachment(call: Call, context: Context) -> Reply:
+    return download(await find_attachment(context, call.path["attachment_id"]))
+
+
+def download(attachment: Attachment) -> Reply:
+    ascii_name = attachment.file.filename.encode("ascii", "replace").decode()
+    quoted = "".join("_" if char in '"\\' or ord(char) < 32 or ord(char) == 127 else char for char in ascii_name)
+    headers = {"Content-Disposition": f'attachment; filename="{quoted}"'}
+    return Reply(200, BytesContent(attachment.file.content), "application/octet-stream", headers)
+
+
+async def get_run_attachment_download_url(call: Call, context: Context) -> Reply:
+    attachment = await find_attachment(context, call.path["attachment_id"])
+    expires_in: int = call.query["expires_in"]
+    url = context.sign_download(attachment.id, context.now // SECOND + expires_in)
+    return Reply(200, JSONContent({"url": url, "expires_in": expires_in}))
+
+
+async def find_attachment(context: Context, attachment_id: str) -> Attachment:
+    """Raises NotFound; also for one whose run is gone, or whose files a retry has replaced."""
+    tail = tail_of(attachment_id)
+    owner: FileOwner | None = (await context.store.load(FILES, tail)).value
+    batch: Batch | None = (await context.store.load(BATCH, owner.batch_tail)).value if owner is not None else None
+    if owner is not None and batch is not None:
+        changes: Changes = (await context.store.load(CHANGES, owner.batch_tail)).value or NO_CHANGES
+        change = changes.get(owner.index, UNCHANGED) if owner.index is not None else UNCHANGED
+        files = batch.files if owner.index is None else change.files or ()
+        file = files[owner.place] if owner.place < len(files) else None
+        row = file.ids.index(attachment_id) if file is not None and file.ids.tail == tail else None
+        if file is not None and row is not None:
+            index = row if owner.index is None else owner.index
+            change = changes.get(index, UNCHANGED)
+            if change.deleted is None and (owner.index is not None or change.files is None):
+                return Attachment(attachment_id, batch.ids.id(index), file)
+    raise NotFound(f"Run attachment {attachment_id} not found")
+
+
+async def _json(context: Context, attachment: Attachment) -> bytes:
+    file = attachment.file
+    return render_json(
+        {
+            "id": attachment.id,
+            "run_id": attachment.run_id,
+            "filename": file.filename,
+            "content_type": file.content_type,
+            "attachment_type": "input",
+            "size_bytes": len(file.content),
+            "storage_path": f"runs/{attachment.run_id}/{file.filename}",
+            "target_path": file.target_path,
+            "cleanup_imports_after_run": file.cleanup_imports_after_run,
+            "created_at": text_of(file.created),
+        }
+    )

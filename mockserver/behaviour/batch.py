@@ -1,0 +1,144 @@
+"""What is kept of runs: the call that made them once, and of each run only what has changed since.
+
+A *batch* is what one call created: up to 1000 runs that differ in nothing but their ids. It never changes. What
+updates, retries and deletes did to single runs stands beside it, in its *changes*, by the run's index. Both hold
+JSON as rendered bytes: what was sent goes back to the client as it came, and nothing is rendered twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from mockserver.behaviour.ids import IdRow
+
+BATCH = "batch"
+CHANGES = "changes"
+SESSION = "session"
+FILES = "files"
+COUNTER = "counter"
+
+Status = Literal["scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled"]
+TERMINAL: frozenset[str] = frozenset({"success", "task_failed", "error", "cancelled"})
+
+NO_FIELDS: Mapping[str, bytes] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """An attachment of each run of a batch, or of one retried run: the bytes stand here once for all of them."""
+
+    ids: IdRow
+    filename: str
+    content: bytes
+    content_type: str
+    target_path: str | None
+    cleanup_imports_after_run: bool
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileOwner:
+    """Leads from the tail of an attachment's id to its runs: all of the batch, or only the one at `index`."""
+
+    batch_tail: str
+    place: int
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where runs execute. `pool_ids` is JSON."""
+
+    machine_id: str | None
+    pool_ids: bytes
+    session_id: str | None
+    session_alias: bytes
+    release_session_after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What `Prefer: outcome=…, duration=…` asked for; None leaves it to the workflow. `running_us` is lived time."""
+
+    outcome: str | None
+    running_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`created` is a moment. `input_values` and `aliases` are JSON; sensitive values are nowhere."""
+
+    ids: IdRow
+    number: int
+    created: int
+    workflow_id: str
+    placement: Placement
+    input_values: bytes
+    aliases: bytes
+    files: tuple[File, ...]
+    script: Script | None
+
+    @property
+    def tail(self) -> str:
+        return self.ids.tail
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A status set by an update, at a moment."""
+
+    status: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """How an earlier attempt of a retried run lived: what came after it in its session builds on that. Lived times."""
+
+    started: int
+    ended: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What has happened to one run since it was created.
+
+    `fields` are rendered values that an update has set; `moves` the statuses it has set in this attempt. A retry
+    starts a new attempt at the moment `began`, and may bring its own placement, files, aliases and script.
+    """
+
+    fields: Mapping[str, bytes] = field(default_factory=lambda: NO_FIELDS)
+    moves: tuple[Move, ...] = ()
+    deleted: int | None = None
+    began: int | None = None
+    earlier: tuple[Attempt, ...] = ()
+    placement: Placement | None = None
+    files: tuple[File, ...] | None = None
+    aliases: bytes | None = None
+    script: Script | None = None
+
+
+Changes = Mapping[int, Change]
+NO_CHANGES: Changes = MappingProxyType({})
+UNCHANGED = Change()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Runs of one batch in the row of a session: those from `first` up to `stop`, in their given attempt."""
+
+    batch_tail: str
+    first: int
+    stop: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Runs that share one machine, in the order in which they execute. A retried run stands again, further down."""
+
+    slots: tuple[Slot, ...]
+    machine_id: str | None

@@ -1,0 +1,108 @@
+"""What a behaviour is given beside its call: the space it works in, the world, and what the client prefers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mockserver.behaviour.batch import Change
+from mockserver.behaviour.ids import one_id
+from mockserver.behaviour.lifecycle import Courses, Life, Progression
+from mockserver.behaviour.world import Temper, World
+from mockserver.clock import Clock
+from mockserver.store import SpaceStore
+
+
+class Tempers(dict[str, Temper]):
+    """By workflow id; a workflow that the world does not know lives as the world's defaults say."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__({id_: workflow.temper for id_, workflow in world.workflows.items()})
+        self._default = world.default_temper
+
+    def __missing__(self, workflow_id: str) -> Temper:
+        return self._default
+
+
+class Rendered(NamedTuple):
+    """A run's JSON, and what it was written from: it holds while both are the same and until the lived time."""
+
+    change: Change
+    lives: Mapping[tuple[str, int], Life] | None
+    until: int
+    text: bytes
+
+
+@dataclass(slots=True)
+class Recalled:
+    """Derived from the store and kept for speed, never for truth: each entry says what it was derived from.
+
+    `timelines` by session id, with the version of the session; `rendered` by the batch's tail and the run's index.
+    """
+
+    timelines: dict[str, tuple[int, Mapping[tuple[str, int], Life]]] = field(default_factory=dict)
+    rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
+
+
+class Space:
+    """One organisation in one namespace: its store, its clock, and the key from which all its chance follows."""
+
+    def __init__(
+        self,
+        *,
+        store: SpaceStore,
+        clock: Clock,
+        key: bytes,
+        namespace: str,
+        organisation: str,
+        world: World,
+        progression: Progression,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.key = key
+        self.namespace = namespace
+        self.organisation = organisation
+        self.user_id = one_id(key, "user")
+        self.tempers = Tempers(world)
+        self.courses = Courses(key, progression)
+        self.recalled = Recalled()
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """What `Prefer` (and `?__code=`) asked for. `delay_s` in real seconds, `duration_s` in a run's own."""
+
+    code: int | None = None
+    example: str | None = None
+    dynamic: bool = False
+    outcome: str | None = None
+    duration_s: float | None = None
+    failed: int | None = None
+    delay_s: float | None = None
+    applied: tuple[str, ...] = ()
+
+
+NO_PREFERENCES = Preferences()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    space: Space
+    world: World
+    preferences: Preferences
+    known_only: bool
+    strict: bool
+    now: int
+    """The moment of the request: everything it does happens at once."""
+    sign_download: Callable[[str, int], str]
+    """(attachment id, seconds since 1970 at which it expires) → a URL that needs no token."""
+
+    @property
+    def store(self) -> SpaceStore:
+        return self.space.store
+
+    @property
+    def lived(self) -> int:
+        return self.space.clock.lived(self.now)

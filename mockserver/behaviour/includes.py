@@ -1,0 +1,36 @@
+"""`include=workflow,machine,machine.pools`: the resources that runs name, each once, with a `type`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mockserver.behaviour.context import Context
+from mockserver.behaviour.machines import machine_json
+from mockserver.behaviour.pools import pool_json, pools_of_machine
+from mockserver.behaviour.run_view import Run
+from mockserver.behaviour.workflows import workflow_json
+
+
+async def included(context: Context, include: str | None, runs: Iterable[Run]) -> tuple[bytes, ...] | None:
+    """JSON of each resource; None where nothing was asked for. Words that name nothing are passed over, as upstream."""
+    wanted = {word.strip() for word in (include or "").split(",")} & {"workflow", "machine", "machine.pools"}
+    if not wanted:
+        return None
+    resources: dict[tuple[str, str], bytes] = {}
+    for run in runs:
+        workflow_id, machine_id = run.batch.workflow_id, run.placement.machine_id
+        if "workflow" in wanted and ("workflow", workflow_id) not in resources:
+            _add(resources, "workflow", workflow_id, await workflow_json(context, workflow_id))
+        if machine_id is None:
+            continue
+        if "machine" in wanted and ("machine", machine_id) not in resources:
+            _add(resources, "machine", machine_id, await machine_json(context, machine_id))
+        if "machine.pools" in wanted:
+            for pool in await pools_of_machine(context, machine_id):
+                _add(resources, "pool", pool.id, await pool_json(context, pool))
+    return tuple(resources.values())
+
+
+def _add(resources: dict[tuple[str, str], bytes], type_: str, id_: str, json: bytes | None) -> None:
+    if json is not None:
+        resources[type_, id_] = b'{"type":"%b",%b' % (type_.encode(), json[1:])

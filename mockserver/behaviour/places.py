@@ -1,0 +1,78 @@
+"""What a create names and where it executes: workflows, machines and pools, of the world and of the space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from mockserver.behaviour.context import Context
+from mockserver.behaviour.world import Machine, Workflow
+from mockserver.errors import NotFound
+
+POOL = "pool"
+WORKFLOW = "workflow"
+
+
+@dataclass(frozen=True, slots=True)
+class PoolRecord:
+    """A pool that this organisation created, or one of the world that it has changed. Moments; parameters as JSON."""
+
+    id: str
+    name: str
+    description: str | None
+    machine_ids: tuple[str, ...]
+    parameters: bytes
+    created: int
+    updated: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRecord:
+    """A workflow that this organisation created. `shown` is what the API shows of it, as JSON."""
+
+    id: str
+    name: str | None
+    input_schema: Mapping[str, Any] | None
+    shown: bytes
+
+
+async def workflow(context: Context, workflow_id: str) -> Workflow | WorkflowRecord | None:
+    """None for one that is not known. Raises NotFound for it where only known ones are let in."""
+    known = context.world.workflows.get(workflow_id)
+    if known is not None:
+        return known
+    record: WorkflowRecord | None = (await context.store.load(WORKFLOW, workflow_id)).value
+    if record is None and context.known_only:
+        raise NotFound(f"Workflow {workflow_id} not found")
+    return record
+
+
+async def pool_machines(context: Context, pool_id: str) -> Sequence[str]:
+    """The ids of a pool's machines; none for an unknown pool. Raises NotFound where only known ones are let in."""
+    record: PoolRecord | None = (await context.store.load(POOL, pool_id)).value
+    if record is not None:
+        return record.machine_ids
+    pool = context.world.pools.get(pool_id)
+    if pool is None and context.known_only:
+        raise NotFound(f"Pool {pool_id} not found")
+    return pool.machine_ids if pool is not None else ()
+
+
+def check_machine(context: Context, machine_id: str) -> None:
+    """Raises NotFound for an unknown machine, where only known ones are let in."""
+    if context.known_only and machine_id not in context.world.machines:
+        raise NotFound(f"Machine {machine_id} not found")
+
+
+async def pick_machine(context: Context, pool_ids: Sequence[str], lot: str) -> str | None:
+    """A connected machine that belongs to all the pools, by lot; None where there is none."""
+    machines: list[Machine] = [each for each in context.world.machines.values() if each.status == "connected"]
+    for pool_id in pool_ids:
+        members = await pool_machines(context, pool_id)
+        machines = [each for each in machines if each.id in members]
+    if not machines:
+        return None
+    draw = blake2b(lot.encode(), key=context.space.key, digest_size=4).digest()
+    return machines[int.from_bytes(draw, "big") % len(machines)].id

@@ -1,0 +1,100 @@
+"""Pools: those of the world, and those that were created; machines can be put into either."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mockserver.behaviour.batch import COUNTER
+from mockserver.behaviour.context import Context
+from mockserver.behaviour.ids import one_id
+from mockserver.behaviour.paging import page
+from mockserver.behaviour.places import POOL, PoolRecord, check_machine
+from mockserver.behaviour.world import Pool
+from mockserver.clock import SECOND, text_of
+from mockserver.errors import NotFound
+from mockserver.reply import BytesContent, Reply
+from mockserver.spec import Call, render_json
+from mockserver.store import Write
+
+WORLD_CREATED = 1_735_689_600 * SECOND
+"""When the things of the world came to be: the first moment of 2025."""
+
+
+async def list_pools(call: Call, context: Context) -> Reply:
+    return await page(call, await all_pools(context), lambda pool: pool_json(context, pool))
+
+
+async def get_pool(call: Call, context: Context) -> Reply:
+    return Reply(200, BytesContent(await pool_json(context, await _find(context, call.path["pool_id"]))))
+
+
+async def create_pool(call: Call, context: Context) -> Reply:
+    counter = await context.store.load(COUNTER, POOL)
+    number = counter.value or 0
+    parameters = call.body.get("pool_parameters")
+    pool = PoolRecord(
+        id=one_id(context.space.key, f"pool {number}"),
+        name=call.body["name"],
+        description=call.body.get("description"),
+        machine_ids=(),
+        parameters=b"null" if parameters is None else render_json(parameters),
+        created=context.now,
+        updated=context.now,
+    )
+    await context.store.commit(Write(COUNTER, POOL, number + 1, counter.version), Write(POOL, pool.id, pool, 0))
+    return Reply(201, BytesContent(await pool_json(context, pool)))
+
+
+async def add_machine_to_pool(call: Call, context: Context) -> Reply:
+    from mockserver.behaviour.machines import machine_json
+
+    pool = await _find(context, call.path["pool_id"])
+    added: list[str] = call.body["machine_ids"]
+    for machine_id in added:
+        check_machine(context, machine_id)
+    unit = await context.store.load(POOL, pool.id)
+    pool = replace(pool, machine_ids=tuple(dict.fromkeys((*pool.machine_ids, *added))), updated=context.now)
+    await context.store.commit(Write(POOL, pool.id, pool, unit.version))
+    machines = [json for each in pool.machine_ids if (json := await machine_json(context, each)) is not None]
+    shown = b'%b,"machines":[%b]}' % ((await pool_json(context, pool))[:-1], b",".join(machines))
+    return Reply(200, BytesContent(shown))
+
+
+async def all_pools(context: Context) -> list[PoolRecord]:
+    """The world's first, then those created, each in its latest state."""
+    pools = {pool.id: _record(pool) for pool in context.world.pools.values()}
+    pools.update((id_, unit.value) for id_, unit in (await context.store.items(POOL)).items())
+    return list(pools.values())
+
+
+async def pools_of_machine(context: Context, machine_id: str) -> list[PoolRecord]:
+    return [pool for pool in await all_pools(context) if machine_id in pool.machine_ids]
+
+
+async def _find(context: Context, pool_id: str) -> PoolRecord:
+    record: PoolRecord | None = (await context.store.load(POOL, pool_id)).value
+    if record is not None:
+        return record
+    pool = context.world.pools.get(pool_id)
+    if pool is None:
+        raise NotFound(f"Pool {pool_id} not found")
+    return _record(pool)
+
+
+def _record(pool: Pool) -> PoolRecord:
+    return PoolRecord(pool.id, pool.name, pool.description, pool.machine_ids, b"null", WORLD_CREATED, WORLD_CREATED)
+
+
+async def pool_json(context: Context, pool: PoolRecord) -> bytes:
+    head = render_json(
+        {
+            "name": pool.name,
+            "id": pool.id,
+            "organization_id": context.space.organisation,
+            "created_at": text_of(pool.created),
+            "updated_at": text_of(pool.updated),
+            "description": pool.description,
+            "machine_count": len(pool.machine_ids),
+        }
+    )
+    return b'%b,"pool_parameters":%b}' % (head[:-1], pool.parameters)

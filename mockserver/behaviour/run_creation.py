@@ -1,0 +1,189 @@
+"""Creating runs: one, many of one kind, and what a chain and a retry share with both."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import mimetypes
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mockserver.behaviour.batch import (
+    BATCH,
+    COUNTER,
+    FILES,
+    SESSION,
+    Batch,
+    File,
+    FileOwner,
+    Placement,
+    Script,
+    Session,
+    Slot,
+)
+from mockserver.behaviour.context import Context
+from mockserver.behaviour.ids import IdRow, id_row
+from mockserver.behaviour.input_schema import check_inputs
+from mockserver.behaviour.places import check_machine, pick_machine, pool_machines, workflow
+from mockserver.behaviour.run_view import NULL, CreatedContent, RunContent, as_created
+from mockserver.behaviour.secrets import aliases
+from mockserver.clock import SECOND
+from mockserver.reply import Reply
+from mockserver.spec import Call, Invalid, render_json
+from mockserver.store import Unit, Write
+
+RUNS = "runs"
+"""Key of the counter of batches."""
+
+
+async def bulk_create_runs(call: Call, context: Context) -> Reply:
+    body: dict[str, Any] = call.body
+    count: int = body["count"]
+    known = await workflow(context, body["workflow_id"])
+    await check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
+    failed = context.preferences.failed
+    if failed is None:
+        failed = int(count * getattr(known, "bulk_failures", 0.0))
+    failed = min(failed, count)
+    errors = tuple(f"Run {place} of {count} could not be created" for place in range(count - failed + 1, count + 1))
+    if failed == count:
+        return Reply(201, CreatedContent(context.space, None, failed, errors))
+
+    counter = await context.store.load(COUNTER, RUNS)
+    made_by = f"runs {counter.value or 0}"
+    ids = id_row(context.space.key, made_by, count - failed)
+    session_id = body.get("session_id")
+    if session_id is None and body.get("start_session"):
+        session_id = id_row(context.space.key, f"session of {made_by}", 1).id(0)
+    batch, writes = await _new_batch(context, body, ids, counter.value or 0, session_id)
+    await context.store.commit(Write(COUNTER, RUNS, batch.number + 1, counter.version), *writes)
+    return Reply(201, CreatedContent(context.space, batch, failed, errors))
+
+
+async def create_run(call: Call, context: Context) -> Reply:
+    body: dict[str, Any] = call.body
+    known = await workflow(context, body["workflow_id"])
+    await check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
+    counter = await context.store.load(COUNTER, RUNS)
+    ids = id_row(context.space.key, f"runs {counter.value or 0}", 1)
+    session_id = body.get("session_id")
+    if session_id is None and body.get("start_session"):
+        session_id = ids.id(0)
+    batch, writes = await _new_batch(context, body, ids, counter.value or 0, session_id)
+    await context.store.commit(Write(COUNTER, RUNS, batch.number + 1, counter.version), *writes)
+    return Reply(201, RunContent(context.space, as_created(batch, 0), 0))
+
+
+async def _new_batch(
+    context: Context, body: Mapping[str, Any], ids: IdRow, number: int, session_id: str | None
+) -> tuple[Batch, list[Write]]:
+    writes: list[Write] = []
+    session = await context.store.load(SESSION, session_id) if session_id is not None else None
+    machine_id = await choose_machine(context, body, session, lot=ids.tail)
+    if session_id is not None and session is not None:
+        writes.append(joined(session_id, session, machine_id, Slot(ids.tail, 0, ids.count, 0)))
+    files, owners = attachments(context, body.get("file_inputs"), ids, index=None, where="file_inputs")
+    batch = Batch(
+        ids=ids,
+        number=number,
+        created=context.now,
+        workflow_id=body["workflow_id"],
+        placement=Placement(
+            machine_id=machine_id,
+            pool_ids=json_or_null(body.get("pool_ids")),
+            session_id=session_id,
+            session_alias=json_or_null(body.get("session_alias")),
+            release_session_after=json_or_null(body.get("release_session_after")),
+        ),
+        input_values=json_or_null(body.get("input_values")),
+        aliases=aliases(body.get("sensitive_input_values"), key=context.space.key, owner=ids.tail),
+        files=files,
+        script=script(context),
+    )
+    writes.append(Write(BATCH, ids.tail, batch, 0))
+    writes += owners
+    return batch, writes
+
+
+async def choose_machine(context: Context, body: Mapping[str, Any], session: Unit | None, *, lot: str) -> str | None:
+    """The machine of a session that is joined, else the one that was named, else one of the pools by lot.
+
+    Raises NotFound where only known ones are let in.
+    """
+    machine_id: str | None = body.get("machine_id")
+    pool_ids: Sequence[str] = body.get("pool_ids") or ()
+    if machine_id is not None:
+        check_machine(context, machine_id)
+    for pool_id in pool_ids:
+        await pool_machines(context, pool_id)
+    if session is not None and session.value is not None:
+        held: Session = session.value
+        return held.machine_id
+    if machine_id is not None and body.get("session_id") is None:
+        return machine_id
+    return await pick_machine(context, () if body.get("session_id") is not None else pool_ids, lot)
+
+
+def joined(session_id: str, unit: Unit, machine_id: str | None, *slots: Slot) -> Write:
+    """The session with more runs at its end; a new one where there was none."""
+    session: Session = unit.value or Session((), machine_id)
+    return Write(SESSION, session_id, Session(session.slots + slots, session.machine_id), unit.version)
+
+
+def script(context: Context) -> Script | None:
+    preferences = context.preferences
+    if preferences.outcome is None and preferences.duration_s is None:
+        return None
+    duration_s = preferences.duration_s
+    return Script(preferences.outcome, None if duration_s is None else int(duration_s * SECOND))
+
+
+def json_or_null(value: Any) -> bytes:
+    return NULL if value is None else render_json(value)
+
+
+def attachments(
+    context: Context, file_inputs: Sequence[Mapping[str, Any]] | None, ids: IdRow, *, index: int | None, where: str
+) -> tuple[tuple[File, ...], list[Write]]:
+    """Files for every run of a row, or for its run at `index` alone, and what makes their ids lead back to it.
+
+    Raises Invalid for content that is not base64, where bodies are read by the letter.
+    """
+    files: list[File] = []
+    owners: list[Write] = []
+    for place, each in enumerate(file_inputs or ()):
+        made_by = (
+            f"file {place} of {ids.tail}" if index is None else f"file {place} of {ids.id(index)} at {context.now}"
+        )
+        file_ids = id_row(context.space.key, made_by, ids.count if index is None else 1)
+        content = _decoded(each["content"], ("body", where, place, "content"), strict=context.strict)
+        files.append(
+            File(
+                ids=file_ids,
+                filename=each["filename"],
+                content=content,
+                content_type=mimetypes.guess_type(each["filename"])[0] or "application/octet-stream",
+                target_path=each.get("target_path"),
+                cleanup_imports_after_run=bool(each.get("cleanup_imports_after_run")),
+                created=context.now,
+            )
+        )
+        owners.append(Write(FILES, file_ids.tail, FileOwner(ids.tail, place, index), 0))
+    return tuple(files), owners
+
+
+def _decoded(content: str, loc: tuple[str | int, ...], *, strict: bool) -> bytes:
+    try:
+        return base64.b64decode("".join(content.split()).encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        if not strict:
+            return content.encode("utf-8", "surrogatepass")
+        why = str(error) if isinstance(error, binascii.Error) else "a character that is not ASCII"
+        violation = {
+            "type": "base64_decode",
+            "loc": list(loc),
+            "msg": f"Base64 decoding error: '{why}'",
+            "input": content,
+            "ctx": {"error": why},
+        }
+        raise Invalid(422, violations=[violation]) from None

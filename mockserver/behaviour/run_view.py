@@ -1,0 +1,272 @@
+"""A run as the API shows it: found by its id, its life computed, its JSON written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mockserver.behaviour.batch import (
+    BATCH,
+    CHANGES,
+    NO_CHANGES,
+    SESSION,
+    UNCHANGED,
+    Batch,
+    Change,
+    Changes,
+    File,
+    Placement,
+    Session,
+)
+from mockserver.behaviour.context import Context, Rendered, Space
+from mockserver.behaviour.ids import tail_of
+from mockserver.behaviour.lifecycle import Life, live, timeline
+from mockserver.clock import FOREVER, text_of
+from mockserver.errors import NotFound
+from mockserver.spec import render_json
+from mockserver.store import Unit
+
+FIELDS = (
+    "workflow_id",
+    "machine_id",
+    "id",
+    "user_id",
+    "organization_id",
+    "status",
+    "error",
+    "output_data",
+    "input_attachment_ids",
+    "output_attachment_ids",
+    "run_message_history",
+    "input_values",
+    "pool_ids",
+    "sensitive_input_aliases",
+    "session_id",
+    "session_alias",
+    "release_session_after",
+    "usage_metadata",
+    "created_at",
+    "started_at",
+    "ended_at",
+)
+ALWAYS_SHOWN = frozenset({"id", "workflow_id", "machine_id", "status", "created_at"})
+
+_TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
+_BATCHES_RECALLED = 64
+_SESSIONS_RECALLED = 256
+NULL = b"null"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run as it stands in the store, and its life."""
+
+    batch: Batch
+    index: int
+    change: Change
+    life: Life
+
+    @property
+    def id(self) -> str:
+        return self.batch.ids.id(self.index)
+
+    @property
+    def placement(self) -> Placement:
+        return self.change.placement or self.batch.placement
+
+    @property
+    def files(self) -> Sequence[File]:
+        return self.batch.files if self.change.files is None else self.change.files
+
+    def attachment_ids(self) -> list[str]:
+        return attachment_ids(self.batch, self.index, self.change)
+
+    @property
+    def input_values(self) -> bytes:
+        return self.change.fields.get("input_values", self.batch.input_values)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A run with the units it was loaded from, so that a change of it can be committed."""
+
+    run: Run
+    changes: Unit
+    session: Unit | None
+
+
+def attachment_ids(batch: Batch, index: int, change: Change) -> list[str]:
+    if change.files is not None:
+        return [file.ids.id(0) for file in change.files]
+    return [file.ids.id(index) for file in batch.files]
+
+
+async def find_run(context: Context, run_id: str) -> Found:
+    """Raises NotFound."""
+    tail = tail_of(run_id)
+    batch: Batch | None = (await context.store.load(BATCH, tail)).value
+    index = batch.ids.index(run_id) if batch is not None else None
+    if batch is None or index is None:
+        raise NotFound(f"Run {run_id} not found")
+    changes = await context.store.load(CHANGES, tail)
+    change: Change = (changes.value or NO_CHANGES).get(index, UNCHANGED)
+    if change.deleted is not None:
+        raise NotFound(f"Run {run_id} not found")
+    placement = change.placement or batch.placement
+    if placement.session_id is None:
+        return Found(Run(batch, index, change, lone_life(context.space, batch, index, change)), changes, None)
+    session = await context.store.load(SESSION, placement.session_id)
+    lives = await session_lives(context, placement.session_id, session)
+    return Found(Run(batch, index, change, lives[tail, index]), changes, session)
+
+
+def lone_life(space: Space, batch: Batch, index: int, change: Change) -> Life:
+    """The life of a run that is in no session."""
+    course = space.courses.course(space.tempers[batch.workflow_id], batch, index, change)
+    return live(course, change, batch.created, space.clock)
+
+
+async def session_lives(context: Context, session_id: str, unit: Unit) -> Mapping[tuple[str, int], Life]:
+    """The lives of all runs of a session. Whatever changes one of them commits the session too: its version tells."""
+    recalled = context.space.recalled.timelines
+    known = recalled.get(session_id)
+    if known is not None and known[0] == unit.version:
+        return known[1]
+    session: Session = unit.value
+    tails = {slot.batch_tail for slot in session.slots}
+    batches = {tail: (await context.store.load(BATCH, tail)).value for tail in tails}
+    changes = {tail: (await context.store.load(CHANGES, tail)).value or NO_CHANGES for tail in tails}
+    space = context.space
+    lives = timeline(session, batches, changes, space.courses, space.tempers, space.clock)
+    if len(recalled) >= _SESSIONS_RECALLED:
+        recalled.clear()
+    recalled[session_id] = (unit.version, lives)
+    return lives
+
+
+def run_fields(space: Space, run: Run, lived: int) -> tuple[bytes, ...]:
+    """The JSON of each of FIELDS, as of a lived time."""
+    batch, change, life, placement = run.batch, run.change, run.life, run.placement
+    set_ = change.fields
+    status = life.status_at(lived)
+    error = output = NULL
+    if lived >= life.ended:
+        temper = space.tempers[batch.workflow_id]
+        if status == "success":
+            output = temper.output_data
+        elif status != "cancelled":
+            error = render_json([temper.errors[(batch.number + run.index) % len(temper.errors)]])
+    attached = run.attachment_ids()
+    return (
+        b'"%b"' % batch.workflow_id.encode(),
+        _quoted(placement.machine_id),
+        b'"%b"' % run.id.encode(),
+        b'"%b"' % space.user_id.encode(),
+        render_json(space.organisation),
+        b'"%b"' % status.encode(),
+        set_.get("error", error),
+        set_.get("output_data", output),
+        render_json(attached) if attached else NULL,
+        set_.get("output_attachment_ids", NULL),
+        set_.get("run_message_history", NULL),
+        set_.get("input_values", batch.input_values),
+        placement.pool_ids,
+        batch.aliases if change.aliases is None else change.aliases,
+        _quoted(placement.session_id),
+        placement.session_alias,
+        set_.get("release_session_after", placement.release_session_after),
+        set_.get("usage_metadata", NULL),
+        b'"%b"' % text_of(batch.created).encode(),
+        set_.get("started_at") or _moment(space, life.started, lived),
+        set_.get("ended_at") or _moment(space, life.ended, lived),
+    )
+
+
+def run_json(space: Space, run: Run, lived: int) -> bytes:
+    return _TEMPLATE % run_fields(space, run, lived)
+
+
+def shown(
+    space: Space, batch: Batch, index: int, change: Change, lives: Mapping[tuple[str, int], Life] | None, lived: int
+) -> bytes:
+    """The JSON of a run, from memory where it still shows what it showed before. `lives` are those of its session."""
+    rendered = space.recalled.rendered
+    of_batch = rendered.get(batch.tail)
+    if of_batch is None:
+        if len(rendered) >= _BATCHES_RECALLED:
+            rendered.clear()
+        of_batch = rendered[batch.tail] = {}
+    known = of_batch.get(index)
+    if known is not None and lived < known.until and known.change is change and known.lives is lives:
+        return known.text
+    life = lone_life(space, batch, index, change) if lives is None else lives[batch.tail, index]
+    text = run_json(space, Run(batch, index, change, life), lived)
+    of_batch[index] = Rendered(change, lives, life.next_turn(lived), text)
+    return text
+
+
+def _quoted(text: str | None) -> bytes:
+    return NULL if text is None else b'"%b"' % text.encode()
+
+
+def _moment(space: Space, at: int, lived: int) -> bytes:
+    if at > lived or at >= FOREVER:
+        return NULL
+    return b'"%b"' % text_of(space.clock.moment_of(at)).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class RunContent:
+    """One run as of a lived time, with what `include` asked for: JSON of each resource."""
+
+    space: Space
+    run: Run
+    lived: int
+    included: tuple[bytes, ...] | None = None
+
+    def render(self) -> bytes:
+        text = run_json(self.space, self.run, self.lived)
+        if self.included is None:
+            return text
+        return b'%b,"included":[%b]}' % (text[:-1], b",".join(self.included))
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedContent:
+    """The runs of a batch as they were when they were created; `failed` counts those that were not.
+
+    `batch` is None where none was created.
+    """
+
+    space: Space
+    batch: Batch | None
+    failed: int
+    errors: tuple[str, ...]
+
+    def render(self) -> bytes:
+        runs = created_runs_json(self.space, self.batch) if self.batch is not None else b""
+        return b'{"created_runs":[%b],"failed_count":%d,"errors":%b}' % (runs, self.failed, render_json(self.errors))
+
+
+def as_created(batch: Batch, index: int) -> Run:
+    return Run(batch, index, UNCHANGED, Life(FOREVER, FOREVER, FOREVER, "success"))
+
+
+def created_runs_json(space: Space, batch: Batch) -> bytes:
+    """The runs of a batch as created, separated by commas.
+
+    They differ in nothing but their ids, so one is written and the heads of the ids are joined with all that stands
+    between two of them: what costs is the copying of the bytes.
+    """
+    if batch.files:
+        return b",".join(run_json(space, as_created(batch, index), 0) for index in range(batch.ids.count))
+    first = run_json(space, as_created(batch, 0), 0)
+    # The id is found by its key, which no value before it can hold unescaped: workflow_id and machine_id are UUIDs.
+    before, key, after = first.partition(b',"id":"')
+    before += key
+    after = after[8:]
+    return before + (after + b"," + before).join(batch.ids.heads()) + after
+
+
+def changes_with(changes: Unit, index: int, change: Change) -> Changes:
+    return {**(changes.value or NO_CHANGES), index: change}

@@ -1,0 +1,223 @@
+"""Reading, updating, retrying and deleting single runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from mockserver.behaviour.batch import (
+    BATCH,
+    CHANGES,
+    FILES,
+    NO_FIELDS,
+    SESSION,
+    TERMINAL,
+    Attempt,
+    Change,
+    Move,
+    Placement,
+    Session,
+    Slot,
+)
+from mockserver.behaviour.context import Context
+from mockserver.behaviour.ids import one_id
+from mockserver.behaviour.includes import included
+from mockserver.behaviour.input_schema import check_inputs
+from mockserver.behaviour.lifecycle import EDGES, Life, members
+from mockserver.behaviour.places import workflow
+from mockserver.behaviour.run_creation import attachments, choose_machine, joined, json_or_null, script
+from mockserver.behaviour.run_view import NULL, Found, RunContent, changes_with, find_run, session_lives
+from mockserver.behaviour.secrets import aliases
+from mockserver.errors import Refused
+from mockserver.reply import Reply
+from mockserver.spec import Call
+from mockserver.store import Write
+
+
+async def get_run(call: Call, context: Context) -> Reply:
+    run = (await find_run(context, call.path["run_id"])).run
+    resources = await included(context, call.query.get("include"), [run])
+    return Reply(200, RunContent(context.space, run, context.lived, resources))
+
+
+async def update_run(call: Call, context: Context) -> Reply:
+    found = await find_run(context, call.path["run_id"])
+    run, body = found.run, call.body
+    now, lived = context.now, context.lived
+    change = run.change
+    status = body.get("status")
+    if status is not None and status != run.life.status_at(lived):
+        await _check_move(context, found, status)
+        change = replace(change, moves=(*change.moves, Move(status, now)))
+    fields = dict(change.fields)
+    for name in call.given - {"status"}:
+        if name in _MOMENTS:
+            # As it was sent, zone and all: a date-time near year 1 may have none in UTC.
+            fields[name] = NULL if body[name] is None else b'"%b"' % body[name].isoformat().encode()
+        elif name in _SETTABLE:
+            fields[name] = json_or_null(body[name])
+    change = replace(change, fields=fields)
+    return await _changed(context, found, change)
+
+
+_MOMENTS = frozenset({"started_at", "ended_at"})
+_SETTABLE = frozenset(
+    {
+        "error",
+        "output_data",
+        "output_attachment_ids",
+        "run_message_history",
+        "input_values",
+        "usage_metadata",
+        "release_session_after",
+    }
+)
+_CLEARED_BY_RETRY = frozenset(
+    {"error", "output_data", "output_attachment_ids", "run_message_history", "usage_metadata", "started_at", "ended_at"}
+)
+
+
+async def _check_move(context: Context, found: Found, status: str) -> None:
+    """Raises Refused where the run's status cannot become this one now."""
+    run, lived = found.run, context.lived
+    current = run.life.status_at(lived)
+    if status not in EDGES[current]:
+        raise Refused(
+            f"A run that is {current} cannot become {status}"
+            + ("; only a retry takes it out of a terminal status" if current in TERMINAL else "")
+        )
+    if found.session is None or status == "cancelled" or current != "scheduling":
+        return
+    session: Session = found.session.value
+    lives = await session_lives(context, run.placement.session_id or "", found.session)
+    for tail, index, _ in members(session):
+        if (tail, index) == (run.batch.tail, run.index):
+            return
+        before: Life | None = lives.get((tail, index))
+        if before is not None and before.ended > lived:
+            raise Refused(f"A run that comes before it in its session has not ended, so it cannot become {status} yet")
+
+
+async def _changed(context: Context, found: Found, change: Change) -> Reply:
+    """Commits the change and answers with the run as it is now."""
+    run = found.run
+    writes = [Write(CHANGES, run.batch.tail, changes_with(found.changes, run.index, change), found.changes.version)]
+    session_id = run.placement.session_id
+    if found.session is not None and session_id is not None:
+        # The lives of the session's other runs may hang on this one: committing it too says so.
+        writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
+    await context.store.commit(*writes)
+    return await _as_it_is(context, run.id)
+
+
+async def _as_it_is(context: Context, run_id: str) -> Reply:
+    return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.lived))
+
+
+async def delete_run(call: Call, context: Context) -> Reply:
+    found = await find_run(context, call.path["run_id"])
+    run, session_id = found.run, found.run.placement.session_id
+    change = Change(deleted=context.now, moves=run.change.moves, began=run.change.began, earlier=run.change.earlier)
+    changes = changes_with(found.changes, run.index, change)
+    writes: list[Write] = []
+    if found.session is not None and session_id is not None:
+        writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
+    for file in run.change.files or ():
+        owner = await context.store.load(FILES, file.ids.tail)
+        writes.append(Write(FILES, file.ids.tail, None, owner.version))
+    whole = len(changes) == run.batch.ids.count and all(each.deleted is not None for each in changes.values())
+    if whole and session_id is None and not any(each.earlier for each in changes.values()):
+        # No session builds on how these runs lived: nothing of the batch has to stay.
+        batch = await context.store.load(BATCH, run.batch.tail)
+        writes.append(Write(BATCH, run.batch.tail, None, batch.version))
+        writes.append(Write(CHANGES, run.batch.tail, None, found.changes.version))
+        for file in run.batch.files:
+            owner = await context.store.load(FILES, file.ids.tail)
+            writes.append(Write(FILES, file.ids.tail, None, owner.version))
+    else:
+        writes.append(Write(CHANGES, run.batch.tail, changes, found.changes.version))
+    await context.store.commit(*writes)
+    return Reply(204)
+
+
+async def retry_run(call: Call, context: Context) -> Reply:
+    found = await find_run(context, call.path["run_id"])
+    run, body = found.run, call.body or {}
+    current = run.life.status_at(context.lived)
+    if current not in TERMINAL:
+        raise Refused(f"Only a run that has ended can be retried; this one is {current}")
+    known = await workflow(context, run.batch.workflow_id)
+    if body.get("input_values") is not None or body.get("sensitive_input_values") is not None:
+        await check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
+
+    attempt = len(run.change.earlier) + 1
+    placement, session_write = await _retry_placement(context, found, body, attempt)
+    fields = {name: value for name, value in run.change.fields.items() if name not in _CLEARED_BY_RETRY}
+    if body.get("input_values") is not None:
+        fields["input_values"] = json_or_null(body["input_values"])
+    fields.pop("release_session_after", None)
+    files, writes = run.change.files, []
+    if body.get("file_inputs") is not None:
+        for file in files or ():
+            owner = await context.store.load(FILES, file.ids.tail)
+            writes.append(Write(FILES, file.ids.tail, None, owner.version))
+        files, owners = attachments(context, body["file_inputs"], run.batch.ids, index=run.index, where="file_inputs")
+        writes += owners
+    sensitive = body.get("sensitive_input_values")
+    change = Change(
+        fields=fields or NO_FIELDS,
+        began=context.now,
+        earlier=(*run.change.earlier, Attempt(run.life.started, run.life.ended)),
+        placement=placement,
+        files=files,
+        aliases=run.change.aliases
+        if sensitive is None
+        else aliases(sensitive, key=context.space.key, owner=f"{run.id} {attempt}"),
+        script=script(context),
+    )
+    writes.append(Write(CHANGES, run.batch.tail, changes_with(found.changes, run.index, change), found.changes.version))
+    left = run.placement.session_id
+    if found.session is not None and left is not None and left != placement.session_id:
+        writes.append(Write(SESSION, left, found.session.value, found.session.version))
+    if session_write is not None:
+        writes.append(session_write)
+    await context.store.commit(*writes)
+    return await _as_it_is(context, run.id)
+
+
+async def _retry_placement(
+    context: Context, found: Found, body: dict[str, Any], attempt: int
+) -> tuple[Placement, Write | None]:
+    """Where the new attempt executes, and the session that it joins, if it joins one."""
+    run = found.run
+    old = run.placement
+    session_id: str | None = body.get("session_id")
+    if session_id is None and body.get("start_session"):
+        session_id = one_id(context.space.key, f"session of {run.id} {attempt}")
+    elif session_id is None and body.get("reuse_session") is not False:
+        session_id = old.session_id
+    session = await context.store.load(SESSION, session_id) if session_id is not None else None
+    if body.get("machine_id") is None and body.get("pool_ids") is None and body.get("session_id") is None:
+        machine_id = old.machine_id
+        if session is not None and session.value is not None:
+            machine_id = session.value.machine_id
+    else:
+        machine_id = await choose_machine(context, body, session, lot=f"{run.id} {attempt}")
+    kept = session_id == old.session_id
+    release = json_or_null(body.get("release_session_after"))
+    if release == NULL and kept:
+        release = run.change.fields.get("release_session_after", old.release_session_after)
+    alias = json_or_null(body.get("session_alias"))
+    if alias == NULL and kept:
+        alias = old.session_alias
+    placement = Placement(
+        machine_id=machine_id,
+        pool_ids=json_or_null(body["pool_ids"]) if body.get("pool_ids") is not None else old.pool_ids,
+        session_id=session_id,
+        session_alias=alias,
+        release_session_after=release,
+    )
+    if session_id is None or session is None:
+        return placement, None
+    slot = Slot(run.batch.tail, run.index, run.index + 1, attempt)
+    return placement, joined(session_id, session, machine_id, slot)

@@ -1,0 +1,96 @@
+"""Workflows: those of the world, and those that were created."""
+
+from __future__ import annotations
+
+import json
+
+from mockserver.behaviour.batch import COUNTER
+from mockserver.behaviour.context import Context
+from mockserver.behaviour.ids import one_id
+from mockserver.behaviour.paging import page
+from mockserver.behaviour.places import WORKFLOW, WorkflowRecord
+from mockserver.behaviour.pools import WORLD_CREATED
+from mockserver.behaviour.world import Workflow
+from mockserver.clock import text_of
+from mockserver.errors import NotFound
+from mockserver.reply import BytesContent, Reply
+from mockserver.spec import Call, render_json
+from mockserver.store import Write
+
+
+async def list_workflows(call: Call, context: Context) -> Reply:
+    created = [unit.value for unit in (await context.store.items(WORKFLOW)).values()]
+    found: list[Workflow | WorkflowRecord] = [*context.world.workflows.values(), *created]
+    search = call.query.get("search")
+    if search is not None:
+        found = [each for each in found if search.casefold() in f"{each.id} {each.name or ''}".casefold()]
+    return await page(call, found, lambda each: _json(context, each))
+
+
+async def get_workflow(call: Call, context: Context) -> Reply:
+    shown = await workflow_json(context, call.path["workflow_id"])
+    if shown is None:
+        raise NotFound(f"Workflow {call.path['workflow_id']} not found")
+    return Reply(200, BytesContent(shown))
+
+
+async def create_workflow(call: Call, context: Context) -> Reply:
+    counter = await context.store.load(COUNTER, WORKFLOW)
+    number = counter.value or 0
+    body = call.body
+    id_ = one_id(context.space.key, f"workflow {number}")
+    shown = render_json(
+        {
+            "main_prompt": body["main_prompt"],
+            "id": id_,
+            "name": body.get("name"),
+            "input_schema": body.get("input_schema"),
+            "output_schema": body.get("output_schema"),
+            "is_webhooks_enabled": body.get("is_webhooks_enabled", False),
+            "user_id": context.space.user_id,
+            "organization_id": context.space.organisation,
+            "created_at": text_of(context.now),
+            "updated_at": text_of(context.now),
+        }
+    )
+    record = WorkflowRecord(id_, body.get("name"), _schema(body.get("input_schema")), shown)
+    await context.store.commit(Write(COUNTER, WORKFLOW, number + 1, counter.version), Write(WORKFLOW, id_, record, 0))
+    return Reply(201, BytesContent(shown))
+
+
+def _schema(text: str | None) -> dict[str, object] | None:
+    """The schema that the text holds; None for a text that holds none, which then judges nothing."""
+    if text is None:
+        return None
+    try:
+        schema = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return schema if isinstance(schema, dict) else None
+
+
+async def workflow_json(context: Context, workflow_id: str) -> bytes | None:
+    """None for a workflow that is not known."""
+    known = context.world.workflows.get(workflow_id) or (await context.store.load(WORKFLOW, workflow_id)).value
+    return None if known is None else await _json(context, known)
+
+
+async def _json(context: Context, workflow: Workflow | WorkflowRecord) -> bytes:
+    if isinstance(workflow, WorkflowRecord):
+        return workflow.shown
+    schemas = (workflow.input_schema, workflow.output_schema)
+    input_schema, output_schema = (None if each is None else render_json(each).decode() for each in schemas)
+    return render_json(
+        {
+            "main_prompt": workflow.main_prompt,
+            "id": workflow.id,
+            "name": workflow.name,
+            "input_schema": input_schema,
+            "output_schema": output_schema,
+            "is_webhooks_enabled": False,
+            "user_id": context.space.user_id,
+            "organization_id": context.space.organisation,
+            "created_at": text_of(WORLD_CREATED),
+            "updated_at": text_of(WORLD_CREATED),
+        }
+    )

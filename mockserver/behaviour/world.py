@@ -1,0 +1,299 @@
+"""The world that stands before anyone creates anything: machines, pools, workflows, and how runs of each live.
+
+The built-in world is `world.yaml` beside the package; a file given with --world is laid over it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import yaml
+
+from mockserver.clock import SECOND
+from mockserver.errors import WorldError
+
+_WORD = (1 << 32) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Temper:
+    """How runs of a workflow live: lived microseconds from–to (None: never), and what they end with. JSON as bytes."""
+
+    scheduling: tuple[int, int] | None
+    running: tuple[int, int] | None
+    outcomes: tuple[tuple[str, float], ...]
+    output_data: bytes
+    errors: tuple[str, ...]
+
+    def outcome(self, number: int) -> str:
+        """Draws one with a number of 32 bits."""
+        left = (number & _WORD) / _WORD * sum(odds for _, odds in self.outcomes)
+        for outcome, odds in self.outcomes:
+            left -= odds
+            if left <= 0:
+                return outcome
+        return self.outcomes[-1][0]
+
+    @property
+    def longest(self) -> int | None:
+        """The most that a run may live before it ends, or None where one may never end."""
+        if self.scheduling is None or self.running is None:
+            return None
+        return self.scheduling[1] + self.running[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    id: str
+    name: str
+    hostname: str | None
+    os_info: str | None
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    id: str
+    name: str
+    description: str | None
+    machine_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """`input_schema` is a JSON schema or None; `bulk_failures` the share of a bulk create that is not created."""
+
+    id: str
+    name: str
+    main_prompt: str
+    input_schema: Mapping[str, Any] | None
+    output_schema: Mapping[str, Any] | None
+    temper: Temper
+    bulk_failures: float
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    machines: Mapping[str, Machine]
+    pools: Mapping[str, Pool]
+    workflows: Mapping[str, Workflow]
+    default_temper: Temper
+
+    @classmethod
+    def built_in(cls) -> World:
+        return cls.from_files(None)
+
+    @classmethod
+    def from_files(cls, path: str | Path | None) -> World:
+        """The built-in world, with the file laid over it. Raises WorldError with file and JSON pointer."""
+        built_in = files("mockserver") / "world.yaml"
+        world = _read(built_in.read_text(encoding="utf-8"), "world.yaml", None)
+        if path is None:
+            return world
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise WorldError(f"{path}: cannot read the world file: {reason}") from error
+        return _read(text, str(path), world)
+
+
+def _read(text: str, name: str, under: World | None) -> World:
+    try:
+        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        raise WorldError(f"{name}: not YAML{where}: {getattr(error, 'problem', error)}") from error
+    top = _Reader(name, "#", {} if document is None else document)
+    top.allow("builtin", "defaults", "machines", "pools", "workflows")
+    if not top.boolean("builtin", True):
+        bare = under.default_temper if under else None
+        under = World({}, {}, {}, bare) if bare else None
+    default = _temper(top.object("defaults"), under.default_temper if under else None)
+
+    machines = dict(under.machines) if under else {}
+    for item in top.items("machines"):
+        item.allow("id", "name", "hostname", "os_info", "status")
+        status = item.choice("status", ("connected", "disconnected", "error"), "connected")
+        id_ = item.id()
+        machines[id_] = Machine(
+            id_, item.text("name"), item.text_or_none("hostname"), item.text_or_none("os_info"), status
+        )
+
+    pools = dict(under.pools) if under else {}
+    for item in top.items("pools"):
+        item.allow("id", "name", "description", "machine_ids")
+        members = item.ids("machine_ids")
+        for place, machine_id in enumerate(members):
+            if machine_id not in machines:
+                raise item.wrong(f"machine_ids/{place}", f"machine {machine_id} is not in this world")
+        id_ = item.id()
+        pools[id_] = Pool(id_, item.text("name"), item.text_or_none("description"), members)
+
+    workflows = dict(under.workflows) if under else {}
+    for item in top.items("workflows"):
+        item.allow("id", "name", "main_prompt", "input_schema", "output_schema", "bulk_failures", *_TEMPER)
+        id_ = item.id()
+        workflows[id_] = Workflow(
+            id_,
+            item.text("name"),
+            item.text("main_prompt", ""),
+            item.schema("input_schema"),
+            item.schema("output_schema"),
+            _temper(item, default),
+            item.number("bulk_failures", 0.0, most=1.0),
+        )
+    return World(machines, pools, workflows, default)
+
+
+_TEMPER = ("scheduling_s", "running_s", "outcomes", "output_data", "errors")
+_OUTCOMES = ("success", "task_failed", "error")
+
+
+def _temper(item: _Reader, default: Temper | None) -> Temper:
+    if item.pointer == "#/defaults":
+        item.allow(*_TEMPER)
+    outcomes = item.object("outcomes")
+    outcomes.allow(*_OUTCOMES)
+    odds = tuple((name, outcomes.number(name, 0.0)) for name in _OUTCOMES if name in outcomes.value)
+    if odds and not sum(each for _, each in odds):
+        raise outcomes.wrong("", "at least one outcome needs odds above 0")
+    value = item.value
+    return Temper(
+        item.seconds("scheduling_s", default.scheduling if default else (SECOND, 3 * SECOND)),
+        item.seconds("running_s", default.running if default else (5 * SECOND, 20 * SECOND)),
+        odds or (default.outcomes if default else (("success", 1.0),)),
+        item.json("output_data") if "output_data" in value else default.output_data if default else b"{}",
+        item.texts("errors") if "errors" in value else default.errors if default else ("It failed.",),
+    )
+
+
+class _Reader:
+    """One object of the file, with where it stands, so that whatever is wrong with it can say where."""
+
+    def __init__(self, file: str, pointer: str, value: Any) -> None:
+        self.file = file
+        self.pointer = pointer
+        if not isinstance(value, dict):
+            raise self.wrong("", f"should be a mapping, not {_kind(value)}")
+        self.value: dict[Any, Any] = value
+
+    def wrong(self, key: str, what: str) -> WorldError:
+        return WorldError(f"{self.file}: {self.pointer}{'/' if key else ''}{key}: {what}")
+
+    def allow(self, *known: str) -> None:
+        for key in self.value:
+            if key not in known:
+                raise self.wrong(str(key), f"unknown key; known here: {', '.join(known)}")
+
+    def object(self, key: str) -> _Reader:
+        value = self.value.get(key)
+        return _Reader(self.file, f"{self.pointer}/{key}", {} if value is None else value)
+
+    def items(self, key: str) -> list[_Reader]:
+        value = self.value.get(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise self.wrong(key, f"should be a list, not {_kind(value)}")
+        return [_Reader(self.file, f"{self.pointer}/{key}/{place}", each) for place, each in enumerate(value)]
+
+    def boolean(self, key: str, default: bool) -> bool:
+        value = self.value.get(key, default)
+        if not isinstance(value, bool):
+            raise self.wrong(key, f"should be true or false, not {_kind(value)}")
+        return value
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self.value.get(key, default)
+        if not isinstance(value, str):
+            raise self.wrong(key, "is missing" if value is None else f"should be text, not {_kind(value)}")
+        return value
+
+    def text_or_none(self, key: str) -> str | None:
+        return None if self.value.get(key) is None else self.text(key)
+
+    def choice(self, key: str, known: tuple[str, ...], default: str) -> str:
+        value = self.text(key, default)
+        if value not in known:
+            raise self.wrong(key, f"{value!r} is none of {', '.join(known)}")
+        return value
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.value[key]
+        if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
+            raise self.wrong(key, "should be a list of at least one text")
+        return tuple(value)
+
+    def id(self) -> str:
+        return self._uuid("id", self.value.get("id"))
+
+    def ids(self, key: str) -> tuple[str, ...]:
+        value = self.value.get(key) or []
+        if not isinstance(value, list):
+            raise self.wrong(key, f"should be a list of UUIDs, not {_kind(value)}")
+        return tuple(self._uuid(f"{key}/{place}", each) for place, each in enumerate(value))
+
+    def _uuid(self, key: str, value: Any) -> str:
+        if value is None:
+            raise self.wrong(key, "is missing")
+        try:
+            return str(UUID(value))
+        except (ValueError, AttributeError, TypeError):
+            raise self.wrong(key, f"{value!r} is not a UUID") from None
+
+    def number(self, key: str, default: float, most: float | None = None) -> float:
+        value = self.value.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (most and value > most):
+            raise self.wrong(key, f"should be a number from 0{f' to {most:g}' if most else ''}, not {value!r}")
+        return float(value)
+
+    def seconds(self, key: str, default: tuple[int, int] | None) -> tuple[int, int] | None:
+        """A range in seconds as lived microseconds: `[1, 3]`, `2` for an exact one, `never`."""
+        if key not in self.value:
+            return default
+        value = self.value[key]
+        if value == "never":
+            return None
+        limits = value if isinstance(value, list) else [value, value]
+        if (
+            len(limits) != 2
+            or not all(isinstance(each, int | float) and not isinstance(each, bool) for each in limits)
+            or not 0 <= limits[0] <= limits[1] <= 1e9
+        ):
+            raise self.wrong(key, f"should be seconds: a number, [from, to] or never, not {value!r}")
+        return int(limits[0] * SECOND), int(limits[1] * SECOND)
+
+    def json(self, key: str) -> bytes:
+        value = self.value[key]
+        if value is not None and not isinstance(value, dict):
+            raise self.wrong(key, f"should be a mapping, not {_kind(value)}")
+        try:
+            return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        except (TypeError, ValueError) as error:
+            raise self.wrong(key, f"cannot be written as JSON: {error}") from error
+
+    def schema(self, key: str) -> Mapping[str, Any] | None:
+        """A JSON schema, as a mapping or as JSON text."""
+        value = self.value.get(key)
+        if isinstance(value, str):
+            try:
+                value = json.loads(value)
+            except ValueError as error:
+                raise self.wrong(key, f"is no JSON: {error}") from error
+        if value is not None and not isinstance(value, dict):
+            raise self.wrong(key, f"should be a JSON schema, not {_kind(value)}")
+        return value
+
+
+def _kind(value: Any) -> str:
+    return {list: "a list", dict: "a mapping", str: "text", bool: "true or false", type(None): "nothing"}.get(
+        type(value), f"{value!r}"
+    )

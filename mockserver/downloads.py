@@ -1,0 +1,66 @@
+"""Signed download URLs: the bytes of an attachment without a token, for as long as they say."""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Callable
+from hashlib import blake2b
+from urllib.parse import parse_qs, quote, unquote
+
+from starlette.types import Receive, Scope, Send
+
+from mockserver.behaviour.attachments import download, find_attachment
+from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.clock import SECOND
+from mockserver.errors import HTTPError, NotFound
+from mockserver.reply import JSONContent, Reply
+
+PREFIX = "/__downloads/"
+
+
+class Downloads:
+    """Signs URLs, and serves what it has signed, as an ASGI application."""
+
+    def __init__(
+        self, space_for: Callable[[str, str], Space], make_context: Callable[[Space, Preferences, int, str], Context]
+    ) -> None:
+        self._space_for = space_for
+        self._make_context = make_context
+        self._key = secrets.token_bytes(32)
+
+    def sign(self, base_url: str, namespace: str, organisation: str, attachment_id: str, expires: int) -> str:
+        path = "/".join(quote(each or "-", safe="") for each in (namespace, organisation, attachment_id))
+        return f"{base_url}{PREFIX}{path}?expires={expires}&signature={self._signature(path, expires)}"
+
+    def _signature(self, path: str, expires: int) -> str:
+        return blake2b(f"{path} {expires}".encode(), key=self._key, digest_size=20).hexdigest()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            reply = await self._reply(scope)
+        except HTTPError as error:
+            reply = Reply(error.status, JSONContent({"detail": error.detail}))
+        payload = reply.content.render() if reply.content is not None else b""
+        headers = [(b"content-type", reply.media_type.encode()), (b"content-length", str(len(payload)).encode())]
+        headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else payload})
+
+    async def _reply(self, scope: Scope) -> Reply:
+        gone = NotFound("This download URL is not valid, or no longer")
+        raw_path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0]
+        path = raw_path.partition(PREFIX)[2]
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        expires, signature = (query.get(name, [""])[0] for name in ("expires", "signature"))
+        if not expires.isdigit() or len(expires) > 15 or path.count("/") != 2 or scope["method"] not in ("GET", "HEAD"):
+            raise gone
+        if not hmac.compare_digest(self._signature(path, int(expires)).encode(), signature.encode()):
+            raise gone
+        namespace, organisation, attachment_id = (unquote(each) for each in path.split("/"))
+        space = self._space_for("" if namespace == "-" else namespace, organisation)
+        now = space.clock.now()
+        if now >= int(expires) * SECOND:
+            raise gone
+        context = self._make_context(space, NO_PREFERENCES, now, "")
+        return download(await find_attachment(context, attachment_id))

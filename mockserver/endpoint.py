@@ -1,0 +1,362 @@
+"""The way of one request: found, let in, read, handled, written. The one place where an error becomes an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from mockserver.behaviour.context import Context, Preferences, Space
+from mockserver.errors import (
+    BadRequest,
+    Conflict,
+    HTTPError,
+    MethodNotAllowed,
+    NotFound,
+    Redirect,
+    Refused,
+    TooLarge,
+)
+from mockserver.idempotency import Idempotency
+from mockserver.organisations import Organisations
+from mockserver.prefer import read_preferences
+from mockserver.rate_limit import count_request
+from mockserver.reply import JSON, JSONContent, Reply
+from mockserver.settings import RateLimit
+from mockserver.spec import Call, Invalid, Operation, RawRequest, render_json
+from mockserver.spec import reply as reply_from_spec
+
+Behaviour = Callable[[Call, Context], Awaitable[Reply]]
+MakeContext = Callable[[Space, Preferences, int, str], Context]
+
+_WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_ATTEMPTS = 100
+_log = logging.getLogger("mockserver")
+
+
+class Routes:
+    """Paths to operations. The concrete path comes before the template: /runs/bulk before /runs/{run_id}."""
+
+    def __init__(self, operations: Mapping[str, Operation], *, first_path_only: bool) -> None:
+        """`first_path_only`: a path that matches is the only one, whatever its methods; else the next may serve too."""
+        self._first_path_only = first_path_only
+        self._concrete: dict[str, dict[str, Operation]] = {}
+        templates: dict[str, dict[str, Operation]] = {}
+        for operation in operations.values():
+            paths = templates if "{" in operation.path else self._concrete
+            paths.setdefault(operation.path, {})[operation.method] = operation
+        self._templates = [
+            (_pattern(path), by_method)
+            for path, by_method in sorted(templates.items(), key=lambda item: _order(item[0]))
+        ]
+
+    def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+        """`path` is percent-decoded. Raises NotFound, or MethodNotAllowed with a true `Allow`."""
+        by_method = self._concrete.get(path)
+        if by_method is not None:
+            operation = by_method.get(method)
+            if operation is not None:
+                return operation, {}
+            if self._first_path_only:
+                raise _not_allowed(by_method)
+        allowed = dict(by_method or {})
+        for pattern, methods in self._templates:
+            match = pattern.fullmatch(path)
+            if match is None:
+                continue
+            operation = methods.get(method)
+            if operation is not None:
+                return operation, match.groupdict()
+            if self._first_path_only:
+                raise _not_allowed(methods)
+            allowed.update(methods)
+        if allowed:
+            raise _not_allowed(allowed)
+        raise NotFound("Not Found")
+
+    def allowed(self, path: str) -> list[str]:
+        """The methods of a path, OPTIONS and HEAD with them. Raises NotFound."""
+        try:
+            self.find("", path)
+        except MethodNotAllowed as error:
+            return error.headers["Allow"].split(", ")
+        raise AssertionError("no operation has the method ''")
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", path)
+    return re.compile(
+        "".join(f"(?P<{part}>[^/]+)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
+    )
+
+
+def _order(path: str) -> list[str]:
+    # "~" sorts after every letter: a template's segment stands behind the concrete ones.
+    return ["~" if segment.startswith("{") else segment for segment in path.split("/")]
+
+
+def _not_allowed(methods: Mapping[str, Operation]) -> MethodNotAllowed:
+    allow = sorted({*methods, "OPTIONS", *(("HEAD",) if "GET" in methods else ())})
+    return MethodNotAllowed("Method Not Allowed", {"Allow": ", ".join(allow)})
+
+
+class _Headers(dict[str, str]):
+    """By lower-case name; the first of a repeated one."""
+
+    def __init__(self, scope: Scope) -> None:
+        super().__init__()
+        for name, value in scope["headers"]:
+            self.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+
+
+class Endpoint:
+    """An ASGI application for all operations. `space_for(namespace, organisation)` gives each request its space."""
+
+    def __init__(
+        self,
+        *,
+        operations: Mapping[str, Operation],
+        behaviours: Mapping[str, Behaviour],
+        organisations: Organisations,
+        space_for: Callable[[str, str], Space],
+        make_context: MakeContext,
+        rate_limit: RateLimit | None,
+        max_body: int,
+        strict: bool,
+        self_check: bool,
+        seed: int,
+    ) -> None:
+        self._routes = Routes(operations, first_path_only=strict)
+        self._behaviours = behaviours
+        self._organisations = organisations
+        self._space_for = space_for
+        self._make_context = make_context
+        self._rate_limit = rate_limit
+        self._max_body = max_body
+        self._strict = strict
+        self._self_check = self_check
+        self._seed = seed
+        self._idempotency = Idempotency()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method: str = scope["method"]
+        path: str = scope["path"]
+        namespace, path = _namespace(path)
+        extra: dict[str, str] = {}
+        operation: Operation | None = None
+        try:
+            if method == "OPTIONS":
+                reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(path))})
+            else:
+                operation, parameters = self._find(method, path, scope)
+                headers = _Headers(scope)
+                body = await self._body(headers, receive)
+                reply = await self._answer(operation, parameters, namespace, scope, headers, body, extra)
+        except Invalid as invalid:
+            reply = _refusal(invalid)
+        except HTTPError as error:
+            reply = Reply(error.status, JSONContent({"detail": error.detail}), headers=error.headers)
+        payload = reply.content.render() if reply.content is not None else b""
+        if self._self_check and operation is not None:
+            reply, payload = self._checked(operation, reply, payload)
+        if _log.isEnabledFor(logging.INFO):
+            _log.info(
+                "%s %s -> %d",
+                method,
+                path,
+                reply.status,
+                extra={"status": reply.status, "method": method, "path": path},
+            )
+        await _send(send, reply, payload, extra, head=method == "HEAD")
+
+    def _find(self, method: str, path: str, scope: Scope) -> tuple[Operation, Mapping[str, str]]:
+        try:
+            return self._routes.find("GET" if method == "HEAD" else method, path)
+        except NotFound:
+            if not self._strict and path != "/" and path.endswith("/"):
+                # As the real server's router does: a path with one slash too many is sent to the one without.
+                self._routes.allowed(path.rstrip("/"))
+                raise _redirect(scope) from None
+            raise
+
+    async def _body(self, headers: _Headers, receive: Receive) -> bytes:
+        """Raises TooLarge before it is read where its length says so."""
+        length = headers.get("content-length", "")
+        if length.isdigit() and int(length) > self._max_body:
+            raise _too_large(self._max_body)
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            if len(body) > self._max_body:
+                raise _too_large(self._max_body)
+            return body
+        chunks = [body]
+        size = len(body)
+        while message.get("more_body"):
+            message = await receive()
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if size > self._max_body:
+                raise _too_large(self._max_body)
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def _answer(
+        self,
+        operation: Operation,
+        parameters: Mapping[str, str],
+        namespace: str,
+        scope: Scope,
+        headers: _Headers,
+        body: bytes,
+        extra: dict[str, str],
+    ) -> Reply:
+        """`extra` is filled with headers that go with the answer, whatever it is."""
+        organisation = self._organisations.from_header(headers.get("authorization")) if operation.secured else ""
+        space = self._space_for(namespace, organisation)
+        now = space.clock.now()
+        if self._rate_limit is not None and operation.secured:
+            try:
+                extra.update(await count_request(space.store, self._rate_limit, now))
+            except HTTPError as error:
+                extra.update(error.headers)
+                raise
+        query = scope["query_string"].decode("latin-1")
+        preferences = read_preferences(headers.get("prefer"), query)
+        if preferences.applied:
+            extra["Preference-Applied"] = ", ".join(preferences.applied)
+        raw = RawRequest(parameters, query, headers, headers.get("content-type"), body)
+        call = operation.decode(raw)
+
+        key = headers.get("idempotency-key") if operation.method in _WRITES else None
+        if not key:
+            await _delay(preferences)
+            return await self._handle(call, space, preferences, scope)
+        fingerprint = self._idempotency.fingerprint(operation.method, scope["path"], query, body)
+        repeated = await self._idempotency.claim(space.store, key, fingerprint, now)
+        if repeated is not None:
+            extra["Idempotency-Status"] = "replayed"
+            return repeated
+        settled = False
+        try:
+            await _delay(preferences)
+            reply = await self._handle(call, space, preferences, scope)
+            if 200 <= reply.status < 300:
+                await self._idempotency.settle(space.store, key, fingerprint, now, reply)
+                settled = True
+        finally:
+            if not settled:
+                await self._idempotency.release(space.store, key)
+        return reply
+
+    async def _handle(self, call: Call, space: Space, preferences: Preferences, scope: Scope) -> Reply:
+        operation = call.operation
+        behaviour = self._behaviours.get(operation.operation_id)
+        if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
+            return self._from_spec(operation, preferences, space, scope)
+        for _ in range(_ATTEMPTS):
+            try:
+                return await behaviour(
+                    call, self._make_context(space, preferences, space.clock.now(), _base_url(scope))
+                )
+            except Conflict:
+                await asyncio.sleep(0)
+        raise Refused("Too many requests change this at once; try again")
+
+    def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, scope: Scope) -> Reply:
+        """Raises BadRequest where the operation documents no such answer."""
+        status = preferences.code or operation.success_status
+        seed = f"{self._seed} {space.organisation} {operation.operation_id} {scope['path']}"
+        try:
+            media_type, value = reply_from_spec(
+                operation, status, name=preferences.example, dynamic=preferences.dynamic, seed=seed
+            )
+        except KeyError:
+            known = ", ".join(str(each) for each in sorted(operation.responses))
+            names = ", ".join(operation.example_names(status)) if status in operation.responses else ""
+            asked = (
+                f"an example {preferences.example!r} of {status}" if preferences.example is not None else f"{status}"
+            )
+            hint = f"; its examples of {status}: {names}" if names else ""
+            raise BadRequest(f"{operation.operation_id} documents no {asked}; it documents {known}{hint}") from None
+        if media_type is None:
+            return Reply(status)
+        headers = {"Retry-After": "1"} if status == 429 else {}
+        if media_type == JSON or media_type.endswith("+json"):
+            return Reply(status, JSONContent(value), media_type, headers)
+        return Reply(status, _Text(value), media_type, headers)
+
+    def _checked(self, operation: Operation, reply: Reply, payload: bytes) -> tuple[Reply, bytes]:
+        """The reply, or a loud 500 of our own where it does not fit the spec."""
+        media_type = reply.media_type if reply.content is not None else None
+        problem = operation.check_reply(reply.status, media_type, payload)
+        if problem is None:
+            return reply, payload
+        _log.error("self-check: %s answers %d: %s", operation.operation_id, reply.status, problem)
+        text = f"self-check: the answer of {operation.operation_id} does not fit the spec: {problem}"
+        return Reply(500), render_json({"detail": text})
+
+
+class _Text:
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def render(self) -> bytes:
+        return self._value if isinstance(self._value, bytes) else str(self._value).encode()
+
+
+def _refusal(invalid: Invalid) -> Reply:
+    detail: Any = invalid.violations if invalid.status == 422 else invalid.detail
+    return Reply(invalid.status, JSONContent({"detail": detail}))
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"The body is larger than {limit} bytes")
+
+
+def _redirect(scope: Scope) -> Redirect:
+    query = scope["query_string"].decode("latin-1")
+    path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0].rstrip("/")
+    return Redirect("Temporary Redirect", {"Location": path + ("?" + query if query else "")})
+
+
+def _namespace(path: str) -> tuple[str, str]:
+    """`/__ns/NAME/v1/…` is /v1/… in a namespace of its own; all else is in the one without a name."""
+    if path.startswith("/__ns/"):
+        name, slash, rest = path[6:].partition("/")
+        if name and slash:
+            return name, slash + rest
+    return "", path
+
+
+def _base_url(scope: Scope) -> str:
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
+    if host is None:
+        server = scope.get("server") or ("127.0.0.1", 80)
+        host = f"{server[0]}:{server[1]}"
+    return f"{scope.get('scheme', 'http')}://{host}"
+
+
+async def _delay(preferences: Preferences) -> None:
+    if preferences.delay_s:
+        await asyncio.sleep(preferences.delay_s)
+
+
+async def _send(send: Send, reply: Reply, payload: bytes, extra: Mapping[str, str], *, head: bool) -> None:
+    headers = []
+    if reply.status != 204:
+        headers = [
+            (b"content-type", reply.media_type.encode("latin-1")),
+            (b"content-length", str(len(payload)).encode("latin-1")),
+        ]
+    for name, value in reply.headers.items():
+        if name not in extra:
+            headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+    for name, value in extra.items():
+        headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else payload})

@@ -1,0 +1,79 @@
+"""Everything that can go wrong, as one tree.
+
+    MockServerError
+    ├── StartError          the server cannot start: one line, exit code 2
+    │   ├── SpecError       the OpenAPI document (file and JSON pointer; raised by mockserver.spec)
+    │   └── WorldError      the world file (file and JSON pointer)
+    ├── Conflict            a unit of the store has moved on since it was loaded; the pipeline tries again
+    └── HTTPError           an answer with {"detail": "..."}
+        ├── Redirect 307, BadRequest 400, Unauthorized 401, NotFound 404, MethodNotAllowed 405, Refused 409,
+        └── TooLarge 413, TooManyRequests 429
+
+Violations of the spec are `mockserver.spec.operation.Invalid`: they carry a list, not a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class MockServerError(Exception):
+    pass
+
+
+class StartError(MockServerError):
+    """The server cannot start. The message is one line that says where and why."""
+
+
+class WorldError(StartError):
+    pass
+
+
+class Conflict(MockServerError):
+    pass
+
+
+class HTTPError(MockServerError):
+    status = 500
+
+    def __init__(self, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.headers: dict[str, str] = dict(headers or {})
+
+
+class Redirect(HTTPError):
+    status = 307
+
+
+class BadRequest(HTTPError):
+    status = 400
+
+
+class Unauthorized(HTTPError):
+    status = 401
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, {"WWW-Authenticate": "Bearer"})
+
+
+class NotFound(HTTPError):
+    status = 404
+
+
+class MethodNotAllowed(HTTPError):
+    status = 405
+
+
+class Refused(HTTPError):
+    """What the request asks for does not fit the state it meets."""
+
+    status = 409
+
+
+class TooLarge(HTTPError):
+    status = 413
+
+
+class TooManyRequests(HTTPError):
+    status = 429

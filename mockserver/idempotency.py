@@ -1,0 +1,85 @@
+"""Idempotency keys: a write with a key is processed at most once, and repeated from what it made.
+
+What is kept of a request is a keyed fingerprint, and of its answer the content's references; never a body. A key is
+its organisation's own, and is forgotten 24 hours of the clock after it was first used.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from mockserver.clock import SECOND
+from mockserver.errors import Conflict, Refused
+from mockserver.reply import Reply
+from mockserver.store import SpaceStore, Write
+
+KEY = "idempotency"
+KEPT_US = 24 * 3600 * SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """`reply` is None while the first request is still being handled."""
+
+    fingerprint: bytes
+    until: int
+    reply: Reply | None
+
+
+class Idempotency:
+    def __init__(self) -> None:
+        # Known to this process alone: a fingerprint cannot be tried against guesses of what was sent.
+        self._key = secrets.token_bytes(32)
+
+    def fingerprint(self, method: str, path: str, query: str, body: bytes) -> bytes:
+        hash_ = blake2b(f"{method} {path}?{query}\n".encode("utf-8", "surrogateescape"), key=self._key, digest_size=20)
+        hash_.update(body)
+        return hash_.digest()
+
+    async def claim(self, store: SpaceStore, key: str, fingerprint: bytes, now: int) -> Reply | None:
+        """The answer to repeat; or None, and then the key is held until it is settled or released.
+
+        Raises Refused where the key was used for something else, or its first request is still being handled.
+        """
+        while True:
+            unit = await store.load(KEY, key)
+            use: Use | None = unit.value
+            if use is None or use.until <= now:
+                try:
+                    await store.commit(
+                        Write(KEY, key, Use(fingerprint, now + KEPT_US, None), unit.version),
+                        *await self._expired(store, key, now),
+                    )
+                except Conflict:
+                    continue
+                return None
+            if use.fingerprint != fingerprint:
+                raise Refused("This Idempotency-Key was used before, for another request")
+            if use.reply is None:
+                raise Refused(
+                    "The first request with this Idempotency-Key is still being handled",
+                    {"Idempotency-Status": "in_progress"},
+                )
+            return use.reply
+
+    async def settle(self, store: SpaceStore, key: str, fingerprint: bytes, now: int, reply: Reply) -> None:
+        unit = await store.load(KEY, key)
+        await store.commit(Write(KEY, key, Use(fingerprint, now + KEPT_US, reply), unit.version))
+
+    async def release(self, store: SpaceStore, key: str) -> None:
+        """Forgets a key whose request was refused: nothing was done, so it may be sent again."""
+        unit = await store.load(KEY, key)
+        await store.commit(Write(KEY, key, None, unit.version))
+
+    async def _expired(self, store: SpaceStore, claimed: str, now: int) -> Sequence[Write]:
+        """A few of the oldest keys that are past their time, to be forgotten along the way."""
+        expired: list[Write] = []
+        for key, unit in (await store.items(KEY)).items():
+            if len(expired) == 2 or unit.value.until > now:
+                break
+            if key != claimed:
+                expired.append(Write(KEY, key, None, unit.version))
+        return expired

@@ -1,0 +1,55 @@
+"""Who asks: from a bearer token to an organisation."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from mockserver.errors import Unauthorized
+from mockserver.settings import Token
+
+_REMEMBERED = 4096
+
+
+class Organisations:
+    """Lets in the given tokens only; where none is given, every one that begins with `test`."""
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self._tokens = tokens
+        self._remembered: dict[str, str] = {}
+
+    def from_header(self, authorization: str | None) -> str:
+        """Raises Unauthorized."""
+        if authorization is None:
+            raise Unauthorized("Not authenticated: send the header Authorization: Bearer <token>")
+        known = self._remembered.get(authorization)
+        if known is not None:
+            return known
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthorized("Not authenticated: the Authorization header should read Bearer <token>")
+        organisation = self._from_token(token)
+        if len(self._remembered) >= _REMEMBERED:
+            self._remembered.clear()
+        self._remembered[authorization] = organisation
+        return organisation
+
+    def _from_token(self, token: str) -> str:
+        if not self._tokens:
+            if token.startswith("test"):
+                return _organisation(token)
+            raise Unauthorized(
+                "This is a mock server: it lets in tokens that begin with 'test', and no real key should be sent to it"
+            )
+        sent = token.encode("utf-8", "surrogateescape")
+        for known in self._tokens:
+            if hmac.compare_digest(known.token.encode(), sent):
+                return known.organisation or _organisation(token)
+        raise Unauthorized("This mock server was started with --token: it lets in the tokens given there, and not this")
+
+
+def _organisation(token: str) -> str:
+    """The same for the same token; the token cannot be read from it."""
+    return "org_" + blake2b(token.encode("utf-8", "surrogateescape"), person=b"organisation", digest_size=9).hexdigest()

@@ -1,0 +1,96 @@
+"""The `Prefer` header (RFC 7240) and Prism's `?__code=`: what a client asks a mock to do.
+
+code=422, example=name, dynamic=true    an answer from the spec instead of the behaviour
+outcome=task_failed, duration=5         how the runs of a create end, and after how many seconds of running
+failed=3                                so many runs of a bulk create are not created
+delay=2                                 the answer waits so many seconds
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from mockserver.behaviour.context import NO_PREFERENCES, Preferences
+from mockserver.errors import BadRequest
+
+_PREFERENCE = re.compile(r'\s*([^\s=;,"]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?\s*(?:;[^,]*)?(?:,|$)')
+_OUTCOMES = ("success", "task_failed", "error")
+_LONGEST_DELAY_S = 300.0
+
+
+def read_preferences(prefer: str | None, query: str) -> Preferences:
+    """Preferences it does not know are passed over, as the RFC asks. Raises BadRequest for a value it cannot honour."""
+    asked = {} if prefer is None else _parse(prefer)
+    if "__code" in query:
+        codes = parse_qs(query, keep_blank_values=True).get("__code")
+        if codes:
+            asked["code"] = codes[-1]
+    if not asked:
+        return NO_PREFERENCES
+    values: dict[str, Any] = {}
+    applied = []
+    for name, text in asked.items():
+        reader = _READERS.get(name)
+        if reader is not None:
+            field, read = reader
+            values[field] = read(name, text)
+            applied.append(f"{name}={text}")
+    return Preferences(**values, applied=tuple(applied))
+
+
+def _parse(prefer: str) -> dict[str, str]:
+    asked: dict[str, str] = {}
+    for match in _PREFERENCE.finditer(prefer):
+        name, quoted, bare = match.groups()
+        # The first of a name counts: RFC 7240, section 2.
+        asked.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare or "")
+    return asked
+
+
+def _whole(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise BadRequest(f"Prefer: {name}={text}: should be a whole number")
+    return int(text)
+
+
+def _seconds(name: str, text: str) -> float:
+    if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII):
+        raise BadRequest(f"Prefer: {name}={text}: should be a number of seconds")
+    return float(text)
+
+
+def _delay(name: str, text: str) -> float:
+    seconds = _seconds(name, text)
+    if seconds > _LONGEST_DELAY_S:
+        raise BadRequest(f"Prefer: {name}={text}: should be {_LONGEST_DELAY_S:g} seconds at most")
+    return seconds
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text not in ("true", "false", ""):
+        raise BadRequest(f"Prefer: {name}={text}: should be true or false")
+    return text != "false"
+
+
+def _outcome(name: str, text: str) -> str:
+    if text not in _OUTCOMES:
+        raise BadRequest(f"Prefer: {name}={text}: should be one of {', '.join(_OUTCOMES)}")
+    return text
+
+
+def _text(name: str, text: str) -> str:
+    return text
+
+
+_READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
+    "code": ("code", _whole),
+    "example": ("example", _text),
+    "dynamic": ("dynamic", _boolean),
+    "outcome": ("outcome", _outcome),
+    "duration": ("duration_s", _seconds),
+    "failed": ("failed", _whole),
+    "delay": ("delay_s", _delay),
+}

@@ -1,0 +1,43 @@
+"""Rate limits: a number of requests in each window of the clock, for each organisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mockserver.clock import SECOND
+from mockserver.errors import Conflict, TooManyRequests
+from mockserver.settings import RateLimit
+from mockserver.store import SpaceStore, Write
+
+LIMIT = "limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """`started` is a moment."""
+
+    started: int
+    used: int
+
+
+async def count_request(store: SpaceStore, rate: RateLimit, now: int) -> dict[str, str]:
+    """Counts one request, and returns the headers that tell what is left. Raises TooManyRequests."""
+    size = rate.window_s * SECOND
+    started = now - now % size
+    while True:
+        unit = await store.load(LIMIT, "window")
+        window: Window | None = unit.value
+        used = window.used if window is not None and window.started == started else 0
+        reset_s = -(-(started + size - now) // SECOND)
+        headers = {
+            "X-RateLimit-Limit": str(rate.limit),
+            "X-RateLimit-Remaining": str(max(0, rate.limit - used - 1)),
+            "X-RateLimit-Reset": str((started + size) // SECOND),
+        }
+        if used >= rate.limit:
+            raise TooManyRequests("Too many requests: try again later", {"Retry-After": str(reset_s), **headers})
+        try:
+            await store.commit(Write(LIMIT, "window", Window(started, used + 1), unit.version))
+        except Conflict:
+            continue
+        return headers

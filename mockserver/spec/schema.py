@@ -1,0 +1,33 @@
+"""One JSON schema by itself, outside any document: for schemas that are data, not part of the API."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import ValidationError
+
+from mockserver.spec.document import from_value
+from mockserver.spec.validation import Reader, reader
+from mockserver.spec.violations import Violation
+
+
+class ValueReader:
+    """Judges values by a schema, by its letter."""
+
+    def __init__(self, compiled: Reader) -> None:
+        self._reader = compiled
+
+    def violations(self, value: Any) -> list[Violation]:
+        """All of them, `loc` beginning within the value; nothing is masked."""
+        try:
+            self._reader.read_exactly(value)
+        except ValidationError as error:
+            return [{**line, "loc": list(line["loc"])} for line in error.errors(include_url=False)]
+        return []
+
+
+def compile_schema(schema: Mapping[str, Any], *, name: str) -> ValueReader:
+    """`name` is what errors call it by. Raises: SpecError for what is not understood."""
+    known = {keyword: value for keyword, value in schema.items() if keyword != "$schema"}
+    root = {"openapi": "3.1.0", "paths": {}, "components": {"schemas": {"schema": known}}}
+    pointer = "/components/schemas/schema"
+    return ValueReader(reader(from_value(root, name), known, pointer, way="strict", text=False))
