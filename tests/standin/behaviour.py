@@ -39,6 +39,7 @@ class Settings:
     scheduling_s: float = 0.2
     running_s: float = 0.3
     handling_s: float = 0.02
+    clock: Callable[[], float] = time.time
 
 
 class Problem(Exception):  # noqa: N818  what HTTP calls it
@@ -244,7 +245,7 @@ class Standin:
 
     def now(self, org: Organisation) -> float:
         """Never earlier than the newest run, so that the order of creation is the order of created_at."""
-        org.newest = max(org.newest, time.time())
+        org.newest = max(org.newest, self.settings.clock())
         return org.newest
 
     def advance(self, org: Organisation) -> None:
@@ -715,12 +716,12 @@ class Standin:
     def get_run_attachment_download_url(self, call: Call, attachment_id: str, query: Any, base_url: str) -> Answer:
         found = self.find_attachment(call, attachment_id)
         signature = uuid.uuid4().hex
-        self.signed[signature] = (time.time() + query.expires_in, found)
+        self.signed[signature] = (self.settings.clock() + query.expires_in, found)
         return Answer(200, {"url": f"{base_url}signed-downloads/{signature}", "expires_in": query.expires_in})
 
     def signed_download(self, signature: str) -> Answer:
         until, found = self.signed.get(signature, (0.0, None))
-        if found is None or until < time.time():
+        if found is None or until < self.settings.clock():
             raise self.unknown("Download")
         return self.download(found)
 

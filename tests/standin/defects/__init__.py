@@ -1,8 +1,10 @@
 """Planted defects: each overrides one small part of the healthy behaviour, and breaks one rule, rarely.
 
-`DEFECTS` has them all by name. What is planted is code beside its description: one class a defect.
+`DEFECTS` has them all by name. One class a defect; its `obeys` is the witness: the few requests of a client that the
+healthy server passes and this one fails.
 """
 
+from tests.standin.defects import requests
 from tests.standin.defects.defect import DEFECTS, Defect
 
-__all__ = ["DEFECTS", "Defect"]
+__all__ = ["DEFECTS", "Defect", "requests"]

@@ -1,5 +1,6 @@
 """What a planted defect is, and the table of all."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ def plants(*rules: str, what: str, rarity: str) -> Callable[[type], type]:
     """Registers a class that overrides parts of Standin; its name in snake case is the defect's id."""
 
     def register(kind: type) -> type:
-        name = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in kind.__name__).lstrip("_")
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[a-z])(?=[0-9])", "_", kind.__name__).lower()
         assert name not in DEFECTS, name
         DEFECTS[name] = Defect(name, rules, what, rarity, kind)
         return kind
