@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from contracts.report.har import render_har
+from contracts.report.html import render_html
 from contracts.report.jsonreport import render_json
+from contracts.report.junit import render_junit
 from contracts.report.report import Report
+from contracts.report.sarif import render_sarif
 
 FORMATS: dict[str, Callable[[Report], str]] = {
     "json": render_json,
+    "junit": render_junit,
+    "sarif": render_sarif,
+    "html": render_html,
+    "har": render_har,
 }
 
 __all__ = ["FORMATS", "Report"]

@@ -100,7 +100,7 @@ def _command(request: Request, base_url: str, carried: dict[str, str], *, show_h
         parts[0] += " --head"
     elif show_head:
         parts[0] += " -i"
-    if re.search(r"/\.\.?(?:[/?]|$)", request.path):
+    if re.search(r"/(?:\.|%2[eE]){1,2}(?:[/?]|$)", request.path):
         parts[0] += " --path-as-is"
     if request.method not in {"GET", "HEAD"} or request.body is not None:
         parts[0] += f" -X {shlex.quote(request.method)}"
@@ -110,7 +110,8 @@ def _command(request: Request, base_url: str, carried: dict[str, str], *, show_h
     parts.append(_word(base_url + request.path, carried))
     for name, value in request.headers:
         # "Name;" is how curl is told to send an empty header, since "Name:" takes one out.
-        parts.append(f"-H {_word(f'{name}: {value}' if value.strip() else f'{name};', carried)}")
+        line = f"{name}: {value}" if value.strip(" \t") else f"{name};"
+        parts.append(f"-H {_word(line, carried) if line.isascii() else _escaped(line)}")
     if request.body is not None and request.header("Content-Type") is None:
         parts.append("-H 'Content-Type:'")
     parts += data
@@ -174,11 +175,16 @@ def _braced(quoted: list[tuple[str, str]], at: int) -> str:
 def _single(text: str) -> str:
     if text.replace("\n", "").isprintable() and (text.isascii() or unicodedata.is_normalized("NFC", text)):
         return "'" + text.replace("'", "'\\''") + "'"
-    # Header values are latin-1 on the wire; a terminal would send UTF-8.
-    escaped = "".join(
-        f"\\x{ord(c):02x}" if not " " <= c <= "~" else ("\\" + c if c in "\\'" else c)
-        for c in text.encode("latin-1", "backslashreplace").decode("latin-1")
-    )
+    return _escaped(text)
+
+
+def _escaped(text: str) -> str:
+    """Byte for byte as latin-1, which is what header values are on the wire; a terminal would send UTF-8."""
+    try:
+        raw = text.encode("latin-1")
+    except UnicodeEncodeError:
+        raw = text.encode("utf-8", "surrogateescape")
+    escaped = "".join(chr(byte) if 0x20 <= byte < 0x7F and byte not in b"\\'" else f"\\{byte:03o}" for byte in raw)
     return f"$'{escaped}'"
 
 

@@ -21,6 +21,8 @@ from contracts.findings import CheckResult, Finding
 _SENSITIVE_KEY = re.compile(r'"(?!sensitive_input_aliases")[A-Za-z_]*sensitive[A-Za-z_]*"\s*:\s*')
 _KEY_NAME = re.compile(r"(?!sensitive_input_aliases$)[A-Za-z_]*sensitive[A-Za-z_]*")
 
+_JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?')
+
 # Shorter values are masked where they stand under a sensitive key only: each "a" of an answer is not a leak.
 _TELLING_LENGTH = 4
 _CUT = "(cut: a sensitive value stood here)"
@@ -31,7 +33,8 @@ class Mask:
 
     def __init__(self, tokens: Mapping[str, str] | None = None) -> None:
         self._placeholders: dict[str, str] = {}
-        self._needles: dict[str, str] = {}
+        self._written: dict[str, tuple[str, ...]] = {}  # secret → how it may stand in an answer
+        self._needles: dict[str, str] = {}  # each of those → placeholder
         self._numbers: dict[str, str] = {}
         for secret, placeholder in (tokens or {}).items():
             self._add_needles(secret, placeholder)
@@ -52,13 +55,7 @@ class Mask:
         return bool(self._placeholders)
 
     def text(self, text: str) -> str:
-        # The longest first: a secret may contain another.
-        for needle in sorted((needle for needle in self._needles if needle in text), key=len, reverse=True):
-            text = text.replace(needle, self._needles[needle])
-        for digits, placeholder in self._numbers.items():
-            if digits in text:
-                text = re.sub(rf"(?<![\w.+-]){re.escape(digits)}(?![\w.])", json.dumps(placeholder), text)
-        return text
+        return self._replace(text, self._candidates(text))
 
     def request(self, request: Request) -> Request:
         return dataclasses.replace(
@@ -100,12 +97,45 @@ class Mask:
             notes=tuple(map(self.text, result.notes)),
         )
 
+    def _candidates(self, text: str) -> list[str]:
+        """What may stand in it, also once it is decoded; the longest first, since a secret may contain another."""
+        found = [each for ways in self._written.values() if any(way in text for way in ways) for each in ways]
+        found += [digits for digits in self._numbers if digits in text]
+        return sorted(found, key=len, reverse=True)
+
+    def _replace(self, text: str, candidates: Iterable[str]) -> str:
+        for needle in candidates:
+            if needle in self._needles:
+                text = text.replace(needle, self._needles[needle])
+            else:
+                text = re.sub(rf"(?<![\w.+-]){re.escape(needle)}(?![\w.])", self._numbers[needle], text)
+        return text
+
     def _body(self, body: bytes, *, sent: bool) -> bytes:
         # latin-1 and back keeps undecodable bytes as they are; needles are looked for in what reads as UTF-8.
         try:
-            return self.text(self._mask_under_keys(body.decode(), sent=sent)).encode()
+            return self._body_text(body.decode(), sent=sent).encode()
         except UnicodeDecodeError:
-            return _latin(self.text(self._mask_under_keys(body.decode("latin-1"), sent=sent)))
+            return _latin(self._body_text(body.decode("latin-1"), sent=sent))
+
+    def _body_text(self, text: str, *, sent: bool) -> str:
+        text = self._mask_under_keys(text, sent=sent)
+        candidates = self._candidates(text)
+        if not candidates:
+            return text
+        if not _is_json(text):
+            return self._replace(text, candidates)
+
+        def token(found: re.Match[str]) -> str:
+            written = found[0]
+            if not written.startswith('"'):
+                placeholder = self._numbers.get(written)
+                return written if placeholder is None else "0" if sent else json.dumps(placeholder)
+            plain = json.loads(written, strict=False)
+            replaced = self._replace(plain, candidates)
+            return written if replaced == plain else json.dumps(replaced, ensure_ascii=False)
+
+        return _JSON_TOKEN.sub(token, text)
 
     def _mask_under_keys(self, text: str, *, sent: bool) -> str:
         done, at = [], 0
@@ -158,14 +188,25 @@ class Mask:
 
     def _add_needles(self, secret: str, placeholder: str) -> None:
         plain = secret.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-        for written in (
+        ways = (
             secret,
             json.dumps(secret)[1:-1],
             json.dumps(secret, ensure_ascii=False)[1:-1],
+            repr(secret)[1:-1],
+            quote(plain),
             quote(plain, safe=""),
             quote_plus(plain),
-        ):
-            self._needles[written] = placeholder
+        )
+        self._written[secret] = tuple(dict.fromkeys(ways))
+        self._needles |= dict.fromkeys(ways, placeholder)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _latin(text: str) -> bytes:

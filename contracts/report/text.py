@@ -9,7 +9,7 @@ import click
 
 from contracts.findings import Finding, RuleStatus
 from contracts.report.curl import curls
-from contracts.report.report import Report, RuleText
+from contracts.report.report import Report, RuleText, printable
 
 _COLOURS: dict[RuleStatus, str] = {
     "passed": "green",
@@ -70,7 +70,8 @@ def _table(report: Report, width: int | None) -> Iterator[str]:
                 subsequent_indent=" " * indent,
                 break_on_hyphens=False,
             ).lstrip()
-        yield f"{rule.id:<{id_width}} {click.style(f'{status:<11}', fg=_COLOURS[rule.status])} {why}".rstrip()
+        gap = " " * (12 - len(status)) + why if why else ""
+        yield f"{rule.id:<{id_width}} {click.style(status, fg=_COLOURS[rule.status])}{gap}"
 
 
 def _finding(finding: Finding, target: str, rules: Mapping[str, RuleText], heading: str, colour: str) -> Iterator[str]:
@@ -100,7 +101,8 @@ def _verdict(report: Report) -> Iterator[str]:
             yield click.style("PASSED: nothing found.", fg="green", bold=True)
         case "failed":
             found = len(result.findings)
-            yield click.style(f"FAILED: {found} {'finding' if found == 1 else 'findings'}.", fg="red", bold=True)
+            told = f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
+            yield click.style(f"FAILED{told}.", fg="red", bold=True)
         case "incomplete":
             skipped = count["skipped"]
             yield click.style(
@@ -111,11 +113,6 @@ def _verdict(report: Report) -> Iterator[str]:
             )
         case "could_not_check":
             yield click.style("COULD NOT CHECK.", fg="red", bold=True)
-
-
-def printable(text: str) -> str:
-    """In one line and without control characters: a server's words must not move a terminal's cursor."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,86 @@
+"""HAR 1.2: every exchange that the guard recorded, for tools that show traffic."""
+
+from __future__ import annotations
+
+import base64
+import json
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qsl
+
+from contracts.exchange import Answer, Exchange, Request
+from contracts.report.report import Report, project_version
+
+
+def render_har(report: Report) -> str:
+    result = report.result
+    log = {
+        "version": "1.2",
+        "creator": {"name": "cyberdesk contracts", "version": project_version()},
+        "comment": f"contracts check {result.target}, seed {result.seed}. Tokens and sensitive values are placeholders."
+        " Times are not recorded: all entries carry the start of the check, in their order.",
+        "entries": [_entry(exchange, report) for exchange in report.exchanges],
+    }
+    return json.dumps({"log": log}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _entry(exchange: Exchange, report: Report) -> dict[str, Any]:
+    return {
+        "startedDateTime": report.started_at.isoformat(timespec="milliseconds"),
+        "time": 0,
+        "request": _request(exchange.request, report.result.target),
+        "response": _response(exchange.answer),
+        "cache": {},
+        "timings": {"send": 0, "wait": 0, "receive": 0},
+    }
+
+
+def _request(request: Request, target: str) -> dict[str, Any]:
+    query = request.path.partition("?")[2]
+    shown: dict[str, Any] = {
+        "method": request.method,
+        "url": target + request.path,
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": _headers(request.headers),
+        "queryString": [{"name": name, "value": value} for name, value in parse_qsl(query, keep_blank_values=True)],
+        "headersSize": -1,
+        "bodySize": len(request.body or b""),
+    }
+    if request.body is not None:
+        shown["postData"] = {"mimeType": request.header("Content-Type") or ""} | _text(request.body, "comment")
+    return shown
+
+
+def _response(answer: Answer) -> dict[str, Any]:
+    try:
+        phrase = HTTPStatus(answer.status).phrase
+    except ValueError:
+        phrase = ""
+    return {
+        "status": answer.status,
+        "statusText": phrase,
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": _headers(answer.headers),
+        "content": {
+            "size": len(answer.body),
+            "mimeType": answer.header("Content-Type") or "",
+        }
+        | _text(answer.body, "encoding"),
+        "redirectURL": answer.header("Location") or "",
+        "headersSize": -1,
+        "bodySize": len(answer.body),
+    }
+
+
+def _headers(headers: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in headers]
+
+
+def _text(body: bytes, told_in: str) -> dict[str, str]:
+    """HAR has a place to say base64 for answers only; for requests it stands in a comment."""
+    try:
+        return {"text": body.decode()}
+    except UnicodeDecodeError:
+        return {"text": base64.b64encode(body).decode(), told_in: "base64"}

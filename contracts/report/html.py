@@ -1,0 +1,170 @@
+"""The HTML report, for people: one file that needs no script, no network and no colour vision."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from html import escape
+
+from contracts.exchange import Answer, Exchange, Request
+from contracts.findings import Finding, RuleResult
+from contracts.report.curl import curls
+from contracts.report.report import Report, printable, project_version
+
+_BODY_MAX = 6_000
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8886; --soft: #8881; --bad: #b3261e; --good: #17692f; --open: #7a5200; }
+@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --good: #7edb97; --open: #ffcc66; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1.5rem; }
+h1 { font-size: 1.5rem; margin: 0 0 .5rem; } h2 { margin-top: 2.5rem; } h3 { margin: 0 0 .25rem; }
+code, pre { font: .85rem/1.45 ui-monospace, monospace; }
+pre { background: var(--soft); padding: .75rem; overflow-x: auto; border-radius: 6px; margin: .5rem 0; }
+.verdict { font-size: 1.15rem; font-weight: 700; border-left: .4rem solid; padding: .25rem .75rem; margin: 1rem 0; }
+.passed { color: var(--good); } .failed, .could_not_check { color: var(--bad); }
+.skipped, .incomplete, .unstable { color: var(--open); }
+table { border-collapse: collapse; width: 100%; } caption { text-align: left; padding-bottom: .5rem; }
+th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line); }
+td.status { font-weight: 600; white-space: nowrap; }
+article { border: 1px solid var(--line); border-radius: 8px; padding: 1rem; margin: 1rem 0; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: .5rem 0; }
+dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
+summary { cursor: pointer; } summary:focus-visible { outline: 2px solid; outline-offset: 2px; }
+@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } }
+"""
+
+_VERDICTS = {
+    "passed": "Passed: nothing found",
+    "failed": "Failed",
+    "incomplete": "Incomplete: nothing found, but not every rule was judged in full",
+    "could_not_check": "Could not check",
+}
+
+
+def render_html(report: Report) -> str:
+    result, spent = report.result, report.result.spent
+    verdict = _VERDICTS[result.verdict]
+    parts = [
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
+        f"<title>{escape(verdict)} – contract of {escape(result.target)}</title>",
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n<header>",
+        f"<h1>Contract of {escape(result.target)}</h1>",
+        f'<p class="verdict {result.verdict}">{escape(verdict)}{escape(_count(report))}</p>',
+        *(f"<p><strong>{escape(printable(reason))}</strong></p>" for reason in report.failed_by),
+        f"<p>{escape(report.started_at.strftime('%Y-%m-%d %H:%M:%S %Z'))}, {spent.seconds:.1f} s: {spent.requests}"
+        f" requests, {spent.runs_created} runs created, {spent.runs_left} left. Seed <code>{result.seed}</code>,"
+        f" version {escape(project_version())}.</p>",
+        *(f"<p>{escape(printable(note))}</p>" for note in result.notes),
+        "</header>\n<main>",
+        *_findings("Findings", result.findings, report),
+        *_findings("Unstable: did not repeat when sent again alone", result.unstable, report),
+        *_findings("Accepted by the baseline", result.baselined, report),
+        *_rules(result.rules, report),
+        "</main>\n</body>\n</html>\n",
+    ]
+    return "\n".join(parts)
+
+
+def _count(report: Report) -> str:
+    found = len(report.result.findings)
+    return f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
+
+
+def _findings(heading: str, findings: Iterable[Finding], report: Report) -> list[str]:
+    articles = [_finding(finding, report) for finding in findings]
+    if not articles:
+        return []
+    told = [
+        "The commands take the token from the shell's <code>$TOKEN</code>, and another organisation's from"
+        " <code>$SECOND_TOKEN</code>."
+    ]
+    if report.has_masked:
+        told.append(
+            "Sensitive values are masked (<code>masked-1</code>, …; a number is 0 in a request): others of that length"
+            " will do."
+        )
+    return ["<section>", f"<h2>{escape(heading)}</h2>", f"<p>{' '.join(told)}</p>", *articles, "</section>"]
+
+
+def _finding(finding: Finding, report: Report) -> str:
+    parts = [
+        "<article>",
+        f"<h3>{escape(finding.rule)}</h3>",
+        f"<p>{escape(report.title_of(finding.rule))}</p>",
+        "<dl>",
+        f"<dt>Expected</dt><dd>{escape(printable(finding.expected))}</dd>",
+        f"<dt>Got</dt><dd>{escape(printable(finding.got))}</dd>",
+        f"<dt>Fingerprint</dt><dd><code>{finding.fingerprint}</code></dd>",
+        "</dl>",
+    ]
+    if finding.exchanges:
+        commands = "\n".join(curls(finding.exchanges, report.result.target))
+        parts.append(f'<pre tabindex="0" aria-label="Commands that repeat it">{escape(commands)}</pre>')
+    parts += [_exchange(number, exchange) for number, exchange in enumerate(finding.exchanges, 1)]
+    return "\n".join([*parts, "</article>"])
+
+
+def _exchange(number: int, exchange: Exchange) -> str:
+    request, answer = exchange.request, exchange.answer
+    line = printable(f"{request.method} {request.path[:200]}")
+    return "\n".join(
+        [
+            f"<details><summary>Exchange {number}: <code>{escape(line)}</code> → {answer.status}</summary>",
+            f'<pre tabindex="0" aria-label="Request {number}">{escape(_request(request))}</pre>',
+            f'<pre tabindex="0" aria-label="Answer {number}">{escape(_answer(answer))}</pre>',
+            "</details>",
+        ]
+    )
+
+
+def _request(request: Request) -> str:
+    first = printable(f"{request.method} {request.path}")
+    return "\n".join([first, *_headers(request.headers), "", _body(request.body or b"")])
+
+
+def _answer(answer: Answer) -> str:
+    return "\n".join([str(answer.status), *_headers(answer.headers), "", _body(answer.body)])
+
+
+def _headers(headers: tuple[tuple[str, str], ...]) -> list[str]:
+    return [printable(f"{name}: {value}") for name, value in headers]
+
+
+def _body(body: bytes) -> str:
+    try:
+        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False) if len(body) <= _BODY_MAX else body.decode()
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8", "backslashreplace")
+    text = "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
+    if len(text) <= _BODY_MAX:
+        return text
+    half = _BODY_MAX // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+
+
+def _rules(rules: Iterable[RuleResult], report: Report) -> list[str]:
+    rows = [
+        f'<tr><th scope="row">{_explained(rule.id, report)}</th>'
+        f'<td class="status {rule.status}">{escape(rule.status.replace("_", " "))}</td>'
+        f"<td>{escape(printable(rule.why))}</td></tr>"
+        for rule in rules
+    ]
+    if not rows:
+        return []
+    return [
+        "<section>\n<h2>Rules</h2>\n<table>\n<caption>Each rule, whether it was kept, and why.</caption>",
+        '<thead><tr><th scope="col">Rule</th><th scope="col">Status</th><th scope="col">Why</th></tr></thead>\n<tbody>',
+        *rows,
+        "</tbody>\n</table>\n</section>",
+    ]
+
+
+def _explained(rule: str, report: Report) -> str:
+    if rule not in report.rules:
+        return escape(rule)
+    text = report.rules[rule]
+    return (
+        f"<details><summary>{escape(rule)}: {escape(text.title)}</summary><p>{escape(text.explanation)}</p></details>"
+    )

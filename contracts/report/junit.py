@@ -1,0 +1,81 @@
+"""JUnit XML, for CI servers: a test case a rule."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from contracts.findings import Finding
+from contracts.report.curl import curls
+from contracts.report.report import Report
+
+# What XML 1.0 cannot hold, not even escaped (2.2 of the recommendation).
+_NOT_XML = re.compile(r"[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def render_junit(report: Report) -> str:
+    result = report.result
+    suite = ElementTree.Element(
+        "testsuite",
+        name="contracts",
+        timestamp=report.started_at.replace(tzinfo=None).isoformat(timespec="seconds"),
+        hostname=_xml(result.target),
+        time=f"{result.spent.seconds:.3f}",
+    )
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in (
+        ("target", result.target),
+        ("seed", str(result.seed)),
+        ("verdict", result.verdict),
+        ("requests", str(result.spent.requests)),
+        ("runs_created", str(result.spent.runs_created)),
+        ("runs_left", str(result.spent.runs_left)),
+    ):
+        ElementTree.SubElement(properties, "property", name=name, value=_xml(value))
+    for rule in result.rules:
+        case = ElementTree.SubElement(suite, "testcase", classname="contracts", name=rule.id, time="0")
+        findings = [finding for finding in result.findings if finding.rule == rule.id]
+        if rule.status == "failed" or findings:
+            message = "; ".join(f"expected {each.expected}, got {each.got}" for each in findings) or rule.why
+            failure = ElementTree.SubElement(case, "failure", type=rule.id, message=_xml(message))
+            failure.text = _xml("\n\n".join(_finding(each, report) for each in findings))
+        elif rule.status != "passed":
+            why = rule.why if rule.status == "skipped" else f"not offered: {rule.why}"
+            ElementTree.SubElement(case, "skipped", message=_xml(why))
+        elif rule.why:
+            ElementTree.SubElement(case, "system-out").text = _xml(rule.why)
+    if report.failed_by or result.verdict == "could_not_check":
+        case = ElementTree.SubElement(suite, "testcase", classname="contracts", name="check", time="0")
+        kind = "error" if result.verdict == "could_not_check" else "failure"
+        why = " ".join(report.failed_by or result.notes)
+        ElementTree.SubElement(case, kind, type=result.verdict, message=_xml(why)).text = _xml(why)
+    told = [f"Unstable, did not repeat when sent again alone:\n{_finding(each, report)}" for each in result.unstable]
+    told += [f"Accepted by the baseline: {each.rule} ({each.fingerprint}): {each.cause}" for each in result.baselined]
+    told += result.notes
+    if told:
+        ElementTree.SubElement(suite, "system-out").text = _xml("\n\n".join(told))
+    for name, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        suite.set(name, str(len(list(suite.iter(tag)))))
+    root = ElementTree.Element(
+        "testsuites", {key: suite.attrib[key] for key in ("tests", "failures", "errors", "time")}
+    )
+    root.append(suite)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _finding(finding: Finding, report: Report) -> str:
+    return "\n".join(
+        [
+            f"{finding.rule}: {report.title_of(finding.rule)}",
+            f"expected: {finding.expected}",
+            f"got: {finding.got}",
+            f"fingerprint: {finding.fingerprint}",
+            "",
+            *curls(finding.exchanges, report.result.target),
+        ]
+    )
+
+
+def _xml(text: str) -> str:
+    return _NOT_XML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,0 +1,98 @@
+"""SARIF 2.1.0, for code scanning: a result a finding, at the operation of the OpenAPI description that is not kept."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from contracts.findings import Finding
+from contracts.report.curl import curls
+from contracts.report.operation_line import SPEC_PATH, Place, place_of
+from contracts.report.report import Report, project_version
+
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def render_sarif(report: Report) -> str:
+    result = report.result
+    ids = [rule.id for rule in result.rules]
+    ids += [each.rule for each in (*result.findings, *result.baselined) if each.rule not in ids]
+    ids = list(dict.fromkeys(ids))
+    results = [_result(each, ids.index(each.rule), report) for each in result.findings]
+    accepted = {"suppressions": [{"kind": "external", "justification": "accepted by the baseline"}]}
+    results += [_result(each, ids.index(each.rule), report) | accepted for each in result.baselined]
+    run = {
+        "tool": {
+            "driver": {
+                "name": "cyberdesk contracts",
+                "semanticVersion": project_version(),
+                "rules": [_rule(rule, report) for rule in ids],
+            }
+        },
+        "automationDetails": {"id": "contracts/"},
+        "invocations": [
+            {
+                "executionSuccessful": result.verdict != "could_not_check",
+                "startTimeUtc": report.started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "toolExecutionNotifications": _notifications(report),
+            }
+        ],
+        "artifacts": [{"location": _artifact(), "sourceLanguage": "yaml"}],
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+        "properties": {"target": result.target, "seed": result.seed, "verdict": result.verdict},
+    }
+    document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rule(rule: str, report: Report) -> dict[str, Any]:
+    title = report.title_of(rule) or rule
+    explanation = report.rules[rule].explanation if rule in report.rules else title
+    return {
+        "id": rule,
+        "shortDescription": {"text": title},
+        "fullDescription": {"text": explanation},
+        "help": {"text": explanation, "markdown": f"**{rule}**: {title}\n\n{explanation}"},
+        "defaultConfiguration": {"level": "error"},
+    }
+
+
+def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
+    commands = "\n".join(curls(finding.exchanges, report.result.target))
+    # The last request is the one whose answer breaks the rule; those before lead there.
+    place = place_of(finding.exchanges[-1].request) if finding.exchanges else Place("", 1)
+    text = f"Expected {finding.expected}, got {finding.got}."
+    location: dict[str, Any] = {
+        "physicalLocation": {"artifactLocation": _artifact(), "region": {"startLine": place.line}}
+    }
+    if place.operation:
+        location["logicalLocations"] = [{"name": place.operation, "kind": "function"}]
+    return {
+        "ruleId": finding.rule,
+        "ruleIndex": index,
+        "level": "error",
+        "message": {"text": f"{text}\n\n{commands}" if commands else text},
+        "locations": [location],
+        "partialFingerprints": {"contractFinding/v1": finding.fingerprint},
+        "properties": {"cause": finding.cause, "curl": commands},
+    }
+
+
+def _artifact() -> dict[str, Any]:
+    return {"uri": SPEC_PATH, "index": 0}
+
+
+def _notifications(report: Report) -> list[dict[str, Any]]:
+    result = report.result
+    notes = [("error", text) for text in report.failed_by]
+    notes += [("note", text) for text in result.notes]
+    notes += [
+        ("warning", f"{each.rule}, unstable: expected {each.expected}, got {each.got}") for each in result.unstable
+    ]
+    notes += [
+        ("warning", f"{rule.id} {rule.status.replace('_', ' ')}: {rule.why}")
+        for rule in result.rules
+        if rule.status in {"skipped", "not_offered"}
+    ]
+    return [{"level": level, "message": {"text": text}} for level, text in notes]

@@ -1,0 +1,206 @@
+"""No token and no sensitive value in anything that a report shows."""
+
+import dataclasses
+import json
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.exchange import TOKEN, Answer, Exchange, Request
+from contracts.findings import CheckResult, Finding, RuleResult, Spent
+from contracts.report import FORMATS, Report
+from contracts.report.masking import Mask
+from contracts.report.text import render_text
+
+SECRET = 'kq8Zt3-ünter/"quote" \'n %41'
+
+
+def create(body, path="/v1/runs/bulk"):
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Request("POST", path, (("Authorization", TOKEN),), raw)
+
+
+def masked(request: Request) -> Request:
+    mask = Mask()
+    mask.learn([request])
+    return mask.request(request)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"sensitive_input_values": {"password": SECRET}},
+        {"sensitive_input_values": {"login": [{"deep": {"deeper": [SECRET]}}]}},
+        {"sensitive_input_values": SECRET},
+        {"sensitive_input_values": [SECRET]},
+        {"steps": [{"workflow_id": "x"}, {"sensitive_inputs": {"a": SECRET}}]},
+        {"shared_sensitive_inputs": {"a": SECRET}, "steps": []},
+        {"sensitive_input_values": {"a": SECRET}, "input_values": {"a": f"and here: {SECRET}"}},
+    ],
+)
+def test_a_value_under_a_sensitive_key_is_masked_wherever_it_stands(body):
+    sent = masked(create(body))
+    assert SECRET not in str(sent.json())
+    assert "kq8Zt3" not in sent.body.decode()
+    assert "masked-1" in sent.body.decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"sensitive_input_values": {"a": "kq8Zt3',
+        b'{"sensitive_input_values": {"a": kq8Zt3}, "count": 1}',
+        b'\xff{"sensitive_input_values": {"a": "kq8Zt3 \xff',
+        b'{"sensitive_input_values": ' + b"[" * 100_000 + b'"kq8Zt3"',
+    ],
+    ids=["cut", "bare word", "undecodable", "too deep"],
+)
+def test_a_body_that_is_no_json_is_cut_at_its_sensitive_value(body):
+    sent = masked(create(body)).body
+    assert b"kq8Zt3" not in sent
+    assert sent.endswith(b'"(cut: a sensitive value stood here)"')
+
+
+def test_everything_but_the_value_stays_byte_for_byte():
+    body = b'{ "count":1.0, "sensitive_input_values" : {"a": "0123456789abcdef"},"x":1e2, "x":"\\u00e9" }\n'
+    assert masked(create(body)).body == body.replace(b"0123456789abcdef", b"masked-1xxxxxxxx")
+
+
+def test_a_body_without_sensitive_values_is_not_touched():
+    body = b'{"count": 1, "sensitive_input_values": null, "input_values": {"a": "\xc3\xa9"}}'
+    assert masked(create(body)).body == body
+
+
+def test_the_types_of_masked_values_stay():
+    values = {
+        "text": "abcdefghijkl",
+        "number": 123456,
+        "float": 1.5,
+        "yes": True,
+        "none": None,
+        "empty": "",
+        "list": [],
+    }
+    sent = masked(create({"sensitive_input_values": values})).json()["sensitive_input_values"]
+    assert {key: type(value) for key, value in sent.items()} == {
+        "text": str, "number": int, "float": int, "yes": bool, "none": type(None), "empty": str, "list": list,
+    }  # fmt: skip
+    assert len(sent["text"]) == len(values["text"])
+    assert sent["number"] == 0
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        SECRET,
+        json.dumps(SECRET)[1:-1],
+        json.dumps(SECRET, ensure_ascii=False)[1:-1],
+        quote(SECRET, safe=""),
+        f"xx{SECRET}xx",
+    ],
+)
+def test_a_leak_is_shown_where_it_is_but_not_what_it_is(written):
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"a": SECRET}})])
+    answer = mask.answer(Answer(422, (("X-Echo", "none"),), f'{{"detail": "{written}"}}'.encode()))
+    assert "kq8Zt3" not in answer.body.decode()
+    assert "masked-1" in answer.body.decode()
+    assert "kq8Zt3" not in mask.text(f"the secret {written} in a list")
+
+
+def test_a_leaked_number_is_masked_as_a_whole_number_only():
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"pin": 482913}})])
+    answer = mask.answer(
+        Answer(201, (), b'{"a": 482913, "b": 1482913, "c": 482913.5, "d": "482913", "e": "no 482913"}')
+    )
+    assert json.loads(answer.body) == {
+        "a": "masked-1",
+        "b": 1482913,
+        "c": 482913.5,
+        "d": "masked-1",
+        "e": "no masked-1",
+    }
+
+
+def test_a_sensitive_number_that_is_sent_elsewhere_too_is_a_number_there():
+    body = {"sensitive_input_values": {"pin": 482913}, "input_values": {"pin": 482913, "pins": [482913]}}
+    assert masked(create(body)).json() == {
+        "sensitive_input_values": {"pin": 0},
+        "input_values": {"pin": 0, "pins": [0]},
+    }
+
+
+def test_values_under_a_sensitive_key_of_an_answer_are_masked_even_if_short():
+    mask = Mask()
+    answer = mask.answer(Answer(422, (), b'{"detail": [{"input": {"sensitive_input_values": {"a": "b", "n": 7}}}]}'))
+    assert json.loads(answer.body)["detail"][0]["input"] == {
+        "sensitive_input_values": {"a": "masked-1", "n": "masked-2"}
+    }
+
+
+def test_aliases_are_not_secret():
+    body = b'{"sensitive_input_aliases": {"password": "alias-77"}}'
+    assert Mask().answer(Answer(201, (), body)).body == body
+
+
+def test_a_secret_searched_for_is_masked_in_the_path():
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"a": SECRET}})])
+    request = mask.request(Request("GET", f"/v1/runs?search={quote(SECRET, safe='')}"))
+    assert "kq8Zt3" not in request.path
+    assert "masked-1" in request.path
+
+
+def test_masking_again_changes_nothing():
+    mask = Mask()
+    once = masked(create({"sensitive_input_values": {"a": SECRET}}))
+    mask.learn([once])
+    assert mask.request(masked(once)) == once
+
+
+@given(st.text(min_size=4, max_size=40), st.text(max_size=30))
+def test_no_text_of_telling_length_stays_readable(secret, around):
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"a": secret}})])
+    request = mask.request(create({"sensitive_input_values": {"a": secret}, "input_values": {"b": around + secret}}))
+    sent = request.json()
+    assert sent["sensitive_input_values"]["a"] != secret or secret in ("masked-1",)
+    assert not sent["input_values"]["b"].endswith(secret) or "masked-1".endswith(secret)
+
+
+def test_no_format_shows_a_secret_or_a_token():
+    token = "test-token-of-a"
+    leak = Exchange(
+        create({"workflow_id": "x", "count": 1, "sensitive_input_values": {"password": SECRET}}),
+        Answer(422, (("X-Trace", token),), json.dumps({"detail": [{"input": SECRET, "token": token}]}).encode()),
+    )
+    search = Exchange(Request("GET", f"/v1/runs?search={quote(SECRET)}"), Answer(200, (), b"{}"))
+    finding = Finding("SECRET-LEAK", "in a 422", f"no {SECRET!r}", f"{SECRET} with {token}", (leak, search))
+    result = CheckResult(
+        target="http://127.0.0.1:4010",
+        seed=1,
+        verdict="failed",
+        rules=(RuleResult("SECRET-LEAK", "failed", f"{SECRET} was shown"),),
+        findings=(finding,),
+        unstable=(dataclasses.replace(finding, cause="unstable"),),
+        baselined=(dataclasses.replace(finding, cause="accepted"),),
+        spent=Spent(1, 1, 0, 1.0),
+        notes=(f"a note with {SECRET}",),
+    )
+    report = Report(result=result, exchanges=(leak, search), failed_by=(SECRET,)).masked(Mask({token: "$TOKEN"}))
+    for render in (*FORMATS.values(), render_text):
+        text = render(report)
+        assert "kq8Zt3" not in text
+        assert token not in text
+        assert "masked-1" in text
+
+
+def test_a_secret_of_one_exchange_is_masked_in_all_others():
+    create_it = Exchange(create({"sensitive_input_values": {"a": SECRET}}), Answer(201, (), b"{}"))
+    list_it = Exchange(Request("GET", "/v1/runs"), Answer(200, (), json.dumps({"items": [SECRET]}).encode()))
+    result = CheckResult("http://x", 0, "passed", (), (), Spent(2, 1, 0, 0.1))
+    report = Report(result=result, exchanges=(list_it, create_it)).masked(Mask())
+    assert "kq8Zt3" not in FORMATS["har"](report)

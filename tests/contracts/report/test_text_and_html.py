@@ -1,0 +1,176 @@
+"""The formats for people."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+
+import click
+import pytest
+
+from contracts.findings import Finding, RuleResult
+from contracts.report import FORMATS
+from contracts.report.text import render_text
+from tests.contracts.report import samples
+
+
+def text(report, **settings) -> str:
+    return click.unstyle(render_text(report, **settings))
+
+
+def test_the_table_says_of_each_rule_what_became_of_it_and_why():
+    lines = text(samples.report()).splitlines()
+    assert lines[:6] == [
+        "REQ-COUNT    failed      1001 is accepted",
+        "BULK-ECHO    failed      last item differs",
+        "READ-UNKNOWN passed",
+        "AUTH-TENANT  skipped     no second token was given",
+        "CHAIN-RULES  not offered POST /v1/runs/chain is 404, whatever is sent",
+        "IDEM-REPLAY  passed      1 accepted by the baseline",
+    ]
+
+
+def test_a_long_reason_is_wrapped_under_itself_on_a_terminal_and_nowhere_else():
+    why = "a reason that is " + "very " * 20 + "long"
+    result = samples.without_findings(rules=(RuleResult("REQ-COUNT", "skipped", why),))
+    wrapped = text(samples.report(result), width=60).splitlines()
+    assert wrapped[0] == "REQ-COUNT skipped     a reason that is very very very very"
+    assert wrapped[1].startswith(" " * 22 + "very")
+    assert text(samples.report(result)).splitlines()[0].endswith("very long")
+
+
+def test_a_finding_has_its_rule_title_expectation_outcome_and_command():
+    shown = text(samples.report())
+    assert "1. REQ-COUNT count is an integer from 1 to 1000\n   expected     422 for count 1001\n" in shown
+    assert f"   fingerprint  {samples.COUNT.fingerprint}\n" in shown
+    assert "\ncurl -sS -i -X POST" in shown
+    assert "Unstable, did not repeat when sent again alone: REQ-COUNT" in shown
+    assert "Accepted by the baseline: IDEM-REPLAY" in shown
+    assert "Note: 3 runs are left" in shown
+    assert "$TOKEN" in shown
+    assert "Sensitive values are masked" in shown
+    assert "FAILED: 2 findings." in shown
+
+
+def test_nothing_a_server_says_moves_the_terminal():
+    assert "\x1b[31m" not in text(samples.report())
+    assert "\x00" not in text(samples.report())
+
+
+def test_masking_is_not_spoken_of_where_nothing_was_masked():
+    finding = dataclasses.replace(samples.COUNT, exchanges=(samples.BINARY,))
+    shown = text(samples.report(samples.without_findings(findings=(finding,), verdict="failed")))
+    assert "masked" not in shown
+    assert "FAILED: 1 finding." in shown
+
+
+def test_a_long_value_is_cut_in_the_middle():
+    finding = Finding("REQ-COUNT", "c", "a" * 5000 + "z", "b", ())
+    shown = text(samples.report(samples.without_findings(findings=(finding,), verdict="failed")))
+    assert "aaa … 3801 characters left out … aaa" in shown
+    assert "aaz" in shown
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [
+        ("passed", "PASSED: nothing found."),
+        ("incomplete", "INCOMPLETE: nothing found, but 1 rule was not judged in full"),
+        ("could_not_check", "COULD NOT CHECK."),
+    ],
+)
+def test_the_verdict_is_the_last_word_and_bold(verdict, said):
+    rules = (RuleResult("REQ-COUNT", "skipped", "no time"),)
+    shown = render_text(samples.report(samples.without_findings(verdict=verdict, rules=rules)))
+    last = shown.splitlines()[-1]
+    assert click.unstyle(last).startswith(said)
+    assert "\x1b[1m" in last
+
+
+def test_what_fails_a_check_beside_findings_is_said():
+    shown = text(samples.report(samples.without_findings(verdict="failed"), failed_by=("AUTH-TENANT is required",)))
+    assert "AUTH-TENANT is required" in shown
+    assert "FAILED: 0 findings." not in shown
+
+
+# HTML
+
+
+class Structure(HTMLParser):
+    """Which tags there are, and whether they are closed as they were opened."""
+
+    void = frozenset({"meta", "!doctype"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def html(report) -> str:
+    return FORMATS["html"](report)
+
+
+def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere():
+    page = html(samples.report(failed_by=("X is required",)))
+    structure = Structure(page)
+    assert structure.open == []
+    tags = {tag for tag, _ in structure.tags}
+    assert not tags & {"script", "link", "img", "iframe"}
+    assert not re.search(r"(?:src|href)=", page)
+    assert "url(" not in page
+
+
+def test_the_page_can_be_read_by_everyone():
+    structure = Structure(html(samples.report()))
+    assert ("html", {"lang": "en"}) in structure.tags
+    assert [tag for tag, _ in structure.tags].count("h1") == 1
+    assert any(tag == "title" for tag, _ in structure.tags)
+    assert {attrs["scope"] for tag, attrs in structure.tags if tag == "th"} == {"col", "row"}
+    for tag, attrs in structure.tags:
+        if tag == "pre":
+            assert attrs["tabindex"] == "0"
+            assert attrs["aria-label"]
+
+
+def test_the_page_shows_findings_apart_by_what_they_are():
+    page = html(samples.report())
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings == [
+        "Findings",
+        "Unstable: did not repeat when sent again alone",
+        "Accepted by the baseline",
+        "Rules",
+    ]
+    assert "Failed: 2 findings" in page
+
+
+def test_the_page_escapes_what_a_server_said():
+    page = html(samples.report())
+    assert "<b>bold</b>" not in page
+    assert "another &lt;value&gt; in the last" in page
+    assert "\x1b" not in page
+
+
+def test_the_page_cuts_long_bodies():
+    answer = dataclasses.replace(samples.CREATED, body=b'{"a": "' + b"x" * 50_000 + b'"}')
+    exchange = dataclasses.replace(samples.BINARY, answer=answer)
+    finding = dataclasses.replace(samples.COUNT, exchanges=(exchange,))
+    page = html(samples.report(samples.without_findings(findings=(finding,), verdict="failed")))
+    assert "characters left out" in page
+    assert len(page) < 20_000
+
+
+def test_a_page_without_findings_has_the_table_of_rules_only():
+    page = html(samples.report(samples.without_findings(), rules={}))
+    assert re.findall(r"<h2>(.*?)</h2>", page) == ["Rules"]
+    assert "Passed: nothing found" in page
