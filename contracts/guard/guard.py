@@ -14,28 +14,36 @@ import threading
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 from contracts.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.findings import Spent
+from contracts.guard.asking import MAX_REPEATS, Asker
 from contracts.guard.budget import Charge, Ledger
+from contracts.guard.cleanup import Cleaner, clean_up
 from contracts.guard.effect import Effect, effect_of, uuids_under
 from contracts.guard.gate import Gate
-from contracts.guard.journal import Intent, Journal, default_directory
+from contracts.guard.journal import (
+    IDENTITIES,
+    OTHER,
+    Intent,
+    Journal,
+    default_directory,
+    drop_stale_loopback_journals,
+)
 from contracts.guard.made import MadeRun, is_older, made_by
 from contracts.guard.ownership import Ownership
 from contracts.guard.pace import MAX_WAIT_S, Clock, Pace
+from contracts.guard.proxy import Proxy
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Connection, Lost, Upstream
 from contracts.target import Target
 
-Identity = Literal["first", "second", "other"]
-MAX_REPEATS: Final = 5
-"""How often a request is repeated that the target puts off with 429."""
 MAX_EXCHANGES: Final = 20_000
 MAX_RECORDED_BYTES: Final = 256 * 1024 * 1024
 MAX_SKIPPED: Final = 1000
@@ -61,7 +69,7 @@ class Guard:
     def __init__(self, target: Target, *, journal_dir: Path | None = None, clock: Clock | None = None) -> None:
         self.target = target
         self.marker: Final = f"contracts-{secrets.token_hex(8)}"
-        """A text that only this check uses: a run that has it in its input values is proven to be ours after a crash."""
+        """A text that nobody else uses: a run that has it in its input values is proven to be ours after a crash."""
         self._clock = clock or Clock()
         self._journal_dir = journal_dir
         self._journal: Journal | None = None
@@ -71,6 +79,8 @@ class Guard:
         self._gate = Gate(target, self._ownership, self.marker, self._target_does_not_know)
         self._ledger = Ledger(target.budget, keeps_reserve=target.clean_up)
         self._pace = Pace(target.budget.rate, self._clock)
+        pay = partial(self._ledger.charge_request, cleaning=False)
+        self._asker = Asker(self._upstream, self._tokens, self._pace, pay=pay, record=self._record)
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
         self._lock = threading.Lock()
@@ -78,20 +88,28 @@ class Guard:
         self._recorded_bytes = 0
         self._throttled: list[Exchange] = []
         self._skipped: dict[str, None] = {}
-        self._uncertain: list[Intent] = []
+        self._possibly_left: tuple[str, ...] = ()
+        self._offers_delete: bool | None = None
+        self._has_sent_creates = False
+        self._proxy: Proxy | None = None
         self._runs_left = 0
 
     def __enter__(self) -> Self:
         directory = self._journal_dir or default_directory()
-        self._journal = Journal(directory, self.target, self.marker, self._started_at.timestamp())
+        drop_stale_loopback_journals(directory, self._started_at)
+        self._journal = Journal.create(directory, self.target, self.marker, self._started_at)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._proxy is not None:
+            self._proxy.close()
+            self._proxy = None
         self._upstream.close()
         if self._journal is not None:
-            self._journal.close(keep=bool(len(self._ownership.runs) or self._uncertain))
+            record = self._journal.record
+            self._journal.close(keep=bool(record.unfinished or record.open_intents))
             self._journal = None
 
     # What a check may ask
@@ -124,6 +142,14 @@ class Guard:
         seconds = self._clock.monotonic() - self._started
         return Spent(self._ledger.requests, len(self._ownership.runs), self._runs_left, round(seconds, 3))
 
+    @property
+    def proxy_url(self) -> str:
+        """Base URL of the guard's loopback proxy, which starts when it is first asked for."""
+        with self._lock:
+            if self._proxy is None:
+                self._proxy = Proxy(self.send)
+            return self._proxy.url
+
     def affords(self, *, runs: int, requests: int = 1) -> bool:
         return self._ledger.affords(runs=runs, requests=requests)
 
@@ -138,6 +164,51 @@ class Guard:
         session_id = self._ownership.new_session()
         self._opened_journal.session(session_id)
         return session_id
+
+    # Cleaning up
+
+    def offers_delete(self) -> bool:
+        """Whether the target deletes runs. Asked once, of an id that nobody has. Raises as `send` does."""
+        if self._offers_delete is None:
+            self._offers_delete = self._cleaner().offers_delete()
+        return self._offers_delete
+
+    def clean_up(self) -> int:
+        """Cancels and deletes every run of this check, those too that no answer told of as far as they are proven to be
+        ours. Returns how many are left, counted by asking the server; what could not be asked counts as left.
+        """
+        journal = self._opened_journal
+        if self._has_sent_creates:
+            known = self._ownership.authorizations
+            try:
+                orphans = clean_up(self._cleaner(), journal, self._authorizations, known, self.offers_delete)
+                self._possibly_left = tuple(sorted(orphans.possible))
+                for run_id, authorization in orphans.proven.items():
+                    self._ownership.add_run(run_id, authorization)
+            except (NoAnswer, OutOfBudget) as error:
+                self._skip(f"cleaning up: {error}")
+        self._runs_left = len(journal.record.unfinished)
+        return self._runs_left
+
+    def count_left(self) -> int:
+        """How many runs of this check the server still has; cleans nothing up."""
+        journal = self._opened_journal
+        runs = {run: self._reaching(run) for run in journal.record.unfinished}
+        left = self._cleaner().left(runs)
+        journal.gone([run for run in runs if run not in left])
+        self._runs_left = len(left)
+        return self._runs_left
+
+    def _reaching(self, run_id: str) -> tuple[str | None, ...]:
+        authorization = self._ownership.authorizations[run_id]
+        if authorization in self._authorizations:
+            return (authorization,)
+        return (*self._authorizations, authorization)
+
+    @property
+    def possibly_left(self) -> Sequence[str]:
+        """Ids of runs that an unanswered create may have made, and that nothing proves to be ours: not touched."""
+        return self._possibly_left
 
     # Sending
 
@@ -185,6 +256,8 @@ class Guard:
     def _admit(self, request: Request) -> _Passage:
         effect = effect_of(request)
         self._gate.check(request, effect)
+        if effect.creates and self.target.profile == "live" and not self.target.leave_runs and not self.offers_delete():
+            raise NotAllowed("the target offers no delete: what a create makes would be left behind (--leave-runs)")
         if "$SECOND_TOKEN" in (request.header("authorization") or "") and self.target.second_token is None:
             raise NotAllowed("no second token was given")
         try:
@@ -209,6 +282,7 @@ class Guard:
     def _carry_out(self, passage: _Passage, start: threading.Barrier | None = None) -> Exchange:
         masked = self._tokens.mask_request(passage.request)
         if passage.effect.creates:
+            self._has_sent_creates = True
             passage.intent = self._opened_journal.intend(self._intent(masked, passage.effect))
         try:
             connection = None if start is None else self._meet(start)
@@ -295,16 +369,13 @@ class Guard:
     def _settle(self, passage: _Passage, runs: int, run_ids: Sequence[str] = ()) -> None:
         self._ledger.settle(passage.charge, runs)
         if passage.intent is not None:
-            self._opened_journal.made(passage.intent.number, passage.intent.identity, list(run_ids))
+            self._opened_journal.made(passage.intent, run_ids)
 
     def _leave_open(self, passage: _Passage, run_ids: Sequence[str] = ()) -> None:
         """Nobody knows what the create made: the charge stays, and clean-up will look for it."""
         self._ledger.settle(passage.charge, max(passage.charge.runs, len(run_ids)))
-        if passage.intent is not None:
-            with self._lock:
-                self._uncertain.append(passage.intent)
-            if run_ids:
-                self._opened_journal.told(passage.intent.identity, list(run_ids))
+        if passage.intent is not None and run_ids:
+            self._opened_journal.told(passage.intent.identity, run_ids)
 
     def _is_ours(self, run: MadeRun) -> bool:
         """A broken server may answer a create with older runs, which are someone's."""
@@ -317,7 +388,7 @@ class Guard:
         return Intent(
             number=0,
             at=self._clock.now().timestamp(),
-            identity=_identity(masked),
+            identity=IDENTITIES.get(masked.header("authorization") or "", OTHER),
             runs=effect.runs,
             workflow_ids=tuple(_workflow_ids(body)),
             session_id=sessions[0] if sessions else None,
@@ -350,47 +421,21 @@ class Guard:
     def _target_does_not_know(self, run_id: str) -> bool:
         """By every organisation there is a token of: none of them sees it."""
         path = f"/v1/runs/{quote(run_id, safe='')}"
-        return all(
-            self._ask(Request("GET", path, (("Authorization", authorization),)), cleaning=False).status == 404
-            for authorization in self._authorizations
-        )
-
-    def _ask(self, request: Request, *, cleaning: bool) -> Answer:
-        """A request of the guard's own, which the gate need not judge. Raises OutOfBudget, NoAnswer."""
-        for attempt in range(MAX_REPEATS + 1):
-            if not self._ledger.charge_request(cleaning=cleaning):
-                raise OutOfBudget(f"{_in_words(request)}: no request is left")
-            self._pace.wait()
-            outcome = self._upstream.exchange(request, self._tokens.put_in)
-            if isinstance(outcome, Lost):
-                raise NoAnswer(f"{_in_words(request)}: {outcome.words}")
-            answer = self._tokens.mask_answer(outcome)
-            self._record(Exchange(request, answer))
-            if answer.status != 429:
-                break
-            wait_s = self._pace.asked_wait_s(answer, attempt)
-            if wait_s > MAX_WAIT_S:
-                break
-            self._pace.pause(wait_s)
-        return answer
+        return all(self._asker.ask("GET", path, each).status == 404 for each in self._authorizations)
 
     @property
     def _authorizations(self) -> tuple[str, ...]:
         return (TOKEN,) if self.target.second_token is None else (TOKEN, SECOND_TOKEN)
 
+    def _cleaner(self) -> Cleaner:
+        pay = partial(self._ledger.charge_request, cleaning=True)
+        asker = Asker(self._upstream, self._tokens, self._pace, pay=pay, record=self._record)
+        careful = self.target.profile == "live" or not self.target.is_loopback
+        return Cleaner(asker, careful=careful, started_at=self._started_at)
 
-class _NeverArrived(Exception):  # noqa: N818
+
+class _NeverArrived(Exception):
     """No connection was made, so the target did nothing."""
-
-
-def _identity(masked: Request) -> Identity:
-    match masked.header("authorization"):
-        case found if found == TOKEN:
-            return "first"
-        case found if found == SECOND_TOKEN:
-            return "second"
-        case _:
-            return "other"
 
 
 def _workflow_ids(body: Any) -> Iterator[str]:

@@ -16,14 +16,15 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Self
 
 from filelock import FileLock, Timeout
 
+from contracts.exchange import SECOND_TOKEN, TOKEN
 from contracts.findings import CouldNotCheck
 from contracts.target import Target, is_loopback
 
@@ -31,9 +32,15 @@ _VERSION = 1
 _SUFFIX = ".jsonl"
 _KEEP_LOOPBACK_FOR = timedelta(days=1)
 _FINGERPRINT_ROUNDS = 20_000
+_HEADER = ("url", "origin", "profile", "marker", "started_at", "salt", "fingerprints")
 
-UNFORESEEN = 0
-"""Runs that are written down without an intent: found by clean-up, or told by an answer to something else."""
+OTHER: Final = "other"
+"""The identity of a run made with neither token: with none at all, or with a made-up one."""
+AUTHORIZATIONS: Final = {"first": TOKEN, "second": SECOND_TOKEN}
+IDENTITIES: Final = {TOKEN: "first", SECOND_TOKEN: "second"}
+
+_NO_INTENT = 0
+"""Stands where runs are written down without closing an intent."""
 
 
 def default_directory() -> Path:
@@ -62,7 +69,6 @@ class Intent:
 class Record:
     """What a journal on disk says. `open_intents` are those of which nobody knows what they made."""
 
-    path: Path
     url: str
     origin: str
     profile: str
@@ -75,6 +81,26 @@ class Record:
     sessions: set[str] = field(default_factory=set)
     open_intents: dict[int, Intent] = field(default_factory=dict)
 
+    def take(self, line: dict[str, Any]) -> None:
+        if "intent" in line:
+            self.open_intents[line["intent"]] = Intent(
+                number=line["intent"],
+                at=line["at"],
+                identity=line["as"],
+                runs=line["runs"],
+                workflow_ids=tuple(line.get("workflows", ())),
+                session_id=line.get("session"),
+                carries_marker=line.get("marked", False),
+                digest=line.get("digest"),
+            )
+        elif "made" in line:
+            self.runs.update(dict.fromkeys(line["ids"], line["as"]))
+            self.open_intents.pop(line["made"], None)
+        elif "gone" in line:
+            self.gone.update(line["gone"])
+        elif "session" in line:
+            self.sessions.add(line["session"])
+
     @property
     def unfinished(self) -> dict[str, str]:
         return {run: identity for run, identity in self.runs.items() if run not in self.gone}
@@ -82,32 +108,45 @@ class Record:
 
 class Journal:
     """Thread-safe. Written through to the disk where the target is not this machine; on loopback a crash of the system
-    takes the target along, and the system's cache outlives a kill -9 of the process.
+    takes the target along, and the system's cache outlives a kill -9 of the process. `record` is what the file says.
     """
 
-    def __init__(self, directory: Path, target: Target, marker: str, started_at: float) -> None:
-        self._salt = secrets.token_hex(8)
-        self._written_through = not target.is_loopback
+    def __init__(self, path: Path, record: Record, lock: FileLock) -> None:
+        """Of a file that exists, whose lock is held."""
+        self.path = path
+        self.record = record
+        self._file_lock = lock
+        self._written_through = not is_loopback(record.url)
         self._lock = threading.Lock()
-        self._numbers = UNFORESEEN
-        stamp = datetime.fromtimestamp(started_at, UTC).strftime("%Y%m%dT%H%M%SZ")
-        self.path = directory / f"{stamp}-{os.getpid()}-{secrets.token_hex(3)}{_SUFFIX}"
-        header = {
-            "journal": _VERSION,
-            "url": target.url,
-            "origin": target.origin,
-            "profile": target.profile,
-            "marker": marker,
-            "started_at": started_at,
-            "salt": self._salt,
-            "fingerprints": fingerprints(target.token, target.second_token, self._salt),
-        }
+        self._numbers = max(record.open_intents, default=_NO_INTENT)
+        self._file = os.open(path, os.O_APPEND | os.O_WRONLY)
+
+    @classmethod
+    def create(cls, directory: Path, target: Target, marker: str, started_at: datetime) -> Self:
+        """Raises CouldNotCheck where the directory cannot be written."""
+        salt = secrets.token_hex(8)
+        record = Record(
+            url=target.url,
+            origin=target.origin,
+            profile=target.profile,
+            marker=marker,
+            started_at=started_at.timestamp(),
+            salt=salt,
+            fingerprints={
+                identity: fingerprint(token, salt)
+                for identity, token in (("first", target.token), ("second", target.second_token))
+                if token
+            },
+        )
+        header = {"journal": _VERSION} | {name: getattr(record, name) for name in _HEADER}
+        path = directory / f"{started_at:%Y%m%dT%H%M%SZ}-{os.getpid()}-{secrets.token_hex(3)}{_SUFFIX}"
+        lock = FileLock(f"{path}.lock", timeout=0)
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._file_lock = FileLock(f"{self.path}.lock", timeout=0)
-            self._file_lock.acquire()
-            self._file = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY, 0o600)
-            self._write(header)
+            lock.acquire()
+            with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+                file.write(_line(header))
+            return cls(path, record, lock)
         except OSError as error:
             raise CouldNotCheck(f"the journal cannot be written in {directory}: {error.strerror or error}") from None
 
@@ -128,48 +167,43 @@ class Journal:
             self._write(line)
         return intent
 
-    def made(self, number: int, identity: str, run_ids: list[str]) -> None:
+    def made(self, intent: Intent, run_ids: Sequence[str]) -> None:
         """Closes the intent: these runs came of it, and none else."""
         with self._lock:
-            self._write({"made": number, "as": identity, "ids": run_ids})
+            self._write({"made": intent.number, "as": intent.identity, "ids": list(run_ids)})
 
-    def told(self, identity: str, run_ids: list[str]) -> None:
-        """Runs that an intent made, which stays open: there may be more."""
+    def told(self, identity: str, run_ids: Sequence[str]) -> None:
+        """Runs of ours that close no intent: there may be more."""
         with self._lock:
-            self._write({"made": UNFORESEEN, "as": identity, "ids": run_ids})
+            self._write({"made": _NO_INTENT, "as": identity, "ids": list(run_ids)})
 
     def session(self, session_id: str) -> None:
         with self._lock:
             self._write({"session": session_id})
 
-    def gone(self, run_ids: list[str]) -> None:
+    def gone(self, run_ids: Sequence[str]) -> None:
         with self._lock:
-            self._write({"gone": run_ids})
+            self._write({"gone": list(run_ids)})
 
     def digest(self, values: Any) -> str:
-        return digest(values, self._salt)
+        return digest(values, self.record.salt)
 
     def close(self, *, keep: bool) -> None:
         """Lets go of the lock; the file stays where something is left to clean up."""
         os.close(self._file)
         if not keep:
             self.path.unlink(missing_ok=True)
-        self._file_lock.release()
-        if not keep:
-            Path(self._file_lock.lock_file).unlink(missing_ok=True)
+        _let_go(self._file_lock, self.path)
 
     def _write(self, line: dict[str, Any]) -> None:
-        os.write(self._file, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        os.write(self._file, _line(line))
         if self._written_through:
             os.fsync(self._file)
+        self.record.take(line)
 
 
-def fingerprints(token: str, second_token: str | None, salt: str) -> dict[str, str]:
-    tokens = {"first": token} | ({"second": second_token} if second_token else {})
-    return {
-        identity: hashlib.pbkdf2_hmac("sha256", secret.encode(), salt.encode(), _FINGERPRINT_ROUNDS, 4).hex()
-        for identity, secret in tokens.items()
-    }
+def fingerprint(token: str, salt: str) -> str:
+    return hashlib.pbkdf2_hmac("sha256", token.encode(), salt.encode(), _FINGERPRINT_ROUNDS, 4).hex()
 
 
 def digest(values: Any, salt: str) -> str:
@@ -177,70 +211,65 @@ def digest(values: Any, salt: str) -> str:
     return hashlib.sha256(f"{salt}\n{text}".encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def records(directory: Path) -> Iterator[tuple[Record | None, FileLock | None, Path]]:
-    """Every journal in the directory, oldest first, with its lock held while the caller looks at it.
-
-    No lock: it is in use. No record: it cannot be read (of another version, or no journal at all).
-    """
+def journals(directory: Path) -> Iterator[tuple[Path, Journal | str]]:
+    """Every journal in the directory, oldest first, locked until the caller closes it; else why it cannot be had."""
     for path in sorted(directory.glob(f"*{_SUFFIX}")):
         lock = FileLock(f"{path}.lock", timeout=0)
         try:
             lock.acquire()
         except Timeout:
-            yield None, None, path
+            yield path, "is in use by a check that is running"
             continue
-        try:
-            if path.exists():
-                yield read(path), lock, path
-        finally:
-            lock.release()
-            if not path.exists():
-                Path(lock.lock_file).unlink(missing_ok=True)
-
-
-def read(path: Path) -> Record | None:
-    """None where the file is no journal of this version. A last line that a crash cut short is left out."""
-    lines = path.read_bytes().split(b"\n")[:-1]
-    try:
-        header = json.loads(lines[0]) if lines else {}
-        if header.get("journal") != _VERSION:
-            return None
-        record = Record(
-            path=path,
-            **{name: header[name] for name in ("url", "origin", "profile", "marker", "started_at", "salt")},
-            fingerprints=header["fingerprints"],
-        )
-        for line in lines[1:]:
-            _take(record, json.loads(line))
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return None
-    return record
-
-
-def _take(record: Record, line: dict[str, Any]) -> None:
-    if "intent" in line:
-        record.open_intents[line["intent"]] = Intent(
-            number=line["intent"],
-            at=line["at"],
-            identity=line["as"],
-            runs=line["runs"],
-            workflow_ids=tuple(line.get("workflows", ())),
-            session_id=line.get("session"),
-            carries_marker=line.get("marked", False),
-            digest=line.get("digest"),
-        )
-    elif "made" in line:
-        record.runs.update(dict.fromkeys(line["ids"], line["as"]))
-        record.open_intents.pop(line["made"], None)
-    elif "gone" in line:
-        record.gone.update(line["gone"])
-    elif "session" in line:
-        record.sessions.add(line["session"])
+        record = _read(path) if path.exists() else None
+        if record is not None:
+            yield path, Journal(path, record, lock)
+            continue
+        _let_go(lock, path)
+        if path.exists():
+            yield path, "is no journal that this version can read"
 
 
 def drop_stale_loopback_journals(directory: Path, now: datetime) -> None:
     """Servers on loopback that a full check left runs on are mostly long gone, and their journals would pile up."""
     oldest = (now - _KEEP_LOOPBACK_FOR).timestamp()
-    for record, _, path in records(directory):
-        if record and is_loopback(record.url) and record.profile == "full" and record.started_at < oldest:
-            path.unlink()
+    for _, journal in journals(directory):
+        if isinstance(journal, Journal):
+            record = journal.record
+            stale = is_loopback(record.url) and record.profile == "full" and record.started_at < oldest
+            journal.close(keep=not stale)
+
+
+def _read(path: Path) -> Record | None:
+    """A line that a crash cut short is left out. A file without a whole line tells of nothing: removed."""
+    raw = path.read_bytes()
+    if b"\n" not in raw:
+        path.unlink()
+        return None
+    if not raw.endswith(b"\n"):
+        with path.open("ab") as file:
+            file.write(b"\n")
+    first, *lines = (_parsed(line) for line in raw.split(b"\n"))
+    if first.get("journal") != _VERSION or not first.keys() >= set(_HEADER):
+        return None
+    record = Record(**{name: first[name] for name in _HEADER})
+    for line in lines:
+        record.take(line)
+    return record
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    try:
+        parsed = json.loads(line)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _line(line: dict[str, Any]) -> bytes:
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+def _let_go(lock: FileLock, path: Path) -> None:
+    lock.release()
+    if not path.exists():
+        Path(lock.lock_file).unlink(missing_ok=True)

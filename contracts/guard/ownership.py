@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from contracts.guard.effect import canonical
 
@@ -34,6 +34,11 @@ class Ownership:
         self._claimed_unknown: set[str] = set()
         self._proven_unknown: set[str] = set()
         self.runs = Ids(self._runs)
+
+    @property
+    def authorizations(self) -> Mapping[str, str | None]:
+        """Of each run, the authorization it was made with; masked, or one that is no secret."""
+        return self._runs
 
     def add_run(self, run_id: str, authorization: str | None) -> None:
         self._runs.setdefault(run_id, authorization)
@@ -70,9 +75,6 @@ class Ownership:
     def builds_on_ours(self, odd_id: str) -> bool:
         """Whether the text is one of our ids with something before or behind it (no UUID, but perhaps read as one)."""
         return any(known and known in odd_id for known in self._claimed_unknown)
-
-    def authorization_of(self, run_id: str) -> str | None:
-        return self._runs[run_id]
 
     @property
     def sessions(self) -> frozenset[str]:

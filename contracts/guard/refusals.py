@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Refused(Exception):  # noqa: N818  the word the reports use
+class Refused(Exception):
     """The guard did not send the request. The message says why, in words for the person who reads the report."""
 
 
@@ -19,5 +19,5 @@ class NotAllowed(Refused):
     """The request needs a permission that was not given, or cannot be put on the wire."""
 
 
-class NoAnswer(Exception):  # noqa: N818
+class NoAnswer(Exception):
     """The request went out, or was about to, and no whole answer came: refused, cut, timed out, not HTTP."""

@@ -19,7 +19,7 @@ class Tokens:
     no secret, and as a word of the answer's own it must not be changed.
     """
 
-    def __init__(self, token: str, second_token: str | None) -> None:
+    def __init__(self, token: str | None, second_token: str | None) -> None:
         self._by_placeholder = {"$SECOND_TOKEN": second_token, "$TOKEN": token}
         marks: list[tuple[str, str]] = []
         for placeholder, secret in self._by_placeholder.items():

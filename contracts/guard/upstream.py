@@ -45,7 +45,7 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-_NOT_SENT_ON = HOP_BY_HOP | {"host", "content-length", "accept-encoding", "expect"}
+NOT_SENT_ON = HOP_BY_HOP | {"host", "content-length", "accept-encoding", "expect"}
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 
 
@@ -179,7 +179,7 @@ class Upstream:
         named_agent = False
         for name, value in request.headers:
             lower = name.lower()
-            if lower in _NOT_SENT_ON:
+            if lower in NOT_SENT_ON:
                 continue
             if lower == "authorization":
                 value = authorization(value)

@@ -1,0 +1,127 @@
+"""A loopback front of the guard, for what speaks HTTP only: schemathesis and its probes, pytest-xdist's workers.
+
+Whatever comes in is sent on as it came, through `send`; the answer goes back as it came. What the guard does not let
+out gets an answer marked by the `X-Contracts-Guard` header, which the target's answers never have, so that nobody
+takes it for one of the target's. The base URL has a random segment: the proxy holds tokens, and other processes of
+this machine must not be able to use them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import uvicorn
+
+from contracts.exchange import Answer, Exchange, Request
+from contracts.guard.refusals import NoAnswer, Refused
+from contracts.guard.upstream import HOP_BY_HOP, NOT_SENT_ON
+
+MARK: Final = "X-Contracts-Guard"
+_WORKERS = 64
+_Message = MutableMapping[str, Any]
+
+
+class Proxy:
+    """Serves in a thread of its own, from the moment it is made until it is closed."""
+
+    def __init__(self, send: Callable[[Request], Exchange]) -> None:
+        self._send = send
+        self._key = secrets.token_urlsafe(12)
+        self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="guard-proxy")
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                self._answer,
+                interface="asgi3",
+                lifespan="off",
+                ws="none",
+                access_log=False,
+                log_level="error",
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._thread = threading.Thread(target=self._serve, name="guard-proxy", daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/{self._key}"
+
+    def close(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _serve(self) -> None:
+        with self._socket:
+            self._server.run(sockets=[self._socket])
+
+    async def _answer(
+        self,
+        scope: _Message,
+        receive: Callable[[], Awaitable[_Message]],
+        send: Callable[[_Message], Awaitable[None]],
+    ) -> None:
+        body = await _body(receive)
+        path = (scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")).decode("latin-1")
+        prefix = f"/{self._key}"
+        if not path.startswith(prefix):
+            answer = _marked(403, "refused", "this is the guard of a contract check; its URL has one segment more")
+        else:
+            request = Request(
+                method=scope["method"],
+                path=path.removeprefix(prefix) or "/",
+                headers=tuple(_text_headers(scope["headers"])),
+                body=body or None,
+            )
+            loop = asyncio.get_running_loop()
+            answer = await loop.run_in_executor(self._workers, self._passed_on, request)
+        await send({"type": "http.response.start", "status": answer.status, "headers": _wire_headers(answer)})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    def _passed_on(self, request: Request) -> Answer:
+        try:
+            answer = self._send(request).answer
+        except Refused as error:
+            return _marked(403, f"refused; {type(error).__name__}", str(error))
+        except NoAnswer as error:
+            return _marked(502, "no-answer", str(error))
+        headers = tuple(h for h in answer.headers if h[0].lower() != MARK.lower())
+        return Answer(answer.status, headers, answer.body)
+
+
+async def _body(receive: Callable[[], Awaitable[_Message]]) -> bytes:
+    chunks: list[bytes] = []
+    more = True
+    while more:
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def _text_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    """Those meant for the target; the others are of the way to the proxy, and would make a finding's curl wrong."""
+    for name, value in headers:
+        if (text := name.decode("latin-1")) not in NOT_SENT_ON:
+            yield text, value.decode("latin-1")
+
+
+def _wire_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
+    return [(n.encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers if n.lower() not in HOP_BY_HOP]
+
+
+def _marked(status: int, mark: str, why: str) -> Answer:
+    body = json.dumps({"detail": f"not sent by the guard: {why}"}).encode()
+    headers = (("Content-Type", "application/json"), ("Content-Length", str(len(body))), (MARK, mark))
+    return Answer(status, headers, body)
