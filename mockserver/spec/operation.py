@@ -441,8 +441,7 @@ class _Compiler:
     def _reader(self, schema: Any, pointer: str, *, text: bool) -> Reader:
         """One for each schema, however often it is referred to."""
         if (pointer, text) not in self._readers:
-            way: Coercion = "lax" if text else self._coercion
-            self._readers[pointer, text] = reader(self._document, schema, pointer, way=way, text=text)
+            self._readers[pointer, text] = reader(self._document, schema, pointer, way=self._coercion, text=text)
         return self._readers[pointer, text]
 
     def _responses(self, at: _At) -> dict[int, Response]:

@@ -30,7 +30,10 @@ from pydantic_core import (
 
 from mockserver.spec.document import Document, step, types_of
 
-Way = Literal["quick", "quick-text", "lax", "strict"]
+Way = Literal["quick", "quick-text", "lax", "strict", "strict-text"]
+
+# Where text must be written by the letter of its format: in query and path too, where numbers are text anyway.
+_FORMS_BY_THE_LETTER: tuple[Way, ...] = ("strict", "strict-text")
 
 _CANONICAL_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _DASHED_UUID = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
@@ -76,9 +79,10 @@ class Reader:
 
 def reader(document: Document, schema: Any, pointer: str, *, way: Literal["lax", "strict"], text: bool) -> Reader:
     """`text`: the values are query, path or header text, not JSON. Raises: SpecError."""
+    exact: Way = "strict-text" if text and way == "strict" else way
     return Reader(
         validator(document, schema, pointer, "quick-text" if text else "quick"),
-        lambda: validator(document, schema, pointer, way),
+        lambda: validator(document, schema, pointer, exact),
     )
 
 
@@ -269,18 +273,28 @@ class _Compiler:
         if self._quick:
             return core_schema.str_schema(strict=True, pattern=_CANONICAL_UUID)
         lax = core_schema.no_info_after_validator_function(str, core_schema.uuid_schema())
-        return self._by_the_letter(lax, _is_dashed_uuid, "uuid_parsing", "expected 8-4-4-4-12 hexadecimal digits")
+        return self._by_the_letter(
+            lax, _is_dashed_uuid, "uuid_parsing", "expected 8-4-4-4-12 hexadecimal digits", ways=_FORMS_BY_THE_LETTER
+        )
 
     def _moment(self) -> CoreSchema:
         lax = core_schema.no_info_after_validator_function(_in_utc_if_naive, core_schema.datetime_schema())
         return self._by_the_letter(
-            lax, _is_rfc_3339, "datetime_parsing", "expected an RFC 3339 date-time with a time zone", quick=True
+            lax,
+            _is_rfc_3339,
+            "datetime_parsing",
+            "expected an RFC 3339 date-time with a time zone",
+            ways=(*_FORMS_BY_THE_LETTER, "quick", "quick-text"),
         )
 
     def _day(self) -> CoreSchema:
         lax = core_schema.no_info_after_validator_function(date.isoformat, core_schema.date_schema())
         return self._by_the_letter(
-            lax, _is_rfc_3339_date, "date_from_datetime_parsing", "expected an RFC 3339 full-date", quick=True
+            lax,
+            _is_rfc_3339_date,
+            "date_from_datetime_parsing",
+            "expected an RFC 3339 full-date",
+            ways=(*_FORMS_BY_THE_LETTER, "quick", "quick-text"),
         )
 
     def _integer(self, schema: dict[str, Any]) -> CoreSchema:
@@ -301,10 +315,16 @@ class _Compiler:
         return self._by_the_letter(core_schema.bool_schema(), _is_boolean, "bool_type")
 
     def _by_the_letter(
-        self, lax: CoreSchema, fits: Callable[[Any], bool], word: Any, reason: str = "", *, quick: bool = False
+        self,
+        lax: CoreSchema,
+        fits: Callable[[Any], bool],
+        word: Any,
+        reason: str = "",
+        *,
+        ways: tuple[Way, ...] = ("strict",),
     ) -> CoreSchema:
-        """The lax schema, and in strict also a refusal of what it reads but should not: so its own words come first."""
-        if not (self._way == "strict" or (quick and self._way == "quick")):
+        """The lax schema, and in `ways` also a refusal of what it reads but should not: so its own words come first."""
+        if self._way not in ways:
             return lax
 
         def read(value: Any, read_leniently: core_schema.ValidatorFunctionWrapHandler) -> Any:
