@@ -9,13 +9,13 @@ import dataclasses
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from contracts.baseline import Baseline
-from contracts.findings import CheckResult, CouldNotCheck, Finding, RuleResult, Spent
+from contracts.findings import CheckResult, CouldNotCheck, Finding, RuleResult
 from contracts.options import Wishes, selected_rules
 from contracts.outcome import Outcome, judge
 from contracts.report.masking import Mask
@@ -44,24 +44,17 @@ def check_target(
     judge_rules: Callable[[Guard], CheckResult],
     found_so_far: Callable[[], tuple[Finding, ...]] = tuple,
 ) -> Checked:
-    """`judge_rules` sends; `found_so_far` is asked for findings where it was interrupted and has no result to give."""
-    from contracts.guard import Guard
+    """`judge_rules` sends; `found_so_far` is asked for findings where it was interrupted and has no result to give.
 
+    Raises:
+        CouldNotCheck: the journal, without which nothing may be created, cannot be written.
+    """
     started_at = datetime.now(UTC)
-    problem, interrupted = None, False
-    with _terminated_as_interrupted(), Guard(target) as guard:
-        try:
-            result = judge_rules(guard)
-        except CouldNotCheck as error:
-            problem = " ".join(str(error).split())
-            result = _without_result(target, wishes, rules, guard, why=problem, findings=())
-            result = dataclasses.replace(result, verdict="could_not_check", notes=(problem,))
-        except KeyboardInterrupt:
-            interrupted = True
-            result = _without_result(target, wishes, rules, guard, why="interrupted", findings=found_so_far())
-        finally:
-            _clean_up(target, guard)
-        result = _counted(result, target, guard)
+    with _terminated_as_interrupted(), _opened(target) as guard:
+        result, problem, interrupted = _judged(target, wishes, rules, guard, judge_rules, found_so_far)
+        left, cut_short = _cleaned_up(target, guard)
+        notes = (*result.notes, *_what_is_left(target, guard, left, cut_short=cut_short))
+        result = dataclasses.replace(result, spent=dataclasses.replace(guard.spent, runs_left=left), notes=notes)
         exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in wishes.reports) else ()
     outcome = conclude(result, wishes, today=date.today())
     report = Report(
@@ -71,7 +64,46 @@ def check_target(
         failed_by=outcome.failed_by,
         started_at=started_at,
     ).masked(mask_of(target))
-    return Checked(report, outcome, problem, interrupted)
+    return Checked(report, outcome, problem, interrupted or cut_short)
+
+
+@contextmanager
+def _opened(target: Target) -> Iterator[Guard]:
+    from contracts.guard import Guard
+
+    with ExitStack() as stack:
+        try:
+            guard = stack.enter_context(Guard(target))
+        except OSError as error:
+            raise CouldNotCheck(
+                f"the journal that cleaning up needs cannot be written ({error}): set CONTRACTS_JOURNAL_DIR to a folder"
+            ) from error
+        yield guard
+
+
+def _judged(
+    target: Target,
+    wishes: Wishes,
+    rules: Mapping[str, RuleText],
+    guard: Guard,
+    judge_rules: Callable[[Guard], CheckResult],
+    found_so_far: Callable[[], tuple[Finding, ...]],
+) -> tuple[CheckResult, str | None, bool]:
+    """The result, why it could not be had, and whether it was interrupted."""
+    try:
+        return judge_rules(guard), None, False
+    except CouldNotCheck as error:
+        problem = " ".join(str(error).split())
+        result = _without_result(target, wishes, rules, guard, why=problem, findings=())
+        return dataclasses.replace(result, verdict="could_not_check", notes=(problem,)), problem, False
+    except KeyboardInterrupt:
+        note = "Interrupted: what was not reached is listed as skipped."
+        result = _without_result(target, wishes, rules, guard, why="interrupted", findings=found_so_far())
+        return dataclasses.replace(result, notes=(note,)), None, True
+    except BaseException:
+        # A fault of ours is shown as it is, but costs nobody a run.
+        _cleaned_up(target, guard)
+        raise
 
 
 def conclude(result: CheckResult, wishes: Wishes, *, today: date) -> Outcome:
@@ -92,24 +124,27 @@ def mask_of(target: Target) -> Mask:
     return mask
 
 
-def _clean_up(target: Target, guard: Guard) -> None:
-    if target.clean_up and not target.leave_runs:
-        guard.clean_up()
+def _cleaned_up(target: Target, guard: Guard) -> tuple[int, bool]:
+    """How many runs are left, and whether a second Ctrl-C ended the cleaning, so that all must be taken as left."""
+    try:
+        return (guard.clean_up() if target.clean_up else guard.count_left()), False
+    except KeyboardInterrupt:
+        return guard.spent.runs_created, True
 
 
-def _counted(result: CheckResult, target: Target, guard: Guard) -> CheckResult:
-    """With what was spent counted after the clean-up, and what is left said."""
-    spent = guard.spent
-    notes = [*result.notes]
-    if spent.runs_left:
-        runs = "1 run is" if spent.runs_left == 1 else f"{spent.runs_left} runs are"
-        if target.clean_up:
-            notes.append(f"{runs} left on the target: `contracts cleanup {target.url}` takes them away.")
-        else:
-            notes.append(
-                f"{runs} left on the target, since --clean-up is off: `contracts cleanup {target.url}` takes them away."
-            )
-    return dataclasses.replace(result, spent=spent, notes=tuple(notes))
+def _what_is_left(target: Target, guard: Guard, left: int, *, cut_short: bool) -> Iterator[str]:
+    again = f"`contracts cleanup {target.url}`"
+    runs = "1 run is" if left == 1 else f"{left} runs are"
+    if cut_short:
+        yield f"Cleaning up was interrupted, up to {left} runs are left: {again} takes them away."
+    elif left and target.clean_up:
+        yield f"{runs} left although all was tried: {again} tries again."
+    elif left:
+        yield f"{runs} left on the target, since --clean-up was not given: {again} takes them away."
+    if guard.possibly_left:
+        yield (
+            "Perhaps ours, not proven (a create got no answer), and so not touched: " + ", ".join(guard.possibly_left)
+        )
 
 
 def _without_result(
@@ -133,7 +168,6 @@ def _without_result(
         ),
         findings=findings,
         spent=guard.spent,
-        notes=("Interrupted: what was not reached is listed as skipped.",) if why == "interrupted" else (),
     )
 
 
@@ -152,7 +186,3 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def no_spending() -> Spent:
-    return Spent(requests=0, runs_created=0, runs_left=0, seconds=0.0)

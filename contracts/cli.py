@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from contracts.findings import CheckResult, Finding
+from contracts.findings import CheckResult, CouldNotCheck, Finding
 from contracts.options import (
     Duration,
     base_url,
     check_options,
     known_rule,
+    readable_ca_bundle,
     selected_rules,
     target_from,
     token_from,
@@ -49,6 +50,9 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         message = " ".join(error.format_message().split())
         click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
+        status = 2
+    except CouldNotCheck as error:
+        click.echo(f"{click.style('Error:', fg='red')} {error}.", err=True)
         status = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -151,16 +155,42 @@ def explain(rule: str) -> None:
 @click.option("--token", envvar="CONTRACTS_TOKEN", show_envvar=True, help="The token that the runs were made with.")
 @click.option("--second-token", envvar="CONTRACTS_SECOND_TOKEN", show_envvar=True, help="The other organisation's.")
 @click.option("--ca-bundle", envvar="CONTRACTS_CA_BUNDLE", show_envvar=True, help="PEM file of authorities to trust.")
-def cleanup(url: str | None, token: str | None, second_token: str | None, ca_bundle: str | None) -> None:
-    """Cancels and deletes what an earlier check left behind, at URL or wherever it was."""
+@click.pass_context
+def cleanup(
+    context: click.Context,
+    /,
+    url: str | None,
+    token: str | None,
+    second_token: str | None,
+    ca_bundle: str | None,
+) -> None:
+    """Cancels and deletes what earlier checks left behind, at URL or wherever they were made.
+
+    Exit code: 0 nothing is left, 1 something is.
+    """
     need_extra()
     token = token_from(token, "--token", "CONTRACTS_TOKEN")
     second_token = token_from(second_token, "--second-token", "CONTRACTS_SECOND_TOKEN")
+    if ca_bundle is not None:
+        readable_ca_bundle(ca_bundle)
     if token is None:
         raise click.UsageError("No token: give --token or set CONTRACTS_TOKEN, the one the runs were made with.")
     from contracts.guard import clean_up_journals
 
-    clean_up_journals(None if url is None else base_url(url), token)
+    done = clean_up_journals(
+        None if url is None else base_url(url), token=token, second_token=second_token, ca_bundle=ca_bundle
+    )
+    if not done.journals and not done.words:
+        click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")
+    else:
+        click.echo(f"{_runs(done.cleaned)} cleaned up, {done.left} left.")
+    for words in done.words:
+        click.echo(f"Not done: {words}", err=True)
+    if done.possibly_left:
+        click.echo("Perhaps ours, not proven, and so not touched: look at these yourself:", err=True)
+        for run_id in done.possibly_left:
+            click.echo(f"  {run_id}", err=True)
+    context.exit(1 if done.left or done.possibly_left else 0)
 
 
 def load_rules() -> dict[str, Any]:
@@ -210,6 +240,10 @@ def _tell(checked: Checked, wishes: Any) -> int:
     if checked.interrupted and checked.outcome.exit_code == 0:
         return EXIT_INTERRUPTED
     return checked.outcome.exit_code
+
+
+def _runs(count: int) -> str:
+    return f"{count} {'run' if count == 1 else 'runs'}"
 
 
 class Progress:

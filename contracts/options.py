@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 import secrets
+import ssl
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -183,8 +184,8 @@ def target_from(flags: dict[str, Any]) -> Target:
     if profile == "live" and flags["clean_up"] is False:
         raise click.UsageError("The live profile always cleans up: leave --no-clean-up out.")
     ca_bundle = flags["ca_bundle"]
-    if ca_bundle is not None and not Path(ca_bundle).exists():
-        raise click.UsageError(f"There is no {ca_bundle} for --ca-bundle: name a PEM file.")
+    if ca_bundle is not None:
+        readable_ca_bundle(ca_bundle)
     base_request = flags["base_request"]
     vary = tuple(name for given in flags["vary"] for name in given.split(",") if name)
     if vary and base_request is None:
@@ -282,6 +283,14 @@ def token_from(given: str | None, flag: str, variable: str) -> str | None:
     if not all("!" <= c <= "~" for c in token):
         raise click.UsageError(f"{flag} ({variable}) has spaces or unusual characters in it: give the bare token.")
     return token
+
+
+def readable_ca_bundle(path: str) -> None:
+    """Raises click.UsageError where it holds no certificates."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be used for --ca-bundle ({error}): name a PEM file.") from error
 
 
 def _json_object(path: Path) -> dict[str, Any]:

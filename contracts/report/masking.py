@@ -11,10 +11,10 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 from contracts.exchange import Answer, Exchange, Request
 from contracts.findings import CheckResult, Finding
+from contracts.report.needles import Needles
 
 # Sensitive input goes by several names: sensitive_input_values, sensitive_inputs, shared_sensitive_inputs. A quote
 # inside a JSON string is escaped, so this never matches there. Aliases are there to be seen.
@@ -33,11 +33,9 @@ class Mask:
 
     def __init__(self, tokens: Mapping[str, str] | None = None) -> None:
         self._placeholders: dict[str, str] = {}
-        self._written: dict[str, tuple[str, ...]] = {}  # secret → how it may stand in an answer
-        self._needles: dict[str, str] = {}  # each of those → placeholder
-        self._numbers: dict[str, str] = {}
+        self._needles = Needles()
         for secret, placeholder in (tokens or {}).items():
-            self._add_needles(secret, placeholder)
+            self._needles.add(secret, placeholder)
 
     def learn(self, requests: Iterable[Request]) -> None:
         for request in requests:
@@ -55,7 +53,7 @@ class Mask:
         return bool(self._placeholders)
 
     def text(self, text: str) -> str:
-        return self._replace(text, self._candidates(text))
+        return self._needles.replace(text, self._needles.find(text))
 
     def request(self, request: Request) -> Request:
         return dataclasses.replace(
@@ -97,20 +95,6 @@ class Mask:
             notes=tuple(map(self.text, result.notes)),
         )
 
-    def _candidates(self, text: str) -> list[str]:
-        """What may stand in it, also once it is decoded; the longest first, since a secret may contain another."""
-        found = [each for ways in self._written.values() if any(way in text for way in ways) for each in ways]
-        found += [digits for digits in self._numbers if digits in text]
-        return sorted(found, key=len, reverse=True)
-
-    def _replace(self, text: str, candidates: Iterable[str]) -> str:
-        for needle in candidates:
-            if needle in self._needles:
-                text = text.replace(needle, self._needles[needle])
-            else:
-                text = re.sub(rf"(?<![\w.+-]){re.escape(needle)}(?![\w.])", self._numbers[needle], text)
-        return text
-
     def _body(self, body: bytes, *, sent: bool) -> bytes:
         # latin-1 and back keeps undecodable bytes as they are; needles are looked for in what reads as UTF-8.
         try:
@@ -120,19 +104,19 @@ class Mask:
 
     def _body_text(self, text: str, *, sent: bool) -> str:
         text = self._mask_under_keys(text, sent=sent)
-        candidates = self._candidates(text)
-        if not candidates:
+        secrets = self._needles.find(text)
+        if not secrets:
             return text
         if not _is_json(text):
-            return self._replace(text, candidates)
+            return self._needles.replace(text, secrets)
 
         def token(found: re.Match[str]) -> str:
             written = found[0]
             if not written.startswith('"'):
-                placeholder = self._numbers.get(written)
+                placeholder = self._needles.number(written)
                 return written if placeholder is None else "0" if sent else json.dumps(placeholder)
             plain = json.loads(written, strict=False)
-            replaced = self._replace(plain, candidates)
+            replaced = self._needles.replace(plain, secrets)
             return written if replaced == plain else json.dumps(replaced, ensure_ascii=False)
 
         return _JSON_TOKEN.sub(token, text)
@@ -171,11 +155,11 @@ class Mask:
         elif isinstance(value, str) and value:
             placeholder = self._placeholder(value)
             if len(value) >= _TELLING_LENGTH:
-                self._add_needles(value, placeholder)
+                self._needles.add(value, placeholder)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             digits = json.dumps(value)
             if len(digits) >= _TELLING_LENGTH:
-                self._numbers[digits] = self._placeholder(str(value))
+                self._needles.add_number(digits, self._placeholder(str(value)))
 
     def _placeholder(self, secret: str) -> str:
         """As long as the secret, where there is room: a fault may hang on the length."""
@@ -185,20 +169,6 @@ class Mask:
             name = f"masked-{len(self._placeholders) + 1}"
             self._placeholders[secret] = name + "x" * (len(secret) - len(name))
         return self._placeholders[secret]
-
-    def _add_needles(self, secret: str, placeholder: str) -> None:
-        plain = secret.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-        ways = (
-            secret,
-            json.dumps(secret)[1:-1],
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-            repr(secret)[1:-1],
-            quote(plain),
-            quote(plain, safe=""),
-            quote_plus(plain),
-        )
-        self._written[secret] = tuple(dict.fromkeys(ways))
-        self._needles |= dict.fromkeys(ways, placeholder)
 
 
 def _is_json(text: str) -> bool:

@@ -66,6 +66,9 @@ class Engine:
     cleaned_up: int = 0
     journals: list = field(default_factory=list)
     runs_left: int = 0
+    possibly_left: tuple[str, ...] = ()
+    interrupts_cleaning: bool = False
+    cleaned: object = None
     found_before: tuple[Finding, ...] = ()
     for_s: float | None = None
     exchanges: tuple[Exchange, ...] = ()
@@ -96,8 +99,17 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
         def spent(self):
             return Spent(requests=12, runs_created=3, runs_left=engine.runs_left, seconds=1.25)
 
+        @property
+        def possibly_left(self):
+            return engine.possibly_left
+
         def clean_up(self):
             engine.cleaned_up += 1
+            if engine.interrupts_cleaning:
+                raise KeyboardInterrupt
+            return engine.runs_left
+
+        def count_left(self):
             return engine.runs_left
 
     def check(target, guard, *, rules=None, progress=None):
@@ -113,9 +125,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
     def plan(target, rules=None):
         return [f"REQ-COUNT: at most 1001 runs on {target.url}"]
 
-    def clean_up_journals(url, token, **others):
-        engine.journals.append((url, token, others))
-        return 0
+    def clean_up_journals(url, **others):
+        engine.journals.append((url, others))
+        return engine.cleaned
 
     _module(monkeypatch, "contracts.rules", REGISTRY=RULES)
     _module(monkeypatch, "contracts.check", check=check, fuzz=fuzz, plan=plan)

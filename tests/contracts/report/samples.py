@@ -31,7 +31,8 @@ CREATE = Request(
 CREATED = Answer(
     201,
     (("Content-Type", "application/json"), ("X-Request-Id", "7")),
-    b'{"created_runs": [{"id": "9f2c8a54-6d0e-4b1f-8f0a-2f6f3b1c0d11", "input_values": {"a": "<b>bold</b> \\u001b[31m"}}],'
+    b'{"created_runs": [{"id": "9f2c8a54-6d0e-4b1f-8f0a-2f6f3b1c0d11", '
+    b'"input_values": {"a": "<b>bold</b> \\u001b[31m"}}],'
     b' "failed_count": 0}',
 )
 READ = Request("GET", "/v1/runs/9f2c8a54-6d0e-4b1f-8f0a-2f6f3b1c0d11?include=machine", (("Authorization", TOKEN),))

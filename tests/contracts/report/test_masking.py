@@ -1,5 +1,6 @@
 """No token and no sensitive value in anything that a report shows."""
 
+import base64
 import dataclasses
 import json
 from urllib.parse import quote
@@ -108,6 +109,33 @@ def test_a_leak_is_shown_where_it_is_but_not_what_it_is(written):
     assert "kq8Zt3" not in answer.body.decode()
     assert "masked-1" in answer.body.decode()
     assert "kq8Zt3" not in mask.text(f"the secret {written} in a list")
+
+
+LONG = "kq8Zt3wXhPqYbVnM0001sDfGjKlRtWcB"
+
+
+@pytest.mark.parametrize(
+    "leaked",
+    [
+        LONG.upper(),
+        LONG.lower(),
+        LONG.capitalize(),
+        LONG[::-1],
+        LONG.encode().hex(),
+        *(base64.b64encode(b"x" * shift + LONG.encode()).decode() for shift in range(4)),
+        LONG[:14] + "****",
+        "****" + LONG[-14:],
+        LONG[:20],
+        LONG[5:],
+    ],
+)
+def test_a_changed_leak_and_a_part_of_one_are_masked_too(leaked):
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"a": LONG, "b": LONG[:14] + "0002" + LONG[18:]}})])
+    shown = mask.answer(Answer(200, (), json.dumps({"a": leaked, "b": f"and {leaked}"}).encode())).body.decode()
+    assert "masked-" in shown
+    assert not any(leaked[at : at + 11] in shown for at in range(4, len(leaked) - 15))
+    assert list(json.loads(shown)) == ["a", "b"]
 
 
 def test_a_leaked_number_is_masked_as_a_whole_number_only():
