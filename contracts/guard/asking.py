@@ -51,7 +51,7 @@ class Asker:
             if answer.status != 429:
                 break
             wait_s = self._pace.asked_wait_s(answer, attempt)
+            self._pace.pause(wait_s)
             if wait_s > MAX_WAIT_S:
                 break
-            self._pace.pause(wait_s)
         return answer

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from contracts.guard.refusals import OutOfBudget
 from contracts.target import Budget
 
-REQUESTS_TO_CLEAN_A_RUN = 3
-"""Cancel, delete, and ask whether it is gone."""
+REQUESTS_TO_CLEAN_A_RUN = 4
+"""Look at it, cancel, delete, and ask whether it is gone."""
 REQUESTS_TO_CLEAN_AT_ALL = 12
 """Asking whether deletes are offered, finding what an unanswered create made, and a few waits for a rate limit."""
 

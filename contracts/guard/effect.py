@@ -27,6 +27,7 @@ UNREADABLE: Final = 1000
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OVERRIDE_HEADERS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
+_METHOD_PARAMETER = re.compile(r"(?i)(?:^|&)_method=")
 _PLAIN_PATH = re.compile(r"(?:/[a-z0-9_-]+)+")
 _UUID = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9a-f])")
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -186,7 +187,10 @@ def _without_dots(path: str) -> str:
 
 
 def _is_overridden(request: Request, query: str) -> bool:
-    return any(name.lower() in _OVERRIDE_HEADERS for name, _ in request.headers) or "_method" in query
+    return (
+        any(name.lower() in _OVERRIDE_HEADERS for name, _ in request.headers)
+        or _METHOD_PARAMETER.search(query) is not None
+    )
 
 
 # Bodies
@@ -226,6 +230,8 @@ def readable_body(request: Request) -> Body:
         read = json.loads(raw, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return Body(text=raw.replace(b"\0", b"").decode("latin-1"))
+    if isinstance(read, str):
+        return Body(text=read)
     objects = read if isinstance(read, list) else [read]
     return Body(json=read, objects=tuple(tuple(each.pairs) for each in objects if isinstance(each, _Pairs)))
 

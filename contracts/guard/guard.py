@@ -27,6 +27,7 @@ from contracts.guard.budget import Charge, Ledger
 from contracts.guard.cleanup import Cleaner, clean_up
 from contracts.guard.effect import Effect, effect_of, uuids_under
 from contracts.guard.gate import Gate
+from contracts.guard.in_flight import InFlight
 from contracts.guard.journal import (
     IDENTITIES,
     OTHER,
@@ -41,7 +42,7 @@ from contracts.guard.pace import MAX_WAIT_S, Clock, Pace
 from contracts.guard.proxy import Proxy
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.tokens import Tokens
-from contracts.guard.upstream import Connection, Lost, Upstream
+from contracts.guard.upstream import READ_TIMEOUT_S, Connection, Lost, Upstream
 from contracts.target import Target
 
 MAX_EXCHANGES: Final = 20_000
@@ -91,6 +92,7 @@ class Guard:
         self._possibly_left: tuple[str, ...] = ()
         self._offers_delete: bool | None = None
         self._has_sent_creates = False
+        self._creates_in_flight = InFlight()
         self._proxy: Proxy | None = None
         self._runs_left = 0
 
@@ -178,6 +180,7 @@ class Guard:
         ours. Returns how many are left, counted by asking the server; what could not be asked counts as left.
         """
         journal = self._opened_journal
+        self._creates_in_flight.close(wait_s=READ_TIMEOUT_S)
         if self._has_sent_creates:
             known = self._ownership.authorizations
             try:
@@ -280,17 +283,11 @@ class Guard:
         self._ledger.take_back_request()
 
     def _carry_out(self, passage: _Passage, start: threading.Barrier | None = None) -> Exchange:
-        masked = self._tokens.mask_request(passage.request)
-        if passage.effect.creates:
-            self._has_sent_creates = True
-            passage.intent = self._opened_journal.intend(self._intent(masked, passage.effect))
+        """Whatever happens on the way, at the end it is known, in the journal too, what the request may have made."""
+        creates = passage.effect.creates
         try:
-            connection = None if start is None else self._meet(start)
-            for attempt in range(MAX_REPEATS + 1):
-                exchange = Exchange(masked, self._answer(passage, connection if attempt == 0 else None))
-                self._record(exchange)
-                if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
-                    break
+            with self._creates_in_flight if creates else contextlib.nullcontext():
+                return self._exchange(passage, start)
         except _NeverArrived as error:
             self._settle(passage, 0)
             raise NoAnswer(str(error)) from None
@@ -300,6 +297,18 @@ class Guard:
         except BaseException:
             self._leave_open(passage)
             raise
+
+    def _exchange(self, passage: _Passage, start: threading.Barrier | None) -> Exchange:
+        masked = self._tokens.mask_request(passage.request)
+        connection = None if start is None else self._meet(start)
+        if passage.effect.creates:
+            self._has_sent_creates = True
+            passage.intent = self._opened_journal.intend(self._intent(masked, passage.effect))
+        for attempt in range(MAX_REPEATS + 1):
+            exchange = Exchange(masked, self._answer(passage, connection if attempt == 0 else None))
+            self._record(exchange)
+            if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
+                break
         if passage.effect.writes:
             self._conclude(passage, exchange)
         return exchange
@@ -354,6 +363,7 @@ class Guard:
             return
         made = made_by(exchange.answer)
         run_ids = [run.id for run in made.runs if self._is_ours(run)]
+        new = sum(run_id not in self._ownership.authorizations for run_id in run_ids)  # a replay makes none
         authorization = exchange.request.header("authorization")
         for run_id in run_ids:
             self._ownership.add_run(run_id, authorization)
@@ -362,7 +372,7 @@ class Guard:
         for session_id in {run.session_id for run in made.runs if run.id in self._ownership.runs} - {None}:
             self._ownership.add_session(str(session_id))
         if refused or (status < 300 and len(run_ids) + made.failed == passage.charge.runs):
-            self._settle(passage, len(run_ids), run_ids)
+            self._settle(passage, new, run_ids)
         else:
             self._leave_open(passage, run_ids)
 

@@ -196,9 +196,12 @@ class Journal:
         _let_go(self._file_lock, self.path)
 
     def _write(self, line: dict[str, Any]) -> None:
-        os.write(self._file, _line(line))
-        if self._written_through:
-            os.fsync(self._file)
+        try:
+            os.write(self._file, _line(line))
+            if self._written_through:
+                os.fsync(self._file)
+        except OSError as error:
+            raise CouldNotCheck(f"the journal {self.path} cannot be written: {error.strerror or error}") from None
         self.record.take(line)
 
 
@@ -232,7 +235,8 @@ def journals(directory: Path) -> Iterator[tuple[Path, Journal | str]]:
 def drop_stale_loopback_journals(directory: Path, now: datetime) -> None:
     """Servers on loopback that a full check left runs on are mostly long gone, and their journals would pile up."""
     oldest = (now - _KEEP_LOOPBACK_FOR).timestamp()
-    for _, journal in journals(directory):
+    old = [path for path in directory.glob(f"*{_SUFFIX}") if path.stat().st_mtime < oldest]
+    for _, journal in journals(directory) if old else ():
         if isinstance(journal, Journal):
             record = journal.record
             stale = is_loopback(record.url) and record.profile == "full" and record.started_at < oldest

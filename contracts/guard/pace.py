@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from contracts.exchange import Answer
+from contracts.guard.refusals import OutOfBudget
 
 MAX_WAIT_S = 60.0
 _WAIT_WITHOUT_RETRY_AFTER_S = 1.0
@@ -36,13 +37,15 @@ class Pace:
         self._next_at = clock.monotonic()
         self._paused = False
 
-    def wait(self, requests: int = 1) -> None:
-        """Returns when that many requests may be sent."""
+    def wait(self, requests: int = 1, *, at_most_s: float = MAX_WAIT_S) -> None:
+        """Returns when that many requests may be sent. Raises OutOfBudget where the target asked for a longer wait."""
         if not self._gap_s and not self._paused:
             return
         with self._lock:
             now = self._clock.monotonic()
             at = max(now, self._next_at)
+            if self._paused and at - now > at_most_s:
+                raise OutOfBudget(f"the target asked to wait for {at - now:.0f} s, longer than there is time for")
             self._next_at = at + requests * self._gap_s
             self._paused = self._paused and at > now
         if at > now:

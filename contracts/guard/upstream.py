@@ -7,6 +7,7 @@ A request is never sent a second time here: what may be repeated is the guard's 
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import select
 import socket
@@ -77,6 +78,12 @@ class Connection(http.client.HTTPConnection):
         if self.sock is None:
             self.connect()
 
+    def cut(self) -> None:
+        """From another thread: the one that waits for an answer gets an error."""
+        if (sock := self.sock) is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
     def _encode_request(self, request: str) -> bytes:
         return request.encode("latin-1")
 
@@ -104,6 +111,7 @@ class Upstream:
         self._context = _tls(ca_bundle) if parts.scheme == "https" else None
         self._monotonic = monotonic
         self._idle: deque[Connection] = deque()
+        self._busy: set[Connection] = set()
         self._closed = False
         self._lock = threading.Lock()
 
@@ -132,6 +140,7 @@ class Upstream:
         done = False
         try:
             try:
+                self._take(line)
                 line.open()
             except OSError as error:
                 return Lost(f"cannot connect: {_words(error)}", reached=False)
@@ -144,11 +153,8 @@ class Upstream:
             done = True
             return answer
         finally:
-            if done and line.sock is not None:
-                line.used_at = self._monotonic()
-                self._give_back(line)
-            else:
-                line.close()
+            line.used_at = self._monotonic()
+            self._give_back(line, usable=done and line.sock is not None)
 
     def _exchange_over(self, line: Connection, request: Request, authorization: Callable[[str], str]) -> Answer | Lost:
         try:
@@ -209,18 +215,28 @@ class Upstream:
             return Lost(f"the answer was cut after {size} of {expected} bytes", reached=True)
         return b"".join(chunks)
 
-    def _give_back(self, line: Connection) -> None:
+    def _take(self, line: Connection) -> None:
         with self._lock:
-            if not self._closed:
+            if self._closed:
+                raise ConnectionAbortedError("the guard is closed")
+            self._busy.add(line)
+
+    def _give_back(self, line: Connection, *, usable: bool) -> None:
+        with self._lock:
+            self._busy.discard(line)
+            if usable and not self._closed:
                 self._idle.append(line)
                 return
         line.close()
 
     def close(self) -> None:
+        """Cuts what is still on its way: whoever waits for an answer learns that none will come."""
         with self._lock:
             self._closed = True
             idle = list(self._idle)
             self._idle.clear()
+            for line in self._busy:
+                line.cut()
         for line in idle:
             line.close()
 
