@@ -5,6 +5,7 @@ What a schema means is `validation`'s business.
 """
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,8 @@ _ANNOTATIONS = frozenset(
         "contentMediaType",
     }
 )
+_COUNTS = frozenset({"minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties"})
+_NUMBERS = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 _KEYWORDS = _ANY_CONSTRAINT | _COMPOSITION | _VALUES | _ANNOTATIONS | {"type"}
 
 
@@ -124,7 +127,10 @@ def load(path: "str | os.PathLike[str] | Traversable") -> Document:
         raise SpecError(source, "", error.strerror or str(error)) from error
     except UnicodeDecodeError as error:
         raise SpecError(name, "", f"is not UTF-8 text: {error.reason} at byte {error.start}") from error
-    root = _from_json(text, name) if text.lstrip().startswith("{") else _from_yaml(text, name)
+    try:
+        root = _from_json(text, name) if text.lstrip().startswith("{") else _from_yaml(text, name)
+    except RecursionError as error:
+        raise SpecError(name, "", "is nested too deeply") from error
     return from_value(root, name)
 
 
@@ -187,6 +193,8 @@ def _check_schema(document: Document, schema: Any, pointer: str, pending: list[t
         members = schema.get(keyword, [])
         if not isinstance(members, list) or (keyword in schema and not members):
             raise document.error(step(pointer, keyword), "a list of schemas")
+        if keyword == "allOf" and len(members) > 1:
+            raise document.error(step(pointer, keyword), "more than one schema to merge is not understood")
         pending.extend((member, step(step(pointer, keyword), index), True) for index, member in enumerate(members))
     for keyword in _HOLD_MAP:
         members = schema.get(keyword, {})
@@ -205,30 +213,49 @@ def _check_combination(document: Document, schema: dict[str, Any], pointer: str)
     if len(compositions) > 1 or (compositions and constraining):
         kept, other = compositions[0], (compositions[1:] + constraining)[0]
         raise document.error(step(pointer, other), f"is not understood beside {kept}")
-    if "allOf" in schema and len(schema["allOf"]) > 1:
-        raise document.error(step(pointer, "allOf"), "more than one schema to merge is not understood")
+    for keyword in constraining:
+        expected = _wrong_value(keyword, schema[keyword])
+        if expected:
+            raise document.error(step(pointer, keyword), f"{expected}, not {schema[keyword]!r}")
     kinds = types_of(schema)
-    for kind in kinds:
-        if kind not in _CONSTRAINTS:
-            raise document.error(step(pointer, "type"), f"{kind!r} is no type")
-    if _VALUES & schema.keys():
-        _check_values(document, schema, pointer)
     allowed = frozenset().union(*(_CONSTRAINTS[kind] for kind in kinds))
     for keyword in constraining:
         if keyword in _ANY_CONSTRAINT and keyword not in allowed:
             what = " or ".join(kinds) if kinds else "a schema without a type"
             raise document.error(step(pointer, keyword), f"says nothing about {what}")
-    required = schema.get("required", [])
-    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-        raise document.error(step(pointer, "required"), "a list of property names")
+        if keyword in ("minProperties", "maxProperties") and schema.get("properties"):
+            raise document.error(step(pointer, keyword), "is not understood beside properties")
+        if "integer" in kinds and keyword in _NUMBERS and not isinstance(schema[keyword], int):
+            raise document.error(step(pointer, keyword), "bounds of an integer are integers")
+    for name in schema.get("required", ()):
+        if name not in schema.get("properties", ()):
+            raise document.error(step(pointer, "required"), f"{name!r} is none of the properties")
 
 
-def _check_values(document: Document, schema: dict[str, Any], pointer: str) -> None:
-    values = schema.get("enum")
-    if values is not None and (not isinstance(values, list) or not values):
-        raise document.error(step(pointer, "enum"), "a list of values")
-    if any(isinstance(value, (dict, list, float)) for value in values or [schema.get("const")]):
-        raise document.error(pointer, "enum and const are understood for text, integers, booleans and null")
+def _wrong_value(keyword: str, value: Any) -> str | None:
+    """What should stand under the keyword, when something else does."""
+    if keyword in _COUNTS:
+        return None if _is_number(value, int) and value >= 0 else "a count"
+    if keyword in _NUMBERS:
+        fits = _is_number(value, int, float) and (keyword != "multipleOf" or value > 0)
+        return None if fits else "a number above 0" if keyword == "multipleOf" else "a number"
+    if keyword in ("pattern", "format"):
+        return None if isinstance(value, str) else "text"
+    if keyword == "required":
+        return None if isinstance(value, list) and all(isinstance(name, str) for name in value) else "property names"
+    if keyword == "type":
+        kinds = value if isinstance(value, list) else [value]
+        known = kinds and all(isinstance(kind, str) and kind in _CONSTRAINTS for kind in kinds)
+        return None if known else f"one or more of {', '.join(_CONSTRAINTS)}"
+    if keyword in _VALUES:
+        values = value if keyword == "enum" else [value]
+        plain = isinstance(values, list) and values and all(isinstance(one, (str, int, type(None))) for one in values)
+        return None if plain else "text, integers, booleans or null" + (" in a list" if keyword == "enum" else "")
+    return None
+
+
+def _is_number(value: Any, *kinds: type) -> bool:
+    return type(value) in kinds and math.isfinite(value)
 
 
 def types_of(schema: dict[str, Any]) -> tuple[str, ...]:
@@ -278,11 +305,11 @@ def _from_yaml(text: str, source: str) -> Any:
 
     def build(event: Any) -> Any:
         kind = type(event)
+        if kind is not yaml.AliasEvent and event.tag is not None and event.tag != "!":
+            raise problem(event, f"the tag {event.tag} is not understood")
         value: Any
         if kind is yaml.ScalarEvent:
             value = _scalar(event.value) if event.implicit[0] else event.value
-            if event.tag is not None and event.tag != "!":
-                raise problem(event, f"the tag {event.tag} is not understood")
         elif kind is yaml.MappingStartEvent:
             value = {}
             while type(key_event := next(events)) is not yaml.MappingEndEvent:

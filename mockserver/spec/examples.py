@@ -13,9 +13,12 @@ from typing import Any
 from mockserver.spec.document import Document, step, types_of
 from mockserver.spec.operation import Operation, is_json
 
-# How deep a schema is filled before optional parts are left out, and before one that cannot end is given up.
+# How deep, and with how many values, a schema is filled before optional parts are left out, and before one that
+# cannot end is given up.
 _FULL_DEPTH = 6
 _LAST_DEPTH = 60
+_FULL_SIZE = 1_000
+_LAST_SIZE = 100_000
 
 # fmt: off
 _WORDS = (
@@ -68,10 +71,12 @@ class _Maker:
         self._document = document
         self._random = random
         self._vary = vary
+        self._made = 0
 
     def make(self, schema: Any, pointer: str, depth: int) -> Any:
         schema, pointer = self._document.follow(schema, pointer)
-        if depth > _LAST_DEPTH:
+        self._made += 1
+        if depth > _LAST_DEPTH or self._made > _LAST_SIZE:
             raise self._document.error(pointer, "no value of this schema ever ends")
         if isinstance(schema, bool):
             return self._anything()
@@ -104,6 +109,9 @@ class _Maker:
             return self._number(schema, pointer)
         return None if kind == "null" else self._vary and self._random.random() < 0.5
 
+    def _has_room(self, depth: int) -> bool:
+        return depth <= _FULL_DEPTH and self._made <= _FULL_SIZE
+
     def _pick(self, values: Any) -> Any:
         return self._random.choice(values) if self._vary else values[0]
 
@@ -116,44 +124,40 @@ class _Maker:
     def _choose(self, choices: list[Any], pointer: str, depth: int) -> Any:
         indices = list(range(len(choices)))
         nulls = [i for i in indices if isinstance(choices[i], dict) and choices[i].get("type") == "null"]
-        if nulls and depth > _FULL_DEPTH:
+        if nulls and not self._has_room(depth):
             return None
         index = self._random.choice(indices) if self._vary else next((i for i in indices if i not in nulls), 0)
         return self.make(choices[index], f"{pointer}/{index}", depth + 1)
 
     def _object(self, schema: dict[str, Any], pointer: str, depth: int) -> dict[str, Any]:
-        properties: Mapping[str, Any] = schema.get("properties", {})
+        properties = schema.get("properties")
+        if not properties:
+            return self._map(schema, pointer, depth)
         required = schema.get("required", ())
-        most = schema.get("maxProperties", math.inf)
-        names = list(required)
-        for name in properties:
-            wanted = depth <= _FULL_DEPTH and (not self._vary or self._random.random() < 0.7)
-            if name not in names and wanted and len(names) < most:
-                names.append(name)
-        others = schema.get("additionalProperties", True)
+        return {
+            name: self.make(member, step(f"{pointer}/properties", name), depth + 1)
+            for name, member in properties.items()
+            if name in required or (self._has_room(depth) and (not self._vary or self._random.random() < 0.7))
+        }
+
+    def _map(self, schema: dict[str, Any], pointer: str, depth: int) -> dict[str, Any]:
+        values = schema.get("additionalProperties", True)
         fewest = schema.get("minProperties", 0)
-        more = fewest - len(names)
-        if self._vary and not properties and others is not False and depth <= _FULL_DEPTH:
-            more = max(more, int(min(self._random.randrange(4), most - len(names))))
-        names += [name for name in properties if name not in names][: max(more, 0)]
-        for index in range(fewest - len(names) if properties else more):
-            if others is False:
-                raise self._document.error(f"{pointer}/minProperties", "there are not so many properties")
-            names.append(f"{self._word()}_{index}")
-        value = {}
-        for name in names:
-            if name in properties:
-                value[name] = self.make(properties[name], step(f"{pointer}/properties", name), depth + 1)
-            else:
-                value[name] = self.make(others, f"{pointer}/additionalProperties", depth + 1)
-        return value
+        most = 0 if values is False else schema.get("maxProperties", fewest + 3)
+        size = self._random.randint(fewest, max(fewest, most)) if self._vary and self._has_room(depth) else fewest
+        if size > most:
+            raise self._document.error(f"{pointer}/minProperties", "there may not be so many properties")
+        return {
+            f"{self._word()}_{index}": self.make(values, f"{pointer}/additionalProperties", depth + 1)
+            for index in range(size)
+        }
 
     def _array(self, schema: dict[str, Any], pointer: str, depth: int) -> list[Any]:
         fewest = schema.get("minItems", 0)
         length = fewest
-        if depth <= _FULL_DEPTH:
-            most = schema.get("maxItems", max(fewest, 3))
-            length = self._random.randint(fewest, min(most, fewest + 3)) if self._vary else max(fewest, min(most, 1))
+        if self._has_room(depth):
+            most = min(schema.get("maxItems", math.inf), fewest + 3)
+            length = self._random.randint(fewest, most) if self._vary else max(fewest, min(most, 1))
         items = schema.get("items", True)
         return [self.make(items, f"{pointer}/items", depth + 1) for _ in range(length)]
 

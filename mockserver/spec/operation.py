@@ -1,6 +1,6 @@
 """The operations of a document, compiled once: what they take, what they answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from json import JSONDecodeError
 from typing import Any, Literal, NamedTuple, Protocol
@@ -19,7 +19,7 @@ Place = Literal["path", "query", "header"]
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _BESIDE_METHODS = frozenset({"parameters", "summary", "description", "servers"})
 # How a parameter is written in each place; other styles are not understood.
-_STYLES = {"path": "simple", "query": "form", "header": "simple"}
+_STYLES: Mapping[Place, str] = {"path": "simple", "query": "form", "header": "simple"}
 # These describe the exchange and are no parameters, says OpenAPI 3.1, "Parameter Object".
 _NO_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
 
@@ -373,17 +373,18 @@ class _Compiler:
         return tuple(found.values())
 
     def _parameter(self, at: _At) -> Parameter:
-        name, place = at.value.get("name"), at.value.get("in")
+        name = at.value.get("name")
         if not isinstance(name, str):
             raise self._document.error(at.pointer, "a parameter needs a name")
-        if place not in _STYLES:
-            raise self._document.error(f"{at.pointer}/in", f"parameters in {place!r} are not understood")
+        place = next((place for place in _STYLES if place == at.value.get("in")), None)
+        if place is None:
+            raise self._document.error(f"{at.pointer}/in", f"parameters in {at.value.get('in')!r} are not understood")
         if at.value.get("style", _STYLES[place]) != _STYLES[place]:
             raise self._document.error(f"{at.pointer}/style", f"in {place}, only {_STYLES[place]} is understood")
         if "content" in at.value or "schema" not in at.value:
             raise self._document.error(at.pointer, "a parameter needs a schema; content is not understood")
         schema, pointer = at.member("schema")[1:]
-        kinds = self._kinds(schema, pointer)
+        kinds = {kind for one in self._alternatives(schema, pointer) for kind in types_of(one)}
         many = place == "query" and "array" in kinds
         if "object" in kinds or ("array" in kinds and not many):
             raise self._document.error(pointer, f"{' or '.join(sorted(kinds))} in {place} is not understood")
@@ -400,16 +401,17 @@ class _Compiler:
             default={name: schema["default"]} if "default" in schema else {},
         )
 
-    def _kinds(self, schema: Any, pointer: str) -> set[str]:
-        """The types a schema may have, through references and choices."""
-        schema, pointer = self._document.follow(schema, pointer)
-        if not isinstance(schema, dict):
-            return set()
-        kinds = set(types_of(schema))
-        for keyword in ("anyOf", "oneOf", "allOf"):
-            for index, choice in enumerate(schema.get(keyword, ())):
-                kinds |= self._kinds(choice, f"{pointer}/{keyword}/{index}")
-        return kinds
+    def _alternatives(self, schema: Any, pointer: str) -> Iterator[dict[str, Any]]:
+        """The schemas that one stands for, through references and choices."""
+        pending, seen = [(schema, pointer)], set[str]()
+        while pending:
+            schema, pointer = self._document.follow(*pending.pop())
+            if pointer not in seen and isinstance(schema, dict):
+                seen.add(pointer)
+                yield schema
+                for keyword in ("anyOf", "oneOf", "allOf"):
+                    for index, choice in enumerate(schema.get(keyword, ())):
+                        pending.append((choice, f"{pointer}/{keyword}/{index}"))
 
     def _body(self, at: _At) -> Body:
         media = at.member("content").mapping()
@@ -424,19 +426,8 @@ class _Compiler:
             required=at.value.get("required") is True,
             schema=schema,
             reader=self._reader(schema, pointer, text=False),
-            fields=frozenset(self._properties(schema, pointer)),
+            fields=frozenset(name for one in self._alternatives(schema, pointer) for name in one.get("properties", ())),
         )
-
-    def _properties(self, schema: Any, pointer: str) -> set[str]:
-        """Names of the fields of an object, through references and choices."""
-        schema, pointer = self._document.follow(schema, pointer)
-        if not isinstance(schema, dict):
-            return set()
-        names = set(schema.get("properties", ()))
-        for keyword in ("anyOf", "oneOf", "allOf"):
-            for index, choice in enumerate(schema.get(keyword, ())):
-                names |= self._properties(choice, f"{pointer}/{keyword}/{index}")
-        return names
 
     def _reader(self, schema: Any, pointer: str, *, text: bool) -> Reader:
         """One for each schema, however often it is referred to."""

@@ -89,11 +89,13 @@ def reader(document: Document, schema: Any, pointer: str, *, way: Literal["lax",
 def validator(document: Document, schema: Any, pointer: str, way: Way) -> SchemaValidator:
     """Raises: SpecError."""
     compiler = _Compiler(document, way)
-    compiled = compiler.compile(schema, pointer)
-    if compiler.definitions:
-        compiled = core_schema.definitions_schema(compiled, list(compiler.definitions.values()))
     try:
+        compiled = compiler.compile(schema, pointer)
+        if compiler.definitions:
+            compiled = core_schema.definitions_schema(compiled, list(compiler.definitions.values()))
         return SchemaValidator(compiled)
+    except RecursionError as error:
+        raise document.error(pointer, "is nested too deeply") from error
     except SchemaError as error:
         raise document.error(pointer, " ".join(str(error).split())) from error
 
@@ -357,7 +359,7 @@ def _label(schema: Any) -> str:
         return "any"
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
-    return _LABELS.get(schema.get("type", ""), "any")
+    return _LABELS.get(next(iter(types_of(schema)), ""), "any")
 
 
 # --- What pydantic-core does not do by itself -------------------------------------------------------------------------
