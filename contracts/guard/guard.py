@@ -235,12 +235,13 @@ class Guard:
             raise
         self._wait(*passages)
         outcomes: list[Exchange | BaseException | None] = [None] * len(passages)
-        start = threading.Barrier(len(passages))
+        start = _Start(len(passages))
 
         def carry_out(position: int, passage: _Passage) -> None:
             try:
                 outcomes[position] = self._carry_out(passage, start)
             except BaseException as error:  # noqa: BLE001  raised again below, in the caller's thread
+                start.abandon()
                 outcomes[position] = error
 
         threads = [threading.Thread(target=carry_out, args=each, daemon=True) for each in enumerate(passages)]
@@ -248,13 +249,10 @@ class Guard:
             thread.start()
         for thread in threads:
             thread.join()
-        exchanges: list[Exchange] = []
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            if outcome is not None:
-                exchanges.append(outcome)
-        return exchanges
+        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if errors:
+            raise min(errors, key=lambda error: isinstance(error, NoAnswer))
+        return [outcome for outcome in outcomes if isinstance(outcome, Exchange)]
 
     def _admit(self, request: Request) -> _Passage:
         effect = effect_of(request)
@@ -282,7 +280,7 @@ class Guard:
         self._ledger.settle(passage.charge, 0)
         self._ledger.take_back_request()
 
-    def _carry_out(self, passage: _Passage, start: threading.Barrier | None = None) -> Exchange:
+    def _carry_out(self, passage: _Passage, start: _Start | None = None) -> Exchange:
         """Whatever happens on the way, at the end it is known, in the journal too, what the request may have made."""
         creates = passage.effect.creates
         try:
@@ -298,12 +296,12 @@ class Guard:
             self._leave_open(passage)
             raise
 
-    def _exchange(self, passage: _Passage, start: threading.Barrier | None) -> Exchange:
+    def _exchange(self, passage: _Passage, start: _Start | None) -> Exchange:
         masked = self._tokens.mask_request(passage.request)
-        connection = None if start is None else self._meet(start)
         if passage.effect.creates:
             self._has_sent_creates = True
             passage.intent = self._opened_journal.intend(self._intent(masked, passage.effect))
+        connection = None if start is None else self._meet(start)
         for attempt in range(MAX_REPEATS + 1):
             exchange = Exchange(masked, self._answer(passage, connection if attempt == 0 else None))
             self._record(exchange)
@@ -313,16 +311,12 @@ class Guard:
             self._conclude(passage, exchange)
         return exchange
 
-    def _meet(self, start: threading.Barrier) -> Connection:
+    def _meet(self, start: _Start) -> Connection:
         """An open connection, once all the others of the group have one too."""
-        try:
-            connection = self._upstream.connection(for_write=True)
-            with contextlib.suppress(OSError):  # tried again by the exchange, which says why it fails
-                connection.open()
-        except BaseException:
-            start.abort()
-            raise
-        start.wait()
+        connection = self._upstream.connection(for_write=True)
+        with contextlib.suppress(OSError):  # tried again by the exchange, which says why it fails
+            connection.open()
+        start.meet()
         return connection
 
     def _answer(self, passage: _Passage, connection: Connection | None) -> Answer:
@@ -446,6 +440,25 @@ class Guard:
 
 class _NeverArrived(Exception):
     """No connection was made, so the target did nothing."""
+
+
+class _Start:
+    """Where the requests of a group wait for one another. One that cannot go releases the others, which then do not."""
+
+    def __init__(self, parties: int) -> None:
+        self._barrier = threading.Barrier(parties)
+        self._gone: set[int] = set()
+
+    def meet(self) -> None:
+        try:
+            self._barrier.wait()
+        except threading.BrokenBarrierError:
+            raise _NeverArrived("not sent, since another request of the group could not be") from None
+        self._gone.add(threading.get_ident())
+
+    def abandon(self) -> None:
+        if threading.get_ident() not in self._gone:
+            self._barrier.abort()
 
 
 def _workflow_ids(body: Any) -> Iterator[str]:
