@@ -42,7 +42,7 @@ class Settings:
     clock: Callable[[], float] = time.time
 
 
-class Problem(Exception):  # noqa: N818  what HTTP calls it
+class Problem(Exception):
     """A refusal, as it goes out."""
 
     def __init__(self, status: int, detail: Any, headers: dict[str, str] | None = None) -> None:

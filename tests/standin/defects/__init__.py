@@ -4,7 +4,7 @@
 healthy server passes and this one fails.
 """
 
-from tests.standin.defects import requests
+from tests.standin.defects import authorization, bulk, requests
 from tests.standin.defects.defect import DEFECTS, Defect
 
-__all__ = ["DEFECTS", "Defect", "requests"]
+__all__ = ["DEFECTS", "Defect", "authorization", "bulk", "requests"]

@@ -4,6 +4,7 @@ import json
 import math
 import unicodedata
 from datetime import UTC
+from itertools import accumulate
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -877,11 +878,12 @@ class LoneSurrogateBreaks(Standin):
         assert c.post("/v1/runs/bulk", raw=raw).status_code < 500
 
 
-@plants("NO-5XX", what="Nesting beyond what the parser bears is not caught.", rarity="nesting over 150")
+@plants("NO-5XX", what="Nesting beyond what the parser bears is not caught.", rarity="nesting over 400")
 class DeepNestingBreaks(Standin):
     async def admit(self, call):
-        if call.operation == "bulk_create_runs" and call.body.count(b"[[[[[") > 30:
-            json.loads("[" * 100_000)
+        steps = (1 if bracket in b"[{" else -1 for bracket in call.body if bracket in b"[]{}")
+        if max(accumulate(steps), default=0) > 400:
+            raise RecursionError("maximum recursion depth exceeded")
 
     @staticmethod
     def obeys(c: Client) -> None:
