@@ -1,0 +1,16 @@
+"""The rules of the contract, by id, in the order in which they are told."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contracts.rules import bulk_answer
+from contracts.rules.rule import Rule
+from contracts.search import Scenario
+
+_MODULES = (bulk_answer,)
+
+REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in module.RULES}
+SCENARIOS: Final[tuple[Scenario, ...]] = tuple(scenario for module in _MODULES for scenario in module.SCENARIOS)
+
+__all__ = ["REGISTRY", "SCENARIOS", "Rule"]

@@ -1,0 +1,254 @@
+"""What a create answers: every field of every run, the last one too, for every combination of what can be asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from contracts import strategies
+from contracts.conversation import Talk, World
+from contracts.rules.reading import read_back
+from contracts.rules.rule import Rule
+from contracts.search import Scenario
+from contracts.shrinking import Case
+
+GROUP = "The answer of a create"
+RULES = (
+    Rule(
+        "BULK-STATUS",
+        "doc",
+        "A bulk create answers 201 with the documented schema",
+        "The status is 201, the content type application/json, and each item of created_runs, the last one too, has the "
+        "fields of a run in their types. A single item that misses a required field breaks this.",
+        GROUP,
+    ),
+    Rule(
+        "BULK-COUNT",
+        "doc",
+        "As many runs as asked for",
+        "The length of created_runs and failed_count add up to count. errors is empty when nothing failed, and not empty "
+        "when something did.",
+        GROUP,
+    ),
+    Rule(
+        "BULK-IDS",
+        "doc",
+        "Run ids are unique UUIDs",
+        "Every id is a UUID in lower case with dashes, unique in its answer and over all answers that the check has seen.",
+        GROUP,
+    ),
+    Rule(
+        "BULK-ECHO",
+        "doc",
+        "Runs have what was asked for",
+        "workflow_id, machine_id, pool_ids and input_values stand on every run as they were sent, with the same JSON types. "
+        "A machine_id counts only without session_id, pool_ids only without either. Keys that a machine or a pool adds to "
+        "input_values are fine where one was named.",
+        GROUP,
+    ),
+    Rule(
+        "BULK-INITIAL",
+        "doc",
+        "A new run is scheduling and empty",
+        "The status is scheduling, error and output_data are empty, and created_at is an RFC 3339 date-time with a time "
+        "zone, within five minutes of now.",
+        GROUP,
+    ),
+    Rule(
+        "BULK-SESSION",
+        "doc",
+        "Sessions as asked for",
+        "With session_id every run has it. With start_session, and no session_id, all runs of the call share one new "
+        "session. With neither, session_id is null.",
+        GROUP,
+    ),
+    Rule(
+        "BULK-FILES",
+        "api",
+        "One attachment an input file, for each run its own",
+        "input_attachment_ids has as many ids as the request has file_inputs, and no id stands on two runs.",
+        GROUP,
+    ),
+    Rule(
+        "CREATE-ANSWER",
+        "api",
+        "A single create keeps the rules of a bulk create of one",
+        "Everything that holds for a run of a bulk create holds here too; start_session makes the run's own id the session, "
+        "and session_alias and release_session_after come back as sent.",
+        GROUP,
+        needs=("create_run",),
+    ),
+    Rule(
+        "BULK-ALIASES",
+        "doc",
+        "Aliases have the keys of the sensitive values",
+        "sensitive_input_aliases has exactly the keys of sensitive_input_values, on every run.",
+        GROUP,
+    ),
+)
+
+
+def run_create(talk: Talk, case: Case) -> None:
+    """One create, as often as the case says, each judged by every rule of its answer; then read again."""
+    body = talk.fill(case["body"])
+    for _ in range(max(1, case.get("times", 1))):
+        written = talk.write(case["op"], body=body)
+        if case.get("read") and written.heard.accepted and written.clean:
+            read_back(talk, written, listed=bool(case.get("listed")))
+
+
+def _features(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
+    """The features of a create for which the target has ids."""
+    found = dict(strategies.CREATE_FEATURES[operation])
+    for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+        if not ids.available:
+            del found[name]
+    if not world.pools.invented and len(world.pools.known) < 2 and "pool_ids" in found:
+        found["pool_ids"] = found["pool_ids"][:1]
+    return found
+
+
+def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
+    settings = {name: more.pop(name) for name in ("read", "listed", "times") if name in more}
+    return {"op": operation, "body": strategies.minimal(operation, count=count) | more} | settings
+
+
+def telling_cases(world: World) -> Iterator[Case]:
+    """Few requests that most faults show in."""
+    features = _features(world, "bulk_create_runs")
+    for count in strategies.TELLING_COUNTS:
+        yield _case("bulk_create_runs", count=count, read=True)
+    everything = {name: values[-1] for name, values in features.items() if name not in ("session_id",)}
+    for count in (1, 2, 101, 1000):
+        yield _case("bulk_create_runs", count=count, read=True, **everything)
+    for name, values in features.items():
+        for value in values:
+            yield _case("bulk_create_runs", count=2, read=True, **{name: value})
+    if world.offers("create_run"):
+        for name, values in _features(world, "create_run").items():
+            for value in values:
+                yield _case("create_run", read=True, **{name: value})
+
+
+def count_cases(world: World) -> Iterator[Case]:
+    for count in strategies.COUNTS:
+        yield _case("bulk_create_runs", count=count)
+
+
+def meeting_cases(world: World) -> Iterator[Case]:
+    """Every subset of the features for small counts, every pair of their states for large ones."""
+    features = _features(world, "bulk_create_runs")
+    for subset in strategies.on_and_off(features):
+        yield _case("bulk_create_runs", count=2, read=len(subset) < 3, **subset)
+    if world.offers("create_run"):
+        single = _features(world, "create_run")
+        for subset in strategies.on_and_off(single):
+            if len(subset) <= 3 or len(subset) >= len(single) - 1:
+                yield _case("create_run", read=len(subset) < 3, **subset)
+        for row in strategies.pairs(strategies.states(single)):
+            yield _case("create_run", read=True, **strategies.without_absent(row))
+    states = strategies.states(features)
+    for count in (1, 3, 10):
+        for row in strategies.pairs(states):
+            yield _case("bulk_create_runs", count=count, read=count == 3, **strategies.without_absent(row))
+    sizes = {"count": [100, 101, 256, 257, 500, 501, 999, 1000]}
+    on_off = {name: [strategies.ABSENT, values[0]] for name, values in features.items()}
+    for row in strategies.pairs(sizes | on_off):
+        count = row.pop("count")
+        yield _case("bulk_create_runs", count=count, **strategies.without_absent(row))
+
+
+def odd_value_cases(world: World) -> Iterator[Case]:
+    for inputs in strategies.input_ladder():
+        yield _case("bulk_create_runs", read=True, input_values=inputs)
+    operations = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
+    for operation in operations:
+        for pack in strategies.packed(strategies.values(), 12):
+            yield (
+                _case(operation, read=True, input_values=pack, count=2)
+                if operation == "bulk_create_runs"
+                else _case(operation, read=True, input_values=pack)
+            )
+        for files in strategies.file_ladder():
+            yield _case(operation, file_inputs=files)
+    light = (value for value in strategies.values() if len(repr(value)) < 600)
+    for pack in strategies.packed(light, 40, limit=6000):
+        yield _case("bulk_create_runs", count=101, input_values={"deep": {"list": [0, pack]}, "last": pack})
+    for files in ([strategies.file()], [strategies.file(), strategies.file("b.txt", b"b")]):
+        for count in (3, 50, 101, 501, 1000):
+            yield _case("bulk_create_runs", count=count, file_inputs=files)
+    for keys in (["«pool:%d»" % index for index in range(size)] for size in (3, 5, 10, 11, 50, 100)):
+        if world.pools.invented:
+            yield _case("bulk_create_runs", pool_ids=keys, count=2)
+    for key in ("", "é", "😀", "a.b", "a b", "A", "x" * 255, "0", "__proto__", '"', "password"):
+        for operation in operations:
+            yield _case(operation, sensitive_input_values={key: "«secret»"})
+    for size in (2, 10, 50, 100, 256, 1000):
+        yield _case(
+            "bulk_create_runs", sensitive_input_values={f"key{index}": f"«secret:{index}»" for index in range(size)}
+        )
+    for value in (
+        True,
+        None,
+        1,
+        1.5,
+        "",
+        "a",
+        [],
+        {},
+        [1, "x"],
+        {"a": {"b": None}},
+        "«secret»",
+        ["«secret»"],
+        {"a": "«secret»"},
+        "«secret-int:1»",
+    ):
+        for operation in operations:
+            yield _case(operation, sensitive_input_values={"key": value})
+            yield _case(
+                operation, sensitive_input_values={"first": "«secret:4»", "key": value}, input_values={"other": 1}
+            )
+
+
+def repeated_cases(world: World) -> Iterator[Case]:
+    """The same request again: what the second call gives must be new."""
+    features = _features(world, "bulk_create_runs")
+    for count in (1, 2, 100, 1000):
+        yield _case("bulk_create_runs", count=count, times=2)
+    for name, values in features.items():
+        yield _case("bulk_create_runs", count=2, times=3, **{name: values[-1]})
+    if world.offers("create_run"):
+        for name, values in _features(world, "create_run").items():
+            yield _case("create_run", times=3, **{name: values[-1]})
+
+
+def generated(world: World) -> SearchStrategy[Case]:
+    available = frozenset(_features(world, "bulk_create_runs"))
+    operations = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
+    return st.sampled_from(operations).flatmap(
+        lambda operation: st.fixed_dictionaries(
+            {"op": st.just(operation), "body": strategies.bodies(operation, available), "read": st.booleans()}
+        )
+    )
+
+
+def live_cases(world: World) -> Iterable[Case]:
+    from contracts.rules.live import base_cases
+
+    return base_cases(world)
+
+
+_ANSWER_RULES = tuple(rule.id for rule in RULES)
+SCENARIOS = (
+    Scenario("creates, the telling ones", _ANSWER_RULES, run_create, telling_cases, live=live_cases, telling=0),
+    Scenario("creates of every count", _ANSWER_RULES, run_create, count_cases, telling=2),
+    Scenario("creates whose features meet", _ANSWER_RULES, run_create, meeting_cases, telling=3),
+    Scenario("creates with odd values", (*_ANSWER_RULES, "REQ-ACCEPT"), run_create, odd_value_cases, telling=3),
+    Scenario("creates sent again", _ANSWER_RULES, run_create, repeated_cases, telling=1),
+    Scenario(
+        "creates of any kind", _ANSWER_RULES, run_create, lambda world: (), generated=generated, examples=300, telling=7
+    ),
+)

@@ -1,0 +1,274 @@
+"""The search: tries cases, fixed ones first and generated ones after, makes a failing one small, and sends it again.
+
+A scenario is a function of a talk and a case, which is a JSON value: so any failing case can be made smaller, sent
+again, stored and compared, whatever it is about.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis.database import ExampleDatabase
+from hypothesis.errors import Flaky
+from hypothesis.strategies import SearchStrategy
+
+from contracts.conversation import Heard, OutOfTime, Shown, Talk, Unjudged, World
+from contracts.exchange import Exchange, Request
+from contracts.findings import Finding
+from contracts.guard import NoAnswer, Refused
+from contracts.oracle import read_request
+from contracts.shapes import body_schema
+from contracts.shrinking import Case, shrink
+
+MAX_TRIES: Final = 120
+"""Tries that making one case small may take."""
+MAX_SHRINK_S: Final = 10.0
+MAX_CAUSES: Final = 3
+"""Findings under one rule in one check; more of them tell nothing new."""
+THREADS: Final = 3
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`run` raises Shown where a rule is broken. `cases` are fixed for a world; `generated` gives more of the kind.
+
+    `needs` are the operations without which it makes no sense. `attempts` is how often a case is sent again before
+    it is called unstable: more than 2 where chance decides. `telling` orders scenarios: lower ones come first.
+    """
+
+    name: str
+    rules: tuple[str, ...]
+    run: Callable[[Talk, Case], None]
+    cases: Callable[[World], Iterable[Case]]
+    generated: Callable[[World], SearchStrategy[Case]] | None = None
+    examples: int = 0
+    needs: tuple[str, ...] = ()
+    creates: bool = True
+    attempts: int = 2
+    together: bool = True
+    live: Callable[[World], Iterable[Case]] | None = None
+    telling: int = 5
+
+
+class Search:
+    """Runs scenarios against one world and keeps what they find."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        on_finding: Callable[[Finding], None] | None = None,
+        on_case: Callable[[Scenario], None] | None = None,
+        database: ExampleDatabase | None = None,
+    ) -> None:
+        self.world = world
+        self.findings: list[Finding] = []
+        self.unstable: list[Finding] = []
+        self.skipped: dict[str, str] = {}
+        self._on_finding = on_finding or (lambda finding: None)
+        self._on_case = on_case or (lambda scenario: None)
+        self._database = database
+
+    # Fixed cases
+
+    def run(self, scenario: Scenario, cases: Iterable[Case]) -> None:
+        """Raises OutOfTime."""
+        if scenario.together and not self.world.is_live:
+            self._run_together(scenario, cases)
+            return
+        for case in cases:
+            self.try_case(scenario, case)
+
+    def _run_together(self, scenario: Scenario, cases: Iterable[Case]) -> None:
+        """Several cases at a time; what fails is looked into one by one afterwards, in the order of the cases."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            for batch in _batches(cases, 24):
+                outcomes = list(pool.map(lambda case: self._outcome(scenario, case), batch))
+                for case, shown in zip(batch, outcomes, strict=True):
+                    if shown is not None:
+                        self.look_into(scenario, case, shown)
+
+    def try_case(self, scenario: Scenario, case: Case) -> None:
+        shown = self._outcome(scenario, case)
+        if shown is not None:
+            self.look_into(scenario, case, shown)
+
+    def _outcome(self, scenario: Scenario, case: Case, *, only: str | None = None) -> Shown | None:
+        """What the case shows, if anything. Raises OutOfTime."""
+        self._on_case(scenario)
+        try:
+            scenario.run(Talk(self.world, only=only), case)
+        except Shown as shown:
+            return shown
+        except Unjudged as reason:
+            self.skipped.setdefault(scenario.name, str(reason))
+        except Refused as refusal:
+            self.skipped.setdefault(scenario.name, str(refusal))
+        except NoAnswer as reason:
+            self.skipped.setdefault(scenario.name, f"no answer: {reason}")
+        return None
+
+    # Generated cases
+
+    def explore(self, scenario: Scenario, *, examples: int, until: float) -> None:
+        """Generated cases, until their number or the moment (monotonic) is reached."""
+        if scenario.generated is None:
+            return
+        for attempt in range(1 + 2 * MAX_CAUSES):
+            failing = self._explore_once(scenario, attempt, examples, until)
+            if failing is None:
+                return
+            self.look_into(scenario, *failing)
+
+    def _explore_once(self, scenario: Scenario, attempt: int, examples: int, until: float) -> tuple[Case, Shown] | None:
+        last: list[tuple[Case, Shown]] = []
+        assert scenario.generated is not None
+
+        @seed(self.world.random(scenario.name, attempt).getrandbits(64))
+        @settings(
+            max_examples=examples,
+            phases=(Phase.reuse, Phase.generate) if self._database is not None else (Phase.generate,),
+            database=self._database,
+            deadline=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            verbosity=Verbosity.quiet,
+            print_blob=False,
+        )
+        @given(scenario.generated(self.world))
+        def look(case: Case) -> None:
+            if time.monotonic() > until:
+                return
+            shown = self._outcome(scenario, case)
+            if shown is not None:
+                last.append((case, shown))
+                raise shown
+
+        look.hypothesis.inner_test.__qualname__ = f"contracts.{scenario.name}"  # type: ignore[attr-defined]
+        try:
+            look()
+        except (Shown, Flaky):
+            return last[-1] if last else None
+        return None
+
+    # What fails
+
+    def look_into(self, scenario: Scenario, case: Case, shown: Shown) -> None:
+        """Makes it small, sends it again, and keeps it. What hides behind it in the same case is looked for too."""
+        world = self.world
+        for _ in range(2 * MAX_CAUSES):
+            if (shown.rule, shown.cause) not in world.known:
+                self._conclude(scenario, case, shown)
+            again = self._outcome(scenario, case)
+            if again is None or (again.rule, again.cause) in world.known:
+                return
+            shown = again
+
+    def _conclude(self, scenario: Scenario, case: Case, shown: Shown) -> None:
+        world = self.world
+        first = (shown.rule, shown.cause)
+        if sum(rule == shown.rule for rule, _ in world.known) >= MAX_CAUSES:
+            world.known.add(first)
+            return
+        alone = self._alone(shown)
+        if alone is not None:
+            scenario, case, shown = alone
+        latest = [shown]
+        end = time.monotonic() + min(MAX_SHRINK_S, max(0.0, world.time_left - 2))
+
+        def still_fails(candidate: Case) -> bool:
+            if time.monotonic() > end:
+                return False
+            found = self._outcome(scenario, candidate, only=shown.kin)
+            if found is not None:
+                latest[:] = [found]
+            return found is not None
+
+        small = shrink(case, still_fails, tries=MAX_TRIES)
+        confirmed = self._again(scenario, small, shown.kin)
+        stable = confirmed is not None
+        final = confirmed or latest[0]
+        world.known.update({first, (shown.rule, shown.cause), (final.rule, final.cause)})
+        finding = Finding(final.rule, final.cause, final.expected, final.got, final.exchanges, stable=stable)
+        (self.findings if stable else self.unstable).append(finding)
+        self._on_finding(finding)
+
+    def _alone(self, shown: Shown) -> tuple[Scenario, Case, Shown] | None:
+        """Whether one request of the failing talk shows the same when it is sent by itself."""
+        if not shown.exchanges:
+            return None
+        case = alone_case(shown.exchanges[-1].request)
+        found = self._outcome(ALONE, case, only=shown.kin)
+        return None if found is None else (ALONE, case, found)
+
+    def _again(self, scenario: Scenario, case: Case, kin: str) -> Shown | None:
+        for _ in range(scenario.attempts):
+            try:
+                found = self._outcome(scenario, case, only=kin)
+            except OutOfTime:
+                return None
+            if found is not None:
+                return found
+        return None
+
+
+def _batches(cases: Iterable[Case], size: int) -> Iterable[Sequence[Case]]:
+    batch: list[Case] = []
+    for case in cases:
+        batch.append(case)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+# One request by itself
+
+
+def alone_case(request: Request) -> Case:
+    """A request as a case: its body as JSON where it is, so that it can be made smaller."""
+    case: Case = {"method": request.method, "path": request.path, "headers": [list(h) for h in request.headers]}
+    if request.body is not None:
+        try:
+            case["body"] = {"json": request.json()}
+        except (ValueError, RecursionError):
+            case["body"] = {"latin": request.body.decode("latin-1")}
+    return case
+
+
+def run_alone(talk: Talk, case: Case) -> None:
+    from contracts.conversation import encode
+    from contracts.oracle import operation_at
+
+    raw: bytes | None = None
+    if "body" in case:
+        if "json" in case["body"]:
+            raw = encode(case["body"]["json"])
+        elif "latin" in case["body"]:
+            raw = case["body"]["latin"].encode("latin-1")
+        else:
+            return
+    if not all(isinstance(h, list) and len(h) == 2 and h[0] for h in case["headers"]):
+        return
+    request = Request(case["method"], case["path"], tuple((name, value) for name, value in case["headers"]), raw)
+    heard = talk.send(request)
+    operation = operation_at(request.method, request.path)
+    if operation is not None and body_schema(operation) is not None:
+        talk.judge_write(read_request(operation, raw, request.header("content-type")), heard)
+
+
+ALONE: Final = Scenario("alone", (), run_alone, lambda world: (), together=False)
+
+
+def shown_requests(exchanges: Sequence[Exchange]) -> list[Request]:
+    return [exchange.request for exchange in exchanges]
+
+
+def judged_alone(talk: Talk, heard: Heard, raw: bytes | None) -> Any:
+    return None
