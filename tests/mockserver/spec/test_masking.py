@@ -1,0 +1,204 @@
+"""Nothing that stands under a sensitive name is shown in a violation."""
+
+import json
+from importlib.resources import files
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockserver.spec import Invalid, Operation, RawRequest, compile_operations, load, render_json
+from tests.mockserver.spec.inline import body_operation
+from tests.mockserver.spec.requests import UUID
+
+MASK = "**********"
+
+
+@pytest.fixture(scope="module", params=["strict", "lax"])
+def operations(request) -> dict[str, Operation]:
+    return compile_operations(load(files("openapi") / "cyberdesk.yaml"), coercion=request.param)
+
+
+def violations(operation: Operation, body: Any, *, content_type: str = "application/json") -> list[dict[str, Any]]:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    path = {"run_id": UUID} if "run_id" in operation.path else {}
+    with pytest.raises(Invalid) as caught:
+        operation.decode(RawRequest(path, b"", {}, content_type, raw))
+    return caught.value.violations
+
+
+def test_a_sensitive_field_is_masked_in_the_body_that_lacks_another(operations):
+    [first, second] = violations(
+        operations["bulk_create_runs"], {"sensitive_input_values": {"pin": "correct-horse"}, "input_values": {"a": 1}}
+    )
+
+    assert first["input"] == second["input"] == {"sensitive_input_values": MASK, "input_values": {"a": 1}}
+
+
+@pytest.mark.parametrize("value", ["correct-horse", ["correct-horse"], 12345, True, [["pin", "correct-horse"]]])
+def test_a_sensitive_field_of_the_wrong_type_is_masked_as_a_whole(operations, value):
+    body = {"workflow_id": UUID, "count": 1, "sensitive_input_values": value}
+
+    assert violations(operations["bulk_create_runs"], body) == [
+        {
+            "type": "dict_type",
+            "loc": ["body", "sensitive_input_values"],
+            "msg": "Input should be a valid dictionary",
+            "input": MASK,
+        }
+    ]
+
+
+def test_a_sensitive_field_deep_inside_is_masked_where_it_stands(operations):
+    steps = [{"workflow_id": UUID, "sensitive_inputs": {"pin": 1}}, {"sensitive_inputs": {"pin": 2}}, "x"]
+
+    first, second = violations(operations["create_run_chain"], {"steps": steps})
+    assert (first["loc"], first["input"]) == (["body", "steps", 1, "workflow_id"], {"sensitive_inputs": MASK})
+    assert (second["loc"], second["input"]) == (["body", "steps", 2], "x")
+
+    [whole] = violations(operations["create_run_chain"], {"steps": {"0": steps}})
+    assert whole["input"] == {
+        "0": [{"workflow_id": UUID, "sensitive_inputs": MASK}, {"sensitive_inputs": MASK}, "x"],
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sensitiveInputValues",
+        "SENSITIVE_INPUT_VALUES",
+        "sensitive-input-values",
+        "my sensitive",
+        "Sensitive",
+        "s_ensitive",
+    ],
+)
+def test_names_that_contain_sensitive_are_masked_however_they_are_written(operations, name):
+    violation, _ = violations(operations["bulk_create_runs"], {"input_values": {"a": [{name: "correct-horse"}]}})
+
+    assert violation["input"] == {"input_values": {"a": [{name: MASK}]}}
+
+
+def test_null_under_a_sensitive_name_is_no_secret(operations):
+    violation, _ = violations(operations["bulk_create_runs"], {"sensitive_input_values": None})
+
+    assert violation["input"] == {"sensitive_input_values": None}
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (json.dumps(json.dumps({"sensitive_input_values": {"pin": "correct-horse"}})).encode(), "application/json"),
+        (json.dumps([json.dumps({"sensitive_input_values": "correct-horse"})]).encode(), "application/json"),
+        (b'{"sensitive_input_values": {"pin": "correct-horse"}}', "text/plain"),
+        (b"sensitive_input_values%5Bpin%5D=correct-horse", "application/x-www-form-urlencoded"),
+        ('{"sensitive_input_values": "correct-horse"}'.encode("utf-16"), "text/plain"),
+        (b'\xff{"SensitiveInputs": "correct-horse"}', "text/plain"),
+    ],
+)
+def test_text_that_contains_a_sensitive_name_is_masked_as_a_whole(operations, body, content_type):
+    [violation] = violations(operations["bulk_create_runs"], body, content_type=content_type)
+
+    assert violation["input"] in (MASK, [MASK])
+
+
+def test_names_that_the_document_marks_are_masked_exactly_and_in_text():
+    schema = {
+        "type": "object",
+        "required": ["a"],
+        "properties": {"a": {"type": "integer"}, "pass_word": {"type": "string", "x-sensitive": True}},
+    }
+    operation = body_operation(schema)
+
+    [violation] = violations(operation, {"pass_word": "correct", "PassWord": "horse", "passwords": "battery"})
+    assert violation["input"] == {"pass_word": MASK, "PassWord": MASK, "passwords": "battery"}
+    [violation] = violations(operation, {"pass_word": 5, "a": 1})
+    assert violation["input"] == MASK
+    [violation] = violations(operation, "password=correct")
+    assert violation["input"] == MASK
+
+
+def test_a_sensitive_query_value_is_masked():
+    from mockserver.spec.document import from_value
+    from tests.mockserver.spec.inline import document_of
+
+    parameters = [{"name": "sensitive_pin", "in": "query", "schema": {"type": "integer"}}]
+    get = {"operationId": "get", "parameters": parameters, "responses": {"204": {"description": "done"}}}
+    operation = compile_operations(from_value(document_of({"/a": {"get": get}}), "api.yaml"), coercion="lax")["get"]
+
+    with pytest.raises(Invalid) as caught:
+        operation.decode(RawRequest({}, b"sensitive_pin=correct-horse", {}, None, b""))
+    assert caught.value.violations[0]["input"] == MASK
+
+
+def test_what_is_echoed_is_otherwise_exactly_what_was_sent(operations):
+    values = {"text": "é\u0301\ud800", "big": 10**300, "deep": [[{"": None}]], "float": 1.0, "no": False}
+
+    violation, _ = violations(operations["bulk_create_runs"], {"input_values": values})
+
+    assert json.dumps(violation["input"]) == json.dumps({"input_values": values})
+
+
+_secrets = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=12, max_size=20)
+_names = st.sampled_from(
+    ["sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs", "Sensitive-Pin", "sensitiveValue"]
+)
+
+
+def _hidden(secret: str) -> st.SearchStrategy[Any]:
+    """JSON of any shape that contains the secret."""
+    return st.recursive(
+        st.just(secret),
+        lambda inner: st.lists(inner, min_size=1, max_size=2) | st.dictionaries(st.text(max_size=4), inner, min_size=1),
+        max_leaves=3,
+    )
+
+
+def _around(named: Any) -> st.SearchStrategy[Any]:
+    """Bodies, valid and not, in which the object stands somewhere."""
+    fields = st.sampled_from(
+        ["input_values", "file_inputs", "pool_ids", "steps", "count", "workflow_id", "status", "error", "more"]
+    )
+    return st.recursive(
+        st.just(named),
+        lambda inner: (
+            st.lists(inner, min_size=1, max_size=2)
+            | st.dictionaries(fields, inner, min_size=1, max_size=2)
+            | st.builds(lambda one: {"workflow_id": UUID} | one if isinstance(one, dict) else one, inner)
+            | st.builds(json.dumps, inner)
+        ),
+        max_leaves=3,
+    )
+
+
+@st.composite
+def _bodies(draw: Any) -> tuple[str, Any]:
+    secret = draw(_secrets)
+    return secret, draw(_around({draw(_names): draw(_hidden(secret))}))
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    _bodies(),
+    st.sampled_from(["bulk_create_runs", "create_run", "update_run", "retry_run", "create_run_chain", "create_pool"]),
+    st.sampled_from(["application/json", "text/plain", ""]),
+    st.integers(0, 3),
+)
+def test_no_secret_is_ever_in_what_is_rendered(operations, secret_and_body, operation_id, content_type, cut):
+    secret, body = secret_and_body
+    text = json.dumps(body).encode()
+    operation = operations[operation_id]
+    path = {"run_id": UUID} if "run_id" in operation.path else {}
+
+    rendered = answer(operation, RawRequest(path, b"", {}, content_type, text[: len(text) - cut]))
+
+    assert secret.encode() not in rendered
+
+
+def answer(operation: Operation, raw: RawRequest) -> bytes:
+    try:
+        operation.decode(raw)
+    except Invalid as invalid:
+        return render_json({"detail": invalid.violations or invalid.detail})
+    return b""
