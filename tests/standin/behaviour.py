@@ -86,6 +86,7 @@ class Standin:
     UrlQuery: type[BaseModel] = models.UrlQuery
     Lifecycle = Lifecycle
     not_offered: frozenset[str] = frozenset()
+    doors: tuple[tuple[str, str], ...] = ()  # (method, path) beyond the documented ones
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings

@@ -189,6 +189,13 @@ def wire(standin: Standin) -> FastAPI:
     async def get_workflow(request: Request, workflow_id: UUID) -> Response:
         return sent(standin.get_workflow(request.state.call, str(workflow_id)))
 
+    for method, path in standin.doors:
+
+        async def door(request: Request) -> Response:
+            return sent(Answer(200, {"status": "ok"}))
+
+        app.add_api_route(f"/v1{path}", door, methods=[method], name=f"{method} {path}", response_model=None)
+
     async def health_check(request: Request) -> Response:
         return sent(standin.health_check())
 

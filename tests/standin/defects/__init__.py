@@ -4,7 +4,9 @@
 healthy server passes and this one fails.
 """
 
-from tests.standin.defects import authorization, bulk, requests
+from tests.standin.defects import authorization, bulk, changing, protocol, reading, requests, running, secrets
 from tests.standin.defects.defect import DEFECTS, Defect
 
-__all__ = ["DEFECTS", "Defect", "authorization", "bulk", "requests"]
+MODULES = (requests, authorization, bulk, secrets, reading, changing, running, protocol)
+
+__all__ = ["DEFECTS", "Defect"]

@@ -3,6 +3,7 @@
 from tests.standin.behaviour import Answer, Standin
 from tests.standin.client import Client, S, W
 from tests.standin.defects.defect import plants
+from tests.standin.store import Organisation
 
 FILE = {"filename": "a.txt", "content": "YQ=="}
 
@@ -48,7 +49,9 @@ class RetryIsOpen(Standin):
 class PoolsEmptyWithoutAuthorization(Standin):
     def authorize(self, authorization, operation):
         if authorization is None and operation == "list_pools":
-            return type(_first(self))("org_nobody", pools={})
+            nobody = Organisation("org_nobody")
+            nobody.pools.clear()
+            return nobody
         return super().authorize(authorization, operation)
 
     @staticmethod
@@ -127,9 +130,7 @@ class EmptyTokenReads(Standin):
 @plants("AUTH-TOKEN", what="Any token at all updates runs.", rarity="one operation of all")
 class AnyTokenUpdates(Standin):
     def authorize(self, authorization, operation):
-        if operation == "update_run" and (authorization or "").startswith("Bearer x"):
-            return _first(self)
-        if operation == "update_run" and len(self.token_in(authorization, operation)) > 3:
+        if operation == "update_run":
             return self.owner_of(self.token_in(authorization, operation)) or _first(self)
         return super().authorize(authorization, operation)
 

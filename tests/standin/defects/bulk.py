@@ -582,17 +582,22 @@ class CreatedAtTwoHoursOff(Standin):
         assert c.bulk()[0]["created_at"][:13] == c.bulk(pool_ids=P[:1])[0]["created_at"][:13]
 
 
-@plants("BULK-INITIAL", "BULK-STATUS", what="created_at has a blank for the T.", rarity="only from the second item on")
-class CreatedAtWithBlank(Standin):
+@plants(
+    "BULK-INITIAL",
+    "BULK-STATUS",
+    what="created_at is written without its seconds.",
+    rarity="only from the second item on",
+)
+class CreatedAtWithoutSeconds(Standin):
     def bulk_answer(self, runs, body):
         answer = super().bulk_answer(runs, body)
         for item in answer["created_runs"][1:]:
-            item["created_at"] = item["created_at"].replace("T", " ")
+            item["created_at"] = item["created_at"][:16] + "Z"
         return answer
 
     @staticmethod
     def obeys(c: Client) -> None:
-        assert all("T" in run["created_at"] for run in c.bulk(2))
+        assert all(len(run["created_at"]) > 17 for run in c.bulk(2))
 
 
 # -- BULK-SESSION
