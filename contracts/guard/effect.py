@@ -7,6 +7,7 @@ judged by the union of all its readings; nothing here knows what a healthy serve
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import re
@@ -238,10 +239,11 @@ def readable_body(request: Request) -> Body:
 
 def _inflated(raw: bytes) -> bytes | None:
     for wbits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
-        try:
-            return zlib.decompressobj(wbits).decompress(raw, _MAX_INFLATED_BYTES)
-        except zlib.error:
-            continue
+        inflater = zlib.decompressobj(wbits)
+        with contextlib.suppress(zlib.error):
+            inflated = inflater.decompress(raw, _MAX_INFLATED_BYTES)
+            if inflater.eof:
+                return inflated
     return None
 
 

@@ -307,6 +307,9 @@ class Guard:
             self._record(exchange)
             if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
                 break
+        if exchange.answer.status == 503 and exchange.answer.header("retry-after"):
+            wait_s = self._pace.asked_wait_s(exchange.answer, 0)
+            self._pace.pause(max(0.0, min(wait_s, MAX_WAIT_S, self._seconds_left())))
         if passage.effect.writes:
             self._conclude(passage, exchange)
         return exchange

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import re
 import select
 import socket
 import ssl
@@ -18,6 +19,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from contracts.exchange import Answer, Request
@@ -47,6 +49,7 @@ HOP_BY_HOP = frozenset(
     }
 )
 NOT_SENT_ON = HOP_BY_HOP | {"host", "content-length", "accept-encoding", "expect"}
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 
 
@@ -158,6 +161,8 @@ class Upstream:
 
     def _exchange_over(self, line: Connection, request: Request, authorization: Callable[[str], str]) -> Answer | Lost:
         try:
+            if not _is_token(request.method):
+                raise ValueError("no method")
             line.putrequest(request.method, self._prefix + request.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self._headers(request, authorization):
                 line.putheader(name, value)
@@ -187,6 +192,8 @@ class Upstream:
             lower = name.lower()
             if lower in NOT_SENT_ON:
                 continue
+            if not _is_token(name):
+                raise ValueError("no header name")
             if lower == "authorization":
                 value = authorization(value)
             named_agent = named_agent or lower == "user-agent"
@@ -239,6 +246,11 @@ class Upstream:
                 line.cut()
         for line in idle:
             line.close()
+
+
+@lru_cache(maxsize=1024)
+def _is_token(text: str) -> bool:
+    return _TOKEN.fullmatch(text) is not None
 
 
 def _readable(sock: socket.socket) -> bool:

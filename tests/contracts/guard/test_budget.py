@@ -1,0 +1,250 @@
+"""What a check may spend: charged before it is sent with the most it could cost, settled to what came of it."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from contracts.exchange import Request
+from contracts.guard import NoAnswer, OutOfBudget
+from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Ledger
+from contracts.target import Budget
+from tests.contracts.guard.conftest import OpenGuard
+from tests.contracts.guard.requests import bulk, get, post
+from tests.contracts.guard.standin import CUT, Received, Reply, StandIn
+
+
+def broken_bulk(server: StandIn) -> None:
+    """A server that makes as many runs as it is asked for, 1001 too."""
+
+    def meddle(received: Received) -> Reply | None:
+        if received.target != "/v1/runs/bulk":
+            return None
+        made = [server.runs[server.add_run()] for _ in range(received.json()["count"])]
+        return Reply(201, {"created_runs": made, "failed_count": 0})
+
+    server.meddle = meddle
+
+
+def test_a_count_that_a_broken_server_would_obey_is_not_sent_where_the_budget_cannot_bear_it(
+    open_guard: OpenGuard, server: StandIn
+) -> None:
+    broken_bulk(server)
+    guard = open_guard(budget=Budget(max_runs=1000))
+    with pytest.raises(OutOfBudget, match="count 1001"):
+        guard.send(bulk(1001))
+    assert server.received == []
+    assert guard.skipped == ("POST /v1/runs/bulk with count 1001: could cost 1001 runs, 1000 of 1000 are left",)
+    guard.send(bulk(1000))
+    assert (len(server.runs), guard.spent.runs_created) == (1000, 1000)
+
+
+def test_what_a_broken_server_made_of_a_count_out_of_range_is_owned_and_counted(
+    open_guard: OpenGuard, server: StandIn
+) -> None:
+    broken_bulk(server)
+    guard = open_guard(budget=Budget(max_runs=1001))
+    guard.send(bulk(1001))
+    assert len(guard.owned) == 1001
+    assert not guard.affords(runs=1)
+    assert guard.affords(runs=0)
+
+
+def test_a_refused_create_costs_no_run(open_guard: OpenGuard) -> None:
+    guard = open_guard(budget=Budget(max_runs=1000))
+    for _ in range(3):
+        assert guard.send(bulk("x1000")).answer.status == 422
+    assert guard.affords(runs=1000)
+    assert guard.skipped == ()
+
+
+def test_what_is_skipped_is_named_once(open_guard: OpenGuard) -> None:
+    guard = open_guard(budget=Budget(max_runs=1))
+    for _ in range(2):
+        for request in (bulk(7), post("/v1/runs/chain", {"steps": [{}, {}]})):
+            with pytest.raises(OutOfBudget):
+                guard.send(request)
+    assert [words.partition(":")[0] for words in guard.skipped] == [
+        "POST /v1/runs/bulk with count 7",
+        "POST /v1/runs/chain",
+    ]
+
+
+@pytest.mark.parametrize(
+    "reply", [CUT, Reply(500, {}), Reply(303, None, (("Location", "/v1/runs/x"),)), Reply(200, {})]
+)
+def test_a_create_of_which_nobody_knows_what_it_made_keeps_its_charge(
+    open_guard: OpenGuard, server: StandIn, reply: Reply
+) -> None:
+    guard = open_guard(budget=Budget(max_runs=10))
+    server.meddle = lambda _: reply
+    if reply is CUT:
+        with pytest.raises(NoAnswer):
+            guard.send(bulk(6))
+    else:
+        guard.send(bulk(6))
+    assert guard.affords(runs=4)
+    assert not guard.affords(runs=5)
+
+
+@pytest.mark.parametrize("status", [307, 308, 401, 409, 429])
+def test_a_create_that_was_not_done_gives_its_charge_back(open_guard: OpenGuard, server: StandIn, status: int) -> None:
+    guard = open_guard(budget=Budget(max_runs=10))
+    server.meddle = lambda _: Reply(status, {})
+    guard.send(bulk(6))
+    assert guard.affords(runs=10)
+
+
+def test_fewer_runs_than_asked_for_cost_what_was_asked_unless_the_answer_tells_of_failures(
+    open_guard: OpenGuard, server: StandIn
+) -> None:
+    guard = open_guard(budget=Budget(max_runs=20))
+
+    def two_of_six(failed: int) -> Reply:
+        made = [server.runs[server.add_run()] for _ in range(2)]
+        return Reply(201, {"created_runs": made, "failed_count": failed})
+
+    server.meddle = lambda _: two_of_six(4)
+    guard.send(bulk(6))
+    assert guard.affords(runs=18)
+    server.meddle = lambda _: two_of_six(0)
+    guard.send(bulk(6))
+    assert guard.affords(runs=12)
+    assert not guard.affords(runs=13)
+
+
+def test_more_runs_than_could_be_foreseen_are_counted_all_the_same(open_guard: OpenGuard, server: StandIn) -> None:
+    guard = open_guard(budget=Budget(max_runs=20))
+    server.meddle = lambda _: Reply(201, {"created_runs": [server.runs[server.add_run()] for _ in range(8)]})
+    guard.send(bulk(1))
+    assert (guard.affords(runs=12), guard.affords(runs=13), len(guard.owned)) == (True, False, 8)
+
+
+def test_a_repeat_by_idempotency_key_costs_nothing_twice(open_guard: OpenGuard, server: StandIn) -> None:
+    guard = open_guard(budget=Budget(max_runs=10))
+    first = guard.send(bulk(5)).answer
+    server.meddle = lambda _: Reply(201, first.body)
+    guard.send(bulk(5))
+    assert guard.affords(runs=5)
+
+
+def test_a_retry_costs_a_run_unless_it_is_refused(open_guard: OpenGuard, server: StandIn) -> None:
+    guard = open_guard(budget=Budget(max_runs=3))
+    run = guard.send(bulk()).answer.json()["created_runs"][0]["id"]
+    guard.send(post(f"/v1/runs/{run}/retry", {}))
+    assert (guard.affords(runs=1), guard.affords(runs=2), guard.spent.runs_created) == (True, False, 1)
+    server.meddle = lambda _: Reply(409, {})
+    guard.send(post(f"/v1/runs/{run}/retry", {}))
+    assert guard.affords(runs=1)
+    guard.send(bulk(authorization="Bearer no-such-token"))
+    server.meddle = lambda _: None
+    guard.send(post(f"/v1/runs/{run}/retry", {}))
+    with pytest.raises(OutOfBudget):
+        guard.send(post(f"/v1/runs/{run}/retry", {}))
+
+
+def test_the_request_after_the_last_is_not_sent(open_guard: OpenGuard, server: StandIn) -> None:
+    guard = open_guard(budget=Budget(max_requests=3))
+    for _ in range(3):
+        guard.send(get("/v1/runs"))
+    with pytest.raises(OutOfBudget, match="3 of 3 are spent"):
+        guard.send(get("/v1/runs"))
+    assert (len(server.received), guard.spent.requests) == (3, 3)
+    assert not guard.affords(runs=0)
+
+
+def test_a_reserve_for_cleaning_up_is_kept_and_is_enough(open_guard: OpenGuard, server: StandIn) -> None:
+    runs = 5
+    limit = REQUESTS_TO_CLEAN_AT_ALL + REQUESTS_TO_CLEAN_A_RUN * runs + 3  # deletes were asked for
+    guard = open_guard(profile="live", clean_up=True, budget=Budget(max_runs=25, max_requests=limit))
+    with pytest.raises(OutOfBudget, match="kept for cleaning up"):
+        guard.send(bulk(runs + 1))
+    guard.send(bulk(runs))
+    spent = 0
+    while guard.affords(runs=0):
+        guard.send(get("/v1/runs"))
+        spent += 1
+    assert spent <= 3
+    assert guard.clean_up() == 0
+    assert server.runs == {}
+    assert guard.spent.requests <= limit
+    assert len(server.received) == guard.spent.requests
+
+
+def test_where_the_budget_ends_before_all_is_cleaned_what_is_left_is_said(
+    open_guard: OpenGuard, server: StandIn
+) -> None:
+    guard = open_guard(budget=Budget(max_requests=9))  # no reserve: cleaning up was not asked for
+    guard.send(bulk(20))
+    assert guard.clean_up() == 20
+    assert len(server.received) == 9
+
+
+def test_a_request_that_was_charged_and_not_sent_is_given_back(open_guard: OpenGuard) -> None:
+    guard = open_guard(budget=Budget(max_runs=10, max_requests=10))
+    with pytest.raises(OutOfBudget):
+        guard.send_together([bulk(4), bulk(4), bulk(4)])
+    assert guard.affords(runs=10, requests=10)
+    assert guard.spent.requests == 0
+
+
+def test_a_request_whose_target_cannot_be_reached_costs_no_run(open_guard: OpenGuard, server: StandIn) -> None:
+    guard = open_guard(budget=Budget(max_runs=5))
+    server.__exit__(None, None, None)
+    with pytest.raises(NoAnswer, match="cannot connect"):
+        guard.send(bulk(5))
+    assert guard.affords(runs=5)
+    server.__enter__()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": "/v1/runs x"},
+        {"path": "/v1/\u20ac"},
+        {"method": "BAD METHOD"},
+        {"headers": (("X-Line", "a\r\nInjected: b"),)},
+        {"headers": (("Bad Name", "a"),)},
+    ],
+)
+def test_a_request_that_cannot_be_put_on_the_wire_costs_no_run_and_shows_no_token(
+    open_guard: OpenGuard, change: dict[str, Any]
+) -> None:
+    guard = open_guard(budget=Budget(max_runs=5))
+    plain = bulk(5)
+    request = Request(
+        change.get("method", plain.method),
+        change.get("path", plain.path),
+        (*plain.headers, *change.get("headers", ())),
+        plain.body,
+    )
+    with pytest.raises(Exception, match="cannot be put on the wire") as caught:
+        guard.send(request)
+    assert guard.affords(runs=5)
+    assert "first-token" not in repr(caught.value)
+
+
+def test_a_ledger_never_lends_the_same_run_twice() -> None:
+    ledger = Ledger(Budget(max_runs=10, max_requests=40), keeps_reserve=True)
+    charge = ledger.charge(5, makes=True, what="x")
+    assert (ledger.runs, ledger.requests) == (5, 1)
+    ledger.settle(charge, 2)
+    ledger.settle(charge, 1)
+    assert ledger.runs == 1
+    assert not ledger.affords(runs=10, requests=1)
+    with pytest.raises(OutOfBudget, match="could cost 10 runs, 9 of 10 are left"):
+        ledger.charge(10, makes=True, what="x")
+
+
+def test_an_id_that_was_made_up_costs_a_request_to_look_for(open_guard: OpenGuard) -> None:
+    guard = open_guard(profile="live", second_token=None, budget=Budget(max_requests=2))
+    unknown = str(uuid.uuid4())
+    guard.allow_unknown(unknown)
+    guard.send(get(f"/v1/runs/{unknown}", method="DELETE"))
+    assert guard.spent.requests == 2
+    another = str(uuid.uuid4())
+    guard.allow_unknown(another)
+    with pytest.raises(OutOfBudget):
+        guard.send(get(f"/v1/runs/{another}", method="DELETE"))
