@@ -223,7 +223,7 @@ class _Compiler:
 
     def _map(self, schema: dict[str, Any], pointer: str) -> CoreSchema:
         values = schema.get("additionalProperties", True)
-        free = values is True or values == {}
+        free = values in (True, False, {})
         compiled: CoreSchema = core_schema.dict_schema(
             core_schema.str_schema(),
             core_schema.any_schema() if free else self.compile(values, f"{pointer}/additionalProperties"),
