@@ -14,10 +14,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from contracts.baseline import Baseline
+import click
+
+from contracts.baseline import Baseline, BaselineError
+from contracts.example_database import use_example_database
 from contracts.findings import CheckResult, CouldNotCheck, Finding, RuleResult
-from contracts.options import Wishes, selected_rules
+from contracts.options import Wishes, selected_rules, writable
 from contracts.outcome import Outcome, judge
+from contracts.report import FORMATS
 from contracts.report.masking import Mask
 from contracts.report.report import Report, RuleText
 from contracts.target import Target
@@ -186,3 +190,20 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def prepare(wishes: Wishes) -> None:
+    """Everything that can go wrong without a request, before the first. Raises click.UsageError."""
+    writable(wishes.reports)
+    if wishes.baseline is not None:
+        try:
+            Baseline.from_path(wishes.baseline)
+        except BaselineError as error:
+            raise click.UsageError(f"{error}.") from error
+    if wishes.example_database is not None:
+        use_example_database(wishes.example_database)
+
+
+def write_reports(checked: Checked, wishes: Wishes) -> None:
+    for name, path in wishes.reports:
+        path.write_text(FORMATS[name](checked.report), encoding="utf-8", newline="\n")

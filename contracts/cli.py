@@ -24,7 +24,6 @@ from contracts.options import (
     target_from,
     token_from,
     wishes_from,
-    writable,
 )
 from contracts.outcome import EXIT_INTERRUPTED
 from contracts.target import Target
@@ -82,9 +81,10 @@ def check(context: click.Context, /, **flags: Any) -> None:
     if flags["plan"]:
         _tell_plan(target, selected_rules(wishes, rules))
         return
-    _prepare(wishes, target)
     from contracts.check import check as check_rules
-    from contracts.checking import check_target
+    from contracts.checking import check_target, prepare
+
+    prepare(wishes)
 
     with Progress() as progress:
         checked = check_target(
@@ -108,9 +108,10 @@ def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     rules = load_rules()
     target = target_from(flags)
     wishes = wishes_from(flags, rules)
-    _prepare(wishes, target)
     from contracts.check import fuzz as fuzz_rules
-    from contracts.checking import check_target, mask_of
+    from contracts.checking import check_target, mask_of, prepare
+
+    prepare(wishes)
 
     found: list[Finding] = []
 
@@ -205,21 +206,6 @@ def need_extra() -> None:
         raise Unusable(EXTRA_MISSING)
 
 
-def _prepare(wishes: Any, target: Target) -> None:
-    """Everything that can go wrong without a request, before the first."""
-    from contracts.baseline import Baseline, BaselineError
-    from contracts.example_database import use_example_database
-
-    writable(wishes.reports)
-    if wishes.baseline is not None:
-        try:
-            Baseline.from_path(wishes.baseline)
-        except BaselineError as error:
-            raise Unusable(f"{error}.") from error
-    if wishes.example_database is not None:
-        use_example_database(wishes.example_database)
-
-
 def _tell_plan(target: Target, selected: Sequence[str] | None) -> None:
     from contracts.check import plan
 
@@ -228,11 +214,10 @@ def _tell_plan(target: Target, selected: Sequence[str] | None) -> None:
 
 
 def _tell(checked: Checked, wishes: Any) -> int:
-    from contracts.report import FORMATS
+    from contracts.checking import write_reports
     from contracts.report.text import render_text
 
-    for name, path in wishes.reports:
-        path.write_text(FORMATS[name](checked.report), encoding="utf-8", newline="\n")
+    write_reports(checked, wishes)
     if checked.problem is not None:
         raise Unusable(checked.problem)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None

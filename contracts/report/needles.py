@@ -39,6 +39,7 @@ class Needles:
         self._placeholders: dict[str, str] = {}
         self._probes: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._parts: dict[str, tuple[str, str]] = {}
+        self._part_probes: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._numbers: dict[str, str] = {}
 
     def add(self, secret: str, placeholder: str) -> None:
@@ -49,8 +50,9 @@ class Needles:
             self._placeholders.setdefault(way, placeholder)
             self._probes[way[:_PROBE]][secret] = None
         if _PART_FROM <= len(secret) <= _CHANGED_TO:
-            self._parts.setdefault(secret[:_PART], (secret, placeholder))
-            self._parts.setdefault(secret[-_PART:], (secret, placeholder))
+            for part in (secret[:_PART], secret[-_PART:]):
+                self._parts.setdefault(part, (secret, placeholder))
+                self._part_probes[part[:_PROBE]][part] = None
 
     def add_number(self, digits: str, placeholder: str) -> None:
         self._numbers.setdefault(digits, placeholder)
@@ -62,11 +64,12 @@ class Needles:
     def find(self, text: str) -> Found:
         """What may stand in the text as it is, or once it is decoded as JSON."""
         near = {secret: None for probe, secrets in self._probes.items() if probe in text for secret in secrets}
+        parts = {part: None for probe, parts in self._part_probes.items() if probe in text for part in parts}
         here = [secret for secret in near if any(way in text for way in self._ways[secret])]
         return Found(
             tuple(sorted((way for secret in here for way in self._ways[secret]), key=len, reverse=True)),
             tuple(sorted((digits for digits in self._numbers if digits in text), key=len, reverse=True)),
-            tuple(part for part in self._parts if part in text),
+            tuple(part for part in parts if part in text),
         )
 
     def replace(self, text: str, found: Found) -> str:

@@ -105,12 +105,9 @@ def _verdict(report: Report) -> Iterator[str]:
             yield click.style(f"FAILED{told}.", fg="red", bold=True)
         case "incomplete":
             skipped = count["skipped"]
-            yield click.style(
-                f"INCOMPLETE: nothing found, but {skipped} {'rule was' if skipped == 1 else 'rules were'} not judged"
-                " in full (see above).",
-                fg="yellow",
-                bold=True,
-            )
+            not_judged = f"{skipped} {'rule was' if skipped == 1 else 'rules were'} not judged (see above)"
+            missing = not_judged if skipped else "not everything was tried"
+            yield click.style(f"INCOMPLETE: nothing found, but {missing}.", fg="yellow", bold=True)
         case "could_not_check":
             yield click.style("COULD NOT CHECK.", fg="red", bold=True)
 

@@ -74,7 +74,7 @@ def test_a_long_value_is_cut_in_the_middle():
     ("verdict", "said"),
     [
         ("passed", "PASSED: nothing found."),
-        ("incomplete", "INCOMPLETE: nothing found, but 1 rule was not judged in full"),
+        ("incomplete", "INCOMPLETE: nothing found, but 1 rule was not judged (see above)."),
         ("could_not_check", "COULD NOT CHECK."),
     ],
 )
