@@ -213,10 +213,12 @@ class Standin:
         await asyncio.sleep(self.settings.handling_s)
         try:
             answer = await handle()
+            known.answer = (answer.status, answer.headers or {}, answer.body())
         except BaseException:
             del self.keys_of(call)[name]
             raise
-        known.answer = (answer.status, answer.headers or {}, answer.body())
+        finally:
+            known.done.set()
         return answer
 
     def keyed_methods(self) -> frozenset[str]:

@@ -4,6 +4,7 @@ Moments are seconds of the wall clock. Nothing runs in the background: `advance`
 what is due, so that a session's runs follow one another exactly however rarely anybody looks.
 """
 
+import asyncio
 import hashlib
 import heapq
 import uuid
@@ -77,6 +78,7 @@ class Answered:
 
     request: str
     answer: tuple[int, dict[str, str], bytes] | None = None
+    done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(eq=False)
