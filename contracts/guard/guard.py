@@ -326,6 +326,8 @@ class Guard:
         outcome = self._upstream.exchange(passage.request, self._tokens.put_in, connection)
         if isinstance(outcome, Lost):
             words = f"{_in_words(passage.request)}: {outcome.words}"
+            if outcome.malformed:
+                raise NotAllowed(words)
             raise NoAnswer(words) if outcome.reached else _NeverArrived(words)
         return self._tokens.mask_answer(outcome)
 

@@ -24,7 +24,6 @@ from urllib.parse import urlsplit
 
 from contracts.exchange import Answer, Request
 from contracts.findings import CouldNotCheck
-from contracts.guard.refusals import NotAllowed
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
@@ -61,6 +60,8 @@ class Lost:
     reached: bool
     was_cut: bool = False
     """The connection was closed before the first byte of an answer."""
+    malformed: bool = False
+    """Not even tried: it cannot be put on the wire (a line break in a header, say)."""
 
 
 class Connection(http.client.HTTPConnection):
@@ -133,10 +134,7 @@ class Upstream:
     def exchange(
         self, request: Request, authorization: Callable[[str], str], connection: Connection | None = None
     ) -> Answer | Lost:
-        """Sends once and reads the whole answer. A failure is a value: no frame with a token is in its traceback.
-
-        Raises NotAllowed where the request cannot be put on the wire (a line break in a header, say).
-        """
+        """Sends once and reads the whole answer. A failure is a value: no frame with a token is in its traceback."""
         writes = request.method not in {"GET", "HEAD", "OPTIONS"}
         line = connection or self.connection(for_write=writes)
         was_used = line.used_at > float("-inf")
@@ -167,9 +165,8 @@ class Upstream:
             for name, value in self._headers(request, authorization):
                 line.putheader(name, value)
         except (ValueError, http.client.InvalidURL):  # their messages hold what was to be sent, so a token perhaps
-            raise NotAllowed(
-                "the request cannot be put on the wire: its method, path or a header is malformed"
-            ) from None
+            words = "cannot be put on the wire: its method, path or a header is malformed"
+            return Lost(words, reached=False, malformed=True)
         try:
             line.endheaders(request.body or None)
             reply = line.getresponse()
