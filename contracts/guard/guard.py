@@ -105,10 +105,10 @@ class Guard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._upstream.close()  # first, so that what the proxy still waits for ends
         if self._proxy is not None:
             self._proxy.close()
             self._proxy = None
-        self._upstream.close()
         if self._journal is not None:
             record = self._journal.record
             self._journal.close(keep=bool(record.unfinished or record.open_intents))

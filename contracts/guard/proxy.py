@@ -42,6 +42,7 @@ class Proxy:
                 interface="asgi3",
                 lifespan="off",
                 ws="none",
+                http="h11",  # any method passes; httptools knows a list
                 access_log=False,
                 log_level="error",
                 server_header=False,
@@ -73,21 +74,28 @@ class Proxy:
         send: Callable[[_Message], Awaitable[None]],
     ) -> None:
         body = await _body(receive)
+        fault: Exception | None = None
         path = (scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")).decode("latin-1")
         prefix = f"/{self._key}"
-        if not path.startswith(prefix):
+        if not path.startswith(f"{prefix}/"):
             answer = _marked(403, "refused", "this is the guard of a contract check; its URL has one segment more")
         else:
             request = Request(
                 method=scope["method"],
-                path=path.removeprefix(prefix) or "/",
+                path=path.removeprefix(prefix),
                 headers=tuple(_text_headers(scope["headers"])),
                 body=body or None,
             )
             loop = asyncio.get_running_loop()
-            answer = await loop.run_in_executor(self._workers, self._passed_on, request)
+            try:
+                answer = await loop.run_in_executor(self._workers, self._passed_on, request)
+            except Exception as error:  # noqa: BLE001  raised again below, once the client has its answer
+                fault = error
+                answer = _marked(502, "fault", f"{type(error).__name__}: {error}")
         await send({"type": "http.response.start", "status": answer.status, "headers": _wire_headers(answer)})
         await send({"type": "http.response.body", "body": answer.body})
+        if fault is not None:
+            raise fault
 
     def _passed_on(self, request: Request) -> Answer:
         try:
