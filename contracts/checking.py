@@ -68,7 +68,8 @@ def check_target(
         failed_by=outcome.failed_by,
         started_at=started_at,
     ).masked(mask_of(target))
-    return Checked(report, outcome, problem, interrupted or cut_short)
+    shown_problem = None if problem is None else mask_of(target).text(problem)
+    return Checked(report, outcome, shown_problem, interrupted or cut_short)
 
 
 @contextmanager

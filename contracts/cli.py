@@ -9,7 +9,7 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
@@ -220,7 +220,7 @@ def _tell(checked: Checked, wishes: Any) -> int:
     write_reports(checked, wishes)
     if checked.problem is not None:
         raise Unusable(checked.problem)
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    width = shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None
     click.echo(render_text(checked.report, width=width), nl=False)
     if checked.interrupted and checked.outcome.exit_code == 0:
         return EXIT_INTERRUPTED
@@ -231,11 +231,15 @@ def _runs(count: int) -> str:
     return f"{count} {'run' if count == 1 else 'runs'}"
 
 
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty()
+
+
 class Progress:
     """One line on a terminal that is written over; nothing anywhere else."""
 
     def __init__(self) -> None:
-        self._shown = sys.stderr.isatty()
+        self._shown = _is_terminal(sys.stderr)
 
     def __enter__(self) -> Progress:
         return self

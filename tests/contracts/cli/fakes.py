@@ -1,6 +1,7 @@
 """An engine and a guard that send nothing, in place of the real ones, so that what the command says can be tested."""
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 
@@ -69,12 +70,16 @@ class Engine:
     possibly_left: tuple[str, ...] = ()
     interrupts_cleaning: bool = False
     cleaned: object = None
+    opening_fails: OSError | None = None
+    while_judging: Callable[[], None] | None = None
     found_before: tuple[Finding, ...] = ()
     for_s: float | None = None
     exchanges: tuple[Exchange, ...] = ()
 
     def judge(self, target):
         self.targets.append(target)
+        if self.while_judging is not None:
+            self.while_judging()
         if isinstance(self.answer, BaseException):
             raise self.answer
         return replace(self.answer, target=target.url, seed=target.seed)
@@ -90,6 +95,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
             self.skipped = ()
 
         def __enter__(self):
+            if engine.opening_fails is not None:
+                raise engine.opening_fails
             return self
 
         def __exit__(self, *exc):
@@ -114,6 +121,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
 
     def check(target, guard, *, rules=None, progress=None):
         engine.rules.append(rules)
+        progress("REQ-COUNT: 1/3")
         return engine.judge(target)
 
     def fuzz(target, guard, *, for_s, on_finding, rules=None, progress=None):

@@ -1,42 +1,17 @@
-"""`contracts check`: exit codes, what is said, what is sent on to the engine."""
+"""`contracts check` and `contracts fuzz`: exit codes, what is said, what is asked of the engine."""
 
 import json
+import os
+import signal
+from datetime import date, timedelta
 
 import pytest
+import yaml
 
-from contracts.cli import main
+from contracts.cli import Progress
 from contracts.findings import CouldNotCheck
+from contracts.target import Budget
 from tests.contracts.cli import fakes
-
-LOOPBACK = "http://127.0.0.1:4010"
-
-
-@pytest.fixture
-def engine(monkeypatch):
-    for name in ("TOKEN", "SECOND_TOKEN", "URL"):
-        monkeypatch.delenv(f"CONTRACTS_{name}", raising=False)
-    return fakes.install(monkeypatch)
-
-
-@pytest.fixture
-def contracts(capfd):
-    """Runs the command as a shell would, and gives its exit code and both outputs."""
-
-    def run(*args):
-        with pytest.raises(SystemExit) as exited:
-            main(list(args))
-        out, err = capfd.readouterr()
-        return exited.value.code, out, err
-
-    return run
-
-
-@pytest.fixture
-def check(contracts, engine):
-    def run(*args, url=LOOPBACK, token="test-a"):
-        return contracts("check", url, *(("--token", token) if token else ()), *args)
-
-    return run
 
 
 def test_a_healthy_server_passes_with_exit_code_0(check):
@@ -57,17 +32,356 @@ def test_a_finding_exits_with_1_and_is_told_with_a_command_that_repeats_it(check
     assert "test-a" not in out
 
 
-def test_what_cannot_be_checked_is_one_line_and_exit_code_2(check, engine):
+def test_there_are_no_colours_where_there_is_no_terminal(check, engine):
+    engine.answer = fakes.result(fakes.finding())
+    _, out, err = check()
+    assert "\x1b" not in out
+    assert err == ""
+
+
+def test_an_incomplete_check_exits_with_0_and_says_so(check, engine):
+    engine.answer = fakes.result(verdict="incomplete", rules=fakes.skipped("AUTH-TENANT"))
+    status, out, _ = check()
+    assert status == 0
+    assert "AUTH-TENANT skipped     no second token was given" in out
+    assert "INCOMPLETE: nothing found, but 1 rule was not judged (see above)." in out
+
+
+def test_a_check_that_ran_out_of_time_says_so_though_every_rule_was_judged(check, engine):
+    engine.answer = fakes.result(verdict="incomplete")
+    status, out, _ = check()
+    assert status == 0
+    assert "INCOMPLETE: nothing found, but not everything was tried." in out
+
+
+def test_what_cannot_be_checked_is_one_line_and_exit_code_2(check, engine, tmp_path):
     engine.answer = CouldNotCheck("no answer from http://127.0.0.1:4010:\n start the server")
-    status, out, err = check()
+    status, out, err = check("--report", f"json={tmp_path / 'out.json'}")
     assert (status, out) == (2, "")
     assert err == "Error: no answer from http://127.0.0.1:4010: start the server\n"
-
-
-def test_the_json_report_is_written(check, engine, tmp_path):
-    engine.answer = fakes.result(fakes.finding())
-    check("--report", f"json={tmp_path / 'out.json'}", "--seed", "7")
     report = json.loads((tmp_path / "out.json").read_text())
-    assert report["verdict"] == "failed"
-    assert report["seed"] == 7
-    assert report["findings"][0]["rule"] == "REQ-COUNT"
+    assert report["verdict"] == "could_not_check"
+    assert {rule["status"] for rule in report["rules"]} == {"skipped"}
+    assert report["notes"] == ["no answer from http://127.0.0.1:4010: start the server"]
+
+
+def test_a_token_that_the_server_says_back_is_not_shown(check, engine):
+    engine.answer = CouldNotCheck("401 for test-a: wrong token")
+    _, _, err = check()
+    assert err == "Error: 401 for $TOKEN: wrong token\n"
+
+
+def test_a_fault_of_the_engine_is_not_hidden_and_leaves_no_runs(check, engine):
+    engine.answer = ZeroDivisionError("a bug")
+    with pytest.raises(ZeroDivisionError):
+        check("--clean-up")
+    assert engine.cleaned_up == 1
+
+
+def test_a_journal_that_cannot_be_written_is_said_in_one_line(check, engine):
+    engine.opening_fails = PermissionError(13, "Permission denied", "/nowhere")
+    status, _, err = check()
+    assert status == 2
+    assert err.count("\n") == 1
+    assert "set CONTRACTS_JOURNAL_DIR to a folder" in err
+
+
+# Reports
+
+
+def test_every_format_is_written_by_its_name(check, engine, tmp_path):
+    engine.answer = fakes.result(fakes.finding())
+    engine.exchanges = engine.answer.findings[0].exchanges
+    names = ("json", "junit", "sarif", "html", "har")
+    check("--seed", 7, *(part for name in names for part in ("--report", f"{name}={tmp_path / name}")))
+    assert json.loads((tmp_path / "json").read_text())["seed"] == 7
+    assert "<testsuite " in (tmp_path / "junit").read_text()
+    assert json.loads((tmp_path / "sarif").read_text())["version"] == "2.1.0"
+    assert (tmp_path / "html").read_text().startswith("<!doctype html>")
+    assert len(json.loads((tmp_path / "har").read_text())["log"]["entries"]) == 1
+
+
+# What a finding, a skipped rule and the baseline make of the exit code
+
+
+@pytest.mark.parametrize("status", ["skipped", "not_offered"])
+def test_a_required_rule_that_was_not_judged_fails_the_check(check, engine, tmp_path, status):
+    engine.answer = fakes.result(verdict="incomplete", rules=fakes.skipped("AUTH-TENANT", status=status))
+    code, out, _ = check("--require", "AUTH-TENANT", "--report", f"json={tmp_path / 'out.json'}")
+    assert code == 1
+    assert "AUTH-TENANT is required and was not judged: no second token was given" in out
+    assert json.loads((tmp_path / "out.json").read_text())["verdict"] == "failed"
+
+
+def test_a_required_rule_that_was_judged_does_not(check):
+    assert check("--require", "auth-tenant")[0] == 0
+
+
+def test_a_required_rule_that_was_not_selected_fails_the_check(check, engine):
+    engine.answer = fakes.result(rules=fakes.result().rules[:1])
+    status, out, _ = check("--rule", "REQ-COUNT", "--require", "BULK-ECHO")
+    assert status == 1
+    assert "BULK-ECHO is required and was not judged: it was not selected" in out
+
+
+def test_incomplete_fails_where_that_is_wished(check, engine):
+    engine.answer = fakes.result(verdict="incomplete", rules=fakes.skipped("AUTH-TENANT"))
+    status, out, _ = check("--fail-on-incomplete")
+    assert status == 1
+    assert "The check is incomplete" in out
+    engine.answer = fakes.result()
+    assert check("--fail-on-incomplete")[0] == 0
+
+
+def accept(path, finding, expires, reason="a known gap"):
+    entry = {"fingerprint": finding.fingerprint, "rule": finding.rule, "cause": finding.cause, "reason": reason}
+    path.write_text(yaml.safe_dump({"accepted": [entry | {"expires": expires}]}))
+    return path
+
+
+def test_an_accepted_finding_does_not_fail_and_another_does(check, engine, tmp_path):
+    known, new = fakes.finding(), fakes.finding("BULK-ECHO", "last item")
+    baseline = accept(tmp_path / "baseline.yaml", known, date.today())
+    engine.answer = fakes.result(known)
+    status, out, _ = check("--baseline", baseline)
+    assert status == 0
+    assert "REQ-COUNT   passed      1 accepted by the baseline" in out
+    assert f"Accepted by the baseline: REQ-COUNT ({known.fingerprint}): 1001 is accepted" in out
+    engine.answer = fakes.result(known, new)
+    status, out, _ = check("--baseline", baseline)
+    assert status == 1
+    assert "FAILED: 1 finding." in out
+
+
+def test_an_acceptance_that_expired_counts_no_more(check, engine, tmp_path):
+    known = fakes.finding()
+    engine.answer = fakes.result(known)
+    baseline = accept(tmp_path / "baseline.yaml", known, date.today() - timedelta(days=1))
+    status, out, _ = check("--baseline", baseline)
+    assert status == 1
+    assert "no longer accepted, it expired on" in out
+
+
+def test_updating_the_baseline_accepts_what_is_found_from_then_on(check, engine, tmp_path):
+    engine.answer = fakes.result(fakes.finding())
+    baseline = tmp_path / "baseline.yaml"
+    assert check("--baseline", baseline, "--update-baseline")[0] == 0
+    (entry,) = yaml.safe_load(baseline.read_text())["accepted"]
+    assert entry == {
+        "fingerprint": fakes.finding().fingerprint,
+        "rule": "REQ-COUNT",
+        "cause": "1001 is accepted",
+        "reason": "not yet explained",
+        "expires": date.today() + timedelta(days=30),
+    }
+    assert check("--baseline", baseline)[0] == 0
+
+
+def test_a_check_that_could_not_be_made_leaves_the_baseline_alone(check, engine, tmp_path):
+    engine.answer = CouldNotCheck("no answer")
+    assert check("--baseline", tmp_path / "baseline.yaml", "--update-baseline")[0] == 2
+    assert not (tmp_path / "baseline.yaml").exists()
+
+
+def test_a_broken_baseline_is_told_before_anything_is_sent(check, engine, tmp_path):
+    (tmp_path / "baseline.yaml").write_text("accepted: [{rule: X}]")
+    status, _, err = check("--baseline", tmp_path / "baseline.yaml")
+    assert status == 2
+    assert "entry 1 needs a fingerprint" in err
+    assert engine.targets == []
+
+
+# What is asked of the engine
+
+
+def test_a_loopback_address_is_checked_in_full(check, engine):
+    check()
+    (target,) = engine.targets
+    assert (target.profile, target.budget, target.clean_up) == ("full", Budget(100_000, None, None), False)
+    assert target.allow_writes
+    assert engine.rules == [None]
+    assert engine.cleaned_up == 0
+
+
+def test_any_other_address_is_checked_live_without_writes_and_cleaned_up(check, engine):
+    check(url="https://api.example.com/v1/")
+    (target,) = engine.targets
+    assert target.url == "https://api.example.com"
+    assert (target.profile, target.budget, target.clean_up) == ("live", Budget(25, 500, 5.0), True)
+    assert not target.allow_writes
+    assert engine.cleaned_up == 1
+
+
+def test_every_flag_reaches_the_engine(check, engine, tmp_path):
+    base = tmp_path / "base.json"
+    base.write_text('{"workflow_id": "w", "sensitive_input_values": {"password": "tr0ub4dor&3"}}')
+    check(
+        *("--second-token", "test-b", "--workflow-id", "w", "--machine-id", "m", "--pool-id", "p"),
+        *("--profile", "live", "--max-runs", 5, "--max-requests", 50, "--rate", 0.5, "--allow-writes"),
+        *("--base-request", base, "--vary", "count", "--vary", "input_values,pool_ids", "--leave-runs"),
+        *("--max-time", "2m", "--seed", 9, "--rule", "bulk-echo", "--rule", "REQ-COUNT", "--skip-rule", "REQ-COUNT"),
+    )
+    (target,) = engine.targets
+    assert target.second_token == "test-b"
+    assert (target.workflow_id, target.machine_id, target.pool_id) == ("w", "m", "p")
+    assert target.budget == Budget(max_runs=5, max_requests=50, rate=0.5)
+    assert target.base_request["workflow_id"] == "w"
+    assert target.vary == ("count", "input_values", "pool_ids")
+    assert target.leave_runs
+    assert (target.max_time_s, target.seed) == (120.0, 9)
+    assert engine.rules == [("BULK-ECHO",)]
+
+
+def test_a_seed_is_made_up_and_told(check, engine):
+    _, out, _ = check()
+    check()
+    assert f"seed {engine.targets[0].seed}" in out
+    assert engine.targets[0].seed != engine.targets[1].seed
+
+
+def test_the_environment_gives_what_the_command_line_does_not(contracts, engine, monkeypatch):
+    monkeypatch.setenv("CONTRACTS_URL", "http://localhost:1")
+    monkeypatch.setenv("CONTRACTS_TOKEN", "test-a\n")
+    monkeypatch.setenv("CONTRACTS_SECOND_TOKEN", "test-b")
+    monkeypatch.setenv("CONTRACTS_MAX_TIME", "90s")
+    monkeypatch.setenv("CONTRACTS_RULE", "REQ-COUNT BULK-ECHO")
+    monkeypatch.setenv("CONTRACTS_CLEAN_UP", "1")
+    assert contracts("check")[0] == 0
+    (target,) = engine.targets
+    assert (target.url, target.token, target.second_token) == ("http://localhost:1", "test-a", "test-b")
+    assert (target.max_time_s, target.clean_up) == (90.0, True)
+    assert engine.rules == [("REQ-COUNT", "BULK-ECHO")]
+
+
+def test_a_secret_of_the_base_request_is_masked_though_no_finding_sent_it(check, engine, tmp_path):
+    base = tmp_path / "base.json"
+    base.write_text('{"sensitive_input_values": {"password": "tr0ub4dor&3"}}')
+    engine.answer = fakes.result(notes=("the list shows tr0ub4dor&3",))
+    _, out, _ = check("--base-request", base)
+    assert "Note: the list shows masked-1xxx" in out
+
+
+# Cleaning up
+
+
+def test_what_is_left_is_said_with_the_command_that_takes_it_away(check, engine):
+    engine.runs_left = 3
+    _, out, _ = check()
+    assert "3 runs are left on the target, since --clean-up was not given: `contracts cleanup http://127" in out
+    assert "3 left" in out
+
+
+def test_what_cleaning_up_could_not_take_away_is_said(check, engine):
+    engine.runs_left = 1
+    _, out, _ = check("--clean-up")
+    assert "1 run is left although all was tried" in out
+
+
+def test_what_may_be_ours_but_is_not_proven_is_said(check, engine):
+    engine.possibly_left = ("11111111-2222-4333-8444-555555555555",)
+    assert "Perhaps ours, not proven" in check("--clean-up")[1]
+
+
+def test_ctrl_c_cleans_up_and_keeps_the_report(check, engine, tmp_path):
+    engine.answer = KeyboardInterrupt()
+    status, out, _ = check("--clean-up", "--report", f"json={tmp_path / 'out.json'}")
+    assert status == 130
+    assert engine.cleaned_up == 1
+    assert "Interrupted: what was not reached is listed as skipped." in out
+    assert json.loads((tmp_path / "out.json").read_text())["verdict"] == "incomplete"
+
+
+def test_a_terminated_job_cleans_up_as_after_ctrl_c(check, engine):
+    engine.while_judging = lambda: os.kill(os.getpid(), signal.SIGTERM)
+    before = signal.getsignal(signal.SIGTERM)
+    assert check("--clean-up")[0] == 130
+    assert engine.cleaned_up == 1
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_second_ctrl_c_ends_the_cleaning_and_says_what_may_be_left(check, engine):
+    engine.interrupts_cleaning = True
+    status, out, _ = check("--clean-up")
+    assert status == 130
+    assert "Cleaning up was interrupted, up to 3 runs are left: `contracts cleanup" in out
+
+
+# Plan
+
+
+def test_a_plan_sends_nothing_and_needs_no_token(check, engine):
+    status, out, _ = check("--plan", token=None)
+    assert status == 0
+    assert "REQ-COUNT: at most 1001 runs on http://127.0.0.1:4010" in out
+    assert engine.targets == []
+
+
+# Progress
+
+
+class Terminal:
+    def __init__(self, monkeypatch):
+        self.written = ""
+        monkeypatch.setattr("contracts.cli._is_terminal", lambda stream: True)
+        monkeypatch.setattr("click.echo", self.echo)
+
+    def echo(self, text, err=False, nl=True):
+        self.written += text
+
+
+def test_progress_is_one_line_that_is_written_over_and_gone_at_the_end(monkeypatch):
+    terminal = Terminal(monkeypatch)
+    with Progress() as progress:
+        progress.show("3/9 REQ-COUNT")
+    assert terminal.written == "\r\x1b[K3/9 REQ-COUNT\r\x1b[K"
+
+
+def test_the_table_is_wrapped_on_a_terminal(check, engine, monkeypatch):
+    monkeypatch.setattr("contracts.cli._is_terminal", lambda stream: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    engine.answer = fakes.result(rules=fakes.skipped("AUTH-TENANT", "a reason of " + "many words " * 9))
+    _, out, err = check()
+    assert max(map(len, out.splitlines()[:4])) <= 64
+    assert "REQ-COUNT: 1/3" in err
+
+
+# Fuzz
+
+
+@pytest.fixture
+def fuzz(contracts, engine):
+    return lambda *args: contracts("fuzz", "http://127.0.0.1:4010", "--token", "test-a", *args)
+
+
+def test_fuzz_tells_each_finding_when_it_comes_and_reports_at_the_end(fuzz, engine):
+    found = fakes.finding()
+    engine.found_before = (found,)
+    engine.answer = fakes.result(found)
+    status, out, _ = fuzz("--for", "90s")
+    assert status == 1
+    assert engine.for_s == 90.0
+    assert out.index("REQ-COUNT count is an integer") < out.index("1. REQ-COUNT count is an integer")
+    assert "test-a" not in out
+
+
+def test_fuzz_searches_for_ten_minutes_unless_told_otherwise(fuzz, engine):
+    fuzz()
+    assert engine.for_s == 600.0
+
+
+def test_ctrl_c_keeps_what_fuzz_has_found(fuzz, engine, tmp_path):
+    engine.found_before = (fakes.finding(), fakes.finding("BULK-ECHO", "last item"))
+    engine.answer = KeyboardInterrupt()
+    status, out, _ = fuzz("--report", f"json={tmp_path / 'out.json'}")
+    assert status == 1
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert [finding["rule"] for finding in report["findings"]] == ["REQ-COUNT", "BULK-ECHO"]
+    assert "FAILED: 2 findings." in out
+
+
+def test_what_fuzz_tells_as_it_comes_is_masked(fuzz, engine):
+    body = b'{"sensitive_input_values": {"a": "tr0ub4dor&3"}}'
+    request = fakes.replace(fakes.CREATE, body=body)
+    exchange = fakes.replace(fakes.finding().exchanges[0], request=request)
+    engine.found_before = (fakes.finding(got="tr0ub4dor&3", exchanges=(exchange,)),)
+    assert "tr0ub4dor" not in fuzz()[1]

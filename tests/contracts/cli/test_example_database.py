@@ -1,0 +1,76 @@
+"""Where failing examples are kept: beside the local folder, in another one or in a Redis."""
+
+import sys
+
+import click
+import fakeredis
+import pytest
+import redis
+from hypothesis import settings
+from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase, MultiplexedDatabase
+
+from contracts.example_database import use_example_database
+
+
+@pytest.fixture(autouse=True)
+def local(monkeypatch):
+    """A local database of its own for each test; the profile in force before comes back after it."""
+    before = settings.get_current_profile_name()
+    usual = settings.get_profile("default")
+    database = InMemoryExampleDatabase()
+    settings.register_profile("default", usual, database=database)
+    yield database
+    settings.register_profile("default", usual)
+    settings.load_profile(before)
+
+
+def saved(database) -> set[bytes]:
+    return set(database.fetch(b"a scenario"))
+
+
+def test_a_redis_is_used_beside_the_local_one(monkeypatch, local):
+    server = fakeredis.FakeServer()
+    monkeypatch.setattr(redis.Redis, "from_url", lambda url: fakeredis.FakeRedis(server=server))
+    use_example_database("redis://:hunter22@localhost:1/0")
+    in_use = settings().database
+    assert isinstance(in_use, MultiplexedDatabase)
+    in_use.save(b"a scenario", b"an example")
+    assert saved(local) == {b"an example"}
+    use_example_database("redis://localhost:1/0")
+    assert saved(settings().database) == {b"an example"}
+
+
+def test_what_another_shard_found_is_found_here(monkeypatch, local):
+    server = fakeredis.FakeServer()
+    monkeypatch.setattr(redis.Redis, "from_url", lambda url: fakeredis.FakeRedis(server=server))
+    use_example_database("redis://localhost:1/0")
+    settings().database.save(b"a scenario", b"an example")
+    local.delete(b"a scenario", b"an example")
+    assert saved(settings().database) == {b"an example"}
+
+
+def test_a_folder_is_used_beside_the_local_one(tmp_path, local):
+    use_example_database(str(tmp_path / "examples"))
+    settings().database.save(b"a scenario", b"an example")
+    assert saved(DirectoryBasedExampleDatabase(tmp_path / "examples")) == {b"an example"}
+    assert saved(local) == {b"an example"}
+
+
+def test_a_folder_is_used_alone_where_there_is_no_local_one(tmp_path):
+    settings.register_profile("default", settings.get_profile("default"), database=None)
+    use_example_database(str(tmp_path / "examples"))
+    assert isinstance(settings().database, DirectoryBasedExampleDatabase)
+
+
+@pytest.mark.parametrize("url", ["redis://:hunter22@127.0.0.1:1/0", "redis://127.0.0.1:1/0", "redis://localhost:x"])
+def test_a_redis_that_does_not_answer_is_told_without_its_password(url):
+    with pytest.raises(click.UsageError) as raised:
+        use_example_database(url)
+    assert "start it, or leave it out" in raised.value.message
+    assert "hunter22" not in raised.value.message
+
+
+def test_the_client_that_is_missing_is_told_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "redis", None)
+    with pytest.raises(click.UsageError, match=r"pip install 'cyberdesk-mockserver\[contracts,redis\]'"):
+        use_example_database("redis://localhost")

@@ -1,0 +1,159 @@
+"""What cannot be used is told in one line that says what to do, before anything is sent."""
+
+import pytest
+
+from tests.contracts.cli.fakes import RULES
+
+
+def refused(check, *args, **where) -> str:
+    status, out, err = check(*args, **where)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("localhost:4010", "did you mean http://localhost:4010?"),
+        ("ftp://localhost", "begins with http:// or https://"),
+        ("http://", "begins with http:// or https://"),
+        ("http://localhost:port", "is no URL"),
+        ("http://[::1", "is no URL"),
+        ("http://localhost?x=1", "give the base URL only"),
+    ],
+)
+def test_what_is_no_base_url(check, engine, url, told):
+    assert told in refused(check, url=url)
+    assert engine.targets == []
+
+
+def test_a_password_in_the_url_is_refused_and_not_repeated(check):
+    told = refused(check, url="http://user:hunter22@localhost:4010")
+    assert "give the token with --token" in told
+    assert "hunter22" not in told
+
+
+@pytest.mark.parametrize("url", ["http://localhost:4010/", "http://localhost:4010/v1", "http://localhost:4010/v1/"])
+def test_a_slash_and_the_version_at_the_end_of_a_url_do_not_matter(check, engine, url):
+    assert check(url=url)[0] == 0
+    assert engine.targets[0].url == "http://localhost:4010"
+
+
+def test_no_token(check):
+    assert "give --token or set CONTRACTS_TOKEN" in refused(check, token=None)
+
+
+@pytest.mark.parametrize("token", ["two words", "grün", "a\x00b"])
+def test_a_token_that_cannot_stand_in_a_header_is_refused_and_not_repeated(check, token):
+    told = refused(check, token=token)
+    assert "--token (CONTRACTS_TOKEN) has spaces or unusual characters" in told
+    assert token not in told
+
+
+def test_the_same_token_twice(check):
+    assert "one of another organisation" in refused(check, "--second-token", "test-a")
+
+
+@pytest.mark.parametrize("flag", ["--rule", "--skip-rule", "--require"])
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [("REQ-COUNTS", "did you mean REQ-COUNT?"), ("echo", "did you mean BULK-ECHO?"), ("???", "`contracts rules`")],
+)
+def test_a_rule_that_there_is_not(check, flag, rule, told):
+    assert told in refused(check, flag, rule)
+
+
+def test_a_rule_both_required_and_skipped(check):
+    told = refused(check, "--require", "REQ-COUNT", "--skip-rule", "req-count")
+    assert "both required and skipped" in told
+
+
+def test_no_rule_left(check):
+    assert "drop a --skip-rule" in refused(check, *(part for rule in RULES for part in ("--skip-rule", rule)))
+
+
+@pytest.mark.parametrize("time", ["soon", "0", "-1", "10x", "1m30"])
+def test_what_is_no_time(check, time):
+    assert "write 90s, 10m or 1h" in refused(check, "--max-time", time)
+
+
+@pytest.mark.parametrize(("time", "seconds"), [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200)])
+def test_what_is_a_time(check, engine, time, seconds):
+    check("--max-time", time)
+    assert engine.targets[0].max_time_s == seconds
+
+
+@pytest.mark.parametrize("report", ["out.json", "pdf=out.pdf", "json="])
+def test_a_report_of_no_known_format(check, report):
+    assert "write json=report.json" in refused(check, "--report", report)
+
+
+def test_a_report_in_a_folder_that_there_is_not(check, tmp_path):
+    assert "make it first" in refused(check, "--report", f"json={tmp_path / 'none' / 'out.json'}")
+
+
+def test_a_report_in_a_folder_that_cannot_be_written(check, engine, tmp_path, monkeypatch):
+    def refuse(**settings):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", refuse)
+    assert "cannot be written: Permission denied" in refused(check, "--report", f"json={tmp_path / 'out.json'}")
+    assert engine.targets == []
+
+
+def test_trying_whether_a_report_can_be_written_leaves_nothing(check, tmp_path):
+    check("--report", f"json={tmp_path / 'out.json'}")
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("[]", "holds no JSON object"), ("{", "is not JSON"), (None, "cannot be read (No such file")]
+)
+def test_a_base_request_that_is_none(check, tmp_path, text, told):
+    path = tmp_path / "base.json"
+    if text is not None:
+        path.write_text(text)
+    assert told in refused(check, "--base-request", path)
+
+
+def test_fields_to_vary_without_a_base_request(check):
+    assert "give that with --base-request FILE" in refused(check, "--vary", "count")
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_a_ca_bundle_that_is_none(check, tmp_path, text):
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+    assert "name a PEM file" in refused(check, "--ca-bundle", path)
+
+
+def test_live_without_cleaning_up(check):
+    assert "always cleans up" in refused(check, "--profile", "live", "--no-clean-up")
+
+
+def test_updating_no_baseline(check):
+    assert "add --baseline FILE" in refused(check, "--update-baseline")
+
+
+@pytest.mark.parametrize(
+    "args", [("--profile", "half"), ("--max-runs", "-1"), ("--rate", "0"), ("--seed", "x"), ("--nonsense",)]
+)
+def test_what_click_refuses_is_one_line_too(check, args):
+    refused(check, *args)
+
+
+def test_a_command_that_there_is_not(contracts, engine):
+    status, _, err = contracts("chekc")
+    assert (status, err.count("\n")) == (2, 1)
+
+
+def test_the_extra_that_is_missing_is_told_with_the_command_that_installs_it(check, contracts, monkeypatch):
+    monkeypatch.setattr("contracts.cli._EXTRA", ("hypothesis", "no_such_module"))
+    assert "pip install 'cyberdesk-mockserver[contracts]'" in refused(check)
+    for command in (("rules",), ("explain", "X"), ("cleanup", "--token", "t"), ("fuzz", "http://x", "--token", "t")):
+        status, _, err = contracts(*command)
+        assert (status, err.count("\n")) == (2, 1)

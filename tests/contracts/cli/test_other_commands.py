@@ -1,0 +1,98 @@
+"""`contracts rules`, `explain`, `cleanup`, and the command as a program."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Report:
+    journals: int = 0
+    cleaned: int = 0
+    left: int = 0
+    possibly_left: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+def test_rules_are_listed_with_source_and_title(contracts, engine):
+    status, out, _ = contracts("rules")
+    assert status == 0
+    assert out.splitlines() == [
+        "REQ-COUNT    doc  count is an integer from 1 to 1000",
+        "BULK-ECHO    doc  a run shows what was sent",
+        "AUTH-TENANT  api  one organisation sees nothing of another",
+    ]
+
+
+def test_a_rule_is_explained_with_its_source(contracts, engine):
+    status, out, _ = contracts("explain", "auth-tenant")
+    assert status == 0
+    assert out == (
+        "AUTH-TENANT: one organisation sees nothing of another\n"
+        "Source: the public facts about the API beside it (api)\n\n"
+        "First this.\n\nThen that.\n"
+    )
+
+
+def test_a_rule_that_there_is_not_cannot_be_explained(contracts, engine):
+    status, _, err = contracts("explain", "AUTH-TENANTS")
+    assert status == 2
+    assert err == "Error: There is no rule 'AUTH-TENANTS': did you mean AUTH-TENANT?\n"
+
+
+def test_cleanup_says_what_became_of_what_was_left(contracts, engine):
+    engine.cleaned = Report(journals=2, cleaned=41)
+    status, out, _ = contracts("cleanup", "http://127.0.0.1:4010/v1", "--token", "test-a", "--second-token", "test-b")
+    assert (status, out) == (0, "41 runs cleaned up, 0 left.\n")
+    ((url, others),) = engine.journals
+    assert url == "http://127.0.0.1:4010"
+    assert (others["token"], others["second_token"]) == ("test-a", "test-b")
+
+
+def test_cleanup_without_a_url_is_for_all_that_the_token_made(contracts, engine):
+    engine.cleaned = Report()
+    status, out, _ = contracts("cleanup", "--token", "test-a")
+    assert (status, out) == (0, "Nothing to clean up: no check left anything behind.\n")
+    assert engine.journals[0][0] is None
+
+
+def test_cleanup_exits_with_1_while_something_is_left(contracts, engine):
+    engine.cleaned = Report(journals=1, cleaned=1, left=2, words=("x.jsonl is in use",), possibly_left=("an-id",))
+    status, out, err = contracts("cleanup", "--token", "test-a")
+    assert (status, out) == (1, "1 run cleaned up, 2 left.\n")
+    assert "Not done: x.jsonl is in use\n" in err
+    assert "  an-id\n" in err
+
+
+def test_cleanup_needs_a_token(contracts, engine):
+    status, _, err = contracts("cleanup")
+    assert status == 2
+    assert "the one the runs were made with" in err
+
+
+def test_cleanup_looks_at_its_ca_bundle_first(contracts, engine, tmp_path):
+    status, _, err = contracts("cleanup", "--token", "t", "--ca-bundle", tmp_path / "none")
+    assert status == 2
+    assert "name a PEM file" in err
+
+
+def test_ctrl_c_anywhere_else_is_said_and_exits_with_130(contracts, engine, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("contracts.cli.load_rules", interrupt)
+    assert contracts("rules") == (130, "", "\nInterrupted.\n")
+
+
+@pytest.mark.parametrize("args", [("--help",), ("check", "--help"), ("--version",)])
+def test_help_and_version_are_to_be_had_without_the_engine(args):
+    program = (
+        "import sys; sys.modules['hypothesis'] = sys.modules['httpx'] = None\n"
+        f"sys.argv = ['contracts', *{args!r}]\n"
+        "import runpy; runpy.run_module('contracts', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "contracts" in done.stdout
