@@ -12,6 +12,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 SECOND = 1_000_000
@@ -93,8 +94,13 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def text_of(moment: int) -> str:
     """RFC 3339 with microseconds, in UTC: `2023-11-07T05:31:56.000000Z`."""
     seconds, micros = divmod(moment, SECOND)
+    return f"{_second(seconds)}.{micros:06d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _second(seconds: int) -> str:
     year, month, day, hour, minute, second = time.gmtime(seconds)[:6]
-    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}.{micros:06d}Z"
+    return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
 
 
 def moment_from(when: datetime) -> int:

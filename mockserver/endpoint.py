@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
@@ -104,13 +104,17 @@ def _not_allowed(methods: Mapping[str, Operation]) -> MethodNotAllowed:
     return MethodNotAllowed("Method Not Allowed", {"Allow": ", ".join(allow)})
 
 
-class _Headers(dict[str, str]):
-    """By lower-case name; the first of a repeated one."""
+class Headers:
+    """A request's headers by lower-case name, decoded when they are asked for; the last of a repeated one counts."""
 
-    def __init__(self, scope: Scope) -> None:
-        super().__init__()
-        for name, value in scope["headers"]:
-            self.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        self._raw = dict(raw)
+
+    def get(self, name: str, /) -> str | None:
+        value = self._raw.get(name.encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
 
 
 class Endpoint:
@@ -153,7 +157,7 @@ class Endpoint:
                 reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(path))})
             else:
                 operation, parameters = self._find(method, path, scope)
-                headers = _Headers(scope)
+                headers = Headers(scope["headers"])
                 body = await self._body(headers, receive)
                 reply = await self._answer(operation, parameters, namespace, scope, headers, body, extra)
         except Invalid as invalid:
@@ -183,10 +187,10 @@ class Endpoint:
                 raise _redirect(scope) from None
             raise
 
-    async def _body(self, headers: _Headers, receive: Receive) -> bytes:
+    async def _body(self, headers: Headers, receive: Receive) -> bytes:
         """Raises TooLarge before it is read where its length says so."""
-        length = headers.get("content-length", "")
-        if length.isdigit() and int(length) > self._max_body:
+        length = headers.get("content-length")
+        if length is not None and length.isdigit() and int(length) > self._max_body:
             raise _too_large(self._max_body)
         message = await receive()
         body: bytes = message.get("body", b"")
@@ -211,7 +215,7 @@ class Endpoint:
         parameters: Mapping[str, str],
         namespace: str,
         scope: Scope,
-        headers: _Headers,
+        headers: Headers,
         body: bytes,
         extra: dict[str, str],
     ) -> Reply:
@@ -346,17 +350,17 @@ async def _delay(preferences: Preferences) -> None:
         await asyncio.sleep(preferences.delay_s)
 
 
+_JSON_TYPE = (b"content-type", b"application/json")
+
+
 async def _send(send: Send, reply: Reply, payload: bytes, extra: Mapping[str, str], *, head: bool) -> None:
-    headers = []
+    headers: list[tuple[bytes, bytes]] = []
     if reply.status != 204:
-        headers = [
-            (b"content-type", reply.media_type.encode("latin-1")),
-            (b"content-length", str(len(payload)).encode("latin-1")),
-        ]
-    for name, value in reply.headers.items():
-        if name not in extra:
-            headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
-    for name, value in extra.items():
-        headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+        media_type = reply.media_type
+        headers.append(_JSON_TYPE if media_type is JSON else (b"content-type", media_type.encode("latin-1")))
+        headers.append((b"content-length", b"%d" % len(payload)))
+    if reply.headers or extra:
+        every = {**reply.headers, **extra}
+        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in every.items()]
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if head else payload})

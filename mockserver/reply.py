@@ -7,8 +7,8 @@ rendering the same content once more, and what is kept for it costs next to noth
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 from mockserver.spec import render_json
 
@@ -37,11 +37,10 @@ class BytesContent:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """`content` None is an answer without a body."""
 
     status: int
     content: Content | None = None
     media_type: str = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}

@@ -50,7 +50,7 @@ def _all(batches: list[tuple[Batch, Changes]]) -> Iterator[Attachment]:
     for batch, changes in reversed(batches):
         if not batch.files and not changes:
             continue
-        for index in range(batch.ids.count):
+        for index in range(batch.ids.size):
             change = changes.get(index, UNCHANGED)
             if change.deleted is not None:
                 continue
@@ -88,14 +88,14 @@ async def find_attachment(context: Context, attachment_id: str) -> Attachment:
     batch: Batch | None = (await context.store.load(BATCH, owner.batch_tail)).value if owner is not None else None
     if owner is not None and batch is not None:
         changes: Changes = (await context.store.load(CHANGES, owner.batch_tail)).value or NO_CHANGES
-        change = changes.get(owner.index, UNCHANGED) if owner.index is not None else UNCHANGED
-        files = batch.files if owner.index is None else change.files or ()
-        file = files[owner.place] if owner.place < len(files) else None
-        row = file.ids.index(attachment_id) if file is not None and file.ids.tail == tail else None
+        change = changes.get(owner.run_place, UNCHANGED) if owner.run_place is not None else UNCHANGED
+        files = batch.files if owner.run_place is None else change.files or ()
+        file = files[owner.file_place] if owner.file_place < len(files) else None
+        row = file.ids.place(attachment_id) if file is not None and file.ids.tail == tail else None
         if file is not None and row is not None:
-            index = row if owner.index is None else owner.index
+            index = row if owner.run_place is None else owner.run_place
             change = changes.get(index, UNCHANGED)
-            if change.deleted is None and (owner.index is not None or change.files is None):
+            if change.deleted is None and (owner.run_place is not None or change.files is None):
                 return Attachment(attachment_id, batch.ids.id(index), file)
     raise NotFound(f"Run attachment {attachment_id} not found")
 

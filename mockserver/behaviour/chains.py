@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mockserver.behaviour.batch import BATCH, COUNTER, SESSION, Batch, Placement, Slot
+from mockserver.behaviour.batch import BATCH, SESSION, Batch, Placement, Slot
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import id_row, one_id
 from mockserver.behaviour.input_schema import check_inputs
+from mockserver.behaviour.ledger import entered, open_block
 from mockserver.behaviour.places import workflow
-from mockserver.behaviour.run_creation import RUNS, attachments, choose_machine, joined, json_or_null, script
+from mockserver.behaviour.run_creation import attachments, choose_machine, joined, json_or_null, script
 from mockserver.behaviour.secrets import aliases
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call
@@ -31,16 +32,16 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
     steps = [_step(each, body) for each in body["steps"]]
     for step in steps:
         known = await workflow(context, step.workflow_id)
-        await check_inputs(known, step.inputs, step.sensitive)
+        check_inputs(known, step.inputs, step.sensitive)
 
     key = context.space.key
-    counter = await context.store.load(COUNTER, RUNS)
-    first: int = counter.value or 0
+    block = await open_block(context.store)
+    first: int = block.value.next_number
     session_id: str = body.get("session_id") or one_id(key, f"session of runs {first}")
     session = await context.store.load(SESSION, session_id)
     machine_id = await choose_machine(context, body, session, lot=session_id)
     keep = bool(body.get("keep_session_after_completion"))
-    writes: list[Write] = [Write(COUNTER, RUNS, first + len(steps), counter.version)]
+    writes: list[Write] = []
     batches: list[Batch] = []
     for place, step in enumerate(steps):
         ids = id_row(key, f"runs {first + place}", 1)
@@ -69,7 +70,7 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
         batches.append(batch)
         writes += [Write(BATCH, ids.tail, batch, 0), *owners]
     writes.append(joined(session_id, session, machine_id, *(Slot(each.tail, 0, 1, 0) for each in batches)))
-    await context.store.commit(*writes)
+    await context.store.commit(*entered(block, *(batch.tail for batch in batches)), *writes)
     run_ids = [batch.ids.id(0) for batch in batches]
     return Reply(201, JSONContent({"session_id": session_id, "run_ids": run_ids}))
 

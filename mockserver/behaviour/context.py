@@ -11,6 +11,7 @@ from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.lifecycle import Courses, Life, Progression
 from mockserver.behaviour.world import Temper, World
 from mockserver.clock import Clock
+from mockserver.spec import render_json
 from mockserver.store import SpaceStore
 
 
@@ -34,15 +35,28 @@ class Rendered(NamedTuple):
     text: bytes
 
 
+class Tally(NamedTuple):
+    """A block of batches, summed up: how many runs stand in it, and between which lived times some may be active.
+
+    Before `active_until` all of them are active, from `ended_from` on all have ended.
+    """
+
+    runs: int
+    active_until: int
+    ended_from: int
+
+
 @dataclass(slots=True)
 class Recalled:
     """Derived from the store and kept for speed, never for truth: each entry says what it was derived from.
 
-    `timelines` by session id, with the version of the session; `rendered` by the batch's tail and the run's index.
+    `timelines` by session id, with the version of the session; `rendered` by the batch's tail and the run's index;
+    `tallies` by the block of the ledger, with its version.
     """
 
     timelines: dict[str, tuple[int, Mapping[tuple[str, int], Life]]] = field(default_factory=dict)
     rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
+    tallies: dict[str, tuple[int, Tally]] = field(default_factory=dict)
 
 
 class Space:
@@ -65,9 +79,12 @@ class Space:
         self.namespace = namespace
         self.organisation = organisation
         self.user_id = one_id(key, "user")
+        self.organisation_json = render_json(organisation)
+        self.user_id_json = render_json(self.user_id)
         self.tempers = Tempers(world)
         self.courses = Courses(key, progression)
         self.recalled = Recalled()
+        self.created_template: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +104,7 @@ class Preferences:
 NO_PREFERENCES = Preferences()
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(NamedTuple):
     space: Space
     world: World
     preferences: Preferences

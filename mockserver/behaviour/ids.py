@@ -7,9 +7,9 @@ so that an id leads to its row by one look-up and to its place in the row by ari
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 _MASK = 0xFFFFFFFF
 _A, _B = 0x9E3779B1, 0x85EBCA77
@@ -17,39 +17,39 @@ _A_INVERSE, _B_INVERSE = pow(_A, -1, 1 << 32), pow(_B, -1, 1 << 32)
 _TABLED = 8192
 """Long rows begin at one of so many positions, whose heads are written once and then sliced."""
 _LONGEST = 1000
+_VARIANT = {digit: "89ab"[value % 4] for value, digit in enumerate("0123456789abcdef")}
 
 
-@dataclass(frozen=True, slots=True)
-class IdRow:
-    """`count` ids with one tail; `first` is the position of the first."""
+class IdRow(NamedTuple):
+    """`size` ids with one tail; `first` is the position of the first."""
 
     tail: str
     first: int
-    count: int
+    size: int
 
     def id(self, index: int) -> str:
         return f"{_mixed(self.first + index):08x}{self.tail}"
 
     def heads(self) -> list[bytes]:
         """The first eight digits of every id, in order."""
-        if self.count > 16:
-            return _heads()[self.first : self.first + self.count]
-        return [b"%08x" % _mixed(position) for position in range(self.first, self.first + self.count)]
+        if self.size > 16:
+            return _heads()[self.first : self.first + self.size]
+        return [b"%08x" % _mixed(position) for position in range(self.first, self.first + self.size)]
 
-    def index(self, id_: str) -> int | None:
+    def place(self, id_: str) -> int | None:
         """The place of an id with this tail in the row, or None where it is beyond it."""
-        index = _unmixed(int(id_[:8], 16)) - self.first
-        return index if 0 <= index < self.count else None
+        place = _unmixed(int(id_[:8], 16)) - self.first
+        return place if 0 <= place < self.size else None
 
 
 def id_row(key: bytes, made_by: str, count: int) -> IdRow:
     """The ids of what `made_by` names, under a key of its space: the same for the same key and name. count ≤ 1000."""
     digest = blake2b(made_by.encode(), key=key, digest_size=16).hexdigest()
-    position = int(digest[24:32], 16)
+    position = int(digest[24:], 16)
     # Clients cut ids short to show them, and it is the head they keep: so short rows start anywhere.
     first = position % _TABLED if count > 16 else position >> 1
-    variant = "89ab"[int(digest[7], 16) & 3]
-    return IdRow(f"-{digest[:4]}-4{digest[4:7]}-{variant}{digest[8:11]}-{digest[11:23]}", first, count)
+    tail = f"-{digest[:4]}-4{digest[4:7]}-{_VARIANT[digest[7]]}{digest[8:11]}-{digest[11:23]}"
+    return IdRow(tail, first, count)
 
 
 def one_id(key: bytes, made_by: str) -> str:

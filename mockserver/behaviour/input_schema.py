@@ -14,7 +14,7 @@ class HasInputSchema(Protocol):
     def input_schema(self) -> Mapping[str, Any] | None: ...
 
 
-async def check_inputs(
+def check_inputs(
     workflow: HasInputSchema | None, input_values: Mapping[str, Any] | None, sensitive: Mapping[str, Any] | None
 ) -> None:
     """Raises Invalid with every violation. Sensitive inputs are judged under their name with a `$` before it.

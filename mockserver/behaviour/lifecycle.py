@@ -11,9 +11,8 @@ moment, so a status once read is never taken back.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from hashlib import shake_128
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from mockserver.behaviour.batch import NO_CHANGES, TERMINAL, UNCHANGED, Batch, Change, Changes, Session
 from mockserver.behaviour.world import Temper
@@ -30,8 +29,7 @@ EDGES: Mapping[str, frozenset[str]] = {
 """Where an update may take a run from each status. A terminal status is left by a retry only."""
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(NamedTuple):
     """What a run would do if nothing came between: lived microseconds, FOREVER for never."""
 
     scheduling: int
@@ -39,8 +37,7 @@ class Course:
     outcome: str
 
 
-@dataclass(frozen=True, slots=True)
-class Life:
+class Life(NamedTuple):
     """When a run starts and ends, in lived time. `started` is FOREVER for one that ended without ever running."""
 
     started: int
@@ -92,7 +89,7 @@ class Courses:
         if draws is None:
             if len(self._draws) >= 256:
                 self._draws.clear()
-            draws = shake_128(self._key + f"{batch.tail} {attempt}".encode()).digest(12 * batch.ids.count)
+            draws = shake_128(self._key + f"{batch.tail} {attempt}".encode()).digest(12 * batch.ids.size)
             self._draws[batch.tail, attempt] = draws
         return draws
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.world import Machine, Workflow
 from mockserver.errors import NotFound
 
+COUNTER = "counter"
 POOL = "pool"
 WORKFLOW = "workflow"
 
@@ -67,12 +67,11 @@ def check_machine(context: Context, machine_id: str) -> None:
 
 
 async def pick_machine(context: Context, pool_ids: Sequence[str], lot: str) -> str | None:
-    """A connected machine that belongs to all the pools, by lot; None where there is none."""
-    machines: list[Machine] = [each for each in context.world.machines.values() if each.status == "connected"]
+    """A connected machine that belongs to all the pools, or None. `lot` ends in hex digits, which decide."""
+    machines: Sequence[Machine] = context.world.connected
     for pool_id in pool_ids:
         members = await pool_machines(context, pool_id)
         machines = [each for each in machines if each.id in members]
     if not machines:
         return None
-    draw = blake2b(lot.encode(), key=context.space.key, digest_size=4).digest()
-    return machines[int.from_bytes(draw, "big") % len(machines)].id
+    return machines[int(lot[-8:], 16) % len(machines)].id

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mockserver.behaviour.batch import COUNTER
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.paging import page
-from mockserver.behaviour.places import POOL, PoolRecord, check_machine
+from mockserver.behaviour.places import COUNTER, POOL, PoolRecord, check_machine
 from mockserver.behaviour.world import Pool
 from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound

@@ -10,7 +10,6 @@ from typing import Any
 
 from mockserver.behaviour.batch import (
     BATCH,
-    COUNTER,
     FILES,
     SESSION,
     Batch,
@@ -24,54 +23,61 @@ from mockserver.behaviour.batch import (
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import IdRow, id_row
 from mockserver.behaviour.input_schema import check_inputs
-from mockserver.behaviour.places import check_machine, pick_machine, pool_machines, workflow
-from mockserver.behaviour.run_view import NULL, CreatedContent, RunContent, as_created
+from mockserver.behaviour.ledger import entered, open_block
+from mockserver.behaviour.places import WorkflowRecord, check_machine, pick_machine, pool_machines, workflow
+from mockserver.behaviour.run_view import NULL, CreatedContent, CreatedRunContent
 from mockserver.behaviour.secrets import aliases
+from mockserver.behaviour.world import Workflow
 from mockserver.clock import SECOND
 from mockserver.reply import Reply
 from mockserver.spec import Call, Invalid, render_json
 from mockserver.store import Unit, Write
-
-RUNS = "runs"
-"""Key of the counter of batches."""
 
 
 async def bulk_create_runs(call: Call, context: Context) -> Reply:
     body: dict[str, Any] = call.body
     count: int = body["count"]
     known = await workflow(context, body["workflow_id"])
-    await check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
-    failed = context.preferences.failed
-    if failed is None:
-        failed = int(count * getattr(known, "bulk_failures", 0.0))
-    failed = min(failed, count)
-    errors = tuple(f"Run {place} of {count} could not be created" for place in range(count - failed + 1, count + 1))
-    if failed == count:
-        return Reply(201, CreatedContent(context.space, None, failed, errors))
+    check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
+    failed = _failures(context, known, count)
+    errors: tuple[str, ...] = ()
+    if failed:
+        errors = tuple(f"Run {place} of {count} could not be created" for place in range(count - failed + 1, count + 1))
+        if failed == count:
+            return Reply(201, CreatedContent(context.space, None, failed, errors))
 
-    counter = await context.store.load(COUNTER, RUNS)
-    made_by = f"runs {counter.value or 0}"
+    block = await open_block(context.store)
+    number: int = block.value.next_number
+    made_by = f"runs {number}"
     ids = id_row(context.space.key, made_by, count - failed)
     session_id = body.get("session_id")
     if session_id is None and body.get("start_session"):
         session_id = id_row(context.space.key, f"session of {made_by}", 1).id(0)
-    batch, writes = await _new_batch(context, body, ids, counter.value or 0, session_id)
-    await context.store.commit(Write(COUNTER, RUNS, batch.number + 1, counter.version), *writes)
+    batch, writes = await _new_batch(context, body, ids, number, session_id)
+    await context.store.commit(*entered(block, ids.tail), *writes)
     return Reply(201, CreatedContent(context.space, batch, failed, errors))
+
+
+def _failures(context: Context, known: Workflow | WorkflowRecord | None, count: int) -> int:
+    """How many runs of a bulk create are not created: as the client prefers, else as the workflow has it."""
+    if context.preferences.failed is not None:
+        return min(context.preferences.failed, count)
+    return int(count * known.bulk_failures) if isinstance(known, Workflow) else 0
 
 
 async def create_run(call: Call, context: Context) -> Reply:
     body: dict[str, Any] = call.body
     known = await workflow(context, body["workflow_id"])
-    await check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
-    counter = await context.store.load(COUNTER, RUNS)
-    ids = id_row(context.space.key, f"runs {counter.value or 0}", 1)
+    check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
+    block = await open_block(context.store)
+    number: int = block.value.next_number
+    ids = id_row(context.space.key, f"runs {number}", 1)
     session_id = body.get("session_id")
     if session_id is None and body.get("start_session"):
         session_id = ids.id(0)
-    batch, writes = await _new_batch(context, body, ids, counter.value or 0, session_id)
-    await context.store.commit(Write(COUNTER, RUNS, batch.number + 1, counter.version), *writes)
-    return Reply(201, RunContent(context.space, as_created(batch, 0), 0))
+    batch, writes = await _new_batch(context, body, ids, number, session_id)
+    await context.store.commit(*entered(block, ids.tail), *writes)
+    return Reply(201, CreatedRunContent(context.space, batch))
 
 
 async def _new_batch(
@@ -81,8 +87,12 @@ async def _new_batch(
     session = await context.store.load(SESSION, session_id) if session_id is not None else None
     machine_id = await choose_machine(context, body, session, lot=ids.tail)
     if session_id is not None and session is not None:
-        writes.append(joined(session_id, session, machine_id, Slot(ids.tail, 0, ids.count, 0)))
-    files, owners = attachments(context, body.get("file_inputs"), ids, index=None, where="file_inputs")
+        writes.append(joined(session_id, session, machine_id, Slot(ids.tail, 0, ids.size, 0)))
+    files: tuple[File, ...] = ()
+    file_inputs = body.get("file_inputs")
+    if file_inputs:
+        files, owners = attachments(context, file_inputs, ids, index=None, where="file_inputs")
+        writes += owners
     batch = Batch(
         ids=ids,
         number=number,
@@ -101,7 +111,6 @@ async def _new_batch(
         script=script(context),
     )
     writes.append(Write(BATCH, ids.tail, batch, 0))
-    writes += owners
     return batch, writes
 
 
@@ -155,7 +164,7 @@ def attachments(
         made_by = (
             f"file {place} of {ids.tail}" if index is None else f"file {place} of {ids.id(index)} at {context.now}"
         )
-        file_ids = id_row(context.space.key, made_by, ids.count if index is None else 1)
+        file_ids = id_row(context.space.key, made_by, ids.size if index is None else 1)
         content = _decoded(each["content"], ("body", where, place, "content"), strict=context.strict)
         files.append(
             File(

@@ -3,55 +3,61 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.behaviour.batch import BATCH, CHANGES, NO_CHANGES, SESSION, UNCHANGED, Batch, Change, Changes
-from mockserver.behaviour.context import Context
+from mockserver.behaviour.context import Context, Tally
 from mockserver.behaviour.includes import included
+from mockserver.behaviour.ledger import Block, blocks
 from mockserver.behaviour.lifecycle import Life
 from mockserver.behaviour.paging import ListContent
 from mockserver.behaviour.run_view import ALWAYS_SHOWN, FIELDS, Run, lone_life, run_fields, session_lives, shown
-from mockserver.clock import moment_from
+from mockserver.clock import FOREVER, moment_from
 from mockserver.reply import Reply
 from mockserver.spec import Call
+from mockserver.store import Unit
 
 Lives = Mapping[tuple[str, int], Life]
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """Some runs of one batch, by index, in the order in which they are listed."""
+class _Row(NamedTuple):
+    """Some runs of one batch, by their places, in the order in which they are listed."""
 
     batch: Batch
     changes: Changes
-    indices: Sequence[int]
+    places: Sequence[int]
+
+
+class _Part(NamedTuple):
+    """Runs that stand together in the list: rows, or the whole of a block that nobody had to look into."""
+
+    size: int
+    rows: Sequence[_Row] | None
+    block: Block
 
 
 async def list_runs(call: Call, context: Context) -> Reply:
     query = call.query
     search = _Search(context, query)
-    first, then = await search.rows(by_activity=query["sort_mode"] == "activity")
+    parts = await search.parts(by_activity=query["sort_mode"] == "activity")
     skip, limit = query["skip"], query["limit"]
-    total = sum(len(row.indices) for row in chain(first, then))
-    picked = list(_slice(chain(first, then), skip, limit))
-    wanted = query.get("fields")
-    items = []
-    runs = []
-    for row, indices in picked:
-        for index in indices:
-            change = row.changes.get(index, UNCHANGED)
+    total = sum(part.size for part in parts)
+    wanted, include = query.get("fields"), query.get("include")
+    items: list[bytes] = []
+    runs: list[Run] = []
+    for row, places in _sliced(search, parts, skip, limit):
+        for place in places:
+            change = row.changes.get(place, UNCHANGED)
             lives = search.lives_of(row.batch, change)
             if wanted is None:
-                items.append(shown(context.space, row.batch, index, change, lives, search.lived))
+                items.append(shown(context.space, row.batch, place, change, lives, search.lived))
             else:
-                items.append(_projected(context, search.run(row.batch, index, change), wanted, search.lived))
-            if query.get("include"):
-                runs.append(search.run(row.batch, index, change))
-    return Reply(200, ListContent(items, total, skip, limit, await included(context, query.get("include"), runs)))
+                items.append(_projected(context, search.run(row.batch, place, change), wanted, search.lived))
+            if include:
+                runs.append(search.run(row.batch, place, change))
+    return Reply(200, ListContent(items, total, skip, limit, await included(context, include, runs)))
 
 
 def _projected(context: Context, run: Run, wanted: Sequence[str], lived: int) -> bytes:
@@ -60,19 +66,22 @@ def _projected(context: Context, run: Run, wanted: Sequence[str], lived: int) ->
     return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), value) for name, value in fields if name in kept)
 
 
-def _slice(rows: chain[_Row], skip: int, limit: int) -> list[tuple[_Row, Sequence[int]]]:
-    picked: list[tuple[_Row, Sequence[int]]] = []
-    for row in rows:
-        size = len(row.indices)
-        if skip >= size:
-            skip -= size
+def _sliced(search: _Search, parts: Sequence[_Part], skip: int, limit: int) -> Iterator[tuple[_Row, Sequence[int]]]:
+    """The rows of one page. Parts that the page passes over are never opened."""
+    for part in parts:
+        if skip >= part.size:
+            skip -= part.size
             continue
-        indices = row.indices[skip : skip + limit]
-        picked.append((row, indices))
-        skip, limit = 0, limit - len(indices)
-        if limit <= 0:
-            break
-    return picked
+        for row in part.rows if part.rows is not None else search.rows_of(part.block):
+            size = len(row.places)
+            if skip >= size:
+                skip -= size
+                continue
+            places = row.places[skip : skip + limit]
+            yield row, places
+            skip, limit = 0, limit - len(places)
+            if limit <= 0:
+                return
 
 
 class _Search:
@@ -89,39 +98,85 @@ class _Search:
         self._to = moment_from(query["created_at_to"]) if query.get("created_at_to") else None
         self._text = (query.get("search") or "").casefold()
         self._deep = query["deep_search"]
+        self._by_run = self._status is not None or bool(self._text)
+        filters = (self._workflow_id, self._machine_id, self._session_id, self._from, self._to)
+        self._unfiltered = not self._by_run and filters == (None,) * len(filters)
         self._lives: dict[str, Lives] = {}
+        self._batches: dict[str, Unit] = {}
+        self._changed: dict[str, Unit] = {}
 
-    async def rows(self, *, by_activity: bool) -> tuple[list[_Row], list[_Row]]:
-        """The matching runs, newest first: the active and the ended ones apart, or all in the first."""
+    async def parts(self, *, by_activity: bool) -> list[_Part]:
+        """The matching runs, newest first; by activity, the active ones before those that have ended."""
         store = self._context.store
-        batches = await store.items(BATCH)
-        changed = await store.items(CHANGES)
-        active: list[_Row] = []
-        ended: list[_Row] = []
-        for tail in reversed(batches):
-            batch: Batch = batches[tail].value
-            if (
-                (self._workflow_id is not None and batch.workflow_id != self._workflow_id)
-                or (self._from is not None and batch.created < self._from)
-                or (self._to is not None and batch.created > self._to)
-            ):
+        self._batches = await store.items(BATCH)
+        self._changed = await store.items(CHANGES)
+        first: list[_Part] = []
+        ended: list[_Part] = []
+        for key, unit in await blocks(store):
+            block: Block = unit.value
+            if self._unfiltered:
+                tally = self._tally(key, unit)
+                whole = _Part(tally.runs, None, block)
+                if not by_activity or self.lived < tally.active_until:
+                    first.append(whole)
+                    continue
+                if self.lived >= tally.ended_from:
+                    ended.append(whole)
+                    continue
+            rows = []
+            for row in self.rows_of(block):
+                await self._load_lives(row.batch, row.changes)
+                places = self._matching(row)
+                if places:
+                    rows.append(row._replace(places=places))
+            if by_activity:
+                parted = [self._parted(row) for row in rows]
+                rows = [still for still, _ in parted if still.places]
+                over = [over for _, over in parted if over.places]
+                ended.append(_Part(sum(len(row.places) for row in over), over, block))
+            first.append(_Part(sum(len(row.places) for row in rows), rows, block))
+        return first + ended
+
+    def rows_of(self, block: Block) -> Iterator[_Row]:
+        """All runs of a block that are not deleted, newest first."""
+        for tail in reversed(block.tails):
+            unit = self._batches.get(tail)
+            if unit is None:
                 continue
-            changes: Changes = changed[tail].value if tail in changed else NO_CHANGES
-            if not changes and not self._placed(batch, UNCHANGED):
+            batch: Batch = unit.value
+            # The later of runs made at one moment first: so a chain reads from its last step, like all the rest.
+            places: Sequence[int] = range(batch.ids.size - 1, -1, -1)
+            changed = self._changed.get(tail)
+            if changed is None:
+                yield _Row(batch, NO_CHANGES, places)
                 continue
-            await self._load_lives(batch, changes)
-            indices = self._matching(batch, changes)
-            if not indices:
+            changes: Changes = changed.value
+            places = [place for place in places if changes.get(place, UNCHANGED).deleted is None]
+            if places:
+                yield _Row(batch, changes, places)
+
+    def _tally(self, key: str, unit: Unit) -> Tally:
+        tallies = self._context.space.recalled.tallies
+        known = tallies.get(key)
+        if known is None or known[0] != unit.version:
+            known = tallies[key] = (unit.version, self._count(unit.value))
+        return known[1]
+
+    def _count(self, block: Block) -> Tally:
+        space = self._context.space
+        runs, active_until, ended_from = 0, FOREVER, 0
+        for row in self.rows_of(block):
+            batch = row.batch
+            runs += len(row.places)
+            if row.changes or batch.placement.session_id is not None:
+                # How these live may hang on others: each is looked at, every time.
+                active_until, ended_from = 0, FOREVER
                 continue
-            if not by_activity:
-                active.append(_Row(batch, changes, indices))
-                continue
-            still, over = self._parted(batch, changes, indices)
-            if still:
-                active.append(_Row(batch, changes, still))
-            if over:
-                ended.append(_Row(batch, changes, over))
-        return active, ended
+            temper = space.tempers[batch.workflow_id]
+            created = space.clock.lived(batch.created)
+            active_until = min(active_until, created + space.courses.active_until(temper, batch))
+            ended_from = max(ended_from, created + space.courses.settled_after(temper, batch))
+        return Tally(runs, active_until, ended_from)
 
     def _placed(self, batch: Batch, change: Change) -> bool:
         placement = change.placement or batch.placement
@@ -129,41 +184,51 @@ class _Search:
             self._session_id is None or placement.session_id == self._session_id
         )
 
-    def _matching(self, batch: Batch, changes: Changes) -> Sequence[int]:
-        # The later of runs made at one moment first: so a chain reads from its last step to its first, like the rest.
-        every = range(batch.ids.count - 1, -1, -1)
-        if not changes and self._status is None and not self._text:
-            return every
+    def _matching(self, row: _Row) -> Sequence[int]:
+        batch, changes, places = row
+        if (
+            (self._workflow_id is not None and batch.workflow_id != self._workflow_id)
+            or (self._from is not None and batch.created < self._from)
+            or (self._to is not None and batch.created > self._to)
+        ):
+            return ()
+        if not changes and not self._placed(batch, UNCHANGED):
+            return ()
+        if not self._by_run and not changes:
+            return places
         found = []
-        for index in every:
-            change = changes.get(index, UNCHANGED)
-            if change.deleted is not None or not self._placed(batch, change):
+        for place in places:
+            change = changes.get(place, UNCHANGED)
+            if not self._placed(batch, change):
                 continue
-            if self._status is not None and self.run(batch, index, change).life.status_at(self.lived) != self._status:
+            if self._status is not None and self.run(batch, place, change).life.status_at(self.lived) != self._status:
                 continue
-            if self._text and not self._mentions(batch, index, change):
+            if self._text and not self._mentions(self.run(batch, place, change)):
                 continue
-            found.append(index)
+            found.append(place)
         return found
 
-    def _parted(self, batch: Batch, changes: Changes, indices: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    def _parted(self, row: _Row) -> tuple[_Row, _Row]:
         """The active and the ended ones. Where no run of the batch can be the one, or the other, none is looked at."""
+        batch, changes, places = row
         space = self._context.space
         if not changes and batch.placement.session_id is None:
             temper = space.tempers[batch.workflow_id]
             age = self.lived - space.clock.lived(batch.created)
             if age >= space.courses.settled_after(temper, batch):
-                return (), indices
+                return row._replace(places=()), row
             if age < space.courses.active_until(temper, batch):
-                return indices, ()
+                return row, row._replace(places=())
         still: list[int] = []
         over: list[int] = []
-        for index in indices:
-            run = self.run(batch, index, changes.get(index, UNCHANGED))
-            (over if self.lived >= run.life.ended else still).append(index)
-        return still, over
+        for place in places:
+            life = self.run(batch, place, changes.get(place, UNCHANGED)).life
+            (over if self.lived >= life.ended else still).append(place)
+        return row._replace(places=still), row._replace(places=over)
 
     async def _load_lives(self, batch: Batch, changes: Changes) -> None:
+        if not changes and batch.placement.session_id is None:
+            return
         placements = {(change.placement or batch.placement).session_id for change in changes.values()}
         for session_id in {batch.placement.session_id, *placements}:
             if session_id is not None and session_id not in self._lives:
@@ -174,13 +239,12 @@ class _Search:
         session_id = (change.placement or batch.placement).session_id
         return None if session_id is None else self._lives[session_id]
 
-    def run(self, batch: Batch, index: int, change: Change) -> Run:
+    def run(self, batch: Batch, place: int, change: Change) -> Run:
         lives = self.lives_of(batch, change)
-        life = lone_life(self._context.space, batch, index, change) if lives is None else lives[batch.tail, index]
-        return Run(batch, index, change, life)
+        life = lone_life(self._context.space, batch, place, change) if lives is None else lives[batch.tail, place]
+        return Run(batch, place, change, life)
 
-    def _mentions(self, batch: Batch, index: int, change: Change) -> bool:
-        run = self.run(batch, index, change)
+    def _mentions(self, run: Run) -> bool:
         if self._text in run.id:
             return True
         values = dict(zip(FIELDS, run_fields(self._context.space, run, self.lived), strict=True))

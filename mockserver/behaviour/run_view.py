@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mockserver.behaviour.batch import (
     BATCH,
@@ -57,18 +57,17 @@ _SESSIONS_RECALLED = 256
 NULL = b"null"
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One run as it stands in the store, and its life."""
 
     batch: Batch
-    index: int
+    place: int
     change: Change
     life: Life
 
     @property
     def id(self) -> str:
-        return self.batch.ids.id(self.index)
+        return self.batch.ids.id(self.place)
 
     @property
     def placement(self) -> Placement:
@@ -79,15 +78,14 @@ class Run:
         return self.batch.files if self.change.files is None else self.change.files
 
     def attachment_ids(self) -> list[str]:
-        return attachment_ids(self.batch, self.index, self.change)
+        return attachment_ids(self.batch, self.place, self.change)
 
     @property
     def input_values(self) -> bytes:
         return self.change.fields.get("input_values", self.batch.input_values)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """A run with the units it was loaded from, so that a change of it can be committed."""
 
     run: Run
@@ -105,7 +103,7 @@ async def find_run(context: Context, run_id: str) -> Found:
     """Raises NotFound."""
     tail = tail_of(run_id)
     batch: Batch | None = (await context.store.load(BATCH, tail)).value
-    index = batch.ids.index(run_id) if batch is not None else None
+    index = batch.ids.place(run_id) if batch is not None else None
     if batch is None or index is None:
         raise NotFound(f"Run {run_id} not found")
     changes = await context.store.load(CHANGES, tail)
@@ -155,14 +153,14 @@ def run_fields(space: Space, run: Run, lived: int) -> tuple[bytes, ...]:
         if status == "success":
             output = temper.output_data
         elif status != "cancelled":
-            error = render_json([temper.errors[(batch.number + run.index) % len(temper.errors)]])
-    attached = run.attachment_ids()
+            error = render_json([temper.errors[(batch.number + run.place) % len(temper.errors)]])
+    attached = attachment_ids(batch, run.place, change) if batch.files or change.files else None
     return (
         b'"%b"' % batch.workflow_id.encode(),
         _quoted(placement.machine_id),
         b'"%b"' % run.id.encode(),
-        b'"%b"' % space.user_id.encode(),
-        render_json(space.organisation),
+        space.user_id_json,
+        space.organisation_json,
         b'"%b"' % status.encode(),
         set_.get("error", error),
         set_.get("output_data", output),
@@ -215,8 +213,7 @@ def _moment(space: Space, at: int, lived: int) -> bytes:
     return b'"%b"' % text_of(space.clock.moment_of(at)).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class RunContent:
+class RunContent(NamedTuple):
     """One run as of a lived time, with what `include` asked for: JSON of each resource."""
 
     space: Space
@@ -231,8 +228,7 @@ class RunContent:
         return b'%b,"included":[%b]}' % (text[:-1], b",".join(self.included))
 
 
-@dataclass(frozen=True, slots=True)
-class CreatedContent:
+class CreatedContent(NamedTuple):
     """The runs of a batch as they were when they were created; `failed` counts those that were not.
 
     `batch` is None where none was created.
@@ -245,11 +241,62 @@ class CreatedContent:
 
     def render(self) -> bytes:
         runs = created_runs_json(self.space, self.batch) if self.batch is not None else b""
-        return b'{"created_runs":[%b],"failed_count":%d,"errors":%b}' % (runs, self.failed, render_json(self.errors))
+        return b'{"created_runs":[%b],"failed_count":%d,"errors":%b}' % (
+            runs,
+            self.failed,
+            render_json(self.errors) if self.errors else b"[]",
+        )
 
 
-def as_created(batch: Batch, index: int) -> Run:
-    return Run(batch, index, UNCHANGED, Life(FOREVER, FOREVER, FOREVER, "success"))
+def _created_template(space: Space) -> bytes:
+    """The JSON of a run as created, with gaps for what differs from one batch to another."""
+    known = {
+        "user_id": space.user_id_json.replace(b"%", b"%%"),
+        "organization_id": space.organisation_json.replace(b"%", b"%%"),
+        "workflow_id": b'"%b"',
+        "id": b'"%b"',
+        "status": b'"scheduling"',
+        "created_at": b'"%b"',
+    }
+    empty = (
+        "error",
+        "output_data",
+        "output_attachment_ids",
+        "run_message_history",
+        "usage_metadata",
+        "started_at",
+        "ended_at",
+    )
+    known.update((name, NULL) for name in empty)
+    return _TEMPLATE % tuple(known.get(name, b"%b") for name in FIELDS)
+
+
+def created_run_json(space: Space, batch: Batch, place: int) -> bytes:
+    """A run as it was when it was created: what `run_json` would write of it, without a life to ask."""
+    if space.created_template is None:
+        space.created_template = _created_template(space)
+    placement = batch.placement
+    return space.created_template % (
+        batch.workflow_id.encode(),
+        _quoted(placement.machine_id),
+        batch.ids.id(place).encode(),
+        render_json(attachment_ids(batch, place, UNCHANGED)) if batch.files else NULL,
+        batch.input_values,
+        placement.pool_ids,
+        batch.aliases,
+        _quoted(placement.session_id),
+        placement.session_alias,
+        placement.release_session_after,
+        text_of(batch.created).encode(),
+    )
+
+
+class CreatedRunContent(NamedTuple):
+    space: Space
+    batch: Batch
+
+    def render(self) -> bytes:
+        return created_run_json(self.space, self.batch, 0)
 
 
 def created_runs_json(space: Space, batch: Batch) -> bytes:
@@ -258,9 +305,9 @@ def created_runs_json(space: Space, batch: Batch) -> bytes:
     They differ in nothing but their ids, so one is written and the heads of the ids are joined with all that stands
     between two of them: what costs is the copying of the bytes.
     """
-    if batch.files:
-        return b",".join(run_json(space, as_created(batch, index), 0) for index in range(batch.ids.count))
-    first = run_json(space, as_created(batch, 0), 0)
+    if batch.files or batch.ids.size == 1:
+        return b",".join(created_run_json(space, batch, place) for place in range(batch.ids.size))
+    first = created_run_json(space, batch, 0)
     # The id is found by its key, which no value before it can hold unescaped: workflow_id and machine_id are UUIDs.
     before, key, after = first.partition(b',"id":"')
     before += key

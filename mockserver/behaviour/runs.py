@@ -23,6 +23,7 @@ from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.input_schema import check_inputs
+from mockserver.behaviour.ledger import changed
 from mockserver.behaviour.lifecycle import EDGES, Life, members
 from mockserver.behaviour.places import workflow
 from mockserver.behaviour.run_creation import attachments, choose_machine, joined, json_or_null, script
@@ -91,7 +92,7 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
     session: Session = found.session.value
     lives = await session_lives(context, run.placement.session_id or "", found.session)
     for tail, index, _ in members(session):
-        if (tail, index) == (run.batch.tail, run.index):
+        if (tail, index) == (run.batch.tail, run.place):
             return
         before: Life | None = lives.get((tail, index))
         if before is not None and before.ended > lived:
@@ -101,12 +102,12 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
 async def _changed(context: Context, found: Found, change: Change) -> Reply:
     """Commits the change and answers with the run as it is now."""
     run = found.run
-    writes = [Write(CHANGES, run.batch.tail, changes_with(found.changes, run.index, change), found.changes.version)]
+    writes = [Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version)]
     session_id = run.placement.session_id
     if found.session is not None and session_id is not None:
         # The lives of the session's other runs may hang on this one: committing it too says so.
         writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
-    await context.store.commit(*writes)
+    await context.store.commit(*writes, await changed(context.store, run.batch))
     return await _as_it_is(context, run.id)
 
 
@@ -118,14 +119,14 @@ async def delete_run(call: Call, context: Context) -> Reply:
     found = await find_run(context, call.path["run_id"])
     run, session_id = found.run, found.run.placement.session_id
     change = Change(deleted=context.now, moves=run.change.moves, began=run.change.began, earlier=run.change.earlier)
-    changes = changes_with(found.changes, run.index, change)
+    changes = changes_with(found.changes, run.place, change)
     writes: list[Write] = []
     if found.session is not None and session_id is not None:
         writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
     for file in run.change.files or ():
         owner = await context.store.load(FILES, file.ids.tail)
         writes.append(Write(FILES, file.ids.tail, None, owner.version))
-    whole = len(changes) == run.batch.ids.count and all(each.deleted is not None for each in changes.values())
+    whole = len(changes) == run.batch.ids.size and all(each.deleted is not None for each in changes.values())
     if whole and session_id is None and not any(each.earlier for each in changes.values()):
         # No session builds on how these runs lived: nothing of the batch has to stay.
         batch = await context.store.load(BATCH, run.batch.tail)
@@ -136,7 +137,7 @@ async def delete_run(call: Call, context: Context) -> Reply:
             writes.append(Write(FILES, file.ids.tail, None, owner.version))
     else:
         writes.append(Write(CHANGES, run.batch.tail, changes, found.changes.version))
-    await context.store.commit(*writes)
+    await context.store.commit(*writes, await changed(context.store, run.batch))
     return Reply(204)
 
 
@@ -148,7 +149,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
         raise Refused(f"Only a run that has ended can be retried; this one is {current}")
     known = await workflow(context, run.batch.workflow_id)
     if body.get("input_values") is not None or body.get("sensitive_input_values") is not None:
-        await check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
+        check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
 
     attempt = len(run.change.earlier) + 1
     placement, session_write = await _retry_placement(context, found, body, attempt)
@@ -161,7 +162,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
         for file in files or ():
             owner = await context.store.load(FILES, file.ids.tail)
             writes.append(Write(FILES, file.ids.tail, None, owner.version))
-        files, owners = attachments(context, body["file_inputs"], run.batch.ids, index=run.index, where="file_inputs")
+        files, owners = attachments(context, body["file_inputs"], run.batch.ids, index=run.place, where="file_inputs")
         writes += owners
     sensitive = body.get("sensitive_input_values")
     change = Change(
@@ -175,13 +176,13 @@ async def retry_run(call: Call, context: Context) -> Reply:
         else aliases(sensitive, key=context.space.key, owner=f"{run.id} {attempt}"),
         script=script(context),
     )
-    writes.append(Write(CHANGES, run.batch.tail, changes_with(found.changes, run.index, change), found.changes.version))
+    writes.append(Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version))
     left = run.placement.session_id
     if found.session is not None and left is not None and left != placement.session_id:
         writes.append(Write(SESSION, left, found.session.value, found.session.version))
     if session_write is not None:
         writes.append(session_write)
-    await context.store.commit(*writes)
+    await context.store.commit(*writes, await changed(context.store, run.batch))
     return await _as_it_is(context, run.id)
 
 
@@ -202,7 +203,7 @@ async def _retry_placement(
         if session is not None and session.value is not None:
             machine_id = session.value.machine_id
     else:
-        machine_id = await choose_machine(context, body, session, lot=f"{run.id} {attempt}")
+        machine_id = await choose_machine(context, body, session, lot=f"{run.id}{attempt:02x}")
     kept = session_id == old.session_id
     release = json_or_null(body.get("release_session_after"))
     if release == NULL and kept:
@@ -219,5 +220,5 @@ async def _retry_placement(
     )
     if session_id is None or session is None:
         return placement, None
-    slot = Slot(run.batch.tail, run.index, run.index + 1, attempt)
+    slot = Slot(run.batch.tail, run.place, run.place + 1, attempt)
     return placement, joined(session_id, session, machine_id, slot)

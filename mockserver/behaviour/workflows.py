@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 
-from mockserver.behaviour.batch import COUNTER
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.paging import page
-from mockserver.behaviour.places import WORKFLOW, WorkflowRecord
+from mockserver.behaviour.places import COUNTER, WORKFLOW, WorkflowRecord
 from mockserver.behaviour.pools import WORLD_CREATED
 from mockserver.behaviour.world import Workflow
 from mockserver.clock import text_of

@@ -84,6 +84,8 @@ class World:
     pools: Mapping[str, Pool]
     workflows: Mapping[str, Workflow]
     default_temper: Temper
+    connected: tuple[Machine, ...]
+    """The machines that can be picked."""
 
     @classmethod
     def built_in(cls) -> World:
@@ -115,7 +117,7 @@ def _read(text: str, name: str, under: World | None) -> World:
     top.allow("builtin", "defaults", "machines", "pools", "workflows")
     if not top.boolean("builtin", True):
         bare = under.default_temper if under else None
-        under = World({}, {}, {}, bare) if bare else None
+        under = World({}, {}, {}, bare, ()) if bare else None
     default = _temper(top.object("defaults"), under.default_temper if under else None)
 
     machines = dict(under.machines) if under else {}
@@ -150,7 +152,8 @@ def _read(text: str, name: str, under: World | None) -> World:
             _temper(item, default),
             item.number("bulk_failures", 0.0, most=1.0),
         )
-    return World(machines, pools, workflows, default)
+    connected = tuple(machine for machine in machines.values() if machine.status == "connected")
+    return World(machines, pools, workflows, default, connected)
 
 
 _TEMPER = ("scheduling_s", "running_s", "outcomes", "output_data", "errors")
