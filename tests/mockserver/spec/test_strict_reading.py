@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from mockserver.spec import Invalid, Operation, compile_operations, load
+from mockserver.spec import Invalid, Operation, RawRequest, compile_operations, load
 from tests.mockserver.spec import requests
 from tests.mockserver.spec.inline import body_operation, sent
 from tests.mockserver.spec.requests import UUID, bulk
@@ -208,3 +208,27 @@ def test_the_ladder_has_bodies_that_only_strict_refuses(bulk_create):
     ]
 
     assert len(refused) == 4
+
+
+@pytest.mark.parametrize(
+    ("query", "problem"),
+    [
+        (b"workflow_id=" + UUID.replace("-", "").encode(), "uuid_parsing"),
+        (b"created_at_from=0.5", "datetime_parsing"),
+        (b"created_at_from=2024-01-01", "datetime_parsing"),
+        (b"limit=5.0&deep_search=on&workflow_id=" + UUID.upper().encode(), None),
+        (b"created_at_from=2024-01-01T00:00:00Z", None),
+    ],
+)
+def test_query_text_keeps_its_format_in_strict_while_numbers_and_booleans_are_text_anyway(query, problem):
+    document = load(files("openapi") / "cyberdesk.yaml")
+    request = RawRequest({}, query, {}, None, b"")
+    strict, lax = (compile_operations(document, coercion=way)["list_runs"] for way in ("strict", "lax"))
+
+    assert lax.decode(request).query["limit"] in (5, 100)
+    if problem is None:
+        assert strict.decode(request)[2] == lax.decode(request)[2]
+    else:
+        with pytest.raises(Invalid) as caught:
+            strict.decode(request)
+        assert [violation["type"] for violation in caught.value.violations] == [problem]
