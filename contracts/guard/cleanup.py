@@ -77,6 +77,7 @@ class Cleaner:
         self._ask = asker.ask
         self._careful = careful
         self._started_at = started_at
+        self._deleted: set[str] = set()
 
     def offers_delete(self, authorization: str = TOKEN) -> bool:
         """Tried on an id that nobody has. Where that is 404, as an unknown id and a missing operation both are, the
@@ -164,7 +165,15 @@ class Cleaner:
         if status in {400, 409, 422} and not cancelled:  # some servers delete only what has ended
             self._ask("PATCH", path, authorization, _CANCEL)
             status = self._ask("DELETE", path, authorization).status
+        if status < 300:
+            self._deleted.add(run_id)
         return status < 300
+
+    def _is_gone(self, run_id: str, authorization: str | None) -> bool:
+        status = self._ask("GET", f"/v1/runs/{run_id}", authorization).status
+        if authorization not in IDENTITIES and run_id in self._deleted:
+            return status in {401, 403, 404}  # who made it without a token can no longer ask, and need not
+        return status == 404
 
     def _left_one_by_one(self, runs: Mapping[str, Authorizations]) -> set[str]:
         left: set[str] = set()
@@ -172,7 +181,7 @@ class Cleaner:
         def look(item: tuple[str, Authorizations]) -> None:
             run_id, authorizations = item
             try:
-                if all(self._ask("GET", f"/v1/runs/{run_id}", each).status == 404 for each in authorizations):
+                if all(self._is_gone(run_id, each) for each in authorizations):
                     return
             except (NoAnswer, OutOfBudget):
                 pass  # unknown counts as left

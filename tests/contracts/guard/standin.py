@@ -5,7 +5,9 @@ What came in is kept byte for byte; `answer` may be replaced for single requests
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import threading
 import uuid
 from collections.abc import Callable
@@ -59,6 +61,7 @@ class StandIn:
     meddle: Callable[[Received], Reply | None] = lambda _: None
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
+    connections: list[socket.socket] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         standin = self
@@ -66,6 +69,10 @@ class StandIn:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
+
+            def setup(self) -> None:
+                super().setup()
+                standin.connections.append(self.connection)
 
             def handle_any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
@@ -110,6 +117,9 @@ class StandIn:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def url(self) -> str:

@@ -1,0 +1,300 @@
+"""Cleaning up: what was made goes, what others made stays, and what is left is what the server says."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+
+from contracts.exchange import SECOND_TOKEN
+from contracts.guard import Guard, NoAnswer, cleanup
+from contracts.target import Budget
+from tests.contracts.guard.conftest import OpenGuard
+from tests.contracts.guard.requests import bulk, get, post
+from tests.contracts.guard.standin import CUT, NOT_FOUND, WORKFLOW, Received, Reply, StandIn
+
+
+def test_everything_that_was_made_goes_and_nothing_else(live_guard: Guard, server: StandIn) -> None:
+    theirs = {server.add_run(organisation) for organisation in ("one", "two")}
+    before = json.dumps(server.runs)
+    live_guard.send(bulk(3))
+    live_guard.send(post("/v1/runs", {"workflow_id": WORKFLOW}))
+    live_guard.send(post("/v1/runs/chain", {"steps": [{}, {}]}))
+    live_guard.send(bulk(2, authorization=SECOND_TOKEN))
+    assert live_guard.clean_up() == 0
+    assert set(server.runs) == theirs
+    assert json.dumps(server.runs) == before
+    spent = live_guard.spent
+    assert (spent.runs_created, spent.runs_left) == (8, 0)
+    assert spent.requests == len(server.received)
+
+
+def test_on_a_target_that_others_use_a_run_is_cancelled_before_it_is_deleted_unless_it_has_ended(
+    live_guard: Guard, server: StandIn
+) -> None:
+    running = live_guard.send(post("/v1/runs", {})).answer.json()["id"]
+    ended = live_guard.send(post("/v1/runs", {})).answer.json()["id"]
+    server.runs[ended]["status"] = "success"
+    live_guard.clean_up()
+    [patch] = [each for each in server.received if each.method == "PATCH"]
+    assert (patch.target, patch.json()) == (f"/v1/runs/{running}", {"status": "cancelled"})
+    methods = [each.method for each in server.received if each.target == f"/v1/runs/{running}"]
+    assert methods == ["GET", "PATCH", "DELETE", "GET"]
+
+
+def test_on_a_server_of_ones_own_one_request_a_run_is_enough(guard: Guard, server: StandIn) -> None:
+    guard.send(bulk(500))
+    before = len(server.received)
+    assert guard.clean_up() == 0
+    assert len(server.received) - before < 500 + 60
+    assert server.sent("PATCH") == []
+    assert server.runs == {}
+
+
+def test_a_run_that_must_end_before_it_is_deleted_is_cancelled(guard: Guard, server: StandIn) -> None:
+    def only_ended(received: Received) -> Reply | None:
+        run = server.runs.get(received.target.rpartition("/")[2])
+        return Reply(409, {}) if received.method == "DELETE" and run and run["status"] == "scheduling" else None
+
+    server.meddle = only_ended
+    guard.send(bulk(2))
+    assert guard.clean_up() == 0
+
+
+def test_without_a_delete_runs_are_cancelled_and_said_to_be_left(open_guard: OpenGuard, server: StandIn) -> None:
+    server.offers_delete = False
+    guard = open_guard(profile="live", leave_runs=True, clean_up=True)
+    guard.send(bulk(2))
+    assert guard.clean_up() == 2
+    assert {run["status"] for run in server.runs.values()} == {"cancelled"}
+    assert guard.spent.runs_left == 2
+
+
+def test_a_delete_that_only_says_it_did_is_found_out(guard: Guard, server: StandIn) -> None:
+    server.meddle = lambda received: Reply(204) if received.method == "DELETE" else None
+    guard.send(bulk(3))
+    assert guard.clean_up() == 3
+    assert guard.spent.runs_left == 3
+
+
+@pytest.mark.parametrize("reply", [CUT, Reply(500, {}), Reply(403, {})])
+def test_what_the_server_does_not_say_is_gone_counts_as_left(guard: Guard, server: StandIn, reply: Reply) -> None:
+    guard.send(bulk(3))
+    server.meddle = lambda received: reply if received.method == "GET" else None
+    assert guard.clean_up() == 3
+
+
+def test_a_dead_server_has_all_runs_left_and_is_asked_but_once(guard: Guard, server: StandIn) -> None:
+    guard.send(bulk(300))
+    before = guard.spent.requests
+    server.__exit__(None, None, None)
+    assert guard.clean_up() == 300
+    server.__enter__()
+    assert guard.spent.requests - before <= 3
+    assert guard.skipped[-1].startswith("cleaning up: DELETE")
+
+
+def test_counting_what_is_left_cleans_nothing_up(guard: Guard, server: StandIn) -> None:
+    made = [run["id"] for run in guard.send(bulk(3)).answer.json()["created_runs"]]
+    guard.send(get(f"/v1/runs/{made[0]}", method="DELETE"))
+    assert guard.count_left() == 2
+    assert (guard.spent.runs_left, set(server.runs)) == (2, set(made[1:]))
+
+
+@pytest.fixture
+def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists are used for few runs already, in small pages."""
+    monkeypatch.setattr(cleanup, "_COUNTED_ONE_BY_ONE", 3)
+    monkeypatch.setattr(cleanup, "_PAGE", 4)
+    monkeypatch.setattr(cleanup, "_SAMPLE", 2)
+
+
+@pytest.mark.usefixtures("small_numbers")
+def test_many_runs_are_counted_by_the_list(guard: Guard, server: StandIn) -> None:
+    for _ in range(3):
+        server.add_run()
+    guard.send(bulk(10))
+    guard.send(bulk(3, authorization=SECOND_TOKEN))
+    for run_id in list(guard.owned)[:4]:
+        guard.send(get(f"/v1/runs/{run_id}", method="DELETE"))
+    before = len(server.received)
+    assert guard.count_left() == 9
+    assert len(server.received) - before < 10
+
+
+@pytest.mark.usefixtures("small_numbers")
+@pytest.mark.parametrize(
+    "page", [Reply(200, {"items": [], "total": 0}), Reply(404, {}), Reply(200, {"items": 7}), Reply(200, b"{"), CUT]
+)
+def test_a_list_that_does_not_tell_all_is_not_believed(guard: Guard, server: StandIn, page: Reply) -> None:
+    guard.send(bulk(8))
+    server.meddle = lambda received: page if received.target.startswith("/v1/runs?") else None
+    assert guard.count_left() == 8
+
+
+@pytest.mark.usefixtures("small_numbers")
+def test_odd_things_in_a_list_are_passed_over(guard: Guard, server: StandIn) -> None:
+    made = [run["id"] for run in guard.send(bulk(5)).answer.json()["created_runs"]]
+    items: list[Any] = [None, {"id": 7}, *({"id": run.upper()} for run in made)]
+    pages = iter([Reply(200, {"items": items[:4]}), Reply(200, {"items": items[4:]})])
+    server.meddle = lambda received: next(pages) if received.target.startswith("/v1/runs?") else None
+    assert guard.count_left() == 5
+
+
+@pytest.mark.usefixtures("small_numbers")
+def test_where_the_budget_ends_while_counting_what_was_not_asked_counts_as_left(open_guard: OpenGuard) -> None:
+    guard = open_guard(budget=Budget(max_requests=2))
+    guard.send(bulk(8))
+    assert guard.count_left() == 8
+
+
+def cut_after_creating(server: StandIn) -> None:
+    """Creates, and closes the connection before it says so."""
+
+    def meddle(received: Received) -> Reply | None:
+        if received.method != "POST":
+            return None
+        server.answer(received)
+        return CUT
+
+    server.meddle = meddle
+
+
+def test_what_a_cut_create_made_is_found_by_the_marker_and_cleaned_up(live_guard: Guard, server: StandIn) -> None:
+    theirs = server.add_run(input_values={"a": "b"})
+    cut_after_creating(server)
+    marked = bulk(3, input_values={"deep": [{"er": live_guard.marker}]})
+    with pytest.raises(NoAnswer):
+        live_guard.send(marked)
+    assert len(server.runs) == 4
+    assert live_guard.clean_up() == 0
+    assert set(server.runs) == {theirs}
+    assert (live_guard.spent.runs_created, live_guard.possibly_left) == (3, ())
+    assert len(live_guard.owned) == 3
+
+
+def test_what_a_cut_create_made_is_found_by_a_session_of_the_checks_own(live_guard: Guard, server: StandIn) -> None:
+    theirs = server.add_run(session_id=str(uuid.uuid4()))
+    cut_after_creating(server)
+    with pytest.raises(NoAnswer):
+        live_guard.send(bulk(2, session_id=live_guard.new_session()))
+    assert live_guard.clean_up() == 0
+    assert set(server.runs) == {theirs}
+
+
+def test_what_only_looks_like_the_checks_own_is_told_and_not_touched(live_guard: Guard, server: StandIn) -> None:
+    same = {"workflow_id": WORKFLOW, "input_values": {"customer": "someone"}}
+    cut_after_creating(server)
+    with pytest.raises(NoAnswer):
+        live_guard.send(bulk(2, input_values={"customer": "someone"}))
+    lookalike = server.add_run(**same)
+    other_values = server.add_run(**(same | {"input_values": {"customer": "else"}}))
+    other_workflow = server.add_run(**(same | {"workflow_id": str(uuid.uuid4())}))
+    older = server.add_run(**same, created_at="2023-11-07T05:31:56Z")
+    undated = server.add_run(**same, created_at="~~~")
+    before = json.dumps(server.runs)
+    assert live_guard.clean_up() == 0
+    assert json.dumps(server.runs) == before
+    told = set(live_guard.possibly_left)
+    assert lookalike in told
+    assert len(told) == 3
+    assert not told & {other_values, other_workflow, older, undated}
+
+
+def test_where_the_search_is_not_understood_the_marker_is_found_in_the_list(live_guard: Guard, server: StandIn) -> None:
+    cut_after_creating(server)
+    cutting = server.meddle
+    server.meddle = lambda received: NOT_FOUND if "search=" in received.target else cutting(received)
+    with pytest.raises(NoAnswer):
+        live_guard.send(bulk(2, input_values={"m": live_guard.marker}))
+    assert live_guard.clean_up() == 0
+    assert server.runs == {}
+
+
+def test_a_search_that_finds_everything_deletes_nothing_of_others(live_guard: Guard, server: StandIn) -> None:
+    theirs = {server.add_run() for _ in range(3)}
+
+    def finds_all(received: Received) -> Reply | None:
+        found = {"items": list(server.runs.values())}
+        return Reply(200, found) if "search=" in received.target or "session_id=" in received.target else None
+
+    server.meddle = finds_all
+    live_guard.send(bulk(1, input_values={"m": live_guard.marker}, session_id=live_guard.new_session()))
+    assert live_guard.clean_up() == 0
+    assert set(server.runs) == theirs
+
+
+def test_what_a_refused_create_made_all_the_same_is_found_by_the_marker(live_guard: Guard, server: StandIn) -> None:
+    def refuses_and_creates(received: Received) -> Reply | None:
+        if received.method != "POST":
+            return None
+        server.answer(received)
+        return Reply(422, {"detail": []})
+
+    server.meddle = refuses_and_creates
+    live_guard.send(bulk(2, input_values={"m": live_guard.marker}))
+    assert live_guard.clean_up() == 0
+    assert server.runs == {}
+
+
+def test_a_chain_that_is_answered_with_older_runs_does_not_get_them_deleted(live_guard: Guard, server: StandIn) -> None:
+    old = server.add_run(created_at="2023-11-07T05:31:56Z")
+    server.meddle = lambda received: Reply(201, {"run_ids": [old]}) if received.method == "POST" else None
+    live_guard.send(post("/v1/runs/chain", {"steps": [{}]}))
+    assert live_guard.clean_up() == 1
+    assert (set(server.runs), server.runs[old]["status"]) == ({old}, "scheduling")
+
+
+def test_runs_made_without_a_token_or_with_a_made_up_one_are_cleaned_up_by_whatever_reaches_them(
+    guard: Guard, server: StandIn
+) -> None:
+    server.organisations["made-up"] = "three"
+    guard.send(bulk(1, authorization="Bearer made-up"))
+    server.requires_auth = False
+    guard.send(bulk(1, authorization=None))
+    server.requires_auth = True
+    assert guard.count_left() == 2
+    assert guard.clean_up() == 0
+    assert server.runs == {}
+
+
+def test_a_second_interruption_ends_cleaning_up_and_the_journal_stays(
+    guard: Guard, server: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guard.send(bulk(5))
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cleanup.Cleaner, "clean", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        guard.clean_up()
+    path = guard._opened_journal.path
+    guard.__exit__(None, None, None)
+    assert path.exists()
+
+
+def test_work_in_threads_ends_at_the_first_error_and_raises_it() -> None:
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        if item == 3:
+            raise ValueError(item)
+        done.append(item)
+
+    with pytest.raises(ValueError, match="3"):
+        cleanup.in_threads(work, range(100_000))
+    assert len(done) < 99_999
+    cleanup.in_threads(work, [])
+
+
+def test_an_interruption_while_threads_work_is_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(cleanup.threading.Thread):
+        def join(self, timeout: float | None = None) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(cleanup.threading, "Thread", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        cleanup.in_threads(lambda _: None, range(10))
