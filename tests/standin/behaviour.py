@@ -461,17 +461,12 @@ class Standin:
 
     def matches(self, run: Run, query: Any) -> bool:
         return (
-            all(
-                wanted is None or getattr(run, name) == str(wanted)
-                for name, wanted in (
-                    ("workflow_id", query.workflow_id),
-                    ("machine_id", query.machine_id),
-                    ("session_id", query.session_id),
-                    ("status", query.status),
-                )
-            )
-            and self.in_window(run, query)
-            and self.has_text(run, query)
+            (query.workflow_id is None or run.workflow_id == str(query.workflow_id))
+            and (query.machine_id is None or run.machine_id == str(query.machine_id))
+            and (query.session_id is None or run.session_id == str(query.session_id))
+            and (query.status is None or run.status == query.status)
+            and ((query.created_at_from is None and query.created_at_to is None) or self.in_window(run, query))
+            and (query.search is None or self.has_text(run, query))
         )
 
     def in_window(self, run: Run, query: Any) -> bool:
@@ -482,8 +477,6 @@ class Standin:
         return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at
 
     def has_text(self, run: Run, query: Any) -> bool:
-        if query.search is None:
-            return True
         wanted = self.folded(query.search)
         return any(wanted in self.folded(text) for text in self.texts(run, deep=query.deep_search))
 

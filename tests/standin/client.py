@@ -27,7 +27,7 @@ class Client:
         settings = Settings(clock=lambda: time.time() + self.ahead_s)
         transport = httpx.ASGITransport(create(settings), raise_app_exceptions=False)
         self.runner = asyncio.Runner()
-        self.client = httpx.AsyncClient(transport=transport, base_url="http://standin")
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://standin", verify=False)
 
     def __enter__(self) -> "Client":
         return self

@@ -1,0 +1,31 @@
+"""A stand-in on a loopback port of its own, in a thread of this process."""
+
+import socket
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from tests.standin.behaviour import Settings
+from tests.standin.server import create_standin
+
+
+@contextmanager
+def serving(
+    defect: str | None = None, variations: Collection[str] = frozenset(), settings: Settings | None = None
+) -> Iterator[str]:
+    """Yields the base URL. The port listens before the thread starts, so that nobody has to wait for it."""
+    app = create_standin(defect, variations, settings)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
+        config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(timeout=10)
