@@ -366,6 +366,8 @@ def _clean_up_journal(journal: Journal, given: list[str], ca_bundle: str | None,
         return True
     finally:
         upstream.close()
+    if unreached := sum(identity in AUTHORIZATIONS.keys() - tokens.keys() for identity in record.unfinished.values()):
+        tally.words.append(f"{journal.path.name}: {unreached} runs were made with another token than those given")
     left = len(record.unfinished)
     tally.cleaned += unfinished + len(orphans.proven) - left
     tally.left += left

@@ -193,7 +193,9 @@ class Journal:
         os.close(self._file)
         if not keep:
             self.path.unlink(missing_ok=True)
-        _let_go(self._file_lock, self.path)
+        self._file_lock.release()
+        if not keep:
+            Path(self._file_lock.lock_file).unlink(missing_ok=True)
 
     def _write(self, line: dict[str, Any]) -> None:
         try:
@@ -227,7 +229,8 @@ def journals(directory: Path) -> Iterator[tuple[Path, Journal | str]]:
         if record is not None:
             yield path, Journal(path, record, lock)
             continue
-        _let_go(lock, path)
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
         if path.exists():
             yield path, "is no journal that this version can read"
 
@@ -271,9 +274,3 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 def _line(line: dict[str, Any]) -> bytes:
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"
-
-
-def _let_go(lock: FileLock, path: Path) -> None:
-    lock.release()
-    if not path.exists():
-        Path(lock.lock_file).unlink(missing_ok=True)

@@ -1,0 +1,365 @@
+"""The journal: what a crash at any moment leaves on disk is enough to clean up, from any folder, and no check's runs
+are cleaned up by another.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from contracts.exchange import SECOND_TOKEN
+from contracts.findings import CouldNotCheck
+from contracts.guard import Guard, NoAnswer, clean_up_journals
+from contracts.guard.journal import Journal, default_directory, journals
+from contracts.target import Target
+from tests.contracts.guard.conftest import OpenGuard
+from tests.contracts.guard.requests import bulk, post
+from tests.contracts.guard.standin import CUT, FIRST, SECOND, WORKFLOW, Received, Reply, StandIn
+
+CHECK = textwrap.dedent(
+    """
+    import sys
+    from pathlib import Path
+    from contracts.guard import Guard, NoAnswer
+    from contracts.target import Target
+    from tests.contracts.guard.requests import bulk
+
+    url, directory, profile, marked = sys.argv[1:]
+    target = Target(url, token="{FIRST}", second_token="{SECOND}", profile=profile, clean_up=True)
+    with Guard(target, journal_dir=Path(directory)) as guard:
+        guard.send(bulk(2, input_values={"m": guard.marker}))
+        print("made", flush=True)
+        values = {"m": guard.marker} if marked == "marked" else {"same": "for all"}
+        guard.send(bulk(3, input_values=values))
+        print("made more", flush=True)
+        sys.stdin.read()
+    """
+)
+
+
+@contextmanager
+def a_check(
+    server: StandIn, journal_dir: Path, profile: str = "live", marked: str = "marked"
+) -> Iterator[subprocess.Popen[str]]:
+    """Another process that creates five runs, in two requests, and then waits to be told that it may end."""
+    code = CHECK.replace("{FIRST}", FIRST).replace("{SECOND}", SECOND)
+    arguments = [sys.executable, "-c", code, server.url, str(journal_dir), profile, marked]
+    root = Path(__file__).parents[3]
+    process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=root)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def killed_at(server: StandIn, journal_dir: Path, moment: Callable[[Received], bool], **options: str) -> None:
+    """Kills a check with signal 9 when the moment has come: after the server has acted, before it answers."""
+    came = threading.Event()
+    killed = threading.Event()
+
+    def meddle(received: Received) -> Reply | None:
+        if not moment(received):
+            return None
+        reply = server.answer(received)
+        came.set()
+        assert killed.wait(timeout=30)
+        return reply
+
+    server.meddle = meddle
+    with a_check(server, journal_dir, **options) as process:
+        assert came.wait(timeout=30)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(timeout=30)
+        killed.set()
+    server.meddle = lambda _: None
+
+
+def second_create(received: Received) -> bool:
+    return received.method == "POST" and received.json()["count"] == 3
+
+
+def lines(journal_dir: Path) -> list[dict[str, object]]:
+    [path] = journal_dir.glob("*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_after_a_kill_between_create_and_answer_everything_is_cleaned_up(
+    server: StandIn, journal_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = {server.add_run(), server.add_run("two")}
+    before = json.dumps(server.runs)
+    killed_at(server, journal_dir, second_create)
+    assert len(server.runs) == 7
+    monkeypatch.chdir(tmp_path)
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    assert (report.journals, report.cleaned, report.left, report.possibly_left, report.words) == (1, 5, 0, (), ())
+    assert set(server.runs) == theirs
+    assert json.dumps(server.runs) == before
+    assert list(journal_dir.iterdir()) == []
+
+
+def test_after_a_kill_what_is_not_proven_to_be_ours_is_told_and_stays(server: StandIn, journal_dir: Path) -> None:
+    killed_at(server, journal_dir, second_create, marked="unmarked")
+    for _ in range(2):  # nothing is forgotten after the first try
+        report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+        assert (report.left, len(report.possibly_left)) == (0, 3)
+        assert set(report.possibly_left) == set(server.runs)
+    assert {run["status"] for run in server.runs.values()} == {"scheduling"}
+    server.runs.clear()
+    clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    assert list(journal_dir.iterdir()) == []
+
+
+def test_after_a_kill_while_cleaning_up_the_rest_is_cleaned_up(server: StandIn, journal_dir: Path) -> None:
+    killed_at(server, journal_dir, lambda received: received.method == "POST" and received.json()["count"] == 3)
+    killed = iter(range(100))
+
+    def dies(received: Received) -> Reply | None:
+        return CUT if received.method == "DELETE" and next(killed) >= 2 else None
+
+    server.meddle = dies
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    assert report.left + report.cleaned == 5
+    assert report.left > 0
+    server.meddle = lambda _: None
+    report = clean_up_journals(None, token=FIRST, journal_dir=journal_dir)
+    assert report.left == 0
+    assert server.runs == {}
+
+
+def test_a_journal_in_use_is_left_alone(server: StandIn, journal_dir: Path) -> None:
+    with a_check(server, journal_dir) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "made\n"
+        assert process.stdout.readline() == "made more\n"
+        report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+        assert (report.journals, report.cleaned) == (0, 0)
+        assert "in use" in report.words[0]
+        assert len(server.runs) == 5
+        process.kill()
+        process.wait(timeout=30)
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    assert (report.journals, report.cleaned, server.runs) == (1, 5, {})
+
+
+def test_the_intent_stands_on_disk_before_the_create_leaves_and_the_ids_before_its_answer_is_seen(
+    server: StandIn, journal_dir: Path, live_guard: Guard
+) -> None:
+    seen: list[list[dict[str, object]]] = []
+
+    def look(received: Received) -> Reply | None:
+        if received.method == "POST":
+            seen.append(lines(journal_dir))
+        return None
+
+    server.meddle = look
+    exchange = live_guard.send(bulk(2, input_values={"m": live_guard.marker, "card": "4111-1111"}))
+    made = [run["id"] for run in exchange.answer.json()["created_runs"]]
+    [at_sending] = seen
+    assert {k: v for k, v in at_sending[-1].items() if k not in {"at", "digest"}} == {
+        "intent": 1,
+        "as": "first",
+        "runs": 2,
+        "workflows": [WORKFLOW],
+        "marked": True,
+    }
+    assert lines(journal_dir)[-1] == {"made": 1, "as": "first", "ids": made}
+
+
+def test_a_journal_holds_no_token_and_no_value(server: StandIn, journal_dir: Path, live_guard: Guard) -> None:
+    live_guard.send(bulk(1, input_values={"card": "4111-1111"}, sensitive_input_values={"pin": "pin-of-someone"}))
+    live_guard.send(bulk(1, authorization="Bearer made-up-token-of-a-test"))
+    [path] = journal_dir.glob("*.jsonl")
+    text = path.read_text()
+    for secret in (FIRST, SECOND, "4111-1111", "pin-of-someone", "made-up-token"):
+        assert secret not in text
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_check_that_leaves_nothing_leaves_no_journal(open_guard: OpenGuard, journal_dir: Path) -> None:
+    reading, cleaning, leaving = open_guard(), open_guard(), open_guard()
+    cleaning.send(bulk(3))
+    cleaning.clean_up()
+    leaving.send(bulk(3))
+    for guard in (reading, cleaning, leaving):
+        guard.__exit__(None, None, None)
+    assert [path.suffix for path in sorted(journal_dir.iterdir())] == [".jsonl", ".lock"]
+
+
+def test_runs_that_were_left_on_purpose_are_cleaned_up_later(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    guard = open_guard()
+    guard.send(bulk(3))
+    guard.send(bulk(2, authorization=SECOND_TOKEN))
+    guard.__exit__(None, None, None)
+    report = clean_up_journals(None, token=FIRST, journal_dir=journal_dir)
+    assert (report.cleaned, report.left) == (3, 2)
+    assert "token" in report.words[0]
+    report = clean_up_journals(None, token=SECOND, second_token=FIRST, journal_dir=journal_dir)
+    assert (report.cleaned, report.left, report.words) == (2, 0, ())
+    assert server.runs == {}
+
+
+def test_runs_made_without_a_token_are_looked_for_with_those_given(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    server.requires_auth = False
+    guard = open_guard()
+    guard.send(bulk(2, authorization=None))
+    guard.__exit__(None, None, None)
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    assert (report.cleaned, report.left, server.runs) == (2, 0, {})
+
+
+def test_a_token_goes_to_no_other_origin_than_it_was_used_for(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    guard = open_guard()
+    guard.send(bulk(3))
+    guard.__exit__(None, None, None)
+    before = len(server.received)
+    with StandIn() as other:
+        report = clean_up_journals(other.url, token=FIRST, journal_dir=journal_dir)
+        assert (report.journals, other.received) == (0, [])
+    report = clean_up_journals(None, token="another-token-0123456789", journal_dir=journal_dir)
+    assert (report.journals, report.left) == (1, 3)
+    assert "another token" in report.words[0]
+    assert len(server.received) == before
+
+
+def test_a_target_that_does_not_answer_is_said_to_and_its_journal_stays(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    guard = open_guard()
+    guard.send(bulk(3))
+    guard.__exit__(None, None, None)
+    server.__exit__(None, None, None)
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    server.__enter__()
+    assert (report.cleaned, report.left) == (0, 3)
+    assert "cannot connect" in report.words[0]
+    assert len(list(journal_dir.glob("*.jsonl"))) == 1
+
+
+def test_an_intent_that_was_never_sent_is_no_obstacle(server: StandIn, journal_dir: Path, live_guard: Guard) -> None:
+    server.meddle = lambda received: CUT if received.method == "POST" else None
+    with pytest.raises(NoAnswer):
+        live_guard.send(bulk(5, input_values={"m": live_guard.marker}))
+    live_guard.__exit__(None, None, None)
+    assert len(list(journal_dir.glob("*.jsonl"))) == 1
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    assert (report.journals, report.cleaned, report.left, list(journal_dir.iterdir())) == (1, 0, 0, [])
+
+
+def test_a_line_that_a_crash_cut_short_is_passed_over(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    guard = open_guard()
+    guard.send(bulk(2))
+    guard.__exit__(None, None, None)
+    [path] = journal_dir.glob("*.jsonl")
+    with path.open("ab") as file:
+        file.write(b'{"intent": 2, "at": 17')
+    found = [each for _, each in journals(journal_dir) if isinstance(each, Journal)]
+    found[0].gone([next(iter(found[0].record.runs))])
+    found[0].close(keep=True)
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    assert (report.cleaned, report.left) == (1, 0)
+    assert len(server.runs) == 1
+
+
+def test_files_that_are_no_journals_are_said_to_be_and_left(journal_dir: Path, server: StandIn) -> None:
+    journal_dir.mkdir()
+    for name, text in (("a", "{}\n"), ("b", '{"journal": 99}\n'), ("c", "[]\nx\n"), ("d", '{"journal": 1}\n')):
+        (journal_dir / f"{name}.jsonl").write_text(text)
+    (journal_dir / "empty.jsonl").write_text('{"journal": 1, "url"')
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    assert [words.split(" ")[0] for words in report.words] == ["a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"]
+    assert sorted(path.name for path in journal_dir.iterdir()) == ["a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"]
+
+
+def test_journals_of_loopback_servers_long_gone_do_not_pile_up(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    kept = {}
+    for name, profile in (("full", "full"), ("live", "live")):
+        guard = open_guard(profile=profile, clean_up=False)
+        guard.send(bulk(1))
+        kept[name] = guard._opened_journal.path
+        guard.__exit__(None, None, None)
+        long_ago = datetime.now(UTC) - timedelta(days=2)
+        text = kept[name].read_text().splitlines()
+        header = json.loads(text[0]) | {"started_at": long_ago.timestamp()}
+        kept[name].write_text("\n".join([json.dumps(header), *text[1:], ""]))
+        os.utime(kept[name], (long_ago.timestamp(), long_ago.timestamp()))
+    open_guard()
+    assert (kept["full"].exists(), kept["live"].exists()) == (False, True)
+
+
+def test_the_journals_directory_is_the_same_from_any_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: StandIn
+) -> None:
+    monkeypatch.delenv("CONTRACTS_JOURNAL_DIR", raising=False)
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    assert default_directory() == Path.home() / ".local" / "state" / "cyberdesk-contracts"
+    monkeypatch.setenv("XDG_STATE_HOME", "/state")
+    assert default_directory() == Path("/state/cyberdesk-contracts")
+    monkeypatch.setenv("CONTRACTS_JOURNAL_DIR", str(tmp_path / "chosen"))
+    with Guard(Target(server.url, FIRST)) as guard:
+        assert guard._opened_journal.path.parent == tmp_path / "chosen"
+    assert clean_up_journals(None, token=FIRST).journals == 0
+
+
+def test_without_a_place_for_the_journal_nothing_can_be_checked(server: StandIn, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with (
+        pytest.raises(CouldNotCheck, match="journal cannot be written"),
+        Guard(Target(server.url, FIRST), journal_dir=blocked),
+    ):
+        pass
+
+
+def test_a_create_that_cannot_be_written_down_is_not_sent(
+    guard: Guard, server: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full_disk)
+    with pytest.raises(CouldNotCheck, match="No space left"):
+        guard.send(bulk())
+    assert server.received == []
+
+
+def test_what_goes_to_another_machine_is_written_through_to_the_disk(
+    journal_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", synced.append)
+    for url, count in (("http://127.0.0.1:1", 0), ("https://runs.example.test", 1)):
+        journal = Journal.create(journal_dir, Target(url, FIRST), "marker", datetime.now(UTC))
+        journal.session(str(uuid.uuid4()))
+        journal.close(keep=False)
+        assert len(synced) == count
+
+
+def test_a_guard_creates_only_inside_its_with_block(server: StandIn) -> None:
+    guard = Guard(Target(server.url, FIRST))
+    with pytest.raises(RuntimeError, match="with"):
+        guard.send(post("/v1/runs", {}))
+    assert server.received == []
