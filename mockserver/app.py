@@ -9,11 +9,12 @@ from importlib.resources import files
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mockserver.access_log import AccessLog, NoAccessLog
 from mockserver.behaviour import attachments, chains, health, machines, pools, run_creation, run_list, runs, workflows
 from mockserver.behaviour.context import Context, Preferences, Space
 from mockserver.behaviour.world import World
 from mockserver.clock import Clock
-from mockserver.downloads import PREFIX, Downloads
+from mockserver.downloads import PREFIX, Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
 from mockserver.errors import StartError
 from mockserver.organisations import Organisations
@@ -71,9 +72,11 @@ class MockServer:
         self._store: Store = store or MemoryStore()
         self._world = World.from_files(settings.world)
         self._spaces: dict[tuple[str, str], Space] = {}
+        talkative = settings.log_level in ("debug", "info")
+        self._access_log = AccessLog(settings.log_format) if talkative else NoAccessLog()
         strict = settings.coercion == "strict"
 
-        def make_context(space: Space, preferences: Preferences, now: int, base_url: str) -> Context:
+        def make_context(space: Space, preferences: Preferences, now: int, scope: Scope) -> Context:
             return Context(
                 space=space,
                 world=self._world,
@@ -82,7 +85,7 @@ class MockServer:
                 strict=strict,
                 now=now,
                 sign_download=lambda attachment_id, expires: downloads.sign(
-                    base_url, space.namespace, space.organisation, attachment_id, expires
+                    base_url(scope), space.namespace, space.organisation, attachment_id, expires
                 ),
             )
 
@@ -99,6 +102,7 @@ class MockServer:
             strict=strict,
             self_check=settings.self_check,
             seed=settings.seed,
+            access_log=self._access_log,
         )
         self._endpoint = endpoint
         self._any_origin = not settings.cors_origin
@@ -119,6 +123,7 @@ class MockServer:
                 await self._cors(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
+            self._access_log.flush()
         else:
             raise ValueError(f"the mock speaks HTTP, not {scope['type']}")
 

@@ -19,11 +19,20 @@ from mockserver.reply import JSONContent, Reply
 PREFIX = "/__downloads/"
 
 
+def base_url(scope: Scope) -> str:
+    """The origin at which the client reached the server, as it names it."""
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
+    if host is None:
+        server = scope.get("server") or ("127.0.0.1", 80)
+        host = f"{server[0]}:{server[1]}"
+    return f"{scope.get('scheme', 'http')}://{host}"
+
+
 class Downloads:
     """Signs URLs, and serves what it has signed, as an ASGI application."""
 
     def __init__(
-        self, space_for: Callable[[str, str], Space], make_context: Callable[[Space, Preferences, int, str], Context]
+        self, space_for: Callable[[str, str], Space], make_context: Callable[[Space, Preferences, int, Scope], Context]
     ) -> None:
         self._space_for = space_for
         self._make_context = make_context
@@ -62,5 +71,5 @@ class Downloads:
         now = space.clock.now()
         if now >= int(expires) * SECOND:
             raise gone
-        context = self._make_context(space, NO_PREFERENCES, now, "")
+        context = self._make_context(space, NO_PREFERENCES, now, scope)
         return download(await find_attachment(context, attachment_id))

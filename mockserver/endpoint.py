@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from mockserver.access_log import AccessLog
 from mockserver.behaviour.context import Context, Preferences, Space
 from mockserver.errors import (
     BadRequest,
@@ -31,7 +32,7 @@ from mockserver.spec import Call, Invalid, Operation, RawRequest, render_json
 from mockserver.spec import reply as reply_from_spec
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
-MakeContext = Callable[[Space, Preferences, int, str], Context]
+MakeContext = Callable[[Space, Preferences, int, Scope], Context]
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ATTEMPTS = 100
@@ -133,6 +134,7 @@ class Endpoint:
         strict: bool,
         self_check: bool,
         seed: int,
+        access_log: AccessLog,
     ) -> None:
         self._routes = Routes(operations, first_path_only=strict)
         self._behaviours = behaviours
@@ -144,6 +146,7 @@ class Endpoint:
         self._strict = strict
         self._self_check = self_check
         self._seed = seed
+        self._access_log = access_log
         self._idempotency = Idempotency()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -164,17 +167,12 @@ class Endpoint:
             reply = _refusal(invalid)
         except HTTPError as error:
             reply = Reply(error.status, JSONContent({"detail": error.detail}), headers=error.headers)
+        except Disconnected:
+            return
         payload = reply.content.render() if reply.content is not None else b""
         if self._self_check and operation is not None:
             reply, payload = self._checked(operation, reply, payload)
-        if _log.isEnabledFor(logging.INFO):
-            _log.info(
-                "%s %s -> %d",
-                method,
-                path,
-                reply.status,
-                extra={"status": reply.status, "method": method, "path": path},
-            )
+        self._access_log.add(method, scope["path"], reply.status)
         await _send(send, reply, payload, extra, head=method == "HEAD")
 
     def _find(self, method: str, path: str, scope: Scope) -> tuple[Operation, Mapping[str, str]]:
@@ -188,26 +186,24 @@ class Endpoint:
             raise
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        """Raises TooLarge before it is read where its length says so."""
+        """Raises TooLarge, before it is read where its length says so; Disconnected where the client went away."""
         length = headers.get("content-length")
         if length is not None and length.isdigit() and int(length) > self._max_body:
             raise _too_large(self._max_body)
-        message = await receive()
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            if len(body) > self._max_body:
-                raise _too_large(self._max_body)
-            return body
-        chunks = [body]
-        size = len(body)
-        while message.get("more_body"):
+        body = b""
+        chunks: list[bytes] = []
+        size = 0
+        while True:
             message = await receive()
-            chunk: bytes = message.get("body", b"")
-            size += len(chunk)
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            body = message.get("body", b"")
+            size += len(body)
             if size > self._max_body:
                 raise _too_large(self._max_body)
-            chunks.append(chunk)
-        return b"".join(chunks)
+            if not message.get("more_body"):
+                return b"".join((*chunks, body)) if chunks else body
+            chunks.append(body)
 
     async def _answer(
         self,
@@ -264,9 +260,7 @@ class Endpoint:
             return self._from_spec(operation, preferences, space, scope)
         for _ in range(_ATTEMPTS):
             try:
-                return await behaviour(
-                    call, self._make_context(space, preferences, space.clock.now(), _base_url(scope))
-                )
+                return await behaviour(call, self._make_context(space, preferences, space.clock.now(), scope))
             except Conflict:
                 await asyncio.sleep(0)
         raise Refused("Too many requests change this at once; try again")
@@ -305,6 +299,10 @@ class Endpoint:
         return Reply(500), render_json({"detail": text})
 
 
+class Disconnected(Exception):
+    """The client has gone before its request was whole: there is nobody to answer, and nothing to do."""
+
+
 class _Text:
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -335,14 +333,6 @@ def _namespace(path: str) -> tuple[str, str]:
         if name and slash:
             return name, slash + rest
     return "", path
-
-
-def _base_url(scope: Scope) -> str:
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
-    if host is None:
-        server = scope.get("server") or ("127.0.0.1", 80)
-        host = f"{server[0]}:{server[1]}"
-    return f"{scope.get('scheme', 'http')}://{host}"
 
 
 async def _delay(preferences: Preferences) -> None:
