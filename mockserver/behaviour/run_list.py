@@ -48,6 +48,7 @@ async def list_runs(call: Call, context: Context) -> Reply:
     items: list[bytes] = []
     runs: list[Run] = []
     for row, places in _sliced(search, parts, skip, limit):
+        await search.load_lives(row.batch, row.changes)
         for place in places:
             change = row.changes.get(place, UNCHANGED)
             lives = search.lives_of(row.batch, change)
@@ -125,7 +126,7 @@ class _Search:
                     continue
             rows = []
             for row in self.rows_of(block):
-                await self._load_lives(row.batch, row.changes)
+                await self.load_lives(row.batch, row.changes)
                 places = self._matching(row)
                 if places:
                     rows.append(row._replace(places=places))
@@ -226,7 +227,7 @@ class _Search:
             (over if self.lived >= life.ended else still).append(place)
         return row._replace(places=still), row._replace(places=over)
 
-    async def _load_lives(self, batch: Batch, changes: Changes) -> None:
+    async def load_lives(self, batch: Batch, changes: Changes) -> None:
         if not changes and batch.placement.session_id is None:
             return
         placements = {(change.placement or batch.placement).session_id for change in changes.values()}

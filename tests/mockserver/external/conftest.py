@@ -1,47 +1,26 @@
-"""The mock as its users have it: started by its command, on a port of its own, checking every answer it gives."""
+"""Mocks to send to, and tokens that keep the tests apart."""
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from uuid import uuid4
 
 import pytest
 
-Serve = Callable[..., str]
-"""Starts a mock with these flags, and gives its URL."""
-
-
-@contextmanager
-def _served(*flags: str) -> Iterator[str]:
-    command = [sys.executable, "-m", "mockserver", "serve", "--port", "0", "--self-check", "--log-level", "warning"]
-    with subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield _url(process)
-        finally:
-            process.terminate()
-            assert process.wait(timeout=10) == 0
-
-
-def _url(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if " on http://" in line:
-            return line.rstrip().rpartition(" on ")[2]
-    raise AssertionError(f"the mock did not start: exit code {process.wait(timeout=10)}")
+from tests.mockserver.external.serving import served
 
 
 @pytest.fixture(scope="module")
 def mock() -> Iterator[str]:
-    """The URL of a mock with no flags of its own. Tests keep apart by their tokens."""
-    with _served() as url:
+    """The URL of a mock with no flags of its own."""
+    with served() as url:
         yield url
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def serve() -> Iterator[Callable[..., str]]:
+    """Starts a mock with the given flags, and gives its URL."""
     with ExitStack() as stack:
-        yield lambda *flags: stack.enter_context(_served(*flags))
+        yield lambda *flags: stack.enter_context(served(*flags))
 
 
 @pytest.fixture
