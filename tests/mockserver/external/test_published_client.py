@@ -151,7 +151,7 @@ def test_is_priority_is_sent_and_taken(client):
 
 
 def test_runs_are_listed_by_every_filter_the_client_has(client):
-    plain = client.call("runs.create", a_run(input_values=inputs(note="Zebra crossing")))
+    plain = client.call("runs.create", a_run(machine_id=FRONT_DESK_1, input_values=inputs(note="Zebra crossing")))
     placed = client.call("runs.create", a_run(machine_id=FRONT_DESK_2, session_alias="zebra"))
     other = client.call("runs.create", RunCreate(workflow_id=FAILS_IN_PART, start_session=True))
     client.call("runs.update", str(other.id), RunUpdate(status=RunStatus.RUNNING))
@@ -165,7 +165,7 @@ def test_runs_are_listed_by_every_filter_the_client_has(client):
 
     assert listed() == [other.id, placed.id, plain.id]
     assert listed(workflow_id=str(SUCCEEDS)) == [placed.id, plain.id]
-    assert listed(machine_id=str(FRONT_DESK_2), workflow_id=str(SUCCEEDS)) == [placed.id]
+    assert listed(machine_id=str(FRONT_DESK_2), search="zebra") == [placed.id]
     assert listed(session_id=str(other.session_id)) == [other.id]
     assert listed(status=RunStatus.RUNNING) == [other.id]
     assert listed(search="ZEBRA") == [placed.id, plain.id]
