@@ -12,16 +12,15 @@ else's, who runs the same workflow: it is told as possibly left, and not touched
 from __future__ import annotations
 
 import contextlib
-import json
 import queue
 import threading
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from contracts.exchange import TOKEN, Answer
 from contracts.guard.asking import Asker
@@ -38,7 +37,7 @@ from contracts.guard.journal import (
     fingerprint,
     journals,
 )
-from contracts.guard.made import is_older
+from contracts.guard.made import ahead, carries, is_older
 from contracts.guard.pace import Clock, Pace
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
@@ -53,6 +52,7 @@ _SAMPLE: Final = 50
 _WINDOW_S: Final = 300.0
 """How far the target's clock, and a slow create, may be from the moment of an intent."""
 _MAX_WINDOW_PAGES: Final = 10
+_DEAD_AFTER: Final = 20
 _TERMINAL = frozenset({"success", "task_failed", "error", "cancelled"})
 _CANCEL = b'{"status": "cancelled"}'
 
@@ -73,11 +73,15 @@ class Cleaner:
     deleted, so that no desktop goes on working on it.
     """
 
-    def __init__(self, asker: Asker, *, careful: bool, started_at: datetime) -> None:
-        self._ask = asker.ask
+    def __init__(self, asker: Asker, clock: Clock, *, careful: bool, started_at: datetime, marker: str) -> None:
+        self._asker = asker
+        self._clock = clock
         self._careful = careful
         self._started_at = started_at
+        self._marker = marker
         self._deleted: set[str] = set()
+        self._unanswered = 0
+        self._ahead = timedelta()
 
     def offers_delete(self, authorization: str = TOKEN) -> bool:
         """Tried on an id that nobody has. Where that is 404, as an unknown id and a missing operation both are, the
@@ -126,16 +130,28 @@ class Cleaner:
             found = [run for search in searches for run in self._all(authorization, _MAX_PAGES, **search)]
             ours = {run["id"]: authorization for run in found if _is_proven(run, record)}
             if intents and not (leaves_a_proof and ours):  # what was searched for may not have been understood
-                earliest = datetime.fromtimestamp(min(i.at for i in intents) - _WINDOW_S, UTC)
+                earliest = datetime.fromtimestamp(min(i.at for i in intents) - _WINDOW_S, UTC) + self._ahead
                 since = earliest.isoformat().replace("+00:00", "Z")
                 for run in self._all(authorization, _MAX_WINDOW_PAGES, created_at_from=since):
                     if _is_proven(run, record):
                         ours[run["id"]] = authorization
-                    elif any(_looks_like(run, intent, record.salt) for intent in intents):
+                    elif any(self._looks_like(run, intent, record.salt) for intent in intents):
                         possible.add(run["id"])
             proven |= ours
         known = record.runs.keys()
         return Orphans({i: a for i, a in proven.items() if i not in known}, frozenset(possible - proven.keys() - known))
+
+    def _looks_like(self, run: Mapping[str, Any], intent: Intent, salt: str) -> bool:
+        if intent.workflow_ids and run.get("workflow_id") not in intent.workflow_ids:
+            return False
+        try:
+            created_at = datetime.fromisoformat(str(run.get("created_at")))
+        except ValueError:
+            return False
+        here = created_at.replace(tzinfo=created_at.tzinfo or UTC) - self._ahead
+        if abs(here.timestamp() - intent.at) > _WINDOW_S:
+            return False
+        return intent.digest is None or digest(run.get("input_values"), salt) == intent.digest
 
     def _clean_one(self, run_id: str, authorizations: Authorizations, *, deletes: bool) -> None:
         for authorization in authorizations:
@@ -150,10 +166,11 @@ class Cleaner:
         path = f"/v1/runs/{run_id}"
         cancelled = False
         if self._careful:
-            run = _object(self._ask("GET", path, authorization))
+            answer = self._ask("GET", path, authorization)
+            run = _object(answer)
             if run is None:
                 return False
-            if is_older(str(run.get("created_at")), self._started_at):
+            if not self._is_ours(run, answer):
                 return True
             cancelled = run.get("status") in _TERMINAL
         if not cancelled and (self._careful or not deletes):
@@ -168,6 +185,32 @@ class Cleaner:
         if status < 300:
             self._deleted.add(run_id)
         return status < 300
+
+    def knows(self, run_id: str, authorization: str) -> bool:
+        return self._ask("GET", f"/v1/runs/{quote(run_id, safe='')}", authorization).status != 404
+
+    def is_ours(self, run_id: str, authorization: str | None) -> bool:
+        """Of a run of which an answer told the id alone: whether it is new, or gone."""
+        answer = self._ask("GET", f"/v1/runs/{run_id}", authorization)
+        run = _object(answer)
+        return answer.status == 404 if run is None else self._is_ours(run, answer)
+
+    def _is_ours(self, run: Mapping[str, Any], answer: Answer) -> bool:
+        old = is_older(run, answer, self._started_at, self._clock.now())
+        return not old or carries(self._marker, run)
+
+    def _ask(self, method: str, path: str, authorization: str | None, body: bytes | None = None) -> Answer:
+        """A target that has died is not asked for every single run."""
+        if self._unanswered >= _DEAD_AFTER:
+            raise NoAnswer(f"{method} {path}: not sent, since the target has not answered {_DEAD_AFTER} times")
+        try:
+            answer = self._asker.ask(method, path, authorization, body)
+        except NoAnswer:
+            self._unanswered += 1
+            raise
+        self._unanswered = 0
+        self._ahead = ahead(answer, self._clock.now())
+        return answer
 
     def _is_gone(self, run_id: str, authorization: str | None) -> bool:
         status = self._ask("GET", f"/v1/runs/{run_id}", authorization).status
@@ -236,20 +279,7 @@ def _object(answer: Answer) -> dict[str, Any] | None:
 
 
 def _is_proven(run: Mapping[str, Any], record: Record) -> bool:
-    values = [run.get(name) for name in ("input_values", "session_alias")]
-    return record.marker in json.dumps(values) or run.get("session_id") in record.sessions
-
-
-def _looks_like(run: Mapping[str, Any], intent: Intent, salt: str) -> bool:
-    if intent.workflow_ids and run.get("workflow_id") not in intent.workflow_ids:
-        return False
-    try:
-        created_at = datetime.fromisoformat(str(run.get("created_at")))
-    except ValueError:
-        return False
-    if abs(created_at.replace(tzinfo=created_at.tzinfo or UTC).timestamp() - intent.at) > _WINDOW_S:
-        return False
-    return intent.digest is None or digest(run.get("input_values"), salt) == intent.digest
+    return carries(record.marker, run) or run.get("session_id") in record.sessions
 
 
 def in_threads(do: Callable[[T], None], items: Iterable[T]) -> None:
@@ -357,7 +387,7 @@ def _clean_up_journal(journal: Journal, given: list[str], ca_bundle: str | None,
         asker = Asker(upstream, Tokens(tokens.get("first"), tokens.get("second")), Pace(None, clock))
         started_at = datetime.fromtimestamp(record.started_at, UTC)
         careful = record.profile == "live" or not is_loopback(record.url)
-        cleaner = Cleaner(asker, careful=careful, started_at=started_at)
+        cleaner = Cleaner(asker, clock, careful=careful, started_at=started_at, marker=record.marker)
         authorizations = tuple(AUTHORIZATIONS[identity] for identity in tokens)
         orphans = clean_up(cleaner, journal, authorizations)
     except NoAnswer as error:

@@ -32,15 +32,26 @@ _MAKEABLE_IN_FULL = frozenset({"pools", "workflows"})
 
 
 class Gate:
-    """`is_unknown` asks the target whether it knows an id that was made up; it is asked once an id, before a write."""
+    """`is_unknown` asks the target whether it knows an id that was made up, `is_ours` whether a run of which an answer
+    told the id alone is new; each is asked once an id, before a write, where others use the target too.
+    """
 
-    def __init__(self, target: Target, ownership: Ownership, marker: str, is_unknown: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        target: Target,
+        ownership: Ownership,
+        marker: str,
+        *,
+        is_unknown: Callable[[str], bool],
+        is_ours: Callable[[str], bool],
+    ) -> None:
         self._is_live = target.profile == "live"
         self._is_own_server = target.is_loopback and not self._is_live
         self._may_write = target.is_loopback or target.allow_writes
         self._ownership = ownership
         self._marker = marker
         self._is_unknown = is_unknown
+        self._is_ours = is_ours
 
     def check(self, request: Request, effect: Effect) -> None:
         """Raises NotAllowed or NotOwned."""
@@ -76,9 +87,12 @@ class Gate:
                 raise NotOwned(f"{what}: attachment {attachment_id} is not one of this check")
 
     def _check_id(self, what: str, text: str) -> None:
-        if self._ownership.made(text) or self._may_pass_as_unknown(text):
-            return
-        raise NotOwned(f"{what}: {text} was not made by this check")
+        if self._ownership.made(text):
+            if self._is_own_server or self._ownership.is_proven(text) or self._is_ours(text):
+                return
+            raise NotOwned(f"{what}: {text} is older than this check, though an answer told it was made")
+        if not self._may_pass_as_unknown(text):
+            raise NotOwned(f"{what}: {text} was not made by this check")
 
     def _may_pass_as_unknown(self, text: str) -> bool:
         if not self._ownership.is_claimed_unknown(text):

@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
-from urllib.parse import quote
 
 from contracts.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.findings import Spent
@@ -36,7 +35,7 @@ from contracts.guard.journal import (
     default_directory,
     drop_stale_loopback_journals,
 )
-from contracts.guard.made import MadeRun, is_older, made_by
+from contracts.guard.made import MadeRun, carries, is_older, made_by
 from contracts.guard.ownership import Ownership
 from contracts.guard.pace import MAX_WAIT_S, Clock, Pace
 from contracts.guard.proxy import Proxy
@@ -48,6 +47,7 @@ from contracts.target import Target
 MAX_EXCHANGES: Final = 20_000
 MAX_RECORDED_BYTES: Final = 256 * 1024 * 1024
 MAX_SKIPPED: Final = 1000
+MAX_THROTTLED: Final = 1000
 
 _COUNT = re.compile(rb'"count"\s*:\s*([^,}\]]{1,60})')
 
@@ -57,6 +57,7 @@ class _Passage:
     """A request that has passed the gate and is paid for."""
 
     request: Request
+    masked: Request
     effect: Effect
     charge: Charge
     intent: Intent | None = None
@@ -77,11 +78,13 @@ class Guard:
         self._tokens = Tokens(target.token, target.second_token)
         self._upstream = Upstream(target.url, ca_bundle=target.ca_bundle)
         self._ownership = Ownership()
-        self._gate = Gate(target, self._ownership, self.marker, self._target_does_not_know)
+        self._gate = Gate(
+            target, self._ownership, self.marker, is_unknown=self._target_does_not_know, is_ours=self._run_is_ours
+        )
+        self._is_shared = target.profile == "live" or not target.is_loopback
+        """Others use the target too, so nothing may be taken for the check's own on an answer's word alone."""
         self._ledger = Ledger(target.budget, keeps_reserve=target.clean_up)
         self._pace = Pace(target.budget.rate, self._clock)
-        pay = partial(self._ledger.charge_request, cleaning=False)
-        self._asker = Asker(self._upstream, self._tokens, self._pace, pay=pay, record=self._record)
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
         self._lock = threading.Lock()
@@ -89,7 +92,8 @@ class Guard:
         self._recorded_bytes = 0
         self._throttled: list[Exchange] = []
         self._skipped: dict[str, None] = {}
-        self._possibly_left: tuple[str, ...] = ()
+        self._possibly_left: frozenset[str] = frozenset()
+        self._doubtful: set[str] = set()
         self._offers_delete: bool | None = None
         self._has_sent_creates = False
         self._creates_in_flight = InFlight()
@@ -185,7 +189,7 @@ class Guard:
             known = self._ownership.authorizations
             try:
                 orphans = clean_up(self._cleaner(), journal, self._authorizations, known, self.offers_delete)
-                self._possibly_left = tuple(sorted(orphans.possible))
+                self._possibly_left = orphans.possible
                 for run_id, authorization in orphans.proven.items():
                     self._ownership.add_run(run_id, authorization)
             except (NoAnswer, OutOfBudget) as error:
@@ -210,8 +214,10 @@ class Guard:
 
     @property
     def possibly_left(self) -> Sequence[str]:
-        """Ids of runs that an unanswered create may have made, and that nothing proves to be ours: not touched."""
-        return self._possibly_left
+        """Ids of runs that creates of this check may have made, and that nothing proves to be ours: not touched. They
+        look like what an unanswered create asked for, or an answer told them though they seem older than the check.
+        """
+        return tuple(sorted({*self._possibly_left, *self._doubtful}))
 
     # Sending
 
@@ -255,18 +261,19 @@ class Guard:
         return [outcome for outcome in outcomes if isinstance(outcome, Exchange)]
 
     def _admit(self, request: Request) -> _Passage:
-        effect = effect_of(request)
-        self._gate.check(request, effect)
+        masked = self._tokens.mask_request(request)
+        effect = effect_of(masked)
+        self._gate.check(masked, effect)
         if effect.creates and self.target.profile == "live" and not self.target.leave_runs and not self.offers_delete():
             raise NotAllowed("the target offers no delete: what a create makes would be left behind (--leave-runs)")
         if "$SECOND_TOKEN" in (request.header("authorization") or "") and self.target.second_token is None:
             raise NotAllowed("no second token was given")
         try:
-            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=_in_words(request))
+            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=_in_words(masked))
         except OutOfBudget as error:
             self._skip(str(error))
             raise
-        return _Passage(request, effect, charge)
+        return _Passage(request, masked, effect, charge)
 
     def _wait(self, *passages: _Passage) -> None:
         try:
@@ -297,13 +304,12 @@ class Guard:
             raise
 
     def _exchange(self, passage: _Passage, start: _Start | None) -> Exchange:
-        masked = self._tokens.mask_request(passage.request)
         if passage.effect.creates:
             self._has_sent_creates = True
-            passage.intent = self._opened_journal.intend(self._intent(masked, passage.effect))
+            passage.intent = self._opened_journal.intend(self._intent(passage))
         connection = None if start is None else self._meet(start)
         for attempt in range(MAX_REPEATS + 1):
-            exchange = Exchange(masked, self._answer(passage, connection if attempt == 0 else None))
+            exchange = Exchange(passage.masked, self._answer(passage, connection if attempt == 0 else None))
             self._record(exchange)
             if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
                 break
@@ -325,7 +331,7 @@ class Guard:
     def _answer(self, passage: _Passage, connection: Connection | None) -> Answer:
         outcome = self._upstream.exchange(passage.request, self._tokens.put_in, connection)
         if isinstance(outcome, Lost):
-            words = f"{_in_words(passage.request)}: {outcome.words}"
+            words = f"{_in_words(passage.masked)}: {outcome.words}"
             if outcome.malformed:
                 raise NotAllowed(words)
             raise NoAnswer(words) if outcome.reached else _NeverArrived(words)
@@ -334,7 +340,8 @@ class Guard:
     def _may_repeat(self, exchange: Exchange, attempt: int) -> bool:
         """After a 429: waits as it asks, and says whether the request may go out again."""
         with self._lock:
-            self._throttled.append(exchange)
+            if len(self._throttled) < MAX_THROTTLED:
+                self._throttled.append(exchange)
         wait_s = self._pace.asked_wait_s(exchange.answer, attempt)
         self._pace.pause(wait_s)
         if attempt == MAX_REPEATS or wait_s > min(MAX_WAIT_S, self._seconds_left()):
@@ -361,15 +368,17 @@ class Guard:
                     self._ownership.add_other(thing.id)
             return
         made = made_by(exchange.answer)
-        run_ids = [run.id for run in made.runs if self._is_ours(run)]
+        told = {run.id: run for run in made.runs if self._is_ours(run, exchange.answer)}
+        run_ids = list(told)
+        self._doubtful.update(run.id for run in made.runs if run.id not in told)
         new = sum(run_id not in self._ownership.authorizations for run_id in run_ids)  # a replay makes none
         authorization = exchange.request.header("authorization")
-        for run_id in run_ids:
-            self._ownership.add_run(run_id, authorization)
+        for run_id, run in told.items():
+            self._ownership.add_run(run_id, authorization, proven=run.shown is not None)
         for other in made.others:
             self._ownership.add_other(other)
-        for session_id in {run.session_id for run in made.runs if run.id in self._ownership.runs} - {None}:
-            self._ownership.add_session(str(session_id))
+        for session_id in {run.session_id for run in told.values() if run.session_id}:
+            self._ownership.add_session(session_id)
         if refused or (status < 300 and len(run_ids) + made.failed == passage.charge.runs):
             self._settle(passage, new, run_ids)
         else:
@@ -386,19 +395,23 @@ class Guard:
         if passage.intent is not None and run_ids:
             self._opened_journal.told(passage.intent.identity, run_ids)
 
-    def _is_ours(self, run: MadeRun) -> bool:
+    def _is_ours(self, run: MadeRun, answer: Answer) -> bool:
         """A broken server may answer a create with older runs, which are someone's."""
-        return run.created_at is None or not is_older(run.created_at, self._started_at)
+        if not self._is_shared or run.shown is None:
+            return True
+        old = is_older(run.shown, answer, self._started_at, self._clock.now())
+        return not old or carries(self.marker, run.shown)
 
-    def _intent(self, masked: Request, effect: Effect) -> Intent:
-        body = effect.body
+    def _intent(self, passage: _Passage) -> Intent:
+        masked = passage.masked
+        body = passage.effect.body
         inputs = body.get("input_values") if isinstance(body, dict) else None
         sessions = tuple(uuids_under(body, frozenset({"session_id"})))
         return Intent(
             number=0,
             at=self._clock.now().timestamp(),
             identity=IDENTITIES.get(masked.header("authorization") or "", OTHER),
-            runs=effect.runs,
+            runs=passage.effect.runs,
             workflow_ids=tuple(_workflow_ids(body)),
             session_id=sessions[0] if sessions else None,
             carries_marker=self.marker.encode() in (masked.body or b""),
@@ -429,18 +442,22 @@ class Guard:
 
     def _target_does_not_know(self, run_id: str) -> bool:
         """By every organisation there is a token of: none of them sees it."""
-        path = f"/v1/runs/{quote(run_id, safe='')}"
-        return all(self._asker.ask("GET", path, each).status == 404 for each in self._authorizations)
+        cleaner = self._cleaner(cleaning=False)
+        return not any(cleaner.knows(run_id, each) for each in self._authorizations)
+
+    def _run_is_ours(self, run_id: str) -> bool:
+        if ours := self._cleaner(cleaning=False).is_ours(run_id, self._ownership.authorizations[run_id]):
+            self._ownership.prove_run(run_id)
+        return ours
 
     @property
     def _authorizations(self) -> tuple[str, ...]:
         return (TOKEN,) if self.target.second_token is None else (TOKEN, SECOND_TOKEN)
 
-    def _cleaner(self) -> Cleaner:
-        pay = partial(self._ledger.charge_request, cleaning=True)
+    def _cleaner(self, *, cleaning: bool = True) -> Cleaner:
+        pay = partial(self._ledger.charge_request, cleaning=cleaning)
         asker = Asker(self._upstream, self._tokens, self._pace, pay=pay, record=self._record)
-        careful = self.target.profile == "live" or not self.target.is_loopback
-        return Cleaner(asker, careful=careful, started_at=self._started_at)
+        return Cleaner(asker, self._clock, careful=self._is_shared, started_at=self._started_at, marker=self.marker)
 
 
 class _NeverArrived(Exception):

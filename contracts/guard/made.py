@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from contracts.exchange import Answer
@@ -17,9 +18,11 @@ _ZONES_DIFFER_BY = timedelta(hours=26)
 
 @dataclass(frozen=True, slots=True)
 class MadeRun:
+    """`shown` is the run as the answer shows it, where it does: a chain tells ids alone."""
+
     id: str
-    created_at: str | None = None
     session_id: str | None = None
+    shown: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,11 @@ def _objects(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _runs(told: dict[str, Any]) -> Iterator[MadeRun]:
     for run in _objects(told):
         if (found := _id(run.get("id"))) is not None:
-            created_at = run.get("created_at")
-            yield MadeRun(found, created_at if isinstance(created_at, str) else None, _id(run.get("session_id")))
+            yield MadeRun(found, _id(run.get("session_id")), run)
     run_ids = told.get("run_ids")
     for text in run_ids if isinstance(run_ids, list) else ():
         if (found := _id(text)) is not None:
-            yield MadeRun(found, None, _id(told.get("session_id")))
+            yield MadeRun(found, _id(told.get("session_id")))
 
 
 def _attachments(told: dict[str, Any]) -> Iterator[str]:
@@ -73,11 +75,27 @@ def _id(value: object) -> str | None:
     return canonical(value) if isinstance(value, str) else None
 
 
-def is_older(created_at: str, than: datetime) -> bool:
-    """By more than clocks differ: an hour, or a day and a bit where the text has no time zone. False for no date."""
+def is_older(run: Mapping[str, Any], answer: Answer, started_at: datetime, now: datetime) -> bool:
+    """Whether the run was created before the check began, by more than clocks differ: an hour, or a day and a bit where
+    its date has no time zone. Judged by the target's own clock where the answer tells it. False where it has no date.
+    """
     try:
-        moment = datetime.fromisoformat(created_at)
-        slack = _CLOCKS_DIFFER_BY if moment.tzinfo else _ZONES_DIFFER_BY
-        return moment.replace(tzinfo=moment.tzinfo or UTC) < than - slack
+        created_at = datetime.fromisoformat(str(run.get("created_at")))
+        slack = _CLOCKS_DIFFER_BY if created_at.tzinfo else _ZONES_DIFFER_BY
+        return created_at.replace(tzinfo=created_at.tzinfo or UTC) < started_at + ahead(answer, now) - slack
     except (ValueError, OverflowError):
         return False
+
+
+def ahead(answer: Answer, now: datetime) -> timedelta:
+    """How far the target's clock is ahead of ours, by the answer's Date; nothing where it has none."""
+    try:
+        there = parsedate_to_datetime(answer.header("date") or "")
+        return there.replace(tzinfo=there.tzinfo or UTC) - now
+    except (ValueError, OverflowError):
+        return timedelta()
+
+
+def carries(marker: str, run: Mapping[str, Any]) -> bool:
+    """Whether the marker stands in a value that came with the create."""
+    return marker in json.dumps([run.get(name) for name in ("input_values", "session_alias")])

@@ -29,6 +29,7 @@ class Ownership:
 
     def __init__(self) -> None:
         self._runs: dict[str, str | None] = {}
+        self._unproven: set[str] = set()
         self._others: set[str] = set()
         self._sessions: set[str] = set()
         self._claimed_unknown: set[str] = set()
@@ -40,8 +41,18 @@ class Ownership:
         """Of each run, the authorization it was made with; masked, or one that is no secret."""
         return self._runs
 
-    def add_run(self, run_id: str, authorization: str | None) -> None:
-        self._runs.setdefault(run_id, authorization)
+    def add_run(self, run_id: str, authorization: str | None, *, proven: bool = True) -> None:
+        """Not `proven`: an answer told its id and nothing more, so that it might be an older run, and someone's."""
+        if run_id not in self._runs:
+            self._runs[run_id] = authorization
+            if not proven:
+                self._unproven.add(run_id)
+
+    def prove_run(self, run_id: str) -> None:
+        self._unproven.discard(run_id)
+
+    def is_proven(self, thing_id: str) -> bool:
+        return thing_id not in self._unproven
 
     def add_other(self, thing_id: str) -> None:
         self._others.add(thing_id)
@@ -75,7 +86,3 @@ class Ownership:
     def builds_on_ours(self, odd_id: str) -> bool:
         """Whether the text is one of our ids with something before or behind it (no UUID, but perhaps read as one)."""
         return any(known and known in odd_id for known in self._claimed_unknown)
-
-    @property
-    def sessions(self) -> frozenset[str]:
-        return frozenset(self._sessions)

@@ -159,8 +159,8 @@ class Upstream:
 
     def _exchange_over(self, line: Connection, request: Request, authorization: Callable[[str], str]) -> Answer | Lost:
         try:
-            if not _is_token(request.method):
-                raise ValueError("no method")
+            if not _is_token(request.method) or not request.path.startswith("/"):
+                raise ValueError("no request line")
             line.putrequest(request.method, self._prefix + request.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self._headers(request, authorization):
                 line.putheader(name, value)

@@ -203,6 +203,7 @@ def test_a_request_whose_target_cannot_be_reached_costs_no_run(open_guard: OpenG
     "change",
     [
         {"path": "/v1/runs x"},
+        {"path": "http://elsewhere.test/v1/runs"},
         {"path": "/v1/\u20ac"},
         {"method": "BAD METHOD"},
         {"headers": (("X-Line", "a\r\nInjected: b"),)},

@@ -276,6 +276,14 @@ def test_a_second_interruption_ends_cleaning_up_and_the_journal_stays(
     assert path.exists()
 
 
+def test_a_target_that_dies_while_it_is_cleaned_up_is_not_asked_for_every_run(guard: Guard, server: StandIn) -> None:
+    guard.send(bulk(1000))
+    before = len(server.received)
+    server.meddle = lambda received: CUT if received.target.rpartition("/")[2] in server.runs else None
+    assert guard.clean_up() == 1000
+    assert len(server.received) - before < 100
+
+
 def test_work_in_threads_ends_at_the_first_error_and_raises_it() -> None:
     done: list[int] = []
 

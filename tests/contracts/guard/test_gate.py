@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 import pytest
 
@@ -252,16 +254,51 @@ def test_whether_deletes_are_offered_is_told_by_ids_that_nobody_has(
 
 
 def test_ids_of_older_runs_in_the_answer_to_a_create_are_not_taken_for_the_checks_own(
-    guard: Guard, server: StandIn
+    live_guard: Guard, server: StandIn
 ) -> None:
     old = server.add_run(created_at="2023-11-07T05:31:56Z")
     naive = server.add_run(created_at="2023-11-07T05:31:56")
-    broken = server.add_run(created_at="once upon a time")
-    server.meddle = lambda _: Reply(201, {"created_runs": [server.runs[i] for i in (old, naive, broken)]})
-    guard.send(bulk(3))
-    assert set(guard.owned) == {broken}
+    undated = server.add_run(created_at="once upon a time")
+    marked = server.add_run(created_at="2023-11-07T05:31:56Z", input_values={"m": live_guard.marker})
+    told = {"created_runs": [server.runs[each] for each in (old, naive, undated, marked)]}
+    server.meddle = lambda received: Reply(201, told) if received.method == "POST" else None
+    live_guard.send(bulk(4))
+    assert set(live_guard.owned) == {undated, marked}
+    assert set(live_guard.possibly_left) == {old, naive}
     with pytest.raises(NotOwned):
-        guard.send(get(f"/v1/runs/{old}", method="DELETE"))
+        live_guard.send(get(f"/v1/runs/{old}", method="DELETE"))
+
+
+def test_a_target_whose_clock_is_wrong_has_its_runs_judged_by_that_clock(live_guard: Guard, server: StandIn) -> None:
+    there = datetime.now(UTC) - timedelta(days=3)
+    dated = (("Date", format_datetime(there, usegmt=True)), ("Content-Type", "application/json"))
+    new = server.add_run(created_at=there.isoformat())
+    server.meddle = lambda _: Reply(201, server.runs[new], dated)
+    live_guard.send(post("/v1/runs", {}))
+    assert set(live_guard.owned) == {new}
+
+
+def test_on_a_server_of_ones_own_what_an_answer_tells_is_believed(guard: Guard, server: StandIn) -> None:
+    old = server.add_run(created_at="2023-11-07T05:31:56Z")
+    server.meddle = lambda received: Reply(201, server.runs[old]) if received.method == "POST" else None
+    guard.send(post("/v1/runs", {}))
+    assert guard.send(get(f"/v1/runs/{old}", method="DELETE")).answer.status == 204
+
+
+def test_a_run_of_which_only_the_id_was_told_is_looked_at_once_before_it_is_written_to(
+    live_guard: Guard, server: StandIn
+) -> None:
+    old = server.add_run(created_at="2023-11-07T05:31:56Z")
+    new, gone = server.add_run(), str(uuid.uuid4())
+    told = {"run_ids": [old, new, gone]}
+    server.meddle = lambda received: Reply(201, told) if received.target == "/v1/runs/chain" else None
+    live_guard.send(post("/v1/runs/chain", {"steps": [{}, {}, {}]}))
+    with pytest.raises(NotOwned, match="older"):
+        live_guard.send(post(f"/v1/runs/{old}", {"status": "cancelled"}, method="PATCH"))
+    for _ in range(2):
+        assert live_guard.send(post(f"/v1/runs/{new}", {"error": []}, method="PATCH")).answer.status == 200
+    assert live_guard.send(get(f"/v1/runs/{gone}", method="DELETE")).answer.status == 404
+    assert server.sent("GET") == [f"/v1/runs/{each}" for each in (old, new, gone)]
 
 
 def test_ids_are_taken_from_where_creates_tell_them_and_from_nowhere_else(guard: Guard, server: StandIn) -> None:
