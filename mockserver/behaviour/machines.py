@@ -18,7 +18,7 @@ async def list_machines(call: Call, context: Context) -> Reply:
         machine
         for machine in context.world.machines.values()
         if (status is None or machine.status == status)
-        and (name is None or name.casefold() in machine.name.casefold())
+        and (name is None or name == machine.name)
         and (search is None or search.casefold() in f"{machine.id} {machine.name} {machine.hostname}".casefold())
     ]
     return await page(call, machines, lambda machine: _json(context, machine))

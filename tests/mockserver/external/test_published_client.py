@@ -386,6 +386,8 @@ def test_machines_are_listed_and_read(client):
     assert ids(client.call("machines.list", skip=1, limit=1)) == [FRONT_DESK_2]
     assert ids(client.call("machines.list", search="BASE")) == [BASEMENT]
     assert ids(client.call("machines.list", name="front-desk-1")) == [FRONT_DESK_1]
+    assert ids(client.call("machines.list", name="Front-desk-1")) == []
+    assert ids(client.call("machines.list", name="front-desk")) == []
     assert (machine.name, machine.status, machine.is_available) == ("front-desk-2", MachineStatus.CONNECTED, True)
     assert [pool.id for pool in machine.pools] == [FRONT_DESKS, ACCOUNTING]
     assert client.answer("machines.get", str(SUCCEEDS)).error.status_code == 404
