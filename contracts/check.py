@@ -36,12 +36,13 @@ def check(
     *,
     rules: Collection[str] | None = None,
     progress: Callable[[Progress], None] | None = None,
+    on_finding: Callable[[Finding], None] | None = None,
 ) -> CheckResult:
-    """Raises CouldNotCheck. `rules` are the ids to judge; None is all."""
+    """Raises CouldNotCheck. `rules` are the ids to judge; None is all. What `on_finding` raises ends the check."""
     world = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
     wanted = frozenset(REGISTRY if rules is None else rules)
     plan = [s for s in sorted(SCENARIOS, key=lambda s: s.telling) if wanted.intersection(s.rules)]
-    search = Search(world)
+    search = Search(world, on_finding=on_finding)
     reached = 0
     try:
         for index, scenario in enumerate(plan):

@@ -57,6 +57,12 @@ class RunField(StrEnum):
     CREATED_AT = "created_at"
 
 
+class MachineStatus(StrEnum):
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    ERROR = "error"
+
+
 class AttachmentType(StrEnum):
     INPUT = "input"
     OUTPUT = "output"
@@ -174,6 +180,10 @@ class RunQuery(Page):
 class AttachmentQuery(Page):
     run_id: UUID | None = None
     attachment_type: AttachmentType | None = None
+
+
+class MachineQuery(Page):
+    status: MachineStatus | None = None
 
 
 class UrlQuery(BaseModel):

@@ -154,7 +154,7 @@ def wire(standin: Standin) -> FastAPI:
         return sent(standin.get_run_attachment_download_url(call, str(attachment_id), query, base_url))
 
     @route("GET", "/machines")
-    async def list_machines(request: Request, query: Annotated[models.Page, Query()]) -> Response:
+    async def list_machines(request: Request, query: Annotated[models.MachineQuery, Query()]) -> Response:
         return sent(standin.list_machines(request.state.call, query))
 
     @route("GET", "/machines/{machine_id}")
