@@ -47,11 +47,16 @@ from contracts.target import Target, is_loopback
 WORKERS: Final = 8
 _PAGE: Final = 1000
 _MAX_PAGES: Final = 1000
+_MAX_SHARED_PAGES: Final = 10
+"""Where others use the target, their runs are not read through to the end of days."""
 _COUNTED_ONE_BY_ONE: Final = 200
 _SAMPLE: Final = 50
+_SHORTEST: Final = "session_id"
+"""Of a run's fields, those that always stay are enough: one more is named, since none cannot be asked for."""
 _WINDOW_S: Final = 300.0
 """How far the target's clock, and a slow create, may be from the moment of an intent."""
-_MAX_WINDOW_PAGES: Final = 10
+_STILL_AT_WORK_S: Final = 60.0
+"""For so long after it was sent, a create that got no answer may yet be carried out."""
 _DEAD_AFTER: Final = 20
 _TERMINAL = frozenset({"success", "task_failed", "error", "cancelled"})
 _CANCEL = b'{"status": "cancelled"}'
@@ -66,6 +71,8 @@ class Orphans:
 
     proven: dict[str, str]
     possible: frozenset[str]
+    all_seen: bool
+    """All that the open intents could have made was looked through."""
 
 
 class Cleaner:
@@ -122,24 +129,36 @@ class Cleaner:
         """What the open intents of a journal may have made, beside the runs that it knows."""
         proven: dict[str, str] = {}
         possible: set[str] = set()
+        all_seen = True
         intents = tuple(record.open_intents.values())
         searches = [{"search": record.marker}]
         searches += [{"session_id": i.session_id} for i in intents if i.session_id in record.sessions]
         leaves_a_proof = bool(intents) and all(i.carries_marker or i.session_id in record.sessions for i in intents)
         for authorization in authorizations:
-            found = [run for search in searches for run in self._all(authorization, _MAX_PAGES, **search)]
+            found = [run for search in searches for run in self._all(authorization, **search)[0]]
             ours = {run["id"]: authorization for run in found if _is_proven(run, record)}
             if intents and not (leaves_a_proof and ours):  # what was searched for may not have been understood
                 earliest = datetime.fromtimestamp(min(i.at for i in intents) - _WINDOW_S, UTC) + self._ahead
                 since = earliest.isoformat().replace("+00:00", "Z")
-                for run in self._all(authorization, _MAX_WINDOW_PAGES, created_at_from=since):
+                listed, whole = self._all(authorization, created_at_from=since)
+                all_seen = all_seen and whole
+                for run in listed:
                     if _is_proven(run, record):
                         ours[run["id"]] = authorization
                     elif any(self._looks_like(run, intent, record.salt) for intent in intents):
                         possible.add(run["id"])
             proven |= ours
         known = record.runs.keys()
-        return Orphans({i: a for i, a in proven.items() if i not in known}, frozenset(possible - proven.keys() - known))
+        new = {run: authorization for run, authorization in proven.items() if run not in known}
+        return Orphans(new, frozenset(possible - proven.keys() - known), all_seen)
+
+    def settled(self, record: Record, found: int) -> list[int]:
+        """The open intents of which nothing more can come. An unanswered one may yet be carried out."""
+        unanswered = [intent for intent in record.open_intents.values() if not intent.was_answered]
+        all_found = found >= sum(intent.runs for intent in unanswered)
+        now = self._clock.now().timestamp()
+        waits = {i.number for i in unanswered if not all_found and now - i.at < _STILL_AT_WORK_S}
+        return [number for number in record.open_intents if number not in waits]
 
     def _looks_like(self, run: Mapping[str, Any], intent: Intent, salt: str) -> bool:
         if intent.workflow_ids and run.get("workflow_id") not in intent.workflow_ids:
@@ -237,7 +256,7 @@ class Cleaner:
         """Those of the runs that stand in the list; None where it cannot be read to its end."""
         found: set[str] = set()
         try:
-            for run in self._pages(authorization, _MAX_PAGES, fields="id"):
+            for run in self._pages(authorization, fields=_SHORTEST):
                 if run["id"] in runs:
                     found.add(run["id"])
                     if len(found) == len(runs):
@@ -246,15 +265,20 @@ class Cleaner:
             return None
         return found
 
-    def _all(self, authorization: str, most: int, **query: str | None) -> list[dict[str, Any]]:
-        """The runs of a list as far as it can be read: an older server may not know what is asked for."""
+    def _all(self, authorization: str, **query: str | None) -> tuple[list[dict[str, Any]], bool]:
+        """The runs of a list as far as it can be read (an older server may not know what is asked for), and whether
+        that was all.
+        """
         runs: list[dict[str, Any]] = []
-        with contextlib.suppress(NoAnswer):
-            runs.extend(self._pages(authorization, most, **query))
-        return runs
+        try:
+            runs.extend(self._pages(authorization, **query))
+        except NoAnswer:
+            return runs, False
+        return runs, True
 
-    def _pages(self, authorization: str | None, most: int, **query: str | None) -> Iterator[dict[str, Any]]:
-        """The runs of a list, newest first. Raises NoAnswer where a page is no list."""
+    def _pages(self, authorization: str | None, **query: str | None) -> Iterator[dict[str, Any]]:
+        """The runs of a list, newest first. Raises NoAnswer where a page is no list, or where there are too many."""
+        most = _MAX_SHARED_PAGES if self._careful else _MAX_PAGES
         for page in range(most):
             asked = {"sort_mode": "created_at_desc", "limit": _PAGE, "skip": page * _PAGE, **query}
             answer = self._ask("GET", f"/v1/runs?{urlencode(asked)}", authorization)
@@ -266,6 +290,7 @@ class Cleaner:
                     yield run | {"id": canonical(run["id"]) or run["id"]}
             if len(listed) < _PAGE:
                 return
+        raise NoAnswer(f"GET /v1/runs: more than {most} pages")
 
 
 def _object(answer: Answer) -> dict[str, Any] | None:
@@ -402,7 +427,18 @@ def _clean_up_journal(journal: Journal, given: list[str], ca_bundle: str | None,
     tally.cleaned += unfinished + len(orphans.proven) - left
     tally.left += left
     tally.possibly_left.extend(sorted(orphans.possible))
-    return bool(left or orphans.possible)
+    if words := what_may_follow(record, orphans):
+        tally.words.append(f"{journal.path.name}: {words}")
+    return bool(left or record.open_intents)
+
+
+def what_may_follow(record: Record, orphans: Orphans) -> str | None:
+    """Why it is not certain that nothing more is left, beside what is told as possibly left."""
+    if not orphans.all_seen:
+        return "the target's runs could not be looked through for what an unanswered create made"
+    if record.open_intents and not orphans.possible:
+        return "a create got no answer a moment ago, and may yet be carried out: clean up again in a minute"
+    return None
 
 
 def clean_up(
@@ -422,6 +458,8 @@ def clean_up(
     for authorization in authorizations:
         if found := [run for run, by in orphans.proven.items() if by == authorization]:
             journal.told(IDENTITIES[authorization], found)
+    if orphans.all_seen and not orphans.possible:
+        journal.close_intents(cleaner.settled(record, len(orphans.proven)))
     runs: dict[str, Authorizations] = {}
     for run, identity in record.unfinished.items():
         if identity == OTHER:

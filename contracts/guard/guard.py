@@ -23,7 +23,7 @@ from contracts.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.findings import Spent
 from contracts.guard.asking import MAX_REPEATS, Asker
 from contracts.guard.budget import Charge, Ledger
-from contracts.guard.cleanup import Cleaner, clean_up
+from contracts.guard.cleanup import Cleaner, clean_up, what_may_follow
 from contracts.guard.effect import Effect, effect_of, uuids_under
 from contracts.guard.gate import Gate
 from contracts.guard.in_flight import InFlight
@@ -190,6 +190,8 @@ class Guard:
             try:
                 orphans = clean_up(self._cleaner(), journal, self._authorizations, known, self.offers_delete)
                 self._possibly_left = orphans.possible
+                if words := what_may_follow(journal.record, orphans):
+                    self._skip(f"cleaning up: {words}")
                 for run_id, authorization in orphans.proven.items():
                     self._ownership.add_run(run_id, authorization)
             except (NoAnswer, OutOfBudget) as error:
@@ -382,18 +384,18 @@ class Guard:
         if refused or (status < 300 and len(run_ids) + made.failed == passage.charge.runs):
             self._settle(passage, new, run_ids)
         else:
-            self._leave_open(passage, run_ids)
+            self._leave_open(passage, run_ids, was_answered=True)
 
     def _settle(self, passage: _Passage, runs: int, run_ids: Sequence[str] = ()) -> None:
         self._ledger.settle(passage.charge, runs)
         if passage.intent is not None:
             self._opened_journal.made(passage.intent, run_ids)
 
-    def _leave_open(self, passage: _Passage, run_ids: Sequence[str] = ()) -> None:
+    def _leave_open(self, passage: _Passage, run_ids: Sequence[str] = (), *, was_answered: bool = False) -> None:
         """Nobody knows what the create made: the charge stays, and clean-up will look for it."""
         self._ledger.settle(passage.charge, max(passage.charge.runs, len(run_ids)))
-        if passage.intent is not None and run_ids:
-            self._opened_journal.told(passage.intent.identity, run_ids)
+        if passage.intent is not None and was_answered:
+            self._opened_journal.answered(passage.intent, run_ids)
 
     def _is_ours(self, run: MadeRun, answer: Answer) -> bool:
         """A broken server may answer a create with older runs, which are someone's."""

@@ -63,6 +63,7 @@ class Intent:
     session_id: str | None = None
     carries_marker: bool = False
     digest: str | None = None
+    was_answered: bool = False
 
 
 @dataclass(slots=True)
@@ -98,6 +99,12 @@ class Record:
             self.open_intents.pop(line["made"], None)
         elif "gone" in line:
             self.gone.update(line["gone"])
+        elif "answered" in line:
+            self.runs.update(dict.fromkeys(line["ids"], line["as"]))
+            self.open_intents[line["answered"]].was_answered = True
+        elif "closed" in line:
+            for number in line["closed"]:
+                self.open_intents.pop(number, None)
         elif "session" in line:
             self.sessions.add(line["session"])
 
@@ -184,6 +191,16 @@ class Journal:
     def gone(self, run_ids: Sequence[str]) -> None:
         with self._lock:
             self._write({"gone": list(run_ids)})
+
+    def answered(self, intent: Intent, run_ids: Sequence[str]) -> None:
+        """The intent stays open, since it may have made more than these; but the target is done with it."""
+        with self._lock:
+            self._write({"answered": intent.number, "as": intent.identity, "ids": list(run_ids)})
+
+    def close_intents(self, numbers: Sequence[int]) -> None:
+        """What they made was looked for, and is known."""
+        with self._lock:
+            self._write({"closed": list(numbers)})
 
     def digest(self, values: Any) -> str:
         return digest(values, self.record.salt)
