@@ -8,8 +8,9 @@ A change of scale starts a new stretch; what was lived before it stays as it was
 
 from __future__ import annotations
 
+import math
 import time
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -58,7 +59,10 @@ class Clock:
             stretch = stretches[max(0, bisect_right(stretches, moment, key=lambda each: each.moment) - 1)]
         if stretch.scale == 1:
             return stretch.lived + moment - stretch.moment
-        return stretch.lived + int((moment - stretch.moment) * stretch.scale)
+        return self._lived_in(stretch, moment)
+
+    def _lived_in(self, stretch: _Stretch, moment: int) -> int:
+        return stretch.lived + math.floor((moment - stretch.moment) * stretch.scale)
 
     def moment_of(self, lived: int) -> int:
         """The first moment at which so much was, or will be, lived; FOREVER where the clock is held before it."""
@@ -66,12 +70,21 @@ class Clock:
             return FOREVER
         stretches = self._stretches
         stretch = stretches[-1]
-        if lived < stretch.lived:
-            stretch = stretches[max(0, bisect_right(stretches, lived, key=lambda each: each.lived) - 1)]
+        if lived <= stretch.lived:
+            # The stretch in which it was reached first: a later one may begin with as much lived.
+            stretch = stretches[max(0, bisect_left(stretches, lived, key=lambda each: each.lived) - 1)]
         ahead = lived - stretch.lived
-        if ahead and not stretch.scale:
+        if stretch.scale == 1 or not ahead:
+            return stretch.moment + ahead
+        if not stretch.scale or ahead / stretch.scale >= FOREVER:
             return FOREVER
-        return stretch.moment + (int(ahead / stretch.scale) if ahead else 0)
+        moment = stretch.moment + math.ceil(ahead / stretch.scale)
+        # Floats may have missed it by one, either way.
+        while self._lived_in(stretch, moment) < lived:
+            moment += 1
+        while self._lived_in(stretch, moment - 1) >= lived:
+            moment -= 1
+        return moment
 
 
 class ManualClock(Clock):

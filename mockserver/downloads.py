@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 from collections.abc import Callable
 from hashlib import blake2b
@@ -39,7 +40,8 @@ class Downloads:
         self._key = secrets.token_bytes(32)
 
     def sign(self, base_url: str, namespace: str, organisation: str, attachment_id: str, expires: int) -> str:
-        path = "/".join(quote(each or "-", safe="") for each in (namespace, organisation, attachment_id))
+        # A segment must not be empty, nor one that paths are made shorter by: so each begins with a dash.
+        path = "/".join("-" + quote(each, safe="") for each in (namespace, organisation, attachment_id))
         return f"{base_url}{PREFIX}{path}?expires={expires}&signature={self._signature(path, expires)}"
 
     def _signature(self, path: str, expires: int) -> str:
@@ -62,12 +64,12 @@ class Downloads:
         path = raw_path.partition(PREFIX)[2]
         query = parse_qs(scope["query_string"].decode("latin-1"))
         expires, signature = (query.get(name, [""])[0] for name in ("expires", "signature"))
-        if not expires.isdigit() or len(expires) > 15 or path.count("/") != 2 or scope["method"] not in ("GET", "HEAD"):
+        if not re.fullmatch("[0-9]{1,15}", expires) or path.count("/") != 2 or scope["method"] not in ("GET", "HEAD"):
             raise gone
         if not hmac.compare_digest(self._signature(path, int(expires)).encode(), signature.encode()):
             raise gone
-        namespace, organisation, attachment_id = (unquote(each) for each in path.split("/"))
-        space = self._space_for("" if namespace == "-" else namespace, organisation)
+        namespace, organisation, attachment_id = (unquote(each[1:]) for each in path.split("/"))
+        space = self._space_for(namespace, organisation)
         now = space.clock.now()
         if now >= int(expires) * SECOND:
             raise gone

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from mockserver.access_log import AccessLog
-from mockserver.behaviour.context import Context, Preferences, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.errors import (
     BadRequest,
     Conflict,
@@ -105,17 +105,26 @@ def _not_allowed(methods: Mapping[str, Operation]) -> MethodNotAllowed:
     return MethodNotAllowed("Method Not Allowed", {"Allow": ", ".join(allow)})
 
 
-class Headers:
-    """A request's headers by lower-case name, decoded when they are asked for; the last of a repeated one counts."""
+class Headers(dict[bytes, bytes]):
+    """By lower-case name; the last of a repeated one counts. Decoded only when asked for as text."""
 
-    __slots__ = ("_raw",)
+    __slots__ = ()
 
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        self._raw = dict(raw)
+    def text(self, name: str) -> str | None:
+        value = self.get(name.encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
+
+
+class _AsText:
+    """Headers as the spec's decoder asks for them."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, headers: Headers) -> None:
+        self._headers = headers
 
     def get(self, name: str, /) -> str | None:
-        value = self._raw.get(name.encode("latin-1"))
-        return None if value is None else value.decode("latin-1")
+        return self._headers.text(name)
 
 
 class Endpoint:
@@ -187,7 +196,7 @@ class Endpoint:
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
         """Raises TooLarge, before it is read where its length says so; Disconnected where the client went away."""
-        length = headers.get("content-length")
+        length = headers.get(b"content-length")
         if length is not None and length.isdigit() and int(length) > self._max_body:
             raise _too_large(self._max_body)
         body = b""
@@ -216,7 +225,7 @@ class Endpoint:
         extra: dict[str, str],
     ) -> Reply:
         """`extra` is filled with headers that go with the answer, whatever it is."""
-        organisation = self._organisations.from_header(headers.get("authorization")) if operation.secured else ""
+        organisation = self._organisations.from_header(headers.get(b"authorization")) if operation.secured else ""
         space = self._space_for(namespace, organisation)
         now = space.clock.now()
         if self._rate_limit is not None and operation.secured:
@@ -226,16 +235,17 @@ class Endpoint:
                 extra.update(error.headers)
                 raise
         query = scope["query_string"].decode("latin-1")
-        preferences = read_preferences(headers.get("prefer"), query)
+        preferences = self._preferences(headers, query)
         if preferences.applied:
             extra["Preference-Applied"] = ", ".join(preferences.applied)
-        raw = RawRequest(parameters, query, headers, headers.get("content-type"), body)
+        raw = RawRequest(parameters, query, _AsText(headers), headers.text("content-type"), body)
         call = operation.decode(raw)
 
-        key = headers.get("idempotency-key") if operation.method in _WRITES else None
+        key = headers.text("idempotency-key") if operation.method in _WRITES else None
         if not key:
-            await _delay(preferences)
-            return await self._handle(call, space, preferences, scope)
+            if preferences.delay_s:
+                await asyncio.sleep(preferences.delay_s)
+            return await self._handle(call, space, preferences, now, scope)
         fingerprint = self._idempotency.fingerprint(operation.method, scope["path"], query, body)
         repeated = await self._idempotency.claim(space.store, key, fingerprint, now)
         if repeated is not None:
@@ -243,8 +253,9 @@ class Endpoint:
             return repeated
         settled = False
         try:
-            await _delay(preferences)
-            reply = await self._handle(call, space, preferences, scope)
+            if preferences.delay_s:
+                await asyncio.sleep(preferences.delay_s)
+            reply = await self._handle(call, space, preferences, now, scope)
             if 200 <= reply.status < 300:
                 await self._idempotency.settle(space.store, key, fingerprint, now, reply)
                 settled = True
@@ -253,16 +264,25 @@ class Endpoint:
                 await self._idempotency.release(space.store, key)
         return reply
 
-    async def _handle(self, call: Call, space: Space, preferences: Preferences, scope: Scope) -> Reply:
+    def _preferences(self, headers: Headers, query: str) -> Preferences:
+        prefer = headers.text("prefer")
+        if prefer is None and "__code" not in query:
+            return NO_PREFERENCES
+        return read_preferences(prefer, query)
+
+    async def _handle(self, call: Call, space: Space, preferences: Preferences, now: int, scope: Scope) -> Reply:
         operation = call.operation
         behaviour = self._behaviours.get(operation.operation_id)
         if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
             return self._from_spec(operation, preferences, space, scope)
         for _ in range(_ATTEMPTS):
+            if preferences.delay_s:
+                now = space.clock.now()
             try:
-                return await behaviour(call, self._make_context(space, preferences, space.clock.now(), scope))
+                return await behaviour(call, self._make_context(space, preferences, now, scope))
             except Conflict:
                 await asyncio.sleep(0)
+                now = space.clock.now()
         raise Refused("Too many requests change this at once; try again")
 
     def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, scope: Scope) -> Reply:
@@ -333,11 +353,6 @@ def _namespace(path: str) -> tuple[str, str]:
         if name and slash:
             return name, slash + rest
     return "", path
-
-
-async def _delay(preferences: Preferences) -> None:
-    if preferences.delay_s:
-        await asyncio.sleep(preferences.delay_s)
 
 
 _JSON_TYPE = (b"content-type", b"application/json")

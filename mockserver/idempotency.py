@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from mockserver.clock import SECOND
@@ -66,13 +66,23 @@ class Idempotency:
             return use.reply
 
     async def settle(self, store: SpaceStore, key: str, fingerprint: bytes, now: int, reply: Reply) -> None:
-        unit = await store.load(KEY, key)
-        await store.commit(Write(KEY, key, Use(fingerprint, now + KEPT_US, reply), unit.version))
+        """Keeps the answer. A key that was forgotten meanwhile, and claimed by another, is left to that one."""
+        held = Use(fingerprint, now + KEPT_US, None)
+        while (unit := await store.load(KEY, key)).value == held:
+            try:
+                await store.commit(Write(KEY, key, replace(held, reply=reply), unit.version))
+            except Conflict:
+                continue
+            return
 
     async def release(self, store: SpaceStore, key: str) -> None:
         """Forgets a key whose request was refused: nothing was done, so it may be sent again."""
-        unit = await store.load(KEY, key)
-        await store.commit(Write(KEY, key, None, unit.version))
+        while (unit := await store.load(KEY, key)).value is not None and unit.value.reply is None:
+            try:
+                await store.commit(Write(KEY, key, None, unit.version))
+            except Conflict:
+                continue
+            return
 
     async def _expired(self, store: SpaceStore, claimed: str, now: int) -> Sequence[Write]:
         """A few of the oldest keys that are past their time, to be forgotten along the way."""

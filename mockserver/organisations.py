@@ -17,16 +17,16 @@ class Organisations:
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = tokens
-        self._remembered: dict[str, str] = {}
+        self._remembered: dict[bytes, str] = {}
 
-    def from_header(self, authorization: str | None) -> str:
+    def from_header(self, authorization: bytes | None) -> str:
         """Raises Unauthorized."""
         if authorization is None:
             raise Unauthorized("Not authenticated: send the header Authorization: Bearer <token>")
         known = self._remembered.get(authorization)
         if known is not None:
             return known
-        scheme, _, token = authorization.partition(" ")
+        scheme, _, token = authorization.decode("latin-1").partition(" ")
         token = token.strip(" ")
         if scheme.lower() != "bearer" or not token:
             raise Unauthorized("Not authenticated: the Authorization header should read Bearer <token>")
@@ -43,7 +43,7 @@ class Organisations:
             raise Unauthorized(
                 "This is a mock server: it lets in tokens that begin with 'test', and no real key should be sent to it"
             )
-        sent = token.encode("utf-8", "surrogateescape")
+        sent = token.encode("latin-1")
         for known in self._tokens:
             if hmac.compare_digest(known.token.encode(), sent):
                 return known.organisation or _organisation(token)
@@ -52,4 +52,4 @@ class Organisations:
 
 def _organisation(token: str) -> str:
     """The same for the same token; the token cannot be read from it."""
-    return "org_" + blake2b(token.encode("utf-8", "surrogateescape"), person=b"organisation", digest_size=9).hexdigest()
+    return "org_" + blake2b(token.encode("latin-1"), person=b"organisation", digest_size=9).hexdigest()

@@ -56,6 +56,12 @@ def _whole(name: str, text: str) -> int:
     return int(text)
 
 
+def _code(name: str, text: str) -> int:
+    if not re.fullmatch("[1-5][0-9][0-9]", text):
+        raise BadRequest(f"Prefer: {name}={text}: should be a status from 100 to 599")
+    return int(text)
+
+
 def _seconds(name: str, text: str) -> float:
     if not re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text, re.ASCII):
         raise BadRequest(f"Prefer: {name}={text}: should be a number of seconds")
@@ -86,7 +92,7 @@ def _text(name: str, text: str) -> str:
 
 
 _READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
-    "code": ("code", _whole),
+    "code": ("code", _code),
     "example": ("example", _text),
     "dynamic": ("dynamic", _boolean),
     "outcome": ("outcome", _outcome),

@@ -8,7 +8,7 @@ from typing import Any
 from mockserver.behaviour.batch import BATCH, SESSION, Batch, Placement, Slot
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import id_row, one_id
-from mockserver.behaviour.input_schema import check_inputs
+from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import entered, open_block
 from mockserver.behaviour.places import workflow
 from mockserver.behaviour.run_creation import attachments, choose_machine, joined, json_or_null, script
@@ -30,9 +30,12 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
     """A step's own inputs lie over the shared ones; the shared files go with every step."""
     body: dict[str, Any] = call.body
     steps = [_step(each, body) for each in body["steps"]]
-    for step in steps:
+    for place, step in enumerate(steps):
         known = await workflow(context, step.workflow_id)
-        check_inputs(known, step.inputs, step.sensitive)
+        at = ("body", "steps", place)
+        check_inputs(
+            known, Inputs(step.inputs, step.sensitive, (*at, "inputs"), (*at, "sensitive_inputs"), chained=True)
+        )
 
     key = context.space.key
     block = await open_block(context.store)
@@ -45,9 +48,7 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
     batches: list[Batch] = []
     for place, step in enumerate(steps):
         ids = id_row(key, f"runs {first + place}", 1)
-        files, owners = attachments(
-            context, body.get("shared_file_inputs"), ids, index=None, where="shared_file_inputs"
-        )
+        files, owners = attachments(context, body.get("shared_file_inputs"), ids, where="shared_file_inputs")
         last = place == len(steps) - 1
         placement = Placement(
             machine_id=machine_id,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mockserver.spec import Invalid, SpecError, ValueReader, compile_schema, render_json
 
@@ -14,9 +15,25 @@ class HasInputSchema(Protocol):
     def input_schema(self) -> Mapping[str, Any] | None: ...
 
 
-def check_inputs(
-    workflow: HasInputSchema | None, input_values: Mapping[str, Any] | None, sensitive: Mapping[str, Any] | None
-) -> None:
+class Inputs(NamedTuple):
+    """What is judged, and where it stands in the request.
+
+    `secrets` None: they are not in this request, but may have been given before. `chained`: a value
+    `{"$ref": "alias.outputs.path"}` stands for what an earlier step will produce, and is not judged.
+    """
+
+    values: Mapping[str, Any] | None
+    secrets: Mapping[str, Any] | None
+    values_at: tuple[str | int, ...] = ("body", "input_values")
+    secrets_at: tuple[str | int, ...] = ("body", "sensitive_input_values")
+    chained: bool = False
+
+    @classmethod
+    def of_create(cls, body: Mapping[str, Any]) -> Inputs:
+        return cls(body.get("input_values"), body.get("sensitive_input_values") or {})
+
+
+def check_inputs(workflow: HasInputSchema | None, inputs: Inputs) -> None:
     """Raises Invalid with every violation. Sensitive inputs are judged under their name with a `$` before it.
 
     A schema that is not understood judges nothing: the real server alone can say what it makes of it.
@@ -26,28 +43,46 @@ def check_inputs(
     reader = _reader(render_json(workflow.input_schema).decode())
     if reader is None:
         return
-    merged = {**(input_values or {}), **{f"${name}": value for name, value in (sensitive or {}).items()}}
-    violations = [_placed(violation) for violation in reader.violations(merged)]
+    merged = {**(inputs.values or {}), **{f"${name}": value for name, value in (inputs.secrets or {}).items()}}
+    violations = list(_placed(reader.violations(merged), inputs))
     if violations:
         raise Invalid(422, violations=violations)
 
 
-def _placed(violation: dict[str, Any]) -> dict[str, Any]:
-    loc = list(violation["loc"])
-    root = str(loc[0]) if loc else ""
-    if root.startswith("$"):
-        loc[0] = root[1:]
-        return {**violation, "loc": ["body", "sensitive_input_values", *loc], "input": "**********", "ctx": {}}
-    shown = violation["input"]
-    if isinstance(shown, dict):
-        shown = {name: value for name, value in shown.items() if not name.startswith("$")}
-    return {**violation, "loc": ["body", "input_values", *loc], "input": shown}
+def _placed(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dict[str, Any]]:
+    secrets = inputs.secrets or {}
+    for violation in violations:
+        loc, shown = list(violation["loc"]), violation["input"]
+        # A choice between schemas puts a label of its own before the name.
+        secret = next(
+            (
+                place
+                for place, part in enumerate(loc)
+                if isinstance(part, str) and part.startswith("$") and (place == 0 or part[1:] in secrets)
+            ),
+            None,
+        )
+        if secret is not None:
+            if inputs.secrets is None:
+                continue
+            where = [*inputs.secrets_at, loc[secret][1:], *loc[secret + 1 :]]
+            yield {**violation, "loc": where, "msg": _unspoken(violation), "input": "**********", "ctx": {}}
+            continue
+        if inputs.chained and isinstance(shown, dict) and shown.keys() == {"$ref"}:
+            continue
+        if isinstance(shown, dict):
+            shown = {name: value for name, value in shown.items() if not name.startswith("$")}
+        yield {**violation, "loc": [*inputs.values_at, *loc], "input": shown}
+
+
+def _unspoken(violation: dict[str, Any]) -> str:
+    """The message without what it says of the value: a parser's complaint may quote from it."""
+    message: str = violation["msg"]
+    return message.partition(",")[0] if violation["type"].endswith("_parsing") else message
 
 
 @lru_cache(maxsize=256)
 def _reader(schema: str) -> ValueReader | None:
-    import json
-
     try:
         return compile_schema(json.loads(schema), name="input_schema")
     except SpecError:

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 from mockserver.behaviour.batch import NO_CHANGES, TERMINAL, UNCHANGED, Batch, Change, Changes, Session
 from mockserver.behaviour.world import Temper
 from mockserver.clock import FOREVER, Clock
+from mockserver.errors import Conflict
 
 Progression = Literal["time", "immediate", "manual"]
 
@@ -144,6 +145,13 @@ def live(course: Course, change: Change, created: int, clock: Clock, *, free: in
     return Life(started, checking, ended, outcome)
 
 
+class Lives(dict[tuple[str, int], Life]):
+    """The lives of a session's runs in their latest attempt, by tail and index."""
+
+    def __missing__(self, run: tuple[str, int]) -> Life:
+        raise Conflict(f"run {run[1]} of {run[0]} has left its session while that was read")
+
+
 def timeline(
     session: Session,
     batches: Mapping[str, Batch],
@@ -151,9 +159,9 @@ def timeline(
     courses: Courses,
     temper_of: Mapping[str, Temper],
     clock: Clock,
-) -> dict[tuple[str, int], Life]:
-    """The lives of all runs of a session in their latest attempt, by tail and index. `temper_of` is by workflow."""
-    lives: dict[tuple[str, int], Life] = {}
+) -> Lives:
+    """The lives of all runs of a session. `temper_of` is by workflow."""
+    lives = Lives()
     free = 0
     for tail, index, attempt in members(session):
         batch = batches[tail]

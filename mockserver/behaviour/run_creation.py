@@ -6,6 +6,7 @@ import base64
 import binascii
 import mimetypes
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from mockserver.behaviour.batch import (
@@ -22,7 +23,7 @@ from mockserver.behaviour.batch import (
 )
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import IdRow, id_row
-from mockserver.behaviour.input_schema import check_inputs
+from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import entered, open_block
 from mockserver.behaviour.places import WorkflowRecord, check_machine, pick_machine, pool_machines, workflow
 from mockserver.behaviour.run_view import NULL, CreatedContent, CreatedRunContent
@@ -33,12 +34,14 @@ from mockserver.reply import Reply
 from mockserver.spec import Call, Invalid, render_json
 from mockserver.store import Unit, Write
 
+_UNKNOWN_TYPE = "application/octet-stream"
+
 
 async def bulk_create_runs(call: Call, context: Context) -> Reply:
     body: dict[str, Any] = call.body
     count: int = body["count"]
     known = await workflow(context, body["workflow_id"])
-    check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
+    check_inputs(known, Inputs.of_create(body))
     failed = _failures(context, known, count)
     errors: tuple[str, ...] = ()
     if failed:
@@ -68,7 +71,7 @@ def _failures(context: Context, known: Workflow | WorkflowRecord | None, count: 
 async def create_run(call: Call, context: Context) -> Reply:
     body: dict[str, Any] = call.body
     known = await workflow(context, body["workflow_id"])
-    check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
+    check_inputs(known, Inputs.of_create(body))
     block = await open_block(context.store)
     number: int = block.value.next_number
     ids = id_row(context.space.key, f"runs {number}", 1)
@@ -91,7 +94,7 @@ async def _new_batch(
     files: tuple[File, ...] = ()
     file_inputs = body.get("file_inputs")
     if file_inputs:
-        files, owners = attachments(context, file_inputs, ids, index=None, where="file_inputs")
+        files, owners = attachments(context, file_inputs, ids, where="file_inputs")
         writes += owners
     batch = Batch(
         ids=ids,
@@ -121,6 +124,8 @@ async def choose_machine(context: Context, body: Mapping[str, Any], session: Uni
     """
     machine_id: str | None = body.get("machine_id")
     pool_ids: Sequence[str] = body.get("pool_ids") or ()
+    if session is None and machine_id is None and not pool_ids:
+        return await pick_machine(context, (), lot)
     if machine_id is not None:
         check_machine(context, machine_id)
     for pool_id in pool_ids:
@@ -152,33 +157,49 @@ def json_or_null(value: Any) -> bytes:
 
 
 def attachments(
-    context: Context, file_inputs: Sequence[Mapping[str, Any]] | None, ids: IdRow, *, index: int | None, where: str
+    context: Context,
+    file_inputs: Sequence[Mapping[str, Any]] | None,
+    ids: IdRow,
+    *,
+    where: str,
+    retried: tuple[int, int] | None = None,
 ) -> tuple[tuple[File, ...], list[Write]]:
-    """Files for every run of a row, or for its run at `index` alone, and what makes their ids lead back to it.
+    """Files for every run of a row, or for one that is `retried` (its place, its attempt), and what leads back to it.
 
     Raises Invalid for content that is not base64, where bodies are read by the letter.
     """
     files: list[File] = []
     owners: list[Write] = []
     for place, each in enumerate(file_inputs or ()):
-        made_by = (
-            f"file {place} of {ids.tail}" if index is None else f"file {place} of {ids.id(index)} at {context.now}"
-        )
-        file_ids = id_row(context.space.key, made_by, ids.size if index is None else 1)
+        of = ids.tail if retried is None else f"{ids.id(retried[0])} in attempt {retried[1]}"
+        file_ids = id_row(context.space.key, f"file {place} of {of}", ids.size if retried is None else 1)
         content = _decoded(each["content"], ("body", where, place, "content"), strict=context.strict)
         files.append(
             File(
                 ids=file_ids,
                 filename=each["filename"],
                 content=content,
-                content_type=mimetypes.guess_type(each["filename"])[0] or "application/octet-stream",
+                content_type=_content_type(each["filename"]),
                 target_path=each.get("target_path"),
                 cleanup_imports_after_run=bool(each.get("cleanup_imports_after_run")),
                 created=context.now,
             )
         )
-        owners.append(Write(FILES, file_ids.tail, FileOwner(ids.tail, place, index), 0))
+        owners.append(
+            Write(FILES, file_ids.tail, FileOwner(ids.tail, place, None if retried is None else retried[0]), 0)
+        )
     return tuple(files), owners
+
+
+def _content_type(filename: str) -> str:
+    """By the ending alone. Only types that Python knows by itself: those of the machine would differ elsewhere."""
+    _, dot, ending = filename.rpartition(".")
+    return _known_types().get(f".{ending.lower()}", _UNKNOWN_TYPE) if dot else _UNKNOWN_TYPE
+
+
+@lru_cache(maxsize=1)
+def _known_types() -> Mapping[str, str]:
+    return mimetypes.MimeTypes().types_map[True]
 
 
 def _decoded(content: str, loc: tuple[str | int, ...], *, strict: bool) -> bytes:

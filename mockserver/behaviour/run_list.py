@@ -109,11 +109,14 @@ class _Search:
     async def parts(self, *, by_activity: bool) -> list[_Part]:
         """The matching runs, newest first; by activity, the active ones before those that have ended."""
         store = self._context.store
-        self._batches = await store.items(BATCH)
+        # In this order: a tally kept under a block's version must not be counted from what is older than the block,
+        # and changes that are newer than their batches could be gone with a batch that still stands there.
+        newest_first = await blocks(store)
         self._changed = await store.items(CHANGES)
+        self._batches = await store.items(BATCH)
         first: list[_Part] = []
         ended: list[_Part] = []
-        for key, unit in await blocks(store):
+        for key, unit in newest_first:
             block: Block = unit.value
             if self._unfiltered:
                 tally = self._tally(key, unit)

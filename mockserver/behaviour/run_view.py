@@ -22,7 +22,7 @@ from mockserver.behaviour.context import Context, Rendered, Space
 from mockserver.behaviour.ids import tail_of
 from mockserver.behaviour.lifecycle import Life, live, timeline
 from mockserver.clock import FOREVER, text_of
-from mockserver.errors import NotFound
+from mockserver.errors import Conflict, NotFound
 from mockserver.spec import render_json
 from mockserver.store import Unit
 
@@ -100,7 +100,7 @@ def attachment_ids(batch: Batch, index: int, change: Change) -> list[str]:
 
 
 async def find_run(context: Context, run_id: str) -> Found:
-    """Raises NotFound."""
+    """Raises NotFound; Conflict where the run and its session are not of one moment."""
     tail = tail_of(run_id)
     batch: Batch | None = (await context.store.load(BATCH, tail)).value
     index = batch.ids.place(run_id) if batch is not None else None
@@ -115,6 +115,8 @@ async def find_run(context: Context, run_id: str) -> Found:
         return Found(Run(batch, index, change, lone_life(context.space, batch, index, change)), changes, None)
     session = await context.store.load(SESSION, placement.session_id)
     lives = await session_lives(context, placement.session_id, session)
+    if (await context.store.load(CHANGES, tail)).version != changes.version:
+        raise Conflict(f"run {run_id} has moved on while its session was read")
     return Found(Run(batch, index, change, lives[tail, index]), changes, session)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -22,7 +23,7 @@ from mockserver.behaviour.batch import (
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.includes import included
-from mockserver.behaviour.input_schema import check_inputs
+from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import changed
 from mockserver.behaviour.lifecycle import EDGES, Life, members
 from mockserver.behaviour.places import workflow
@@ -91,8 +92,9 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
         return
     session: Session = found.session.value
     lives = await session_lives(context, run.placement.session_id or "", found.session)
-    for tail, index, _ in members(session):
-        if (tail, index) == (run.batch.tail, run.place):
+    here = (run.batch.tail, run.place, len(run.change.earlier))
+    for tail, index, attempt in members(session):
+        if (tail, index, attempt) == here:
             return
         before: Life | None = lives.get((tail, index))
         if before is not None and before.ended > lived:
@@ -118,7 +120,9 @@ async def _as_it_is(context: Context, run_id: str) -> Reply:
 async def delete_run(call: Call, context: Context) -> Reply:
     found = await find_run(context, call.path["run_id"])
     run, session_id = found.run, found.run.placement.session_id
-    change = Change(deleted=context.now, moves=run.change.moves, began=run.change.began, earlier=run.change.earlier)
+    gone = run.change
+    # How it lived stays: the runs that come after it in its session build on that.
+    change = Change(deleted=context.now, moves=gone.moves, began=gone.began, earlier=gone.earlier, script=gone.script)
     changes = changes_with(found.changes, run.place, change)
     writes: list[Write] = []
     if found.session is not None and session_id is not None:
@@ -149,7 +153,11 @@ async def retry_run(call: Call, context: Context) -> Reply:
         raise Refused(f"Only a run that has ended can be retried; this one is {current}")
     known = await workflow(context, run.batch.workflow_id)
     if body.get("input_values") is not None or body.get("sensitive_input_values") is not None:
-        check_inputs(known, body.get("input_values"), body.get("sensitive_input_values"))
+        values = body.get("input_values")
+        check_inputs(
+            known,
+            Inputs(json.loads(run.input_values) if values is None else values, body.get("sensitive_input_values")),
+        )
 
     attempt = len(run.change.earlier) + 1
     placement, session_write = await _retry_placement(context, found, body, attempt)
@@ -162,7 +170,9 @@ async def retry_run(call: Call, context: Context) -> Reply:
         for file in files or ():
             owner = await context.store.load(FILES, file.ids.tail)
             writes.append(Write(FILES, file.ids.tail, None, owner.version))
-        files, owners = attachments(context, body["file_inputs"], run.batch.ids, index=run.place, where="file_inputs")
+        files, owners = attachments(
+            context, body["file_inputs"], run.batch.ids, retried=(run.place, attempt), where="file_inputs"
+        )
         writes += owners
     sensitive = body.get("sensitive_input_values")
     change = Change(

@@ -36,7 +36,7 @@ class Temper:
         left = (number & _WORD) / _WORD * sum(odds for _, odds in self.outcomes)
         for outcome, odds in self.outcomes:
             left -= odds
-            if left <= 0:
+            if odds and left <= 0:
                 return outcome
         return self.outcomes[-1][0]
 
@@ -109,6 +109,11 @@ class World:
 def _read(text: str, name: str, under: World | None) -> World:
     try:
         document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except RecursionError as error:
+        raise WorldError(f"{name}: not YAML that can be read: it is nested too deeply") from error
+    except ValueError as error:
+        # What looks like a date or a number, and is none.
+        raise WorldError(f"{name}: not YAML that can be read: {error}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
@@ -254,8 +259,9 @@ class _Reader:
 
     def number(self, key: str, default: float, most: float | None = None) -> float:
         value = self.value.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (most and value > most):
-            raise self.wrong(key, f"should be a number from 0{f' to {most:g}' if most else ''}, not {value!r}")
+        most = 1e9 if most is None else most
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+            raise self.wrong(key, f"should be a number from 0 to {most:g}, not {value!r}")
         return float(value)
 
     def seconds(self, key: str, default: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -280,7 +286,7 @@ class _Reader:
             raise self.wrong(key, f"should be a mapping, not {_kind(value)}")
         try:
             return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise self.wrong(key, f"cannot be written as JSON: {error}") from error
 
     def schema(self, key: str) -> Mapping[str, Any] | None:

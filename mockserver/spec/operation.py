@@ -30,8 +30,7 @@ class HeaderLookup(Protocol):
     def get(self, name: str, /) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RawRequest:
+class RawRequest(NamedTuple):
     """A request as it came, but for its path: `path` holds the percent-decoded path parameters."""
 
     path: Mapping[str, str]
