@@ -1,0 +1,158 @@
+"""The mock in this process, as a client sees it: plain calls, an answer each, on a clock that the test turns.
+
+Every mock here checks its own answers against the spec. An answer of 5xx fails the test at once, unless it asks for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from mockserver import Settings, create_app
+from mockserver.clock import Clock, ManualClock
+from mockserver.store import Store
+
+SUCCEEDS = "10000000-0000-4000-8000-000000000001"
+TASK_FAILED = "10000000-0000-4000-8000-000000000002"
+ERROR = "10000000-0000-4000-8000-000000000003"
+NEVER_ENDS = "10000000-0000-4000-8000-000000000004"
+ENDS_AT_ONCE = "10000000-0000-4000-8000-000000000005"
+FAILS_IN_PART = "10000000-0000-4000-8000-000000000006"
+NEEDS_AN_INVOICE_NUMBER = "10000000-0000-4000-8000-000000000007"
+
+FRONT_DESK_1 = "20000000-0000-4000-8000-000000000001"
+FRONT_DESK_2 = "20000000-0000-4000-8000-000000000002"
+ACCOUNTING_1 = "20000000-0000-4000-8000-000000000003"
+IN_THE_BASEMENT = "20000000-0000-4000-8000-000000000004"
+
+FRONT_DESKS = "30000000-0000-4000-8000-000000000001"
+ACCOUNTING_SOFTWARE = "30000000-0000-4000-8000-000000000002"
+
+TERMINAL = {"success", "task_failed", "error", "cancelled"}
+
+
+class Mock:
+    """`clock` is a ManualClock unless another is given; keyword arguments are settings."""
+
+    def __init__(
+        self, *, clock: Clock | None = None, store: Store | None = None, token: str = "test-one", **settings: Any
+    ) -> None:
+        self.clock: Any = clock or ManualClock(scale=settings.get("time_scale", 1.0))
+        self.token = token
+        self.app = create_app(Settings(**{"self_check": True, "log_level": "warning", **settings}), clock=self.clock, store=store)
+        self._loop = asyncio.new_event_loop()
+        weakref.finalize(self, self._loop.close)
+        transport = httpx.ASGITransport(self.app)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://mock.test")
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return self._loop.run_until_complete(coroutine)
+
+    def request(self, method: str, path: str, **how: Any) -> httpx.Response:
+        """`token` other than the mock's own, None for none; `fails=True` where a 5xx is what is expected."""
+        return self.run(self.sent(method, path, **how))
+
+    async def sent(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = "",
+        headers: dict[str, str] | None = None,
+        prefer: str | None = None,
+        key: str | None = None,
+        fails: bool = False,
+        **how: Any,
+    ) -> httpx.Response:
+        every = dict(headers or {})
+        if token is not None:
+            every["Authorization"] = f"Bearer {token or self.token}"
+        if prefer is not None:
+            every["Prefer"] = prefer
+        if key is not None:
+            every["Idempotency-Key"] = key
+        answer = await self._client.request(method, path, headers=every, **how)
+        assert fails == (answer.status_code >= 500), f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer
+
+    def together(self, *requests: Coroutine[Any, Any, httpx.Response]) -> list[httpx.Response]:
+        """Sends what `sent` made, all at once."""
+
+        async def gathered() -> list[httpx.Response]:
+            return list(await asyncio.gather(*requests))
+
+        return self.run(gathered())
+
+    def get(self, path: str, **how: Any) -> httpx.Response:
+        return self.request("GET", path, **how)
+
+    def post(self, path: str, json: Any = None, **how: Any) -> httpx.Response:
+        if "content" not in how and json is not None:
+            how["json"] = json
+        return self.request("POST", path, **how)
+
+    def patch(self, path: str, json: Any = None, **how: Any) -> httpx.Response:
+        return self.request("PATCH", path, json=json, **how)
+
+    def delete(self, path: str, **how: Any) -> httpx.Response:
+        return self.request("DELETE", path, **how)
+
+    # --- What most tests arrange
+
+    def create(self, workflow_id: str = SUCCEEDS, **body_and_how: Any) -> dict[str, Any]:
+        """A run, by a single create that has to work."""
+        how = {name: body_and_how.pop(name) for name in ("token", "headers", "prefer", "key") if name in body_and_how}
+        answer = self.post("/v1/runs", {"workflow_id": workflow_id, **body_and_how}, **how)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def create_many(self, count: int, workflow_id: str = SUCCEEDS, **body_and_how: Any) -> list[dict[str, Any]]:
+        """Runs, by a bulk create that has to work."""
+        how = {name: body_and_how.pop(name) for name in ("token", "headers", "prefer", "key") if name in body_and_how}
+        answer = self.post("/v1/runs/bulk", {"workflow_id": workflow_id, "count": count, **body_and_how}, **how)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["created_runs"]
+
+    def read(self, run_id: str, **how: Any) -> dict[str, Any]:
+        answer = self.get(f"/v1/runs/{run_id}", **how)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def status(self, run_id: str) -> str:
+        return self.read(run_id)["status"]
+
+    def listed(self, **query: Any) -> list[dict[str, Any]]:
+        """All items of a list of runs that fits one page."""
+        answer = self.get("/v1/runs", params={"limit": 1000, **query})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        assert page["total"] == len(page["items"]), page
+        return page["items"]
+
+    def ids(self, **query: Any) -> list[str]:
+        return [run["id"] for run in self.listed(**query)]
+
+    def total(self, **query: Any) -> int:
+        return self.get("/v1/runs", params={"limit": 1, **query}).json()["total"]
+
+
+def violations(answer: httpx.Response) -> list[tuple[tuple[str | int, ...], str]]:
+    """(loc, type) of each violation of a 422."""
+    assert answer.status_code == 422, answer.text
+    return [(tuple(each["loc"]), each["type"]) for each in answer.json()["detail"]]
+
+
+def unknown_id() -> str:
+    return str(uuid4())
+
+
+def world_file(directory: Path, text: str) -> Path:
+    path = directory / "world.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
