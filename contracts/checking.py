@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from contracts.guard import Guard
 
 
+JudgeRules = Callable[["Guard", Callable[[Finding], None]], CheckResult]
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """`report` is masked. `problem` is the one line of a check that could not be made."""
@@ -45,17 +48,18 @@ def check_target(
     wishes: Wishes,
     rules: Mapping[str, RuleText],
     *,
-    judge_rules: Callable[[Guard], CheckResult],
-    found_so_far: Callable[[], tuple[Finding, ...]] = tuple,
+    judge_rules: JudgeRules,
+    on_finding: Callable[[Finding], None] | None = None,
 ) -> Checked:
-    """`judge_rules` sends; `found_so_far` is asked for findings where it was interrupted and has no result to give.
+    """`judge_rules` sends, and tells findings as they come, so that an interruption loses none; `on_finding` gets each
+    stable one, masked.
 
     Raises:
         CouldNotCheck: the journal, without which nothing may be created, cannot be written.
     """
     started_at = datetime.now(UTC)
     with _terminated_as_interrupted(), _opened(target) as guard:
-        result, problem, interrupted = _judged(target, wishes, rules, guard, judge_rules, found_so_far)
+        result, problem, interrupted = _judged(target, wishes, rules, guard, judge_rules, on_finding)
         left, cut_short = _cleaned_up(target, guard)
         notes = (*result.notes, *_what_is_left(target, guard, left, cut_short=cut_short))
         result = dataclasses.replace(result, spent=dataclasses.replace(guard.spent, runs_left=left), notes=notes)
@@ -91,19 +95,28 @@ def _judged(
     wishes: Wishes,
     rules: Mapping[str, RuleText],
     guard: Guard,
-    judge_rules: Callable[[Guard], CheckResult],
-    found_so_far: Callable[[], tuple[Finding, ...]],
+    judge_rules: JudgeRules,
+    on_finding: Callable[[Finding], None] | None,
 ) -> tuple[CheckResult, str | None, bool]:
     """The result, why it could not be had, and whether it was interrupted."""
+    found: list[Finding] = []
+
+    def keep(finding: Finding) -> None:
+        found.append(finding)
+        if finding.stable and on_finding is not None:
+            mask = mask_of(target)
+            mask.learn(exchange.request for exchange in finding.exchanges)
+            on_finding(mask.finding(finding))
+
     try:
-        return judge_rules(guard), None, False
+        return judge_rules(guard, keep), None, False
     except CouldNotCheck as error:
         problem = " ".join(str(error).split())
-        result = _without_result(target, wishes, rules, guard, why=problem, findings=())
+        result = _without_result(target, wishes, rules, guard, why=problem, found=())
         return dataclasses.replace(result, verdict="could_not_check", notes=(problem,)), problem, False
     except KeyboardInterrupt:
         note = "Interrupted: what was not reached is listed as skipped."
-        result = _without_result(target, wishes, rules, guard, why="interrupted", findings=found_so_far())
+        result = _without_result(target, wishes, rules, guard, why="interrupted", found=found)
         return dataclasses.replace(result, notes=(note,)), None, True
     except BaseException:
         # A fault of ours is shown as it is, but costs nobody a run.
@@ -159,8 +172,9 @@ def _without_result(
     guard: Guard,
     *,
     why: str,
-    findings: tuple[Finding, ...],
+    found: Sequence[Finding],
 ) -> CheckResult:
+    findings = tuple(finding for finding in found if finding.stable)
     failed = {finding.rule: finding.got for finding in findings}
     selected = selected_rules(wishes, tuple(rules))
     return CheckResult(
@@ -172,6 +186,7 @@ def _without_result(
             for rule in (rules if selected is None else selected)
         ),
         findings=findings,
+        unstable=tuple(finding for finding in found if not finding.stable),
         spent=guard.spent,
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
-from contracts.findings import CheckResult, CouldNotCheck, Finding
+from contracts.findings import CouldNotCheck, Finding
 from contracts.options import (
     Duration,
     base_url,
@@ -30,7 +30,6 @@ from contracts.target import Target
 
 if TYPE_CHECKING:
     from contracts.checking import Checked
-    from contracts.guard import Guard
 
 _EXTRA = ("hypothesis", "schemathesis", "httpx", "filelock", "jsonschema")
 EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
@@ -85,14 +84,14 @@ def check(context: click.Context, /, **flags: Any) -> None:
     from contracts.checking import check_target, prepare
 
     prepare(wishes)
-
+    chosen = selected_rules(wishes, rules)
     with Progress() as progress:
         checked = check_target(
             target,
             wishes,
             rules,
-            judge_rules=lambda guard: check_rules(
-                target, guard, rules=selected_rules(wishes, rules), progress=progress.show
+            judge_rules=lambda guard, on_finding: check_rules(
+                target, guard, rules=chosen, progress=progress.show, on_finding=on_finding
             ),
         )
     context.exit(_tell(checked, wishes))
@@ -109,24 +108,26 @@ def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     target = target_from(flags)
     wishes = wishes_from(flags, rules)
     from contracts.check import fuzz as fuzz_rules
-    from contracts.checking import check_target, mask_of, prepare
+    from contracts.checking import check_target, prepare
+    from contracts.report.text import render_finding
 
     prepare(wishes)
+    chosen = selected_rules(wishes, rules)
+    with Progress() as progress:
 
-    found: list[Finding] = []
+        def tell(finding: Finding) -> None:
+            progress.clear()
+            click.echo(render_finding(finding, target.url, rules))
 
-    def on_finding(finding: Finding) -> None:
-        from contracts.report.text import render_finding
-
-        found.append(finding)
-        mask = mask_of(target)
-        mask.learn(exchange.request for exchange in finding.exchanges)
-        click.echo(render_finding(mask.finding(finding), target.url, rules))
-
-    def search(guard: Guard) -> CheckResult:
-        return fuzz_rules(target, guard, for_s=for_s, on_finding=on_finding)
-
-    checked = check_target(target, wishes, rules, judge_rules=search, found_so_far=lambda: tuple(found))
+        checked = check_target(
+            target,
+            wishes,
+            rules,
+            judge_rules=lambda guard, on_finding: fuzz_rules(
+                target, guard, rules=chosen, for_s=for_s, progress=progress.show, on_finding=on_finding
+            ),
+            on_finding=tell,
+        )
     context.exit(_tell(checked, wishes))
 
 
@@ -245,6 +246,9 @@ class Progress:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.clear()
+
+    def clear(self) -> None:
         if self._shown:
             click.echo("\r\x1b[K", err=True, nl=False)
 

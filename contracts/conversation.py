@@ -68,11 +68,11 @@ class Shown(Broken):
         return self.violation.kin
 
 
-class Unjudged(Exception):  # noqa: N818
+class Unjudged(Exception):
     """A case that cannot be judged on this target; the message says why."""
 
 
-class OutOfTime(Exception):  # noqa: N818
+class OutOfTime(Exception):
     """The time of the check is over."""
 
 
@@ -170,6 +170,8 @@ class World:
     sessions: Ids = field(default_factory=Ids)
     not_offered: dict[str, str] = field(default_factory=dict)
     """operationId → why; an operation that is not here is offered."""
+    first_run: str | None = None
+    """A run of this check, made before anything is judged."""
     may_create: bool = True
     seen: Seen = field(default_factory=Seen)
     marks: SecretMarks = field(default_factory=SecretMarks)
@@ -249,6 +251,15 @@ class Talk:
             self._named[name] = self._make(name)
         return self._named[name]
 
+    def has_named(self, name: str) -> bool:
+        return name in self._named
+
+    def everything_named(self) -> list[tuple[str, Any]]:
+        return list(self._named.items())
+
+    def remember(self, name: str, value: Any) -> None:
+        self._named[name] = value
+
     def _make(self, name: str) -> Any:
         kind, _, number = name.partition(":")
         index = int(number) if number.isdigit() else 0
@@ -266,6 +277,10 @@ class Talk:
                 return self._id_of(world.sessions, index)
             case "uuid":
                 return str(uuid.uuid4())
+            case "unknown":
+                made_up = str(uuid.uuid4())
+                world.guard.allow_unknown(made_up)
+                return made_up
             case "secret":
                 return world.marks.text()
             case "secret-int":

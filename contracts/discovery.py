@@ -1,17 +1,248 @@
-"""Finds out what a target is before it is judged: which ids it knows or takes, and which operations it offers."""
+"""Finds out what a target is before it is judged: whether it lets us in, which ids it knows or takes, what it offers.
+
+What is found out here is never judged. A server that answers oddly is taken as offering what it answers to at all,
+and the rules say what is wrong with it.
+"""
 
 from __future__ import annotations
 
-from contracts.conversation import Ids, World
-from contracts.guard import Guard
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from contracts.conversation import Ids, World, encode, request_for
+from contracts.exchange import TOKEN, Answer, Request
+from contracts.findings import CouldNotCheck
+from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget, Refused
+from contracts.oracle import excerpt
+from contracts.shapes import is_uuid, operations
 from contracts.target import Target
+
+_NOT_THERE = frozenset({404, 405})
 
 
 def discover(target: Target, guard: Guard, *, deadline: float) -> World:
     """Raises CouldNotCheck where nothing could be judged at all."""
-    world = World(target, guard, deadline)
-    world.workflows = Ids(invented=True)
-    world.machines = Ids(invented=True)
-    world.pools = Ids(invented=True)
-    world.sessions = Ids(invented=True)
-    return world
+    return _Discovery(World(target, guard, deadline)).made()
+
+
+class _Discovery:
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.target = world.target
+        self.first_run: dict[str, Any] | None = None
+
+    def made(self) -> World:
+        self._reach()
+        self._know_ids()
+        self._create_something()
+        self._try_made_up_ids()
+        self._find_not_offered()
+        self.world.first_run = None if self.first_run is None else self.first_run["id"]
+        return self.world
+
+    def _send(self, request: Request) -> Answer | None:
+        """None where the guard did not let it out, or nothing came back."""
+        try:
+            return self.world.guard.send(request).answer
+        except (Refused, NoAnswer):
+            return None
+
+    # Is it there, and does it let us in
+
+    def _reach(self) -> None:
+        try:
+            answer = self.world.guard.send(request_for("list_runs", query=[("limit", "1")])).answer
+        except NoAnswer as error:
+            raise CouldNotCheck(f"no answer from {self.target.url}: {error}") from None
+        except OutOfBudget as error:
+            raise CouldNotCheck(f"not one request may be sent: {error}") from None
+        if answer.status in {401, 403}:
+            other = self._send(request_for("list_workflows", query=[("limit", "1")]))
+            if other is None or other.status in {401, 403, 404, 405}:
+                raise CouldNotCheck(f"the token is refused: {answer.status} {excerpt(answer.body)}")
+        if self.world.has_second:
+            answer = self.world.guard.send(
+                request_for("list_runs", query=[("limit", "1")], token="Bearer $SECOND_TOKEN")
+            ).answer
+            if answer.status in {401, 403}:
+                raise CouldNotCheck(f"the second token is refused: {answer.status} {excerpt(answer.body)}")
+
+    # Which ids there are
+
+    def _know_ids(self) -> None:
+        world, target = self.world, self.target
+        world.workflows = Ids(_given(target.workflow_id) or self._listed("list_workflows"))
+        world.machines = Ids(_given(target.machine_id) or self._listed("list_machines"))
+        world.pools = Ids(_given(target.pool_id) or self._listed("list_pools"))
+        base = target.base_request or {}
+        if not target.workflow_id and is_uuid(base.get("workflow_id")):
+            world.workflows = Ids((base["workflow_id"],))
+
+    def _listed(self, operation: str) -> tuple[str, ...]:
+        answer = self._send(request_for(operation, query=[("limit", "20")]))
+        if answer is None or answer.status != 200:
+            return ()
+        try:
+            items = answer.json()["items"]
+            return tuple(item["id"] for item in items if is_uuid(item.get("id")))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return ()
+
+    # Does a create work at all
+
+    def _create_something(self) -> None:
+        world = self.world
+        if not (self.target.is_loopback or self.target.allow_writes):
+            world.may_create = False
+            world.note(
+                "Nothing was created, since --allow-writes was not given: only what creates nothing was checked."
+            )
+            return
+        if world.is_live:
+            return  # each create costs: the first judged one tells
+        answers: list[Answer] = []
+        for workflow in (str(uuid.uuid4()), *world.workflows.known[:3]):
+            for body in self._plain_bodies(workflow):
+                answer = self._send(request_for("bulk_create_runs", body=body))
+                if answer is None:
+                    continue
+                answers.append(answer)
+                if answer.status // 100 == 2:
+                    world.workflows = Ids(world.workflows.known, invented=workflow not in world.workflows.known)
+                    self.first_run = _first_run(answer)
+                    return
+                if answer.status in {401, 403}:
+                    raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
+        last = answers[-1] if answers else None
+        said = "no answer" if last is None else f"{last.status} {excerpt(last.body)}"
+        raise CouldNotCheck(f"no create succeeds ({said}); give --workflow-id a workflow that the target knows")
+
+    def _plain_bodies(self, workflow: str) -> Iterable[dict[str, Any]]:
+        body = {"workflow_id": workflow, "count": 1}
+        yield body
+        if workflow in self.world.workflows.known or not self.world.workflows.known:
+            yield body | {"input_values": {"name": "Ada"}}
+            yield body | {"count": 2}
+
+    def _try_made_up_ids(self) -> None:
+        world = self.world
+        if not world.may_create or world.is_live:
+            return
+        workflow = str(uuid.uuid4()) if world.workflows.invented else world.workflows.known[0]
+        plain = {"workflow_id": workflow, "count": 1}
+        world.machines = self._taken(world.machines, plain, "machine_id", lambda made_up: made_up)
+        world.pools = self._taken(world.pools, plain, "pool_ids", lambda made_up: [made_up])
+        world.sessions = self._taken(world.sessions, plain, "session_id", lambda made_up: made_up)
+        if not world.sessions.invented:
+            answer = self._send(request_for("bulk_create_runs", body=plain | {"start_session": True}))
+            run = None if answer is None else _first_run(answer)
+            if run is not None and is_uuid(run.get("session_id")):
+                world.sessions = Ids((run["session_id"],))
+        for name, ids in (("machine", world.machines), ("pool", world.pools), ("session", world.sessions)):
+            if not ids.available:
+                world.note(
+                    f"No {name} is known, and the target takes none that is made up: what needs one was not checked."
+                )
+
+    def _taken(self, ids: Ids, plain: dict[str, Any], field: str, value: Any) -> Ids:
+        """Whether the target takes a made-up id, and which of the listed ones a create takes."""
+        answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(str(uuid.uuid4()))}))
+        if answer is not None and answer.status // 100 == 2:
+            return Ids(ids.known, invented=True)
+        good = []
+        for known in ids.known[:8]:
+            answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(known)}))
+            if answer is not None and answer.status // 100 == 2:
+                good.append(known)
+            if len(good) == 3:
+                break
+        given = (self.target.machine_id, self.target.pool_id)
+        return Ids(tuple(good) or tuple(known for known in ids.known if known in given))
+
+    # What is not offered
+
+    def _find_not_offered(self) -> None:
+        by_path: dict[str, list[str]] = {}
+        for name, (_, path) in operations().items():
+            if name not in {"bulk_create_runs", "health_check"}:
+                by_path.setdefault(path, []).append(name)
+        for path, names in by_path.items():
+            if not self._is_offered(path):
+                for name in names:
+                    self.world.not_offered[name] = f"every probe of {path} is 404 or 405"
+
+    def _is_offered(self, path: str) -> bool:
+        return any(
+            answer is not None and answer.status not in _NOT_THERE for answer in map(self._send, self._probes(path))
+        )
+
+    def _probes(self, path: str) -> Iterable[Request]:
+        """Every kind of request to a path, the telling ones first: an id that exists, one that does not, malformed."""
+        names = [name for name, (_, template) in operations().items() if template == path]
+        ids = [*self._real_ids(path), "not-a-uuid"] if "{" in path else [""]
+        if "{run_id}" in path:
+            ids.append(self._made_up())
+        for one in ids:
+            for name in names:
+                method = operations()[name][0]
+                target = path.replace("{" + path.partition("{")[2].partition("}")[0] + "}", one) if one else path
+                yield _probe(method, target)
+        for one in ids[-1:]:
+            target = path.partition("{")[0] + one + path.partition("}")[2] if one else path
+            for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
+                if method not in {operations()[name][0] for name in names}:
+                    yield _probe(method, target)
+
+    def _made_up(self) -> str:
+        made_up = str(uuid.uuid4())
+        self.world.guard.allow_unknown(made_up)
+        return made_up
+
+    def _real_ids(self, path: str) -> list[str]:
+        world = self.world
+        if "{machine_id}" in path:
+            return list(world.machines.known[:1])
+        if "{pool_id}" in path:
+            return list(world.pools.known[:1])
+        if "{workflow_id}" in path:
+            return list(world.workflows.known[:1])
+        if "{attachment_id}" in path:
+            return self._an_attachment()
+        if path.endswith("/retry") or self.first_run is None:
+            return [] if self.first_run is None else [self.first_run["id"]]
+        return [self.first_run["id"]]
+
+    def _an_attachment(self) -> list[str]:
+        world = self.world
+        if not world.may_create or world.is_live:
+            return []
+        workflow = str(uuid.uuid4()) if world.workflows.invented else world.workflows.known[0]
+        body = {"workflow_id": workflow, "count": 1, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
+        answer = self._send(request_for("bulk_create_runs", body=body))
+        run = None if answer is None else _first_run(answer)
+        ids = (run or {}).get("input_attachment_ids") or []
+        return [one for one in ids if isinstance(one, str)][:1]
+
+
+def _probe(method: str, path: str) -> Request:
+    headers: tuple[tuple[str, str], ...] = (("Authorization", TOKEN),)
+    if method in {"POST", "PATCH", "PUT"}:
+        return Request(method, path, (*headers, ("Content-Type", "application/json")), encode({"status": 5}))
+    return Request(method, path, headers)
+
+
+def _given(one: str | None) -> tuple[str, ...]:
+    return () if one is None else (one,)
+
+
+def _first_run(answer: Answer) -> dict[str, Any] | None:
+    try:
+        body = answer.json()
+        run = body["created_runs"][0] if "created_runs" in body else body
+    except (ValueError, KeyError, IndexError, TypeError):
+        return None
+    return run if isinstance(run, dict) and is_uuid(run.get("id")) else None
+
+
+__all__ = ["NotAllowed", "discover"]

@@ -12,7 +12,7 @@ RuleStatus = Literal["passed", "failed", "skipped", "not_offered"]
 VerdictName = Literal["passed", "failed", "incomplete", "could_not_check"]
 
 
-class Broken(AssertionError):  # noqa: N818  a rule is broken: the word the reports use
+class Broken(AssertionError):
     """A rule that the target breaks, with the exchanges that show it, in the order they were sent."""
 
     def __init__(self, rule: str, *, expected: str, got: str, exchanges: tuple[Exchange, ...]) -> None:
@@ -23,7 +23,7 @@ class Broken(AssertionError):  # noqa: N818  a rule is broken: the word the repo
         self.exchanges = exchanges
 
 
-class CouldNotCheck(Exception):  # noqa: N818  exit code 2, in one line
+class CouldNotCheck(Exception):
     """The check cannot be made at all: no answer, no create that succeeds, a wrong token. The message is one line."""
 
 

@@ -143,7 +143,7 @@ class ContractSession:
             self._target,
             wishes,
             self._all_rules,
-            judge_rules=lambda guard: check(self._target, guard, rules=tested),
+            judge_rules=lambda guard, on_finding: check(self._target, guard, rules=tested, on_finding=on_finding),
         )
         write_reports(checked, wishes)
         return checked

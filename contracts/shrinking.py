@@ -13,7 +13,7 @@ Case = dict[str, Any]
 Where = tuple[str | int, ...]
 
 
-class Spent(Exception):  # noqa: N818
+class Spent(Exception):
     """The budget of tries is used up."""
 
 
@@ -73,9 +73,9 @@ def _at(case: Any, where: Where) -> Any:
 
 def _has(case: Any, where: Where) -> bool:
     for part in where:
-        if isinstance(case, dict) and part in case:
-            case = case[part]
-        elif isinstance(case, list) and isinstance(part, int) and part < len(case):
+        if (isinstance(case, dict) and part in case) or (
+            isinstance(case, list) and isinstance(part, int) and part < len(case)
+        ):
             case = case[part]
         else:
             return False

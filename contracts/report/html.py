@@ -58,8 +58,10 @@ def render_html(report: Report) -> str:
         f" version {escape(project_version())}.</p>",
         *(f"<p>{escape(printable(note))}</p>" for note in result.notes),
         "</header>\n<main>",
-        *_findings("Findings", result.findings, report),
-        *_findings("Unstable: did not repeat when sent again alone", result.unstable, report),
+        *_findings("Findings", result.findings, report, explains=True),
+        *_findings(
+            "Unstable: did not repeat when sent again alone", result.unstable, report, explains=not result.findings
+        ),
         *_findings("Accepted by the baseline", result.baselined, report),
         *_rules(result.rules, report),
         "</main>\n</body>\n</html>\n",
@@ -72,7 +74,7 @@ def _count(report: Report) -> str:
     return f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
 
 
-def _findings(heading: str, findings: Iterable[Finding], report: Report) -> list[str]:
+def _findings(heading: str, findings: Iterable[Finding], report: Report, *, explains: bool = False) -> list[str]:
     articles = [_finding(finding, report) for finding in findings]
     if not articles:
         return []
@@ -85,7 +87,8 @@ def _findings(heading: str, findings: Iterable[Finding], report: Report) -> list
             "Sensitive values are masked (<code>masked-1</code>, …; a number is 0 in a request): others of that length"
             " will do."
         )
-    return ["<section>", f"<h2>{escape(heading)}</h2>", f"<p>{' '.join(told)}</p>", *articles, "</section>"]
+    words = [f"<p>{' '.join(told)}</p>"] if explains else []
+    return ["<section>", f"<h2>{escape(heading)}</h2>", *words, *articles, "</section>"]
 
 
 def _finding(finding: Finding, report: Report) -> str:

@@ -4,11 +4,37 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.rules import bulk_answer
+from contracts.rules import (
+    attachments,
+    authorization,
+    bulk_answer,
+    chains,
+    changing,
+    http,
+    idempotency,
+    life,
+    lists,
+    reading,
+    requests,
+    secrets,
+)
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
 
-_MODULES = (bulk_answer,)
+_MODULES = (
+    requests,
+    authorization,
+    bulk_answer,
+    secrets,
+    reading,
+    lists,
+    changing,
+    chains,
+    life,
+    attachments,
+    idempotency,
+    http,
+)
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in module.RULES}
 SCENARIOS: Final[tuple[Scenario, ...]] = tuple(scenario for module in _MODULES for scenario in module.SCENARIOS)

@@ -97,7 +97,7 @@ def run_create(talk: Talk, case: Case) -> None:
     for _ in range(max(1, case.get("times", 1))):
         written = talk.write(case["op"], body=body)
         if case.get("read") and written.heard.accepted and written.clean:
-            read_back(talk, written, listed=bool(case.get("listed")))
+            read_back(talk, written)
 
 
 def _features(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
@@ -112,7 +112,7 @@ def _features(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
 
 
 def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
-    settings = {name: more.pop(name) for name in ("read", "listed", "times") if name in more}
+    settings = {name: more.pop(name) for name in ("read", "times") if name in more}
     return {"op": operation, "body": strategies.minimal(operation, count=count) | more} | settings
 
 

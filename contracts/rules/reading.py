@@ -1,11 +1,14 @@
-"""Reading, listing, changing, retrying and deleting runs, chains, attachments, and how runs move through their life."""
+"""Reading runs one by one: what was created reads the same, and what does not exist is not there."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
-from contracts.conversation import Heard, Talk, Written
+from contracts import strategies
+from contracts.conversation import Heard, Talk, World, Written, encode
+from contracts.exchange import TOKEN, Exchange, Request
 from contracts.oracle import (
     Reading,
     Violation,
@@ -17,28 +20,53 @@ from contracts.oracle import (
     stable_fields,
     status_misfit,
 )
+from contracts.rules.rule import Rule
+from contracts.search import Scenario
+from contracts.shapes import operations
+from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
+RULES = (
+    Rule(
+        "READ-BACK",
+        "api",
+        "A created run can be read, and reads the same",
+        "GET of a run that was created answers 200 with the run, the same in every field that does not change by itself, "
+        "for the last run of a large create too; and a list shows it the same.",
+        GROUP,
+        needs=("get_run",),
+    ),
+    Rule(
+        "READ-UNKNOWN",
+        "api",
+        "What does not exist is 404",
+        "An unknown id is 404 for every operation on it, a malformed one a 4xx, both as JSON.",
+        GROUP,
+        needs=("get_run",),
+    ),
+)
+
+Shown = Sequence[Heard | Exchange]
 
 
-def read_back(talk: Talk, written: Written, *, listed: bool = False) -> None:
+def read_back(talk: Talk, written: Written) -> None:
     """The first, the last and a middle run of a create, each read by itself."""
+    if not talk.world.offers("get_run"):
+        return
     last = len(written.runs) - 1
     for index in sorted({0, last // 2, last}):
         if last >= 0:
             read_one(talk, written.runs[index], written.reading, after=(written.heard,))
 
 
-def read_one(
-    talk: Talk, run: dict[str, Any], reading: Reading | None, *, after: tuple[Heard, ...] = ()
-) -> dict[str, Any]:
+def read_one(talk: Talk, run: dict[str, Any], reading: Reading | None, *, after: Shown = ()) -> dict[str, Any]:
     heard = talk.ask("get_run", run["id"], after=after)
     judge_read(talk, run, heard.body, reading, (*after, heard))
     found: dict[str, Any] = heard.body
     return found
 
 
-def judge_read(talk: Talk, run: dict[str, Any], read: Any, reading: Reading | None, shown: tuple[Heard, ...]) -> None:
+def judge_read(talk: Talk, run: dict[str, Any], read: Any, reading: Reading | None, shown: Shown) -> bool:
     """READ-BACK and LIFECYCLE of one run that nobody has changed."""
     misfits = run_misfits(read)
     talk.judge(
@@ -50,24 +78,173 @@ def judge_read(talk: Talk, run: dict[str, Any], read: Any, reading: Reading | No
         *shown,
     )
     if misfits:
-        return
+        return False
     changed = changed_field(run, read, stable_fields(reading), may_gain=gains_inputs(reading))
     if changed is not None:
         name, problem = changed
         talk.fail(Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem), *shown)
-    judge_life(talk, run, read, shown)
+        return False
+    return judge_life(talk, run, read, shown)
 
 
-def judge_life(talk: Talk, before: dict[str, Any], after: dict[str, Any], shown: tuple[Heard, ...]) -> None:
-    talk.require(
+def judge_life(talk: Talk, before: dict[str, Any], after: dict[str, Any], shown: Shown) -> bool:
+    if not talk.require(
         can_follow(before["status"], after["status"]),
         "LIFECYCLE",
         f"{before['status']} to {after['status']}",
         f"a status that can follow {before['status']}",
         excerpt(json.dumps(after["status"])),
         *shown,
-    )
+    ):
+        return False
     problem = status_misfit(after)
-    talk.require(
+    return talk.require(
         problem is None, "LIFECYCLE", problem or "", "output_data and error that fit the status", problem or "", *shown
     )
+
+
+# Every run of a large create
+
+
+_EDGES: Final = (
+    0,
+    1,
+    2,
+    9,
+    49,
+    63,
+    99,
+    100,
+    101,
+    127,
+    128,
+    199,
+    200,
+    249,
+    255,
+    256,
+    299,
+    399,
+    499,
+    500,
+    501,
+    511,
+    512,
+    599,
+    699,
+    749,
+    799,
+    899,
+    998,
+    999,
+)
+
+
+def run_read_many(talk: Talk, case: Case) -> None:
+    """A create, and many of its runs read one by one."""
+    written = talk.create(case["op"], case["body"])
+    if not written.clean:
+        return
+    runs = written.runs
+    indexes = [i for i in _EDGES if i < len(runs)] if not case.get("all") else list(range(len(runs)))
+    for index in dict.fromkeys([*indexes, len(runs) - 1]):
+        read_one(talk, runs[index], written.reading, after=(written.heard,))
+
+
+def read_many_cases(world: World) -> Iterator[Case]:
+    bare = strategies.minimal("bulk_create_runs")
+    everything: dict[str, Any] = {
+        "input_values": strategies.INPUTS,
+        "sensitive_input_values": strategies.SECRETS,
+        "file_inputs": [strategies.file()],
+        "start_session": True,
+    }
+    yield {"op": "bulk_create_runs", "body": bare | {"count": 1000}, "all": True}
+    yield {"op": "bulk_create_runs", "body": bare | {"count": 1000} | everything}
+    for count in (101, 257, 501, 999):
+        yield {"op": "bulk_create_runs", "body": bare | {"count": count, "input_values": strategies.INPUTS}}
+    for name, value in everything.items():
+        yield {"op": "bulk_create_runs", "body": bare | {"count": 300, name: value}}
+        yield {"op": "bulk_create_runs", "body": bare | {"count": 12, name: value}, "all": True}
+
+
+# What does not exist
+
+
+_MALFORMED: Final = (
+    "not-a-uuid", "0", "1", "-1", "abc", "null", "undefined", "not-a-uuid.json", "3c90c3cc-0d44-4b50-8888", "3c90c3cc-0d44-4b50-8888-8dd25736052a0",
+    "zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz", "é", "😀", "\x00", " ", "%", "'", '"', "*", "a b", "..%2f", "x" * 300, "true", "[]", "{id}", "$ref",
+)  # fmt: skip
+
+
+def run_unknown(talk: Talk, case: Case) -> None:
+    """One operation on an id that nobody has, or that is none."""
+    operation = case["op"]
+    method, template = operations()[operation]
+    identity = str(talk.fill(case["id"]))
+    malformed = case.get("malformed", False)
+    if not malformed:
+        talk.world.guard.allow_unknown(identity)
+    body = {
+        "update_run": {"release_session_after": True},
+        "retry_run": {},
+        "add_machine_to_pool": {"machine_ids": []},
+    }.get(operation)
+    from contracts.conversation import path_for
+
+    headers: list[tuple[str, str]] = [("Authorization", TOKEN)]
+    if body is not None:
+        headers.append(("Content-Type", "application/json"))
+    heard = talk.send(
+        Request(method, path_for(template, identity), tuple(headers), None if body is None else encode(body))
+    )
+    if malformed:
+        cause = f"a malformed id is taken by {operation}"
+        talk.require(heard.refused, "READ-UNKNOWN", cause, "a 4xx", heard.words, heard)
+    else:
+        cause = f"an unknown id is not 404 with {operation}"
+        talk.require(heard.status == 404, "READ-UNKNOWN", cause, "404", heard.words, heard)
+
+
+def unknown_cases(world: World) -> Iterator[Case]:
+    for operation, (_, template) in operations().items():
+        if "{" not in template or not world.offers(operation) or operation == "add_machine_to_pool":
+            continue
+        for identity in (
+            "«unknown»",
+            "00000000-0000-0000-0000-000000000000",
+            "ffffffff-ffff-ffff-ffff-ffffffffffff",
+            "00000000-0000-4000-8000-000000000001",
+        ):
+            yield {"op": operation, "id": identity}
+        for identity in _MALFORMED:
+            yield {"op": operation, "id": identity, "malformed": True}
+
+
+def live_unknown(world: World) -> Iterator[Case]:
+    for operation in ("get_run", "update_run", "retry_run", "delete_run"):
+        if world.offers(operation):
+            yield {"op": operation, "id": "«unknown»"}
+            yield {"op": operation, "id": "not-a-uuid", "malformed": True}
+
+
+SCENARIOS = (
+    Scenario(
+        "large creates read run by run",
+        ("READ-BACK", "LIFECYCLE"),
+        run_read_many,
+        read_many_cases,
+        needs=("get_run",),
+        telling=3,
+    ),
+    Scenario(
+        "ids that nobody has",
+        ("READ-UNKNOWN",),
+        run_unknown,
+        unknown_cases,
+        needs=("get_run",),
+        creates=False,
+        live=live_unknown,
+        telling=1,
+    ),
+)

@@ -119,10 +119,12 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
         def count_left(self):
             return engine.runs_left
 
-    def check(target, guard, *, rules=None, progress=None):
+    def check(target, guard, *, rules=None, progress=None, on_finding=None):
         engine.rules.append(rules)
         if progress is not None:
             progress("REQ-COUNT: 1/3")
+        for each in engine.found_before:
+            on_finding(each)
         return engine.judge(target)
 
     def fuzz(target, guard, *, for_s, on_finding, rules=None, progress=None):

@@ -291,6 +291,22 @@ def test_ctrl_c_cleans_up_and_keeps_the_report(check, engine, tmp_path):
     assert json.loads((tmp_path / "out.json").read_text())["verdict"] == "incomplete"
 
 
+def test_what_was_found_before_ctrl_c_is_reported_and_decides_the_exit_code(check, engine, tmp_path):
+    engine.found_before = (fakes.finding(), fakes.finding(cause="once only", stable=False))
+    engine.answer = KeyboardInterrupt()
+    status, out, _ = check("--report", f"json={tmp_path / 'out.json'}")
+    assert status == 1
+    assert "FAILED: 1 finding." in out
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert [finding["cause"] for finding in report["findings"]] == ["1001 is accepted"]
+    assert [finding["cause"] for finding in report["unstable"]] == ["once only"]
+    assert {rule["id"]: rule["status"] for rule in report["rules"]} == {
+        "REQ-COUNT": "failed",
+        "BULK-ECHO": "skipped",
+        "AUTH-TENANT": "skipped",
+    }
+
+
 def test_a_terminated_job_cleans_up_as_after_ctrl_c(check, engine):
     engine.while_judging = lambda: os.kill(os.getpid(), signal.SIGTERM)
     before = signal.getsignal(signal.SIGTERM)

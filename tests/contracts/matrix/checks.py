@@ -1,5 +1,6 @@
 """Checks of a stand-in that runs in this process, and what a finding's exchanges give when they are sent again."""
 
+import os
 import re
 import tempfile
 from collections.abc import Collection, Sequence
@@ -17,6 +18,7 @@ from tests.standin.behaviour import Settings
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
+FULL = os.environ.get("STANDIN_MATRIX") == "full"
 TOKENS = Settings().tokens
 UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 ALIAS = re.compile(r"alias_[0-9a-f]{32}")

@@ -5,14 +5,10 @@ fast and at what cost, is in docs/defects.md. Without STANDIN_MATRIX=full a part
 for each rule.
 """
 
-import os
-
 import pytest
 
 from tests.contracts.matrix.checks import first_finding, shown, transcript
 from tests.standin.defects import DEFECTS
-
-FULL = os.environ.get("STANDIN_MATRIX") == "full"
 
 # What shows only with time or at once: sent again one after the other, on a server whose runs do not move, it does not.
 MOVING = {

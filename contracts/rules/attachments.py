@@ -1,0 +1,236 @@
+"""Attachments: what went in comes back, byte for byte, and under its name."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from contracts import strategies
+from contracts.conversation import Heard, Talk, World
+from contracts.exchange import TOKEN, Request
+from contracts.oracle import Violation, excerpt
+from contracts.rules.listing import items_of
+from contracts.rules.rule import Rule
+from contracts.search import Scenario
+from contracts.shrinking import Case
+
+GROUP = "Reading and changing"
+RULES = (
+    Rule(
+        "ATTACHMENTS",
+        "api",
+        "An input file comes back byte for byte",
+        "Each input file can be downloaded and is the same in every byte; its description has the run's id, the filename, the "
+        "size, the type input, target_path and cleanup_imports_after_run as sent, and the list by run_id has all of them.",
+        GROUP,
+        needs=("get_run_attachment", "download_run_attachment"),
+    ),
+)
+
+
+def run_attachments(talk: Talk, case: Case) -> None:
+    world = talk.world
+    files = case["files"]
+    fields = {"file_inputs": files} | talk.fill(case.get("fields", {}))
+    if case.get("op", "bulk_create_runs") == "create_run":
+        written = talk.create("create_run", {"workflow_id": "«workflow»"} | fields)
+        if not written.clean:
+            return
+    else:
+        written = talk.some_runs(case.get("count", 1), **fields)
+    runs = written.runs
+    for run in [runs[index] for index in sorted({0, len(runs) // 2, len(runs) - 1})]:
+        ids = run.get("input_attachment_ids") or []
+        if len(ids) != len(files):
+            return
+        found = []
+        for attachment in ids:
+            described = talk.ask("get_run_attachment", attachment, after=[written.heard])
+            found.append(described)
+            if described.body.get("id") != attachment or described.body.get("run_id") != run["id"]:
+                _say(
+                    talk,
+                    "described as another's",
+                    f"id {attachment} of run {run['id']}",
+                    described,
+                    written.heard,
+                    described,
+                )
+        # which file an id is for, when the order of the ids is not that of the files, its description says
+        for position, attachment in enumerate(ids):
+            sent = _file_of(files, found[position].body, position)
+            _judge_description(talk, run, sent, found[position], written.heard)
+            read = talk.ask("download_run_attachment", attachment, after=[written.heard])
+            raw = base64.b64decode(sent["content"])
+            talk.require(
+                read.answer.body == raw,
+                "ATTACHMENTS",
+                "other bytes",
+                f"the {len(raw)} bytes that were sent",
+                lambda read=read, raw=raw: _difference(raw, read.answer.body),  # type: ignore[misc]
+                written.heard,
+                read,
+            )
+        if world.offers("list_run_attachments"):
+            _judge_list(talk, run, ids, written.heard, case)
+        if world.offers("get_run_attachment_download_url"):
+            _judge_url(talk, ids[0], base64.b64decode(_file_of(files, found[0].body, 0)["content"]), written.heard)
+
+
+def _file_of(files: Sequence[Mapping[str, Any]], description: Any, position: int) -> Mapping[str, Any]:
+    named = [file for file in files if file["filename"] == description.get("filename")]
+    return files[position] if files[position] in named or len(named) != 1 else named[0]
+
+
+def _say(talk: Talk, cause: str, expected: str, heard: Heard, *shown: Heard) -> None:
+    talk.fail(Violation("ATTACHMENTS", cause, expected, heard.words), *shown)
+
+
+def _judge_description(
+    talk: Talk, run: Mapping[str, Any], sent: Mapping[str, Any], heard: Heard, created: Heard
+) -> None:
+    body = heard.body
+    raw = base64.b64decode(sent["content"])
+    expected = {
+        "filename": sent["filename"],
+        "attachment_type": "input",
+        "size_bytes": len(raw),
+        "target_path": sent.get("target_path"),
+        "cleanup_imports_after_run": sent.get("cleanup_imports_after_run", False),
+    }
+    for name, value in expected.items():
+        if name not in body and not value:
+            continue
+        got = body.get(name)
+        talk.require(
+            got == value or (not got and not value and name in {"target_path", "cleanup_imports_after_run"}),
+            "ATTACHMENTS",
+            f"another {name}",
+            f"{name} {excerpt(json.dumps(value))}",
+            excerpt(json.dumps(got)),
+            created,
+            heard,
+        )
+
+
+def _difference(sent: bytes, got: bytes) -> str:
+    if len(sent) != len(got):
+        return f"{len(got)} bytes"
+    at = next(index for index, (a, b) in enumerate(zip(sent, got, strict=True)) if a != b)
+    return f"byte {at} is {got[at]:#04x} for {sent[at]:#04x}"
+
+
+def _judge_list(talk: Talk, run: Mapping[str, Any], ids: Sequence[str], created: Heard, case: Case) -> None:
+    for query in (
+        [],
+        [("attachment_type", "input")],
+        [("limit", "1000")],
+        [("limit", "1")],
+        [("attachment_type", "output")],
+    ):
+        found: list[dict[str, Any]] = []
+        heards: list[Heard] = []
+        for page in range(len(ids) + 1):
+            skip = [("skip", str(page))] if ("limit", "1") in query and page else []
+            heard = talk.ask("list_run_attachments", query=[("run_id", run["id"]), *query, *skip], after=[created])
+            heards.append(heard)
+            found += items_of(heard)
+            if ("limit", "1") not in query:
+                break
+        expected = set() if ("attachment_type", "output") in query else set(ids)
+        got = [item.get("id") for item in found]
+        limited = len(ids) > 100 and ("limit", "1000") not in query
+        talk.require(
+            (set(got) == expected or (limited and set(got) <= expected)) and len(got) == len(set(got)),
+            "ATTACHMENTS",
+            "the list has others",
+            f"{len(expected)} attachments of the run",
+            f"{len(got)}, {len(set(got) & expected)} of them right",
+            created,
+            *heards[:2],
+        )
+        total = heards[0].body.get("total")
+        talk.require(
+            total == len(expected),
+            "ATTACHMENTS",
+            "the list's total",
+            f"total {len(expected)}",
+            f"total {total}",
+            created,
+            heards[0],
+        )
+
+
+def _judge_url(talk: Talk, attachment: str, raw: bytes, created: Heard) -> None:
+    for expires in (None, 10, 3600):
+        query = [] if expires is None else [("expires_in", str(expires))]
+        heard = talk.ask("get_run_attachment_download_url", attachment, query=query, after=[created])
+        body = heard.body
+        right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (expires or 300)
+        talk.require(
+            right,
+            "ATTACHMENTS",
+            "not the documented download url",
+            f"url and expires_in {expires or 300}",
+            heard.words,
+            created,
+            heard,
+        )
+    for wrong in ("9", "3601", "0", "-1", "x"):
+        heard = talk.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])
+        talk.require(heard.refused, "ATTACHMENTS", "expires_in out of range is taken", "a refusal", heard.words, heard)
+    parts = urlsplit(body["url"])
+    if parts.netloc == urlsplit(talk.world.target.url).netloc and parts.scheme in {"http", "https"}:
+        prefix = urlsplit(talk.world.target.url).path.rstrip("/")
+        path = parts.path.removeprefix(prefix) + (f"?{parts.query}" if parts.query else "")
+        read = talk.send(Request("GET", path, (("Authorization", TOKEN),)))
+        same = read.status == 200 and read.answer.body == raw
+        talk.require(
+            same,
+            "ATTACHMENTS",
+            "the download url gives other bytes",
+            f"the {len(raw)} bytes that were sent",
+            read.words,
+            created,
+            heard,
+            read,
+        )
+
+
+def attachment_cases(world: World) -> Iterator[Case]:
+    for files in strategies.file_ladder():
+        yield {"files": files}
+    for files in (
+        [
+            strategies.file("a.txt", b"one"),
+            strategies.file("b.txt", b"two"),
+            strategies.file("c.bin", bytes(range(256))),
+        ],
+        [strategies.file(raw=b"x")],
+    ):
+        for count in (2, 3, 10, 101, 1000):
+            yield {"files": files, "count": count}
+        if world.offers("create_run"):
+            yield {"files": files, "op": "create_run"}
+        for fields in (
+            {"start_session": True},
+            {"input_values": strategies.INPUTS},
+            {"sensitive_input_values": strategies.SECRETS},
+        ):
+            yield {"files": files, "fields": fields, "count": 2}
+    yield {"files": [strategies.file("big.bin", bytes(index * 13 % 256 for index in range(700_000)))]}
+
+
+SCENARIOS = (
+    Scenario(
+        "attachments",
+        ("ATTACHMENTS",),
+        run_attachments,
+        attachment_cases,
+        needs=("get_run_attachment", "download_run_attachment"),
+        telling=1,
+    ),
+)

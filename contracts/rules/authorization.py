@@ -1,0 +1,438 @@
+"""Who is let in, and to what: no header, another scheme, a wrong token, and another organisation's token."""
+
+from __future__ import annotations
+
+import base64
+import random
+import string
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from contracts import strategies
+from contracts.conversation import Heard, Talk, Unjudged, World, encode, path_for
+from contracts.exchange import SECOND_TOKEN, Request
+from contracts.oracle import CREATES, Violation
+from contracts.rules.listing import carries, items_of, made_with
+from contracts.rules.rule import Rule
+from contracts.search import Scenario
+from contracts.shapes import operations
+from contracts.shrinking import Case
+
+GROUP = "Authorization"
+RULES = (
+    Rule(
+        "AUTH-REQUIRED",
+        "doc",
+        "Every operation but health needs an Authorization",
+        "Without the header, or with an empty one, each operation answers 401 or 403 and does nothing.",
+        GROUP,
+    ),
+    Rule(
+        "AUTH-SCHEME",
+        "doc",
+        "Only Bearer is taken",
+        "A good token under another scheme (Basic, Token, Digest, ApiKey, none) is refused with 401 or 403.",
+        GROUP,
+    ),
+    Rule(
+        "AUTH-TOKEN",
+        "doc",
+        "A token that is not valid is refused",
+        "An empty token and random ones, which share nothing with the tokens that were given, are refused with 401 or 403.",
+        GROUP,
+    ),
+    Rule(
+        "AUTH-TENANT",
+        "api",
+        "An organisation's runs are its own",
+        "With another organisation's token a run cannot be read, listed by any filter, changed, retried or deleted, and its "
+        "attachments cannot be read. Needs a second token.",
+        GROUP,
+        needs=("get_run",),
+    ),
+)
+
+_REQUIRED: Final = (None, "")
+_SCHEMES: Final = (
+    "Basic $TOKEN",
+    "Token $TOKEN",
+    "Digest $TOKEN",
+    "ApiKey $TOKEN",
+    "Api-Key $TOKEN",
+    "JWT $TOKEN",
+    "OAuth $TOKEN",
+    "MAC $TOKEN",
+    "Negotiate $TOKEN",
+    "Bearers $TOKEN",
+    "X-Bearer $TOKEN",
+    "$TOKEN",
+)
+
+
+def wrong_tokens(world: World) -> list[str]:
+    """Bearer headers whose tokens share nothing with those given."""
+    mine = set(world.target.token + (world.target.second_token or ""))
+    letters = [c for c in string.ascii_lowercase if c not in mine and c.upper() not in mine]
+    if len(letters) < 6:
+        letters = [c for c in "qxzwjkvy"]
+    pick = world.random("tokens")
+
+    def word(length: int) -> str:
+        return "".join(pick.choice(letters) for _ in range(length))
+
+    digits = "".join(c for c in string.digits if c not in mine) or "9"
+    return [
+        "Bearer",
+        "Bearer ",
+        f"Bearer {word(1)}",
+        f"Bearer {word(8)}",
+        f"Bearer {word(24)}",
+        f"Bearer {word(32)}.{word(40)}.{word(43)}",
+        f"Bearer {word(6)}_{word(40)}",
+        f"Bearer {''.join(pick.choice(digits) for _ in range(16))}",
+        f"Bearer {word(64).upper()}",
+        f"Bearer {word(2000)}",
+        "Bearer null",
+        "Bearer undefined",
+        "Bearer *",
+        "Bearer {}",
+        "Bearer ''",
+        f"Bearer {_encoded(word(12), pick)}",
+    ]
+
+
+def _encoded(text: str, pick: random.Random) -> str:
+    return base64.b64encode(f"{text}{pick.random()}".encode()).decode()
+
+
+def headers_by_rule(world: World) -> dict[str, Sequence[str | None]]:
+    return {"AUTH-REQUIRED": _REQUIRED, "AUTH-SCHEME": _SCHEMES, "AUTH-TOKEN": wrong_tokens(world)}
+
+
+# Without good credentials
+
+
+def run_unauthorized(talk: Talk, case: Case) -> None:
+    """One operation with credentials that are none: a valid request in all else."""
+    operation, rule, header = case["op"], case["rule"], case["header"]
+    request, undone = _good_request(talk, operation, case)
+    headers = tuple(h for h in request.headers if h[0].lower() != "authorization")
+    if header is not None:
+        headers = (("Authorization", header), *headers)
+    heard = talk.send(Request(request.method, request.path, headers, request.body))
+    refused = talk.require(
+        heard.status in {401, 403} or (heard.status in {404, 405} and not talk.world.offers(operation)),
+        rule,
+        _cause(rule, header, operation),
+        "401 or 403",
+        heard.words,
+        *([undone[0]] if case.get("replay") and undone else ()),
+        heard,
+    )
+    if refused and case.get("look"):
+        _nothing_done(talk, operation, rule, heard)
+
+
+def _cause(rule: str, header: str | None, operation: str) -> str:
+    if rule == "AUTH-TOKEN":
+        return "an empty token passes" if header in {"Bearer", "Bearer "} else "a wrong token passes"
+    if rule == "AUTH-SCHEME":
+        return "another scheme passes"
+    return "no Authorization passes"
+
+
+def _good_request(talk: Talk, operation: str, case: Case) -> tuple[Request, list[Heard]]:
+    """A request that would work with a good token, and what it took to have it."""
+    from contracts.conversation import request_for
+
+    world = talk.world
+    method, template = operations()[operation]
+    if operation in CREATES:
+        body = strategies.minimal(operation, count=case.get("count", 1))
+        body |= (
+            {"input_values": {"marker": "«marker»"}}
+            if operation != "create_run_chain"
+            else {"shared_inputs": {"marker": "«marker»"}}
+        )
+        request = request_for(operation, body=talk.fill(body), key=talk.named("key") if case.get("replay") else None)
+        return request, [talk.send(request)] if case.get("replay") else []
+    if "{run_id}" in template:
+        run_id = _a_run(talk)
+        body: Any = {"update_run": {"release_session_after": True}, "retry_run": {}}.get(operation)
+        if body is None:
+            return request_for(operation, run_id), []
+        return request_for(operation, run_id, body=body), []
+    if "{attachment_id}" in template:
+        return request_for(operation, _an_attachment(talk)), []
+    if "{" in template:
+        ids = {"{machine_id}": world.machines, "{pool_id}": world.pools, "{workflow_id}": world.workflows}
+        known = next(ids[name].known for name in ids if name in template)
+        one = known[0] if known else talk.named("uuid")
+        if method == "POST":
+            return request_for(operation, one, body={"machine_ids": []}), []
+        return request_for(operation, one), []
+    if method == "POST":
+        return request_for(operation, body=talk.fill(strategies.minimal(operation))), []
+    return request_for(operation, query=[(k, v) for k, v in case.get("query", [])]), []
+
+
+def _a_run(talk: Talk) -> str:
+    if not talk.world.may_create or not talk.world.guard.affords(runs=1, requests=2):
+        return str(talk.named("uuid"))
+    written = talk.some_runs(1)
+    talk.remember("run", written.ids[0])
+    return written.ids[0]
+
+
+def _an_attachment(talk: Talk) -> str:
+    if not talk.world.may_create or not talk.world.guard.affords(runs=1, requests=2):
+        return str(talk.named("uuid"))
+    written = talk.some_runs(1, file_inputs=[strategies.file()])
+    ids = written.runs[0].get("input_attachment_ids") or [str(talk.named("uuid"))]
+    return str(ids[0])
+
+
+def _nothing_done(talk: Talk, operation: str, rule: str, heard: Heard) -> None:
+    if operation in CREATES and talk.world.offers("list_runs"):
+        marker = talk.named("marker")
+        listed, items = made_with(talk, "search", marker)
+        made = [item for item in items if carries(item, "search", marker)]
+        cause = "a refused create makes runs"
+        talk.require(not made, "REQ-ATOMIC", cause, "nothing created", f"{len(made)} runs", heard, listed)
+    elif operation == "delete_run" and talk.has_named("run"):
+        after = talk.call("get_run", talk.named("run"))
+        cause = "a refused delete is carried out"
+        talk.require(after.status != 404, rule, cause, "the run still there", after.words, heard, after)
+    elif operation == "update_run" and talk.has_named("run"):
+        after = talk.call("get_run", talk.named("run"))
+        changed = isinstance(after.body, dict) and after.body.get("release_session_after") is True
+        talk.require(
+            not changed, rule, "a refused update is carried out", "the run as before", after.words, heard, after
+        )
+
+
+def unauthorized_cases(world: World) -> Iterator[Case]:
+    for operation in operations():
+        if operation == "health_check" or not world.offers(operation):
+            continue
+        for rule, headers in headers_by_rule(world).items():
+            for index, header in enumerate(headers):
+                yield {"op": operation, "rule": rule, "header": header, "look": index == 0}
+    for rule, headers in headers_by_rule(world).items():
+        for operation in CREATES:
+            if world.offers(operation):
+                yield {"op": operation, "rule": rule, "header": headers[0], "replay": True}
+                yield {"op": operation, "rule": rule, "header": headers[-1], "replay": True}
+        for count in (2, 101, 1000):
+            yield {"op": "bulk_create_runs", "rule": rule, "header": headers[0], "count": count}
+            yield {"op": "bulk_create_runs", "rule": rule, "header": headers[-1], "count": count}
+        if world.offers("list_runs"):
+            for query in (
+                [["search", "a"]],
+                [["limit", "1000"]],
+                [["status", "success"]],
+                [["fields", "status"]],
+                [["skip", "1"]],
+                [["include", "workflow"]],
+            ):
+                yield {"op": "list_runs", "rule": rule, "header": headers[0], "query": query}
+                yield {"op": "list_runs", "rule": rule, "header": headers[-1], "query": query}
+
+
+def live_unauthorized(world: World) -> Iterator[Case]:
+    """Each kind of bad credentials once for each operation, as far as the budget goes."""
+    for operation in (
+        "bulk_create_runs",
+        "list_runs",
+        "create_run",
+        "create_run_chain",
+        "get_run",
+        "update_run",
+        "retry_run",
+        "delete_run",
+    ):
+        if world.offers(operation):
+            for rule, headers in headers_by_rule(world).items():
+                yield {"op": operation, "rule": rule, "header": headers[0]}
+    for header in wrong_tokens(world)[3:6]:
+        yield {"op": "bulk_create_runs", "rule": "AUTH-TOKEN", "header": header}
+
+
+# Another organisation
+
+
+def run_tenant(talk: Talk, case: Case) -> None:
+    """A run of the first organisation, and everything the second one could try on it."""
+    world = talk.world
+    if not world.has_second:
+        raise Unjudged("no second token was given")
+    fields = talk.fill(case.get("fields", {}))
+    created = talk.some_runs(case.get("count", 1), **fields)
+    run = created.runs[-1]
+    if case.get("cancelled") and not talk.call("update_run", run["id"], body={"status": "cancelled"}).accepted:
+        raise Unjudged("a run cannot be cancelled")
+    before = talk.ask("get_run", run["id"])
+    for operation in case["ops"]:
+        if world.offers(operation):
+            _try_as_another(talk, operation, run, created.heard)
+    if set(case["ops"]) & {"update_run", "delete_run", "retry_run"}:
+        after = talk.call("get_run", run["id"])
+        gone = not after.accepted
+        talk.require(
+            not gone,
+            "AUTH-TENANT",
+            "another organisation deletes a run",
+            "the run still there",
+            after.words,
+            *talk.exchanges,
+        )
+        if not gone:
+            for name in ("input_values", "release_session_after"):
+                same = (before.body.get(name) or None) == (after.body.get(name) or None)
+                talk.require(
+                    same,
+                    "AUTH-TENANT",
+                    "another organisation changes a run",
+                    f"{name} as before",
+                    after.words,
+                    *talk.exchanges,
+                )
+            retried = before.body.get("status") == "cancelled" and after.body.get("status") != "cancelled"
+            talk.require(
+                not retried,
+                "AUTH-TENANT",
+                "another organisation retries a run",
+                "still cancelled",
+                after.words,
+                *talk.exchanges,
+            )
+
+
+def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard) -> None:
+    method, template = operations()[operation]
+    if operation in {"list_runs", "list_run_attachments"}:
+        _list_as_another(talk, operation, run, created)
+        return
+    ids = run.get("input_attachment_ids") or [] if "{attachment_id}" in template else [run["id"]]
+    for one in ids[:2]:
+        body = {"update_run": {"release_session_after": True, "input_values": {"stolen": True}}, "retry_run": {}}.get(
+            operation
+        )
+        headers: list[tuple[str, str]] = [("Authorization", SECOND_TOKEN)]
+        raw = None
+        if body is not None:
+            headers.append(("Content-Type", "application/json"))
+            raw = encode(body)
+        heard = talk.send(Request(method, path_for(template, one), tuple(headers), raw))
+        talk.require(
+            heard.refused,
+            "AUTH-TENANT",
+            f"another organisation gets through with {operation}",
+            "404, since for another organisation the run does not exist",
+            heard.words,
+            created,
+            heard,
+        )
+
+
+def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard) -> None:
+    if operation == "list_run_attachments":
+        queries = [[("run_id", run["id"])], [("limit", "1000")]]
+    else:
+        queries = [[(name, str(run[name]))] for name in ("workflow_id", "session_id", "machine_id") if run.get(name)]
+        queries += [[("search", run["id"])], [("search", run["id"]), ("deep_search", "true")]]
+        if isinstance(run.get("input_values"), dict) and run["input_values"].get("marker"):
+            queries.append([("search", run["input_values"]["marker"])])
+        queries += [[("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])], []]
+        queries += [
+            [("created_at_from", run["created_at"])],
+            [("status", "scheduling")],
+            [("sort_mode", "created_at_desc")],
+        ]
+        queries += [[("status", status)] for status in ("running", "cancelled", "success")]
+        queries += [
+            [("workflow_id", run["workflow_id"]), ("fields", "status")],
+            [("workflow_id", run["workflow_id"]), ("include", "workflow,machine,machine.pools")],
+        ]
+    for query in queries:
+        heard = talk.call(
+            operation,
+            query=[*query, ("limit", "1000")] if ("limit", "1000") not in query else query,
+            token=SECOND_TOKEN,
+        )
+        if not heard.accepted:
+            continue
+        key = "run_id" if operation == "list_run_attachments" else "id"
+        seen = [item for item in items_of(heard) if item.get(key) == run["id"]]
+        total = heard.body.get("total") if isinstance(heard.body, dict) else 0
+        counted = (
+            len(query) == 1
+            and query[0][0] in {"workflow_id", "session_id", "search", "run_id"}
+            and not items_of(heard)
+            and total
+        )
+        filters = "+".join(name for name, _ in query) or "no filter"
+        talk.require(
+            not seen and not (counted and talk.world.workflows.invented),
+            "AUTH-TENANT",
+            f"another organisation finds a run with {operation}",
+            "no run of another organisation in a list",
+            f"the run, by {filters}" if seen else f"total {total}, by {filters}",
+            created,
+            heard,
+        )
+
+
+_TENANT_OPS: Final = (
+    "get_run",
+    "list_runs",
+    "update_run",
+    "retry_run",
+    "delete_run",
+    "list_run_attachments",
+    "get_run_attachment",
+    "download_run_attachment",
+    "get_run_attachment_download_url",
+)
+
+
+def tenant_cases(world: World) -> Iterator[Case]:
+    if not world.has_second:
+        return
+    inputs = {"input_values": {"marker": "«marker»"}}
+    session = {"session_id": "«session»"} if world.sessions.invented else {"start_session": True}
+    for operation in _TENANT_OPS:
+        for fields in (
+            {},
+            inputs,
+            session,
+            {"file_inputs": [strategies.file(), strategies.file("b.txt")]},
+            {"sensitive_input_values": {"pin": "«secret»"}},
+            {"start_session": True},
+        ):
+            yield {"ops": [operation], "fields": fields | (inputs if operation == "list_runs" else {})}
+            yield {"ops": [operation], "fields": fields, "cancelled": True}
+    if world.machines.available:
+        yield {"ops": list(_TENANT_OPS), "fields": {"machine_id": "«machine»"}}
+    for count in (2, 101, 1000):
+        yield {"ops": list(_TENANT_OPS), "fields": inputs | {"file_inputs": [strategies.file()]}, "count": count}
+
+
+def live_tenant(world: World) -> Iterator[Case]:
+    if world.has_second:
+        yield {"ops": ["get_run", "list_runs", "update_run", "retry_run", "delete_run"], "fields": {}}
+
+
+SCENARIOS = (
+    Scenario(
+        "without good credentials",
+        ("AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN"),
+        run_unauthorized,
+        unauthorized_cases,
+        live=live_unauthorized,
+        telling=1,
+    ),
+    Scenario("another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases, live=live_tenant, telling=1),
+)
+
+_ = Violation

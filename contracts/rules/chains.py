@@ -1,0 +1,215 @@
+"""Chains: a row of workflows in one session."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from contracts import strategies
+from contracts.conversation import Heard, Talk, World
+from contracts.oracle import Violation, difference, excerpt, run_misfits
+from contracts.rules.listing import items_of
+from contracts.rules.rule import Rule
+from contracts.search import Scenario
+from contracts.shapes import is_uuid, moment_of
+from contracts.shrinking import Case
+
+GROUP = "Reading and changing"
+RULES = (
+    Rule(
+        "CHAIN-RULES",
+        "api",
+        "A chain is one run a step, in order, in one session",
+        "201 with session_id and run_ids, one a step in the order of the steps. Each run has its step's workflow, inputs, "
+        "session_alias and the keys of its secrets, and the shared ones; all have the one session, and execute one after the "
+        "other.",
+        GROUP,
+        needs=("create_run_chain",),
+    ),
+)
+
+
+def run_chain(talk: Talk, case: Case) -> None:
+    world = talk.world
+    body = talk.fill(case["body"])
+    written = talk.write("create_run_chain", body=body)
+    heard = written.heard
+    if not heard.accepted or not written.reading.is_valid:
+        return
+    steps = body["steps"]
+    session, ids = heard.body.get("session_id"), heard.body.get("run_ids")
+
+    def say(cause: str, expected: str, got: str, *shown: Heard) -> None:
+        talk.fail(Violation("CHAIN-RULES", cause, expected, got), heard, *shown)
+
+    world.count("CHAIN-RULES")
+    if not is_uuid(session) or not isinstance(ids, list) or not all(map(is_uuid, ids)):
+        say("not the documented answer", "session_id and run_ids as UUIDs", excerpt(json.dumps(heard.body)))
+        return
+    if len(ids) != len(steps):
+        say("not one run a step", f"{len(steps)} run_ids", f"{len(ids)}")
+    if len(set(ids)) != len(ids):
+        say("one run for several steps", "a run of its own for each step", "an id twice")
+    with world.lock:
+        old = [one for one in ids if one in world.seen.runs]
+        world.seen.runs.update(dict.fromkeys(ids, heard))
+        known_session = session in world.seen.sessions and body.get("session_id") is None
+        world.seen.sessions.setdefault(session, heard)
+    if old:
+        say("run ids of an earlier answer", "new runs", f"{old[0]} again")
+    if body.get("session_id") is not None and session != body["session_id"]:
+        say("another session than the one given", f"session_id {body['session_id']}", str(session))
+    if known_session:
+        say("a session of an earlier call", "a new session", f"{session} again")
+    if not world.offers("get_run") or len(ids) != len(steps):
+        return
+    picked = (
+        sorted({0, 1, len(ids) // 2, len(ids) - 2, len(ids) - 1} & set(range(len(ids))))
+        if not case.get("all")
+        else range(len(ids))
+    )
+    reads = [(index, talk.ask("get_run", ids[index], after=[heard])) for index in picked]
+    for index, read in reads:
+        _judge_step(talk, body, steps[index], index, session, heard, read)
+    moments = [(index, moment_of(read.body.get("created_at"))) for index, read in reads]
+    for (_, one), (_, other) in zip(moments, moments[1:], strict=False):
+        if one is not None and other is not None and one > other:
+            say(
+                "steps created out of order",
+                "runs created in the order of the steps",
+                "a later step created earlier",
+                *(r for _, r in reads[:2]),
+            )
+    attachments = [a for _, read in reads for a in read.body.get("input_attachment_ids") or ()]
+    if len(set(attachments)) != len(attachments):
+        say(
+            "steps share attachments",
+            "attachments of its own for each run",
+            "one attachment on two runs",
+            *(r for _, r in reads[:2]),
+        )
+    if body.get("shared_file_inputs"):
+        _judge_files(talk, body["shared_file_inputs"], attachments, heard, say)
+    if world.offers("list_runs"):
+        listed = talk.ask("list_runs", query=[("session_id", session), ("limit", "1000")], after=[heard])
+        found = {item.get("id") for item in items_of(listed)}
+        if not set(ids) <= found and body.get("session_id") is None:
+            talk.fail(
+                Violation(
+                    "LIST-COMPLETE", "a run of a chain is not listed", f"{len(ids)} runs", f"{len(found & set(ids))}"
+                ),
+                heard,
+                listed,
+            )
+
+
+def _judge_step(
+    talk: Talk, body: Mapping[str, Any], step: Mapping[str, Any], index: int, session: str, heard: Heard, read: Heard
+) -> None:
+    run = read.body
+
+    def say(cause: str, expected: str, got: Any) -> None:
+        said = got if isinstance(got, str) else excerpt(json.dumps(got))
+        talk.fail(Violation("CHAIN-RULES", cause, expected, f"{said} in step {index + 1}"), heard, read)
+
+    misfits = run_misfits(run)
+    if misfits:
+        name, got = misfits[0]
+        talk.fail(
+            Violation("READ-BACK", f"{name or 'a run'} is not of its schema", f"{name} as documented", got), heard, read
+        )
+        return
+    if run["workflow_id"] != step["workflow_id"]:
+        say("another workflow_id", f"workflow_id {step['workflow_id']}", run["workflow_id"])
+    if run.get("session_id") != session:
+        say("another session", f"session_id {session}", run.get("session_id"))
+    if (run.get("session_alias") or None) != (step.get("session_alias") or None):
+        say("another session_alias", f"session_alias {json.dumps(step.get('session_alias'))}", run.get("session_alias"))
+    shared, own = body.get("shared_inputs") or {}, step.get("inputs") or {}
+    wanted = {**shared, **own}
+    read_inputs = run.get("input_values") or {}
+    named = body.get("machine_id") or body.get("pool_ids")
+    got = {key: value for key, value in read_inputs.items() if key in wanted} if named else read_inputs
+    clash = shared.keys() & own.keys()
+    problem = difference(
+        {k: v for k, v in wanted.items() if k not in clash}, {k: v for k, v in got.items() if k not in clash}
+    )
+    if problem is not None:
+        say("other inputs", "the step's and the shared inputs", problem)
+    secrets = {**(body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
+    aliases = run.get("sensitive_input_aliases") or {}
+    if aliases.keys() != secrets.keys():
+        say("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
+
+
+def _judge_files(
+    talk: Talk, files: Sequence[Mapping[str, Any]], attachments: Sequence[str], heard: Heard, say: Any
+) -> None:
+    if not talk.world.offers("download_run_attachment"):
+        return
+    contents = {base64.b64decode(file["content"]) for file in files}
+    if not attachments:
+        say("shared files are on no run", "attachments for the shared files", "none")
+    for attachment in attachments[:3]:
+        read = talk.ask("download_run_attachment", attachment, after=[heard])
+        if read.answer.body not in contents:
+            talk.fail(
+                Violation("ATTACHMENTS", "other bytes", "a shared file's bytes", f"{len(read.answer.body)} bytes"),
+                heard,
+                read,
+            )
+
+
+def _step(index: int, *names: str) -> dict[str, Any]:
+    step: dict[str, Any] = {"workflow_id": f"«workflow:{index}»"}
+    for name in names:
+        value = strategies.STEP_FEATURES[name][0]
+        step[name] = json.loads(json.dumps(value).replace("%d", str(index)))
+    return step
+
+
+def chain_cases(world: World) -> Iterator[Case]:
+    distinct = world.workflows.invented
+    many = (1, 2, 3, 4, 5, 8, 10, 11, 16, 17, 20, 33, 50, 51, 64, 100, 101)
+    names = tuple(strategies.STEP_FEATURES)
+    for size in many:
+        steps = [_step(index if distinct else 0, *names) for index in range(size)]
+        yield {"body": {"steps": steps}, "all": size <= 20}
+        yield {"body": {"steps": [{"workflow_id": step["workflow_id"]} for step in steps]}}
+    features = dict(strategies.CHAIN_FEATURES)
+    for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+        if not ids.available:
+            del features[name]
+    plain = [_step(0), _step(1 if distinct else 0)]
+    for subset in strategies.on_and_off(features):
+        if len(subset) <= 2 or len(subset) == len(features):
+            yield {"body": {"steps": plain} | subset, "all": True}
+            yield {
+                "body": {"steps": [_step(index if distinct else 0, *names) for index in range(3)]} | subset,
+                "all": True,
+            }
+    for name in names:
+        for position in (0, 1, 2):
+            steps = [_step(index if distinct else 0, *([name] if index == position else [])) for index in range(3)]
+            yield {"body": {"steps": steps}, "all": True}
+    same = [_step(0), _step(0), _step(0)]
+    yield {"body": {"steps": same}, "all": True}
+    for name, value in (
+        ("shared_inputs", {}),
+        ("shared_inputs", None),
+        ("shared_sensitive_inputs", {}),
+        ("shared_file_inputs", []),
+    ):
+        yield {"body": {"steps": plain, name: value}}
+    yield {
+        "body": {
+            "steps": plain,
+            "shared_file_inputs": [strategies.file(), strategies.file("b.bin", bytes(range(256)))],
+        },
+        "all": True,
+    }
+
+
+SCENARIOS = (Scenario("chains", ("CHAIN-RULES",), run_chain, chain_cases, needs=("create_run_chain",), telling=1),)

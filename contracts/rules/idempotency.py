@@ -1,0 +1,495 @@
+"""Idempotency keys: a write under a key is done once, and answered alike ever after."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from contracts import strategies
+from contracts.conversation import Heard, Talk, Unjudged, World, encode, request_for
+from contracts.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.oracle import CREATES, difference, excerpt, read_body
+from contracts.rules.listing import carries, items_of
+from contracts.rules.requests import changeable
+from contracts.rules.rule import Rule
+from contracts.search import Scenario
+from contracts.shrinking import Case
+
+GROUP = "Idempotency"
+RULES = (
+    Rule(
+        "IDEM-REPLAY",
+        "api",
+        "The same key and body give the same answer, once",
+        "A write that is repeated under its Idempotency-Key gets the first one's answer and does nothing again: later, after "
+        "other requests, and when both arrive at once (one may get 409 with Idempotency-Status: in_progress, and a repeat "
+        "then gets the answer). Another key is another write.",
+        GROUP,
+    ),
+    Rule(
+        "IDEM-CONFLICT",
+        "api",
+        "The same key with another body is refused",
+        "409 or 422, however small the difference, and nothing is created.",
+        GROUP,
+    ),
+    Rule(
+        "IDEM-SCOPE",
+        "api",
+        "Keys are an organisation's own",
+        "Two organisations may use the same key; each gets its own runs. Needs a second token.",
+        GROUP,
+    ),
+)
+
+_IN_PROGRESS_S: Final = 5.0
+
+
+def _request(talk: Talk, case: Case, key: str, *, body: Any = None, token: str = TOKEN) -> Request:
+    """The write of a case; what it is about (a run) is made once for a talk."""
+    operation = case["op"]
+    ids: tuple[str, ...] = ()
+    if operation in {"update_run", "retry_run", "delete_run"}:
+        if not talk.has_named("run"):
+            talk.remember("run", changeable(talk, operation)["id"])
+        ids = (talk.named("run"),)
+    if operation == "delete_run":
+        return request_for(operation, *ids, key=key, token=token)
+    return request_for(operation, *ids, body=talk.fill(case["body"] if body is None else body), key=key, token=token)
+
+
+def _key(talk: Talk, case: Case) -> str:
+    form = case.get("key", "«key»")
+    return str(talk.fill(form))
+
+
+def _first(talk: Talk, request: Request, operation: str) -> Heard:
+    heard = talk.send(request)
+    if operation in CREATES and request.body is not None:
+        talk.judge_write(read_body(operation, json.loads(request.body)), heard)
+    if not heard.accepted:
+        raise Unjudged(f"{operation} under a key answers {heard.status}")
+    return heard
+
+
+def _same_answer(talk: Talk, first: Heard, again: Heard, what: str) -> None:
+    problem = None
+    if again.status != first.status:
+        problem = f"{again.words} after {first.status}"
+    elif first.answer.body != again.answer.body:
+        problem = difference(first.body, again.body)
+    talk.require(
+        problem is None, "IDEM-REPLAY", what, "the answer of the first one", lambda: problem or "", first, again
+    )
+
+
+def _made(talk: Talk, heard: Heard) -> list[str]:
+    body = heard.body if isinstance(heard.body, dict) else {}
+    runs = body.get("created_runs")
+    ids = [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [body.get("id")]
+    return [one for one in [*ids, *(body.get("run_ids") or ())] if isinstance(one, str)]
+
+
+def _nothing_twice(talk: Talk, case: Case, first: Heard, shown: Sequence[Heard]) -> None:
+    """The runs of the talk's own session or workflow are those of the first answer."""
+    listed = _corner(talk)
+    if case["op"] not in CREATES or listed is None:
+        return
+    heard, items = listed
+    mine = set(_made(talk, first))
+    others = [item for item in items if item.get("id") not in mine]
+    talk.require(
+        not others,
+        "IDEM-REPLAY",
+        "something is created twice",
+        f"{len(mine)} runs in all",
+        lambda: f"{len(others)} runs more",
+        *shown,
+        heard,
+    )
+
+
+def _corner(talk: Talk) -> tuple[Heard, list[dict[str, Any]]] | None:
+    world = talk.world
+    if not world.offers("list_runs"):
+        return None
+    for name, ids, field in (("workflow", world.workflows, "workflow_id"), ("session", world.sessions, "session_id")):
+        if ids.invented and talk.has_named(name):
+            value = talk.named(name)
+            heard = talk.call("list_runs", query=[(field, value), ("limit", "1000")])
+            if heard.accepted:
+                return heard, [item for item in items_of(heard) if carries(item, field, value)]
+    if talk.has_named("marker"):
+        value = talk.named("marker")
+        heard = talk.call("list_runs", query=[("search", value), ("limit", "1000")])
+        if heard.accepted:
+            return heard, [item for item in items_of(heard) if carries(item, "search", value)]
+    return None
+
+
+def run_replay(talk: Talk, case: Case) -> None:
+    operation, key = case["op"], _key(talk, case)
+    request = _request(talk, case, key)
+    first = _first(talk, request, operation)
+    others: list[Heard] = []
+    for index in range(case.get("between", 0)):
+        other = request_for(
+            "bulk_create_runs", body={"workflow_id": talk.named("workflow:9"), "count": 1}, key=f"{key[:200]}-{index}"
+        )
+        others.append(talk.send(other))
+    if case.get("changed"):
+        _change_between(talk, operation, first)
+    for _ in range(case.get("times", 1)):
+        again = talk.send(request)
+        _same_answer(talk, first, again, "another answer for the same key and body")
+    if not case.get("changed"):
+        _nothing_twice(talk, case, first, (first, again))
+    elif operation == "update_run":
+        after = talk.call("get_run", talk.named("run"))
+        kept = isinstance(after.body, dict) and after.body.get("input_values") == {"between": True}
+        expected = "what was changed in between to stay"
+        talk.require(kept, "IDEM-REPLAY", "an update is carried out twice", expected, after.words, first, again, after)
+    elif operation == "retry_run":
+        after = talk.call("get_run", talk.named("run"))
+        kept = isinstance(after.body, dict) and after.body.get("status") == "cancelled"
+        expected = "the run still cancelled"
+        talk.require(kept, "IDEM-REPLAY", "a retry is carried out twice", expected, after.words, first, again, after)
+
+
+def _change_between(talk: Talk, operation: str, first: Heard) -> None:
+    if operation == "update_run":
+        talk.ask("update_run", talk.named("run"), body={"input_values": {"between": True}})
+    elif operation in {"create_run", "bulk_create_runs"}:
+        for run_id in _made(talk, first)[:1]:
+            talk.call("update_run", run_id, body={"status": "cancelled"})
+    elif operation == "retry_run":
+        talk.call("update_run", talk.named("run"), body={"status": "cancelled"})
+
+
+def run_together(talk: Talk, case: Case) -> None:
+    operation = case["op"]
+    request = _request(talk, case, _key(talk, case))
+    heards = talk.send_together([request] * case.get("times", 2))
+    done = [heard for heard in heards if heard.accepted]
+    if not done:
+        if all(heard.status == 409 for heard in heards):
+            done = [_settled(talk, request)]
+        if not done[0].accepted:
+            raise Unjudged(f"{operation} under a key answers {heards[0].status} when sent together")
+    for heard in heards:
+        if heard.accepted:
+            problem = difference(done[0].body, heard.body)
+            same = problem is None and heard.status == done[0].status
+            cause, expected = "two answers for two at once", "the same answer for both"
+            talk.require(same, "IDEM-REPLAY", cause, expected, lambda problem=problem: problem or "", *heards)  # type: ignore[misc]
+        else:
+            waits = heard.status == 409
+            talk.require(
+                waits, "IDEM-REPLAY", "one of two at once is refused", "the answer, or 409", heard.words, *heards
+            )
+    final = _settled(talk, request)
+    _same_answer(talk, done[0], final, "another answer after two at once")
+    _nothing_twice(talk, case, done[0], heards)
+
+
+def _settled(talk: Talk, request: Request) -> Heard:
+    end = time.monotonic() + _IN_PROGRESS_S
+    while True:
+        heard = talk.send(request)
+        if heard.status != 409 or time.monotonic() > end:
+            return heard
+        time.sleep(0.05)
+
+
+def run_conflict(talk: Talk, case: Case) -> None:
+    operation, key = case["op"], _key(talk, case)
+    request = _request(talk, case, key)
+    other = _request(talk, case, key, body=case["other"])
+    if request.body == other.body or not read_body(operation, json.loads(other.body or b"null")).is_valid:
+        return
+    first = _first(talk, request, operation)
+    again = talk.send(other)
+    talk.require(
+        again.refused,
+        "IDEM-CONFLICT",
+        "a key is taken for another body",
+        "409 or 422",
+        again.words,
+        first,
+        again,
+    )
+    listed = _corner(talk)
+    if listed is not None and operation in CREATES:
+        mine = set(_made(talk, first))
+        more = [item for item in listed[1] if item.get("id") not in mine]
+        cause = "a refused conflict creates runs"
+        talk.require(
+            not more, "IDEM-CONFLICT", cause, "nothing created", lambda: f"{len(more)} runs", first, again, listed[0]
+        )
+    third = talk.send(request)
+    _same_answer(talk, first, third, "another answer after a conflict")
+
+
+def run_keys(talk: Talk, case: Case) -> None:
+    """The same body under two keys: two writes."""
+    operation = case["op"]
+    keys = [str(talk.fill(key)) for key in case["keys"]]
+    if len(set(keys)) < 2:
+        return
+    first = _first(talk, _request(talk, case, keys[0]), operation)
+    second = talk.send(_request(talk, case, keys[1]))
+    overlap = set(_made(talk, first)) & set(_made(talk, second))
+    talk.require(
+        second.accepted and not overlap,
+        "IDEM-REPLAY",
+        "two keys are taken for one",
+        "runs of its own under another key",
+        lambda: second.words if not second.accepted else f"{len(overlap)} runs of the first key",
+        first,
+        second,
+    )
+
+
+def run_scope(talk: Talk, case: Case) -> None:
+    if not talk.world.has_second:
+        raise Unjudged("no second token was given")
+    operation, key = case["op"], _key(talk, case)
+    tokens = (TOKEN, SECOND_TOKEN) if not case.get("reversed") else (SECOND_TOKEN, TOKEN)
+    mine = _request(talk, case, key, token=tokens[0])
+    theirs = _request(talk, case, key, body=case.get("other"), token=tokens[1])
+    if case.get("together"):
+        first, second = talk.send_together([mine, theirs])
+        if not first.accepted:
+            first, second = second, first
+            mine, theirs = theirs, mine
+    else:
+        first = _first(talk, mine, operation)
+        second = talk.send(theirs)
+    if not first.accepted:
+        raise Unjudged(f"{operation} under a key answers {first.status}")
+    overlap = set(_made(talk, first)) & set(_made(talk, second))
+    talk.require(
+        second.accepted and not overlap,
+        "IDEM-SCOPE",
+        "a key of another organisation is in the way",
+        "runs of its own for another organisation",
+        lambda: second.words if not second.accepted else f"{len(overlap)} runs of the first organisation",
+        first,
+        second,
+    )
+    third = talk.send(mine)
+    problem = difference(first.body, third.body)
+    cause = "the other organisation's write takes the key over"
+    talk.require(problem is None, "IDEM-SCOPE", cause, "the first answer", lambda: problem or "", first, second, third)
+
+
+# Cases
+
+
+def _bodies(world: World, operation: str) -> Iterator[dict[str, Any]]:
+    bare = strategies.minimal(operation)
+    yield bare | ({"input_values": {"a": 1}} if operation in {"update_run", "retry_run"} else {})
+    features: dict[str, Any] = {
+        "bulk_create_runs": strategies.CREATE_FEATURES["bulk_create_runs"],
+        "create_run": strategies.CREATE_FEATURES["create_run"],
+        "retry_run": strategies.RETRY_FEATURES,
+        "create_run_chain": strategies.CHAIN_FEATURES,
+        "update_run": {k: v for k, v in strategies.UPDATE_VALUES.items() if k != "output_attachment_ids"},
+    }.get(operation, {})
+    ids = {"machine_id": world.machines, "pool_ids": world.pools, "session_id": world.sessions}
+    for name, values in features.items():
+        if name not in ids or ids[name].invented:
+            yield bare | {name: values[0]}
+    if operation == "bulk_create_runs":
+        for count in (2, 10, 101, 256, 1000):
+            yield bare | {"count": count}
+        yield bare | {
+            "count": 3,
+            "start_session": True,
+            "file_inputs": [strategies.file()],
+            "input_values": {"a": [1, {"b": None}]},
+        }
+    if operation == "create_run_chain":
+        yield strategies.minimal(operation, steps=3)
+
+
+_WRITES: Final = ("bulk_create_runs", "create_run", "create_run_chain", "update_run", "retry_run", "delete_run")
+
+
+def _offered(world: World) -> Iterator[str]:
+    for operation in _WRITES:
+        needed = ("update_run", "get_run") if operation in {"retry_run", "update_run"} else ()
+        if world.offers(operation, *needed):
+            yield operation
+
+
+def replay_cases(world: World) -> Iterator[Case]:
+    for operation in _offered(world):
+        if operation == "delete_run":
+            yield {"op": operation, "body": {}, "times": 2}
+            continue
+        for index, body in enumerate(_bodies(world, operation)):
+            yield {"op": operation, "body": body, "times": 3 if index == 0 else 1}
+        body = next(iter(_bodies(world, operation)))
+        for key in (
+            "k",
+            "«uuid»",
+            "«key»" + "x" * 210,
+            "key with spaces «marker»",
+            "a/b?c=d&e «marker»",
+            '"«marker»"',
+            "«marker»=;,",
+            "0«marker»",
+        ):
+            if key != "k" or operation == "bulk_create_runs":
+                yield {"op": operation, "body": body, "key": key if key != "k" else "k«marker»"}
+        if operation in {"update_run", "bulk_create_runs", "create_run", "retry_run"} and world.offers(
+            "update_run", "get_run"
+        ):
+            yield {"op": operation, "body": body, "changed": True}
+    yield {"op": "bulk_create_runs", "body": strategies.minimal("bulk_create_runs", count=2), "between": 300}
+
+
+def together_cases(world: World) -> Iterator[Case]:
+    for operation in _offered(world):
+        if operation == "delete_run":
+            yield {"op": operation, "body": {}}
+            continue
+        body = next(iter(_bodies(world, operation)))
+        for _ in range(2):
+            yield {"op": operation, "body": body, "times": 2}
+        yield {"op": operation, "body": body, "times": 4}
+    for count in (2, 101, 1000):
+        yield {"op": "bulk_create_runs", "body": strategies.minimal("bulk_create_runs", count=count), "times": 2}
+    yield {
+        "op": "bulk_create_runs",
+        "body": strategies.minimal("bulk_create_runs") | {"start_session": True, "file_inputs": [strategies.file()]},
+        "times": 3,
+    }
+
+
+def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    bare = strategies.minimal(operation)
+    field = {"create_run_chain": "shared_inputs", "update_run": "output_data"}.get(operation, "input_values")
+    long = "x" * 20_000
+    for one, other in (
+        ({"a": 1}, {"a": 2}), ({"a": 1}, {"a": "1"}), ({"a": 1}, {"a": 1.5}), ({"a": None}, {"a": False}), ({"a": None}, {}), ({"a": "x"}, {"a": "X"}),
+        ({"a": "x"}, {"a": "x "}), ({"a": [1, 2]}, {"a": [2, 1]}), ({"a": {"b": {"c": [1, {"d": 1}]}}}, {"a": {"b": {"c": [1, {"d": 2}]}}}), ({"a": 1, "b": 2}, {"a": 2, "b": 1}),
+        ({"a": 1}, {"b": 1}), ({"a": 1}, {"a": 1, "b": 1}), ({"a": long + "1"}, {"a": long + "2"}), ({"a": list(range(2000))}, {"a": [*range(1999), 0]}), ({"a": "é"}, {"a": "e\u0301"}),
+        ({"a": 2**60}, {"a": 2**60 + 1}), ({}, {"a": 1}),
+    ):  # fmt: skip
+        yield bare | {field: one}, bare | {field: other}
+    yield bare, bare | {field: {"a": 1}}
+    if operation in {"bulk_create_runs", "create_run"}:
+        if world.workflows.invented:
+            yield bare, bare | {"workflow_id": "«workflow:2»"}
+        if operation == "bulk_create_runs":
+            for one, other in ((1, 2), (2, 1), (10, 11), (100, 1), (999, 1000)):
+                yield bare | {"count": one}, bare | {"count": other}
+        yield bare | {"start_session": True}, bare | {"start_session": False}
+        yield bare, bare | {"start_session": True}
+        for name, ids in (("machine_id", world.machines), ("session_id", world.sessions)):
+            if ids.invented:
+                yield bare | {name: f"«{name[:-3]}»"}, bare | {name: f"«{name[:-3]}:1»"}
+                yield bare, bare | {name: f"«{name[:-3]}»"}
+        if world.pools.invented:
+            yield bare | {"pool_ids": ["«pool:0»"]}, bare | {"pool_ids": ["«pool:0»", "«pool:1»"]}
+            yield bare | {"pool_ids": ["«pool:0»"]}, bare | {"pool_ids": ["«pool:1»"]}
+    if operation != "update_run":
+        secret = {"create_run_chain": "shared_sensitive_inputs"}.get(operation, "sensitive_input_values")
+        files = {"create_run_chain": "shared_file_inputs"}.get(operation, "file_inputs")
+        yield bare | {secret: {"pin": "«secret»"}}, bare | {secret: {"pin": "«secret:2»"}}
+        yield bare | {secret: {"pin": "«secret»"}}, bare | {secret: {"other": "«secret»"}}
+        yield bare, bare | {secret: {"pin": "«secret»"}}
+        good = strategies.file
+        for one_file, other_file in (
+            (good(raw=b"one"), good(raw=b"two")),
+            (good("a"), good("b")),
+            (good(), good(target_path="x")),
+            (good(), good(cleanup_imports_after_run=True)),
+        ):
+            yield bare | {files: [one_file]}, bare | {files: [other_file]}
+        yield bare | {files: [good()]}, bare | {files: [good(), good("b")]}
+    if operation == "create_run":
+        yield bare | {"session_alias": "a"}, bare | {"session_alias": "b"}
+        yield bare | {"release_session_after": True}, bare | {"release_session_after": False}
+    if operation == "create_run_chain":
+        two = strategies.minimal(operation, steps=2)
+        yield bare, two
+        yield two, {"steps": two["steps"][::-1]}
+        yield bare, bare | {"keep_session_after_completion": True}
+    if operation == "update_run":
+        yield {"release_session_after": True}, {"release_session_after": False}
+        yield {"error": ["a"]}, {"error": ["b"]}
+        yield {"error": ["a"]}, {"output_data": {"a": 1}}
+
+
+def conflict_cases(world: World) -> Iterator[Case]:
+    for operation in _offered(world):
+        if operation != "delete_run":
+            for one, other in _differences(world, operation):
+                yield {"op": operation, "body": one, "other": other}
+
+
+def keys_cases(world: World) -> Iterator[Case]:
+    body = strategies.minimal("bulk_create_runs")
+    long = "«marker»" + "k" * 230
+    for one, other in (
+        ("«key»", "«uuid»"),
+        (long + "1", long + "2"),
+        (long, long + "x"),
+        ("«marker»1", "«marker»2"),
+        ("«marker»", "«marker»0"),
+        ("a«marker»", "b«marker»"),
+        ("«marker»-1", "«marker»_1"),
+        ("«marker» 1", "«marker»1"),
+    ):
+        yield {"op": "bulk_create_runs", "body": body, "keys": [one, other]}
+    for operation in _offered(world):
+        if operation in CREATES:
+            yield {"op": operation, "body": strategies.minimal(operation), "keys": ["«key»", "«uuid»"]}
+
+
+def scope_cases(world: World) -> Iterator[Case]:
+    for operation in _offered(world):
+        if operation not in CREATES or not world.has_second:
+            continue
+        body = strategies.minimal(operation)
+        field = "shared_inputs" if operation == "create_run_chain" else "input_values"
+        for turned in (False, True):
+            yield {"op": operation, "body": body, "reversed": turned}
+            yield {"op": operation, "body": body, "other": body | {field: {"a": 1}}, "reversed": turned}
+        yield {"op": operation, "body": body, "together": True}
+    if world.has_second:
+        for count in (101, 1000):
+            yield {"op": "bulk_create_runs", "body": strategies.minimal("bulk_create_runs", count=count)}
+        yield {
+            "op": "bulk_create_runs",
+            "body": strategies.minimal("bulk_create_runs", count=2)
+            | {"start_session": True, "sensitive_input_values": {"pin": "«secret»"}},
+        }
+
+
+def live_replay(world: World) -> Iterator[Case]:
+    body = world.target.base_request or strategies.minimal("bulk_create_runs")
+    yield {"op": "bulk_create_runs", "body": body | {"count": 1}}
+
+
+def live_conflict(world: World) -> Iterator[Case]:
+    body = (world.target.base_request or strategies.minimal("bulk_create_runs")) | {"count": 1}
+    yield {"op": "bulk_create_runs", "body": body, "other": body | {"count": 2}}
+
+
+SCENARIOS = (
+    Scenario("keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases, live=live_replay, telling=1),
+    Scenario(
+        "keys repeated at once", ("IDEM-REPLAY",), run_together, together_cases, attempts=6, together=False, telling=2
+    ),
+    Scenario("keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, live=live_conflict, telling=2),
+    Scenario("two keys", ("IDEM-REPLAY",), run_keys, keys_cases, telling=2),
+    Scenario("keys of two organisations", ("IDEM-SCOPE",), run_scope, scope_cases, attempts=4, telling=2),
+)
+
+_ = (encode, excerpt)

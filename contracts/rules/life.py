@@ -1,0 +1,231 @@
+"""How runs move through their life: watched over the whole check, and judged by the edges between what was read."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts import strategies
+from contracts.conversation import Heard, OutOfTime, Talk, Unjudged, World, Written
+from contracts.oracle import (
+    STATUSES,
+    TERMINAL,
+    Violation,
+    can_follow,
+    changed_field,
+    excerpt,
+    stable_fields,
+    status_misfit,
+)
+from contracts.rules.listing import items_of
+from contracts.rules.rule import Rule
+from contracts.search import Scenario
+from contracts.shrinking import Case
+
+GROUP = "Reading and changing"
+RULES = (
+    Rule(
+        "LIFECYCLE",
+        "api",
+        "Runs move along the documented edges",
+        "scheduling, running, perhaps running_checks, then success, task_failed or error; cancelled before the end. Never back, "
+        "never on from an end but by a retry. error and output_data fit the status, and of a session no two runs run at a time, "
+        "nor does a later one run while an earlier one waits.",
+        GROUP,
+        needs=("get_run",),
+    ),
+)
+
+
+@dataclass
+class Watched:
+    """Runs that are read again and again, with what was read last."""
+
+    written: Written
+    in_session: bool
+    last: dict[str, dict[str, Any]] = field(default_factory=dict)
+    heard: Heard | None = None
+    ended_at: float | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return len(self.last) == len(self.written.runs) and all(run["status"] in TERMINAL for run in self.last.values())
+
+
+def watched(talk: Talk, case: Case) -> Watched:
+    fields = talk.fill(case.get("fields", {}))
+    if case.get("chain"):
+        heard = talk.ask("create_run_chain", body=talk.fill({"steps": [{"workflow_id": "«workflow»"}] * case["chain"]}))
+        runs = tuple(talk.ask("get_run", run_id, after=[heard]).body for run_id in heard.body["run_ids"])
+        from contracts.oracle import read_body
+
+        written = Written(read_body("create_run_chain", {}), heard, runs, True)
+        return Watched(written, True, {run["id"]: run for run in runs})
+    written = talk.some_runs(case.get("count", 1), **fields)
+    in_session = bool(fields.get("session_id") or fields.get("start_session"))
+    return Watched(written, in_session, {run["id"]: run for run in written.runs})
+
+
+def look(talk: Talk, watch: Watched) -> None:
+    """Reads all runs of a watch, by a list of their session or one by one, and judges what happened since."""
+    runs = watch.written.runs
+    session = runs[0].get("session_id")
+    if watch.in_session and session and talk.world.offers("list_runs"):
+        heard = talk.call("list_runs", query=[("session_id", session), ("limit", "1000")])
+        reads = (
+            {item["id"]: item for item in items_of(heard) if isinstance(item.get("id"), str)} if heard.accepted else {}
+        )
+        heards = dict.fromkeys(reads, heard)
+    else:
+        reads, heards = {}, {}
+        for run in runs[:8]:
+            heard = talk.call("get_run", run["id"])
+            if heard.accepted and isinstance(heard.body, dict):
+                reads[run["id"]], heards[run["id"]] = heard.body, heard
+    before_heard = watch.heard
+    for run in runs:
+        read = reads.get(run["id"])
+        if read is None or read.get("status") not in STATUSES:
+            continue
+        shown = [watch.written.heard, *([before_heard] if before_heard else []), heards[run["id"]]]
+        _judge_step(talk, run, watch.last[run["id"]], read, watch.written, shown)
+    if watch.in_session and reads:
+        shown = [watch.written.heard, *([before_heard] if before_heard else []), next(iter(heards.values()))]
+        _judge_order(talk, [watch.last[run["id"]] for run in runs], [reads.get(run["id"]) for run in runs], shown)
+    for identity, read in reads.items():
+        if identity in watch.last and read.get("status") in STATUSES:
+            watch.last[identity] = read
+    if heards:
+        watch.heard = next(iter(heards.values()))
+
+
+def _judge_step(
+    talk: Talk,
+    created: Mapping[str, Any],
+    before: Mapping[str, Any],
+    after: dict[str, Any],
+    written: Written,
+    shown: Sequence[Heard],
+) -> None:
+    one, other = before["status"], after["status"]
+    talk.require(
+        can_follow(one, other),
+        "LIFECYCLE",
+        f"{one} to {other}",
+        f"a status that can follow {one}",
+        excerpt(json.dumps(other)),
+        *shown,
+    )
+    problem = status_misfit(after)
+    talk.require(
+        problem is None, "LIFECYCLE", problem or "", "output_data and error that fit the status", problem or "", *shown
+    )
+    if one in TERMINAL and one == other:
+        changed = changed_field(before, after, ("output_data", "error"))
+        talk.require(
+            changed is None, "LIFECYCLE", "an ended run changes", "an ended run to stay as it is", str(changed), *shown
+        )
+    if written.reading.operation != "create_run_chain":
+        changed = changed_field(created, after, stable_fields(written.reading), may_gain=True)
+        if changed is not None:
+            cause = f"{changed[0]} reads otherwise"
+            talk.fail(Violation("READ-BACK", cause, f"{changed[0]} as it was created", changed[1]), shown[0], shown[-1])
+
+
+def _judge_order(
+    talk: Talk, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any] | None], shown: Sequence[Heard]
+) -> None:
+    """A later run of a session must not have run while an earlier one, read after it, had not ended."""
+    active = {"running", "running_checks"}
+    for index, earlier in enumerate(after):
+        if earlier is None or earlier["status"] in TERMINAL:
+            continue
+        for later in before[index + 1 :]:
+            if later["status"] in active or later["status"] in TERMINAL - {"cancelled"}:
+                cause = "a session's later run overtakes an earlier one"
+                got = f"{later['status']} while an earlier run is {earlier['status']}"
+                talk.fail(Violation("LIFECYCLE", cause, "one run after the other", got), *shown)
+                return
+        break
+    running = [run for run in after if run is not None and run["status"] in active]
+    if len(running) > 1:
+        cause = "two runs of a session run at a time"
+        talk.fail(Violation("LIFECYCLE", cause, "one running at a time", f"{len(running)}"), *shown)
+
+
+def run_life(talk: Talk, case: Case) -> None:
+    """Made, and looked at until all have ended or the patience is over: for making a finding small and sure."""
+    watch = watched(talk, case)
+    if case.get("cancel") is not None and talk.world.offers("update_run"):
+        talk.call(
+            "update_run",
+            watch.written.runs[case["cancel"] % len(watch.written.runs)]["id"],
+            body={"status": "cancelled"},
+        )
+    end = time.monotonic() + case.get("patience_s", 6)
+    pause = 0.02
+    while time.monotonic() < end and not watch.has_ended:
+        look(talk, watch)
+        time.sleep(pause)
+        pause = min(0.25, pause * 1.3)
+    look(talk, watch)
+    if watch.has_ended and case.get("retry") and talk.world.offers("retry_run"):
+        _retry_ended(talk, watch)
+
+
+def _retry_ended(talk: Talk, watch: Watched) -> None:
+    """Runs that ended by themselves, started again: cleared, whatever they ended in."""
+    for run in list(watch.last.values())[:4]:
+        heard = talk.call("retry_run", run["id"], body={})
+        shown = [watch.written.heard, *([watch.heard] if watch.heard else []), heard]
+        if not talk.require(
+            heard.accepted,
+            "RETRY-RULES",
+            "a retry of an ended run is refused",
+            "the run started again",
+            heard.words,
+            *shown,
+        ):
+            continue
+        body = heard.body if isinstance(heard.body, dict) else {}
+        right = body.get("id") == run["id"] and body.get("status") == "scheduling"
+        talk.require(right, "RETRY-RULES", "not back to scheduling", "the same run, scheduling", heard.words, *shown)
+        for name in ("output_data", "error", "run_message_history", "output_attachment_ids"):
+            got = excerpt(json.dumps(body.get(name)))
+            talk.require(not body.get(name), "RETRY-RULES", f"{name} is not cleared", f"no {name}", got, *shown)
+
+
+def life_cases(world: World) -> Iterator[Case]:
+    yield {"count": 6, "retry": True}
+    yield {"count": 4, "fields": {"start_session": True}, "retry": True}
+    yield {
+        "count": 8,
+        "fields": {
+            "input_values": strategies.INPUTS,
+            "sensitive_input_values": {"pin": "«secret»"},
+            "file_inputs": [strategies.file()],
+        },
+    }
+    if world.sessions.invented:
+        yield {"count": 4, "fields": {"session_id": "«session»"}}
+    if world.machines.available:
+        yield {"count": 3, "fields": {"machine_id": "«machine»"}}
+    if world.offers("create_run_chain"):
+        yield {"chain": 3}
+        yield {"chain": 5}
+    if world.offers("update_run"):
+        yield {"count": 4, "fields": {"start_session": True}, "cancel": 1}
+        yield {"count": 3, "fields": {"start_session": True}, "cancel": 0}
+        yield {"count": 3, "cancel": 2}
+
+
+SCENARIOS = (
+    Scenario(
+        "lives of runs", ("LIFECYCLE", "RETRY-RULES"), run_life, life_cases, needs=("get_run",), attempts=3, telling=2
+    ),
+)
+
+_ = (OutOfTime, Unjudged)

@@ -1,0 +1,48 @@
+"""Lists as the rules use them: whole lists put together from pages, and finding runs by what they alone carry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from contracts.conversation import Heard, Talk, Unjudged
+
+MAX_PAGES = 60
+
+
+def made_with(talk: Talk, name: str, value: str) -> tuple[Heard, list[dict[str, Any]]]:
+    """The runs that a filter finds, one full page of them."""
+    heard = talk.ask("list_runs", query=[(name, value), ("limit", "1000"), ("sort_mode", "created_at_desc")])
+    return heard, items_of(heard)
+
+
+def items_of(heard: Heard) -> list[dict[str, Any]]:
+    items = heard.body.get("items") if isinstance(heard.body, dict) else None
+    if not isinstance(items, list):
+        return []
+    return [item for item in items if isinstance(item, dict)]
+
+
+def carries(item: dict[str, Any], name: str, value: str) -> bool:
+    """Whether a listed run truly has what it was looked for by: a broken filter must not make others ours."""
+    if name == "search":
+        return value in json.dumps(item.get("input_values")) or value in json.dumps(item.get("session_alias"))
+    return item.get(name) == value
+
+
+def whole(
+    talk: Talk, query: Sequence[tuple[str, str]], *, limit: int = 1000, sort: str = "created_at_desc"
+) -> tuple[list[dict[str, Any]], list[Heard]]:
+    """Every page of a list, one after the other."""
+    found: list[dict[str, Any]] = []
+    heards: list[Heard] = []
+    for page in range(MAX_PAGES):
+        paging = [("limit", str(limit)), ("sort_mode", sort), *([("skip", str(page * limit))] if page else [])]
+        heard = talk.ask("list_runs", query=[*query, *paging], after=heards[:1])
+        heards.append(heard)
+        items = items_of(heard)
+        found.extend(items)
+        if len(items) < limit:
+            return found, heards
+    raise Unjudged(f"a list of more than {MAX_PAGES * limit} runs")

@@ -1,0 +1,921 @@
+"""Lists of runs: complete, in pages of any size, filtered by anything and by anything together."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta, timezone
+from typing import Any, Final
+
+from contracts import strategies
+from contracts.conversation import Heard, Talk, Unjudged, World, Written
+from contracts.oracle import Violation, excerpt
+from contracts.rules.listing import items_of, whole
+from contracts.rules.reading import judge_read
+from contracts.rules.rule import Rule
+from contracts.search import Scenario
+from contracts.shapes import moment_of
+from contracts.shrinking import Case
+
+GROUP = "Reading and changing"
+_LISTS = ("list_runs",)
+RULES = (
+    Rule(
+        "LIST-COMPLETE",
+        "api",
+        "Every created run is listed, once",
+        "A run that was created and not deleted stands in the list of runs, and stands there once.",
+        GROUP,
+        needs=_LISTS,
+    ),
+    Rule(
+        "LIST-PAGE",
+        "api",
+        "Pages put together give the whole",
+        "In created_at_desc, pages of any size have no gaps and no repeats, newest first; skip and limit are those that were "
+        "asked for (0 and 100 by default), a page is as full as it can be, and total is the number of all that match.",
+        GROUP,
+        needs=_LISTS,
+    ),
+    Rule(
+        "LIST-FILTER",
+        "api",
+        "Filters give exactly the matching runs",
+        "workflow_id, machine_id, session_id, status, created_at_from and created_at_to (inclusive), search and deep_search, "
+        "each and together. search finds a part of a value in id, input_values, output_data, error and session_alias, in any "
+        "case; deep_search also in run_message_history.",
+        GROUP,
+        needs=_LISTS,
+    ),
+)
+
+Query = list[tuple[str, str]]
+
+
+@dataclass
+class Corner:
+    """Runs that were made for one talk, and a filter that only they match."""
+
+    filter: tuple[str, str]
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    made: list[Written] = field(default_factory=list)
+
+    def reading_of(self, run: Mapping[str, Any]) -> Written:
+        return next(written for written in self.made if any(own is run for own in written.runs))
+
+
+def corner_fields(talk: Talk) -> tuple[tuple[str, str], dict[str, Any]]:
+    """A filter that only the talk's runs match, and the fields of a create that make them so."""
+    world = talk.world
+    if world.workflows.invented:
+        return ("workflow_id", talk.named("workflow")), {"workflow_id": talk.named("workflow")}
+    fields = {"workflow_id": talk.named("workflow")}
+    if world.sessions.invented:
+        return ("session_id", talk.named("session")), fields | {"session_id": talk.named("session")}
+    return ("search", talk.named("marker")), fields | {"input_values": {"marker": talk.named("marker")}}
+
+
+def make_corner(talk: Talk, bodies: Sequence[Mapping[str, Any]]) -> Corner:
+    chosen, fields = corner_fields(talk)
+    corner = Corner(chosen)
+    for body in bodies:
+        own = dict(talk.fill(dict(body)))
+        if "input_values" in fields and isinstance(own.get("input_values"), dict):
+            own["input_values"] = own["input_values"] | fields["input_values"]
+        written = talk.create("bulk_create_runs", fields | own)
+        if not written.clean:
+            raise Unjudged("a bulk create gives runs that break a rule already")
+        corner.made.append(written)
+        corner.runs.extend(written.runs)
+    return corner
+
+
+# Pages
+
+
+def check_pages(
+    talk: Talk,
+    corner: Corner,
+    expected: Sequence[dict[str, Any]],
+    query: Query,
+    *,
+    limit: int,
+    sort: str = "created_at_desc",
+) -> dict[str, dict[str, Any]] | None:
+    """Reads a whole list in pages and judges it; the items by id, where nothing is wrong with them."""
+    items, heards = whole(talk, query, limit=limit, sort=sort)
+    created = [written.heard for written in corner.made[-2:]]
+    for page, heard in enumerate(heards):
+        listed = items_of(heard)
+        _check_frame(talk, heard, skip=page * limit, limit=limit, created=created)
+        if sort == "created_at_desc":
+            moments = [moment_of(item.get("created_at")) for item in listed]
+            known = [moment for moment in moments if moment is not None]
+            talk.require(
+                all(a >= b for a, b in itertools.pairwise(known)),
+                "LIST-PAGE",
+                "created_at_desc is not newest first",
+                "newest first",
+                "an older run before a newer one",
+                *created,
+                heard,
+            )
+    ids = [item.get("id") for item in items]
+    own = {run["id"] for run in expected}
+    totals = {heard.body.get("total") for heard in heards}
+    if own == set(ids) and len(ids) == len(own):
+        talk.require(
+            totals == {len(own)},
+            "LIST-PAGE",
+            "total is not the number of runs",
+            f"total {len(own)}",
+            f"total {excerpt(json.dumps(sorted(totals, key=str)))}",
+            *created,
+            *heards[:2],
+        )
+    _check_repeats(talk, heards, created)
+    missing = [run for run in expected if run["id"] not in set(ids)]
+    if missing:
+        rule, how = locate(talk, corner, missing[0], query, limit)
+        talk.fail(
+            Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
+            corner.reading_of(missing[0]).heard,
+            *heards[:3],
+        )
+        return None
+    return {str(item.get("id")): item for item in items}
+
+
+def _check_frame(talk: Talk, heard: Heard, *, skip: int, limit: int, created: Sequence[Heard]) -> None:
+    body = heard.body
+    listed = items_of(heard)
+    frame = {name: body.get(name) for name in ("total", "skip", "limit")}
+    numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in frame.values())
+    shaped = isinstance(body.get("items"), list) and len(listed) == len(body["items"])
+    if not talk.require(
+        numbers and shaped,
+        "LIST-PAGE",
+        "a list is not of its schema",
+        "items, total, skip and limit",
+        excerpt(json.dumps(frame)),
+        heard,
+    ):
+        return
+    right = frame["skip"] == skip and frame["limit"] == limit
+    expected = f"skip {skip} and limit {limit}"
+    talk.require(right, "LIST-PAGE", "skip or limit is not as asked", expected, excerpt(json.dumps(frame)), heard)
+    full = min(limit, max(0, frame["total"] - skip))
+    talk.require(
+        len(listed) == full or frame["skip"] != skip or frame["limit"] != limit,
+        "LIST-PAGE",
+        "a page is not as full as total says",
+        f"{full} items",
+        lambda: f"{len(listed)} items with {json.dumps(frame)}",
+        *created,
+        heard,
+    )
+
+
+def _check_repeats(talk: Talk, heards: Sequence[Heard], created: Sequence[Heard]) -> None:
+    seen: dict[Any, Heard] = {}
+    for heard in heards:
+        for item in items_of(heard):
+            identity = item.get("id")
+            if identity in seen:
+                once = seen[identity] is heard
+                talk.fail(
+                    Violation(
+                        "LIST-COMPLETE" if once else "LIST-PAGE",
+                        "a run twice in one page" if once else "a run on two pages",
+                        "every run once",
+                        f"{identity} twice",
+                    ),
+                    *created,
+                    *([heard] if once else [seen[identity], heard]),
+                )
+            seen[identity] = heard
+
+
+def locate(talk: Talk, corner: Corner, run: Mapping[str, Any], query: Query, limit: int) -> tuple[str, str]:
+    """Which rule a run breaks that is missing from a list: where else it can be found says so."""
+    base = [corner.filter]
+    extra = [pair for pair in query if pair != corner.filter]
+    names = "+".join(sorted({name for name, _ in query}))
+    if extra and _is_in(talk, run, base, 1000):
+        return "LIST-FILTER", f"{names} misses a run"
+    for other in (1000, 100, 37):
+        if other != limit and _is_in(talk, run, query, other):
+            return "LIST-PAGE", "a run is on no page"
+    elsewhere: list[Query] = [
+        [("search", str(run["id"]))],
+        [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])],
+    ]
+    if run.get("session_id"):
+        elsewhere.append([("session_id", run["session_id"])])
+    elsewhere.append([("workflow_id", run["workflow_id"])])
+    for other_query in elsewhere:
+        if other_query != query and _is_in(talk, run, other_query, 1000):
+            return "LIST-FILTER", f"{names} misses a run"
+    if _is_among_newest(talk, run):
+        return "LIST-FILTER", f"{names} misses a run"
+    return "LIST-COMPLETE", "a created run is not listed"
+
+
+def _is_in(talk: Talk, run: Mapping[str, Any], query: Query, limit: int) -> bool:
+    try:
+        items, _ = whole(talk, query, limit=limit)
+    except Unjudged:
+        return False
+    return any(item.get("id") == run["id"] for item in items)
+
+
+def _is_among_newest(talk: Talk, run: Mapping[str, Any]) -> bool:
+    for page in range(6):
+        heard = talk.call(
+            "list_runs", query=[("limit", "1000"), ("skip", str(page * 1000)), ("sort_mode", "created_at_desc")]
+        )
+        items = items_of(heard)
+        if any(item.get("id") == run["id"] for item in items):
+            return True
+        if len(items) < 1000:
+            return False
+    return False
+
+
+def run_pages(talk: Talk, case: Case) -> None:
+    """Runs of a corner of their own, listed whole in pages of several sizes, and each item compared."""
+    corner = make_corner(talk, [{"count": count} | case.get("fields", {}) for count in case["counts"]])
+    query: Query = [corner.filter]
+    for limit in case["limits"]:
+        items = check_pages(talk, corner, corner.runs, query, limit=limit)
+        if items is None:
+            continue
+        for run in corner.runs:
+            written = corner.reading_of(run) if len(corner.made) > 1 else corner.made[0]
+            if not judge_read(talk, run, items[run["id"]], written.reading, (written.heard, talk.exchanges[-1])):
+                break
+        extra = [item for identity, item in items.items() if all(identity != run["id"] for run in corner.runs)]
+        _no_strangers(talk, corner, extra, query)
+
+
+def _no_strangers(talk: Talk, corner: Corner, extra: Sequence[Mapping[str, Any]], query: Query) -> None:
+    if not extra:
+        return
+    name, value = corner.filter
+    strangers = [item for item in extra if name == "search" or item.get(name) != value]
+    filters = "+".join(sorted({name for name, _ in query}))
+    talk.require(
+        not strangers,
+        "LIST-FILTER",
+        f"{filters} gives others too",
+        "only runs that match",
+        lambda: f"{len(strangers)} others",
+        corner.made[-1].heard,
+        talk.exchanges[-1],
+    )
+
+
+def run_skips(talk: Talk, case: Case) -> None:
+    """Single pages at any skip and limit, and the defaults."""
+    corner = make_corner(talk, [{"count": count} for count in case["counts"]])
+    ids = {run["id"] for run in corner.runs}
+    total = len(ids)
+    created = [written.heard for written in corner.made[-2:]]
+    for skip, limit in case["windows"]:
+        query: Query = [corner.filter, ("sort_mode", "created_at_desc")]
+        query += [("skip", str(skip))] if skip is not None else []
+        query += [("limit", str(limit))] if limit is not None else []
+        heard = talk.ask("list_runs", query=query)
+        _check_frame(talk, heard, skip=skip or 0, limit=100 if limit is None else limit, created=created)
+        if corner.filter[0] != "search" and all(item.get("id") in ids for item in items_of(heard)):
+            said = heard.body.get("total")
+            cause, expected = "total is not the number of runs", f"total {total}"
+            talk.require(said == total, "LIST-PAGE", cause, expected, f"total {said}", *created, heard)
+        _check_repeats(talk, [heard], created)
+
+
+def page_cases(world: World) -> Iterator[Case]:
+    yield {"counts": [1], "limits": [1, 1000, 100]}
+    yield {"counts": [25], "limits": [1, 2, 3, 5, 7, 10, 24, 25, 26, 100, 1000]}
+    yield {"counts": [1, 2, 3, 1, 1, 2], "limits": [1, 2, 3, 4, 9, 10, 11, 1000]}
+    yield {"counts": [101], "limits": [100, 99, 50, 51, 101, 33, 10]}
+    yield {"counts": [250, 7], "limits": [100, 128, 64, 256, 250, 200, 1000]}
+    yield {"counts": [1000], "limits": [1000, 999, 500, 501, 100, 333]}
+    yield {"counts": [1000, 1], "limits": [1000, 100, 750, 512]}
+    yield {"counts": [1000, 1000, 100], "limits": [1000, 997, 300]}
+    for name, value in (
+        ("input_values", strategies.INPUTS),
+        ("file_inputs", [strategies.file()]),
+        ("sensitive_input_values", strategies.SECRETS),
+        ("start_session", True),
+    ):
+        yield {"counts": [3, 120], "fields": {name: value}, "limits": [1000, 50]}
+    yield {"counts": [1000], "fields": {"input_values": strategies.INPUTS, "start_session": True}, "limits": [1000]}
+
+
+def skip_cases(world: World) -> Iterator[Case]:
+    windows = [
+        [None, None],
+        [0, None],
+        [None, 1],
+        [0, 1],
+        [1, 1],
+        [6, 1],
+        [7, 1],
+        [8, 1],
+        [0, 7],
+        [0, 8],
+        [1, 7],
+        [6, 7],
+        [100, 100],
+        [10_000, 1000],
+        [0, 1000],
+        [3, 2],
+        [5, 3],
+        [0, 999],
+        [2, 100],
+        [1, None],
+        [5, None],
+    ]
+    yield {"counts": [3, 4], "windows": windows}
+    yield {
+        "counts": [101],
+        "windows": [
+            [None, None],
+            [0, 100],
+            [1, 100],
+            [100, 1],
+            [100, 100],
+            [101, 100],
+            [50, 51],
+            [0, 101],
+            [99, 2],
+            [0, 50],
+            [0, 500],
+            [90, 10],
+            [100, 1000],
+        ],
+    }
+    yield {
+        "counts": [1000, 5],
+        "windows": [
+            [0, 1000],
+            [1000, 1000],
+            [1004, 1000],
+            [1005, 1000],
+            [5, 1000],
+            [999, 1],
+            [None, None],
+            [1, 1000],
+            [6, 1000],
+            [900, 100],
+            [500, 500],
+            [501, 500],
+        ],
+    }
+
+
+# Filters
+
+
+_WORDS: Final = ("contracts", "Kilo", "MIXEDcase")
+
+
+def run_filters(talk: Talk, case: Case) -> None:
+    """A dozen runs that differ in everything a filter can see, and queries over them."""
+    corner, facts = _filter_runs(talk, case)
+    for wish in case["queries"]:
+        query, predicate = _wish(talk, corner, facts, wish)
+        if query is None:
+            continue
+        full: Query = [corner.filter, *query]
+        expected = [run for run in corner.runs if predicate(run) is True]
+        allowed = [run for run in corner.runs if predicate(run) is not False]
+        items = check_pages(talk, corner, expected, full, limit=case.get("limit", 1000))
+        if items is None:
+            continue
+        wrong = [run for run in corner.runs if run["id"] in items and all(run is not one for one in allowed)]
+        names = "+".join(sorted(name for name, _ in query))
+        talk.require(
+            not wrong,
+            "LIST-FILTER",
+            f"{names} gives others too",
+            "only runs that match",
+            lambda wrong=wrong: f"{len(wrong)} others",  # type: ignore[misc]
+            *(corner.reading_of(wrong[0]).heard for _ in wrong[:1]),
+            talk.exchanges[-1],
+        )
+        strangers = [item for identity, item in items.items() if all(identity != run["id"] for run in corner.runs)]
+        _no_strangers(talk, corner, strangers, full)
+
+
+def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
+    world = talk.world
+    bodies: list[dict[str, Any]] = []
+    for index in range(case.get("groups", 6)):
+        body: dict[str, Any] = {
+            "count": 1 + index % 3,
+            "input_values": {
+                "who": f"«marker:{index}»",
+                "deep": {"list": [1, {"at": f"Deep«marker:{index + 20}»End"}]},
+            },
+        }
+        if index % 2 and world.machines.available and (world.machines.invented or index == 1):
+            body["machine_id"] = f"«machine:{index % 4}»" if world.machines.invented else "«machine»"
+        if index % 3 == 2 and world.sessions.invented and corner_name(world) != "session_id":
+            body["session_id"] = f"«session:{index % 2}»"
+        bodies.append(body)
+    corner = make_corner(talk, bodies)
+    facts: dict[str, Any] = {"cancelled": set(), "texts": {}}
+    if world.offers("update_run"):
+        for index, run in enumerate(corner.runs):
+            if index % 3 == 0:
+                heard = talk.call("update_run", run["id"], body={"status": "cancelled"})
+                if heard.accepted and isinstance(heard.body, dict) and heard.body.get("status") == "cancelled":
+                    facts["cancelled"].add(run["id"])
+        patched = corner.runs[0]
+        texts = {
+            "output_data": {"result": {"list": ["x", f"Out{talk.named('marker:40')}put"]}},
+            "error": ["plain", f"Err{talk.named('marker:41')}or"],
+            "run_message_history": [{"role": "user", "content": f"Msg{talk.named('marker:42')}Body"}],
+        }
+        for name, value in texts.items():
+            heard = talk.call("update_run", patched["id"], body={name: value})
+            if heard.accepted and isinstance(heard.body, dict) and heard.body.get(name) == value:
+                facts["texts"][name] = patched["id"]
+    if world.offers("create_run") and case.get("alias"):
+        _, fields = corner_fields(talk)
+        written = talk.create(
+            "create_run", fields | {"session_alias": f"Ali{talk.named('marker:43')}as", "start_session": True}
+        )
+        if written.clean:
+            corner.made.append(written)
+            corner.runs.extend(written.runs)
+            facts["texts"]["session_alias"] = written.runs[0]["id"]
+    return corner, facts
+
+
+def corner_name(world: World) -> str:
+    return "workflow_id" if world.workflows.invented else "session_id" if world.sessions.invented else "search"
+
+
+Predicate = Callable[[Mapping[str, Any]], bool | None]
+
+
+def _wish(talk: Talk, corner: Corner, facts: Mapping[str, Any], wish: Sequence[Any]) -> tuple[Query | None, Predicate]:
+    """Filters in the words of a case, and what they should find: True, False, or None for either."""
+    query: Query = []
+    predicates: list[Predicate] = []
+    for name, *parts in wish:
+        made = _one_wish(talk, corner, facts, name, parts)
+        if made is None:
+            return None, lambda run: None
+        pairs, predicate = made
+        query += pairs
+        predicates.append(predicate)
+
+    def together(run: Mapping[str, Any]) -> bool | None:
+        answers = [predicate(run) for predicate in predicates]
+        if False in answers:
+            return False
+        return None if None in answers else True
+
+    return query, together
+
+
+def _one_wish(
+    talk: Talk, corner: Corner, facts: Mapping[str, Any], name: str, parts: Sequence[Any]
+) -> tuple[Query, Predicate] | None:
+    run = corner.runs[parts[0] % len(corner.runs)] if parts and isinstance(parts[0], int) else corner.runs[0]
+    match name:
+        case "workflow_id":
+            return [("workflow_id", run["workflow_id"])], lambda r: r["workflow_id"] == run["workflow_id"]
+        case "machine_id":
+            asked = [
+                r
+                for w in corner.made
+                for r in w.runs
+                if w.reading.given("machine_id") and not w.reading.given("session_id")
+            ]
+            if not asked:
+                return None
+            chosen = asked[parts[0] % len(asked)]["machine_id"]
+            determined = {r["id"] for r in asked}
+            return [("machine_id", chosen)], lambda r: r["machine_id"] == chosen if r["id"] in determined else None
+        case "session_id":
+            with_session = [r for r in corner.runs if r.get("session_id")]
+            if not with_session:
+                return None
+            session = with_session[parts[0] % len(with_session)]["session_id"]
+            return [("session_id", session)], lambda r: r.get("session_id") == session
+        case "unknown":
+            return [
+                (parts[0], talk.named("uuid:77"))
+            ], lambda r: False if parts[0] != "machine_id" else (False if r.get("machine_id") else None)
+        case "status":
+            status = parts[0]
+            cancelled = facts["cancelled"]
+            return [
+                ("status", status)
+            ], lambda r: (status == "cancelled") if r["id"] in cancelled else (None if status != "cancelled" else False)
+        case "from" | "to":
+            return _moment_wish(run, name, parts)
+        case "search":
+            return _search_wish(talk, corner, facts, parts)
+    raise ValueError(name)
+
+
+def _moment_wish(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tuple[Query, Predicate] | None:
+    """At the run's own moment, or a microsecond beside it, told in one of several ways."""
+    moment = moment_of(run["created_at"])
+    if moment is None:
+        return None
+    shift, way = parts[1], parts[2]
+    at = moment + timedelta(microseconds=shift)
+    match way:
+        case "as given":
+            text = run["created_at"] if not shift else at.isoformat()
+        case "utc":
+            text = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        case "east":
+            text = at.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat()
+        case _:
+            text = at.astimezone(timezone(timedelta(hours=-11))).isoformat()
+
+    def at_or_after(r: Mapping[str, Any]) -> bool | None:
+        own = moment_of(r["created_at"])
+        return None if own is None else own >= at
+
+    def at_or_before(r: Mapping[str, Any]) -> bool | None:
+        own = moment_of(r["created_at"])
+        return None if own is None else own <= at
+
+    return [(f"created_at_{name}", text)], at_or_after if name == "from" else at_or_before
+
+
+def _search_wish(
+    talk: Talk, corner: Corner, facts: Mapping[str, Any], parts: Sequence[Any]
+) -> tuple[Query, Predicate] | None:
+    where, how = parts[0], parts[1]
+    deep = len(parts) > 2 and parts[2]
+    ids: set[str]
+    if where == "id":
+        run = corner.runs[len(corner.runs) // 2]
+        text, ids = run["id"], {run["id"]}
+    elif where == "part of id":
+        run = corner.runs[-1]
+        text, ids = run["id"][9:30], {run["id"]}
+    elif where in {"input_values", "nested"}:
+        index = 1 if where == "input_values" else 21
+        text = talk.named(f"marker:{index}")
+        ids = {r["id"] for r in corner.runs if text in json.dumps(r.get("input_values"))}
+    elif where == "nothing":
+        text, ids = talk.named("marker:99"), set()
+    elif where == "everything":
+        text = talk.world.run_mark
+        ids = {
+            r["id"]
+            for r in corner.runs
+            if text in json.dumps(r.get("input_values")) or r["id"] in facts["texts"].values()
+        }
+    else:
+        if where not in facts["texts"]:
+            return None
+        number = {"output_data": 40, "error": 41, "run_message_history": 42, "session_alias": 43}[where]
+        text, ids = talk.named(f"marker:{number}"), {facts["texts"][where]}
+        if where == "run_message_history" and not deep:
+            ids = set()
+    match how:
+        case "upper":
+            text = text.upper()
+        case "mixed":
+            text = "".join(c.upper() if i % 2 else c for i, c in enumerate(text))
+        case "middle":
+            text = text[3:-2]
+    query = [("search", text)] + ([("deep_search", "true")] if deep else [])
+    return query, lambda r: r["id"] in ids
+
+
+_ALONE: Final[tuple[Any, ...]] = (
+    ["workflow_id", 0], ["machine_id", 0], ["machine_id", 2], ["session_id", 0], ["session_id", 1],
+    ["unknown", "workflow_id"], ["unknown", "session_id"], ["unknown", "machine_id"],
+    ["status", "cancelled"], ["status", "scheduling"], ["status", "running"], ["status", "success"], ["status", "task_failed"], ["status", "error"],
+    *(["from", index, shift, way] for index in (0, 5, -1) for shift in (0, 1, -1) for way in ("as given", "utc")),
+    *(["to", index, shift, way] for index in (0, 5, -1) for shift in (0, 1, -1) for way in ("as given", "utc")),
+    *([name, index, shift, way] for name in ("from", "to") for index in (0, 5) for shift in (0, 1, -1) for way in ("east", "west")),
+)  # fmt: skip
+_SEARCHES: Final[tuple[Any, ...]] = (
+    *(["search", where, how] for where in ("id", "part of id", "input_values", "nested", "output_data", "error", "session_alias", "nothing", "everything") for how in ("plain", "upper", "mixed", "middle")),
+    *(["search", where, how, True] for where in ("id", "input_values", "nested", "output_data", "error", "session_alias", "run_message_history", "nothing", "everything") for how in ("plain", "upper")),
+    ["search", "run_message_history", "plain"],
+)  # fmt: skip
+_KINDS: Final = {
+    "workflow_id": ["workflow_id", 0],
+    "machine_id": ["machine_id", 0],
+    "session_id": ["session_id", 0],
+    "status": ["status", "cancelled"],
+    "from": ["from", 4, 0, "as given"],
+    "to": ["to", 6, 0, "utc"],
+    "search": ["search", "input_values", "plain"],
+    "search everything": ["search", "everything", "plain"],
+    "deep": ["search", "everything", "upper", True],
+}
+
+
+def filter_cases(world: World) -> Iterator[Case]:
+    alone = [[wish] for wish in _ALONE]
+    searches = [[wish] for wish in _SEARCHES]
+    for queries in (alone[:14], alone[14:32], alone[32:], searches[:18], searches[18:36], searches[36:]):
+        yield {"groups": 6, "queries": queries, "alias": True}
+    pairs = [
+        [one, other] for (a, one), (b, other) in itertools.combinations(_KINDS.items(), 2) if a[0:2] != b[0:2] or a == b
+    ]
+    pairs = [pair for pair in pairs if len({p[0] for p in pair}) == 2]
+    yield {"groups": 6, "queries": pairs[: len(pairs) // 2]}
+    yield {"groups": 6, "queries": pairs[len(pairs) // 2 :]}
+    triples = [list(t) for t in itertools.combinations(_KINDS.values(), 3) if len({p[0] for p in t}) == 3]
+    for start in range(0, len(triples), 25):
+        yield {"groups": 6, "queries": triples[start : start + 25]}
+    yield {"groups": 12, "queries": [[w] for w in _KINDS.values()] + pairs[::3], "limit": 2}
+    pick = random.Random(world.target.seed)
+    yield {
+        "groups": 8,
+        "queries": [pick.sample(list(_ALONE), 1) + pick.sample(list(_SEARCHES), 1) for _ in range(20)],
+        "alias": True,
+    }
+
+
+def run_large_filters(talk: Talk, case: Case) -> None:
+    """Filters over many runs: what matches stands on every page, however large the page."""
+    count = case["count"]
+    session = (
+        {"session_id": "«session:5»"}
+        if talk.world.sessions.invented and corner_name(talk.world) != "session_id"
+        else {}
+    )
+    machine = {"machine_id": "«machine:5»"} if talk.world.machines.invented else {}
+    corner = make_corner(
+        talk,
+        [
+            {"count": count, "input_values": {"who": "«marker:1»"}},
+            {"count": 2, "input_values": {"who": "«marker:2»"}} | machine,
+            {"count": count, "input_values": {"who": "«marker:3»"}} | session,
+        ],
+    )
+    first, second, third = (written.runs for written in corner.made)
+    wishes: list[tuple[Query, Sequence[dict[str, Any]]]] = [
+        ([("search", talk.named("marker:1"))], first),
+        ([("search", talk.named("marker:2"))], second),
+        ([("created_at_from", second[0]["created_at"])], [*second, *third]),
+        ([("created_at_to", second[0]["created_at"])], [*first, *second]),
+    ]
+    if session:
+        wishes.append(([("session_id", talk.named("session:5"))], third))
+    if len({moment_of(written.runs[0]["created_at"]) for written in corner.made}) < 3:
+        wishes = [wish for wish in wishes if wish[0][0][0] in {"search", "session_id"}]
+    for query, expected in wishes:
+        for limit in case["limits"]:
+            items = check_pages(talk, corner, expected, [corner.filter, *query], limit=limit)
+            if items is None:
+                continue
+            mine = {run["id"] for run in expected}
+            wrong = [run for run in corner.runs if run["id"] in items and run["id"] not in mine]
+            names = "+".join(sorted(name for name, _ in query))
+            talk.require(
+                not wrong,
+                "LIST-FILTER",
+                f"{names} gives others too",
+                "only runs that match",
+                lambda wrong=wrong: f"{len(wrong)} others",  # type: ignore[misc]
+                *(corner.reading_of(wrong[0]).heard for _ in wrong[:1]),
+                talk.exchanges[-1],
+            )
+
+
+def large_filter_cases(world: World) -> Iterator[Case]:
+    yield {"count": 3, "limits": [1000, 2]}
+    yield {"count": 120, "limits": [1000, 100, 50]}
+    yield {"count": 1000, "limits": [1000, 500]}
+
+
+# Unfiltered, fields, includes
+
+
+def run_unfiltered(talk: Talk, case: Case) -> None:
+    """Runs just made stand among the newest of a list without filters, once."""
+    written = talk.some_runs(case["count"])
+    want = {run["id"] for run in written.runs}
+    oldest = min(filter(None, (moment_of(run["created_at"]) for run in written.runs)), default=None)
+    found: list[str] = []
+    heards: list[Heard] = []
+    for page in range(12):
+        query = [("limit", str(case["limit"])), ("skip", str(page * case["limit"]))]
+        heard = talk.ask("list_runs", query=[*query, *([("sort_mode", "created_at_desc")] if case["sorted"] else [])])
+        heards.append(heard)
+        items = items_of(heard)
+        found += [item["id"] for item in items if item.get("id") in want]
+        moments = [moment_of(item.get("created_at")) for item in items]
+        past = oldest is not None and any(moment is not None and moment < oldest for moment in moments)
+        if len(items) < case["limit"] or want <= set(found) or (past and case["sorted"]):
+            break
+    else:
+        return
+    for heard in heards:
+        _check_repeats(talk, [heard], [written.heard])
+    missing = want - set(found)
+    if missing:
+        lost = next(run for run in written.runs if run["id"] in missing)
+        reads = talk.world.offers("get_run") and talk.call("get_run", lost["id"]).accepted
+        again, _ = whole(talk, [("search", lost["id"])])
+        if not reads or talk.world.is_live:
+            return
+        talk.fail(
+            Violation(
+                "LIST-COMPLETE",
+                "a created run is not listed",
+                "every created run in the list",
+                f"{len(missing)} of {len(want)} runs missing{', though a search finds them' if again else ''}",
+            ),
+            written.heard,
+            *heards[:2],
+        )
+
+
+def unfiltered_cases(world: World) -> Iterator[Case]:
+    for count, limit in ((1, 100), (3, 2), (101, 100), (1000, 1000)):
+        yield {"count": count, "limit": limit, "sorted": True}
+
+
+def run_views(talk: Talk, case: Case) -> None:
+    """The same runs with other fields asked for, or related resources included: they read the same."""
+    fields = dict(case["fields"])
+    corner = make_corner(talk, [{"count": case.get("count", 2)} | fields])
+    written = corner.made[0]
+    always = ("id", "workflow_id", "machine_id", "status", "created_at")
+    for query in case["queries"]:
+        heard = talk.ask(
+            "list_runs", query=[corner.filter, ("limit", "1000"), *[(k, v) for k, v in query]], after=[written.heard]
+        )
+        by_id = {item.get("id"): item for item in items_of(heard)}
+        asked = [value for name, value in query if name == "fields"]
+        for run in corner.runs:
+            item = by_id.get(run["id"])
+            if item is None:
+                if run["id"] in {
+                    i.get("id") for i in items_of(talk.ask("list_runs", query=[corner.filter, ("limit", "1000")]))
+                }:
+                    cause = "+".join(sorted({name for name, _ in query})) + " misses a run"
+                    talk.fail(Violation("LIST-FILTER", cause, "all runs", "a run missing"), written.heard, heard)
+                break
+            lost = [name for name in always if name not in item]
+            lost += [name for name in asked if name not in item and run.get(name)]
+            ok = talk.require(
+                not lost,
+                "READ-BACK",
+                "a field that was asked for is missing",
+                f"{', '.join(lost)} in the item",
+                "not there",
+                written.heard,
+                heard,
+            )
+            if not ok:
+                break
+            view = {name: run[name] for name in run if name in item and (not asked or name in asked or name in always)}
+            if not judge_view(talk, view, item, written, heard):
+                break
+
+
+def judge_view(talk: Talk, view: dict[str, Any], item: dict[str, Any], written: Written, heard: Heard) -> bool:
+    from contracts.oracle import changed_field, gains_inputs, stable_fields
+
+    changed = changed_field(view, item, stable_fields(written.reading), may_gain=gains_inputs(written.reading))
+    if changed is None:
+        return talk.require(True, "READ-BACK", "", "", "")
+    name, problem = changed
+    talk.fail(
+        Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem), written.heard, heard
+    )
+    return False
+
+
+def view_cases(world: World) -> Iterator[Case]:
+    fields: dict[str, Any] = {
+        "input_values": strategies.INPUTS,
+        "sensitive_input_values": strategies.SECRETS,
+        "file_inputs": [strategies.file()],
+        "start_session": True,
+    }
+    names = (
+        "user_id",
+        "organization_id",
+        "error",
+        "output_data",
+        "input_attachment_ids",
+        "output_attachment_ids",
+        "run_message_history",
+        "input_values",
+        "pool_ids",
+        "sensitive_input_aliases",
+        "session_id",
+        "session_alias",
+        "release_session_after",
+        "machine_id",
+    )
+    queries: list[Any] = [[["fields", name]] for name in names]
+    queries += [[["fields", a], ["fields", b]] for a, b in itertools.pairwise(names)]
+    queries += [[["fields", name] for name in names]]
+    queries += [
+        [["include", text]]
+        for text in ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
+    ]
+    queries += [
+        [["include", "workflow"], ["fields", "input_values"]],
+        [["sort_mode", "activity"]],
+        [["deep_search", "true"]],
+        [["deep_search", "false"]],
+    ]
+    yield {"fields": fields, "queries": queries}
+    yield {
+        "fields": fields,
+        "queries": [[["fields", "input_values"]], [["fields", "session_id"]], [["include", "workflow"]]],
+        "count": 120,
+    }
+
+
+# Values that match nothing
+
+
+def run_nonsense(talk: Talk, case: Case) -> None:
+    """A filter of a value that no run can have: refused, or taken and matching nothing."""
+    corner = make_corner(talk, [{"count": 1}])
+    for name, value in case["queries"]:
+        if name == corner.filter[0]:
+            query = [(name, value)]
+        else:
+            query = [corner.filter, (name, value)]
+        heard = talk.call("list_runs", query=query)
+        if not heard.accepted:
+            continue
+        found = [item for item in items_of(heard) if item.get("id") == corner.runs[0]["id"]]
+        talk.require(
+            not found,
+            "LIST-FILTER",
+            f"{name} of nonsense gives runs",
+            "a refusal, or no run",
+            "runs",
+            corner.made[0].heard,
+            heard,
+        )
+
+
+def nonsense_cases(world: World) -> Iterator[Case]:
+    queries = [
+        [name, value]
+        for name in ("workflow_id", "machine_id", "session_id")
+        for value in ("not-a-uuid", "0", "null", "x" * 40)
+    ]
+    queries += [["status", value] for value in ("nonsense", "SCHEDULED", "done", "0")]
+    yield {"queries": queries}
+
+
+SCENARIOS = (
+    Scenario(
+        "lists in pages",
+        ("LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER", "READ-BACK"),
+        run_pages,
+        page_cases,
+        needs=_LISTS,
+        telling=1,
+    ),
+    Scenario("single pages", ("LIST-PAGE",), run_skips, skip_cases, needs=_LISTS, telling=1),
+    Scenario(
+        "lists by filters",
+        ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE"),
+        run_filters,
+        filter_cases,
+        needs=_LISTS,
+        telling=1,
+    ),
+    Scenario(
+        "large lists by filters",
+        ("LIST-FILTER", "LIST-PAGE"),
+        run_large_filters,
+        large_filter_cases,
+        needs=_LISTS,
+        telling=1,
+    ),
+    Scenario(
+        "lists without filters",
+        ("LIST-COMPLETE",),
+        run_unfiltered,
+        unfiltered_cases,
+        needs=_LISTS,
+        together=False,
+        telling=1,
+    ),
+    Scenario("lists with other fields", ("READ-BACK", "LIST-FILTER"), run_views, view_cases, needs=_LISTS, telling=1),
+    Scenario("filters of nonsense", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=_LISTS, telling=1),
+)

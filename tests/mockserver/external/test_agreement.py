@@ -1,0 +1,143 @@
+"""The mock in lax agrees with FastAPI and pydantic, request by request: status, what is wrong, where, in which words."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from mockserver import Settings, create_app
+from tests.mockserver.external import cases
+from tests.mockserver.external.asgi import Answer, ask
+from tests.mockserver.external.cases import Case
+from tests.mockserver.external.reference import create_reference
+
+Problem = tuple[str, str]  # loc as JSON, and type
+
+
+class Verdict(NamedTuple):
+    status: int
+    problems: frozenset[Problem]
+    words: frozenset[tuple[str, str, str]]
+
+    @classmethod
+    def from_answer(cls, answer: Answer) -> "Verdict":
+        detail = json.loads(answer.body)["detail"] if answer.status >= 400 and answer.body else None
+        listed = detail if isinstance(detail, list) else []
+        words = {(json.dumps(each["loc"]), each["type"], each["msg"]) for each in listed}
+        return cls(answer.status, frozenset((loc, type_) for loc, type_, _ in words), frozenset(words))
+
+
+class Difference(NamedTuple):
+    """A kind of request that the mock treats in another way, and why it should."""
+
+    reason: str
+    applies: Callable[[Case, Verdict, Verdict], bool]
+
+
+DIFFERENCES: list[Difference] = []
+
+
+class Asked(NamedTuple):
+    case: Case
+    ours: Verdict
+    theirs: Verdict
+
+
+class Comparison:
+    """Sends each case to both."""
+
+    def __init__(self) -> None:
+        self._mock = create_app(Settings(coercion="lax", progression="manual"))
+        self._reference = create_reference()
+        self._runner = asyncio.Runner()
+        self.asked: list[Asked] = []
+
+    def close(self) -> None:
+        self._runner.close()
+
+    def compare(self, case: Case) -> None:
+        self.asked.append(self._runner.run(self._compare(case)))
+
+    async def _compare(self, case: Case) -> Asked:
+        if "{run}" in case.target:
+            case = case._replace(target=case.target.replace("{run}", await self._run(case)))
+        headers = list(case.headers)
+        if case.token:
+            headers.append((b"authorization", b"Bearer " + case.token.encode()))
+        if case.content_type is not None:
+            headers.append((b"content-type", case.content_type.encode()))
+        ours, theirs = [
+            Verdict.from_answer(await ask(app, case.method, case.target, headers, case.body))
+            for app in (self._mock, self._reference)
+        ]
+        return Asked(case, ours, theirs)
+
+    async def _run(self, case: Case) -> str:
+        headers = [(b"authorization", b"Bearer " + case.token.encode()), (b"content-type", b"application/json")]
+        made = await ask(self._mock, "POST", "/v1/runs", headers, b'{"workflow_id": "%b"}' % cases.UUID.encode())
+        run_id: str = json.loads(made.body)["id"]
+        if case.ended:
+            await ask(self._mock, "PATCH", f"/v1/runs/{run_id}", headers, b'{"status": "success"}')
+        return run_id
+
+
+@pytest.fixture(scope="module")
+def comparison() -> Iterator[Comparison]:
+    comparison = Comparison()
+    for case in cases.ladder():
+        comparison.compare(case)
+
+    @settings(
+        max_examples=1500,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases.generated_writes | cases.generated_reads)
+    def generate(case: Case) -> None:
+        comparison.compare(case)
+
+    generate()
+    yield comparison
+    comparison.close()
+
+
+def test_what_is_refused_and_why_is_the_same_but_for_the_differences_listed(comparison):
+    differing = [each for each in comparison.asked if each.ours[:2] != each.theirs[:2]]
+    counts: Counter[str] = Counter()
+    unlisted = []
+    for each in differing:
+        reason = next((known.reason for known in DIFFERENCES if known.applies(*each)), None)
+        if reason is None:
+            unlisted.append(each)
+        else:
+            counts[reason] += 1
+    asked = len(comparison.asked)
+    print(f"agreement: {asked - len(differing)} of {asked} requests, {1 - len(differing) / asked:.2%}")
+    for reason, count in counts.most_common():
+        print(f"{count:6} {reason}")
+
+    assert not unlisted, "\n".join(f"{each.case}\n  {each.ours[:2]}\n  {each.theirs[:2]}" for each in unlisted)
+    assert asked >= 3000
+    assert len(differing) <= asked / 100
+    assert counts.keys() == {known.reason for known in DIFFERENCES}
+
+
+def test_what_is_wrong_is_said_in_the_same_words(comparison):
+    def words(verdict: Verdict, shared: frozenset[Problem]) -> set[Any]:
+        return {each for each in verdict.words if each[:2] in shared}
+
+    differing = []
+    for case, ours, theirs in comparison.asked:
+        shared = ours.problems & theirs.problems
+        if words(ours, shared) != words(theirs, shared):
+            differing.append((case, words(ours, shared) ^ words(theirs, shared)))
+
+    assert sum(1 for _, ours, theirs in comparison.asked if ours.problems & theirs.problems) > 1000
+    assert differing == []
