@@ -45,7 +45,9 @@ class Mock:
     ) -> None:
         self.clock: Any = clock or ManualClock(scale=settings.get("time_scale", 1.0))
         self.token = token
-        self.app = create_app(Settings(**{"self_check": True, "log_level": "warning", **settings}), clock=self.clock, store=store)
+        self.app = create_app(
+            Settings(**{"self_check": True, "log_level": "warning", **settings}), clock=self.clock, store=store
+        )
         self._loop = asyncio.new_event_loop()
         weakref.finalize(self, self._loop.close)
         transport = httpx.ASGITransport(self.app)

@@ -38,7 +38,25 @@ class Difference(NamedTuple):
     applies: Callable[[Case, Verdict, Verdict], bool]
 
 
-DIFFERENCES: list[Difference] = []
+DIFFERENCES: list[Difference] = [
+    Difference(
+        "HEAD and OPTIONS are answered on every path, which FastAPI does only where it is told to",
+        lambda case, ours, theirs: case.method in ("HEAD", "OPTIONS"),
+    ),
+    Difference(
+        "who asks is settled before the body is read: FastAPI parses a stranger's JSON before it refuses him",
+        lambda case, ours, theirs: ours.status == 401 and {type_ for _, type_ in theirs.problems} == {"json_invalid"},
+    ),
+    Difference(
+        "a header is named in lower case, as HTTP/2 has it, not as the document spells it",
+        lambda case, ours, theirs: ours.problems == {(loc.lower(), type_) for loc, type_ in theirs.problems},
+    ),
+]
+
+
+def agree(ours: Verdict, theirs: Verdict) -> bool:
+    """The reference keeps nothing: whatever is valid it takes, also where the mock knows no such thing (404)."""
+    return ours[:2] == theirs[:2] or (ours.status == 404 and 200 <= theirs.status < 300)
 
 
 class Asked(NamedTuple):
@@ -109,7 +127,7 @@ def comparison() -> Iterator[Comparison]:
 
 
 def test_what_is_refused_and_why_is_the_same_but_for_the_differences_listed(comparison):
-    differing = [each for each in comparison.asked if each.ours[:2] != each.theirs[:2]]
+    differing = [each for each in comparison.asked if not agree(each.ours, each.theirs)]
     counts: Counter[str] = Counter()
     unlisted = []
     for each in differing:
