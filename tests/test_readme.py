@@ -1,0 +1,58 @@
+"""The session in the README is run as it stands there, and prints what it says it prints."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def session() -> list[tuple[str, str]]:
+    """Command and output of each step."""
+    block = re.search(
+        r"<!-- tests/test_readme.py runs.*?```console\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert block is not None
+    steps: list[tuple[str, str]] = []
+    for line in block[1].splitlines():
+        if line.startswith("$ "):
+            steps.append((line[2:], ""))
+        elif line.startswith("> "):
+            steps[-1] = (f"{steps[-1][0]}\n{line[2:]}", "")
+        else:
+            steps[-1] = (steps[-1][0], steps[-1][1] + line)
+    return steps
+
+
+def pattern(output: str) -> str:
+    """`…` stands for anything."""
+    return ".*".join(re.escape(part.strip()) for part in output.split("…"))
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's session needs curl")
+def test_the_session_in_the_readme_prints_what_it_says():
+    command = [sys.executable, "-m", "mockserver", "serve", "--port", "0", "--self-check"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        try:
+            url = next(found[0] for line in server.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+            steps = session()
+            script = "\n".join(f"{command}\necho; echo ---" for command, _ in steps)
+            script = script.replace("http://127.0.0.1:4010", url)
+            shell = subprocess.run(
+                ["bash", "-euc", script],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={**os.environ, "no_proxy": "*"},
+            )
+        finally:
+            server.terminate()
+    printed = [output.strip() for output in shell.stdout.split("---\n")]
+    assert len(steps) > 5
+    for (command_line, output), came in zip(steps, printed, strict=False):
+        assert re.fullmatch(pattern(output), came, re.DOTALL), f"{command_line}\nprints {came}\nand not {output}"
