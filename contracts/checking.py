@@ -6,19 +6,18 @@ The command line and the pytest plugin both come here, so that they say the same
 from __future__ import annotations
 
 import dataclasses
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from contracts.baseline import Baseline, BaselineError
 from contracts.example_database import use_example_database
 from contracts.findings import CheckResult, CouldNotCheck, Finding, RuleResult
+from contracts.interrupts import terminated_as_interrupted
 from contracts.options import Wishes, selected_rules, writable
 from contracts.outcome import Outcome, judge
 from contracts.report import FORMATS
@@ -58,7 +57,7 @@ def check_target(
         CouldNotCheck: the journal, without which nothing may be created, cannot be written.
     """
     started_at = datetime.now(UTC)
-    with _terminated_as_interrupted(), _opened(target) as guard:
+    with terminated_as_interrupted(), _opened(target) as guard:
         result, problem, interrupted = _judged(target, wishes, rules, guard, judge_rules, on_finding)
         left, cut_short = _cleaned_up(target, guard)
         notes = (*result.notes, *_what_is_left(target, guard, left, cut_short=cut_short))
@@ -189,23 +188,6 @@ def _without_result(
         unstable=tuple(finding for finding in found if not finding.stable),
         spent=guard.spent,
     )
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """A CI that stops the job sends SIGTERM: cleaned up and reported as after Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(signum: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def prepare(wishes: Wishes) -> None:

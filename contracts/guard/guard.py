@@ -42,6 +42,7 @@ from contracts.guard.proxy import Proxy
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import READ_TIMEOUT_S, Connection, Lost, Upstream
+from contracts.interrupts import held_back
 from contracts.target import Target
 
 MAX_EXCHANGES: Final = 20_000
@@ -290,6 +291,13 @@ class Guard:
         self._ledger.take_back_request()
 
     def _carry_out(self, passage: _Passage, start: _Start | None = None) -> Exchange:
+        """A create that is under way when Ctrl-C comes still gets its answer: what it made is known then."""
+        if not passage.effect.creates:
+            return self._carried_out(passage, start)
+        with held_back():
+            return self._carried_out(passage, start)
+
+    def _carried_out(self, passage: _Passage, start: _Start | None) -> Exchange:
         """Whatever happens on the way, at the end it is known, in the journal too, what the request may have made."""
         creates = passage.effect.creates
         try:
