@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+
+from hypothesis import settings
+from hypothesis.database import ExampleDatabase
 
 from contracts.conversation import OutOfTime, World
 from contracts.discovery import discover
@@ -13,6 +17,9 @@ from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS
 from contracts.search import Scenario, Search
 from contracts.target import Target
+
+FUZZ_EXAMPLES = 100
+"""Generated cases of one scenario in one round of a fuzz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,34 @@ class Progress:
         return f"{self.done}/{self.total} {self.step} · {self.requests} requests · {found}"
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A part of a check as it is planned."""
+
+    name: str
+    rules: tuple[str, ...]
+    cost: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: judges {', '.join(self.rules)}; {self.cost}"
+
+
+def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
+    """What a check would do, in its order, and the most it could cost. Sends nothing."""
+    wanted = _wanted(rules)
+    steps = []
+    for scenario in _ordered(target, wanted):
+        judged = tuple(rule for rule in scenario.rules if rule in wanted)
+        makes = "creates runs" if scenario.creates else "creates none"
+        steps.append(Step(scenario.name, judged, makes if target.allow_writes else "creates none"))
+    budget = target.budget
+    runs = f"{budget.max_runs} runs" if target.allow_writes else "no run"
+    requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
+    rate = "" if budget.rate is None else f", {budget.rate:g} a second"
+    most = f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; the guard lets no more out"
+    return [*steps, Step("in all", tuple(sorted(wanted)), most)]
+
+
 def check(
     target: Target,
     guard: Guard,
@@ -39,34 +74,113 @@ def check(
     on_finding: Callable[[Finding], None] | None = None,
 ) -> CheckResult:
     """Raises CouldNotCheck. `rules` are the ids to judge; None is all. What `on_finding` raises ends the check."""
+    wanted = _wanted(rules)
     world = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
-    wanted = frozenset(REGISTRY if rules is None else rules)
-    plan = [s for s in sorted(SCENARIOS, key=lambda s: s.telling) if wanted.intersection(s.rules)]
-    search = Search(world, on_finding=on_finding)
-    reached = 0
+    search = Search(world, on_finding=_only(wanted, on_finding))
+    course = _ordered(target, wanted)
+    unreached = _run(world, search, course, progress)
+    return _result(world, search, wanted, unreached)
+
+
+def fuzz(
+    target: Target,
+    guard: Guard,
+    *,
+    for_s: float,
+    rules: Collection[str] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    on_finding: Callable[[Finding], None] | None = None,
+) -> CheckResult:
+    """Searches until the time is over: what the example database knows first, then the fixed cases, then generated
+    ones in rounds, each with a seed of its own. Raises CouldNotCheck.
+    """
+    wanted = _wanted(rules)
+    target = dataclasses.replace(target, max_time_s=for_s)
+    world = discover(target, guard, deadline=time.monotonic() + for_s)
+    search = Search(world, on_finding=_only(wanted, on_finding), database=_example_database())
+    course = _ordered(target, wanted)
+    generating = [scenario for scenario in course if scenario.generated is not None]
     try:
-        for index, scenario in enumerate(plan):
-            if progress is not None:
-                progress(Progress(scenario.name, index, len(plan), guard.spent.requests, len(search.findings)))
-            if not world.offers(*scenario.needs):
-                continue
+        for scenario in generating:
+            if world.offers(*scenario.needs):
+                search.replay(scenario, until=world.deadline)
+        unreached = _run(world, search, course, progress)
+        round_number = 0
+        while generating and not unreached and world.time_left > 0:
+            round_number += 1
+            for index, scenario in enumerate(generating):
+                if progress is not None:
+                    progress(
+                        Progress(
+                            f"round {round_number}, {scenario.name}",
+                            index,
+                            len(generating),
+                            guard.spent.requests,
+                            len(search.findings),
+                        )
+                    )
+                if world.offers(*scenario.needs):
+                    search.explore(scenario, examples=FUZZ_EXAMPLES, until=world.deadline, round_number=round_number)
+            if not guard.affords(runs=1, requests=1):
+                world.note("The budget was spent before the time was over.")
+                break
+    except OutOfTime:
+        unreached = []
+    return _result(world, search, wanted, unreached)
+
+
+def _run(
+    world: World, search: Search, course: list[Scenario], progress: Callable[[Progress], None] | None
+) -> list[Scenario]:
+    """The scenarios that were not reached in time."""
+    for index, scenario in enumerate(course):
+        if progress is not None:
+            requests, found = world.guard.spent.requests, len(search.findings)
+            progress(Progress(scenario.name, index, len(course), requests, found))
+        if not world.offers(*scenario.needs) or (scenario.creates and not world.may_create):
+            continue
+        try:
             search.run(scenario, scenario.cases(world))
             search.explore(scenario, examples=scenario.examples, until=world.deadline)
-            reached = index + 1
-    except OutOfTime:
-        pass
-    return _result(world, search, wanted, plan[reached:])
+        except OutOfTime:
+            return course[index:]
+    return []
+
+
+def _wanted(rules: Collection[str] | None) -> frozenset[str]:
+    return frozenset(REGISTRY if rules is None else rules)
+
+
+def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario]:
+    chosen = [s for s in sorted(SCENARIOS, key=lambda s: s.telling) if set(wanted).intersection(s.rules)]
+    return [s for s in chosen if target.allow_writes or target.is_loopback or not s.creates]
+
+
+def _only(wanted: Collection[str], on_finding: Callable[[Finding], None] | None) -> Callable[[Finding], None] | None:
+    """A rule that was not asked for is not told of, though a scenario judges it in passing."""
+    if on_finding is None:
+        return None
+    return lambda finding: on_finding(finding) if finding.rule in wanted else None
+
+
+def _example_database() -> ExampleDatabase | None:
+    return settings.default.database if settings.default is not None else None
 
 
 def _result(world: World, search: Search, wanted: Collection[str], unreached: list[Scenario]) -> CheckResult:
     findings = tuple(f for f in search.findings if f.rule in wanted)
-    results = tuple(_status(world, rule, findings) for rule in REGISTRY if rule in wanted)
+    results = tuple(_status(world, search, rule, findings, unreached) for rule in REGISTRY if rule in wanted)
     verdict: VerdictName = "passed"
     if findings:
         verdict = "failed"
     elif unreached or any(result.status == "skipped" for result in results):
         verdict = "incomplete"
     notes = [*world.notes]
+    if unreached:
+        names = ", ".join(scenario.name for scenario in unreached)
+        notes.append(f"Not reached within {world.target.max_time_s:g} s: {names}. --max-time gives it more.")
+    if world.guard.skipped:
+        notes.append(f"Not sent, since the budget could not bear it: {len(world.guard.skipped)} kinds of requests.")
     return CheckResult(
         target=world.target.url,
         seed=world.target.seed,
@@ -79,15 +193,29 @@ def _result(world: World, search: Search, wanted: Collection[str], unreached: li
     )
 
 
-def _status(world: World, rule: str, findings: tuple[Finding, ...]) -> RuleResult:
+def _status(
+    world: World, search: Search, rule: str, findings: tuple[Finding, ...], unreached: list[Scenario]
+) -> RuleResult:
     failed = next((f for f in findings if f.rule == rule), None)
     if failed is not None:
         return RuleResult(rule, "failed", f"expected {failed.expected}, got {failed.got}")
-    needs = REGISTRY[rule].needs
-    missing = [world.not_offered[name] for name in needs if name in world.not_offered]
+    missing = [world.not_offered[name] for name in REGISTRY[rule].needs if name in world.not_offered]
     if missing:
         return RuleResult(rule, "not_offered", missing[0])
     judged = world.judged[rule]
-    if not judged:
-        return RuleResult(rule, "skipped", "nothing that was sent could be judged by it")
-    return RuleResult(rule, "passed", f"judged {judged} times")
+    if judged:
+        return RuleResult(rule, "passed", f"judged {judged} times")
+    return RuleResult(rule, "skipped", _why_skipped(world, search, rule, unreached))
+
+
+def _why_skipped(world: World, search: Search, rule: str, unreached: list[Scenario]) -> str:
+    if rule == "HTTP-LIMIT":
+        return "the target never answered 429"
+    if rule in {"AUTH-TENANT", "IDEM-SCOPE"} and not world.has_second:
+        return "no second token was given"
+    if any(rule in scenario.rules for scenario in unreached):
+        return "not reached in time"
+    if not world.may_create and all(s.creates for s in SCENARIOS if rule in s.rules):
+        return "nothing may be created without --allow-writes"
+    reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]
+    return reasons[0] if reasons else "nothing that was sent could be judged by it"

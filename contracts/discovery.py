@@ -13,7 +13,7 @@ from typing import Any
 from contracts.conversation import Ids, World, encode, request_for
 from contracts.exchange import TOKEN, Answer, Request
 from contracts.findings import CouldNotCheck
-from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget, Refused
+from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
 from contracts.oracle import excerpt
 from contracts.shapes import is_uuid, operations
 from contracts.target import Target
@@ -243,6 +243,3 @@ def _first_run(answer: Answer) -> dict[str, Any] | None:
     except (ValueError, KeyError, IndexError, TypeError):
         return None
     return run if isinstance(run, dict) and is_uuid(run.get("id")) else None
-
-
-__all__ = ["NotAllowed", "discover"]

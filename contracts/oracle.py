@@ -353,8 +353,8 @@ def universal_violations(operation: str | None, answer: Answer, sought: Iterable
         if problem is not None:
             yield Violation("HTTP-ERROR-JSON", f"{answer.status}: {problem}", "an error as JSON with detail", problem)
         if answer.status == 429 and not is_retry_after(answer.header("retry-after")):
-            got = answer.header("retry-after")
-            yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", f"Retry-After {got!r}")
+            waits = answer.header("retry-after")
+            yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", f"Retry-After {waits!r}")
 
 
 def _misfit_of_error(answer: Answer) -> str | None:
@@ -435,13 +435,14 @@ def run_misfits(run: Any) -> list[tuple[str, str]]:
         found.append((name, value))
     if notes.doubts:
         for name in ("id", "workflow_id", "machine_id", "session_id", "pool_ids", "created_at"):
-            value = run.get(name)
-            texts = value if isinstance(value, list) else [value]
+            told = run.get(name)
+            texts = told if isinstance(told, list) else [told]
             if name == "created_at":
-                if value is not None and moment_of(value) is None:
-                    found.append((name, excerpt(json.dumps(value))))
-            elif any(isinstance(text, str) and not is_uuid(text) for text in texts):
-                found.append((name, excerpt(json.dumps(value))))
+                wrong = told is not None and moment_of(told) is None
+            else:
+                wrong = any(isinstance(text, str) and not is_uuid(text) for text in texts)
+            if wrong:
+                found.append((name, excerpt(json.dumps(told))))
     return list(dict(found).items())
 
 

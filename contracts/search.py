@@ -10,15 +10,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from contracts.conversation import Heard, OutOfTime, Shown, Talk, Unjudged, World
-from contracts.exchange import Exchange, Request
+from contracts.conversation import OutOfTime, Shown, Talk, Unjudged, World
+from contracts.exchange import Request
 from contracts.findings import Finding
 from contracts.guard import NoAnswer, Refused
 from contracts.oracle import read_request
@@ -31,6 +31,7 @@ MAX_SHRINK_S: Final = 10.0
 MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them tell nothing new."""
 THREADS: Final = 3
+STUMBLES: Final = (LookupError, TypeError, AttributeError, ValueError, UnboundLocalError)
 
 
 @dataclass(frozen=True)
@@ -111,28 +112,48 @@ class Search:
             self.skipped.setdefault(scenario.name, str(refusal))
         except NoAnswer as reason:
             self.skipped.setdefault(scenario.name, f"no answer: {reason}")
+        except STUMBLES as error:
+            # Behind a broken rule, or in a case that was cut down, nothing need be as a scenario expects.
+            self.skipped.setdefault(scenario.name, f"an answer that cannot be gone on from: {error!r}")
+            if only is None:
+                self.world.note(f"A case of {scenario.name!r} could not be judged to its end: {error!r}")
         return None
 
     # Generated cases
 
-    def explore(self, scenario: Scenario, *, examples: int, until: float) -> None:
+    def explore(self, scenario: Scenario, *, examples: int, until: float, round_number: int = 0) -> None:
         """Generated cases, until their number or the moment (monotonic) is reached."""
-        if scenario.generated is None:
+        if scenario.generated is None or not examples:
             return
         for attempt in range(1 + 2 * MAX_CAUSES):
-            failing = self._explore_once(scenario, attempt, examples, until)
+            failing = self._explore_once(scenario, (round_number, attempt), examples, until, (Phase.generate,))
             if failing is None:
                 return
             self.look_into(scenario, *failing)
 
-    def _explore_once(self, scenario: Scenario, attempt: int, examples: int, until: float) -> tuple[Case, Shown] | None:
+    def replay(self, scenario: Scenario, *, until: float) -> None:
+        """The cases that the example database has kept as failing."""
+        if scenario.generated is None or self._database is None:
+            return
+        failing = self._explore_once(scenario, ("replay",), 1, until, (Phase.reuse,))
+        if failing is not None:
+            self.look_into(scenario, *failing)
+
+    def _explore_once(
+        self,
+        scenario: Scenario,
+        attempt: tuple[object, ...],
+        examples: int,
+        until: float,
+        phases: tuple[Phase, ...],
+    ) -> tuple[Case, Shown] | None:
         last: list[tuple[Case, Shown]] = []
         assert scenario.generated is not None
 
-        @seed(self.world.random(scenario.name, attempt).getrandbits(64))
+        @seed(self.world.random(scenario.name, *attempt).getrandbits(64))
         @settings(
             max_examples=examples,
-            phases=(Phase.reuse, Phase.generate) if self._database is not None else (Phase.generate,),
+            phases=phases,
             database=self._database,
             deadline=None,
             report_multiple_bugs=False,
@@ -264,11 +285,3 @@ def run_alone(talk: Talk, case: Case) -> None:
 
 
 ALONE: Final = Scenario("alone", (), run_alone, lambda world: (), together=False)
-
-
-def shown_requests(exchanges: Sequence[Exchange]) -> list[Request]:
-    return [exchange.request for exchange in exchanges]
-
-
-def judged_alone(talk: Talk, heard: Heard, raw: bytes | None) -> Any:
-    return None

@@ -73,24 +73,24 @@ def _at(case: Any, where: Where) -> Any:
 
 def _has(case: Any, where: Where) -> bool:
     for part in where:
-        if (isinstance(case, dict) and part in case) or (
-            isinstance(case, list) and isinstance(part, int) and part < len(case)
-        ):
-            case = case[part]
-        else:
+        if not isinstance(case, dict | list):
             return False
+        there = part in case if isinstance(case, dict) else isinstance(part, int) and part < len(case)
+        if not there:
+            return False
+        case = case[part]  # type: ignore[index]
     return True
 
 
-def _with(case: Case, where: Where, value: Any) -> Case:
+def _with(case: Any, where: Where, value: Any) -> Any:
     if not where:
-        return value  # type: ignore[no-any-return]
-    made: Any = copy.copy(case)
-    made[where[0]] = _with(case[where[0]], where[1:], value)  # type: ignore[literal-required, index]
-    return made  # type: ignore[no-any-return]
+        return value
+    made = copy.copy(case)
+    made[where[0]] = _with(case[where[0]], where[1:], value)
+    return made
 
 
-def _without(case: Case, where: Where) -> Case:
+def _without(case: Any, where: Where) -> Any:
     parent = _at(case, where[:-1])
     made = copy.copy(parent)
     del made[where[-1]]

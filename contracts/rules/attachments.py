@@ -23,8 +23,9 @@ RULES = (
         "ATTACHMENTS",
         "api",
         "An input file comes back byte for byte",
-        "Each input file can be downloaded and is the same in every byte; its description has the run's id, the filename, the "
-        "size, the type input, target_path and cleanup_imports_after_run as sent, and the list by run_id has all of them.",
+        "Each input file can be downloaded and is the same in every byte; its description has the run's id, the "
+        "filename, the size, the type input, target_path and cleanup_imports_after_run as sent, and the list by "
+        "run_id has all of them.",
         GROUP,
         needs=("get_run_attachment", "download_run_attachment"),
     ),

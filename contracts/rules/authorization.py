@@ -38,15 +38,16 @@ RULES = (
         "AUTH-TOKEN",
         "doc",
         "A token that is not valid is refused",
-        "An empty token and random ones, which share nothing with the tokens that were given, are refused with 401 or 403.",
+        "An empty token and random ones, which share nothing with the tokens that were given, are refused with 401 or "
+        "403.",
         GROUP,
     ),
     Rule(
         "AUTH-TENANT",
         "api",
         "An organisation's runs are its own",
-        "With another organisation's token a run cannot be read, listed by any filter, changed, retried or deleted, and its "
-        "attachments cannot be read. Needs a second token.",
+        "With another organisation's token a run cannot be read, listed by any filter, changed, retried or deleted, "
+        "and its attachments cannot be read. Needs a second token.",
         GROUP,
         needs=("get_run",),
     ),
@@ -74,7 +75,7 @@ def wrong_tokens(world: World) -> list[str]:
     mine = set(world.target.token + (world.target.second_token or ""))
     letters = [c for c in string.ascii_lowercase if c not in mine and c.upper() not in mine]
     if len(letters) < 6:
-        letters = [c for c in "qxzwjkvy"]
+        letters = list("qxzwjkvy")
     pick = world.random("tokens")
 
     def word(length: int) -> str:
@@ -158,10 +159,10 @@ def _good_request(talk: Talk, operation: str, case: Case) -> tuple[Request, list
         return request, [talk.send(request)] if case.get("replay") else []
     if "{run_id}" in template:
         run_id = _a_run(talk)
-        body: Any = {"update_run": {"release_session_after": True}, "retry_run": {}}.get(operation)
-        if body is None:
+        change: Any = {"update_run": {"release_session_after": True}, "retry_run": {}}.get(operation)
+        if change is None:
             return request_for(operation, run_id), []
-        return request_for(operation, run_id, body=body), []
+        return request_for(operation, run_id, body=change), []
     if "{attachment_id}" in template:
         return request_for(operation, _an_attachment(talk)), []
     if "{" in template:

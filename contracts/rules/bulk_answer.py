@@ -21,40 +21,41 @@ RULES = (
         "BULK-STATUS",
         "doc",
         "A bulk create answers 201 with the documented schema",
-        "The status is 201, the content type application/json, and each item of created_runs, the last one too, has the "
-        "fields of a run in their types. A single item that misses a required field breaks this.",
+        "The status is 201, the content type application/json, and each item of created_runs, the last one too, has "
+        "the fields of a run in their types. A single item that misses a required field breaks this.",
         GROUP,
     ),
     Rule(
         "BULK-COUNT",
         "doc",
         "As many runs as asked for",
-        "The length of created_runs and failed_count add up to count. errors is empty when nothing failed, and not empty "
-        "when something did.",
+        "The length of created_runs and failed_count add up to count. errors is empty when nothing failed, and not "
+        "empty when something did.",
         GROUP,
     ),
     Rule(
         "BULK-IDS",
         "doc",
         "Run ids are unique UUIDs",
-        "Every id is a UUID in lower case with dashes, unique in its answer and over all answers that the check has seen.",
+        "Every id is a UUID in lower case with dashes, unique in its answer and over all answers that the check has "
+        "seen.",
         GROUP,
     ),
     Rule(
         "BULK-ECHO",
         "doc",
         "Runs have what was asked for",
-        "workflow_id, machine_id, pool_ids and input_values stand on every run as they were sent, with the same JSON types. "
-        "A machine_id counts only without session_id, pool_ids only without either. Keys that a machine or a pool adds to "
-        "input_values are fine where one was named.",
+        "workflow_id, machine_id, pool_ids and input_values stand on every run as they were sent, with the same JSON "
+        "types. A machine_id counts only without session_id, pool_ids only without either. Keys that a machine or a "
+        "pool adds to input_values are fine where one was named.",
         GROUP,
     ),
     Rule(
         "BULK-INITIAL",
         "doc",
         "A new run is scheduling and empty",
-        "The status is scheduling, error and output_data are empty, and created_at is an RFC 3339 date-time with a time "
-        "zone, within five minutes of now.",
+        "The status is scheduling, error and output_data are empty, and created_at is an RFC 3339 date-time with a "
+        "time zone, within five minutes of now.",
         GROUP,
     ),
     Rule(
@@ -76,8 +77,8 @@ RULES = (
         "CREATE-ANSWER",
         "api",
         "A single create keeps the rules of a bulk create of one",
-        "Everything that holds for a run of a bulk create holds here too; start_session makes the run's own id the session, "
-        "and session_alias and release_session_after come back as sent.",
+        "Everything that holds for a run of a bulk create holds here too; start_session makes the run's own id the "
+        "session, and session_alias and release_session_after come back as sent.",
         GROUP,
         needs=("create_run",),
     ),
@@ -180,7 +181,7 @@ def odd_value_cases(world: World) -> Iterator[Case]:
     for files in ([strategies.file()], [strategies.file(), strategies.file("b.txt", b"b")]):
         for count in (3, 50, 101, 501, 1000):
             yield _case("bulk_create_runs", count=count, file_inputs=files)
-    for keys in (["«pool:%d»" % index for index in range(size)] for size in (3, 5, 10, 11, 50, 100)):
+    for keys in ([f"«pool:{index}»" for index in range(size)] for size in (3, 5, 10, 11, 50, 100)):
         if world.pools.invented:
             yield _case("bulk_create_runs", pool_ids=keys, count=2)
     for key in ("", "é", "😀", "a.b", "a b", "A", "x" * 255, "0", "__proto__", '"', "password"):

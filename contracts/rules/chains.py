@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,9 +23,9 @@ RULES = (
         "CHAIN-RULES",
         "api",
         "A chain is one run a step, in order, in one session",
-        "201 with session_id and run_ids, one a step in the order of the steps. Each run has its step's workflow, inputs, "
-        "session_alias and the keys of its secrets, and the shared ones; all have the one session, and execute one after the "
-        "other.",
+        "201 with session_id and run_ids, one a step in the order of the steps. Each run has its step's workflow, "
+        "inputs, session_alias and the keys of its secrets, and the shared ones; all have the one session, and "
+        "execute one after the other.",
         GROUP,
         needs=("create_run_chain",),
     ),
@@ -74,7 +75,7 @@ def run_chain(talk: Talk, case: Case) -> None:
     for index, read in reads:
         _judge_step(talk, body, steps[index], index, session, heard, read)
     moments = [(index, moment_of(read.body.get("created_at"))) for index, read in reads]
-    for (_, one), (_, other) in zip(moments, moments[1:], strict=False):
+    for (_, one), (_, other) in itertools.pairwise(moments):
         if one is not None and other is not None and one > other:
             say(
                 "steps created out of order",
@@ -131,10 +132,10 @@ def _judge_step(
     wanted = {**shared, **own}
     read_inputs = run.get("input_values") or {}
     named = body.get("machine_id") or body.get("pool_ids")
-    got = {key: value for key, value in read_inputs.items() if key in wanted} if named else read_inputs
+    has = {key: value for key, value in read_inputs.items() if key in wanted} if named else read_inputs
     clash = shared.keys() & own.keys()
     problem = difference(
-        {k: v for k, v in wanted.items() if k not in clash}, {k: v for k, v in got.items() if k not in clash}
+        {k: v for k, v in wanted.items() if k not in clash}, {k: v for k, v in has.items() if k not in clash}
     )
     if problem is not None:
         say("other inputs", "the step's and the shared inputs", problem)

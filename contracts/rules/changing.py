@@ -33,8 +33,9 @@ RULES = (
         "UPDATE-PARTIAL",
         "api",
         "An update changes what it names and nothing else",
-        "The fields of the request have their new values, in the answer and when read; the other fields, and other runs, the "
-        "neighbours of the same create among them, are as before. Setting status to anything but cancelled is not judged.",
+        "The fields of the request have their new values, in the answer and when read; the other fields, and other "
+        "runs, the neighbours of the same create among them, are as before. Setting status to anything but cancelled "
+        "is not judged.",
         GROUP,
         needs=("update_run", "get_run"),
     ),
@@ -42,8 +43,8 @@ RULES = (
         "DELETE-GONE",
         "api",
         "A deleted run is gone",
-        "After 204 it is 404 when read, updated, retried or deleted again, stands in no list, and its attachments are gone; "
-        "other runs are still there.",
+        "After 204 it is 404 when read, updated, retried or deleted again, stands in no list, and its attachments are "
+        "gone; other runs are still there.",
         GROUP,
         needs=("delete_run",),
     ),
@@ -51,8 +52,9 @@ RULES = (
         "RETRY-RULES",
         "api",
         "A retry starts an ended run again, in place",
-        "Only a run that has ended can be retried (else 409 or 422). The id stays, output_data, error, run_message_history and "
-        "output attachments are cleared, the status is scheduling again, and what the request gives replaces what was there.",
+        "Only a run that has ended can be retried (else 409 or 422). The id stays, output_data, error, "
+        "run_message_history and output attachments are cleared, the status is scheduling again, and what the request "
+        "gives replaces what was there.",
         GROUP,
         needs=("retry_run", "get_run"),
     ),
@@ -356,7 +358,6 @@ def delete_cases(world: World) -> Iterator[Case]:
 
 def run_retry(talk: Talk, case: Case) -> None:
     """A run that has ended, with something in each field that a retry clears, started again."""
-    world = talk.world
     created = talk.some_runs(case.get("count", 1), **talk.fill(case.get("fields", {})))
     index = case.get("index", 0) % len(created.runs)
     run = created.runs[index]
@@ -403,12 +404,11 @@ def run_retry(talk: Talk, case: Case) -> None:
             "RETRY-RULES",
             cause,
             "the other runs as before",
-            lambda problem=problem: str(problem),
+            str(problem),
             *shown,
             heard,
             read,
-        )  # type: ignore[misc]
-    _ = world
+        )
 
 
 def _not_ended_yet(talk: Talk, shown: Sequence[Heard]) -> None:
@@ -503,9 +503,10 @@ def _judge_retry(
         given("machine_id") is not None
         and given("session_id") is None
         and not (before.get("session_id") and given("reuse_session") is not False)
+        and not given("start_session")
+        and after.get("machine_id") != given("machine_id")
     ):
-        if not given("start_session") and after.get("machine_id") != given("machine_id"):
-            say("machine_id is not as given", f"machine_id {given('machine_id')}", str(after.get("machine_id")))
+        say("machine_id is not as given", f"machine_id {given('machine_id')}", str(after.get("machine_id")))
     files = given("file_inputs")
     old, new = before.get("input_attachment_ids") or [], after.get("input_attachment_ids") or []
     if files:
@@ -528,9 +529,8 @@ def _judge_retry_session(before: Mapping[str, Any], after: Mapping[str, Any], wr
     elif given("session_id") is None and given("start_session"):
         if not is_uuid(session):
             say("no session is started", "a session", str(session))
-    elif given("session_id") is None and given("reuse_session") is not False:
-        if session != old:
-            say("the session is not kept", f"session_id {old}", str(session))
+    elif given("session_id") is None and given("reuse_session") is not False and session != old:
+        say("the session is not kept", f"session_id {old}", str(session))
 
 
 def _attachments_replaced(
@@ -568,7 +568,7 @@ def retry_cases(world: World) -> Iterator[Case]:
         "sensitive_input_values": {"pin": "«secret:5»"},
         "file_inputs": [strategies.file("old.txt", b"old")],
     }
-    features = {name: values for name, values in strategies.RETRY_FEATURES.items()}
+    features = dict(strategies.RETRY_FEATURES)
     for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
         if not ids.invented:
             del features[name]

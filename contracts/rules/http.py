@@ -18,15 +18,16 @@ RULES = (
         "HTTP-METHOD",
         "api",
         "An undocumented method is refused",
-        "A method that the document does not have for a path (HEAD and OPTIONS aside) is refused with a 4xx, usually 405; "
-        "where another path matches too, 404 and 422 are as good.",
+        "A method that the document does not have for a path (HEAD and OPTIONS aside) is refused with a 4xx, usually "
+        "405; where another path matches too, 404 and 422 are as good.",
         GROUP,
     ),
     Rule(
         "HTTP-ERROR-JSON",
         "api",
         "Every error is JSON with detail",
-        "Each 4xx has content type application/json and an object with detail, also for unknown paths and wrong methods.",
+        "Each 4xx has content type application/json and an object with detail, also for unknown paths and wrong "
+        "methods.",
         GROUP,
     ),
     Rule(

@@ -23,9 +23,9 @@ RULES = (
         "IDEM-REPLAY",
         "api",
         "The same key and body give the same answer, once",
-        "A write that is repeated under its Idempotency-Key gets the first one's answer and does nothing again: later, after "
-        "other requests, and when both arrive at once (one may get 409 with Idempotency-Status: in_progress, and a repeat "
-        "then gets the answer). Another key is another write.",
+        "A write that is repeated under its Idempotency-Key gets the first one's answer and does nothing again: "
+        "later, after other requests, and when both arrive at once (one may get 409 with Idempotency-Status: "
+        "in_progress, and a repeat then gets the answer). Another key is another write.",
         GROUP,
     ),
     Rule(
@@ -375,19 +375,32 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
     field = {"create_run_chain": "shared_inputs", "update_run": "output_data"}.get(operation, "input_values")
     long = "x" * 20_000
     for one, other in (
-        ({"a": 1}, {"a": 2}), ({"a": 1}, {"a": "1"}), ({"a": 1}, {"a": 1.5}), ({"a": None}, {"a": False}), ({"a": None}, {}), ({"a": "x"}, {"a": "X"}),
-        ({"a": "x"}, {"a": "x "}), ({"a": [1, 2]}, {"a": [2, 1]}), ({"a": {"b": {"c": [1, {"d": 1}]}}}, {"a": {"b": {"c": [1, {"d": 2}]}}}), ({"a": 1, "b": 2}, {"a": 2, "b": 1}),
-        ({"a": 1}, {"b": 1}), ({"a": 1}, {"a": 1, "b": 1}), ({"a": long + "1"}, {"a": long + "2"}), ({"a": list(range(2000))}, {"a": [*range(1999), 0]}), ({"a": "é"}, {"a": "e\u0301"}),
-        ({"a": 2**60}, {"a": 2**60 + 1}), ({}, {"a": 1}),
-    ):  # fmt: skip
+        ({"a": 1}, {"a": 2}),
+        ({"a": 1}, {"a": "1"}),
+        ({"a": 1}, {"a": 1.5}),
+        ({"a": None}, {"a": False}),
+        ({"a": None}, {}),
+        ({"a": "x"}, {"a": "X"}),
+        ({"a": "x"}, {"a": "x "}),
+        ({"a": [1, 2]}, {"a": [2, 1]}),
+        ({"a": {"b": {"c": [1, {"d": 1}]}}}, {"a": {"b": {"c": [1, {"d": 2}]}}}),
+        ({"a": 1, "b": 2}, {"a": 2, "b": 1}),
+        ({"a": 1}, {"b": 1}),
+        ({"a": 1}, {"a": 1, "b": 1}),
+        ({"a": long + "1"}, {"a": long + "2"}),
+        ({"a": list(range(2000))}, {"a": [*range(1999), 0]}),
+        ({"a": "é"}, {"a": "e\u0301"}),
+        ({"a": 2**60}, {"a": 2**60 + 1}),
+        ({}, {"a": 1}),
+    ):
         yield bare | {field: one}, bare | {field: other}
     yield bare, bare | {field: {"a": 1}}
     if operation in {"bulk_create_runs", "create_run"}:
         if world.workflows.invented:
             yield bare, bare | {"workflow_id": "«workflow:2»"}
         if operation == "bulk_create_runs":
-            for one, other in ((1, 2), (2, 1), (10, 11), (100, 1), (999, 1000)):
-                yield bare | {"count": one}, bare | {"count": other}
+            for count, changed in ((1, 2), (2, 1), (10, 11), (100, 1), (999, 1000)):
+                yield bare | {"count": count}, bare | {"count": changed}
         yield bare | {"start_session": True}, bare | {"start_session": False}
         yield bare, bare | {"start_session": True}
         for name, ids in (("machine_id", world.machines), ("session_id", world.sessions)):

@@ -31,9 +31,9 @@ RULES = (
         "LIFECYCLE",
         "api",
         "Runs move along the documented edges",
-        "scheduling, running, perhaps running_checks, then success, task_failed or error; cancelled before the end. Never back, "
-        "never on from an end but by a retry. error and output_data fit the status, and of a session no two runs run at a time, "
-        "nor does a later one run while an earlier one waits.",
+        "scheduling, running, perhaps running_checks, then success, task_failed or error; cancelled before the end. "
+        "Never back, never on from an end but by a retry. error and output_data fit the status, and of a session no "
+        "two runs run at a time, nor does a later one run while an earlier one waits.",
         GROUP,
         needs=("get_run",),
     ),

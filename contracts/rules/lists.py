@@ -35,8 +35,9 @@ RULES = (
         "LIST-PAGE",
         "api",
         "Pages put together give the whole",
-        "In created_at_desc, pages of any size have no gaps and no repeats, newest first; skip and limit are those that were "
-        "asked for (0 and 100 by default), a page is as full as it can be, and total is the number of all that match.",
+        "In created_at_desc, pages of any size have no gaps and no repeats, newest first; skip and limit are those "
+        "that were asked for (0 and 100 by default), a page is as full as it can be, and total is the number of all "
+        "that match.",
         GROUP,
         needs=_LISTS,
     ),
@@ -44,9 +45,9 @@ RULES = (
         "LIST-FILTER",
         "api",
         "Filters give exactly the matching runs",
-        "workflow_id, machine_id, session_id, status, created_at_from and created_at_to (inclusive), search and deep_search, "
-        "each and together. search finds a part of a value in id, input_values, output_data, error and session_alias, in any "
-        "case; deep_search also in run_message_history.",
+        "workflow_id, machine_id, session_id, status, created_at_from and created_at_to (inclusive), search and "
+        "deep_search, each and together. search finds a part of a value in id, input_values, output_data, error and "
+        "session_alias, in any case; deep_search also in run_message_history.",
         GROUP,
         needs=_LISTS,
     ),
@@ -436,6 +437,7 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
                 heard = talk.call("update_run", run["id"], body={"status": "cancelled"})
                 if heard.accepted and isinstance(heard.body, dict) and heard.body.get("status") == "cancelled":
                     facts["cancelled"].add(run["id"])
+    if world.offers("update_run") and corner.runs:
         patched = corner.runs[0]
         texts = {
             "output_data": {"result": {"list": ["x", f"Out{talk.named('marker:40')}put"]}},
@@ -600,19 +602,64 @@ def _search_wish(
 
 
 _ALONE: Final[tuple[Any, ...]] = (
-    ["workflow_id", 0], ["machine_id", 0], ["machine_id", 2], ["session_id", 0], ["session_id", 1],
-    ["unknown", "workflow_id"], ["unknown", "session_id"], ["unknown", "machine_id"],
-    ["status", "cancelled"], ["status", "scheduling"], ["status", "running"], ["status", "success"], ["status", "task_failed"], ["status", "error"],
+    ["workflow_id", 0],
+    ["machine_id", 0],
+    ["machine_id", 2],
+    ["session_id", 0],
+    ["session_id", 1],
+    ["unknown", "workflow_id"],
+    ["unknown", "session_id"],
+    ["unknown", "machine_id"],
+    ["status", "cancelled"],
+    ["status", "scheduling"],
+    ["status", "running"],
+    ["status", "success"],
+    ["status", "task_failed"],
+    ["status", "error"],
     *(["from", index, shift, way] for index in (0, 5, -1) for shift in (0, 1, -1) for way in ("as given", "utc")),
     *(["to", index, shift, way] for index in (0, 5, -1) for shift in (0, 1, -1) for way in ("as given", "utc")),
-    *([name, index, shift, way] for name in ("from", "to") for index in (0, 5) for shift in (0, 1, -1) for way in ("east", "west")),
-)  # fmt: skip
+    *(
+        [name, index, shift, way]
+        for name in ("from", "to")
+        for index in (0, 5)
+        for shift in (0, 1, -1)
+        for way in ("east", "west")
+    ),
+)
 _SEARCHES: Final[tuple[Any, ...]] = (
-    *(["search", where, how] for where in ("id", "part of id", "input_values", "nested", "output_data", "error", "session_alias", "nothing", "everything") for how in ("plain", "upper", "mixed", "middle")),
-    *(["search", where, how, True] for where in ("id", "input_values", "nested", "output_data", "error", "session_alias", "run_message_history", "nothing", "everything") for how in ("plain", "upper")),
+    *(
+        ["search", where, how]
+        for where in (
+            "id",
+            "part of id",
+            "input_values",
+            "nested",
+            "output_data",
+            "error",
+            "session_alias",
+            "nothing",
+            "everything",
+        )
+        for how in ("plain", "upper", "mixed", "middle")
+    ),
+    *(
+        ["search", where, how, True]
+        for where in (
+            "id",
+            "input_values",
+            "nested",
+            "output_data",
+            "error",
+            "session_alias",
+            "run_message_history",
+            "nothing",
+            "everything",
+        )
+        for how in ("plain", "upper")
+    ),
     ["search", "run_message_history", "plain"],
-)  # fmt: skip
-_KINDS: Final = {
+)
+_KINDS: Final[dict[str, list[Any]]] = {
     "workflow_id": ["workflow_id", 0],
     "machine_id": ["machine_id", 0],
     "session_id": ["session_id", 0],

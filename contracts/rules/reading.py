@@ -31,8 +31,8 @@ RULES = (
         "READ-BACK",
         "api",
         "A created run can be read, and reads the same",
-        "GET of a run that was created answers 200 with the run, the same in every field that does not change by itself, "
-        "for the last run of a large create too; and a list shows it the same.",
+        "GET of a run that was created answers 200 with the run, the same in every field that does not change by "
+        "itself, for the last run of a large create too; and a list shows it the same.",
         GROUP,
         needs=("get_run",),
     ),
@@ -172,9 +172,33 @@ def read_many_cases(world: World) -> Iterator[Case]:
 
 
 _MALFORMED: Final = (
-    "not-a-uuid", "0", "1", "-1", "abc", "null", "undefined", "not-a-uuid.json", "3c90c3cc-0d44-4b50-8888", "3c90c3cc-0d44-4b50-8888-8dd25736052a0",
-    "zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz", "é", "😀", "\x00", " ", "%", "'", '"', "*", "a b", "..%2f", "x" * 300, "true", "[]", "{id}", "$ref",
-)  # fmt: skip
+    "not-a-uuid",
+    "0",
+    "1",
+    "-1",
+    "abc",
+    "null",
+    "undefined",
+    "not-a-uuid.json",
+    "3c90c3cc-0d44-4b50-8888",
+    "3c90c3cc-0d44-4b50-8888-8dd25736052a0",
+    "zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz",
+    "é",
+    "😀",
+    "\x00",
+    " ",
+    "%",
+    "'",
+    '"',
+    "*",
+    "a b",
+    "..%2f",
+    "x" * 300,
+    "true",
+    "[]",
+    "{id}",
+    "$ref",
+)
 
 
 def run_unknown(talk: Talk, case: Case) -> None:

@@ -27,7 +27,8 @@ RULES = (
         "REQ-COUNT",
         "doc",
         "count is an integer from 1 to 1000",
-        "1 and 1000 work. Everything else is refused: 0, negative numbers, 1001, fractions, huge numbers, other text, null, "
+        "1 and 1000 work. Everything else is refused: 0, negative numbers, 1001, fractions, huge numbers, other text, "
+        "null, "
         'and no count at all. A server may read "5" or 5.0 as 5, and must then make five runs.',
         GROUP,
     ),
@@ -42,31 +43,32 @@ RULES = (
         "REQ-TYPES",
         "doc",
         "Wrong types are refused",
-        "Every field of every write has its type, also inside lists and objects, and also in an item that is not the first.",
+        "Every field of every write has its type, also inside lists and objects, and also in an item that is not the "
+        "first.",
         GROUP,
     ),
     Rule(
         "REQ-NULL",
         "doc",
         "null, empty and absent all work",
-        "Null for an optional field that may be null, an empty list or object in place of a list or object, and leaving the "
-        "field out, are all accepted, in every combination.",
+        "Null for an optional field that may be null, an empty list or object in place of a list or object, and "
+        "leaving the field out, are all accepted, in every combination.",
         GROUP,
     ),
     Rule(
         "REQ-FILES",
         "api",
         "A file input needs filename and content, and nothing else",
-        "A file without one of the two is refused, the last file of several too; target_path and cleanup_imports_after_run "
-        "have defaults.",
+        "A file without one of the two is refused, the last file of several too; target_path and "
+        "cleanup_imports_after_run have defaults.",
         GROUP,
     ),
     Rule(
         "REQ-ACCEPT",
         "doc",
         "Every valid request works",
-        "Unusual text (other scripts, NUL, emoji, decomposed, up to 100,000 characters), nesting up to 64, thousands of keys, "
-        "any finite double, integers of up to 300 digits: all of it is accepted wherever it is valid.",
+        "Unusual text (other scripts, NUL, emoji, decomposed, up to 100,000 characters), nesting up to 64, thousands "
+        "of keys, any finite double, integers of up to 300 digits: all of it is accepted wherever it is valid.",
         GROUP,
     ),
     Rule(
@@ -80,8 +82,8 @@ RULES = (
         "REQ-ERROR",
         "api",
         "A 422 says where the request is wrong",
-        "A 422 for an invalid request has the shape of HTTPValidationError, and a loc that names the wrong field, with the "
-        "index of the item where it is in a list.",
+        "A 422 for an invalid request has the shape of HTTPValidationError, and a loc that names the wrong field, "
+        "with the index of the item where it is in a list.",
         GROUP,
     ),
     Rule(
@@ -360,6 +362,7 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
     for files in ("file_inputs", "shared_file_inputs"):
         if files in full:
             good = strategies.file()
+            bad: Any
             for bad in (
                 {},
                 {"filename": "a.txt"},
@@ -583,7 +586,7 @@ def body_cases(world: World) -> Iterator[Case]:
         for raw in broken_texts({"MARK": 0}):
             text = raw.decode("latin-1").replace('"MARK": 0', json.dumps(bare, ensure_ascii=False)[1:-1])
             text = text.replace("'MARK': 0", "'a': 0").replace('\\"MARK\\": 0', '\\"a\\": 0')
-            if operation == "retry_run" and not text.strip().strip("null"):
+            if operation == "retry_run" and not text.strip().strip("nul"):
                 continue  # no body at all may mean: nothing to change
             reading = read_request(operation, sample_text(text).encode("latin-1"))
             if reading.is_invalid:
@@ -771,7 +774,8 @@ def odd_items(world: World, operation: str) -> Iterator[dict[str, Any]]:
             "99999999999999999999",
         ):
             yield {"body": {"started_at": moment}}
-        for number in (0, -1, 1e18, 10**30, 1.5):
+        numbers: tuple[Any, ...] = (0, -1, 1e18, 10**30, 1.5)
+        for number in numbers:
             yield {"body": {"ended_at": number}}
         yield {"body": {"output_attachment_ids": ["", "x", "«uuid:1»"]}}
         yield {
@@ -788,7 +792,8 @@ def odd_cases(world: World) -> Iterator[Case]:
     for operation in (*OPERATIONS, *BESIDE):
         if not world.offers(operation) or (operation == "add_machine_to_pool" and not world.pools.known):
             continue
-        light, heavy = [], []
+        light: list[Any] = []
+        heavy: list[Any] = []
         for item in odd_items(world, operation):
             (heavy if len(item.get("latin", "")) > 50_000 or len(repr(item.get("body"))) > 50_000 else light).append(
                 item
@@ -908,15 +913,14 @@ def accepted_cases(world: World) -> Iterator[Case]:
                 for pack in _packs(({"text": text} for text in strategies.texts() if len(text) < 100_000), 30):
                     yield {"op": operation, "body": {"error": [item["text"] for item in pack]}}
                 continue
-            for pack in strategies.packed(strategies.values(), 15):
+            for values in strategies.packed(strategies.values(), 15):
+                if name in {"steps", "shared_inputs"} and '"$ref"' in json.dumps(values):
+                    continue
                 if name == "steps":
-                    if '"$ref"' not in json.dumps(pack):
-                        yield {"op": operation, "body": {"steps": [{"workflow_id": "«workflow»", "inputs": pack}]}}
-                elif name == "shared_inputs":
-                    if '"$ref"' not in json.dumps(pack):
-                        yield {"op": operation, "body": bare | {name: pack}}
+                    yield {"op": operation, "body": {"steps": [{"workflow_id": "«workflow»", "inputs": values}]}}
                 else:
-                    yield {"op": operation, "body": bare | {name: [pack] if name == "run_message_history" else pack}}
+                    filled = [values] if name == "run_message_history" else values
+                    yield {"op": operation, "body": bare | {name: filled}}
         if operation == "update_run":
             continue
         features = strategies.RETRY_FEATURES if operation == "retry_run" else strategies.CHAIN_FEATURES
