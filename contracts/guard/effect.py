@@ -26,7 +26,7 @@ UNBOUNDED: Final = 10**18
 UNREADABLE: Final = 1000
 """The cost of a create whose body the guard cannot read (an unknown content encoding): a whole bulk."""
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OVERRIDE_HEADERS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
 _METHOD_PARAMETER = re.compile(r"(?i)(?:^|&)_method=")
 _PLAIN_PATH = re.compile(r"(?:/[a-z0-9_-]+)+")
@@ -94,7 +94,7 @@ def effect_of(request: Request) -> Effect:
     method = request.method.upper()
     if _is_overridden(request, query):
         method = "*"
-    if method in _SAFE_METHODS:
+    if method in SAFE_METHODS:
         # A documented GET writes nowhere; one with a body on a create, or on a retry, might where methods are mixed up.
         mixed_up = any(r.retries or (r.creates_runs and request.body) for r in readings)
         if not mixed_up:
@@ -138,7 +138,7 @@ def _collections(readings: tuple[PathReading, ...], method: str) -> Iterator[str
         if not reading.resource:
             yield "?"
         elif reading.creates_runs:
-            if method not in {"POST", *_SAFE_METHODS}:
+            if method not in {"POST", *SAFE_METHODS}:
                 yield "runs"
         elif not reading.segments:
             yield reading.resource

@@ -24,7 +24,7 @@ from contracts.findings import Spent
 from contracts.guard.asking import MAX_REPEATS, Asker
 from contracts.guard.budget import Charge, Ledger
 from contracts.guard.cleanup import Cleaner, clean_up, what_may_follow
-from contracts.guard.effect import Effect, effect_of, uuids_under
+from contracts.guard.effect import SAFE_METHODS, Effect, effect_of, uuids_under
 from contracts.guard.gate import Gate
 from contracts.guard.in_flight import InFlight
 from contracts.guard.journal import (
@@ -389,7 +389,9 @@ class Guard:
             self._ownership.add_other(other)
         for session_id in {run.session_id for run in told.values() if run.session_id}:
             self._ownership.add_session(session_id)
-        if refused or (status < 300 and len(run_ids) + made.failed == passage.charge.runs):
+        # What reads was charged for a server that mixes up methods; where no run is told, it read.
+        only_read = exchange.request.method in SAFE_METHODS and not made.runs
+        if refused or only_read or (status < 300 and len(run_ids) + made.failed == passage.charge.runs):
             self._settle(passage, new, run_ids)
         else:
             self._leave_open(passage, run_ids, was_answered=True)

@@ -249,3 +249,18 @@ def test_an_id_that_was_made_up_costs_a_request_to_look_for(open_guard: OpenGuar
     guard.allow_unknown(another)
     with pytest.raises(OutOfBudget):
         guard.send(get(f"/v1/runs/{another}", method="DELETE"))
+
+
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_a_read_with_a_body_is_charged_as_a_create_until_its_answer_tells_of_no_run(
+    open_guard: OpenGuard, server: StandIn, method: str
+) -> None:
+    guard = open_guard(budget=Budget(max_runs=5))
+    with pytest.raises(OutOfBudget):
+        guard.send(post("/v1/runs/bulk", {"count": 6}, method=method))
+    server.meddle = lambda _: Reply(200, {"items": [], "total": 0})
+    guard.send(post("/v1/runs", {"count": 5}, method=method))
+    assert guard.affords(runs=5)
+    server.meddle = lambda _: Reply(200, server.runs[server.add_run()])
+    guard.send(post("/v1/runs", {}, method=method))
+    assert (len(guard.owned), guard.affords(runs=5)) == (1, False)
