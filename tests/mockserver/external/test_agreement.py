@@ -1,4 +1,4 @@
-"""The mock in lax agrees with FastAPI and pydantic, request by request: status, what is wrong, where, in which words."""
+"""The mock in lax agrees with FastAPI and pydantic, request by request: status, what is wrong, where, and the words."""
 
 import asyncio
 import json
