@@ -41,7 +41,7 @@ from contracts.guard.made import ahead, carries, is_older
 from contracts.guard.pace import Clock, Pace
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
-from contracts.guard.upstream import Upstream
+from contracts.guard.upstream import Upstream, proxy_for
 from contracts.target import Target, is_loopback
 
 WORKERS: Final = 8
@@ -407,7 +407,7 @@ def _clean_up_journal(journal: Journal, given: list[str], ca_bundle: str | None,
         tally.left += unfinished
         tally.words.append(f"{journal.path.name} was made with another token on {record.origin}")
         return True
-    upstream = Upstream(record.url, ca_bundle=ca_bundle)
+    upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
     try:
         asker = Asker(upstream, Tokens(tokens.get("first"), tokens.get("second")), Pace(None, clock))
         started_at = datetime.fromtimestamp(record.started_at, UTC)

@@ -41,7 +41,7 @@ from contracts.guard.pace import MAX_WAIT_S, Clock, Pace
 from contracts.guard.proxy import Proxy
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.tokens import Tokens
-from contracts.guard.upstream import READ_TIMEOUT_S, Connection, Lost, Upstream
+from contracts.guard.upstream import READ_TIMEOUT_S, Connection, Lost, Upstream, proxy_for
 from contracts.interrupts import held_back
 from contracts.target import Target
 
@@ -77,7 +77,7 @@ class Guard:
         self._journal_dir = journal_dir
         self._journal: Journal | None = None
         self._tokens = Tokens(target.token, target.second_token)
-        self._upstream = Upstream(target.url, ca_bundle=target.ca_bundle)
+        self._upstream = Upstream(target.url, ca_bundle=target.ca_bundle, proxy=proxy_for(target.url))
         self._ownership = Ownership()
         self._gate = Gate(
             target, self._ownership, self.marker, is_unknown=self._target_does_not_know, is_ours=self._run_is_ours

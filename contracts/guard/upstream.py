@@ -16,14 +16,17 @@ import ssl
 import threading
 import time
 import zlib
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from contracts.exchange import Answer, Request
 from contracts.findings import CouldNotCheck
+from contracts.target import is_loopback
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 30.0
@@ -67,15 +70,22 @@ class Lost:
 class Connection(http.client.HTTPConnection):
     """One connection, plain or TLS, that puts any request target on the wire byte for byte."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext | None) -> None:
-        super().__init__(host, port, timeout=CONNECT_TIMEOUT_S)
+    def __init__(self, host: str, port: int, context: ssl.SSLContext | None, tunnel: SplitResult | None = None) -> None:
+        """`tunnel` is the URL of a proxy to go through: it sees the target's name, and nothing that is said."""
+        if tunnel is None:
+            super().__init__(host, port, timeout=CONNECT_TIMEOUT_S)
+        else:
+            super().__init__(tunnel.hostname or "", tunnel.port or 80, timeout=CONNECT_TIMEOUT_S)
+            self.set_tunnel(host, port, _proxy_authorization(tunnel))
+        self._server_name = host
         self._context = context
         self.used_at = float("-inf")
+        self.is_spoiled = False
 
     def connect(self) -> None:
         super().connect()
         if self._context is not None:
-            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
+            self.sock = self._context.wrap_socket(self.sock, server_hostname=self._server_name)
         self.sock.settimeout(READ_TIMEOUT_S)
 
     def open(self) -> None:
@@ -101,8 +111,14 @@ class Upstream:
     """Thread-safe. `base` is the target's URL; a Request's path is appended to its path."""
 
     def __init__(
-        self, base: str, *, ca_bundle: str | None = None, monotonic: Callable[[], float] = time.monotonic
+        self,
+        base: str,
+        *,
+        ca_bundle: str | None = None,
+        proxy: str | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`proxy` is for https alone: over http it would read the token."""
         parts = urlsplit(base)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise CouldNotCheck(f"{base} is no http or https URL")
@@ -113,6 +129,7 @@ class Upstream:
         self._netloc = parts.netloc
         self._prefix = parts.path.rstrip("/")
         self._context = _tls(ca_bundle) if parts.scheme == "https" else None
+        self._tunnel = urlsplit(proxy) if proxy and self._context else None
         self._monotonic = monotonic
         self._idle: deque[Connection] = deque()
         self._busy: set[Connection] = set()
@@ -125,11 +142,14 @@ class Upstream:
             try:
                 found = self._idle.pop()
             except IndexError:
-                return Connection(self._host, self._port, self._context)
+                return self._new_connection()
             fresh = not for_write or self._monotonic() - found.used_at < _FRESH_FOR_S
             if fresh and found.is_open:
                 return found
             found.close()
+
+    def _new_connection(self) -> Connection:
+        return Connection(self._host, self._port, self._context, self._tunnel)
 
     def exchange(
         self, request: Request, authorization: Callable[[str], str], connection: Connection | None = None
@@ -149,13 +169,13 @@ class Upstream:
             if isinstance(answer, Lost):
                 if answer.was_cut and was_used and not writes and connection is None:
                     line.close()
-                    return self.exchange(request, authorization, Connection(self._host, self._port, self._context))
+                    return self.exchange(request, authorization, self._new_connection())
                 return answer
             done = True
             return answer
         finally:
             line.used_at = self._monotonic()
-            self._give_back(line, usable=done and line.sock is not None)
+            self._give_back(line, usable=done and line.sock is not None and not line.is_spoiled)
 
     def _exchange_over(self, line: Connection, request: Request, authorization: Callable[[str], str]) -> Answer | Lost:
         try:
@@ -168,7 +188,10 @@ class Upstream:
             words = "cannot be put on the wire: its method, path or a header is malformed"
             return Lost(words, reached=False, malformed=True)
         try:
-            line.endheaders(request.body or None)
+            try:
+                line.endheaders(request.body or None)
+            except (BrokenPipeError, ConnectionResetError):
+                line.is_spoiled = True  # an answer may have come all the same: to a body that is too large, say
             reply = line.getresponse()
         except (OSError, http.client.HTTPException) as error:
             cut = isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError)
@@ -258,6 +281,21 @@ def _readable(sock: socket.socket) -> bool:
     return bool(select.select([sock], [], [], 0)[0])  # Windows, where any number of sockets may be asked
 
 
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment names for a URL (HTTPS_PROXY, NO_PROXY); none for a loopback address."""
+    parts = urlsplit(url)
+    if is_loopback(url) or proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+def _proxy_authorization(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": f"Basic {b64encode(pair.encode()).decode()}"}
+
+
 def _tls(ca_bundle: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_bundle)
@@ -296,6 +334,8 @@ def _words(error: BaseException) -> str:
             return "no answer in time"
         case ssl.SSLCertVerificationError():
             return f"the certificate is not trusted: {error.verify_message}"
+        case OSError() if str(error).startswith("Tunnel connection failed"):
+            return f"the proxy refuses: {str(error).partition(': ')[2]}"
         case http.client.RemoteDisconnected():
             return "the connection was closed without an answer"
         case http.client.IncompleteRead():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import logging
 import socket
@@ -19,7 +20,7 @@ from contracts.findings import CouldNotCheck
 from contracts.guard import Guard, NoAnswer, NotAllowed
 from contracts.guard import upstream as upstream_module
 from contracts.guard.tokens import Tokens
-from contracts.guard.upstream import Lost, Upstream
+from contracts.guard.upstream import Lost, Upstream, proxy_for
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, get
 from tests.contracts.guard.standin import FIRST, SECOND, Received, Reply, StandIn
@@ -274,6 +275,88 @@ def test_tls_is_verified_and_a_ca_bundle_makes_it_trusted() -> None:
         for _ in range(2):
             assert isinstance(exchange(upstream, bulk()), Answer)
     assert len(wire.requests) == 2
+
+
+def tunnel(wire: Wire) -> Any:
+    """What a proxy does at CONNECT: it says 200, and then passes on what either side says."""
+
+    def say(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        there = socket.create_connection(("127.0.0.1", wire.port))
+        threading.Thread(target=pour, args=(there, connection), daemon=True).start()
+        pour(connection, there)
+
+    return say
+
+
+def pour(source: socket.socket, into: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while some := source.recv(65536):
+            into.sendall(some)
+
+
+def test_through_a_proxy_only_the_targets_name_is_told() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    with Wire(ok(b"through"), context=context) as wire, Wire(tunnel(wire)) as proxy:
+        url = f"https://localhost:{wire.port}"
+        upstream = Upstream(url, ca_bundle=str(CERTIFICATE), proxy=f"http://user:p%40ss@127.0.0.1:{proxy.port}")
+        answers = [exchange(upstream, get("/v1/runs", authorization="Bearer secret")) for _ in range(2)]
+        upstream.close()
+    assert [each.body for each in answers if isinstance(each, Answer)] == [b"through"] * 2
+    assert len(proxy.requests) == 1
+    assert proxy.requests[0].startswith(b"CONNECT localhost:%d HTTP/1." % wire.port)
+    assert b"Proxy-Authorization: Basic dXNlcjpwQHNz" in proxy.requests[0]
+    assert b"secret" not in proxy.requests[0]
+    assert wire.requests[0].startswith(b"GET /v1/runs HTTP/1.1\r\nHost: localhost")
+
+
+def test_a_proxy_that_refuses_is_said_to_be_the_one_who_does() -> None:
+    with Wire(then_close(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")) as proxy:
+        lost = exchange(Upstream("https://localhost:1", proxy=proxy.url), get("/"))
+    assert lost == Lost("cannot connect: the proxy refuses: 407 Proxy Authentication Required", reached=False)
+
+
+def test_a_proxy_reads_no_token_that_goes_over_http() -> None:
+    with Wire(ok()) as wire, Wire(ok()) as proxy:
+        assert isinstance(exchange(Upstream(wire.url, proxy=proxy.url), get("/")), Answer)
+    assert (len(wire.requests), proxy.requests) == (1, [])
+
+
+def test_the_environment_names_the_proxy_but_for_loopback_and_what_it_excepts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy.test:3128")
+    monkeypatch.setenv("no_proxy", "inside.test")
+    assert proxy_for("https://runs.example.test") == "http://proxy.test:3128"
+    assert proxy_for("https://inside.test") is None
+    assert proxy_for("https://127.0.0.1:4010") is None
+    assert proxy_for("http://runs.example.test") is None
+
+
+def test_an_answer_to_a_body_that_was_not_read_to_its_end_is_an_answer() -> None:
+    answered = threading.Event()
+
+    def answer_at_once(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}")
+        connection.shutdown(socket.SHUT_WR)
+        answered.set()
+
+    with Wire(answer_at_once, ok()) as wire:
+        upstream = Upstream(wire.url)
+        line = upstream.connection(for_write=True)
+        line.open()
+        send = line.send
+
+        def broken_pipe(_: object) -> None:
+            send(b"POST / HTTP/1.1\r\n\r\n")
+            assert answered.wait(20)
+            raise BrokenPipeError
+
+        line.send = broken_pipe  # type: ignore[method-assign]
+        answer = upstream.exchange(bulk(), str, line)
+        assert isinstance(answer, Answer)
+        assert answer.status == 413
+        assert isinstance(exchange(upstream, get("/")), Answer)
+    assert wire.connections == 2
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://", "x", "http://user:word@host"])
