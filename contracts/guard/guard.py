@@ -96,6 +96,7 @@ class Guard:
         self._possibly_left: frozenset[str] = frozenset()
         self._doubtful: set[str] = set()
         self._offers_delete: bool | None = None
+        self._asking_for_delete = threading.Lock()
         self._has_sent_creates = False
         self._creates_in_flight = InFlight()
         self._proxy: Proxy | None = None
@@ -176,9 +177,10 @@ class Guard:
 
     def offers_delete(self) -> bool:
         """Whether the target deletes runs. Asked once, of an id that nobody has. Raises as `send` does."""
-        if self._offers_delete is None:
-            self._offers_delete = self._cleaner().offers_delete()
-        return self._offers_delete
+        with self._asking_for_delete:
+            if self._offers_delete is None:
+                self._offers_delete = self._cleaner().offers_delete()
+            return self._offers_delete
 
     def clean_up(self) -> int:
         """Cancels and deletes every run of this check, those too that no answer told of as far as they are proven to be

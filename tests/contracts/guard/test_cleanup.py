@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from contracts.guard import Guard, NoAnswer, cleanup
 from contracts.target import Budget
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
-from tests.contracts.guard.standin import CUT, NOT_FOUND, WORKFLOW, Received, Reply, StandIn
+from tests.contracts.guard.standin import CUT, FIRST, NOT_FOUND, WORKFLOW, Received, Reply, StandIn
 
 
 def test_everything_that_was_made_goes_and_nothing_else(live_guard: Guard, server: StandIn) -> None:
@@ -194,13 +195,34 @@ def test_what_only_looks_like_the_checks_own_is_told_and_not_touched(live_guard:
     other_workflow = server.add_run(**(same | {"workflow_id": str(uuid.uuid4())}))
     older = server.add_run(**same, created_at="2023-11-07T05:31:56Z")
     undated = server.add_run(**same, created_at="~~~")
+    naive = server.add_run(**same, created_at=datetime.now(UTC).replace(tzinfo=None).isoformat())
     before = json.dumps(server.runs)
     assert live_guard.clean_up() == 0
     assert json.dumps(server.runs) == before
     told = set(live_guard.possibly_left)
-    assert lookalike in told
-    assert len(told) == 3
+    assert {lookalike, naive} < told
+    assert len(told) == 4
     assert not told & {other_values, other_workflow, older, undated}
+
+
+@pytest.mark.usefixtures("small_numbers")
+def test_where_nothing_can_be_looked_through_that_is_said_and_the_journal_stays(
+    live_guard: Guard, server: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cleanup, "_MAX_SHARED_PAGES", 2)
+    for _ in range(9):
+        server.add_run()
+    cut_after_creating(server)
+    with pytest.raises(NoAnswer):
+        live_guard.send(bulk(1))
+    live_guard.clean_up()
+    assert "could not be looked through" in live_guard.skipped[-1]
+    path = live_guard._opened_journal.path
+    live_guard.__exit__(None, None, None)
+    server.meddle = lambda _: None
+    report = cleanup.clean_up_journals(server.url, token=FIRST, journal_dir=path.parent)
+    assert "could not be looked through" in report.words[0]
+    assert path.exists()
 
 
 def test_where_the_search_is_not_understood_the_marker_is_found_in_the_list(live_guard: Guard, server: StandIn) -> None:
