@@ -90,6 +90,16 @@ def ladder() -> Iterator[Case]:
         yield WRITES["create"].case(b'{"workflow_id": "%b", "file_inputs": [%b]}' % (UUID.encode(), body))
     for body in _with_odd_fields(ChainStep, {"workflow_id": UUID}):
         yield WRITES["chain"].case(b'{"steps": [{}, %b]}' % body)
+    for number in ("NaN", "-Infinity", "1e400"):
+        yield WRITES["create"].case(
+            b'{"workflow_id": "%b", "input_values": {"a": [%b]}}' % (UUID.encode(), number.encode())
+        )
+    for depth in (64, 200, 250, 300, 900, 100_000):
+        nested = b"[" * depth + b"]" * depth
+        yield WRITES["create"].case(b'{"workflow_id": "%b", "input_values": {"a": %b}}' % (UUID.encode(), nested))
+        yield WRITES["create"].case(nested)
+    for body in (b"a\xff", b"\xc3", b"\x00"):
+        yield WRITES["bulk"].case(body, content_type="text/plain")
     yield from _reads()
     yield from _routes()
     yield from _headers()
@@ -217,15 +227,17 @@ def _objects_of(model: type[BaseModel]) -> st.SearchStrategy[Any]:
 
 
 def _bodies(name: str) -> st.SearchStrategy[Any]:
-    return {
+    handmade = {
         "bulk": requests.bulk_bodies,
         "create": requests.bulk_bodies,  # its count is a property that a single create does not know
         "chain": requests.chain_bodies,
         "update": requests.update_bodies,
         "retry": requests.retry_bodies,
-    }.get(name) or st.builds(
-        lambda made, valid: valid | made, _objects_of(WRITES[name].model), st.just(WRITES[name].valid)
-    )
+    }
+    if name in handmade:
+        return handmade[name]
+    write = WRITES[name]
+    return st.builds(lambda made: write.valid | made, _objects_of(write.model))
 
 
 _damages = st.none() | st.tuples(st.integers(0, 10_000), st.integers(0, 255))

@@ -49,14 +49,31 @@ DIFFERENCES: list[Difference] = [
     ),
     Difference(
         "a header is named in lower case, as HTTP/2 has it, not as the document spells it",
-        lambda case, ours, theirs: ours.problems == {(loc.lower(), type_) for loc, type_ in theirs.problems},
+        lambda case, ours, theirs: (
+            ours.status == theirs.status and ours.problems == {(loc.lower(), type_) for loc, type_ in theirs.problems}
+        ),
+    ),
+    Difference(
+        "numbers that are not finite are refused in free-form values too: no JSON could say them back",
+        lambda case, ours, theirs: (
+            theirs.status < 300 and ours.status == 422 and {type_ for _, type_ in ours.problems} == {"finite_number"}
+        ),
+    ),
+    Difference(
+        "nesting past 256 is refused early, so that what was read can always be written",
+        lambda case, ours, theirs: ours.status == 400 and b"[" * 257 in case.body,
+    ),
+    Difference(
+        "bytes that are no text are echoed with replacements, where FastAPI fails",
+        lambda case, ours, theirs: theirs.status == 500 and ours.status == 422,
     ),
 ]
 
 
-def agree(ours: Verdict, theirs: Verdict) -> bool:
-    """The reference keeps nothing: whatever is valid it takes, also where the mock knows no such thing (404)."""
-    return ours[:2] == theirs[:2] or (ours.status == 404 and 200 <= theirs.status < 300)
+def agree(case: Case, ours: Verdict, theirs: Verdict) -> bool:
+    """The reference keeps nothing: whatever id a path has it takes, also where the mock knows no such thing (404)."""
+    has_id = len(case.target.split("/")) > 3
+    return ours[:2] == theirs[:2] or (has_id and ours.status == 404 and 200 <= theirs.status < 300)
 
 
 class Asked(NamedTuple):
@@ -69,7 +86,7 @@ class Comparison:
     """Sends each case to both."""
 
     def __init__(self) -> None:
-        self._mock = create_app(Settings(coercion="lax", progression="manual"))
+        self._mock = create_app(Settings(coercion="lax", progression="manual", log_level="warning"))
         self._reference = create_reference()
         self._runner = asyncio.Runner()
         self.asked: list[Asked] = []
@@ -88,11 +105,12 @@ class Comparison:
             headers.append((b"authorization", b"Bearer " + case.token.encode()))
         if case.content_type is not None:
             headers.append((b"content-type", case.content_type.encode()))
-        ours, theirs = [
-            Verdict.from_answer(await ask(app, case.method, case.target, headers, case.body))
-            for app in (self._mock, self._reference)
-        ]
-        return Asked(case, ours, theirs)
+        ours = await ask(self._mock, case.method, case.target, headers, case.body)
+        try:
+            theirs = await ask(self._reference, case.method, case.target, headers, case.body)
+        except UnicodeDecodeError:
+            theirs = Answer(500, b"")  # the reference fails to write what it echoes
+        return Asked(case, Verdict.from_answer(ours), Verdict.from_answer(theirs))
 
     async def _run(self, case: Case) -> str:
         headers = [(b"authorization", b"Bearer " + case.token.encode()), (b"content-type", b"application/json")]
@@ -127,7 +145,7 @@ def comparison() -> Iterator[Comparison]:
 
 
 def test_what_is_refused_and_why_is_the_same_but_for_the_differences_listed(comparison):
-    differing = [each for each in comparison.asked if not agree(each.ours, each.theirs)]
+    differing = [each for each in comparison.asked if not agree(*each)]
     counts: Counter[str] = Counter()
     unlisted = []
     for each in differing:
