@@ -13,14 +13,26 @@ from tests.standin.server import create_standin
 
 @contextmanager
 def serving(
-    defect: str | None = None, variations: Collection[str] = frozenset(), settings: Settings | None = None
+    defect: str | None = None,
+    variations: Collection[str] = frozenset(),
+    settings: Settings | None = None,
+    seen: list[tuple[str, str]] | None = None,
 ) -> Iterator[str]:
-    """Yields the base URL. The port listens before the thread starts, so that nobody has to wait for it."""
-    app = create_standin(defect, variations, settings)
+    """Yields the base URL. The port listens before the thread starts, so that nobody has to wait for it.
+
+    Method and path of each request are appended to `seen`, so that a budget can be judged from the server's side.
+    """
+    standin = create_standin(defect, variations, settings)
+
+    async def noting(scope, receive, send):
+        if scope["type"] == "http" and seen is not None:
+            seen.append((scope["method"], scope["path"]))
+        await standin(scope, receive, send)
+
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
-        config = uvicorn.Config(app, log_level="critical", access_log=False, lifespan="off")
+        config = uvicorn.Config(noting, log_level="critical", access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

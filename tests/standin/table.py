@@ -1,0 +1,184 @@
+"""Writes docs/defects.md: what `contracts check` and schemathesis alone make of each planted defect.
+
+`python -m tests.standin.table`: what was measured before is kept in a cache, so that it can be stopped and gone on
+with. `--schemathesis 60` is how many defects schemathesis is given, taken in turn from each rule.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from datetime import UTC, datetime
+from importlib.resources import files
+from itertools import chain, zip_longest
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import contracts.check
+from contracts.findings import Finding
+from contracts.guard import Guard
+from contracts.target import Target
+from tests.standin.behaviour import Settings
+from tests.standin.defects import DEFECTS
+from tests.standin.serving import serving
+
+ROOT = Path(__file__).parents[2]
+TOKENS = Settings().tokens
+SECONDS = 15.0
+HEALTHY = "(healthy)"
+TUNED = """
+[phases.coverage]
+unexpected-methods = []
+[checks.allow_header_conformance]
+enabled = false
+"""
+
+
+class Found(Exception):
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+
+
+def checked(defect: str) -> dict[str, Any]:
+    """A check of the rules that the defect breaks, up to its first stable finding."""
+    rules, found = DEFECTS[defect].rules, None
+    began = time.monotonic()
+
+    def stop(finding: Finding) -> None:
+        if finding.stable and finding.rule in rules:
+            raise Found(finding)
+
+    with serving(defect) as url, tempfile.TemporaryDirectory() as journal:
+        target = Target(url=url, token=TOKENS[0], second_token=TOKENS[1], max_time_s=SECONDS)
+        with Guard(target, journal_dir=Path(journal)) as guard:
+            try:
+                contracts.check.check(target, guard, rules=rules, on_finding=stop)
+            except Found as one:
+                found = one.finding.rule
+            spent = guard.spent
+    seconds = round(time.monotonic() - began, 1)
+    return {
+        "found": found,
+        "s": seconds,
+        "requests": spent.requests,
+        "runs": spent.runs_created,
+        "left": spent.runs_left,
+    }
+
+
+def fuzzed(defect: str) -> dict[str, Any]:
+    """What schemathesis reports, with every check, on a stand-in that reads scalars strictly."""
+    began = time.monotonic()
+    with (
+        serving(None if defect == HEALTHY else defect, {"strict_scalars"}) as url,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        Path(folder, "schemathesis.toml").write_text(TUNED)
+        command = [sys.executable, "-m", "schemathesis.cli", "run", str(files("openapi") / "cyberdesk.yaml")]
+        command += ["--url", url, "-H", f"Authorization: Bearer {TOKENS[0]}", "--checks", "all"]
+        command += ["--continue-on-failure", "--seed", "1", "--max-examples", "20", "--generation-database", "none"]
+        command += ["--report", "json", "--report-json-path", "report.json", "--no-color"]
+        subprocess.run(command, cwd=folder, env=os.environ, capture_output=True, check=False)
+        report = json.loads(Path(folder, "report.json").read_text())
+    failures = [f"{one['code']} {operation}" for one in report["failures"] for operation in one["operations"]]
+    return {"failures": sorted(failures), "s": round(time.monotonic() - began, 1)}
+
+
+def sample(size: int) -> list[str]:
+    """The first defect of each rule, then the second of each, and so on."""
+    by_rule: dict[str, list[str]] = defaultdict(list)
+    for defect in DEFECTS.values():
+        by_rule[defect.rule].append(defect.id)
+    return [name for name in chain.from_iterable(zip_longest(*by_rule.values())) if name is not None][:size]
+
+
+def measured(job: tuple[str, str]) -> tuple[str, str, dict[str, Any]]:
+    kind, name = job
+    return kind, name, checked(name) if kind == "check" else fuzzed(name)
+
+
+def table(cache: dict[str, dict[str, Any]]) -> str:
+    checks, fuzz = cache["check"], cache["schemathesis"]
+    usual = set(fuzz.get(HEALTHY, {"failures": ()})["failures"])
+
+    def by_schemathesis(name: str) -> str:
+        if name not in fuzz:
+            return ""
+        new = set(fuzz[name]["failures"]) - usual
+        return f"yes ({', '.join(sorted({one.split()[0] for one in new}))})" if new else "no"
+
+    known = [name for name in DEFECTS if name in checks]
+    found = [name for name in known if checks[name]["found"]]
+    given = [name for name in known if name in fuzz]
+    by_both = [name for name in given if by_schemathesis(name) != "no"]
+    seconds = sorted(checks[name]["s"] for name in found)
+    lines = [
+        "# Planted defects, and what finds them",
+        "",
+        "Made by `python -m tests.standin.table`, last measured on "
+        f"{max((one.get('on', '') for one in checks.values()), default='')}. Each row is the stand-in of `tests/standin` "
+        "with one defect planted.",
+        "",
+        "- `contracts check`: only the rules that the defect breaks are judged, with seed 0, up to the first finding that "
+        f"showed again when it was sent alone, for at most {SECONDS:g} s. Seconds, requests and runs are those until "
+        "then; a check of all rules takes longer to come to some of them. Two checks ran at a time on two cores, with "
+        "other work beside them. The full profile on loopback does not clean up unless it is told to, so runs are left; "
+        "that live leaves none is tested in `tests/contracts/matrix/test_live.py`.",
+        "- schemathesis alone: 4.32, all checks and phases, 20 examples, undeclared methods and the Allow header left "
+        "out, on a stand-in that reads scalars strictly; what it reports on the healthy stand-in too is taken off. "
+        f"Run for {len(given)} of the defects, taken in turn from each rule; empty where it was not run.",
+        "",
+        "## Totals",
+        "",
+        f"- `contracts check`: {len(found)} of {len(known)} found"
+        + (f"; median {seconds[len(seconds) // 2]} s, at most {seconds[-1]} s." if seconds else "."),
+        f"- schemathesis alone: {len(by_both)} of the {len(given)} it was given; of the same "
+        f"{len(given)}, `contracts check` found {len(set(given) & set(found))}.",
+        f"- Reported by schemathesis on the healthy stand-in: {len(usual)}.",
+        "",
+        "## Each defect",
+        "",
+        "| defect | what | found by `contracts check` | by schemathesis | seconds | requests | runs created | runs left |",
+        "|---|---|---|---|---:|---:|---:|---:|",
+    ]
+    for name in known:
+        row, defect = checks[name], DEFECTS[name]
+        rule = row["found"] or f"**no** ({defect.rule})"
+        left = "not counted" if row["left"] is None or row["left"] < 0 else row["left"]
+        lines.append(
+            f"| `{name}` | {defect.what} | {rule} | {by_schemathesis(name)} | {row['s']} | {row['requests']} "
+            f"| {row['runs']} | {left} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.standin.table", description=__doc__)
+    parser.add_argument("--schemathesis", type=int, default=60, metavar="N", help="defects that schemathesis is given")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--cache", type=Path, default=ROOT / "build" / "defects.json")
+    parser.add_argument("--only-write", action="store_true", help="measure nothing more")
+    asked = parser.parse_args()
+    cache: dict[str, dict[str, Any]] = {"check": {}, "schemathesis": {}}
+    if asked.cache.exists():
+        cache = json.loads(asked.cache.read_text())
+    jobs = [("check", name) for name in DEFECTS]
+    jobs += [("schemathesis", name) for name in (HEALTHY, *sample(asked.schemathesis))]
+    jobs = [(kind, name) for kind, name in jobs if name not in cache[kind]]
+    asked.cache.parent.mkdir(parents=True, exist_ok=True)
+    if not asked.only_write:
+        with get_context("spawn").Pool(asked.workers) as pool:
+            for kind, name, row in pool.imap_unordered(measured, jobs):
+                cache[kind][name] = row | {"on": datetime.now(UTC).date().isoformat()}
+                asked.cache.write_text(json.dumps(cache, indent=1))
+                print(kind, name, row.get("found", ""), row["s"], flush=True)
+    (ROOT / "docs" / "defects.md").write_text(table(cache))
+
+
+if __name__ == "__main__":
+    main()
