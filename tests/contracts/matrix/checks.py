@@ -1,13 +1,9 @@
-"""Checks of a stand-in that runs in this process, and what a finding's exchanges give when they are sent again."""
+"""Checks of a stand-in that runs in this process."""
 
 import os
-import re
 import tempfile
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-
-import httpx
 
 import contracts.check
 from contracts.exchange import Exchange
@@ -20,9 +16,6 @@ from tests.standin.serving import serving
 
 FULL = os.environ.get("STANDIN_MATRIX") == "full"
 TOKENS = Settings().tokens
-UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-ALIAS = re.compile(r"alias_[0-9a-f]{32}")
-MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z")
 
 
 class Enough(Exception):
@@ -62,48 +55,6 @@ def whole_check(
         aim = target(url, seed=seed, max_time_s=max_time_s)
         with Guard(aim, journal_dir=Path(journal)) as guard:
             return contracts.check.check(aim, guard, rules=rules)
-
-
-def transcript(exchanges: Sequence[Exchange], defect: str | None) -> list[tuple[int, str, str]]:
-    """What a fresh stand-in answers to the same requests, without what is another in every run.
-
-    Ids that an answer gave then are, in the requests after it, those that it gives now.
-    """
-    known: dict[str, str] = {}
-    answers = []
-    with serving(defect, settings=Settings(scheduling_s=3600)) as url, httpx.Client(base_url=url) as client:
-        for exchange in exchanges:
-            request = exchange.request
-            headers = [(name, _authorized(value)) for name, value in request.headers]
-            body = None if request.body is None else _now(request.body.decode("latin-1"), known).encode("latin-1")
-            answer = client.request(request.method, _now(request.path, known), headers=headers, content=body)
-            then, now = (ids(text) for text in (exchange.answer.body.decode("latin-1"), answer.text))
-            known.update(pair for pair in zip(then, now, strict=False) if pair[0] not in known)
-            answers.append((answer.status_code, answer.headers.get("content-type", ""), answer.text))
-    numbers: dict[str, str] = {}
-    return [(status, kind, _plain(text, numbers)) for status, kind, text in answers]
-
-
-def ids(text: str) -> list[str]:
-    return list(dict.fromkeys(UUID.findall(text)))
-
-
-def _authorized(value: str) -> str:
-    return value.replace("$SECOND_TOKEN", TOKENS[1]).replace("$TOKEN", TOKENS[0])
-
-
-def _now(text: str, known: dict[str, str]) -> str:
-    return UUID.sub(lambda found: known.get(found[0], found[0]), text)
-
-
-def _plain(text: str, numbers: dict[str, str]) -> str:
-    text = UUID.sub(lambda found: numbers.setdefault(found[0], f"id-{len(numbers)}"), text)
-    return MOMENT.sub(_about, ALIAS.sub("alias", text))
-
-
-def _about(found: re.Match[str]) -> str:
-    moment = datetime.fromisoformat(found[0])
-    return "now" if abs((datetime.now(UTC) - moment).total_seconds()) < 300 else "another time"
 
 
 def shown(exchanges: Sequence[Exchange]) -> str:

@@ -55,7 +55,7 @@ def test_variation_raises_nothing(variation, seed):
 
 
 def assert_nothing_found(variations, *, seed, rules):
-    result = whole_check(variations, rules=rules, seed=seed, max_time_s=120 if FULL else 5)
+    result = whole_check(variations, rules=rules, seed=seed, max_time_s=120 if FULL else 3)
 
     found = [f"{f.rule}: expected {f.expected}, got {f.got}\n{shown(f.exchanges)}" for f in result.findings]
     assert not found, "\n".join(found)
