@@ -13,7 +13,16 @@ from mockserver.behaviour.includes import included
 from mockserver.behaviour.ledger import Block, blocks
 from mockserver.behaviour.lifecycle import Life
 from mockserver.behaviour.paging import ListContent
-from mockserver.behaviour.run_view import ALWAYS_SHOWN, FIELDS, Run, lone_life, run_fields, session_lives, shown
+from mockserver.behaviour.run_view import (
+    ALWAYS_SHOWN,
+    FIELDS,
+    Run,
+    lone_life,
+    run_fields,
+    session_lives,
+    shown,
+    shown_untouched,
+)
 from mockserver.clock import FOREVER, moment_from
 from mockserver.reply import Reply
 from mockserver.spec import Call
@@ -48,6 +57,9 @@ async def list_runs(call: Call, context: Context) -> Reply:
     items: list[bytes] = []
     runs: list[Run] = []
     for row, places in _sliced(search, parts, skip, limit):
+        if not row.changes and row.batch.placement.session_id is None and wanted is None and not include:
+            items += shown_untouched(context.space, row.batch, places, search.lived)
+            continue
         await search.load_lives(row.batch, row.changes)
         for place in places:
             change = row.changes.get(place, UNCHANGED)

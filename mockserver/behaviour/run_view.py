@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import (
@@ -203,6 +203,19 @@ def shown(
     text = run_json(space, Run(batch, index, change, life), lived)
     of_batch[index] = Rendered(change, lives, life.next_turn(lived), text)
     return text
+
+
+def shown_untouched(space: Space, batch: Batch, places: Iterable[int], lived: int) -> list[bytes]:
+    """The same for runs that are in no session, and to which nothing has happened since they were created."""
+    of_batch = space.recalled.rendered.get(batch.tail, {})
+    texts: list[bytes] = []
+    for place in places:
+        known = of_batch.get(place)
+        if known is not None and lived < known.until and known.change is UNCHANGED:
+            texts.append(known.text)
+        else:
+            texts.append(shown(space, batch, place, UNCHANGED, None, lived))
+    return texts
 
 
 def _quoted(text: str | None) -> bytes:
