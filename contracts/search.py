@@ -6,11 +6,13 @@ again, stored and compared, whatever it is about.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
+from unittest import SkipTest
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.database import ExampleDatabase
@@ -31,6 +33,7 @@ MAX_SHRINK_S: Final = 10.0
 MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them tell nothing new."""
 THREADS: Final = 3
+BATCH: Final = 12
 STUMBLES: Final = (LookupError, TypeError, AttributeError, ValueError, UnboundLocalError)
 
 
@@ -77,22 +80,27 @@ class Search:
 
     # Fixed cases
 
-    def run(self, scenario: Scenario, cases: Iterable[Case]) -> None:
-        """Raises OutOfTime."""
+    def run(self, scenario: Scenario, cases: Iterator[Case], *, until: float) -> bool:
+        """Whether all cases were tried before the moment (monotonic); `cases` can be gone on with. Raises OutOfTime."""
         if scenario.together and not self.world.is_live:
-            self._run_together(scenario, cases)
-            return
+            return self._run_together(scenario, cases, until)
         for case in cases:
             self.try_case(scenario, case)
+            if time.monotonic() > until:
+                return False
+        return True
 
-    def _run_together(self, scenario: Scenario, cases: Iterable[Case]) -> None:
+    def _run_together(self, scenario: Scenario, cases: Iterator[Case], until: float) -> bool:
         """Several cases at a time; what fails is looked into one by one afterwards, in the order of the cases."""
         with ThreadPoolExecutor(THREADS) as pool:
-            for batch in _batches(cases, 24):
+            while batch := list(itertools.islice(cases, BATCH)):
                 outcomes = list(pool.map(lambda case: self._outcome(scenario, case), batch))
                 for case, shown in zip(batch, outcomes, strict=True):
                     if shown is not None:
                         self.look_into(scenario, case, shown)
+                if time.monotonic() > until:
+                    return False
+        return True
 
     def try_case(self, scenario: Scenario, case: Case) -> None:
         shown = self._outcome(scenario, case)
@@ -175,6 +183,8 @@ class Search:
             look()
         except (Shown, Flaky):
             return last[-1] if last else None
+        except SkipTest:  # how hypothesis says that the database knows no example
+            return None
         return None
 
     # What fails
@@ -236,17 +246,6 @@ class Search:
             if found is not None:
                 return found
         return None
-
-
-def _batches(cases: Iterable[Case], size: int) -> Iterable[Sequence[Case]]:
-    batch: list[Case] = []
-    for case in cases:
-        batch.append(case)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 # One request by itself

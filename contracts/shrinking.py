@@ -110,7 +110,9 @@ def _shrink_at(case: Case, where: Where, fails: Callable[[Case], bool]) -> None:
             break
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2:
         _bisect(case, where, value, fails)
-    elif isinstance(value, (list, dict, str)) and len(value) > 3 and not (isinstance(value, str) and "«" in value):
+    elif isinstance(value, str) and (len(where) == 1 or "«" in value):
+        return  # what a case is about, or what stands for a value: no part of it means anything
+    elif isinstance(value, (list, dict, str)) and len(value) > 3:
         _shorten(case, where, fails)
 
 

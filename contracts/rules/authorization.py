@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import random
 import string
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,9 @@ _SCHEMES: Final = (
     "Negotiate $TOKEN",
     "Bearers $TOKEN",
     "X-Bearer $TOKEN",
+    "basic $TOKEN",
+    "token $TOKEN",
+    "BASIC $TOKEN",
     "$TOKEN",
 )
 
@@ -309,22 +313,33 @@ def run_tenant(talk: Talk, case: Case) -> None:
             )
 
 
+_BODIES_OF_ANOTHER: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+    "update_run": (
+        {"release_session_after": True, "input_values": {"stolen": True}},
+        {"status": "cancelled"},
+        {"output_data": {"stolen": True}},
+        {},
+    ),
+    "retry_run": ({}, {"input_values": {"stolen": True}}),
+}
+
+
 def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard) -> None:
     method, template = operations()[operation]
     if operation in {"list_runs", "list_run_attachments"}:
         _list_as_another(talk, operation, run, created)
         return
     ids = run.get("input_attachment_ids") or [] if "{attachment_id}" in template else [run["id"]]
-    for one in ids[:2]:
-        body = {"update_run": {"release_session_after": True, "input_values": {"stolen": True}}, "retry_run": {}}.get(
-            operation
-        )
+    bodies = _BODIES_OF_ANOTHER.get(operation, (None,))
+    includes = ("", "?include=workflow", "?include=machine", "?include=workflow,machine,machine.pools")
+    queries = includes if operation == "get_run" else ("",)
+    for one, body, query in itertools.product(ids[:2], bodies, queries):
         headers: list[tuple[str, str]] = [("Authorization", SECOND_TOKEN)]
         raw = None
         if body is not None:
             headers.append(("Content-Type", "application/json"))
             raw = encode(body)
-        heard = talk.send(Request(method, path_for(template, one), tuple(headers), raw))
+        heard = talk.send(Request(method, path_for(template, one) + query, tuple(headers), raw))
         talk.require(
             heard.refused,
             "AUTH-TENANT",

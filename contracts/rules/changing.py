@@ -225,6 +225,8 @@ def update_cases(world: World) -> Iterator[Case]:
     yield {"updates": [{name: options[0] for name, options in values.items() if name != "output_attachment_ids"}]}
     yield {"updates": [*singles, *singles[::-1]], "fields": rich}
     yield {"updates": [{}], "fields": rich}
+    for name, options in values.items():
+        yield {"updates": [{name: options[0]}, {}], "fields": rich}
     for count in (1, 2, 3, 101, 1000):
         for index in (0, count // 2, count - 1):
             yield {"updates": [{"status": "cancelled"}], "cancelled": False, "count": count, "index": index}
@@ -263,6 +265,7 @@ def run_delete(talk: Talk, case: Case) -> None:
     talk.require(not deleted.answer.body, "DELETE-GONE", "a 204 with a body", "no body", deleted.words, *shown)
     gone: list[tuple[str, dict[str, Any]]] = [
         ("get_run", {}),
+        ("get_run", {"query": [("include", "workflow,machine,machine.pools")]}),
         ("update_run", {"body": {"release_session_after": True}}),
         ("retry_run", {"body": {}}),
         ("delete_run", {}),
