@@ -123,6 +123,22 @@ def test_what_a_check_leaves_is_taken_away_by_cleanup(contracts):
         assert contracts("cleanup", url)[1].startswith("Nothing to clean up")
 
 
+def test_a_search_ends_by_its_time_and_reports(contracts, tmp_path):
+    with serving() as url:
+        flags = ("--rule", "BULK-COUNT", "--max-runs", 100, "--clean-up", "--report", "json=out.json")
+        status, out, err = contracts("fuzz", url, "--for", "3s", *flags)
+        assert runs_on(url) == 0
+    assert status == 0, err
+    jsonschema.validate(json.loads((tmp_path / "out.json").read_text()), SCHEMA)
+
+
+def test_a_plan_sends_nothing(contracts):
+    status, out, err = contracts("check", "http://127.0.0.1:1", "--plan", "--rule", "BULK-COUNT")
+    assert status == 0, err
+    assert "BULK-COUNT" in out
+    assert "at most 100000 runs" in out
+
+
 def test_the_rules_are_listed_and_explained(contracts):
     status, out, _ = contracts("rules")
     assert status == 0
