@@ -1,0 +1,97 @@
+"""The rules of ARCHITECTURE.md, read off the imports."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((*(ROOT / "mockserver").rglob("*.py"), *(ROOT / "contracts").rglob("*.py")))
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found.add(node.module)
+    return found
+
+
+def importing(package: str, *forbidden: str, beside: tuple[str, ...] = ()) -> list[str]:
+    """Modules under a package that import what is forbidden there, apart from those named."""
+    return [
+        f"{name_of(path)} imports {imported}"
+        for path in MODULES
+        if (name_of(path) + ".").startswith(package + ".") and name_of(path) not in beside
+        for imported in sorted(imports(path))
+        if any((imported + ".").startswith(each + ".") for each in forbidden)
+    ]
+
+
+def test_the_mock_and_the_suite_share_no_code():
+    assert importing("mockserver", "contracts") == []
+    assert importing("contracts", "mockserver") == []
+
+
+def test_the_spec_package_knows_no_server_no_store_and_no_domain():
+    allowed = {"mockserver.errors"}
+    above = [
+        line
+        for line in importing("mockserver.spec", "mockserver", "starlette", "uvicorn")
+        if ".spec" not in line.split()[-1]
+    ]
+
+    assert [line for line in above if line.split()[-1] not in allowed] == []
+
+
+def test_the_store_knows_only_errors():
+    above = [
+        line for line in importing("mockserver.store", "mockserver", "starlette") if ".store" not in line.split()[-1]
+    ]
+
+    assert [line for line in above if line.split()[-1] != "mockserver.errors"] == []
+
+
+def test_behaviours_know_no_http():
+    assert importing("mockserver.behaviour", "starlette", "uvicorn", "mockserver.endpoint", "mockserver.app") == []
+
+
+def test_starlette_stands_at_the_edge_only():
+    beside = ("mockserver.app", "mockserver.cors", "mockserver.endpoint", "mockserver.downloads")
+
+    assert importing("mockserver", "starlette", beside=beside) == []
+
+
+def test_nothing_but_the_command_imports_the_command_and_nothing_but_the_root_the_composition():
+    assert importing("mockserver", "mockserver.cli", beside=("mockserver.__main__",)) == []
+    assert importing("mockserver", "mockserver.app", beside=("mockserver", "mockserver.cli")) == []
+
+
+def test_time_and_chance_come_from_the_clock_and_the_seed():
+    beside = ("mockserver.clock", "mockserver.access_log")
+
+    assert importing("mockserver", "time", beside=beside) == []
+    assert importing("mockserver.behaviour", "random", "secrets", "uuid", beside=("mockserver.behaviour.world",)) == []
+
+
+def test_no_module_is_called_by_a_name_that_says_nothing():
+    idle = {"utils", "helpers", "common", "base", "constants", "interfaces", "managers", "services", "factories"}
+
+    assert [name for path in MODULES if (name := name_of(path)).rpartition(".")[2] in idle] == []
+
+
+@pytest.mark.parametrize(
+    "package", ["mockserver", "mockserver.spec", "mockserver.store", "contracts.guard", "contracts.rules"]
+)
+def test_every_exported_name_is_there(package):
+    module = importlib.import_module(package)
+
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
