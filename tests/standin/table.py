@@ -137,12 +137,13 @@ def table(cache: dict[str, dict[str, Any]]) -> str:
         "- `contracts check`: only the rules that the defect breaks are judged, with seed 0, up to the first finding",
         f"  that showed again when it was sent alone, for at most {SECONDS:g} s. Seconds, requests and runs are those",
         "  until then; a check of all rules comes to some of them later. **no** is not found in that time.",
-        "  The full profile cleans up only when asked to; that live leaves nothing is tested in `tests/contracts/matrix`.",
+        "  The full profile cleans up only when asked to; that live leaves nothing is tested in",
+        "  `tests/contracts/matrix`.",
     ]
     if earlier:
         lines += [
-            f"- \\* {earlier} rows are of an earlier state of the engine on the same day, with up to 20 s. Runs left were",
-            "  not counted yet. Some of the others ran out of time on a busy machine: `tests/contracts/matrix/misses.py`.",
+            f"- \\* {earlier} rows are of an earlier state of the engine on the same day, up to 20 s. Runs left were",
+            "  not counted yet. Some of the others ran out of time on a busy machine: `misses.py` names them.",
         ]
     lines += [
         "- schemathesis alone: 4.32, all checks and phases, 20 examples, undeclared methods and the Allow header left",

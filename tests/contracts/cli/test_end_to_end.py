@@ -126,7 +126,7 @@ def test_what_a_check_leaves_is_taken_away_by_cleanup(contracts):
 def test_a_search_ends_by_its_time_and_reports(contracts, tmp_path):
     with serving() as url:
         flags = ("--rule", "BULK-COUNT", "--max-runs", 100, "--clean-up", "--report", "json=out.json")
-        status, out, err = contracts("fuzz", url, "--for", "3s", *flags)
+        status, _, err = contracts("fuzz", url, "--for", "3s", *flags)
         assert runs_on(url) == 0
     assert status == 0, err
     jsonschema.validate(json.loads((tmp_path / "out.json").read_text()), SCHEMA)
