@@ -31,7 +31,7 @@ from contracts.target import Target
 if TYPE_CHECKING:
     from contracts.checking import Checked
 
-_EXTRA = ("hypothesis", "schemathesis", "httpx", "filelock", "jsonschema")
+_EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema")
 EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
 
 
