@@ -46,17 +46,17 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     errors: tuple[str, ...] = ()
     if failed:
         errors = tuple(f"Run {place} of {count} could not be created" for place in range(count - failed + 1, count + 1))
-        if failed == count:
-            return Reply(201, CreatedContent(context.space, None, failed, errors))
-
     block = await open_block(context.store)
     number: int = block.value.next_number
     made_by = f"runs {number}"
-    ids = id_row(context.space.key, made_by, count - failed)
+    ids = id_row(context.space.key, made_by, max(1, count - failed))
     session_id = body.get("session_id")
     if session_id is None and body.get("start_session"):
         session_id = id_row(context.space.key, f"session of {made_by}", 1).id(0)
     batch, writes = await _new_batch(context, body, ids, number, session_id)
+    if failed == count:
+        # Judged like any other, but none of it is kept.
+        return Reply(201, CreatedContent(context.space, None, failed, errors))
     await context.store.commit(*entered(block, ids.tail), *writes)
     return Reply(201, CreatedContent(context.space, batch, failed, errors))
 
