@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from importlib.resources import files
 
-from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mockserver.access_log import AccessLog, NoAccessLog
@@ -14,6 +13,7 @@ from mockserver.behaviour import attachments, chains, health, machines, pools, r
 from mockserver.behaviour.context import Context, Preferences, Space
 from mockserver.behaviour.world import World
 from mockserver.clock import Clock
+from mockserver.cors import CORS
 from mockserver.downloads import PREFIX, Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
 from mockserver.errors import StartError
@@ -106,7 +106,7 @@ class MockServer:
         )
         self._endpoint = endpoint
         self._any_origin = not settings.cors_origin
-        self._cors: ASGIApp = CORSMiddleware(
+        self._cors: ASGIApp = CORS(
             self._route,
             allow_origins=settings.cors_origin or ("*",),
             allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"),

@@ -17,6 +17,7 @@ import uvicorn
 
 from mockserver.app import MockServer, create_app
 from mockserver.errors import StartError
+from mockserver.protocol import Protocol
 from mockserver.settings import SETTINGS, LogFormat, Settings, environment_variable
 
 _COULD_NOT_START = 2
@@ -102,6 +103,7 @@ def serve(**values: Any) -> None:
     gc.set_threshold(20_000, 20, 50)
     config = uvicorn.Config(
         app,
+        http=Protocol,
         log_config=None,
         access_log=False,
         log_level="warning",

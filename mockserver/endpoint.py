@@ -28,7 +28,7 @@ from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
 from mockserver.reply import JSON, JSONContent, Reply
 from mockserver.settings import RateLimit
-from mockserver.spec import Call, Invalid, Operation, RawRequest, render_json
+from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
@@ -296,11 +296,11 @@ class Endpoint:
         except KeyError:
             known = ", ".join(str(each) for each in sorted(operation.responses))
             names = ", ".join(operation.example_names(status)) if status in operation.responses else ""
-            asked = (
-                f"an example {preferences.example!r} of {status}" if preferences.example is not None else f"{status}"
-            )
+            asked = f"example {preferences.example!r} of {status}" if preferences.example is not None else f"{status}"
             hint = f"; its examples of {status}: {names}" if names else ""
             raise BadRequest(f"{operation.operation_id} documents no {asked}; it documents {known}{hint}") from None
+        except SpecError as error:
+            raise BadRequest(f"An answer to {operation.operation_id} cannot be made up: {error}") from error
         if media_type is None:
             return Reply(status)
         headers = {"Retry-After": "1"} if status == 429 else {}
