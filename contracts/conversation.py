@@ -181,8 +181,7 @@ class World:
     lock: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
-        self.run_mark = _letters(10)
-        self._counter = 0
+        self.run_mark = _letters(8)
 
     @property
     def is_live(self) -> bool:
@@ -208,10 +207,8 @@ class World:
             self.notes[words] = None
 
     def marker(self) -> str:
-        """A word of letters and digits that no other run has."""
-        with self.lock:
-            self._counter += 1
-            return f"{self.run_mark}{self._counter:05d}q"
+        """A word of letters and digits that no other run has: a part of it that is not at an end has no other either."""
+        return f"{self.run_mark}{_letters(6)}{secrets.randbelow(900) + 100}{_letters(4)}"
 
     @property
     def time_left(self) -> float:

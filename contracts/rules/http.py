@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from contracts.conversation import JSON_HEADER, Talk, World
+from contracts.conversation import JSON_HEADER, Talk, World, request_for
 from contracts.exchange import TOKEN, Request
+from contracts.oracle import operation_at, universal_violations
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
 from contracts.shapes import operations
@@ -87,7 +88,27 @@ def path_cases(world: World) -> Iterator[Case]:
             yield {"method": method, "path": path, "template": path, "known": False}
 
 
+def run_many(talk: Talk, case: Case) -> None:
+    """Many requests in a row, and writes at once. What the target put off was sent again, but is judged here."""
+    world = talk.world
+    for _ in range(case["reads"]):
+        talk.call("list_runs", query=[("limit", "1")])
+    if world.may_create and case["writes"]:
+        talk.send_together([request_for("bulk_create_runs", body={"count": 0})] * case["writes"])
+    for exchange in world.guard.throttled:
+        world.count("HTTP-LIMIT")
+        operation = operation_at(exchange.request.method, exchange.request.path)
+        for violation in universal_violations(operation, exchange.answer, world.marks.forms):
+            talk.fail(violation, exchange)
+
+
+def many_cases(world: World) -> Iterator[Case]:
+    yield {"reads": 220, "writes": 0}
+    yield {"reads": 0, "writes": 6}
+
+
 SCENARIOS = (
+    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, together=False, telling=6),
     Scenario(
         "undocumented methods",
         ("HTTP-METHOD", "HTTP-ERROR-JSON"),

@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
 from contracts import strategies
@@ -63,9 +63,19 @@ class Corner:
     filter: tuple[str, str]
     runs: list[dict[str, Any]] = field(default_factory=list)
     made: list[Written] = field(default_factory=list)
+    _maker: dict[str, Written] = field(default_factory=dict)
 
-    def reading_of(self, run: Mapping[str, Any]) -> Written:
-        return next(written for written in self.made if any(own is run for own in written.runs))
+    def add(self, written: Written) -> None:
+        self.made.append(written)
+        self.runs.extend(written.runs)
+        self._maker.update(dict.fromkeys(written.ids, written))
+
+    def has(self, run_id: str) -> bool:
+        return run_id in self._maker
+
+    def maker_of(self, run: Mapping[str, Any]) -> Written:
+        """The create that the run came from."""
+        return self._maker[run["id"]]
 
 
 def corner_fields(talk: Talk) -> tuple[tuple[str, str], dict[str, Any]]:
@@ -89,8 +99,7 @@ def make_corner(talk: Talk, bodies: Sequence[Mapping[str, Any]]) -> Corner:
         written = talk.create("bulk_create_runs", fields | own)
         if not written.clean:
             raise Unjudged("a bulk create gives runs that break a rule already")
-        corner.made.append(written)
-        corner.runs.extend(written.runs)
+        corner.add(written)
     return corner
 
 
@@ -138,12 +147,13 @@ def check_pages(
             *heards[:2],
         )
     _check_repeats(talk, heards, created)
-    missing = [run for run in expected if run["id"] not in set(ids)]
+    there = set(ids)
+    missing = [run for run in expected if run["id"] not in there]
     if missing:
         rule, how = locate(talk, corner, missing[0], query, limit)
         talk.fail(
             Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
-            corner.reading_of(missing[0]).heard,
+            corner.maker_of(missing[0]).heard,
             *heards[:3],
         )
         return None
@@ -255,10 +265,10 @@ def run_pages(talk: Talk, case: Case) -> None:
         if items is None:
             continue
         for run in corner.runs:
-            written = corner.reading_of(run) if len(corner.made) > 1 else corner.made[0]
+            written = corner.maker_of(run)
             if not judge_read(talk, run, items[run["id"]], written.reading, (written.heard, talk.exchanges[-1])):
                 break
-        extra = [item for identity, item in items.items() if all(identity != run["id"] for run in corner.runs)]
+        extra = [item for identity, item in items.items() if not corner.has(identity)]
         _no_strangers(talk, corner, extra, query)
 
 
@@ -394,11 +404,11 @@ def run_filters(talk: Talk, case: Case) -> None:
             continue
         full: Query = [corner.filter, *query]
         expected = [run for run in corner.runs if predicate(run) is True]
-        allowed = [run for run in corner.runs if predicate(run) is not False]
+        allowed = {run["id"] for run in corner.runs if predicate(run) is not False}
         items = check_pages(talk, corner, expected, full, limit=case.get("limit", 1000))
         if items is None:
             continue
-        wrong = [run for run in corner.runs if run["id"] in items and all(run is not one for one in allowed)]
+        wrong = [run for run in corner.runs if run["id"] in items and run["id"] not in allowed]
         names = "+".join(sorted(name for name, _ in query))
         talk.require(
             not wrong,
@@ -406,10 +416,10 @@ def run_filters(talk: Talk, case: Case) -> None:
             f"{names} gives others too",
             "only runs that match",
             lambda wrong=wrong: f"{len(wrong)} others",  # type: ignore[misc]
-            *(corner.reading_of(wrong[0]).heard for _ in wrong[:1]),
+            *(corner.maker_of(wrong[0]).heard for _ in wrong[:1]),
             talk.exchanges[-1],
         )
-        strangers = [item for identity, item in items.items() if all(identity != run["id"] for run in corner.runs)]
+        strangers = [item for identity, item in items.items() if not corner.has(identity)]
         _no_strangers(talk, corner, strangers, full)
 
 
@@ -454,8 +464,7 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
             "create_run", fields | {"session_alias": f"Ali{talk.named('marker:43')}as", "start_session": True}
         )
         if written.clean:
-            corner.made.append(written)
-            corner.runs.extend(written.runs)
+            corner.add(written)
             facts["texts"]["session_alias"] = written.runs[0]["id"]
     return corner, facts
 
@@ -596,7 +605,7 @@ def _search_wish(
         case "mixed":
             text = "".join(c.upper() if i % 2 else c for i, c in enumerate(text))
         case "middle":
-            text = text[3:-2]
+            text = text[3:-1]  # still with its whole number, which the markers of other runs do not have
     query = [("search", text)] + ([("deep_search", "true")] if deep else [])
     return query, lambda r: r["id"] in ids
 
@@ -713,16 +722,19 @@ def run_large_filters(talk: Talk, case: Case) -> None:
         ],
     )
     first, second, third = (written.runs for written in corner.made)
+    at = moment_of(second[0]["created_at"])
     wishes: list[tuple[Query, Sequence[dict[str, Any]]]] = [
         ([("search", talk.named("marker:1"))], first),
         ([("search", talk.named("marker:2"))], second),
-        ([("created_at_from", second[0]["created_at"])], [*second, *third]),
-        ([("created_at_to", second[0]["created_at"])], [*first, *second]),
     ]
+    moments = [moment_of(run["created_at"]) for run in corner.runs]
+    if at is not None and None not in moments:
+        since = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment >= at]
+        until = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment <= at]
+        wishes.append(([("created_at_from", second[0]["created_at"])], since))
+        wishes.append(([("created_at_to", second[0]["created_at"])], until))
     if session:
         wishes.append(([("session_id", talk.named("session:5"))], third))
-    if len({moment_of(written.runs[0]["created_at"]) for written in corner.made}) < 3:
-        wishes = [wish for wish in wishes if wish[0][0][0] in {"search", "session_id"}]
     for query, expected in wishes:
         for limit in case["limits"]:
             items = check_pages(talk, corner, expected, [corner.filter, *query], limit=limit)
@@ -737,9 +749,17 @@ def run_large_filters(talk: Talk, case: Case) -> None:
                 f"{names} gives others too",
                 "only runs that match",
                 lambda wrong=wrong: f"{len(wrong)} others",  # type: ignore[misc]
-                *(corner.reading_of(wrong[0]).heard for _ in wrong[:1]),
+                *(corner.maker_of(wrong[0]).heard for _ in wrong[:1]),
                 talk.exchanges[-1],
             )
+
+
+def _span(runs: Sequence[Mapping[str, Any]]) -> tuple[tuple[datetime, str], tuple[datetime, str]]:
+    """The first and the last moment at which runs of one create were made, each as it was told too."""
+    moments = [(moment, run["created_at"]) for run in runs if (moment := moment_of(run["created_at"])) is not None]
+    if not moments:
+        raise Unjudged("no moment in created_at")
+    return min(moments), max(moments)
 
 
 def large_filter_cases(world: World) -> Iterator[Case]:
