@@ -1,0 +1,102 @@
+"""The plan of a check, and checks narrowed to a rule, against the stand-in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from contracts.check import check, fuzz, plan
+from contracts.findings import CheckResult, Finding
+from contracts.guard import Guard
+from contracts.rules import REGISTRY, SCENARIOS
+from contracts.target import Target
+from tests.standin.serving import serving
+
+
+def target_at(url: str, *, max_time_s: float = 15.0) -> Target:
+    tokens = ("standin-token-one", "standin-token-two")
+    return Target(url, *tokens, allow_writes=True, max_time_s=max_time_s)
+
+
+class Enough(Exception):
+    pass
+
+
+def found_by_check(defect: str, rule: str, tmp_path: Path) -> Finding:
+    """The first finding; the check ends there."""
+    found: list[Finding] = []
+
+    def keep(finding: Finding) -> None:
+        found.append(finding)
+        raise Enough
+
+    with (
+        serving(defect) as url,
+        Guard(target_at(url, max_time_s=30), journal_dir=tmp_path) as guard,
+        pytest.raises(Enough),
+    ):
+        check(guard.target, guard, rules={rule}, on_finding=keep)
+    return found[0]
+
+
+def judged(rule: str, tmp_path: Path) -> CheckResult:
+    with serving(None) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
+        return check(guard.target, guard, rules={rule})
+
+
+def test_each_rule_is_judged_by_a_scenario_or_on_the_way() -> None:
+    on_the_way = {"AUTH-TENANT", "HTTP-ERROR-JSON", "SECRET-LEAK", "NO-5XX"}
+
+    judged_by_scenarios = {rule for scenario in SCENARIOS for rule in scenario.rules}
+
+    assert set(REGISTRY) - on_the_way <= judged_by_scenarios
+
+
+def test_a_plan_names_the_rules_and_the_most_it_costs_and_sends_nothing() -> None:
+    steps = plan(Target("http://127.0.0.1:9", "token", allow_writes=True), {"IDEM-REPLAY"})
+
+    assert any("IDEM-REPLAY" in step.rules for step in steps[:-1])
+    assert "100000 runs" in str(steps[-1])
+
+
+def test_a_plan_without_writes_has_no_step_that_creates() -> None:
+    steps = plan(Target("https://api.example.com", "token"))
+
+    assert not any("creates runs" in str(step) for step in steps)
+    assert "at most no run" in str(steps[-1])
+
+
+@pytest.mark.parametrize("rule", ["AUTH-SCHEME", "DELETE-GONE"])
+def test_a_healthy_server_keeps_the_rule(rule: str, tmp_path: Path) -> None:
+    result = judged(rule, tmp_path)
+
+    assert not result.findings
+    assert not result.unstable
+    assert result.rules[0].status == "passed"
+
+
+@pytest.mark.parametrize(
+    ("defect", "rule"),
+    [
+        ("lower_case_basic_passes", "AUTH-SCHEME"),
+        ("include_forgets_tenant", "AUTH-TENANT"),
+        ("deleted_read_with_include", "DELETE-GONE"),
+        ("limit_without_retry_after", "HTTP-LIMIT"),
+    ],
+)
+def test_a_defect_is_found_under_its_rule(defect: str, rule: str, tmp_path: Path) -> None:
+    finding = found_by_check(defect, rule, tmp_path)
+
+    assert (finding.rule, finding.stable) == (rule, True)
+    assert finding.exchanges
+
+
+def test_a_fuzz_tells_a_finding_as_it_comes(tmp_path: Path) -> None:
+    told: list[Finding] = []
+
+    with serving("bare_token_reads") as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
+        result = fuzz(guard.target, guard, for_s=4, rules={"AUTH-SCHEME"}, on_finding=told.append)
+
+    assert [finding.rule for finding in told] == [finding.rule for finding in result.findings]
+    assert "AUTH-SCHEME" in {finding.rule for finding in told}

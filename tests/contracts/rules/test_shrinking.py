@@ -1,0 +1,62 @@
+"""A failing case becomes small, within its budget, and stays what it is about."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from contracts.shrinking import Case, shrink
+
+
+def with_count(least: int) -> Any:
+    return lambda case: isinstance(case["body"].get("count"), int) and case["body"]["count"] >= least
+
+
+def test_a_count_shrinks_to_the_least_that_fails() -> None:
+    case: Case = {"op": "bulk_create_runs", "body": {"count": 1000, "workflow_id": "«workflow»"}}
+
+    small = shrink(case, with_count(501), tries=120)
+
+    assert small["body"] == {"count": 501}
+
+
+def test_members_that_do_not_matter_go() -> None:
+    case: Case = {"body": {"a": [1, 2, {"deep": "x" * 50}], "b": {"c": "keep"}, "d": None}}
+
+    small = shrink(case, lambda one: one["body"].get("b", {}).get("c") == "keep", tries=120)
+
+    assert small == {"body": {"b": {"c": "keep"}}}
+
+
+def test_what_a_case_is_about_stays_whole() -> None:
+    case: Case = {"op": "bulk_create_runs", "body": {"a": 1}}
+
+    small = shrink(case, lambda one: True, tries=120)
+
+    assert small["op"] == "bulk_create_runs"
+
+
+def test_a_placeholder_stays_whole() -> None:
+    case: Case = {"body": {"session_id": "«session»"}}
+
+    small = shrink(case, lambda one: bool(one["body"].get("session_id")), tries=120)
+
+    assert small == case
+
+
+def test_no_more_tries_are_made_than_the_budget_bears() -> None:
+    tried: list[Case] = []
+
+    def fails(case: Case) -> bool:
+        tried.append(case)
+        return len(case["body"].get("values", ())) > 100
+
+    small = shrink({"body": {"values": list(range(1000))}}, fails, tries=7)
+
+    assert len(tried) <= 7
+    assert len(small["body"]["values"]) > 100
+
+
+def test_a_case_that_is_as_small_as_can_be_is_given_back() -> None:
+    case: Case = {"body": {"count": 0}}
+
+    assert shrink(case, lambda one: one == case, tries=50) is case
