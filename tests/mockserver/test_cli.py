@@ -1,0 +1,255 @@
+"""The command as its users meet it: another process, its output, its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from mockserver.cli import main
+
+SECRET = "test-a-token-that-nobody-may-see"
+_PATIENCE_S = 30
+
+
+@contextmanager
+def serving(*flags: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server on a free port, with its URL as it printed it."""
+    process = _started("serve", *flags, **{"MOCKSERVER_PORT": "0", **environment})
+    assert process.stdout is not None
+    try:
+        said = ""
+        for line in process.stdout:
+            said += line
+            url = re.search(r"http://\S+", line)
+            if url:
+                break
+        else:
+            raise AssertionError(f"it never said where it listens: {said} {process.communicate()[1]}")
+        yield process, url[0]
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def _started(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mockserver", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+    )
+
+
+def refused(*flags: str, **environment: str) -> str:
+    """What a server that cannot start says: one line on standard error, and exit code 2."""
+    process = _started("serve", *flags, **environment)
+    out, err = process.communicate(timeout=_PATIENCE_S)
+    assert process.returncode == 2, (out, err)
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert err.startswith("mockserver: ")
+    return err
+
+
+def ended(process: subprocess.Popen[str], how: signal.Signals) -> str:
+    """Its standard error, once it has ended well."""
+    process.send_signal(how)
+    _, err = process.communicate(timeout=_PATIENCE_S)
+    assert process.returncode == 0, err
+    return err
+
+
+def test_port_0_takes_a_free_port_and_prints_the_url_it_serves_on():
+    with serving("--port", "0") as (_, url):
+        assert httpx.get(f"{url}/v1/health").status_code == 200
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_end_ends_it_well_and_without_a_traceback(how: signal.Signals):
+    with serving() as (process, url):
+        httpx.get(f"{url}/v1/health")
+        assert "Traceback" not in ended(process, how)
+
+
+def test_an_ipv6_address_is_printed_as_a_url():
+    with serving("--host", "::1") as (_, url):
+        assert url.startswith("http://[::1]:")
+        assert httpx.get(f"{url}/v1/health").status_code == 200
+
+
+def test_a_port_in_use_is_told_in_one_line_with_the_way_out():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused("--port", str(port))
+    assert f"127.0.0.1:{port}" in said
+    assert "is in use; --port 0 takes a free one" in said
+
+
+def test_a_host_that_cannot_be_listened_on_is_told_in_one_line():
+    assert "cannot listen on 192.0.2.1:0" in refused("--host", "192.0.2.1", "--port", "0")
+
+
+def test_a_spec_that_is_not_there_is_told_in_one_line(tmp_path: Path):
+    missing = tmp_path / "none.yaml"
+    assert f"{missing}: #: No such file" in refused("--spec", str(missing))
+
+
+@pytest.mark.parametrize(
+    ("text", "pointer"),
+    [
+        ("[]", "#"),
+        ("openapi: 3.0.0\npaths: {}", "#/openapi"),
+        ("openapi: 3.1.0", "#/paths"),
+        ("a: [", "#"),
+    ],
+)
+def test_a_broken_spec_is_told_in_one_line_that_names_file_and_pointer(tmp_path: Path, text: str, pointer: str):
+    broken = tmp_path / "spec.yaml"
+    broken.write_text(text, encoding="utf-8")
+    assert f"mockserver: {broken.name}: {pointer}: " in refused("--spec", str(broken))
+
+
+def test_a_world_that_is_not_there_is_told_in_one_line(tmp_path: Path):
+    missing = tmp_path / "none.yaml"
+    assert f"{missing}: cannot read the world file: No such file" in refused("--world", str(missing))
+
+
+def test_a_broken_world_is_told_in_one_line_that_names_file_and_pointer(tmp_path: Path):
+    broken = tmp_path / "world.yaml"
+    broken.write_text("machines: [{id: x, name: y}]", encoding="utf-8")
+    assert f"{broken}: #/machines/0/id: 'x' is not a UUID" in refused("--world", str(broken))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--port", "65536"], "--port 65536: should be from 0 to 65535"),
+        (["--port", "-1"], "--port -1: should be from 0 to 65535"),
+        (["--time-scale", "0"], "--time-scale 0: should be above 0"),
+        (["--time-scale", "nan"], "--time-scale nan: should be above 0"),
+        (["--time-scale", "2e6"], "1000000 at most"),
+        (["--max-body", "0"], "--max-body 0: should be 1 or more"),
+        (["--rate-limit", "fast"], "'fast' is no rate; write N/s or N/m"),
+        (["--rate-limit", "0/s"], "'0/s' is no rate"),
+        (["--rate-limit", "5/h"], "'5/h' is no rate"),
+        (["--port", "http"], "'http' is not a valid integer"),
+        (["--coercion", "loose"], "'loose' is not one of 'strict', 'lax'"),
+        (["--progression", "never"], "'never' is not one of"),
+        (["--log-level", "trace"], "'trace' is not one of"),
+        (["--no-such-flag"], "No such option"),
+    ],
+)
+def test_a_flag_with_a_bad_value_is_refused_with_what_it_should_be(flags: list[str], said: str):
+    result = CliRunner().invoke(main, ["serve", *flags])
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("token", ["=org", " secret-token", "secret-token =org", ""])
+def test_a_token_that_cannot_be_one_is_refused_without_being_shown(token: str):
+    result = CliRunner().invoke(main, ["serve", "--token", token])
+    assert result.exit_code == 2
+    assert "write TOKEN or TOKEN=ORG" in result.output
+    assert "secret" not in result.output
+
+
+def test_every_setting_can_be_given_by_a_variable_of_its_name(tmp_path: Path):
+    world = tmp_path / "world.yaml"
+    world.write_text("builtin: false", encoding="utf-8")
+    with serving(
+        MOCKSERVER_WORLD=str(world),
+        MOCKSERVER_KNOWN_ONLY="true",
+        MOCKSERVER_TOKEN="sesame=doors",
+        MOCKSERVER_RATE_LIMIT="600/m",
+        MOCKSERVER_COERCION="lax",
+    ) as (_, url):
+        answer = httpx.get(f"{url}/v1/machines/", headers={"Authorization": "Bearer sesame"}, follow_redirects=True)
+        assert answer.json()["total"] == 0
+        assert answer.headers["x-ratelimit-limit"] == "600"
+        assert httpx.get(f"{url}/v1/machines", headers={"Authorization": "Bearer test"}).status_code == 401
+
+
+def test_a_flag_goes_before_the_variable():
+    with serving("--rate-limit", "7/m", MOCKSERVER_RATE_LIMIT="600/m") as (_, url):
+        answer = httpx.get(f"{url}/v1/machines", headers={"Authorization": "Bearer test"})
+        assert answer.headers["x-ratelimit-limit"] == "7"
+
+
+def test_a_bad_variable_is_refused_as_a_bad_flag_is():
+    result = CliRunner().invoke(main, ["serve"], env={"MOCKSERVER_RATE_LIMIT": "fast"})
+    assert result.exit_code == 2
+    assert "'fast' is no rate" in result.output
+
+
+def test_the_help_names_every_flag_with_its_variable():
+    said = " ".join(CliRunner().invoke(main, ["serve", "--help"]).output.split())
+    for flag in ("--port", "--spec", "--world", "--seed", "--rate-limit", "--cors-origin", "--self-check"):
+        assert flag in said
+        assert "MOCKSERVER_" + flag[2:].replace("-", "_").upper() in said
+
+
+def _asked_with_secrets(url: str) -> None:
+    answer = httpx.get(
+        f"{url}/v1/machines", params={"search": "private"}, headers={"Authorization": f"Bearer {SECRET}"}
+    )
+    assert answer.status_code == 200
+
+
+def test_text_lines_tell_method_path_and_status_and_neither_token_nor_query():
+    with serving() as (process, url):
+        _asked_with_secrets(url)
+        err = ended(process, signal.SIGTERM)
+    assert re.search(r"^\S+ GET /v1/machines -> 200$", err, re.MULTILINE), err
+    assert SECRET not in err
+    assert "private" not in err
+
+
+def test_json_lines_are_json_and_tell_neither_token_nor_query():
+    with serving("--log-format", "json") as (process, url):
+        _asked_with_secrets(url)
+        err = ended(process, signal.SIGTERM)
+    lines = [json.loads(line) for line in err.splitlines()]
+    asked = [line for line in lines if line.get("path") == "/v1/machines"]
+    assert [(line["method"], line["status"], line["level"]) for line in asked] == [("GET", 200, "info")]
+    assert SECRET not in err
+    assert "private" not in err
+
+
+def test_a_path_cannot_write_lines_of_its_own_into_the_log():
+    with serving() as (process, url):
+        httpx.get(f"{url}/v1/x%0Aforged%1b[31m")
+        err = ended(process, signal.SIGTERM)
+    assert not any(line.startswith("forged") for line in err.splitlines())
+    assert "\x1b" not in err
+
+
+def test_level_warning_tells_of_no_request():
+    with serving("--log-level", "warning") as (process, url):
+        _asked_with_secrets(url)
+        assert ended(process, signal.SIGTERM) == ""
+
+
+def test_what_is_no_http_is_answered_in_json():
+    with serving() as (_, url):
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=_PATIENCE_S) as connection:
+            connection.sendall(b"what\r\n\r\n")
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert set(json.loads(body)) == {"detail"}
