@@ -6,8 +6,10 @@ Every mock here checks its own answers against the spec. An answer of 5xx fails 
 from __future__ import annotations
 
 import asyncio
+import copy
 import weakref
 from collections.abc import Coroutine
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -142,6 +144,21 @@ class Mock:
 
     def total(self, **query: Any) -> int:
         return self.get("/v1/runs", params={"limit": 1, **query}).json()["total"]
+
+
+def new_organisation(**settings: Any) -> Mock:
+    """A mock that is started once for all who ask for these settings, as seen by an organisation of its own.
+
+    For tests of many examples: starting a mock takes longer than most of what is asked of it.
+    """
+    seen = copy.copy(_started(tuple(sorted(settings.items()))))
+    seen.token = f"test-{uuid4()}"
+    return seen
+
+
+@lru_cache
+def _started(settings: tuple[tuple[str, Any], ...]) -> Mock:
+    return Mock(**dict(settings))
 
 
 def violations(answer: httpx.Response) -> list[tuple[tuple[str | int, ...], str]]:

@@ -17,6 +17,7 @@ from tests.mockserver.inprocess import (
     NEEDS_AN_INVOICE_NUMBER,
     SUCCEEDS,
     Mock,
+    new_organisation,
     unknown_id,
     violations,
 )
@@ -24,7 +25,7 @@ from tests.mockserver.inprocess import (
 
 @pytest.mark.parametrize("count", [1, 2, 16, 17, 999, 1000])
 def test_as_many_runs_are_made_as_were_asked_for(count):
-    mock = Mock()
+    mock = new_organisation()
 
     answer = mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": count})
 
@@ -51,7 +52,7 @@ def test_as_many_runs_are_made_as_were_asked_for(count):
     ],
 )
 def test_a_count_outside_its_range_or_type_makes_nothing(count, kind):
-    mock = Mock()
+    mock = new_organisation()
 
     answer = mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": count})
 
@@ -64,7 +65,7 @@ def test_a_number_without_a_fraction_is_an_integer_by_the_letter_of_json_schema(
 
 
 def test_both_required_fields_are_missed_at_once():
-    assert violations(Mock().post("/v1/runs/bulk", {})) == [
+    assert violations(new_organisation().post("/v1/runs/bulk", {})) == [
         (("body", "workflow_id"), "missing"),
         (("body", "count"), "missing"),
     ]
@@ -72,13 +73,13 @@ def test_both_required_fields_are_missed_at_once():
 
 @pytest.mark.parametrize(("count", "made"), [("5", 5), (5.0, 5), (True, 1), ("7.0", 7)])
 def test_in_lax_a_count_is_read_as_leniently_as_the_real_server_does(count, made):
-    mock = Mock(coercion="lax")
+    mock = new_organisation(coercion="lax")
 
     assert len(mock.create_many(count)) == made
 
 
 def test_every_run_of_a_call_is_alike_but_for_its_id():
-    mock = Mock()
+    mock = new_organisation()
 
     runs = mock.create_many(
         50,
@@ -95,7 +96,7 @@ def test_every_run_of_a_call_is_alike_but_for_its_id():
 
 
 def test_every_run_of_a_call_can_be_read_as_it_was_answered():
-    mock = Mock()
+    mock = new_organisation()
     runs = mock.create_many(30, input_values={"a": 1})
 
     assert [mock.read(run["id"]) for run in runs] == runs
@@ -103,7 +104,7 @@ def test_every_run_of_a_call_can_be_read_as_it_was_answered():
 
 
 def test_ids_are_unique_over_all_calls():
-    mock = Mock()
+    mock = new_organisation()
 
     ids = [run["id"] for count in (1, 1, 1000, 17, 1000, 16) for run in mock.create_many(count)]
 
@@ -112,7 +113,7 @@ def test_ids_are_unique_over_all_calls():
 
 
 def test_a_started_session_is_one_new_id_on_every_run():
-    mock = Mock()
+    mock = new_organisation()
 
     runs = mock.create_many(5, start_session=True)
 
@@ -123,7 +124,7 @@ def test_a_started_session_is_one_new_id_on_every_run():
 
 
 def test_a_joined_session_is_on_every_run_with_its_machine():
-    mock = Mock()
+    mock = new_organisation()
     first = mock.create(start_session=True, machine_id=ACCOUNTING_1)
 
     runs = mock.create_many(3, session_id=first["session_id"], machine_id=FRONT_DESK_2, start_session=True)
@@ -132,18 +133,18 @@ def test_a_joined_session_is_on_every_run_with_its_machine():
 
 
 def test_no_session_is_no_session():
-    assert {run["session_id"] for run in Mock().create_many(3, start_session=False)} == {None}
+    assert {run["session_id"] for run in new_organisation().create_many(3, start_session=False)} == {None}
 
 
 def test_a_machine_of_all_the_pools_is_picked():
-    runs = Mock().create_many(3, pool_ids=[FRONT_DESKS, ACCOUNTING_SOFTWARE])
+    runs = new_organisation().create_many(3, pool_ids=[FRONT_DESKS, ACCOUNTING_SOFTWARE])
 
     assert {run["machine_id"] for run in runs} == {FRONT_DESK_2}
     assert runs[0]["pool_ids"] == [FRONT_DESKS, ACCOUNTING_SOFTWARE]
 
 
 def test_each_run_has_attachments_of_its_own():
-    mock = Mock()
+    mock = new_organisation()
     files = [{"filename": f"{name}.txt", "content": "aGk="} for name in "ab"]
 
     runs = mock.create_many(20, file_inputs=files)
@@ -158,7 +159,7 @@ def test_each_run_has_attachments_of_its_own():
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 60), st.integers(0, 80))
 def test_as_many_fail_as_is_preferred(count, failed):
-    mock = Mock()
+    mock = new_organisation()
 
     answer = mock.post(
         "/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": count}, headers={"Prefer": f"failed={failed}"}
@@ -174,13 +175,15 @@ def test_as_many_fail_as_is_preferred(count, failed):
 
 @pytest.mark.parametrize(("count", "failed"), [(1, 0), (2, 1), (3, 1), (10, 5), (1000, 500)])
 def test_every_second_run_of_the_workflow_that_fails_in_part_is_not_made(count, failed):
-    body = Mock().post("/v1/runs/bulk", {"workflow_id": FAILS_IN_PART, "count": count}).json()
+    body = new_organisation().post("/v1/runs/bulk", {"workflow_id": FAILS_IN_PART, "count": count}).json()
 
     assert (len(body["created_runs"]), body["failed_count"], len(body["errors"])) == (count - failed, failed, failed)
 
 
 def test_what_is_preferred_goes_before_what_the_workflow_does():
-    body = Mock().post("/v1/runs/bulk", {"workflow_id": FAILS_IN_PART, "count": 10}, prefer="failed=0").json()
+    body = (
+        new_organisation().post("/v1/runs/bulk", {"workflow_id": FAILS_IN_PART, "count": 10}, prefer="failed=0").json()
+    )
 
     assert (len(body["created_runs"]), body["failed_count"]) == (10, 0)
 
@@ -191,7 +194,7 @@ def test_a_single_create_of_the_workflow_that_fails_in_part_works():
 
 @pytest.mark.parametrize("prefer", ["failed=-1", "failed=x", "failed=1.5", "failed=", "failed=99999999999"])
 def test_a_number_of_failures_that_is_none_is_refused(prefer):
-    mock = Mock()
+    mock = new_organisation()
 
     answer = mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 2}, prefer=prefer)
 
@@ -204,7 +207,7 @@ def test_a_number_of_failures_that_is_none_is_refused(prefer):
 
 
 def test_a_refused_file_makes_no_run_of_any():
-    mock = Mock()
+    mock = new_organisation()
     files = [{"filename": "a", "content": "aGk="}, {"filename": "b", "content": "&"}]
 
     answer = mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 5, "file_inputs": files})
@@ -215,7 +218,7 @@ def test_a_refused_file_makes_no_run_of_any():
 
 
 def test_a_schema_that_refuses_the_inputs_makes_no_run_of_any():
-    mock = Mock()
+    mock = new_organisation()
 
     answer = mock.post("/v1/runs/bulk", {"workflow_id": NEEDS_AN_INVOICE_NUMBER, "count": 5, "input_values": {}})
 
@@ -232,7 +235,7 @@ def test_a_refused_call_takes_no_ids_away_from_the_next():
 
 @pytest.mark.parametrize("failed", [None, "failed=5"])
 def test_an_unknown_machine_is_refused_where_only_known_ones_are_let_in(failed):
-    mock = Mock(known_only=True)
+    mock = new_organisation(known_only=True)
 
     answer = mock.post(
         "/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 5, "machine_id": unknown_id()}, prefer=failed
@@ -243,7 +246,7 @@ def test_an_unknown_machine_is_refused_where_only_known_ones_are_let_in(failed):
 
 
 def test_blocks_of_many_batches_are_all_listed():
-    mock = Mock(self_check=False)
+    mock = new_organisation()
 
     made = [run["id"] for _ in range(140) for run in mock.create_many(2)]
 

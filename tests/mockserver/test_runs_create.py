@@ -21,13 +21,14 @@ from tests.mockserver.inprocess import (
     NEEDS_AN_INVOICE_NUMBER,
     SUCCEEDS,
     Mock,
+    new_organisation,
     unknown_id,
     violations,
 )
 
 
 def test_a_created_run_starts_in_scheduling_with_nothing_to_show_yet():
-    mock = Mock()
+    mock = new_organisation()
 
     run = mock.create()
 
@@ -41,7 +42,7 @@ def test_a_created_run_starts_in_scheduling_with_nothing_to_show_yet():
 
 
 def test_a_created_run_is_read_as_it_was_answered():
-    mock = Mock()
+    mock = new_organisation()
 
     run = mock.create(input_values={"a": 1}, sensitive_input_values={"pin": "x"}, session_alias="me", pool_ids=[])
 
@@ -50,7 +51,7 @@ def test_a_created_run_is_read_as_it_was_answered():
 
 
 def test_all_that_was_asked_for_is_echoed():
-    mock = Mock()
+    mock = new_organisation()
 
     run = mock.create(
         machine_id=ACCOUNTING_1,
@@ -88,7 +89,7 @@ def test_null_means_the_same_as_leaving_a_field_out(name):
 
 
 def test_properties_that_nobody_knows_are_ignored():
-    mock = Mock()
+    mock = new_organisation()
 
     run = mock.create(is_priority=False, colour="blue")
 
@@ -96,7 +97,7 @@ def test_properties_that_nobody_knows_are_ignored():
 
 
 def test_an_id_in_capitals_comes_back_in_small_letters():
-    mock = Mock()
+    mock = new_organisation()
     machine_id, workflow_id = unknown_id(), unknown_id()
 
     run = mock.create(workflow_id.upper(), machine_id=machine_id.upper())
@@ -109,7 +110,7 @@ def test_an_id_in_another_form_is_read_leniently_in_lax_only(form):
     workflow_id = unknown_id()
     sent = workflow_id.replace("-", "") if form == "nodashes" else form % workflow_id
 
-    strict = Mock().post("/v1/runs", {"workflow_id": sent})
+    strict = new_organisation().post("/v1/runs", {"workflow_id": sent})
     lax = Mock(coercion="lax").post("/v1/runs", {"workflow_id": sent})
 
     assert violations(strict) == [(("body", "workflow_id"), "uuid_parsing")]
@@ -137,7 +138,7 @@ def _same(one: object, other: object) -> bool:
 @settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.text(max_size=10), JSON, max_size=5))
 def test_input_values_come_back_as_they_were_sent(values):
-    mock = Mock(self_check=False)
+    mock = new_organisation()
 
     run = mock.create(input_values=values)
 
@@ -170,7 +171,7 @@ def test_input_values_come_back_as_they_were_sent(values):
     ],
 )
 def test_an_unusual_value_comes_back_as_it_was_sent(text):
-    mock = Mock()
+    mock = new_organisation()
     body = f'{{"workflow_id": "{SUCCEEDS}", "input_values": {{"v": {text}}}}}'.encode()
 
     answer = mock.post("/v1/runs", content=body, headers={"Content-Type": "application/json"})
@@ -181,7 +182,7 @@ def test_an_unusual_value_comes_back_as_it_was_sent(text):
 
 
 def test_long_texts_and_thousands_of_keys_come_back_whole():
-    mock = Mock()
+    mock = new_organisation()
     values = {"long": "x€" * 50_000, **{f"key {number}": number for number in range(5_000)}}
 
     run = mock.create(input_values=values, session_alias="s" * 100_000)
@@ -191,7 +192,7 @@ def test_long_texts_and_thousands_of_keys_come_back_whole():
 
 
 def test_the_last_of_two_equal_names_counts():
-    mock = Mock()
+    mock = new_organisation()
     body = f'{{"workflow_id": "{SUCCEEDS}", "input_values": {{"a": 1, "a": 2}}}}'.encode()
 
     answer = mock.post("/v1/runs", content=body, headers={"Content-Type": "application/json"})
@@ -202,7 +203,7 @@ def test_the_last_of_two_equal_names_counts():
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
 @pytest.mark.parametrize("coercion", ["strict", "lax"])
 def test_a_number_that_is_not_finite_is_refused(number, coercion):
-    mock = Mock(coercion=coercion)
+    mock = new_organisation(coercion=coercion)
     body = f'{{"workflow_id": "{SUCCEEDS}", "input_values": {{"a": {number}}}}}'.encode()
 
     answer = mock.post("/v1/runs", content=body, headers={"Content-Type": "application/json"})
@@ -216,7 +217,7 @@ def test_a_number_that_is_not_finite_is_refused(number, coercion):
     [b"[" * 200_000, b'{"a":' * 100_000, b"1" * 5000, b'{"count": ' + b"9" * 5000 + b"}", b'"\xff"', b"\xff\xfe"],
 )
 def test_a_body_that_cannot_be_read_is_refused_and_makes_nothing(body):
-    mock = Mock()
+    mock = new_organisation()
 
     answer = mock.post("/v1/runs", content=body, headers={"Content-Type": "application/json"})
 
@@ -229,7 +230,7 @@ def test_a_body_that_cannot_be_read_is_refused_and_makes_nothing(body):
 
 
 def test_a_machine_is_picked_among_those_that_are_connected():
-    mock = Mock()
+    mock = new_organisation()
 
     picked = {mock.create()["machine_id"] for _ in range(40)}
 
@@ -237,7 +238,7 @@ def test_a_machine_is_picked_among_those_that_are_connected():
 
 
 def test_a_picked_machine_belongs_to_the_pool():
-    mock = Mock()
+    mock = new_organisation()
 
     picked = {mock.create(pool_ids=[FRONT_DESKS])["machine_id"] for _ in range(20)}
 
@@ -245,7 +246,7 @@ def test_a_picked_machine_belongs_to_the_pool():
 
 
 def test_a_picked_machine_belongs_to_all_of_the_pools():
-    mock = Mock()
+    mock = new_organisation()
 
     picked = {mock.create(pool_ids=[FRONT_DESKS, ACCOUNTING_SOFTWARE])["machine_id"] for _ in range(20)}
 
@@ -253,7 +254,7 @@ def test_a_picked_machine_belongs_to_all_of_the_pools():
 
 
 def test_no_machine_is_picked_where_the_pools_share_none():
-    mock = Mock()
+    mock = new_organisation()
 
     run = mock.create(pool_ids=[FRONT_DESKS, unknown_id()])
 
@@ -262,7 +263,7 @@ def test_no_machine_is_picked_where_the_pools_share_none():
 
 
 def test_a_machine_that_is_named_is_taken_even_if_it_is_not_connected():
-    mock = Mock()
+    mock = new_organisation()
 
     assert mock.create(machine_id=IN_THE_BASEMENT)["machine_id"] == IN_THE_BASEMENT
 
@@ -271,7 +272,7 @@ def test_a_machine_that_is_named_is_taken_even_if_it_is_not_connected():
 
 
 def test_a_session_that_is_started_takes_the_machine_that_was_named():
-    mock = Mock()
+    mock = new_organisation()
 
     run = mock.create(start_session=True, machine_id=ACCOUNTING_1)
     joined = mock.create(session_id=run["id"], machine_id=FRONT_DESK_1, pool_ids=[FRONT_DESKS])
@@ -280,7 +281,7 @@ def test_a_session_that_is_started_takes_the_machine_that_was_named():
 
 
 def test_a_session_is_joined_by_an_id_that_nobody_knows():
-    mock = Mock()
+    mock = new_organisation()
     session_id = unknown_id()
 
     first = mock.create(session_id=session_id, machine_id=FRONT_DESK_1)
@@ -291,7 +292,7 @@ def test_a_session_is_joined_by_an_id_that_nobody_knows():
 
 
 def test_a_session_id_overrides_start_session():
-    mock = Mock()
+    mock = new_organisation()
     session_id = unknown_id()
 
     assert mock.create(session_id=session_id, start_session=True)["session_id"] == session_id
@@ -324,7 +325,7 @@ def test_a_session_id_overrides_start_session():
     ],
 )
 def test_a_wrong_value_is_named_and_makes_nothing(name, value, loc, kind):
-    mock = Mock()
+    mock = new_organisation()
 
     answer = mock.post("/v1/runs", {"workflow_id": SUCCEEDS, name: value})
 
@@ -333,7 +334,7 @@ def test_a_wrong_value_is_named_and_makes_nothing(name, value, loc, kind):
 
 
 def test_all_violations_are_told_at_once():
-    answer = Mock().post("/v1/runs", {"machine_id": 1, "start_session": "x", "pool_ids": [1, "x"]})
+    answer = new_organisation().post("/v1/runs", {"machine_id": 1, "start_session": "x", "pool_ids": [1, "x"]})
 
     assert [loc for loc, _ in violations(answer)] == [
         ("body", "workflow_id"),
@@ -345,7 +346,7 @@ def test_all_violations_are_told_at_once():
 
 
 def test_a_workflow_refuses_inputs_that_its_schema_refuses():
-    mock = Mock()
+    mock = new_organisation()
 
     missing = mock.post("/v1/runs", {"workflow_id": NEEDS_AN_INVOICE_NUMBER})
     wrong = mock.post(
@@ -382,7 +383,7 @@ def test_what_nobody_knows_is_taken_unless_only_known_things_are(body):
 
 
 def test_what_is_known_is_taken_where_only_known_things_are():
-    mock = Mock(known_only=True)
+    mock = new_organisation(known_only=True)
     workflow_id = mock.post("/v1/workflows", {"main_prompt": "Do it."}).json()["id"]
     pool_id = mock.post("/v1/pools", {"name": "mine"}).json()["id"]
 
