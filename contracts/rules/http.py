@@ -94,7 +94,8 @@ def run_many(talk: Talk, case: Case) -> None:
     for _ in range(case["reads"]):
         talk.call("list_runs", query=[("limit", "1")])
     if world.may_create and case["writes"]:
-        talk.send_together([request_for("bulk_create_runs", body={"count": 0})] * case["writes"])
+        keys = [talk.named(f"key:{number}") for number in range(case["writes"])]
+        talk.send_together([request_for("bulk_create_runs", body={"count": 0}, key=key) for key in keys])
     for exchange in world.guard.throttled:
         world.count("HTTP-LIMIT")
         operation = operation_at(exchange.request.method, exchange.request.path)

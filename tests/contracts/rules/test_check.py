@@ -83,6 +83,8 @@ def test_a_healthy_server_keeps_the_rule(rule: str, tmp_path: Path) -> None:
         ("include_forgets_tenant", "AUTH-TENANT"),
         ("deleted_read_with_include", "DELETE-GONE"),
         ("limit_without_retry_after", "HTTP-LIMIT"),
+        ("burst_of_writes_without_retry_after", "HTTP-LIMIT"),
+        ("cancel_forgets_tenant", "AUTH-TENANT"),
     ],
 )
 def test_a_defect_is_found_under_its_rule(defect: str, rule: str, tmp_path: Path) -> None:
