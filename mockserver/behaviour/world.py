@@ -117,7 +117,9 @@ def _read(text: str, name: str, under: World | None) -> World:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        raise WorldError(f"{name}: not YAML{where}: {getattr(error, 'problem', error)}") from error
+        # A character that YAML does not allow is told in more than one line.
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise WorldError(f"{name}: not YAML{where}: {problem}") from error
     top = _Reader(name, "#", {} if document is None else document)
     top.allow("builtin", "defaults", "machines", "pools", "workflows")
     if not top.boolean("builtin", True):

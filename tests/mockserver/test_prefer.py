@@ -1,0 +1,192 @@
+"""Preferences: what a client asks the mock to do, beside what it asks of the API."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mockserver.errors import BadRequest
+from mockserver.prefer import read_preferences
+from tests.mockserver.inprocess import NEVER_ENDS, SUCCEEDS, Mock, violations
+
+
+@pytest.mark.parametrize(
+    ("prefer", "applied"),
+    [
+        ("outcome=error", ("outcome=error",)),
+        ('outcome="error"', ("outcome=error",)),
+        (r'outcome="e\rror"', ("outcome=error",)),
+        ("OUTCOME=error", ("outcome=error",)),
+        ("outcome = error ; strict=1 , duration=2.5", ("outcome=error", "duration=2.5")),
+        ("respond-async, wait=10, failed=2", ("failed=2",)),
+        ("outcome=error, outcome=success", ("outcome=error",)),
+        ("dynamic", ("dynamic=",)),
+        ("", ()),
+        ("handling=lenient", ()),
+        (",,,", ()),
+    ],
+)
+def test_a_header_is_read_as_the_rfc_writes_it(prefer: str, applied: tuple[str, ...]):
+    assert read_preferences(prefer, "").applied == applied
+
+
+@pytest.mark.parametrize(
+    ("prefer", "said"),
+    [
+        ("code=99", "should be a status from 100 to 599"),
+        ("code=600", "should be a status from 100 to 599"),
+        ("code=two", "should be a status from 100 to 599"),
+        ("outcome=cancelled", "should be one of success, task_failed, error"),
+        ("outcome", "should be one of success, task_failed, error"),
+        ("failed=-1", "should be a whole number"),
+        ("failed=1.5", "should be a whole number"),
+        ("failed=1234567890", "should be a whole number"),
+        ("failed=٣", "should be a whole number"),
+        ("duration=-1", "should be a number of seconds"),
+        ("duration=1e3", "should be a number of seconds"),
+        ("duration=٣", "should be a number of seconds"),
+        ("delay=301", "should be 300 seconds at most"),
+        ("delay=soon", "should be a number of seconds"),
+        ("dynamic=yes", "should be true or false"),
+    ],
+)
+def test_a_value_that_cannot_be_honoured_is_refused_with_what_it_should_be(prefer: str, said: str):
+    with pytest.raises(BadRequest, match=said):
+        read_preferences(prefer, "")
+
+
+def test_a_refused_preference_is_a_400_and_does_nothing():
+    mock = Mock()
+    answer = mock.post("/v1/runs", {"workflow_id": SUCCEEDS}, prefer="outcome=cancelled")
+    assert answer.status_code == 400
+    assert mock.total() == 0
+
+
+def test_the_code_in_the_query_goes_before_that_in_the_header_and_its_last_counts():
+    assert read_preferences("code=404", "__code=401&__code=422").code == 422
+    assert read_preferences(None, "x__code=1").code is None
+    assert read_preferences("dynamic=false", "").dynamic is False
+
+
+@pytest.mark.parametrize("status", [401, 404, 409, 422, 429])
+def test_a_documented_code_is_answered_and_nothing_is_done(status: int):
+    mock = Mock()
+    answer = mock.post("/v1/runs", {"workflow_id": SUCCEEDS}, prefer=f"code={status}")
+    documented = status in mock.app.operations["create_run"].responses
+    assert answer.status_code == (status if documented else 400)
+    assert mock.total() == 0
+
+
+def test_the_code_can_be_asked_for_in_the_query():
+    mock = Mock()
+    assert mock.get("/v1/runs?__code=422").status_code == 422
+    assert mock.get("/v1/runs?__code=").status_code == 400
+
+
+def test_an_undocumented_code_is_refused_with_those_that_are_documented():
+    detail = Mock().get("/v1/health", prefer="code=418").json()["detail"]
+    assert detail.startswith("health_check documents no 418; it documents ")
+    assert "200" in detail
+
+
+def test_a_429_that_was_asked_for_says_when_to_come_back():
+    mock = Mock()
+    answer = mock.get("/v1/runs", prefer="code=429")
+    assert answer.status_code == 429
+    assert answer.headers["retry-after"] == "1"
+    assert answer.headers["preference-applied"] == "code=429"
+
+
+def test_an_answer_without_a_body_can_be_asked_for():
+    mock = Mock()
+    run = mock.create()
+    answer = mock.delete(f"/v1/runs/{run['id']}", prefer="code=204")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert mock.read(run["id"]) == run
+
+
+def test_bytes_can_be_asked_for():
+    mock = Mock()
+    path = "/v1/run-attachments/00000000-0000-4000-8000-000000000000/download"
+    answer = mock.get(path, prefer="code=200")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "application/octet-stream"
+
+
+def test_every_named_example_of_every_operation_can_be_asked_for_and_fits_the_spec():
+    mock = Mock()
+    asked = 0
+    for operation in mock.app.operations.values():
+        path = operation.path
+        for name in ("run_id", "attachment_id", "machine_id", "pool_id", "workflow_id"):
+            path = path.replace(f"{{{name}}}", "00000000-0000-4000-8000-000000000000")
+        if operation.method in ("POST", "PATCH"):
+            continue
+        for status in operation.responses:
+            for name in operation.example_names(status):
+                answer = mock.request(
+                    operation.method, path, prefer=f"code={status}, example={name}", fails=status >= 500
+                )
+                assert answer.status_code == status, answer.text
+                asked += 1
+    assert asked
+
+
+def test_an_example_that_is_not_there_is_refused_by_name():
+    detail = Mock().get("/v1/runs", prefer="example=none-such").json()["detail"]
+    assert "documents no example 'none-such' of 200" in detail
+
+
+def test_dynamic_makes_an_answer_up_the_same_for_the_same_request():
+    first, second = Mock(), Mock()
+    made_up = [mock.get("/v1/runs", prefer="dynamic=true").content for mock in (first, first, second)]
+    assert len(set(made_up)) == 1
+    assert Mock(seed=1).get("/v1/runs", prefer="dynamic=true").content != made_up[0]
+
+
+@pytest.mark.parametrize("outcome", ["success", "task_failed", "error"])
+def test_runs_end_as_they_were_asked_to(outcome: str):
+    mock = Mock()
+    runs = mock.create_many(5, prefer=f"outcome={outcome}")
+    mock.clock.advance(3600)
+    assert {mock.status(run["id"]) for run in runs} == {outcome}
+
+
+def test_a_run_runs_for_as_long_as_was_asked_even_one_that_would_never_end():
+    mock = Mock()
+    run = mock.create(NEVER_ENDS, prefer="duration=100, outcome=success")
+    mock.clock.advance(90)
+    assert mock.status(run["id"]) == "running"
+    mock.clock.advance(20)
+    assert mock.status(run["id"]) == "success"
+
+
+def test_so_many_of_a_bulk_create_fail_as_were_asked_to():
+    mock = Mock()
+    answer = mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 5}, prefer="failed=3")
+    assert answer.status_code == 201
+    assert answer.json()["failed_count"] == 3
+    assert len(answer.json()["created_runs"]) == 2
+    assert answer.headers["preference-applied"] == "failed=3"
+    assert mock.total() == 2
+
+
+def test_preferences_do_not_let_a_broken_request_through():
+    mock = Mock()
+    answer = mock.post("/v1/runs", {}, prefer="outcome=error, delay=0")
+    assert violations(answer) == [(("body", "workflow_id"), "missing")]
+    assert answer.headers["preference-applied"] == "outcome=error, delay=0"
+
+
+def test_a_delayed_answer_tells_of_the_time_after_the_delay():
+    mock = Mock()
+    run = mock.create(prefer="outcome=success")
+
+    async def read_while_an_hour_passes() -> str:
+        waiting = asyncio.ensure_future(mock.sent("GET", f"/v1/runs/{run['id']}", prefer="delay=0.01"))
+        await asyncio.sleep(0)
+        mock.clock.advance(3600)
+        return (await waiting).json()["status"]
+
+    assert mock.run(read_while_an_hour_passes()) == "success"
