@@ -207,7 +207,7 @@ class World:
             self.notes[words] = None
 
     def marker(self) -> str:
-        """A word of letters and digits that no other run has: a part of it that is not at an end has no other either."""
+        """A word of letters and digits that no other run has, nor any part of it but its ends."""
         return f"{self.run_mark}{_letters(6)}{secrets.randbelow(900) + 100}{_letters(4)}"
 
     @property
