@@ -23,6 +23,11 @@ _KEY_NAME = re.compile(r"(?!sensitive_input_aliases$)[A-Za-z_]*sensitive[A-Za-z_
 
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?')
 
+_TEXT_OR_WORD = re.compile(
+    r""""(?P<text>(?:[^"\\]|\\.)*)(?:"(?P<colon>\s*:)?|$)|(?P<word>[^\s"{}\[\],:]{8,})""", re.DOTALL
+)
+_UUID = re.compile(r"[0-9a-fA-F-]{36}")
+
 # Shorter values are masked where they stand under a sensitive key only: each "a" of an answer is not a leak.
 _TELLING_LENGTH = 4
 _CUT = "(cut: a sensitive value stood here)"
@@ -190,8 +195,18 @@ def _sensitive_values(body: bytes | None) -> Iterator[Any]:
     try:
         decoded = json.loads(body)
     except (ValueError, RecursionError):
-        return  # masked by cutting it
-    yield from _under_sensitive_keys(decoded)
+        yield from _texts_after_sensitive_key(body.decode("utf-8", "replace"))
+    else:
+        yield from _under_sensitive_keys(decoded)
+
+
+def _texts_after_sensitive_key(text: str) -> Iterator[str]:
+    """Of a body that is no JSON: where the value ends cannot be told, so whatever follows may be of it."""
+    key = _SENSITIVE_KEY.search(text)
+    for found in _TEXT_OR_WORD.finditer(text, key.end() if key else len(text)):
+        value = found["text"] or found["word"]
+        if value and not found["colon"] and not _UUID.fullmatch(value):
+            yield value
 
 
 def _under_sensitive_keys(node: Any) -> Iterator[Any]:

@@ -64,6 +64,23 @@ def test_a_body_that_is_no_json_is_cut_at_its_sensitive_value(body):
     assert sent.endswith(b'"(cut: a sensitive value stood here)"')
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"sensitive_input_values": {"a": "kq8Zt3wXhPqYbVnM"}, "workflow_id": }',
+        b'{"sensitive_input_values": {"a": "kq8Zt3wXhPqYbVnM',
+        b'{"sensitive_input_values": {"a": kq8Zt3wXhPqYbVnM}',
+    ],
+)
+def test_what_a_server_quotes_of_a_body_that_is_no_json_is_masked(body):
+    mask = Mask()
+    mask.learn([create(body)])
+    quoted = json.dumps({"detail": f"not JSON: {body.decode()}", "workflow_id": "kept"}).encode()
+    shown = mask.answer(Answer(400, (), quoted)).json()
+    assert "kq8Zt3" not in shown["detail"]
+    assert shown["workflow_id"] == "kept"
+
+
 def test_everything_but_the_value_stays_byte_for_byte():
     body = b'{ "count":1.0, "sensitive_input_values" : {"a": "0123456789abcdef"},"x":1e2, "x":"\\u00e9" }\n'
     assert masked(create(body)).body == body.replace(b"0123456789abcdef", b"masked-1xxxxxxxx")
