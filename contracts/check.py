@@ -14,7 +14,7 @@ from contracts.conversation import OutOfTime, World
 from contracts.discovery import discover
 from contracts.findings import CheckResult, Finding, RuleResult, VerdictName
 from contracts.guard import Guard
-from contracts.rules import REGISTRY, SCENARIOS
+from contracts.rules import REGISTRY, SCENARIOS, live
 from contracts.search import Scenario, Search
 from contracts.shrinking import Case
 from contracts.target import Target
@@ -140,7 +140,7 @@ def _run(
     """
     share_s = max(1.0, world.target.max_time_s / SHARES)
     waiting = [
-        (scenario, iter(scenario.cases(world)))
+        (scenario, _cases(world, scenario))
         for scenario in course
         if world.offers(*scenario.needs) and (world.may_create or not scenario.creates)
     ]
@@ -156,11 +156,25 @@ def _run(
                 if not search.run(scenario, cases, until=until):
                     left.append((scenario, cases))
                     continue
-                search.explore(scenario, examples=scenario.examples, until=world.deadline)
+                if not world.is_live:
+                    search.explore(scenario, examples=scenario.examples, until=world.deadline)
             except OutOfTime:
                 return [one for one, _ in (*left, *waiting[index:])]
         waiting = left
     return []
+
+
+def _cases(world: World, scenario: Scenario) -> Iterator[Case]:
+    """The fixed cases of a scenario: on a real deployment few, and each only where it can be borne."""
+    if not world.is_live:
+        yield from scenario.cases(world)
+        return
+    for case in live.PLAN[scenario.name](world):
+        runs = live.most_runs(case) if scenario.creates else 0
+        if world.guard.affords(runs=runs, requests=3):
+            yield case
+        else:
+            world.note(f"Not tried, since the budget does not bear it: {scenario.name}.")
 
 
 def _wanted(rules: Collection[str] | None) -> frozenset[str]:
@@ -168,7 +182,12 @@ def _wanted(rules: Collection[str] | None) -> frozenset[str]:
 
 
 def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario]:
-    chosen = [s for s in sorted(SCENARIOS, key=lambda s: s.telling) if set(wanted).intersection(s.rules)]
+    if target.profile == "live":
+        by_name = {scenario.name: scenario for scenario in SCENARIOS}
+        course = [by_name[name] for name in live.PLAN]
+    else:
+        course = sorted(SCENARIOS, key=lambda scenario: scenario.telling)
+    chosen = [scenario for scenario in course if set(wanted).intersection(scenario.rules)]
     return [s for s in chosen if target.allow_writes or target.is_loopback or not s.creates]
 
 

@@ -172,6 +172,8 @@ class World:
     """operationId → why; an operation that is not here is offered."""
     first_run: str | None = None
     """A run of this check, made before anything is judged."""
+    others_run: str | None = None
+    """A run that is not of this check: it may be read, where nothing may be created."""
     may_create: bool = True
     seen: Seen = field(default_factory=Seen)
     marks: SecretMarks = field(default_factory=SecretMarks)
@@ -194,6 +196,11 @@ class World:
     def offers(self, *names: str) -> bool:
         return not any(name in self.not_offered for name in names)
 
+    @property
+    def base_request(self) -> dict[str, Any]:
+        """What every create has on a live target that was told of a request known to work."""
+        return dict(self.target.base_request or {}) if self.is_live else {}
+
     def random(self, *parts: object) -> random.Random:
         """The same for the same seed and parts."""
         return random.Random(f"{self.target.seed}/{'/'.join(map(str, parts))}")
@@ -207,7 +214,7 @@ class World:
             self.notes[words] = None
 
     def marker(self) -> str:
-        """A word of letters and digits that no other run has, nor any part of it but its ends."""
+        """A word of letters and digits that no other run has, nor a part of it that is not at an end."""
         return f"{self.run_mark}{_letters(6)}{secrets.randbelow(900) + 100}{_letters(4)}"
 
     @property
@@ -492,8 +499,11 @@ class Talk:
         return written
 
     def some_runs(self, count: int = 1, **fields: Any) -> Written:
-        """Runs to do something with, from a bulk create."""
-        body = {"workflow_id": "«workflow»", "count": count, **fields}
+        """Runs to do something with, from a bulk create: on a live target perhaps not as many as asked."""
+        base = self.world.base_request
+        if base and "count" not in self.world.target.vary:
+            count = base.get("count", 1)
+        body = {"workflow_id": "«workflow»", **base, **fields, "count": count}
         written = self.create("bulk_create_runs", body)
         if len(written.runs) != count:
             raise Unjudged("a bulk create gives too few runs to go on with")
@@ -517,6 +527,8 @@ _CREATE_RULES: Final = (
 def _rules_of_request(reading: Reading) -> Iterable[str]:
     if reading.is_valid:
         yield "REQ-ACCEPT"
+        if any(value is None or value in ([], {}) for value in reading.body.values()):
+            yield "REQ-NULL"
     yield from map(rule_of_fault, reading.faults)
 
 

@@ -31,6 +31,7 @@ class _Discovery:
         self.world = world
         self.target = world.target
         self.first_run: dict[str, Any] | None = None
+        self._nowhere: bytes | None = None
 
     def made(self) -> World:
         self._reach()
@@ -73,11 +74,15 @@ class _Discovery:
     def _know_ids(self) -> None:
         world, target = self.world, self.target
         world.workflows = Ids(_given(target.workflow_id) or self._listed("list_workflows"))
-        world.machines = Ids(_given(target.machine_id) or self._listed("list_machines"))
-        world.pools = Ids(_given(target.pool_id) or self._listed("list_pools"))
+        world.machines = Ids(_given(target.machine_id) or self._listed_in_full("list_machines"))
+        world.pools = Ids(_given(target.pool_id) or self._listed_in_full("list_pools"))
         base = target.base_request or {}
         if not target.workflow_id and is_uuid(base.get("workflow_id")):
             world.workflows = Ids((base["workflow_id"],))
+
+    def _listed_in_full(self, operation: str) -> tuple[str, ...]:
+        """A real machine is not to be used because it is listed: a live check takes only those that it was given."""
+        return () if self.world.is_live else self._listed(operation)
 
     def _listed(self, operation: str) -> tuple[str, ...]:
         answer = self._send(request_for(operation, query=[("limit", "20")]))
@@ -100,7 +105,8 @@ class _Discovery:
             )
             return
         if world.is_live:
-            return  # each create costs: the first judged one tells
+            self._create_one()
+            return
         answers: list[Answer] = []
         for workflow in (str(uuid.uuid4()), *world.workflows.known[:3]):
             for body in self._plain_bodies(workflow):
@@ -117,6 +123,29 @@ class _Discovery:
         last = answers[-1] if answers else None
         said = "no answer" if last is None else f"{last.status} {excerpt(last.body)}"
         raise CouldNotCheck(f"no create succeeds ({said}); give --workflow-id a workflow that the target knows")
+
+    def _create_one(self) -> None:
+        """The one run that a live check does without judging it: what needs any run takes this one."""
+        world, target = self.world, self.target
+        try:
+            if not target.leave_runs and not world.guard.offers_delete():
+                raise CouldNotCheck("the target offers no delete, so runs would be left behind: --leave-runs allows it")
+            known = world.workflows.known[0] if world.workflows.known else str(uuid.uuid4())
+            body = {"workflow_id": known, "count": 1, **(target.base_request or {})}
+            answer = world.guard.send(request_for("bulk_create_runs", body=body)).answer
+        except OutOfBudget:
+            world.may_create = False
+            world.note("The budget does not bear one run: only what creates nothing was checked.")
+            return
+        except NoAnswer as error:
+            raise CouldNotCheck(f"a create gets no answer: {error}") from None
+        self.first_run = _first_run(answer)
+        if self.first_run is None:
+            said = f"{answer.status} {excerpt(answer.body)}"
+            raise CouldNotCheck(
+                f"no create succeeds ({said}); give --workflow-id or --base-request what is known to work"
+            )
+        world.workflows = Ids((self.first_run["workflow_id"],))
 
     def _plain_bodies(self, workflow: str) -> Iterable[dict[str, Any]]:
         body = {"workflow_id": workflow, "count": 1}
@@ -173,26 +202,44 @@ class _Discovery:
                     self.world.not_offered[name] = f"every probe of {path} is 404 or 405"
 
     def _is_offered(self, path: str) -> bool:
-        return any(
-            answer is not None and answer.status not in _NOT_THERE for answer in map(self._send, self._probes(path))
-        )
+        """Also where it could not be found out: then the rules will say what they find."""
+        probed = False
+        for request in self._probes(path):
+            try:
+                answer = self.world.guard.send(request).answer
+            except OutOfBudget:
+                return True
+            except (Refused, NoAnswer):
+                continue
+            if answer.status not in _NOT_THERE:
+                return True
+            probed = True
+            if self.world.is_live and request.method == "GET" and answer.status == 404:
+                # On a real deployment few probes are made, and the words of a 404 tell what is not there.
+                return answer.body != self._nothing_here()
+        return not probed
+
+    def _nothing_here(self) -> bytes:
+        """What the target says of a path that does not exist."""
+        if self._nowhere is None:
+            answer = self._send(_probe("GET", "/v1/nothing-is-here"))
+            self._nowhere = b"" if answer is None else answer.body
+        return self._nowhere
 
     def _probes(self, path: str) -> Iterable[Request]:
         """Every kind of request to a path, the telling ones first: an id that exists, one that does not, malformed."""
         names = [name for name, (_, template) in operations().items() if template == path]
+        documented = [operations()[name][0] for name in names]
         ids = [*self._real_ids(path), "not-a-uuid"] if "{" in path else [""]
-        if "{run_id}" in path:
+        if "{run_id}" in path and not self.world.is_live:
             ids.append(self._made_up())
         for one in ids:
-            for name in names:
-                method = operations()[name][0]
-                target = path.replace("{" + path.partition("{")[2].partition("}")[0] + "}", one) if one else path
-                yield _probe(method, target)
-        for one in ids[-1:]:
-            target = path.partition("{")[0] + one + path.partition("}")[2] if one else path
-            for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
-                if method not in {operations()[name][0] for name in names}:
-                    yield _probe(method, target)
+            for method in documented:
+                if method == "GET" or one != self.world.others_run:
+                    yield _probe(method, _put_in(path, one))
+        for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
+            if method not in documented and not self.world.is_live:
+                yield _probe(method, _put_in(path, ids[-1]))
 
     def _made_up(self) -> str:
         made_up = str(uuid.uuid4())
@@ -209,14 +256,17 @@ class _Discovery:
             return list(world.workflows.known[:1])
         if "{attachment_id}" in path:
             return self._an_attachment()
-        if path.endswith("/retry") or self.first_run is None:
-            return [] if self.first_run is None else [self.first_run["id"]]
-        return [self.first_run["id"]]
+        if self.first_run is not None:
+            return [self.first_run["id"]]
+        if not path.endswith("{run_id}"):
+            return []
+        self.world.others_run = next(iter(self._listed("list_runs")), None)
+        return [] if self.world.others_run is None else [self.world.others_run]
 
     def _an_attachment(self) -> list[str]:
         world = self.world
         if not world.may_create or world.is_live:
-            return []
+            return list(self._listed("list_run_attachments")[:1])
         workflow = str(uuid.uuid4()) if world.workflows.invented else world.workflows.known[0]
         body = {"workflow_id": workflow, "count": 1, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
         answer = self._send(request_for("bulk_create_runs", body=body))
@@ -230,6 +280,10 @@ def _probe(method: str, path: str) -> Request:
     if method in {"POST", "PATCH", "PUT"}:
         return Request(method, path, (*headers, ("Content-Type", "application/json")), encode({"status": 5}))
     return Request(method, path, headers)
+
+
+def _put_in(path: str, one: str) -> str:
+    return path.partition("{")[0] + one + path.partition("}")[2] if one else path
 
 
 def _given(one: str | None) -> tuple[str, ...]:

@@ -55,7 +55,6 @@ class Scenario:
     creates: bool = True
     attempts: int = 2
     together: bool = True
-    live: Callable[[World], Iterable[Case]] | None = None
     telling: int = 5
 
 

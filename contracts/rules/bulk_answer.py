@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -236,15 +236,9 @@ def generated(world: World) -> SearchStrategy[Case]:
     )
 
 
-def live_cases(world: World) -> Iterable[Case]:
-    from contracts.rules.live import base_cases
-
-    return base_cases(world)
-
-
 _ANSWER_RULES = tuple(rule.id for rule in RULES)
 SCENARIOS = (
-    Scenario("creates, the telling ones", _ANSWER_RULES, run_create, telling_cases, live=live_cases, telling=0),
+    Scenario("creates, the telling ones", _ANSWER_RULES, run_create, telling_cases, telling=0),
     Scenario("creates of every count", _ANSWER_RULES, run_create, count_cases, telling=2),
     Scenario("creates whose features meet", _ANSWER_RULES, run_create, meeting_cases, telling=3),
     Scenario("creates with odd values", (*_ANSWER_RULES, "REQ-ACCEPT"), run_create, odd_value_cases, telling=3),

@@ -485,22 +485,12 @@ def scope_cases(world: World) -> Iterator[Case]:
         }
 
 
-def live_replay(world: World) -> Iterator[Case]:
-    body = world.target.base_request or strategies.minimal("bulk_create_runs")
-    yield {"op": "bulk_create_runs", "body": body | {"count": 1}}
-
-
-def live_conflict(world: World) -> Iterator[Case]:
-    body = (world.target.base_request or strategies.minimal("bulk_create_runs")) | {"count": 1}
-    yield {"op": "bulk_create_runs", "body": body, "other": body | {"count": 2}}
-
-
 SCENARIOS = (
-    Scenario("keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases, live=live_replay, telling=1),
+    Scenario("keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases, telling=1),
     Scenario(
         "keys repeated at once", ("IDEM-REPLAY",), run_together, together_cases, attempts=6, together=False, telling=2
     ),
-    Scenario("keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, live=live_conflict, telling=2),
+    Scenario("keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, telling=2),
     Scenario("two keys", ("IDEM-REPLAY",), run_keys, keys_cases, telling=2),
     Scenario("keys of two organisations", ("IDEM-SCOPE",), run_scope, scope_cases, attempts=4, telling=2),
 )

@@ -90,17 +90,34 @@ def corner_fields(talk: Talk) -> tuple[tuple[str, str], dict[str, Any]]:
 
 
 def make_corner(talk: Talk, bodies: Sequence[Mapping[str, Any]]) -> Corner:
+    if talk.world.is_live:
+        return _make_live_corner(talk, bodies)
     chosen, fields = corner_fields(talk)
     corner = Corner(chosen)
     for body in bodies:
         own = dict(talk.fill(dict(body)))
         if "input_values" in fields and isinstance(own.get("input_values"), dict):
             own["input_values"] = own["input_values"] | fields["input_values"]
-        written = talk.create("bulk_create_runs", fields | own)
-        if not written.clean:
-            raise Unjudged("a bulk create gives runs that break a rule already")
-        corner.add(written)
+        _add_to(talk, corner, fields | own)
     return corner
+
+
+def _make_live_corner(talk: Talk, bodies: Sequence[Mapping[str, Any]]) -> Corner:
+    """In a session that the first create starts: nothing else of a request that is known to work is touched."""
+    corner = Corner(("session_id", ""))
+    for body in bodies:
+        joins = {"session_id": corner.filter[1]} if corner.runs else {"start_session": True}
+        base = {"workflow_id": talk.named("workflow"), "count": 1} | talk.world.base_request
+        _add_to(talk, corner, base | talk.fill(dict(body)) | joins)
+        corner.filter = ("session_id", str(corner.runs[0].get("session_id")))
+    return corner
+
+
+def _add_to(talk: Talk, corner: Corner, body: Mapping[str, Any]) -> None:
+    written = talk.create("bulk_create_runs", body)
+    if not written.clean or not written.runs:
+        raise Unjudged("a bulk create gives runs that break a rule already")
+    corner.add(written)
 
 
 # Pages
@@ -912,6 +929,28 @@ def view_cases(world: World) -> Iterator[Case]:
     }
 
 
+def run_existing(talk: Talk, case: Case) -> None:
+    """Runs that are there, whoever made them: a page of them, some filters, and each read by itself."""
+    newest = [("limit", str(case["limit"])), ("sort_mode", "created_at_desc")]
+    heard = talk.ask("list_runs", query=newest)
+    _check_frame(talk, heard, skip=0, limit=case["limit"], created=())
+    _check_repeats(talk, [heard], ())
+    items = [item for item in items_of(heard) if isinstance(item.get("id"), str)]
+    for item in items[:2]:
+        if talk.world.offers("get_run"):
+            read = talk.call("get_run", item["id"])
+            if read.accepted and isinstance(read.body, dict):
+                judge_read(talk, item, read.body, None, [heard, read])
+    for name in ("workflow_id", "status", "session_id"):
+        value = next((item[name] for item in items if isinstance(item.get(name), str)), None)
+        if value is None:
+            continue
+        listed = talk.ask("list_runs", query=[(name, value), *newest])
+        others = [item for item in items_of(listed) if item.get(name) != value]
+        cause, expected = f"{name} gives others too", "only runs that match"
+        talk.require(not others, "LIST-FILTER", cause, expected, f"{len(others)} others", listed)
+
+
 # Values that match nothing
 
 
@@ -984,5 +1023,14 @@ SCENARIOS = (
         telling=1,
     ),
     Scenario("lists with other fields", ("READ-BACK", "LIST-FILTER"), run_views, view_cases, needs=_LISTS, telling=1),
+    Scenario(
+        "runs that are there",
+        ("LIST-PAGE", "LIST-FILTER", "READ-BACK"),
+        run_existing,
+        lambda world: [{"limit": 5}, {"limit": 100}],
+        needs=_LISTS,
+        creates=False,
+        telling=1,
+    ),
     Scenario("filters of nonsense", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=_LISTS, telling=1),
 )

@@ -1,12 +1,245 @@
-"""What a check of a real deployment sends: few requests, each told to be affordable before it goes out."""
+"""What a check of a real deployment sends: few requests, the most telling first, in the names of the scenarios.
+
+Real workflows check their inputs and real desktops act on them. So a base request stays as it is but for the fields
+that may be varied; without one, only what the API itself looks at (count, sessions, null) is varied.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
 
+from contracts import strategies
 from contracts.conversation import World
 from contracts.shrinking import Case
 
+_WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
+MARKED: Final = {"input_values": {"marker": "«marker»"}}
 
-def base_cases(world: World) -> Iterator[Case]:
-    yield {"op": "bulk_create_runs", "body": {"workflow_id": "«workflow»", "count": 1}, "read": True}
+
+def may_vary(world: World, *names: str) -> bool:
+    allowed = _WITHOUT_BASE if world.target.base_request is None else frozenset(world.target.vary)
+    return allowed.issuperset(names)
+
+
+def body(world: World, operation: str = "bulk_create_runs", *, count: int = 1, **fields: Any) -> dict[str, Any] | None:
+    """The base request with some fields varied; None where they may not be."""
+    if not may_vary(world, *fields):
+        return None
+    made = {"workflow_id": "«workflow»", "count": 1} | world.base_request
+    if may_vary(world, "count"):
+        made["count"] = count
+    if operation == "create_run":
+        del made["count"]
+    return made | fields
+
+
+def _creates(world: World) -> Iterator[Case]:
+    wishes: list[tuple[str, dict[str, Any]]] = [
+        ("bulk_create_runs", {"count": 2, "start_session": True}),
+        ("create_run", {"start_session": True, "session_alias": "First Älias", "release_session_after": True}),
+        ("bulk_create_runs", {"input_values": strategies.INPUTS, "sensitive_input_values": strategies.SECRETS}),
+        ("bulk_create_runs", {"count": 2, "file_inputs": [strategies.file(raw=bytes(range(256)))]}),
+        ("bulk_create_runs", {"machine_id": "«machine»"}),
+        ("bulk_create_runs", {"pool_ids": ["«pool»"]}),
+    ]
+    for operation, fields in wishes:
+        asks_for = {"machine_id": world.machines, "pool_ids": world.pools}
+        made = body(world, operation, **fields)
+        if made is not None and world.offers(operation) and all(asks_for[n].known for n in fields if n in asks_for):
+            yield {"op": operation, "body": made, "read": True}
+
+
+def _nulls(world: World) -> Iterator[Case]:
+    """One request in which all that may be null is, and is not part of what is known to work."""
+    for operation in ("bulk_create_runs", "create_run"):
+        free = [name for name in strategies.EMPTY if name in strategies.CREATE_FEATURES[operation]]
+        nulls = {name: None for name in free if name not in world.base_request}
+        made = body(world, operation)
+        if world.offers(operation) and made is not None:
+            yield {"op": operation, "body": made | nulls, "read": True}
+
+
+def _refused(world: World) -> Iterator[Case]:
+    base = body(world)
+    assert base is not None
+    wrong: list[dict[str, Any]] = [base | {"count": count} for count in (0, -1, 1.5, "x", None)]
+    wrong.append({name: value for name, value in base.items() if name != "count"})
+    wrong += [base | {"workflow_id": value} for value in (None, "", "not-a-uuid", 5)]
+    wrong.append({name: value for name, value in base.items() if name != "workflow_id"})
+    wrong += [base | {name: "x"} for name in ("machine_id", "pool_ids", "input_values", "file_inputs", "session_id")]
+    wrong += [base | {"start_session": "maybe"}, base | {"pool_ids": ["x"]}, base | {"sensitive_input_values": []}]
+    wrong += [base | {"file_inputs": [{"filename": "a.txt"}]}, base | {"file_inputs": [{"content": "YQ=="}]}]
+    yield {"op": "bulk_create_runs", "items": [{"body": one} for one in wrong]}
+
+
+def _no_bodies(world: World) -> Iterator[Case]:
+    texts = ("", "[]", "null", "{", "not json", "\xff", '{"workflow_id": "«workflow»", "count": 1')
+    yield {"op": "bulk_create_runs", "items": [{"latin": text} for text in texts]}
+
+
+def _secrets(world: World) -> Iterator[Case]:
+    """Secrets in requests that are refused, so that nothing comes of them."""
+    secret = {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}
+    for one in ({"count": 1}, {"workflow_id": "«workflow»", "count": "x"}, {"workflow_id": "«workflow»", "count": 0}):
+        yield {"op": "bulk_create_runs", "body": one | {"sensitive_input_values": secret}}
+    yield {"op": "bulk_create_runs", "body": {"workflow_id": "x", "count": 1, "sensitive_input_values": "«secret»"}}
+    yield {"op": "create_run", "body": {"sensitive_input_values": secret}}
+    yield {
+        "op": "create_run_chain",
+        "body": {"steps": [{"sensitive_inputs": secret}], "shared_sensitive_inputs": secret},
+    }
+
+
+def _secrets_that_work(world: World) -> Iterator[Case]:
+    made = body(world, sensitive_input_values={"password": "«secret»", "deep": [{"pin": "«secret:2»"}]})
+    if made is not None:
+        yield {"op": "bulk_create_runs", "body": made, "look": True}
+
+
+def _unauthorized(world: World) -> Iterator[Case]:
+    from contracts.rules.authorization import headers_by_rule
+
+    important = ("bulk_create_runs", "list_runs", "get_run", "create_run", "update_run", "delete_run", "retry_run")
+    others = ("create_run_chain", "list_run_attachments", "list_machines", "list_pools", "list_workflows")
+    headers = headers_by_rule(world)
+    for operation in (*important, *others):
+        if world.offers(operation):
+            for rule in headers:
+                yield {
+                    "op": operation,
+                    "rule": rule,
+                    "header": headers[rule][0],
+                    "look": operation == "bulk_create_runs",
+                }
+    for header in headers["AUTH-TOKEN"][3:6]:
+        yield {"op": "bulk_create_runs", "rule": "AUTH-TOKEN", "header": header}
+    yield {"op": "list_runs", "rule": "AUTH-TOKEN", "header": headers["AUTH-TOKEN"][4]}
+
+
+def _tenant(world: World) -> Iterator[Case]:
+    if world.has_second:
+        yield {"ops": ["get_run", "update_run", "retry_run", "delete_run", "list_runs"]}
+
+
+def _unknown(world: World) -> Iterator[Case]:
+    for operation in ("get_run", "update_run", "retry_run", "delete_run", "get_run_attachment"):
+        if world.offers(operation):
+            yield {"op": operation, "id": "«unknown»"}
+            yield {"op": operation, "id": "not-a-uuid", "malformed": True}
+
+
+def _pages(world: World) -> Iterator[Case]:
+    yield {"counts": [2, 1], "limits": [1, 2, 100]}
+
+
+def _single_pages(world: World) -> Iterator[Case]:
+    yield {"counts": [1], "windows": [[None, None], [0, 1], [1, 5], [0, 1000]]}
+
+
+def _existing(world: World) -> Iterator[Case]:
+    yield {"limit": 5}
+
+
+def _updates(world: World) -> Iterator[Case]:
+    yield {
+        "updates": [
+            {"release_session_after": True},
+            {"output_data": {"a": {"b": [1, 2.5, None]}}},
+            {"error": ["x"]},
+            {},
+        ],
+        "count": 2,
+        "index": 1,
+    }
+
+
+def _deletes(world: World) -> Iterator[Case]:
+    yield {"count": 2, "index": 0}
+
+
+def _retries(world: World) -> Iterator[Case]:
+    yield {"filled": {"output_data": {"a": 1}, "error": ["it failed"]}}
+
+
+def _chains(world: World) -> Iterator[Case]:
+    if world.target.base_request is None:
+        yield {
+            "body": {"steps": [{"workflow_id": "«workflow»", "session_alias": "one"}, {"workflow_id": "«workflow»"}]}
+        }
+
+
+def _replays(world: World) -> Iterator[Case]:
+    yield {"op": "bulk_create_runs", "body": body(world), "times": 2}
+
+
+def _together(world: World) -> Iterator[Case]:
+    yield {"op": "bulk_create_runs", "body": body(world), "times": 2}
+
+
+def _conflicts(world: World) -> Iterator[Case]:
+    other = body(world, count=2) if may_vary(world, "count") else body(world, start_session=True)
+    if other is not None:
+        yield {"op": "bulk_create_runs", "body": body(world), "other": other}
+
+
+def _scopes(world: World) -> Iterator[Case]:
+    if world.has_second:
+        yield {"op": "bulk_create_runs", "body": body(world)}
+
+
+def _attachments(world: World) -> Iterator[Case]:
+    if may_vary(world, "file_inputs"):
+        yield {"files": [strategies.file(raw=bytes(range(256)), target_path="C:\\a.txt"), strategies.file("é.txt")]}
+
+
+def _methods(world: World) -> Iterator[Case]:
+    for path in ("/v1/runs/«unknown»/retry", "/v1/run-attachments/«unknown»", "/v1/machines/«unknown»"):
+        for method in ("GET", "PATCH"):
+            if (method, path.rsplit("/", 1)[-1]) in {("GET", "retry"), ("PATCH", "«unknown»")}:
+                yield {"method": method, "path": path, "template": path.replace("«unknown»", "{id}"), "known": True}
+
+
+def _paths(world: World) -> Iterator[Case]:
+    for path in ("/v1/nothing", "/v1", "/v1/runs/«unknown»/nothing"):
+        yield {"method": "GET", "path": path, "template": path, "known": False}
+
+
+PLAN: Final[Mapping[str, Callable[[World], Iterator[Case]]]] = {
+    "creates, the telling ones": _creates,
+    "without good credentials": _unauthorized,
+    "wrong requests": _refused,
+    "bodies that are none": _no_bodies,
+    "another organisation": _tenant,
+    "secrets in what is wrong": _secrets,
+    "null, empty and absent": _nulls,
+    "secrets in what works": _secrets_that_work,
+    "runs that are there": _existing,
+    "lists in pages": _pages,
+    "single pages": _single_pages,
+    "updates": _updates,
+    "keys repeated": _replays,
+    "keys with another body": _conflicts,
+    "keys repeated at once": _together,
+    "retries": _retries,
+    "deletes": _deletes,
+    "chains": _chains,
+    "attachments": _attachments,
+    "keys of two organisations": _scopes,
+    "ids that nobody has": _unknown,
+    "undocumented methods": _methods,
+    "unknown paths": _paths,
+}
+"""By the name of a scenario, the cases of it that a live check tries, in their order."""
+
+
+def most_runs(case: Case) -> int:
+    """The most runs that a healthy server makes of a case."""
+    made = case.get("body") if isinstance(case.get("body"), dict) else {}
+    assert made is not None
+    if "counts" in case:
+        return int(sum(case["counts"]))
+    if "steps" in made:
+        return len(made["steps"])
+    count = made.get("count", case.get("count", 1))
+    return count if isinstance(count, int) else 1

@@ -245,13 +245,6 @@ def unknown_cases(world: World) -> Iterator[Case]:
             yield {"op": operation, "id": identity, "malformed": True}
 
 
-def live_unknown(world: World) -> Iterator[Case]:
-    for operation in ("get_run", "update_run", "retry_run", "delete_run"):
-        if world.offers(operation):
-            yield {"op": operation, "id": "«unknown»"}
-            yield {"op": operation, "id": "not-a-uuid", "malformed": True}
-
-
 SCENARIOS = (
     Scenario(
         "large creates read run by run",
@@ -268,7 +261,6 @@ SCENARIOS = (
         unknown_cases,
         needs=("get_run",),
         creates=False,
-        live=live_unknown,
         telling=1,
     ),
 )
