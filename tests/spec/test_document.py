@@ -134,6 +134,7 @@ LINKS = {
     ("create_run_chain", "get_run", "run_id", "$response.body#/run_ids/0"),
     ("list_run_attachments", "get_run_attachment", "attachment_id", "$response.body#/items/0/id"),
     ("list_run_attachments", "download_run_attachment", "attachment_id", "$response.body#/items/0/id"),
+    ("list_run_attachments", "get_run_attachment_download_url", "attachment_id", "$response.body#/items/0/id"),
     ("create_pool", "get_pool", "pool_id", "$response.body#/id"),
     ("create_pool", "add_machine_to_pool", "pool_id", "$response.body#/id"),
     ("create_workflow", "get_workflow", "workflow_id", "$response.body#/id"),
