@@ -1,0 +1,150 @@
+"""The store: units with versions, all writes or none; and that what is built on it bears a store that says Conflict."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mockserver.errors import Conflict
+from mockserver.store import ABSENT, MemoryStore, SpaceStore, Unit, Write
+from tests.mockserver.inprocess import ACCOUNTING_1, FRONT_DESKS, SUCCEEDS, Mock
+
+
+def done(coroutine):
+    return asyncio.run(coroutine)
+
+
+def test_what_is_not_there_is_absent_and_at_version_0():
+    space = MemoryStore().space("", "org")
+    assert done(space.load("run", "a")) == ABSENT == Unit(None, 0)
+    assert done(space.items("run")) == {}
+    done(space.commit(Write("run", "b", 1, 0)))
+    assert done(space.load("run", "a")) == ABSENT
+
+
+def test_what_was_committed_is_loaded_and_listed_in_the_order_in_which_keys_came():
+    space = MemoryStore().space("", "org")
+    done(space.commit(Write("run", "b", 1, 0), Write("run", "a", 2, 0)))
+    done(space.commit(Write("run", "b", 3, done(space.load("run", "b")).version)))
+    assert [(key, unit.value) for key, unit in done(space.items("run")).items()] == [("b", 3), ("a", 2)]
+    assert done(space.items("other")) == {}
+
+
+@pytest.mark.parametrize("version", [0, 2, 99])
+def test_a_write_to_a_unit_that_has_moved_on_is_a_conflict(version: int):
+    space = MemoryStore().space("", "org")
+    done(space.commit(Write("run", "a", 1, 0)))
+    assert done(space.load("run", "a")).version == 1
+    with pytest.raises(Conflict, match="run a has moved on"):
+        done(space.commit(Write("run", "a", 2, version)))
+    assert done(space.load("run", "a")) == Unit(1, 1)
+
+
+def test_where_one_write_conflicts_none_is_done():
+    space = MemoryStore().space("", "org")
+    done(space.commit(Write("run", "a", 1, 0), Write("run", "gone", 1, 0)))
+    with pytest.raises(Conflict):
+        done(space.commit(Write("run", "new", 1, 0), Write("run", "gone", None, 1), Write("run", "a", 2, 0)))
+    assert {key: unit.value for key, unit in done(space.items("run")).items()} == {"a": 1, "gone": 1}
+
+
+def test_a_unit_that_was_removed_and_made_again_is_not_taken_for_the_old():
+    space = MemoryStore().space("", "org")
+    done(space.commit(Write("run", "a", 1, 0)))
+    old = done(space.load("run", "a"))
+    done(space.commit(Write("run", "a", None, old.version)))
+    done(space.commit(Write("run", "a", 1, 0)))
+    with pytest.raises(Conflict):
+        done(space.commit(Write("run", "a", 2, old.version)))
+
+
+def test_what_never_was_can_be_removed():
+    space = MemoryStore().space("", "org")
+    done(space.commit(Write("run", "a", None, 0)))
+    assert done(space.load("run", "a")) == ABSENT
+
+
+def test_a_write_that_changes_nothing_else_but_the_version_holds_a_unit_in_place():
+    space = MemoryStore().space("", "org")
+    done(space.commit(Write("session", "s", "same", 0)))
+    seen = done(space.load("session", "s"))
+    done(space.commit(Write("session", "s", "same", seen.version)))
+    with pytest.raises(Conflict):
+        done(space.commit(Write("session", "s", "other", seen.version)))
+
+
+def test_each_space_is_one_of_its_own_and_the_same_when_asked_for_again():
+    store = MemoryStore()
+    done(store.space("", "a").commit(Write("run", "x", 1, 0)))
+    assert done(store.space("", "a").load("run", "x")).value == 1
+    assert done(store.space("", "b").load("run", "x")) == ABSENT
+    assert done(store.space("n", "a").load("run", "x")) == ABSENT
+
+
+class EveryOther:
+    """A store where, before every other commit, another was quicker."""
+
+    def __init__(self, *, always: bool = False) -> None:
+        self._store = MemoryStore()
+        self._always = always
+        self.refused = 0
+
+    def space(self, namespace: str, organisation: str) -> SpaceStore:
+        return _Space(self, self._store.space(namespace, organisation))
+
+    def refuses(self) -> bool:
+        self.refused += 1
+        return self._always or bool(self.refused % 2)
+
+
+class _Space:
+    def __init__(self, owner: EveryOther, space: SpaceStore) -> None:
+        self._owner = owner
+        self.load, self.items, self._commit = space.load, space.items, space.commit
+
+    async def commit(self, *writes: Write) -> None:
+        if self._owner.refuses():
+            raise Conflict("another was quicker")
+        await self._commit(*writes)
+
+
+def test_what_is_written_is_right_although_every_other_commit_conflicts():
+    store = EveryOther()
+    mock, plain = Mock(store=store), Mock()
+    for each in (mock, plain):
+        run = each.create(key="k")
+        assert each.create(key="k") == run
+        many = each.create_many(5)
+        assert each.total() == 6
+        assert each.patch(f"/v1/runs/{run['id']}", {"status": "cancelled"}).json()["status"] == "cancelled"
+        assert each.post(f"/v1/runs/{run['id']}/retry", {}).status_code == 200
+        assert each.delete(f"/v1/runs/{many[0]['id']}").status_code == 204
+        assert each.post("/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS}] * 2}).status_code == 201
+        assert each.post("/v1/pools", {"name": "New"}).status_code == 201
+        added = each.post(f"/v1/pools/{FRONT_DESKS}/machines", {"machine_ids": [ACCOUNTING_1]})
+        assert added.status_code == 200
+        assert each.post("/v1/workflows", {"name": "New", "main_prompt": "Do it."}).status_code == 201
+        each.clock.advance(3600)
+    assert store.refused > 10
+    # Retried or not, the same requests come to the same.
+    assert mock.listed() == plain.listed()
+    assert mock.get("/v1/pools").json() == plain.get("/v1/pools").json()
+    assert mock.get("/v1/workflows").json() == plain.get("/v1/workflows").json()
+
+
+def test_many_at_once_create_just_as_many_although_commits_conflict():
+    mock = Mock(store=EveryOther())
+    sent = {"workflow_id": SUCCEEDS, "count": 3}
+    answers = mock.together(*(mock.sent("POST", "/v1/runs/bulk", json=sent) for _ in range(10)))
+    ids = [run["id"] for answer in answers for run in answer.json()["created_runs"]]
+    assert len(set(ids)) == 30
+    assert sorted(mock.ids()) == sorted(ids)
+
+
+def test_a_store_that_always_conflicts_ends_in_a_refusal_and_not_in_a_loop():
+    mock = Mock(store=EveryOther(always=True))
+    answer = mock.post("/v1/runs", {"workflow_id": SUCCEEDS})
+    assert answer.status_code == 409
+    assert "try again" in answer.json()["detail"]
+    assert mock.total() == 0
