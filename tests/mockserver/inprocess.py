@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import weakref
 from collections.abc import Coroutine
 from functools import lru_cache
@@ -81,6 +82,10 @@ class Mock:
             every["Prefer"] = prefer
         if key is not None:
             every["Idempotency-Key"] = key
+        if "json" in how:
+            # With escapes, so that a text may hold a lone surrogate.
+            how["content"] = json.dumps(how.pop("json")).encode()
+            every.setdefault("Content-Type", "application/json")
         answer = await self._client.request(method, path, headers=every, **how)
         assert fails == (answer.status_code >= 500), f"{method} {path}: {answer.status_code} {answer.text}"
         return answer
@@ -96,13 +101,13 @@ class Mock:
     def get(self, path: str, **how: Any) -> httpx.Response:
         return self.request("GET", path, **how)
 
-    def post(self, path: str, json: Any = None, **how: Any) -> httpx.Response:
-        if "content" not in how and json is not None:
-            how["json"] = json
+    def post(self, path: str, body: Any = None, **how: Any) -> httpx.Response:
+        if body is not None:
+            how["json"] = body
         return self.request("POST", path, **how)
 
-    def patch(self, path: str, json: Any = None, **how: Any) -> httpx.Response:
-        return self.request("PATCH", path, json=json, **how)
+    def patch(self, path: str, body: Any, **how: Any) -> httpx.Response:
+        return self.request("PATCH", path, json=body, **how)
 
     def delete(self, path: str, **how: Any) -> httpx.Response:
         return self.request("DELETE", path, **how)

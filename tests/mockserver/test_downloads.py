@@ -1,0 +1,123 @@
+"""Download URLs: the bytes of an attachment, without a token, for as long as the URL says."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+
+import pytest
+
+from tests.mockserver.inprocess import SUCCEEDS, Mock, unknown_id
+
+_BYTES = bytes(range(256))
+
+
+def attached(mock: Mock, filename: str = "scan.pdf", namespace: str = "") -> str:
+    file = {"filename": filename, "content": b64encode(_BYTES).decode()}
+    answer = mock.post(f"{namespace}/v1/runs", {"workflow_id": SUCCEEDS, "file_inputs": [file]})
+    (attachment_id,) = answer.json()["input_attachment_ids"]
+    return attachment_id
+
+
+def signed(mock: Mock, attachment_id: str, namespace: str = "", **query: int) -> str:
+    answer = mock.get(f"{namespace}/v1/run-attachments/{attachment_id}/download-url", params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["expires_in"] == query.get("expires_in", 300)
+    return answer.json()["url"]
+
+
+@pytest.mark.parametrize("namespace", ["", "/__ns/a%2Fb"])
+def test_a_signed_url_gives_the_bytes_without_a_token(namespace: str):
+    mock = Mock()
+    url = signed(mock, attached(mock, namespace=namespace), namespace=namespace)
+    assert url.startswith("http://mock.test/__downloads/")
+    answer = mock.get(url, token=None)
+    assert (answer.status_code, answer.content) == (200, _BYTES)
+    assert answer.headers["content-disposition"] == 'attachment; filename="scan.pdf"'
+
+
+def test_a_signed_url_works_until_its_time_has_passed():
+    mock = Mock()
+    url = signed(mock, attached(mock), expires_in=10)
+    mock.clock.advance(9.999)
+    assert mock.get(url, token=None).status_code == 200
+    mock.clock.advance(0.001)
+    assert mock.get(url, token=None).status_code == 404
+
+
+@pytest.mark.parametrize("expires_in", [9, 3601])
+def test_how_long_it_works_has_bounds(expires_in: int):
+    mock = Mock()
+    path = f"/v1/run-attachments/{attached(mock)}/download-url"
+    assert mock.get(path, params={"expires_in": expires_in}).status_code == 422
+
+
+def test_a_url_that_was_changed_in_any_part_is_not_served():
+    mock = Mock()
+    attachment_id = attached(mock)
+    url, other = signed(mock, attachment_id), attached(mock)
+    expires = url.partition("expires=")[2].partition("&")[0]
+    for forged in (
+        url.replace(attachment_id, other),
+        url.replace(expires, str(int(expires) + 1)),
+        url.replace(expires, "soon"),
+        url[:-1] + ("0" if url[-1] != "0" else "1"),
+        url.partition("&signature")[0],
+        url.partition("?")[0],
+        url.replace("?", "/more?"),
+        "http://mock.test/__downloads/",
+        "http://mock.test/__downloads/a/b/c?expires=1&signature=%C3%A9",
+    ):
+        answer = mock.get(forged, token=None)
+        assert answer.status_code == 404, forged
+        assert "not valid, or no longer" in answer.json()["detail"]
+
+
+def test_a_url_of_one_server_is_not_served_by_another():
+    mock, other = Mock(), Mock()
+    url = signed(mock, attached(mock))
+    attached(other)
+    assert other.get(url, token=None).status_code == 404
+
+
+def test_only_reads_are_served():
+    mock = Mock()
+    url = signed(mock, attached(mock))
+    head = mock.request("HEAD", url, token=None)
+    assert (head.status_code, head.content, head.headers["content-length"]) == (200, b"", "256")
+    assert mock.post(url, token=None).status_code == 404
+
+
+def test_what_was_deleted_is_gone_although_the_url_would_still_work():
+    mock = Mock()
+    attachment_id = attached(mock)
+    url = signed(mock, attachment_id)
+    (run_id,) = mock.ids()
+    mock.delete(f"/v1/runs/{run_id}")
+    assert mock.get(url, token=None).status_code == 404
+    assert mock.get(f"/v1/run-attachments/{attachment_id}/download-url").status_code == 404
+
+
+def test_an_unknown_attachment_has_no_url_and_no_other_organisation_gets_one():
+    mock = Mock()
+    assert mock.get(f"/v1/run-attachments/{unknown_id()}/download-url").status_code == 404
+    path = f"/v1/run-attachments/{attached(mock)}/download-url"
+    assert mock.get(path, token="test-two").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("filename", "shown"),
+    [('a"b.txt', "a_b.txt"), ("a\\b", "a_b"), ("é.txt", "?.txt"), ("a\r\nSet-Cookie: x=1", "a__Set-Cookie: x=1")],
+)
+def test_a_filename_cannot_write_headers_of_its_own(filename: str, shown: str):
+    mock = Mock()
+    answer = mock.get(f"/v1/run-attachments/{attached(mock, filename)}/download")
+    assert answer.content == _BYTES
+    assert answer.headers["content-disposition"] == f'attachment; filename="{shown}"'
+    assert "set-cookie" not in answer.headers
+
+
+def test_a_url_names_the_server_as_the_client_reached_it():
+    mock = Mock()
+    path = f"/v1/run-attachments/{attached(mock)}/download-url"
+    answer = mock.get(path, headers={"Host": "mock.internal:8080"})
+    assert answer.json()["url"].startswith("http://mock.internal:8080/__downloads/")
