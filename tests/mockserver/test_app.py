@@ -83,7 +83,8 @@ def test_an_operation_without_behaviour_and_body_answers_without_one(spec: Path)
 
 
 def test_an_operation_without_behaviour_judges_its_requests_too(spec: Path):
-    mock = Mock(spec=spec)
+    # This spec documents none of the refusals, which a self-check would say.
+    mock = Mock(spec=spec, self_check=False)
     assert mock.get("/v1/things/many").status_code == 422
     assert mock.get("/v1/things/1", token=None).status_code == 401
     assert mock.get("/v1/machines").status_code == 404

@@ -25,7 +25,7 @@ def signed(mock: Mock, attachment_id: str, namespace: str = "", **query: int) ->
     return answer.json()["url"]
 
 
-@pytest.mark.parametrize("namespace", ["", "/__ns/a%2Fb"])
+@pytest.mark.parametrize("namespace", ["", "/__ns/a%20%3Fb"])
 def test_a_signed_url_gives_the_bytes_without_a_token(namespace: str):
     mock = Mock()
     url = signed(mock, attached(mock, namespace=namespace), namespace=namespace)
