@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import logging
@@ -136,7 +137,11 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.listen(2048)
     except OSError as error:
         listener.close()
-        what = f"port {port} on {host} is in use; --port 0 takes a free one" if error.errno == 98 else error.strerror
+        what = (
+            f"port {port} on {host} is in use; --port 0 takes a free one"
+            if error.errno == errno.EADDRINUSE
+            else error.strerror
+        )
         raise StartError(f"cannot listen on {host}:{port}: {what or error}") from error
     return listener
 

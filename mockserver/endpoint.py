@@ -261,7 +261,7 @@ class Endpoint:
                 settled = True
         finally:
             if not settled:
-                await self._idempotency.release(space.store, key)
+                await self._idempotency.release(space.store, key, fingerprint, now)
         return reply
 
     def _preferences(self, headers: Headers, query: str) -> Preferences:

@@ -75,9 +75,10 @@ class Idempotency:
                 continue
             return
 
-    async def release(self, store: SpaceStore, key: str) -> None:
-        """Forgets a key whose request was refused: nothing was done, so it may be sent again."""
-        while (unit := await store.load(KEY, key)).value is not None and unit.value.reply is None:
+    async def release(self, store: SpaceStore, key: str, fingerprint: bytes, now: int) -> None:
+        """Forgets a key whose request was refused: nothing was done, so it may be sent again. Another's is left."""
+        held = Use(fingerprint, now + KEPT_US, None)
+        while (unit := await store.load(KEY, key)).value == held:
             try:
                 await store.commit(Write(KEY, key, None, unit.version))
             except Conflict:

@@ -213,18 +213,19 @@ def test_claiming_settling_and_releasing_go_on_where_another_was_quicker():
         assert repeated.status == 204
         assert await keys.claim(space, "l", b"print", 0) is None
         space.quicker = 1
-        await keys.release(space, "l")
+        await keys.release(space, "l", b"print", 0)
         assert (await space.load(KEY, "l")).value is None
 
     asyncio.run(told())
 
 
-def test_a_key_that_was_claimed_anew_meanwhile_is_not_settled_by_the_first():
+def test_a_key_that_was_claimed_anew_meanwhile_is_not_settled_nor_released_by_the_first():
     async def told() -> None:
         keys, space = Idempotency(), MemoryStore().space("", "")
         await keys.claim(space, "k", b"first", 0)
         await keys.claim(space, "k", b"second", KEPT_US)
         await keys.settle(space, "k", b"first", 0, Reply(204))
+        await keys.release(space, "k", b"first", 0)
         assert (await space.load(KEY, "k")).value.fingerprint == b"second"
         assert (await space.load(KEY, "k")).value.reply is None
 
@@ -236,7 +237,7 @@ def test_a_settled_key_is_not_released():
         keys, space = Idempotency(), MemoryStore().space("", "")
         await keys.claim(space, "k", b"first", 0)
         await keys.settle(space, "k", b"first", 0, Reply(204))
-        await keys.release(space, "k")
+        await keys.release(space, "k", b"first", 0)
         assert (await space.load(KEY, "k")).value.reply is not None
 
     asyncio.run(told())
