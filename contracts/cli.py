@@ -220,12 +220,24 @@ def _tell(checked: Checked, wishes: Any) -> int:
 
     write_reports(checked, wishes)
     if checked.problem is not None:
-        raise Unusable(checked.problem)
+        raise Unusable(checked.problem + _next_step(checked.problem))
     width = shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None
     click.echo(render_text(checked.report, width=width), nl=False)
     if checked.interrupted and checked.outcome.exit_code == 0:
         return EXIT_INTERRUPTED
     return checked.outcome.exit_code
+
+
+def _next_step(problem: str) -> str:
+    """What a reader can do, where the words of the engine do not say it."""
+    for said, step in (
+        ("no answer", "start the server, or mend the URL"),
+        ("second token is refused", "give a valid one with --second-token, or none"),
+        ("token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
+    ):
+        if problem.startswith(f"the {said}") or problem.startswith(said):
+            return f": {step}"
+    return ""
 
 
 def _runs(count: int) -> str:

@@ -26,10 +26,12 @@ _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?')
 _TEXT_OR_WORD = re.compile(
     r""""(?P<text>(?:[^"\\]|\\.)*)(?:"(?P<colon>\s*:)?|$)|(?P<word>[^\s"{}\[\],:]{8,})""", re.DOTALL
 )
+_COLON = re.compile(r"\s*:")
 _UUID = re.compile(r"[0-9a-fA-F-]{36}")
 
 # Shorter values are masked where they stand under a sensitive key only: each "a" of an answer is not a leak.
 _TELLING_LENGTH = 4
+_NO_NAME = 12
 _CUT = "(cut: a sensitive value stood here)"
 
 
@@ -115,13 +117,17 @@ class Mask:
         if not _is_json(text):
             return self._needles.replace(text, secrets)
 
+        # A name is a name, even where somebody has it as a password; what is long is no name.
+        long_secrets = secrets.of_length(_NO_NAME)
+
         def token(found: re.Match[str]) -> str:
             written = found[0]
             if not written.startswith('"'):
                 placeholder = self._needles.number(written)
                 return written if placeholder is None else "0" if sent else json.dumps(placeholder)
             plain = json.loads(written, strict=False)
-            replaced = self._needles.replace(plain, secrets)
+            is_key = _COLON.match(text, found.end()) is not None
+            replaced = self._needles.replace(plain, long_secrets if is_key else secrets)
             return written if replaced == plain else json.dumps(replaced, ensure_ascii=False)
 
         return _JSON_TOKEN.sub(token, text)

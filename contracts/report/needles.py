@@ -6,14 +6,15 @@ import base64
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from urllib.parse import quote, quote_plus
 
 # A server may leak a secret changed or in part. Long ones can be told from chance even then.
 _CHANGED_FROM = 8
 _PART_FROM = 24
-_PART = 12
+_BLOCK = 8  # any part of twice this length has one of the secret's blocks in it
 _PROBE = 8
 # Only the plain ways for what nobody would write in capitals.
 _CHANGED_TO = 1_000
@@ -25,10 +26,13 @@ class Found:
 
     ways: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
-    parts: tuple[str, ...] = ()
+    blocks: tuple[str, ...] = ()
+
+    def of_length(self, least: int) -> Found:
+        return Found(tuple(way for way in self.ways if len(way) >= least), (), self.blocks)
 
     def __bool__(self) -> bool:
-        return bool(self.ways or self.numbers or self.parts)
+        return bool(self.ways or self.numbers or self.blocks)
 
 
 class Needles:
@@ -38,8 +42,7 @@ class Needles:
         self._ways: dict[str, tuple[str, ...]] = {}
         self._placeholders: dict[str, str] = {}
         self._probes: defaultdict[str, dict[str, None]] = defaultdict(dict)
-        self._parts: dict[str, tuple[str, str]] = {}
-        self._part_probes: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        self._blocks: defaultdict[str, dict[tuple[str, int], None]] = defaultdict(dict)
         self._numbers: dict[str, str] = {}
 
     def add(self, secret: str, placeholder: str) -> None:
@@ -50,9 +53,8 @@ class Needles:
             self._placeholders.setdefault(way, placeholder)
             self._probes[way[:_PROBE]][secret] = None
         if _PART_FROM <= len(secret) <= _CHANGED_TO:
-            for part in (secret[:_PART], secret[-_PART:]):
-                self._parts.setdefault(part, (secret, placeholder))
-                self._part_probes[part[:_PROBE]][part] = None
+            for at in (*range(0, len(secret) - _BLOCK, _BLOCK), len(secret) - _BLOCK):
+                self._blocks[secret[at : at + _BLOCK]][secret, at] = None
 
     def add_number(self, digits: str, placeholder: str) -> None:
         self._numbers.setdefault(digits, placeholder)
@@ -64,38 +66,46 @@ class Needles:
     def find(self, text: str) -> Found:
         """What may stand in the text as it is, or once it is decoded as JSON."""
         near = {secret: None for probe, secrets in self._probes.items() if probe in text for secret in secrets}
-        parts = {part: None for probe, parts in self._part_probes.items() if probe in text for part in parts}
         here = [secret for secret in near if any(way in text for way in self._ways[secret])]
         return Found(
             tuple(sorted((way for secret in here for way in self._ways[secret]), key=len, reverse=True)),
             tuple(sorted((digits for digits in self._numbers if digits in text), key=len, reverse=True)),
-            tuple(part for part in parts if part in text),
+            tuple(block for block in self._blocks if block in text),
         )
 
     def replace(self, text: str, found: Found) -> str:
         for way in found.ways:
             text = text.replace(way, self._placeholders[way])
-        for part in found.parts:
-            text = self._replace_part(text, part)
+        for block in found.blocks:
+            at = text.find(block)
+            while at >= 0:
+                # Secrets may have blocks in common: the one that fits best is the one that stands here.
+                part, secret = max((_around(text, at, *each), each[0]) for each in self._blocks[block])
+                start, end = at - part.before, at + _BLOCK + part.after
+                text = text[:start] + self._placeholders[secret] + text[end:]
+                at = text.find(block, start + len(self._placeholders[secret]))
         for digits in found.numbers:
             text = re.sub(rf"(?<![\w.+-]){re.escape(digits)}(?![\w.])", self._numbers[digits], text)
         return text
 
-    def _replace_part(self, text: str, part: str) -> str:
-        """With as much of the secret as stands around it."""
-        secret, placeholder = self._parts[part]
-        at = text.find(part)
-        while at >= 0:
-            start, end = at, at + len(part)
-            position = secret.index(part)
-            while start > 0 and position > 0 and text[start - 1] == secret[position - 1]:
-                start, position = start - 1, position - 1
-            position = secret.index(part) + len(part)
-            while end < len(text) and position < len(secret) and text[end] == secret[position]:
-                end, position = end + 1, position + 1
-            text = text[:start] + placeholder + text[end:]
-            at = text.find(part, start + len(placeholder))
-        return text
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Part:
+    """How much of a secret stands around a block of it."""
+
+    length: int
+    before: int
+    after: int
+
+
+def _around(text: str, at: int, secret: str, position: int) -> _Part:
+    before = _in_common(reversed(text[max(0, at - position) : at]), reversed(secret[:position]))
+    after = _in_common(text[at + _BLOCK : at + len(secret)], secret[position + _BLOCK :])
+    return _Part(before + after, before, after)
+
+
+def _in_common(text: Iterable[str], secret: Iterable[str]) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, secret, strict=False)))
 
 
 def _ways(secret: str) -> Iterator[str]:

@@ -55,20 +55,32 @@ def test_a_check_that_ran_out_of_time_says_so_though_every_rule_was_judged(check
 
 
 def test_what_cannot_be_checked_is_one_line_and_exit_code_2(check, engine, tmp_path):
-    engine.answer = CouldNotCheck("no answer from http://127.0.0.1:4010:\n start the server")
+    engine.answer = CouldNotCheck("no answer from http://127.0.0.1:4010:\n refused")
     status, out, err = check("--report", f"json={tmp_path / 'out.json'}")
     assert (status, out) == (2, "")
-    assert err == "Error: no answer from http://127.0.0.1:4010: start the server\n"
+    assert err == "Error: no answer from http://127.0.0.1:4010: refused: start the server, or mend the URL\n"
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["verdict"] == "could_not_check"
     assert {rule["status"] for rule in report["rules"]} == {"skipped"}
-    assert report["notes"] == ["no answer from http://127.0.0.1:4010: start the server"]
+    assert report["notes"] == ["no answer from http://127.0.0.1:4010: refused"]
 
 
 def test_a_token_that_the_server_says_back_is_not_shown(check, engine):
     engine.answer = CouldNotCheck("401 for test-a: wrong token")
     _, _, err = check()
     assert err == "Error: 401 for $TOKEN: wrong token\n"
+
+
+@pytest.mark.parametrize(
+    ("problem", "step"),
+    [
+        ("the token is refused: 401", "give a valid one with --token or CONTRACTS_TOKEN"),
+        ("the second token is refused: 401", "give a valid one with --second-token, or none"),
+    ],
+)
+def test_a_refused_token_is_told_with_what_to_do(check, engine, problem, step):
+    engine.answer = CouldNotCheck(problem)
+    assert check()[2] == f"Error: {problem}: {step}\n"
 
 
 def test_a_fault_of_the_engine_is_not_hidden_and_leaves_no_runs(check, engine):

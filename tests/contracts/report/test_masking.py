@@ -144,6 +144,8 @@ LONG = "kq8Zt3wXhPqYbVnM0001sDfGjKlRtWcB"
         "****" + LONG[-14:],
         LONG[:20],
         LONG[5:],
+        LONG[4:-4],
+        f"a{LONG[9:26]}b",
     ],
 )
 def test_a_changed_leak_and_a_part_of_one_are_masked_too(leaked):
@@ -153,6 +155,22 @@ def test_a_changed_leak_and_a_part_of_one_are_masked_too(leaked):
     assert "masked-" in shown
     assert not any(leaked[at : at + 11] in shown for at in range(4, len(leaked) - 15))
     assert list(json.loads(shown)) == ["a", "b"]
+
+
+def test_a_part_that_secrets_have_in_common_is_masked_with_all_that_follows():
+    first, second = ("qrxkcsbnmhwvtz0001vtncznnrfwbdgh", "qrxkcsbnmhwvtz0002vtncznnrfwbdgh")
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"a": first, "b": second}})])
+    assert mask.text(f"search={second[4:-4]}&limit=1") == f"search=masked-2{'x' * 24}&limit=1"
+
+
+def test_a_short_secret_that_is_a_name_too_leaves_names_as_they_are_and_a_long_one_does_not():
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"login": "more", "more": LONG}})])
+    body = f'{{"sensitive_input_aliases": {{"more" : "alias", "{LONG}": "more"}}}}'
+    assert mask.answer(Answer(201, (), body.encode())).json() == {
+        "sensitive_input_aliases": {"more": "alias", f"masked-2{'x' * 24}": "masked-1"}
+    }
 
 
 def test_a_leaked_number_is_masked_as_a_whole_number_only():
