@@ -15,12 +15,14 @@ from contracts.discovery import discover
 from contracts.findings import CheckResult, Finding, RuleResult, VerdictName
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
-from contracts.search import Scenario, Search
+from contracts.search import Scenario, Search, most_runs
 from contracts.shrinking import Case
 from contracts.target import Target
 
 SHARES = 60
 """Into how many parts the time of a check is divided among its scenarios."""
+MANY_RUNS = 60
+"""Cases that make as many runs as this wait until all others have been tried."""
 FUZZ_EXAMPLES = 100
 """Generated cases of one scenario in one round of a fuzz."""
 
@@ -139,39 +141,58 @@ def _run(
     target is judged by every rule a little before it is judged by one wholly.
     """
     share_s = max(1.0, world.target.max_time_s / SHARES)
-    waiting = [
-        (scenario, _cases(world, scenario))
-        for scenario in course
-        if world.offers(*scenario.needs) and (world.may_create or not scenario.creates)
-    ]
+    waiting = list(_parts(world, course))
     total = len(waiting)
     while waiting:
-        left: list[tuple[Scenario, Iterator[Case]]] = []
-        for index, (scenario, cases) in enumerate(waiting):
+        left: list[_Part] = []
+        for index, part in enumerate(waiting):
+            scenario = part.scenario
             if progress is not None:
                 requests, found = world.guard.spent.requests, len(search.findings)
                 progress(Progress(scenario.name, total - len(waiting) + index - len(left), total, requests, found))
             until = min(world.deadline, time.monotonic() + share_s)
             try:
-                if not search.run(scenario, cases, until=until):
-                    left.append((scenario, cases))
-                    continue
-                if not world.is_live:
+                if not search.run(scenario, part.cases, until=until):
+                    left.append(part)
+                elif part.explores:
                     search.explore(scenario, examples=scenario.examples, until=world.deadline)
             except OutOfTime:
-                return [one for one, _ in (*left, *waiting[index:])]
+                return list(dict.fromkeys(one.scenario for one in (*left, *waiting[index:])))
         waiting = left
     return []
 
 
-def _cases(world: World, scenario: Scenario) -> Iterator[Case]:
-    """The fixed cases of a scenario: on a real deployment few, and each only where it can be borne."""
-    if not world.is_live:
-        yield from scenario.cases(world)
+@dataclass(slots=True)
+class _Part:
+    scenario: Scenario
+    cases: Iterator[Case]
+    explores: bool
+
+
+def _parts(world: World, course: list[Scenario]) -> Iterator[_Part]:
+    """Each scenario's cases that make few runs, then those that make many: with many runs there, every list of a slow
+    target takes long.
+    """
+    able = [s for s in course if world.offers(*s.needs) and (world.may_create or not s.creates)]
+    if world.is_live:
+        yield from (_Part(scenario, _live_cases(world, scenario), False) for scenario in able)
         return
+    for scenario in able:
+        most = 10_000 if scenario.telling == 0 else MANY_RUNS
+        yield _Part(scenario, _cases(world, scenario, 0, most), False)
+    for scenario in able:
+        most = 10_000 if scenario.telling == 0 else MANY_RUNS
+        yield _Part(scenario, _cases(world, scenario, most, 100_000), True)
+
+
+def _cases(world: World, scenario: Scenario, least: int, most: int) -> Iterator[Case]:
+    return (case for case in scenario.cases(world) if least <= most_runs(case) < most)
+
+
+def _live_cases(world: World, scenario: Scenario) -> Iterator[Case]:
+    """On a real deployment few, and each only where it can be borne."""
     for case in live.PLAN[scenario.name](world):
-        runs = live.most_runs(case) if scenario.creates else 0
-        if world.guard.affords(runs=runs, requests=3):
+        if world.guard.affords(runs=most_runs(case) if scenario.creates else 0, requests=3):
             yield case
         else:
             world.note(f"Not tried, since the budget does not bear it: {scenario.name}.")

@@ -211,7 +211,7 @@ def _domain_doubts(operation: str, body: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(plain, dict) and isinstance(secret, dict) and plain.keys() & secret.keys():
         yield "one key for an input and a secret"
     if operation in {"create_pool", "create_workflow", "add_machine_to_pool"}:
-        yield "a resource beside the runs"
+        yield "body: a resource beside the runs"
 
 
 def is_plain_filename(name: str) -> bool:

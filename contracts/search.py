@@ -247,6 +247,19 @@ class Search:
         return None
 
 
+def most_runs(case: Case) -> int:
+    """The most runs that a healthy server makes of a case."""
+    body = case.get("body")
+    made = body if isinstance(body, dict) else {}
+    if "counts" in case:
+        return int(sum(case["counts"]))
+    if isinstance(made.get("steps"), list):
+        return len(made["steps"])
+    count = made.get("count", case.get("count", 1))
+    times = case.get("times", 1)
+    return count * times if isinstance(count, int) and isinstance(times, int) else 1
+
+
 # One request by itself
 
 

@@ -190,7 +190,9 @@ def _neighbours(talk: Talk, created: Written, index: int, shown: Sequence[Heard]
         gone = not read.accepted or not isinstance(read.body, dict)
         problem: tuple[str, str] | None = ("", read.words) if gone else None
         if not gone:
-            names = (*stable_fields(created.reading), "run_message_history", "output_attachment_ids", "usage_metadata")
+            names = stable_fields(created.reading)
+            if read.body.get("status") == "scheduling":
+                names = (*names, "run_message_history", "output_attachment_ids", "usage_metadata")
             problem = changed_field(run, read.body, names, may_gain=gains_inputs(created.reading))
             if problem is None and read.body.get("status") == "cancelled":
                 problem = ("status", "cancelled")
@@ -228,7 +230,7 @@ def update_cases(world: World) -> Iterator[Case]:
     for name, options in values.items():
         yield {"updates": [{name: options[0]}, {}], "fields": rich}
     for count in (1, 2, 3, 101, 1000):
-        for index in (0, count // 2, count - 1):
+        for index in (0, count // 2, count - 1) if count < 1000 else (999,):
             yield {"updates": [{"status": "cancelled"}], "cancelled": False, "count": count, "index": index}
             if count != 1000 or index:
                 yield {
@@ -276,7 +278,7 @@ def run_delete(talk: Talk, case: Case) -> None:
             cause = f"{operation} after the delete is not 404"
             talk.require(heard.status == 404, "DELETE-GONE", cause, "404", heard.words, *shown, heard)
     if world.offers("list_runs"):
-        _not_listed(talk, run, shown)
+        _not_listed(talk, run, shown, widely=not case.get("fields"))
     for attachment in run.get("input_attachment_ids") or ():
         for operation in ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"):
             if world.offers(operation):
@@ -304,16 +306,13 @@ def run_delete(talk: Talk, case: Case) -> None:
                 talk.require(heard.status == 200, "DELETE-GONE", cause, "still there", heard.words, *shown, heard)
 
 
-def _not_listed(talk: Talk, run: Mapping[str, Any], shown: Sequence[Heard]) -> None:
-    queries = [
-        [("search", run["id"])],
-        [("workflow_id", run["workflow_id"])],
-        [("sort_mode", "created_at_desc")],
-        [("created_at_from", run["created_at"])],
-    ]
+def _not_listed(talk: Talk, run: Mapping[str, Any], shown: Sequence[Heard], *, widely: bool) -> None:
+    queries = [[("workflow_id", run["workflow_id"])], [("sort_mode", "created_at_desc")]]
+    if widely:
+        queries += [[("search", run["id"])], [("created_at_from", run["created_at"])]]
     if run.get("session_id"):
         queries.append([("session_id", run["session_id"])])
-    if run.get("status"):
+    if widely:
         queries += [[("status", "cancelled")], [("status", "scheduling")]]
     for query in queries:
         heard = talk.call(
@@ -348,7 +347,7 @@ def delete_cases(world: World) -> Iterator[Case]:
         if world.offers("update_run"):
             yield {"fields": fields, "count": 2, "index": 1, "cancelled": True}
     for count in (101, 1000):
-        for index in (0, count // 2, count - 1):
+        for index in (0, count // 2, count - 1) if count < 1000 else (999,):
             yield {"count": count, "index": index}
     yield {"count": 50, "index": 49, "fields": {"file_inputs": files}}
     if world.offers("update_run"):
@@ -593,7 +592,7 @@ def retry_cases(world: World) -> Iterator[Case]:
     yield {"times": 3, "filled": _FILLED}
     yield {"again": True}
     for count in (2, 3, 101, 1000):
-        for index in (0, count - 1):
+        for index in (0, count - 1) if count < 1000 else (999,):
             yield {"count": count, "index": index, "filled": _FILLED, "fields": {"input_values": strategies.INPUTS}}
     yield {
         "fields": {"file_inputs": [strategies.file(), strategies.file("b.txt")]},

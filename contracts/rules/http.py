@@ -109,7 +109,7 @@ def many_cases(world: World) -> Iterator[Case]:
 
 
 SCENARIOS = (
-    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, together=False, telling=6),
+    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, together=False, telling=1),
     Scenario(
         "undocumented methods",
         ("HTTP-METHOD", "HTTP-ERROR-JSON"),

@@ -190,7 +190,8 @@ def _scopes(world: World) -> Iterator[Case]:
 
 def _attachments(world: World) -> Iterator[Case]:
     if may_vary(world, "file_inputs"):
-        yield {"files": [strategies.file(raw=bytes(range(256)), target_path="C:\\a.txt"), strategies.file("é.txt")]}
+        files = [strategies.file(raw=bytes(range(256)), target_path="C:\\a.txt"), strategies.file("é.txt")]
+        yield {"files": files, "around": True}
 
 
 def _methods(world: World) -> Iterator[Case]:
@@ -231,15 +232,3 @@ PLAN: Final[Mapping[str, Callable[[World], Iterator[Case]]]] = {
     "unknown paths": _paths,
 }
 """By the name of a scenario, the cases of it that a live check tries, in their order."""
-
-
-def most_runs(case: Case) -> int:
-    """The most runs that a healthy server makes of a case."""
-    made = case.get("body") if isinstance(case.get("body"), dict) else {}
-    assert made is not None
-    if "counts" in case:
-        return int(sum(case["counts"]))
-    if "steps" in made:
-        return len(made["steps"])
-    count = made.get("count", case.get("count", 1))
-    return count if isinstance(count, int) else 1

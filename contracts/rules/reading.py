@@ -160,11 +160,11 @@ def read_many_cases(world: World) -> Iterator[Case]:
         "start_session": True,
     }
     yield {"op": "bulk_create_runs", "body": bare | {"count": 1000}, "all": True}
-    yield {"op": "bulk_create_runs", "body": bare | {"count": 1000} | everything}
-    for count in (101, 257, 501, 999):
+    yield {"op": "bulk_create_runs", "body": bare | {"count": 501} | everything}
+    for count in (101, 257):
         yield {"op": "bulk_create_runs", "body": bare | {"count": count, "input_values": strategies.INPUTS}}
     for name, value in everything.items():
-        yield {"op": "bulk_create_runs", "body": bare | {"count": 300, name: value}}
+        yield {"op": "bulk_create_runs", "body": bare | {"count": 120, name: value}}
         yield {"op": "bulk_create_runs", "body": bare | {"count": 12, name: value}, "all": True}
 
 

@@ -320,7 +320,7 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
     for name, wrong in itertools.product(fields, strategies.WRONG_VALUES):
         yield bare | {name: wrong}
     for path in strategies.places(full, free=strategies.FREE_OBJECTS):
-        for wrong in strategies.WRONG_VALUES:
+        for wrong in strategies.WRONG_VALUES if operation == "bulk_create_runs" else strategies.WRONG_CORE:
             yield strategies.put(full, path, wrong)
         if isinstance(path[-1], str):
             yield strategies.drop(full, path)
@@ -329,10 +329,11 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
         for other in full:
             if other != name:
                 yield strategies.drop(bare | {other: full[other]}, (name,))
+    creates_runs = operation in {"bulk_create_runs", "create_run"}
     for beside, name in itertools.permutations(fields, 2):
         if beside in full:
             context = bare | {beside: full[beside] if beside != "start_session" else True}
-            for wrong in (None, "", "x", 5, [], {}, 1.5, True):
+            for wrong in (None, "", 5, []) if creates_runs else ("x",):
                 yield context | {name: wrong}
     if operation == "bulk_create_runs":
         for count in strategies.WRONG_COUNTS:
@@ -468,12 +469,15 @@ def null_cases(world: World) -> Iterator[Case]:
             for value in values:
                 yield {"op": operation, "body": bare | {name: value}, "read": True}
                 if operation == "bulk_create_runs":
-                    for count in (2, 101, 1000):
+                    for count in (2, 101):
                         yield {"op": operation, "body": bare | {name: value, "count": count}}
         for (one, values), (other, others) in itertools.combinations(empties.items(), 2):
             for value, another in itertools.product(values, others):
                 yield {"op": operation, "body": bare | {one: value, other: another}}
-        yield {"op": operation, "body": bare | {name: values[0] for name, values in empties.items()}}
+        nulls = bare | {name: values[0] for name, values in empties.items()}
+        yield {"op": operation, "body": nulls}
+        if operation == "bulk_create_runs":
+            yield {"op": operation, "body": nulls | {"count": 1000}}
         yield {"op": operation, "body": bare | {name: values[-1] for name, values in empties.items()}}
         for file in (
             {"target_path": None},
@@ -976,7 +980,7 @@ SCENARIOS = (
         examples=300,
         telling=7,
     ),
-    Scenario("odd queries", ("NO-5XX",), run_query, query_cases, creates=False, telling=6),
+    Scenario("odd queries", ("NO-5XX",), run_query, query_cases, creates=False, telling=1),
     Scenario("beyond the limits", ("NO-5XX",), run_odd, odd_cases, telling=8),
 )
 
