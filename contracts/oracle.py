@@ -568,6 +568,9 @@ def _id_violations(at: _Answered) -> Iterator[Violation]:
 
 
 def _echo_violations(at: _Answered) -> Iterator[Violation]:
+    if at.reading.value is UNREAD:
+        # Duplicate keys, say: what was asked for is the server's to decide.
+        return
     given = at.reading.given
     workflow, machine, pools, session = (given(n) for n in ("workflow_id", "machine_id", "pool_ids", "session_id"))
     inputs = given("input_values")
