@@ -23,6 +23,8 @@ SHARES = 60
 """Into how many parts the time of a check is divided among its scenarios."""
 MANY_RUNS = 60
 """Cases that make as many runs as this wait until all others have been tried."""
+_MAY_BE_SKIPPED = frozenset({"HTTP-LIMIT"})
+"""A target that limits nothing has nothing to be judged by it."""
 FUZZ_EXAMPLES = 100
 """Generated cases of one scenario in one round of a fuzz."""
 
@@ -83,7 +85,10 @@ def check(
     world = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
     search = Search(world, on_finding=_only(wanted, on_finding))
     course = _ordered(target, wanted)
-    unreached = _run(world, search, course, progress)
+    try:
+        unreached = _run(world, search, course, progress)
+    finally:
+        search.end()
     return _result(world, search, wanted, unreached)
 
 
@@ -131,6 +136,8 @@ def fuzz(
                 break
     except OutOfTime:
         unreached = []
+    finally:
+        search.end()
     return _result(world, search, wanted, unreached)
 
 
@@ -142,6 +149,8 @@ def _run(
     """
     share_s = max(1.0, world.target.max_time_s / SHARES)
     waiting = list(_parts(world, course))
+    if not world.is_live:
+        search.begin(dict.fromkeys(part.scenario for part in waiting if part.scenario.waits))
     total = len(waiting)
     while waiting:
         left: list[_Part] = []
@@ -182,7 +191,8 @@ def _parts(world: World, course: list[Scenario]) -> Iterator[_Part]:
         yield _Part(scenario, _cases(world, scenario, 0, most), False)
     for scenario in able:
         most = 10_000 if scenario.telling == 0 else MANY_RUNS
-        yield _Part(scenario, _cases(world, scenario, most, 100_000), True)
+        if not scenario.waits:
+            yield _Part(scenario, _cases(world, scenario, most, 100_000), True)
 
 
 def _cases(world: World, scenario: Scenario, least: int, most: int) -> Iterator[Case]:
@@ -229,9 +239,9 @@ def _result(world: World, search: Search, wanted: Collection[str], unreached: li
     verdict: VerdictName = "passed"
     if findings:
         verdict = "failed"
-    elif unreached or any(result.status == "skipped" for result in results):
+    elif unreached or world.stumbles or any(r.status == "skipped" and r.id not in _MAY_BE_SKIPPED for r in results):
         verdict = "incomplete"
-    notes = [*world.notes]
+    notes = [*world.notes, *world.stumbles]
     if unreached:
         names = ", ".join(scenario.name for scenario in unreached)
         notes.append(f"Not done within {world.target.max_time_s:g} s: {names}. --max-time gives it more.")

@@ -53,11 +53,16 @@ JSON_HEADER: Final = ("Content-Type", "application/json")
 
 
 class Shown(Broken):
-    """A broken rule as a talk has shown it. `kin` stays the same while the case is made smaller."""
+    """A broken rule as a talk has shown it. `kin` stays the same while the case is made smaller; `told` is all that the
+    talk sent.
+    """
 
-    def __init__(self, violation: Violation, exchanges: tuple[Exchange, ...]) -> None:
+    def __init__(
+        self, violation: Violation, exchanges: tuple[Exchange, ...], told: tuple[Exchange, ...] | None = None
+    ) -> None:
         super().__init__(violation.rule, expected=violation.expected, got=violation.got, exchanges=exchanges)
         self.violation = violation
+        self.told = exchanges if told is None else told
 
     @property
     def cause(self) -> str:
@@ -180,6 +185,10 @@ class World:
     known: set[tuple[str, str]] = field(default_factory=set)
     judged: Counter[str] = field(default_factory=Counter)
     notes: dict[str, None] = field(default_factory=dict)
+    stumbles: dict[str, None] = field(default_factory=dict)
+    """Errors of the suite's own, behind which something may have been overlooked."""
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when the check ends, however it ends: what still runs beside it sends nothing more."""
     lock: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -212,6 +221,10 @@ class World:
     def note(self, words: str) -> None:
         with self.lock:
             self.notes[words] = None
+
+    def stumble(self, name: str, error: Exception) -> None:
+        with self.lock:
+            self.stumbles[f"{name!r} could not be judged to its end: {error!r}"] = None
 
     def marker(self) -> str:
         """A word of letters and digits that no other run has, nor a part of it that is not at an end."""
@@ -270,7 +283,8 @@ class Talk:
         world = self.world
         match kind:
             case "workflow":
-                return self._id_of(world.workflows, index)
+                # One that exists may check its inputs: made-up ones where they are taken.
+                return str(uuid.uuid4()) if world.workflows.invented else self._id_of(world.workflows, index)
             case "machine":
                 return self._id_of(world.machines, index)
             case "pool":
@@ -310,8 +324,7 @@ class Talk:
 
     def send(self, request: Request) -> Heard:
         """Raises a Refused of the guard, and Shown where the answer breaks a rule that holds for all."""
-        if self.world.time_left <= 0:
-            raise OutOfTime
+        self._check_time()
         try:
             exchange = self.world.guard.send(request)
         except NoAnswer as error:
@@ -319,9 +332,17 @@ class Talk:
         return self._hear(exchange)
 
     def send_together(self, requests: Sequence[Request]) -> list[Heard]:
-        if self.world.time_left <= 0:
-            raise OutOfTime
+        self._check_time()
         return [self._hear(exchange) for exchange in self.world.guard.send_together(requests)]
+
+    def _check_time(self) -> None:
+        if self.world.time_left <= 0 or self.world.over.is_set():
+            raise OutOfTime
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass. Raises OutOfTime where the check ends meanwhile."""
+        if self.world.over.wait(max(0.0, min(seconds, self.world.time_left))):
+            raise OutOfTime
 
     def _unanswered(self, request: Request, error: NoAnswer) -> Exchange:
         """A request that got no answer, twice, while the target answers others: as bad as a 5xx."""
@@ -400,7 +421,7 @@ class Talk:
         elif (violation.rule, violation.cause) in self.world.known:
             return
         exchanges = tuple(item.exchange if isinstance(item, Heard) else item for item in shown)
-        raise Shown(violation, exchanges or tuple(self.exchanges))
+        raise Shown(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
 
     def judge(self, rule: str, violations: Iterable[Violation], *shown: Heard | Exchange) -> bool:
         """Whether the rule holds; counted as judged. Raises Shown for the first violation that is news."""
@@ -477,8 +498,12 @@ class Talk:
         return clean, judgement.runs
 
     def _may_be_refused(self, reading: Reading, heard: Heard) -> bool:
-        """Ids that the target need not know: a valid request that names one may be refused."""
+        """What a valid request may be refused for: ids that the target need not know, and the state of a run."""
         world = self.world
+        if heard.status in {404, 409} and (
+            reading.operation == "retry_run" or (reading.operation == "update_run" and reading.given("status"))
+        ):
+            return True  # the run, not the request
         if heard.exchange.request.header("Authorization") not in (TOKEN, SECOND_TOKEN):
             return True
         if not isinstance(reading.body, dict) or heard.status in {401, 403}:

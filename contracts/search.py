@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 from unittest import SkipTest
@@ -20,10 +20,11 @@ from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
 from contracts.conversation import OutOfTime, Shown, Talk, Unjudged, World
-from contracts.exchange import Request
+from contracts.exchange import Exchange, Request
 from contracts.findings import Finding
 from contracts.guard import NoAnswer, Refused
 from contracts.oracle import read_request
+from contracts.retelling import is_read, retold, was_well_before
 from contracts.shapes import body_schema
 from contracts.shrinking import Case, shrink
 
@@ -42,7 +43,8 @@ class Scenario:
     """`run` raises Shown where a rule is broken. `cases` are fixed for a world; `generated` gives more of the kind.
 
     `needs` are the operations without which it makes no sense. `attempts` is how often a case is sent again before
-    it is called unstable: more than 2 where chance decides. `telling` orders scenarios: lower ones come first.
+    it is called unstable: more than 2 where chance decides. `telling` orders scenarios: lower ones come first. One that
+    `waits` for time to pass more than it sends is begun at once, beside all others.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Scenario:
     attempts: int = 2
     together: bool = True
     telling: int = 5
+    waits: bool = False
 
 
 class Search:
@@ -76,11 +79,37 @@ class Search:
         self._on_finding = on_finding or (lambda finding: None)
         self._on_case = on_case or (lambda scenario: None)
         self._database = database
+        self._begun: dict[str, list[tuple[Case, Future[Shown | None]]]] = {}
+        self._beside: ThreadPoolExecutor | None = None
+
+    # Cases that wait more than they send
+
+    def begin(self, scenarios: Iterable[Scenario]) -> None:
+        """Starts all cases of scenarios that wait; `run` of such a scenario then looks at what came of them."""
+        waiting = [(scenario, case) for scenario in scenarios for case in scenario.cases(self.world)]
+        if not waiting:
+            return
+        self._beside = ThreadPoolExecutor(len(waiting))
+        for scenario, case in waiting:
+            outcome = self._beside.submit(self._outcome, scenario, case)
+            self._begun.setdefault(scenario.name, []).append((case, outcome))
+
+    def end(self) -> None:
+        """Nothing is sent after this."""
+        self.world.over.set()
+        if self._beside is not None:
+            self._beside.shutdown(cancel_futures=True)
 
     # Fixed cases
 
     def run(self, scenario: Scenario, cases: Iterator[Case], *, until: float) -> bool:
         """Whether all cases were tried before the moment (monotonic); `cases` can be gone on with. Raises OutOfTime."""
+        if scenario.name in self._begun:
+            for case, outcome in self._begun.pop(scenario.name):
+                shown = outcome.result()
+                if shown is not None:
+                    self.look_into(scenario, case, shown)
+            return True
         if scenario.together and not self.world.is_live:
             return self._run_together(scenario, cases, until)
         for case in cases:
@@ -123,7 +152,7 @@ class Search:
             # Behind a broken rule, or in a case that was cut down, nothing need be as a scenario expects.
             self.skipped.setdefault(scenario.name, f"an answer that cannot be gone on from: {error!r}")
             if only is None:
-                self.world.note(f"A case of {scenario.name!r} could not be judged to its end: {error!r}")
+                self.world.stumble(scenario.name, error)
         return None
 
     # Generated cases
@@ -205,8 +234,11 @@ class Search:
         if sum(rule == shown.rule for rule, _ in world.known) >= MAX_CAUSES:
             world.known.add(first)
             return
-        alone = self._alone(shown)
+        is_brought_down = self._is_brought_down(shown)
+        alone = None if is_brought_down else self._alone(shown)
+        before: tuple[Exchange, ...] = ()
         if alone is not None:
+            before = tuple(exchange for exchange in shown.told if exchange is not shown.exchanges[-1])
             scenario, case, shown = alone
         latest = [shown]
         end = time.monotonic() + min(MAX_SHRINK_S, max(0.0, world.time_left - 2))
@@ -219,12 +251,16 @@ class Search:
                 latest[:] = [found]
             return found is not None
 
-        small = shrink(case, still_fails, tries=MAX_TRIES)
+        # What a write has left wrong stays so, whatever is sent: of a smaller case one could not tell.
+        small = case if is_brought_down else shrink(case, still_fails, tries=MAX_TRIES)
         confirmed = self._again(scenario, small, shown.kin)
         stable = confirmed is not None
         final = confirmed or latest[0]
         world.known.update({first, (shown.rule, shown.cause), (final.rule, final.cause)})
-        finding = Finding(final.rule, final.cause, final.expected, final.got, final.exchanges, stable=stable)
+        if is_brought_down:
+            final = shown  # what has brought it about comes before this one
+        exchanges = retold(final.exchanges, (*before, *final.told), world.guard.exchanges)
+        finding = Finding(final.rule, final.cause, final.expected, final.got, exchanges, stable=stable)
         (self.findings if stable else self.unstable).append(finding)
         self._on_finding(finding)
 
@@ -232,9 +268,22 @@ class Search:
         """Whether one request of the failing talk shows the same when it is sent by itself."""
         if not shown.exchanges:
             return None
-        case = alone_case(shown.exchanges[-1].request)
+        last = shown.exchanges[-1]
+        if is_read(last.request) and len(retold((last,), shown.told)) > 1:
+            return None  # it needs what the talk made, which only the whole case makes smaller
+        case = alone_case(last.request)
         found = self._outcome(ALONE, case, only=shown.kin)
         return None if found is None else (ALONE, case, found)
+
+    def _is_brought_down(self, shown: Shown) -> bool:
+        """Whether a read fails that was well before: then some write in between has left the target worse."""
+        last = shown.exchanges[-1] if shown.exchanges else None
+        return (
+            last is not None
+            and last.answer.status >= 500
+            and is_read(last.request)
+            and was_well_before(last.request, self.world.guard.exchanges)
+        )
 
     def _again(self, scenario: Scenario, case: Case, kin: str) -> Shown | None:
         for _ in range(scenario.attempts):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contracts import strategies
-from contracts.conversation import Heard, OutOfTime, Talk, Unjudged, World, Written
+from contracts.conversation import Heard, Talk, World, Written
 from contracts.oracle import (
     STATUSES,
     TERMINAL,
@@ -169,7 +169,7 @@ def run_life(talk: Talk, case: Case) -> None:
     pause = 0.02
     while time.monotonic() < end and not watch.has_ended:
         look(talk, watch)
-        time.sleep(pause)
+        talk.wait(pause)
         pause = min(0.25, pause * 1.3)
     look(talk, watch)
     if watch.has_ended and case.get("retry") and talk.world.offers("retry_run"):
@@ -224,8 +224,13 @@ def life_cases(world: World) -> Iterator[Case]:
 
 SCENARIOS = (
     Scenario(
-        "lives of runs", ("LIFECYCLE", "RETRY-RULES"), run_life, life_cases, needs=("get_run",), attempts=3, telling=2
+        "lives of runs",
+        ("LIFECYCLE", "RETRY-RULES"),
+        run_life,
+        life_cases,
+        needs=("get_run",),
+        attempts=3,
+        telling=2,
+        waits=True,
     ),
 )
-
-_ = (OutOfTime, Unjudged)

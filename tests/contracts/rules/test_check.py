@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
+import contracts.check
 from contracts.check import check, fuzz, plan
 from contracts.findings import CheckResult, Finding
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS
+from contracts.search import Scenario
 from contracts.target import Target
 from tests.standin.serving import serving
 
@@ -102,3 +105,47 @@ def test_a_fuzz_tells_a_finding_as_it_comes(tmp_path: Path) -> None:
 
     assert [finding.rule for finding in told] == [finding.rule for finding in result.findings]
     assert "AUTH-SCHEME" in {finding.rule for finding in told}
+
+
+def test_an_error_of_the_suite_itself_is_named_and_leaves_the_check_incomplete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumbles(talk: object, case: dict[str, object]) -> None:
+        raise KeyError("of our own")
+
+    broken = Scenario("a broken one", ("READ-BACK",), stumbles, lambda world: [{}])
+    monkeypatch.setattr(contracts.check, "SCENARIOS", (*SCENARIOS, broken))
+
+    result = judged("READ-UNKNOWN", tmp_path)
+    assert (result.verdict, result.notes) == ("passed", ())
+
+    result = judged("READ-BACK", tmp_path)
+    assert result.verdict == "incomplete"
+    assert [note for note in result.notes if "a broken one" in note and "of our own" in note]
+
+
+def test_a_target_without_limits_passes(tmp_path: Path) -> None:
+    with serving(None) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
+        result = check(guard.target, guard, rules={"HTTP-LIMIT", "READ-UNKNOWN"})
+
+    assert result.verdict == "passed"
+    assert {rule.id: rule.status for rule in result.rules} == {"HTTP-LIMIT": "skipped", "READ-UNKNOWN": "passed"}
+
+
+def test_scenarios_that_wait_run_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = threading.Barrier(3, timeout=10)
+
+    def waits(talk: object, case: dict[str, object]) -> None:
+        at_once.wait()
+
+    def sends(talk: object, case: dict[str, object]) -> None:
+        at_once.wait()
+
+    course = (
+        Scenario("one that sends", ("READ-BACK",), sends, lambda world: [{}], telling=1),
+        Scenario("one that waits", ("READ-BACK",), waits, lambda world: [{"a": 1}, {"b": 2}], telling=2, waits=True),
+    )
+    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+
+    assert not [note for note in judged("READ-BACK", tmp_path).notes if "Barrier" in note]
+    assert at_once.n_waiting == 0
