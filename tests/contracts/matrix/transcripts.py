@@ -1,0 +1,62 @@
+"""What a fresh stand-in answers to a finding's requests: the proof, apart from the engine, that they show a defect.
+
+Where a healthy and a defective stand-in answer the same, the exchanges do not tell the whole story.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import httpx
+
+from contracts.exchange import Exchange
+from tests.standin.behaviour import Settings
+from tests.standin.serving import serving
+
+TOKENS = Settings().tokens
+UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+NAME = re.compile(UUID.pattern + r"|alias_[0-9a-f]{32}")
+MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z")
+
+
+def transcript(exchanges: Sequence[Exchange], defect: str | None) -> list[tuple[int, str, str]]:
+    """Status, content type and text of each answer, without what is another every time: ids and aliases are numbered.
+
+    Ids that an answer gave when the finding was made are, in the requests after it, those that it gives now. Runs do
+    not move by themselves here, so what shows with time only does not show.
+    """
+    known: dict[str, str] = {}
+    answers = []
+    with serving(defect, settings=Settings(scheduling_s=3600)) as url, httpx.Client(base_url=url) as client:
+        for exchange in exchanges:
+            request = exchange.request
+            headers = [(name, _authorized(value)) for name, value in request.headers]
+            body = None if request.body is None else _now(request.body.decode("latin-1"), known).encode("latin-1")
+            answer = client.request(request.method, _now(request.path, known), headers=headers, content=body)
+            then, now = (_ids(text) for text in (exchange.answer.body.decode("latin-1"), answer.text))
+            known.update(pair for pair in zip(then, now, strict=False) if pair[0] not in known)
+            answers.append((answer.status_code, answer.headers.get("content-type", ""), answer.text))
+    numbers: dict[str, str] = {}
+    return [(status, kind, _plain(text, numbers)) for status, kind, text in answers]
+
+
+def _ids(text: str) -> list[str]:
+    return list(dict.fromkeys(UUID.findall(text)))
+
+
+def _authorized(value: str) -> str:
+    return value.replace("$SECOND_TOKEN", TOKENS[1]).replace("$TOKEN", TOKENS[0])
+
+
+def _now(text: str, known: dict[str, str]) -> str:
+    return UUID.sub(lambda found: known.get(found[0], found[0]), text)
+
+
+def _plain(text: str, numbers: dict[str, str]) -> str:
+    text = NAME.sub(lambda found: numbers.setdefault(found[0], f"name-{len(numbers)}"), text)
+    return MOMENT.sub(_about, text)
+
+
+def _about(found: re.Match[str]) -> str:
+    away_s = abs((datetime.now(UTC) - datetime.fromisoformat(found[0])).total_seconds())
+    return ("now" if away_s < 300 else "another time") + (" to the second" if found[1] is None else "")
