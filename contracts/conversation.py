@@ -329,11 +329,11 @@ class Talk:
             exchange = self.world.guard.send(request)
         except NoAnswer as error:
             exchange = self._unanswered(request, error)
-        return self._hear(exchange)
+        return self.hear(exchange)
 
     def send_together(self, requests: Sequence[Request]) -> list[Heard]:
         self._check_time()
-        return [self._hear(exchange) for exchange in self.world.guard.send_together(requests)]
+        return [self.hear(exchange) for exchange in self.world.guard.send_together(requests)]
 
     def _check_time(self) -> None:
         if self.world.time_left <= 0 or self.world.over.is_set():
@@ -352,7 +352,8 @@ class Talk:
             self.world.guard.send(Request("GET", "/v1/runs?limit=1", (("Authorization", TOKEN),)))
             return Exchange(request, Answer(0, (), b""))
 
-    def _hear(self, exchange: Exchange) -> Heard:
+    def hear(self, exchange: Exchange) -> Heard:
+        """An exchange, judged by the rules that hold for every answer."""
         self.exchanges.append(exchange)
         request = exchange.request
         operation = operation_at(request.method, request.path)
