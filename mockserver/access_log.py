@@ -21,18 +21,18 @@ class AccessLog:
         self._as_json = log_format == "json"
         self._out = out
         self._lines: list[tuple[float, str, str, int]] = []
-        self._flushing: asyncio.AbstractEventLoop | None = None
+        self._due = 0.0
 
     def add(self, method: str, path: str, status: int) -> None:
-        loop = asyncio.get_running_loop()
-        if self._flushing is not loop:
-            # A loop that was closed before it flushed, as tests close theirs, leaves its lines to the next.
-            self._flushing = loop
-            loop.call_later(_GATHERED_S, self.flush)
-        self._lines.append((time.time(), method, path, status))
+        now = time.time()
+        if now >= self._due:
+            # Past due without a flush: the loop that was to make it has been closed, as tests close theirs.
+            self._due = now + _GATHERED_S
+            asyncio.get_running_loop().call_later(_GATHERED_S, self.flush)
+        self._lines.append((now, method, path, status))
 
     def flush(self) -> None:
-        lines, self._lines, self._flushing = self._lines, [], None
+        lines, self._lines, self._due = self._lines, [], 0.0
         if lines:
             out = self._out or sys.stderr
             out.write("".join(self._line(*line) for line in lines))

@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from mockserver.access_log import AccessLog
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
@@ -115,18 +115,6 @@ class Headers(dict[bytes, bytes]):
         return None if value is None else value.decode("latin-1")
 
 
-class _AsText:
-    """Headers as the spec's decoder asks for them."""
-
-    __slots__ = ("_headers",)
-
-    def __init__(self, headers: Headers) -> None:
-        self._headers = headers
-
-    def get(self, name: str, /) -> str | None:
-        return self._headers.text(name)
-
-
 class Endpoint:
     """An ASGI application for all operations. `space_for(namespace, organisation)` gives each request its space."""
 
@@ -170,7 +158,13 @@ class Endpoint:
             else:
                 operation, parameters = self._find(method, path, scope)
                 headers = Headers(scope["headers"])
-                body = await self._body(headers, receive)
+                length = headers.get(b"content-length")
+                if length is not None and length.isdigit() and int(length) > self._max_body:
+                    raise _too_large(self._max_body)
+                message = await receive()
+                body = message.get("body", b"")
+                if message.get("more_body") or message["type"] != "http.request" or len(body) > self._max_body:
+                    body = await self._rest_of_body(message, receive)
                 reply = await self._answer(operation, parameters, namespace, scope, headers, body, extra)
         except Invalid as invalid:
             reply = _refusal(invalid)
@@ -194,25 +188,21 @@ class Endpoint:
                 raise _redirect(scope) from None
             raise
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        """Raises TooLarge, before it is read where its length says so; Disconnected where the client went away."""
-        length = headers.get(b"content-length")
-        if length is not None and length.isdigit() and int(length) > self._max_body:
-            raise _too_large(self._max_body)
-        body = b""
+    async def _rest_of_body(self, message: Message, receive: Receive) -> bytes:
+        """The body that begins with `message`. Raises TooLarge; Disconnected where the client went away."""
         chunks: list[bytes] = []
         size = 0
         while True:
-            message = await receive()
             if message["type"] == "http.disconnect":
                 raise Disconnected
-            body = message.get("body", b"")
+            body: bytes = message.get("body", b"")
+            chunks.append(body)
             size += len(body)
             if size > self._max_body:
                 raise _too_large(self._max_body)
             if not message.get("more_body"):
-                return b"".join((*chunks, body)) if chunks else body
-            chunks.append(body)
+                return b"".join(chunks)
+            message = await receive()
 
     async def _answer(
         self,
@@ -235,13 +225,15 @@ class Endpoint:
                 extra.update(error.headers)
                 raise
         query = scope["query_string"].decode("latin-1")
-        preferences = self._preferences(headers, query)
-        if preferences.applied:
-            extra["Preference-Applied"] = ", ".join(preferences.applied)
-        raw = RawRequest(parameters, query, _AsText(headers), headers.text("content-type"), body)
-        call = operation.decode(raw)
+        preferences = NO_PREFERENCES
+        if b"prefer" in headers or "__code" in query:
+            preferences = read_preferences(headers.text("prefer"), query)
+            if preferences.applied:
+                extra["Preference-Applied"] = ", ".join(preferences.applied)
+        content_type = JSON if headers.get(b"content-type") == _JSON_TYPE[1] else headers.text("content-type")
+        call = operation.decode(RawRequest(parameters, query, headers.text, content_type, body))
 
-        key = headers.text("idempotency-key") if operation.method in _WRITES else None
+        key = headers.text("idempotency-key") if b"idempotency-key" in headers and operation.method in _WRITES else None
         if not key:
             if preferences.delay_s:
                 await asyncio.sleep(preferences.delay_s)
@@ -263,12 +255,6 @@ class Endpoint:
             if not settled:
                 await self._idempotency.release(space.store, key, fingerprint, now)
         return reply
-
-    def _preferences(self, headers: Headers, query: str) -> Preferences:
-        prefer = headers.text("prefer")
-        if prefer is None and "__code" not in query:
-            return NO_PREFERENCES
-        return read_preferences(prefer, query)
 
     async def _handle(self, call: Call, space: Space, preferences: Preferences, now: int, scope: Scope) -> Reply:
         operation = call.operation

@@ -35,6 +35,8 @@ async def open_block(store: SpaceStore) -> Unit:
 def entered(unit: Unit, *tails: str) -> list[Write]:
     """What enters new batches, numbered on from the open block's `next_number`."""
     number, open_tails = unit.value
+    if len(tails) == 1 and (number + 1) % BLOCK:
+        return [Write(LEDGER, OPEN, Block(number + 1, open_tails + tails), unit.version)]
     writes: list[Write] = []
     for tail in tails:
         number += 1

@@ -72,6 +72,9 @@ async def pick_machine(context: Context, pool_ids: Sequence[str], lot: str) -> s
     for pool_id in pool_ids:
         members = await pool_machines(context, pool_id)
         machines = [each for each in machines if each.id in members]
-    if not machines:
-        return None
-    return machines[int(lot[-8:], 16) % len(machines)].id
+    return by_lot(machines, lot)
+
+
+def by_lot(machines: Sequence[Machine], lot: str) -> str | None:
+    """The id of one of them, which the hex digits at the end of `lot` decide; None where there is none."""
+    return machines[int(lot[-8:], 16) % len(machines)].id if machines else None

@@ -25,7 +25,7 @@ from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import IdRow, id_row
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import entered, open_block
-from mockserver.behaviour.places import WorkflowRecord, check_machine, pick_machine, pool_machines, workflow
+from mockserver.behaviour.places import WorkflowRecord, by_lot, check_machine, pick_machine, pool_machines, workflow
 from mockserver.behaviour.run_view import NULL, CreatedContent, CreatedRunContent
 from mockserver.behaviour.secrets import aliases
 from mockserver.behaviour.world import Workflow
@@ -41,7 +41,8 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     body: dict[str, Any] = call.body
     count: int = body["count"]
     known = await workflow(context, body["workflow_id"])
-    check_inputs(known, Inputs.of_create(body))
+    if known is not None:
+        check_inputs(known, Inputs.of_create(body))
     failed = _failures(context, known, count)
     errors: tuple[str, ...] = ()
     if failed:
@@ -71,7 +72,8 @@ def _failures(context: Context, known: Workflow | WorkflowRecord | None, count: 
 async def create_run(call: Call, context: Context) -> Reply:
     body: dict[str, Any] = call.body
     known = await workflow(context, body["workflow_id"])
-    check_inputs(known, Inputs.of_create(body))
+    if known is not None:
+        check_inputs(known, Inputs.of_create(body))
     block = await open_block(context.store)
     number: int = block.value.next_number
     ids = id_row(context.space.key, f"runs {number}", 1)
@@ -96,22 +98,23 @@ async def _new_batch(
     if file_inputs:
         files, owners = attachments(context, file_inputs, ids, where="file_inputs")
         writes += owners
+    placement = Placement(
+        machine_id,
+        json_or_null(body.get("pool_ids")),
+        session_id,
+        json_or_null(body.get("session_alias")),
+        json_or_null(body.get("release_session_after")),
+    )
     batch = Batch(
-        ids=ids,
-        number=number,
-        created=context.now,
-        workflow_id=body["workflow_id"],
-        placement=Placement(
-            machine_id=machine_id,
-            pool_ids=json_or_null(body.get("pool_ids")),
-            session_id=session_id,
-            session_alias=json_or_null(body.get("session_alias")),
-            release_session_after=json_or_null(body.get("release_session_after")),
-        ),
-        input_values=json_or_null(body.get("input_values")),
-        aliases=aliases(body.get("sensitive_input_values"), key=context.space.key, owner=ids.tail),
-        files=files,
-        script=script(context),
+        ids,
+        number,
+        context.now,
+        body["workflow_id"],
+        placement,
+        json_or_null(body.get("input_values")),
+        aliases(body.get("sensitive_input_values"), key=context.space.key, owner=ids.tail),
+        files,
+        script(context),
     )
     writes.append(Write(BATCH, ids.tail, batch, 0))
     return batch, writes
@@ -125,7 +128,7 @@ async def choose_machine(context: Context, body: Mapping[str, Any], session: Uni
     machine_id: str | None = body.get("machine_id")
     pool_ids: Sequence[str] = body.get("pool_ids") or ()
     if session is None and machine_id is None and not pool_ids:
-        return await pick_machine(context, (), lot)
+        return by_lot(context.world.connected, lot)
     if machine_id is not None:
         check_machine(context, machine_id)
     for pool_id in pool_ids:

@@ -256,11 +256,9 @@ class CreatedContent(NamedTuple):
 
     def render(self) -> bytes:
         runs = created_runs_json(self.space, self.batch) if self.batch is not None else b""
-        return b'{"created_runs":[%b],"failed_count":%d,"errors":%b}' % (
-            runs,
-            self.failed,
-            render_json(self.errors) if self.errors else b"[]",
-        )
+        if not self.failed:
+            return b'{"created_runs":[%b],"failed_count":0,"errors":[]}' % runs
+        return b'{"created_runs":[%b],"failed_count":%d,"errors":%b}' % (runs, self.failed, render_json(self.errors))
 
 
 def _created_template(space: Space) -> bytes:
@@ -320,7 +318,9 @@ def created_runs_json(space: Space, batch: Batch) -> bytes:
     They differ in nothing but their ids, so one is written and the heads of the ids are joined with all that stands
     between two of them: what costs is the copying of the bytes.
     """
-    if batch.files or batch.ids.size == 1:
+    if batch.ids.size == 1:
+        return created_run_json(space, batch, 0)
+    if batch.files:
         return b",".join(created_run_json(space, batch, place) for place in range(batch.ids.size))
     first = created_run_json(space, batch, 0)
     # The id is found by its key, which no value before it can hold unescaped: workflow_id and machine_id are UUIDs.

@@ -3,6 +3,7 @@
 Reading is Python's json module, for its words and because it keeps what was sent: integers of any size, lone
 surrogates, the last of two equal names. Two kinds of number are told apart that could not be written back: the
 literals NaN and Infinity, which JSON does not have, and numbers past the largest double.
+Writing is pydantic-core's, five times as fast, and Python's again for what that cannot write.
 """
 
 import json
@@ -10,6 +11,8 @@ import math
 import re
 from json import JSONDecodeError, detect_encoding
 from typing import Any
+
+from pydantic_core import PydanticSerializationError, to_json
 
 # Deeper bodies are refused like those too deep for the parser, so that whatever was read can be written again,
 # inside an answer and from any depth of the call stack.
@@ -34,7 +37,9 @@ def _refuse_constant(_name: str) -> float:
     raise _NotFinite
 
 
-_decode = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).decode
+_decoder = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
+_decode = _decoder.decode
+_decode_from_start = _decoder.raw_decode
 _decode_without_constants = json.JSONDecoder(parse_constant=_refuse_constant).decode
 _decode_anything = json.JSONDecoder().decode
 
@@ -45,6 +50,16 @@ def parse_json(body: bytes, *, allow_constants: bool) -> tuple[Any, bool]:
     Raises: json.JSONDecodeError for what is no JSON (NaN and Infinity too, unless `allow_constants`), and for what
     cannot be read at all ValueError (undecodable bytes, integers of over 4300 digits) or RecursionError.
     """
+    if body[:1] == b"{" and body[1:2] != b"\x00":
+        # Nearly every body: UTF-8, and nothing behind the object. Whatever else it is, what follows finds out.
+        try:
+            text = body.decode()
+            value, end = _decode_from_start(text)
+        except (ValueError, _NotFinite):
+            pass
+        else:
+            if end == len(text):
+                return _not_too_deep(value, text), True
     text = body.decode(detect_encoding(body), "surrogatepass")
     finite = True
     try:
@@ -52,9 +67,13 @@ def parse_json(body: bytes, *, allow_constants: bool) -> tuple[Any, bool]:
     except _NotFinite:
         finite = False
         value = _decode_anything(text) if allow_constants else _decode_overflowing(text)
+    return _not_too_deep(value, text), finite
+
+
+def _not_too_deep(value: Any, text: str) -> Any:
     if text.count("[") + text.count("{") > MAX_NESTING and _is_deep(value):
         raise RecursionError(f"nested deeper than {MAX_NESTING}")
-    return value, finite
+    return value
 
 
 def _decode_overflowing(text: str) -> Any:
@@ -91,8 +110,12 @@ def render_json(value: Any) -> bytes:
     What JSON or UTF-8 cannot hold does not fail: NaN and the infinities become null, and text with a lone surrogate
     is written with `\\uXXXX` escapes. Integers are written in full, however large.
 
-    Raises: TypeError for what is no JSON value (a datetime, say), RecursionError past some 900 levels.
+    Raises: TypeError for an object that is no value at all, RecursionError past some 900 levels.
     """
+    try:
+        return to_json(value, inf_nan_mode="null")
+    except PydanticSerializationError:
+        pass
     try:
         text = _write(value)
     except ValueError:

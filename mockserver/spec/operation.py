@@ -1,9 +1,9 @@
 """The operations of a document, compiled once: what they take, what they answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from json import JSONDecodeError
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl
 
 from pydantic_core import SchemaValidator, ValidationError
@@ -24,18 +24,12 @@ _STYLES: Mapping[Place, str] = {"path": "simple", "query": "form", "header": "si
 _NO_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
 
 
-class HeaderLookup(Protocol):
-    """By lower-case header name. A dict will do."""
-
-    def get(self, name: str, /) -> str | None: ...
-
-
 class RawRequest(NamedTuple):
     """A request as it came, but for its path: `path` holds the percent-decoded path parameters."""
 
     path: Mapping[str, str]
     query: str | bytes
-    headers: HeaderLookup
+    header: Callable[[str], str | None]  # by lower-case name
     content_type: str | None
     body: bytes
 
@@ -155,7 +149,7 @@ class Operation:
         query = self._read_query(raw.query, violations) if self._query else {}
         headers: dict[str, Any] = {}
         for parameter in self._headers:
-            self._read(parameter, raw.headers.get(parameter.name), headers, violations)
+            self._read(parameter, raw.header(parameter.name), headers, violations)
         given: frozenset[str] = frozenset()
         if self.body is not None:
             if isinstance(body, dict):

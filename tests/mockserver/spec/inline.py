@@ -37,4 +37,4 @@ def answer_operation(schema: Any, **media: Any) -> Operation:
 
 
 def sent(body: bytes, *, content_type: str | None = "application/json") -> RawRequest:
-    return RawRequest({}, b"", {}, content_type, body)
+    return RawRequest({}, b"", {}.get, content_type, body)

@@ -51,7 +51,7 @@ def ours(
     lower = {name.lower(): value for name, value in (headers or {}).items()}
     path = {"run_id": run_id} if "run_id" in operation.path else {}
     try:
-        call = operation.decode(RawRequest(path, query, lower, content_type, body))
+        call = operation.decode(RawRequest(path, query, lower.get, content_type, body))
     except Invalid as invalid:
         return invalid.status, json.loads(render_json({"detail": invalid.violations or invalid.detail}))
     read = {**call.path, **call.query, **{name.replace("-", "_"): value for name, value in call.headers.items()}}

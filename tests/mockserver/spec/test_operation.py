@@ -78,13 +78,13 @@ def test_violations_are_listed_in_the_order_path_query_header_body():
     document = from_value(document_of({"/a/{path}": {"put": put}}), "api.yaml")
     operation = compile_operations(document, coercion="strict")["put"]
 
-    assert refused(operation, RawRequest({"path": "x"}, b"", {}, "application/json", b"{}")) == [
+    assert refused(operation, RawRequest({"path": "x"}, b"", {}.get, "application/json", b"{}")) == [
         ("int_parsing", ["path", "path"]),
         ("missing", ["query", "query"]),
         ("missing", ["header", "x-header"]),
         ("list_type", ["body"]),
     ]
-    assert operation.decode(RawRequest({"path": "1"}, "query=2", {"x-header": "3"}, "application/json", b"[4]"))[
+    assert operation.decode(RawRequest({"path": "1"}, "query=2", {"x-header": "3"}.get, "application/json", b"[4]"))[
         1:
     ] == (
         {"path": 1},
@@ -102,7 +102,7 @@ def test_query_text_is_read_leniently_in_strict_too_and_the_last_of_several_coun
         {"name": "b", "in": "query", "schema": {"type": "boolean"}},
     )
 
-    assert operation.decode(RawRequest({}, b"n=1&n=%205&x=1.5&b=on&other=1", {}, None, b"")).query == {
+    assert operation.decode(RawRequest({}, b"n=1&n=%205&x=1.5&b=on&other=1", {}.get, None, b"")).query == {
         "n": 5,
         "x": 1.5,
         "b": True,
@@ -119,9 +119,9 @@ def test_a_list_in_the_query_is_repeated_and_has_its_defaults():
         {"name": "b", "in": "query", "schema": {"type": "array", "items": {}, "default": ["x"]}},
     )
 
-    assert operation.decode(RawRequest({}, "a=1&a=2", {}, None, b"")).query == {"a": [1, 2], "b": ["x"]}
-    assert operation.decode(RawRequest({}, b"", {}, None, b"")).query == {"b": ["x"]}
-    assert refused(operation, RawRequest({}, b"a=1&a=x", {}, None, b"")) == [("int_parsing", ["query", "a", 1])]
+    assert operation.decode(RawRequest({}, "a=1&a=2", {}.get, None, b"")).query == {"a": [1, 2], "b": ["x"]}
+    assert operation.decode(RawRequest({}, b"", {}.get, None, b"")).query == {"b": ["x"]}
+    assert refused(operation, RawRequest({}, b"a=1&a=x", {}.get, None, b"")) == [("int_parsing", ["query", "a", 1])]
 
 
 def test_parameters_of_the_path_are_shared_and_those_of_the_operation_come_first():
@@ -133,7 +133,7 @@ def test_parameters_of_the_path_are_shared_and_those_of_the_operation_come_first
         {"name": "n", "in": "query", "schema": {"type": "integer", "default": 3}}, parameters=shared
     )
 
-    assert operation.decode(RawRequest({}, b"", {}, None, b"")).query == {"n": 3, "m": 2}
+    assert operation.decode(RawRequest({}, b"", {}.get, None, b"")).query == {"n": 3, "m": 2}
 
 
 def test_headers_that_describe_the_exchange_are_no_parameters():
@@ -279,7 +279,7 @@ def test_an_optional_body_that_is_left_out_reads_as_its_defaults():
 
 
 def test_a_body_that_nobody_asked_for_is_not_looked_at():
-    assert query_operation().decode(RawRequest({}, b"a=%", {}, "application/json", b"{")).body is None
+    assert query_operation().decode(RawRequest({}, b"a=%", {}.get, "application/json", b"{")).body is None
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"[" * 100_000, b"9" * 5000, b"[" * 257 + b"]" * 257])
