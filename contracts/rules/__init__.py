@@ -17,6 +17,7 @@ from contracts.rules import (
     reading,
     requests,
     secrets,
+    windows,
 )
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
@@ -27,6 +28,7 @@ _MODULES = (
     bulk_answer,
     secrets,
     reading,
+    windows,
     lists,
     changing,
     chains,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -92,6 +92,29 @@ RULES = (
 )
 
 
+ODD_ALIASES: Final = (
+    "MiXed Case",
+    "  padded ",
+    "two  blanks",
+    "é",
+    "e\u0301",
+    "łŁ 日本",
+    "👩\u200d👧 😀",
+    "0042",
+    "null",
+    "a\x00b",
+    "line\r\nline\t",
+    "a/b\\c",
+    'it\'s "quoted" <b>&amp;',
+    "a" * 63,
+    "b" * 65,
+    "c" * 101,
+    "d" * 256,
+    "e" * 1025,
+)
+"""Names of a session as they may be given, each unusual in one way."""
+
+
 def run_create(talk: Talk, case: Case) -> None:
     """One create, as often as the case says, each judged by every rule of its answer; then read again."""
     body = talk.fill(case["body"])
@@ -101,7 +124,7 @@ def run_create(talk: Talk, case: Case) -> None:
             read_back(talk, written)
 
 
-def _features(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
+def features_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
     """The features of a create for which the target has ids."""
     found = dict(strategies.CREATE_FEATURES[operation])
     for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
@@ -119,7 +142,7 @@ def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
 
 def telling_cases(world: World) -> Iterator[Case]:
     """Few requests that most faults show in."""
-    features = _features(world, "bulk_create_runs")
+    features = features_of(world, "bulk_create_runs")
     for count in strategies.TELLING_COUNTS:
         yield _case("bulk_create_runs", count=count, read=True)
     everything = {name: values[-1] for name, values in features.items() if name not in ("session_id",)}
@@ -129,7 +152,7 @@ def telling_cases(world: World) -> Iterator[Case]:
         for value in values:
             yield _case("bulk_create_runs", count=2, read=True, **{name: value})
     if world.offers("create_run"):
-        for name, values in _features(world, "create_run").items():
+        for name, values in features_of(world, "create_run").items():
             for value in values:
                 yield _case("create_run", read=True, **{name: value})
 
@@ -141,11 +164,11 @@ def count_cases(world: World) -> Iterator[Case]:
 
 def meeting_cases(world: World) -> Iterator[Case]:
     """Every subset of the features for small counts, every pair of their states for large ones."""
-    features = _features(world, "bulk_create_runs")
+    features = features_of(world, "bulk_create_runs")
     for subset in strategies.on_and_off(features):
         yield _case("bulk_create_runs", count=2, read=len(subset) < 3, **subset)
     if world.offers("create_run"):
-        single = _features(world, "create_run")
+        single = features_of(world, "create_run")
         for subset in strategies.on_and_off(single):
             if len(subset) <= 3 or len(subset) >= len(single) - 1:
                 yield _case("create_run", read=len(subset) < 3, **subset)
@@ -187,6 +210,9 @@ def odd_value_cases(world: World) -> Iterator[Case]:
     for key in ("", "é", "😀", "a.b", "a b", "A", "x" * 255, "0", "__proto__", '"', "password"):
         for operation in operations:
             yield _case(operation, sensitive_input_values={key: "«secret»"})
+    if world.offers("create_run"):
+        for alias in ODD_ALIASES:
+            yield _case("create_run", session_alias=alias, read=True)
     for size in (2, 10, 50, 100, 256, 1000):
         yield _case(
             "bulk_create_runs", sensitive_input_values={f"key{index}": f"«secret:{index}»" for index in range(size)}
@@ -216,7 +242,7 @@ def odd_value_cases(world: World) -> Iterator[Case]:
 
 def repeated_cases(world: World) -> Iterator[Case]:
     """The same request again: what the second call gives must be new."""
-    features = _features(world, "bulk_create_runs")
+    features = features_of(world, "bulk_create_runs")
     for name, values in features.items():
         yield _case("bulk_create_runs", count=2, times=3, **{name: values[-1]})
         if name != "start_session" and "start_session" in features:
@@ -224,12 +250,12 @@ def repeated_cases(world: World) -> Iterator[Case]:
     for count in (1, 2, 100, 1000):
         yield _case("bulk_create_runs", count=count, times=2)
     if world.offers("create_run"):
-        for name, values in _features(world, "create_run").items():
+        for name, values in features_of(world, "create_run").items():
             yield _case("create_run", times=3, **{name: values[-1]})
 
 
 def generated(world: World) -> SearchStrategy[Case]:
-    available = frozenset(_features(world, "bulk_create_runs"))
+    available = frozenset(features_of(world, "bulk_create_runs"))
     operations = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
     return st.sampled_from(operations).flatmap(
         lambda operation: st.fixed_dictionaries(

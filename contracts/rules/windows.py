@@ -1,0 +1,434 @@
+"""Runs as they look through every window: read alone and in lists of all kinds, after anything has happened to them.
+
+The other rules look closely at one operation; here every way to make a run, everything that happens to it and every
+way to see it meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from contracts import strategies
+from contracts.assortment import VALUES
+from contracts.conversation import Heard, Talk, Unjudged, World, Written
+from contracts.oracle import TERMINAL, Violation, can_follow, changed_field, gains_inputs, stable_fields
+from contracts.rules.bulk_answer import features_of
+from contracts.rules.changing import UPDATES
+from contracts.rules.listing import items_of
+from contracts.rules.lists import Corner, Query, corner_fields, locate
+from contracts.rules.reading import judge_read
+from contracts.search import Scenario
+from contracts.shapes import moment_of
+from contracts.shrinking import Case
+
+_AT_REST: Final = (
+    "error",
+    "output_data",
+    "run_message_history",
+    "output_attachment_ids",
+    "usage_metadata",
+    "started_at",
+    "ended_at",
+)
+"""What changes when a run moves, and stays while it does not."""
+_FIELDS: Final = (
+    "input_values",
+    "pool_ids",
+    "sensitive_input_aliases",
+    "session_id",
+    "session_alias",
+    "release_session_after",
+    "input_attachment_ids",
+    "organization_id",
+    "error",
+    "output_data",
+    "run_message_history",
+    "output_attachment_ids",
+)
+
+
+@dataclass
+class Sights:
+    """The runs of one talk as each was told last, and what they should be found by."""
+
+    corner: Corner
+    views: dict[str, dict[str, Any]]
+    shown: list[Heard]
+    gone: list[str] = field(default_factory=list)
+    rule: str = "READ-BACK"
+    """The rule that is broken where something reads otherwise than told last."""
+    named: frozenset[str] = frozenset()
+    """The fields that what happened last was about."""
+
+
+def run_windows(talk: Talk, case: Case) -> None:
+    corner = _made(talk, case)
+    run_id = corner.runs[case.get("index", 0) % len(corner.runs)]["id"]
+    sights = Sights(corner, {run["id"]: dict(run) for run in corner.runs}, [corner.made[-1].heard])
+    events = case.get("events", [])
+    if not events or case.get("first"):
+        _look(talk, sights, run_id, widely=True)
+    for number, event in enumerate(events):
+        if not _happen(talk, sights, run_id, event):
+            return
+        if number == len(events) - 1 or case.get("each"):
+            _look(talk, sights, run_id, widely=bool(case.get("widely")))
+
+
+def _made(talk: Talk, case: Case) -> Corner:
+    chosen, fields = corner_fields(talk)
+    corner = Corner(chosen)
+    operation, body = case["make"], talk.fill(case.get("body", {}))
+    if operation == "create_run_chain":
+        corner.add(_chain(talk, fields, body))
+        return corner
+    if "input_values" in fields:
+        body["input_values"] = (body.get("input_values") or {}) | fields["input_values"]
+    count = {"count": case.get("count", 1)} if operation == "bulk_create_runs" else {}
+    written = talk.create(operation, fields | body | count)
+    if not written.clean or len(written.runs) != count.get("count", 1):
+        raise Unjudged("a create gives runs that break a rule already")
+    corner.add(written)
+    return corner
+
+
+def _chain(talk: Talk, fields: Mapping[str, Any], body: Mapping[str, Any]) -> Written:
+    """The steps of a chain as if they were runs of a create: as they are read first."""
+    steps = [{"workflow_id": fields["workflow_id"]} | step for step in body["steps"]]
+    if "input_values" in fields:
+        steps = [step | {"inputs": step.get("inputs", {}) | fields["input_values"]} for step in steps]
+    more = {"session_id": fields["session_id"]} if "session_id" in fields else {}
+    written = talk.write("create_run_chain", body=dict(body) | {"steps": steps} | more)
+    if not written.heard.accepted or not written.clean:
+        raise Unjudged("a chain cannot be made")
+    runs = tuple(talk.ask("get_run", one, after=[written.heard]).body for one in written.heard.body["run_ids"])
+    if len(runs) != len(steps):
+        raise Unjudged("a chain gives other runs than steps")
+    return Written(written.reading, written.heard, runs, True)
+
+
+# What happens to a run
+
+
+def _happen(talk: Talk, sights: Sights, run_id: str, event: Mapping[str, Any]) -> bool:
+    """Whether it came about, so that there is something to look at."""
+    if "delete" in event:
+        return _delete(talk, sights, run_id, event["delete"])
+    if "retry" in event:
+        operation, body, rule = "retry_run", event["retry"], "RETRY-RULES"
+    else:
+        operation, body, rule = "update_run", event["update"], "UPDATE-PARTIAL"
+    if not talk.world.offers(operation):
+        return False
+    body = talk.fill(body)
+    heard = talk.call(operation, run_id, body=body)
+    if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("id") != run_id:
+        return False  # `changing` says what is wrong with that
+    sights.views[run_id] = heard.body
+    sights.rule, sights.named = rule, frozenset(body) | ({"status"} if operation == "retry_run" else frozenset())
+    sights.shown = [sights.shown[0], *sights.shown[1:][-2:], heard]
+    return True
+
+
+def _delete(talk: Talk, sights: Sights, run_id: str, shift: int) -> bool:
+    """A run of the same create, so many places on; 0 is the run itself."""
+    if not talk.world.offers("delete_run"):
+        return False
+    runs = sights.corner.runs
+    at = (next(index for index, run in enumerate(runs) if run["id"] == run_id) + shift) % len(runs)
+    gone = runs[at]["id"]
+    heard = talk.call("delete_run", gone)
+    if heard.status != 204:
+        return False
+    sights.corner.runs = [run for run in runs if run["id"] != gone]
+    sights.views.pop(gone)
+    sights.gone.append(gone)
+    sights.rule, sights.named = "DELETE-GONE", frozenset()
+    sights.shown = [sights.shown[0], *sights.shown[1:][-2:], heard]
+    return bool(sights.views)
+
+
+# Looking
+
+
+def _look(talk: Talk, sights: Sights, focus: str, *, widely: bool) -> None:
+    world = talk.world
+    if focus not in sights.views:
+        focus = next(iter(sights.views))
+    readings = [[]] if not widely else [[], [("include", "workflow,machine,machine.pools")]]
+    for query in readings if world.offers("get_run") else ():
+        heard = talk.call("get_run", focus, query=query)
+        deleted = sights.rule == "DELETE-GONE"
+        if not talk.require(
+            heard.status == 200 and isinstance(heard.body, dict),
+            "DELETE-GONE" if deleted else "READ-BACK",
+            "another run is gone too" if deleted else "a run cannot be read",
+            "the run",
+            heard.words,
+            *sights.shown,
+            heard,
+        ):
+            return
+        _judge_item(talk, sights, heard.body, heard)
+    if not world.offers("list_runs"):
+        return
+    order: list[str] = []
+    for query, expected, exact in _windows(sights, focus, widely=widely):
+        heard = talk.ask("list_runs", query=query, after=sights.shown)
+        items = [item for item in items_of(heard) if isinstance(item.get("id"), str)]
+        if not _judge_presence(talk, sights, heard, items, query, expected, exact=exact):
+            continue
+        for item in items:
+            if item["id"] in sights.views:
+                _judge_item(talk, sights, item, heard)
+        if query == [sights.corner.filter, ("sort_mode", "created_at_desc")]:
+            order = [item["id"] for item in items if item["id"] in sights.views]
+    if widely and focus in order:
+        _judge_single_page(talk, sights, order, focus)
+
+
+def _windows(sights: Sights, focus: str, *, widely: bool) -> Iterator[tuple[Query, set[str], bool]]:
+    """Queries, the runs that each must give, and whether it must give no other of them."""
+    corner, views = sights.corner, sights.views
+    base: Query = [corner.filter]
+    run, every = views[focus], set(views)
+    yield base, every, True
+    yield [*base, ("sort_mode", "created_at_desc")], every, True
+    yield [*base, ("search", focus)], {focus}, True
+    session = run.get("session_id")
+    if session:
+        yield [("session_id", session)], {i for i, view in views.items() if view.get("session_id") == session}, True
+    if run["status"] in TERMINAL:
+        yield [*base, ("status", run["status"])], {focus}, False
+    if not widely:
+        return
+    at = moment_of(run["created_at"])
+    same = {i for i, view in views.items() if moment_of(view["created_at"]) == at}
+    moment: Query = [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
+    yield [*moment, ("limit", "1000")], same, False
+    yield [*base, *moment], same, True
+    yield [*base, ("search", focus[4:30].upper()), ("deep_search", "true")], {focus}, True
+    if "machine_id" in stable_fields(corner.maker_of(run).reading):
+        yield [*base, ("machine_id", run["machine_id"])], {focus}, False
+    yield [*base, ("include", "workflow,machine")], every, True
+    yield [*base, ("limit", "1000"), *(("fields", name) for name in _FIELDS)], every, True
+    if session and corner.filter[0] != "session_id":
+        yield [*base, ("session_id", session)], {focus}, False
+    if corner.filter[0] != "workflow_id":
+        yield [*base, ("workflow_id", run["workflow_id"])], {focus}, False
+
+
+def _judge_presence(
+    talk: Talk,
+    sights: Sights,
+    heard: Heard,
+    items: Sequence[Mapping[str, Any]],
+    query: Query,
+    expected: set[str],
+    *,
+    exact: bool,
+) -> bool:
+    ids = [item["id"] for item in items]
+    names = "+".join(sorted({name for name, _ in query}))
+    for identity in sights.gone:
+        found = identity in ids
+        cause, wish = "a deleted run is listed", "no deleted run in a list"
+        talk.require(not found, "DELETE-GONE", cause, wish, f"it, by {names}", *sights.shown, heard)
+    twice = next((one for one in ids if ids.count(one) > 1), None)
+    if twice is not None:
+        talk.fail(
+            Violation("LIST-COMPLETE", "a run twice in one page", "every run once", f"{twice} twice"),
+            *sights.shown,
+            heard,
+        )
+        return False
+    missing = sorted(expected - set(ids))
+    if missing and len(ids) < 100:
+        run = sights.views[missing[0]]
+        rule, how = locate(talk, sights.corner, run, query, 100)
+        if sights.rule == "DELETE-GONE":
+            rule, how = "DELETE-GONE", "another run is gone too"
+        talk.fail(
+            Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
+            *sights.shown,
+            heard,
+        )
+        return False
+    wrong = (set(ids) & set(sights.views)) - expected
+    if exact and wrong:
+        talk.fail(
+            Violation("LIST-FILTER", f"{names} gives others too", "only runs that match", f"{len(wrong)} others"),
+            *sights.shown,
+            heard,
+        )
+        return False
+    total = heard.body.get("total")
+    if exact and set(ids) == expected:
+        cause, wish = "total is not the number of runs", f"total {len(ids)}"
+        talk.require(total == len(ids), "LIST-PAGE", cause, wish, f"total {total}", *sights.shown, heard)
+    return True
+
+
+def _judge_item(talk: Talk, sights: Sights, item: dict[str, Any], heard: Heard) -> None:
+    """A run as it is shown, beside what was told of it last."""
+    view = sights.views[item["id"]]
+    written = sights.corner.maker_of(view)
+    shown = (*sights.shown, heard)
+    partly = any(name == "fields" for name, _ in _query_of(heard))
+    before = {name: value for name, value in view.items() if not partly or name in item}
+    if sights.rule == "READ-BACK" and not partly:
+        judge_read(talk, before, item, written.reading, shown)
+        return
+    names = [*stable_fields(written.reading), *_AT_REST]
+    one, other = view["status"], item.get("status")
+    at_rest = one == other and one in TERMINAL | {"scheduling"}
+    names = [name for name in names if at_rest or name not in _AT_REST]
+    if not can_follow(one, str(other)):
+        rule = sights.rule if "status" in sights.named else "LIFECYCLE"
+        talk.fail(Violation(rule, f"{one} reads as {other}", f"a status that can follow {one}", f"{other}"), *shown)
+        return
+    changed = changed_field(before, item, names, may_gain=gains_inputs(written.reading))
+    talk.world.count(sights.rule)
+    if changed is not None:
+        name, problem = changed
+        told = name in sights.named or item["id"] != _changed(sights)
+        rule = sights.rule if told and sights.rule != "DELETE-GONE" else "READ-BACK"
+        talk.fail(Violation(rule, f"{name} reads otherwise", f"{name} as told before", problem), *shown)
+
+
+def _changed(sights: Sights) -> str | None:
+    """The run that the last thing happened to."""
+    body = sights.shown[-1].body
+    return body.get("id") if isinstance(body, dict) else None
+
+
+def _query_of(heard: Heard) -> list[tuple[str, str]]:
+    return parse_qsl(heard.exchange.request.path.partition("?")[2])
+
+
+def _judge_single_page(talk: Talk, sights: Sights, order: Sequence[str], focus: str) -> None:
+    """The page of one item at the run's place."""
+    moments = [moment_of(sights.views[one]["created_at"]) for one in order]
+    if None in moments or len(set(moments)) != len(moments):
+        return
+    at = order.index(focus)
+    query = [sights.corner.filter, ("sort_mode", "created_at_desc"), ("limit", "1"), ("skip", str(at))]
+    heard = talk.ask("list_runs", query=query, after=sights.shown)
+    items = items_of(heard)
+    talk.require(
+        [item.get("id") for item in items] == [focus],
+        "LIST-PAGE",
+        "a page of one is not the run at its place",
+        f"the run at {at}",
+        lambda: f"{len(items)} items, {items[0].get('id') if items else 'none'}",
+        *sights.shown,
+        heard,
+    )
+
+
+# Cases
+
+_FILLED: Final[dict[str, Any]] = {
+    "output_data": VALUES,
+    "error": ["first", "zweite Zeile é😀"],
+    "run_message_history": [{"role": "user", "content": "hello", "more": VALUES}, {}],
+    "usage_metadata": {"tokens": 10, "cost": 2.0},
+}
+
+
+def _rich(world: World, operation: str) -> dict[str, Any]:
+    """A body with all that a create can be asked at once, but a session that exists."""
+    features = features_of(world, operation)
+    found = {name: values[-1] for name, values in features.items() if name not in {"session_id", "machine_id"}}
+    return found | {"input_values": VALUES}
+
+
+def window_cases(world: World) -> Iterator[Case]:
+    makers = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
+    for operation in makers:
+        yield {"make": operation, "body": _rich(world, operation)}
+        for name, values in features_of(world, operation).items():
+            for value in values if name != "input_values" else (VALUES,):
+                yield {"make": operation, "body": {name: value}}
+    chains = world.offers("create_run_chain", "get_run")
+    if chains:
+        step = {name: values[0] for name, values in strategies.STEP_FEATURES.items()}
+        for size in (1, 2, 3, 5):
+            yield {"make": "create_run_chain", "body": {"steps": [{}] * size}, "index": -1}
+        yield {
+            "make": "create_run_chain",
+            "body": {
+                "steps": [step | {"session_alias": f"step {index}"} for index in range(3)],
+                "shared_inputs": VALUES,
+                "shared_file_inputs": [strategies.file()],
+            },
+            "index": 1,
+        }
+    for name, values in features_of(world, "bulk_create_runs").items():
+        yield {"make": "bulk_create_runs", "body": {name: values[-1]}, "count": 12, "index": 10}
+    yield {"make": "bulk_create_runs", "body": _rich(world, "bulk_create_runs"), "count": 3, "index": -1}
+    for row in _on_off_pairs(world, makers[-1]):
+        yield {"make": makers[-1], "body": row}
+    yield from _event_cases(world, makers)
+
+
+def _on_off_pairs(world: World, operation: str) -> Iterator[dict[str, Any]]:
+    """Few bodies in which each feature meets each other one."""
+    features = features_of(world, operation)
+    on_off = {name: [values[-1], strategies.ABSENT] for name, values in features.items()}
+    for row in strategies.pairs(on_off):
+        yield strategies.without_absent(row)
+
+
+def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
+    cancel: dict[str, Any] = {"update": {"status": "cancelled"}}
+    for operation in makers:
+        rich: Case = {"make": operation, "body": _rich(world, operation)}
+        if operation == "bulk_create_runs":
+            rich |= {"count": 3, "index": 1}
+        yield rich | {"events": [cancel], "widely": True}
+        yield rich | {"events": [cancel, {"retry": {}}], "widely": True, "each": True}
+        yield rich | {"events": [{"update": _FILLED}, cancel, {"retry": {}}, cancel, {"retry": {}}], "each": True}
+        for shift in (1, -1, 0):
+            yield rich | {"events": [{"delete": shift}], "widely": shift == 1}
+        yield rich | {"events": [cancel, {"delete": 1}, {"delete": -1}], "each": True}
+        for name, values in UPDATES.items():
+            yield rich | {"events": [{"update": {name: values[0]}}], "widely": True}
+            yield rich | {"events": [cancel, {"update": {name: values[0]}}]}
+        retries = {**strategies.RETRY_FEATURES, "input_values": (VALUES,)}
+        for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+            if not ids.invented:
+                del retries[name]
+        for name, options in retries.items():
+            for option in options:
+                yield rich | {"events": [cancel, {"retry": {name: option}}]}
+    if world.offers("create_run_chain", "get_run"):
+        chain: dict[str, Any] = {"make": "create_run_chain", "body": {"steps": [{}] * 4}}
+        for index in (0, 1, 3):
+            yield chain | {"index": index, "events": [cancel, {"retry": {}}], "each": True}
+        yield chain | {"index": 1, "events": [{"update": _FILLED | {"input_values": VALUES}}]}
+        yield chain | {"index": 2, "events": [{"delete": 0}]}
+
+
+RULES = ()
+SCENARIOS = (
+    Scenario(
+        "runs through every window",
+        (
+            "READ-BACK",
+            "LIST-COMPLETE",
+            "LIST-FILTER",
+            "LIST-PAGE",
+            "UPDATE-PARTIAL",
+            "RETRY-RULES",
+            "DELETE-GONE",
+        ),
+        run_windows,
+        window_cases,
+        needs=("get_run",),
+        telling=1,
+    ),
+)
