@@ -35,7 +35,7 @@ MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them tell nothing new."""
 THREADS: Final = 3
 BATCH: Final = 12
-STUMBLES: Final = (LookupError, TypeError, AttributeError, ValueError, UnboundLocalError)
+STUMBLES: Final = (LookupError, ArithmeticError, TypeError, AttributeError, ValueError, UnboundLocalError)
 
 
 @dataclass(frozen=True)
