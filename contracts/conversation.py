@@ -222,6 +222,18 @@ class World:
         with self.lock:
             self.notes[words] = None
 
+    def knows(self, violation: Violation) -> bool:
+        """Whether it is no news. What some filters show together, after fewer of them have shown it, is none."""
+        if (violation.rule, violation.cause) in self.known:
+            return True
+        names, _, how = violation.cause.partition(" ")
+        return any(
+            rule == violation.rule
+            and known.endswith(f" {how}")
+            and set(known.partition(" ")[0].split("+")) < set(names.split("+"))
+            for rule, known in tuple(self.known)
+        )
+
     def stumble(self, name: str, error: Exception) -> None:
         with self.lock:
             self.stumbles[f"{name!r} could not be judged to its end: {error!r}"] = None
@@ -307,6 +319,8 @@ class Talk:
                 return world.marks.real()
             case "marker":
                 return world.marker()
+            case "number":
+                return 10**14 + secrets.randbelow(9 * 10**14)
             case "key":
                 return f"key-{uuid.uuid4()}"
         raise ValueError(f"no such placeholder: {name}")
@@ -419,7 +433,7 @@ class Talk:
         if self.only is not None:
             if violation.kin != self.only:
                 return
-        elif (violation.rule, violation.cause) in self.world.known:
+        elif self.world.knows(violation):
             return
         exchanges = tuple(item.exchange if isinstance(item, Heard) else item for item in shown)
         raise Shown(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
@@ -500,11 +514,15 @@ class Talk:
 
     def _may_be_refused(self, reading: Reading, heard: Heard) -> bool:
         """What a valid request may be refused for: ids that the target need not know, and the state of a run."""
-        world = self.world
         if heard.status in {404, 409} and (
             reading.operation == "retry_run" or (reading.operation == "update_run" and reading.given("status"))
         ):
             return True  # the run, not the request
+        return self.may_be_unknown(reading, heard)
+
+    def may_be_unknown(self, reading: Reading, heard: Heard) -> bool:
+        """Whether a request may be refused for an id that it names."""
+        world = self.world
         if heard.exchange.request.header("Authorization") not in (TOKEN, SECOND_TOKEN):
             return True
         if not isinstance(reading.body, dict) or heard.status in {401, 403}:

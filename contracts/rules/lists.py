@@ -449,6 +449,10 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
                 "deep": {"list": [1, {"at": f"Deep«marker:{index + 20}»End"}]},
             },
         }
+        if index == 1:
+            body["input_values"] |= _hidden(talk)
+            body["sensitive_input_values"] = {"k«marker:63»": "«secret»"}
+            body["file_inputs"] = [strategies.file("f«marker:62».txt")]
         if index % 2 and world.machines.available and (world.machines.invented or index == 1):
             body["machine_id"] = f"«machine:{index % 4}»" if world.machines.invented else "«machine»"
         if index % 3 == 2 and world.sessions.invented and corner_name(world) != "session_id":
@@ -465,9 +469,13 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
     if world.offers("update_run") and corner.runs:
         patched = corner.runs[0]
         texts = {
-            "output_data": {"result": {"list": ["x", f"Out{talk.named('marker:40')}put"]}},
+            "output_data": {"result": {"list": ["x", f"Out{talk.named('marker:40')}put"]}, "n": talk.named("number:1")},
             "error": ["plain", f"Err{talk.named('marker:41')}or"],
-            "run_message_history": [{"role": "user", "content": f"Msg{talk.named('marker:42')}Body"}],
+            "run_message_history": [
+                {"role": "user", "content": "hello"},
+                {"role": "tool", "content": [{"text": f"Msg{talk.named('marker:42')}Body"}]},
+            ],
+            "usage_metadata": {"u": talk.named("marker:64")},
         }
         for name, value in texts.items():
             heard = talk.call("update_run", patched["id"], body={name: value})
@@ -482,6 +490,18 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
             corner.add(written)
             facts["texts"]["session_alias"] = written.runs[0]["id"]
     return corner, facts
+
+
+def _hidden(talk: Talk) -> dict[str, Any]:
+    """Inputs with words in places that a search comes to last, or not at all."""
+    return {
+        f"k{talk.named('marker:60')}": 1,
+        "number": talk.named("number:0"),
+        "long": "x " * 2000 + talk.named("marker:65"),
+        "levels": [[{"a": {"b": [{"c": {"d": [1, None, {"e": talk.named("marker:61")}]}}]}}]],
+        "second": ["x", talk.named("marker:66"), "y"],
+        "joined": f"{talk.named('marker:67')} {talk.named('marker:68')}",
+    }
 
 
 def corner_name(world: World) -> str:
@@ -515,6 +535,8 @@ def _wish(talk: Talk, corner: Corner, facts: Mapping[str, Any], wish: Sequence[A
 def _one_wish(
     talk: Talk, corner: Corner, facts: Mapping[str, Any], name: str, parts: Sequence[Any]
 ) -> tuple[Query, Predicate] | None:
+    if not corner.runs:
+        raise Unjudged("no runs to filter")
     run = corner.runs[parts[0] % len(corner.runs)] if parts and isinstance(parts[0], int) else corner.runs[0]
     match name:
         case "workflow_id":
@@ -600,6 +622,15 @@ def _search_wish(
         ids = {r["id"] for r in corner.runs if text in json.dumps(r.get("input_values"))}
     elif where == "nothing":
         text, ids = talk.named("marker:99"), set()
+    elif where in _HIDDEN:
+        text = str(talk.named(_HIDDEN[where]))
+        ids = {r["id"] for r in corner.runs if text in json.dumps(r.get("input_values"))}
+    elif where in _UNSEARCHED:
+        text, ids = str(talk.named(_UNSEARCHED[where])), set()
+    elif where == "output number":
+        if "output_data" not in facts["texts"]:
+            return None
+        text, ids = str(talk.named("number:1")), {facts["texts"]["output_data"]}
     elif where == "everything":
         text = talk.world.run_mark
         ids = {
@@ -625,6 +656,20 @@ def _search_wish(
     return query, lambda r: r["id"] in ids
 
 
+_HIDDEN: Final = {
+    "number": "number:0",
+    "a long text": "marker:65",
+    "many levels down": "marker:61",
+    "second of a list": "marker:66",
+    "second word": "marker:68",
+}
+_UNSEARCHED: Final = {
+    "name of an input": "marker:60",
+    "name of a file": "marker:62",
+    "name of a secret": "marker:63",
+    "usage_metadata": "marker:64",
+}
+"""Where a search does not look: only values of what it is documented to look at count."""
 _ALONE: Final[tuple[Any, ...]] = (
     ["workflow_id", 0],
     ["machine_id", 0],
@@ -682,6 +727,8 @@ _SEARCHES: Final[tuple[Any, ...]] = (
         for how in ("plain", "upper")
     ),
     ["search", "run_message_history", "plain"],
+    *(["search", where, "plain"] for where in (*_HIDDEN, *_UNSEARCHED, "output number")),
+    *(["search", where, "plain", True] for where in (*_HIDDEN, *_UNSEARCHED, "output number")),
 )
 _KINDS: Final[dict[str, list[Any]]] = {
     "workflow_id": ["workflow_id", 0],
@@ -699,7 +746,15 @@ _KINDS: Final[dict[str, list[Any]]] = {
 def filter_cases(world: World) -> Iterator[Case]:
     alone = [[wish] for wish in _ALONE]
     searches = [[wish] for wish in _SEARCHES]
-    for queries in (alone[:14], alone[14:32], alone[32:], searches[:18], searches[18:36], searches[36:]):
+    for queries in (
+        alone[:14],
+        alone[14:32],
+        alone[32:],
+        searches[:18],
+        searches[18:36],
+        searches[36:54],
+        searches[54:],
+    ):
         yield {"groups": 6, "queries": queries, "alias": True}
     pairs = [
         [one, other] for (a, one), (b, other) in itertools.combinations(_KINDS.items(), 2) if a[0:2] != b[0:2] or a == b
@@ -717,6 +772,138 @@ def filter_cases(world: World) -> Iterator[Case]:
         "queries": [pick.sample(list(_ALONE), 1) + pick.sample(list(_SEARCHES), 1) for _ in range(20)],
         "alias": True,
     }
+
+
+# Filters that meet
+
+
+_ATTRIBUTES: Final = ("workflow_id", "machine_id", "session_id", "status", "from", "to", "search", "deep")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A run, with what each filter would have to be to find it; a filter that is not here says nothing of it."""
+
+    run: Mapping[str, Any]
+    written: Written
+    has: Mapping[str, Any]
+
+    def is_found(self, asked: Mapping[str, Any]) -> bool | None:
+        """Whether filters find it; None where nobody can say."""
+        answers = [self._answer(name, value) for name, value in asked.items()]
+        if False in answers:
+            return False
+        return None if None in answers else True
+
+    def _answer(self, name: str, value: Any) -> bool | None:
+        if name in {"from", "to"}:
+            own, at = moment_of(self.run["created_at"]), moment_of(value)
+            if own is None or at is None:
+                return None
+            return own >= at if name == "from" else own <= at
+        if name not in self.has:
+            return None
+        own = self.has[name]
+        return bool(own == value)
+
+
+def run_meeting(talk: Talk, case: Case) -> None:
+    """Runs of several makes, and filters two at a time and more: some that agree on a run, some that do not."""
+    people = _people(talk)
+    for asked_by in case["queries"]:
+        asked = {name: people[at % len(people)].has.get(name) for name, at in asked_by}
+        if not all(asked.values()) or not {"workflow_id", "session_id", "search", "deep"} & asked.keys():
+            continue
+        query: Query = []
+        for name, value in asked.items():
+            query += {
+                "from": [("created_at_from", value)],
+                "to": [("created_at_to", value)],
+                "deep": [("search", value), ("deep_search", "true")],
+            }.get(name, [(name, value)])
+        heard = talk.ask("list_runs", query=[*query, ("limit", "1000")])
+        listed = {item.get("id") for item in items_of(heard)}
+        names = "+".join(sorted({name for name, _ in query}))
+        talk.world.count("LIST-FILTER")
+        for person in people:
+            wanted, found = person.is_found(asked), person.run["id"] in listed
+            if wanted is None or wanted == found:
+                continue
+            rule, cause = "LIST-FILTER", f"{names} gives others too"
+            if wanted:
+                corner = Corner(("search", person.run["id"]))
+                corner.add(person.written)
+                rule, cause = locate(talk, corner, person.run, query, 1000)
+            talk.fail(
+                Violation(rule, cause, "exactly the runs that match", "a run missing" if wanted else "another run"),
+                person.written.heard,
+                heard,
+            )
+
+
+def _people(talk: Talk) -> list[Person]:
+    world = talk.world
+    workflows = ["«workflow:0»", "«workflow:1»"] if world.workflows.invented else ["«workflow»", "«workflow»"]
+    machines = ["«machine:10»", "«machine:11»"] if world.machines.invented else []
+    sessions = ["«session:0»", "«session:1»"] if world.sessions.invented else []
+    ways: list[tuple[str, int, dict[str, Any], str | None]] = [
+        ("bulk_create_runs", 0, {"machine_id": machines[0]} if machines else {}, "cancelled"),
+        ("bulk_create_runs", 1, {"machine_id": machines[1]} if machines else {}, None),
+        ("bulk_create_runs", 0, {"session_id": sessions[0]} if sessions else {}, "cancelled"),
+        ("create_run", 1, {"session_id": sessions[1], "session_alias": "x"} if sessions else {}, None),
+        ("bulk_create_runs", 1, {"session_id": sessions[0]} if sessions else {}, "retried"),
+        ("create_run", 0, {"machine_id": machines[1]} if machines else {}, "cancelled"),
+    ]
+    people: list[Person] = []
+    for index, (operation, workflow, fields, then) in enumerate(ways):
+        if not world.offers(operation):
+            continue
+        count = {"count": 2} if operation == "bulk_create_runs" else {}
+        marker = talk.named(f"marker:{index}")
+        body = {"workflow_id": workflows[workflow], "input_values": {"who": marker}} | fields | count
+        written = talk.create(operation, body)
+        if not written.clean or not written.runs:
+            raise Unjudged("a create gives runs that break a rule already")
+        has: dict[str, Any] = {"search": marker, "deep": marker.upper(), "session_id": written.runs[0]["session_id"] or ""}
+        has |= {"workflow_id": written.runs[0]["workflow_id"]} if world.workflows.invented else {}
+        has |= {"machine_id": written.runs[0]["machine_id"]} if "machine_id" in fields else {}
+        for run in written.runs:
+            at = {"from": run["created_at"], "to": run["created_at"]}
+            people.append(Person(run, written, has | at | _status_after(talk, run, then)))
+    return people
+
+
+def _status_after(talk: Talk, run: Mapping[str, Any], then: str | None) -> dict[str, Any]:
+    """What a filter of status should find the run by, after something was done to it. None is cancelled by itself."""
+    if then is None:
+        return {"status": ""}
+    if not talk.world.offers("update_run"):
+        return {}
+    heard = talk.call("update_run", run["id"], body={"status": "cancelled"})
+    if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("status") != "cancelled":
+        return {}
+    if then == "retried":
+        talk.call("retry_run", run["id"], body={})
+        return {}
+    return {"status": "cancelled"}
+
+
+def meeting_cases(world: World) -> Iterator[Case]:
+    queries = []
+    for a, b in itertools.combinations(_ATTRIBUTES, 2):
+        if {a, b} != {"search", "deep"}:
+            for at in range(9):
+                queries += [[[a, at], [b, at]], [[a, at], [b, (at * 3 + 2) % 9]], [[a, at], [b, (at * 5 + 4) % 9]]]
+    for at in range(0, 9, 3):
+        for size in (3, 4, 7):
+            for names in itertools.combinations(_ATTRIBUTES[:-1], size):
+                queries.append([[name, at] for name in names])
+                odd = names[(at + size) % size]
+                queries.append([[name, (at + 4) % 9 if name == odd else at] for name in names])
+    queries = [query for query in queries if {"workflow_id", "session_id", "search", "deep"} & {n for n, _ in query}]
+    world.random("meeting filters").shuffle(queries)
+    for start in range(0, 320, 40):
+        yield {"queries": queries[start : start + 40]}
 
 
 def run_large_filters(talk: Talk, case: Case) -> None:
@@ -1000,6 +1187,14 @@ SCENARIOS = (
         ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE"),
         run_filters,
         filter_cases,
+        needs=_LISTS,
+        telling=1,
+    ),
+    Scenario(
+        "lists by filters that meet",
+        ("LIST-FILTER", "LIST-COMPLETE"),
+        run_meeting,
+        meeting_cases,
         needs=_LISTS,
         telling=1,
     ),

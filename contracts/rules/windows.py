@@ -127,9 +127,18 @@ def _happen(talk: Talk, sights: Sights, run_id: str, event: Mapping[str, Any]) -
     heard = talk.call(operation, run_id, body=body)
     if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("id") != run_id:
         return False  # `changing` says what is wrong with that
+    shown = [sights.shown[0], *sights.shown[1:][-2:], heard]
+    if operation == "update_run":
+        stable = stable_fields(sights.corner.maker_of(heard.body).reading)
+        names = [name for name in stable if name not in body]
+        changed = changed_field(sights.views[run_id], heard.body, names, may_gain=True)
+        if changed is not None:
+            name, problem = changed
+            talk.fail(Violation(rule, f"{name} changes too", f"{name} as before", problem), *shown)
+            return False
     sights.views[run_id] = heard.body
     sights.rule, sights.named = rule, frozenset(body) | ({"status"} if operation == "retry_run" else frozenset())
-    sights.shown = [sights.shown[0], *sights.shown[1:][-2:], heard]
+    sights.shown = shown
     return True
 
 
