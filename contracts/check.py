@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -11,12 +10,12 @@ from dataclasses import dataclass
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
 
+from contracts.beyond import beyond, explore_beyond
 from contracts.conversation import OutOfTime, World
 from contracts.discovery import discover
 from contracts.findings import CheckResult, Finding, RuleResult, VerdictName
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
-from contracts.schema_fuzz import EXAMPLES, JUDGES, LEAST_S, explore_schema, share_s
 from contracts.search import Scenario, Search, most_runs
 from contracts.shrinking import Case
 from contracts.target import Target
@@ -27,7 +26,6 @@ MANY_RUNS = 60
 """Cases that make as many runs as this wait until all others have been tried."""
 _MAY_BE_SKIPPED = frozenset({"HTTP-LIMIT"})
 """A target that limits nothing has nothing to be judged by it."""
-SCHEMA_SHARE_OF_A_ROUND_S = 30.0
 FUZZ_EXAMPLES = 100
 """Generated cases of one scenario in one round of a fuzz."""
 
@@ -67,9 +65,8 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
         judged = tuple(rule for rule in scenario.rules if rule in wanted)
         makes = "creates runs" if scenario.creates else "creates none"
         steps.append(Step(scenario.name, judged, makes if target.allow_writes else "creates none"))
-    beside = tuple(rule for rule in REGISTRY if rule in wanted and rule in JUDGES)
-    if beside and target.profile == "full" and (target.allow_writes or target.is_loopback):
-        steps.append(Step("schema-wide requests (schemathesis)", beside, "creates runs"))
+    for name, judges in beyond(target, wanted):
+        steps.append(Step(name, tuple(rule for rule in REGISTRY if rule in wanted and rule in judges), "creates runs"))
     budget = target.budget
     runs = f"{budget.max_runs} runs" if target.allow_writes else "no run"
     requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
@@ -94,7 +91,7 @@ def check(
     try:
         unreached = _run(world, search, course, progress)
         if not unreached:
-            _explore_schema(search, wanted, progress, within_s=share_s(world))
+            explore_beyond(search, wanted, _announcing(search, progress))
     finally:
         search.end()
     return _result(world, search, wanted, unreached)
@@ -139,8 +136,7 @@ def fuzz(
                     )
                 if world.offers(*scenario.needs):
                     search.explore(scenario, examples=FUZZ_EXAMPLES, until=world.deadline, round_number=round_number)
-            within_s = min(SCHEMA_SHARE_OF_A_ROUND_S, world.time_left / 2)
-            _explore_schema(search, wanted, progress, within_s=within_s, round_number=round_number)
+            explore_beyond(search, wanted, _announcing(search, progress), round_number=round_number)
             if not guard.affords(runs=1, requests=1):
                 world.note("The budget was spent before the time was over.")
                 break
@@ -181,24 +177,12 @@ def _run(
     return []
 
 
-def _explore_schema(
-    search: Search,
-    wanted: Collection[str],
-    progress: Callable[[Progress], None] | None,
-    *,
-    within_s: float,
-    round_number: int = 0,
-) -> None:
-    """schemathesis, where it is given any time, after all that is ours."""
-    world = search.world
-    if within_s < LEAST_S:
-        return
-    if progress is not None:
-        progress(Progress("schema-wide requests", 0, 1, world.guard.spent.requests, len(search.findings)))
-    examples = FUZZ_EXAMPLES if round_number else EXAMPLES
-    until = time.monotonic() + within_s
-    with contextlib.suppress(OutOfTime):  # all else has been done
-        explore_schema(search, wanted, examples=examples, until=until, round_number=max(0, round_number - 1))
+def _announcing(search: Search, progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
+    def announce(name: str) -> None:
+        if progress is not None:
+            progress(Progress(name, 0, 1, search.world.guard.spent.requests, len(search.findings)))
+
+    return announce
 
 
 @dataclass(slots=True)

@@ -42,9 +42,8 @@ JUDGES: Final = frozenset(
 )
 EXAMPLES: Final = 6
 """Of each operation in its fuzzing phase, and rows of its stateful phase, in one check."""
-SHARE: Final = 1 / 8
-"""Of the time of a check, and no more than MOST_S."""
 MOST_S: Final = 15.0
+"""In one check."""
 LEAST_S: Final = 4.0
 """Less than this is not worth the start of a process."""
 LOOK_S: Final = 10.0
@@ -87,12 +86,6 @@ def explore_schema(
         exchanges = _since(world, mark)
         _look(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
         _note_what_no_rule_judges(world, folder / "failures.jsonl")
-
-
-def share_s(world: World) -> float:
-    """How long it may take in a check; 0 where there is too little time for it."""
-    share = min(MOST_S, world.target.max_time_s * SHARE, world.time_left - 1)
-    return share if share >= LEAST_S else 0.0
 
 
 def _last(world: World) -> Exchange | None:

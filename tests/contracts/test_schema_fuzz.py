@@ -86,7 +86,6 @@ def test_a_fault_where_none_of_our_scenarios_looks_is_found(tmp_path: Path, monk
     broken(monkeypatch, lambda method, target: target.startswith("/v1/workflows?") and "skip=" in target)
 
     monkeypatch.setattr(schema_fuzz, "MOST_S", LONG_S)
-    monkeypatch.setattr(schema_fuzz, "SHARE", 1.0)
     monkeypatch.setattr(schema_fuzz, "PHASES", ("examples,coverage",))
 
     with serving() as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
