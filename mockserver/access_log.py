@@ -9,6 +9,7 @@ import asyncio
 import json
 import sys
 import time
+from functools import lru_cache
 from typing import IO
 
 from mockserver.settings import LogFormat
@@ -39,12 +40,17 @@ class AccessLog:
             out.flush()
 
     def _line(self, when: float, method: str, path: str, status: int) -> str:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(when))
+        moment = _local(int(when))
         if self._as_json:
             line = {"time": moment, "level": "info", "method": method, "path": path, "status": status}
             return json.dumps(line) + "\n"
         # repr escapes what a path could do to a terminal; its quotes are not wanted.
         return f"{moment} {method} {repr(path)[1:-1]} -> {status}\n"
+
+
+@lru_cache(maxsize=16)
+def _local(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(second))
 
 
 class NoAccessLog(AccessLog):

@@ -74,20 +74,13 @@ class MockServer:
         self._spaces: dict[tuple[str, str], Space] = {}
         talkative = settings.log_level in ("debug", "info")
         self._access_log = AccessLog(settings.log_format) if talkative else NoAccessLog()
-        strict = settings.coercion == "strict"
+        world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
         def make_context(space: Space, preferences: Preferences, now: int, scope: Scope) -> Context:
-            return Context(
-                space=space,
-                world=self._world,
-                preferences=preferences,
-                known_only=settings.known_only,
-                strict=strict,
-                now=now,
-                sign_download=lambda attachment_id, expires: downloads.sign(
-                    base_url(scope), space.namespace, space.organisation, attachment_id, expires
-                ),
-            )
+            def sign_download(attachment_id: str, expires: int) -> str:
+                return downloads.sign(base_url(scope), space.namespace, space.organisation, attachment_id, expires)
+
+            return Context(space, world, preferences, known_only, strict, now, sign_download)
 
         downloads = Downloads(self._space, make_context)
         self._downloads = downloads

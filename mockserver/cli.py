@@ -109,6 +109,7 @@ def serve(**values: Any) -> None:
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,
         ws="none",
         timeout_graceful_shutdown=2,
     )

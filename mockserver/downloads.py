@@ -21,12 +21,13 @@ PREFIX = "/__downloads/"
 
 
 def base_url(scope: Scope) -> str:
-    """The origin at which the client reached the server, as it names it."""
-    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
-    if host is None:
-        server = scope.get("server") or ("127.0.0.1", 80)
-        host = f"{server[0]}:{server[1]}"
-    return f"{scope.get('scheme', 'http')}://{host}"
+    """The origin at which the client reached the server, as it names it, or a proxy that ends TLS before it."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    scheme = "https" if headers.get(b"x-forwarded-proto") == b"https" else scope.get("scheme", "http")
+    if b"host" in headers:
+        return f"{scheme}://{headers[b'host'].decode('latin-1')}"
+    host, port = scope.get("server") or ("127.0.0.1", 80)
+    return f"{scheme}://{host}:{port}"
 
 
 class Downloads:

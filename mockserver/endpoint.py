@@ -176,7 +176,8 @@ class Endpoint:
         if self._self_check and operation is not None:
             reply, payload = self._checked(operation, reply, payload)
         self._access_log.add(method, scope["path"], reply.status)
-        await _send(send, reply, payload, extra, head=method == "HEAD")
+        await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply, payload, extra)})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else payload})
 
     def _find(self, method: str, path: str, scope: Scope) -> tuple[Operation, Mapping[str, str]]:
         try:
@@ -344,7 +345,7 @@ def _namespace(path: str) -> tuple[str, str]:
 _JSON_TYPE = (b"content-type", b"application/json")
 
 
-async def _send(send: Send, reply: Reply, payload: bytes, extra: Mapping[str, str], *, head: bool) -> None:
+def _headers(reply: Reply, payload: bytes, extra: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     headers: list[tuple[bytes, bytes]] = []
     if reply.status != 204:
         media_type = reply.media_type
@@ -353,5 +354,4 @@ async def _send(send: Send, reply: Reply, payload: bytes, extra: Mapping[str, st
     if reply.headers or extra:
         every = {**reply.headers, **extra}
         headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in every.items()]
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if head else payload})
+    return headers

@@ -3,8 +3,8 @@
 What is no HTTP gets a JSON answer, as every other error does. A request that offers to upgrade the connection (Java's
 client does, to HTTP/2, with every first request) keeps its body, which the parser would drop.
 
-And a request that has come whole is answered on the spot: it becomes a task only where it has to wait, and an answer
-leaves in one write. Both together are a quarter of what a small request costs.
+And a request that has come whole becomes a task only where it has to wait; what comes at once is handled at once, and
+each answer leaves in one write. All this together is a third of what a small request costs.
 """
 
 from __future__ import annotations
@@ -15,10 +15,13 @@ import types
 from collections.abc import Coroutine, Generator
 from typing import Any
 from urllib.parse import unquote
+from weakref import WeakKeyDictionary
 
 import httptools
 from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from mockserver.spec import render_json
 
@@ -27,9 +30,59 @@ _UPGRADE = re.compile(rb"^upgrade(?=[ \t]*:)", re.IGNORECASE | re.MULTILINE)
 _AWAITED = 16_384
 
 
+class _Turn:
+    """What comes in one turn of the loop is answered together: all is read, then all is handled, then all is written.
+
+    A system call leaves the processor's caches cold, and between two requests that are handled here there is none.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._come: list[tuple[Protocol, _Exchange]] = []
+        self._answers: list[tuple[asyncio.Transport, bytes]] | None = None
+
+    def add(self, protocol: Protocol, exchange: _Exchange) -> None:
+        if not self._come:
+            self._loop.call_soon(self._handle)
+        self._come.append((protocol, exchange))
+
+    def write(self, transport: asyncio.Transport, answer: bytes) -> None:
+        if self._answers is None:
+            transport.write(answer)
+        else:
+            self._answers.append((transport, answer))
+
+    def _handle(self) -> None:
+        come, self._come = self._come, []
+        answers = self._answers = []
+        try:
+            for protocol, exchange in come:
+                protocol.start(exchange)
+        finally:
+            self._answers = None
+            for transport, answer in answers:
+                transport.write(answer)
+
+
+_turns: WeakKeyDictionary[ServerState, _Turn] = WeakKeyDictionary()
+
+
 class Protocol(HttpToolsProtocol):
-    _awaited: RequestResponseCycle | None = None
+    _awaited: _Exchange | None = None
     """The exchange whose body is on its way, and which is started when it has come."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        turn = _turns.get(server_state)
+        if turn is None:
+            turn = _turns[server_state] = _Turn(self.loop)
+        self._turn = turn
 
     def data_received(self, data: bytes) -> None:
         # The offer is taken out of the parser's sight: RFC 9110, section 7.8, lets a server ignore it.
@@ -63,11 +116,12 @@ class Protocol(HttpToolsProtocol):
             keep_alive=version != "1.0" and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
+        cycle.turn = self._turn
         if earlier is not None and not earlier.response_complete:
             self.flow.pause_reading()
             self.pipeline.appendleft((cycle, self.app))
         elif self.expect_100_continue or _body_may_be_long(self.headers):
-            self._start(cycle)
+            self.start(cycle)
         else:
             self._awaited = cycle
 
@@ -75,9 +129,9 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
         if self._awaited is not None:
             cycle, self._awaited = self._awaited, None
-            self._start(cycle)
+            self._turn.add(self, cycle)
 
-    def _start(self, cycle: RequestResponseCycle) -> None:
+    def start(self, cycle: _Exchange) -> None:
         """Runs the application until it is done or has to wait; what then remains is a task."""
         answering = cycle.run_asgi(self.app)
         try:
@@ -98,9 +152,10 @@ class Protocol(HttpToolsProtocol):
 
 
 def _body_may_be_long(headers: list[tuple[bytes, bytes]]) -> bool:
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and int(value) > _AWAITED) for name, value in headers
-    )
+    for name, value in headers:
+        if name == b"transfer-encoding" or (name == b"content-length" and int(value) > _AWAITED):
+            return True
+    return False
 
 
 async def _rest(started: Coroutine[Any, Any, None], awaited: Any) -> None:
@@ -125,10 +180,11 @@ def _going_on(started: Coroutine[Any, Any, None], awaited: Any) -> Generator[Any
 class _Exchange(RequestResponseCycle):
     """Holds the head of an answer back until its body is there, and writes both at once where that is all of it."""
 
+    turn: _Turn
     _head: HTTPResponseStartEvent | None = None
 
     async def send(self, message: ASGISendEvent) -> None:
-        if message["type"] == "http.response.start" and self._head is None and not self.response_started:
+        if message["type"] == "http.response.start" and not self.response_started:
             self._head = message
             return
         head, self._head = self._head, None
@@ -142,17 +198,25 @@ class _Exchange(RequestResponseCycle):
         """Whether it has written them: what is not whole or not plain is left to uvicorn."""
         if message.get("more_body") or self.flow.write_paused or self.disconnected or self.scope["method"] == "HEAD":
             return False
-        headers = [*self.default_headers, *head.get("headers", ())]
-        names = [name for name, _ in headers]
-        body = message.get("body", b"")
-        if b"connection" in names or (b"content-length" not in names and head["status"] != 204):
+        lines = [STATUS_LINE[head["status"]]]
+        sized = head["status"] == 204
+        for header in (*self.default_headers, *head["headers"]):
+            name, value = header
+            if name == b"content-length":
+                sized = True
+            elif name == b"connection":
+                return False
+            elif name != b"content-type" and HEADER_VALUE_RE.search(value):
+                raise RuntimeError(f"the header {name!r} has a value that is none: {value!r}")
+            lines.append(b"%b: %b\r\n" % header)
+        if not sized:
             return False
-        if HEADER_VALUE_RE.search(b"".join([value for _, value in headers])):
-            return False
-        lines = [STATUS_LINE[head["status"]], *[b"%b: %b\r\n" % header for header in headers]]
-        lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
-        lines.append(body)
-        self.transport.write(b"".join(lines))
+        lines += (b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n", message["body"])
+        answer = b"".join(lines)
+        if self.keep_alive:
+            self.turn.write(self.transport, answer)
+        else:
+            self.transport.write(answer)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.message_event.set()

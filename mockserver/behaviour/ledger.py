@@ -24,12 +24,12 @@ class Block(NamedTuple):
     tails: tuple[str, ...]
 
 
-_EMPTY = Block(0, ())
+_NOTHING_YET = Unit(Block(0, ()), 0)
 
 
 async def open_block(store: SpaceStore) -> Unit:
     unit = await store.load(LEDGER, OPEN)
-    return unit if unit.version else Unit(_EMPTY, 0)
+    return unit if unit.version else _NOTHING_YET
 
 
 def entered(unit: Unit, *tails: str) -> list[Write]:

@@ -34,6 +34,7 @@ from mockserver.reply import Reply
 from mockserver.spec import Call, Invalid, render_json
 from mockserver.store import Unit, Write
 
+_PLACING = ("machine_id", "pool_ids", "session_alias", "release_session_after")
 _UNKNOWN_TYPE = "application/octet-stream"
 
 
@@ -89,22 +90,25 @@ async def _new_batch(
     context: Context, body: Mapping[str, Any], ids: IdRow, number: int, session_id: str | None
 ) -> tuple[Batch, list[Write]]:
     writes: list[Write] = []
-    session = await context.store.load(SESSION, session_id) if session_id is not None else None
-    machine_id = await choose_machine(context, body, session, lot=ids.tail)
-    if session_id is not None and session is not None:
-        writes.append(joined(session_id, session, machine_id, Slot(ids.tail, 0, ids.size, 0)))
+    if session_id is None and body.keys().isdisjoint(_PLACING):
+        placement = _unplaced(by_lot(context.world.connected, ids.tail))
+    else:
+        session = await context.store.load(SESSION, session_id) if session_id is not None else None
+        machine_id = await choose_machine(context, body, session, lot=ids.tail)
+        if session_id is not None and session is not None:
+            writes.append(joined(session_id, session, machine_id, Slot(ids.tail, 0, ids.size, 0)))
+        placement = Placement(
+            machine_id=machine_id,
+            pool_ids=json_or_null(body.get("pool_ids")),
+            session_id=session_id,
+            session_alias=json_or_null(body.get("session_alias")),
+            release_session_after=json_or_null(body.get("release_session_after")),
+        )
     files: tuple[File, ...] = ()
     file_inputs = body.get("file_inputs")
     if file_inputs:
         files, owners = attachments(context, file_inputs, ids, where="file_inputs")
         writes += owners
-    placement = Placement(
-        machine_id,
-        json_or_null(body.get("pool_ids")),
-        session_id,
-        json_or_null(body.get("session_alias")),
-        json_or_null(body.get("release_session_after")),
-    )
     batch = Batch(
         ids,
         number,
@@ -120,6 +124,12 @@ async def _new_batch(
     return batch, writes
 
 
+@lru_cache(maxsize=1024)
+def _unplaced(machine_id: str | None) -> Placement:
+    """The placement of runs of which nothing was asked but to run somewhere: one for all of them on that machine."""
+    return Placement(machine_id, NULL, None, NULL, NULL)
+
+
 async def choose_machine(context: Context, body: Mapping[str, Any], session: Unit | None, *, lot: str) -> str | None:
     """The machine of a session that is joined, else the one that was named, else one of the pools by lot.
 
@@ -127,8 +137,6 @@ async def choose_machine(context: Context, body: Mapping[str, Any], session: Uni
     """
     machine_id: str | None = body.get("machine_id")
     pool_ids: Sequence[str] = body.get("pool_ids") or ()
-    if session is None and machine_id is None and not pool_ids:
-        return by_lot(context.world.connected, lot)
     if machine_id is not None:
         check_machine(context, machine_id)
     for pool_id in pool_ids:

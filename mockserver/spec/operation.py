@@ -21,6 +21,7 @@ _BESIDE_METHODS = frozenset({"parameters", "summary", "description", "servers"})
 # How a parameter is written in each place; other styles are not understood.
 _STYLES: Mapping[Place, str] = {"path": "simple", "query": "form", "header": "simple"}
 # These describe the exchange and are no parameters, says OpenAPI 3.1, "Parameter Object".
+_NONE: frozenset[str] = frozenset()
 _NO_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
 
 
@@ -39,7 +40,7 @@ class Call(NamedTuple):
 
     `query`, `headers` (lower-case names) and an object as `body` hold what was sent and the defaults of what was not;
     what has no default and was not sent is absent. UUIDs are lower-case text with dashes, enums plain text,
-    date-times aware datetimes. `given` names the top-level body fields that were sent.
+    date-times aware datetimes. `sent` is the body as it came.
     An optional body that was left out reads as an empty object where the schema takes one, else as None.
     """
 
@@ -48,7 +49,13 @@ class Call(NamedTuple):
     query: dict[str, Any]
     headers: dict[str, Any]
     body: Any
-    given: frozenset[str]
+    sent: Any
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The top-level body fields that were sent, of those that the document knows."""
+        known = self.operation.body
+        return known.fields.intersection(self.sent) if known is not None and isinstance(self.sent, dict) else _NONE
 
 
 class Invalid(Exception):
@@ -138,10 +145,10 @@ class Operation:
 
     def decode(self, raw: RawRequest) -> Call:
         """Raises: Invalid with all violations at once, in the order path, query, header, body."""
-        body: Any = None
+        sent: Any = None
         finite = True
         if self.body is not None and raw.body:
-            body, finite = self._parse(raw)
+            sent, finite = self._parse(raw)
         violations: list[Violation] = []
         path: dict[str, Any] = {}
         for parameter in self._path:
@@ -149,15 +156,13 @@ class Operation:
         query = self._read_query(raw.query, violations) if self._query else {}
         headers: dict[str, Any] = {}
         for parameter in self._headers:
-            self._read(parameter, raw.header(parameter.name), headers, violations)
-        given: frozenset[str] = frozenset()
-        if self.body is not None:
-            if isinstance(body, dict):
-                given = self.body.fields.intersection(body)
-            body = self._read_body(raw, body, finite, violations)
+            value = raw.header(parameter.name)
+            if value is not None or parameter.required or parameter.default:
+                self._read(parameter, value, headers, violations)
+        body = self._read_body(raw, sent, finite, violations) if self.body is not None else None
         if violations:
             raise Invalid(422, violations=violations)
-        return Call(self, path, query, headers, body, given)
+        return Call(self, path, query, headers, body, sent)
 
     def check_reply(self, status: int, content_type: str | None, body: bytes) -> str | None:
         """What the document does not allow in this reply, or None. Extra properties are allowed."""

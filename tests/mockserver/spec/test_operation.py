@@ -91,7 +91,7 @@ def test_violations_are_listed_in_the_order_path_query_header_body():
         {"query": 2},
         {"x-header": 3},
         [4],
-        frozenset(),
+        [4],
     )
 
 
