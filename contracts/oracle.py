@@ -210,8 +210,18 @@ def _domain_doubts(operation: str, body: Mapping[str, Any]) -> Iterator[str]:
     plain, secret = body.get("input_values"), body.get("sensitive_input_values")
     if isinstance(plain, dict) and isinstance(secret, dict) and plain.keys() & secret.keys():
         yield "one key for an input and a secret"
-    if operation in {"create_pool", "create_workflow", "add_machine_to_pool"}:
+    if operation == "add_machine_to_pool":
+        yield "body: machines that may be unknown"
+    elif operation in {"create_pool", "create_workflow"} and not _is_plain_resource(body):
         yield "body: a resource beside the runs"
+
+
+def _is_plain_resource(body: Mapping[str, Any]) -> bool:
+    """A pool or a workflow that every server takes: it has a name to go by, and nothing to be parsed."""
+    named = body.get("name", "unnamed"), body.get("main_prompt", "unnamed")
+    return all(text is None or (isinstance(text, str) and text.strip()) for text in named) and not any(
+        body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters")
+    )
 
 
 def is_plain_filename(name: str) -> bool:
@@ -247,12 +257,29 @@ def _blame(reading: Reading) -> tuple[str, str]:
     for name, value in optional.items():
         if name in known and (value is None or value in ([], {})):
             return "REQ-NULL", "null or an empty value is refused"
-    if any(body.get(name) for name in ("file_inputs", "shared_file_inputs")):
+    files = [file for name in ("file_inputs", "shared_file_inputs") for file in body.get(name) or ()]
+    if any(file.get("target_path", "") is None for file in files):
+        return "REQ-NULL", "null or an empty value is refused"
+    if files and all(map(_is_plain_file, files)):
         return "REQ-FILES", "a good file input is refused"
+    if files:
+        return "REQ-ACCEPT", "an unusual file input is refused"
+    if body.get("count", 1) > _FEW and reading.operation == "bulk_create_runs":
+        return "REQ-COUNT", "a count in range is refused"
     for step in body.get("steps") or ():
         if any(value is None or value == {} for value in step.values()):
             return "REQ-NULL", "null or an empty value is refused"
     return "REQ-ACCEPT", "a valid request is refused"
+
+
+_FEW: Final = 10
+"""A count above this would have been made smaller if it did not matter."""
+
+
+def _is_plain_file(file: Mapping[str, Any]) -> bool:
+    """One that is refused for being a file, if it is refused: nothing about it is unusual."""
+    name, path, content = file["filename"], file.get("target_path") or "", file["content"]
+    return (name + path).isascii() and len(name + path) < 100 and 0 < len(content) < 10_000
 
 
 _FAULT_WORDS: Final = {
@@ -304,9 +331,27 @@ def error_violations(reading: Reading, answer: Answer) -> Iterator[Violation]:
         return
     wrong = [fault.path for fault in reading.faults]
     locs = [list(item["loc"]) for item in detail]
+    where = " or ".join(".".join(map(str, ("body", *path))) for path in wrong[:3])
     if not any(_names(loc, path) for loc in locs for path in wrong):
-        where = " or ".join(".".join(map(str, ("body", *path))) for path in wrong[:3])
         yield Violation("REQ-ERROR", "loc names another place", f"a loc that names {where}", f"loc {locs[:3]}")
+    elif len(locs) > len({json.dumps(loc) for loc in locs}) and not all(
+        any(_names(loc, path) for loc in locs) for path in wrong
+    ):
+        yield Violation("REQ-ERROR", "one loc for two errors", "a loc of its own for each field", f"loc {locs[:3]}")
+    elif not reading.doubts:
+        beside = next((loc for loc in locs if not _is_about(loc, wrong)), None)
+        if beside is not None:
+            yield Violation("REQ-ERROR", "loc names a field that is right", f"only {where} named", f"loc {beside}")
+
+
+def _is_about(loc: Sequence[Any], wrong: Sequence[Path]) -> bool:
+    """Whether an error is about a field that is wrong, or an id, which a server may know to be unknown, or no field."""
+    field_names = [part for part in loc[1:2] if isinstance(part, str)]
+    tops = {path[0] for path in wrong if path}
+    return not tops or all(name in tops or name in _MAY_BE_UNKNOWN for name in field_names)
+
+
+_MAY_BE_UNKNOWN: Final = frozenset({"workflow_id", "machine_id", "pool_ids", "session_id", "steps"})
 
 
 def _misfit_of_validation_error(detail: Any) -> str | None:

@@ -263,6 +263,29 @@ def texts() -> Iterator[str]:
     yield "".join(chr(c) for c in range(1, 256) if chr(c) not in "«»")
 
 
+TELLING_TEXTS: Final = (
+    *(
+        "",
+        "\x00",
+        "a\x00b",
+        "line\r\nline",
+        "e\u0301",
+        "é",
+        "日本語",
+        "😀",
+        "👨‍👩‍👧‍👦",
+        "\U0010ffff",
+        "\u2028",
+        "\u202e",
+        "ﬁ",
+    ),
+    *("\u202e", "ﬁ", '"', "\\", "'; --", "<b>", "%41", "{x}", "null", "5", "  padded  ", "\ufeff", "\x7f"),
+    *("x" * length for length in (64, 65, 100, 101, 128, 129, 255, 256, 257, 1000, 1024, 1025, 4096, 10_000, 65_536)),
+    *("é" * 256, "😀" * 300, "x" * 99_999, "😀" * MAX_TEXT),
+)
+"""For fields that are text: what a column, a header, a pattern or a page may not bear."""
+
+
 INTEGERS: Final = (
     0,
     1,
@@ -524,6 +547,17 @@ def input_ladder() -> Iterator[dict[str, Json]]:
     yield {"first": 1, "last": None}
     for size in KEY_COUNTS:
         yield {f"key{index}": f"v{index}" for index in range(size)}
+
+
+def in_turn(kinds: Iterable[Iterator[Case]]) -> Iterator[Case]:
+    """One of each kind after the other, until all are spent: what is first in each is tried first."""
+    left = list(kinds)
+    while left:
+        for kind in list(left):
+            try:
+                yield next(kind)
+            except StopIteration:
+                left.remove(kind)
 
 
 def packed(items: Iterable[Json], size: int, *, limit: int = 400_000) -> Iterator[dict[str, Json]]:
@@ -833,9 +867,51 @@ WRONG_VALUES: Final[tuple[Json, ...]] = (
     {},
     {"a": 1},
     {"id": "x"},
+    2,
+    '{"a": 1}',
+    "[]",
+    "null",
+    [["x"]],
+    [5, "x"],
 )
 """Put in the place of every field, item and member; which of them are wrong there, the oracle knows."""
-WRONG_CORE: Final[tuple[Json, ...]] = (None, True, 5, 1.5, "", "x", [], [1], [None], {}, {"a": 1})
+WRONG_CORE: Final[tuple[Json, ...]] = (
+    *(None, True, False, 0, 5, 1.5, "", "x", '{"a": 1}', "3c90c3cc-0d44-4b50-8888-8dd25736052"),
+    *([], [1], ["x"], [None], [{}], {}, {"a": 1}),
+)
+WRONG_NAMES: Final = ("canceled", "Cancelled", "CANCELLED", "cancelled ", "failed", "pending", "completed", "done", "0")
+"""Words that are no status, and that one might take for one."""
+LIST_SIZES: Final = (1, 2, 5, 10, 50, 100)
+"""How many good items come before a wrong one."""
+
+
+def after_good_items(body: Json, *, free: frozenset[str]) -> Iterator[Json]:
+    """A body whose lists have a wrong item after many good ones, in each way in which an item can be wrong."""
+    for path in places(body, free=free):
+        items = at(body, path)
+        if not isinstance(items, list) or not items or (isinstance(path[-1], str) and path[-1] in free):
+            continue
+        good = items[0]
+        for size in LIST_SIZES:
+            for wrong in _wrong_items(good, free=free) if size < 50 else (5,):
+                yield put(body, path, [good] * size + [wrong])
+
+
+def _wrong_items(good: Json, *, free: frozenset[str]) -> Iterator[Json]:
+    yield from (None, 5, [], {}) if isinstance(good, str) else (None, 5, "x", [], {})
+    if isinstance(good, dict):
+        for path in places(good, free=free):
+            yield put(good, path, 5)
+            yield put(good, path, [])
+            if isinstance(path[-1], str):
+                yield put(good, path, None)
+                yield drop(good, path)
+
+
+def at(value: Json, path: tuple[str | int, ...]) -> Json:
+    for part in path:
+        value = value[part]
+    return value
 
 
 def places(value: Json, path: tuple[str | int, ...] = (), *, free: frozenset[str]) -> Iterator[tuple[str | int, ...]]:

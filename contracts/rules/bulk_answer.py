@@ -266,8 +266,8 @@ def generated(world: World) -> SearchStrategy[Case]:
 
 _ANSWER_RULES = tuple(rule.id for rule in RULES)
 SCENARIOS = (
-    Scenario("creates, the telling ones", _ANSWER_RULES, run_create, telling_cases, telling=0),
-    Scenario("creates of every count", _ANSWER_RULES, run_create, count_cases, telling=2),
+    Scenario("creates, the telling ones", (*_ANSWER_RULES, "REQ-COUNT"), run_create, telling_cases, telling=0),
+    Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, telling=2),
     Scenario("creates whose features meet", _ANSWER_RULES, run_create, meeting_cases, telling=3),
     Scenario("creates with odd values", (*_ANSWER_RULES, "REQ-ACCEPT"), run_create, odd_value_cases, telling=3),
     Scenario("creates sent again", _ANSWER_RULES, run_create, repeated_cases, telling=1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import json
@@ -13,6 +14,7 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts import strategies
 from contracts.conversation import Heard, Talk, Unjudged, World, Written, encode
+from contracts.guard import OutOfBudget
 from contracts.oracle import CREATES, Reading, excerpt, read_body, read_request
 from contracts.rules.bulk_answer import run_create
 from contracts.rules.listing import carries, made_with
@@ -104,7 +106,7 @@ RULES = (
 )
 
 OPERATIONS: Final = ("bulk_create_runs", "create_run", "create_run_chain", "update_run", "retry_run")
-BESIDE: Final = ("create_pool", "create_workflow")
+BESIDE: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
 
 
 # One talk
@@ -114,31 +116,61 @@ def run_refused(talk: Talk, case: Case) -> None:
     """Several requests that are wrong, each for its own reason; then nothing must have come of any."""
     operation = case["op"]
     if operation in CREATES:
-        sent = [send_item(talk, operation, (), item) for item in case["items"]]
-        _nothing_made(talk, sent)
+        _nothing_made(talk, send_items(talk, operation, (), case["items"]))
         return
-    run = changeable(talk, operation)
-    sent = [send_item(talk, operation, (run["id"],), item) for item in case["items"]]
-    if any(heard.accepted for heard in sent):
+    run = changeable(talk, operation, filled=True)
+    sent = send_items(talk, operation, (run["id"],), case["items"])
+    if not sent or any(heard.accepted for heard in sent):
         return
     after = talk.ask("get_run", run["id"], after=sent[-1:])
-    for name in (
-        "status",
-        "input_values",
-        "session_id",
-        "input_attachment_ids",
-        "sensitive_input_aliases",
-        "session_alias",
-    ):
+    for name, how in _changes_of_refused(operation, run, after.body, sent):
         talk.require(
-            (run.get(name) or None) == (after.body.get(name) or None)
-            or (name == "status" and operation == "update_run"),
+            not how,
             "REQ-ATOMIC",
             f"a refused {operation} changes {name}",
             f"{name} as before a refused request",
-            lambda name=name: excerpt(json.dumps(after.body.get(name))),  # type: ignore[misc]
+            how,
             *talk.exchanges,
         )
+
+
+def _changes_of_refused(
+    operation: str, before: dict[str, Any], after: Any, sent: Sequence[Heard]
+) -> Iterator[tuple[str, str]]:
+    """Per field how it has changed, "" where it has not. A run that has not ended may move by itself, so in an update
+    the rest is judged by what was sent alone.
+    """
+    for name in _STAYS if operation == "update_run" else (*_STAYS, *_CLEARED):
+        same = (before.get(name) or None) == (after.get(name) or None)
+        yield name, "" if same else excerpt(json.dumps(after.get(name)))
+    for name in _CLEARED if operation == "update_run" else ():
+        asked = [value for value in (_sent_value(heard, name) for heard in sent) if value]
+        taken = after.get(name) in asked and after.get(name) != before.get(name)
+        yield name, excerpt(json.dumps(after.get(name))) if taken else ""
+
+
+_STAYS: Final = (
+    *("input_values", "session_id", "input_attachment_ids", "sensitive_input_aliases", "session_alias"),
+    *("release_session_after", "workflow_id", "created_at"),
+)
+_CLEARED: Final = ("status", "error", "output_data", "run_message_history", "usage_metadata", "started_at", "ended_at")
+
+
+def _sent_value(heard: Heard, name: str) -> Any:
+    try:
+        body = heard.exchange.request.json()
+    except (ValueError, RecursionError):
+        return None
+    return body.get(name) if isinstance(body, dict) else None
+
+
+def send_items(talk: Talk, operation: str, ids: Sequence[str], items: Iterable[dict[str, Any]]) -> list[Heard]:
+    """Those that the budget bears: a count that could cost too much keeps none of the others back."""
+    sent = []
+    for item in items:
+        with contextlib.suppress(OutOfBudget):
+            sent.append(send_item(talk, operation, ids, item))
+    return sent
 
 
 def send_item(talk: Talk, operation: str, ids: Sequence[str], item: dict[str, Any]) -> Heard:
@@ -150,15 +182,20 @@ def send_item(talk: Talk, operation: str, ids: Sequence[str], item: dict[str, An
     return talk.write(operation, *ids, body=talk.fill(item.get("body")), headers=headers).heard
 
 
-def changeable(talk: Talk, operation: str) -> dict[str, Any]:
-    """A run that can be updated, or, cancelled, be retried."""
+_FILLED: Final = {"output_data": {"kept": True}, "error": ["kept"], "run_message_history": [{"kept": 1}]}
+
+
+def changeable(talk: Talk, operation: str, *, filled: bool = False) -> dict[str, Any]:
+    """A run that can be updated, or, cancelled, be retried; `filled` with what a retry takes away."""
     created = talk.some_runs(1) if talk.world.is_live else talk.some_runs(1, input_values={"kept": "«marker»"})
     run = created.runs[0]
     if operation == "retry_run":
+        if filled:
+            talk.call("update_run", run["id"], body=_FILLED)
         cancelled = talk.call("update_run", run["id"], body={"status": "cancelled"})
         if not cancelled.accepted or cancelled.body.get("status") != "cancelled":
             raise Unjudged("a run cannot be cancelled, so no retry can be tried")
-        return dict(run, status="cancelled")
+        return dict(cancelled.body) if filled else dict(run, status="cancelled")
     return dict(run)
 
 
@@ -173,7 +210,11 @@ def _nothing_made(talk: Talk, sent: Sequence[Heard]) -> None:
             runs = heard.body.get("created_runs") or [heard.body]
             accepted.update(run["id"] for run in runs if isinstance(run, dict) and isinstance(run.get("id"), str))
             accepted.update(heard.body.get("run_ids") or ())
-    for name, value in marks(talk).items():
+    found = marks(talk)
+    workflow = found.get("workflow_id", "").encode()
+    if workflow and all(workflow in (heard.exchange.request.body or b"") for heard in sent):
+        found = {"workflow_id": found["workflow_id"]}  # a search of all runs is dear
+    for name, value in found.items():
         listed, items = made_with(talk, name, value)
         made = [item for item in items if carries(item, name, value) and item.get("id") not in accepted]
         talk.require(
@@ -209,11 +250,54 @@ def run_odd(talk: Talk, case: Case) -> None:
         ids = (talk.named("pool"),)
     made: list[str] = [*ids] if operation != "add_machine_to_pool" else []
     for item in case["items"]:
-        heard = send_item(talk, operation, ids, item)
-        made.extend(_ids_in(heard))
-    for run_id in made[:3]:
-        talk.call("get_run", run_id)
-        talk.call("list_runs", query=[("limit", "20"), ("sort_mode", "created_at_desc")])
+        for heard in send_items(talk, operation, ids, [item]):
+            new = [one for one in _ids_in(heard) if one not in made]
+            made.extend(new)
+            if operation not in BESIDE:
+                _look_at(talk, new[:1] or (list(ids) if heard.accepted else []))
+    if operation not in BESIDE:
+        _change(talk, made[:1])
+
+
+def _look_at(talk: Talk, runs: Sequence[str]) -> None:
+    """Reads of what was made, each of which must be no 5xx and show no secret."""
+    offers = talk.world.offers
+    for run_id in runs:
+        run = talk.call("get_run", run_id) if offers("get_run") else None
+        if offers("list_runs"):
+            talk.call("list_runs", query=[*among(talk), ("limit", "20"), ("sort_mode", "created_at_desc")])
+        files = run.body.get("input_attachment_ids") if run is not None and isinstance(run.body, dict) else None
+        if offers("list_run_attachments") and files:
+            talk.call("list_run_attachments", query=[("run_id", run_id)])
+        for attachment in (files or [])[:2]:
+            for operation in _OF_AN_ATTACHMENT:
+                if offers(operation) and isinstance(attachment, str):
+                    talk.call(operation, attachment)
+
+
+_OF_AN_ATTACHMENT: Final = ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url")
+
+
+def _change(talk: Talk, runs: Sequence[str]) -> None:
+    """All that could stumble over what was made."""
+    offers = talk.world.offers
+    for run_id in runs:
+        if offers("list_runs"):
+            talk.call("list_runs", query=[*among(talk), ("search", "x"), ("deep_search", "true"), ("limit", "20")])
+        if offers("update_run"):
+            talk.call("update_run", run_id, body={"release_session_after": True})
+            talk.call("update_run", run_id, body={"status": "cancelled"})
+        if offers("retry_run"):
+            talk.call("retry_run", run_id, body={})
+        if offers("delete_run"):
+            talk.call("delete_run", run_id)
+        if offers("list_runs"):
+            talk.call("list_runs", query=[*among(talk), ("limit", "20")])
+
+
+def among(talk: Talk) -> list[tuple[str, str]]:
+    """Only the runs of the talk's own workflow, so that a list costs the same however many runs there are."""
+    return [("workflow_id", talk.named("workflow"))] if talk.has_named("workflow") else []
 
 
 def _ids_in(heard: Heard) -> list[str]:
@@ -319,8 +403,16 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
     fields = [name for name in schema(body_schema(operation) or "")["properties"] if name in full or name in bare]
     for name, wrong in itertools.product(fields, strategies.WRONG_VALUES):
         yield bare | {name: wrong}
+    if operation == "update_run":
+        for wrong in strategies.WRONG_NAMES:
+            yield {"status": wrong}
+            yield full | {"status": wrong}
+    yield from strategies.after_good_items(full, free=strategies.FREE_OBJECTS)
+    yield from _wrong_together(bare, full, fields)
     for path in strategies.places(full, free=strategies.FREE_OBJECTS):
-        for wrong in strategies.WRONG_VALUES if operation == "bulk_create_runs" else strategies.WRONG_CORE:
+        for wrong in _wrong_values(operation, path):
+            yield strategies.put(full, path, wrong)
+        for wrong in _other_wraps(strategies.at(full, path)):
             yield strategies.put(full, path, wrong)
         if isinstance(path[-1], str):
             yield strategies.drop(full, path)
@@ -385,34 +477,98 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
                 yield bare | {pools: [f"«pool:{index}»" for index in range(before)] + [bad]}
 
 
+def _wrong_values(operation: str, path: Sequence[str | int]) -> tuple[Any, ...]:
+    """A field at the top has been wrong in every way already, in a bare body."""
+    if len(path) == 1:
+        return (None, 5, "x", [], {"a": 1})
+    return strategies.WRONG_VALUES if operation == "bulk_create_runs" else strategies.WRONG_CORE
+
+
+def _other_wraps(good: Any) -> Iterator[Any]:
+    """What is right in itself, but in one wrap too many, or in one too few."""
+    yield [good]
+    if isinstance(good, list) and good:
+        yield good[0]
+        yield {"0": good[0]}
+        yield json.dumps(good, ensure_ascii=False)
+    elif isinstance(good, dict):
+        yield json.dumps(good, ensure_ascii=False)
+        yield [[key, value] for key, value in good.items()]
+    else:
+        yield {"value": good}
+
+
+def _wrong_together(bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Several fields wrong at once: each has its error."""
+    wrong = {name: 5 if isinstance(full.get(name), (str, list, dict)) else "x" for name in fields}
+    for one, other in itertools.combinations(fields, 2):
+        yield bare | {one: wrong[one], other: wrong[other]}
+    for size in range(3, len(fields) + 1):
+        yield bare | {name: wrong[name] for name in fields[:size]}
+    yield {name: value for name, value in wrong.items() if name not in bare}
+
+
 def refused_cases(world: World, operations: Sequence[str] = OPERATIONS) -> Iterator[Case]:
-    for operation in operations:
-        if not world.offers(operation) or (
-            operation in {"update_run", "retry_run"} and not world.offers("get_run", "update_run")
-        ):
-            continue
-        wrong = (body for body, reading in readings(operation, almost_valid(world, operation)) if reading.is_invalid)
-        for pack in _packs(({"body": body} for body in wrong), 24 if operation in CREATES else 40):
-            yield {"op": operation, "items": pack}
+    yield from strategies.in_turn(_refused_cases_of(world, operation) for operation in operations)
+
+
+def _refused_cases_of(world: World, operation: str) -> Iterator[Case]:
+    if not world.offers(operation) or (
+        operation in {"update_run", "retry_run"} and not world.offers("get_run", "update_run")
+    ):
+        return
+    wrong = (body for body, reading in readings(operation, almost_valid(world, operation)) if reading.is_invalid)
+    for pack in _packs(({"body": body} for body in wrong), 24 if operation in CREATES else 40):
+        yield {"op": operation, "items": pack}
 
 
 def beside_cases(world: World) -> Iterator[Case]:
-    """The writes that are not about runs."""
+    """The writes that are not about runs: wrong, no JSON at all, and right in each way."""
     for operation in BESIDE:
-        if world.offers(operation) and not (operation == "add_machine_to_pool" and not world.pools.known):
-            wrong = (body for body, reading in readings(operation, almost_valid(world, operation)) if reading.faults)
-            for pack in _packs(({"body": body} for body in wrong), 40):
-                yield {"op": operation, "items": pack}
+        if not world.offers(operation) or (operation == "add_machine_to_pool" and not world.offers("create_pool")):
+            continue
+        wrong = (body for body, reading in readings(operation, almost_valid(world, operation)) if reading.faults)
+        for pack in _packs(({"body": body} for body in wrong), 40):
+            yield {"op": operation, "items": pack}
+        yield from _body_packs(operation, strategies.minimal(operation) or {"machine_ids": []})
+        for pack in _packs(({"body": body} for body in _right_beside(operation)), 20):
+            yield {"op": operation, "items": pack}
+
+
+def _right_beside(operation: str) -> Iterator[dict[str, Any]]:
+    named, free = {
+        "create_pool": ("name", ("description", "pool_parameters")),
+        "create_workflow": ("main_prompt", ("name", "input_schema", "output_schema")),
+    }.get(operation, ("", ()))
+    if not named:
+        return
+    for number, text in enumerate(strategies.TELLING_TEXTS):
+        unlike = f"«marker:{number}»"
+        yield {named: unlike + text[:99_900]}
+        if text.strip():
+            yield {named: unlike, free[0]: unlike + text[:99_900]}
+    for number, name in enumerate(free):
+        yield {named: f"«marker:{number}»", name: None}
+    yield {named: "«marker»"} | dict.fromkeys(free)
 
 
 def run_beside(talk: Talk, case: Case) -> None:
-    """REQ-TYPES, REQ-BODY and REQ-ERROR of the writes that are not about runs."""
+    """The rules of requests for the writes that are not about runs. A name that is taken may be refused."""
     operation = case["op"]
-    ids = (talk.world.pools.known[0],) if operation == "add_machine_to_pool" else ()
+    ids: tuple[str, ...] = ()
+    if operation == "add_machine_to_pool":
+        made = talk.call("create_pool", body=talk.fill(strategies.minimal("create_pool")))
+        if not made.accepted or not isinstance(made.body, dict) or not isinstance(made.body.get("id"), str):
+            raise Unjudged("no pool can be made")
+        ids = (made.body["id"],)
     for item in case["items"]:
-        body = talk.fill(item.get("body"))
-        heard = talk.call(operation, *ids, body=body)
+        if "latin" in item:
+            heard = talk.call(operation, *ids, raw=talk.fill(item["latin"]).encode("latin-1"))
+        else:
+            heard = talk.call(operation, *ids, body=talk.fill(item.get("body")))
         reading = read_request(operation, heard.exchange.request.body)
+        if heard.status == 409 and not reading.faults:
+            continue
         # "a resource beside the runs" is in doubt as to what comes of it, not as to what is wrong with it
         plain = Reading(operation, reading.body, reading.value, reading.faults)
         talk.judge_write(plain if plain.faults else reading, heard)
@@ -458,6 +614,17 @@ def _other_uuid_forms(operation: str) -> Iterator[dict[str, Any]]:
 # Null, empty and absent
 
 
+_FILE_OPTIONS: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"target_path": None},
+    {"target_path": "C:\\x.txt"},
+    {"cleanup_imports_after_run": False},
+    {"cleanup_imports_after_run": True},
+    {"target_path": None, "cleanup_imports_after_run": True},
+    {"target_path": "C:\\x.txt", "cleanup_imports_after_run": False},
+)
+
+
 def null_cases(world: World) -> Iterator[Case]:
     for operation in ("bulk_create_runs", "create_run"):
         if not world.offers(operation):
@@ -474,20 +641,66 @@ def null_cases(world: World) -> Iterator[Case]:
         for (one, values), (other, others) in itertools.combinations(empties.items(), 2):
             for value, another in itertools.product(values, others):
                 yield {"op": operation, "body": bare | {one: value, other: another}}
+        for row in strategies.pairs(strategies.states(features)):
+            yield {"op": operation, "body": _with_ids(world, bare | strategies.without_absent(row))}
         nulls = bare | {name: values[0] for name, values in empties.items()}
         yield {"op": operation, "body": nulls}
         if operation == "bulk_create_runs":
             yield {"op": operation, "body": nulls | {"count": 1000}}
         yield {"op": operation, "body": bare | {name: values[-1] for name, values in empties.items()}}
-        for file in (
-            {"target_path": None},
-            {"cleanup_imports_after_run": False},
-            {"target_path": None, "cleanup_imports_after_run": True},
-            {},
-        ):
-            yield {"op": operation, "body": bare | {"file_inputs": [strategies.file(**file)]}}
+        for more in _FILE_OPTIONS:
+            yield {"op": operation, "body": bare | {"file_inputs": [strategies.file(**more)]}}
+            yield {"op": operation, "body": bare | {"file_inputs": [strategies.file(), strategies.file(**more)]}}
         yield {"op": operation, "body": bare | {"is_priority": False}}
         yield {"op": operation, "body": bare | {"unknown_property": {"a": 1}, "status": "success", "id": "x"}}
+
+
+def _with_ids(world: World, body: dict[str, Any]) -> dict[str, Any]:
+    """Without the ids that the target has none of."""
+    kinds = {"machine_id": world.machines, "pool_ids": world.pools, "session_id": world.sessions}
+    return {name: value for name, value in body.items() if name not in kinds or kinds[name].available or not value}
+
+
+def other_null_cases(world: World) -> Iterator[Case]:
+    """Null, empty and absent in the writes that are no creates of runs."""
+    features: dict[str, dict[str, tuple[Any, ...]]] = {
+        "create_run_chain": strategies.CHAIN_FEATURES,
+        "retry_run": strategies.RETRY_FEATURES,
+    }
+    for operation, fields in features.items():
+        if not world.offers(operation, "update_run", "get_run"):
+            continue
+        bare = strategies.minimal(operation)
+        for name in fields:
+            for value in strategies.EMPTY.get(name, ()):
+                yield {"op": operation, "body": bare | {name: value}}
+        for row in strategies.pairs(strategies.states(fields)):
+            yield {"op": operation, "body": _with_ids(world, bare | strategies.without_absent(row))}
+        field = "file_inputs" if operation == "retry_run" else "shared_file_inputs"
+        good = strategies.file()
+        for more in _FILE_OPTIONS:
+            yield {"op": operation, "body": bare | {field: [strategies.file(**more)]}}
+            yield {"op": operation, "body": bare | {field: [good, good, strategies.file(**more)]}}
+    if world.offers("create_run_chain", "update_run", "get_run"):
+        step = {"workflow_id": "«workflow»"}
+        states = {name: [strategies.ABSENT, values[0], None] for name, values in strategies.STEP_FEATURES.items()}
+        states["inputs"].append({})
+        states["sensitive_inputs"].append({})
+        rows = [strategies.without_absent(row) for row in strategies.pairs(states)]
+        for size, row in itertools.product((0, 1, 10), rows):
+            last = {name: _numbered(value, size) for name, value in row.items()}
+            yield {"op": "create_run_chain", "body": {"steps": [step] * size + [step | last]}}
+    if world.offers("update_run", "get_run"):
+        for name, values in strategies.UPDATE_VALUES.items():
+            for value in values:
+                if value in ([], {}):
+                    yield {"op": "update_run", "body": {name: value}}
+                    yield {"op": "update_run", "body": {name: value, "release_session_after": True}}
+
+
+def _numbered(value: Any, number: int) -> Any:
+    """A feature of a step, of which each step has its own."""
+    return json.loads(json.dumps(value).replace("%d", str(number)))
 
 
 # Bodies that are none
@@ -583,20 +796,21 @@ def broken_texts(body: dict[str, Any]) -> Iterator[bytes]:
 
 def body_cases(world: World) -> Iterator[Case]:
     for operation in OPERATIONS:
-        if not world.offers(operation):
-            continue
-        bare = strategies.minimal(operation) or {"input_values": {"changed": True}}
-        items = []
-        for raw in broken_texts({"MARK": 0}):
-            text = raw.decode("latin-1").replace('"MARK": 0', json.dumps(bare, ensure_ascii=False)[1:-1])
-            text = text.replace("'MARK': 0", "'a': 0").replace('\\"MARK\\": 0', '\\"a\\": 0')
-            if operation == "retry_run" and not text.strip().strip("nul"):
-                continue  # no body at all may mean: nothing to change
-            reading = read_request(operation, sample_text(text).encode("latin-1"))
-            if reading.is_invalid:
-                items.append({"latin": text})
-        for pack in _packs(items, 30):
-            yield {"op": operation, "items": pack}
+        if world.offers(operation):
+            yield from _body_packs(operation, strategies.minimal(operation) or {"input_values": {"changed": True}})
+
+
+def _body_packs(operation: str, bare: dict[str, Any]) -> Iterator[Case]:
+    items = []
+    for raw in broken_texts({"MARK": 0}):
+        text = raw.decode("latin-1").replace('"MARK": 0', json.dumps(bare, ensure_ascii=False)[1:-1])
+        text = text.replace("'MARK': 0", "'a': 0").replace('\\"MARK\\": 0', '\\"a\\": 0')
+        if operation == "retry_run" and not text.strip().strip("nul"):
+            continue  # no body at all may mean: nothing to change
+        if read_request(operation, sample_text(text).encode("latin-1")).faults:
+            items.append({"latin": text})
+    for pack in _packs(items, 30):
+        yield {"op": operation, "items": pack}
 
 
 def sample_text(text: str) -> str:
@@ -904,7 +1118,7 @@ def run_accepted(talk: Talk, case: Case) -> None:
 
 def accepted_cases(world: World) -> Iterator[Case]:
     fields = {
-        "create_run_chain": ("shared_inputs", "steps"),
+        "create_run_chain": ("shared_inputs",),
         "update_run": ("output_data", "input_values", "usage_metadata", "run_message_history", "error"),
         "retry_run": ("input_values",),
     }
@@ -918,28 +1132,110 @@ def accepted_cases(world: World) -> Iterator[Case]:
                     yield {"op": operation, "body": {"error": [item["text"] for item in pack]}}
                 continue
             for values in strategies.packed(strategies.values(), 15):
-                if name in {"steps", "shared_inputs"} and '"$ref"' in json.dumps(values):
+                if name == "shared_inputs" and '"$ref"' in json.dumps(values):
                     continue
-                if name == "steps":
-                    yield {"op": operation, "body": {"steps": [{"workflow_id": "«workflow»", "inputs": values}]}}
-                else:
-                    filled = [values] if name == "run_message_history" else values
-                    yield {"op": operation, "body": bare | {name: filled}}
-        if operation == "update_run":
-            continue
-        features = strategies.RETRY_FEATURES if operation == "retry_run" else strategies.CHAIN_FEATURES
-        for name in features:
-            for value in strategies.EMPTY.get(name, ()):
-                yield {"op": operation, "body": bare | {name: value}}
-        if operation == "create_run_chain":
-            step = {"workflow_id": "«workflow»"}
-            for name in ("inputs", "sensitive_inputs", "session_alias"):
-                for value in (None, {}) if name != "session_alias" else (None,):
-                    yield {"op": operation, "body": {"steps": [step | {name: value}]}}
-                    yield {"op": operation, "body": {"steps": [step, step | {name: value}]}}
-        for file in strategies.file_ladder():
-            if operation == "retry_run" and len(file) < 12:
-                yield {"op": operation, "body": {"file_inputs": file}}
+                filled = [values] if name == "run_message_history" else values
+                yield {"op": operation, "body": bare | {name: filled}}
+        if operation == "retry_run":
+            for files in strategies.file_ladder():
+                if len(files) < 12:
+                    yield {"op": operation, "body": {"file_inputs": files}}
+
+
+def text_cases(world: World) -> Iterator[Case]:
+    """Every field that is text, with every kind of text; and valid bodies that are written in another way."""
+    texts = strategies.TELLING_TEXTS
+    kinds = (_create_text_cases(world, texts), _retry_text_cases(world, texts), _chain_text_cases(world, texts))
+    yield from strategies.in_turn((_spelled_cases(world), *kinds))
+
+
+_PIN: Final = {"pin": "«secret»"}
+
+
+def _create_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
+    if world.offers("create_run"):
+        for text in texts:
+            yield {"op": "create_run", "body": {"workflow_id": "«workflow»", "session_alias": text}}
+    for operation in ("bulk_create_runs", "create_run"):
+        if world.offers(operation):
+            bare = strategies.minimal(operation)
+            for some in strategies.packed(texts, 8):
+                yield {"op": operation, "body": bare | {"sensitive_input_values": some | _PIN}}
+            for pack in strategies.packed(strategies.values(), 40, limit=200_000):
+                yield {"op": operation, "body": bare | {"sensitive_input_values": pack | _PIN}}
+            for name in strategies.FILE_NAMES:
+                path = "C:\\" + name
+                yield {"op": operation, "body": bare | {"file_inputs": [strategies.file(name, target_path=path)]}}
+
+
+def _retry_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
+    if world.offers("retry_run", "update_run", "get_run"):
+        for text in texts:
+            yield {"op": "retry_run", "body": {"session_alias": text}}
+        for pack in strategies.packed(strategies.values(), 60, limit=300_000):
+            yield {"op": "retry_run", "body": {"sensitive_input_values": pack | _PIN}}
+        for names in strategies.packed(strategies.FILE_NAMES, 8):
+            yield {"op": "retry_run", "body": {"file_inputs": [strategies.file(name) for name in names.values()]}}
+
+
+def _spelled_cases(world: World) -> Iterator[Case]:
+    for operation in OPERATIONS:
+        if world.offers(operation, *(("update_run", "get_run") if operation in {"update_run", "retry_run"} else ())):
+            for text in _other_spellings(strategies.minimal(operation), operation):
+                yield {"op": operation, "text": text}
+
+
+def _chain_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
+    if not world.offers("create_run_chain", "update_run", "get_run"):
+        return
+    step = {"workflow_id": "«workflow»"}
+    for aliases in strategies.packed(filter(None, texts), 6):
+        steps: list[dict[str, Any]] = [step | {"session_alias": alias} for alias in aliases.values()]
+        yield {"op": "create_run_chain", "body": {"steps": steps}}
+    for index, pack in enumerate(strategies.packed(strategies.values(), 30, limit=200_000)):
+        if '"$ref"' not in json.dumps(pack):
+            for name in ("inputs", "sensitive_inputs"):
+                steps = [step] * (index % 3) + [step | {name: pack}]
+                yield {"op": "create_run_chain", "body": {"steps": steps}}
+        yield {"op": "create_run_chain", "body": {"steps": [step], "shared_sensitive_inputs": pack | _PIN}}
+    for files in strategies.file_ladder():
+        if len(files) < 12:
+            yield {"op": "create_run_chain", "body": {"steps": [step], "shared_file_inputs": files}}
+    for size in (2, 3, 5, 10, 11, 20, 50, 100):
+        yield {"op": "create_run_chain", "body": {"steps": [step] * size}}
+
+
+def _other_spellings(bare: dict[str, Any], operation: str) -> Iterator[str]:
+    """The same JSON in other letters: blanks, escapes, the order of the members, properties that nobody knows."""
+    field = {"create_run_chain": "shared_inputs", "update_run": "output_data"}.get(operation, "input_values")
+    inputs: dict[str, Any] = {"a/b": "é😀", "list": [1, -0.5, 1e10, True, None, {"x": []}]}
+    body = bare | {field: inputs}
+    text = json.dumps(body, ensure_ascii=False)
+    yield json.dumps(body)
+    yield f" \r\n\t{text}\n "
+    yield json.dumps(body, indent=4)
+    yield json.dumps(body, separators=(",", ":"))
+    yield json.dumps(dict(reversed(body.items())))
+    yield json.dumps(body).replace("/", "\\/")
+    yield json.dumps(body).replace(f'"{field}"', '"' + "".join(f"\\u{ord(letter):04x}" for letter in field) + '"')
+    yield json.dumps(body).replace("10000000000.0", "1.0E+10").replace("-0.5", "-5e-1")
+    unknowns: tuple[Any, ...] = (None, 5, "x" * 5000, [], {"deep": [1, {"a": None}]})
+    for unknown in unknowns:
+        yield json.dumps(body | {"a_property_of_later": unknown})
+    yield json.dumps({"first_of_later": 1} | body | {"": 1, "é": 2, "$schema": "x"})
+
+
+def run_spelled(talk: Talk, case: Case) -> None:
+    """One write of a body, or of its text; then read again, with its files."""
+    operation = case["op"]
+    ids: tuple[str, ...] = ()
+    if operation in {"update_run", "retry_run"}:
+        ids = (changeable(talk, operation)["id"],)
+    if "text" in case:
+        written = talk.write(operation, *ids, raw=talk.fill(case["text"]).encode())
+    else:
+        written = talk.write(operation, *ids, body=talk.fill(case["body"]))
+    _look_at(talk, _ids_in(written.heard)[:1])
 
 
 def generated_wrong(world: World) -> SearchStrategy[Case]:
@@ -967,8 +1263,10 @@ _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ER
 SCENARIOS = (
     Scenario("wrong requests", _REQUEST_RULES, run_refused, refused_cases, telling=1),
     Scenario("bodies that are none", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, body_cases, telling=2),
-    Scenario("null, empty and absent", ("REQ-NULL",), run_create, null_cases, telling=2),
+    Scenario("null, empty and absent", ("REQ-NULL", "REQ-FILES"), run_create, null_cases, telling=2),
     Scenario("lenient readings", ("REQ-COUNT", "REQ-TYPES"), run_create, lenient_cases, telling=4),
+    Scenario("null, empty and absent elsewhere", ("REQ-NULL", "REQ-FILES"), run_spelled, other_null_cases, telling=3),
+    Scenario("texts in every field", ("REQ-ACCEPT", "NO-5XX"), run_spelled, text_cases, telling=3),
     Scenario("odd values in other writes", ("REQ-ACCEPT", "REQ-NULL"), run_accepted, accepted_cases, telling=4),
     Scenario("wrong requests beside the runs", ("REQ-TYPES",), run_beside, beside_cases, telling=5),
     Scenario(

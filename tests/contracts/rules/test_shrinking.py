@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from contracts.shrinking import Case, shrink
@@ -60,3 +61,11 @@ def test_a_case_that_is_as_small_as_can_be_is_given_back() -> None:
     case: Case = {"body": {"count": 0}}
 
     assert shrink(case, lambda one: one == case, tries=50) is case
+
+
+def test_what_a_file_holds_gets_short_and_never_empty() -> None:
+    case: Case = {"body": {"file_inputs": [{"filename": "a.txt", "content": "aGVsbG8gaGVsbG8="}]}}
+
+    small = shrink(case, lambda one: '"content"' in json.dumps(one), tries=80)
+
+    assert small["body"] == {"file_inputs": [{"content": "YQ=="}]}
