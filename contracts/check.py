@@ -22,6 +22,8 @@ from contracts.target import Target
 
 SHARES = 60
 """Into how many parts the time of a check is divided among its scenarios."""
+LATE_SHARE = 0.4
+"""The part of the time that is kept for cases that make many runs."""
 MANY_RUNS = 60
 """Cases that make as many runs as this wait until all others have been tried."""
 _MAY_BE_SKIPPED = frozenset({"HTTP-LIMIT"})
@@ -151,20 +153,24 @@ def _run(
     world: World, search: Search, course: list[Scenario], progress: Callable[[Progress], None] | None
 ) -> list[Scenario]:
     """The scenarios that were not done in time. Each has a share of the time, then the others' turn comes first: a slow
-    target is judged by every rule a little before it is judged by one wholly.
+    target is judged by every rule a little before it is judged by one wholly. What makes many runs waits for all else,
+    but not for ever.
     """
     share_s = max(1.0, world.target.max_time_s / SHARES)
-    waiting = list(_parts(world, course))
+    waiting, later = _parts(world, course)
     if not world.is_live:
         search.begin(dict.fromkeys(part.scenario for part in waiting if part.scenario.waits))
-    total = len(waiting)
-    while waiting:
+    total = len(waiting) + len(later)
+    while waiting or later:
+        if not waiting or world.time_left < LATE_SHARE * world.target.max_time_s:
+            waiting, later = [*waiting, *later], []
         left: list[_Part] = []
         for index, part in enumerate(waiting):
             scenario = part.scenario
             if progress is not None:
                 requests, found = world.guard.spent.requests, len(search.findings)
-                progress(Progress(scenario.name, total - len(waiting) + index - len(left), total, requests, found))
+                done = total - len(waiting) - len(later) + index - len(left)
+                progress(Progress(scenario.name, done, total, requests, found))
             until = min(world.deadline, time.monotonic() + share_s)
             try:
                 if not search.run(scenario, part.cases, until=until):
@@ -172,7 +178,7 @@ def _run(
                 elif part.explores:
                     search.explore(scenario, examples=scenario.examples, until=world.deadline)
             except OutOfTime:
-                return list(dict.fromkeys(one.scenario for one in (*left, *waiting[index:])))
+                return list(dict.fromkeys(one.scenario for one in (*left, *waiting[index:], *later)))
         waiting = left
     return []
 
@@ -192,21 +198,18 @@ class _Part:
     explores: bool
 
 
-def _parts(world: World, course: list[Scenario]) -> Iterator[_Part]:
-    """Each scenario's cases that make few runs, then those that make many: with many runs there, every list of a slow
-    target takes long.
-    """
+def _parts(world: World, course: list[Scenario]) -> tuple[list[_Part], list[_Part]]:
+    """Each scenario's cases that make few runs, and those that make many: with many there, every list takes long."""
     able = [s for s in course if world.offers(*s.needs) and (world.may_create or not s.creates)]
     if world.is_live:
-        yield from (_Part(scenario, _live_cases(world, scenario), False) for scenario in able)
-        return
+        return [_Part(scenario, _live_cases(world, scenario), False) for scenario in able], []
+    few, many = [], []
     for scenario in able:
         most = 10_000 if scenario.telling == 0 else MANY_RUNS
-        yield _Part(scenario, _cases(world, scenario, 0, most), False)
-    for scenario in able:
-        most = 10_000 if scenario.telling == 0 else MANY_RUNS
+        few.append(_Part(scenario, _cases(world, scenario, 0, most), False))
         if not scenario.waits:
-            yield _Part(scenario, _cases(world, scenario, most, 100_000), True)
+            many.append(_Part(scenario, _cases(world, scenario, most, 100_000), True))
+    return few, many
 
 
 def _cases(world: World, scenario: Scenario, least: int, most: int) -> Iterator[Case]:

@@ -864,7 +864,11 @@ def _people(talk: Talk) -> list[Person]:
         written = talk.create(operation, body)
         if not written.clean or not written.runs:
             raise Unjudged("a create gives runs that break a rule already")
-        has: dict[str, Any] = {"search": marker, "deep": marker.upper(), "session_id": written.runs[0]["session_id"] or ""}
+        has: dict[str, Any] = {
+            "search": marker,
+            "deep": marker.upper(),
+            "session_id": written.runs[0]["session_id"] or "",
+        }
         has |= {"workflow_id": written.runs[0]["workflow_id"]} if world.workflows.invented else {}
         has |= {"machine_id": written.runs[0]["machine_id"]} if "machine_id" in fields else {}
         for run in written.runs:
