@@ -28,6 +28,8 @@ from mockserver.spec import render_json
 _UPGRADE = re.compile(rb"^upgrade(?=[ \t]*:)", re.IGNORECASE | re.MULTILINE)
 # A longer body is handed to the application as it comes, so that one that is too long is refused before it is read.
 _AWAITED = 16_384
+# A longer body is not copied behind its head; both still leave together.
+_COPIED = 8_192
 
 
 class _Turn:
@@ -39,16 +41,16 @@ class _Turn:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._come: list[tuple[Protocol, _Exchange]] = []
-        self._answers: list[tuple[asyncio.Transport, bytes]] | None = None
+        self._answers: list[tuple[asyncio.Transport, list[bytes]]] | None = None
 
     def add(self, protocol: Protocol, exchange: _Exchange) -> None:
         if not self._come:
             self._loop.call_soon(self._handle)
         self._come.append((protocol, exchange))
 
-    def write(self, transport: asyncio.Transport, answer: bytes) -> None:
+    def write(self, transport: asyncio.Transport, answer: list[bytes]) -> None:
         if self._answers is None:
-            transport.write(answer)
+            transport.writelines(answer)
         else:
             self._answers.append((transport, answer))
 
@@ -61,7 +63,7 @@ class _Turn:
         finally:
             self._answers = None
             for transport, answer in answers:
-                transport.write(answer)
+                transport.writelines(answer)
 
 
 _turns: WeakKeyDictionary[ServerState, _Turn] = WeakKeyDictionary()
@@ -211,12 +213,17 @@ class _Exchange(RequestResponseCycle):
             lines.append(b"%b: %b\r\n" % header)
         if not sized:
             return False
-        lines += (b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n", message["body"])
-        answer = b"".join(lines)
+        lines.append(b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n")
+        body: bytes = message["body"]
+        if len(body) > _COPIED:
+            answer = [b"".join(lines), body]
+        else:
+            lines.append(body)
+            answer = [b"".join(lines)]
         if self.keep_alive:
             self.turn.write(self.transport, answer)
         else:
-            self.transport.write(answer)
+            self.transport.writelines(answer)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.message_event.set()

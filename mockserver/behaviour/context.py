@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,17 +46,25 @@ class Tally(NamedTuple):
     ended_from: int
 
 
+class Endings(NamedTuple):
+    """When the runs of a batch end of themselves, in lived time: each at its place, and all in the order of time."""
+
+    by_place: Sequence[int]
+    in_order: Sequence[int]
+
+
 @dataclass(slots=True)
 class Recalled:
     """Derived from the store and kept for speed, never for truth: each entry says what it was derived from.
 
     `timelines` by session id, with the version of the session; `rendered` by the batch's tail and the run's index;
-    `tallies` by the block of the ledger, with its version.
+    `tallies` by the block of the ledger, with its version; `endings` by the batch's tail, for ever true of it.
     """
 
     timelines: dict[str, tuple[int, Mapping[tuple[str, int], Life]]] = field(default_factory=dict)
     rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
     tallies: dict[str, tuple[int, Tally]] = field(default_factory=dict)
+    endings: dict[str, Endings] = field(default_factory=dict)
 
 
 class Space:

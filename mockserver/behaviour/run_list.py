@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple, overload
 
 from mockserver.behaviour.batch import BATCH, CHANGES, NO_CHANGES, SESSION, UNCHANGED, Batch, Change, Changes
-from mockserver.behaviour.context import Context, Tally
+from mockserver.behaviour.context import Context, Endings, Tally
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.ledger import Block, blocks
 from mockserver.behaviour.lifecycle import Life
@@ -28,6 +31,8 @@ from mockserver.reply import Reply
 from mockserver.spec import Call
 from mockserver.store import Unit
 
+_FEW = 16
+_ENDINGS_RECALLED = 1024
 Lives = Mapping[tuple[str, int], Life]
 
 
@@ -37,6 +42,29 @@ class _Row(NamedTuple):
     batch: Batch
     changes: Changes
     places: Sequence[int]
+
+
+class _Places(Sequence[int]):
+    """Those of some places whose runs have ended, or have not: counted at once, and looked for when they are shown."""
+
+    def __init__(self, places: range, ends: Sequence[int], lived: int, ended: bool, size: int) -> None:
+        self._places, self._ends, self._lived, self._ended, self._size = places, ends, lived, ended, size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[int]:
+        ends, lived, ended = self._ends, self._lived, self._ended
+        return (place for place in self._places if (ends[place] <= lived) is ended)
+
+    @overload
+    def __getitem__(self, index: int) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[int]: ...
+    def __getitem__(self, index: int | slice) -> int | list[int]:
+        if isinstance(index, slice) and (index.step or 1) > 0 and (index.start or 0) >= 0 and (index.stop or 0) >= 0:
+            return list(islice(self, index.start, index.stop, index.step))
+        return list(self)[index]
 
 
 class _Part(NamedTuple):
@@ -235,12 +263,30 @@ class _Search:
                 return row._replace(places=()), row
             if age < space.courses.active_until(temper, batch):
                 return row, row._replace(places=())
+            if isinstance(places, range) and len(places) > _FEW:
+                endings = self._endings(batch)
+                ended = bisect_right(endings.in_order, self.lived)
+                return (
+                    row._replace(places=_Places(places, endings.by_place, self.lived, False, len(places) - ended)),
+                    row._replace(places=_Places(places, endings.by_place, self.lived, True, ended)),
+                )
         still: list[int] = []
         over: list[int] = []
         for place in places:
             life = self.run(batch, place, changes.get(place, UNCHANGED)).life
             (over if self.lived >= life.ended else still).append(place)
         return row._replace(places=still), row._replace(places=over)
+
+    def _endings(self, batch: Batch) -> Endings:
+        space = self._context.space
+        recalled = space.recalled.endings
+        known = recalled.get(batch.tail)
+        if known is None:
+            if len(recalled) >= _ENDINGS_RECALLED:
+                recalled.clear()
+            ends = [lone_life(space, batch, place, UNCHANGED).ended for place in range(batch.ids.size)]
+            known = recalled[batch.tail] = Endings(array("q", ends), array("q", sorted(ends)))
+        return known
 
     async def load_lives(self, batch: Batch, changes: Changes) -> None:
         if not changes and batch.placement.session_id is None:

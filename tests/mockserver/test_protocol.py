@@ -31,6 +31,9 @@ class Wire:
         self._events.append(f"{self._name} written")
         self.writes.append(data)
 
+    def writelines(self, parts: list[bytes]) -> None:
+        self.write(b"".join(parts))
+
     def close(self) -> None:
         self.closed = True
 
@@ -99,17 +102,18 @@ def body_of(written: bytes) -> bytes:
     return written.partition(b"\r\n\r\n")[2]
 
 
-def test_an_answer_leaves_in_one_write():
+@pytest.mark.parametrize("size", [4, 15_000, 100_000])
+def test_an_answer_leaves_in_one_write(size: int):
     async def go() -> list[bytes]:
         server = Server(echo)
         protocol, wire = server.connect()
-        protocol.data_received(request("/a", body=b"1234"))
+        protocol.data_received(request("/a", body=b"1" * size))
         await settled(server)
         return wire.writes
 
     (written,) = asyncio.run(go())
     assert written.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert body_of(written) == b"/a 1234"
+    assert body_of(written) == b"/a " + b"1" * size
 
 
 def test_what_comes_in_one_turn_is_handled_before_any_of_it_is_answered():
