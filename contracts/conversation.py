@@ -375,7 +375,7 @@ class Talk:
         self.world.count("SECRET-LEAK")
         if exchange.answer.status >= 400:
             self.world.count("HTTP-ERROR-JSON")
-        for violation in universal_violations(operation, exchange.answer, self.world.marks.forms):
+        for violation in universal_violations(operation, exchange.answer, self.world.marks.forms, request):
             self.fail(violation, exchange)
         if exchange.answer.status == 429:
             self.world.count("HTTP-LIMIT")

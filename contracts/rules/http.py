@@ -99,7 +99,7 @@ def run_many(talk: Talk, case: Case) -> None:
     for exchange in world.guard.throttled:
         world.count("HTTP-LIMIT")
         operation = operation_at(exchange.request.method, exchange.request.path)
-        for violation in universal_violations(operation, exchange.answer, world.marks.forms):
+        for violation in universal_violations(operation, exchange.answer, world.marks.forms, exchange.request):
             talk.fail(violation, exchange)
 
 

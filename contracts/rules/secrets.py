@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts import strategies
-from contracts.conversation import Talk, World
-from contracts.oracle import CREATES
+from contracts.conversation import JSON_HEADER, Heard, Talk, Unjudged, World, encode, path_for, request_for
+from contracts.exchange import TOKEN, Request
+from contracts.oracle import TERMINAL, alias_difference, operation_at
 from contracts.rules.listing import items_of
-from contracts.rules.requests import changeable, full_body
+from contracts.rules.requests import among, changeable, full_body
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
+from contracts.shapes import operations
 from contracts.shrinking import Case
 
 GROUP = "Secrets"
@@ -82,7 +85,9 @@ def run_secret(talk: Talk, case: Case) -> None:
                 [("deep_search", "true")],
                 [("fields", "sensitive_input_aliases"), ("fields", "input_values")],
             ):
-                talk.call("list_runs", query=[("search", run_id), *_among(talk), *query])
+                talk.call("list_runs", query=[("search", run_id), *among(talk), *query])
+            talk.call("list_runs", query=[*among(talk), ("limit", "100")])
+            talk.call("list_runs", query=[*among(talk), ("limit", "100"), ("include", "workflow,machine")])
         if world.offers("update_run"):
             talk.call("update_run", run_id, body={"release_session_after": True})
             talk.call("update_run", run_id, body={"status": "nonsense"})
@@ -97,17 +102,12 @@ def run_secret(talk: Talk, case: Case) -> None:
         talk.call("delete_run", found[0])
 
 
-def _among(talk: Talk) -> list[tuple[str, str]]:
-    """Only the runs of the talk's own workflow are searched, so that a search costs the same however many runs are."""
-    return [("workflow_id", talk.named("workflow"))] if talk.has_named("workflow") else []
-
-
 def _search_for_secrets(talk: Talk, runs: set[str], case: Case) -> None:
     secrets = [value for name, value in talk.everything_named() if name.startswith("secret") and isinstance(value, str)]
     for secret in secrets[:2]:
         for text in (secret, secret[4:-4], secret.upper()):
             for deep in ([], [("deep_search", "true")]):
-                heard = talk.call("list_runs", query=[("search", text), ("limit", "100"), *_among(talk), *deep])
+                heard = talk.call("list_runs", query=[("search", text), ("limit", "100"), *among(talk), *deep])
                 found = [item for item in items_of(heard) if item.get("id") in runs] if heard.accepted else []
                 talk.require(
                     not found,
@@ -229,8 +229,190 @@ def wrong_beside_secret(world: World) -> Iterator[Case]:
                 }
 
 
-_ = CREATES
+# In the way of other things that can be wrong
+
+
+def run_exposed(talk: Talk, case: Case) -> None:
+    """A write with secrets that goes wrong for a reason outside its fields. Every answer is judged on its way."""
+    operation, how, body = case["op"], case["how"], talk.fill(case["body"])
+    method, template = operations()[operation]
+    ids = (changeable(talk, operation)["id"],) if operation == "retry_run" else ()
+    path = path_for(template, *ids)
+    raw = encode(body)
+    for request in _ways(talk, case, method, path, raw):
+        talk.send(request)
+    if how == "conflict":
+        plain = {name: value for name, value in body.items() if name != _FIELD[operation]}
+        other = json.loads(raw.replace(b"password", b"pass"))
+        for first, second in ((plain, body), (body, plain), (body, other), (body, body)):
+            key = f"key-{uuid.uuid4()}"
+            for one in (first, second, first):
+                talk.send(Request(method, path, (*_GOOD, ("Idempotency-Key", key)), encode(one)))
+
+
+_GOOD: Final = (("Authorization", TOKEN), JSON_HEADER)
+
+
+def _ways(talk: Talk, case: Case, method: str, path: str, raw: bytes) -> Iterator[Request]:
+    """What is sent in a case: the value of `how` names it."""
+    match case["how"]:
+        case "other shapes":
+            shapes = (b"[%s]", b"[%s, %s]", b'{"body": %s}', b'[{"a": [%s]}]', b'{"steps": %s}', b'{"a": 1, "b": [%s]}')
+            for form in shapes:
+                yield Request(method, path, _GOOD, form.replace(b"%s", raw))
+            yield Request(method, path, _GOOD, json.dumps(raw.decode()).encode())
+        case "another content type":
+            for kind in (None, "text/plain", "application/x-www-form-urlencoded", "application/xml", "nonsense"):
+                headers = (("Authorization", TOKEN), *((("Content-Type", kind),) if kind else ()))
+                yield Request(method, path, headers, raw)
+        case "refused credentials":
+            for authorization in (None, "", "Basic nobody", "Bearer nobody-knows-this"):
+                headers = (*((("Authorization", authorization),) if authorization is not None else ()), JSON_HEADER)
+                yield Request(method, path, headers, raw)
+        case "another method":
+            for other in ("PUT", "PATCH", "POST", "DELETE"):
+                if operation_at(other, path) is None:
+                    yield Request(other, path, _GOOD, raw)
+        case "another path":
+            for other in ("/v1/nothing", "/v1/runs/bulk/nothing", "/v1/runs/not-a-uuid/retry", "/v1/runs/bulk?count=x"):
+                yield Request("POST", other, _GOOD, raw)
+            yield Request("POST", f"/v1/runs/{talk.named('unknown')}/retry", _GOOD, raw)
+        case "a run at work":
+            created = talk.some_runs(1)
+            yield Request("POST", f"/v1/runs/{created.ids[0]}/retry", _GOOD, raw)
+        case "unknown ids":
+            body = json.loads(raw)
+            for name in ("machine_id", "session_id", "workflow_id", "pool_ids"):
+                made_up = str(uuid.uuid4())
+                yield Request(method, path, _GOOD, encode(body | {name: [made_up] if name == "pool_ids" else made_up}))
+        case "an update":
+            created = talk.some_runs(1, **{_FIELD["bulk_create_runs"]: {"password": talk.named("secret")}})
+            for wrong in ({"status": "nonsense"}, {"input_values": 5}, {"error": [5]}, {"started_at": "x"}, {}):
+                yield request_for("update_run", created.ids[0], body=wrong)
+
+
+_HOW: Final = (
+    *("other shapes", "another content type", "refused credentials", "another method", "another path"),
+    *("a run at work", "unknown ids", "an update", "conflict"),
+)
+
+
+def exposed_cases(world: World) -> Iterator[Case]:
+    for how in _HOW:
+        for operation, field in _FIELD.items():
+            needed = ("update_run",) if operation == "retry_run" or how == "an update" else ()
+            if not world.offers(operation, *needed) or (how == "a run at work" and operation != "retry_run"):
+                continue
+            bare = strategies.minimal(operation)
+            yield {"op": operation, "how": how, "body": bare | {field: {"password": "«secret»"}}}
+            yield {"op": operation, "how": how, "body": bare | {field: {"a": [{"password": "«secret»"}]}}}
+            if operation == "create_run_chain":
+                steps = [bare["steps"][0] | {"sensitive_inputs": {"password": "«secret»"}}]
+                yield {"op": operation, "how": how, "body": {"steps": steps}}
+
+
+# When a run has ended
+
+
+def run_ended(talk: Talk, case: Case) -> None:
+    """A run with secrets is read until it has ended, then everything that it left behind."""
+    written = talk.create("bulk_create_runs", case["body"])
+    for run_id in written.ids[:1]:
+        for _ in range(case["looks"]):
+            heard = talk.call("get_run", run_id)
+            if isinstance(heard.body, dict) and heard.body.get("status") in TERMINAL:
+                break
+            talk.wait(_LOOK_EVERY_S)
+        else:
+            raise Unjudged("no run ended while it was looked at")
+        if talk.world.offers("list_runs"):
+            talk.call("list_runs", query=[*among(talk), ("limit", "100")])
+            talk.call("list_runs", query=[*among(talk), ("search", talk.named("secret")), ("deep_search", "true")])
+        files = heard.body.get("output_attachment_ids") or [] if isinstance(heard.body, dict) else []
+        for attachment in files[:2]:
+            for operation in ("get_run_attachment", "download_run_attachment"):
+                if talk.world.offers(operation):
+                    talk.call(operation, attachment)
+
+
+_LOOK_EVERY_S: Final = 0.25
+
+
+def ended_cases(world: World) -> Iterator[Case]:
+    if world.offers("get_run"):
+        secrets = {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}
+        for count in (1, 1, 1):
+            body = strategies.minimal("bulk_create_runs", count=count) | {"sensitive_input_values": secrets}
+            yield {"body": body, "looks": 40}
+
+
+# Aliases
+
+
+def run_aliases(talk: Talk, case: Case) -> None:
+    """A create's aliases, in its answer and when it is read again; those of a retry that brings secrets of its own."""
+    operation = case["op"]
+    if operation == "retry_run":
+        run = changeable(talk, operation)
+        heard = talk.write(operation, run["id"], body=talk.fill(case["body"])).heard
+        _judge_aliases(talk, case, run["id"], heard)
+        return
+    written = talk.write(operation, body=talk.fill(case["body"]))
+    if written.heard.accepted and written.clean and written.ids:
+        _judge_aliases(talk, case, written.ids[-1], written.heard)
+
+
+def _judge_aliases(talk: Talk, case: Case, run_id: str, heard: Heard) -> None:
+    secrets = talk.fill(case["body"]).get("sensitive_input_values")
+    if not heard.accepted or not isinstance(secrets, dict):
+        return
+    answers = [heard] if case["op"] == "retry_run" else []
+    if talk.world.offers("get_run"):
+        answers.append(talk.call("get_run", run_id))
+    for answer in answers:
+        if answer.accepted and isinstance(answer.body, dict):
+            problem = alias_difference(secrets, answer.body.get("sensitive_input_aliases"))
+            expected = "aliases with the keys of the sensitive values"
+            cause = "other keys" if answer is not heard else "other keys after a retry"
+            talk.require(problem is None, "BULK-ALIASES", cause, expected, problem or "", heard, answer)
+
+
+_ALIASED: Final[tuple[Any, ...]] = (
+    *("«secret»", ["«secret»"], {"a": "«secret»"}, "«secret-int:1»", "«secret-real:1»", {"a": {"b": ["«secret»"]}}),
+    *(None, True, False, 0, 1, 1.5, "", "a", " ", [], {}, [1, "x"], [None], {"a": {"b": None}}),
+)
+"""Secrets of every kind: each has an alias."""
+
+
+def alias_cases(world: World) -> Iterator[Case]:
+    operations = [name for name in ("bulk_create_runs", "create_run") if world.offers(name)]
+    if world.offers("retry_run", "update_run"):
+        operations.append("retry_run")
+    for shape in _alias_shapes():
+        for operation in operations:
+            for count in (1, 3) if operation == "bulk_create_runs" else (1,):
+                bare = strategies.minimal(operation, count=count)
+                yield {"op": operation, "body": bare | {"sensitive_input_values": shape}}
+
+
+def _alias_shapes() -> Iterator[dict[str, Any]]:
+    for value in _ALIASED:
+        yield {"key": value}
+        yield {"first": "«secret:4»", "key": value}
+    for keys in strategies.packed(strategies.ODD_KEYS, 8):
+        yield {key: f"«secret:{index}»" for index, key in enumerate(keys.values())}
+    for pair in (("a", "A"), ("é", "e\u0301"), ("a b", "a_b"), ("x", "x "), ("key", "Key"), ("a.b", "a"), ("1", "01")):
+        yield {key: f"«secret:{index}»" for index, key in enumerate(pair)}
+    yield {"one": "«secret»", "other": "«secret»"}
+    yield {"b": "«secret»", "a": "«secret:2»"}
+    for size in (2, 10, 33, 100, 256, 1000):
+        yield {f"key{index}": f"«secret:{index}»" for index in range(size)}
+
+
 SCENARIOS = (
     Scenario("secrets in what works", ("SECRET-LEAK",), run_secret, shown_cases, telling=1),
+    Scenario("secrets beside other faults", ("SECRET-LEAK",), run_exposed, exposed_cases, telling=1),
+    Scenario("secrets in what has ended", ("SECRET-LEAK",), run_ended, ended_cases, waits=True, telling=2),
+    Scenario("aliases of secrets", ("BULK-ALIASES",), run_aliases, alias_cases, telling=1),
     Scenario("secrets in what is wrong", ("SECRET-LEAK",), run_secret, wrong_beside_secret, telling=1),
 )

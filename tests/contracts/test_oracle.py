@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from contracts.exchange import Answer
+from contracts.exchange import Answer, Request
 from contracts.oracle import (
     Reading,
     Seen,
@@ -295,6 +295,29 @@ class TestAnswersToAnything:
         assert self.rules(answer({"a": "mark"}, 200), [b"mark"]) == ["SECRET-LEAK"]
         assert self.rules(answer({}, 200, (*JSON, ("X-Echo", "a mark"))), [b"mark"]) == ["SECRET-LEAK"]
         assert not self.rules(answer({"a": "another"}, 200), [b"mark"])
+
+    @pytest.mark.parametrize(
+        ("sent", "is_leak"),
+        [
+            (b'{"sensitive_input_values": {"a": "mark"}}', True),
+            (b'[{"sensitive_input_values": ["mark"]}]', True),
+            (b'{"steps": [{"sensitive_inputs": {"a": "mark"}}], "shared_sensitive_inputs": "mark"}', True),
+            (b'{"sensitive_input_values": {"a": "mark"}', True),
+            (b'"{\\"sensitive_input_values\\": \\"mark\\"}"', True),
+            (b'{"password": "mark"}', False),
+            (b'{"input_values": {"a": ["mark"]}, "sensitive_input_values": {"a": "mark"}}', False),
+            (b'{"password": "mark"', False),
+            (b'"mark"', False),
+            (None, True),
+        ],
+    )
+    def test_what_was_sent_openly_may_come_back(self, sent: bytes | None, is_leak: bool) -> None:
+        request = Request("POST", "/v1/runs", (), sent)
+        rules = [
+            v.rule for v in universal_violations("create_run", answer({"detail": "mark"}, 422), [b"mark"], request)
+        ]
+
+        assert rules == (["SECRET-LEAK"] if is_leak else [])
 
     @pytest.mark.parametrize(
         "told",
