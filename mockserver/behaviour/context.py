@@ -58,11 +58,13 @@ class Recalled:
     """Derived from the store and kept for speed, never for truth: each entry says what it was derived from.
 
     `timelines` by session id, with the version of the session; `rendered` by the batch's tail and the run's index;
+    `stretches`, some runs of a batch together, by its tail and their places, with the lived time until which they hold;
     `tallies` by the block of the ledger, with its version; `endings` by the batch's tail, for ever true of it.
     """
 
     timelines: dict[str, tuple[int, Mapping[tuple[str, int], Life]]] = field(default_factory=dict)
     rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
+    stretches: dict[tuple[str, range], tuple[int, bytes]] = field(default_factory=dict)
     tallies: dict[str, tuple[int, Tally]] = field(default_factory=dict)
     endings: dict[str, Endings] = field(default_factory=dict)
 

@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class ListContent:
-    """One page of rendered items, of `total`."""
+    """One page of rendered items, of `total`; some that stand together may be one text."""
 
     items: Sequence[bytes]
     total: int

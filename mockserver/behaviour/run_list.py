@@ -86,7 +86,7 @@ async def list_runs(call: Call, context: Context) -> Reply:
     runs: list[Run] = []
     for row, places in _sliced(search, parts, skip, limit):
         if not row.changes and row.batch.placement.session_id is None and wanted is None and not include:
-            items += shown_untouched(context.space, row.batch, places, search.lived)
+            items.append(shown_untouched(context.space, row.batch, places, search.lived))
             continue
         await search.load_lives(row.batch, row.changes)
         for place in places:
@@ -169,10 +169,11 @@ class _Search:
                     continue
             rows = []
             for row in self.rows_of(block):
-                await self.load_lives(row.batch, row.changes)
-                places = self._matching(row)
+                if row.changes or row.batch.placement.session_id is not None:
+                    await self.load_lives(row.batch, row.changes)
+                places = row.places if self._unfiltered else self._matching(row)
                 if places:
-                    rows.append(row._replace(places=places))
+                    rows.append(_Row(row.batch, row.changes, places))
             if by_activity:
                 parted = [self._parted(row) for row in rows]
                 rows = [still for still, _ in parted if still.places]
@@ -260,22 +261,22 @@ class _Search:
             temper = space.tempers[batch.workflow_id]
             age = self.lived - space.clock.lived(batch.created)
             if age >= space.courses.settled_after(temper, batch):
-                return row._replace(places=()), row
+                return _Row(batch, changes, ()), row
             if age < space.courses.active_until(temper, batch):
-                return row, row._replace(places=())
+                return row, _Row(batch, changes, ())
             if isinstance(places, range) and len(places) > _FEW:
                 endings = self._endings(batch)
                 ended = bisect_right(endings.in_order, self.lived)
                 return (
-                    row._replace(places=_Places(places, endings.by_place, self.lived, False, len(places) - ended)),
-                    row._replace(places=_Places(places, endings.by_place, self.lived, True, ended)),
+                    _Row(batch, changes, _Places(places, endings.by_place, self.lived, False, len(places) - ended)),
+                    _Row(batch, changes, _Places(places, endings.by_place, self.lived, True, ended)),
                 )
         still: list[int] = []
         over: list[int] = []
         for place in places:
             life = self.run(batch, place, changes.get(place, UNCHANGED)).life
             (over if self.lived >= life.ended else still).append(place)
-        return row._replace(places=still), row._replace(places=over)
+        return _Row(batch, changes, still), _Row(batch, changes, over)
 
     def _endings(self, batch: Batch) -> Endings:
         space = self._context.space

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import (
@@ -53,6 +53,9 @@ ALWAYS_SHOWN = frozenset({"id", "workflow_id", "machine_id", "status", "created_
 
 _TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
 _BATCHES_RECALLED = 64
+_STRETCHES_RECALLED = 64
+_LONGEST_STRETCH = 200
+_NO_STRETCH = (0, b"")
 _SESSIONS_RECALLED = 256
 NULL = b"null"
 
@@ -190,6 +193,29 @@ def shown(
     space: Space, batch: Batch, index: int, change: Change, lives: Mapping[tuple[str, int], Life] | None, lived: int
 ) -> bytes:
     """The JSON of a run, from memory where it still shows what it showed before. `lives` are those of its session."""
+    return _rendered(space, batch, index, change, lives, lived).text
+
+
+def shown_untouched(space: Space, batch: Batch, places: Sequence[int], lived: int) -> bytes:
+    """The same, separated by commas, for runs that are in no session, and to which nothing has happened since."""
+    stretches = space.recalled.stretches
+    key = (batch.tail, places) if isinstance(places, range) and len(places) <= _LONGEST_STRETCH else None
+    if key is not None:
+        until, text = stretches.get(key, _NO_STRETCH)
+        if lived < until:
+            return text
+    each = [_rendered(space, batch, place, UNCHANGED, None, lived) for place in places]
+    text = b",".join([one.text for one in each])
+    if key is not None:
+        if len(stretches) >= _STRETCHES_RECALLED:
+            stretches.clear()
+        stretches[key] = (min(one.until for one in each), text)
+    return text
+
+
+def _rendered(
+    space: Space, batch: Batch, index: int, change: Change, lives: Mapping[tuple[str, int], Life] | None, lived: int
+) -> Rendered:
     rendered = space.recalled.rendered
     of_batch = rendered.get(batch.tail)
     if of_batch is None:
@@ -198,24 +224,11 @@ def shown(
         of_batch = rendered[batch.tail] = {}
     known = of_batch.get(index)
     if known is not None and lived < known.until and known.change is change and known.lives is lives:
-        return known.text
+        return known
     life = lone_life(space, batch, index, change) if lives is None else lives[batch.tail, index]
     text = run_json(space, Run(batch, index, change, life), lived)
-    of_batch[index] = Rendered(change, lives, life.next_turn(lived), text)
-    return text
-
-
-def shown_untouched(space: Space, batch: Batch, places: Iterable[int], lived: int) -> list[bytes]:
-    """The same for runs that are in no session, and to which nothing has happened since they were created."""
-    of_batch = space.recalled.rendered.get(batch.tail, {})
-    texts: list[bytes] = []
-    for place in places:
-        known = of_batch.get(place)
-        if known is not None and lived < known.until and known.change is UNCHANGED:
-            texts.append(known.text)
-        else:
-            texts.append(shown(space, batch, place, UNCHANGED, None, lived))
-    return texts
+    known = of_batch[index] = Rendered(change, lives, life.next_turn(lived), text)
+    return known
 
 
 def _quoted(text: str | None) -> bytes:

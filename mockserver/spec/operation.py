@@ -241,8 +241,10 @@ class Operation:
         values: dict[str, Any] = {}
         for parameter in self._query:
             several = sent.get(parameter.name)
-            value = several if several is None or parameter.many else several[-1]
-            self._read(parameter, value, values, violations)
+            if several is not None:
+                self._read(parameter, several if parameter.many else several[-1], values, violations)
+            elif parameter.required or parameter.default:
+                self._read(parameter, None, values, violations)
         return values
 
     def _read(self, parameter: Parameter, value: Any, values: dict[str, Any], violations: list[Violation]) -> None:
