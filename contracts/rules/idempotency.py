@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts import strategies
-from contracts.conversation import Heard, Talk, Unjudged, World, encode, request_for
+from contracts.conversation import Heard, Ids, Talk, Unjudged, World, request_for
 from contracts.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.oracle import CREATES, difference, excerpt, read_body
 from contracts.rules.listing import carries, items_of
@@ -48,16 +49,37 @@ _IN_PROGRESS_S: Final = 5.0
 
 
 def _request(talk: Talk, case: Case, key: str, *, body: Any = None, token: str = TOKEN) -> Request:
-    """The write of a case; what it is about (a run) is made once for a talk."""
+    """The write of a case; what it is about (a run) is made once for a talk and an organisation."""
     operation = case["op"]
     ids: tuple[str, ...] = ()
-    if operation in {"update_run", "retry_run", "delete_run"}:
-        if not talk.has_named("run"):
-            talk.remember("run", changeable(talk, operation)["id"])
-        ids = (talk.named("run"),)
+    if operation in _OF_A_RUN:
+        name = "run" if token == TOKEN else "their-run"
+        if not talk.has_named(name):
+            made = changeable(talk, operation)["id"] if token == TOKEN else _their_run(talk, operation)
+            talk.remember(name, made)
+        ids = (talk.named(name),)
     if operation == "delete_run":
         return request_for(operation, *ids, key=key, token=token)
     return request_for(operation, *ids, body=talk.fill(case["body"] if body is None else body), key=key, token=token)
+
+
+_OF_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
+
+
+def _their_run(talk: Talk, operation: str) -> str:
+    body = {"workflow_id": talk.named("workflow"), "count": 1}
+    made = _made(talk, talk.call("bulk_create_runs", body=body, token=SECOND_TOKEN))
+    if not made:
+        raise Unjudged("the second organisation cannot make a run")
+    if operation == "retry_run":
+        talk.call("update_run", made[0], body={"status": "cancelled"}, token=SECOND_TOKEN)
+    return made[0]
+
+
+def _spelled(request: Request, name: str) -> Request:
+    """The same request with another spelling of the header's name, which means the same."""
+    headers = tuple((name if header == "Idempotency-Key" else header, value) for header, value in request.headers)
+    return dataclasses.replace(request, headers=headers)
 
 
 def _key(talk: Talk, case: Case) -> str:
@@ -111,17 +133,25 @@ def _nothing_twice(talk: Talk, case: Case, first: Heard, shown: Sequence[Heard])
     )
 
 
-def _corner(talk: Talk) -> tuple[Heard, list[dict[str, Any]]] | None:
+def _corner(talk: Talk, only: str | None = None) -> tuple[Heard, list[dict[str, Any]]] | None:
+    """The runs of the talk's own workflow, or session, or of its marker; `only` names one of its ids."""
     world = talk.world
     if not world.offers("list_runs"):
         return None
-    for name, ids, field in (("workflow", world.workflows, "workflow_id"), ("session", world.sessions, "session_id")):
+    corners: tuple[tuple[str, Ids, str], ...] = (
+        ("workflow", world.workflows, "workflow_id"),
+        ("session", world.sessions, "session_id"),
+    )
+    if only is not None:
+        kind = only.partition(":")[0]
+        corners = tuple((only, ids, field) for name, ids, field in corners if name == kind)
+    for name, ids, field in corners:
         if ids.invented and talk.has_named(name):
             value = talk.named(name)
             heard = talk.call("list_runs", query=[(field, value), ("limit", "1000")])
             if heard.accepted:
                 return heard, [item for item in items_of(heard) if carries(item, field, value)]
-    if talk.has_named("marker"):
+    if only in (None, "workflow") and talk.has_named("marker"):
         value = talk.named("marker")
         heard = talk.call("list_runs", query=[("search", value), ("limit", "1000")])
         if heard.accepted:
@@ -141,8 +171,12 @@ def run_replay(talk: Talk, case: Case) -> None:
         others.append(talk.send(other))
     if case.get("changed"):
         _change_between(talk, operation, first)
+    if case.get("deleted"):
+        for run_id in _made(talk, first)[:1]:
+            talk.call("delete_run", run_id)
+    repeated = request if "spelled" not in case else _spelled(request, case["spelled"])
     for _ in range(case.get("times", 1)):
-        again = talk.send(request)
+        again = talk.send(repeated)
         _same_answer(talk, first, again, "another answer for the same key and body")
     if not case.get("changed"):
         _nothing_twice(talk, case, first, (first, again))
@@ -220,16 +254,48 @@ def run_conflict(talk: Talk, case: Case) -> None:
         first,
         again,
     )
-    listed = _corner(talk)
-    if listed is not None and operation in CREATES:
-        mine = set(_made(talk, first))
-        more = [item for item in listed[1] if item.get("id") not in mine]
-        cause = "a refused conflict creates runs"
-        talk.require(
-            not more, "IDEM-CONFLICT", cause, "nothing created", lambda: f"{len(more)} runs", first, again, listed[0]
-        )
+    _nothing_of_a_conflict(talk, case, first, again)
     third = talk.send(request)
     _same_answer(talk, first, third, "another answer after a conflict")
+
+
+def _nothing_of_a_conflict(talk: Talk, case: Case, first: Heard, again: Heard) -> None:
+    operation = case["op"]
+    mine = set(_made(talk, first))
+    for name in ("workflow", "workflow:2", "session:1") if operation in CREATES else ():
+        listed = _corner(talk, name)
+        if listed is None:
+            continue
+        more = [item for item in listed[1] if item.get("id") not in mine]
+        talk.require(
+            not more,
+            "IDEM-CONFLICT",
+            "a refused conflict creates runs",
+            "nothing created",
+            lambda more=more: f"{len(more)} runs",  # type: ignore[misc]
+            first,
+            again,
+            listed[0],
+        )
+    if operation not in _OF_A_RUN or not isinstance(first.body, dict):
+        return
+    after = talk.call("get_run", talk.named("run"))
+    asked = talk.fill(case["other"])
+    for field, value in asked.items() if isinstance(after.body, dict) else ():
+        taken = bool(value) and after.body.get(field) == value != first.body.get(field)
+        got = excerpt(json.dumps(after.body.get(field)))
+        cause = f"a refused conflict changes {field}"
+        talk.require(not taken, "IDEM-CONFLICT", cause, f"{field} as before", got, first, again, after)
+
+
+def run_conflict_together(talk: Talk, case: Case) -> None:
+    """Two bodies under one key at once: one of them is done, the other is refused."""
+    key = _key(talk, case)
+    one, other = _request(talk, case, key), _request(talk, case, key, body=case["other"])
+    heards = talk.send_together([one, other])
+    done = [heard for heard in heards if heard.accepted]
+    cause, expected = "both of two bodies at once are taken", "one of them refused"
+    talk.require(len(done) < 2, "IDEM-CONFLICT", cause, expected, lambda: heards[1].words, *heards)
 
 
 def run_keys(talk: Talk, case: Case) -> None:
@@ -270,6 +336,8 @@ def run_scope(talk: Talk, case: Case) -> None:
     if not first.accepted:
         raise Unjudged(f"{operation} under a key answers {first.status}")
     overlap = set(_made(talk, first)) & set(_made(talk, second))
+    if operation in {"create_pool", "create_workflow"} and second.status == 409:
+        raise Unjudged("the name may be taken for the second organisation too")
     talk.require(
         second.accepted and not overlap,
         "IDEM-SCOPE",
@@ -303,6 +371,7 @@ def _bodies(world: World, operation: str) -> Iterator[dict[str, Any]]:
         if name not in ids or ids[name].invented:
             yield bare | {name: values[0]}
     if operation == "bulk_create_runs":
+        yield bare | {"count": 50, "input_values": {"long": "x" * 3000}}
         for count in (2, 10, 101, 256, 1000):
             yield bare | {"count": count}
         yield bare | {
@@ -315,7 +384,11 @@ def _bodies(world: World, operation: str) -> Iterator[dict[str, Any]]:
         yield strategies.minimal(operation, steps=3)
 
 
-_WRITES: Final = ("bulk_create_runs", "create_run", "create_run_chain", "update_run", "retry_run", "delete_run")
+_WRITES: Final = (
+    *("bulk_create_runs", "create_run", "create_run_chain", "update_run", "retry_run", "delete_run"),
+    *("create_pool", "create_workflow"),
+)
+_HEADER: Final = "Idempotency-Key"
 
 
 def _offered(world: World) -> Iterator[str]:
@@ -349,6 +422,15 @@ def replay_cases(world: World) -> Iterator[Case]:
             "update_run", "get_run"
         ):
             yield {"op": operation, "body": body, "changed": True}
+        if operation in CREATES and world.offers("delete_run"):
+            yield {"op": operation, "body": body, "deleted": True}
+        for spelled in (_HEADER.lower(), _HEADER.upper()):
+            yield {"op": operation, "body": body, "spelled": spelled}
+    for count, times in ((1, 12), (10, 5), (100, 3)):
+        yield {"op": "bulk_create_runs", "body": strategies.minimal("bulk_create_runs", count=count), "times": times}
+    if world.offers("create_run_chain"):
+        for steps in (2, 10, 30):
+            yield {"op": "create_run_chain", "body": strategies.minimal("create_run_chain", steps=steps)}
     yield {"op": "bulk_create_runs", "body": strategies.minimal("bulk_create_runs", count=2), "between": 300}
 
 
@@ -372,6 +454,11 @@ def together_cases(world: World) -> Iterator[Case]:
 
 def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     bare = strategies.minimal(operation)
+    if operation in {"create_pool", "create_workflow"}:
+        more = {"create_pool": "description", "create_workflow": "name"}[operation]
+        yield bare, bare | {more: "«marker:2»"}
+        yield bare | {more: "«marker:2»"}, bare | {more: "«marker:3»"}
+        return
     field = {"create_run_chain": "shared_inputs", "update_run": "output_data"}.get(operation, "input_values")
     long = "x" * 20_000
     for one, other in (
@@ -425,6 +512,8 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
         ):
             yield bare | {files: [one_file]}, bare | {files: [other_file]}
         yield bare | {files: [good()]}, bare | {files: [good(), good("b")]}
+        yield bare | {files: [good(), good("b")]}, bare | {files: [good(), good("b", raw=b"other")]}
+        yield bare | {secret: {"a": ["x", {"b": "«secret»"}]}}, bare | {secret: {"a": ["x", {"b": "«secret:2»"}]}}
     if operation == "create_run":
         yield bare | {"session_alias": "a"}, bare | {"session_alias": "b"}
         yield bare | {"release_session_after": True}, bare | {"release_session_after": False}
@@ -433,10 +522,31 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
         yield bare, two
         yield two, {"steps": two["steps"][::-1]}
         yield bare, bare | {"keep_session_after_completion": True}
+        first, last = two["steps"]
+        changes: tuple[dict[str, Any], ...] = (
+            *({"inputs": {"a": 1}}, {"session_alias": "a"}, {"sensitive_inputs": {"pin": "«secret»"}}),
+            {"workflow_id": "«workflow:2»"},
+        )
+        for change in changes:
+            yield two, {"steps": [first, last | change]}
+        yield {"steps": [first] * 10}, {"steps": [first] * 11}
     if operation == "update_run":
         yield {"release_session_after": True}, {"release_session_after": False}
         yield {"error": ["a"]}, {"error": ["b"]}
         yield {"error": ["a"]}, {"output_data": {"a": 1}}
+        yield {"error": ["a", "b"]}, {"error": ["a", "c"]}
+        yield {"run_message_history": [{"a": 1}, {"b": 1}]}, {"run_message_history": [{"a": 1}, {"b": 2}]}
+        yield {"usage_metadata": {"a": 1}}, {"usage_metadata": {"a": 2}}
+        yield {"started_at": "2025-01-02T03:04:05Z"}, {"started_at": "2025-01-02T03:04:06Z"}
+        yield {"output_data": {"a": 1}}, {"status": "cancelled"}
+    if operation == "retry_run":
+        yield {"session_alias": "a"}, {"session_alias": "b"}
+        yield {"reuse_session": True}, {"reuse_session": False}
+        yield {"start_session": True}, {"start_session": False}
+        if world.machines.invented:
+            yield {"machine_id": "«machine»"}, {"machine_id": "«machine:1»"}
+        if world.pools.invented:
+            yield {"pool_ids": ["«pool:0»"]}, {"pool_ids": ["«pool:0»", "«pool:1»"]}
 
 
 def conflict_cases(world: World) -> Iterator[Case]:
@@ -444,6 +554,15 @@ def conflict_cases(world: World) -> Iterator[Case]:
         if operation != "delete_run":
             for one, other in _differences(world, operation):
                 yield {"op": operation, "body": one, "other": other}
+
+
+def conflict_together_cases(world: World) -> Iterator[Case]:
+    for operation in _offered(world):
+        if operation in CREATES:
+            field = "shared_inputs" if operation == "create_run_chain" else "input_values"
+            bare = strategies.minimal(operation)
+            for _ in range(3):
+                yield {"op": operation, "body": bare, "other": bare | {field: {"a": 1}}}
 
 
 def keys_cases(world: World) -> Iterator[Case]:
@@ -458,6 +577,8 @@ def keys_cases(world: World) -> Iterator[Case]:
         ("a«marker»", "b«marker»"),
         ("«marker»-1", "«marker»_1"),
         ("«marker» 1", "«marker»1"),
+        ("a«marker»", "A«marker»"),
+        ("«marker»/1", "«marker»1"),
     ):
         yield {"op": "bulk_create_runs", "body": body, "keys": [one, other]}
     for operation in _offered(world):
@@ -467,7 +588,12 @@ def keys_cases(world: World) -> Iterator[Case]:
 
 def scope_cases(world: World) -> Iterator[Case]:
     for operation in _offered(world):
-        if operation not in CREATES or not world.has_second:
+        if not world.has_second:
+            continue
+        if operation not in CREATES:
+            change = {"update_run": {"output_data": {"a": 1}}}.get(operation, {})
+            yield {"op": operation, "body": strategies.minimal(operation) | change}
+            yield {"op": operation, "body": strategies.minimal(operation) | change, "reversed": True}
             continue
         body = strategies.minimal(operation)
         field = "shared_inputs" if operation == "create_run_chain" else "input_values"
@@ -491,8 +617,15 @@ SCENARIOS = (
         "keys repeated at once", ("IDEM-REPLAY",), run_together, together_cases, attempts=6, together=False, telling=2
     ),
     Scenario("keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, telling=2),
+    Scenario(
+        "two bodies under a key at once",
+        ("IDEM-CONFLICT",),
+        run_conflict_together,
+        conflict_together_cases,
+        attempts=6,
+        together=False,
+        telling=2,
+    ),
     Scenario("two keys", ("IDEM-REPLAY",), run_keys, keys_cases, telling=2),
     Scenario("keys of two organisations", ("IDEM-SCOPE",), run_scope, scope_cases, attempts=4, telling=2),
 )
-
-_ = (encode, excerpt)
