@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from mockserver.access_log import AccessLog
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
@@ -158,17 +158,14 @@ class Endpoint:
             else:
                 operation, parameters = self._find(method, path, scope)
                 headers = Headers(scope["headers"])
-                length = headers.get(b"content-length")
-                if length is not None and length.isdigit() and int(length) > self._max_body:
-                    raise _too_large(self._max_body)
-                message = await receive()
-                body = message.get("body", b"")
-                if message.get("more_body") or message["type"] != "http.request" or len(body) > self._max_body:
-                    body = await self._rest_of_body(message, receive)
+                # Where no body is documented none is read: it is passed over, however long.
+                body = await self._body(headers, receive) if operation.has_body else b""
                 reply = await self._answer(operation, parameters, namespace, scope, headers, body, extra)
         except Invalid as invalid:
             reply = _refusal(invalid)
         except HTTPError as error:
+            if isinstance(error, BadRequest):
+                extra.pop("Preference-Applied", None)
             reply = Reply(error.status, JSONContent({"detail": error.detail}), headers=error.headers)
         except Disconnected:
             return
@@ -189,21 +186,24 @@ class Endpoint:
                 raise _redirect(scope) from None
             raise
 
-    async def _rest_of_body(self, message: Message, receive: Receive) -> bytes:
-        """The body that begins with `message`. Raises TooLarge; Disconnected where the client went away."""
+    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+        """Raises TooLarge, before it is read where its length says so; Disconnected where the client went away."""
+        length = headers.get(b"content-length")
+        if length is not None and length.isdigit() and int(length) > self._max_body:
+            raise _too_large(self._max_body)
         chunks: list[bytes] = []
         size = 0
         while True:
+            message = await receive()
             if message["type"] == "http.disconnect":
                 raise Disconnected
             body: bytes = message.get("body", b"")
-            chunks.append(body)
             size += len(body)
             if size > self._max_body:
                 raise _too_large(self._max_body)
+            chunks.append(body)
             if not message.get("more_body"):
-                return b"".join(chunks)
-            message = await receive()
+                return b"".join(chunks) if len(chunks) > 1 else body
 
     async def _answer(
         self,
@@ -228,7 +228,8 @@ class Endpoint:
         query = scope["query_string"].decode("latin-1")
         preferences = NO_PREFERENCES
         if b"prefer" in headers or "__code" in query:
-            preferences = read_preferences(headers.text("prefer"), query)
+            lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"prefer"]
+            preferences = read_preferences(", ".join(lines), query, operation.operation_id)
             if preferences.applied:
                 extra["Preference-Applied"] = ", ".join(preferences.applied)
         content_type = JSON if headers.get(b"content-type") == _JSON_TYPE[1] else headers.text("content-type")

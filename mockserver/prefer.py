@@ -19,11 +19,16 @@ from mockserver.errors import BadRequest
 _PREFERENCE = re.compile(r'\s*([^\s=;,"]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?\s*(?:;[^,]*)?(?:,|$)')
 _OUTCOMES = ("success", "task_failed", "error")
 _LONGEST_DELAY_S = 300.0
+_STARTS_RUNS = ("bulk_create_runs", "create_run", "create_run_chain", "retry_run")
+_MEANT_FOR = {"outcome": _STARTS_RUNS, "duration": _STARTS_RUNS, "failed": ("bulk_create_runs",)}
 
 
-def read_preferences(prefer: str | None, query: str) -> Preferences:
-    """Preferences it does not know are passed over, as the RFC asks. Raises BadRequest for a value it cannot honour."""
-    asked = {} if prefer is None else _parse(prefer)
+def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
+    """Preferences that it does not know, or that mean nothing to the operation, are passed over, as the RFC asks.
+
+    Raises BadRequest for a value it cannot honour.
+    """
+    asked = _parse(prefer)
     if "__code" in query:
         codes = parse_qs(query, keep_blank_values=True).get("__code")
         if codes:
@@ -34,7 +39,7 @@ def read_preferences(prefer: str | None, query: str) -> Preferences:
     applied = []
     for name, text in asked.items():
         reader = _READERS.get(name)
-        if reader is not None:
+        if reader is not None and operation_id in _MEANT_FOR.get(name, (operation_id,)):
             field, read = reader
             values[field] = read(name, text)
             applied.append(f"{name}={text}")

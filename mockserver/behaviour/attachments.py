@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from mockserver.behaviour.batch import BATCH, CHANGES, FILES, NO_CHANGES, UNCHANGED, Batch, Changes, File, FileOwner
 from mockserver.behaviour.context import Context
@@ -14,6 +15,8 @@ from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound
 from mockserver.reply import BytesContent, JSONContent, Reply
 from mockserver.spec import Call, render_json
+
+_EXPIRES_IN_S = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +71,21 @@ async def download_run_attachment(call: Call, context: Context) -> Reply:
 
 
 def download(attachment: Attachment) -> Reply:
-    ascii_name = attachment.file.filename.encode("ascii", "replace").decode()
-    quoted = "".join("_" if char in '"\\' or ord(char) < 32 or ord(char) == 127 else char for char in ascii_name)
-    headers = {"Content-Disposition": f'attachment; filename="{quoted}"'}
+    headers = {"Content-Disposition": _disposition(attachment.file.filename)}
     return Reply(200, BytesContent(attachment.file.content), "application/octet-stream", headers)
+
+
+def _disposition(filename: str) -> str:
+    """RFC 6266: a name that is not plain ASCII is given twice, the second time whole."""
+    ascii_name = filename.encode("ascii", "replace").decode()
+    plain = "".join("_" if char in '"\\' or ord(char) < 32 or ord(char) == 127 else char for char in ascii_name)
+    whole = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"
+    return f'attachment; filename="{plain}"{whole}'
 
 
 async def get_run_attachment_download_url(call: Call, context: Context) -> Reply:
     attachment = await find_attachment(context, call.path["attachment_id"])
-    expires_in: int = call.query["expires_in"]
+    expires_in: int = call.query.get("expires_in", _EXPIRES_IN_S)
     url = context.sign_download(attachment.id, context.now // SECOND + expires_in)
     return Reply(200, JSONContent({"url": url, "expires_in": expires_in}))
 

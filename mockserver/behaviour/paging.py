@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mockserver.reply import Reply
 from mockserver.spec import Call
@@ -28,7 +28,12 @@ class ListContent:
         return b'{"items":[%b],"total":%d,"skip":%d,"limit":%d%b}' % numbers
 
 
+def window(query: Mapping[str, Any]) -> tuple[int, int]:
+    """How many items to pass over, and how many to show. Another spec may not let clients say either."""
+    return query.get("skip", 0), query.get("limit", 100)
+
+
 async def page(call: Call, items: Sequence[Item], render: Callable[[Item], Awaitable[bytes]]) -> Reply:
-    skip, limit = call.query["skip"], call.query["limit"]
+    skip, limit = window(call.query)
     shown = [await render(item) for item in items[skip : skip + limit]]
     return Reply(200, ListContent(shown, len(items), skip, limit))

@@ -15,7 +15,7 @@ from mockserver.behaviour.context import Context, Endings, Tally
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.ledger import Block, blocks
 from mockserver.behaviour.lifecycle import Life
-from mockserver.behaviour.paging import ListContent
+from mockserver.behaviour.paging import ListContent, window
 from mockserver.behaviour.run_view import (
     ALWAYS_SHOWN,
     FIELDS,
@@ -78,8 +78,8 @@ class _Part(NamedTuple):
 async def list_runs(call: Call, context: Context) -> Reply:
     query = call.query
     search = _Search(context, query)
-    parts = await search.parts(by_activity=query["sort_mode"] == "activity")
-    skip, limit = query["skip"], query["limit"]
+    parts = await search.parts(by_activity=query.get("sort_mode", "activity") == "activity")
+    skip, limit = window(query)
     total = sum(part.size for part in parts)
     wanted, include = query.get("fields"), query.get("include")
     items: list[bytes] = []
@@ -138,7 +138,7 @@ class _Search:
         self._from = moment_from(query["created_at_from"]) if query.get("created_at_from") else None
         self._to = moment_from(query["created_at_to"]) if query.get("created_at_to") else None
         self._text = (query.get("search") or "").casefold()
-        self._deep = query["deep_search"]
+        self._deep = query.get("deep_search", False)
         self._by_run = self._status is not None or bool(self._text)
         filters = (self._workflow_id, self._machine_id, self._session_id, self._from, self._to)
         self._unfiltered = not self._by_run and filters == (None,) * len(filters)

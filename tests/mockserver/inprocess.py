@@ -69,13 +69,13 @@ class Mock:
         path: str,
         *,
         token: str | None = "",
-        headers: dict[str, str] | None = None,
+        headers: dict[str, str] | list[tuple[str, str]] | None = None,
         prefer: str | None = None,
         key: str | None = None,
         fails: bool = False,
         **how: Any,
     ) -> httpx.Response:
-        every = dict(headers or {})
+        every = httpx.Headers(headers)
         if token is not None:
             every["Authorization"] = f"Bearer {token or self.token}"
         if prefer is not None:

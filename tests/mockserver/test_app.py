@@ -94,6 +94,25 @@ def test_an_operation_that_the_mock_knows_behaves_under_another_spec_too(spec: P
     assert Mock(spec=spec).get(f"/v1/runs/{SUCCEEDS}").status_code == 404
 
 
+def test_lists_behave_under_a_spec_that_lets_nobody_page_them(tmp_path: Path):
+    path = tmp_path / "short.yaml"
+    listing = "{schema: {type: object}}"
+    paths = "".join(
+        f"""  /v1/{name}:
+    get:
+      operationId: list_{name.replace("-", "_")}
+      responses: {{"200": {{description: some, content: {{application/json: {listing}}}}}}}
+"""
+        for name in ("runs", "machines", "pools", "workflows", "run-attachments")
+    )
+    path.write_text(f"openapi: 3.1.0\ninfo: {{title: short, version: '1'}}\npaths:\n{paths}", encoding="utf-8")
+    mock = Mock(spec=path)
+    for name in ("runs", "machines", "pools", "workflows", "run-attachments"):
+        answer = mock.get(f"/v1/{name}")
+        assert answer.status_code == 200
+        assert answer.json()["limit"] == 100
+
+
 def test_every_operation_of_the_built_in_spec_has_a_behaviour_and_every_behaviour_an_operation():
     assert set(create_app().operations) == set(app.BEHAVIOURS)
 

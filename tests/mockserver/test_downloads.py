@@ -106,13 +106,19 @@ def test_an_unknown_attachment_has_no_url_and_no_other_organisation_gets_one():
 
 @pytest.mark.parametrize(
     ("filename", "shown"),
-    [('a"b.txt', "a_b.txt"), ("a\\b", "a_b"), ("é.txt", "?.txt"), ("a\r\nSet-Cookie: x=1", "a__Set-Cookie: x=1")],
+    [
+        ("a.txt", 'filename="a.txt"'),
+        ('a"b.txt', "filename=\"a_b.txt\"; filename*=UTF-8''a%22b.txt"),
+        ("a\\b", "filename=\"a_b\"; filename*=UTF-8''a%5Cb"),
+        ("é 1.txt", "filename=\"? 1.txt\"; filename*=UTF-8''%C3%A9%201.txt"),
+        ("a\r\nSet-Cookie: x=1", "filename=\"a__Set-Cookie: x=1\"; filename*=UTF-8''a%0D%0ASet-Cookie%3A%20x%3D1"),
+    ],
 )
 def test_a_filename_cannot_write_headers_of_its_own(filename: str, shown: str):
     mock = Mock()
     answer = mock.get(f"/v1/run-attachments/{attached(mock, filename)}/download")
     assert answer.content == _BYTES
-    assert answer.headers["content-disposition"] == f'attachment; filename="{shown}"'
+    assert answer.headers["content-disposition"] == f"attachment; {shown}"
     assert "set-cookie" not in answer.headers
 
 

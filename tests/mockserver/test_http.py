@@ -103,6 +103,14 @@ def test_a_body_larger_than_allowed_is_refused_by_its_length_before_it_is_read()
     assert (answer.status_code, answer.json()) == (413, {"detail": "The body is larger than 100 bytes"})
 
 
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v1/runs", 200), ("DELETE", "/v1/runs/{}", 204)])
+def test_a_body_where_none_is_expected_is_passed_over(method: str, path: str, status: int):
+    mock = Mock(max_body=200)
+    run = mock.create(SUCCEEDS)
+    answer = mock.request(method, path.format(run["id"]), content=b"x" * 201)
+    assert answer.status_code == status
+
+
 def test_a_body_that_grows_larger_than_allowed_is_refused_while_it_is_read():
     mock = Mock(max_body=100)
     sent = 0

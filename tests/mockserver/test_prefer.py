@@ -28,7 +28,7 @@ from tests.mockserver.inprocess import NEVER_ENDS, SUCCEEDS, Mock, violations
     ],
 )
 def test_a_header_is_read_as_the_rfc_writes_it(prefer: str, applied: tuple[str, ...]):
-    assert read_preferences(prefer, "").applied == applied
+    assert read_preferences(prefer, "", "bulk_create_runs").applied == applied
 
 
 @pytest.mark.parametrize(
@@ -53,20 +53,49 @@ def test_a_header_is_read_as_the_rfc_writes_it(prefer: str, applied: tuple[str, 
 )
 def test_a_value_that_cannot_be_honoured_is_refused_with_what_it_should_be(prefer: str, said: str):
     with pytest.raises(BadRequest, match=said):
-        read_preferences(prefer, "")
+        read_preferences(prefer, "", "bulk_create_runs")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "applied"),
+    [
+        ("POST", "/v1/runs", {"workflow_id": SUCCEEDS}, "outcome=error, duration=1"),
+        ("POST", "/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 2}, "outcome=error, duration=1, failed=1"),
+        ("POST", "/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS}]}, "outcome=error, duration=1"),
+        ("GET", "/v1/runs", None, None),
+    ],
+)
+def test_only_what_means_something_to_an_operation_is_said_to_be_applied(method, path, body, applied):
+    answer = Mock().request(method, path, json=body, prefer="outcome=error, duration=1, failed=1")
+    assert answer.is_success
+    assert answer.headers.get("preference-applied") == applied
+
+
+def test_a_preference_that_means_nothing_to_an_operation_is_not_judged():
+    assert Mock().get("/v1/runs", prefer="outcome=nonsense, failed=many").status_code == 200
+
+
+def test_several_lines_are_read_as_one():
+    mock = Mock()
+    body = {"workflow_id": SUCCEEDS, "count": 3}
+    lines = [("prefer", "failed=1"), ("prefer", "outcome=error")]
+    answer = mock.request("POST", "/v1/runs/bulk", json=body, headers=lines)
+    assert answer.headers["preference-applied"] == "failed=1, outcome=error"
+    assert answer.json()["failed_count"] == 1
 
 
 def test_a_refused_preference_is_a_400_and_does_nothing():
     mock = Mock()
     answer = mock.post("/v1/runs", {"workflow_id": SUCCEEDS}, prefer="outcome=cancelled")
     assert answer.status_code == 400
+    assert "preference-applied" not in answer.headers
     assert mock.total() == 0
 
 
 def test_the_code_in_the_query_goes_before_that_in_the_header_and_its_last_counts():
-    assert read_preferences("code=404", "__code=401&__code=422").code == 422
-    assert read_preferences(None, "x__code=1").code is None
-    assert read_preferences("dynamic=false", "").dynamic is False
+    assert read_preferences("code=404", "__code=401&__code=422", "get_run").code == 422
+    assert read_preferences("", "x__code=1", "get_run").code is None
+    assert read_preferences("dynamic=false", "", "get_run").dynamic is False
 
 
 @pytest.mark.parametrize("status", [401, 404, 409, 422, 429])
@@ -88,6 +117,7 @@ def test_an_undocumented_code_is_refused_with_those_that_are_documented():
     detail = Mock().get("/v1/health", prefer="code=418").json()["detail"]
     assert detail.startswith("health_check documents no 418; it documents ")
     assert "200" in detail
+    assert "preference-applied" not in Mock().get("/v1/health", prefer="code=418").headers
 
 
 def test_a_429_that_was_asked_for_says_when_to_come_back():

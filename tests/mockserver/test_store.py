@@ -148,3 +148,69 @@ def test_a_store_that_always_conflicts_ends_in_a_refusal_and_not_in_a_loop():
     assert answer.status_code == 409
     assert "try again" in answer.json()["detail"]
     assert mock.total() == 0
+
+
+class _Suspending:
+    """A space of a store that lets others go first, each time it is asked: as one behind a network does."""
+
+    def __init__(self, space: SpaceStore) -> None:
+        self._space = space
+
+    async def load(self, kind: str, key: str) -> Unit:
+        await asyncio.sleep(0)
+        unit = await self._space.load(kind, key)
+        await asyncio.sleep(0)
+        return unit
+
+    async def commit(self, *writes: Write) -> None:
+        await asyncio.sleep(0)
+        await self._space.commit(*writes)
+        await asyncio.sleep(0)
+
+    async def items(self, kind: str) -> dict[str, Unit]:
+        await asyncio.sleep(0)
+        return dict(await self._space.items(kind))
+
+
+class Suspending:
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    def space(self, namespace: str, organisation: str) -> SpaceStore:
+        return _Suspending(self._store.space(namespace, organisation))
+
+
+def test_requests_at_once_lose_nothing_of_each_other_on_a_store_that_suspends():
+    mock = Mock(store=Suspending())
+    bulk = mock.create_many(12)
+    session = mock.create(start_session=True)["session_id"]
+
+    answers = mock.together(
+        *(mock.sent("POST", "/v1/runs", json={"workflow_id": SUCCEEDS}) for _ in range(8)),
+        *(mock.sent("POST", "/v1/runs", json={"workflow_id": SUCCEEDS, "session_id": session}) for _ in range(4)),
+        *(mock.sent("POST", "/v1/runs/bulk", json={"workflow_id": SUCCEEDS, "count": 3}) for _ in range(4)),
+        *(mock.sent("POST", "/v1/runs/chain", json={"steps": [{"workflow_id": SUCCEEDS}] * 2}) for _ in range(2)),
+        *(
+            mock.sent("PATCH", f"/v1/runs/{run['id']}", json={"output_data": {"place": place}})
+            for place, run in enumerate(bulk[:10])
+        ),
+        *(mock.sent("DELETE", f"/v1/runs/{run['id']}") for run in bulk[10:]),
+    )
+
+    assert {answer.status_code for answer in answers} == {200, 201, 204}
+    assert [mock.read(run["id"])["output_data"] for run in bulk[:10]] == [{"place": place} for place in range(10)]
+    assert mock.total() == 10 + 1 + 8 + 4 + 4 * 3 + 2 * 2
+    assert mock.total(session_id=session) == 5
+    ids = mock.ids(limit=1000)
+    assert len(set(ids)) == len(ids) == mock.total()
+
+
+def test_one_key_makes_one_run_on_a_store_that_suspends():
+    mock = Mock(store=Suspending())
+    body = {"workflow_id": SUCCEEDS}
+
+    answers = mock.together(*(mock.sent("POST", "/v1/runs", json=body, key="k") for _ in range(6)))
+
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 201}) == 1
+    assert mock.total() == 1
