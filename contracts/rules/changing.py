@@ -313,7 +313,7 @@ def run_delete(talk: Talk, case: Case) -> None:
             cause = f"{operation} after the delete is not 404"
             talk.require(heard.status == 404, "DELETE-GONE", cause, "404", heard.words, *shown, heard)
     if world.offers("list_runs"):
-        _not_listed(talk, run, shown, widely=not case.get("fields"))
+        _not_listed(talk, run, shown, widely=bool(case.get("widely")))
     for attachment in run.get("input_attachment_ids") or ():
         for operation in ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"):
             if world.offers(operation):
@@ -342,25 +342,28 @@ def run_delete(talk: Talk, case: Case) -> None:
 
 
 def _not_listed(talk: Talk, run: Mapping[str, Any], shown: Sequence[Heard], *, widely: bool) -> None:
-    queries = [[("workflow_id", run["workflow_id"])], [("sort_mode", "created_at_desc")]]
-    if widely:
-        queries += [[("search", run["id"])], [("created_at_from", run["created_at"])]]
+    workflow = ("workflow_id", run["workflow_id"])
+    queries: list[list[tuple[str, str]]] = [
+        [workflow, ("limit", "1000")],
+        [workflow, ("search", run["id"])],
+        [workflow, ("status", str(run.get("status"))), ("sort_mode", "created_at_desc")],
+    ]
     if run.get("session_id"):
         queries.append([("session_id", run["session_id"])])
+    if run.get("machine_id"):
+        queries.append([workflow, ("machine_id", run["machine_id"])])
     if widely:
-        queries += [[("status", "cancelled")], [("status", "scheduling")]]
+        moment = [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
+        queries += [[*moment, ("limit", "1000")], [("sort_mode", "created_at_desc")], [("search", run["id"])]]
     for query in queries:
-        heard = talk.call(
-            "list_runs",
-            query=[*query, ("limit", "1000" if query[0][0] in {"search", "workflow_id", "session_id"} else "50")],
-        )
-        found = [item for item in items_of(heard) if item.get("id") == run["id"]] if heard.accepted else []
+        heard = talk.call("list_runs", query=query)
+        items = items_of(heard) if heard.accepted else []
+        found = any(item.get("id") == run["id"] for item in items)
+        names = "+".join(sorted({name for name, _ in query} - {"limit", "sort_mode"})) or "no filter"
         cause = "a deleted run is listed"
-        talk.require(
-            not found, "DELETE-GONE", cause, "no deleted run in a list", f"it, by {query[0][0]}", *shown, heard
-        )
+        talk.require(not found, "DELETE-GONE", cause, "no deleted run in a list", f"it, by {names}", *shown, heard)
         total = heard.body.get("total") if isinstance(heard.body, dict) else None
-        if query[0][0] == "search" and not found and not items_of(heard):
+        if any(name == "search" for name, _ in query) and not items:
             cause = "a deleted run is counted"
             talk.require(total == 0, "DELETE-GONE", cause, "total 0", f"total {total}", *shown, heard)
 
@@ -368,8 +371,11 @@ def _not_listed(talk: Talk, run: Mapping[str, Any], shown: Sequence[Heard], *, w
 def delete_cases(world: World) -> Iterator[Case]:
     files = [strategies.file(), strategies.file("b.txt", b"b")]
     session = {"session_id": "«session»"} if world.sessions.invented else {"start_session": True}
+    machine = {"machine_id": "«machine»"} if world.machines.invented else {}
+    yield {"widely": True}
+    yield {"widely": True, "count": 2, "cancelled": world.offers("update_run")}
     for fields in (
-        {},
+        machine,
         {"file_inputs": files},
         session,
         {"start_session": True},
@@ -643,7 +649,8 @@ def status_cases(world: World) -> Iterator[Case]:
                 yield more | {"do": "retry", "body": {"input_values": 5}}
             if world.offers("delete_run"):
                 yield more | {"do": "delete"}
-            yield more | {"do": "list"}
+            if not fields:
+                yield more | {"do": "list"}
         for status_for in sorted(STATUSES - {status}):
             yield {"status": status, "do": "leave", "for": status_for, "filled": filled}
     for name, value in UPDATES.items():
