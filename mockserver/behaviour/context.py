@@ -63,6 +63,7 @@ class Recalled:
     """
 
     timelines: dict[str, tuple[int, Mapping[tuple[str, int], Life]]] = field(default_factory=dict)
+    lives: int = 0  # so many stand in the timelines
     rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
     stretches: dict[tuple[str, range], tuple[int, bytes]] = field(default_factory=dict)
     tallies: dict[str, tuple[int, Tally]] = field(default_factory=dict)

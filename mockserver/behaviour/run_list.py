@@ -64,7 +64,7 @@ class _Places(Sequence[int]):
     def __getitem__(self, index: int | slice) -> int | list[int]:
         if isinstance(index, slice) and (index.step or 1) > 0 and (index.start or 0) >= 0 and (index.stop or 0) >= 0:
             return list(islice(self, index.start, index.stop, index.step))
-        return list(self)[index]
+        return list(self)[index]  # pragma: no cover - what a Sequence owes; a page is a slice
 
 
 class _Part(NamedTuple):
@@ -142,6 +142,7 @@ class _Search:
         self._by_run = self._status is not None or bool(self._text)
         filters = (self._workflow_id, self._machine_id, self._session_id, self._from, self._to)
         self._unfiltered = not self._by_run and filters == (None,) * len(filters)
+        self._tallies = context.space.recalled.tallies
         self._lives: dict[str, Lives] = {}
         self._batches: dict[str, Unit] = {}
         self._changed: dict[str, Unit] = {}
@@ -169,6 +170,8 @@ class _Search:
                     continue
             rows = []
             for row in self.rows_of(block):
+                if not self._may_match(row):
+                    continue
                 if row.changes or row.batch.placement.session_id is not None:
                     await self.load_lives(row.batch, row.changes)
                 places = row.places if self._unfiltered else self._matching(row)
@@ -178,6 +181,9 @@ class _Search:
                 parted = [self._parted(row) for row in rows]
                 rows = [still for still, _ in parted if still.places]
                 over = [over for _, over in parted if over.places]
+                if self._unfiltered and not rows:
+                    # What has ended is moved by nothing but a change, which gives the block another version.
+                    self._tallies[key] = (unit.version, self._tally(key, unit)._replace(ended_from=self.lived))
                 ended.append(_Part(sum(len(row.places) for row in over), over, block))
             first.append(_Part(sum(len(row.places) for row in rows), rows, block))
         return first + ended
@@ -201,10 +207,9 @@ class _Search:
                 yield _Row(batch, changes, places)
 
     def _tally(self, key: str, unit: Unit) -> Tally:
-        tallies = self._context.space.recalled.tallies
-        known = tallies.get(key)
+        known = self._tallies.get(key)
         if known is None or known[0] != unit.version:
-            known = tallies[key] = (unit.version, self._count(unit.value))
+            known = self._tallies[key] = (unit.version, self._count(unit.value))
         return known[1]
 
     def _count(self, block: Block) -> Tally:
@@ -229,16 +234,18 @@ class _Search:
             self._session_id is None or placement.session_id == self._session_id
         )
 
+    def _may_match(self, row: _Row) -> bool:
+        """Judged of the batch alone, before any life of its runs is asked for."""
+        batch = row.batch
+        return (
+            (self._workflow_id is None or batch.workflow_id == self._workflow_id)
+            and (self._from is None or batch.created >= self._from)
+            and (self._to is None or batch.created <= self._to)
+            and (bool(row.changes) or self._placed(batch, UNCHANGED))
+        )
+
     def _matching(self, row: _Row) -> Sequence[int]:
         batch, changes, places = row
-        if (
-            (self._workflow_id is not None and batch.workflow_id != self._workflow_id)
-            or (self._from is not None and batch.created < self._from)
-            or (self._to is not None and batch.created > self._to)
-        ):
-            return ()
-        if not changes and not self._placed(batch, UNCHANGED):
-            return ()
         if not self._by_run and not changes:
             return places
         found = []

@@ -56,7 +56,7 @@ _BATCHES_RECALLED = 64
 _STRETCHES_RECALLED = 64
 _LONGEST_STRETCH = 200
 _NO_STRETCH = (0, b"")
-_SESSIONS_RECALLED = 256
+_LIVES_RECALLED = 200_000
 NULL = b"null"
 
 
@@ -141,8 +141,10 @@ async def session_lives(context: Context, session_id: str, unit: Unit) -> Mappin
     changes = {tail: (await context.store.load(CHANGES, tail)).value or NO_CHANGES for tail in tails}
     space = context.space
     lives = timeline(session, batches, changes, space.courses, space.tempers, space.clock)
-    if len(recalled) >= _SESSIONS_RECALLED:
+    space.recalled.lives += len(lives) - (len(known[1]) if known is not None else 0)
+    if space.recalled.lives > _LIVES_RECALLED:
         recalled.clear()
+        space.recalled.lives = len(lives)
     recalled[session_id] = (unit.version, lives)
     return lives
 
