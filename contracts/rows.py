@@ -14,13 +14,13 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from contracts.conversation import OutOfTime, Shown, Talk, Unjudged, World
 from contracts.guard import NoAnswer, Refused
-from contracts.model import CREATE_FIELDS, MODEL, RETRIES, UPDATES, Shadow, fixed_cases
+from contracts.model import CREATE_FIELDS, MODEL, RETRIES, TRESPASSES, UPDATES, Shadow, fixed_cases
 from contracts.search import STUMBLES, Search
 from contracts.shrinking import Case
 
 EXAMPLES: Final = 30
 """Rows in one check."""
-MAX_STEPS: Final = 14
+MAX_STEPS: Final = 18
 MAX_CAUSES: Final = 4
 MOST_S: Final = 8.0
 """In one check."""
@@ -90,7 +90,7 @@ class _Rows(RuleBasedStateMachine):
         self._do(do="retry", run=run, body=body)
 
     @precondition(_has_runs)
-    @rule(run=st.integers(0, 12), what=st.sampled_from(("cancel", "delete", "read")))
+    @rule(run=st.integers(0, 12), what=st.sampled_from(("cancel", "delete", "delete", "read")))
     def change(self, run: int, what: str) -> None:
         self._do(do=what, run=run)
 
@@ -105,7 +105,7 @@ class _Rows(RuleBasedStateMachine):
         self._do(do="list", run=run, limit=limit, by=by, second=second)
 
     @precondition(_has_runs)
-    @rule(run=st.integers(0, 12), operation=st.sampled_from(("get_run", "update_run", "retry_run", "delete_run")))
+    @rule(run=st.integers(0, 12), operation=st.sampled_from(TRESPASSES))
     def trespass(self, run: int, operation: str) -> None:
         self._do(do="trespass", run=run, operation=operation)
 
