@@ -137,6 +137,8 @@ def _judge_list(talk: Talk, run: Mapping[str, Any], ids: Sequence[str], created:
         total, full = heard.body.get("total"), len(items_of(heard))
         cause = "the list's total"
         talk.require(total == full, "ATTACHMENTS", cause, f"total {full}", f"total {total}", created, heard)
+    for skip, limit in ((None, None), (0, 1), (1, 1), (len(ids), 1), (1, None), (0, len(ids))):
+        _judge_window(talk, inputs, mine, skip, limit, created)
     listed: list[Any] = []
     heards: list[Heard] = []
     for page in range(min(len(ids), 6)):
@@ -150,6 +152,23 @@ def _judge_list(talk: Talk, run: Mapping[str, Any], ids: Sequence[str], created:
     )
     wrong = [item for item in items_of(heard) if item.get("id") in mine]
     talk.require(not wrong, "ATTACHMENTS", "inputs listed as outputs", "outputs only", "an input", created, heard)
+
+
+def _judge_window(
+    talk: Talk, query: Sequence[tuple[str, str]], mine: set[str], skip: int | None, limit: int | None, created: Heard
+) -> None:
+    """One page of the list: as full as it can be, and true in what it tells of itself."""
+    asked = [*query, *([("skip", str(skip))] if skip is not None else [])]
+    asked += [("limit", str(limit))] if limit is not None else []
+    heard = talk.ask("list_run_attachments", query=asked, after=[created])
+    told = {name: heard.body.get(name) for name in ("total", "skip", "limit")}
+    first, most = skip or 0, 100 if limit is None else limit
+    expected = {"total": len(mine), "skip": first, "limit": most}
+    items = items_of(heard)
+    full = min(most, max(0, len(mine) - first))
+    cause, got = "a page of the list", f"{len(items)} items, {json.dumps(told)}"
+    right = told == expected and len(items) == full and {item.get("id") for item in items} <= mine
+    talk.require(right, "ATTACHMENTS", cause, f"{full} items, {json.dumps(expected)}", got, created, heard)
 
 
 def _judge_items(
@@ -205,7 +224,7 @@ def _judge_url(talk: Talk, attachment: str, raw: bytes, created: Heard) -> None:
 def attachment_cases(world: World) -> Iterator[Case]:
     yield {"files": [strategies.file("a.txt", b"one"), strategies.file("b.txt", b"two")], "around": True}
     for files in strategies.file_ladder():
-        yield {"files": files}
+        yield {"files": files, "around": len(files) in {1, 3, 11, 101} and len(files[0]["content"]) < 9}
     for files in (
         [
             strategies.file("a.txt", b"one"),

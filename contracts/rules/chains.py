@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from contracts import strategies
+from contracts.assortment import VALUES
 from contracts.conversation import Heard, Talk, World
 from contracts.oracle import Violation, difference, excerpt, run_misfits
 from contracts.rules.listing import items_of
@@ -92,7 +93,10 @@ def run_chain(talk: Talk, case: Case) -> None:
             *(r for _, r in reads[:2]),
         )
     if body.get("shared_file_inputs"):
-        _judge_files(talk, body["shared_file_inputs"], attachments, heard, say)
+        for index, read in (*reads[:2], *reads[2:][-1:]):
+            _judge_files(
+                talk, body["shared_file_inputs"], read.body.get("input_attachment_ids") or (), index, heard, say
+            )
     if world.offers("list_runs"):
         listed = talk.ask("list_runs", query=[("session_id", session), ("limit", "1000")], after=[heard])
         found = {item.get("id") for item in items_of(listed)}
@@ -146,21 +150,25 @@ def _judge_step(
 
 
 def _judge_files(
-    talk: Talk, files: Sequence[Mapping[str, Any]], attachments: Sequence[str], heard: Heard, say: Any
+    talk: Talk, files: Sequence[Mapping[str, Any]], attachments: Sequence[str], index: int, heard: Heard, say: Any
 ) -> None:
+    """The run of a step has each of the shared files."""
+    if len(attachments) != len(files):
+        say("shared files are not on a run", f"{len(files)} attachments in step {index + 1}", f"{len(attachments)}")
+        return
     if not talk.world.offers("download_run_attachment"):
         return
-    contents = {base64.b64decode(file["content"]) for file in files}
-    if not attachments:
-        say("shared files are on no run", "attachments for the shared files", "none")
-    for attachment in attachments[:3]:
+    left = sorted(base64.b64decode(file["content"]) for file in files)
+    for attachment in attachments:
         read = talk.ask("download_run_attachment", attachment, after=[heard])
-        if read.answer.body not in contents:
+        if read.answer.body not in left:
             talk.fail(
                 Violation("ATTACHMENTS", "other bytes", "a shared file's bytes", f"{len(read.answer.body)} bytes"),
                 heard,
                 read,
             )
+            return
+        left.remove(read.answer.body)
 
 
 def _step(index: int, *names: str) -> dict[str, Any]:
@@ -195,6 +203,13 @@ def chain_cases(world: World) -> Iterator[Case]:
         for position in (0, 1, 2):
             steps = [_step(index if distinct else 0, *([name] if index == position else [])) for index in range(3)]
             yield {"body": {"steps": steps}, "all": True}
+    odd = {"inputs": VALUES, "session_alias": "  MiXed é łŁ 😀 ", "sensitive_inputs": {"Pass Word": "«secret»"}}
+    plain_step: dict[str, Any] = {"workflow_id": "«workflow:0»"}
+    for position in (0, 1, 2):
+        steps = [plain_step | (odd if index == position else {}) for index in range(3)]
+        yield {"body": {"steps": steps}, "all": True}
+        yield {"body": {"steps": steps, "shared_inputs": {"shared": 1.0}}, "all": True}
+    yield {"body": {"steps": [plain_step] * 3, "shared_inputs": VALUES}, "all": True}
     same = [_step(0), _step(0), _step(0)]
     yield {"body": {"steps": same}, "all": True}
     for name, value in (
@@ -213,4 +228,6 @@ def chain_cases(world: World) -> Iterator[Case]:
     }
 
 
-SCENARIOS = (Scenario("chains", ("CHAIN-RULES",), run_chain, chain_cases, needs=("create_run_chain",), telling=1),)
+SCENARIOS = (
+    Scenario("chains", ("CHAIN-RULES", "ATTACHMENTS"), run_chain, chain_cases, needs=("create_run_chain",), telling=1),
+)

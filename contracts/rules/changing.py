@@ -753,8 +753,12 @@ def _judge_retry_session(before: Mapping[str, Any], after: Mapping[str, Any], wr
         if session != given("session_id"):
             say("session_id is not as given", f"session_id {given('session_id')}", str(session))
     elif given("session_id") is None and given("start_session"):
-        if not is_uuid(session):
-            say("no session is started", "a session", str(session))
+        # A single create that starts a session gives it the run's own id, so that this one may be the old one.
+        if not is_uuid(session) or (session == old and session != before.get("id")):
+            say("no session is started", "a new session", str(session))
+    elif given("session_id") is None and given("reuse_session") is False:
+        if session is not None and session == old:
+            say("the session is kept", "another session or none", str(session))
     elif given("session_id") is None and given("reuse_session") is not False and session != old:
         say("the session is not kept", f"session_id {old}", str(session))
 

@@ -23,6 +23,7 @@ from contracts.oracle import (
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
+from contracts.shapes import moment_of
 from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
@@ -122,6 +123,15 @@ def _judge_step(
     problem = status_misfit(after)
     talk.require(
         problem is None, "LIFECYCLE", problem or "", "output_data and error that fit the status", problem or "", *shown
+    )
+    started, ended = moment_of(after.get("started_at")), moment_of(after.get("ended_at"))
+    talk.require(
+        started is None or ended is None or started <= ended or other not in TERMINAL,
+        "LIFECYCLE",
+        "ended before it started",
+        "ended_at after started_at",
+        lambda: f"{after.get('ended_at')} and {after.get('started_at')}",
+        *shown,
     )
     if one in TERMINAL and one == other:
         changed = changed_field(before, after, ("output_data", "error"))

@@ -289,7 +289,8 @@ def _judge_item(talk: Talk, sights: Sights, item: dict[str, Any], heard: Heard) 
     partly = any(name == "fields" for name, _ in _query_of(heard))
     before = {name: value for name, value in view.items() if not partly or name in item}
     if sights.rule == "READ-BACK" and not partly:
-        judge_read(talk, before, item, written.reading, shown)
+        if judge_read(talk, before, item, written.reading, shown):
+            sights.views[item["id"]] = item
         return
     names = [*stable_fields(written.reading), *_AT_REST]
     one, other = view["status"], item.get("status")
@@ -306,6 +307,8 @@ def _judge_item(talk: Talk, sights: Sights, item: dict[str, Any], heard: Heard) 
         told = name in sights.named or item["id"] != _changed(sights)
         rule = sights.rule if told and sights.rule != "DELETE-GONE" else "READ-BACK"
         talk.fail(Violation(rule, f"{name} reads otherwise", f"{name} as told before", problem), *shown)
+    elif not partly:
+        sights.views[item["id"]] = item
 
 
 def _changed(sights: Sights) -> str | None:
@@ -348,19 +351,36 @@ _FILLED: Final[dict[str, Any]] = {
 }
 
 
+_ODD: Final[dict[str, Any]] = {
+    "input_values": VALUES,
+    "session_alias": "  MiXed é łŁ 😀 ",
+    "sensitive_input_values": {"Pass Word": "«secret»", " é.K ": {"pin": "«secret:2»"}, "0": "«secret:3»"},
+    "file_inputs": [strategies.file(f"{index * 7 % 11}.txt", str(index).encode()) for index in range(11)],
+    "release_session_after": False,
+}
+"""Values of fields that are more easily changed than others."""
+
+
+def _values_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
+    found = features_of(world, operation)
+    more: dict[str, Any] = dict(_ODD)
+    if world.pools.invented:
+        more["pool_ids"] = [f"«pool:{index}»" for index in range(12)]
+    return {name: (*values, more[name]) if name in more else values for name, values in found.items()}
+
+
 def _rich(world: World, operation: str) -> dict[str, Any]:
     """A body with all that a create can be asked at once, but a session that exists."""
-    features = features_of(world, operation)
-    found = {name: values[-1] for name, values in features.items() if name not in {"session_id", "machine_id"}}
-    return found | {"input_values": VALUES}
+    features = _values_of(world, operation)
+    return {name: values[-1] for name, values in features.items() if name not in {"session_id", "machine_id"}}
 
 
 def window_cases(world: World) -> Iterator[Case]:
     makers = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
     for operation in makers:
         yield {"make": operation, "body": _rich(world, operation)}
-        for name, values in features_of(world, operation).items():
-            for value in values if name != "input_values" else (VALUES,):
+        for name, values in _values_of(world, operation).items():
+            for value in values:
                 yield {"make": operation, "body": {name: value}}
     chains = world.offers("create_run_chain", "get_run")
     if chains:
@@ -414,6 +434,11 @@ def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
         for name, options in retries.items():
             for option in options:
                 yield rich | {"events": [cancel, {"retry": {name: option}}]}
+        machine: dict[str, Any] = {"machine_id": "«machine»"} if world.machines.available else {}
+        for fields in (machine, {"input_values": None}, {"input_values": {}}):
+            plain: Case = {"make": operation, "body": fields}
+            yield plain | {"events": [cancel, {"retry": {}}], "each": True}
+            yield plain | {"events": [{"update": {"input_values": {"a": 1}}}], "widely": True}
     if world.offers("create_run_chain", "get_run"):
         chain: dict[str, Any] = {"make": "create_run_chain", "body": {"steps": [{}] * 4}}
         for index in (0, 1, 3):
