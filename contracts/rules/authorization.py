@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import json
 import random
 import string
 from collections.abc import Iterator, Sequence
@@ -11,9 +12,9 @@ from typing import Any, Final
 
 from contracts import strategies
 from contracts.conversation import Heard, Talk, Unjudged, World, encode, path_for
-from contracts.exchange import SECOND_TOKEN, Request
-from contracts.oracle import CREATES, Violation
-from contracts.rules.listing import carries, items_of, made_with
+from contracts.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.oracle import CREATES
+from contracts.rules.listing import carries, items_of, made_with, their_workflow
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
 from contracts.shapes import operations
@@ -71,6 +72,8 @@ _SCHEMES: Final = (
     "token $TOKEN",
     "BASIC $TOKEN",
     "$TOKEN",
+    *("Bearer$TOKEN", "Bearer:$TOKEN", "Bearer: $TOKEN", "Bearer,$TOKEN", "Bear $TOKEN", "Key $TOKEN", "Bot $TOKEN"),
+    *("bearertoken $TOKEN", "AWS4-HMAC-SHA256 $TOKEN", "SSO $TOKEN", "Session $TOKEN", "Private-Token $TOKEN"),
 )
 
 
@@ -164,9 +167,13 @@ def _good_request(talk: Talk, operation: str, case: Case) -> tuple[Request, list
         return request, [talk.send(request)] if case.get("replay") else []
     if "{run_id}" in template:
         run_id = _a_run(talk)
-        change: Any = {"update_run": {"release_session_after": True}, "retry_run": {}}.get(operation)
+        change: Any = {"update_run": {"release_session_after": True}, "retry_run": {"session_alias": _STOLEN}}.get(
+            operation
+        )
+        if operation == "retry_run" and talk.has_named("run"):
+            talk.call("update_run", run_id, body={"status": "cancelled"})
         if change is None:
-            return request_for(operation, run_id), []
+            return request_for(operation, run_id, query=[(k, v) for k, v in case.get("query", [])]), []
         return request_for(operation, run_id, body=change), []
     if "{attachment_id}" in template:
         return request_for(operation, _an_attachment(talk)), []
@@ -210,12 +217,12 @@ def _nothing_done(talk: Talk, operation: str, rule: str, heard: Heard) -> None:
         after = talk.call("get_run", talk.named("run"))
         cause = "a refused delete is carried out"
         talk.require(after.status != 404, rule, cause, "the run still there", after.words, heard, after)
-    elif operation == "update_run" and talk.has_named("run"):
+    elif operation in {"update_run", "retry_run"} and talk.has_named("run"):
         after = talk.call("get_run", talk.named("run"))
-        changed = isinstance(after.body, dict) and after.body.get("release_session_after") is True
-        talk.require(
-            not changed, rule, "a refused update is carried out", "the run as before", after.words, heard, after
-        )
+        read = after.body if isinstance(after.body, dict) else {}
+        changed = read.get("release_session_after") is True or read.get("session_alias") == _STOLEN
+        cause = f"a refused {operation} is carried out"
+        talk.require(not changed, rule, cause, "the run as before", after.words, heard, after)
 
 
 def unauthorized_cases(world: World) -> Iterator[Case]:
@@ -224,7 +231,7 @@ def unauthorized_cases(world: World) -> Iterator[Case]:
             continue
         for rule, headers in headers_by_rule(world).items():
             for index, header in enumerate(headers):
-                yield {"op": operation, "rule": rule, "header": header, "look": index == 0}
+                yield {"op": operation, "rule": rule, "header": header, "look": index in {0, 4}}
     for rule, headers in headers_by_rule(world).items():
         for operation in CREATES:
             if world.offers(operation):
@@ -244,6 +251,9 @@ def unauthorized_cases(world: World) -> Iterator[Case]:
             ):
                 yield {"op": "list_runs", "rule": rule, "header": headers[0], "query": query}
                 yield {"op": "list_runs", "rule": rule, "header": headers[-1], "query": query}
+        if world.offers("get_run"):
+            for header in (headers[0], headers[-1]):
+                yield {"op": "get_run", "rule": rule, "header": header, "query": [["include", "workflow,machine"]]}
 
 
 # Another organisation
@@ -254,70 +264,81 @@ def run_tenant(talk: Talk, case: Case) -> None:
     world = talk.world
     if not world.has_second:
         raise Unjudged("no second token was given")
-    fields = talk.fill(case.get("fields", {}))
-    created = talk.some_runs(case.get("count", 1), **fields)
-    run = created.runs[-1]
-    if case.get("cancelled") and not talk.call("update_run", run["id"], body={"status": "cancelled"}).accepted:
+    mine, theirs = (TOKEN, SECOND_TOKEN) if not case.get("reversed") else (SECOND_TOKEN, TOKEN)
+    run, created = _run_of(talk, case, mine)
+    cancelled = case.get("cancelled") and talk.call("update_run", run["id"], body={"status": "cancelled"}, token=mine)
+    if cancelled and not cancelled.accepted:
         raise Unjudged("a run cannot be cancelled")
-    before = talk.ask("get_run", run["id"])
+    before = talk.ask("get_run", run["id"], token=mine)
     for operation in case["ops"]:
         if world.offers(operation):
-            _try_as_another(talk, operation, run, created.heard)
+            _try_as_another(talk, operation, run, created, theirs)
     if set(case["ops"]) & {"update_run", "delete_run", "retry_run"}:
-        after = talk.call("get_run", run["id"])
-        gone = not after.accepted
-        talk.require(
-            not gone,
-            "AUTH-TENANT",
-            "another organisation deletes a run",
-            "the run still there",
-            after.words,
-            *talk.exchanges,
-        )
-        if not gone:
-            for name in ("input_values", "release_session_after"):
-                same = (before.body.get(name) or None) == (after.body.get(name) or None)
-                talk.require(
-                    same,
-                    "AUTH-TENANT",
-                    "another organisation changes a run",
-                    f"{name} as before",
-                    after.words,
-                    *talk.exchanges,
-                )
-            retried = before.body.get("status") == "cancelled" and after.body.get("status") != "cancelled"
-            talk.require(
-                not retried,
-                "AUTH-TENANT",
-                "another organisation retries a run",
-                "still cancelled",
-                after.words,
-                *talk.exchanges,
-            )
+        after = talk.call("get_run", run["id"], token=mine)
+        for cause, how in _harm(before.body, after):
+            shown = talk.exchanges
+            talk.require(not how, "AUTH-TENANT", f"another organisation {cause}", "the run as before", how, *shown)
 
 
+def _run_of(talk: Talk, case: Case, token: str) -> tuple[dict[str, Any], Heard]:
+    """A run of one organisation, made in the way that the case says."""
+    fields = talk.fill(case.get("fields", {}))
+    if token == TOKEN and "made_by" not in case:
+        created = talk.some_runs(case.get("count", 1), **fields)
+        return created.runs[-1], created.heard
+    operation = case.get("made_by", "bulk_create_runs")
+    if token == SECOND_TOKEN and not talk.world.workflows.invented:
+        talk.remember("workflow", their_workflow(talk))
+        talk.remember("workflow:0", their_workflow(talk))
+    heard = talk.call(operation, body=talk.fill(strategies.minimal(operation)) | fields, token=token)
+    body = heard.body if isinstance(heard.body, dict) else {}
+    if operation == "create_run_chain" and heard.accepted:
+        return talk.ask("get_run", body["run_ids"][-1], token=token).body, heard
+    runs = body.get("created_runs") or [body]
+    if not heard.accepted or not isinstance(runs[-1].get("id"), str):
+        raise Unjudged(f"{operation} gives no run to go on with")
+    return runs[-1], heard
+
+
+def _harm(before: dict[str, Any], after: Heard) -> Iterator[tuple[str, str]]:
+    """What another organisation can have done to a run, and how it shows; "" where it was not done."""
+    yield "deletes a run", "" if after.accepted else after.words
+    if not after.accepted or not isinstance(after.body, dict):
+        return
+    changed = [name for name in _STAYING if (before.get(name) or None) != (after.body.get(name) or None)]
+    stolen = _STOLEN in json.dumps(after.body) or (after.body.get("status") == "cancelled" != before.get("status"))
+    yield "changes a run", after.words if changed or stolen else ""
+    retried = before.get("status") == "cancelled" != after.body.get("status")
+    yield "retries a run", after.words if retried else ""
+
+
+_STOLEN: Final = "stolen-by-another"
+_STAYING: Final = ("input_values", "release_session_after", "session_alias", "session_id", "input_attachment_ids")
 _BODIES_OF_ANOTHER: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "update_run": (
-        {"release_session_after": True, "input_values": {"stolen": True}},
+        {"release_session_after": True, "input_values": {"stolen": _STOLEN}},
         {"status": "cancelled"},
-        {"output_data": {"stolen": True}},
+        {"output_data": {"stolen": _STOLEN}},
+        {"error": [_STOLEN]},
+        {"run_message_history": [{"stolen": _STOLEN}]},
+        {"usage_metadata": {"stolen": _STOLEN}},
         {},
     ),
-    "retry_run": ({}, {"input_values": {"stolen": True}}),
+    "retry_run": ({}, {"input_values": {"stolen": _STOLEN}}, {"session_alias": _STOLEN}),
 }
 
 
-def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard) -> None:
+def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard, token: str) -> None:
     method, template = operations()[operation]
     if operation in {"list_runs", "list_run_attachments"}:
-        _list_as_another(talk, operation, run, created)
+        _list_as_another(talk, operation, run, created, token)
         return
     ids = run.get("input_attachment_ids") or [] if "{attachment_id}" in template else [run["id"]]
     bodies = _BODIES_OF_ANOTHER.get(operation, (None,))
     includes = ("", "?include=workflow", "?include=machine", "?include=workflow,machine,machine.pools")
     queries = includes if operation == "get_run" else ("",)
     for one, body, query in itertools.product(ids[:2], bodies, queries):
-        headers: list[tuple[str, str]] = [("Authorization", SECOND_TOKEN)]
+        headers: list[tuple[str, str]] = [("Authorization", token)]
         raw = None
         if body is not None:
             headers.append(("Content-Type", "application/json"))
@@ -334,9 +355,10 @@ def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], created: He
         )
 
 
-def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard) -> None:
+def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard, token: str) -> None:
     if operation == "list_run_attachments":
-        queries = [[("run_id", run["id"])], [("limit", "1000")]]
+        queries = [[("run_id", run["id"])], [("limit", "1000")], [("attachment_type", "input"), ("limit", "1000")]]
+        queries.append([("run_id", run["id"]), ("attachment_type", "input")])
     else:
         queries = [[(name, str(run[name]))] for name in ("workflow_id", "session_id", "machine_id") if run.get(name)]
         queries += [[("search", run["id"])], [("search", run["id"]), ("deep_search", "true")]]
@@ -357,7 +379,7 @@ def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: H
         heard = talk.call(
             operation,
             query=[*query, ("limit", "1000")] if ("limit", "1000") not in query else query,
-            token=SECOND_TOKEN,
+            token=token,
         )
         if not heard.accepted:
             continue
@@ -411,6 +433,13 @@ def tenant_cases(world: World) -> Iterator[Case]:
         ):
             yield {"ops": [operation], "fields": fields | (inputs if operation == "list_runs" else {})}
             yield {"ops": [operation], "fields": fields, "cancelled": True}
+    made_by = [name for name in ("create_run", "create_run_chain") if world.offers(name)]
+    for operation in _TENANT_OPS:
+        for turned, cancelled in itertools.product((False, True), repeat=2):
+            if turned:
+                yield {"ops": [operation], "fields": inputs, "reversed": True, "cancelled": cancelled}
+            for maker in made_by:
+                yield {"ops": [operation], "made_by": maker, "reversed": turned, "cancelled": cancelled}
     if world.machines.available:
         yield {"ops": list(_TENANT_OPS), "fields": {"machine_id": "«machine»"}}
     for count in (2, 101, 1000):
@@ -427,5 +456,3 @@ SCENARIOS = (
     ),
     Scenario("another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases, telling=1),
 )
-
-_ = Violation

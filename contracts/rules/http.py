@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import uuid
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
-from contracts.conversation import JSON_HEADER, Talk, World, request_for
+from contracts.conversation import JSON_HEADER, Talk, Unjudged, World, request_for
 from contracts.exchange import TOKEN, Request
 from contracts.oracle import operation_at, universal_violations
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
-from contracts.shapes import operations
+from contracts.shapes import UNREAD, operations
 from contracts.shrinking import Case
 
 GROUP = "HTTP"
@@ -62,9 +64,25 @@ def method_cases(world: World) -> Iterator[Case]:
         for method in METHODS:
             if (method, template) not in documented:
                 yield {"method": method, "path": path, "template": template, "known": True}
-                if world.first_run is not None and "{run_id}" in template:
-                    real = template.replace("{run_id}", world.first_run)
-                    yield {"method": method, "path": real, "template": template, "known": True}
+                for name, one in _ids_of_something(world):
+                    if name in template and (method == "GET" or name == "{run_id}"):
+                        yield {
+                            "method": method,
+                            "path": template.replace(name, one),
+                            "template": template,
+                            "known": True,
+                        }
+
+
+def _ids_of_something(world: World) -> Iterator[tuple[str, str]]:
+    if world.first_run is not None:
+        yield "{run_id}", world.first_run
+    for name, ids in (
+        ("{machine_id}", world.machines),
+        ("{pool_id}", world.pools),
+        ("{workflow_id}", world.workflows),
+    ):
+        yield from ((name, one) for one in ids.known[:1])
 
 
 def path_cases(world: World) -> Iterator[Case]:
@@ -88,14 +106,24 @@ def path_cases(world: World) -> Iterator[Case]:
             yield {"method": method, "path": path, "template": path, "known": False}
 
 
+# Limits
+
+
 def run_many(talk: Talk, case: Case) -> None:
-    """Many requests in a row, and writes at once. What the target put off was sent again, but is judged here."""
+    """Many requests of a kind, in a row or at once. What the target put off was sent again, but is judged here."""
+    for _ in range(case["rounds"]):
+        requests = [_of_kind(talk, case["kind"], number) for number in range(case["at_once"])]
+        with contextlib.suppress(Unjudged):
+            if len(requests) == 1:
+                talk.send(requests[0])
+            else:
+                talk.send_together(requests)
+    judge_limits(talk)
+
+
+def judge_limits(talk: Talk) -> None:
+    """Every 429 of the check so far."""
     world = talk.world
-    for _ in range(case["reads"]):
-        talk.call("list_runs", query=[("limit", "1")])
-    if world.may_create and case["writes"]:
-        keys = [talk.named(f"key:{number}") for number in range(case["writes"])]
-        talk.send_together([request_for("bulk_create_runs", body={"count": 0}, key=key) for key in keys])
     for exchange in world.guard.throttled:
         world.count("HTTP-LIMIT")
         operation = operation_at(exchange.request.method, exchange.request.path)
@@ -103,13 +131,223 @@ def run_many(talk: Talk, case: Case) -> None:
             talk.fail(violation, exchange)
 
 
+def _of_kind(talk: Talk, kind: str, number: int) -> Request:
+    made_up = f"key-{uuid.uuid4()}"
+    match kind:
+        case "lists":
+            return request_for("list_runs", query=[("limit", "1")])
+        case "reads":
+            return request_for("get_run", talk.named("unknown"))
+        case "refused creates":
+            return request_for("bulk_create_runs", body={"count": 0}, key=made_up)
+        case "refused credentials":
+            return request_for("list_runs", token="Bearer nobody-knows-this")
+        case "creates":
+            return request_for("bulk_create_runs", body=_small(talk), key=made_up)
+        case "equal creates":
+            return request_for("bulk_create_runs", body=_small(talk), key=talk.named("key"))
+        case "updates":
+            if not talk.has_named("run"):
+                talk.remember("run", talk.some_runs(1).ids[0])
+            return request_for("update_run", talk.named("run"), body={"usage_metadata": {"n": number}}, key=made_up)
+    raise ValueError(f"no such kind of request: {kind}")
+
+
+def _small(talk: Talk) -> dict[str, Any]:
+    return {"workflow_id": talk.named("workflow"), "count": 1}
+
+
 def many_cases(world: World) -> Iterator[Case]:
-    yield {"reads": 220, "writes": 0}
-    yield {"reads": 0, "writes": 6}
+    yield {"kind": "lists", "at_once": 1, "rounds": 220}
+    yield {"kind": "refused creates", "at_once": 6, "rounds": 1}
+    yield {"kind": "refused creates", "at_once": 1, "rounds": 120}
+    yield {"kind": "lists", "at_once": 20, "rounds": 3}
+    yield {"kind": "refused credentials", "at_once": 1, "rounds": 60}
+    if world.offers("get_run"):
+        yield {"kind": "reads", "at_once": 10, "rounds": 10}
+
+
+def many_writes_cases(world: World) -> Iterator[Case]:
+    for at_once, rounds in ((1, 100), (6, 5), (20, 3)):
+        yield {"kind": "creates", "at_once": at_once, "rounds": rounds}
+    yield {"kind": "equal creates", "at_once": 8, "rounds": 2}
+    if world.offers("update_run"):
+        yield {"kind": "updates", "at_once": 5, "rounds": 5}
+        yield {"kind": "updates", "at_once": 1, "rounds": 60}
+
+
+def run_met_on_the_way(talk: Talk, case: Case) -> None:
+    judge_limits(talk)
+
+
+# Errors, whatever a client says that it would rather have
+
+
+def run_asked_for(talk: Talk, case: Case) -> None:
+    """Errors of each kind with headers of another client: they are JSON all the same, and no 5xx."""
+    headers = [(name, value) for name, value in case["headers"]]
+    for request in (
+        request_for("get_run", talk.named("unknown"), headers=headers),
+        request_for("list_runs", query=[("limit", "0")], headers=headers),
+        request_for("list_runs", token=None, headers=headers),
+        request_for("bulk_create_runs", body={"count": 0}, headers=headers),
+        request_for("bulk_create_runs", raw=b"{", headers=headers),
+        Request("PUT", "/v1/runs", (("Authorization", TOKEN), JSON_HEADER, *headers), b"{}"),
+        Request("GET", "/v1/nothing", (("Authorization", TOKEN), *headers)),
+    ):
+        talk.send(request)
+
+
+def headers_cases(world: World) -> Iterator[Case]:
+    for accept in ("text/html", "text/html,application/xhtml+xml,*/*;q=0.8", "text/plain", "application/xml", "x", ""):
+        yield {"headers": [["Accept", accept]]}
+    for name, value in (
+        ("Accept-Language", "de-DE,de;q=0.9"),
+        ("Accept-Encoding", "gzip, br, nonsense"),
+        ("Accept-Charset", "utf-16"),
+        ("User-Agent", "Mozilla/5.0 (X11; Linux) \xe9\xff"),
+        ("User-Agent", ""),
+        ("Cookie", "a=b; session=\xff; ="),
+        ("Origin", "https://example.com"),
+        ("Origin", "null"),
+        ("Referer", "\xff"),
+        ("X-Requested-With", "XMLHttpRequest"),
+        ("X-Forwarded-For", "not an address"),
+        ("Forwarded", "for=;;"),
+        ("If-None-Match", "*"),
+        ("If-Modified-Since", "x"),
+        ("Range", "bytes=0-0"),
+        ("Prefer", "x=y;z"),
+        ("Idempotency-Key", ""),
+        ("Idempotency-Key", "\xe9\xff"),
+        ("Idempotency-Key", "k" * 3000),
+        ("Idempotency-Key", " "),
+        ("Traceparent", "00-x-y-z"),
+        ("X-Request-Id", "x" * 3000),
+        ("Authorization-Extra", "\xff"),
+    ):
+        yield {"headers": [[name, value]]}
+
+
+def run_odd_token(talk: Talk, case: Case) -> None:
+    """Authorizations that a header can carry and a token should not: refused, never a 5xx."""
+    for operation in ("list_runs", "bulk_create_runs"):
+        body = {"count": 0} if operation == "bulk_create_runs" else UNREAD
+        talk.send(request_for(operation, body=body, token=case["authorization"]))
+
+
+def odd_token_cases(world: World) -> Iterator[Case]:
+    for token in (
+        "t\xf6k",
+        "\xff",
+        "\x80\x81",
+        "a b",
+        "a,b",
+        "a=b",
+        '"',
+        "'",
+        "%00",
+        "\\",
+        "a" * 4000,
+        "..",
+        "{}",
+        "()",
+    ):
+        yield {"authorization": f"Bearer {token}"}
+    for whole in (
+        "Bearer\tx",
+        "Bearer  ",
+        "\xff",
+        "Bearer\xa0x",
+        ":",
+        "Bearer:",
+        "=",
+        ",",
+        "Bearer x, Bearer y",
+        "a" * 4000,
+    ):
+        yield {"authorization": whole}
+    for encoded in ("Basic !", "Basic dTpw", "Basic \xff", "Basic", "Digest username", "Negotiate YQ=="):
+        yield {"authorization": encoded}
+
+
+# Odd ids in a path
+
+
+ODD_IDS: Final = (
+    *(
+        "0",
+        "-1",
+        "1",
+        "null",
+        "undefined",
+        "NaN",
+        "%00",
+        "%20",
+        "%0A",
+        "%FF",
+        "%C3%A9",
+        "%F0%9F%98%80",
+        "%2e%2e",
+        "%252e",
+    ),
+    *(
+        "'",
+        "%22",
+        "%3Cb%3E",
+        "%7B%7D",
+        "[]",
+        "*",
+        ";",
+        "a;b=c",
+        "a:b",
+        "@",
+        "~",
+        "x" * 36,
+        "x" * 2000,
+        "1e400",
+        "9" * 400,
+    ),
+    *(
+        "3c90c3cc-0d44-4b50-8888-8dd25736052",
+        "3c90c3cc-0d44-4b50-8888-8dd25736052g",
+        "g" * 32,
+        "{x}",
+        "search",
+        "count",
+    ),
+    *("%2F", "a%2Fb", "%5C", "..%2f..%2f", "00000000-0000-0000-0000-000000000000"),
+)
+
+
+def run_odd_id(talk: Talk, case: Case) -> None:
+    """An odd id where one belongs: anything but a 5xx, and errors as JSON."""
+    method, template = operations()[case["op"]]
+    before, _, after = template.partition("{")
+    body = b"{}" if method in {"POST", "PATCH"} else None
+    headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
+    for one in case["ids"]:
+        talk.send(Request(method, f"{before}{one}{after.partition('}')[2]}", headers, body))
+
+
+def odd_id_cases(world: World) -> Iterator[Case]:
+    for operation, (_, template) in operations().items():
+        if "{" in template and world.offers(operation):
+            yield {"op": operation, "ids": list(ODD_IDS)}
 
 
 SCENARIOS = (
     Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, together=False, telling=1),
+    Scenario("many writes", ("HTTP-LIMIT",), run_many, many_writes_cases, together=False, telling=2),
+    Scenario(
+        "limits met on the way",
+        ("HTTP-LIMIT",),
+        run_met_on_the_way,
+        lambda world: [{}],
+        creates=False,
+        together=False,
+        telling=9,
+    ),
     Scenario(
         "undocumented methods",
         ("HTTP-METHOD", "HTTP-ERROR-JSON"),
@@ -126,4 +364,16 @@ SCENARIOS = (
         creates=False,
         telling=1,
     ),
+    Scenario(
+        "headers of other clients",
+        ("HTTP-ERROR-JSON", "NO-5XX"),
+        run_asked_for,
+        headers_cases,
+        creates=False,
+        telling=2,
+    ),
+    Scenario(
+        "odd credentials", ("NO-5XX", "HTTP-ERROR-JSON"), run_odd_token, odd_token_cases, creates=False, telling=1
+    ),
+    Scenario("odd ids", ("NO-5XX", "HTTP-ERROR-JSON"), run_odd_id, odd_id_cases, creates=False, telling=2),
 )

@@ -12,7 +12,7 @@ from contracts import strategies
 from contracts.conversation import Heard, Ids, Talk, Unjudged, World, request_for
 from contracts.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.oracle import CREATES, difference, excerpt, read_body
-from contracts.rules.listing import carries, items_of
+from contracts.rules.listing import carries, items_of, their_workflow
 from contracts.rules.requests import changeable
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
@@ -60,14 +60,23 @@ def _request(talk: Talk, case: Case, key: str, *, body: Any = None, token: str =
         ids = (talk.named(name),)
     if operation == "delete_run":
         return request_for(operation, *ids, key=key, token=token)
-    return request_for(operation, *ids, body=talk.fill(case["body"] if body is None else body), key=key, token=token)
+    filled = talk.fill(case["body"] if body is None else body)
+    if token == SECOND_TOKEN and operation in CREATES:
+        filled = _with_workflow(filled, their_workflow(talk))
+    return request_for(operation, *ids, body=filled, key=key, token=token)
+
+
+def _with_workflow(body: dict[str, Any], workflow: str) -> dict[str, Any]:
+    if "steps" in body:
+        return body | {"steps": [step | {"workflow_id": workflow} for step in body["steps"]]}
+    return body | {"workflow_id": workflow}
 
 
 _OF_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
 
 
 def _their_run(talk: Talk, operation: str) -> str:
-    body = {"workflow_id": talk.named("workflow"), "count": 1}
+    body = {"workflow_id": their_workflow(talk), "count": 1}
     made = _made(talk, talk.call("bulk_create_runs", body=body, token=SECOND_TOKEN))
     if not made:
         raise Unjudged("the second organisation cannot make a run")
@@ -164,10 +173,9 @@ def run_replay(talk: Talk, case: Case) -> None:
     request = _request(talk, case, key)
     first = _first(talk, request, operation)
     others: list[Heard] = []
+    elsewhere = talk.named("workflow:9" if talk.world.workflows.invented else "workflow")
     for index in range(case.get("between", 0)):
-        other = request_for(
-            "bulk_create_runs", body={"workflow_id": talk.named("workflow:9"), "count": 1}, key=f"{key[:200]}-{index}"
-        )
+        other = request_for("bulk_create_runs", body={"workflow_id": elsewhere, "count": 1}, key=f"{key[:200]}-{index}")
         others.append(talk.send(other))
     if case.get("changed"):
         _change_between(talk, operation, first)
@@ -199,7 +207,9 @@ def _change_between(talk: Talk, operation: str, first: Heard) -> None:
         for run_id in _made(talk, first)[:1]:
             talk.call("update_run", run_id, body={"status": "cancelled"})
     elif operation == "retry_run":
-        talk.call("update_run", talk.named("run"), body={"status": "cancelled"})
+        heard = talk.call("update_run", talk.named("run"), body={"status": "cancelled"})
+        if not heard.accepted:
+            raise Unjudged("the run had ended before it could be cancelled")
 
 
 def run_together(talk: Talk, case: Case) -> None:

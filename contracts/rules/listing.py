@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from contracts.conversation import Heard, Talk, Unjudged
+from contracts.exchange import SECOND_TOKEN
 
 MAX_PAGES = 60
 
@@ -29,6 +30,19 @@ def carries(item: dict[str, Any], name: str, value: str) -> bool:
     if name == "search":
         return value in json.dumps(item.get("input_values")) or value in json.dumps(item.get("session_alias"))
     return item.get(name) == value
+
+
+def their_workflow(talk: Talk) -> str:
+    """A workflow that the second organisation may use: any, where made-up ones are taken, else one of its own."""
+    if talk.world.workflows.invented:
+        return str(talk.named("workflow"))
+    if not talk.has_named("their-workflow"):
+        heard = talk.call("list_workflows", query=[("limit", "1")], token=SECOND_TOKEN)
+        found = [item["id"] for item in items_of(heard) if isinstance(item.get("id"), str)] if heard.accepted else []
+        if not found:
+            raise Unjudged("no workflow of the second organisation is known")
+        talk.remember("their-workflow", found[0])
+    return str(talk.named("their-workflow"))
 
 
 def whole(
