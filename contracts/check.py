@@ -63,10 +63,10 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
     """What a check would do, in its order, and the most it could cost. Sends nothing."""
     wanted = _wanted(rules)
     steps = []
+    unknown = World(target, Guard(target), deadline=0.0)
     for scenario in _ordered(target, wanted):
         judged = tuple(rule for rule in scenario.rules if rule in wanted)
-        makes = "creates runs" if scenario.creates else "creates none"
-        steps.append(Step(scenario.name, judged, makes if target.allow_writes else "creates none"))
+        steps.append(Step(scenario.name, judged, _cost(unknown, scenario)))
     for name, judges in beyond(target, wanted):
         steps.append(Step(name, tuple(rule for rule in REGISTRY if rule in wanted and rule in judges), "creates runs"))
     budget = target.budget
@@ -75,6 +75,21 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
     rate = "" if budget.rate is None else f", {budget.rate:g} a second"
     most = f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; the guard lets no more out"
     return [*steps, Step("in all", tuple(sorted(wanted)), most)]
+
+
+def _cost(world: World, scenario: Scenario) -> str:
+    """What its fixed cases come to, as far as that can be said of a target that nothing is known of; what a broken one
+    could make of them counts too: a request that should be refused may create all the same.
+    """
+    cases: list[Case] = []
+    for case in live.PLAN[scenario.name](world) if world.is_live else scenario.cases(world):
+        cases += case.get("items", [case])
+    sent = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
+    may_create = world.target.allow_writes or world.target.is_loopback
+    runs = sum(max(1, most_runs(case)) for case in cases) if scenario.creates and may_create else 0
+    if not runs:
+        return f"{sent}, creates none"
+    return f"{sent}, creates runs: {runs} at most"
 
 
 def check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from pathlib import Path
 
@@ -61,6 +62,18 @@ def test_a_plan_names_the_rules_and_the_most_it_costs_and_sends_nothing() -> Non
 
     assert any("IDEM-REPLAY" in step.rules for step in steps[:-1])
     assert "100000 runs" in str(steps[-1])
+
+
+def test_a_plan_says_of_each_step_what_it_sends_and_may_create() -> None:
+    steps = {
+        step.name: step.cost
+        for step in plan(Target("https://api.example.com", "token", allow_writes=True, profile="live"))
+    }
+
+    assert steps["ids that nobody has"] == "10 cases, creates none"
+    assert steps["keys repeated"] == "1 case, creates runs: 2 at most"
+    # Requests that should be refused, one by one: those a broken server could make runs of.
+    assert re.fullmatch(r"2\d cases, creates runs: 2\d at most", steps["wrong requests"])
 
 
 def test_a_plan_without_writes_has_no_step_that_creates() -> None:
