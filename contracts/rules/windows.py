@@ -62,6 +62,11 @@ class Sights:
     """The rule that is broken where something reads otherwise than told last."""
     named: frozenset[str] = frozenset()
     """The fields that what happened last was about."""
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """The run that it happened to, as it was told before."""
+    finds: Sequence[str] = ()
+    loses: Sequence[str] = ()
+    """Words by which a search finds the run now, and by which it does so no longer."""
 
 
 def run_windows(talk: Talk, case: Case) -> None:
@@ -72,6 +77,7 @@ def run_windows(talk: Talk, case: Case) -> None:
     if not events or case.get("first"):
         _look(talk, sights, run_id, widely=True)
     for number, event in enumerate(events):
+        sights.finds, sights.loses = talk.fill(event.get("finds", [])), talk.fill(event.get("loses", []))
         if not _happen(talk, sights, run_id, event):
             return
         if number == len(events) - 1 or case.get("each"):
@@ -136,6 +142,7 @@ def _happen(talk: Talk, sights: Sights, run_id: str, event: Mapping[str, Any]) -
             name, problem = changed
             talk.fail(Violation(rule, f"{name} changes too", f"{name} as before", problem), *shown)
             return False
+    sights.before = sights.views[run_id]
     sights.views[run_id] = heard.body
     sights.rule, sights.named = rule, frozenset(body) | ({"status"} if operation == "retry_run" else frozenset())
     sights.shown = shown
@@ -195,6 +202,18 @@ def _look(talk: Talk, sights: Sights, focus: str, *, widely: bool) -> None:
                 _judge_item(talk, sights, item, heard)
         if query == [sights.corner.filter, ("sort_mode", "created_at_desc")]:
             order = [item["id"] for item in items if item["id"] in sights.views]
+    for query in _left_behind(sights, focus):
+        heard = talk.ask("list_runs", query=query, after=sights.shown)
+        names = "+".join(sorted({name for name, _ in query}))
+        found = any(item.get("id") == focus for item in items_of(heard))
+        cause = f"{names} gives others too"
+        talk.require(not found, "LIST-FILTER", cause, "no run by what it had before", "it", *sights.shown, heard)
+    attachments = sights.views[focus].get("input_attachment_ids") or []
+    for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]) if sights.before else ():
+        if world.offers("get_run_attachment"):
+            heard = talk.call("get_run_attachment", attachment)
+            cause, wish = "attachments are gone too", "the run's attachment"
+            talk.require(heard.status == 200, sights.rule, cause, wish, heard.words, *sights.shown, heard)
     if widely and focus in order:
         _judge_single_page(talk, sights, order, focus)
 
@@ -212,6 +231,8 @@ def _windows(sights: Sights, focus: str, *, widely: bool) -> Iterator[tuple[Quer
         yield [("session_id", session)], {i for i, view in views.items() if view.get("session_id") == session}, True
     if run["status"] in TERMINAL:
         yield [*base, ("status", run["status"])], {focus}, False
+    for word in sights.finds:
+        yield [*base, ("search", word), ("deep_search", "true")], {focus}, True
     if not widely:
         return
     at = moment_of(run["created_at"])
@@ -228,6 +249,21 @@ def _windows(sights: Sights, focus: str, *, widely: bool) -> Iterator[tuple[Quer
         yield [*base, ("session_id", session)], {focus}, False
     if corner.filter[0] != "workflow_id":
         yield [*base, ("workflow_id", run["workflow_id"])], {focus}, False
+
+
+def _left_behind(sights: Sights, focus: str) -> Iterator[Query]:
+    """Queries that found the run before the last event, and do so no longer."""
+    base, run, before = [sights.corner.filter], sights.views[focus], sights.before
+    for word in sights.loses:
+        yield [*base, ("search", word), ("deep_search", "true")]
+    if not before or before.get("id") != focus:
+        return
+    if before.get("session_id") and before["session_id"] != run.get("session_id"):
+        yield [*base, ("session_id", before["session_id"])]
+    if before.get("machine_id") and before["machine_id"] != run.get("machine_id") and "machine_id" in sights.named:
+        yield [*base, ("machine_id", before["machine_id"])]
+    if before["status"] in TERMINAL and run["status"] not in TERMINAL:
+        yield [*base, ("status", "cancelled")]
 
 
 def _judge_presence(
@@ -435,16 +471,38 @@ def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
             for option in options:
                 yield rich | {"events": [cancel, {"retry": {name: option}}]}
         machine: dict[str, Any] = {"machine_id": "«machine»"} if world.machines.available else {}
-        for fields in (machine, {"input_values": None}, {"input_values": {}}):
+        bodies: tuple[dict[str, Any], ...] = (machine, {"input_values": None}, {"input_values": {}})
+        for fields in bodies:
             plain: Case = {"make": operation, "body": fields}
             yield plain | {"events": [cancel, {"retry": {}}], "each": True}
             yield plain | {"events": [{"update": {"input_values": {"a": 1}}}], "widely": True}
+        yield from _word_cases({"make": operation, "body": {"input_values": {"who": "«marker:8»"}}}, cancel)
     if world.offers("create_run_chain", "get_run"):
         chain: dict[str, Any] = {"make": "create_run_chain", "body": {"steps": [{}] * 4}}
         for index in (0, 1, 3):
             yield chain | {"index": index, "events": [cancel, {"retry": {}}], "each": True}
         yield chain | {"index": 1, "events": [{"update": _FILLED | {"input_values": VALUES}}]}
         yield chain | {"index": 2, "events": [{"delete": 0}]}
+
+
+def _word_cases(plain: Case, cancel: dict[str, Any]) -> Iterator[Case]:
+    """A word that a search found goes, another comes."""
+    old, new = ["«marker:8»"], ["«marker:9»"]
+    word = new[0]
+    yield plain | {"events": [{"update": {"input_values": {"who": word}}, "finds": new, "loses": old}]}
+    yield plain | {"events": [{"update": {"input_values": {}}, "loses": old}]}
+    yield plain | {"events": [cancel | {"finds": old}, {"retry": {}, "finds": old}], "each": True}
+    yield plain | {"events": [cancel, {"retry": {"input_values": {"who": word}}, "finds": new, "loses": old}]}
+    yield plain | {"events": [cancel, {"retry": {"session_alias": word}, "finds": new + old}]}
+    for name, value, empty in (
+        ("output_data", {"a": [word]}, {}),
+        ("error", ["x", word], []),
+        ("run_message_history", [{"a": "b"}, {"c": {"d": word}}], []),
+    ):
+        put: dict[str, Any] = {"update": {name: value}, "finds": new + old}
+        # Once it has ended: before, the run may write there itself.
+        yield plain | {"events": [cancel, put, {"update": {name: empty}, "loses": new}], "each": True}
+        yield plain | {"events": [cancel, put, {"retry": {}, "loses": new}], "each": True}
 
 
 RULES = ()
