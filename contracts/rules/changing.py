@@ -307,6 +307,12 @@ def run_delete(talk: Talk, case: Case) -> None:
         ("retry_run", {"body": {}}),
         ("delete_run", {}),
     ]
+    if case.get("widely"):
+        gone += [("get_run", {"query": [("include", name)]}) for name in ("workflow", "machine", "machine.pools")]
+        gone += [("update_run", {"body": {name: values[0]}}) for name, values in UPDATES.items()]
+        gone += [("update_run", {"body": body}) for body in ({"status": "cancelled"}, {"status": "running"}, {})]
+        gone += [("retry_run", {"body": {"input_values": {"a": 1}}}), ("retry_run", {"body": {"start_session": True}})]
+        gone += [("get_run", {}), ("delete_run", {})]
     for operation, more in gone:
         if world.offers(operation):
             heard = talk.call(operation, run["id"], **more)
@@ -355,6 +361,8 @@ def _not_listed(talk: Talk, run: Mapping[str, Any], shown: Sequence[Heard], *, w
     if widely:
         moment = [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
         queries += [[*moment, ("limit", "1000")], [("sort_mode", "created_at_desc")], [("search", run["id"])]]
+        queries += [[workflow, ("search", run["id"]), ("deep_search", "true")], [workflow, *moment]]
+        queries += [[workflow, ("include", "workflow,machine")], [workflow, ("fields", "input_values")]]
     for query in queries:
         heard = talk.call("list_runs", query=query)
         items = items_of(heard) if heard.accepted else []
@@ -414,7 +422,12 @@ def run_retry(talk: Talk, case: Case) -> None:
     before: dict[str, Any] = talk.ask("get_run", run["id"], after=shown).body
     if before.get("status") != "cancelled":
         return
-    for _ in range(case.get("times", 1)):
+    for attempt in range(case.get("times", 1)):
+        if attempt:
+            cancelled = cancel(talk, run["id"], after=shown[:1])
+            refilled = [talk.call("update_run", run["id"], body={name: value}) for name, value in filled.items()]
+            shown = [created.heard, cancelled, *(heard for heard in refilled if heard.accepted)]
+            before = talk.ask("get_run", run["id"], after=shown).body
         wanted = talk.fill(case.get("body", {}))
         written = talk.write("retry_run", run["id"], body=wanted)
         heard = written.heard
@@ -433,8 +446,6 @@ def run_retry(talk: Talk, case: Case) -> None:
             third = talk.ask("get_run", run["id"])
             if second.accepted and third.body.get("status") == "scheduling":
                 _not_ended_yet(talk, [*shown, heard])
-        if case.get("times", 1) > 1:
-            before = cancel(talk, run["id"], after=[*shown, heard]).body
     _attachments_replaced(talk, run, heard.body, written, [*shown, heard])
     for other in {0, len(created.runs) - 1} - {index}:
         read = talk.ask("get_run", created.runs[other]["id"])
@@ -733,6 +744,13 @@ def _judge_retry(
         and after.get("machine_id") != given("machine_id")
     ):
         say("machine_id is not as given", f"machine_id {given('machine_id')}", str(after.get("machine_id")))
+    alone = all(one is None for one in (given("session_id"), given("machine_id"), after.get("session_id")))
+    if given("pool_ids") and alone and after.get("pool_ids") != given("pool_ids"):
+        say(
+            "pool_ids are not as given",
+            f"pool_ids {excerpt(json.dumps(given('pool_ids')))}",
+            excerpt(json.dumps(after.get("pool_ids"))),
+        )
     files = given("file_inputs")
     old, new = before.get("input_attachment_ids") or [], after.get("input_attachment_ids") or []
     if files:

@@ -49,7 +49,7 @@ class Watched:
     in_session: bool
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
     heard: Heard | None = None
-    ended_at: float | None = None
+    looks: int = 0
 
     @property
     def has_ended(self) -> bool:
@@ -71,29 +71,40 @@ def watched(talk: Talk, case: Case) -> Watched:
 
 
 def look(talk: Talk, watch: Watched) -> None:
-    """Reads all runs of a watch, by a list of their session or one by one, and judges what happened since."""
-    runs = watch.written.runs
-    session = runs[0].get("session_id")
-    if watch.in_session and session and talk.world.offers("list_runs"):
-        heard = talk.call("list_runs", query=[("session_id", session), ("limit", "1000")])
-        reads = (
-            {item["id"]: item for item in items_of(heard) if isinstance(item.get("id"), str)} if heard.accepted else {}
-        )
-        heards = dict.fromkeys(reads, heard)
-    else:
-        reads, heards = {}, {}
-        for run in runs[:8]:
+    """Reads all runs of a watch, one by one and by a list in turns, and judges what happened since."""
+    watch.looks += 1
+    lists = talk.world.offers("list_runs") and _list_of(talk, watch) is not None
+    if lists and (watch.in_session or watch.looks % 2 == 0):
+        heard = talk.call("list_runs", query=_list_of(talk, watch) or ())
+        items = {item["id"]: item for item in items_of(heard) if isinstance(item.get("id"), str)}
+        _judge_looks(talk, watch, items if heard.accepted else {}, dict.fromkeys(items, heard))
+    if not (lists and watch.in_session) or watch.looks % 3 == 0:
+        for run in watch.written.runs[:8]:
             heard = talk.call("get_run", run["id"])
             if heard.accepted and isinstance(heard.body, dict):
-                reads[run["id"]], heards[run["id"]] = heard.body, heard
-    before_heard = watch.heard
+                _judge_looks(talk, watch, {run["id"]: heard.body}, {run["id"]: heard})
+
+
+def _list_of(talk: Talk, watch: Watched) -> list[tuple[str, str]] | None:
+    """A query for the runs of the watch, and few others."""
+    run = watch.written.runs[0]
+    if watch.in_session and run.get("session_id"):
+        return [("session_id", run["session_id"]), ("limit", "1000")]
+    if talk.world.workflows.invented:
+        return [("workflow_id", run["workflow_id"]), ("limit", "1000")]
+    return None
+
+
+def _judge_looks(talk: Talk, watch: Watched, reads: Mapping[str, dict[str, Any]], heards: Mapping[str, Heard]) -> None:
+    """What was read at one time, beside what was read before."""
+    runs, before_heard = watch.written.runs, watch.heard
     for run in runs:
         read = reads.get(run["id"])
         if read is None or read.get("status") not in STATUSES:
             continue
         shown = [watch.written.heard, *([before_heard] if before_heard else []), heards[run["id"]]]
         _judge_step(talk, run, watch.last[run["id"]], read, watch.written, shown)
-    if watch.in_session and reads:
+    if watch.in_session and len(reads) > 1:
         shown = [watch.written.heard, *([before_heard] if before_heard else []), next(iter(heards.values()))]
         _judge_order(talk, [watch.last[run["id"]] for run in runs], [reads.get(run["id"]) for run in runs], shown)
     for identity, read in reads.items():
