@@ -232,6 +232,11 @@ def attachment_cases(world: World) -> Iterator[Case]:
             strategies.file("c.bin", bytes(range(256))),
         ],
         [strategies.file(raw=b"x")],
+        [
+            strategies.file("A b.TXT", b"\r\n\x00", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
+            strategies.file("é.bin", b"\xff", cleanup_imports_after_run=False),
+            strategies.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
+        ],
     ):
         for count in (2, 3, 10, 101, 1000):
             yield {"files": files, "count": count, "around": count < 100}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from contracts import strategies
-from contracts.conversation import Heard, Talk, World, Written
+from contracts.conversation import Heard, Talk, Unjudged, World, Written
 from contracts.oracle import (
     STATUSES,
     TERMINAL,
@@ -65,9 +65,32 @@ def watched(talk: Talk, case: Case) -> Watched:
 
         written = Written(read_body("create_run_chain", {}), heard, runs, True)
         return Watched(written, True, {run["id"]: run for run in runs})
-    written = talk.some_runs(case.get("count", 1), **fields)
-    in_session = bool(fields.get("session_id") or fields.get("start_session"))
-    return Watched(written, in_session, {run["id"]: run for run in written.runs})
+    if case.get("op") == "create_run":
+        made = [talk.create("create_run", {"workflow_id": "«workflow»"} | fields) for _ in range(case.get("count", 1))]
+        if not all(one.clean and one.runs for one in made):
+            raise Unjudged("a create gives runs that break a rule already")
+        written = Written(made[0].reading, made[0].heard, tuple(run for one in made for run in one.runs), True)
+    else:
+        written = talk.some_runs(case.get("count", 1), **fields)
+    in_session = (
+        bool(fields.get("session_id") or fields.get("start_session"))
+        and len({run.get("session_id") for run in written.runs}) == 1
+    )
+    watch = Watched(written, in_session, {run["id"]: run for run in written.runs})
+    if case.get("retried"):
+        _start_again(talk, watch)
+    return watch
+
+
+def _start_again(talk: Talk, watch: Watched) -> None:
+    """Runs that were cancelled and retried live like new ones; in a session in the order of their retries."""
+    for run in watch.written.runs:
+        for operation, body in (("update_run", {"status": "cancelled"}), ("retry_run", {})):
+            heard = talk.call(operation, run["id"], body=body)
+            if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("status") not in STATUSES:
+                raise Unjudged("a run cannot be cancelled and retried")
+            watch.last[run["id"]] = heard.body
+    watch.in_session = False
 
 
 def look(talk: Talk, watch: Watched) -> None:
@@ -191,7 +214,7 @@ def run_life(talk: Talk, case: Case) -> None:
     while time.monotonic() < end and not watch.has_ended:
         look(talk, watch)
         talk.wait(pause)
-        pause = min(0.25, pause * 1.3)
+        pause = min(0.3, pause * 1.3)
     look(talk, watch)
     if watch.has_ended and case.get("retry") and talk.world.offers("retry_run"):
         _retry_ended(talk, watch)
@@ -234,9 +257,20 @@ def life_cases(world: World) -> Iterator[Case]:
         yield {"count": 4, "fields": {"session_id": "«session»"}}
     if world.machines.available:
         yield {"count": 3, "fields": {"machine_id": "«machine»"}}
+    if world.offers("create_run"):
+        yield {"count": 4, "op": "create_run", "fields": {"session_alias": "x", "release_session_after": True}}
+        yield {"count": 3, "op": "create_run", "fields": {"start_session": True}, "retry": True}
+        if world.sessions.invented:
+            yield {"count": 4, "op": "create_run", "fields": {"session_id": "«session»"}}
+    if world.offers("retry_run", "update_run"):
+        yield {"count": 4, "retried": True, "retry": True}
+        yield {"count": 3, "retried": True, "fields": {"start_session": True}}
+    if world.pools.available:
+        yield {"count": 3, "fields": {"pool_ids": ["«pool:0»"], "sensitive_input_values": {"pin": "«secret»"}}}
     if world.offers("create_run_chain"):
         yield {"chain": 3}
         yield {"chain": 5}
+        yield {"chain": 9}
     if world.offers("update_run"):
         yield {"count": 4, "fields": {"start_session": True}, "cancel": 1}
         yield {"count": 3, "fields": {"start_session": True}, "cancel": 0}
