@@ -231,6 +231,8 @@ def _windows(sights: Sights, focus: str, *, widely: bool) -> Iterator[tuple[Quer
         yield [("session_id", session)], {i for i, view in views.items() if view.get("session_id") == session}, True
     if run["status"] in TERMINAL:
         yield [*base, ("status", run["status"])], {focus}, False
+    if "machine_id" in sights.named and run.get("machine_id"):
+        yield [*base, ("machine_id", run["machine_id"])], {focus}, False
     for word in sights.finds:
         yield [*base, ("search", word), ("deep_search", "true")], {focus}, True
     if not widely:
@@ -476,6 +478,13 @@ def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
             plain: Case = {"make": operation, "body": fields}
             yield plain | {"events": [cancel, {"retry": {}}], "each": True}
             yield plain | {"events": [{"update": {"input_values": {"a": 1}}}], "widely": True}
+        for name, ids in (("machine_id", world.machines), ("session_id", world.sessions)):
+            if ids.invented:
+                kind = name.removesuffix("_id")
+                one, other = f"«{kind}:10»", f"«{kind}:11»"
+                moved: Case = {"make": operation, "body": {name: one}}
+                yield moved | {"events": [cancel, {"retry": {name: other}}], "widely": True}
+                yield moved | {"events": [cancel, {"retry": {name: one}}], "widely": True}
         yield from _word_cases({"make": operation, "body": {"input_values": {"who": "«marker:8»"}}}, cancel)
     if world.offers("create_run_chain", "get_run"):
         chain: dict[str, Any] = {"make": "create_run_chain", "body": {"steps": [{}] * 4}}

@@ -1,0 +1,235 @@
+"""Servers with one fault each, for the scenarios that were made to find such: beside the table of planted defects."""
+
+from datetime import timedelta
+
+from tests.standin.behaviour import Answer, Standin
+from tests.standin.models import Status
+from tests.standin.store import TERMINAL, Lifecycle
+
+
+class ReadTrimsAlias(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        trimmed = where == "get_run" and shown["session_alias"]
+        return shown | ({"session_alias": shown["session_alias"].strip()} if trimmed else {})
+
+
+class ListLowersNamesOfSecrets(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        aliases = shown["sensitive_input_aliases"]
+        if where == "list_runs" and aliases:
+            shown["sensitive_input_aliases"] = {name.lower(): alias for name, alias in aliases.items()}
+        return shown
+
+
+class ReadShowsTenAttachments(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        return shown | ({"input_attachment_ids": shown["input_attachment_ids"][:10]} if where == "get_run" else {})
+
+
+class ListRoundsMoments(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        return shown | ({"created_at": self.written(run.created_at.replace(microsecond=0))} if where[0] == "l" else {})
+
+
+class IncludeLosesInputs(Standin):
+    def get_run(self, call, run_id, include):
+        answer = super().get_run(call, run_id, include)
+        if include and "machine" in include:
+            answer.content["input_values"] = None
+        return answer
+
+
+class LastStepUnlisted(Standin):
+    def create_run_chain(self, call, body):
+        answer = super().create_run_chain(call, body)
+        self.hidden = getattr(self, "hidden", set()) | {answer.content["run_ids"][-1]}
+        return answer
+
+    def listed(self, call):
+        return [run for run in super().listed(call) if run.id not in getattr(self, "hidden", ())]
+
+
+class MachineFilterKeepsTheFirst(Standin):
+    def take_over(self, org, run, body):
+        self.first = getattr(self, "first", {})
+        self.first.setdefault(run.id, run.machine_id)
+        super().take_over(org, run, body)
+
+    def matches(self, run, query):
+        machine = getattr(self, "first", {}).get(run.id)
+        if query.machine_id is not None and machine is not None:
+            return str(query.machine_id) == machine
+        return super().matches(run, query)
+
+
+class SearchRemembersInputs(Standin):
+    def change(self, run, name, value):
+        if name == "input_values":
+            self.old = getattr(self, "old", {}) | {run.id: run.input_values}
+        super().change(run, name, value)
+
+    def texts(self, run, *, deep):
+        yield from super().texts(run, deep=deep)
+        yield from self.leaves(getattr(self, "old", {}).get(run.id))
+
+
+class CancelDropsFiles(Standin):
+    def move(self, org, run, status):
+        super().move(org, run, status)
+        if status == Status.CANCELLED:
+            self.forget_attachments(org, run)
+
+
+class CancelEmptiesAlias(Standin):
+    def move(self, org, run, status):
+        super().move(org, run, status)
+        if status == Status.CANCELLED:
+            run.session_alias = None
+
+
+class RunningRunsRetried(Standin):
+    def may_retry(self, run):
+        return super().may_retry(run) or run.status == Status.RUNNING
+
+
+class FailedTasksNotRetried(Standin):
+    def may_retry(self, run):
+        return super().may_retry(run) and run.status != Status.TASK_FAILED
+
+
+class RefusedRetryClears(Standin):
+    def retry_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        if not self.may_retry(run):
+            run.output_data = None
+        return super().retry_run(call, run_id, body)
+
+
+class SuccessCancelled(Standin):
+    def check_edge(self, org, run, status):
+        if (run.status, status) != (Status.SUCCESS, Status.CANCELLED):
+            super().check_edge(org, run, status)
+
+
+class RunningRunsStay(Standin):
+    def delete_run(self, call, run_id):
+        if self.find(call, run_id).status == Status.RUNNING:
+            return Answer(204, raw=b"")
+        return super().delete_run(call, run_id)
+
+
+class ErrorMeansFailedToo(Standin):
+    def matches(self, run, query):
+        if query.status == Status.ERROR and run.status == Status.TASK_FAILED:
+            query = query.model_copy(update={"status": run.status})
+        return super().matches(run, query)
+
+
+class SecondRetryKeepsOutput(Standin):
+    def clear(self, org, run):
+        kept = run.output_data
+        super().clear(org, run)
+        self.cleared = [*getattr(self, "cleared", []), run.id]
+        if self.cleared.count(run.id) > 1:
+            run.output_data = kept
+
+
+class RetryKeepsPools(Standin):
+    def take_over(self, org, run, body):
+        kept = run.pool_ids
+        super().take_over(org, run, body)
+        run.pool_ids = kept
+
+
+class RetryAlwaysReusesSession(Standin):
+    def take_over(self, org, run, body):
+        kept = run.session_id
+        super().take_over(org, run, body)
+        if body.reuse_session is False and run.session_id is None:
+            run.session_id = kept
+
+
+class DeletedFoundInDeepSearch(Standin):
+    def delete_run(self, call, run_id):
+        self.gone = [*getattr(self, "gone", []), self.find(call, run_id)]
+        return super().delete_run(call, run_id)
+
+    def list_runs(self, call, query):
+        self.deep = query.search and query.deep_search
+        return super().list_runs(call, query)
+
+    def listed(self, call):
+        return super().listed(call) + (getattr(self, "gone", []) if self.deep else [])
+
+
+class DeletedCancelled(Standin):
+    def delete_run(self, call, run_id):
+        self.gone = getattr(self, "gone", {}) | {run_id: self.find(call, run_id)}
+        return super().delete_run(call, run_id)
+
+    def update_run(self, call, run_id, body):
+        if body.status is not None and run_id in getattr(self, "gone", {}):
+            return Answer(200, self.show(self.gone[run_id], "update_run"))
+        return super().update_run(call, run_id, body)
+
+
+class SharedFilesOnFirstStep(Standin):
+    def step_made(self, call, body, index, of, session_id, created_at):
+        shared = body if index == 0 else body.model_copy(update={"shared_file_inputs": None})
+        return super().step_made(call, shared, index, of, session_id, created_at)
+
+
+class AttachmentTotalOfPage(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        answer.content["total"] = len(answer.content["items"])
+        return answer
+
+
+class CleanUpLostInBulk(Standin):
+    def attach(self, org, run, files, index=0, of=1):
+        ids = super().attach(org, run, files, index, of)
+        for one in ids if index else ():
+            org.attachments[one].cleanup_imports_after_run = False
+        return ids
+
+
+class EndsBeforeItStarts(Standin):
+    class Lifecycle(Lifecycle):
+        def finish(self, org, run, when):
+            super().finish(org, run, when)
+            if run.status in TERMINAL and run.started_at is not None:
+                run.ended_at = run.started_at - timedelta(seconds=1)
+
+
+class ListShowsOldStatus(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        late = where == "list_runs" and run.status == Status.SUCCESS and run.session_id is None
+        return shown | ({"status": "running", "output_data": None} if late else {})
+
+
+class SessionHidesWorkflow(Standin):
+    def matches(self, run, query):
+        if query.session_id is not None and query.workflow_id is not None:
+            query = query.model_copy(update={"workflow_id": None})
+        return super().matches(run, query)
+
+
+class SearchFindsNamesOfFiles(Standin):
+    def attach(self, org, run, files, index=0, of=1):
+        self.names = getattr(self, "names", {}) | {run.id: [file.filename for file in files]}
+        return super().attach(org, run, files, index, of)
+
+    def texts(self, run, *, deep):
+        yield from super().texts(run, deep=deep)
+        yield from getattr(self, "names", {}).get(run.id, ())
+
+
+class SearchFindsNoNumbers(Standin):
+    def leaves(self, value):
+        return (text for text in super().leaves(value) if isinstance(value, dict | list | str))

@@ -1,0 +1,103 @@
+"""Each scenario finds the faults that it was made for, under their rule, and nothing on a healthy server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import contracts.check
+from contracts.check import check
+from contracts.findings import CheckResult, Finding
+from contracts.guard import Guard
+from contracts.rules import SCENARIOS
+from contracts.target import Target
+from tests.contracts.rules import faults
+from tests.standin.defects import DEFECTS, Defect
+from tests.standin.serving import serving
+
+WINDOWS = "runs through every window"
+STATUSES = "runs in every status"
+FAULTS: list[tuple[type, str, str]] = [
+    (faults.ReadTrimsAlias, WINDOWS, "READ-BACK"),
+    (faults.ListLowersNamesOfSecrets, WINDOWS, "READ-BACK"),
+    (faults.ReadShowsTenAttachments, WINDOWS, "READ-BACK"),
+    (faults.ListRoundsMoments, WINDOWS, "READ-BACK"),
+    (faults.IncludeLosesInputs, WINDOWS, "READ-BACK"),
+    (faults.LastStepUnlisted, WINDOWS, "LIST-COMPLETE"),
+    (faults.MachineFilterKeepsTheFirst, WINDOWS, "LIST-FILTER"),
+    (faults.SearchRemembersInputs, WINDOWS, "LIST-FILTER"),
+    (faults.CancelDropsFiles, WINDOWS, "UPDATE-PARTIAL"),
+    (faults.CancelEmptiesAlias, WINDOWS, "UPDATE-PARTIAL"),
+    (faults.RunningRunsRetried, STATUSES, "RETRY-RULES"),
+    (faults.FailedTasksNotRetried, STATUSES, "RETRY-RULES"),
+    (faults.RefusedRetryClears, STATUSES, "RETRY-RULES"),
+    (faults.SuccessCancelled, STATUSES, "LIFECYCLE"),
+    (faults.RunningRunsStay, STATUSES, "DELETE-GONE"),
+    (faults.ErrorMeansFailedToo, STATUSES, "LIST-FILTER"),
+    (faults.SecondRetryKeepsOutput, "retries", "RETRY-RULES"),
+    (faults.RetryKeepsPools, "retries", "RETRY-RULES"),
+    (faults.RetryAlwaysReusesSession, "retries", "RETRY-RULES"),
+    (faults.DeletedFoundInDeepSearch, "deletes", "DELETE-GONE"),
+    (faults.DeletedCancelled, "deletes", "DELETE-GONE"),
+    (faults.SharedFilesOnFirstStep, "chains", "CHAIN-RULES"),
+    (faults.AttachmentTotalOfPage, "attachments", "ATTACHMENTS"),
+    (faults.CleanUpLostInBulk, "attachments", "ATTACHMENTS"),
+    (faults.EndsBeforeItStarts, "lives of runs", "LIFECYCLE"),
+    (faults.ListShowsOldStatus, "lives of runs", "LIFECYCLE"),
+    (faults.SessionHidesWorkflow, "lists by filters that meet", "LIST-FILTER"),
+    (faults.SearchFindsNamesOfFiles, "lists by filters", "LIST-FILTER"),
+    (faults.SearchFindsNoNumbers, "lists by filters", "LIST-FILTER"),
+]
+
+
+class Enough(Exception):
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.rule)
+        self.finding = finding
+
+
+def only(scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contracts.check, "SCENARIOS", tuple(one for one in SCENARIOS if one.name == scenario))
+    monkeypatch.setattr(contracts.check, "explore_beyond", lambda *args, **more: None)
+
+
+def checked(defect: str | None, variations: tuple[str, ...], tmp_path: Path, **more: Any) -> CheckResult:
+    tokens = ("standin-token-one", "standin-token-two")
+    with serving(defect, variations) as url:
+        target = Target(url, *tokens, allow_writes=True, max_time_s=60)
+        with Guard(target, journal_dir=tmp_path) as guard:
+            return check(target, guard, **more)
+
+
+@pytest.mark.parametrize(("kind", "scenario", "rule"), FAULTS, ids=[kind.__name__ for kind, _, _ in FAULTS])
+def test_the_scenario_finds_the_fault(
+    kind: type, scenario: str, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(scenario, monkeypatch)
+    monkeypatch.setitem(DEFECTS, "one of these", Defect("one of these", (rule,), "", "", kind))
+
+    def stop(finding: Finding) -> None:
+        if finding.stable:
+            raise Enough(finding)
+
+    with pytest.raises(Enough) as found:
+        checked("one of these", (), tmp_path, on_finding=stop)
+
+    assert found.value.finding.rule == rule
+    assert found.value.finding.exchanges
+
+
+@pytest.mark.parametrize("variations", [(), ("runs_end_at_once", "running_checks", "cancel_fills_error")])
+@pytest.mark.parametrize("scenario", sorted({scenario for _, scenario, _ in FAULTS}))
+def test_the_scenario_finds_nothing_on_a_healthy_server(
+    scenario: str, variations: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(scenario, monkeypatch)
+
+    result = checked(None, variations, tmp_path)
+
+    assert not result.findings
+    assert not result.unstable
+    assert result.notes == ()
