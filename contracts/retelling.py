@@ -79,6 +79,9 @@ class _Story:
         before = self._told[: self._at.get(id(exchange), 0)]
         looks_at = names | self._listed(exchange)
         key = exchange.request.header("Idempotency-Key")
+        if key is not None:
+            uses = [other for other in before if other.request.header("Idempotency-Key") == key]
+            looks_at = looks_at.union(*(self._given[id(use)] - self._named[id(use)] for use in uses))
         for other in before:
             if key is not None and other.request.header("Idempotency-Key") == key:
                 yield other

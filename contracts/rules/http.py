@@ -118,7 +118,7 @@ def run_many(talk: Talk, case: Case) -> None:
                 talk.send(requests[0])
             else:
                 talk.send_together(requests)
-    judge_limits(talk)
+        judge_limits(talk)
 
 
 def judge_limits(talk: Talk) -> None:

@@ -57,6 +57,13 @@ def test_earlier_uses_of_a_key_are_told_the_refused_ones_too() -> None:
     assert retold([first, third], [first, beside, second, third]) == (first, second, third)
 
 
+def test_what_became_of_the_run_of_a_key_is_told_with_the_next_use() -> None:
+    first, again = (said("POST", "/v1/runs", {}, key="k", status=201, answer={"id": RUN}) for _ in range(2))
+    deleted = said("DELETE", f"/v1/runs/{RUN}", status=204)
+
+    assert retold([first, again], [first, deleted, again]) == (first, deleted, again)
+
+
 def test_an_id_in_a_body_leads_to_what_gave_it() -> None:
     session = said("POST", "/v1/runs", {"start_session": True}, status=201, answer={"id": RUN, "session_id": OTHER})
     joined = created(session_id=OTHER)

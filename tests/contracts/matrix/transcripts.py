@@ -30,7 +30,7 @@ def transcript(exchanges: Sequence[Exchange], defect: str | None) -> list[tuple[
     with serving(defect, settings=Settings(scheduling_s=3600)) as url, httpx.Client(base_url=url) as client:
         for exchange in exchanges:
             request = exchange.request
-            headers = [(name, _authorized(value)) for name, value in request.headers]
+            headers = [(name, _authorized(value).encode("latin-1")) for name, value in request.headers]
             body = None if request.body is None else _now(request.body.decode("latin-1"), known).encode("latin-1")
             answer = client.request(request.method, _now(request.path, known), headers=headers, content=body)
             then, now = (_ids(text) for text in (exchange.answer.body.decode("latin-1"), answer.text))
