@@ -382,9 +382,9 @@ def _judge_single_page(talk: Talk, sights: Sights, order: Sequence[str], focus: 
 # Cases
 
 _FILLED: Final[dict[str, Any]] = {
-    "output_data": VALUES,
+    "output_data": strategies.INPUTS,
     "error": ["first", "zweite Zeile é😀"],
-    "run_message_history": [{"role": "user", "content": "hello", "more": VALUES}, {}],
+    "run_message_history": [{"role": "user", "content": "hello", "more": [2.0, None]}, {}],
     "usage_metadata": {"tokens": 10, "cost": 2.0},
 }
 
@@ -397,6 +397,11 @@ _ODD: Final[dict[str, Any]] = {
     "release_session_after": False,
 }
 """Values of fields that are more easily changed than others."""
+_PLAINER: Final[dict[str, Any]] = {
+    "input_values": strategies.INPUTS,
+    "file_inputs": [strategies.file("b.txt", b"b"), strategies.file("a.txt", b"a")],
+}
+"""Where it is not the values that tell, smaller ones."""
 
 
 def _values_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
@@ -453,19 +458,22 @@ def _on_off_pairs(world: World, operation: str) -> Iterator[dict[str, Any]]:
 def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
     cancel: dict[str, Any] = {"update": {"status": "cancelled"}}
     for operation in makers:
-        rich: Case = {"make": operation, "body": _rich(world, operation)}
+        rich: Case = {"make": operation, "body": _rich(world, operation) | _PLAINER}
         if operation == "bulk_create_runs":
             rich |= {"count": 3, "index": 1}
         yield rich | {"events": [cancel], "widely": True}
         yield rich | {"events": [cancel, {"retry": {}}], "widely": True, "each": True}
         yield rich | {"events": [{"update": _FILLED}, cancel, {"retry": {}}, cancel, {"retry": {}}], "each": True}
+        yield rich | {"events": [cancel, {"update": {"input_values": VALUES, "output_data": VALUES}}], "widely": True}
+        yield rich | {"events": [cancel, {"retry": {"input_values": VALUES}}], "widely": True}
         for shift in (1, -1, 0):
             yield rich | {"events": [{"delete": shift}], "widely": shift == 1}
         yield rich | {"events": [cancel, {"delete": 1}, {"delete": -1}], "each": True}
-        for name, values in UPDATES.items():
-            yield rich | {"events": [{"update": {name: values[0]}}], "widely": True}
-            yield rich | {"events": [cancel, {"update": {name: values[0]}}]}
-        retries = {**strategies.RETRY_FEATURES, "input_values": (VALUES,)}
+        for name in UPDATES:
+            value = strategies.UPDATE_VALUES[name][0]
+            yield rich | {"events": [{"update": {name: value}}], "widely": True}
+            yield rich | {"events": [cancel, {"update": {name: value}}]}
+        retries = dict(strategies.RETRY_FEATURES)
         for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
             if not ids.invented:
                 del retries[name]
