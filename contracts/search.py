@@ -186,7 +186,7 @@ class Search:
         last: list[tuple[Case, Shown]] = []
         assert scenario.generated is not None
 
-        @seed(self.world.random(scenario.name, *attempt).getrandbits(64))
+        # Above the seed, since a seed takes the database away from the settings below it.
         @settings(
             max_examples=examples,
             phases=phases,
@@ -197,6 +197,7 @@ class Search:
             verbosity=Verbosity.quiet,
             print_blob=False,
         )
+        @seed(self.world.random(scenario.name, *attempt).getrandbits(64))
         @given(scenario.generated(self.world))
         def look(case: Case) -> None:
             if time.monotonic() > until:
