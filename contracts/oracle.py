@@ -344,6 +344,23 @@ def error_violations(reading: Reading, answer: Answer) -> Iterator[Violation]:
             yield Violation("REQ-ERROR", "loc names a field that is right", f"only {where} named", f"loc {beside}")
 
 
+def parameter_error_violations(where: Path, answer: Answer) -> Iterator[Violation]:
+    """REQ-ERROR for a wrong parameter of a path or a query: `where` is ("query", "limit"), say."""
+    if answer.status != 422:
+        return
+    try:
+        detail = answer.json().get("detail")
+    except (ValueError, AttributeError):
+        return  # HTTP-ERROR-JSON says so
+    problem = _misfit_of_validation_error(detail)
+    if problem is not None:
+        yield Violation("REQ-ERROR", "not the shape", "a 422 in the shape of HTTPValidationError", problem)
+    elif not any(item["loc"][: len(where)] == [*where] for item in detail):
+        named = ".".join(map(str, where))
+        got = f"loc {[item['loc'] for item in detail[:3]]}"
+        yield Violation("REQ-ERROR", "loc names another parameter", f"a loc that names {named}", got)
+
+
 def _is_about(loc: Sequence[Any], wrong: Sequence[Path]) -> bool:
     """Whether an error is about a field that is wrong, or an id, which a server may know to be unknown, or no field."""
     field_names = [part for part in loc[1:2] if isinstance(part, str)]

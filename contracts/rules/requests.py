@@ -15,12 +15,12 @@ from hypothesis.strategies import SearchStrategy
 from contracts import strategies
 from contracts.conversation import Heard, Talk, Unjudged, World, Written, encode
 from contracts.guard import OutOfBudget
-from contracts.oracle import CREATES, Reading, excerpt, read_body, read_request
+from contracts.oracle import CREATES, Reading, excerpt, parameter_error_violations, read_body, read_request
 from contracts.rules.bulk_answer import run_create
 from contracts.rules.listing import carries, made_with
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
-from contracts.shapes import body_schema, schema
+from contracts.shapes import body_schema, operations, schema
 from contracts.shrinking import Case
 
 GROUP = "Requests"
@@ -508,8 +508,8 @@ def _wrong_together(bare: dict[str, Any], full: dict[str, Any], fields: Sequence
     yield {name: value for name, value in wrong.items() if name not in bare}
 
 
-def refused_cases(world: World, operations: Sequence[str] = OPERATIONS) -> Iterator[Case]:
-    yield from strategies.in_turn(_refused_cases_of(world, operation) for operation in operations)
+def refused_cases(world: World) -> Iterator[Case]:
+    yield from strategies.in_turn(_refused_cases_of(world, operation) for operation in OPERATIONS)
 
 
 def _refused_cases_of(world: World, operation: str) -> Iterator[Case]:
@@ -1100,6 +1100,42 @@ def query_cases(world: World) -> Iterator[Case]:
                 yield {"op": operation, "name": name, "values": ["1"], "twice": True}
 
 
+_WRONG_PAGE: Final = (("skip", ("-1", "x")), ("limit", ("0", "1001", "-1", "x", "1.5")))
+_WRONG_PARAMETERS: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
+    "list_runs": (
+        *((name, ("x", _SAMPLE[:-1])) for name in ("workflow_id", "machine_id", "session_id")),
+        *(("status", ("x",)), ("sort_mode", ("x",)), ("fields", ("x",)), ("deep_search", ("maybe",))),
+        *(("created_at_from", ("x",)), ("created_at_to", ("x",))),
+        *_WRONG_PAGE,
+    ),
+    "list_run_attachments": (("run_id", ("x",)), ("attachment_type", ("x",)), *_WRONG_PAGE),
+    "list_machines": (("status", ("x",)), *_WRONG_PAGE),
+    "list_pools": _WRONG_PAGE,
+    "list_workflows": _WRONG_PAGE,
+}
+
+
+def run_wrong_parameter(talk: Talk, case: Case) -> None:
+    """A parameter that is wrong: where that is a 422, it says which."""
+    operation = case["op"]
+    heard = talk.call(operation, *case.get("ids", ()), query=[(name, value) for name, value in case.get("query", ())])
+    talk.judge("REQ-ERROR", parameter_error_violations(tuple(case["where"]), heard.answer), heard)
+
+
+def wrong_parameter_cases(world: World) -> Iterator[Case]:
+    for operation, parameters in _WRONG_PARAMETERS.items():
+        if not world.offers(operation):
+            continue
+        for name, values in parameters:
+            for value in values:
+                yield {"op": operation, "query": [[name, value]], "where": ["query", name]}
+                yield {"op": operation, "query": [["skip", "1"], [name, value]], "where": ["query", name]}
+    for operation, (_, template) in operations().items():
+        if "{" in template and operation.startswith("get") and world.offers(operation):
+            name = template.partition("{")[2].partition("}")[0]
+            yield {"op": operation, "ids": ["not-a-uuid"], "where": ["path", name]}
+
+
 # Accepted by the other writes too
 
 
@@ -1278,6 +1314,7 @@ SCENARIOS = (
         examples=300,
         telling=7,
     ),
+    Scenario("wrong parameters", ("REQ-ERROR",), run_wrong_parameter, wrong_parameter_cases, creates=False, telling=2),
     Scenario("odd queries", ("NO-5XX",), run_query, query_cases, creates=False, telling=1),
     Scenario("beyond the limits", ("NO-5XX",), run_odd, odd_cases, telling=8),
 )

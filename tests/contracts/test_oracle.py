@@ -29,6 +29,7 @@ from contracts.oracle import (
     judge_create,
     misfit,
     operation_at,
+    parameter_error_violations,
     read_body,
     read_request,
     refusal_of_valid,
@@ -277,6 +278,21 @@ class TestErrors:
         errors = [self.error("body", "count"), self.error("body", "start_session")]
 
         assert not self.causes(reading_of(count=0, start_session=1), errors)
+
+    @pytest.mark.parametrize(
+        ("detail", "status", "causes"),
+        [
+            ([{"loc": ["query", "limit"], "msg": "m", "type": "t"}], 422, []),
+            ([{"loc": ["query", "skip"], "msg": "m", "type": "t"}], 422, ["loc names another parameter"]),
+            ([{"loc": ["limit"], "msg": "m", "type": "t"}], 422, ["loc names another parameter"]),
+            ("a text", 422, ["not the shape"]),
+            ("a text", 400, []),
+        ],
+    )
+    def test_a_wrong_parameter_is_named(self, detail: Any, status: int, causes: list[str]) -> None:
+        told = answer({"detail": detail}, status)
+
+        assert [v.cause for v in parameter_error_violations(("query", "limit"), told)] == causes
 
     def test_only_a_422_has_to_have_the_shape(self) -> None:
         assert not self.causes(reading_of(count=0), "text", status=400)

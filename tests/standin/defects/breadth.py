@@ -172,6 +172,17 @@ class CountErrorNamesInputsToo(Standin):
         assert {error["loc"][-1] for error in detail} == {"count"}
 
 
+@plants("REQ-ERROR", what="A wrong page size is reported as a wrong page.", rarity="one parameter of a list")
+class LimitErrorNamesSkip(Standin):
+    def violation(self, error, call):
+        loc = tuple("skip" if part == "limit" else part for part in error["loc"])
+        return super().violation({**error, "loc": loc}, call)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert c.get("/v1/runs?limit=0").json()["detail"][0]["loc"] == ["query", "limit"]
+
+
 @plants("REQ-ATOMIC", what="An update refused for a list has taken the output.", rarity="one field of a refused update")
 class RefusedUpdateTakesOutput(Standin):
     def violations(self, errors, call):
