@@ -221,6 +221,9 @@ def _parts(world: World, course: list[Scenario]) -> tuple[list[_Part], list[_Par
     few, many = [], []
     for scenario in able:
         most = 10_000 if scenario.telling == 0 else MANY_RUNS
+        if scenario.last:
+            many.append(_Part(scenario, iter(scenario.cases(world)), False))
+            continue
         few.append(_Part(scenario, _cases(world, scenario, 0, most), False))
         if not scenario.waits:
             many.append(_Part(scenario, _cases(world, scenario, most, 100_000), True))

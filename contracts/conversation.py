@@ -177,6 +177,8 @@ class World:
     """operationId → why; an operation that is not here is offered."""
     first_run: str | None = None
     """A run of this check, made before anything is judged."""
+    kept: dict[int, Written] = field(default_factory=dict)
+    """Creates of the beginning, whose runs are read again at the end."""
     others_run: str | None = None
     """A run that is not of this check: it may be read, where nothing may be created."""
     may_create: bool = True

@@ -44,7 +44,7 @@ class Scenario:
 
     `needs` are the operations without which it makes no sense. `attempts` is how often a case is sent again before
     it is called unstable: more than 2 where chance decides. `telling` orders scenarios: lower ones come first. One that
-    `waits` for time to pass more than it sends is begun at once, beside all others.
+    `waits` for time to pass more than it sends is begun at once, beside all others; the `last` come after all others.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Scenario:
     together: bool = True
     telling: int = 5
     waits: bool = False
+    last: bool = False
 
 
 class Search:

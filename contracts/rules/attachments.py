@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from contracts import strategies
-from contracts.conversation import Heard, Talk, World
+from contracts.conversation import Heard, Talk, Unjudged, World, Written
 from contracts.exchange import TOKEN, Request
 from contracts.oracle import Violation, excerpt
 from contracts.rules.listing import items_of
@@ -35,14 +35,10 @@ RULES = (
 def run_attachments(talk: Talk, case: Case) -> None:
     world = talk.world
     files = case["files"]
-    fields = {"file_inputs": files} | talk.fill(case.get("fields", {}))
-    if case.get("op", "bulk_create_runs") == "create_run":
-        written = talk.create("create_run", {"workflow_id": "«workflow»"} | fields)
-        if not written.clean:
-            return
-    else:
-        written = talk.some_runs(case.get("count", 1), **fields)
+    written = _made_with_files(talk, case, files)
     runs = written.runs
+    if not written.clean or not runs:
+        return
     for run in [runs[index] for index in sorted({0, len(runs) // 2, len(runs) - 1})]:
         ids = run.get("input_attachment_ids") or []
         if len(ids) != len(files):
@@ -81,6 +77,30 @@ def run_attachments(talk: Talk, case: Case) -> None:
             _judge_list(talk, run, ids, written.heard)
         if world.offers("get_run_attachment_download_url"):
             _judge_url(talk, ids[0], base64.b64decode(_file_of(files, found[0].body, 0)["content"]), written.heard)
+
+
+def _made_with_files(talk: Talk, case: Case, files: Sequence[Mapping[str, Any]]) -> Written:
+    """Runs that have the files, from any operation that takes some."""
+    fields = {"file_inputs": files} | talk.fill(case.get("fields", {}))
+    match case.get("op", "bulk_create_runs"):
+        case "create_run":
+            return talk.create("create_run", {"workflow_id": "«workflow»"} | fields)
+        case "retry_run":
+            written = talk.some_runs(1, **case.get("before", {}))
+            talk.call("update_run", written.ids[0], body={"status": "cancelled"})
+            again = talk.write("retry_run", written.ids[0], body=fields)
+            if not again.heard.accepted or not isinstance(again.heard.body, dict):
+                raise Unjudged("a retry with files is refused")
+            return Written(again.reading, again.heard, (again.heard.body,), again.clean)
+        case "create_run_chain":
+            body = {"steps": [{"workflow_id": "«workflow»"}] * 3, "shared_file_inputs": files}
+            made = talk.write("create_run_chain", body=talk.fill(body))
+            if not made.heard.accepted or not made.clean or not talk.world.offers("get_run"):
+                raise Unjudged("a chain with files is refused")
+            reads = [talk.ask("get_run", one, after=[made.heard]) for one in made.heard.body["run_ids"]]
+            return Written(made.reading, made.heard, tuple(read.body for read in reads), True)
+        case _:
+            return talk.some_runs(case.get("count", 1), **fields)
 
 
 def _file_of(files: Sequence[Mapping[str, Any]], description: Any, position: int) -> Mapping[str, Any]:
@@ -221,7 +241,29 @@ def _judge_url(talk: Talk, attachment: str, raw: bytes, created: Heard) -> None:
         )
 
 
+_ODD_FILES: Final = [
+    strategies.file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
+    strategies.file("é 名.bin", bytes(range(256)), cleanup_imports_after_run=False),
+    strategies.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
+    strategies.file("noending", b"abc"),
+    strategies.file("b" * 120 + ".csv", b"x"),
+    strategies.file("large.dat", bytes(index * 7 % 251 for index in range(70_000))),
+]
+
+
+def _maker_cases(world: World) -> Iterator[Case]:
+    """The same files by each operation that takes files."""
+    makers = {"bulk_create_runs": (), "create_run": (), "retry_run": ("update_run",), "create_run_chain": ("get_run",)}
+    for operation, needs in makers.items():
+        if world.offers(operation, *needs):
+            yield {"files": _ODD_FILES, "op": operation, "around": True}
+            yield {"files": _ODD_FILES[:1], "op": operation}
+    if world.offers("retry_run", "update_run"):
+        yield {"files": _ODD_FILES[1:3], "op": "retry_run", "before": {"file_inputs": [strategies.file()]}}
+
+
 def attachment_cases(world: World) -> Iterator[Case]:
+    yield from _maker_cases(world)
     yield {"files": [strategies.file("a.txt", b"one"), strategies.file("b.txt", b"two")], "around": True}
     for files in strategies.file_ladder():
         yield {"files": files, "around": len(files) in {1, 3, 11, 101} and len(files[0]["content"]) < 9}

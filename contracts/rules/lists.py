@@ -743,6 +743,30 @@ _KINDS: Final[dict[str, list[Any]]] = {
 }
 
 
+_BESIDE: Final[tuple[Query, ...]] = (
+    [("fields", "input_values")],
+    [("fields", "session_id"), ("fields", "error")],
+    [("include", "workflow")],
+    [("deep_search", "true")],
+    [("deep_search", "false")],
+)
+"""What may stand in a query and changes nothing of what is found."""
+
+
+def run_beside(talk: Talk, case: Case) -> None:
+    """Pages of queries with more in them than filters."""
+    corner = make_corner(talk, [{"count": count} for count in case["counts"]])
+    for pairs in case["beside"]:
+        query: Query = [corner.filter, *((name, value) for name, value in pairs)]
+        for limit in case["limits"]:
+            check_pages(talk, corner, corner.runs, query, limit=limit)
+
+
+def beside_cases(world: World) -> Iterator[Case]:
+    yield {"counts": [3, 2], "beside": [[list(p) for p in pairs] for pairs in _BESIDE], "limits": [1, 2, 100]}
+    yield {"counts": [104], "beside": [[list(p) for p in pairs] for pairs in _BESIDE[:3]], "limits": [50, 1000]}
+
+
 def filter_cases(world: World) -> Iterator[Case]:
     alone = [[wish] for wish in _ALONE]
     searches = [[wish] for wish in _SEARCHES]
@@ -1191,6 +1215,14 @@ SCENARIOS = (
         ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE"),
         run_filters,
         filter_cases,
+        needs=_LISTS,
+        telling=1,
+    ),
+    Scenario(
+        "pages with more than filters",
+        ("LIST-PAGE", "LIST-FILTER", "LIST-COMPLETE"),
+        run_beside,
+        beside_cases,
         needs=_LISTS,
         telling=1,
     ),

@@ -20,6 +20,7 @@ from contracts.oracle import (
     stable_fields,
     status_misfit,
 )
+from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
 from contracts.shapes import operations
@@ -168,6 +169,57 @@ def read_many_cases(world: World) -> Iterator[Case]:
         yield {"op": "bulk_create_runs", "body": bare | {"count": 12, name: value}, "all": True}
 
 
+# Runs that others were made after
+
+
+def run_keep(talk: Talk, case: Case) -> None:
+    """Runs with all that a create can give them, to be read when all else is done."""
+    written = talk.create(case["op"], case["body"])
+    if written.clean and written.runs:
+        with talk.world.lock:
+            talk.world.kept.setdefault(case["kept"], written)
+
+
+def keep_cases(world: World) -> Iterator[Case]:
+    everything = {
+        "workflow_id": "«workflow»",
+        "input_values": strategies.INPUTS,
+        "sensitive_input_values": strategies.SECRETS,
+        "file_inputs": [strategies.file("kept.txt", b"kept")],
+        "start_session": True,
+    }
+    yield {"kept": 0, "op": "bulk_create_runs", "body": everything | {"count": 3}}
+    if world.offers("create_run"):
+        yield {"kept": 1, "op": "create_run", "body": everything | {"session_alias": "kept"}}
+
+
+def run_kept(talk: Talk, case: Case) -> None:
+    written = talk.world.kept.get(case["kept"])
+    if written is None:
+        return
+    shown = (written.heard,)
+    for run in written.runs:
+        read_one(talk, run, written.reading, after=shown)
+        for attachment in run.get("input_attachment_ids") or ():
+            if talk.world.offers("download_run_attachment"):
+                talk.ask("download_run_attachment", attachment, after=shown)
+    if not talk.world.offers("list_runs"):
+        return
+    heard = talk.ask("list_runs", query=[("session_id", str(written.runs[0]["session_id"])), ("limit", "1000")])
+    items = {item.get("id"): item for item in items_of(heard)}
+    for run in written.runs:
+        cause = "a run made long before is not listed"
+        if talk.require(
+            run["id"] in items, "LIST-COMPLETE", cause, "every run of the session", f"{len(items)} runs", *shown, heard
+        ):
+            judge_read(talk, run, items[run["id"]], written.reading, (*shown, heard))
+
+
+def kept_cases(world: World) -> Iterator[Case]:
+    for number in sorted(world.kept):
+        yield {"kept": number}
+
+
 # What does not exist
 
 
@@ -207,7 +259,7 @@ def run_unknown(talk: Talk, case: Case) -> None:
     method, template = operations()[operation]
     identity = str(talk.fill(case["id"]))
     malformed = case.get("malformed", False)
-    if not malformed:
+    if not malformed and not case.get("other"):
         talk.world.guard.allow_unknown(identity)
     body = {
         "update_run": {"release_session_after": True},
@@ -243,9 +295,41 @@ def unknown_cases(world: World) -> Iterator[Case]:
             yield {"op": operation, "id": identity}
         for identity in _MALFORMED:
             yield {"op": operation, "id": identity, "malformed": True}
+        yield from _almost_cases(world, operation, template)
+
+
+def _almost_cases(world: World, operation: str, template: str) -> Iterator[Case]:
+    """Ids that are nearly those of something, or are those of something else."""
+    by_kind = {
+        "run_id": world.first_run,
+        "workflow_id": next(iter(world.workflows.known), None),
+        "machine_id": next(iter(world.machines.known), None),
+        "pool_id": next(iter(world.pools.known), None),
+    }
+    kind = template.partition("{")[2].partition("}")[0]
+    own = by_kind.get(kind)
+    if own is not None:
+        yield {"op": operation, "id": own[:-1] + ("0" if own[-1] != "0" else "1")}
+        yield {"op": operation, "id": ("0" if own[0] != "0" else "1") + own[1:]}
+        for identity in (own[:-1], own + "0", own[:8], own[:23], own + own):
+            yield {"op": operation, "id": identity, "malformed": True}
+    if operations()[operation][0] == "GET":
+        for other, known in by_kind.items():
+            if other != kind and known is not None:
+                yield {"op": operation, "id": known, "other": True}
 
 
 SCENARIOS = (
+    Scenario("runs to be read at the end", ("READ-BACK", "LIST-COMPLETE"), run_keep, keep_cases, telling=0),
+    Scenario(
+        "runs made long before",
+        ("READ-BACK", "LIST-COMPLETE", "LIFECYCLE"),
+        run_kept,
+        kept_cases,
+        needs=("get_run",),
+        telling=9,
+        last=True,
+    ),
     Scenario(
         "large creates read run by run",
         ("READ-BACK", "LIFECYCLE"),

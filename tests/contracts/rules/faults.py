@@ -233,3 +233,37 @@ class SearchFindsNamesOfFiles(Standin):
 class SearchFindsNoNumbers(Standin):
     def leaves(self, value):
         return (text for text in super().leaves(value) if isinstance(value, dict | list | str))
+
+
+class OldRunsForgotten(Standin):
+    def get_run(self, call, run_id, include):
+        answer = super().get_run(call, run_id, include)
+        if call.org.created - self.find(call, run_id).number > 500:
+            answer.content["input_values"] = None
+        return answer
+
+
+class RetryCutsFiles(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        for one in run.input_attachment_ids:
+            org.attachments[one].content = org.attachments[one].content[:65536]
+
+
+class BeginningOfAnIdIsEnough(Standin):
+    def get_run(self, call, run_id, include):
+        found = next((one for one in call.org.runs if one[:23] == run_id[:23]), run_id)
+        return super().get_run(call, found, include)
+
+
+class FieldsHideLastOfPage(Standin):
+    def page(self, found, query):
+        page = super().page(found, query)
+        return page[:-1] if getattr(query, "fields_", None) is not None and query.skip else page
+
+
+class UsageEmptiesAlias(Standin):
+    def change(self, run, name, value):
+        super().change(run, name, value)
+        if name == "usage_metadata":
+            run.session_alias = None
