@@ -879,6 +879,10 @@ WRONG_CORE: Final[tuple[Json, ...]] = (
     *(None, True, False, 0, 5, 1.5, "", "x", '{"a": 1}', "3c90c3cc-0d44-4b50-8888-8dd25736052"),
     *([], [1], ["x"], [None], [{}], {}, {"a": 1}),
 )
+WRONG_IDS: Final = (
+    *("3c90c3cc-0d44-4b50-8888", "3c90c3cc-0d44-4b50-8888-8dd25736052ag", "3c90c3cc-0d44-4b50-8888-8dd25736052a0"),
+    *("zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz", "not-a-uuid", " "),
+)
 WRONG_NAMES: Final = ("canceled", "Cancelled", "CANCELLED", "cancelled ", "failed", "pending", "completed", "done", "0")
 """Words that are no status, and that one might take for one."""
 LIST_SIZES: Final = (1, 2, 5, 10, 50, 100)
@@ -893,7 +897,7 @@ def after_good_items(body: Json, *, free: frozenset[str]) -> Iterator[Json]:
             continue
         good = items[0]
         for size in LIST_SIZES:
-            for wrong in _wrong_items(good, free=free) if size < 50 else (5,):
+            for wrong in _wrong_items(good, free=free) if size in {1, 10} else (5, {}, None):
                 yield put(body, path, [good] * size + [wrong])
 
 

@@ -135,7 +135,7 @@ def _of_kind(talk: Talk, kind: str, number: int) -> Request:
     made_up = f"key-{uuid.uuid4()}"
     match kind:
         case "lists":
-            return request_for("list_runs", query=[("limit", "1")])
+            return request_for("list_runs", query=[("limit", "1"), ("sort_mode", "created_at_desc")])
         case "reads":
             return request_for("get_run", talk.named("unknown"))
         case "refused creates":
@@ -160,9 +160,9 @@ def _small(talk: Talk) -> dict[str, Any]:
 def many_cases(world: World) -> Iterator[Case]:
     yield {"kind": "lists", "at_once": 1, "rounds": 220}
     yield {"kind": "refused creates", "at_once": 6, "rounds": 1}
-    yield {"kind": "refused creates", "at_once": 1, "rounds": 120}
-    yield {"kind": "lists", "at_once": 20, "rounds": 3}
-    yield {"kind": "refused credentials", "at_once": 1, "rounds": 60}
+    yield {"kind": "refused creates", "at_once": 1, "rounds": 110}
+    yield {"kind": "lists", "at_once": 20, "rounds": 2}
+    yield {"kind": "refused credentials", "at_once": 1, "rounds": 50}
     if world.offers("get_run"):
         yield {"kind": "reads", "at_once": 10, "rounds": 10}
 

@@ -441,7 +441,7 @@ def replay_cases(world: World) -> Iterator[Case]:
     if world.offers("create_run_chain"):
         for steps in (2, 10, 30):
             yield {"op": "create_run_chain", "body": strategies.minimal("create_run_chain", steps=steps)}
-    yield {"op": "bulk_create_runs", "body": strategies.minimal("bulk_create_runs", count=2), "between": 300}
+    yield {"op": "bulk_create_runs", "body": strategies.minimal("bulk_create_runs", count=2), "between": 150}
 
 
 def together_cases(world: World) -> Iterator[Case]:
