@@ -96,7 +96,10 @@ def test_the_scenario_finds_the_fault(
     assert found.value.finding.exchanges
 
 
-@pytest.mark.parametrize("variations", [(), ("runs_end_at_once", "running_checks", "cancel_fills_error")])
+@pytest.mark.parametrize(
+    "variations",
+    [(), ("runs_end_at_once", "running_checks", "cancel_fills_error"), ("coarse_created_at", "ties_in_any_order")],
+)
 @pytest.mark.parametrize("scenario", sorted({scenario for _, scenario, _ in FAULTS}, key=str))
 def test_the_scenario_finds_nothing_on_a_healthy_server(
     scenario: str | tuple[str, ...], variations: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
