@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from contracts.findings import CheckResult, Finding
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS
 from contracts.search import Scenario
-from contracts.target import Target
+from contracts.target import Budget, Target
 from tests.standin.serving import serving
 
 
@@ -108,6 +109,22 @@ def test_a_defect_is_found_under_its_rule(defect: str, rule: str, tmp_path: Path
 
     assert (finding.rule, finding.stable) == (rule, True)
     assert finding.exchanges
+
+
+def test_a_count_that_wraps_is_found_where_the_budget_bears_it(tmp_path: Path) -> None:
+    told: list[Finding] = []
+
+    def keep(finding: Finding) -> None:
+        told.append(finding)
+        raise Enough
+
+    with serving("count_wraps_at_32_bits") as url:
+        target = replace(target_at(url), budget=Budget(max_runs=10**20))
+        with Guard(target, journal_dir=tmp_path) as guard, pytest.raises(Enough):
+            check(target, guard, rules={"REQ-COUNT"}, on_finding=keep)
+
+    assert told[0].rule == "REQ-COUNT"
+    assert 2**32 <= told[0].exchanges[-1].request.json()["count"] <= 2**32 + 1000
 
 
 def test_a_fuzz_tells_a_finding_as_it_comes(tmp_path: Path) -> None:
