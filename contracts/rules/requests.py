@@ -400,6 +400,11 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
     """Bodies with one thing changed: in a bare body, in a full one, and beside each single feature."""
     bare, full = strategies.minimal(operation), full_body(world, operation)
     fields = [name for name in schema(body_schema(operation) or "")["properties"] if name in full or name in bare]
+    if operation == "bulk_create_runs":
+        for index, count in enumerate(strategies.WRONG_COUNTS):
+            yield bare | {"count": count}
+            if index % 5 == 0:
+                yield full | {"count": count}
     for name in fields:
         for wrong in strategies.WRONG_VALUES if operation == "bulk_create_runs" else _wrong_of(name):
             yield bare | {name: wrong}
@@ -428,10 +433,6 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
             for wrong in (None, "", 5, []) if operation == "bulk_create_runs" else ("",) if creates_runs else ("x",):
                 yield context | {name: wrong}
     if operation == "bulk_create_runs":
-        for index, count in enumerate(strategies.WRONG_COUNTS):
-            yield bare | {"count": count}
-            if index % 5 == 0:
-                yield full | {"count": count}
         for count in (0, 1001, -1, 1.5, None, "x", [], 2000):
             for name in fields:
                 if name in full:
