@@ -41,7 +41,7 @@ JUDGES: Final = frozenset(
     }
 )
 EXAMPLES: Final = 6
-"""Of each operation in its fuzzing phase, and rows of its stateful phase, in one check."""
+"""Of each operation in its fuzzing phase, in one check."""
 MOST_S: Final = 15.0
 """In one check."""
 LEAST_S: Final = 4.0
@@ -49,10 +49,22 @@ LEAST_S: Final = 4.0
 LOOK_S: Final = 10.0
 """For looking into what was overheard, beyond the share."""
 
-PHASES: Final = ("fuzzing,stateful", "examples,coverage")
-"""In this order, so that a slow target gets some of each. The second does the same each time: one round is enough."""
+PHASES: Final = (
+    ("fuzzing,stateful", "--include-path-regex", "^/v1/runs"),
+    ("examples,coverage",),
+)
+"""Phases and what they are given, in this order, so that a slow target gets some of each. Links are followed among
+runs: with all else beside them they would hardly be. The second does the same each time, so that one
+round of it is enough.
+"""
 
+_ROWS: Final = 4
+"""Rows of linked requests for each example."""
 _CONFIG: Final = """\
+[phases.fuzzing.generation]
+max-examples = {examples}
+[phases.stateful.generation]
+max-examples = {rows}
 [phases.coverage]
 unexpected-methods = ["PUT", "PATCH", "DELETE", "POST", "TRACE"]
 [checks.allow_header_conformance]
@@ -78,11 +90,12 @@ def explore_schema(
         mark = _last(world)
         plan = _plan(world, folder)
         plan.write(folder / "plan.json")
-        (folder / "schemathesis.toml").write_text(_CONFIG, encoding="utf-8")
+        config = _CONFIG.format(examples=examples, rows=_ROWS * examples)
+        (folder / "schemathesis.toml").write_text(config, encoding="utf-8")
         seed = world.random("schema", round_number).getrandbits(31)
         for phases in PHASES[:1] if round_number else PHASES:
             if time.monotonic() < until:
-                _run(world, folder, [*_flags(world, examples, seed), "--phases", phases], until)
+                _run(world, folder, [*_flags(world, seed), "--phases", *phases], until)
         exchanges = _since(world, mark)
         _look(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
         _note_what_no_rule_judges(world, folder / "failures.jsonl")
@@ -170,10 +183,10 @@ def _run(world: World, folder: Path, flags: Sequence[str], until: float) -> None
         world.note(f"schemathesis could not run: {' '.join(said[-3:])[:300]}")
 
 
-def _flags(world: World, examples: int, seed: int) -> Iterator[str]:
+def _flags(world: World, seed: int) -> Iterator[str]:
     yield from ("--url", world.guard.proxy_url, "-H", "Authorization: Bearer $TOKEN")
     yield from ("--checks", "all", "--continue-on-failure", "--no-shrink", "--no-color")
-    yield from ("--seed", str(seed), "--max-examples", str(examples), "--generation-database", "none")
+    yield from ("--seed", str(seed), "--generation-database", "none")
     yield from ("--generation-with-security-parameters", "false", "--request-timeout", "20")
     yield from ("--suppress-health-check", "all", "--warnings", "off")
     for operation in world.not_offered:

@@ -32,6 +32,7 @@ class Course:
         self._paths = {name: itertools.cycle(ids) for name, ids in plan.paths.items() if ids}
         self._unknown = itertools.cycle(plan.unknown)
         self._turn = itertools.count()
+        self.deleted: str | None = None
 
     def temper(self, case: Any) -> None:
         """Puts ids into a case that lead somewhere, secrets that can be recognised, keys that are new, and few runs."""
@@ -51,10 +52,17 @@ class Course:
         return case.meta is not None and case.meta.phase.name.value == "coverage"
 
     def _path_id(self, name: str, value: Any) -> Any:
-        """For an id that nobody has seen another: three times of four one that exists, else one that does not."""
-        if not _is_uuid(value) or value in self.seen:
+        """Now and then the run that was deleted last. For an id that nobody has seen another: three times of four one
+        that exists, else one that does not.
+        """
+        if not _is_uuid(value):
             return value
-        if name in self._paths and next(self._turn) % 4:
+        turn = next(self._turn)
+        if name == "run_id" and self.deleted is not None and turn % 5 == 0:
+            return self.deleted
+        if value in self.seen:
+            return value
+        if name in self._paths and turn % 4:
             return next(self._paths[name])
         return next(self._unknown)
 
@@ -64,8 +72,8 @@ class Course:
         if isinstance(secrets, dict) and few:
             changed["sensitive_input_values"] = dict.fromkeys(secrets, self._plan.secret)
         count = changed.get("count")
-        if few and isinstance(count, int) and not isinstance(count, bool) and _FEW_RUNS < count <= 1000:
-            changed["count"] = 1 + count % _FEW_RUNS
+        if few and isinstance(count, int | float) and _FEW_RUNS < count <= 1000 and count == int(count):
+            changed["count"] = 1 + int(count) % _FEW_RUNS
         if not odd:
             for each in (changed, *_objects(changed.get("steps"))):
                 self._put_known_ids(each)
@@ -80,8 +88,11 @@ class Course:
             else:
                 body[name] = ids[:1] if isinstance(body[name], list) else ids[0]
 
-    def learn(self, answer: bytes) -> None:
-        """Ids that an answer tells are real ones from now on."""
+    def learn(self, case: Any, answer: bytes) -> None:
+        """Ids that a success tells are real ones from now on."""
+        if case.operation.method.upper() == "DELETE":
+            self.deleted = (case.path_parameters or {}).get("run_id")
+            return
         try:
             self.seen.update(_ids(json.loads(answer)))
         except (ValueError, RecursionError):
@@ -142,8 +153,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
 
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
-    if case.operation.method.upper() in {"POST", "GET"} and response.status_code < 300:
-        course().learn(response.content)
+    if response.status_code < 300:
+        course().learn(case, response.content)
 
 
 @schemathesis.hook

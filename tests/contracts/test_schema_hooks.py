@@ -32,6 +32,10 @@ def case(*, odd: bool = False, phase: str = "fuzzing", **parts: Any) -> Any:
     return SimpleNamespace(**({"headers": {}, "path_parameters": {}, "query": {}, "body": None, "meta": meta} | parts))
 
 
+def call(method: str, **path_parameters: str) -> Any:
+    return SimpleNamespace(operation=SimpleNamespace(method=method), path_parameters=path_parameters)
+
+
 def tempered(one: Course, drawn: Any) -> Any:
     one.temper(drawn)
     return drawn
@@ -54,11 +58,21 @@ def test_an_id_that_is_known_or_malformed_stays(kept: Any, tmp_path: Path) -> No
 
 def test_an_id_that_an_answer_told_stays(tmp_path: Path) -> None:
     one = course(tmp_path)
-    one.learn(json.dumps({"items": [{"id": DRAWN, "n": 1}]}).encode())
-    one.learn(b"no JSON")
+    one.learn(call("GET"), json.dumps({"items": [{"id": DRAWN, "n": 1}]}).encode())
+    one.learn(call("GET"), b"no JSON")
 
     assert tempered(one, case(path_parameters={"run_id": DRAWN})).path_parameters == {"run_id": DRAWN}
     assert tempered(one, case(query={"run_id": DRAWN})).query == {"run_id": DRAWN}
+
+
+def test_the_run_that_was_deleted_last_is_asked_for_now_and_then(tmp_path: Path) -> None:
+    one = course(tmp_path)
+    one.learn(call("DELETE", run_id=OWN), b"")
+
+    ids = [tempered(one, case(path_parameters={"run_id": OTHER_OWN})).path_parameters["run_id"] for _ in range(10)]
+
+    assert (ids.count(OWN), ids.count(OTHER_OWN)) == (2, 8)
+    assert tempered(one, case(path_parameters={"pool_id": DRAWN})).path_parameters["pool_id"] == UNKNOWN
 
 
 def test_a_key_is_new_each_time_and_an_odd_one_stays_odd(tmp_path: Path) -> None:
@@ -80,7 +94,9 @@ def test_secrets_can_be_recognised_and_runs_are_few_but_in_the_coverage_phase(tm
         "sensitive_input_values": {"pin": "the-long-secret", "code": "the-long-secret"},
     }
     assert tempered(one, case(body=dict(body), phase="coverage")).body == body
-    assert tempered(one, case(body={"count": True})).body == {"count": True}
+    assert tempered(one, case(body={"count": 554.0})).body == {"count": 5}
+    for kept in (True, 5, 7.5, 1001, "700"):
+        assert tempered(one, case(body={"count": kept})).body == {"count": kept}
     assert tempered(one, case(body=[1], meta=None)).body == [1]
 
 
@@ -115,8 +131,8 @@ def test_the_hooks_follow_the_plan_of_their_process(tmp_path: Path, monkeypatch:
 
     schema_hooks.before_call(None, drawn, {})
     kept = [schema_hooks.filter_failure(None, **failing(*names)) for names in ((), ("x-contracts-guard",))]
-    schema_hooks.after_call(None, failing()["case"], SimpleNamespace(status_code=200, content=f'"{DRAWN}"'.encode()))
-    schema_hooks.after_call(None, failing()["case"], SimpleNamespace(status_code=404, content=f'"{OWN}"'.encode()))
+    schema_hooks.after_call(None, call("GET"), SimpleNamespace(status_code=200, content=f'"{DRAWN}"'.encode()))
+    schema_hooks.after_call(None, call("GET"), SimpleNamespace(status_code=404, content=f'"{OWN}"'.encode()))
     one = schema_hooks.course()
     schema_hooks.course.cache_clear()
 
