@@ -19,6 +19,8 @@ from contracts.shapes import is_uuid, operations
 from contracts.target import Target
 
 _NOT_THERE = frozenset({404, 405})
+_BESIDE = frozenset({"create_pool", "create_workflow"})
+"""What makes other things than runs is not sent to find out whether it is there."""
 
 
 def discover(target: Target, guard: Guard, *, deadline: float) -> World:
@@ -210,6 +212,25 @@ class _Discovery:
             if not self._is_offered(path):
                 for name in names:
                     self.world.not_offered[name] = f"every probe of {path} is 404 or 405"
+                continue
+            for name in names if len(names) > 1 or path == "/v1/runs/chain" else ():
+                method = operations()[name][0]
+                if method != "GET" and name not in _BESIDE and not self._is_routed(method, path):
+                    self.world.not_offered[name] = f"{method} {path} is 405, whatever the id"
+
+    def _is_routed(self, method: str, path: str) -> bool:
+        """Whether a method is there on a path that is: not where it is 405 for ids that nobody has and malformed ones."""
+        if method == "DELETE" and self.world.is_live:
+            return self._offers_delete()
+        ids = [""] if "{" not in path else [self._made_up()] if self.world.is_live else [self._made_up(), "not-a-uuid"]
+        answers = [self._send(_probe(method, _put_in(path, one))) for one in ids]
+        return any(answer is None or answer.status != 405 for answer in answers)
+
+    def _offers_delete(self) -> bool:
+        try:
+            return self.world.guard.offers_delete()
+        except (Refused, NoAnswer):
+            return True
 
     def _is_offered(self, path: str) -> bool:
         """Also where it could not be found out: then the rules will say what they find."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import contracts.check
 from contracts.check import check, fuzz, plan
+from contracts.discovery import discover
 from contracts.findings import CheckResult, Finding
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS
@@ -179,3 +181,22 @@ def test_scenarios_that_wait_run_beside_the_others(tmp_path: Path, monkeypatch: 
 
     assert not [note for note in judged("READ-BACK", tmp_path).notes if "Barrier" in note]
     assert at_once.n_waiting == 0
+
+
+@pytest.mark.parametrize(
+    ("variation", "missing"),
+    [("no_delete", {"delete_run"}), ("read_only_runs", {"create_run_chain", "update_run", "delete_run", "retry_run"})],
+)
+def test_a_method_that_is_405_whatever_the_id_is_not_offered(variation: str, missing: set[str], tmp_path: Path) -> None:
+    with serving(None, [variation]) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
+        world = discover(guard.target, guard, deadline=time.monotonic() + 15)
+
+    assert set(world.not_offered) == missing
+
+
+def test_a_server_without_a_delete_breaks_no_rule_of_deletes(tmp_path: Path) -> None:
+    with serving(None, ["no_delete"]) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
+        result = check(guard.target, guard, rules={"DELETE-GONE"})
+
+    assert [(rule.id, rule.status) for rule in result.rules] == [("DELETE-GONE", "not_offered")]
+    assert not result.findings
