@@ -219,7 +219,7 @@ class _Discovery:
                     self.world.not_offered[name] = f"{method} {path} is 405, whatever the id"
 
     def _is_routed(self, method: str, path: str) -> bool:
-        """Whether a method is there on a path that is: not where it is 405 for ids that nobody has and malformed ones."""
+        """Whether a method is there on a path that is: not where it is 405 for unknown ids and malformed ones alike."""
         if method == "DELETE" and self.world.is_live:
             return self._offers_delete()
         ids = [""] if "{" not in path else [self._made_up()] if self.world.is_live else [self._made_up(), "not-a-uuid"]
