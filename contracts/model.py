@@ -31,7 +31,7 @@ from contracts.oracle import (
 from contracts.rules.listing import carries, items_of
 from contracts.rules.lists import corner_fields
 from contracts.search import Scenario
-from contracts.shapes import moment_of
+from contracts.shapes import is_uuid, moment_of
 from contracts.shrinking import Case
 
 _TOKENS: Final = (TOKEN, SECOND_TOKEN)
@@ -200,7 +200,10 @@ class Shadow:
             return
         body = {"steps": [{"workflow_id": self._fields["workflow_id"]}] * max(1, min(5, int(step.get("steps", 2))))}
         heard = self.talk.ask("create_run_chain", body=body)
-        for run_id in heard.body.get("run_ids") or ():
+        run_ids = heard.body.get("run_ids") or []
+        if not all(is_uuid(run_id) for run_id in run_ids):
+            raise Unjudged("a chain tells ids that are none")
+        for run_id in run_ids:
             read = self.talk.ask("get_run", run_id, after=[heard])
             self.runs.append(ShadowRun(0, read.body, None, [heard]))
 
@@ -353,19 +356,38 @@ class Shadow:
         if self._is_gone(run, heard):
             return
         there = heard.status == 200 and isinstance(heard.body, dict)
-        if not there and (other := self._change_of_another(run)) is not None:
+        if not there and (other := self._change_of_another(run, is_gone=True)) is not None:
             cause = "another run is gone too"
             self._fail(Violation(other[0], cause, "the other runs still there", heard.words), *other[1], heard)
         cause = "a run cannot be read" if run.rule == "READ-BACK" else "a run is gone"
         self._require(there, run.rule, cause, "the run", heard.words, *run.shown, heard)
         self._compare(run, heard, heard.body)
 
-    def _change_of_another(self, run: ShadowRun) -> tuple[str, list[Heard]] | None:
-        """The last change of another run since this one was seen to be right, where nothing has happened to itself."""
-        if run.compared_at is None or run.rule != "READ-BACK" or run.compared_at >= len(self._changes):
+    def _change_of_another(self, run: ShadowRun, *, is_gone: bool) -> tuple[str, list[Heard]] | None:
+        """What another run went through since this one was seen to be right, where nothing has happened to itself: the
+        last delete where it is gone, else the last change.
+        """
+        if run.rule != "READ-BACK" or (run.compared_at or 0) >= len(self._changes):
             return None
-        rule_id, other, heard = self._changes[-1]
+        if run.compared_at is None and not self._another_reads_right(run):
+            return None
+        since = self._changes[run.compared_at or 0 :]
+        alike = [change for change in since if (change[0] == "DELETE-GONE") == is_gone]
+        rule_id, other, heard = (alike or since)[-1]
         return rule_id, [*run.shown, *other.shown[1:], heard]
+
+    def _another_reads_right(self, run: ShadowRun) -> bool:
+        """Whether a run that is made in the same way, and let alone, reads as it was told."""
+        if run.reading is None:
+            return False
+        token = _TOKENS[run.organisation]
+        written = self.talk.write(run.reading.operation, body=run.reading.body, token=token)
+        if not written.runs or not written.clean:
+            return False
+        made = written.runs[-1]
+        read = self._send("get_run", made["id"], token=token)
+        names = self._stable(run)
+        return isinstance(read.body, dict) and changed_field(made, read.body, names, may_gain=True) is None
 
     def _compare(self, run: ShadowRun, heard: Heard, view: Any) -> None:
         """A run as a read or a list shows it, beside what was told last."""
@@ -383,7 +405,7 @@ class Shadow:
         changed = changed_field(run.view, view, [*self._stable(run), *rest], may_gain=gains_inputs(run.reading))
         if changed is not None:
             name, problem = changed
-            if (other := self._change_of_another(run)) is not None:
+            if (other := self._change_of_another(run, is_gone=False)) is not None:
                 cause, got = "another run changes too", f"{name}: {problem}"
                 fail(Violation(other[0], cause, "the other runs as before", got), *other[1], heard)
             fail(Violation(run.rule, f"{name} reads otherwise", f"{name} as told before", problem), *run.shown, heard)
@@ -495,12 +517,10 @@ class Shadow:
             whole = self.talk.ask("list_runs", query=query, token=_TOKENS[run.organisation], after=())
             if any(item.get("id") == run.id for item in items_of(whole)):
                 return "LIST-PAGE", "a run is on no page"
-        other = self._change_of_another(run)
-        return (
-            (other[0], "another run is gone too")
-            if other is not None
-            else ("LIST-COMPLETE", "a created run is not listed")
-        )
+        other = self._change_of_another(run, is_gone=True)
+        if other is not None:
+            return other[0], "another run is gone too"
+        return "LIST-COMPLETE", "a created run is not listed"
 
     @property
     def _has_replayed(self) -> bool:
