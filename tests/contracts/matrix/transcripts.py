@@ -37,7 +37,7 @@ def transcript(exchanges: Sequence[Exchange], defect: str | None) -> list[tuple[
             known.update(pair for pair in zip(then, now, strict=False) if pair[0] not in known)
             answers.append((answer.status_code, answer.headers.get("content-type", ""), answer.text))
     numbers: dict[str, str] = {}
-    return [(status, kind, _plain(text, numbers)) for status, kind, text in answers]
+    return [(status, kind, plain(text, numbers)) for status, kind, text in answers]
 
 
 def _ids(text: str) -> list[str]:
@@ -52,7 +52,9 @@ def _now(text: str, known: dict[str, str]) -> str:
     return UUID.sub(lambda found: known.get(found[0], found[0]), text)
 
 
-def _plain(text: str, numbers: dict[str, str]) -> str:
+def plain(text: str, numbers: dict[str, str] | None = None) -> str:
+    """A text without what is another every time. `numbers` are those that names have had in texts before it."""
+    numbers = {} if numbers is None else numbers
     text = NAME.sub(lambda found: numbers.setdefault(found[0], f"name-{len(numbers)}"), text)
     return MOMENT.sub(_about, text)
 
