@@ -223,7 +223,7 @@ def _nothing_made(talk: Talk, sent: Sequence[Heard]) -> None:
             "a refused create makes runs",
             "nothing created by a refused request",
             lambda made=made, name=name: f"{len(made)} runs of its {name}",  # type: ignore[misc]
-            *sent[-3:],
+            *sent,
             listed,
         )
 

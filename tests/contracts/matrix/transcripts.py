@@ -60,5 +60,8 @@ def plain(text: str, numbers: dict[str, str] | None = None) -> str:
 
 
 def _about(found: re.Match[str]) -> str:
-    away_s = abs((datetime.now(UTC) - datetime.fromisoformat(found[0])).total_seconds())
+    try:
+        away_s = abs((datetime.now(UTC) - datetime.fromisoformat(found[0])).total_seconds())
+    except ValueError:
+        return found[0]  # a thirtieth of February, as it was sent
     return ("now" if away_s < 300 else "another time") + (" to the second" if found[1] is None else "")
