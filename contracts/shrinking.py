@@ -50,7 +50,7 @@ def shrink(case: Case, still_fails: Callable[[Case], bool], *, tries: int) -> Ca
 
 
 def _places(case: Case) -> Iterator[Where]:
-    """Every part, outer ones first, and counts before all else, since they cost the most."""
+    """Every part, outer ones first; before all else the requests of a case, then counts, since they cost the most."""
     todo: list[Where] = [(key,) for key in case]
     seen: list[Where] = []
     while todo:
@@ -63,8 +63,13 @@ def _places(case: Case) -> Iterator[Where]:
             todo.extend((*where, index) for index in range(min(len(value), 20)))
         if len(seen) > 400:
             break
-    seen.sort(key=lambda w: w[-1] not in {"count", "times", "limit"})
-    yield from seen
+    yield from sorted(seen, key=lambda where: _turn(case, where))
+
+
+def _turn(case: Case, where: Where) -> int:
+    if len(where) == 1 and isinstance(_at(case, where), list):
+        return 0
+    return 1 if where[-1] in {"count", "times", "limit"} else 2
 
 
 def _at(case: Any, where: Where) -> Any:

@@ -69,3 +69,15 @@ def test_what_a_file_holds_gets_short_and_never_empty() -> None:
     small = shrink(case, lambda one: '"content"' in json.dumps(one), tries=80)
 
     assert small["body"] == {"file_inputs": [{"content": "YQ=="}]}
+
+
+def test_the_requests_of_a_case_become_few_before_any_of_them_becomes_small() -> None:
+    tried: list[Case] = []
+    case: Case = {"items": [{"body": {"count": count}} for count in range(900, 924)]}
+
+    def fails(one: Case) -> bool:
+        tried.append(one)
+        return any(item.get("body", {}).get("count", 0) >= 923 for item in one["items"])
+
+    assert shrink(case, fails, tries=120) == {"items": [{"body": {"count": 923}}]}
+    assert len(tried[1]["items"]) == 1
