@@ -18,7 +18,7 @@ from contracts.oracle import TERMINAL, Violation, can_follow, changed_field, gai
 from contracts.rules.bulk_answer import features_of
 from contracts.rules.changing import UPDATES
 from contracts.rules.listing import items_of
-from contracts.rules.lists import Corner, Query, corner_fields, locate
+from contracts.rules.lists import Corner, Query, corner_fields, locate, within
 from contracts.rules.reading import judge_read
 from contracts.search import Scenario
 from contracts.shapes import moment_of
@@ -88,6 +88,8 @@ def _made(talk: Talk, case: Case) -> Corner:
     chosen, fields = corner_fields(talk)
     corner = Corner(chosen)
     operation, body = case["make"], talk.fill(case.get("body", {}))
+    if "session_id" in fields:
+        body = {name: value for name, value in body.items() if name not in _SESSIONS}
     if operation == "create_run_chain":
         corner.add(_chain(talk, fields, body))
         return corner
@@ -130,6 +132,8 @@ def _happen(talk: Talk, sights: Sights, run_id: str, event: Mapping[str, Any]) -
     if not talk.world.offers(operation):
         return False
     body = talk.fill(body)
+    if _leaves(sights.corner, body):
+        return False
     heard = talk.call(operation, run_id, body=body)
     if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("id") != run_id:
         return False  # `changing` says what is wrong with that
@@ -147,6 +151,15 @@ def _happen(talk: Talk, sights: Sights, run_id: str, event: Mapping[str, Any]) -
     sights.rule, sights.named = rule, frozenset(body) | ({"status"} if operation == "retry_run" else frozenset())
     sights.shown = shown
     return True
+
+
+_SESSIONS: Final = frozenset({"session_id", "start_session", "reuse_session"})
+
+
+def _leaves(corner: Corner, body: Mapping[str, Any]) -> bool:
+    """Whether a change takes the run out of its corner, so that the corner's filter finds it no longer."""
+    marks = {"search": {"input_values"}, "session_id": _SESSIONS}.get(corner.filter[0], frozenset())
+    return bool(marks & body.keys())
 
 
 def _delete(talk: Talk, sights: Sights, run_id: str, shift: int) -> bool:
@@ -225,7 +238,7 @@ def _windows(sights: Sights, focus: str, *, widely: bool) -> Iterator[tuple[Quer
     run, every = views[focus], set(views)
     yield base, every, True
     yield [*base, ("sort_mode", "created_at_desc")], every, True
-    yield [*base, ("search", focus)], {focus}, True
+    yield within(corner, [("search", focus)]), {focus}, True
     session = run.get("session_id")
     if session:
         yield [("session_id", session)], {i for i, view in views.items() if view.get("session_id") == session}, True
@@ -234,7 +247,7 @@ def _windows(sights: Sights, focus: str, *, widely: bool) -> Iterator[tuple[Quer
     if "machine_id" in sights.named and run.get("machine_id"):
         yield [*base, ("machine_id", run["machine_id"])], {focus}, False
     for word in sights.finds:
-        yield [*base, ("search", word), ("deep_search", "true")], {focus}, True
+        yield within(corner, [("search", word), ("deep_search", "true")]), {focus}, True
     if not widely:
         return
     at = moment_of(run["created_at"])
@@ -242,7 +255,7 @@ def _windows(sights: Sights, focus: str, *, widely: bool) -> Iterator[tuple[Quer
     moment: Query = [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
     yield [*moment, ("limit", "1000")], same, False
     yield [*base, *moment], same, True
-    yield [*base, ("search", focus[4:30].upper()), ("deep_search", "true")], {focus}, True
+    yield within(corner, [("search", focus[4:30].upper()), ("deep_search", "true")]), {focus}, True
     if "machine_id" in stable_fields(corner.maker_of(run).reading):
         yield [*base, ("machine_id", run["machine_id"])], {focus}, False
     yield [*base, ("include", "workflow,machine")], every, True
@@ -257,7 +270,7 @@ def _left_behind(sights: Sights, focus: str) -> Iterator[Query]:
     """Queries that found the run before the last event, and do so no longer."""
     base, run, before = [sights.corner.filter], sights.views[focus], sights.before
     for word in sights.loses:
-        yield [*base, ("search", word), ("deep_search", "true")]
+        yield within(sights.corner, [("search", word), ("deep_search", "true")])
     if not before or before.get("id") != focus:
         return
     if before.get("session_id") and before["session_id"] != run.get("session_id"):
