@@ -1171,24 +1171,34 @@ def accepted_cases(world: World) -> Iterator[Case]:
         "update_run": ("output_data", "input_values", "usage_metadata", "run_message_history", "error"),
         "retry_run": ("input_values",),
     }
-    for operation, names in fields.items():
-        if not world.offers(operation, "update_run", "get_run"):
+    yield from strategies.in_turn(
+        _accepted_in(operation, name)
+        for operation, names in fields.items()
+        if world.offers(operation, "update_run", "get_run")
+        for name in names
+    )
+    if world.offers("retry_run", "update_run", "get_run"):
+        for files in strategies.file_ladder():
+            if len(files) < 12:
+                yield {"op": "retry_run", "body": {"file_inputs": files}}
+
+
+def _accepted_in(operation: str, name: str) -> Iterator[Case]:
+    """One field of a write, with every value of the ladders."""
+    bare = strategies.minimal(operation)
+    if name == "error":
+        for texts in strategies.packed((text for text in strategies.texts() if len(text) < 100_000), 30):
+            yield {"op": operation, "body": {"error": list(texts.values())}}
+        return
+    keys: tuple[dict[str, Any], ...] = (
+        dict.fromkeys(strategies.ODD_KEYS, "x"),
+        {f"key{index}": index for index in range(5000)},
+    )
+    for values in itertools.chain(keys, strategies.packed(strategies.values(), 15)):
+        if operation == "create_run_chain" and '"$ref"' in json.dumps(values):
             continue
-        bare = strategies.minimal(operation)
-        for name in names:
-            if name == "error":
-                for pack in _packs(({"text": text} for text in strategies.texts() if len(text) < 100_000), 30):
-                    yield {"op": operation, "body": {"error": [item["text"] for item in pack]}}
-                continue
-            for values in strategies.packed(strategies.values(), 15):
-                if name == "shared_inputs" and '"$ref"' in json.dumps(values):
-                    continue
-                filled = [values] if name == "run_message_history" else values
-                yield {"op": operation, "body": bare | {name: filled}}
-        if operation == "retry_run":
-            for files in strategies.file_ladder():
-                if len(files) < 12:
-                    yield {"op": operation, "body": {"file_inputs": files}}
+        filled = [values] if name == "run_message_history" else values
+        yield {"op": operation, "body": bare | {name: filled}}
 
 
 def text_cases(world: World) -> Iterator[Case]:
@@ -1210,6 +1220,8 @@ def _create_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
             bare = strategies.minimal(operation)
             for some in strategies.packed(texts, 8):
                 yield {"op": operation, "body": bare | {"sensitive_input_values": some | _PIN}}
+            yield {"op": operation, "body": bare | {"input_values": dict.fromkeys(strategies.ODD_KEYS, "x")}}
+            yield {"op": operation, "body": bare | {"sensitive_input_values": dict.fromkeys(strategies.ODD_KEYS, "x")}}
             for pack in strategies.packed(strategies.values(), 40, limit=200_000):
                 yield {"op": operation, "body": bare | {"sensitive_input_values": pack | _PIN}}
             for names in strategies.packed(strategies.FILE_NAMES, 8):

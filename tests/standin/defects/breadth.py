@@ -239,6 +239,18 @@ class NulInAttachmentIdBreaks(Standin):
         assert c.get("/v1/run-attachments/%00").status_code < 500
 
 
+@plants("REQ-ACCEPT", what="A retry refuses the empty text as a key.", rarity="one key, retry only")
+class RetryRefusesEmptyKey(Standin):
+    class RunRetry(models.RunRetry):
+        input_values: Annotated[
+            dict[str, Any] | None, AfterValidator(lambda values: _refused() if values and "" in values else values)
+        ] = None
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert c.retry(c.cancelled(), input_values={"": 1}).status_code == 200
+
+
 # -- who is let in
 
 
