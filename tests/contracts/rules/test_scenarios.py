@@ -96,6 +96,21 @@ def test_the_scenario_finds_the_fault(
     assert found.value.finding.exchanges
 
 
+WHERE_ALL_MUST_EXIST = ("unknown_workflow_refused", "unknown_session_refused", "unknown_machine_refused")
+
+
+@pytest.mark.parametrize("scenario", [WINDOWS, "lists by filters", "lists in pages", "updates"])
+def test_the_scenario_finds_nothing_where_no_id_can_be_made_up(
+    scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(scenario, monkeypatch)
+
+    result = checked(None, WHERE_ALL_MUST_EXIST, tmp_path)
+
+    assert not result.findings
+    assert not result.unstable
+
+
 @pytest.mark.parametrize(
     "variations",
     [(), ("runs_end_at_once", "running_checks", "cancel_fills_error"), ("coarse_created_at", "ties_in_any_order")],
