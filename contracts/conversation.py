@@ -208,6 +208,12 @@ class World:
         return not any(name in self.not_offered for name in names)
 
     @property
+    def replaceable_ids(self) -> frozenset[str]:
+        """Ids that the target listed, of kinds of which it takes made-up ones too."""
+        kinds = (self.workflows, self.machines, self.pools, self.sessions)
+        return frozenset(one for ids in kinds if ids.invented for one in ids.known)
+
+    @property
     def base_request(self) -> dict[str, Any]:
         """What every create has on a live target that was told of a request known to work."""
         return dict(self.target.base_request or {}) if self.is_live else {}

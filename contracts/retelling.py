@@ -7,7 +7,7 @@ they name, earlier uses of their idempotency key, and the writes since which a r
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from contracts.exchange import Exchange, Request
@@ -20,12 +20,17 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def retold(
-    shown: Sequence[Exchange], told: Sequence[Exchange], recorded: Sequence[Exchange] = ()
+    shown: Sequence[Exchange],
+    told: Sequence[Exchange],
+    recorded: Sequence[Exchange] = (),
+    *,
+    replaceable: Collection[str] = (),
 ) -> tuple[Exchange, ...]:
     """`told` are all exchanges of the talk that shows it, `recorded` those of the whole check, both in their order.
-    What is shown and was no part of the talk comes first.
+    What is shown and was no part of the talk comes first. Of an id that is `replaceable` in a body, since the target
+    takes made-up ones there as well, nobody needs to know where it is from.
     """
-    return _Story(shown, told, recorded).whole()
+    return _Story(shown, told, recorded, {one.encode() for one in replaceable}).whole()
 
 
 def accepted(exchange: Exchange) -> bool:
@@ -42,7 +47,14 @@ def was_well_before(request: Request, recorded: Sequence[Exchange]) -> bool:
 
 
 class _Story:
-    def __init__(self, shown: Sequence[Exchange], told: Sequence[Exchange], recorded: Sequence[Exchange]) -> None:
+    def __init__(
+        self,
+        shown: Sequence[Exchange],
+        told: Sequence[Exchange],
+        recorded: Sequence[Exchange],
+        replaceable: Collection[bytes],
+    ) -> None:
+        self._replaceable = replaceable
         self._told = list(told)
         self._recorded = recorded
         self._at = {id(exchange): position for position, exchange in enumerate(told)}
@@ -91,7 +103,7 @@ class _Story:
                 if path & looks_at or made_there:
                     yield other
         for name in sorted(looks_at):
-            origin = self._origin(name, before, is_named=name in names)
+            origin = self._origin(name, before, is_sought=name in names and not self._is_replaceable(name, exchange))
             if origin is not None:
                 yield origin
 
@@ -108,14 +120,17 @@ class _Story:
     def _makes(exchange: Exchange) -> bool:
         return exchange.request.method == "POST" and accepted(exchange)
 
-    def _origin(self, name: bytes, before: Sequence[Exchange], *, is_named: bool) -> Exchange | None:
+    def _is_replaceable(self, name: bytes, exchange: Exchange) -> bool:
+        return name in self._replaceable and name not in exchange.request.path.encode()
+
+    def _origin(self, name: bytes, before: Sequence[Exchange], *, is_sought: bool) -> Exchange | None:
         """What first told of an id; None where that was a request, which made it up."""
         for other in before:
             if name in self._named[id(other)]:
                 return None
             if name in self._given[id(other)]:
                 return other
-        if is_named:
+        if is_sought:
             for other in self._recorded:
                 if name in other.request.path.encode() or name in (other.request.body or b""):
                     return None

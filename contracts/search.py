@@ -261,7 +261,8 @@ class Search:
         world.known.update({first, (shown.rule, shown.cause), (final.rule, final.cause)})
         if is_brought_down:
             final = shown  # what has brought it about comes before this one
-        exchanges = retold(final.exchanges, (*before, *final.told), world.guard.exchanges)
+        told = (*before, *final.told)
+        exchanges = retold(final.exchanges, told, world.guard.exchanges, replaceable=world.replaceable_ids)
         finding = Finding(final.rule, final.cause, final.expected, final.got, exchanges, stable=stable)
         (self.findings if stable else self.unstable).append(finding)
         self._on_finding(finding)

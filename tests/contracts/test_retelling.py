@@ -101,6 +101,15 @@ def test_an_id_that_the_talk_never_learned_leads_to_what_the_check_learned_it_fr
     assert retold([read], [read], [pools, later, read]) == (pools, read)
 
 
+def test_an_id_in_a_body_that_any_other_could_stand_for_needs_no_list() -> None:
+    pools = said("GET", "/v1/pools", answer={"items": [{"id": OTHER}]})
+    made, read = created(pool_ids=[OTHER]), said("GET", f"/v1/pools/{OTHER}")
+
+    assert retold([made], [made], [pools, made]) == (pools, made)
+    assert retold([made], [made], [pools, made], replaceable={OTHER}) == (made,)
+    assert retold([read], [read], [pools, read], replaceable={OTHER}) == (pools, read)
+
+
 def test_an_earlier_answer_of_another_talk_comes_first() -> None:
     earlier, again = created(), created()
 
