@@ -113,6 +113,18 @@ def test_a_defect_is_found_under_its_rule(defect: str, rule: str, tmp_path: Path
     assert finding.exchanges
 
 
+@pytest.mark.parametrize("rule", ["IDEM-SCOPE", "AUTH-TENANT"])
+def test_each_organisation_uses_workflows_of_its_own_where_made_up_ones_are_refused(rule: str, tmp_path: Path) -> None:
+    with (
+        serving(None, {"unknown_workflow_refused"}) as url,
+        Guard(target_at(url, max_time_s=20), journal_dir=tmp_path) as guard,
+    ):
+        result = check(guard.target, guard, rules={rule})
+
+    assert [finding.got for finding in (*result.findings, *result.unstable)] == []
+    assert result.rules[0].status == "passed"
+
+
 def test_a_count_that_wraps_is_found_where_the_budget_bears_it(tmp_path: Path) -> None:
     told: list[Finding] = []
 
