@@ -12,10 +12,11 @@ import pytest
 
 from contracts import rows
 from contracts.check import check, plan
+from contracts.conversation import Shown, Talk, Unjudged
 from contracts.discovery import discover
 from contracts.findings import Finding
 from contracts.guard import Guard
-from contracts.model import MODEL
+from contracts.model import MODEL, run_model
 from contracts.rules import REGISTRY
 from contracts.search import Search
 from contracts.target import Target
@@ -124,10 +125,204 @@ def test_a_fault_that_only_a_row_of_steps_shows_is_found(
     monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(kind(Settings())))
 
     with serving() as url:
-        search = explored(target_at(url), tmp_path, examples=25)
+        search = explored(target_at(url), tmp_path, examples=10)
 
     assert {(finding.rule, finding.stable) for finding in search.findings} == {(rule, True)}
     assert len(search.findings[0].exchanges) > 1
+
+
+MAKE: dict[str, Any] = {"do": "create", "count": 3, "fields": {"input_values": {"a": 1}}}
+LIST: dict[str, Any] = {"do": "list"}
+NEW_INPUTS: dict[str, Any] = {"input_values": {"b": 2}}
+
+
+def do(what: str, run: int = 1, **more: Any) -> dict[str, Any]:
+    return {"do": what, "run": run, **more}
+
+
+def shown_by(steps: list[Any], folder: Path) -> tuple[str, str] | None:
+    """(rule, cause) of what a row shows of the stand-in that is served."""
+    with serving() as url, searching(target_at(url), folder) as search:
+        try:
+            run_model(Talk(search.world), {"steps": steps})
+        except Shown as shown:
+            return shown.rule, shown.cause
+    return None
+
+
+@pytest.mark.parametrize(
+    ("defect", "rule", "cause", "steps"),
+    [
+        (
+            "neighbours_change_too",
+            "UPDATE-PARTIAL",
+            "another run changes too",
+            [do("update", body={"input_values": {}})],
+        ),
+        ("neighbour_goes_too", "DELETE-GONE", "another run is gone too", [do("delete"), do("read", 0), do("read", 2)]),
+        ("skip_off_by_one_with_filter", "LIST-PAGE", "a run is on no page", [do("list", limit=1)]),
+        ("page_past_end_repeats", "LIST-PAGE", "a run on two pages", [do("list", limit=3)]),
+        ("total_counts_deleted", "LIST-PAGE", "total is not the number of runs", [do("delete"), LIST]),
+        ("cancelled_unlisted", "LIST-COMPLETE", "a created run is not listed", [do("cancel"), LIST]),
+        ("retried_listed_twice", "LIST-COMPLETE", "a run twice in one page", [do("cancel"), do("retry"), LIST]),
+        (
+            *("third_is_handled_again", "IDEM-REPLAY", "another answer for the same key and body"),
+            [do("replay"), do("replay")],
+        ),
+        ("cancelled_not_retried", "RETRY-RULES", "a retry of an ended run is refused", [do("cancel"), do("retry")]),
+        ("retry_empties_inputs", "RETRY-RULES", "input_values changes too", [do("cancel"), do("retry")]),
+        (
+            *("retry_with_files_is_new_run", "RETRY-RULES", "id changes too"),
+            [do("cancel"), do("retry", body={"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]})],
+        ),
+        (
+            "inputs_merged",
+            "UPDATE-PARTIAL",
+            "input_values is not changed",
+            [do("update", body={"input_values": {"b": 2}})],
+        ),
+        (
+            *("cancel_forgets_tenant", "AUTH-TENANT", "another organisation gets through with update_run"),
+            [do("trespass", operation="update_run")],
+        ),
+        ("retry_brings_back", "DELETE-GONE", "retry_run after the delete is not 404", [do("delete"), do("retry")]),
+        (
+            *("aliases_change_at_every_read", "READ-BACK", "sensitive_input_aliases reads otherwise"),
+            [do("create", fields={"sensitive_input_values": {"pin": "«secret»"}}), do("read", 3)],
+        ),
+    ],
+)
+def test_a_fault_is_laid_to_what_has_brought_it_about(
+    defect: str, rule: str, cause: str, steps: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = [MAKE, *steps]
+    assert shown_by(row, tmp_path) is None
+
+    create = standin_serving.create_standin
+    monkeypatch.setattr(standin_serving, "create_standin", lambda _, *more: create(defect, *more))
+
+    assert shown_by(row, tmp_path) == (rule, cause)
+
+
+class NotCleared(Standin):
+    def clear(self, org: Any, run: Any) -> None:
+        run.started_at = run.ended_at = None
+
+
+class RetriedRunsRunAtOnce(Standin):
+    def again(self, org: Any, run: Any) -> None:
+        super().again(org, run)
+        run.status = "running"
+
+
+class CancelDoesNothing(Standin):
+    def move(self, org: Any, run: Any, status: Any) -> None:
+        return
+
+
+class CancelledRunsGoOn(Standin):
+    def show(self, run: Any, where: str, *more: Any) -> Any:
+        return super().show(run, where, *more) | (
+            {"status": "running"} if where == "get_run" and run.status == "cancelled" else {}
+        )
+
+
+class ReadsAreBroken(Standin):
+    def show(self, run: Any, where: str, *more: Any) -> Any:
+        return super().show(run, where, *more) | ({"created_at": 5} if where == "get_run" else {})
+
+
+class UpdatedRunsCannotBeRead(Standin):
+    def update_run(self, call: Any, run_id: str, body: Any) -> Any:
+        answer = super().update_run(call, run_id, body)
+        del call.org.runs[run_id]
+        return answer
+
+
+class SessionsFindAll(Standin):
+    def matches(self, run: Any, query: Any) -> bool:
+        return super().matches(run, query.model_copy(update={"session_id": None}))
+
+
+class StatusFindsNothing(Standin):
+    def matches(self, run: Any, query: Any) -> bool:
+        return query.status is None and super().matches(run, query)
+
+
+class OldestFirst(Standin):
+    def ordered(self, runs: list[Any], query: Any) -> list[Any]:
+        return super().ordered(runs, query)[::-1]
+
+
+class OneMoreIsMade(Standin):
+    def bulk_made(self, call: Any, body: Any) -> list[Any]:
+        runs = super().bulk_made(call, body)
+        super().bulk_made(call, body)
+        return runs
+
+
+class ListsShowAll(Standin):
+    def listed(self, call: Any) -> list[Any]:
+        return [run for organisation in self.organisations.values() for run in organisation.runs.values()]
+
+
+class RetriesFail(Standin):
+    def retry_run(self, call: Any, run_id: str, body: Any) -> Any:
+        raise RuntimeError
+
+
+IN_A_SESSION = do("create", fields={"start_session": True})
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "cause", "steps"),
+    [
+        (
+            *(NotCleared, "RETRY-RULES", "error is not cleared"),
+            [do("cancel"), do("update", body={"error": ["x"]}), do("retry")],
+        ),
+        (RetriedRunsRunAtOnce, "RETRY-RULES", "not back to scheduling", [do("cancel"), do("retry")]),
+        (CancelDoesNothing, "UPDATE-PARTIAL", "a run is not cancelled", [do("cancel")]),
+        (CancelledRunsGoOn, "LIFECYCLE", "cancelled reads as running", [do("cancel"), do("read")]),
+        (ReadsAreBroken, "READ-BACK", "created_at is not of its schema", [do("read")]),
+        (UpdatedRunsCannotBeRead, "UPDATE-PARTIAL", "a run is gone", [do("update", body={"error": []}), do("read")]),
+        (SessionsFindAll, "LIST-FILTER", "session_id gives others too", [IN_A_SESSION, do("list", 3, by="session")]),
+        (StatusFindsNothing, "LIST-FILTER", "status misses a run", [do("cancel"), do("list", by="cancelled")]),
+        (OldestFirst, "LIST-PAGE", "created_at_desc is not newest first", [MAKE, LIST]),
+        (OneMoreIsMade, "LIST-COMPLETE", "a run is listed that nobody made", [LIST]),
+        (
+            *(ListsShowAll, "AUTH-TENANT", "another organisation finds a run with list_runs"),
+            [do("create", second=True), do("list", second=True)],
+        ),
+        (RetriesFail, "NO-5XX", "a 5xx from retry_run", [do("cancel"), do("retry")]),
+    ],
+)
+def test_each_comparison_sees_what_it_is_for(
+    kind: type[Standin], rule: str, cause: str, steps: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = [MAKE, *steps]
+    assert shown_by(row, tmp_path) is None
+
+    monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(kind(Settings())))
+
+    assert shown_by(row, tmp_path) == (rule, cause)
+
+
+def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Path) -> None:
+    early = [do(what) for what in ("replay", "update", "cancel", "retry", "delete", "read", "list", "trespass")]
+
+    assert (
+        shown_by([*early, {"do": "nothing"}, {}, "cut", do("chain", steps=0), do("retry", 0), LIST], tmp_path) is None
+    )
+
+
+def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(RetriesFail(Settings())))
+
+    with serving() as url, searching(target_at(url), tmp_path) as search:
+        search.world.known.add(("NO-5XX", "a 5xx from retry_run"))
+        with pytest.raises(Unjudged):
+            run_model(Talk(search.world), {"steps": [MAKE, do("cancel"), do("retry")]})
 
 
 def test_a_check_finds_what_only_a_row_of_steps_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
