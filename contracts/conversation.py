@@ -413,6 +413,8 @@ class Talk:
         self, operation: str, *ids: str, query: Query = (), after: Sequence[Heard | Exchange] | None = None, **more: Any
     ) -> Heard:
         """A good request, whose answer must be the documented success. `after` is what it builds on."""
+        if operation in self.world.not_offered:
+            raise Unjudged(f"{operation} is not offered")
         heard = self.call(operation, *ids, query=query, **more)
         self.expect_success(heard, after)
         return heard
@@ -479,6 +481,8 @@ class Talk:
 
     def judge_write(self, reading: Reading, heard: Heard) -> Written:
         clean = True
+        if heard.refused and not self.world.offers(reading.operation):
+            return Written(reading, heard, (), False)
         for rule in _rules_of_request(reading):
             self.world.count(rule)
         if heard.accepted and reading.is_invalid:

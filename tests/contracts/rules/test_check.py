@@ -212,3 +212,11 @@ def test_a_server_without_a_delete_breaks_no_rule_of_deletes(tmp_path: Path) -> 
 
     assert [(rule.id, rule.status) for rule in result.rules] == [("DELETE-GONE", "not_offered")]
     assert not result.findings
+
+
+def test_a_server_that_offers_bulk_only_breaks_no_rule_of_reads_and_tenants(tmp_path: Path) -> None:
+    with serving(None, ["bulk_only"]) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
+        result = check(guard.target, guard, rules={"READ-BACK", "AUTH-TENANT", "CHAIN-RULES", "LIFECYCLE"})
+
+    assert not result.findings
+    assert {rule.status for rule in result.rules} == {"not_offered"}
