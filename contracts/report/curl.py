@@ -1,7 +1,7 @@
 """A request as a command for a POSIX shell that sends the same bytes again, with `$TOKEN` where the token goes.
 
-Several requests of one finding are commands for one shell, in their order: an id that the server gave in an earlier
-answer is carried to the later ones, since a second try gets ids of its own.
+Several requests of one finding are commands for one shell, in their order: an id or a moment that the server gave in
+an earlier answer is carried to the later ones, since a second try gets its own.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from contracts.exchange import Exchange, Request
 
 _SECRETS = re.compile(r"(\$(?:SECOND_)?TOKEN)\b")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+_MOMENT_IN_QUERY = re.compile(r"\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d(?:\.\d+)?(?:Z|(?:%2B|-)\d\d%3A\d\d)")
 _REPEATED = re.compile(r"(.{1,24}?)\1{15,}", re.DOTALL)
 
 # What a person can look through and paste; longer bodies are made by a few lines of Python in the command.
@@ -51,6 +54,10 @@ def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
             for value, path in taken.items():
                 carried[value] = f"ID_{sum(name.startswith('ID_') for name in carried.values()) + 1}"
                 program = f"import json, sys; print(json.load(sys.stdin){path})"
+                if "%" in value:
+                    program = (
+                        f"import json, sys, urllib.parse as u; print(u.quote(json.load(sys.stdin){path}, safe=''))"
+                    )
                 lines.append(f"{carried[value]}=$(printf '%s' \"${answer}\" | python3 -c {shlex.quote(program)})")
         else:
             lines.append(command)
@@ -59,14 +66,16 @@ def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
 
 
 def _captures(exchanges: Sequence[Exchange]) -> list[dict[str, str]]:
-    """For each exchange the ids of its answer that a later request uses, with the way to them in the JSON."""
+    """For each exchange the ids and moments of its answer that a later request uses, as they stand there, with the way
+    to them in the JSON.
+    """
     known: set[str] = set()
     captures: list[dict[str, str]] = []
     for index, exchange in enumerate(exchanges):
-        known |= _uuids_of(exchange.request)
-        wanted = set().union(*(_uuids_of(later.request) for later in exchanges[index + 1 :])) - known
+        known |= _names_of(exchange.request)
+        wanted = set().union(*(_names_of(later.request) for later in exchanges[index + 1 :])) - known
         try:
-            found = dict(_uuid_paths(exchange.answer.json(), "")) if wanted else {}
+            found = dict(_paths(exchange.answer.json(), "")) if wanted else {}
         except (ValueError, RecursionError):
             found = {}
         captures.append({value: path for value, path in found.items() if value in wanted})
@@ -74,23 +83,25 @@ def _captures(exchanges: Sequence[Exchange]) -> list[dict[str, str]]:
     return captures
 
 
-def _uuids_of(request: Request) -> set[str]:
+def _names_of(request: Request) -> set[str]:
     body = request.body or b""
-    return {*_UUID.findall(request.path)} | (
+    return {*_UUID.findall(request.path), *_MOMENT_IN_QUERY.findall(request.path)} | (
         {*_UUID.findall(body.decode("latin-1"))} if len(body) <= _LITERAL_MAX else set()
     )
 
 
-def _uuid_paths(node: Any, path: str) -> Iterator[tuple[str, str]]:
+def _paths(node: Any, path: str) -> Iterator[tuple[str, str]]:
     """The last way to each: dict() of this keeps it, and equal ids are equal wherever they stand."""
     if isinstance(node, dict):
         for key, value in node.items():
-            yield from _uuid_paths(value, f"{path}[{json.dumps(key)}]")
+            yield from _paths(value, f"{path}[{json.dumps(key)}]")
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from _uuid_paths(value, f"{path}[{index}]")
+            yield from _paths(value, f"{path}[{index}]")
     elif isinstance(node, str) and _UUID.fullmatch(node):
         yield node, path
+    elif isinstance(node, str) and _MOMENT.fullmatch(node):
+        yield quote(node, safe=""), path
 
 
 def _command(request: Request, base_url: str, carried: dict[str, str], *, show_head: bool) -> str:

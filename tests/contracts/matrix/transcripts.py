@@ -6,6 +6,7 @@ Where a healthy and a defective stand-in answer the same, the exchanges do not t
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 import httpx
 
@@ -17,6 +18,7 @@ TOKENS = Settings().tokens
 UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 NAME = re.compile(UUID.pattern + r"|alias_[0-9a-f]{32}")
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z")
+IN_REQUEST = re.compile(UUID.pattern + r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}%3A[0-9]{2}%3A[0-9]{2}(?:\.[0-9]+)?Z")
 
 
 def transcript(exchanges: Sequence[Exchange], defect: str | None) -> list[tuple[int, str, str]]:
@@ -27,21 +29,29 @@ def transcript(exchanges: Sequence[Exchange], defect: str | None) -> list[tuple[
     """
     known: dict[str, str] = {}
     answers = []
+    made_up: set[str] = set()
     with serving(defect, settings=Settings(scheduling_s=3600)) as url, httpx.Client(base_url=url) as client:
         for exchange in exchanges:
             request = exchange.request
             headers = [(name, _authorized(value).encode("latin-1")) for name, value in request.headers]
             body = None if request.body is None else _now(request.body.decode("latin-1"), known).encode("latin-1")
+            made_up.update(_ids(request.path + (request.body or b"").decode("latin-1")) - known.keys())
             answer = client.request(request.method, _now(request.path, known), headers=headers, content=body)
-            then, now = (_ids(text) for text in (exchange.answer.body.decode("latin-1"), answer.text))
+            then, now = (_names(raw.decode("latin-1")) for raw in (exchange.answer.body, answer.content))
             known.update(pair for pair in zip(then, now, strict=False) if pair[0] not in known)
-            answers.append((answer.status_code, answer.headers.get("content-type", ""), answer.text))
-    numbers: dict[str, str] = {}
-    return [(status, kind, plain(text, numbers)) for status, kind, text in answers]
+            answers.append((answer.status_code, answer.headers.get("content-type", ""), answer.content))
+    numbers = {one: one for one in made_up}
+    return [(status, kind, plain(raw.decode("latin-1"), numbers)) for status, kind, raw in answers]
 
 
-def _ids(text: str) -> list[str]:
-    return list(dict.fromkeys(UUID.findall(text)))
+def _ids(text: str) -> set[str]:
+    return set(UUID.findall(text))
+
+
+def _names(text: str) -> list[str]:
+    """Ids first, then moments as they stand in a query."""
+    moments = (quote(found[0], safe="") for found in MOMENT.finditer(text))
+    return [*dict.fromkeys(UUID.findall(text)), *dict.fromkeys(moments)]
 
 
 def _authorized(value: str) -> str:
@@ -49,7 +59,7 @@ def _authorized(value: str) -> str:
 
 
 def _now(text: str, known: dict[str, str]) -> str:
-    return UUID.sub(lambda found: known.get(found[0], found[0]), text)
+    return IN_REQUEST.sub(lambda found: known.get(found[0], found[0]), text)
 
 
 def plain(text: str, numbers: dict[str, str] | None = None) -> str:

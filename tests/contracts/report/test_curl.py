@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -150,6 +151,20 @@ def test_an_id_of_an_earlier_answer_is_carried_to_later_requests(server):
     assert json.loads(update.body) == {"it's": again, "output_data": {}}
     assert read.path == f"/v1/runs/{again}"
     assert again in printed
+
+
+@pytest.mark.parametrize("moment", ["2025-01-02T03:04:05.678901Z", "2025-01-02T03:04:05+05:30"])
+def test_a_moment_of_an_earlier_answer_is_carried_to_a_later_query(server, moment):
+    exchanges = [
+        Exchange(Request("POST", "/v1/runs", (JSON,), b"{}"), Answer(201, (), json.dumps({"at": moment}).encode())),
+        Exchange(Request("GET", f"/v1/runs?created_at_from={quote(moment, safe='')}&limit=1"), Answer(200, (), b"{}")),
+    ]
+    server.answers.append(json.dumps({"at": "2031-12-30T00:00:00+01:00"}).encode())
+
+    server.run("\n".join(curls(exchanges, server.url)))
+
+    _, listed = server.arrived.pop(-2), server.arrived.pop()
+    assert listed.path == "/v1/runs?created_at_from=2031-12-30T00%3A00%3A00%2B01%3A00&limit=1"
 
 
 def test_a_known_id_is_not_taken_from_an_answer_that_repeats_it():
