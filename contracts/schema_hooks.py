@@ -21,6 +21,8 @@ from contracts.schema_plan import FRESH_KEY, VARIABLE, SchemaPlan
 
 _GUARD_MARK: Final = "x-contracts-guard"
 _FEW_RUNS: Final = 5
+_MANY_RUNS: Final = 10_000
+"""What asks for more than these is as wrong with fewer, and could not be paid for."""
 
 
 class Course:
@@ -74,6 +76,8 @@ class Course:
         count = changed.get("count")
         if few and isinstance(count, int | float) and _FEW_RUNS < count <= 1000 and count == int(count):
             changed["count"] = 1 + int(count) % _FEW_RUNS
+        if isinstance(count, int) and count > _MANY_RUNS:
+            changed["count"] = 1001 + count % 1000
         if not odd:
             for each in (changed, *_objects(changed.get("steps"))):
                 self._put_known_ids(each)

@@ -95,6 +95,7 @@ def test_secrets_can_be_recognised_and_runs_are_few_but_in_the_coverage_phase(tm
     }
     assert tempered(one, case(body=dict(body), phase="coverage")).body == body
     assert tempered(one, case(body={"count": 554.0})).body == {"count": 5}
+    assert tempered(one, case(body={"count": 10**30 + 7}, odd=True, phase="coverage")).body == {"count": 1008}
     for kept in (True, 5, 7.5, 1001, "700"):
         assert tempered(one, case(body={"count": kept})).body == {"count": kept}
     assert tempered(one, case(body=[1], meta=None)).body == [1]
