@@ -95,3 +95,9 @@ def test_every_exported_name_is_there(package):
     module = importlib.import_module(package)
 
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+def test_schemathesis_is_known_in_one_place_and_by_its_public_name():
+    assert importing("contracts", "schemathesis", beside=("contracts.schema_hooks",)) == []
+    hooks = imports(ROOT / "contracts" / "schema_hooks.py")
+    assert {name for name in hooks if name.startswith("schemathesis")} == {"schemathesis"}
