@@ -8,10 +8,8 @@ what no rule of ours speaks of: as notes.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -176,9 +174,12 @@ def _run(world: World, folder: Path, flags: Sequence[str], until: float) -> None
             process.wait(timeout=max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             world.note("schemathesis was stopped at the end of its share of the time.")
+            return
         finally:
-            _end(process)
-    if process.returncode not in {0, 1, -signal.SIGKILL}:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if process.returncode not in {0, 1}:
         said = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         world.note(f"schemathesis could not run: {' '.join(said[-3:])[:300]}")
 
@@ -207,13 +208,6 @@ def _environment(folder: Path) -> dict[str, str]:
         VARIABLE: str(folder / "plan.json"),
         "NO_PROXY": "*",
     }
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 # What came of it

@@ -194,6 +194,32 @@ def test_it_is_given_no_token_and_no_proxy(tmp_path: Path, monkeypatch: pytest.M
     assert len(json.loads(given["plan"])["paths"]["run_id"]) == 9
 
 
+def test_an_interrupted_check_leaves_no_process_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def interrupted(*args: Any, **more: Any) -> Any:
+        process = popen(*args, **more)
+        begun.append(process)
+        waits = iter([KeyboardInterrupt()])
+        wait = process.wait
+
+        def raising(timeout: float | None = None) -> int:
+            for interrupt in waits:
+                raise interrupt
+            return wait(timeout)
+
+        process.wait = raising
+        return process
+
+    with serving() as url, searching(target_at(url), tmp_path) as search:
+        monkeypatch.setattr(subprocess, "Popen", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            schema_fuzz.explore_schema(search, REGISTRY, examples=1, until=time.monotonic() + LONG_S)
+
+    assert [process.poll() is None for process in begun] == [False]
+
+
 def test_a_failure_of_which_no_rule_speaks_is_a_note_and_any_other_is_not(tmp_path: Path) -> None:
     failures = [
         {"code": "ST104", "title": "Response violates schema", "operation": "GET /v1/machines", "status": 200},
