@@ -121,8 +121,7 @@ def test_what_only_a_row_of_requests_shows_is_sent_again_as_a_row(
 
     (finding,) = search.findings
     assert (finding.rule, finding.stable) == ("DELETE-GONE", True)
-    sent = [(one.request.method, one.request.path.partition("?")[0][:9]) for one in finding.exchanges]
-    assert sent == [("POST", "/v1/runs/"), ("DELETE", "/v1/runs/"), ("GET", "/v1/runs/")]
+    assert [one.request.method for one in finding.exchanges] == ["POST", "DELETE", "GET"]
 
 
 @pytest.mark.parametrize("rules", [{"IDEM-CONFLICT"}, set()])
@@ -232,6 +231,7 @@ def test_a_failure_of_which_no_rule_speaks_is_a_note_and_any_other_is_not(tmp_pa
             "status": 201,
         },
         {"code": "ST104", "title": "Response violates schema", "operation": "GET /v1/runs", "status": 200},
+        {"code": "ST104", "title": "Response violates schema", "operation": "POST /v1/workflows", "status": 201},
     ]
     (tmp_path / "failures.jsonl").write_text("\n".join(map(json.dumps, failures)))
 
