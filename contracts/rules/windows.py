@@ -320,12 +320,13 @@ def _judge_presence(
     missing = sorted(expected - set(ids))
     if missing and len(ids) < 100:
         run = sights.views[missing[0]]
-        if query == [sights.corner.filter] and _is_listed_by_moment(talk, query, missing[0]):
+        by_activity = not any(name == "sort_mode" for name, _ in query)
+        if by_activity and _is_listed_by_moment(talk, query, missing[0]):
             rule, how = "LIST-COMPLETE", "a run is not listed by activity"
+        elif sights.rule == "DELETE-GONE":
+            rule, how = "DELETE-GONE", "another run is gone too"
         else:
             rule, how = locate(talk, sights.corner, run, query, 100)
-        if sights.rule == "DELETE-GONE":
-            rule, how = "DELETE-GONE", "another run is gone too"
         talk.fail(
             Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
             *sights.shown,

@@ -267,3 +267,39 @@ class UsageEmptiesAlias(Standin):
         super().change(run, name, value)
         if name == "usage_metadata":
             run.session_alias = None
+
+
+class RetriedStepLeavesSession(Standin):
+    def create_run_chain(self, call, body):
+        answer = super().create_run_chain(call, body)
+        self.steps = getattr(self, "steps", set()) | set(answer.content["run_ids"])
+        return answer
+
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if run.id in getattr(self, "steps", ()):
+            run.session_id = None
+
+
+class UpdateOfRetriedLost(Standin):
+    def update_run(self, call, run_id, body):
+        answer = super().update_run(call, run_id, body)
+        run = self.find(call, run_id)
+        if run.epoch > 2 and body.output_data is not None:
+            run.output_data = None
+        return answer
+
+
+class RetriedUnlistedByActivity(Standin):
+    def matches(self, run, query):
+        again = run.epoch > 1 and run.status == Status.SCHEDULING and str(query.sort_mode) == "activity"
+        return super().matches(run, query) and not again
+
+
+class DeletedCountedBySession(Standin):
+    def delete_run(self, call, run_id):
+        self.gone = [*getattr(self, "gone", []), self.find(call, run_id).session_id]
+        return super().delete_run(call, run_id)
+
+    def total(self, call, found, query):
+        return len(found) + (query.session_id is not None and getattr(self, "gone", []).count(str(query.session_id)))
