@@ -19,11 +19,11 @@ from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from contracts.conversation import OutOfTime, Shown, Talk, Unjudged, World
+from contracts.conversation import OutOfTime, Shown, Talk, Unjudged, World, encode
 from contracts.exchange import Exchange, Request
 from contracts.findings import Finding
 from contracts.guard import NoAnswer, Refused
-from contracts.oracle import read_request
+from contracts.oracle import operation_at, read_request
 from contracts.retelling import is_read, retold, was_well_before
 from contracts.shapes import body_schema
 from contracts.shrinking import Case, shrink
@@ -327,9 +327,6 @@ def alone_case(request: Request) -> Case:
 
 
 def run_alone(talk: Talk, case: Case) -> None:
-    from contracts.conversation import encode
-    from contracts.oracle import operation_at
-
     raw: bytes | None = None
     if "body" in case:
         if "json" in case["body"]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts import strategies
-from contracts.conversation import Heard, Talk, Unjudged, World, encode, path_for
+from contracts.conversation import Heard, Talk, Unjudged, World, encode, path_for, request_for
 from contracts.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.oracle import CREATES
 from contracts.rules.listing import carries, items_of, made_with, their_workflow
@@ -151,8 +151,6 @@ def _cause(rule: str, header: str | None, operation: str) -> str:
 
 def _good_request(talk: Talk, operation: str, case: Case) -> tuple[Request, list[Heard]]:
     """A request that would work with a good token, and what it took to have it."""
-    from contracts.conversation import request_for
-
     world = talk.world
     method, template = operations()[operation]
     if operation in CREATES:

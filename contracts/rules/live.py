@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from contracts import strategies
 from contracts.conversation import World
+from contracts.rules.authorization import headers_by_rule
 from contracts.shrinking import Case
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
@@ -98,8 +99,6 @@ def _secrets_that_work(world: World) -> Iterator[Case]:
 
 
 def _unauthorized(world: World) -> Iterator[Case]:
-    from contracts.rules.authorization import headers_by_rule
-
     important = ("bulk_create_runs", "list_runs", "get_run", "create_run", "update_run", "delete_run", "retry_run")
     others = ("create_run_chain", "list_run_attachments", "list_machines", "list_pools", "list_workflows")
     headers = headers_by_rule(world)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
@@ -820,8 +820,6 @@ def _body_packs(operation: str, bare: dict[str, Any]) -> Iterator[Case]:
 
 
 def sample_text(text: str) -> str:
-    import re
-
     return re.sub(r"«[a-z0-9:-]+»", _SAMPLE, text)
 
 
@@ -1343,5 +1341,3 @@ SCENARIOS = (
     Scenario("odd queries", ("NO-5XX",), run_query, query_cases, creates=False, telling=1),
     Scenario("beyond the limits", ("NO-5XX",), run_odd, odd_cases, telling=8),
 )
-
-_ = functools
