@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from contracts.rules import (
+    accepted,
     attachments,
     authorization,
     bulk_answer,
@@ -14,6 +15,7 @@ from contracts.rules import (
     idempotency,
     life,
     lists,
+    odd,
     reading,
     requests,
     secrets,
@@ -24,6 +26,8 @@ from contracts.search import Scenario
 
 _MODULES = (
     requests,
+    accepted,
+    odd,
     authorization,
     bulk_answer,
     secrets,

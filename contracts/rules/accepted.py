@@ -1,0 +1,269 @@
+"""What every server must accept: null and nothing, unusual values in each field of each write, other spellings."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from contracts import strategies
+from contracts.conversation import Talk, World, Written
+from contracts.rules.bulk_answer import run_create
+from contracts.rules.odd import look_at
+from contracts.rules.requests import OPERATIONS, changeable, ids_in
+from contracts.rules.rule import Rule
+from contracts.search import Scenario
+from contracts.shrinking import Case
+
+RULES: Final[tuple[Rule, ...]] = ()
+"""Those of requests are judged here."""
+
+# Null, empty and absent
+
+
+_FILE_OPTIONS: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"target_path": None},
+    {"target_path": "C:\\x.txt"},
+    {"cleanup_imports_after_run": False},
+    {"cleanup_imports_after_run": True},
+    {"target_path": None, "cleanup_imports_after_run": True},
+    {"target_path": "C:\\x.txt", "cleanup_imports_after_run": False},
+)
+
+
+def null_cases(world: World) -> Iterator[Case]:
+    for operation in ("bulk_create_runs", "create_run"):
+        if not world.offers(operation):
+            continue
+        features = strategies.CREATE_FEATURES[operation]
+        bare = strategies.minimal(operation)
+        empties = {name: strategies.EMPTY[name] for name in features}
+        for name, values in empties.items():
+            for value in values:
+                yield {"op": operation, "body": bare | {name: value}, "read": True}
+                if operation == "bulk_create_runs":
+                    for count in (2, 101):
+                        yield {"op": operation, "body": bare | {name: value, "count": count}}
+        for (one, values), (other, others) in itertools.combinations(empties.items(), 2):
+            for value, another in itertools.product(values, others):
+                yield {"op": operation, "body": bare | {one: value, other: another}}
+        for row in strategies.pairs(strategies.states(features)):
+            yield {"op": operation, "body": _with_ids(world, bare | strategies.without_absent(row))}
+        nulls = bare | {name: values[0] for name, values in empties.items()}
+        yield {"op": operation, "body": nulls}
+        if operation == "bulk_create_runs":
+            yield {"op": operation, "body": nulls | {"count": 1000}}
+        yield {"op": operation, "body": bare | {name: values[-1] for name, values in empties.items()}}
+        for more in _FILE_OPTIONS:
+            yield {"op": operation, "body": bare | {"file_inputs": [strategies.file(**more)]}}
+            yield {"op": operation, "body": bare | {"file_inputs": [strategies.file(), strategies.file(**more)]}}
+        yield {"op": operation, "body": bare | {"is_priority": False}}
+        yield {"op": operation, "body": bare | {"unknown_property": {"a": 1}, "status": "success", "id": "x"}}
+
+
+def _with_ids(world: World, body: dict[str, Any]) -> dict[str, Any]:
+    """Without the ids that the target has none of."""
+    kinds = {"machine_id": world.machines, "pool_ids": world.pools, "session_id": world.sessions}
+    return {name: value for name, value in body.items() if name not in kinds or kinds[name].available or not value}
+
+
+def other_null_cases(world: World) -> Iterator[Case]:
+    """Null, empty and absent in the writes that are no creates of runs."""
+    features: dict[str, dict[str, tuple[Any, ...]]] = {
+        "create_run_chain": strategies.CHAIN_FEATURES,
+        "retry_run": strategies.RETRY_FEATURES,
+    }
+    for operation, fields in features.items():
+        if not world.offers(operation, "update_run", "get_run"):
+            continue
+        bare = strategies.minimal(operation)
+        for name in fields:
+            for value in strategies.EMPTY.get(name, ()):
+                yield {"op": operation, "body": bare | {name: value}}
+        for row in strategies.pairs(strategies.states(fields)):
+            yield {"op": operation, "body": _with_ids(world, bare | strategies.without_absent(row))}
+        field = "file_inputs" if operation == "retry_run" else "shared_file_inputs"
+        good = strategies.file()
+        for more in _FILE_OPTIONS:
+            yield {"op": operation, "body": bare | {field: [strategies.file(**more)]}}
+            yield {"op": operation, "body": bare | {field: [good, good, strategies.file(**more)]}}
+    if world.offers("create_run_chain", "update_run", "get_run"):
+        step = {"workflow_id": "«workflow»"}
+        states = {name: [strategies.ABSENT, values[0], None] for name, values in strategies.STEP_FEATURES.items()}
+        states["inputs"].append({})
+        states["sensitive_inputs"].append({})
+        rows = [strategies.without_absent(row) for row in strategies.pairs(states)]
+        for size, row in itertools.product((0, 1, 10), rows):
+            last = {name: _numbered(value, size) for name, value in row.items()}
+            yield {"op": "create_run_chain", "body": {"steps": [step] * size + [step | last]}}
+    if world.offers("update_run", "get_run"):
+        for name, values in strategies.UPDATE_VALUES.items():
+            for value in values:
+                if value in ([], {}):
+                    yield {"op": "update_run", "body": {name: value}}
+                    yield {"op": "update_run", "body": {name: value, "release_session_after": True}}
+
+
+def _numbered(value: Any, number: int) -> Any:
+    """A feature of a step, of which each step has its own."""
+    return json.loads(json.dumps(value).replace("%d", str(number)))
+
+
+# Accepted by the other writes too
+
+
+def run_accepted(talk: Talk, case: Case) -> None:
+    """A chain, an update or a retry with an odd but valid value."""
+    operation = case["op"]
+    ids: tuple[str, ...] = ()
+    if operation in {"update_run", "retry_run"}:
+        ids = (changeable(talk, operation)["id"],)
+    written: Written = talk.write(operation, *ids, body=talk.fill(case["body"]))
+    if not written.heard.accepted or not isinstance(written.heard.body, dict):
+        return
+    for run_id in (*ids, *(written.heard.body.get("run_ids") or ())[:1]):
+        talk.call("get_run", run_id)
+
+
+def accepted_cases(world: World) -> Iterator[Case]:
+    fields = {
+        "create_run_chain": ("shared_inputs",),
+        "update_run": ("output_data", "input_values", "usage_metadata", "run_message_history", "error"),
+        "retry_run": ("input_values",),
+    }
+    yield from strategies.in_turn(
+        _accepted_in(operation, name)
+        for operation, names in fields.items()
+        if world.offers(operation, "update_run", "get_run")
+        for name in names
+    )
+    if world.offers("retry_run", "update_run", "get_run"):
+        for files in strategies.file_ladder():
+            if len(files) < 12:
+                yield {"op": "retry_run", "body": {"file_inputs": files}}
+
+
+def _accepted_in(operation: str, name: str) -> Iterator[Case]:
+    """One field of a write, with every value of the ladders."""
+    bare = strategies.minimal(operation)
+    if name == "error":
+        for texts in strategies.packed((text for text in strategies.texts() if len(text) < 100_000), 30):
+            yield {"op": operation, "body": {"error": list(texts.values())}}
+        return
+    keys: tuple[dict[str, Any], ...] = (
+        dict.fromkeys(strategies.ODD_KEYS, "x"),
+        {f"key{index}": index for index in range(5000)},
+    )
+    for values in itertools.chain(keys, strategies.packed(strategies.values(), 15)):
+        if operation == "create_run_chain" and '"$ref"' in json.dumps(values):
+            continue
+        filled = [values] if name == "run_message_history" else values
+        yield {"op": operation, "body": bare | {name: filled}}
+
+
+def text_cases(world: World) -> Iterator[Case]:
+    """Every field that is text, with every kind of text; and valid bodies that are written in another way."""
+    texts = strategies.TELLING_TEXTS
+    kinds = (_create_text_cases(world, texts), _retry_text_cases(world, texts), _chain_text_cases(world, texts))
+    yield from strategies.in_turn((_spelled_cases(world), *kinds))
+
+
+_PIN: Final = {"pin": "«secret»"}
+
+
+def _create_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
+    if world.offers("create_run"):
+        for text in texts:
+            yield {"op": "create_run", "body": {"workflow_id": "«workflow»", "session_alias": text}}
+    for operation in ("bulk_create_runs", "create_run"):
+        if world.offers(operation):
+            bare = strategies.minimal(operation)
+            for some in strategies.packed(texts, 8):
+                yield {"op": operation, "body": bare | {"sensitive_input_values": some | _PIN}}
+            yield {"op": operation, "body": bare | {"input_values": dict.fromkeys(strategies.ODD_KEYS, "x")}}
+            yield {"op": operation, "body": bare | {"sensitive_input_values": dict.fromkeys(strategies.ODD_KEYS, "x")}}
+            for pack in strategies.packed(strategies.values(), 40, limit=200_000):
+                yield {"op": operation, "body": bare | {"sensitive_input_values": pack | _PIN}}
+            for names in strategies.packed(strategies.FILE_NAMES, 8):
+                files = [strategies.file(name, target_path="C:\\" + name) for name in names.values()]
+                yield {"op": operation, "body": bare | {"file_inputs": files}}
+
+
+def _retry_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
+    if world.offers("retry_run", "update_run", "get_run"):
+        for text in texts[::2]:
+            yield {"op": "retry_run", "body": {"session_alias": text}}
+        for pack in strategies.packed(strategies.values(), 60, limit=300_000):
+            yield {"op": "retry_run", "body": {"sensitive_input_values": pack | _PIN}}
+        for names in strategies.packed(strategies.FILE_NAMES, 8):
+            yield {"op": "retry_run", "body": {"file_inputs": [strategies.file(name) for name in names.values()]}}
+
+
+def _spelled_cases(world: World) -> Iterator[Case]:
+    for operation in OPERATIONS:
+        if world.offers(operation, *(("update_run", "get_run") if operation in {"update_run", "retry_run"} else ())):
+            for text in _other_spellings(strategies.minimal(operation), operation):
+                yield {"op": operation, "text": text}
+
+
+def _chain_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
+    if not world.offers("create_run_chain", "update_run", "get_run"):
+        return
+    step = {"workflow_id": "«workflow»"}
+    for aliases in strategies.packed(filter(None, texts), 6):
+        steps: list[dict[str, Any]] = [step | {"session_alias": alias} for alias in aliases.values()]
+        yield {"op": "create_run_chain", "body": {"steps": steps}}
+    for index, pack in enumerate(strategies.packed(strategies.values(), 30, limit=200_000)):
+        if '"$ref"' not in json.dumps(pack):
+            for name in ("inputs", "sensitive_inputs"):
+                steps = [step] * (index % 3) + [step | {name: pack}]
+                yield {"op": "create_run_chain", "body": {"steps": steps}}
+        yield {"op": "create_run_chain", "body": {"steps": [step], "shared_sensitive_inputs": pack | _PIN}}
+    for files in strategies.file_ladder():
+        if len(files) < 12:
+            yield {"op": "create_run_chain", "body": {"steps": [step], "shared_file_inputs": files}}
+    for size in (2, 3, 5, 10, 11, 20, 50, 100):
+        yield {"op": "create_run_chain", "body": {"steps": [step] * size}}
+
+
+def _other_spellings(bare: dict[str, Any], operation: str) -> Iterator[str]:
+    """The same JSON in other letters: blanks, escapes, the order of the members, properties that nobody knows."""
+    field = {"create_run_chain": "shared_inputs", "update_run": "output_data"}.get(operation, "input_values")
+    inputs: dict[str, Any] = {"a/b": "é😀", "list": [1, -0.5, 1e10, True, None, {"x": []}]}
+    body = bare | {field: inputs}
+    text = json.dumps(body, ensure_ascii=False)
+    yield json.dumps(body)
+    yield f" \r\n\t{text}\n "
+    yield json.dumps(body, indent=4)
+    yield json.dumps(body, separators=(",", ":"))
+    yield json.dumps(dict(reversed(body.items())))
+    yield json.dumps(body).replace("/", "\\/")
+    yield json.dumps(body).replace(f'"{field}"', '"' + "".join(f"\\u{ord(letter):04x}" for letter in field) + '"')
+    yield json.dumps(body).replace("10000000000.0", "1.0E+10").replace("-0.5", "-5e-1")
+    unknowns: tuple[Any, ...] = (None, 5, "x" * 5000, [], {"deep": [1, {"a": None}]})
+    for unknown in unknowns:
+        yield json.dumps(body | {"a_property_of_later": unknown})
+    yield json.dumps({"first_of_later": 1} | body | {"": 1, "é": 2, "$schema": "x"})
+
+
+def run_spelled(talk: Talk, case: Case) -> None:
+    """One write of a body, or of its text; then read again, with its files."""
+    operation = case["op"]
+    ids: tuple[str, ...] = ()
+    if operation in {"update_run", "retry_run"}:
+        ids = (changeable(talk, operation)["id"],)
+    if "text" in case:
+        written = talk.write(operation, *ids, raw=talk.fill(case["text"]).encode())
+    else:
+        written = talk.write(operation, *ids, body=talk.fill(case["body"]))
+    look_at(talk, ids_in(written.heard)[:1], files=8)
+
+
+SCENARIOS = (
+    Scenario("null, empty and absent", ("REQ-NULL", "REQ-FILES"), run_create, null_cases, telling=2),
+    Scenario("null, empty and absent elsewhere", ("REQ-NULL", "REQ-FILES"), run_spelled, other_null_cases, telling=3),
+    Scenario("texts in every field", ("REQ-ACCEPT", "NO-5XX"), run_spelled, text_cases, telling=3),
+    Scenario("odd values in other writes", ("REQ-ACCEPT", "REQ-NULL"), run_accepted, accepted_cases, telling=4),
+)
