@@ -33,17 +33,22 @@ def beyond(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, froze
 
 def explore_beyond(
     search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int = 0
-) -> None:
-    """Round 0 is a check; the rounds of a fuzz are numbered from 1. What there is too little time for is not begun."""
+) -> bool:
+    """Round 0 is a check; the rounds of a fuzz are numbered from 1. What there is too little time for is not begun;
+    whether anything was is told.
+    """
     world = search.world
+    has_begun = False
     names = dict(beyond(world.target, wanted))
     for name, _, part, explore in _PARTS:
         longest_s = part.MOST_S * (FUZZ_TIMES if round_number else 1)
         share_s = min(longest_s, world.target.max_time_s * SHARE, world.time_left - 1)
         if name not in names or not world.may_create or share_s < part.LEAST_S:
             continue
+        has_begun = True
         announce(name)
         examples = FUZZ_EXAMPLES if round_number else part.EXAMPLES
         until = time.monotonic() + share_s
         with contextlib.suppress(OutOfTime):  # all else has been done
             explore(search, wanted, examples=examples, until=until, round_number=max(0, round_number - 1))
+    return has_begun

@@ -26,8 +26,6 @@ LATE_SHARE = 0.4
 """The part of the time that is kept for cases that make many runs."""
 MANY_RUNS = 60
 """Cases that make as many runs as this wait until all others have been tried."""
-_MAY_BE_SKIPPED = frozenset({"HTTP-LIMIT"})
-"""A target that limits nothing has nothing to be judged by it."""
 FUZZ_EXAMPLES = 100
 """Generated cases of one scenario in one round of a fuzz."""
 
@@ -138,7 +136,7 @@ def fuzz(
                 search.replay(scenario, until=world.deadline)
         unreached = _run(world, search, course, progress)
         round_number = 0
-        while generating and not unreached and world.time_left > 0:
+        while not unreached and world.time_left > 0:
             round_number += 1
             for index, scenario in enumerate(generating):
                 if progress is not None:
@@ -153,7 +151,9 @@ def fuzz(
                     )
                 if world.offers(*scenario.needs):
                     search.explore(scenario, examples=FUZZ_EXAMPLES, until=world.deadline, round_number=round_number)
-            explore_beyond(search, wanted, _announcing(search, progress), round_number=round_number)
+            has_begun = explore_beyond(search, wanted, _announcing(search, progress), round_number=round_number)
+            if not generating and not has_begun:
+                break
             if not guard.affords(runs=1, requests=1):
                 world.note("The budget was spent before the time was over.")
                 break
@@ -274,7 +274,7 @@ def _result(world: World, search: Search, wanted: Collection[str], unreached: li
     verdict: VerdictName = "passed"
     if findings:
         verdict = "failed"
-    elif unreached or world.stumbles or any(r.status == "skipped" and r.id not in _MAY_BE_SKIPPED for r in results):
+    elif unreached or world.stumbles or any(rule.is_missed for rule in results):
         verdict = "incomplete"
     notes = [*world.notes, *world.stumbles]
     if unreached:

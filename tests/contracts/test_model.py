@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from contracts import rows
-from contracts.check import check, plan
+from contracts import beyond, rows
+from contracts.check import check, fuzz, plan
 from contracts.conversation import Shown, Talk, Unjudged
 from contracts.discovery import discover
 from contracts.findings import Finding
@@ -336,6 +337,25 @@ def test_a_check_finds_what_only_a_row_of_steps_shows(tmp_path: Path, monkeypatc
 
     assert [finding.rule for finding in result.findings] == ["UPDATE-PARTIAL"]
     assert found == list(result.findings)
+
+
+def test_a_fuzz_writes_rows_in_rounds_where_nothing_else_is_generated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+    monkeypatch.setattr("contracts.check.SCENARIOS", ())
+
+    def explore(search: Search, wanted: Any, *, examples: int, until: float, round_number: int) -> None:
+        rounds.append(round_number)
+        if len(rounds) == 3:
+            monkeypatch.setattr(rows, "LEAST_S", math.inf)  # as if too little time were left
+
+    monkeypatch.setattr(beyond, "_PARTS", ((MODEL.name, frozenset(MODEL.rules), rows, explore),))
+    with serving() as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
+        result = fuzz(guard.target, guard, for_s=LONG_S, rules={"DELETE-GONE"})
+
+    assert rounds == [0, 1, 2]
+    assert not result.findings
 
 
 def test_rows_are_planned_only_where_they_judge_something_and_runs_cost_nothing() -> None:
