@@ -50,6 +50,11 @@ class RuleResult:
     status: RuleStatus
     why: str
 
+    @property
+    def is_missed(self) -> bool:
+        """Whether the check is incomplete without it. A target that limits nothing has nothing to judge in its 429."""
+        return self.status == "skipped" and self.id != "HTTP-LIMIT"
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:

@@ -34,8 +34,7 @@ def judge(result: CheckResult, *, required: Collection[str], fail_on_incomplete:
         for rule in required
         if rule not in by_id or by_id[rule].status in {"skipped", "not_offered"}
     ]
-    skipped = any(rule.status == "skipped" for rule in result.rules)
-    incomplete = result.verdict == "incomplete" or skipped
+    incomplete = result.verdict == "incomplete" or any(rule.is_missed for rule in result.rules)
     if incomplete and fail_on_incomplete:
         failed_by.append("The check is incomplete, which --fail-on-incomplete does not let pass.")
     verdict: VerdictName

@@ -15,6 +15,7 @@ from contracts.check import check, fuzz, plan
 from contracts.discovery import discover
 from contracts.findings import CheckResult, Finding
 from contracts.guard import Guard
+from contracts.outcome import judge
 from contracts.rules import REGISTRY, SCENARIOS
 from contracts.search import Scenario
 from contracts.target import Budget, Target
@@ -174,6 +175,8 @@ def test_a_target_without_limits_passes(tmp_path: Path) -> None:
 
     assert result.verdict == "passed"
     assert {rule.id: rule.status for rule in result.rules} == {"HTTP-LIMIT": "skipped", "READ-UNKNOWN": "passed"}
+    assert judge(result, required=(), fail_on_incomplete=True).exit_code == 0
+    assert judge(result, required=("HTTP-LIMIT",), fail_on_incomplete=False).exit_code == 1
 
 
 def test_scenarios_that_wait_run_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
