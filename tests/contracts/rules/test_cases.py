@@ -1,0 +1,96 @@
+"""The cases of every scenario: JSON, the same each time, and true of a healthy server."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from contracts.conversation import Ids, Talk, Unjudged, World
+from contracts.discovery import discover
+from contracts.guard import Guard, Refused
+from contracts.rules import SCENARIOS, live
+from contracts.search import Scenario
+from contracts.shapes import operations
+from contracts.shrinking import Case
+from contracts.target import Target
+from tests.standin.behaviour import Settings
+from tests.standin.serving import serving
+
+SOME = ("3c90c3cc-0d44-4b50-8888-8dd25736052a", "6f1c9a2e-3b4d-4c5e-8f60-718293a4b5c6")
+BESIDE_BULK = frozenset(operations()) - {"bulk_create_runs"}
+SAMPLE = 4
+DEPEND_ON_WHAT_WAS_DONE = frozenset({"limits met on the way", "runs made long before"})
+
+
+def world(*, invented: bool = True, known: tuple[str, ...] = SOME, without: frozenset[str] = frozenset()) -> World:
+    ids = Ids(known, invented=invented)
+    nobody: Any = None
+    target = Target("http://127.0.0.1:9", "one", "two")
+    not_offered = dict.fromkeys(without, "it is not there")
+    kinds = {"workflows": ids, "machines": ids, "pools": ids, "sessions": ids}
+    return World(target, nobody, math.inf, **kinds, not_offered=not_offered, first_run=SOME[0])
+
+
+WORLDS = {
+    "takes any id": world(),
+    "takes its own ids": world(invented=False),
+    "knows no ids": World(Target("http://127.0.0.1:9", "one"), None, math.inf, Ids(SOME)),  # type: ignore[arg-type]
+    "bulk alone": world(without=BESIDE_BULK),
+}
+
+
+def named(scenario: Scenario) -> str:
+    return scenario.name
+
+
+@pytest.mark.parametrize("kind", WORLDS)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=named)
+def test_cases_are_json_and_the_same_each_time(scenario: Scenario, kind: str) -> None:
+    first = [json.dumps(case) for case in scenario.cases(WORLDS[kind])]
+
+    assert first == [json.dumps(case) for case in scenario.cases(WORLDS[kind])]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=named)
+def test_every_scenario_has_something_to_try_where_all_is_offered(scenario: Scenario) -> None:
+    if scenario.generated is None and scenario.name not in DEPEND_ON_WHAT_WAS_DONE:
+        assert next(iter(scenario.cases(WORLDS["takes any id"])), None) is not None
+
+
+@pytest.mark.parametrize("name", live.PLAN)
+def test_a_live_check_tries_few_cases_of_each_scenario(name: str) -> None:
+    assert len(list(live.PLAN[name](WORLDS["takes its own ids"]))) <= 60
+    assert name in {scenario.name for scenario in SCENARIOS}
+
+
+@pytest.fixture(scope="module")
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with serving() as url:
+        target = Target(url, *Settings().tokens, max_time_s=600)
+        with Guard(target, journal_dir=tmp_path_factory.mktemp("journal")) as guard:
+            yield discover(target, guard, deadline=time.monotonic() + 600)
+
+
+def sample(cases: list[Case]) -> list[Case]:
+    """A few from all over, the last one too."""
+    light = [case for case in cases if len(json.dumps(case)) < 50_000] or cases[:1]
+    step = max(1, len(light) // SAMPLE)
+    return [*light[::step][:SAMPLE], light[-1]] if light else []
+
+
+@pytest.mark.parametrize("scenario", [one for one in SCENARIOS if not one.waits], ids=named)
+def test_some_cases_of_each_scenario_hold_on_a_healthy_server(scenario: Scenario, healthy: World) -> None:
+    judged = healthy.judged.total()
+
+    for case in sample(list(scenario.cases(healthy))):
+        with contextlib.suppress(Unjudged, Refused):
+            scenario.run(Talk(healthy), case)
+
+    if scenario.generated is None and scenario.name not in DEPEND_ON_WHAT_WAS_DONE:
+        assert healthy.judged.total() > judged
