@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
@@ -40,8 +41,9 @@ def explore_beyond(
     world = search.world
     has_begun = False
     names = dict(beyond(world.target, wanted))
-    for name, _, part, explore in _PARTS:
-        longest_s = part.MOST_S * (FUZZ_TIMES if round_number else 1)
+    for name, judges, part, explore in _PARTS:
+        asked_for = math.sqrt(len(judges.intersection(wanted)) / len(judges))  # who asks for one rule waits less for it
+        longest_s = max(part.LEAST_S, part.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)
         share_s = min(longest_s, world.target.max_time_s * SHARE, world.time_left - 1)
         if name not in names or not world.may_create or share_s < part.LEAST_S:
             continue
