@@ -44,7 +44,7 @@ _decode_without_constants = json.JSONDecoder(parse_constant=_refuse_constant).de
 _decode_anything = json.JSONDecoder().decode
 
 
-def parse_json(body: bytes, *, allow_constants: bool) -> tuple[Any, bool]:
+def parse_json(body: bytes, *, allow_constants: bool, max_nesting: int = MAX_NESTING) -> tuple[Any, bool]:
     """The value, and whether every number in it is finite. The encoding is found as json.loads finds it.
 
     Raises: json.JSONDecodeError for what is no JSON (NaN and Infinity too, unless `allow_constants`), and for what
@@ -59,7 +59,7 @@ def parse_json(body: bytes, *, allow_constants: bool) -> tuple[Any, bool]:
             pass
         else:
             if end == len(text):
-                return _not_too_deep(value, text), True
+                return _not_too_deep(value, text, max_nesting), True
     text = body.decode(detect_encoding(body), "surrogatepass")
     finite = True
     try:
@@ -67,12 +67,12 @@ def parse_json(body: bytes, *, allow_constants: bool) -> tuple[Any, bool]:
     except _NotFinite:
         finite = False
         value = _decode_anything(text) if allow_constants else _decode_overflowing(text)
-    return _not_too_deep(value, text), finite
+    return _not_too_deep(value, text, max_nesting), finite
 
 
-def _not_too_deep(value: Any, text: str) -> Any:
-    if text.count("[") + text.count("{") > MAX_NESTING and _is_deep(value):
-        raise RecursionError(f"nested deeper than {MAX_NESTING}")
+def _not_too_deep(value: Any, text: str, most: int) -> Any:
+    if text.count("[") + text.count("{") > most and _is_deeper(value, most):
+        raise RecursionError(f"nested deeper than {most}")
     return value
 
 
@@ -85,10 +85,10 @@ def _decode_overflowing(text: str) -> Any:
         raise JSONDecodeError("Expecting value", text, found.start()) from None
 
 
-def _is_deep(value: Any) -> bool:
+def _is_deeper(value: Any, most: int) -> bool:
     # The parser makes exactly dicts and lists, and `is` takes a third of the time of isinstance here.
     level = [value] if type(value) is dict or type(value) is list else []
-    for _ in range(MAX_NESTING):
+    for _ in range(most):
         level = [
             member
             for holder in level

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from pydantic_core import SchemaValidator, ValidationError
 
 from mockserver.spec.document import Document, step, types_of
-from mockserver.spec.jsontext import parse_json
+from mockserver.spec.jsontext import MAX_NESTING, parse_json
 from mockserver.spec.validation import Reader, reader, validator
 from mockserver.spec.violations import Masker, Violation, json_invalid, missing
 
@@ -22,6 +22,8 @@ _BESIDE_METHODS = frozenset({"parameters", "summary", "description", "servers"})
 _STYLES: Mapping[Place, str] = {"path": "simple", "query": "form", "header": "simple"}
 # These describe the exchange and are no parameters, says OpenAPI 3.1, "Parameter Object".
 _NONE: frozenset[str] = frozenset()
+# An answer holds what was sent some levels further in.
+_AROUND_WHAT_WAS_SENT = 8
 _NO_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
 
 
@@ -177,7 +179,7 @@ class Operation:
         if not is_json(response.content_type):
             return None
         try:
-            value, finite = parse_json(body, allow_constants=False)
+            value, finite = parse_json(body, allow_constants=False, max_nesting=MAX_NESTING + _AROUND_WHAT_WAS_SENT)
         except (ValueError, RecursionError) as error:
             return f"the body cannot be read as JSON: {error}"
         if not finite:

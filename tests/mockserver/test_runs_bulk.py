@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mockserver.spec.jsontext import MAX_NESTING
 from tests.mockserver.inprocess import (
     ACCOUNTING_1,
     ACCOUNTING_SOFTWARE,
@@ -253,3 +255,18 @@ def test_blocks_of_many_batches_are_all_listed():
     assert mock.ids(sort_mode="created_at_desc") == made[::-1]
     mock.clock.advance(100)
     assert mock.ids() == made[::-1]
+
+
+def test_what_is_nested_as_deep_as_can_be_read_comes_back_in_creates_reads_and_lists():
+    # One level is the body's own, one that of input_values: the mock checks its own answers here.
+    deep: Any = 1
+    for _ in range(MAX_NESTING - 2):
+        deep = [deep]
+    mock = Mock()
+    run = mock.create_many(1, SUCCEEDS, input_values={"deep": deep})[0]
+
+    assert run["input_values"] == {"deep": deep}
+    assert mock.read(run["id"])["input_values"] == {"deep": deep}
+    assert mock.listed()[0]["input_values"] == {"deep": deep}
+    too_deep = {"workflow_id": SUCCEEDS, "count": 1, "input_values": {"deep": [deep]}}
+    assert mock.post("/v1/runs/bulk", too_deep).status_code == 400
