@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -80,6 +81,7 @@ class Search:
         self._on_finding = on_finding or (lambda finding: None)
         self._on_case = on_case or (lambda scenario: None)
         self._database = database
+        self._shaky: Counter[tuple[str, str]] = Counter()
         self._begun: dict[str, list[tuple[Case, Future[Shown | None]]]] = {}
         self._beside: ThreadPoolExecutor | None = None
 
@@ -225,6 +227,8 @@ class Search:
         for _ in range(2 * MAX_CAUSES):
             if (shown.rule, shown.cause) not in world.known:
                 self._conclude(scenario, case, shown)
+            if (shown.rule, shown.cause) not in world.known:
+                return
             again = self._outcome(scenario, case)
             if again is None or (again.rule, again.cause) in world.known:
                 return
@@ -258,13 +262,17 @@ class Search:
         confirmed = self._again(scenario, small, shown.kin)
         stable = confirmed is not None
         final = confirmed or latest[0]
-        world.known.update({first, (shown.rule, shown.cause), (final.rule, final.cause)})
+        self._shaky[first] += not stable
+        if stable or self._shaky[first] > 1:  # what did not repeat here may do so where another scenario meets it
+            world.known.update({first, (shown.rule, shown.cause), (final.rule, final.cause)})
         if is_brought_down:
             final = shown  # what has brought it about comes before this one
         told = (*before, *final.told)
         exchanges = retold(final.exchanges, told, world.guard.exchanges, replaceable=world.replaceable_ids)
         finding = Finding(final.rule, final.cause, final.expected, final.got, exchanges, stable=stable)
         (self.findings if stable else self.unstable).append(finding)
+        if stable:
+            self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
         self._on_finding(finding)
 
     def _alone(self, shown: Shown) -> tuple[Scenario, Case, Shown] | None:

@@ -12,9 +12,11 @@ import pytest
 
 import contracts.check
 from contracts.check import check, fuzz, plan
+from contracts.conversation import Talk
 from contracts.discovery import discover
 from contracts.findings import CheckResult, Finding
 from contracts.guard import Guard
+from contracts.oracle import Violation
 from contracts.outcome import judge
 from contracts.rules import REGISTRY, SCENARIOS
 from contracts.search import Scenario
@@ -223,3 +225,26 @@ def test_a_server_that_offers_bulk_only_breaks_no_rule_of_reads_and_tenants(tmp_
 
     assert not result.findings
     assert {rule.status for rule in result.rules} == {"not_offered"}
+
+
+def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[str] = []
+
+    def shows(talk: Talk, case: dict[str, str]) -> None:
+        tries.append(case["name"])
+        if case["name"] == "always" or tries.count("once") == 1:
+            heard = talk.call("list_runs", query=[("limit", "1")])
+            talk.fail(Violation("READ-BACK", "a cause", "one thing", "another"), heard)
+
+    course = tuple(
+        Scenario(name, ("READ-BACK",), shows, lambda world, name=name: [{"name": name}], together=False, telling=order)
+        for order, name in enumerate(("once", "always"))
+    )
+    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+
+    result = judged("READ-BACK", tmp_path)
+
+    assert [(finding.cause, finding.stable) for finding in result.findings] == [("a cause", True)]
+    assert not result.unstable
