@@ -40,7 +40,7 @@ JUDGES: Final = frozenset(
 )
 EXAMPLES: Final = 6
 """Of each operation in its fuzzing phase, in one check."""
-MOST_S: Final = 15.0
+MOST_S: Final = 8.0
 """In one check."""
 LEAST_S: Final = 4.0
 """Less than this is not worth the start of a process."""

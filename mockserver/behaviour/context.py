@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -38,12 +38,17 @@ class Rendered(NamedTuple):
 class Tally(NamedTuple):
     """A block of batches, summed up: how many runs stand in it, and between which lived times some may be active.
 
-    Before `active_until` all of them are active, from `ended_from` on all have ended.
+    Before `active_until` all of them are active, from `ended_from` on all have ended. `oldest` and `newest`: moments.
     """
 
     runs: int
     active_until: int
     ended_from: int
+    oldest: int
+    newest: int
+    workflow_ids: Collection[str]
+    machine_ids: Collection[str | None]
+    session_ids: Collection[str | None]
 
 
 class Endings(NamedTuple):

@@ -10,7 +10,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple, overload
 
-from mockserver.behaviour.batch import BATCH, CHANGES, NO_CHANGES, SESSION, UNCHANGED, Batch, Change, Changes
+from mockserver.behaviour.batch import BATCH, CHANGES, NO_CHANGES, SESSION, UNCHANGED, Batch, Change, Changes, Placement
 from mockserver.behaviour.context import Context, Endings, Tally
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.ledger import Block, blocks
@@ -159,8 +159,10 @@ class _Search:
         ended: list[_Part] = []
         for key, unit in newest_first:
             block: Block = unit.value
+            tally = self._tally(key, unit)
+            if not self._may_hold(tally):
+                continue
             if self._unfiltered:
-                tally = self._tally(key, unit)
                 whole = _Part(tally.runs, None, block)
                 if not by_activity or self.lived < tally.active_until:
                     first.append(whole)
@@ -206,6 +208,16 @@ class _Search:
             if places:
                 yield _Row(batch, changes, places)
 
+    def _may_hold(self, tally: Tally) -> bool:
+        """Whether some run of a block may be one that is asked for, as far as it is summed up."""
+        return (
+            (self._workflow_id is None or self._workflow_id in tally.workflow_ids)
+            and (self._machine_id is None or self._machine_id in tally.machine_ids)
+            and (self._session_id is None or self._session_id in tally.session_ids)
+            and (self._from is None or tally.newest >= self._from)
+            and (self._to is None or tally.oldest <= self._to)
+        )
+
     def _tally(self, key: str, unit: Unit) -> Tally:
         known = self._tallies.get(key)
         if known is None or known[0] != unit.version:
@@ -214,10 +226,16 @@ class _Search:
 
     def _count(self, block: Block) -> Tally:
         space = self._context.space
-        runs, active_until, ended_from = 0, FOREVER, 0
+        runs, active_until, ended_from, oldest, newest = 0, FOREVER, 0, FOREVER, 0
+        workflow_ids: set[str] = set()
+        placements: set[Placement] = set()
         for row in self.rows_of(block):
             batch = row.batch
             runs += len(row.places)
+            oldest, newest = min(oldest, batch.created), max(newest, batch.created)
+            workflow_ids.add(batch.workflow_id)
+            placements.add(batch.placement)
+            placements.update(change.placement for change in row.changes.values() if change.placement is not None)
             if row.changes or batch.placement.session_id is not None:
                 # How these live may hang on others: each is looked at, every time.
                 active_until, ended_from = 0, FOREVER
@@ -226,7 +244,16 @@ class _Search:
             created = space.clock.lived(batch.created)
             active_until = min(active_until, created + space.courses.active_until(temper, batch))
             ended_from = max(ended_from, created + space.courses.settled_after(temper, batch))
-        return Tally(runs, active_until, ended_from)
+        return Tally(
+            runs,
+            active_until,
+            ended_from,
+            oldest,
+            newest,
+            workflow_ids,
+            {placement.machine_id for placement in placements},
+            {placement.session_id for placement in placements},
+        )
 
     def _placed(self, batch: Batch, change: Change) -> bool:
         placement = change.placement or batch.placement
