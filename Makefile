@@ -10,7 +10,7 @@ serve: $(VENV)/serve.stamp
 	$(BIN)/mockserver serve $(ARGS)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered --ignore=tests/contracts/matrix $(ARGS)
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered $(ARGS)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -1,7 +1,6 @@
 """Defects that the suite is not known to find: a visible list, so that none is dropped silently.
 
-Measured on 2026-11-25. `KNOWN_MISSES` fail for sure, and the test says so when one is found after all.
-`UNDECIDED` could not be measured fairly, so they count as neither found nor missed; STANDIN_MATRIX=full runs them.
+`KNOWN_MISSES` fail for sure, and the test says so when one is found after all.
 """
 
 from tests.standin.defects import DEFECTS
@@ -24,5 +23,3 @@ MUTE = {
 KNOWN_MISSES = {
     "count_wraps_at_32_bits": "a count of 2**32 + 1 could cost as many runs, which no budget bears unless it is raised",
 }
-
-UNDECIDED: dict[str, str] = {}
