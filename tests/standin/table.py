@@ -32,7 +32,7 @@ from tests.standin.tuning import CONFIG
 
 ROOT = Path(__file__).parents[2]
 TOKENS = Settings().tokens
-SECONDS = 15.0
+SECONDS = 30.0
 HEALTHY = "(healthy)"
 TUNING = Path(__file__).with_name("tuning.py")
 
@@ -59,7 +59,8 @@ def checked(defect: str) -> dict[str, Any]:
             except Found as one:
                 found = one.finding.rule
             spent = guard.spent
-        left = sum(_runs(url, token) for token in TOKENS)
+        told = [_runs(url, token) for token in TOKENS]
+        left = None if None in told else sum(filter(None, told))
     seconds = round(time.monotonic() - began, 1)
     return {
         "found": found,
@@ -70,10 +71,10 @@ def checked(defect: str) -> dict[str, Any]:
     }
 
 
-def _runs(url: str, token: str) -> int:
-    """By the server's own word; a defect may have it lie."""
+def _runs(url: str, token: str) -> int | None:
+    """By the server's own word; a defect may have it lie, or say nothing."""
     answer = httpx.get(f"{url}/v1/runs", params={"limit": 1}, headers={"Authorization": f"Bearer {token}"})
-    return answer.json()["total"]
+    return answer.json()["total"] if answer.is_success else None
 
 
 def fuzzed(defect: str) -> dict[str, Any]:
