@@ -1,16 +1,21 @@
-# make serve · make test · make check · make bench · make clean
+# make serve · make test · make matrix · make check · make bench · make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test check bench clean
+.PHONY: serve test matrix check bench clean
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/mockserver serve $(ARGS)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered $(ARGS)
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered --ignore=tests/contracts/matrix $(ARGS)
+	$(BIN)/python -m pytest -n auto tests/contracts/matrix
+
+# every planted defect, where make test takes some of each rule
+matrix: $(VENV)/dev.stamp
+	STANDIN_MATRIX=full $(BIN)/python -m pytest -n auto tests/contracts/matrix/test_defects.py $(ARGS)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -134,7 +134,12 @@ _FLAGS = (
     _option(
         "--require", "required", env="REQUIRE", multiple=True, help="Fail if this rule was not judged; repeatable."
     ),
-    _option("--fail-on-incomplete", env="FAIL_ON_INCOMPLETE", is_flag=True, help="Exit 1 if any rule was skipped."),
+    _option(
+        "--fail-on-incomplete",
+        env="FAIL_ON_INCOMPLETE",
+        is_flag=True,
+        help="Exit 1 if any rule was skipped, but for HTTP-LIMIT on a server that limits nothing.",
+    ),
     _option(
         "--report",
         "reports",

@@ -30,7 +30,7 @@ def target(url: str, *, seed: int, max_time_s: float) -> Target:
     return Target(url=url, token=TOKENS[0], second_token=TOKENS[1], seed=seed, max_time_s=max_time_s)
 
 
-def first_finding(defect: str, *, seed: int = 0, max_time_s: float = 30) -> Finding | None:
+def first_finding(defect: str, *, seed: int = 0, max_time_s: float = 90) -> Finding | None:
     """The first stable finding under one of the rules that the defect breaks, with only those rules judged."""
     rules = DEFECTS[defect].rules
 
