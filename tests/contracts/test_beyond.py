@@ -65,7 +65,7 @@ def test_who_asks_for_one_rule_waits_less(tmp_path: Path, monkeypatch: pytest.Mo
 
     assert begun.by({"NO-5XX"})
     assert list(begun.seconds) == ["schema-wide requests"]
-    assert begun.seconds["schema-wide requests"] < schema_fuzz.MOST_S / 2
+    assert begun.seconds["schema-wide requests"] <= schema_fuzz.MOST_S / 2
 
 
 @pytest.mark.parametrize(
