@@ -107,15 +107,19 @@ _write_ascii = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(
 def render_json(value: Any) -> bytes:
     """Write a value as compact UTF-8 JSON.
 
-    What JSON or UTF-8 cannot hold does not fail: NaN and the infinities become null, and text with a lone surrogate
-    is written with `\\uXXXX` escapes. Integers are written in full, however large.
+    What JSON or UTF-8 cannot hold does not fail: NaN and the infinities become null, and what holds a lone surrogate
+    is written in ASCII with escapes. Integers are written in full, however large.
 
     Raises: TypeError for an object that is no value at all, RecursionError past some 900 levels.
     """
     try:
         return to_json(value, inf_nan_mode="null")
     except PydanticSerializationError:
-        pass
+        return _render_by_hand(value)
+
+
+def _render_by_hand(value: Any) -> bytes:
+    """What pydantic-core gives up on: lone surrogates, great depth."""
     try:
         text = _write(value)
     except ValueError:
