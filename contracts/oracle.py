@@ -317,17 +317,26 @@ def acceptance_of_invalid(reading: Reading, answer: Answer) -> Violation:
     )
 
 
+def _validation_detail(answer: Answer) -> tuple[list[Any] | None, Violation | None]:
+    """What a 422 tells, or how it is not of the shape; neither where it is no JSON object, as HTTP-ERROR-JSON says."""
+    try:
+        detail = answer.json().get("detail")
+    except (ValueError, AttributeError):
+        return None, None
+    problem = _misfit_of_validation_error(detail)
+    if problem is None:
+        return detail, None
+    return None, Violation("REQ-ERROR", "not the shape", "a 422 in the shape of HTTPValidationError", problem)
+
+
 def error_violations(reading: Reading, answer: Answer) -> Iterator[Violation]:
     """REQ-ERROR: what a 422 for an invalid request has to say."""
     if answer.status != 422 or not reading.is_invalid:
         return
-    try:
-        detail = answer.json().get("detail")
-    except (ValueError, AttributeError):
-        return  # HTTP-ERROR-JSON says so
-    problem = _misfit_of_validation_error(detail)
-    if problem is not None:
-        yield Violation("REQ-ERROR", "not the shape", "a 422 in the shape of HTTPValidationError", problem)
+    detail, misshapen = _validation_detail(answer)
+    if misshapen is not None:
+        yield misshapen
+    if detail is None:
         return
     wrong = [fault.path for fault in reading.faults]
     locs = [list(item["loc"]) for item in detail]
@@ -348,14 +357,10 @@ def parameter_error_violations(where: Path, answer: Answer) -> Iterator[Violatio
     """REQ-ERROR for a wrong parameter of a path or a query: `where` is ("query", "limit"), say."""
     if answer.status != 422:
         return
-    try:
-        detail = answer.json().get("detail")
-    except (ValueError, AttributeError):
-        return  # HTTP-ERROR-JSON says so
-    problem = _misfit_of_validation_error(detail)
-    if problem is not None:
-        yield Violation("REQ-ERROR", "not the shape", "a 422 in the shape of HTTPValidationError", problem)
-    elif not any(item["loc"][: len(where)] == [*where] for item in detail):
+    detail, misshapen = _validation_detail(answer)
+    if misshapen is not None:
+        yield misshapen
+    elif detail is not None and not any(item["loc"][: len(where)] == [*where] for item in detail):
         named = ".".join(map(str, where))
         got = f"loc {[item['loc'] for item in detail[:3]]}"
         yield Violation("REQ-ERROR", "loc names another parameter", f"a loc that names {named}", got)
