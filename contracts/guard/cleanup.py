@@ -58,6 +58,10 @@ _WINDOW_S: Final = 300.0
 _STILL_AT_WORK_S: Final = 60.0
 """For so long after it was sent, a create that got no answer may yet be carried out."""
 _DEAD_AFTER: Final = 20
+"""Requests in a row without an answer, after which a target counts as dead."""
+_SILENT_AFTER: Final = 3
+_SILENT_S: Final = 30.0
+"""So many are enough where it has said nothing for so long: each may take as long as reading waits."""
 _TERMINAL = frozenset({"success", "task_failed", "error", "cancelled"})
 _CANCEL = b'{"status": "cancelled"}'
 
@@ -88,6 +92,7 @@ class Cleaner:
         self._marker = marker
         self._deleted: set[str] = set()
         self._unanswered = 0
+        self._silent_since: float | None = None
         self._ahead = timedelta()
 
     def offers_delete(self, authorization: str = TOKEN) -> bool:
@@ -220,16 +225,25 @@ class Cleaner:
 
     def _ask(self, method: str, path: str, authorization: str | None, body: bytes | None = None) -> Answer:
         """A target that has died is not asked for every single run."""
-        if self._unanswered >= _DEAD_AFTER:
-            raise NoAnswer(f"{method} {path}: not sent, since the target has not answered {_DEAD_AFTER} times")
+        began_at = self._clock.monotonic()
+        if self._seems_dead(began_at):
+            raise NoAnswer(f"{method} {path}: not sent, since the target has not answered {self._unanswered} times")
         try:
             answer = self._asker.ask(method, path, authorization, body)
         except NoAnswer:
             self._unanswered += 1
+            if self._silent_since is None:
+                self._silent_since = began_at
             raise
-        self._unanswered = 0
+        self._unanswered, self._silent_since = 0, None
         self._ahead = ahead(answer, self._clock.now())
         return answer
+
+    def _seems_dead(self, now: float) -> bool:
+        if self._unanswered >= _DEAD_AFTER:
+            return True
+        silent_s = 0.0 if self._silent_since is None else now - self._silent_since
+        return self._unanswered >= _SILENT_AFTER and silent_s >= _SILENT_S
 
     def _is_gone(self, run_id: str, authorization: str | None) -> bool:
         status = self._ask("GET", f"/v1/runs/{run_id}", authorization).status

@@ -282,7 +282,7 @@ class Guard:
 
     def _wait(self, *passages: _Passage) -> None:
         try:
-            self._pace.wait(len(passages))
+            self._pace.wait(len(passages), at_most_s=self._longest_wait_s)
         except BaseException:
             for passage in passages:
                 self._refund(passage)
@@ -327,7 +327,7 @@ class Guard:
                 break
         if exchange.answer.status == 503 and exchange.answer.header("retry-after"):
             wait_s = self._pace.asked_wait_s(exchange.answer, 0)
-            self._pace.pause(max(0.0, min(wait_s, MAX_WAIT_S, self._seconds_left())))
+            self._pace.pause(min(wait_s, self._longest_wait_s))
         if passage.effect.writes:
             self._conclude(passage, exchange)
         return exchange
@@ -356,15 +356,19 @@ class Guard:
                 self._throttled.append(exchange)
         wait_s = self._pace.asked_wait_s(exchange.answer, attempt)
         self._pace.pause(wait_s)
-        if attempt == MAX_REPEATS or wait_s > min(MAX_WAIT_S, self._seconds_left()):
+        longest_s = self._longest_wait_s
+        if attempt == MAX_REPEATS or wait_s > longest_s:
             return False
         if not self._ledger.charge_request(cleaning=False):
             return False
-        self._pace.wait()
+        self._pace.wait(at_most_s=longest_s)
         return True
 
-    def _seconds_left(self) -> float:
-        return self._started + self.target.max_time_s - self._clock.monotonic()
+    @property
+    def _longest_wait_s(self) -> float:
+        """How long the target may have a request wait: not past the end of the check."""
+        left_s = self._started + self.target.max_time_s - self._clock.monotonic()
+        return max(0.0, min(MAX_WAIT_S, left_s))
 
     # What came of it
 

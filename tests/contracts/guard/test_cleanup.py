@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from contracts.exchange import SECOND_TOKEN
 from contracts.guard import Guard, NoAnswer, cleanup
 from contracts.target import Budget
-from tests.contracts.guard.conftest import OpenGuard
+from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
 from tests.contracts.guard.standin import CUT, FIRST, NOT_FOUND, WORKFLOW, Received, Reply, StandIn
 
@@ -95,6 +96,23 @@ def test_a_dead_server_has_all_runs_left_and_is_asked_but_once(guard: Guard, ser
     server.__enter__()
     assert guard.spent.requests - before <= 3
     assert guard.skipped[-1].startswith("cleaning up: DELETE")
+
+
+@pytest.mark.parametrize("end", [Guard.clean_up, Guard.count_left])
+def test_a_server_that_hangs_is_not_waited_for_with_every_run(
+    guard: Guard, server: StandIn, manual: ManualClock, end: Callable[[Guard], int]
+) -> None:
+    guard.send(bulk(300))
+    before = len(server.received)
+
+    def hang(_: Received) -> Reply:
+        manual.moment += 30
+        return CUT
+
+    server.meddle = hang
+    assert end(guard) == 300
+    # Those that were on their way at the same time, and a read over a used connection is sent twice.
+    assert len(server.received) - before <= 2 * (3 + cleanup.WORKERS)
 
 
 def test_counting_what_is_left_cleans_nothing_up(guard: Guard, server: StandIn) -> None:

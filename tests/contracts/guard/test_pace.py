@@ -97,6 +97,18 @@ def test_a_wait_past_the_end_of_the_check_is_not_waited(open_guard: OpenGuard, s
     assert guard.send(get("/v1/runs")).answer.status == 429
 
 
+def test_a_target_that_only_answers_429_does_not_hold_a_check_past_its_end(
+    open_guard: OpenGuard, server: StandIn, manual: ManualClock
+) -> None:
+    limited(server, 100, ())
+    guard = open_guard(max_time_s=20)
+    began = manual.moment
+    assert guard.send(get("/v1/runs")).answer.status == 429
+    with pytest.raises(OutOfBudget, match="longer than there is time for"):
+        guard.send(get("/v1/runs"))
+    assert manual.moment - began <= 20
+
+
 def test_after_a_503_with_retry_after_the_next_request_waits_and_nothing_is_repeated(
     guard: Guard, server: StandIn, manual: ManualClock
 ) -> None:
