@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -20,12 +21,16 @@ from contracts.search import Scenario, Search, most_runs
 from contracts.shrinking import Case
 from contracts.target import Target
 
-SHARES = 60
-"""Into how many parts the time of a check is divided among its scenarios."""
+SHARES = 120
+"""Into how many parts the time of a check is divided among its scenarios: one for each in the first round."""
 LATE_SHARE = 0.4
 """The part of the time that is kept for cases that make many runs."""
 MANY_RUNS = 60
-"""Cases that make as many runs as this wait until all others have been tried."""
+"""Cases that make as many runs as this wait until all others have been tried,"""
+LEAST_TELLING = 8
+"""and with them scenarios that take long and seldom tell anything."""
+LAST_SHARE = 0.03
+"""The part of the time that is kept for the scenarios that come last."""
 FUZZ_EXAMPLES = 100
 """Generated cases of one scenario in one round of a fuzz."""
 
@@ -167,35 +172,53 @@ def fuzz(
 def _run(
     world: World, search: Search, course: list[Scenario], progress: Callable[[Progress], None] | None
 ) -> list[Scenario]:
-    """The scenarios that were not done in time. Each has a share of the time, then the others' turn comes first: a slow
-    target is judged by every rule a little before it is judged by one wholly. What makes many runs waits for all else,
-    but not for ever.
+    """The scenarios that were not done in time. Each has a share of the time, larger in every round, then the others'
+    turn comes first: a target is judged by every rule a little before it is judged by one wholly. What makes many runs
+    waits for all else, but not for ever.
     """
-    share_s = max(1.0, world.target.max_time_s / SHARES)
-    waiting, later = _parts(world, course)
+    few, many, last = _parts(world, course)
+    total, done = len(few) + len(many) + len(last), 0
     if not world.is_live:
-        search.begin(dict.fromkeys(part.scenario for part in waiting if part.scenario.waits))
-    total = len(waiting) + len(later)
-    while waiting or later:
+        search.begin(dict.fromkeys(part.scenario for part in few if part.scenario.waits))
+
+    def has_ended(part: _Part, until: float) -> bool:
+        nonlocal done
+        scenario = part.scenario
+        if progress is not None:
+            progress(Progress(scenario.name, done, total, world.guard.spent.requests, len(search.findings)))
+        if not search.run(scenario, part.cases, until=until):
+            return False
+        if part.explores:
+            search.explore(scenario, examples=scenario.examples, until=end)
+        done += 1
+        return True
+
+    share_s = max(1.0, world.target.max_time_s / SHARES)
+    end = world.deadline - (LAST_SHARE * world.target.max_time_s if last else 0.0)
+    waiting = few
+    for rounds in itertools.count(1):
         if not waiting or world.time_left < LATE_SHARE * world.target.max_time_s:
-            waiting, later = [*waiting, *later], []
+            waiting, many = [*waiting, *many], []
         left: list[_Part] = []
         for index, part in enumerate(waiting):
-            scenario = part.scenario
-            if progress is not None:
-                requests, found = world.guard.spent.requests, len(search.findings)
-                done = total - len(waiting) - len(later) + index - len(left)
-                progress(Progress(scenario.name, done, total, requests, found))
-            until = min(world.deadline, time.monotonic() + share_s)
             try:
-                if not search.run(scenario, part.cases, until=until):
+                if time.monotonic() >= end:
+                    raise OutOfTime
+                if not has_ended(part, min(end, time.monotonic() + share_s * rounds)):
                     left.append(part)
-                elif part.explores:
-                    search.explore(scenario, examples=scenario.examples, until=world.deadline)
             except OutOfTime:
-                return list(dict.fromkeys(one.scenario for one in (*left, *waiting[index:], *later)))
+                left += waiting[index:]
+                break
         waiting = left
-    return []
+        if time.monotonic() >= end or not (waiting or many):
+            break
+    try:
+        while last:
+            has_ended(last[0], world.deadline)
+            last.pop(0)
+    except OutOfTime:
+        pass
+    return list(dict.fromkeys(part.scenario for part in (*waiting, *many, *last)))
 
 
 def _announcing(search: Search, progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
@@ -213,21 +236,26 @@ class _Part:
     explores: bool
 
 
-def _parts(world: World, course: list[Scenario]) -> tuple[list[_Part], list[_Part]]:
-    """Each scenario's cases that make few runs, and those that make many: with many there, every list takes long."""
+def _parts(world: World, course: list[Scenario]) -> tuple[list[_Part], list[_Part], list[_Part]]:
+    """Each scenario's cases that make few runs; those that make many, with which every list takes long, and what tells
+    least; the scenarios that come last.
+    """
     able = [s for s in course if world.offers(*s.needs) and (world.may_create or not s.creates)]
     if world.is_live:
-        return [_Part(scenario, _live_cases(world, scenario), False) for scenario in able], []
-    few, many = [], []
+        return [_Part(scenario, _live_cases(world, scenario), False) for scenario in able], [], []
+    few: list[_Part] = []
+    many: list[_Part] = []
+    last: list[_Part] = []
     for scenario in able:
         most = 10_000 if scenario.telling == 0 else MANY_RUNS
         if scenario.last:
-            many.append(_Part(scenario, iter(scenario.cases(world)), False))
+            last.append(_Part(scenario, iter(scenario.cases(world)), False))
             continue
-        few.append(_Part(scenario, _cases(world, scenario, 0, most), False))
+        early = few if scenario.telling < LEAST_TELLING else many
+        early.append(_Part(scenario, _cases(world, scenario, 0, most), False))
         if not scenario.waits:
             many.append(_Part(scenario, _cases(world, scenario, most, 100_000), True))
-    return few, many
+    return few, many, last
 
 
 def _cases(world: World, scenario: Scenario, least: int, most: int) -> Iterator[Case]:

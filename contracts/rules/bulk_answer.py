@@ -147,7 +147,7 @@ def telling_cases(world: World) -> Iterator[Case]:
     for count in strategies.TELLING_COUNTS:
         yield _case("bulk_create_runs", count=count, read=True)
     everything = {name: values[-1] for name, values in features.items() if name not in ("session_id",)}
-    for count in (1, 2, 101):
+    for count in (1, 2, 101, 501, 1000):
         yield _case("bulk_create_runs", count=count, read=True, **everything)
     for name, values in features.items():
         for value in values:
