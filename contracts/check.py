@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from hypothesis import settings
@@ -13,6 +12,7 @@ from hypothesis.database import ExampleDatabase
 
 from contracts.beyond import beyond, explore_beyond
 from contracts.conversation import OutOfTime, World
+from contracts.course import Course, Progress
 from contracts.discovery import discover
 from contracts.findings import CheckResult, Finding, RuleResult, VerdictName
 from contracts.guard import Guard
@@ -21,33 +21,8 @@ from contracts.search import Scenario, Search, most_runs
 from contracts.shrinking import Case
 from contracts.target import Target
 
-SHARES = 120
-"""Into how many parts the time of a check is divided among its scenarios: one for each in the first round."""
-LATE_SHARE = 0.4
-"""The part of the time that is kept for cases that make many runs."""
-MANY_RUNS = 60
-"""Cases that make as many runs as this wait until all others have been tried,"""
-LEAST_TELLING = 8
-"""and with them scenarios that take long and seldom tell anything."""
-LAST_SHARE = 0.03
-"""The part of the time that is kept for the scenarios that come last."""
 FUZZ_EXAMPLES = 100
 """Generated cases of one scenario in one round of a fuzz."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a check is, as one line."""
-
-    step: str
-    done: int
-    total: int
-    requests: int
-    findings: int
-
-    def __str__(self) -> str:
-        found = "nothing found" if not self.findings else f"{self.findings} found"
-        return f"{self.done}/{self.total} {self.step} · {self.requests} requests · {found}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +84,7 @@ def check(
     search = Search(world, on_finding=_only(wanted, on_finding))
     course = _ordered(target, wanted)
     try:
-        unreached = _run(world, search, course, progress)
+        unreached = Course(world, search, course, progress).run()
         if not unreached:
             explore_beyond(search, wanted, _announcing(search, progress))
     finally:
@@ -139,7 +114,7 @@ def fuzz(
         for scenario in generating:
             if world.offers(*scenario.needs):
                 search.replay(scenario, until=world.deadline)
-        unreached = _run(world, search, course, progress)
+        unreached = Course(world, search, course, progress).run()
         round_number = 0
         while not unreached and world.time_left > 0:
             round_number += 1
@@ -169,106 +144,12 @@ def fuzz(
     return _result(world, search, wanted, unreached)
 
 
-def _run(
-    world: World, search: Search, course: list[Scenario], progress: Callable[[Progress], None] | None
-) -> list[Scenario]:
-    """The scenarios that were not done in time. Each has a share of the time, larger in every round, then the others'
-    turn comes first: a target is judged by every rule a little before it is judged by one wholly. What makes many runs
-    waits for all else, but not for ever.
-    """
-    few, many, last = _parts(world, course)
-    total, done = len(few) + len(many) + len(last), 0
-    if not world.is_live:
-        search.begin(dict.fromkeys(part.scenario for part in few if part.scenario.waits))
-
-    def has_ended(part: _Part, until: float) -> bool:
-        nonlocal done
-        scenario = part.scenario
-        if progress is not None:
-            progress(Progress(scenario.name, done, total, world.guard.spent.requests, len(search.findings)))
-        if not search.run(scenario, part.cases, until=until):
-            return False
-        if part.explores:
-            search.explore(scenario, examples=scenario.examples, until=end)
-        done += 1
-        return True
-
-    share_s = max(1.0, world.target.max_time_s / SHARES)
-    end = world.deadline - (LAST_SHARE * world.target.max_time_s if last else 0.0)
-    waiting = few
-    for rounds in itertools.count(1):
-        if not waiting or world.time_left < LATE_SHARE * world.target.max_time_s:
-            waiting, many = [*waiting, *many], []
-        left: list[_Part] = []
-        for index, part in enumerate(waiting):
-            try:
-                if time.monotonic() >= end:
-                    raise OutOfTime
-                if not has_ended(part, min(end, time.monotonic() + share_s * rounds)):
-                    left.append(part)
-            except OutOfTime:
-                left += waiting[index:]
-                break
-        waiting = left
-        if time.monotonic() >= end or not (waiting or many):
-            break
-    try:
-        while last:
-            has_ended(last[0], world.deadline)
-            last.pop(0)
-    except OutOfTime:
-        pass
-    return list(dict.fromkeys(part.scenario for part in (*waiting, *many, *last)))
-
-
 def _announcing(search: Search, progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
     def announce(name: str) -> None:
         if progress is not None:
             progress(Progress(name, 0, 1, search.world.guard.spent.requests, len(search.findings)))
 
     return announce
-
-
-@dataclass(slots=True)
-class _Part:
-    scenario: Scenario
-    cases: Iterator[Case]
-    explores: bool
-
-
-def _parts(world: World, course: list[Scenario]) -> tuple[list[_Part], list[_Part], list[_Part]]:
-    """Each scenario's cases that make few runs; those that make many, with which every list takes long, and what tells
-    least; the scenarios that come last.
-    """
-    able = [s for s in course if world.offers(*s.needs) and (world.may_create or not s.creates)]
-    if world.is_live:
-        return [_Part(scenario, _live_cases(world, scenario), False) for scenario in able], [], []
-    few: list[_Part] = []
-    many: list[_Part] = []
-    last: list[_Part] = []
-    for scenario in able:
-        most = 10_000 if scenario.telling == 0 else MANY_RUNS
-        if scenario.last:
-            last.append(_Part(scenario, iter(scenario.cases(world)), False))
-            continue
-        early = few if scenario.telling < LEAST_TELLING else many
-        early.append(_Part(scenario, _cases(world, scenario, 0, most), False))
-        if not scenario.waits:
-            many.append(_Part(scenario, _cases(world, scenario, most, 100_000), True))
-    return few, many, last
-
-
-def _cases(world: World, scenario: Scenario, least: int, most: int) -> Iterator[Case]:
-    return (case for case in scenario.cases(world) if least <= most_runs(case) < most)
-
-
-def _live_cases(world: World, scenario: Scenario) -> Iterator[Case]:
-    """On a real deployment few, and each only where it can be borne."""
-    for case in live.PLAN[scenario.name](world):
-        if world.guard.affords(runs=most_runs(case) if scenario.creates else 0, requests=3):
-            yield case
-        else:
-            world.note(f"Not tried, since the budget does not bear it: {scenario.name}.")
 
 
 def _wanted(rules: Collection[str] | None) -> frozenset[str]:
