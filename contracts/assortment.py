@@ -1,6 +1,6 @@
 """One object with every kind of value that servers are known to change, small enough to be sent wherever values go.
 
-The ladders of `strategies` try each value by itself; this one carries a bit of all of them through every operation
+The ladders (`ladders`) try each value by itself; this one carries a bit of all of them through every operation
 that writes values and every one that shows them.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from contracts.strategies import nested
+from contracts.ladders import nested
 
 VALUES: Final[dict[str, Any]] = {
     "whole double": 2.0,

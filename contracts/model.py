@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
-from contracts import strategies
+from contracts import ladders
 from contracts.conversation import Heard, Talk, Unjudged, World, Written
 from contracts.exchange import SECOND_TOKEN, TOKEN
 from contracts.oracle import (
@@ -28,8 +28,8 @@ from contracts.oracle import (
     run_misfits,
     stable_fields,
 )
+from contracts.rules.corner import corner_fields
 from contracts.rules.listing import carries, items_of
-from contracts.rules.lists import corner_fields
 from contracts.search import Scenario
 from contracts.shapes import is_uuid, moment_of
 from contracts.shrinking import Case
@@ -42,9 +42,9 @@ CREATE_FIELDS: Final[tuple[dict[str, Any], ...]] = (
     {},
     {"input_values": {"name": "Ada", "n": 5, "x": 1.5, "deep": {"list": [None, True]}}},
     {"start_session": True},
-    {"file_inputs": [strategies.file()]},
+    {"file_inputs": [ladders.file()]},
     {"sensitive_input_values": {"pin": "«secret»"}},
-    {"start_session": True, "input_values": {"a": 1}, "file_inputs": [strategies.file("b.txt", b"b")]},
+    {"start_session": True, "input_values": {"a": 1}, "file_inputs": [ladders.file("b.txt", b"b")]},
 )
 UPDATES: Final[tuple[dict[str, Any], ...]] = (
     {"input_values": {"changed": [1, 2.5, None]}},
@@ -58,7 +58,7 @@ RETRIES: Final[tuple[dict[str, Any], ...]] = (
     {},
     {},
     {"input_values": {"again": True}},
-    {"file_inputs": [strategies.file("new.txt", b"new")]},
+    {"file_inputs": [ladders.file("new.txt", b"new")]},
     {"reuse_session": False},
 )
 TRESPASSES: Final = ("get_run", "update_run", "retry_run", "delete_run")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts import strategies
+from contracts import ladders, writes
 from contracts.conversation import Talk, World, Written
 from contracts.rules.bulk_answer import run_create
 from contracts.rules.odd import look_at
@@ -37,9 +37,9 @@ def null_cases(world: World) -> Iterator[Case]:
     for operation in ("bulk_create_runs", "create_run"):
         if not world.offers(operation):
             continue
-        features = strategies.CREATE_FEATURES[operation]
-        bare = strategies.minimal(operation)
-        empties = {name: strategies.EMPTY[name] for name in features}
+        features = writes.CREATE_FEATURES[operation]
+        bare = writes.minimal(operation)
+        empties = {name: writes.EMPTY[name] for name in features}
         for name, values in empties.items():
             for value in values:
                 yield {"op": operation, "body": bare | {name: value}, "read": True}
@@ -49,16 +49,16 @@ def null_cases(world: World) -> Iterator[Case]:
         for (one, values), (other, others) in itertools.combinations(empties.items(), 2):
             for value, another in itertools.product(values, others):
                 yield {"op": operation, "body": bare | {one: value, other: another}}
-        for row in strategies.pairs(strategies.states(features)):
-            yield {"op": operation, "body": _with_ids(world, bare | strategies.without_absent(row))}
+        for row in writes.pairs(writes.states(features)):
+            yield {"op": operation, "body": _with_ids(world, bare | writes.without_absent(row))}
         nulls = bare | {name: values[0] for name, values in empties.items()}
         yield {"op": operation, "body": nulls}
         if operation == "bulk_create_runs":
             yield {"op": operation, "body": nulls | {"count": 1000}}
         yield {"op": operation, "body": bare | {name: values[-1] for name, values in empties.items()}}
         for more in _FILE_OPTIONS:
-            yield {"op": operation, "body": bare | {"file_inputs": [strategies.file(**more)]}}
-            yield {"op": operation, "body": bare | {"file_inputs": [strategies.file(), strategies.file(**more)]}}
+            yield {"op": operation, "body": bare | {"file_inputs": [ladders.file(**more)]}}
+            yield {"op": operation, "body": bare | {"file_inputs": [ladders.file(), ladders.file(**more)]}}
         yield {"op": operation, "body": bare | {"is_priority": False}}
         yield {"op": operation, "body": bare | {"unknown_property": {"a": 1}, "status": "success", "id": "x"}}
 
@@ -72,34 +72,34 @@ def _with_ids(world: World, body: dict[str, Any]) -> dict[str, Any]:
 def other_null_cases(world: World) -> Iterator[Case]:
     """Null, empty and absent in the writes that are no creates of runs."""
     features: dict[str, dict[str, tuple[Any, ...]]] = {
-        "create_run_chain": strategies.CHAIN_FEATURES,
-        "retry_run": strategies.RETRY_FEATURES,
+        "create_run_chain": writes.CHAIN_FEATURES,
+        "retry_run": writes.RETRY_FEATURES,
     }
     for operation, fields in features.items():
         if not world.offers(operation, "update_run", "get_run"):
             continue
-        bare = strategies.minimal(operation)
+        bare = writes.minimal(operation)
         for name in fields:
-            for value in strategies.EMPTY.get(name, ()):
+            for value in writes.EMPTY.get(name, ()):
                 yield {"op": operation, "body": bare | {name: value}}
-        for row in strategies.pairs(strategies.states(fields)):
-            yield {"op": operation, "body": _with_ids(world, bare | strategies.without_absent(row))}
+        for row in writes.pairs(writes.states(fields)):
+            yield {"op": operation, "body": _with_ids(world, bare | writes.without_absent(row))}
         field = "file_inputs" if operation == "retry_run" else "shared_file_inputs"
-        good = strategies.file()
+        good = ladders.file()
         for more in _FILE_OPTIONS:
-            yield {"op": operation, "body": bare | {field: [strategies.file(**more)]}}
-            yield {"op": operation, "body": bare | {field: [good, good, strategies.file(**more)]}}
+            yield {"op": operation, "body": bare | {field: [ladders.file(**more)]}}
+            yield {"op": operation, "body": bare | {field: [good, good, ladders.file(**more)]}}
     if world.offers("create_run_chain", "update_run", "get_run"):
         step = {"workflow_id": "«workflow»"}
-        states = {name: [strategies.ABSENT, values[0], None] for name, values in strategies.STEP_FEATURES.items()}
+        states = {name: [writes.ABSENT, values[0], None] for name, values in writes.STEP_FEATURES.items()}
         states["inputs"].append({})
         states["sensitive_inputs"].append({})
-        rows = [strategies.without_absent(row) for row in strategies.pairs(states)]
+        rows = [writes.without_absent(row) for row in writes.pairs(states)]
         for size, row in itertools.product((0, 1, 10), rows):
             last = {name: _numbered(value, size) for name, value in row.items()}
             yield {"op": "create_run_chain", "body": {"steps": [step] * size + [step | last]}}
     if world.offers("update_run", "get_run"):
-        for name, values in strategies.UPDATE_VALUES.items():
+        for name, values in writes.UPDATE_VALUES.items():
             for value in values:
                 if value in ([], {}):
                     yield {"op": "update_run", "body": {name: value}}
@@ -133,30 +133,30 @@ def accepted_cases(world: World) -> Iterator[Case]:
         "update_run": ("output_data", "input_values", "usage_metadata", "run_message_history", "error"),
         "retry_run": ("input_values",),
     }
-    yield from strategies.in_turn(
+    yield from ladders.in_turn(
         _accepted_in(operation, name)
         for operation, names in fields.items()
         if world.offers(operation, "update_run", "get_run")
         for name in names
     )
     if world.offers("retry_run", "update_run", "get_run"):
-        for files in strategies.file_ladder():
+        for files in ladders.file_ladder():
             if len(files) < 12:
                 yield {"op": "retry_run", "body": {"file_inputs": files}}
 
 
 def _accepted_in(operation: str, name: str) -> Iterator[Case]:
     """One field of a write, with every value of the ladders."""
-    bare = strategies.minimal(operation)
+    bare = writes.minimal(operation)
     if name == "error":
-        for texts in strategies.packed((text for text in strategies.texts() if len(text) < 100_000), 30):
+        for texts in ladders.packed((text for text in ladders.texts() if len(text) < 100_000), 30):
             yield {"op": operation, "body": {"error": list(texts.values())}}
         return
     keys: tuple[dict[str, Any], ...] = (
-        dict.fromkeys(strategies.ODD_KEYS, "x"),
+        dict.fromkeys(ladders.ODD_KEYS, "x"),
         {f"key{index}": index for index in range(5000)},
     )
-    for values in itertools.chain(keys, strategies.packed(strategies.values(), 15)):
+    for values in itertools.chain(keys, ladders.packed(ladders.values(), 15)):
         if operation == "create_run_chain" and '"$ref"' in json.dumps(values):
             continue
         filled = [values] if name == "run_message_history" else values
@@ -165,9 +165,9 @@ def _accepted_in(operation: str, name: str) -> Iterator[Case]:
 
 def text_cases(world: World) -> Iterator[Case]:
     """Every field that is text, with every kind of text; and valid bodies that are written in another way."""
-    texts = strategies.TELLING_TEXTS
+    texts = ladders.TELLING_TEXTS
     kinds = (_create_text_cases(world, texts), _retry_text_cases(world, texts), _chain_text_cases(world, texts))
-    yield from strategies.in_turn((_spelled_cases(world), *kinds))
+    yield from ladders.in_turn((_spelled_cases(world), *kinds))
 
 
 _PIN: Final = {"pin": "«secret»"}
@@ -179,15 +179,15 @@ def _create_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
             yield {"op": "create_run", "body": {"workflow_id": "«workflow»", "session_alias": text}}
     for operation in ("bulk_create_runs", "create_run"):
         if world.offers(operation):
-            bare = strategies.minimal(operation)
-            for some in strategies.packed(texts, 8):
+            bare = writes.minimal(operation)
+            for some in ladders.packed(texts, 8):
                 yield {"op": operation, "body": bare | {"sensitive_input_values": some | _PIN}}
-            yield {"op": operation, "body": bare | {"input_values": dict.fromkeys(strategies.ODD_KEYS, "x")}}
-            yield {"op": operation, "body": bare | {"sensitive_input_values": dict.fromkeys(strategies.ODD_KEYS, "x")}}
-            for pack in strategies.packed(strategies.values(), 40, limit=200_000):
+            yield {"op": operation, "body": bare | {"input_values": dict.fromkeys(ladders.ODD_KEYS, "x")}}
+            yield {"op": operation, "body": bare | {"sensitive_input_values": dict.fromkeys(ladders.ODD_KEYS, "x")}}
+            for pack in ladders.packed(ladders.values(), 40, limit=200_000):
                 yield {"op": operation, "body": bare | {"sensitive_input_values": pack | _PIN}}
-            for names in strategies.packed(strategies.FILE_NAMES, 8):
-                files = [strategies.file(name, target_path="C:\\" + name) for name in names.values()]
+            for names in ladders.packed(ladders.FILE_NAMES, 8):
+                files = [ladders.file(name, target_path="C:\\" + name) for name in names.values()]
                 yield {"op": operation, "body": bare | {"file_inputs": files}}
 
 
@@ -195,16 +195,16 @@ def _retry_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
     if world.offers("retry_run", "update_run", "get_run"):
         for text in texts[::2]:
             yield {"op": "retry_run", "body": {"session_alias": text}}
-        for pack in strategies.packed(strategies.values(), 60, limit=300_000):
+        for pack in ladders.packed(ladders.values(), 60, limit=300_000):
             yield {"op": "retry_run", "body": {"sensitive_input_values": pack | _PIN}}
-        for names in strategies.packed(strategies.FILE_NAMES, 8):
-            yield {"op": "retry_run", "body": {"file_inputs": [strategies.file(name) for name in names.values()]}}
+        for names in ladders.packed(ladders.FILE_NAMES, 8):
+            yield {"op": "retry_run", "body": {"file_inputs": [ladders.file(name) for name in names.values()]}}
 
 
 def _spelled_cases(world: World) -> Iterator[Case]:
     for operation in OPERATIONS:
         if world.offers(operation, *(("update_run", "get_run") if operation in {"update_run", "retry_run"} else ())):
-            for text in _other_spellings(strategies.minimal(operation), operation):
+            for text in _other_spellings(writes.minimal(operation), operation):
                 yield {"op": operation, "text": text}
 
 
@@ -212,16 +212,16 @@ def _chain_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
     if not world.offers("create_run_chain", "update_run", "get_run"):
         return
     step = {"workflow_id": "«workflow»"}
-    for aliases in strategies.packed(filter(None, texts), 6):
+    for aliases in ladders.packed(filter(None, texts), 6):
         steps: list[dict[str, Any]] = [step | {"session_alias": alias} for alias in aliases.values()]
         yield {"op": "create_run_chain", "body": {"steps": steps}}
-    for index, pack in enumerate(strategies.packed(strategies.values(), 30, limit=200_000)):
+    for index, pack in enumerate(ladders.packed(ladders.values(), 30, limit=200_000)):
         if '"$ref"' not in json.dumps(pack):
             for name in ("inputs", "sensitive_inputs"):
                 steps = [step] * (index % 3) + [step | {name: pack}]
                 yield {"op": "create_run_chain", "body": {"steps": steps}}
         yield {"op": "create_run_chain", "body": {"steps": [step], "shared_sensitive_inputs": pack | _PIN}}
-    for files in strategies.file_ladder():
+    for files in ladders.file_ladder():
         if len(files) < 12:
             yield {"op": "create_run_chain", "body": {"steps": [step], "shared_file_inputs": files}}
     for size in (2, 3, 5, 10, 11, 20, 50, 100):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from contracts import strategies
+from contracts import ladders, writes
 from contracts.conversation import Heard, Talk, Unjudged, World, Written
 from contracts.exchange import TOKEN, Request
 from contracts.oracle import Violation, excerpt
@@ -242,12 +242,12 @@ def _judge_url(talk: Talk, attachment: str, raw: bytes, created: Heard) -> None:
 
 
 _ODD_FILES: Final = [
-    strategies.file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
-    strategies.file("é 名.bin", bytes(range(256)), cleanup_imports_after_run=False),
-    strategies.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
-    strategies.file("noending", b"abc"),
-    strategies.file("b" * 120 + ".csv", b"x"),
-    strategies.file("large.dat", bytes(index * 7 % 251 for index in range(70_000))),
+    ladders.file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
+    ladders.file("é 名.bin", bytes(range(256)), cleanup_imports_after_run=False),
+    ladders.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
+    ladders.file("noending", b"abc"),
+    ladders.file("b" * 120 + ".csv", b"x"),
+    ladders.file("large.dat", bytes(index * 7 % 251 for index in range(70_000))),
 ]
 
 
@@ -259,25 +259,25 @@ def _maker_cases(world: World) -> Iterator[Case]:
             yield {"files": _ODD_FILES, "op": operation, "around": True}
             yield {"files": _ODD_FILES[:1], "op": operation}
     if world.offers("retry_run", "update_run"):
-        yield {"files": _ODD_FILES[1:3], "op": "retry_run", "before": {"file_inputs": [strategies.file()]}}
+        yield {"files": _ODD_FILES[1:3], "op": "retry_run", "before": {"file_inputs": [ladders.file()]}}
 
 
 def attachment_cases(world: World) -> Iterator[Case]:
     yield from _maker_cases(world)
-    yield {"files": [strategies.file("a.txt", b"one"), strategies.file("b.txt", b"two")], "around": True}
-    for files in strategies.file_ladder():
+    yield {"files": [ladders.file("a.txt", b"one"), ladders.file("b.txt", b"two")], "around": True}
+    for files in ladders.file_ladder():
         yield {"files": files, "around": len(files) in {1, 3, 11, 101} and len(files[0]["content"]) < 9}
     for files in (
         [
-            strategies.file("a.txt", b"one"),
-            strategies.file("b.txt", b"two"),
-            strategies.file("c.bin", bytes(range(256))),
+            ladders.file("a.txt", b"one"),
+            ladders.file("b.txt", b"two"),
+            ladders.file("c.bin", bytes(range(256))),
         ],
-        [strategies.file(raw=b"x")],
+        [ladders.file(raw=b"x")],
         [
-            strategies.file("A b.TXT", b"\r\n\x00", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
-            strategies.file("é.bin", b"\xff", cleanup_imports_after_run=False),
-            strategies.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
+            ladders.file("A b.TXT", b"\r\n\x00", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
+            ladders.file("é.bin", b"\xff", cleanup_imports_after_run=False),
+            ladders.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
         ],
     ):
         for count in (2, 3, 10, 101, 1000):
@@ -286,11 +286,11 @@ def attachment_cases(world: World) -> Iterator[Case]:
             yield {"files": files, "op": "create_run", "around": True}
         for fields in (
             {"start_session": True},
-            {"input_values": strategies.INPUTS},
-            {"sensitive_input_values": strategies.SECRETS},
+            {"input_values": writes.INPUTS},
+            {"sensitive_input_values": writes.SECRETS},
         ):
             yield {"files": files, "fields": fields, "count": 2}
-    yield {"files": [strategies.file("big.bin", bytes(index * 13 % 256 for index in range(700_000)))]}
+    yield {"files": [ladders.file("big.bin", bytes(index * 13 % 256 for index in range(700_000)))]}
 
 
 SCENARIOS = (

@@ -10,7 +10,7 @@ import string
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts import strategies
+from contracts import ladders, writes
 from contracts.conversation import Heard, Talk, Unjudged, World, encode, path_for, request_for
 from contracts.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.oracle import CREATES
@@ -154,7 +154,7 @@ def _good_request(talk: Talk, operation: str, case: Case) -> tuple[Request, list
     world = talk.world
     method, template = operations()[operation]
     if operation in CREATES:
-        body = strategies.minimal(operation, count=case.get("count", 1))
+        body = writes.minimal(operation, count=case.get("count", 1))
         body |= {} if operation == "create_run_chain" else world.base_request
         body |= (
             {"input_values": {**(body.get("input_values") or {}), "marker": "«marker»"}}
@@ -183,7 +183,7 @@ def _good_request(talk: Talk, operation: str, case: Case) -> tuple[Request, list
             return request_for(operation, one, body={"machine_ids": []}), []
         return request_for(operation, one), []
     if method == "POST":
-        return request_for(operation, body=talk.fill(strategies.minimal(operation))), []
+        return request_for(operation, body=talk.fill(writes.minimal(operation))), []
     return request_for(operation, query=[(k, v) for k, v in case.get("query", [])]), []
 
 
@@ -199,7 +199,7 @@ def _a_run(talk: Talk) -> str:
 def _an_attachment(talk: Talk) -> str:
     if talk.world.is_live or not talk.world.may_create:
         return str(talk.named("unknown"))
-    written = talk.some_runs(1, file_inputs=[strategies.file()])
+    written = talk.some_runs(1, file_inputs=[ladders.file()])
     ids = written.runs[0].get("input_attachment_ids") or [str(talk.named("uuid"))]
     return str(ids[0])
 
@@ -288,7 +288,7 @@ def _run_of(talk: Talk, case: Case, token: str) -> tuple[dict[str, Any], Heard]:
     if token == SECOND_TOKEN and not talk.world.workflows.invented:
         talk.remember("workflow", their_workflow(talk))
         talk.remember("workflow:0", their_workflow(talk))
-    heard = talk.call(operation, body=talk.fill(strategies.minimal(operation)) | fields, token=token)
+    heard = talk.call(operation, body=talk.fill(writes.minimal(operation)) | fields, token=token)
     body = heard.body if isinstance(heard.body, dict) else {}
     if operation == "create_run_chain" and heard.accepted:
         return talk.ask("get_run", body["run_ids"][-1], token=token).body, heard
@@ -425,7 +425,7 @@ def tenant_cases(world: World) -> Iterator[Case]:
             {},
             inputs,
             session,
-            {"file_inputs": [strategies.file(), strategies.file("b.txt")]},
+            {"file_inputs": [ladders.file(), ladders.file("b.txt")]},
             {"sensitive_input_values": {"pin": "«secret»"}},
             {"start_session": True},
         ):
@@ -441,7 +441,7 @@ def tenant_cases(world: World) -> Iterator[Case]:
     if world.machines.available:
         yield {"ops": list(_TENANT_OPS), "fields": {"machine_id": "«machine»"}}
     for count in (2, 101, 1000):
-        yield {"ops": list(_TENANT_OPS), "fields": inputs | {"file_inputs": [strategies.file()]}, "count": count}
+        yield {"ops": list(_TENANT_OPS), "fields": inputs | {"file_inputs": [ladders.file()]}, "count": count}
 
 
 SCENARIOS = (

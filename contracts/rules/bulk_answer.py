@@ -8,7 +8,7 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from contracts import strategies
+from contracts import ladders, strategies, writes
 from contracts.assortment import VALUES
 from contracts.conversation import Talk, World
 from contracts.rules.reading import read_back
@@ -127,7 +127,7 @@ def run_create(talk: Talk, case: Case) -> None:
 
 def features_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
     """The features of a create for which the target has ids."""
-    found = dict(strategies.CREATE_FEATURES[operation])
+    found = dict(writes.CREATE_FEATURES[operation])
     for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
         if not ids.available:
             del found[name]
@@ -138,13 +138,13 @@ def features_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
 
 def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
     settings = {name: more.pop(name) for name in ("read", "times") if name in more}
-    return {"op": operation, "body": strategies.minimal(operation, count=count) | more} | settings
+    return {"op": operation, "body": writes.minimal(operation, count=count) | more} | settings
 
 
 def telling_cases(world: World) -> Iterator[Case]:
     """Few requests that most faults show in."""
     features = features_of(world, "bulk_create_runs")
-    for count in strategies.TELLING_COUNTS:
+    for count in ladders.TELLING_COUNTS:
         yield _case("bulk_create_runs", count=count, read=True)
     everything = {name: values[-1] for name, values in features.items() if name not in ("session_id",)}
     for count in (1, 2, 101, 501, 1000):
@@ -159,52 +159,52 @@ def telling_cases(world: World) -> Iterator[Case]:
 
 
 def count_cases(world: World) -> Iterator[Case]:
-    for count in strategies.COUNTS:
+    for count in ladders.COUNTS:
         yield _case("bulk_create_runs", count=count)
 
 
 def meeting_cases(world: World) -> Iterator[Case]:
     """Every subset of the features for small counts, every pair of their states for large ones."""
     features = features_of(world, "bulk_create_runs")
-    for subset in strategies.on_and_off(features):
+    for subset in writes.on_and_off(features):
         yield _case("bulk_create_runs", count=2, read=len(subset) < 3, **subset)
     if world.offers("create_run"):
         single = features_of(world, "create_run")
-        for subset in strategies.on_and_off(single):
+        for subset in writes.on_and_off(single):
             if len(subset) <= 3 or len(subset) >= len(single) - 1:
                 yield _case("create_run", read=len(subset) < 3, **subset)
-        for row in strategies.pairs(strategies.states(single)):
-            yield _case("create_run", read=True, **strategies.without_absent(row))
-    states = strategies.states(features)
+        for row in writes.pairs(writes.states(single)):
+            yield _case("create_run", read=True, **writes.without_absent(row))
+    states = writes.states(features)
     for count in (1, 3, 10):
-        for row in strategies.pairs(states):
-            yield _case("bulk_create_runs", count=count, read=count == 3, **strategies.without_absent(row))
+        for row in writes.pairs(states):
+            yield _case("bulk_create_runs", count=count, read=count == 3, **writes.without_absent(row))
     sizes = {"count": [100, 101, 257, 501, 1000]}
-    on_off = {name: [strategies.ABSENT, values[0]] for name, values in features.items()}
-    for row in strategies.pairs(sizes | on_off):
+    on_off = {name: [writes.ABSENT, values[0]] for name, values in features.items()}
+    for row in writes.pairs(sizes | on_off):
         count = row.pop("count")
-        yield _case("bulk_create_runs", count=count, **strategies.without_absent(row))
+        yield _case("bulk_create_runs", count=count, **writes.without_absent(row))
 
 
 def odd_value_cases(world: World) -> Iterator[Case]:
-    for inputs in strategies.input_ladder():
+    for inputs in ladders.input_ladder():
         yield _case("bulk_create_runs", read=True, input_values=inputs)
     operations = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
     for operation in operations:
-        for pack in strategies.packed(strategies.values(), 12):
+        for pack in ladders.packed(ladders.values(), 12):
             yield (
                 _case(operation, read=True, input_values=pack, count=2)
                 if operation == "bulk_create_runs"
                 else _case(operation, read=True, input_values=pack)
             )
-        for files in strategies.file_ladder():
+        for files in ladders.file_ladder():
             yield _case(operation, file_inputs=files)
-    light = (value for value in strategies.values() if len(repr(value)) < 600)
-    for pack in strategies.packed(light, 40, limit=6000):
+    light = (value for value in ladders.values() if len(repr(value)) < 600)
+    for pack in ladders.packed(light, 40, limit=6000):
         yield _case("bulk_create_runs", count=3, input_values={"deep": {"list": [0, pack]}, "last": pack})
     yield _case("bulk_create_runs", count=101, input_values=VALUES)
     yield _case("bulk_create_runs", count=1000, input_values={"deep": [VALUES["list"], VALUES["object"]]})
-    for files in ([strategies.file()], [strategies.file(), strategies.file("b.txt", b"b")]):
+    for files in ([ladders.file()], [ladders.file(), ladders.file("b.txt", b"b")]):
         for count in (3, 50, 101, 501, 1000):
             yield _case("bulk_create_runs", count=count, file_inputs=files)
     for keys in ([f"«pool:{index}»" for index in range(size)] for size in (3, 5, 10, 11, 50, 100)):

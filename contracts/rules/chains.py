@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from contracts import strategies
+from contracts import ladders, writes
 from contracts.assortment import VALUES
 from contracts.conversation import Heard, Talk, World
 from contracts.oracle import Violation, difference, excerpt, run_misfits
@@ -174,7 +174,7 @@ def _judge_files(
 def _step(index: int, *names: str) -> dict[str, Any]:
     step: dict[str, Any] = {"workflow_id": f"«workflow:{index}»"}
     for name in names:
-        value = strategies.STEP_FEATURES[name][0]
+        value = writes.STEP_FEATURES[name][0]
         step[name] = json.loads(json.dumps(value).replace("%d", str(index)))
     return step
 
@@ -182,17 +182,17 @@ def _step(index: int, *names: str) -> dict[str, Any]:
 def chain_cases(world: World) -> Iterator[Case]:
     distinct = world.workflows.invented
     many = (1, 2, 3, 4, 5, 8, 10, 11, 16, 17, 20, 33, 50, 51, 64, 100, 101)
-    names = tuple(strategies.STEP_FEATURES)
+    names = tuple(writes.STEP_FEATURES)
     for size in many:
         steps = [_step(index if distinct else 0, *names) for index in range(size)]
         yield {"body": {"steps": steps}, "all": size <= 20}
         yield {"body": {"steps": [{"workflow_id": step["workflow_id"]} for step in steps]}}
-    features = dict(strategies.CHAIN_FEATURES)
+    features = dict(writes.CHAIN_FEATURES)
     for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
         if not ids.available:
             del features[name]
     plain = [_step(0), _step(1 if distinct else 0)]
-    for subset in strategies.on_and_off(features):
+    for subset in writes.on_and_off(features):
         if len(subset) <= 2 or len(subset) == len(features):
             yield {"body": {"steps": plain} | subset, "all": True}
             yield {
@@ -222,7 +222,7 @@ def chain_cases(world: World) -> Iterator[Case]:
     yield {
         "body": {
             "steps": plain,
-            "shared_file_inputs": [strategies.file(), strategies.file("b.bin", bytes(range(256)))],
+            "shared_file_inputs": [ladders.file(), ladders.file("b.bin", bytes(range(256)))],
         },
         "all": True,
     }

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts import strategies
+from contracts import ladders, writes
 from contracts.conversation import Heard, Ids, Talk, Unjudged, World, request_for
 from contracts.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.oracle import CREATES, difference, excerpt, read_body
@@ -367,14 +367,14 @@ def run_scope(talk: Talk, case: Case) -> None:
 
 
 def _bodies(world: World, operation: str) -> Iterator[dict[str, Any]]:
-    bare = strategies.minimal(operation)
+    bare = writes.minimal(operation)
     yield bare | ({"input_values": {"a": 1}} if operation in {"update_run", "retry_run"} else {})
     features: dict[str, Any] = {
-        "bulk_create_runs": strategies.CREATE_FEATURES["bulk_create_runs"],
-        "create_run": strategies.CREATE_FEATURES["create_run"],
-        "retry_run": strategies.RETRY_FEATURES,
-        "create_run_chain": strategies.CHAIN_FEATURES,
-        "update_run": {k: v for k, v in strategies.UPDATE_VALUES.items() if k != "output_attachment_ids"},
+        "bulk_create_runs": writes.CREATE_FEATURES["bulk_create_runs"],
+        "create_run": writes.CREATE_FEATURES["create_run"],
+        "retry_run": writes.RETRY_FEATURES,
+        "create_run_chain": writes.CHAIN_FEATURES,
+        "update_run": {k: v for k, v in writes.UPDATE_VALUES.items() if k != "output_attachment_ids"},
     }.get(operation, {})
     ids = {"machine_id": world.machines, "pool_ids": world.pools, "session_id": world.sessions}
     for name, values in features.items():
@@ -387,11 +387,11 @@ def _bodies(world: World, operation: str) -> Iterator[dict[str, Any]]:
         yield bare | {
             "count": 3,
             "start_session": True,
-            "file_inputs": [strategies.file()],
+            "file_inputs": [ladders.file()],
             "input_values": {"a": [1, {"b": None}]},
         }
     if operation == "create_run_chain":
-        yield strategies.minimal(operation, steps=3)
+        yield writes.minimal(operation, steps=3)
 
 
 _WRITES: Final = (
@@ -437,11 +437,11 @@ def replay_cases(world: World) -> Iterator[Case]:
         for spelled in (_HEADER.lower(), _HEADER.upper()):
             yield {"op": operation, "body": body, "spelled": spelled}
     for count, times in ((1, 12), (10, 5), (100, 3)):
-        yield {"op": "bulk_create_runs", "body": strategies.minimal("bulk_create_runs", count=count), "times": times}
+        yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=count), "times": times}
     if world.offers("create_run_chain"):
         for steps in (2, 10, 30):
-            yield {"op": "create_run_chain", "body": strategies.minimal("create_run_chain", steps=steps)}
-    yield {"op": "bulk_create_runs", "body": strategies.minimal("bulk_create_runs", count=2), "between": 150}
+            yield {"op": "create_run_chain", "body": writes.minimal("create_run_chain", steps=steps)}
+    yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=2), "between": 150}
 
 
 def together_cases(world: World) -> Iterator[Case]:
@@ -454,16 +454,16 @@ def together_cases(world: World) -> Iterator[Case]:
             yield {"op": operation, "body": body, "times": 2}
         yield {"op": operation, "body": body, "times": 4}
     for count in (2, 101, 1000):
-        yield {"op": "bulk_create_runs", "body": strategies.minimal("bulk_create_runs", count=count), "times": 2}
+        yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=count), "times": 2}
     yield {
         "op": "bulk_create_runs",
-        "body": strategies.minimal("bulk_create_runs") | {"start_session": True, "file_inputs": [strategies.file()]},
+        "body": writes.minimal("bulk_create_runs") | {"start_session": True, "file_inputs": [ladders.file()]},
         "times": 3,
     }
 
 
 def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    bare = strategies.minimal(operation)
+    bare = writes.minimal(operation)
     if operation in {"create_pool", "create_workflow"}:
         more = {"create_pool": "description", "create_workflow": "name"}[operation]
         yield bare, bare | {more: "«marker:2»"}
@@ -513,7 +513,7 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
         yield bare | {secret: {"pin": "«secret»"}}, bare | {secret: {"pin": "«secret:2»"}}
         yield bare | {secret: {"pin": "«secret»"}}, bare | {secret: {"other": "«secret»"}}
         yield bare, bare | {secret: {"pin": "«secret»"}}
-        good = strategies.file
+        good = ladders.file
         for one_file, other_file in (
             (good(raw=b"one"), good(raw=b"two")),
             (good("a"), good("b")),
@@ -528,7 +528,7 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
         yield bare | {"session_alias": "a"}, bare | {"session_alias": "b"}
         yield bare | {"release_session_after": True}, bare | {"release_session_after": False}
     if operation == "create_run_chain":
-        two = strategies.minimal(operation, steps=2)
+        two = writes.minimal(operation, steps=2)
         yield bare, two
         yield two, {"steps": two["steps"][::-1]}
         yield bare, bare | {"keep_session_after_completion": True}
@@ -570,13 +570,13 @@ def conflict_together_cases(world: World) -> Iterator[Case]:
     for operation in _offered(world):
         if operation in CREATES:
             field = "shared_inputs" if operation == "create_run_chain" else "input_values"
-            bare = strategies.minimal(operation)
+            bare = writes.minimal(operation)
             for _ in range(3):
                 yield {"op": operation, "body": bare, "other": bare | {field: {"a": 1}}}
 
 
 def keys_cases(world: World) -> Iterator[Case]:
-    body = strategies.minimal("bulk_create_runs")
+    body = writes.minimal("bulk_create_runs")
     long = "«marker»" + "k" * 230
     for one, other in (
         ("«key»", "«uuid»"),
@@ -593,7 +593,7 @@ def keys_cases(world: World) -> Iterator[Case]:
         yield {"op": "bulk_create_runs", "body": body, "keys": [one, other]}
     for operation in _offered(world):
         if operation in CREATES:
-            yield {"op": operation, "body": strategies.minimal(operation), "keys": ["«key»", "«uuid»"]}
+            yield {"op": operation, "body": writes.minimal(operation), "keys": ["«key»", "«uuid»"]}
 
 
 def scope_cases(world: World) -> Iterator[Case]:
@@ -602,10 +602,10 @@ def scope_cases(world: World) -> Iterator[Case]:
             continue
         if operation not in CREATES:
             change = {"update_run": {"output_data": {"a": 1}}}.get(operation, {})
-            yield {"op": operation, "body": strategies.minimal(operation) | change}
-            yield {"op": operation, "body": strategies.minimal(operation) | change, "reversed": True}
+            yield {"op": operation, "body": writes.minimal(operation) | change}
+            yield {"op": operation, "body": writes.minimal(operation) | change, "reversed": True}
             continue
-        body = strategies.minimal(operation)
+        body = writes.minimal(operation)
         field = "shared_inputs" if operation == "create_run_chain" else "input_values"
         for turned in (False, True):
             yield {"op": operation, "body": body, "reversed": turned}
@@ -613,10 +613,10 @@ def scope_cases(world: World) -> Iterator[Case]:
         yield {"op": operation, "body": body, "together": True}
     if world.has_second:
         for count in (101, 1000):
-            yield {"op": "bulk_create_runs", "body": strategies.minimal("bulk_create_runs", count=count)}
+            yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=count)}
         yield {
             "op": "bulk_create_runs",
-            "body": strategies.minimal("bulk_create_runs", count=2)
+            "body": writes.minimal("bulk_create_runs", count=2)
             | {"start_session": True, "sensitive_input_values": {"pin": "«secret»"}},
         }
 

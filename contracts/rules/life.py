@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts import strategies
+from contracts import ladders, writes
 from contracts.conversation import Heard, Talk, Unjudged, World, Written
 from contracts.oracle import (
     STATUSES,
@@ -256,9 +256,9 @@ def life_cases(world: World) -> Iterator[Case]:
     yield {
         "count": 8,
         "fields": {
-            "input_values": strategies.INPUTS,
+            "input_values": writes.INPUTS,
             "sensitive_input_values": {"pin": "«secret»"},
-            "file_inputs": [strategies.file()],
+            "file_inputs": [ladders.file()],
         },
     }
     if world.sessions.invented:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts import strategies
+from contracts import ladders, writes
 from contracts.conversation import Talk, World
 from contracts.oracle import CREATES
 from contracts.rules.requests import BESIDE, OPERATIONS, among, changeable, ids_in, packs, send_items
@@ -80,7 +80,7 @@ _DEPTHS_BEYOND: Final = (65, 66, 100, 128, 1000, 200, 255, 256, 2000, 257, 500, 
 
 def odd_items(world: World, operation: str) -> Iterator[dict[str, Any]]:
     """Items beyond REQ-ACCEPT's limits, or otherwise not determined."""
-    bare = strategies.minimal(operation)
+    bare = writes.minimal(operation)
     field = {
         "create_run_chain": "shared_inputs",
         "update_run": "output_data",
@@ -207,8 +207,8 @@ def odd_items(world: World, operation: str) -> Iterator[dict[str, Any]]:
         ):
             yield {"body": bare | {"file_inputs": [{"filename": name, "content": "YQ=="}]}}
         for path in ("", "\x00", "..", "x" * 5000):
-            yield {"body": bare | {"file_inputs": [strategies.file(target_path=path)]}}
-        yield {"body": bare | {"file_inputs": [strategies.file(cleanup_imports_after_run=None)]}}
+            yield {"body": bare | {"file_inputs": [ladders.file(target_path=path)]}}
+        yield {"body": bare | {"file_inputs": [ladders.file(cleanup_imports_after_run=None)]}}
         yield {"body": bare | {"input_values": {"a": 1}, "sensitive_input_values": {"a": "«secret»"}}}
         for name in ("machine_id", "session_id"):
             yield {"body": bare | {name: "«uuid:9»"}}
@@ -234,7 +234,7 @@ def odd_items(world: World, operation: str) -> Iterator[dict[str, Any]]:
     if operation == "update_run":
         for status in ("scheduling", "running", "running_checks", "success", "task_failed", "error", "cancelled"):
             yield {"body": {"status": status}}
-        for name in strategies.UPDATE_VALUES:
+        for name in writes.UPDATE_VALUES:
             yield {"body": {name: None}}
         yield {"body": {"status": None}}
         yield {"body": {}}

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts import strategies
+from contracts import ladders, writes
 from contracts.conversation import Heard, Talk, World, Written, encode
 from contracts.exchange import TOKEN, Exchange, Request
 from contracts.oracle import (
@@ -153,17 +153,17 @@ def run_read_many(talk: Talk, case: Case) -> None:
 
 
 def read_many_cases(world: World) -> Iterator[Case]:
-    bare = strategies.minimal("bulk_create_runs")
+    bare = writes.minimal("bulk_create_runs")
     everything: dict[str, Any] = {
-        "input_values": strategies.INPUTS,
-        "sensitive_input_values": strategies.SECRETS,
-        "file_inputs": [strategies.file()],
+        "input_values": writes.INPUTS,
+        "sensitive_input_values": writes.SECRETS,
+        "file_inputs": [ladders.file()],
         "start_session": True,
     }
     yield {"op": "bulk_create_runs", "body": bare | {"count": 1000}, "all": True}
     yield {"op": "bulk_create_runs", "body": bare | {"count": 501} | everything}
     for count in (101, 257):
-        yield {"op": "bulk_create_runs", "body": bare | {"count": count, "input_values": strategies.INPUTS}}
+        yield {"op": "bulk_create_runs", "body": bare | {"count": count, "input_values": writes.INPUTS}}
     for name, value in everything.items():
         yield {"op": "bulk_create_runs", "body": bare | {"count": 120, name: value}}
         yield {"op": "bulk_create_runs", "body": bare | {"count": 12, name: value}, "all": True}
@@ -183,9 +183,9 @@ def run_keep(talk: Talk, case: Case) -> None:
 def keep_cases(world: World) -> Iterator[Case]:
     everything = {
         "workflow_id": "«workflow»",
-        "input_values": strategies.INPUTS,
-        "sensitive_input_values": strategies.SECRETS,
-        "file_inputs": [strategies.file("kept.txt", b"kept")],
+        "input_values": writes.INPUTS,
+        "sensitive_input_values": writes.SECRETS,
+        "file_inputs": [ladders.file("kept.txt", b"kept")],
         "start_session": True,
     }
     yield {"kept": 0, "op": "bulk_create_runs", "body": everything | {"count": 3}}

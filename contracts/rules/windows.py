@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from contracts import strategies
+from contracts import ladders, writes
 from contracts.assortment import VALUES
 from contracts.conversation import Heard, Talk, Unjudged, World, Written
 from contracts.oracle import TERMINAL, Violation, can_follow, changed_field, gains_inputs, stable_fields
 from contracts.rules.bulk_answer import features_of
-from contracts.rules.changing import UPDATES
+from contracts.rules.corner import Corner, Query, corner_fields, locate, within
 from contracts.rules.listing import items_of
-from contracts.rules.lists import Corner, Query, corner_fields, locate, within
 from contracts.rules.reading import judge_read
+from contracts.rules.updates import UPDATES
 from contracts.search import Scenario
 from contracts.shapes import moment_of
 from contracts.shrinking import Case
@@ -136,7 +136,7 @@ def _happen(talk: Talk, sights: Sights, run_id: str, event: Mapping[str, Any]) -
         return False
     heard = talk.call(operation, run_id, body=body)
     if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("id") != run_id:
-        return False  # `changing` says what is wrong with that
+        return False  # `updates` says what is wrong with that
     shown = [sights.shown[0], *sights.shown[1:][-2:], heard]
     if operation == "update_run":
         names = [name for name in stable_fields(sights.corner.maker_of(heard.body).reading) if name not in body]
@@ -418,7 +418,7 @@ def _judge_single_page(talk: Talk, sights: Sights, order: Sequence[str], focus: 
 # Cases
 
 _FILLED: Final[dict[str, Any]] = {
-    "output_data": strategies.INPUTS,
+    "output_data": writes.INPUTS,
     "error": ["first", "zweite Zeile é😀"],
     "run_message_history": [{"role": "user", "content": "hello", "more": [2.0, None]}, {}],
     "usage_metadata": {"tokens": 10, "cost": 2.0},
@@ -429,13 +429,13 @@ _ODD: Final[dict[str, Any]] = {
     "input_values": VALUES,
     "session_alias": "  MiXed é łŁ 😀 ",
     "sensitive_input_values": {"Pass Word": "«secret»", " é.K ": {"pin": "«secret:2»"}, "0": "«secret:3»"},
-    "file_inputs": [strategies.file(f"{index * 7 % 11}.txt", str(index).encode()) for index in range(11)],
+    "file_inputs": [ladders.file(f"{index * 7 % 11}.txt", str(index).encode()) for index in range(11)],
     "release_session_after": False,
 }
 """Values of fields that are more easily changed than others."""
 _PLAINER: Final[dict[str, Any]] = {
-    "input_values": strategies.INPUTS,
-    "file_inputs": [strategies.file("b.txt", b"b"), strategies.file("a.txt", b"a")],
+    "input_values": writes.INPUTS,
+    "file_inputs": [ladders.file("b.txt", b"b"), ladders.file("a.txt", b"a")],
 }
 """Where it is not the values that tell, smaller ones."""
 
@@ -463,7 +463,7 @@ def window_cases(world: World) -> Iterator[Case]:
                 yield {"make": operation, "body": {name: value}}
     chains = world.offers("create_run_chain", "get_run")
     if chains:
-        step = {name: values[0] for name, values in strategies.STEP_FEATURES.items()}
+        step = {name: values[0] for name, values in writes.STEP_FEATURES.items()}
         for size in (1, 2, 3, 5):
             yield {"make": "create_run_chain", "body": {"steps": [{}] * size}, "index": -1}
         yield {
@@ -471,7 +471,7 @@ def window_cases(world: World) -> Iterator[Case]:
             "body": {
                 "steps": [step | {"session_alias": f"step {index}"} for index in range(3)],
                 "shared_inputs": VALUES,
-                "shared_file_inputs": [strategies.file()],
+                "shared_file_inputs": [ladders.file()],
             },
             "index": 1,
         }
@@ -486,9 +486,9 @@ def window_cases(world: World) -> Iterator[Case]:
 def _on_off_pairs(world: World, operation: str) -> Iterator[dict[str, Any]]:
     """Few bodies in which each feature meets each other one."""
     features = features_of(world, operation)
-    on_off = {name: [values[-1], strategies.ABSENT] for name, values in features.items()}
-    for row in strategies.pairs(on_off):
-        yield strategies.without_absent(row)
+    on_off = {name: [values[-1], writes.ABSENT] for name, values in features.items()}
+    for row in writes.pairs(on_off):
+        yield writes.without_absent(row)
 
 
 def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
@@ -512,10 +512,10 @@ def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
             yield rich | {"events": [{"delete": shift}], "widely": shift == 1}
         yield rich | {"events": [cancel, {"delete": 1}, {"delete": -1}], "each": True}
         for name in UPDATES:
-            value = strategies.UPDATE_VALUES[name][0]
+            value = writes.UPDATE_VALUES[name][0]
             yield rich | {"events": [{"update": {name: value}}], "widely": True}
             yield rich | {"events": [cancel, {"update": {name: value}}]}
-        retries = dict(strategies.RETRY_FEATURES)
+        retries = dict(writes.RETRY_FEATURES)
         for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
             if not ids.invented:
                 del retries[name]

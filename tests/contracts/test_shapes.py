@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contracts.ladders import nested
 from contracts.shapes import (
     MAX_DEPTH,
     MAX_DIGITS,
@@ -21,7 +22,6 @@ from contracts.shapes import (
     moment_of,
     shape,
 )
-from contracts.strategies import nested
 
 W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 

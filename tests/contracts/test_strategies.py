@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts import strategies
+from contracts import faulty, ladders, strategies, writes
 from contracts.oracle import read_body
 from contracts.shapes import beyond_limits
 
@@ -18,17 +18,17 @@ from contracts.shapes import beyond_limits
 def test_in_pairs_any_two_values_of_two_parameters_meet() -> None:
     parameters: dict[str, list[Any]] = {"a": [1, 2, 3], "b": ["x", "y"], "c": [None, True], "d": [0]}
 
-    rows = strategies.pairs(parameters)
+    rows = writes.pairs(parameters)
 
     for (one, values), (other, others) in itertools.combinations(parameters.items(), 2):
         for value, another in itertools.product(values, others):
             assert any(row[one] == value and row[other] == another for row in rows)
     assert len(rows) < 3 * 2 * 2
-    assert rows == strategies.pairs(parameters)
+    assert rows == writes.pairs(parameters)
 
 
 def test_every_subset_of_features_is_tried_the_small_ones_first() -> None:
-    subsets = list(strategies.on_and_off({"a": (1,), "b": (2,), "c": (3,)}))
+    subsets = list(writes.on_and_off({"a": (1,), "b": (2,), "c": (3,)}))
 
     assert len(subsets) == 8
     assert subsets[0] == {}
@@ -37,31 +37,31 @@ def test_every_subset_of_features_is_tried_the_small_ones_first() -> None:
 
 
 def test_a_field_that_is_absent_is_left_out() -> None:
-    assert strategies.without_absent({"a": strategies.ABSENT, "b": None, "c": [strategies.ABSENT]}) == {
+    assert writes.without_absent({"a": writes.ABSENT, "b": None, "c": [writes.ABSENT]}) == {
         "b": None,
-        "c": [strategies.ABSENT],
+        "c": [writes.ABSENT],
     }
 
 
 def test_each_place_of_a_body_can_be_changed_and_dropped_and_nothing_else_is() -> None:
     body = {"files": [{"name": "a", "content": "b"}, {"name": "c"}], "input_values": {"free": 1}, "count": 1}
 
-    found = list(strategies.places(body, free=strategies.FREE_OBJECTS))
+    found = list(faulty.places(body, free=faulty.FREE_OBJECTS))
 
     assert ("files", 1, "name") in found
     assert ("input_values",) in found
     assert ("input_values", "free") not in found
-    changed = strategies.put(body, ("files", 1, "name"), 5)
+    changed = faulty.put(body, ("files", 1, "name"), 5)
     assert changed["files"] == [{"name": "a", "content": "b"}, {"name": 5}]
-    assert strategies.drop(body, ("files", 0))["files"] == [{"name": "c"}]
-    assert strategies.at(changed, ("files", 1, "name")) == 5
+    assert faulty.drop(body, ("files", 0))["files"] == [{"name": "c"}]
+    assert faulty.at(changed, ("files", 1, "name")) == 5
     assert body["files"][1] == {"name": "c"}
 
 
 def test_a_wrong_item_comes_after_good_ones_in_each_list() -> None:
     body = {"ids": ["good"], "files": [{"name": "a"}], "input_values": {"list": [1]}}
 
-    made = list(strategies.after_good_items(body, free=strategies.FREE_OBJECTS))
+    made = list(faulty.after_good_items(body, free=faulty.FREE_OBJECTS))
 
     assert body | {"ids": ["good"] * 10 + [None]} in made
     assert body | {"ids": ["good"] * 100 + [5]} in made
@@ -73,13 +73,13 @@ def test_a_wrong_item_comes_after_good_ones_in_each_list() -> None:
 def test_what_is_first_of_each_kind_comes_first() -> None:
     kinds = (iter([{"n": number} for number in numbers]) for numbers in ((1, 2, 3), (), (10,), (20, 21)))
 
-    assert [case["n"] for case in strategies.in_turn(kinds)] == [1, 10, 20, 2, 21, 3]
+    assert [case["n"] for case in ladders.in_turn(kinds)] == [1, 10, 20, 2, 21, 3]
 
 
 def test_packs_hold_all_items_once_and_are_not_too_large() -> None:
     items = [*range(30), "x" * 5000]
 
-    packs = list(strategies.packed(items, 8, limit=1000))
+    packs = list(ladders.packed(items, 8, limit=1000))
 
     assert [value for pack in packs for value in pack.values()] == items
     assert max(map(len, packs)) == 8
@@ -89,7 +89,7 @@ def test_packs_hold_all_items_once_and_are_not_too_large() -> None:
 @pytest.mark.parametrize("kind", ["object", "list", "mixed"])
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_nesting_is_as_deep_as_asked_for(kind: str, depth: int) -> None:
-    value, found = strategies.nested(depth, kind=kind), 0
+    value, found = ladders.nested(depth, kind=kind), 0
     while isinstance(value, (dict, list)):
         found += 1
         value = next(iter(value.values() if isinstance(value, dict) else value), None)
@@ -98,20 +98,20 @@ def test_nesting_is_as_deep_as_asked_for(kind: str, depth: int) -> None:
 
 
 def test_the_ladders_stay_within_what_every_server_must_take() -> None:
-    beyond = [str(value)[:60] for value in (*strategies.values(), *strategies.TELLING_TEXTS) if beyond_limits(value)]
+    beyond = [str(value)[:60] for value in (*ladders.values(), *ladders.TELLING_TEXTS) if beyond_limits(value)]
 
     assert not beyond
-    for files in strategies.file_ladder():
+    for files in ladders.file_ladder():
         reading = read_body("create_run", {"workflow_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "file_inputs": files})
         assert not reading.faults
 
 
 def test_no_value_of_a_ladder_is_tried_twice() -> None:
-    texts = list(strategies.texts())
+    texts = list(ladders.texts())
 
     assert len(texts) == len(set(texts))
-    assert len(strategies.COUNTS) == len(set(strategies.COUNTS))
-    assert len(set(strategies.TELLING_TEXTS)) == len(strategies.TELLING_TEXTS)
+    assert len(ladders.COUNTS) == len(set(ladders.COUNTS))
+    assert len(set(ladders.TELLING_TEXTS)) == len(ladders.TELLING_TEXTS)
 
 
 @given(data=st.data(), operation=st.sampled_from(["bulk_create_runs", "create_run"]))

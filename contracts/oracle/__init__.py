@@ -1,0 +1,71 @@
+"""Judges answers, without sending anything: what a request is worth, and which rules its answer breaks.
+
+Every function is pure. Violations come most specific first, and one cause gives one: a field that has the wrong type
+is not judged further, and an answer that is no answer at all is not judged for its content.
+"""
+
+from __future__ import annotations
+
+from contracts.oracle.answer import is_retry_after, misfit, universal_violations
+from contracts.oracle.create import Seen, alias_difference, create_options_violations, judge_create, run_misfits
+from contracts.oracle.operation import ANSWER_RULE, CREATES, operation_at
+from contracts.oracle.refusal import (
+    acceptance_of_invalid,
+    accepts,
+    error_violations,
+    parameter_error_violations,
+    refusal_of_valid,
+    refuses,
+    rule_of_fault,
+)
+from contracts.oracle.request import Reading, is_plain_filename, read_body, read_request
+from contracts.oracle.run import (
+    STABLE,
+    STATUSES,
+    TERMINAL,
+    can_follow,
+    changed_field,
+    difference,
+    gains_inputs,
+    input_difference,
+    stable_fields,
+    status_misfit,
+)
+from contracts.oracle.violation import Violation, excerpt
+
+__all__ = [
+    "ANSWER_RULE",
+    "CREATES",
+    "STABLE",
+    "STATUSES",
+    "TERMINAL",
+    "Reading",
+    "Seen",
+    "Violation",
+    "acceptance_of_invalid",
+    "accepts",
+    "alias_difference",
+    "can_follow",
+    "changed_field",
+    "create_options_violations",
+    "difference",
+    "error_violations",
+    "excerpt",
+    "gains_inputs",
+    "input_difference",
+    "is_plain_filename",
+    "is_retry_after",
+    "judge_create",
+    "misfit",
+    "operation_at",
+    "parameter_error_violations",
+    "read_body",
+    "read_request",
+    "refusal_of_valid",
+    "refuses",
+    "rule_of_fault",
+    "run_misfits",
+    "stable_fields",
+    "status_misfit",
+    "universal_violations",
+]

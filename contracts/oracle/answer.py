@@ -1,0 +1,115 @@
+"""What every answer must be, whatever was asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from contracts.exchange import Answer, Request
+from contracts.oracle.operation import ANSWER_RULE, SUCCESS
+from contracts.oracle.refusal import accepts
+from contracts.oracle.violation import Violation, excerpt
+
+
+def universal_violations(
+    operation: str | None, answer: Answer, sought: Sequence[bytes], request: Request | None = None
+) -> Iterator[Violation]:
+    """What holds for every answer to anything. `sought` are the forms in which a secret could be seen; what a request
+    itself sends openly may come back.
+    """
+    at = operation or "an undocumented place"
+    if answer.status >= 500 or answer.status == 0:
+        got = f"{answer.status} {excerpt(answer.body)}" if answer.status else "no answer"
+        yield Violation("NO-5XX", f"a 5xx from {at}", "no 5xx, whatever is sent", got)
+    if _shows_any(answer, sought) and not (request is not None and sends_openly(request, sought)):
+        yield Violation(
+            "SECRET-LEAK",
+            f"in an answer of {at}" if answer.status < 400 else "in an error",
+            "no sensitive value in any answer",
+            f"one in the {answer.status} of {at}",
+        )
+    if 400 <= answer.status < 500:
+        problem = _misfit_of_error(answer)
+        if problem is not None:
+            yield Violation("HTTP-ERROR-JSON", f"{answer.status}: {problem}", "an error as JSON with detail", problem)
+        if answer.status == 429 and not is_retry_after(answer.header("retry-after")):
+            waits = answer.header("retry-after")
+            yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", f"Retry-After {waits!r}")
+
+
+def _shows_any(answer: Answer, sought: Sequence[bytes]) -> bool:
+    told = [answer.body, *(value.encode(errors="replace") for _, value in answer.headers)]
+    return any(form in text for form in sought for text in told)
+
+
+_SENSITIVE: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs")
+
+
+def sends_openly(request: Request, sought: Sequence[bytes]) -> bool:
+    """Whether a body has a secret outside of every field for secrets: there it is a value like any other."""
+    try:
+        body = request.json() if request.body else None
+    except (ValueError, RecursionError):
+        body = (request.body or b"").decode("latin-1")
+    if isinstance(body, str):
+        return not any(name in body for name in _SENSITIVE)
+    open_part = json.dumps(_without_sensitive(body), ensure_ascii=False).encode(errors="replace")
+    return any(form in open_part for form in sought)
+
+
+def _without_sensitive(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_sensitive(item) for key, item in value.items() if key not in _SENSITIVE}
+    return [_without_sensitive(item) for item in value] if isinstance(value, list) else value
+
+
+def _misfit_of_error(answer: Answer) -> str | None:
+    if not is_json(answer):
+        return f"content type {answer.header('content-type')}"
+    try:
+        body = answer.json()
+    except (ValueError, RecursionError):
+        return "a body that is no JSON"
+    if not isinstance(body, dict) or body.get("detail") in (None, "", [], {}):
+        return "no detail"
+    return None
+
+
+def is_json(answer: Answer) -> bool:
+    return (answer.header("content-type") or "").split(";")[0].strip().lower() == "application/json"
+
+
+def is_retry_after(value: str | None) -> bool:
+    if value is None:
+        return False
+    if value.strip().isdigit():
+        return True
+    try:
+        parsedate_to_datetime(value)
+    except ValueError:
+        return False
+    return True
+
+
+def misfit(operation: str, answer: Answer) -> Violation | None:
+    """A success that is not the documented one: another status, no JSON, no object."""
+    rule = ANSWER_RULE.get(operation)
+    if rule is None or not accepts(answer):
+        return None
+    status = SUCCESS.get(operation, 200)
+    if answer.status != status:
+        return Violation(rule, f"another status from {operation}", f"status {status}", f"status {answer.status}")
+    if status == 204 or operation == "download_run_attachment":
+        return None
+    if not is_json(answer):
+        kind = answer.header("content-type")
+        return Violation(rule, f"another content type from {operation}", "application/json", f"content type {kind}")
+    try:
+        body = answer.json()
+    except (ValueError, RecursionError):
+        return Violation(rule, f"no JSON from {operation}", "a JSON object", excerpt(answer.body))
+    if not isinstance(body, dict):
+        return Violation(rule, f"no object from {operation}", "a JSON object", excerpt(answer.body))
+    return None

@@ -1,0 +1,61 @@
+"""What is known of each operation: what it answers, and which rule an answer of its own breaks."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from contracts.shapes import (
+    operations,
+)
+
+CREATES: Final = frozenset({"bulk_create_runs", "create_run", "create_run_chain"})
+WRITES: Final = (
+    "bulk_create_runs",
+    "create_run",
+    "create_run_chain",
+    "update_run",
+    "retry_run",
+    "create_pool",
+    "create_workflow",
+    "add_machine_to_pool",
+)
+SUCCESS: Final = {
+    "bulk_create_runs": 201,
+    "create_run": 201,
+    "create_run_chain": 201,
+    "create_pool": 201,
+    "create_workflow": 201,
+    "delete_run": 204,
+}
+"""Documented statuses that are not 200."""
+
+ANSWER_RULE: Final = {
+    "bulk_create_runs": "BULK-STATUS",
+    "create_run": "CREATE-ANSWER",
+    "create_run_chain": "CHAIN-RULES",
+    "retry_run": "RETRY-RULES",
+    "update_run": "UPDATE-PARTIAL",
+    "delete_run": "DELETE-GONE",
+    "get_run": "READ-BACK",
+    "list_runs": "LIST-COMPLETE",
+    "list_run_attachments": "ATTACHMENTS",
+    "get_run_attachment": "ATTACHMENTS",
+    "download_run_attachment": "ATTACHMENTS",
+    "get_run_attachment_download_url": "ATTACHMENTS",
+}
+"""The rule that an operation breaks when its answer to a good request is not the documented one."""
+
+
+def operation_at(method: str, path: str) -> str | None:
+    """The operation that a request line names, where it names one: concrete paths come before templates."""
+    segments = path.partition("?")[0].strip("/").split("/")
+    best: tuple[int, str] | None = None
+    for name, (verb, template) in operations().items():
+        parts = template.strip("/").split("/")
+        if verb != method or len(parts) != len(segments):
+            continue
+        if all(p == s or p.startswith("{") for p, s in zip(parts, segments, strict=True)):
+            rank = sum(p.startswith("{") for p in parts)
+            if best is None or rank < best[0]:
+                best = (rank, name)
+    return best[1] if best else None

@@ -1,0 +1,146 @@
+"""What a request is worth: valid, wrong in which places, or in doubt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.shapes import (
+    MAX_BODY_BYTES,
+    UNREAD,
+    Fault,
+    Notes,
+    beyond_limits,
+    body_schema,
+    shape,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A request body as the contract reads it. `value` is its normal form where there are no faults."""
+
+    operation: str
+    body: Any
+    value: Any
+    faults: tuple[Fault, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def is_valid(self) -> bool:
+        return not self.faults and not self.doubts
+
+    @property
+    def is_invalid(self) -> bool:
+        """Refused by every server: wrong however its doubtful parts are read."""
+        return bool(self.faults) and not any(doubt.startswith("body:") for doubt in self.doubts)
+
+    def given(self, name: str) -> Any:
+        """The field's normal value; None where it is absent or null."""
+        return self.value.get(name) if isinstance(self.value, dict) else None
+
+
+class _DuplicateKeyError(ValueError):
+    pass
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _DuplicateKeyError
+    return found
+
+
+def _not_json(_: str) -> Any:
+    raise ValueError("NaN and infinities are no JSON")
+
+
+def read_request(operation: str, raw: bytes | None, content_type: str | None = "application/json") -> Reading:
+    """What a body is worth as it goes over the wire."""
+    if raw and len(raw) > MAX_BODY_BYTES:
+        return Reading(operation, None, UNREAD, doubts=("body: larger than every server must accept",))
+    if content_type is None or content_type.split(";")[0].strip().lower() != "application/json":
+        return Reading(operation, None, UNREAD, doubts=("body: another content type",))
+    if not raw:
+        if operation == "retry_run":
+            return Reading(operation, None, {}, doubts=("body: none",))
+        return Reading(operation, None, UNREAD, faults=(Fault((), "body"),))
+    try:
+        body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys)
+    except _DuplicateKeyError:
+        return Reading(operation, None, UNREAD, doubts=("body: duplicate keys",))
+    except RecursionError:
+        return Reading(operation, None, UNREAD, doubts=("body: deeper nesting than every server must accept",))
+    except ValueError as error:
+        if "integer string conversion" in str(error):
+            return Reading(operation, None, UNREAD, doubts=("body: an integer with too many digits",))
+        if raw.startswith(b"\xef\xbb\xbf") or _is_json_in_another_encoding(raw):
+            return Reading(operation, None, UNREAD, doubts=("body: another encoding",))
+        return Reading(operation, None, UNREAD, faults=(Fault((), "body"),))
+    return read_body(operation, body)
+
+
+def _is_json_in_another_encoding(raw: bytes) -> bool:
+    try:
+        json.loads(raw)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def read_body(operation: str, body: Any) -> Reading:
+    name = body_schema(operation)
+    if name is None:
+        return Reading(operation, body, body, doubts=("body: the operation has none",))
+    beyond = beyond_limits(body)
+    if not isinstance(body, dict):
+        if body is None and operation == "retry_run":
+            return Reading(operation, body, {}, doubts=("body: null for none",))
+        return Reading(operation, body, UNREAD, faults=(Fault((), "body"),))
+    notes = Notes()
+    value = shape(name)(body, (), notes)
+    doubts = [*notes.doubts, *_domain_doubts(operation, body)]
+    if beyond is not None:
+        doubts.append(f"body: {beyond}")
+    return Reading(operation, body, value, tuple(notes.faults), tuple(doubts))
+
+
+def _domain_doubts(operation: str, body: Mapping[str, Any]) -> Iterator[str]:
+    """What is of the right type, and still not determined."""
+    for files in (body.get("file_inputs"), body.get("shared_file_inputs")):
+        for file in files if isinstance(files, list) else ():
+            if isinstance(file, dict):
+                if isinstance(file.get("filename"), str) and not is_plain_filename(file["filename"]):
+                    yield "an odd file name"
+                if "cleanup_imports_after_run" in file and file["cleanup_imports_after_run"] is None:
+                    yield "body: null for a flag of a file"
+    if operation == "update_run":
+        if body.get("status") not in (None, "cancelled"):
+            yield "an update of status"
+        if any(value is None for value in body.values()):
+            yield "null in an update"
+        if body.get("output_attachment_ids"):
+            yield "attachments that may be unknown"
+    if operation == "create_run_chain" and '"$ref"' in json.dumps(body):
+        yield "a reference to another step"
+    plain, secret = body.get("input_values"), body.get("sensitive_input_values")
+    if isinstance(plain, dict) and isinstance(secret, dict) and plain.keys() & secret.keys():
+        yield "one key for an input and a secret"
+    if operation == "add_machine_to_pool":
+        yield "body: machines that may be unknown"
+    elif operation in {"create_pool", "create_workflow"} and not _is_plain_resource(body):
+        yield "body: a resource beside the runs"
+
+
+def _is_plain_resource(body: Mapping[str, Any]) -> bool:
+    """A pool or a workflow that every server takes: it has a name to go by, and nothing to be parsed."""
+    named = body.get("name", "unnamed"), body.get("main_prompt", "unnamed")
+    return all(text is None or (isinstance(text, str) and text.strip()) for text in named) and not any(
+        body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters")
+    )
+
+
+def is_plain_filename(name: str) -> bool:
+    return 0 < len(name.encode(errors="replace")) <= 255 and name.isprintable() and not set(name) & set('/\\:*?"<>|')

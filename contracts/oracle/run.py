@@ -1,0 +1,145 @@
+"""A run that is read: what must read the same as before, and which statuses may follow one another."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from contracts.oracle.request import Reading
+from contracts.oracle.violation import excerpt
+from contracts.shapes import (
+    moment_of,
+)
+
+TERMINAL: Final = frozenset({"success", "task_failed", "error", "cancelled"})
+STATUSES: Final = frozenset({"scheduling", "running", "running_checks"}) | TERMINAL
+_NEXT: Final = {
+    "scheduling": {"running", "cancelled"},
+    "running": {"running_checks", "success", "task_failed", "error", "cancelled"},
+    "running_checks": {"success", "task_failed", "error", "cancelled"},
+}
+
+
+def input_difference(sent: Any, read: Any, *, may_gain: bool) -> str | None:
+    """How input_values differ from those sent, in words; None where they are the same."""
+    if not sent and not read:
+        return None
+    if not isinstance(read, dict):
+        return excerpt(json.dumps(read))
+    if may_gain:
+        read = {key: value for key, value in read.items() if key in (sent or {})}
+    return difference(sent or {}, read)
+
+
+def difference(expected: Any, got: Any, path: str = "") -> str | None:
+    """The first place where two JSON values differ, types included, in words; None where they are the same."""
+    todo: list[tuple[Any, Any, str]] = [(expected, got, path)]
+    while todo:
+        one, other, at = todo.pop()
+        if one is other:
+            continue
+        if type(one) is not type(other):
+            return f"{excerpt(json.dumps(other))} for {excerpt(json.dumps(one))} at {at or 'the top'}"
+        if isinstance(one, dict):
+            if one.keys() != other.keys():
+                lost = [key for key in one if key not in other]
+                new = [key for key in other if key not in one]
+                said = f"without {excerpt(json.dumps(lost[:3]))}" if lost else f"with {excerpt(json.dumps(new[:3]))}"
+                return f"{said} at {at or 'the top'}"
+            todo.extend((one[key], other[key], f"{at}.{excerpt(key, 20)}") for key in one)
+        elif isinstance(one, list):
+            if len(one) != len(other):
+                return f"{len(other)} items for {len(one)} at {at or 'the top'}"
+            todo.extend((a, b, f"{at}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True)))
+        elif one != other and not (isinstance(one, float) and math.isnan(one) and math.isnan(other)):
+            return f"{excerpt(json.dumps(other))} for {excerpt(json.dumps(one))} at {at or 'the top'}"
+    return None
+
+
+STABLE: Final = (
+    "id",
+    "workflow_id",
+    "user_id",
+    "organization_id",
+    "input_attachment_ids",
+    "sensitive_input_aliases",
+    "session_id",
+    "session_alias",
+    "release_session_after",
+    "created_at",
+)
+"""What never changes by itself. pool_ids, machine_id and input_values depend on what was asked for."""
+_MOMENTS: Final = frozenset({"created_at", "started_at", "ended_at"})
+
+
+def stable_fields(reading: Reading | None) -> tuple[str, ...]:
+    """The fields in which a run made by that request reads the same for ever, as long as nobody changes it."""
+    if reading is None:
+        return STABLE
+    machine, session = reading.given("machine_id"), reading.given("session_id")
+    more = ["input_values"]
+    if machine is not None and session is None:
+        more.append("machine_id")
+    if machine is None and session is None:
+        more.append("pool_ids")
+    return (*STABLE, *more)
+
+
+def gains_inputs(reading: Reading | None) -> bool:
+    """Whether the target may add keys of a machine or a pool to input_values."""
+    return reading is not None and (reading.given("machine_id") is not None or bool(reading.given("pool_ids")))
+
+
+def changed_field(
+    before: Mapping[str, Any], after: Mapping[str, Any], fields: Iterable[str] = STABLE, *, may_gain: bool = False
+) -> tuple[str, str] | None:
+    """The first of the fields that is not the same, and how. Null, empty and absent are the same, and what was not in
+    the first view cannot be compared.
+    """
+    for name in fields:
+        if name not in before:
+            continue
+        one, other = before.get(name), after.get(name)
+        if one is other or (one in (None, [], {}) and other in (None, [], {})):
+            continue
+        if name in _MOMENTS and moment_of(one) == moment_of(other) is not None:
+            continue
+        if name == "input_values":
+            problem = input_difference(one, other, may_gain=may_gain)
+        else:
+            problem = difference(one, other)
+        if problem is not None:
+            return name, problem
+    return None
+
+
+def can_follow(before: str, after: str) -> bool:
+    """Whether a status that was read can be reached from the one read before, without a retry between."""
+    if before == after:
+        return True
+    reached, todo = set(), [before]
+    while todo:
+        for status in _NEXT.get(todo.pop(), ()):
+            if status not in reached:
+                reached.add(status)
+                todo.append(status)
+    return after in reached
+
+
+def status_misfit(run: Mapping[str, Any]) -> str | None:
+    """How error and output_data do not fit the status, in words. Only for runs that nobody has updated."""
+    status, error, output = run.get("status"), run.get("error"), run.get("output_data")
+    if status in {"scheduling", "running", "running_checks"}:
+        if error:
+            return f"an error while {status}"
+        if output:
+            return f"output_data while {status}"
+    elif status == "success" and error:
+        return "an error in a success"
+    elif status == "error" and not error:
+        return "no error in status error"
+    elif status == "task_failed" and not error and not output:
+        return "neither error nor output_data in status task_failed"
+    return None

@@ -1,0 +1,148 @@
+"""Deletes: the run is gone from everywhere, and no other is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from contracts import ladders
+from contracts.conversation import Heard, Talk, World
+from contracts.rules.listing import items_of
+from contracts.rules.rule import Rule
+from contracts.rules.updates import GROUP, UPDATES, cancel
+from contracts.search import Scenario
+from contracts.shrinking import Case
+
+RULES = (
+    Rule(
+        "DELETE-GONE",
+        "api",
+        "A deleted run is gone",
+        "After 204 it is 404 when read, updated, retried or deleted again, stands in no list, and its attachments are "
+        "gone; other runs are still there.",
+        GROUP,
+        needs=("delete_run",),
+    ),
+)
+
+
+def run_delete(talk: Talk, case: Case) -> None:
+    world = talk.world
+    created = talk.some_runs(case.get("count", 1), **talk.fill(case.get("fields", {})))
+    index = case.get("index", 0) % len(created.runs)
+    run = created.runs[index]
+    shown: list[Heard] = [created.heard]
+    if case.get("cancelled"):
+        shown.append(cancel(talk, run["id"], after=shown))
+    if case.get("first_update"):
+        shown.append(talk.ask("update_run", run["id"], body=case["first_update"], after=shown))
+    deleted = talk.ask("delete_run", run["id"], after=shown)
+    shown.append(deleted)
+    talk.require(not deleted.answer.body, "DELETE-GONE", "a 204 with a body", "no body", deleted.words, *shown)
+    gone: list[tuple[str, dict[str, Any]]] = [
+        ("get_run", {}),
+        ("get_run", {"query": [("include", "workflow,machine,machine.pools")]}),
+        ("update_run", {"body": {"release_session_after": True}}),
+        ("retry_run", {"body": {}}),
+        ("delete_run", {}),
+    ]
+    if case.get("widely"):
+        gone += [("get_run", {"query": [("include", name)]}) for name in ("workflow", "machine", "machine.pools")]
+        gone += [("update_run", {"body": {name: values[0]}}) for name, values in UPDATES.items()]
+        gone += [("update_run", {"body": body}) for body in ({"status": "cancelled"}, {"status": "running"}, {})]
+        gone += [("retry_run", {"body": {"input_values": {"a": 1}}}), ("retry_run", {"body": {"start_session": True}})]
+        gone += [("get_run", {}), ("delete_run", {})]
+    for operation, more in gone:
+        if world.offers(operation):
+            heard = talk.call(operation, run["id"], **more)
+            cause = f"{operation} after the delete is not 404"
+            talk.require(heard.status == 404, "DELETE-GONE", cause, "404", heard.words, *shown, heard)
+    if world.offers("list_runs"):
+        not_listed(talk, run, shown, widely=bool(case.get("widely")))
+    for attachment in run.get("input_attachment_ids") or ():
+        for operation in ("get_run_attachment", "download_run_attachment", "get_run_attachment_download_url"):
+            if world.offers(operation):
+                heard = talk.call(operation, attachment)
+                cause = "attachments of a deleted run are left"
+                talk.require(heard.status == 404, "DELETE-GONE", cause, "404", heard.words, *shown, heard)
+    if run.get("input_attachment_ids") and world.offers("list_run_attachments"):
+        heard = talk.call("list_run_attachments", query=[("run_id", run["id"])])
+        left = items_of(heard) if heard.accepted else []
+        talk.require(
+            not left, "DELETE-GONE", "attachments of a deleted run are listed", "none", f"{len(left)}", *shown, heard
+        )
+    last = len(created.runs) - 1
+    for other in sorted({index - 1, index + 1, 0, last} - {index}):
+        if 0 <= other <= last:
+            heard = talk.call("get_run", created.runs[other]["id"])
+            cause = "another run is gone too"
+            talk.require(
+                heard.status == 200, "DELETE-GONE", cause, "the other runs still there", heard.words, *shown, heard
+            )
+            attachments = created.runs[other].get("input_attachment_ids") or []
+            if attachments and world.offers("get_run_attachment"):
+                heard = talk.call("get_run_attachment", attachments[0])
+                cause = "an attachment of another run is gone too"
+                talk.require(heard.status == 200, "DELETE-GONE", cause, "still there", heard.words, *shown, heard)
+
+
+def not_listed(talk: Talk, run: Mapping[str, Any], shown: Sequence[Heard], *, widely: bool) -> None:
+    workflow = ("workflow_id", run["workflow_id"])
+    queries: list[list[tuple[str, str]]] = [
+        [workflow, ("limit", "1000")],
+        [workflow, ("search", run["id"])],
+        [workflow, ("status", str(run.get("status"))), ("sort_mode", "created_at_desc")],
+    ]
+    if run.get("session_id"):
+        queries.append([("session_id", run["session_id"])])
+    if run.get("machine_id"):
+        queries.append([workflow, ("machine_id", run["machine_id"])])
+    if widely:
+        moment = [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
+        queries += [[*moment, ("limit", "1000")], [("sort_mode", "created_at_desc")], [("search", run["id"])]]
+        queries += [[workflow, ("search", run["id"]), ("deep_search", "true")], [workflow, *moment]]
+        queries += [[workflow, ("include", "workflow,machine")], [workflow, ("fields", "input_values")]]
+    for query in queries:
+        heard = talk.call("list_runs", query=query)
+        items = items_of(heard) if heard.accepted else []
+        found = any(item.get("id") == run["id"] for item in items)
+        names = "+".join(sorted({name for name, _ in query} - {"limit", "sort_mode"})) or "no filter"
+        cause = "a deleted run is listed"
+        talk.require(not found, "DELETE-GONE", cause, "no deleted run in a list", f"it, by {names}", *shown, heard)
+        total = heard.body.get("total") if isinstance(heard.body, dict) else None
+        if heard.accepted and query[0] != ("sort_mode", "created_at_desc") and len(items) < 100:
+            cause, wish = "a deleted run is counted", f"total {len(items)}"
+            talk.require(total == len(items), "DELETE-GONE", cause, wish, f"total {total}", *shown, heard)
+
+
+def delete_cases(world: World) -> Iterator[Case]:
+    files = [ladders.file(), ladders.file("b.txt", b"b")]
+    session = {"session_id": "«session»"} if world.sessions.invented else {"start_session": True}
+    machine = {"machine_id": "«machine»"} if world.machines.invented else {}
+    yield {"widely": True}
+    yield {"widely": True, "count": 2, "cancelled": world.offers("update_run")}
+    for fields in (
+        machine,
+        {"file_inputs": files},
+        session,
+        {"start_session": True},
+        {"sensitive_input_values": {"pin": "«secret»"}},
+        {"input_values": {"marker": "«marker»"}},
+        {"file_inputs": files, "start_session": True},
+    ):
+        for count, index in ((1, 0), (3, 0), (3, 1), (3, 2)):
+            yield {"fields": fields, "count": count, "index": index}
+        if world.offers("update_run"):
+            yield {"fields": fields, "count": 2, "index": 1, "cancelled": True}
+    for count in (101, 1000):
+        for index in (0, count // 2, count - 1) if count < 1000 else (999,):
+            yield {"count": count, "index": index}
+    yield {"count": 50, "index": 49, "fields": {"file_inputs": files}}
+    if world.offers("update_run"):
+        for update in ({"output_data": {"a": 1}}, {"input_values": {"b": 2}}, {"release_session_after": True}):
+            yield {"count": 2, "index": 1, "first_update": update}
+
+
+SCENARIOS = (
+    Scenario("deletes", ("DELETE-GONE",), run_delete, delete_cases, needs=("delete_run", "get_run"), telling=1),
+)

@@ -1,0 +1,343 @@
+"""Retries: an ended run starts again in place, one that has not ended does not."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from contracts import ladders, writes
+from contracts.conversation import Heard, Talk, Unjudged, World, Written
+from contracts.oracle import (
+    TERMINAL,
+    Violation,
+    alias_difference,
+    changed_field,
+    excerpt,
+    gains_inputs,
+    run_misfits,
+    stable_fields,
+)
+from contracts.rules.listing import items_of
+from contracts.rules.rule import Rule
+from contracts.rules.updates import GROUP, cancel
+from contracts.search import Scenario
+from contracts.shapes import is_uuid
+from contracts.shrinking import Case
+
+RULES = (
+    Rule(
+        "RETRY-RULES",
+        "api",
+        "A retry starts an ended run again, in place",
+        "Only a run that has ended can be retried (else 409 or 422). The id stays, output_data, error, "
+        "run_message_history and output attachments are cleared, the status is scheduling again, and what the request "
+        "gives replaces what was there.",
+        GROUP,
+        needs=("retry_run", "get_run"),
+    ),
+)
+
+
+def run_retry(talk: Talk, case: Case) -> None:
+    """A run that has ended, with something in each field that a retry clears, started again."""
+    created = talk.some_runs(case.get("count", 1), **talk.fill(case.get("fields", {})))
+    index = case.get("index", 0) % len(created.runs)
+    run = created.runs[index]
+    shown: list[Heard] = [created.heard, cancel(talk, run["id"], after=[created.heard])]
+    filled: dict[str, Any] = {}
+    for name, value in case.get("filled", {}).items():
+        heard = talk.call("update_run", run["id"], body={name: value})
+        if heard.accepted:
+            filled[name] = value
+            shown.append(heard)
+    before: dict[str, Any] = talk.ask("get_run", run["id"], after=shown).body
+    if before.get("status") not in TERMINAL:
+        return
+    for attempt in range(case.get("times", 1)):
+        if attempt:
+            cancelled = cancel(talk, run["id"], after=shown[:1])
+            refilled = [talk.call("update_run", run["id"], body={name: value}) for name, value in filled.items()]
+            shown = [created.heard, cancelled, *(heard for heard in refilled if heard.accepted)]
+            before = talk.ask("get_run", run["id"], after=shown).body
+        wanted = talk.fill(case.get("body", {}))
+        written = talk.write("retry_run", run["id"], body=wanted)
+        heard = written.heard
+        if not heard.accepted:
+            if not written.reading.is_valid or talk.may_be_unknown(written.reading, heard):
+                return
+            cause = "a retry of an ended run is refused"
+            talk.require(False, "RETRY-RULES", cause, "the run started again", heard.words, *shown, heard)
+            return
+        talk.expect_success(heard, shown)
+        judge_retry(talk, before, heard.body, written, [*shown, heard], at_once=True)
+        read = talk.ask("get_run", run["id"], after=[*shown, heard])
+        judge_retry(talk, before, read.body, written, [*shown, heard, read], at_once=False)
+        if case.get("again"):
+            second = talk.call("retry_run", run["id"], body={})
+            third = talk.ask("get_run", run["id"])
+            if second.accepted and third.body.get("status") == "scheduling":
+                _not_ended_yet(talk, [*shown, heard])
+    _attachments_replaced(talk, run, heard.body, written, [*shown, heard])
+    for other in {0, len(created.runs) - 1} - {index}:
+        read = talk.ask("get_run", created.runs[other]["id"])
+        problem = changed_field(
+            created.runs[other], read.body, stable_fields(created.reading), may_gain=gains_inputs(created.reading)
+        )
+        cause = "another run changes too"
+        talk.require(
+            problem is None,
+            "RETRY-RULES",
+            cause,
+            "the other runs as before",
+            str(problem),
+            *shown,
+            heard,
+            read,
+        )
+
+
+def _not_ended_yet(talk: Talk, shown: Sequence[Heard]) -> None:
+    """Whether a retry of a run that waits is taken: shown on a run whose siblings of the same moment all still wait."""
+    for _ in range(2):
+        written = talk.some_runs(12)
+        retried = talk.call("retry_run", written.ids[0], body={})
+        if not retried.accepted:
+            return
+        waiting = [talk.ask("get_run", one).body.get("status") for one in written.ids[1:]]
+        if any(status in TERMINAL for status in waiting):
+            raise Unjudged("runs end too fast to retry one that has not ended")
+    cause = "a run that has not ended is retried"
+    talk.require(False, "RETRY-RULES", cause, "409 or 422", retried.words, written.heard, retried)
+
+
+def run_retry_early(talk: Talk, case: Case) -> None:
+    """A retry of a run that has only just been made."""
+    written = talk.some_runs(12, **talk.fill(case.get("fields", {})))
+    index = case.get("index", 0)
+    retried = talk.call("retry_run", written.ids[index], body=talk.fill(case.get("body", {})))
+    if retried.accepted:
+        waiting = [talk.ask("get_run", one).body.get("status") for i, one in enumerate(written.ids) if i != index]
+        if any(status in TERMINAL for status in waiting):
+            raise Unjudged("runs end too fast to retry one that has not ended")
+    cause = "a run that has not ended is retried"
+    talk.require(
+        retried.status in {409, 422}, "RETRY-RULES", cause, "409 or 422", retried.words, written.heard, retried
+    )
+
+
+def judge_retry(
+    talk: Talk, before: Mapping[str, Any], after: Any, written: Written, shown: Sequence[Heard], *, at_once: bool
+) -> None:
+    def say(cause: str, expected: str, got: str) -> None:
+        talk.fail(Violation("RETRY-RULES", cause, expected, got), *shown)
+
+    talk.world.count("RETRY-RULES")
+    misfits = run_misfits(after)
+    if misfits:
+        name, got = misfits[0]
+        say(f"{name or 'a run'} is not of its schema", f"{name} as documented", got)
+        return
+    given = written.reading.given
+    if after["id"] != before["id"]:
+        say("another id", f"id {before['id']}", after["id"])
+    if at_once and after["status"] != "scheduling":
+        say("not back to scheduling", "status scheduling", after["status"])
+    if at_once or after["status"] in {"scheduling", "running"}:
+        for name in ("output_data", "error", "run_message_history", "output_attachment_ids"):
+            if after.get(name) and (at_once or name in {"output_data", "error"}):
+                say(f"{name} is not cleared", f"no {name}", excerpt(json.dumps(after[name])))
+    for name in ("workflow_id", "user_id", "organization_id", "created_at"):
+        changed = changed_field(before, after, (name,))
+        if changed is not None:
+            say(f"{name} changes too", f"{name} as before", changed[1])
+    named = given("machine_id") is not None or bool(given("pool_ids"))
+    inputs = given("input_values") if given("input_values") is not None else before.get("input_values")
+    changed = changed_field(
+        {"input_values": inputs},
+        after,
+        ("input_values",),
+        may_gain=True if named else bool(before.get("pool_ids") or before.get("machine_id")),
+    )
+    if changed is not None:
+        cause = "input_values are not replaced" if given("input_values") is not None else "input_values change too"
+        say(
+            cause,
+            "input_values as given" if given("input_values") is not None else "input_values as before",
+            changed[1],
+        )
+    secrets = given("sensitive_input_values")
+    if secrets:
+        problem = alias_difference(secrets, after.get("sensitive_input_aliases"))
+        kept = set(before.get("sensitive_input_aliases") or {})
+        if problem is not None and (after.get("sensitive_input_aliases") or {}).keys() != secrets.keys() | kept:
+            say("aliases of other keys", "aliases with the keys of the new sensitive values", problem)
+    elif (
+        secrets is None
+        and (before.get("sensitive_input_aliases") or {}).keys() != (after.get("sensitive_input_aliases") or {}).keys()
+    ):
+        say("aliases change too", "aliases as before", excerpt(json.dumps(after.get("sensitive_input_aliases"))))
+    _judge_retry_session(before, after, written, say)
+    for name in ("session_alias", "release_session_after"):
+        if given(name) is not None and after.get(name) != given(name):
+            say(
+                f"{name} is not as given",
+                f"{name} {excerpt(json.dumps(given(name)))}",
+                excerpt(json.dumps(after.get(name))),
+            )
+    if (
+        given("machine_id") is not None
+        and given("session_id") is None
+        and not (before.get("session_id") and given("reuse_session") is not False)
+        and not given("start_session")
+        and after.get("machine_id") != given("machine_id")
+    ):
+        say("machine_id is not as given", f"machine_id {given('machine_id')}", str(after.get("machine_id")))
+    alone = all(one is None for one in (given("session_id"), given("machine_id"), after.get("session_id")))
+    if given("pool_ids") and alone and after.get("pool_ids") != given("pool_ids"):
+        say(
+            "pool_ids are not as given",
+            f"pool_ids {excerpt(json.dumps(given('pool_ids')))}",
+            excerpt(json.dumps(after.get("pool_ids"))),
+        )
+    files = given("file_inputs")
+    old, new = before.get("input_attachment_ids") or [], after.get("input_attachment_ids") or []
+    if files:
+        if len(new) != len(files) or set(new) & set(old):
+            say(
+                "input attachments are not replaced",
+                f"{len(files)} new attachments",
+                f"{len(new)}, {len(set(new) & set(old))} of them old",
+            )
+    elif files is None and set(old) != set(new):
+        say("input attachments change too", "the same input attachments", f"{len(new)} after {len(old)}")
+
+
+def _judge_retry_session(before: Mapping[str, Any], after: Mapping[str, Any], written: Written, say: Any) -> None:
+    given = written.reading.given
+    session, old = after.get("session_id"), before.get("session_id")
+    if given("session_id") is not None and not given("start_session"):
+        if session != given("session_id"):
+            say("session_id is not as given", f"session_id {given('session_id')}", str(session))
+    elif given("session_id") is None and given("start_session"):
+        # A single create that starts a session gives it the run's own id, so that this one may be the old one.
+        if not is_uuid(session) or (session == old and session != before.get("id")):
+            say("no session is started", "a new session", str(session))
+    elif given("session_id") is None and given("reuse_session") is False:
+        if session is not None and session == old:
+            say("the session is kept", "another session or none", str(session))
+    elif given("session_id") is None and given("reuse_session") is not False and session != old:
+        say("the session is not kept", f"session_id {old}", str(session))
+
+
+def _attachments_replaced(
+    talk: Talk, run: Mapping[str, Any], after: Any, written: Written, shown: Sequence[Heard]
+) -> None:
+    files = written.reading.given("file_inputs")
+    if not files or not talk.world.offers("get_run_attachment", "download_run_attachment"):
+        return
+    for file, attachment in zip(files, after.get("input_attachment_ids") or (), strict=False):
+        heard = talk.call("download_run_attachment", attachment)
+        same = heard.status == 200 and heard.answer.body == base64.b64decode(file["content"])
+        talk.require(
+            same,
+            "ATTACHMENTS",
+            "new files of a retry are not there",
+            "the new file's bytes",
+            heard.words,
+            *shown,
+            heard,
+        )
+    for attachment in run.get("input_attachment_ids") or ():
+        heard = talk.call("list_run_attachments", query=[("run_id", run["id"]), ("attachment_type", "input")])
+        left = [item for item in items_of(heard) if item.get("id") == attachment]
+        talk.require(
+            not left, "RETRY-RULES", "old input files are left", "only the new files", "an old one", *shown, heard
+        )
+
+
+_FILLED: Final[dict[str, Any]] = {
+    "output_data": {"result": 1},
+    "error": ["it failed"],
+    "run_message_history": [{"role": "user", "content": "hello"}],
+}
+
+
+def retry_cases(world: World) -> Iterator[Case]:
+    rich = {
+        "input_values": writes.INPUTS,
+        "sensitive_input_values": {"pin": "«secret:5»"},
+        "file_inputs": [ladders.file("old.txt", b"old")],
+    }
+    features = dict(writes.RETRY_FEATURES)
+    for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+        if not ids.invented:
+            del features[name]
+    yield {"filled": _FILLED}
+    yield {"filled": _FILLED, "fields": rich}
+    for name, value in _FILLED.items():
+        yield {"filled": {name: value}}
+        yield {"filled": {name: value}, "body": {"input_values": {"new": 1}}}
+    for name, values in features.items():
+        for value in values:
+            for fields in ({}, rich, {"start_session": True}, rich | {"start_session": True}):
+                yield {"fields": fields, "body": {name: value}, "filled": _FILLED if fields else {}}
+    for a, b in itertools.combinations(features, 2):
+        yield {"fields": rich, "body": {a: features[a][0], b: features[b][0]}}
+    for name in features:
+        for value in writes.EMPTY.get(name, ()):
+            if value is None:
+                yield {"fields": rich, "body": {name: value}}
+    yield {"times": 3, "filled": _FILLED}
+    yield {"again": True}
+    for count in (2, 3, 101, 1000):
+        for index in (0, count - 1) if count < 1000 else (999,):
+            yield {"count": count, "index": index, "filled": _FILLED, "fields": {"input_values": writes.INPUTS}}
+    yield {
+        "fields": {"file_inputs": [ladders.file(), ladders.file("b.txt")]},
+        "body": {"file_inputs": [ladders.file("new.txt", b"new")]},
+        "count": 2,
+    }
+    if world.sessions.invented:
+        yield {"fields": {"session_id": "«session»"}, "count": 3, "index": 1, "filled": _FILLED}
+        yield {"fields": {"session_id": "«session»"}, "body": {"reuse_session": False}}
+        yield {"fields": {"session_id": "«session»"}, "body": {"session_id": "«session:2»"}}
+
+
+def early_cases(world: World) -> Iterator[Case]:
+    for fields in ({}, {"start_session": True}, {"file_inputs": [ladders.file()]}, {"input_values": {"a": 1}}):
+        yield {"fields": fields}
+    for body in (
+        {"input_values": {"a": 1}},
+        {"file_inputs": [ladders.file()]},
+        {"reuse_session": False},
+        {"start_session": True},
+        {"session_alias": "x"},
+        {"sensitive_input_values": {"pin": "«secret»"}},
+    ):
+        yield {"body": body}
+    yield {"index": 11}
+    yield {"index": 11, "fields": {"start_session": True}}
+
+
+SCENARIOS = (
+    Scenario(
+        "retries",
+        ("RETRY-RULES", "ATTACHMENTS"),
+        run_retry,
+        retry_cases,
+        needs=("retry_run", "get_run", "update_run"),
+        telling=1,
+    ),
+    Scenario(
+        "retries too early",
+        ("RETRY-RULES",),
+        run_retry_early,
+        early_cases,
+        needs=("retry_run", "get_run"),
+        attempts=4,
+        telling=2,
+    ),
+)

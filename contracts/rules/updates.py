@@ -1,0 +1,294 @@
+"""Updates: what they name changes, and nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from contracts import ladders, writes
+from contracts.assortment import VALUES
+from contracts.conversation import Heard, Talk, Unjudged, World, Written
+from contracts.oracle import (
+    STABLE,
+    TERMINAL,
+    Violation,
+    changed_field,
+    difference,
+    excerpt,
+    gains_inputs,
+    run_misfits,
+    stable_fields,
+)
+from contracts.rules.rule import Rule
+from contracts.search import Scenario
+from contracts.shapes import moment_of
+from contracts.shrinking import Case
+
+GROUP = "Reading and changing"
+RULES = (
+    Rule(
+        "UPDATE-PARTIAL",
+        "api",
+        "An update changes what it names and nothing else",
+        "The fields of the request have their new values, in the answer and when read; the other fields, and other "
+        "runs, the neighbours of the same create among them, are as before. Setting status to anything but cancelled "
+        "is not judged.",
+        GROUP,
+        needs=("update_run", "get_run"),
+    ),
+)
+
+_MOVED_BY_ITSELF: Final = frozenset(
+    {
+        "error",
+        "output_data",
+        "output_attachment_ids",
+        "run_message_history",
+        "usage_metadata",
+        "started_at",
+        "ended_at",
+    }
+)
+CHANGEABLE: Final = (
+    "error",
+    "output_data",
+    "output_attachment_ids",
+    "run_message_history",
+    "input_values",
+    "usage_metadata",
+    "started_at",
+    "ended_at",
+    "release_session_after",
+)
+
+
+UPDATES: Final[dict[str, tuple[Any, ...]]] = {
+    name: ({"usage_metadata": VALUES, "output_data": VALUES, "input_values": VALUES}.get(name, values[0]), *values)
+    for name, values in writes.UPDATE_VALUES.items()
+} | {
+    "error": (["first line", "second é😀", "  łŁ\t", "a\x00b", "first line"], ["x"], []),
+    "run_message_history": (
+        [{"role": "user", "content": "hello"}, {"role": "assistant", "content": [1, {"a": None}], "more": VALUES}, {}],
+        *writes.UPDATE_VALUES["run_message_history"],
+    ),
+}
+"""Per field that an update may name, values for it."""
+
+
+def cancel(talk: Talk, run_id: str, *, after: Sequence[Heard] = ()) -> Heard:
+    """Ends a run: cancels it, unless it has ended by itself before. What comes back tells the run as it ended."""
+    heard = talk.call("update_run", run_id, body={"status": "cancelled"})
+    if heard.accepted:
+        talk.expect_success(heard, after)
+        cause, wish = "a run is not cancelled", "status cancelled"
+        holds = isinstance(heard.body, dict) and heard.body.get("status") == "cancelled"
+        if not talk.require(holds, "UPDATE-PARTIAL", cause, wish, heard.words, *after, heard):
+            raise Unjudged("a run cannot be cancelled")
+        return heard
+    for _ in range(20):
+        read = talk.ask("get_run", run_id, after=[*after, heard])
+        status = read.body.get("status")
+        if status in TERMINAL:
+            return read
+        if status != "running_checks":
+            talk.expect_success(heard, after)
+        talk.wait(0.1)
+    raise Unjudged("a run cannot be cancelled, nor does it end")
+
+
+def run_update(talk: Talk, case: Case) -> None:
+    """Updates of one run of several, one after the other; each must leave all else alone."""
+    if case.get("op") == "create_run":
+        created = talk.create("create_run", {"workflow_id": "«workflow»"} | talk.fill(case.get("fields", {})))
+        if not created.clean or not created.runs:
+            raise Unjudged("a create gives a run that breaks a rule already")
+    else:
+        created = talk.some_runs(case.get("count", 1), **talk.fill(case.get("fields", {})))
+    index = case.get("index", 0) % len(created.runs)
+    run = created.runs[index]
+    shown: list[Heard] = [created.heard]
+    if case.get("cancelled", True):
+        shown.append(cancel(talk, run["id"], after=shown))
+    before: dict[str, Any] = talk.ask("get_run", run["id"], after=shown).body
+    for body in case["updates"]:
+        wanted = talk.fill(body)
+        heard = talk.call("update_run", run["id"], body=wanted)
+        if not heard.accepted:
+            if "output_attachment_ids" not in wanted and "status" not in wanted:
+                cause = "an update is refused"
+                talk.require(False, "REQ-ACCEPT", cause, "a valid update to be accepted", heard.words, *shown, heard)
+            continue
+        talk.expect_success(heard, shown)
+        _judge_update(talk, before, heard.body, wanted, created, [*shown, heard])
+        read = talk.ask("get_run", run["id"], after=[*shown, heard])
+        _judge_update(talk, before, read.body, wanted, created, [*shown, heard, read])
+        before = read.body
+        shown = [created.heard, *shown[1:2], heard] if case.get("cancelled", True) else [created.heard, heard]
+    _neighbours(talk, created, index, shown)
+
+
+def _judge_update(
+    talk: Talk,
+    before: Mapping[str, Any],
+    after: Any,
+    wanted: Mapping[str, Any],
+    created: Written,
+    shown: Sequence[Heard],
+) -> None:
+    misfits = run_misfits(after)
+    if misfits:
+        name, got = misfits[0]
+        cause = f"{name or 'a run'} is not of its schema"
+        talk.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as documented", got), *shown)
+        return
+    moves = has_moved(before, after, wanted)
+    for name, value in wanted.items():
+        if name not in after and name in {"usage_metadata", "started_at", "ended_at"}:
+            continue  # a server that is older than these
+        if moves and name in _MOVED_BY_ITSELF:
+            continue  # it may have another value since
+        same = _is_as_asked(name, value, after.get(name), may_gain=gains_inputs(created.reading))
+        talk.require(
+            same,
+            "UPDATE-PARTIAL",
+            f"{name} is not changed",
+            f"{name} as asked",
+            lambda name=name: excerpt(json.dumps(after.get(name))),  # type: ignore[misc]
+            *shown,
+        )
+    others = [name for name in (*STABLE, "input_values", "pool_ids") if name not in wanted]
+    if not moves:
+        others += [
+            name
+            for name in CHANGEABLE
+            if name not in wanted and not ("status" in wanted and name in {"ended_at", "error", "output_data"})
+        ]
+        others += ["machine_id"] if before.get("status") in TERMINAL else []
+    changed = changed_field(before, after, dict.fromkeys(others))
+    if changed is not None and not (
+        changed[0] not in after and changed[0] in {"usage_metadata", "started_at", "ended_at"}
+    ):
+        name, problem = changed
+        cause = f"{name} changes too"
+        talk.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as before", problem), *shown)
+    if "status" not in wanted and before.get("status") in TERMINAL:
+        kept = after.get("status") == before.get("status")
+        expected, got = f"status {before.get('status')}", excerpt(json.dumps(after.get("status")))
+        talk.require(kept, "UPDATE-PARTIAL", "status changes too", expected, got, *shown)
+
+
+def has_moved(before: Mapping[str, Any], after: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether the run may have gone on by itself between the two."""
+    one, other = before.get("status"), after.get("status")
+    if one in TERMINAL:
+        return False
+    if one == "scheduling" and other == "scheduling":
+        return False
+    never_started = "started_at" in after and after["started_at"] is None and "started_at" not in wanted
+    return not (one == "scheduling" and other == "cancelled" == wanted.get("status") and never_started)
+
+
+def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
+    if name in {"started_at", "ended_at"}:
+        # Servers may keep milliseconds; of a text that is no whole moment nobody can say what it means.
+        at, kept = moment_of(asked), moment_of(got)
+        return at is None or (kept is not None and abs(at - kept) < timedelta(milliseconds=1))
+    if asked in ([], {}) and got in (None, [], {}):
+        return True
+    if name == "input_values" and may_gain and isinstance(got, dict):
+        got = {key: value for key, value in got.items() if key in asked}
+    return difference(asked, got) is None
+
+
+def _neighbours(talk: Talk, created: Written, index: int, shown: Sequence[Heard]) -> None:
+    """The runs beside the one that was updated, read again."""
+    last = len(created.runs) - 1
+    for other in sorted({index - 1, index + 1, 0, last} - {index}):
+        if not 0 <= other <= last:
+            continue
+        run = created.runs[other]
+        read = talk.call("get_run", run["id"])
+        gone = not read.accepted or not isinstance(read.body, dict)
+        problem: tuple[str, str] | None = ("", read.words) if gone else None
+        if not gone:
+            names = stable_fields(created.reading)
+            if read.body.get("status") == "scheduling":
+                names = (*names, "run_message_history", "output_attachment_ids", "usage_metadata")
+            problem = changed_field(run, read.body, names, may_gain=gains_inputs(created.reading))
+            if problem is None and read.body.get("status") == "cancelled":
+                problem = ("status", "cancelled")
+        talk.require(
+            problem is None,
+            "UPDATE-PARTIAL",
+            "another run changes too",
+            "the other runs as before",
+            lambda problem=problem: f"{problem[0]}: {problem[1]}" if problem else "",  # type: ignore[misc]
+            *shown,
+            read,
+        )
+
+
+def update_cases(world: World) -> Iterator[Case]:
+    values = UPDATES
+    singles = [{name: value} for name, options in values.items() for value in options]
+    rich = {
+        "input_values": writes.INPUTS,
+        "sensitive_input_values": writes.SECRETS,
+        "file_inputs": [ladders.file()],
+        "start_session": True,
+    }
+    for update in singles:
+        yield {"updates": [update]}
+        yield {"updates": [update], "cancelled": False}
+        yield {"updates": [update], "fields": rich, "count": 3, "index": 1}
+    for (a, one), (b, other) in itertools.combinations([(n, o[0]) for n, o in values.items()], 2):
+        yield {"updates": [{a: one, b: other}]}
+        yield {"updates": [{a: one}, {b: other}]}
+        yield {"updates": [{b: other}, {a: one}]}
+    yield {"updates": [{name: options[0] for name, options in values.items() if name != "output_attachment_ids"}]}
+    yield {"updates": [*singles, *singles[::-1]], "fields": rich}
+    full = {name: options[0] for name, options in writes.UPDATE_VALUES.items() if name != "output_attachment_ids"}
+    if world.offers("create_run"):
+        named = rich | {"session_alias": "Front Desk", "release_session_after": True}
+        for cancelled in (True, False):
+            more = {"op": "create_run", "fields": named, "cancelled": cancelled}
+            yield more | {"updates": [full, *({name: options[-1]} for name, options in values.items())]}
+            yield more | {"updates": [{}, {"status": "cancelled"}, full]}
+            for name, options in values.items():
+                yield more | {"updates": [full, {name: options[-1]}]}
+    yield {"updates": [{}], "fields": rich}
+    for name, options in values.items():
+        yield {"updates": [{name: options[0]}, {}], "fields": rich}
+    for count in (1, 2, 3, 101, 1000):
+        for index in (0, count // 2, count - 1) if count < 1000 else (999,):
+            yield {"updates": [{"status": "cancelled"}], "cancelled": False, "count": count, "index": index}
+            if count != 1000 or index:
+                yield {
+                    "updates": [{"input_values": {"changed": True}}, {"output_data": {"a": 1}}],
+                    "count": count,
+                    "index": index,
+                }
+    for name, option in values.items():
+        yield {"updates": [{"status": "cancelled", name: option[0]}], "cancelled": False, "count": 2}
+    for fields in (
+        {"machine_id": "«machine»"} if world.machines.available else {},
+        {"pool_ids": ["«pool:0»"]} if world.pools.available else {},
+        {"session_id": "«session»"} if world.sessions.invented else {},
+    ):
+        if fields:
+            yield {"updates": [*singles[:4], {"status": "cancelled"}], "cancelled": False, "fields": fields, "count": 2}
+
+
+SCENARIOS = (
+    Scenario(
+        "updates",
+        ("UPDATE-PARTIAL", "REQ-ACCEPT"),
+        run_update,
+        update_cases,
+        needs=("update_run", "get_run"),
+        telling=1,
+    ),
+)
