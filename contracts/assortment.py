@@ -26,7 +26,7 @@ VALUES: Final[dict[str, Any]] = {
     "true": True,
     "false": False,
     "null": None,
-    "words": ["true", "false", "null", "None", "NaN"],
+    "words": ["true", "false", "null", "None", "NaN", " padded\n", "", {" padded ": " padded "}],
     "moment": "2024-01-31T12:00:00+00:00",
     "uuid": "3C90C3CC-0D44-4B50-8888-8DD25736052A",
     "empty": "",

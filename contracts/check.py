@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
@@ -21,6 +22,8 @@ from contracts.search import Scenario, Search, most_runs
 from contracts.shrinking import Case
 from contracts.target import Target
 
+IN_PASSING: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
+"""Rules of every answer: who asks for one of them gets all scenarios, those that look for it first."""
 FUZZ_EXAMPLES = 100
 """Generated cases of one scenario in one round of a fuzz."""
 
@@ -43,7 +46,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
     steps = []
     unknown = World(target, Guard(target), deadline=0.0)
     for scenario in _ordered(target, wanted):
-        judged = tuple(rule for rule in scenario.rules if rule in wanted)
+        judged = tuple(rule for rule in REGISTRY if rule in wanted and rule in IN_PASSING.union(scenario.rules))
         steps.append(Step(scenario.name, judged, _cost(unknown, scenario)))
     for name, judges in beyond(target, wanted):
         steps.append(Step(name, tuple(rule for rule in REGISTRY if rule in wanted and rule in judges), "creates runs"))
@@ -163,6 +166,8 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario]:
     else:
         course = sorted(SCENARIOS, key=lambda scenario: scenario.telling)
     chosen = [scenario for scenario in course if set(wanted).intersection(scenario.rules)]
+    if IN_PASSING.intersection(wanted):
+        chosen += [scenario for scenario in course if scenario not in chosen]
     return [s for s in chosen if target.allow_writes or target.is_loopback or not s.creates]
 
 
@@ -190,7 +195,7 @@ def _result(world: World, search: Search, wanted: Collection[str], unreached: li
         names = ", ".join(scenario.name for scenario in unreached)
         notes.append(f"Not done within {world.target.max_time_s:g} s: {names}. --max-time gives it more.")
     if world.guard.skipped:
-        notes.append(f"Not sent, since the budget could not bear it: {len(world.guard.skipped)} kinds of requests.")
+        notes.append(_not_sent(world.guard.skipped))
     return CheckResult(
         target=world.target.url,
         seed=world.target.seed,
@@ -201,6 +206,12 @@ def _result(world: World, search: Search, wanted: Collection[str], unreached: li
         unstable=tuple(f for f in search.unstable if f.rule in wanted),
         notes=tuple(notes),
     )
+
+
+def _not_sent(skipped: Sequence[str]) -> str:
+    few = "; ".join(skipped[:3])
+    more = f", and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+    return f"Not sent, since the budget could not bear it: {few}{more}."
 
 
 def _status(

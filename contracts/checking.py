@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -136,9 +136,17 @@ def conclude(result: CheckResult, wishes: Wishes, *, today: date) -> Outcome:
 
 def mask_of(target: Target) -> Mask:
     tokens = {target.token: "$TOKEN", target.second_token: "$SECOND_TOKEN"}
-    mask = Mask({secret: placeholder for secret, placeholder in tokens.items() if secret})
+    mask = Mask(dict(_as_shown(secret, placeholder) for secret, placeholder in tokens.items() if secret))
     mask.learn_body(target.base_request)
     return mask
+
+
+def _as_shown(token: str, placeholder: str) -> tuple[str, str]:
+    """A token of a few letters is no secret, and stands in many a word."""
+    return (token, placeholder) if len(token) >= _LEAST_SECRET else (f"Bearer {token}", f"Bearer {placeholder}")
+
+
+_LEAST_SECRET: Final = 4
 
 
 def _cleaned_up(target: Target, guard: Guard) -> tuple[int, bool]:

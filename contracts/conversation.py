@@ -131,6 +131,10 @@ class SecretMarks:
     def real(self) -> float:
         return float(f"{self._digits[0]}.{self._digits[1:15]}")
 
+    def large_real(self) -> float:
+        """Beyond the integers that a double holds one by one; some write it with an exponent, some with zeros."""
+        return float(f"{self._digits[0]}.{self._digits[1:15]}e18")
+
     def _forms(self) -> Iterable[bytes]:
         for mark in (self._head, self._tail):
             raw = mark.encode()
@@ -144,6 +148,7 @@ class SecretMarks:
                 yield encoded[4 : len(raw) * 4 // 3 - 2]
         yield self._digits.encode()
         yield f".{self._digits[1:15]}".encode()
+        yield self._digits[:15].encode()
 
 
 def _letters(length: int) -> str:
@@ -325,12 +330,16 @@ class Talk:
                 return world.marks.integer()
             case "secret-real":
                 return world.marks.real()
+            case "secret-large":
+                return world.marks.large_real()
             case "marker":
                 return world.marker()
             case "number":
                 return 10**14 + secrets.randbelow(9 * 10**14)
             case "key":
                 return f"key-{uuid.uuid4()}"
+            case "short":
+                return _letters(5)
         raise ValueError(f"no such placeholder: {name}")
 
     def _id_of(self, ids: Ids, index: int) -> str:

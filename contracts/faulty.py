@@ -51,6 +51,11 @@ WRONG_CORE: Final[tuple[Json, ...]] = (
 WRONG_IDS: Final = (
     *("3c90c3cc-0d44-4b50-8888", "3c90c3cc-0d44-4b50-8888-8dd25736052ag", "3c90c3cc-0d44-4b50-8888-8dd25736052a0"),
     *("zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz", "not-a-uuid", " "),
+    *(
+        "3c90c3cc-0d44-4b50-8888-8dd25736052a\n",
+        "3c90c3cc-0d44-4b50-8888-8dd25736052a ",
+        "\t3c90c3cc-0d44-4b50-8888-8dd25736052a",
+    ),
 )
 WRONG_NAMES: Final = ("canceled", "Cancelled", "CANCELLED", "cancelled ", "failed", "pending", "completed", "done", "0")
 """Words that are no status, and that one might take for one."""

@@ -567,6 +567,12 @@ def packed(items: Iterable[Json], size: int, *, limit: int = 400_000) -> Iterato
         yield pack
 
 
+ODD_IDS: Final = (
+    *("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
+    *("00000000-0000-4000-8000-000000000000", "3c90c3cc-0d44-1b50-8888-8dd25736052a"),
+)
+"""UUIDs all the same: the nil and the max (RFC 9562), one that is nearly the nil, one of another version."""
+
 # Files
 
 

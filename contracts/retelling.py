@@ -37,6 +37,11 @@ def accepted(exchange: Exchange) -> bool:
     return 200 <= exchange.answer.status < 300
 
 
+def _may_be_done(exchange: Exchange) -> bool:
+    """Accepted, or failed on the way, when what it asked for may have been done already."""
+    return accepted(exchange) or exchange.answer.status >= 500
+
+
 def is_read(request: Request) -> bool:
     return request.method in _READS
 
@@ -97,7 +102,9 @@ class _Story:
         for other in before:
             if key is not None and other.request.header("Idempotency-Key") == key:
                 yield other
-            elif not is_read(other.request) and accepted(other):
+            elif exchange.request.method == "DELETE" and _same(other.request, exchange.request):
+                yield other  # how often it was sent may be what matters
+            elif not is_read(other.request) and _may_be_done(other):
                 path = _ids_in(other.request.path.encode())
                 made_there = is_read(exchange.request) and not path and self._named[id(other)] & names
                 if path & looks_at or made_there:
@@ -149,7 +156,7 @@ class _Story:
                 break
             if _same(other.request, exchange.request) and accepted(other):
                 was_well, since = True, []
-            elif not is_read(other.request) and accepted(other):
+            elif not is_read(other.request) and _may_be_done(other):
                 since.append(other)
         if was_well:
             own = [other for other in since if id(other) in self._at]

@@ -31,6 +31,9 @@ MAX_DIGITS: Final = 300
 MAX_KEYS: Final = 9_999
 MAX_BODY_BYTES: Final = 1024 * 1024
 
+_MIN_YEAR: Final = 1
+_MAX_YEAR: Final = 9999
+"""The calendar's own ends: in another zone they are beyond what most can hold."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _RFC3339: Final = re.compile(
     r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
@@ -221,7 +224,7 @@ def _read_uuid(value: Any, path: Path, notes: Notes) -> Any:
     try:
         read = uuid.UUID(value)
     except ValueError:
-        return notes.fault(path, "form") if value.strip() == value else notes.doubt("a UUID with blanks")
+        return notes.fault(path, "form")
     return notes.doubt("another form of a UUID", str(read))
 
 
@@ -230,8 +233,9 @@ def _read_moment(value: Any, path: Path, notes: Notes) -> Any:
         return notes.fault(path, "type")
     if isinstance(value, (int, float)):
         return notes.doubt("a number for a moment")
-    if moment_of(value) is not None:
-        return value
+    moment = moment_of(value)
+    if moment is not None:
+        return value if _MIN_YEAR < moment.year < _MAX_YEAR else notes.doubt("a moment at the end of the calendar")
     return notes.doubt("a moment in another form") if any(c.isdigit() for c in value) else notes.fault(path, "form")
 
 

@@ -47,6 +47,8 @@ def _blame(reading: Reading) -> tuple[str, str]:
     files = [file for name in ("file_inputs", "shared_file_inputs") for file in body.get(name) or ()]
     if any(file.get("target_path", "") is None for file in files):
         return "REQ-NULL", "null or an empty value is refused"
+    if len(files) > _FEW_FILES or len({file["filename"] for file in files}) < len(files):
+        return "REQ-ACCEPT", "many files are refused" if len(files) > _FEW_FILES else "files of one name are refused"
     if files and all(map(_is_plain_file, files)):
         return "REQ-FILES", "a good file input is refused"
     if files:
@@ -59,6 +61,7 @@ def _blame(reading: Reading) -> tuple[str, str]:
     return "REQ-ACCEPT", "a valid request is refused"
 
 
+_FEW_FILES: Final = 3
 _FEW: Final = 10
 """A count above this would have been made smaller if it did not matter."""
 

@@ -98,7 +98,9 @@ def _verdict(report: Report) -> Iterator[str]:
         yield click.style(printable(reason), fg="red", bold=True)
     match result.verdict:
         case "passed":
-            yield click.style("PASSED: nothing found.", fg="green", bold=True)
+            unstable = len(result.unstable)
+            but = f" that showed again; {unstable} unstable, see above" if unstable else ""
+            yield click.style(f"PASSED: nothing found{but}.", fg="yellow" if unstable else "green", bold=True)
         case "failed":
             found = len(result.findings)
             told = f": {found} {'finding' if found == 1 else 'findings'}" if found else ""

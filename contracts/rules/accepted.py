@@ -11,7 +11,7 @@ from contracts import ladders, writes
 from contracts.conversation import Talk, World, Written
 from contracts.rules.bulk_answer import run_create
 from contracts.rules.odd import look_at
-from contracts.rules.requests import OPERATIONS, changeable, ids_in
+from contracts.rules.requests import OPERATIONS, among, changeable, ids_in
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
 from contracts.shrinking import Case
@@ -125,6 +125,9 @@ def run_accepted(talk: Talk, case: Case) -> None:
         return
     for run_id in (*ids, *(written.heard.body.get("run_ids") or ())[:1]):
         talk.call("get_run", run_id)
+    if talk.world.offers("list_runs"):
+        talk.call("list_runs", query=[*among(talk), ("limit", "20")])
+        talk.call("list_runs", query=[*among(talk), ("limit", "20"), ("search", "x"), ("deep_search", "true")])
 
 
 def accepted_cases(world: World) -> Iterator[Case]:
@@ -157,10 +160,19 @@ def _accepted_in(operation: str, name: str) -> Iterator[Case]:
         {f"key{index}": index for index in range(5000)},
     )
     for values in itertools.chain(keys, ladders.packed(ladders.values(), 15)):
-        if operation == "create_run_chain" and '"$ref"' in json.dumps(values):
-            continue
+        if operation == "create_run_chain":
+            values = _without_references(values)
         filled = [values] if name == "run_message_history" else values
         yield {"op": operation, "body": bare | {name: filled}}
+
+
+def _without_references(value: Any) -> Any:
+    """`$ref` in the inputs of a chain names another step, which may be refused where there is none."""
+    if isinstance(value, dict):
+        return {key: _without_references(item) for key, item in value.items() if key != "$ref"}
+    if isinstance(value, list):
+        return [_without_references(item) for item in value]
+    return value
 
 
 def text_cases(world: World) -> Iterator[Case]:
@@ -183,6 +195,11 @@ def _create_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
             for some in ladders.packed(texts, 8):
                 yield {"op": operation, "body": bare | {"sensitive_input_values": some | _PIN}}
             yield {"op": operation, "body": bare | {"input_values": dict.fromkeys(ladders.ODD_KEYS, "x")}}
+            for size in ladders.KEY_COUNTS if operation == "create_run" else ():
+                yield {
+                    "op": operation,
+                    "body": bare | {"input_values": {f"key{index}": index for index in range(size)}},
+                }
             yield {"op": operation, "body": bare | {"sensitive_input_values": dict.fromkeys(ladders.ODD_KEYS, "x")}}
             for pack in ladders.packed(ladders.values(), 40, limit=200_000):
                 yield {"op": operation, "body": bare | {"sensitive_input_values": pack | _PIN}}
@@ -216,10 +233,11 @@ def _chain_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
         steps: list[dict[str, Any]] = [step | {"session_alias": alias} for alias in aliases.values()]
         yield {"op": "create_run_chain", "body": {"steps": steps}}
     for index, pack in enumerate(ladders.packed(ladders.values(), 30, limit=200_000)):
-        if '"$ref"' not in json.dumps(pack):
-            for name in ("inputs", "sensitive_inputs"):
-                steps = [step] * (index % 3) + [step | {name: pack}]
-                yield {"op": "create_run_chain", "body": {"steps": steps}}
+        for name in ("inputs", "sensitive_inputs"):
+            steps = [step] * (index % 3) + [step | {name: _without_references(pack)}]
+            yield {"op": "create_run_chain", "body": {"steps": steps}}
+    for keys in (dict.fromkeys(ladders.ODD_KEYS, "x"), {f"key{index}": index for index in range(5000)}):
+        yield {"op": "create_run_chain", "body": {"steps": [step, step | {"inputs": _without_references(keys)}]}}
         yield {"op": "create_run_chain", "body": {"steps": [step], "shared_sensitive_inputs": pack | _PIN}}
     for files in ladders.file_ladder():
         if len(files) < 12:

@@ -71,6 +71,12 @@ def run_attachments(talk: Talk, case: Case) -> None:
                 written.heard,
                 read,
             )
+            if position in {0, len(ids) - 1}:
+                again = talk.ask("download_run_attachment", attachment, after=[written.heard, read])
+                same, cause = again.answer.body == raw, "other bytes the second time"
+                talk.require(
+                    same, "ATTACHMENTS", cause, "the same bytes again", again.words, written.heard, read, again
+                )
         if not case.get("around"):
             continue
         if world.offers("list_run_attachments"):
@@ -259,7 +265,9 @@ def _maker_cases(world: World) -> Iterator[Case]:
             yield {"files": _ODD_FILES, "op": operation, "around": True}
             yield {"files": _ODD_FILES[:1], "op": operation}
     if world.offers("retry_run", "update_run"):
-        yield {"files": _ODD_FILES[1:3], "op": "retry_run", "before": {"file_inputs": [ladders.file()]}}
+        before = {"file_inputs": [ladders.file("a.txt", b"old bytes")]}
+        yield {"files": _ODD_FILES[1:3], "op": "retry_run", "before": before}
+        yield {"files": [ladders.file("a.txt", b"new bytes")], "op": "retry_run", "before": before}
 
 
 def attachment_cases(world: World) -> Iterator[Case]:

@@ -276,6 +276,12 @@ def run_tenant(talk: Talk, case: Case) -> None:
         for cause, how in _harm(before.body, after):
             shown = talk.exchanges
             talk.require(not how, "AUTH-TENANT", f"another organisation {cause}", "the run as before", how, *shown)
+        for attachment in before.body.get("input_attachment_ids") or () if world.offers("get_run_attachment") else ():
+            heard = talk.call("get_run_attachment", attachment, token=mine)
+            cause = "another organisation takes away attachments"
+            talk.require(
+                heard.status != 404, "AUTH-TENANT", cause, "attachments as before", heard.words, *talk.exchanges
+            )
 
 
 def _run_of(talk: Talk, case: Case, token: str) -> tuple[dict[str, Any], Heard]:
@@ -351,6 +357,8 @@ def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], created: He
             created,
             heard,
         )
+        cause, wish = f"another organisation learns from {operation} that a run is there", "404, as for any unknown run"
+        talk.require(heard.status != 409, "AUTH-TENANT", cause, wish, heard.words, created, heard)
 
 
 def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard, token: str) -> None:
@@ -369,6 +377,12 @@ def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: H
             [("sort_mode", "created_at_desc")],
         ]
         queries += [[("status", status)] for status in ("running", "cancelled", "success")]
+        there = [[(name, str(run[name]))] for name in ("workflow_id", "session_id") if run.get(name)]
+        there.append([("search", run["id"])])
+        beside = [("status", str(run["status"])), ("sort_mode", "created_at_desc"), ("sort_mode", "activity")]
+        beside += [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
+        beside += [("workflow_id", run["workflow_id"]), ("deep_search", "true")]
+        queries += [[*one, other] for one, other in itertools.product(there, beside) if other not in one]
         queries += [
             [("workflow_id", run["workflow_id"]), ("fields", "status")],
             [("workflow_id", run["workflow_id"]), ("include", "workflow,machine,machine.pools")],

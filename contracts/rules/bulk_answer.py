@@ -10,8 +10,9 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts import ladders, strategies, writes
 from contracts.assortment import VALUES
-from contracts.conversation import Talk, World
-from contracts.rules.reading import read_back
+from contracts.conversation import Talk, World, Written
+from contracts.rules.listing import items_of
+from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
 from contracts.shrinking import Case
@@ -123,6 +124,18 @@ def run_create(talk: Talk, case: Case) -> None:
         written = talk.write(case["op"], body=body)
         if case.get("read") and written.heard.accepted and written.clean:
             read_back(talk, written)
+            if case.get("listed") and talk.world.offers("list_runs"):
+                _list_back(talk, written)
+
+
+def _list_back(talk: Talk, written: Written) -> None:
+    """The runs of a create as a list shows them."""
+    workflow = written.runs[0]["workflow_id"]
+    heard = talk.ask("list_runs", query=[("workflow_id", workflow), ("limit", "1000")], after=[written.heard])
+    items = {item.get("id"): item for item in items_of(heard)}
+    for run in written.runs:
+        if run["id"] in items:
+            judge_read(talk, run, items[run["id"]], written.reading, (written.heard, heard))
 
 
 def features_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
@@ -137,7 +150,7 @@ def features_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
 
 
 def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
-    settings = {name: more.pop(name) for name in ("read", "times") if name in more}
+    settings = {name: more.pop(name) for name in ("read", "times", "listed") if name in more}
     return {"op": operation, "body": writes.minimal(operation, count=count) | more} | settings
 
 
@@ -146,6 +159,8 @@ def telling_cases(world: World) -> Iterator[Case]:
     features = features_of(world, "bulk_create_runs")
     for count in ladders.TELLING_COUNTS:
         yield _case("bulk_create_runs", count=count, read=True)
+    if world.machines.available and world.pools.known:  # pools that have machines of their own
+        yield _case("bulk_create_runs", count=2, machine_id="«machine»", pool_ids=[world.pools.known[0]])
     everything = {name: values[-1] for name, values in features.items() if name not in ("session_id",)}
     for count in (1, 2, 101, 501, 1000):
         yield _case("bulk_create_runs", count=count, read=True, **everything)
@@ -191,6 +206,10 @@ def odd_value_cases(world: World) -> Iterator[Case]:
         yield _case("bulk_create_runs", read=True, input_values=inputs)
     operations = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
     for operation in operations:
+        for one in ladders.ODD_IDS:
+            for name in ("workflow_id", "machine_id", "session_id", "pool_ids"):
+                named = {name: [one] if name == "pool_ids" else one}
+                yield {"op": operation, "body": writes.minimal(operation) | named}
         for pack in ladders.packed(ladders.values(), 12):
             yield (
                 _case(operation, read=True, input_values=pack, count=2)
@@ -202,14 +221,16 @@ def odd_value_cases(world: World) -> Iterator[Case]:
     light = (value for value in ladders.values() if len(repr(value)) < 600)
     for pack in ladders.packed(light, 40, limit=6000):
         yield _case("bulk_create_runs", count=3, input_values={"deep": {"list": [0, pack]}, "last": pack})
-    yield _case("bulk_create_runs", count=101, input_values=VALUES)
+    yield _case("bulk_create_runs", count=101, input_values=VALUES, read=True)
+    for inputs in (VALUES, {"text": "x" * 9_000}, {"text": "y" * 70_000}, {f"key{n}": n for n in range(3000)}):
+        yield _case("bulk_create_runs", count=2, input_values=inputs, read=True, listed=True)
     yield _case("bulk_create_runs", count=1000, input_values={"deep": [VALUES["list"], VALUES["object"]]})
     for files in ([ladders.file()], [ladders.file(), ladders.file("b.txt", b"b")]):
         for count in (3, 50, 101, 501, 1000):
             yield _case("bulk_create_runs", count=count, file_inputs=files)
     for keys in ([f"«pool:{index}»" for index in range(size)] for size in (3, 5, 10, 11, 50, 100)):
         if world.pools.invented:
-            yield _case("bulk_create_runs", pool_ids=keys, count=2)
+            yield _case("bulk_create_runs", pool_ids=keys, count=2, read=True)
     for key in ("", "é", "😀", "a.b", "a b", "A", "x" * 255, "0", "__proto__", '"', "password"):
         for operation in operations:
             yield _case(operation, sensitive_input_values={key: "«secret»"})
@@ -268,13 +289,14 @@ def generated(world: World) -> SearchStrategy[Case]:
 
 
 _ANSWER_RULES = tuple(rule.id for rule in RULES)
+_READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 SCENARIOS = (
-    Scenario("creates, the telling ones", (*_ANSWER_RULES, "REQ-COUNT"), run_create, telling_cases, telling=0),
+    Scenario("creates, the telling ones", (*_READ_RULES, "REQ-COUNT"), run_create, telling_cases, telling=0),
     Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, telling=2),
-    Scenario("creates whose features meet", _ANSWER_RULES, run_create, meeting_cases, telling=3),
-    Scenario("creates with odd values", (*_ANSWER_RULES, "REQ-ACCEPT"), run_create, odd_value_cases, telling=3),
+    Scenario("creates whose features meet", _READ_RULES, run_create, meeting_cases, telling=3),
+    Scenario("creates with odd values", _READ_RULES, run_create, odd_value_cases, telling=3),
     Scenario("creates sent again", _ANSWER_RULES, run_create, repeated_cases, telling=1),
     Scenario(
-        "creates of any kind", _ANSWER_RULES, run_create, lambda world: (), generated=generated, examples=120, telling=7
+        "creates of any kind", _READ_RULES, run_create, lambda world: (), generated=generated, examples=120, telling=7
     ),
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from contracts import ladders
-from contracts.conversation import Heard, Talk, World
+from contracts.conversation import Heard, Talk, Unjudged, World, Written
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 from contracts.rules.updates import GROUP, UPDATES, cancel
@@ -28,7 +28,7 @@ RULES = (
 
 def run_delete(talk: Talk, case: Case) -> None:
     world = talk.world
-    created = talk.some_runs(case.get("count", 1), **talk.fill(case.get("fields", {})))
+    created = _in_its_session(talk) if case.get("in_its_session") else _some_runs(talk, case)
     index = case.get("index", 0) % len(created.runs)
     run = created.runs[index]
     shown: list[Heard] = [created.heard]
@@ -51,7 +51,7 @@ def run_delete(talk: Talk, case: Case) -> None:
         gone += [("update_run", {"body": {name: values[0]}}) for name, values in UPDATES.items()]
         gone += [("update_run", {"body": body}) for body in ({"status": "cancelled"}, {"status": "running"}, {})]
         gone += [("retry_run", {"body": {"input_values": {"a": 1}}}), ("retry_run", {"body": {"start_session": True}})]
-        gone += [("get_run", {}), ("delete_run", {})]
+        gone += [("get_run", {}), *[("delete_run", {})] * 3]
     for operation, more in gone:
         if world.offers(operation):
             heard = talk.call(operation, run["id"], **more)
@@ -84,6 +84,19 @@ def run_delete(talk: Talk, case: Case) -> None:
                 heard = talk.call("get_run_attachment", attachments[0])
                 cause = "an attachment of another run is gone too"
                 talk.require(heard.status == 200, "DELETE-GONE", cause, "still there", heard.words, *shown, heard)
+
+
+def _some_runs(talk: Talk, case: Case) -> Written:
+    return talk.some_runs(case.get("count", 1), **talk.fill(case.get("fields", {})))
+
+
+def _in_its_session(talk: Talk) -> Written:
+    """A run whose id is that of its session, and two more in the session."""
+    first = talk.create("create_run", {"workflow_id": "«workflow»", "start_session": True})
+    if not first.clean or not first.runs or not first.runs[0].get("session_id"):
+        raise Unjudged("no session can be started")
+    more = talk.some_runs(2, session_id=first.runs[0]["session_id"])
+    return Written(first.reading, first.heard, (*first.runs, *more.runs), True)
 
 
 def not_listed(talk: Talk, run: Mapping[str, Any], shown: Sequence[Heard], *, widely: bool) -> None:
@@ -134,6 +147,9 @@ def delete_cases(world: World) -> Iterator[Case]:
             yield {"fields": fields, "count": count, "index": index}
         if world.offers("update_run"):
             yield {"fields": fields, "count": 2, "index": 1, "cancelled": True}
+    if world.offers("create_run"):
+        for index in (0, 1, 2):
+            yield {"in_its_session": True, "index": index}
     for count in (101, 1000):
         for index in (0, count // 2, count - 1) if count < 1000 else (999,):
             yield {"count": count, "index": index}

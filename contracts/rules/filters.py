@@ -115,7 +115,7 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
     if world.offers("create_run") and case.get("alias"):
         _, fields = corner_fields(talk)
         written = talk.create(
-            "create_run", fields | {"session_alias": f"Ali{talk.named('marker:43')}as", "start_session": True}
+            "create_run", fields | {"session_alias": f"Ali{talk.named('marker:43').upper()}as", "start_session": True}
         )
         if written.clean:
             corner.add(written)

@@ -46,6 +46,10 @@ METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def run_method(talk: Talk, case: Case) -> None:
+    if case.get("ended"):
+        run = talk.some_runs(1).ids[0]
+        talk.call("update_run", run, body={"status": "cancelled"})
+        talk.remember("run", run)
     path = talk.fill(case["path"])
     for body in _bodies_for(talk, case):
         headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
@@ -76,6 +80,9 @@ def method_cases(world: World) -> Iterator[Case]:
         for method in METHODS:
             if (method, template) not in documented:
                 yield {"method": method, "path": path, "template": template, "known": True}
+                if "{run_id}" in template and world.may_create and not world.is_live:
+                    ended = template.replace("{run_id}", "«run»")
+                    yield {"method": method, "path": ended, "template": template, "known": True, "ended": True}
                 for name, one in _ids_of_something(world):
                     if name in template and (method == "GET" or name == "{run_id}"):
                         yield {
@@ -261,6 +268,7 @@ def odd_token_cases(world: World) -> Iterator[Case]:
         "%00",
         "\\",
         "a" * 4000,
+        "a" * 6000,
         "..",
         "{}",
         "()",

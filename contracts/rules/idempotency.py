@@ -229,10 +229,9 @@ def run_together(talk: Talk, case: Case) -> None:
             cause, expected = "two answers for two at once", "the same answer for both"
             talk.require(same, "IDEM-REPLAY", cause, expected, lambda problem=problem: problem or "", *heards)  # type: ignore[misc]
         else:
-            waits = heard.status == 409
-            talk.require(
-                waits, "IDEM-REPLAY", "one of two at once is refused", "the answer, or 409", heard.words, *heards
-            )
+            waits = heard.status == 409 and (heard.answer.header(_STATUS) or "").strip().lower() == "in_progress"
+            cause, expected = "one of two at once is refused", f"the answer, or 409 with {_STATUS}: in_progress"
+            talk.require(waits, "IDEM-REPLAY", cause, expected, heard.words, *heards)
     final = _settled(talk, request)
     _same_answer(talk, done[0], final, "another answer after two at once")
     _nothing_twice(talk, case, done[0], heards)
@@ -357,6 +356,11 @@ def run_scope(talk: Talk, case: Case) -> None:
         first,
         second,
     )
+    if operation in _OF_A_RUN:
+        headers = tuple((name, tokens[1] if name == "Authorization" else value) for name, value in mine.headers)
+        foreign = talk.send(dataclasses.replace(mine, headers=headers))
+        cause = "a key gives another organisation's answer"
+        talk.require(foreign.refused, "IDEM-SCOPE", cause, "404, as for any unknown run", foreign.words, first, foreign)
     third = talk.send(mine)
     problem = difference(first.body, third.body)
     cause = "the other organisation's write takes the key over"
@@ -380,6 +384,9 @@ def _bodies(world: World, operation: str) -> Iterator[dict[str, Any]]:
     for name, values in features.items():
         if name not in ids or ids[name].invented:
             yield bare | {name: values[0]}
+    long = {"create_run_chain": "shared_inputs", "update_run": "output_data"}.get(operation, "input_values")
+    for size in (12_000, 70_000, 300_000) if operation not in {"create_pool", "create_workflow"} else ():
+        yield bare | {long: {"pages": ["x" * 30_000] * (size // 30_000), "rest": "y" * (size % 30_000)}}
     if operation == "bulk_create_runs":
         yield bare | {"count": 50, "input_values": {"long": "x" * 3000}}
         for count in (2, 10, 101, 256, 1000):
@@ -399,6 +406,7 @@ _WRITES: Final = (
     *("create_pool", "create_workflow"),
 )
 _HEADER: Final = "Idempotency-Key"
+_STATUS: Final = "Idempotency-Status"
 
 
 def _offered(world: World) -> Iterator[str]:
@@ -425,6 +433,7 @@ def replay_cases(world: World) -> Iterator[Case]:
             '"«marker»"',
             "«marker»=;,",
             "0«marker»",
+            "«short»",
         ):
             if key != "k" or operation == "bulk_create_runs":
                 yield {"op": operation, "body": body, "key": key if key != "k" else "k«marker»"}
@@ -475,6 +484,8 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
         ({"a": 1}, {"a": 2}),
         ({"a": 1}, {"a": "1"}),
         ({"a": 1}, {"a": 1.5}),
+        ({"a": 1}, {"a": True}),
+        ({"a": [False, {"b": 0}]}, {"a": [0, {"b": 0}]}),
         ({"a": None}, {"a": False}),
         ({"a": None}, {}),
         ({"a": "x"}, {"a": "X"}),
@@ -527,6 +538,7 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
     if operation == "create_run":
         yield bare | {"session_alias": "a"}, bare | {"session_alias": "b"}
         yield bare | {"release_session_after": True}, bare | {"release_session_after": False}
+        yield bare | {"release_session_after": False}, bare
     if operation == "create_run_chain":
         two = writes.minimal(operation, steps=2)
         yield bare, two

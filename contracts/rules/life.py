@@ -53,6 +53,8 @@ class Watched:
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
     heard: Heard | None = None
     looks: int = 0
+    in_order: bool = True
+    """Whether the runs of a session must run in the order of their creation: one that was retried has another place."""
 
     @property
     def has_ended(self) -> bool:
@@ -81,19 +83,19 @@ def watched(talk: Talk, case: Case) -> Watched:
     )
     watch = Watched(written, in_session, {run["id"]: run for run in written.runs})
     if case.get("retried"):
-        _start_again(talk, watch)
+        _start_again(talk, watch, case["retried"])
     return watch
 
 
-def _start_again(talk: Talk, watch: Watched) -> None:
-    """Runs that were cancelled and retried live like new ones; in a session in the order of their retries."""
-    for run in watch.written.runs:
+def _start_again(talk: Talk, watch: Watched, number: int) -> None:
+    """The first runs cancelled and retried: they live like new ones, and in a session they wait for the others."""
+    for run in watch.written.runs[:number]:
         for operation, body in (("update_run", {"status": "cancelled"}), ("retry_run", {})):
             heard = talk.call(operation, run["id"], body=body)
             if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("status") not in STATUSES:
                 raise Unjudged("a run cannot be cancelled and retried")
             watch.last[run["id"]] = heard.body
-    watch.in_session = False
+    watch.in_order = False
 
 
 def look(talk: Talk, watch: Watched) -> None:
@@ -132,7 +134,8 @@ def _judge_looks(talk: Talk, watch: Watched, reads: Mapping[str, dict[str, Any]]
         _judge_step(talk, run, watch.last[run["id"]], read, watch.written, shown)
     if watch.in_session and len(reads) > 1:
         shown = [watch.written.heard, *([before_heard] if before_heard else []), next(iter(heards.values()))]
-        _judge_order(talk, [watch.last[run["id"]] for run in runs], [reads.get(run["id"]) for run in runs], shown)
+        before = [watch.last[run["id"]] for run in runs] if watch.in_order else []
+        _judge_order(talk, before, [reads.get(run["id"]) for run in runs], shown)
     for identity, read in reads.items():
         if identity in watch.last and read.get("status") in STATUSES:
             watch.last[identity] = read
@@ -185,7 +188,9 @@ def _judge_step(
 def _judge_order(
     talk: Talk, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any] | None], shown: Sequence[Heard]
 ) -> None:
-    """A later run of a session must not have run while an earlier one, read after it, had not ended."""
+    """A later run of a session must not have run while an earlier one, read after it, had not ended. `before` is empty
+    where the runs are in no known order.
+    """
     active = {"running", "running_checks"}
     for index, earlier in enumerate(after):
         if earlier is None or earlier["status"] in TERMINAL:
@@ -207,11 +212,9 @@ def run_life(talk: Talk, case: Case) -> None:
     """Made, and looked at until all have ended or the patience is over: for making a finding small and sure."""
     watch = watched(talk, case)
     if case.get("cancel") is not None and talk.world.offers("update_run"):
-        talk.call(
-            "update_run",
-            watch.written.runs[case["cancel"] % len(watch.written.runs)]["id"],
-            body={"status": "cancelled"},
-        )
+        _cancel(talk, watch, watch.written.runs[case["cancel"] % len(watch.written.runs)]["id"])
+    if case.get("cancel_running"):
+        _cancel_running(talk, watch)
     end = time.monotonic() + case.get("patience_s", 6)
     pause = 0.02
     while time.monotonic() < end and not watch.has_ended:
@@ -223,6 +226,8 @@ def run_life(talk: Talk, case: Case) -> None:
         # An end is for good: some faults take it back a little later.
         talk.wait(AFTER_THE_END_S)
         look(talk, watch)
+    if watch.has_ended and case.get("delete") and talk.world.offers("delete_run"):
+        _delete_ended(talk, watch)
     if watch.has_ended and case.get("retry") and talk.world.offers("retry_run"):
         _retry_ended(talk, watch)
 
@@ -249,8 +254,55 @@ def _retry_ended(talk: Talk, watch: Watched) -> None:
             talk.require(not body.get(name), "RETRY-RULES", f"{name} is not cleared", f"no {name}", got, *shown)
 
 
+def _cancel_running(talk: Talk, watch: Watched) -> None:
+    """Cancels a run at its work, and waits for as long as it might have worked on."""
+    for _ in range(60):
+        look(talk, watch)
+        running = [run for run in watch.last.values() if run["status"] == "running"]
+        if running:
+            break
+        talk.wait(0.1)
+    else:
+        return
+    _cancel(talk, watch, running[0]["id"])
+    for _ in range(12):
+        talk.wait(0.5)
+        look(talk, watch)
+
+
+def _cancel(talk: Talk, watch: Watched, run_id: str) -> None:
+    """What the answer tells of the run counts as read."""
+    heard = talk.call("update_run", run_id, body={"status": "cancelled"})
+    if heard.accepted and isinstance(heard.body, dict) and heard.body.get("status") in STATUSES:
+        watch.last[run_id] = watch.last[run_id] | heard.body
+
+
+def _delete_ended(talk: Talk, watch: Watched) -> None:
+    """Runs that ended by themselves, deleted: what they put out goes with them."""
+    offers = talk.world.offers
+    with_output_first = sorted(watch.last.values(), key=lambda run: not run.get("output_attachment_ids"))
+    for run in with_output_first[:4]:
+        read = talk.ask("get_run", run["id"])
+        shown = [watch.written.heard, read, talk.ask("delete_run", run["id"], after=[watch.written.heard, read])]
+        gone = talk.call("get_run", run["id"])
+        cause = "get_run after the delete is not 404"
+        talk.require(gone.status == 404, "DELETE-GONE", cause, "404", gone.words, *shown, gone)
+        for attachment in (read.body.get("output_attachment_ids") or ()) if offers("get_run_attachment") else ():
+            left = talk.call("get_run_attachment", attachment)
+            cause = "what a deleted run put out is left"
+            talk.require(left.status == 404, "DELETE-GONE", cause, "404", left.words, *shown, left)
+        if offers("list_run_attachments"):
+            left = talk.call("list_run_attachments", query=[("run_id", run["id"])])
+            items = items_of(left) if left.accepted else []
+            cause = "attachments of a deleted run are listed"
+            talk.require(not items, "DELETE-GONE", cause, "none", f"{len(items)}", *shown, left)
+
+
 def life_cases(world: World) -> Iterator[Case]:
     yield {"count": 6, "retry": True}
+    yield {"count": 12, "delete": True}
+    if world.offers("update_run"):
+        yield {"count": 6, "cancel_running": True}
     yield {"count": 40, "fields": {"sensitive_input_values": {"pin": "«secret»"}}}  # seldom ends are met among many
     yield {"count": 4, "fields": {"start_session": True}, "retry": True}
     yield {
@@ -271,8 +323,9 @@ def life_cases(world: World) -> Iterator[Case]:
         if world.sessions.invented:
             yield {"count": 4, "op": "create_run", "fields": {"session_id": "«session»"}}
     if world.offers("retry_run", "update_run"):
-        yield {"count": 4, "retried": True, "retry": True}
-        yield {"count": 3, "retried": True, "fields": {"start_session": True}}
+        yield {"count": 4, "retried": 4, "retry": True}
+        yield {"count": 3, "retried": 3, "fields": {"start_session": True}}
+        yield {"count": 4, "retried": 1, "fields": {"start_session": True}}
     if world.pools.available:
         yield {"count": 3, "fields": {"pool_ids": ["«pool:0»"], "sensitive_input_values": {"pin": "«secret»"}}}
     if world.offers("create_run_chain"):
@@ -288,7 +341,7 @@ def life_cases(world: World) -> Iterator[Case]:
 SCENARIOS = (
     Scenario(
         "lives of runs",
-        ("LIFECYCLE", "RETRY-RULES"),
+        ("LIFECYCLE", "RETRY-RULES", "DELETE-GONE"),
         run_life,
         life_cases,
         needs=("get_run",),

@@ -211,15 +211,18 @@ def odd_items(world: World, operation: str) -> Iterator[dict[str, Any]]:
         yield {"body": bare | {"file_inputs": [ladders.file(cleanup_imports_after_run=None)]}}
         yield {"body": bare | {"input_values": {"a": 1}, "sensitive_input_values": {"a": "«secret»"}}}
         for name in ("machine_id", "session_id"):
-            yield {"body": bare | {name: "«uuid:9»"}}
-            yield {"body": bare | {name: "00000000-0000-0000-0000-000000000000"}}
-            yield {"body": bare | {name: "ffffffff-ffff-ffff-ffff-ffffffffffff"}}
+            for one in ("«uuid:9»", *ladders.ODD_IDS):
+                yield {"body": bare | {name: one}}
         yield {"body": bare | {"pool_ids": ["«uuid:9»", "«uuid:9»"]}}
         yield {"body": bare | {"pool_ids": ["«uuid:8»"] * 1000}}
         yield {"body": bare | {"session_alias": "x" * 100_000}}
         yield {"body": bare | {"session_alias": "\x00"}}
         yield {"body": bare | {"session_alias": ""}}
     if operation == "create_run_chain":
+        for one in ladders.ODD_IDS:
+            yield {"body": bare | {"steps": [{"workflow_id": one}]}}
+            yield {"body": bare | {"machine_id": one, "pool_ids": [one]}}
+            yield {"body": bare | {"session_id": one}}
         for reference in ("a.outputs.x", "s9.outputs", "", None, 5, "..", "s0.outputs.x.y.z", "self"):
             yield {
                 "body": {

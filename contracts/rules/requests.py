@@ -17,7 +17,7 @@ from contracts.conversation import Heard, Talk, Unjudged, World, encode
 from contracts.guard import OutOfBudget
 from contracts.oracle import CREATES, Reading, excerpt, parameter_error_violations, read_body, read_request
 from contracts.rules.bulk_answer import run_create
-from contracts.rules.listing import carries, made_with
+from contracts.rules.listing import carries, items_of, made_with
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
 from contracts.shapes import body_schema, operations, schema
@@ -122,6 +122,10 @@ def run_refused(talk: Talk, case: Case) -> None:
     sent = send_items(talk, operation, (run["id"],), case["items"])
     if not sent or any(heard.accepted for heard in sent):
         return
+    for attachment in run.get("input_attachment_ids") or () if talk.world.offers("get_run_attachment") else ():
+        left = talk.call("get_run_attachment", attachment)
+        cause = f"a refused {operation} takes attachments away"
+        talk.require(left.status != 404, "REQ-ATOMIC", cause, "attachments as before", left.words, *talk.exchanges)
     after = talk.ask("get_run", run["id"], after=sent[-1:])
     for name, how in _changes_of_refused(operation, run, after.body, sent):
         talk.require(
@@ -187,7 +191,10 @@ _FILLED: Final = {"output_data": {"kept": True}, "error": ["kept"], "run_message
 
 def changeable(talk: Talk, operation: str, *, filled: bool = False) -> dict[str, Any]:
     """A run that can be updated, or, cancelled, be retried; `filled` with what a retry takes away."""
-    created = talk.some_runs(1) if talk.world.is_live else talk.some_runs(1, input_values={"kept": "«marker»"})
+    fields: dict[str, Any] = {} if talk.world.is_live else {"input_values": {"kept": "«marker»"}}
+    if filled and operation == "retry_run" and not talk.world.is_live:
+        fields["file_inputs"] = [ladders.file("kept.txt")]
+    created = talk.some_runs(1, **fields)
     run = created.runs[0]
     if operation == "retry_run":
         if filled:
@@ -479,7 +486,8 @@ def beside_cases(world: World) -> Iterator[Case]:
     for operation in BESIDE:
         if not world.offers(operation) or (operation == "add_machine_to_pool" and not world.offers("create_pool")):
             continue
-        wrong = (body for body, reading in readings(operation, almost_valid(world, operation)) if reading.faults)
+        bodies = filter(_is_determined, almost_valid(world, operation))
+        wrong = (body for body, reading in readings(operation, bodies) if reading.faults)
         for pack in packs(({"body": body} for body in wrong), 40):
             yield {"op": operation, "items": pack}
         yield from _body_packs(operation, writes.minimal(operation) or {"machine_ids": []})
@@ -487,7 +495,19 @@ def beside_cases(world: World) -> Iterator[Case]:
             yield {"op": operation, "items": pack}
 
 
+def _is_determined(body: Any) -> bool:
+    """Of what type a schema is given, and whether a flag may be null, the facts do not say."""
+    if not isinstance(body, dict):
+        return True
+    given = any(body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters"))
+    return not given and body.get("is_webhooks_enabled", False) is not None
+
+
 def _right_beside(operation: str) -> Iterator[dict[str, Any]]:
+    if operation == "add_machine_to_pool":
+        for machines in ([], ["«machine»"], ["«machine»", "«machine»"], ["«uuid:1»", "«uuid:1»"]):
+            yield {"machine_ids": machines}
+        return
     named, free = {
         "create_pool": ("name", ("description", "pool_parameters")),
         "create_workflow": ("main_prompt", ("name", "input_schema", "output_schema")),
@@ -513,17 +533,40 @@ def run_beside(talk: Talk, case: Case) -> None:
         if not made.accepted or not isinstance(made.body, dict) or not isinstance(made.body.get("id"), str):
             raise Unjudged("no pool can be made")
         ids = (made.body["id"],)
+    sent: list[Heard] = []
     for item in case["items"]:
         if "latin" in item:
             heard = talk.call(operation, *ids, raw=talk.fill(item["latin"]).encode("latin-1"))
         else:
             heard = talk.call(operation, *ids, body=talk.fill(item.get("body")))
+        sent.append(heard)
         reading = read_request(operation, heard.exchange.request.body)
         if heard.status == 409 and not reading.faults:
             continue
         # "a resource beside the runs" is in doubt as to what comes of it, not as to what is wrong with it
         plain = Reading(operation, reading.body, reading.value, reading.faults)
         talk.judge_write(plain if plain.faults else reading, heard)
+    if operation in _LISTED_BY:
+        _nothing_made_beside(talk, _LISTED_BY[operation], sent)
+
+
+_LISTED_BY: Final = {"create_pool": "list_pools", "create_workflow": "list_workflows"}
+_MAX_PAGES: Final = 20
+
+
+def _nothing_made_beside(talk: Talk, listing: str, sent: Sequence[Heard]) -> None:
+    """REQ-ATOMIC for pools and workflows, by the marker that stands in their texts."""
+    if not talk.world.offers(listing) or not talk.has_named("marker") or not any(heard.refused for heard in sent):
+        return
+    accepted = {heard.body.get("id") for heard in sent if heard.accepted and isinstance(heard.body, dict)}
+    for page in range(_MAX_PAGES):
+        heard = talk.call(listing, query=[("limit", "1000"), ("skip", str(1000 * page))])
+        items = items_of(heard) if heard.accepted else []
+        made = [item for item in items if talk.named("marker") in json.dumps(item) and item.get("id") not in accepted]
+        cause, wish = "what a refused request asked for is there", "nothing created by a refused request"
+        talk.require(not made, "REQ-ATOMIC", cause, wish, f"{len(made)} in the list", *sent, heard)
+        if len(items) < 1000:
+            return
 
 
 def packs(items: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
@@ -666,7 +709,8 @@ def _body_packs(operation: str, bare: dict[str, Any]) -> Iterator[Case]:
         text = raw.decode("latin-1").replace('"MARK": 0', json.dumps(bare, ensure_ascii=False)[1:-1])
         text = text.replace("'MARK': 0", "'a': 0").replace('\\"MARK\\": 0', '\\"a\\": 0')
         if operation == "retry_run" and not text.strip().strip("nul"):
-            continue  # no body at all may mean: nothing to change
+            yield {"op": operation, "items": [{"latin": text}]}  # it may mean: nothing to change, but is no 5xx
+            continue
         if read_request(operation, sample_text(text).encode("latin-1")).faults:
             items.append({"latin": text})
     for pack in packs(items, 30):
@@ -735,11 +779,12 @@ def generated_wrong(world: World) -> SearchStrategy[Case]:
 
 
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")
+_BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX")
 SCENARIOS = (
     Scenario("wrong requests", _REQUEST_RULES, run_refused, refused_cases, telling=1),
     Scenario("bodies that are none", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, body_cases, telling=2),
     Scenario("lenient readings", ("REQ-COUNT", "REQ-TYPES"), run_create, lenient_cases, telling=4),
-    Scenario("wrong requests beside the runs", ("REQ-TYPES",), run_beside, beside_cases, telling=5),
+    Scenario("wrong requests beside the runs", _BESIDE_RULES, run_beside, beside_cases, telling=5),
     Scenario(
         "wrong requests of any kind",
         _REQUEST_RULES,

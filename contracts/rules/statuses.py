@@ -152,13 +152,23 @@ def _refused_update(
 
 
 def _listed_by_status(talk: Talk, before: Mapping[str, Any], shown: Sequence[Heard]) -> None:
-    """Found by the status it has ended in, and by no other."""
-    if before.get("status") not in TERMINAL or not talk.world.offers("list_runs"):
+    """In every list of its workflow; by its status, where it has ended, and by no other."""
+    if not talk.world.offers("list_runs"):
         return
+    for mode in ("activity", "created_at_desc"):
+        heard = talk.ask("list_runs", query=[("workflow_id", before["workflow_id"]), ("sort_mode", mode)])
+        listed = any(item.get("id") == before["id"] for item in items_of(heard))
+        cause = f"a run that is {before['status']} is not listed"
+        talk.require(listed, "LIST-COMPLETE", cause, f"the run, by {mode}", f"{heard.status} without it", *shown, heard)
     for status in sorted(STATUSES):
         heard = talk.ask(
             "list_runs", query=[("workflow_id", before["workflow_id"]), ("search", before["id"]), ("status", status)]
         )
+        others = sorted({str(item.get("status")) for item in items_of(heard)} - {status})
+        cause, wish = "status gives others too", f"the runs that are {status}"
+        talk.require(not others, "LIST-FILTER", cause, wish, lambda others=others: ", ".join(others), *shown, heard)  # type: ignore[misc]
+        if before.get("status") not in TERMINAL:
+            continue
         found = any(item.get("id") == before["id"] for item in items_of(heard))
         cause = "status misses a run" if status == before["status"] else "status gives others too"
         talk.require(
@@ -189,6 +199,8 @@ def status_cases(world: World) -> Iterator[Case]:
                 yield more | {"do": "retry", "body": {"input_values": {"new": 1}, "file_inputs": [ladders.file()]}}
                 yield more | {"do": "retry", "filled": {"output_data": {"a": 1}, "run_message_history": [{"b": 2}]}}
                 yield more | {"do": "retry", "body": {"input_values": 5}}
+                new = {"sensitive_input_values": {"new": "«secret:6»"}, "session_alias": "new"}
+                yield more | {"do": "retry", "body": new | {"file_inputs": [ladders.file("new.txt")]}}
             if world.offers("delete_run"):
                 yield more | {"do": "delete"}
             if not fields:
@@ -211,7 +223,7 @@ def status_cases(world: World) -> Iterator[Case]:
 SCENARIOS = (
     Scenario(
         "runs in every status",
-        ("RETRY-RULES", "DELETE-GONE", "LIFECYCLE", "UPDATE-PARTIAL", "LIST-FILTER"),
+        ("RETRY-RULES", "DELETE-GONE", "LIFECYCLE", "UPDATE-PARTIAL", "LIST-FILTER", "LIST-COMPLETE"),
         run_status_thrice,
         status_cases,
         needs=("get_run", "update_run"),

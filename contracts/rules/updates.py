@@ -69,13 +69,21 @@ UPDATES: Final[dict[str, tuple[Any, ...]]] = {
     name: ({"usage_metadata": VALUES, "output_data": VALUES, "input_values": VALUES}.get(name, values[0]), *values)
     for name, values in writes.UPDATE_VALUES.items()
 } | {
-    "error": (["first line", "second é😀", "  łŁ\t", "a\x00b", "first line"], ["x"], []),
+    "error": (
+        [f"line {index}" for index in range(101)],
+        ["first line", "second é😀", "  łŁ\t", "a\x00b", "first line"],
+        ["x"],
+        [],
+    ),
     "run_message_history": (
         [{"role": "user", "content": "hello"}, {"role": "assistant", "content": [1, {"a": None}], "more": VALUES}, {}],
+        [{"role": "user", "content": f"message {index}"} for index in range(1001)],
         *writes.UPDATE_VALUES["run_message_history"],
     ),
 }
 """Per field that an update may name, values for it."""
+_NEVER_CHANGED: Final = {"id": "«uuid:7»", "workflow_id": "«uuid:8»", "created_at": "2001-02-03T04:05:06Z"}
+"""To an update they are unknown properties, which may be refused, but do nothing."""
 
 
 def cancel(talk: Talk, run_id: str, *, after: Sequence[Heard] = ()) -> Heard:
@@ -117,7 +125,7 @@ def run_update(talk: Talk, case: Case) -> None:
         wanted = talk.fill(body)
         heard = talk.call("update_run", run["id"], body=wanted)
         if not heard.accepted:
-            if "output_attachment_ids" not in wanted and "status" not in wanted:
+            if set(wanted) <= set(CHANGEABLE) - {"output_attachment_ids"}:
                 cause = "an update is refused"
                 talk.require(False, "REQ-ACCEPT", cause, "a valid update to be accepted", heard.words, *shown, heard)
             continue
@@ -144,6 +152,7 @@ def _judge_update(
         cause = f"{name or 'a run'} is not of its schema"
         talk.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as documented", got), *shown)
         return
+    wanted = {name: value for name, value in wanted.items() if name in CHANGEABLE or name == "status"}
     moves = has_moved(before, after, wanted)
     for name, value in wanted.items():
         if name not in after and name in {"usage_metadata", "started_at", "ended_at"}:
@@ -260,6 +269,8 @@ def update_cases(world: World) -> Iterator[Case]:
             for name, options in values.items():
                 yield more | {"updates": [full, {name: options[-1]}]}
     yield {"updates": [{}], "fields": rich}
+    for name, value in _NEVER_CHANGED.items():
+        yield {"updates": [{name: value}, {name: value, "input_values": {"changed": True}}], "fields": rich}
     for name, options in values.items():
         yield {"updates": [{name: options[0]}, {}], "fields": rich}
     for count in (1, 2, 3, 101, 1000):

@@ -43,6 +43,20 @@ def test_what_made_the_run_and_what_changed_it_are_told_and_nothing_else() -> No
     assert retold([retried], told) == (made, cancelled, retried)
 
 
+def test_a_write_that_failed_may_have_been_done_and_is_told() -> None:
+    made, read = created(), said("GET", f"/v1/runs/{RUN}", status=500)
+    failed = said("PATCH", f"/v1/runs/{RUN}", {"started_at": "0001-01-01T00:00:00Z"}, status=500)
+
+    assert retold([read], [made, failed, read]) == (made, failed, read)
+
+
+def test_deletes_of_the_same_run_are_told_as_often_as_they_were_sent() -> None:
+    made = created()
+    deletes = [said("DELETE", f"/v1/runs/{RUN}", status=status) for status in (204, 404, 404, 500)]
+
+    assert retold([deletes[-1]], [made, *deletes]) == (made, *deletes)
+
+
 def test_what_comes_after_is_not_told() -> None:
     made, read = created(), said("GET", f"/v1/runs/{RUN}")
     deleted = said("DELETE", f"/v1/runs/{RUN}", status=204)

@@ -192,7 +192,7 @@ def wire(standin: Standin) -> FastAPI:
     for method, path in standin.doors:
 
         async def door(request: Request) -> Response:
-            return sent(Answer(200, {"status": "ok"}))
+            return sent(standin.behind_door(request.path_params))
 
         app.add_api_route(f"/v1{path}", door, methods=[method], name=f"{method} {path}", response_model=None)
 

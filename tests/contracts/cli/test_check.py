@@ -71,6 +71,12 @@ def test_a_token_that_the_server_says_back_is_not_shown(check, engine):
     assert err == "Error: 401 for $TOKEN: wrong token\n"
 
 
+def test_a_token_of_two_letters_leaves_the_words_that_have_them(check, engine):
+    engine.answer = CouldNotCheck("at 9999-12-31T23 for Bearer T2")
+    _, _, err = check("--second-token", "T2")
+    assert err == "Error: at 9999-12-31T23 for Bearer $SECOND_TOKEN\n"
+
+
 @pytest.mark.parametrize(
     ("problem", "step"),
     [

@@ -86,6 +86,12 @@ def test_the_verdict_is_the_last_word_and_bold(verdict, said):
     assert "\x1b[1m" in last
 
 
+def test_a_check_that_passes_says_what_it_saw_once():
+    finding = Finding("SECRET-LEAK", "c", "a", "b", (), stable=False)
+    last = text(samples.report(samples.without_findings(verdict="passed", unstable=(finding,)))).splitlines()[-1]
+    assert last == "PASSED: nothing found that showed again; 1 unstable, see above."
+
+
 def test_what_fails_a_check_beside_findings_is_said():
     shown = text(samples.report(samples.without_findings(verdict="failed"), failed_by=("AUTH-TENANT is required",)))
     assert "AUTH-TENANT is required" in shown

@@ -70,6 +70,19 @@ def test_a_plan_names_the_rules_and_the_most_it_costs_and_sends_nothing() -> Non
     assert "100000 runs" in str(steps[-1])
 
 
+def test_a_rule_of_every_answer_has_all_scenarios_those_that_look_for_it_first() -> None:
+    steps = plan(Target("http://127.0.0.1:9", "token", allow_writes=True), {"SECRET-LEAK"})
+    names = [step.name for step in steps]
+
+    assert {scenario.name for scenario in SCENARIOS} <= set(names)
+    assert names[:4] == [scenario.name for scenario in ordered_by_telling() if "SECRET-LEAK" in scenario.rules][:4]
+    assert all("SECRET-LEAK" in step.rules for step in steps)
+
+
+def ordered_by_telling() -> list[Scenario]:
+    return sorted(SCENARIOS, key=lambda scenario: scenario.telling)
+
+
 def test_a_plan_says_of_each_step_what_it_sends_and_may_create() -> None:
     steps = {
         step.name: step.cost

@@ -4,9 +4,20 @@
 healthy server passes and this one fails.
 """
 
-from tests.standin.defects import authorization, breadth, bulk, changing, protocol, reading, requests, running, secrets
+from tests.standin.defects import (
+    authorization,
+    breadth,
+    bulk,
+    changing,
+    outside,
+    protocol,
+    reading,
+    requests,
+    running,
+    secrets,
+)
 from tests.standin.defects.defect import DEFECTS, Defect
 
-MODULES = (requests, authorization, bulk, secrets, reading, changing, running, protocol, breadth)
+MODULES = (requests, authorization, bulk, secrets, reading, changing, running, protocol, breadth, outside)
 
 __all__ = ["DEFECTS", "Defect"]
