@@ -300,7 +300,7 @@ def _delete_ended(talk: Talk, watch: Watched) -> None:
 
 def life_cases(world: World) -> Iterator[Case]:
     yield {"count": 6, "retry": True}
-    yield {"count": 12, "delete": True}
+    yield {"count": 12, "delete": True, "patience_s": 12}
     if world.offers("update_run"):
         yield {"count": 6, "cancel_running": True}
     yield {"count": 40, "fields": {"sensitive_input_values": {"pin": "«secret»"}}}  # seldom ends are met among many

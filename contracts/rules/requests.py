@@ -359,7 +359,7 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
             if index % 5 == 0:
                 yield full | {"count": count}
     for name in fields:
-        for wrong in faulty.WRONG_VALUES if operation == "bulk_create_runs" else _wrong_of(name):
+        for wrong in _wrong_of(operation, name):
             yield bare | {name: wrong}
     if operation == "update_run":
         for wrong in faulty.WRONG_NAMES:
@@ -432,15 +432,16 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
                 yield bare | {pools: [f"«pool:{index}»" for index in range(before)] + [bad]}
 
 
-def _wrong_of(name: str) -> tuple[Any, ...]:
-    return (*faulty.WRONG_CORE, *(faulty.WRONG_IDS if name.endswith(("_id", "_ids")) else ()))
+def _wrong_of(operation: str, name: str) -> tuple[Any, ...]:
+    most = faulty.WRONG_VALUES if operation == "bulk_create_runs" else faulty.WRONG_CORE
+    return (*most, *(faulty.WRONG_IDS if name.endswith(("_id", "_ids")) else ()))
 
 
 def _wrong_values(operation: str, path: Sequence[str | int]) -> tuple[Any, ...]:
     """A field at the top has been wrong in every way already, in a bare body."""
     if len(path) == 1:
         return (None, 5, "x", [], {"a": 1})
-    return faulty.WRONG_VALUES if operation == "bulk_create_runs" else faulty.WRONG_CORE
+    return _wrong_of(operation, str(path[-1]))
 
 
 def _other_wraps(good: Any) -> Iterator[Any]:

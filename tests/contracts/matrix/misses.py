@@ -9,6 +9,8 @@ _TAKES_TIME = "only shows when runs move on by themselves, and in a transcript n
 MUTE = {
     **{name: _TAKES_TIME for name, defect in DEFECTS.items() if defect.rule == "LIFECYCLE"},
     "retry_keeps_output_attachments": _TAKES_TIME,
+    "output_files_stay": _TAKES_TIME,
+    "total_counts_deleted": "shows in any list once something was deleted, by whomever",
     "ties_change_between_pages": "shows for some runs by their number, which is another on a new server",
     "history_holds_secrets": _TAKES_TIME,
     "at_once_makes_two": "only shows when two arrive at once, and a transcript is one after the other",
