@@ -13,7 +13,7 @@ from hypothesis.database import ExampleDatabase
 
 from contracts.beyond import beyond, explore_beyond
 from contracts.conversation import OutOfTime, World
-from contracts.course import Course, Progress
+from contracts.course import LEAST_TELLING, Course, Progress
 from contracts.discovery import discover
 from contracts.findings import CheckResult, Finding, RuleResult, VerdictName
 from contracts.guard import Guard
@@ -166,8 +166,12 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario]:
     else:
         course = sorted(SCENARIOS, key=lambda scenario: scenario.telling)
     chosen = [scenario for scenario in course if set(wanted).intersection(scenario.rules)]
-    if IN_PASSING.intersection(wanted):
-        chosen += [scenario for scenario in course if scenario not in chosen]
+    if IN_PASSING.intersection(wanted) and len(chosen) < len(course):
+        others = [scenario for scenario in course if scenario not in chosen]
+        chosen = [
+            dataclasses.replace(scenario, telling=min(scenario.telling, LEAST_TELLING - 1)) for scenario in chosen
+        ]
+        chosen += [dataclasses.replace(scenario, telling=LEAST_TELLING) for scenario in others]
     return [s for s in chosen if target.allow_writes or target.is_loopback or not s.creates]
 
 

@@ -141,12 +141,12 @@ def mask_of(target: Target) -> Mask:
     return mask
 
 
+_LEAST_SECRET: Final = 5
+
+
 def _as_shown(token: str, placeholder: str) -> tuple[str, str]:
     """A token of a few letters is no secret, and stands in many a word."""
     return (token, placeholder) if len(token) >= _LEAST_SECRET else (f"Bearer {token}", f"Bearer {placeholder}")
-
-
-_LEAST_SECRET: Final = 4
 
 
 def _cleaned_up(target: Target, guard: Guard) -> tuple[int, bool]:

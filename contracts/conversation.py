@@ -24,6 +24,7 @@ from urllib.parse import quote, urlencode
 from contracts.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.findings import Broken
 from contracts.guard import Guard, NoAnswer
+from contracts.ladders import ODD_IDS
 from contracts.oracle import (
     ANSWER_RULE,
     CREATES,
@@ -556,7 +557,10 @@ class Talk:
             *((world.pools, pool) for pool in reading.body.get("pool_ids") or ()),
             *((world.workflows, step.get("workflow_id")) for step in steps or ()),
         ]
-        return any(value is not None and not ids.invented and value not in ids.known for ids, value in named)
+        return any(
+            value is not None and value not in ids.known and (not ids.invented or value in ODD_IDS)
+            for ids, value in named
+        )
 
     def create(self, operation: str, body: Any, **more: Any) -> Written:
         """A create of a body that is filled in, which must be accepted for the case to go on."""

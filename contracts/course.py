@@ -20,9 +20,11 @@ SHARES = 120
 LATE_SHARE = 0.4
 """The part of the time that is kept for cases that make many runs."""
 MANY_RUNS = 60
-"""Cases that make as many runs as this wait until all others have been tried,"""
+"""Cases that make as many runs as this wait until all others have been tried."""
 LEAST_TELLING = 8
-"""and with them scenarios that take long and seldom tell anything."""
+"""Scenarios that take long and seldom tell anything wait with them."""
+_EXPLORE_S = 5.0
+"""How much longer than its share a scenario may take for what it generates."""
 LAST_SHARE = 0.03
 """The part of the time that is kept for the scenarios that come last."""
 
@@ -73,8 +75,7 @@ class Course:
             self._search.begin(dict.fromkeys(part.scenario for part in self._few if part.scenario.waits))
         left = self._rounds()
         try:
-            while self._last:
-                self._has_ended(self._last[0], self._world.deadline)
+            while self._last and self._has_ended(self._last[0], self._world.deadline):
                 self._last.pop(0)
         except OutOfTime:
             pass
@@ -87,19 +88,27 @@ class Course:
         number = 0
         while True:
             number += 1
-            if not waiting or self._world.time_left < LATE_SHARE * self._world.target.max_time_s:
-                waiting, later = [*waiting, *later], []
-            waiting, is_over = self._round(waiting, share_s * number)
+            if not waiting or self._is_late:
+                waiting, later = [*later, *waiting], []
+            waiting, is_over = self._round(waiting, share_s * number, can_stop=bool(later))
             if is_over or not (waiting or later):
                 return [*waiting, *later]
 
-    def _round(self, waiting: Sequence[_Part], share_s: float) -> tuple[list[_Part], bool]:
-        """What has not ended in its share of the time, and whether the time is over."""
+    @property
+    def _is_late(self) -> bool:
+        return self._world.time_left < LATE_SHARE * self._world.target.max_time_s
+
+    def _round(self, waiting: Sequence[_Part], share_s: float, *, can_stop: bool) -> tuple[list[_Part], bool]:
+        """What has not ended in its share of the time, and whether the time is over. A round that `can_stop` does so
+        when it is late, for others wait whose turn it is then.
+        """
         left: list[_Part] = []
         for index, part in enumerate(waiting):
             now = time.monotonic()
             if now >= self._end:
                 return [*left, *waiting[index:]], True
+            if can_stop and self._is_late:
+                return [*waiting[index:], *left], False
             try:
                 if not self._has_ended(part, min(self._end, now + share_s)):
                     left.append(part)
@@ -114,7 +123,7 @@ class Course:
         if not self._search.run(scenario, part.cases, until=until):
             return False
         if part.explores:
-            self._search.explore(scenario, examples=scenario.examples, until=self._end)
+            self._search.explore(scenario, examples=scenario.examples, until=min(self._end, until + _EXPLORE_S))
         self._done += 1
         return True
 

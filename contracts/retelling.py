@@ -38,8 +38,8 @@ def accepted(exchange: Exchange) -> bool:
 
 
 def _may_be_done(exchange: Exchange) -> bool:
-    """Accepted, or failed on the way, when what it asked for may have been done already."""
-    return accepted(exchange) or exchange.answer.status >= 500
+    """Accepted, or failed on the way (0: no answer came), when what it asked for may have been done already."""
+    return accepted(exchange) or exchange.answer.status >= 500 or exchange.answer.status == 0
 
 
 def is_read(request: Request) -> bool:

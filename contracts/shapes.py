@@ -224,7 +224,8 @@ def _read_uuid(value: Any, path: Path, notes: Notes) -> Any:
     try:
         read = uuid.UUID(value)
     except ValueError:
-        return notes.fault(path, "form")
+        has_blanks = value.strip(" \t") != value and not value.endswith("\n")
+        return notes.doubt("a UUID with blanks") if has_blanks else notes.fault(path, "form")
     return notes.doubt("another form of a UUID", str(read))
 
 

@@ -361,7 +361,11 @@ class Guard:
             return False
         if not self._ledger.charge_request(cleaning=False):
             return False
-        self._pace.wait(at_most_s=longest_s)
+        try:
+            self._pace.wait(at_most_s=longest_s)
+        except OutOfBudget:
+            self._ledger.take_back_request()
+            return False
         return True
 
     @property

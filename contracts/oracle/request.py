@@ -63,7 +63,7 @@ def read_request(operation: str, raw: bytes | None, content_type: str | None = "
         return Reading(operation, None, UNREAD, doubts=("body: larger than every server must accept",))
     if content_type is None or content_type.split(";")[0].strip().lower() != "application/json":
         return Reading(operation, None, UNREAD, doubts=("body: another content type",))
-    if not raw:
+    if not raw or not raw.strip():
         if operation == "retry_run":
             return Reading(operation, None, {}, doubts=("body: none",))
         return Reading(operation, None, UNREAD, faults=(Fault((), "body"),))

@@ -236,9 +236,10 @@ def _chain_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
         for name in ("inputs", "sensitive_inputs"):
             steps = [step] * (index % 3) + [step | {name: _without_references(pack)}]
             yield {"op": "create_run_chain", "body": {"steps": steps}}
+        secrets = {"shared_sensitive_inputs": _without_references(pack) | _PIN}
+        yield {"op": "create_run_chain", "body": {"steps": [step]} | secrets}
     for keys in (dict.fromkeys(ladders.ODD_KEYS, "x"), {f"key{index}": index for index in range(5000)}):
         yield {"op": "create_run_chain", "body": {"steps": [step, step | {"inputs": _without_references(keys)}]}}
-        yield {"op": "create_run_chain", "body": {"steps": [step], "shared_sensitive_inputs": pack | _PIN}}
     for files in ladders.file_ladder():
         if len(files) < 12:
             yield {"op": "create_run_chain", "body": {"steps": [step], "shared_file_inputs": files}}

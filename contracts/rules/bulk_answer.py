@@ -130,8 +130,10 @@ def run_create(talk: Talk, case: Case) -> None:
 
 def _list_back(talk: Talk, written: Written) -> None:
     """The runs of a create as a list shows them."""
-    workflow = written.runs[0]["workflow_id"]
-    heard = talk.ask("list_runs", query=[("workflow_id", workflow), ("limit", "1000")], after=[written.heard])
+    first = written.runs[0]
+    query = [("workflow_id", first["workflow_id"]), ("created_at_from", first["created_at"])]
+    query += [("sort_mode", "created_at_desc"), ("limit", "20")]
+    heard = talk.ask("list_runs", query=query, after=[written.heard])
     items = {item.get("id"): item for item in items_of(heard)}
     for run in written.runs:
         if run["id"] in items:
@@ -159,7 +161,7 @@ def telling_cases(world: World) -> Iterator[Case]:
     features = features_of(world, "bulk_create_runs")
     for count in ladders.TELLING_COUNTS:
         yield _case("bulk_create_runs", count=count, read=True)
-    if world.machines.available and world.pools.known:  # pools that have machines of their own
+    if world.machines.available and world.pools.known:  # pools that are there, perhaps with machines
         yield _case("bulk_create_runs", count=2, machine_id="«machine»", pool_ids=[world.pools.known[0]])
     everything = {name: values[-1] for name, values in features.items() if name not in ("session_id",)}
     for count in (1, 2, 101, 501, 1000):

@@ -114,8 +114,9 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
                 facts["texts"][name] = patched["id"]
     if world.offers("create_run") and case.get("alias"):
         _, fields = corner_fields(talk)
+        alias = {"session_alias": f"Ali{talk.named('marker:43').upper()}as"}
         written = talk.create(
-            "create_run", fields | {"session_alias": f"Ali{talk.named('marker:43').upper()}as", "start_session": True}
+            "create_run", fields | alias | ({} if "session_id" in fields else {"start_session": True})
         )
         if written.clean:
             corner.add(written)

@@ -80,7 +80,7 @@ def method_cases(world: World) -> Iterator[Case]:
         for method in METHODS:
             if (method, template) not in documented:
                 yield {"method": method, "path": path, "template": template, "known": True}
-                if "{run_id}" in template and world.may_create and not world.is_live:
+                if "{run_id}" in template and world.may_create and not world.is_live and world.offers("update_run"):
                     ended = template.replace("{run_id}", "«run»")
                     yield {"method": method, "path": ended, "template": template, "known": True, "ended": True}
                 for name, one in _ids_of_something(world):

@@ -9,7 +9,7 @@ from typing import Any
 
 from contracts import ladders, writes
 from contracts.conversation import Heard, Talk, World, Written
-from contracts.oracle import Violation, excerpt
+from contracts.oracle import Violation, changed_field, excerpt, gains_inputs, stable_fields
 from contracts.rules.corner import Corner, Query, locate, make_corner
 from contracts.rules.listing import items_of, whole
 from contracts.rules.reading import judge_read
@@ -368,8 +368,6 @@ def run_views(talk: Talk, case: Case) -> None:
 
 
 def judge_view(talk: Talk, view: dict[str, Any], item: dict[str, Any], written: Written, heard: Heard) -> bool:
-    from contracts.oracle import changed_field, gains_inputs, stable_fields
-
     changed = changed_field(view, item, stable_fields(written.reading), may_gain=gains_inputs(written.reading))
     if changed is None:
         return talk.require(True, "READ-BACK", "", "", "")

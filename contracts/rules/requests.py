@@ -313,8 +313,6 @@ def full_body(world: World, operation: str) -> dict[str, Any]:
             body = {
                 "main_prompt": "contracts",
                 "name": "made by a check",
-                "input_schema": "{}",
-                "output_schema": "{}",
                 "is_webhooks_enabled": False,
             }
         case _:
@@ -441,7 +439,7 @@ def _wrong_values(operation: str, path: Sequence[str | int]) -> tuple[Any, ...]:
     """A field at the top has been wrong in every way already, in a bare body."""
     if len(path) == 1:
         return (None, 5, "x", [], {"a": 1})
-    return _wrong_of(operation, str(path[-1]))
+    return _wrong_of(operation, next(part for part in reversed(path) if isinstance(part, str)))
 
 
 def _other_wraps(good: Any) -> Iterator[Any]:
@@ -709,7 +707,7 @@ def _body_packs(operation: str, bare: dict[str, Any]) -> Iterator[Case]:
     for raw in broken_texts({"MARK": 0}):
         text = raw.decode("latin-1").replace('"MARK": 0', json.dumps(bare, ensure_ascii=False)[1:-1])
         text = text.replace("'MARK': 0", "'a': 0").replace('\\"MARK\\": 0', '\\"a\\": 0')
-        if operation == "retry_run" and not text.strip().strip("nul"):
+        if operation == "retry_run" and text.strip() in {"", "null"}:
             yield {"op": operation, "items": [{"latin": text}]}  # it may mean: nothing to change, but is no 5xx
             continue
         if read_request(operation, sample_text(text).encode("latin-1")).faults:

@@ -136,7 +136,7 @@ def _happen(talk: Talk, sights: Sights, run_id: str, event: Mapping[str, Any]) -
         return False
     heard = talk.call(operation, run_id, body=body)
     if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("id") != run_id:
-        return False  # `updates` says what is wrong with that
+        return False  # `updates` or `retries` says what is wrong with that
     shown = [sights.shown[0], *sights.shown[1:][-2:], heard]
     if operation == "update_run":
         names = [name for name in stable_fields(sights.corner.maker_of(heard.body).reading) if name not in body]

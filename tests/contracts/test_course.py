@@ -37,7 +37,7 @@ class OneCaseEach:
         if case is None:
             return True
         self.done.append((scenario.name, case["count"]))
-        return False
+        return scenario.last
 
     def explore(self, scenario: Scenario, *, examples: int, until: float) -> None:
         self.explored.append(scenario.name)

@@ -43,11 +43,16 @@ def test_another_form_of_a_uuid_is_in_doubt_and_read(form: str) -> None:
     assert not is_uuid(form)
 
 
-@pytest.mark.parametrize(
-    "wrong", ["", "x", W[:-1], W + "0", W[:-1] + "g", f" {W}", f"{W} ", f"{W}\n", 5, None, [], {}, True]
-)
+@pytest.mark.parametrize("wrong", ["", "x", W[:-1], W + "0", W[:-1] + "g", f"{W}\n", 5, None, [], {}, True])
 def test_what_is_no_uuid_is_a_fault(wrong: Any) -> None:
     assert read("RunCreate", workflow_id=wrong)[1].faults
+
+
+def test_a_uuid_with_blanks_is_in_doubt() -> None:
+    value, notes = read("RunCreate", workflow_id=f" {W} ")
+
+    assert value["workflow_id"] is UNREAD
+    assert (bool(notes.doubts), notes.faults) == (True, [])
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
