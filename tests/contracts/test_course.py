@@ -47,12 +47,23 @@ def scenario(name: str, *cases: Case, **more: Any) -> Scenario:
     return Scenario(name, ("NO-5XX",), lambda talk, case: None, lambda world: cases, **more)
 
 
-def course_of(search: OneCaseEach, *course: Scenario) -> list[str]:
+class Ending(World):
+    """Late from the third look at the time on."""
+
+    looks = 0
+
+    @property
+    def time_left(self) -> float:
+        self.looks += 1
+        return 1000.0 if self.looks < 3 else 10.0
+
+
+def course_of(search: OneCaseEach, *course: Scenario, kind: type[World] = World) -> list[str]:
     """The names of what was not reached."""
     some = Ids(invented=True)
     guard: Any = SimpleNamespace(spent=Spent(0, 0, 0, 0.0))
     target = Target("http://127.0.0.1:9", "token", allow_writes=True)
-    world = World(target, guard, math.inf, workflows=some, machines=some, pools=some, sessions=some)
+    world = kind(target, guard, math.inf, workflows=some, machines=some, pools=some, sessions=some)
     told: Any = search
     return [scenario.name for scenario in Course(world, told, course, None).run()]
 
@@ -74,6 +85,12 @@ def test_what_tells_least_comes_with_many_runs_and_the_last_after_everything() -
         scenario("tells much", FEW, MANY),
     )
     assert [name for name, _ in search.done] == ["tells much", "tells little", "tells much", "the last"]
+
+
+def test_where_it_is_late_what_makes_many_runs_has_its_turn_before_the_round_is_over() -> None:
+    search = OneCaseEach()
+    course_of(search, scenario("a", FEW, MANY), scenario("b", FEW, FEW), kind=Ending)
+    assert search.done == [("a", 1), ("a", MANY_RUNS), ("b", 1), ("b", 1)]
 
 
 def test_what_waits_is_begun_beside_all_others() -> None:
