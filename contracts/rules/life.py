@@ -269,10 +269,11 @@ def _cancel_running(talk: Talk, watch: Watched) -> None:
 
 
 def _cancel(talk: Talk, watch: Watched, run_id: str) -> None:
-    """The status that the answer tells counts as read."""
+    """The status that the answer tells counts as read; what the run leaves behind may come a little later."""
     heard = talk.call("update_run", run_id, body={"status": "cancelled"})
     if heard.accepted and isinstance(heard.body, dict) and heard.body.get("status") in STATUSES:
-        watch.last[run_id] = watch.last[run_id] | {"status": heard.body["status"]}
+        kept = {name: value for name, value in watch.last[run_id].items() if name not in {"error", "output_data"}}
+        watch.last[run_id] = kept | {"status": heard.body["status"]}
 
 
 def _delete_ended(talk: Talk, watch: Watched) -> None:
