@@ -33,7 +33,7 @@ def test_the_lists_of_misses_name_defects_that_there_are():
     assert len(taken()) >= 100
 
 
-@pytest.mark.parametrize("defect", map(marked, taken()))
+@pytest.mark.parametrize("defect", [marked(one) for one in taken()])
 def test_planted_defect_is_found_under_its_rule_and_shows_when_sent_alone(defect):
     finding = first_finding(defect)
 
