@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
@@ -54,17 +54,7 @@ def run_filters(talk: Talk, case: Case) -> None:
         items = check_pages(talk, corner, expected, full, limit=case.get("limit", 1000))
         if items is None:
             continue
-        wrong = [run for run in corner.runs if run["id"] in items and run["id"] not in allowed]
-        names = "+".join(sorted(name for name, _ in query))
-        talk.require(
-            not wrong,
-            "LIST-FILTER",
-            f"{names} gives others too",
-            "only runs that match",
-            lambda wrong=wrong: f"{len(wrong)} others",  # type: ignore[misc]
-            *(corner.maker_of(wrong[0]).heard for _ in wrong[:1]),
-            talk.exchanges[-1],
-        )
+        _no_others(talk, corner, items, allowed, query)
         strangers = [item for identity, item in items.items() if not corner.has(identity)]
         no_strangers(talk, corner, strangers, full)
 
@@ -600,18 +590,22 @@ def run_large_filters(talk: Talk, case: Case) -> None:
             items = check_pages(talk, corner, expected, within(corner, query), limit=limit)
             if items is None:
                 continue
-            mine = {run["id"] for run in expected}
-            wrong = [run for run in corner.runs if run["id"] in items and run["id"] not in mine]
-            names = "+".join(sorted(name for name, _ in query))
-            talk.require(
-                not wrong,
-                "LIST-FILTER",
-                f"{names} gives others too",
-                "only runs that match",
-                lambda wrong=wrong: f"{len(wrong)} others",  # type: ignore[misc]
-                *(corner.maker_of(wrong[0]).heard for _ in wrong[:1]),
-                talk.exchanges[-1],
-            )
+            _no_others(talk, corner, items, {run["id"] for run in expected}, query)
+
+
+def _no_others(talk: Talk, corner: Corner, items: Collection[str], allowed: Collection[str], query: Query) -> None:
+    """Of the corner's runs, a list has only those that match its filters."""
+    wrong = [run for run in corner.runs if run["id"] in items and run["id"] not in allowed]
+    names = "+".join(sorted(name for name, _ in query))
+    talk.require(
+        not wrong,
+        "LIST-FILTER",
+        f"{names} gives others too",
+        "only runs that match",
+        f"{len(wrong)} others",
+        *(corner.maker_of(wrong[0]).heard for _ in wrong[:1]),
+        talk.exchanges[-1],
+    )
 
 
 def _span(runs: Sequence[Mapping[str, Any]]) -> tuple[tuple[datetime, str], tuple[datetime, str]]:
