@@ -20,13 +20,13 @@ from contracts.oracle import (
     TERMINAL,
     Reading,
     Violation,
-    can_follow,
     changed_field,
     difference,
     excerpt,
     gains_inputs,
     run_misfits,
     stable_fields,
+    step_violation,
 )
 from contracts.rules.corner import corner_fields
 from contracts.rules.listing import carries, items_of
@@ -395,10 +395,10 @@ class Shadow:
         self.talk.world.count(run.rule)
         self._require_a_run(run, heard, view, "READ-BACK")
         before, status = str(run.view["status"]), str(view["status"])
-        if not can_follow(before, status):
-            rule_id = "LIFECYCLE" if run.rule in {"READ-BACK", "UPDATE-PARTIAL"} else run.rule
-            wish = f"a status that can follow {before}"
-            fail(Violation(rule_id, f"{before} reads as {status}", wish, status), *run.shown, heard)
+        rule_id = "LIFECYCLE" if run.rule in {"READ-BACK", "UPDATE-PARTIAL"} else run.rule
+        wrong = step_violation(before, status, rule_id)
+        if wrong is not None:
+            fail(wrong, *run.shown, heard)
         rest = [*_AT_REST, "machine_id"] if before == status and before in TERMINAL | {"scheduling"} else []
         if before == "scheduling":
             rest = rest[:-1]

@@ -260,6 +260,8 @@ class Search:
         # What a write has left wrong stays so, whatever is sent: of a smaller case one could not tell.
         small = case if is_brought_down else shrink(case, still_fails, tries=MAX_TRIES)
         confirmed = self._again(scenario, small, shown.kin)
+        if confirmed is None and small != case:  # it was made so small that it fails by luck only
+            confirmed = self._again(scenario, case, shown.kin)
         stable = confirmed is not None
         final = confirmed or latest[0]
         self._shaky[first] += not stable

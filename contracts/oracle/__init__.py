@@ -30,6 +30,7 @@ from contracts.oracle.run import (
     input_difference,
     stable_fields,
     status_misfit,
+    step_violation,
 )
 from contracts.oracle.violation import Violation, excerpt
 
@@ -67,5 +68,6 @@ __all__ = [
     "run_misfits",
     "stable_fields",
     "status_misfit",
+    "step_violation",
     "universal_violations",
 ]

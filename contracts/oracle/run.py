@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from contracts.oracle.request import Reading
-from contracts.oracle.violation import excerpt
+from contracts.oracle.violation import Violation, excerpt
 from contracts.shapes import (
     moment_of,
 )
@@ -20,6 +20,10 @@ _NEXT: Final = {
     "running": {"running_checks", "success", "task_failed", "error", "cancelled"},
     "running_checks": {"success", "task_failed", "error", "cancelled"},
 }
+
+_STAGE: Final = dict.fromkeys(("running", "running_checks"), "at work") | dict.fromkeys(
+    ("success", "task_failed", "error"), "ended"
+)
 
 
 def input_difference(sent: Any, read: Any, *, may_gain: bool) -> str | None:
@@ -126,6 +130,18 @@ def can_follow(before: str, after: str) -> bool:
                 reached.add(status)
                 todo.append(status)
     return after in reached
+
+
+def step_violation(before: str, after: str, rule: str = "LIFECYCLE") -> Violation | None:
+    """What is wrong with a status that was read after another, if anything.
+
+    In what a run ends is chance on many a target: a case sent again shows the same fault in another status.
+    """
+    if can_follow(before, after):
+        return None
+    family = f"{rule}: {_STAGE.get(before, before)} to {_STAGE.get(after, after)}"
+    got = excerpt(json.dumps(after))
+    return Violation(rule, f"{before} to {after}", f"a status that can follow {before}", got, family)
 
 
 def status_misfit(run: Mapping[str, Any]) -> str | None:

@@ -14,12 +14,12 @@ from contracts.oracle import (
     STATUSES,
     TERMINAL,
     Violation,
-    can_follow,
     changed_field,
     excerpt,
     read_body,
     stable_fields,
     status_misfit,
+    step_violation,
 )
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
@@ -154,14 +154,8 @@ def _judge_step(
     shown: Sequence[Heard],
 ) -> None:
     one, other = before["status"], after["status"]
-    talk.require(
-        can_follow(one, other),
-        "LIFECYCLE",
-        f"{one} to {other}",
-        f"a status that can follow {one}",
-        excerpt(json.dumps(other)),
-        *shown,
-    )
+    wrong = step_violation(one, other)
+    talk.judge("LIFECYCLE", [wrong] if wrong else [], *shown)
     problem = status_misfit(after)
     talk.require(
         problem is None, "LIFECYCLE", problem or "", "output_data and error that fit the status", problem or "", *shown
@@ -257,23 +251,29 @@ def _retry_ended(talk: Talk, watch: Watched) -> None:
 
 
 def _cancel_running(talk: Talk, watch: Watched) -> None:
-    """Cancels a run at its work: it must stay so for as long as the others are looked at."""
+    """Cancels a run at its work: it must stay so for as long as the others are looked at. One that ends before the
+    cancel arrives is left, and the next is tried.
+    """
     end = time.monotonic() + _PATIENCE_S
     while time.monotonic() < end and not watch.has_ended:
         look(talk, watch)
-        running = [run for run in watch.last.values() if run["status"] == "running"]
-        if running:
-            _cancel(talk, watch, running[0]["id"])
-            break
+        for run in [run for run in watch.last.values() if run["status"] == "running"]:
+            if _cancel(talk, watch, run["id"]):
+                return
         talk.wait(0.1)
 
 
-def _cancel(talk: Talk, watch: Watched, run_id: str) -> None:
-    """The status that the answer tells counts as read; what the run leaves behind may come a little later."""
+def _cancel(talk: Talk, watch: Watched, run_id: str) -> bool:
+    """Whether it is cancelled now.
+
+    The status that the answer tells counts as read; what the run leaves behind may come a little later.
+    """
     heard = talk.call("update_run", run_id, body={"status": "cancelled"})
-    if heard.accepted and isinstance(heard.body, dict) and heard.body.get("status") in STATUSES:
-        kept = {name: value for name, value in watch.last[run_id].items() if name not in {"error", "output_data"}}
-        watch.last[run_id] = kept | {"status": heard.body["status"]}
+    if not (heard.accepted and isinstance(heard.body, dict) and heard.body.get("status") in STATUSES):
+        return False
+    kept = {name: value for name, value in watch.last[run_id].items() if name not in {"error", "output_data"}}
+    watch.last[run_id] = kept | {"status": heard.body["status"]}
+    return bool(heard.body["status"] == "cancelled")
 
 
 def _delete_ended(talk: Talk, watch: Watched) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -12,13 +11,12 @@ from contracts.exchange import TOKEN, Exchange, Request
 from contracts.oracle import (
     Reading,
     Violation,
-    can_follow,
     changed_field,
-    excerpt,
     gains_inputs,
     run_misfits,
     stable_fields,
     status_misfit,
+    step_violation,
 )
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
@@ -89,14 +87,8 @@ def judge_read(talk: Talk, run: dict[str, Any], read: Any, reading: Reading | No
 
 
 def judge_life(talk: Talk, before: dict[str, Any], after: dict[str, Any], shown: Shown) -> bool:
-    if not talk.require(
-        can_follow(before["status"], after["status"]),
-        "LIFECYCLE",
-        f"{before['status']} to {after['status']}",
-        f"a status that can follow {before['status']}",
-        excerpt(json.dumps(after["status"])),
-        *shown,
-    ):
+    wrong = step_violation(before["status"], after["status"])
+    if not talk.judge("LIFECYCLE", [wrong] if wrong else [], *shown):
         return False
     problem = status_misfit(after)
     return talk.require(

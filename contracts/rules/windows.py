@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from contracts import ladders, writes
 from contracts.assortment import VALUES
 from contracts.conversation import Heard, Talk, Unjudged, World, Written
-from contracts.oracle import TERMINAL, Violation, can_follow, changed_field, gains_inputs, stable_fields
+from contracts.oracle import TERMINAL, Violation, changed_field, gains_inputs, stable_fields, step_violation
 from contracts.rules.bulk_answer import features_of
 from contracts.rules.corner import Corner, Query, corner_fields, locate, within
 from contracts.rules.listing import items_of
@@ -370,9 +370,9 @@ def _judge_item(talk: Talk, sights: Sights, item: dict[str, Any], heard: Heard) 
     one, other = view["status"], item.get("status")
     at_rest = one == other and one in TERMINAL | {"scheduling"}
     names = [name for name in names if at_rest or name not in _AT_REST]
-    if not can_follow(one, str(other)):
-        rule = sights.rule if "status" in sights.named else "LIFECYCLE"
-        talk.fail(Violation(rule, f"{one} reads as {other}", f"a status that can follow {one}", f"{other}"), *shown)
+    wrong = step_violation(one, str(other), sights.rule if "status" in sights.named else "LIFECYCLE")
+    if wrong is not None:
+        talk.fail(wrong, *shown)
         return
     changed = changed_field(before, item, names, may_gain=gains_inputs(written.reading))
     talk.world.count(sights.rule)

@@ -36,6 +36,7 @@ from contracts.oracle import (
     run_misfits,
     stable_fields,
     status_misfit,
+    step_violation,
     universal_violations,
 )
 
@@ -580,6 +581,15 @@ class TestLives:
     )
     def test_statuses_follow_the_edges(self, before: str, after: str, possible: bool) -> None:
         assert can_follow(before, after) == possible
+        assert (step_violation(before, after) is None) == possible
+
+    def test_in_what_a_run_ended_does_not_make_another_fault(self) -> None:
+        wrong = [step_violation("cancelled", after) for after in ("success", "error", "running")]
+
+        ended, failed, back = (one.kin if one else None for one in wrong)
+        assert ended == failed
+        assert back not in {ended, None}
+        assert [one.cause for one in wrong if one] == [f"cancelled to {end}" for end in ("success", "error", "running")]
 
     @pytest.mark.parametrize(
         ("fields", "fits"),

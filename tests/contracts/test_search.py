@@ -101,6 +101,19 @@ def test_what_does_not_show_again_is_told_as_unstable() -> None:
     assert told == search.unstable
 
 
+def test_a_case_made_so_small_that_it_fails_by_luck_only_is_told_as_it_was() -> None:
+    lucky = iter([500])
+
+    def reply(request: Request) -> tuple[int, Any]:
+        return (500 if count_in(request) >= 7 else next(lucky, 404)), {"detail": "x"}
+
+    search = searched(reply, create, {"body": {"count": 9}})
+
+    (finding,) = search.findings
+    assert finding.exchanges[0].request.json()["count"] >= 7
+    assert not search.unstable
+
+
 def test_one_cause_is_told_once() -> None:
     search = searched(breaks_from(1), create, {"body": {"count": 1}}, {"body": {"count": 5}})
 

@@ -213,6 +213,24 @@ class ListShowsOldStatus(Standin):
         return shown | ({"status": "running", "output_data": None} if late else {})
 
 
+class CancelledAtWorkGoesOn(Standin):
+    """And every other run at its work has ended when the cancel arrives."""
+
+    def check_edge(self, org, run, status):
+        if status == Status.CANCELLED and run.status == Status.RUNNING:
+            self.late = not getattr(self, "late", False)
+            if self.late:
+                run.epoch += 1
+                self.lifecycle.finish(org, run, self.now(org))
+        super().check_edge(org, run, status)
+
+    def move(self, org, run, status):
+        if status == Status.CANCELLED and run.status == Status.RUNNING:
+            run.status = status
+        else:
+            super().move(org, run, status)
+
+
 class SessionHidesWorkflow(Standin):
     def matches(self, run, query):
         if query.session_id is not None and query.workflow_id is not None:

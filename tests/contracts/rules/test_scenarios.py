@@ -51,6 +51,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.CleanUpLostInBulk, "attachments", "ATTACHMENTS"),
     (faults.EndsBeforeItStarts, "lives of runs", "LIFECYCLE"),
     (faults.ListShowsOldStatus, "lives of runs", "LIFECYCLE"),
+    (faults.CancelledAtWorkGoesOn, "lives of runs", "LIFECYCLE"),
     (faults.SessionHidesWorkflow, "lists by filters that meet", "LIST-FILTER"),
     (faults.SearchFindsNamesOfFiles, "lists by filters", "LIST-FILTER"),
     (faults.SearchFindsNoNumbers, "lists by filters", "LIST-FILTER"),
