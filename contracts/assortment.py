@@ -44,6 +44,7 @@ VALUES: Final[dict[str, Any]] = {
     "quoted": '"it\'s" \\ / <b>&amp;</b> %41 ${x} {{y}} $z',
     "json": '{"a": [1]}',
     "long": "xy" * 300,
+    "name" * 70: "a long name",
     "list": [1, 1.0, "1", True, None, [], {}, [[0.5, False]], {"a": None}],
     "repeated": ["b", "a", "b", 1, 1],
     "object": {"b": {"a": {"list": [{"deep": 3.0, "null": None}], "empty": {}}}, "none": []},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -635,7 +637,15 @@ def file_contents() -> Iterator[bytes]:
         b"\x00" * 16,
         b'{"a": 1}',
         b"%PDF-1.4\n",
+        b" padded \n",
+        b"YWJj",  # what base64 would give a second time
+        b"PK\x03\x04 no archive",
+        b"\x89PNG\r\n\x1a\n",
     )
+    for text in (b"", b"unpacked", b"unpacked " * 1000):
+        yield gzip.compress(text, mtime=0)
+        yield zlib.compress(text)
+    yield "wide".encode("utf-16")
     yield bytes(range(256))
     yield "é日😀".encode()
     yield "é".encode("latin-1")

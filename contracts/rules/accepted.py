@@ -8,12 +8,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts import ladders, writes
-from contracts.conversation import Talk, World, Written
+from contracts.conversation import Talk, World, Written, encode
 from contracts.rules.bulk_answer import run_create
 from contracts.rules.odd import look_at
 from contracts.rules.requests import OPERATIONS, among, changeable, ids_in
 from contracts.rules.rule import Rule
 from contracts.search import Scenario
+from contracts.shapes import MAX_BODY_BYTES, MAX_TEXT
 from contracts.shrinking import Case
 
 RULES: Final[tuple[Rule, ...]] = ()
@@ -218,9 +219,14 @@ def _retry_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
             yield {"op": "retry_run", "body": {"file_inputs": [ladders.file(name) for name in names.values()]}}
 
 
+def _offers(world: World, operation: str) -> bool:
+    """Whether it can be sent, with a run that it can change where it needs one."""
+    return world.offers(operation, *(("update_run", "get_run") if operation in {"update_run", "retry_run"} else ()))
+
+
 def _spelled_cases(world: World) -> Iterator[Case]:
     for operation in OPERATIONS:
-        if world.offers(operation, *(("update_run", "get_run") if operation in {"update_run", "retry_run"} else ())):
+        if _offers(world, operation):
             for text in _other_spellings(writes.minimal(operation), operation):
                 yield {"op": operation, "text": text}
 
@@ -280,9 +286,45 @@ def run_spelled(talk: Talk, case: Case) -> None:
     look_at(talk, ids_in(written.heard)[:1], files=8)
 
 
+# Bodies as large as a target must take
+
+
+_SIZES: Final = (65_537, 100_001, 131_073, 262_145, 500_001, 524_289, 1_000_001, MAX_BODY_BYTES)
+_LARGE_IN: Final = {
+    "bulk_create_runs": "input_values",
+    "create_run": "input_values",
+    "create_run_chain": "shared_inputs",
+    "update_run": "output_data",
+    "retry_run": "input_values",
+}
+
+
+def run_sized(talk: Talk, case: Case) -> None:
+    """A valid body of so many bytes, none of its texts longer than it may be; what it made is read, and taken away."""
+    operation = case["op"]
+    ids = (changeable(talk, operation)["id"],) if operation in {"update_run", "retry_run"} else ()
+    body = talk.fill(writes.minimal(operation)) | {_LARGE_IN[operation]: {}}
+    texts = body[_LARGE_IN[operation]]
+    while (room := case["size"] - len(encode(body | {_LARGE_IN[operation]: texts | {f"{len(texts):04}": ""}}))) > 0:
+        texts[f"{len(texts):04}"] = "x" * min(MAX_TEXT, room)
+    written = talk.write(operation, *ids, body=body)
+    made = ids_in(written.heard)[:1]
+    look_at(talk, made)
+    for run_id in made if talk.world.offers("delete_run") else ():
+        talk.call("delete_run", run_id)
+
+
+def sized_cases(world: World) -> Iterator[Case]:
+    for size in reversed(_SIZES):
+        for operation in _LARGE_IN:
+            if _offers(world, operation):
+                yield {"op": operation, "size": size}
+
+
 SCENARIOS = (
     Scenario("null, empty and absent", ("REQ-NULL", "REQ-FILES"), run_create, null_cases, telling=2),
     Scenario("null, empty and absent elsewhere", ("REQ-NULL", "REQ-FILES"), run_spelled, other_null_cases, telling=3),
     Scenario("texts in every field", ("REQ-ACCEPT", "NO-5XX"), run_spelled, text_cases, telling=3),
+    Scenario("bodies of every size", ("REQ-ACCEPT", "NO-5XX"), run_sized, sized_cases, telling=3),
     Scenario("odd values in other writes", ("REQ-ACCEPT", "REQ-NULL"), run_accepted, accepted_cases, telling=4),
 )

@@ -212,14 +212,11 @@ def odd_value_cases(world: World) -> Iterator[Case]:
             for name in ("workflow_id", "machine_id", "session_id", "pool_ids"):
                 named = {name: [one] if name == "pool_ids" else one}
                 yield {"op": operation, "body": writes.minimal(operation) | named}
+        two = {"count": 2} if operation == "bulk_create_runs" else {}
         for pack in ladders.packed(ladders.values(), 12):
-            yield (
-                _case(operation, read=True, input_values=pack, count=2)
-                if operation == "bulk_create_runs"
-                else _case(operation, read=True, input_values=pack)
-            )
+            yield _case(operation, read=True, input_values=pack, **two)
         for files in ladders.file_ladder():
-            yield _case(operation, file_inputs=files)
+            yield _case(operation, file_inputs=files, **two)
     light = (value for value in ladders.values() if len(repr(value)) < 600)
     for pack in ladders.packed(light, 40, limit=6000):
         yield _case("bulk_create_runs", count=3, input_values={"deep": {"list": [0, pack]}, "last": pack})

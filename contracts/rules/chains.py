@@ -210,8 +210,8 @@ def chain_cases(world: World) -> Iterator[Case]:
         yield {"body": {"steps": steps}, "all": True}
         yield {"body": {"steps": steps, "shared_inputs": {"shared": 1.0}}, "all": True}
     yield {"body": {"steps": [plain_step] * 3, "shared_inputs": VALUES}, "all": True}
-    same = [_step(0), _step(0), _step(0)]
-    yield {"body": {"steps": same}, "all": True}
+    for alike in (_step(0), _step(0, "session_alias"), _step(0, *names)):
+        yield {"body": {"steps": [alike] * 3}, "all": True}
     for name, value in (
         ("shared_inputs", {}),
         ("shared_inputs", None),
@@ -228,6 +228,27 @@ def chain_cases(world: World) -> Iterator[Case]:
     }
 
 
+def empty_cases(world: World) -> Iterator[Case]:
+    """What a step leaves empty beside what all steps share, and the other way round."""
+    shared = {name: values[0] for name, values in writes.CHAIN_FEATURES.items() if name.startswith("shared")}
+    full = _step(0, *writes.STEP_FEATURES)
+    for name in writes.STEP_FEATURES:
+        for empty in writes.EMPTY["steps.session_alias" if name == "session_alias" else name]:
+            yield {"body": {"steps": [full | {name: empty}, full], **shared}, "all": True}
+            yield {"body": {"steps": [full, full | {name: empty}]}, "all": True}
+    for name in shared:
+        for empty in writes.EMPTY[name]:
+            yield {"body": {"steps": [full, _step(0)], **shared, name: empty}, "all": True}
+
+
 SCENARIOS = (
     Scenario("chains", ("CHAIN-RULES", "ATTACHMENTS"), run_chain, chain_cases, needs=("create_run_chain",), telling=1),
+    Scenario(
+        "chains with empty fields",
+        ("CHAIN-RULES", "REQ-NULL"),
+        run_chain,
+        empty_cases,
+        needs=("create_run_chain",),
+        telling=1,
+    ),
 )

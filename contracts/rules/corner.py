@@ -54,16 +54,21 @@ def corner_fields(talk: Talk) -> tuple[tuple[str, str], dict[str, Any]]:
 def make_corner(talk: Talk, bodies: Sequence[Mapping[str, Any]]) -> Corner:
     if talk.world.is_live:
         return _make_live_corner(talk, bodies)
-    chosen, fields = corner_fields(talk)
-    corner = Corner(chosen)
+    corner = Corner(corner_fields(talk)[0])
     for body in bodies:
-        own = dict(talk.fill(dict(body)))
-        if "session_id" in fields:
-            own.pop("start_session", None)  # with both, the session may be another
-        if "input_values" in fields and isinstance(own.get("input_values"), dict):
-            own["input_values"] = own["input_values"] | fields["input_values"]
-        _add_to(talk, corner, fields | own)
+        grow(talk, corner, body)
     return corner
+
+
+def grow(talk: Talk, corner: Corner, body: Mapping[str, Any]) -> None:
+    """Makes more runs in a corner of the talk."""
+    _, fields = corner_fields(talk)
+    own = dict(talk.fill(dict(body)))
+    if "session_id" in fields:
+        own.pop("start_session", None)  # with both, the session may be another
+    if "input_values" in fields and isinstance(own.get("input_values"), dict):
+        own["input_values"] = own["input_values"] | fields["input_values"]
+    _add_to(talk, corner, fields | own)
 
 
 def _make_live_corner(talk: Talk, bodies: Sequence[Mapping[str, Any]]) -> Corner:

@@ -8,6 +8,7 @@ from typing import Any
 from contracts import ladders
 from contracts.conversation import Heard, Talk, Unjudged, World, Written
 from contracts.rules.listing import items_of
+from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule
 from contracts.rules.updates import GROUP, UPDATES, cancel
 from contracts.search import Scenario
@@ -76,9 +77,11 @@ def run_delete(talk: Talk, case: Case) -> None:
         if 0 <= other <= last:
             heard = talk.call("get_run", created.runs[other]["id"])
             cause = "another run is gone too"
-            talk.require(
+            still = talk.require(
                 heard.status == 200, "DELETE-GONE", cause, "the other runs still there", heard.words, *shown, heard
             )
+            if still and isinstance(heard.body, dict):
+                judge_read(talk, created.runs[other], heard.body, created.reading, [*shown, heard])
             attachments = created.runs[other].get("input_attachment_ids") or []
             if attachments and world.offers("get_run_attachment"):
                 heard = talk.call("get_run_attachment", attachments[0])
@@ -96,7 +99,7 @@ def _in_its_session(talk: Talk) -> Written:
     if not first.clean or not first.runs or not first.runs[0].get("session_id"):
         raise Unjudged("no session can be started")
     more = talk.some_runs(2, session_id=first.runs[0]["session_id"])
-    return Written(first.reading, first.heard, (*first.runs, *more.runs), True)
+    return Written(more.reading, first.heard, (*first.runs, *more.runs), True)
 
 
 def not_listed(talk: Talk, run: Mapping[str, Any], shown: Sequence[Heard], *, widely: bool) -> None:
@@ -160,5 +163,7 @@ def delete_cases(world: World) -> Iterator[Case]:
 
 
 SCENARIOS = (
-    Scenario("deletes", ("DELETE-GONE",), run_delete, delete_cases, needs=("delete_run", "get_run"), telling=1),
+    Scenario(
+        "deletes", ("DELETE-GONE", "READ-BACK"), run_delete, delete_cases, needs=("delete_run", "get_run"), telling=1
+    ),
 )

@@ -195,7 +195,7 @@ def _one_wish(
 
 
 def _moment_wish(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tuple[Query, Predicate] | None:
-    """At the run's own moment, or a microsecond beside it, told in one of several ways."""
+    """At the run's own moment, or a microsecond beside it, told in one of several ways; or at a whole second."""
     moment = moment_of(run["created_at"])
     if moment is None:
         return None
@@ -206,6 +206,9 @@ def _moment_wish(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tup
             text = run["created_at"] if not shift else at.isoformat()
         case "utc":
             text = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        case "second":
+            at = moment.replace(microsecond=0) + timedelta(seconds=shift)
+            text = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         case "east":
             text = at.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat()
         case _:
@@ -312,7 +315,7 @@ _ALONE: Final[tuple[Any, ...]] = (
         for name in ("from", "to")
         for index in (0, 5)
         for shift in (0, 1, -1)
-        for way in ("east", "west")
+        for way in ("east", "west", "second")
     ),
 )
 _SEARCHES: Final[tuple[Any, ...]] = (
@@ -369,22 +372,29 @@ _BESIDE: Final[tuple[Query, ...]] = (
     [("include", "workflow")],
     [("deep_search", "true")],
     [("deep_search", "false")],
+    [("search", "«marker:1»"), ("fields", "session_id")],
+    [("search", "«marker:1»"), ("fields", "input_values"), ("deep_search", "true")],
+    [("search", "«marker:1»"), ("include", "workflow")],
 )
 """What may stand in a query and changes nothing of what is found."""
 
 
 def run_beside(talk: Talk, case: Case) -> None:
     """Pages of queries with more in them than filters."""
-    corner = make_corner(talk, [{"count": count} for count in case["counts"]])
+    corner = make_corner(talk, [{"count": count, "input_values": {"who": "«marker:1»"}} for count in case["counts"]])
     for pairs in case["beside"]:
-        query: Query = [corner.filter, *((name, value) for name, value in pairs)]
+        query = within(corner, [(name, talk.fill(value)) for name, value in pairs])
         for limit in case["limits"]:
             check_pages(talk, corner, corner.runs, query, limit=limit)
 
 
 def beside_cases(world: World) -> Iterator[Case]:
     yield {"counts": [3, 2], "beside": [[list(p) for p in pairs] for pairs in _BESIDE], "limits": [1, 2, 100]}
-    yield {"counts": [104], "beside": [[list(p) for p in pairs] for pairs in _BESIDE[:3]], "limits": [50, 1000]}
+    yield {
+        "counts": [104],
+        "beside": [[list(p) for p in pairs] for pairs in (*_BESIDE[:3], *_BESIDE[5:])],
+        "limits": [50, 1000],
+    }
 
 
 def filter_cases(world: World) -> Iterator[Case]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from contracts import ladders, writes
+from contracts import ladders
+from contracts.assortment import VALUES
 from contracts.conversation import Heard, Talk, Unjudged, World, Written
 from contracts.oracle import (
     STATUSES,
@@ -64,14 +65,16 @@ class Watched:
     def has_ended(self) -> bool:
         return len(self.last) == len(self.written.runs) and all(run["status"] in TERMINAL for run in self.last.values())
 
+    def forget(self, run_id: str) -> None:
+        """It was deleted."""
+        del self.last[run_id]
+        self.written = replace(self.written, runs=tuple(run for run in self.written.runs if run["id"] != run_id))
+
 
 def watched(talk: Talk, case: Case) -> Watched:
     fields = talk.fill(case.get("fields", {}))
     if case.get("chain"):
-        heard = talk.ask("create_run_chain", body=talk.fill({"steps": [{"workflow_id": "«workflow»"}] * case["chain"]}))
-        runs = tuple(talk.ask("get_run", run_id, after=[heard]).body for run_id in heard.body["run_ids"])
-        written = Written(read_body("create_run_chain", {}), heard, runs, True)
-        return Watched(written, True, {run["id"]: run for run in runs})
+        return _chain(talk, case)
     if case.get("op") == "create_run":
         made = [talk.create("create_run", {"workflow_id": "«workflow»"} | fields) for _ in range(case.get("count", 1))]
         if not all(one.clean and one.runs for one in made):
@@ -89,6 +92,20 @@ def watched(talk: Talk, case: Case) -> Watched:
     return watch
 
 
+def _chain(talk: Talk, case: Case) -> Watched:
+    """A chain, by itself or in a session that has runs already."""
+    before: tuple[dict[str, Any], ...] = ()
+    body = talk.fill({"steps": [{"workflow_id": "«workflow»"}] * case["chain"]})
+    if case.get("joins"):
+        before = talk.some_runs(case["joins"], start_session=True).runs
+        body["session_id"] = before[0].get("session_id")
+    heard = talk.ask("create_run_chain", body=body)
+    runs = (*before, *(talk.ask("get_run", run_id, after=[heard]).body for run_id in heard.body["run_ids"]))
+    written = Written(read_body("create_run_chain", {}), heard, runs, True)
+    in_session = len({run.get("session_id") for run in runs}) == 1
+    return Watched(written, in_session, {run["id"]: run for run in runs}, in_order=not before)
+
+
 def _start_again(talk: Talk, watch: Watched, number: int) -> None:
     """The first runs cancelled and retried: they live like new ones, and in a session they wait for the others."""
     for run in watch.written.runs[:number]:
@@ -102,6 +119,8 @@ def _start_again(talk: Talk, watch: Watched, number: int) -> None:
 
 def look(talk: Talk, watch: Watched) -> None:
     """Reads all runs of a watch, one by one and by a list in turns, and judges what happened since."""
+    if not watch.written.runs:
+        return
     watch.looks += 1
     lists = talk.world.offers("list_runs") and _list_of(talk, watch) is not None
     if lists and (watch.in_session or watch.looks % 2 == 0):
@@ -211,6 +230,7 @@ def run_life(talk: Talk, case: Case) -> None:
         _cancel(talk, watch, watch.written.runs[case["cancel"] % len(watch.written.runs)]["id"])
     if case.get("cancel_running"):
         _cancel_running(talk, watch)
+    deleted = _delete_at_work(talk, watch) if case.get("delete_at_work") else []
     end = time.monotonic() + case.get("patience_s", _PATIENCE_S)
     pause = 0.02
     while time.monotonic() < end and not watch.has_ended:
@@ -222,6 +242,8 @@ def run_life(talk: Talk, case: Case) -> None:
         # An end is for good: some faults take it back a little later.
         talk.wait(AFTER_THE_END_S)
         look(talk, watch)
+    for shown in deleted:
+        _stays_deleted(talk, watch, shown)
     if watch.has_ended and case.get("delete") and talk.world.offers("delete_run"):
         _delete_ended(talk, watch)
     if watch.has_ended and case.get("retry") and talk.world.offers("retry_run"):
@@ -276,6 +298,33 @@ def _cancel(talk: Talk, watch: Watched, run_id: str) -> bool:
     return bool(heard.body["status"] == "cancelled")
 
 
+def _delete_at_work(talk: Talk, watch: Watched) -> list[tuple[str, Heard]]:
+    """Deletes a run that waits and two at their work, and tells which: none may come back when its time would come."""
+    deleted: list[tuple[str, Heard]] = []
+    end = time.monotonic() + _PATIENCE_S
+    while len(deleted) < 3 and time.monotonic() < end and not watch.has_ended:
+        waiting = [run_id for run_id, run in watch.last.items() if run["status"] == "scheduling" and not deleted]
+        running = [run_id for run_id, run in watch.last.items() if run["status"] == "running"]
+        for run_id in (*waiting[:1], *running[: 3 - len(deleted)]):
+            deleted.append((run_id, talk.ask("delete_run", run_id, after=[watch.written.heard])))
+            watch.forget(run_id)
+        look(talk, watch)
+        talk.wait(0.1)
+    return deleted
+
+
+def _stays_deleted(talk: Talk, watch: Watched, deleted: tuple[str, Heard]) -> None:
+    run_id, heard = deleted
+    shown = [watch.written.heard, heard]
+    read = talk.call("get_run", run_id)
+    cause = "a deleted run comes back"
+    talk.require(read.status == 404, "DELETE-GONE", cause, "404", read.words, *shown, read)
+    if talk.world.offers("list_runs"):
+        listed = talk.call("list_runs", query=[("search", run_id)])
+        there = listed.accepted and any(item.get("id") == run_id for item in items_of(listed))
+        talk.require(not there, "DELETE-GONE", cause, "no deleted run in a list", "it, by search", *shown, listed)
+
+
 def _delete_ended(talk: Talk, watch: Watched) -> None:
     """Runs that ended by themselves, deleted: what they put out goes with them."""
     offers = talk.world.offers
@@ -302,12 +351,14 @@ def life_cases(world: World) -> Iterator[Case]:
     yield {"delete": True, "patience_s": 12}
     if world.offers("update_run"):
         yield {"count": 6, "cancel_running": True}
+    if world.offers("delete_run"):
+        yield {"count": 6, "delete_at_work": True}
     yield {"count": 40, "fields": {"sensitive_input_values": {"pin": "«secret»"}}}  # seldom ends are met among many
     yield {"count": 4, "fields": {"start_session": True}, "retry": True}
     yield {
         "count": 8,
         "fields": {
-            "input_values": writes.INPUTS,
+            "input_values": VALUES,
             "sensitive_input_values": {"pin": "«secret»"},
             "file_inputs": [ladders.file()],
         },
@@ -331,6 +382,7 @@ def life_cases(world: World) -> Iterator[Case]:
         yield {"chain": 3}
         yield {"chain": 5}
         yield {"chain": 9}
+        yield {"chain": 3, "joins": 2}
     if world.offers("update_run"):
         yield {"count": 4, "fields": {"start_session": True}, "cancel": 1}
         yield {"count": 3, "fields": {"start_session": True}, "cancel": 0}

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from contracts import ladders, writes
 from contracts.conversation import Heard, Talk, World, Written
 from contracts.oracle import Violation, changed_field, excerpt, gains_inputs, stable_fields
-from contracts.rules.corner import Corner, Query, locate, make_corner
+from contracts.rules.corner import Corner, Query, grow, locate, make_corner, within
 from contracts.rules.listing import items_of, whole
 from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule
@@ -45,6 +45,9 @@ RULES = (
 # Pages
 
 
+_NEWEST: Final = "created_at_desc"
+
+
 def check_pages(
     talk: Talk,
     corner: Corner,
@@ -52,7 +55,7 @@ def check_pages(
     query: Query,
     *,
     limit: int,
-    sort: str = "created_at_desc",
+    sort: str = _NEWEST,
 ) -> dict[str, dict[str, Any]] | None:
     """Reads a whole list in pages and judges it; the items by id, where nothing is wrong with them."""
     items, heards = whole(talk, query, limit=limit, sort=sort)
@@ -60,7 +63,7 @@ def check_pages(
     for page, heard in enumerate(heards):
         listed = items_of(heard)
         _check_frame(talk, heard, skip=page * limit, limit=limit, created=created)
-        if sort == "created_at_desc":
+        if sort == _NEWEST:
             moments = [moment_of(item.get("created_at")) for item in listed]
             known = [moment for moment in moments if moment is not None]
             talk.require(
@@ -150,11 +153,14 @@ def _check_repeats(talk: Talk, heards: Sequence[Heard], created: Sequence[Heard]
 
 
 def run_pages(talk: Talk, case: Case) -> None:
-    """Runs of a corner of their own, listed whole in pages of several sizes, and each item compared."""
+    """Runs of a corner of their own, listed whole in pages of several sizes, and each item compared.
+
+    By activity, where runs move between pages, only what one page can hold.
+    """
     corner = make_corner(talk, [{"count": count} | case.get("fields", {}) for count in case["counts"]])
     query: Query = [corner.filter]
     for limit in case["limits"]:
-        items = check_pages(talk, corner, corner.runs, query, limit=limit)
+        items = check_pages(talk, corner, corner.runs, query, limit=limit, sort=case.get("sort", _NEWEST))
         if items is None:
             continue
         for run in corner.runs:
@@ -216,6 +222,36 @@ def page_cases(world: World) -> Iterator[Case]:
     ):
         yield {"counts": [3, 120], "fields": {name: value}, "limits": [1000, 50]}
     yield {"counts": [1000], "fields": {"input_values": writes.INPUTS, "start_session": True}, "limits": [1000]}
+    # In one session most of them are still active when they are listed.
+    yield {"counts": [501, 498], "fields": {"start_session": True}, "limits": [1000], "sort": "activity"}
+
+
+def run_growing(talk: Talk, case: Case) -> None:
+    """Lists that were read before, after runs came to them and went: they tell what there is now."""
+    body = {"count": case["count"], "input_values": {"who": "«marker:1»"}}
+    corner = make_corner(talk, [body])
+    queries = [within(corner, [(name, talk.fill(value)) for name, value in pairs]) for pairs in case["queries"]]
+    for change in ("", "more", "less", "more"):
+        if change == "more":
+            grow(talk, corner, body)
+        elif change and talk.world.offers("delete_run"):
+            gone = corner.runs[-1]["id"]
+            talk.ask("delete_run", gone, after=[corner.made[-1].heard])
+            corner.runs = [run for run in corner.runs if run["id"] != gone]
+        for query in queries:
+            check_pages(talk, corner, corner.runs, query, limit=case["limit"])
+
+
+def growing_cases(world: World) -> Iterator[Case]:
+    queries: tuple[Query, ...] = (
+        [("search", "«marker:1»")],
+        [("search", "«marker:1»"), ("deep_search", "true")],
+        [("search", "«marker:1»"), ("fields", "status")],
+        [("include", "workflow")],
+        [],
+    )
+    for count, limit in ((2, 1000), (2, 3), (101, 100)):
+        yield {"count": count, "limit": limit, "queries": [[list(pair) for pair in query] for query in queries]}
 
 
 def skip_cases(world: World) -> Iterator[Case]:
@@ -450,6 +486,14 @@ SCENARIOS = (
         ("LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER", "READ-BACK"),
         run_pages,
         page_cases,
+        needs=LISTS,
+        telling=1,
+    ),
+    Scenario(
+        "lists that grow",
+        ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER"),
+        run_growing,
+        growing_cases,
         needs=LISTS,
         telling=1,
     ),

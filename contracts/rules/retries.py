@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, Unjudged, World, Written
+from contracts.conversation import Heard, Talk, Unjudged, World, Written, request_for
 from contracts.oracle import (
     TERMINAL,
     Violation,
@@ -136,6 +136,26 @@ def run_retry_early(talk: Talk, case: Case) -> None:
     talk.require(
         retried.status in {409, 422}, "RETRY-RULES", cause, "409 or 422", retried.words, written.heard, retried
     )
+
+
+def run_retry_together(talk: Talk, case: Case) -> None:
+    """Two retries of one ended run that arrive at once: to the second it has not ended any more."""
+    written = talk.some_runs(12)
+    first = written.ids[0]
+    cancelled = cancel(talk, first, after=[written.heard])
+    heards = talk.send_together([request_for("retry_run", first, body=talk.fill(body)) for body in case["bodies"]])
+    both = len(heards) > 1 and all(heard.accepted for heard in heards)
+    if both:
+        waiting = [talk.ask("get_run", one).body.get("status") for one in written.ids[1:]]
+        if any(status in TERMINAL for status in waiting):
+            raise Unjudged("runs end too fast to retry one that has not ended")
+    cause, wish = "two retries at once are both done", "one done, the other 409 or 422"
+    talk.require(not both, "RETRY-RULES", cause, wish, "both done", written.heard, cancelled, *heards)
+
+
+def together_cases(world: World) -> Iterator[Case]:
+    yield {"bodies": [{}, {}]}
+    yield {"bodies": [{"input_values": {"a": 1}}, {"input_values": {"b": 2}}]}
 
 
 def judge_retry(
@@ -350,5 +370,15 @@ SCENARIOS = (
         needs=("retry_run", "get_run"),
         attempts=4,
         telling=2,
+    ),
+    Scenario(
+        "retries at once",
+        ("RETRY-RULES",),
+        run_retry_together,
+        together_cases,
+        needs=("retry_run", "get_run", "update_run"),
+        attempts=6,
+        together=False,
+        telling=3,
     ),
 )

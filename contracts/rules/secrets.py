@@ -68,6 +68,8 @@ def run_secret(talk: Talk, case: Case) -> None:
         ids = (changeable(talk, operation)["id"],)
     if "latin" in case:
         heard = talk.call(operation, *ids, raw=talk.fill(case["latin"]).encode("latin-1"), key=case.get("key"))
+    elif case.get("undetermined"):
+        heard = talk.call(operation, *ids, body=talk.fill(case["body"]))
     else:
         heard = talk.write(operation, *ids, body=talk.fill(case["body"])).heard
     if not heard.accepted or not case.get("look") or not isinstance(heard.body, dict):
@@ -129,6 +131,8 @@ def shown_cases(world: World) -> Iterator[Case]:
         for index, shape in enumerate(_SHAPES):
             look = index in {0, 2, 4} or (operation == "bulk_create_runs" and index in {1, 7, 8, 13})
             yield {"op": operation, "body": bare | {field: shape}, "look": look}
+        for body in _one_key_twice(operation, bare):
+            yield {"op": operation, "body": body, "look": True, "undetermined": True}
         if operation == "create_run_chain":
             step = {"workflow_id": "«workflow»"}
             for shape in _SHAPES[:7]:
@@ -150,6 +154,20 @@ def shown_cases(world: World) -> Iterator[Case]:
                     "body": bare | {"count": count, field: {"password": "«secret»", "more": {"pin": "«secret:2»"}}},
                     "look": count < 1000,
                 }
+
+
+def _one_key_twice(operation: str, bare: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """An input and a secret of one name. Nobody says whether a target must take it."""
+    plain, secret = {"password": "plain", "other": 1}, {"password": "«secret»"}
+    if operation != "create_run_chain":
+        yield bare | {"input_values": plain, "sensitive_input_values": secret}
+        return
+    step = bare["steps"][0]
+    yield {"steps": [step, step | {"inputs": plain, "sensitive_inputs": secret}]}
+    yield {"steps": [step | {"inputs": plain}], "shared_sensitive_inputs": secret}
+    yield {"steps": [step | {"sensitive_inputs": secret}, step], "shared_inputs": plain}
+    yield {"steps": [step], "shared_inputs": plain, "shared_sensitive_inputs": secret}
+    yield {"steps": [step | {"sensitive_inputs": secret}], "shared_sensitive_inputs": {"password": "«secret:2»"}}
 
 
 def wrong_beside_secret(world: World) -> Iterator[Case]:
@@ -316,15 +334,19 @@ def exposed_cases(world: World) -> Iterator[Case]:
 
 
 def run_ended(talk: Talk, case: Case) -> None:
-    """Runs with secrets are read until all have ended, then everything that they left behind."""
+    """Runs with secrets are read until all have ended, some by a cancel at their work; then what they left behind."""
     count = 1 if case.get("one") else _MANY  # one of many ends in the way that shows it, whatever is made smaller
     written = talk.create("bulk_create_runs", case["body"] | {"count": count})
     ended: dict[str, Any] = {}
     for _ in range(case["looks"]):
         for run_id in [one for one in written.ids if one not in ended]:
             heard = talk.call("get_run", run_id)
-            if isinstance(heard.body, dict) and heard.body.get("status") in TERMINAL:
+            if not isinstance(heard.body, dict):
+                continue
+            if heard.body.get("status") in TERMINAL:
                 ended[run_id] = heard.body
+            elif case.get("cancelled") and heard.body.get("status") == "running":
+                talk.call("update_run", run_id, body={"status": "cancelled"})
         if len(ended) == len(written.ids):
             break
         talk.wait(_LOOK_EVERY_S)
@@ -350,6 +372,8 @@ def ended_cases(world: World) -> Iterator[Case]:
         body = writes.minimal("bulk_create_runs") | {"sensitive_input_values": secrets}
         yield {"body": body, "looks": 40, "one": True}
         yield {"body": body, "looks": 40}
+        if world.offers("update_run"):
+            yield {"body": body, "looks": 40, "cancelled": True}
 
 
 # Aliases

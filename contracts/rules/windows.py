@@ -498,6 +498,7 @@ def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
         if operation == "bulk_create_runs":
             rich |= {"count": 3, "index": 1}
         yield rich | {"events": [cancel], "widely": True}
+        yield {"make": operation, "body": _rich(world, operation), "events": [cancel, {"retry": {}}], "each": True}
         yield rich | {"events": [cancel, {"retry": {}}], "widely": True, "each": True}
         yield rich | {"events": [{"update": _FILLED}, cancel, {"retry": {}}, cancel, {"retry": {}}], "each": True}
         yield rich | {"events": [cancel, {"update": {"input_values": VALUES, "output_data": VALUES}}], "widely": True}

@@ -10,6 +10,7 @@ from tests.standin.defects import (
     bulk,
     changing,
     outside,
+    outside_again,
     protocol,
     reading,
     requests,
@@ -18,6 +19,18 @@ from tests.standin.defects import (
 )
 from tests.standin.defects.defect import DEFECTS, Defect
 
-MODULES = (requests, authorization, bulk, secrets, reading, changing, running, protocol, breadth, outside)
+MODULES = (
+    requests,
+    authorization,
+    bulk,
+    secrets,
+    reading,
+    changing,
+    running,
+    protocol,
+    breadth,
+    outside,
+    outside_again,
+)
 
 __all__ = ["DEFECTS", "Defect"]

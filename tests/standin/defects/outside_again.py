@@ -1,0 +1,288 @@
+"""Defects that two more people planted in servers of their own, and that the suite missed at first."""
+
+import asyncio
+import base64
+import gzip
+
+from tests.standin.behaviour import Problem, Standin
+from tests.standin.client import Client
+from tests.standin.defects.defect import plants
+from tests.standin.models import SortMode, Status
+from tests.standin.store import TERMINAL, Run
+from tests.standin.store import Lifecycle as Lives
+
+FILE = {"filename": "a.txt", "content": "YQ=="}
+
+# -- creates and chains
+
+
+@plants("REQ-ACCEPT", what="A body over a million bytes is refused.", rarity="the last of 1 MiB")
+class MillionBytesRefused(Standin):
+    def parse(self, body):
+        if len(body) > 1_000_000:
+            raise Problem(413, "Payload too large")
+        return super().parse(body)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        texts = {f"{n}": "x" * 100_000 for n in range(10)}
+        assert c.try_create(input_values=texts).status_code == 201
+
+
+@plants("NO-5XX", "REQ-NULL", what="Nothing for a step beside shared inputs is a 500.", rarity="two fields, one null")
+class NullBesideSharedInputsFails(Standin):
+    def step_made(self, call, body, index, of, session_id, created_at):
+        step = body.steps[index]
+        if body.shared_inputs and "inputs" in step.model_fields_set and step.inputs is None:
+            raise Problem(500, "Internal Server Error")
+        return super().step_made(call, body, index, of, session_id, created_at)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert c.chain([{"inputs": None}], shared_inputs={"a": 1})["run_ids"]
+
+
+@plants("CHAIN-RULES", what="Steps of one session_alias are one run.", rarity="an alias given twice")
+class StepsOfOneAliasAreOne(Standin):
+    def create_run_chain(self, call, body):
+        kept = list({step.session_alias or index: step for index, step in enumerate(body.steps)}.values())
+        return super().create_run_chain(call, body.model_copy(update={"steps": kept}))
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert len(c.chain([{"session_alias": "a"}] * 2)["run_ids"]) == 2
+
+
+@plants("CHAIN-RULES", "LIFECYCLE", what="A chain does not wait for its session.", rarity="a session that has runs")
+class ChainDoesNotWaitForItsSession(Standin):
+    class Lifecycle(Lives):
+        def schedule(self, org, run, now):
+            if run.workflow_id in getattr(org, "joined", ()):
+                self.at(org, now + self.wait_s(run), "start", run)
+            else:
+                super().schedule(org, run, now)
+
+    def create_run_chain(self, call, body):
+        busy = any(run.session_id == str(body.session_id) for run in call.org.runs.values())
+        call.org.joined = {str(step.workflow_id) for step in body.steps} if busy else set()
+        try:
+            return super().create_run_chain(call, body)
+        finally:
+            call.org.joined = set()
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        runs = [run["id"] for run in c.bulk(2, start_session=True)]
+        runs += c.chain(3, session_id=c.read(runs[0])["session_id"])["run_ids"]
+        for _ in range(100):
+            c.wait(0.05)
+            assert sum(c.read(run)["status"] == "running" for run in runs) < 2
+
+
+@plants("SECRET-LEAK", what="A secret with the name of an input takes its place.", rarity="one name twice, chains only")
+class SecretInThePlaceOfAnInput(Standin):
+    def step_made(self, call, body, index, of, session_id, created_at):
+        run = super().step_made(call, body, index, of, session_id, created_at)
+        step = body.steps[index]
+        secrets = {**(body.shared_sensitive_inputs or {}), **(step.sensitive_inputs or {})}
+        if step.inputs and set(step.inputs) & set(secrets):
+            run.input_values = run.input_values | {name: secrets[name] for name in step.inputs if name in secrets}
+        return run
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        step = {"inputs": {"pin": "none"}, "sensitive_inputs": {"pin": "zx81-secret"}}
+        assert "zx81-secret" not in str(c.read(c.chain([step])["run_ids"][0]))
+
+
+@plants("BULK-FILES", what="Larger files are one attachment for all runs.", rarity="files from 4 KiB on")
+class LargeFilesShared(Standin):
+    def attach(self, org, run, files, index=0, of=1):
+        made = super().attach(org, run, files, index, of)
+        if not index:
+            self.first = made
+        large = [len(self.content_of(file)) >= 4096 for file in files]
+        return [one if is_large else own for one, own, is_large in zip(self.first, made, large, strict=True)]
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        one, other = c.bulk(2, file_inputs=[{"filename": "a.bin", "content": "YWFh" * 2000}])
+        assert one["input_attachment_ids"] != other["input_attachment_ids"]
+
+
+# -- reads and lists
+
+
+@plants("ATTACHMENTS", what="A file that is gzip comes back unpacked.", rarity="two bytes at the beginning")
+class GzipComesBackUnpacked(Standin):
+    def bytes_of(self, one):
+        try:
+            return gzip.decompress(one.content) if one.content[:2] == b"\x1f\x8b" else one.content
+        except OSError:
+            return one.content
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        packed = base64.b64encode(gzip.compress(b"a", mtime=0)).decode()
+        run = c.create(file_inputs=[{"filename": "a.gz", "content": packed}])
+        path = f"/v1/run-attachments/{c.attachments(run)[0]['id']}/download"
+        assert c.get(path).content.startswith(b"\x1f\x8b")
+
+
+@plants("LIST-COMPLETE", "LIST-PAGE", what="By activity no more than 500 active runs come.", rarity="the 501st active")
+class FiveHundredActive(Standin):
+    def page(self, found, query):
+        page = super().page(found, query)
+        if getattr(query, "sort_mode", None) != SortMode.ACTIVITY:
+            return page
+        active = [run for run in page if run.status not in TERMINAL]
+        return active[:500] + page[len(active) :]
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        session = c.bulk(501, start_session=True)[0]["session_id"]
+        assert len(c.get(f"/v1/runs?session_id={session}&limit=1000").json()["items"]) == 501
+
+
+@plants("LIST-FILTER", what="A search looks only at the fields that are asked for.", rarity="search with fields")
+class SearchInFieldsAskedFor(Standin):
+    def has_text(self, run, query):
+        return super().has_text(run, query) and (query.fields_ is None or "input_values" in self.kept_fields(query))
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create(input_values={"a": "needle4711"})
+        assert c.ids("search=needle4711&fields=session_id") == [run["id"]]
+
+
+@plants("LIST-FILTER", what="created_at_to without a fraction is the whole second.", rarity="whole seconds")
+class ToIsTheWholeSecond(Standin):
+    def in_window(self, run, query):
+        to = self.aware(query.created_at_to)
+        if to is not None and not to.microsecond:
+            query = query.model_copy(update={"created_at_to": to.replace(microsecond=999_999)})
+        return super().in_window(run, query)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        made = [c.create() for _ in range(3)]
+        odd = next(run for run in made if "." in run["created_at"])
+        assert odd["id"] not in c.ids(f"created_at_to={odd['created_at'].partition('.')[0]}Z")
+
+
+# -- deletes, retries, secrets
+
+
+@plants("DELETE-GONE", what="A run deleted at its work comes back when it ends.", rarity="deleted while running")
+class DeletedAtWorkComesBack(Standin):
+    def forget(self, org, run):
+        super().forget(org, run)
+        if run.status == Status.RUNNING:
+            self.late = [*getattr(self, "late", []), (self.now(org) + self.lifecycle.work_s(run), org, run)]
+
+    def advance(self, org):
+        super().advance(org)
+        for when, owner, run in getattr(self, "late", []):
+            if owner is org and when <= self.now(org) and run.status == Status.RUNNING:
+                org.runs[run.id] = run
+                run.status = Status.SUCCESS
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create()
+        c.patch(run, status="running")
+        c.delete(run)
+        c.wait(60)
+        assert c.get(f"/v1/runs/{run['id']}").status_code == 404
+
+
+@plants("DELETE-GONE", "READ-BACK", what="A session goes with the run that began it.", rarity="a run of its id")
+class SessionGoesWithItsFirstRun(Standin):
+    def forget(self, org, run):
+        super().forget(org, run)
+        for other in org.runs.values():
+            if other.session_id == run.id:
+                other.session_id = None
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        first = c.create(start_session=True)
+        other = c.create(session_id=first["session_id"])
+        c.delete(first)
+        assert c.read(other)["session_id"] == first["session_id"]
+
+
+@plants("RETRY-RULES", what="Two retries at once are both done.", rarity="at once")
+class RetriesAtOnceBothDone(Standin):
+    async def once(self, call, handle):
+        if call.operation != "retry_run":
+            return await super().once(call, handle)
+        run = call.org.runs.get(call.path.split("/")[-2])
+        self.ended = {run} if run is not None and run.status in TERMINAL else set()
+        ended = self.ended
+        await asyncio.sleep(0.01)
+        self.ended = ended
+        return await super().once(call, handle)
+
+    ended: set[Run]
+
+    def may_retry(self, run):
+        return run in self.ended
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.cancelled()
+        path = f"/v1/runs/{run['id']}/retry"
+        statuses = {answer.status_code for answer in c.together("POST", path, {}, key=None)}
+        assert statuses == {200, 409}
+
+
+@plants("SECRET-LEAK", what="A cancel at work tells what was typed last.", rarity="cancelled while running")
+class CancelTellsSecret(Standin):
+    def move(self, org, run, status):
+        was = run.status
+        super().move(org, run, status)
+        if status == Status.CANCELLED and was == Status.RUNNING and run.sensitive_input_aliases:
+            alias = next(iter(run.sensitive_input_aliases.values()))
+            run.error = [f"Stopped while typing {org.vault[alias]}"]
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create(sensitive_input_values={"pin": "zx81-secret"})
+        c.patch(run, status="running")
+        assert "zx81-secret" not in c.patch(run, status="cancelled").text
+
+
+@plants("READ-BACK", what="Names of inputs are cut when an ended run is read.", rarity="long names, ended runs")
+class LongNamesCutAtTheEnd(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        if where == "get_run" and run.status in TERMINAL and run.input_values:
+            shown["input_values"] = {name[:255]: value for name, value in run.input_values.items()}
+        return shown
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.cancelled(input_values={"n" * 256: 1})
+        assert c.read(run)["input_values"] == {"n" * 256: 1}
+
+
+@plants("LIST-PAGE", "LIST-FILTER", what="The total of a search is remembered.", rarity="the same search again")
+class TotalOfSearchRemembered(Standin):
+    def total(self, call, found, query):
+        if not query.search:
+            return super().total(call, found, query)
+        known = self.totals.setdefault((call.org.id, query.search), (self.now(call.org), len(found)))
+        if self.now(call.org) - known[0] > 3:
+            known = self.totals[call.org.id, query.search] = (self.now(call.org), len(found))
+        return known[1]
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.totals = {}
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        for total in (1, 2):
+            c.create(session_alias="needle4711")
+            assert c.listed("search=needle4711")["total"] == total
