@@ -82,7 +82,9 @@ def run_attachments(talk: Talk, case: Case) -> None:
         if world.offers("list_run_attachments"):
             _judge_list(talk, run, ids, written.heard)
         if world.offers("get_run_attachment_download_url"):
-            _judge_url(talk, ids[0], base64.b64decode(_file_of(files, found[0].body, 0)["content"]), written.heard)
+            for position in {0, len(ids) - 1}:
+                sent = _file_of(files, found[position].body, position)
+                _judge_url(talk, ids[position], base64.b64decode(sent["content"]), written.heard)
 
 
 def _made_with_files(talk: Talk, case: Case, files: Sequence[Mapping[str, Any]]) -> Written:
@@ -212,39 +214,31 @@ def _judge_items(
 
 
 def _judge_url(talk: Talk, attachment: str, raw: bytes, created: Heard) -> None:
+    heards: list[Heard] = []
     for expires in (None, 10, 3600):
         query = [] if expires is None else [("expires_in", str(expires))]
         heard = talk.ask("get_run_attachment_download_url", attachment, query=query, after=[created])
+        heards.append(heard)
         body = heard.body
         right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (expires or 300)
-        talk.require(
-            right,
-            "ATTACHMENTS",
-            "not the documented download url",
-            f"url and expires_in {expires or 300}",
-            heard.words,
-            created,
-            heard,
-        )
+        cause, wish = "not the documented download url", f"url and expires_in {expires or 300}"
+        if talk.require(right, "ATTACHMENTS", cause, wish, heard.words, created, heard):
+            _follow(talk, body["url"], raw, [created, *heards])
     for wrong in ("9", "3601", "0", "-1", "x"):
         heard = talk.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])
         talk.require(heard.refused, "ATTACHMENTS", "expires_in out of range is taken", "a refusal", heard.words, heard)
-    parts = urlsplit(body["url"])
+
+
+def _follow(talk: Talk, url: str, raw: bytes, shown: Sequence[Heard]) -> None:
+    """What a download url gives, where it leads to the target itself."""
+    parts = urlsplit(url)
     if parts.netloc == urlsplit(talk.world.target.url).netloc and parts.scheme in {"http", "https"}:
         prefix = urlsplit(talk.world.target.url).path.rstrip("/")
         path = parts.path.removeprefix(prefix) + (f"?{parts.query}" if parts.query else "")
         read = talk.send(Request("GET", path, (("Authorization", TOKEN),)))
         same = read.status == 200 and read.answer.body == raw
-        talk.require(
-            same,
-            "ATTACHMENTS",
-            "the download url gives other bytes",
-            f"the {len(raw)} bytes that were sent",
-            read.words,
-            created,
-            heard,
-            read,
-        )
+        cause, wish = "the download url gives other bytes", f"the {len(raw)} bytes that were sent"
+        talk.require(same, "ATTACHMENTS", cause, wish, read.words, *shown, read)
 
 
 _ODD_FILES: Final = [

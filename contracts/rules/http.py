@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Final
 
+from contracts import writes
 from contracts.conversation import JSON_HEADER, Talk, Unjudged, World, encode, request_for
 from contracts.exchange import TOKEN, Request
 from contracts.oracle import operation_at, universal_violations
@@ -50,6 +51,8 @@ def run_method(talk: Talk, case: Case) -> None:
         run = talk.some_runs(1).ids[0]
         talk.call("update_run", run, body={"status": "cancelled"})
         talk.remember("run", run)
+    if case.get("made_by"):
+        talk.remember("made", talk.ask(case["made_by"], body=talk.fill(writes.minimal(case["made_by"]))).body["id"])
     path = talk.fill(case["path"])
     for body in _bodies_for(talk, case):
         headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
@@ -83,6 +86,11 @@ def method_cases(world: World) -> Iterator[Case]:
                 if "{run_id}" in template and world.may_create and not world.is_live and world.offers("update_run"):
                     ended = template.replace("{run_id}", "«run»")
                     yield {"method": method, "path": ended, "template": template, "known": True, "ended": True}
+                for name, operation in (("{pool_id}", "create_pool"), ("{workflow_id}", "create_workflow")):
+                    if name in template and world.may_create and not world.is_live and world.offers(operation):
+                        made = template.replace(name, "«made»")
+                        more = {"template": template, "known": True, "made_by": operation}
+                        yield {"method": method, "path": made} | more
                 for name, one in _ids_of_something(world):
                     if name in template and (method == "GET" or name == "{run_id}"):
                         yield {

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from contracts import ladders, writes
 from contracts.conversation import Heard, Talk, World, Written
+from contracts.exchange import Exchange
 from contracts.oracle import Violation, changed_field, excerpt, gains_inputs, stable_fields
 from contracts.rules.corner import Corner, Query, grow, locate, make_corner, within
 from contracts.rules.listing import items_of, whole
@@ -56,10 +57,14 @@ def check_pages(
     *,
     limit: int,
     sort: str = _NEWEST,
+    before: Sequence[Exchange] = (),
 ) -> dict[str, dict[str, Any]] | None:
-    """Reads a whole list in pages and judges it; the items by id, where nothing is wrong with them."""
+    """Reads a whole list in pages and judges it; the items by id, where nothing is wrong with them.
+
+    `before` is what was sent before and may matter to what the list tells now.
+    """
     items, heards = whole(talk, query, limit=limit, sort=sort)
-    created = [written.heard for written in corner.made[-2:]]
+    created: list[Heard | Exchange] = [*before, *(written.heard for written in corner.made[-2:])]
     for page, heard in enumerate(heards):
         listed = items_of(heard)
         _check_frame(talk, heard, skip=page * limit, limit=limit, created=created)
@@ -102,7 +107,7 @@ def check_pages(
     return {str(item.get("id")): item for item in items}
 
 
-def _check_frame(talk: Talk, heard: Heard, *, skip: int, limit: int, created: Sequence[Heard]) -> None:
+def _check_frame(talk: Talk, heard: Heard, *, skip: int, limit: int, created: Sequence[Heard | Exchange]) -> None:
     body = heard.body
     listed = items_of(heard)
     frame = {name: body.get(name) for name in ("total", "skip", "limit")}
@@ -132,7 +137,7 @@ def _check_frame(talk: Talk, heard: Heard, *, skip: int, limit: int, created: Se
     )
 
 
-def _check_repeats(talk: Talk, heards: Sequence[Heard], created: Sequence[Heard]) -> None:
+def _check_repeats(talk: Talk, heards: Sequence[Heard], created: Sequence[Heard | Exchange]) -> None:
     seen: dict[Any, Heard] = {}
     for heard in heards:
         for item in items_of(heard):
@@ -231,6 +236,7 @@ def run_growing(talk: Talk, case: Case) -> None:
     body = {"count": case["count"], "input_values": {"who": "«marker:1»"}}
     corner = make_corner(talk, [body])
     queries = [within(corner, [(name, talk.fill(value)) for name, value in pairs]) for pairs in case["queries"]]
+    told: dict[int, list[Exchange]] = {}
     for change in ("", "more", "less", "more"):
         if change == "more":
             grow(talk, corner, body)
@@ -238,8 +244,10 @@ def run_growing(talk: Talk, case: Case) -> None:
             gone = corner.runs[-1]["id"]
             talk.ask("delete_run", gone, after=[corner.made[-1].heard])
             corner.runs = [run for run in corner.runs if run["id"] != gone]
-        for query in queries:
-            check_pages(talk, corner, corner.runs, query, limit=case["limit"])
+        for number, query in enumerate(queries):
+            sent = len(talk.exchanges)
+            check_pages(talk, corner, corner.runs, query, limit=case["limit"], before=told.get(number, ()))
+            told[number] = talk.exchanges[sent:]
 
 
 def growing_cases(world: World) -> Iterator[Case]:

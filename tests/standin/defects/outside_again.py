@@ -4,7 +4,7 @@ import asyncio
 import base64
 import gzip
 
-from tests.standin.behaviour import Problem, Standin
+from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.client import Client
 from tests.standin.defects.defect import plants
 from tests.standin.models import SortMode, Status
@@ -286,3 +286,37 @@ class TotalOfSearchRemembered(Standin):
         for total in (1, 2):
             c.create(session_alias="needle4711")
             assert c.listed("search=needle4711")["total"] == total
+
+
+@plants("HTTP-METHOD", what="A pool that is there can be deleted.", rarity="a known pool, one method")
+class PoolsCanBeDeleted(Standin):
+    doors = (("DELETE", "/pools/{pool_id}"),)
+
+    def behind_door(self, ids):
+        for org in self.organisations.values():
+            if org.pools.pop(ids["pool_id"], None):
+                return Answer(204, raw=b"")
+        raise Problem(404, "Pool not found")
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        pool = c.post("/v1/pools", {"name": "p"}).json()["id"]
+        assert c.call("DELETE", f"/v1/pools/{pool}").status_code in {404, 405}
+
+
+@plants("ATTACHMENTS", what="A second download url leads to the first file.", rarity="the second url, other files")
+class SecondUrlLeadsToTheFirst(Standin):
+    def get_run_attachment_download_url(self, call, attachment_id, query, base_url):
+        found = self.find_attachment(call, attachment_id)
+        self.asked = [*getattr(self, "asked", []), attachment_id]
+        run = call.org.runs.get(found.run_id)
+        if self.asked.count(attachment_id) == 2 and run is not None:
+            attachment_id = run.input_attachment_ids[0]
+        return super().get_run_attachment_download_url(call, attachment_id, query, base_url)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create(file_inputs=[FILE, {"filename": "b.txt", "content": "Yg=="}])
+        path = f"/v1/run-attachments/{c.attachments(run)[1]['id']}/download-url"
+        for _ in range(2):
+            assert c.get(c.get(path).json()["url"].removeprefix("http://standin")).content == b"b"
