@@ -50,7 +50,7 @@ VALUES: Final[dict[str, Any]] = {
     "object": {"b": {"a": {"list": [{"deep": 3.0, "null": None}], "empty": {}}}, "none": []},
     "empty list": [],
     "empty object": {},
-    "deep": nested(24, kind="mixed"),
+    "deep": nested(56, kind="mixed"),
     "many": {f"k{index}": index for index in range(130)},
     "series": list(range(130)),
     "": "no name",

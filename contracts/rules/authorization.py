@@ -361,6 +361,12 @@ def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], created: He
         talk.require(heard.status != 409, "AUTH-TENANT", cause, wish, heard.words, created, heard)
 
 
+_ONLY_ITS_OWN: Final = frozenset(
+    {"workflow_id", "session_id", "search", "run_id", "created_at_from", "created_at_to", "sort_mode", "deep_search"}
+)
+"""Filters of which a list as another organisation is empty, and its total 0, where no item is in it."""
+
+
 def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard, token: str) -> None:
     if operation == "list_run_attachments":
         queries = [[("run_id", run["id"])], [("limit", "1000")], [("attachment_type", "input"), ("limit", "1000")]]
@@ -399,12 +405,7 @@ def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: H
         key = "run_id" if operation == "list_run_attachments" else "id"
         seen = [item for item in items_of(heard) if item.get(key) == run["id"]]
         total = heard.body.get("total") if isinstance(heard.body, dict) else 0
-        counted = (
-            len(query) == 1
-            and query[0][0] in {"workflow_id", "session_id", "search", "run_id"}
-            and not items_of(heard)
-            and total
-        )
+        counted = bool(total) and not items_of(heard) and {name for name, _ in query} <= _ONLY_ITS_OWN
         filters = "+".join(name for name, _ in query) or "no filter"
         talk.require(
             not seen and not (counted and talk.world.workflows.invented),

@@ -244,10 +244,26 @@ def run_life(talk: Talk, case: Case) -> None:
         look(talk, watch)
     for shown in deleted:
         _stays_deleted(talk, watch, shown)
+    if watch.has_ended and talk.world.offers("list_run_attachments"):
+        _files_by_type(talk, watch)
     if watch.has_ended and case.get("delete") and talk.world.offers("delete_run"):
         _delete_ended(talk, watch)
     if watch.has_ended and case.get("retry") and talk.world.offers("retry_run"):
         _retry_ended(talk, watch)
+
+
+def _files_by_type(talk: Talk, watch: Watched) -> None:
+    """What runs that ended took in and put out, listed by type."""
+    for run in [run for run in watch.last.values() if run.get("output_attachment_ids")][:2]:
+        ids = {name: set(run.get(f"{name}_attachment_ids") or ()) for name in ("input", "output")}
+        for name, expected in ids.items():
+            query = [("run_id", run["id"]), ("attachment_type", name), ("limit", "1000")]
+            heard = talk.ask("list_run_attachments", query=query, after=[watch.written.heard])
+            listed = [item.get("id") for item in items_of(heard)]
+            shown = [watch.written.heard, *([watch.heard] if watch.heard else []), heard]
+            right = set(listed) == expected and len(listed) == len(expected) == heard.body.get("total")
+            cause, got = f"the list of {name} attachments", f"{len(listed)}, total {heard.body.get('total')}"
+            talk.require(right, "ATTACHMENTS", cause, f"{len(expected)} of the run, total too", got, *shown)
 
 
 def _retry_ended(talk: Talk, watch: Watched) -> None:
@@ -270,6 +286,12 @@ def _retry_ended(talk: Talk, watch: Watched) -> None:
         for name in ("output_data", "error", "run_message_history", "output_attachment_ids"):
             got = excerpt(json.dumps(body.get(name)))
             talk.require(not body.get(name), "RETRY-RULES", f"{name} is not cleared", f"no {name}", got, *shown)
+        if run.get("output_attachment_ids") and talk.world.offers("list_run_attachments"):
+            query = [("run_id", run["id"]), ("attachment_type", "output")]
+            left = talk.ask("list_run_attachments", query=query, after=shown)
+            old = [one for one in items_of(left) if one.get("id") in run["output_attachment_ids"]]
+            cause = "output attachments are not cleared"
+            talk.require(not old, "RETRY-RULES", cause, "none listed", f"{len(old)}", *shown, left)
 
 
 def _cancel_running(talk: Talk, watch: Watched) -> None:
@@ -392,7 +414,7 @@ def life_cases(world: World) -> Iterator[Case]:
 SCENARIOS = (
     Scenario(
         "lives of runs",
-        ("LIFECYCLE", "RETRY-RULES", "DELETE-GONE"),
+        ("LIFECYCLE", "RETRY-RULES", "DELETE-GONE", "ATTACHMENTS"),
         run_life,
         life_cases,
         needs=("get_run",),

@@ -382,6 +382,7 @@ def run_views(talk: Talk, case: Case) -> None:
         heard = talk.ask(
             "list_runs", query=[corner.filter, ("limit", "1000"), *[(k, v) for k, v in query]], after=[written.heard]
         )
+        _check_frame(talk, heard, skip=0, limit=1000, created=[written.heard])
         by_id = {item.get("id"): item for item in items_of(heard)}
         asked = [value for name, value in query if name == "fields"]
         for run in corner.runs:

@@ -603,6 +603,7 @@ def _other_uuid_forms(operation: str) -> Iterator[dict[str, Any]]:
         for name in ("workflow_id", "machine_id", "session_id"):
             yield bare | {name: form}
         yield bare | {"pool_ids": [form]}
+        yield bare | {"pool_ids": ["4d90c3cc-0d44-4b50-8888-8dd25736052a", form]}
 
 
 # Bodies that are none

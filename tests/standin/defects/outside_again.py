@@ -3,9 +3,13 @@
 import asyncio
 import base64
 import gzip
+from typing import Any, ClassVar
 
+from pydantic import model_validator
+
+from tests.standin import models
 from tests.standin.behaviour import Answer, Problem, Standin
-from tests.standin.client import Client
+from tests.standin.client import Client, P
 from tests.standin.defects.defect import plants
 from tests.standin.models import SortMode, Status
 from tests.standin.store import TERMINAL, Run
@@ -320,3 +324,106 @@ class SecondUrlLeadsToTheFirst(Standin):
         path = f"/v1/run-attachments/{c.attachments(run)[1]['id']}/download-url"
         for _ in range(2):
             assert c.get(c.get(path).json()["url"].removeprefix("http://standin")).content == b"b"
+
+
+@plants("BULK-ECHO", "REQ-TYPES", "BULK-STATUS", what="Later pools come back as written.", rarity="two pools")
+class LaterPoolsAsWritten(Standin):
+    class RunBulkCreate(models.RunBulkCreate):
+        @model_validator(mode="before")
+        @classmethod
+        def noted(cls, value: Any) -> Any:
+            cls.pools_written = value.get("pool_ids") if isinstance(value, dict) else None
+            return value
+
+        pools_written: ClassVar[Any] = None
+
+    def pools_of(self, body, index, of):
+        pools = super().pools_of(body, index, of)
+        return pools and [pools[0], *(str(one) for one in self.RunBulkCreate.pools_written or pools)][: len(pools)]
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert c.bulk(pool_ids=[P[0], P[1].upper()])[0]["pool_ids"] == P[:2]
+
+
+@plants("LIST-PAGE", "LIST-COMPLETE", what="A page that includes others has at most 100.", rarity="the 101st")
+class IncludeCapsPage(Standin):
+    def page(self, found, query):
+        page = super().page(found, query)
+        return page[:100] if getattr(query, "include", None) else page
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        made = c.bulk(101)
+        assert len(c.ids("include=workflow&limit=1000")) == len(made)
+
+
+@plants("READ-BACK", what="Lists show nothing below 32 levels.", rarity="deep inputs, lists only")
+class ListsShowNothingDeep(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        return shown | ({"input_values": self.cut(shown["input_values"], 32)} if where == "list_runs" else {})
+
+    def cut(self, value: Any, levels: int) -> Any:
+        if isinstance(value, dict):
+            return {name: self.cut(one, levels - 1) for name, one in value.items()} if levels else None
+        if isinstance(value, list):
+            return [self.cut(one, levels - 1) for one in value] if levels else None
+        return value
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        deep: Any = {}
+        for _ in range(33):
+            deep = {"a": deep}
+        c.create(input_values=deep)
+        assert c.listed()["items"][0]["input_values"] == deep
+
+
+@plants("AUTH-TENANT", "LIST-PAGE", "LIST-FILTER", what="A total by time counts everybody's.", rarity="one filter")
+class TotalByTimeOfEverybody(Standin):
+    def total(self, call, found, query):
+        if query.created_at_from is None:
+            return super().total(call, found, query)
+        return sum(self.matches(run, query) for org in self.organisations.values() for run in org.runs.values())
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create()
+        assert c.listed(f"created_at_from={run['created_at'].replace('+', '%2B')}", token="two")["total"] == 0
+
+
+@plants(
+    "RETRY-RULES", "ATTACHMENTS", what="What a run put out is listed after a retry.", rarity="runs with output files"
+)
+class OutputListedAfterRetry(Standin):
+    def clear(self, org, run):
+        kept = {one: org.attachments[one] for one in run.output_attachment_ids or () if one in org.attachments}
+        super().clear(org, run)
+        org.attachments.update(kept)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        for _ in range(40):
+            run = c.ended()
+            if c.read(run)["output_attachment_ids"]:
+                break
+        c.retry(run)
+        assert not c.attachments(run)
+
+
+@plants("ATTACHMENTS", what="Totals by type count all types.", rarity="runs with input and output files")
+class TotalByTypeCountsAll(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        both = query.model_copy(update={"attachment_type": None})
+        answer.content["total"] = sum(self.attachment_matches(one, both) for one in call.org.attachments.values())
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        for _ in range(40):
+            run = c.ended(file_inputs=[FILE])
+            if c.read(run)["output_attachment_ids"]:
+                break
+        assert c.get(f"/v1/run-attachments?run_id={run['id']}&attachment_type=input").json()["total"] == 1
