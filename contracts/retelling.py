@@ -51,6 +51,11 @@ def was_well_before(request: Request, recorded: Sequence[Exchange]) -> bool:
     return any(_same(request, exchange.request) and accepted(exchange) for exchange in recorded)
 
 
+def _uses(exchange: Exchange, key: str) -> bool:
+    """A key means nothing to a read."""
+    return exchange.request.header("Idempotency-Key") == key and not is_read(exchange.request)
+
+
 class _Story:
     def __init__(
         self,
@@ -97,10 +102,10 @@ class _Story:
         looks_at = names | self._listed(exchange)
         key = exchange.request.header("Idempotency-Key")
         if key is not None:
-            uses = [other for other in before if other.request.header("Idempotency-Key") == key]
+            uses = [other for other in before if _uses(other, key)]
             looks_at = looks_at.union(*(self._given[id(use)] - self._named[id(use)] for use in uses))
         for other in before:
-            if key is not None and other.request.header("Idempotency-Key") == key:
+            if key is not None and _uses(other, key):
                 yield other
             elif exchange.request.method == "DELETE" and _same(other.request, exchange.request):
                 yield other  # how often it was sent may be what matters

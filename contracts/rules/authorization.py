@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from contracts import ladders, writes
 from contracts.conversation import Heard, Talk, Unjudged, World, encode, path_for, request_for
-from contracts.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.oracle import CREATES
 from contracts.rules.listing import carries, items_of, made_with, their_workflow
 from contracts.rules.rule import Rule
@@ -267,10 +267,14 @@ def run_tenant(talk: Talk, case: Case) -> None:
     cancelled = case.get("cancelled") and talk.call("update_run", run["id"], body={"status": "cancelled"}, token=mine)
     if cancelled and not cancelled.accepted:
         raise Unjudged("a run cannot be cancelled")
+    reads = [operation for operation in case["ops"] if operation in _READS_OF_ONE and world.offers(operation)]
+    for operation in reads:
+        _try_as_another(talk, operation, run, [created], theirs)
     before = talk.ask("get_run", run["id"], token=mine)
     for operation in case["ops"]:
         if world.offers(operation):
-            _try_as_another(talk, operation, run, created, theirs)
+            # What its owner has read may be kept for everybody.
+            _try_as_another(talk, operation, run, [created, before] if operation in reads else [created], theirs)
     if set(case["ops"]) & {"update_run", "delete_run", "retry_run"}:
         after = talk.call("get_run", run["id"], token=mine)
         for cause, how in _harm(before.body, after):
@@ -332,10 +336,15 @@ _BODIES_OF_ANOTHER: Final[dict[str, tuple[dict[str, Any], ...]]] = {
 }
 
 
-def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard, token: str) -> None:
+_READS_OF_ONE: Final = frozenset({"get_run", "get_run_attachment", "download_run_attachment"})
+
+
+def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], shown: Sequence[Heard], token: str) -> None:
     method, template = operations()[operation]
     if operation in {"list_runs", "list_run_attachments"}:
-        _list_as_another(talk, operation, run, created, token)
+        _list_as_another(talk, operation, run, shown[0], token)
+        if operation == "list_run_attachments":
+            _attachments_of_others(talk, shown[0], token)
         return
     ids = run.get("input_attachment_ids") or [] if "{attachment_id}" in template else [run["id"]]
     bodies = _BODIES_OF_ANOTHER.get(operation, (None,))
@@ -354,11 +363,11 @@ def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], created: He
             f"another organisation gets through with {operation}",
             "404, since for another organisation the run does not exist",
             heard.words,
-            created,
+            *shown,
             heard,
         )
         cause, wish = f"another organisation learns from {operation} that a run is there", "404, as for any unknown run"
-        talk.require(heard.status != 409, "AUTH-TENANT", cause, wish, heard.words, created, heard)
+        talk.require(heard.status != 409, "AUTH-TENANT", cause, wish, heard.words, *shown, heard)
 
 
 _ONLY_ITS_OWN: Final = frozenset(
@@ -416,6 +425,35 @@ def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: H
             created,
             heard,
         )
+
+
+def _maker_of(talk: Talk, run_id: str) -> Exchange | None:
+    """The create that a run is from, whichever talk sent it."""
+    for exchange in talk.world.guard.exchanges:
+        makes = exchange.request.method == "POST" and exchange.answer.status == 201
+        if makes and run_id.encode() in exchange.answer.body:
+            return exchange
+    return None
+
+
+def _attachments_of_others(talk: Talk, created: Heard, token: str) -> None:
+    """Lists of attachments that name no run: the first and the last of them are of runs that are not the owner's."""
+    owner = TOKEN if token == SECOND_TOKEN else SECOND_TOKEN
+    for query in ([], [("attachment_type", "input")], [("attachment_type", "output")]):
+        heard = talk.call("list_run_attachments", query=[*query, ("limit", "1")], token=token)
+        total = heard.body.get("total") if heard.accepted and isinstance(heard.body, dict) else None
+        ends = [heard]
+        if isinstance(total, int) and total > 1:
+            last = [*query, ("limit", "1"), ("skip", str(total - 1))]
+            ends.append(talk.call("list_run_attachments", query=last, token=token))
+        for end in ends:
+            for item in items_of(end) if end.accepted else []:
+                run_id = str(item.get("run_id"))
+                theirs = talk.call("get_run", run_id, token=owner)
+                made_by = _maker_of(talk, run_id) if theirs.accepted else created
+                cause, wish = "another organisation's attachments are listed", "attachments of its own runs only"
+                got = f"one of run {run_id}"
+                talk.require(not theirs.accepted, "AUTH-TENANT", cause, wish, got, made_by or created, end, theirs)
 
 
 _TENANT_OPS: Final = (

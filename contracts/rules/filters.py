@@ -95,6 +95,7 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
             "run_message_history": [
                 {"role": "user", "content": "hello"},
                 {"role": "tool", "content": [{"text": f"Msg{talk.named('marker:42')}Body"}]},
+                {"role": "assistant", "content": "done"},
             ],
             "usage_metadata": {"u": talk.named("marker:64")},
         }

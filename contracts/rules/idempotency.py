@@ -351,8 +351,8 @@ def run_scope(talk: Talk, case: Case) -> None:
         second.accepted and not overlap,
         "IDEM-SCOPE",
         "a key of another organisation is in the way",
-        "runs of its own for another organisation",
-        lambda: second.words if not second.accepted else f"{len(overlap)} runs of the first organisation",
+        "an answer of its own for another organisation",
+        lambda: second.words if not second.accepted else f"{len(overlap)} of what the first organisation made",
         first,
         second,
     )

@@ -740,7 +740,7 @@ def run_wrong_parameter(talk: Talk, case: Case) -> None:
     """A parameter that is wrong: where that is a 422, it says which."""
     operation = case["op"]
     heard = talk.call(operation, *case.get("ids", ()), query=[(name, value) for name, value in case.get("query", ())])
-    talk.judge("REQ-ERROR", parameter_error_violations(tuple(case["where"]), heard.answer), heard)
+    talk.judge("REQ-ERROR", parameter_error_violations(tuple(case["where"].split(".")), heard.answer), heard)
 
 
 def wrong_parameter_cases(world: World) -> Iterator[Case]:
@@ -749,12 +749,12 @@ def wrong_parameter_cases(world: World) -> Iterator[Case]:
             continue
         for name, values in parameters:
             for value in values:
-                yield {"op": operation, "query": [[name, value]], "where": ["query", name]}
-                yield {"op": operation, "query": [["skip", "1"], [name, value]], "where": ["query", name]}
+                yield {"op": operation, "query": [[name, value]], "where": f"query.{name}"}
+                yield {"op": operation, "query": [["skip", "1"], [name, value]], "where": f"query.{name}"}
     for operation, (_, template) in operations().items():
         if "{" in template and operation.startswith("get") and world.offers(operation):
             name = template.partition("{")[2].partition("}")[0]
-            yield {"op": operation, "ids": ["not-a-uuid"], "where": ["path", name]}
+            yield {"op": operation, "ids": ["not-a-uuid"], "where": f"path.{name}"}
 
 
 def generated_wrong(world: World) -> SearchStrategy[Case]:

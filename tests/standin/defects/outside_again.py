@@ -427,3 +427,68 @@ class TotalByTypeCountsAll(Standin):
             if c.read(run)["output_attachment_ids"]:
                 break
         assert c.get(f"/v1/run-attachments?run_id={run['id']}&attachment_type=input").json()["total"] == 1
+
+
+@plants("AUTH-TENANT", what="Attachments by type are everybody's.", rarity="one filter without a run")
+class AttachmentsByTypeOfEverybody(Standin):
+    def list_run_attachments(self, call, query):
+        if query.run_id is not None or query.attachment_type is None:
+            return super().list_run_attachments(call, query)
+        every = [one for org in self.organisations.values() for one in org.attachments.values()]
+        found = [one for one in every if self.attachment_matches(one, query)]
+        items = [self.attachment_shown(one) for one in self.page(found, query)]
+        return Answer(200, self.listing(items, len(found), query))
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        c.create(file_inputs=[FILE])
+        assert c.get("/v1/run-attachments?attachment_type=input", token="two").json()["total"] == 0
+
+
+@plants("AUTH-TENANT", what="An ended run that its owner has read is everybody's.", rarity="ended runs, read before")
+class EndedRunsCached(Standin):
+    def get_run(self, call, run_id, include):
+        kept = self.__dict__.setdefault("kept", {})
+        if run_id in kept and include is None:
+            return kept[run_id]
+        answer = super().get_run(call, run_id, include)
+        if answer.content["status"] in TERMINAL and include is None:
+            kept[run_id] = answer
+        return answer
+
+    def find(self, call, run_id):
+        self.__dict__.setdefault("kept", {}).pop(run_id, None)
+        return super().find(call, run_id)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.cancelled()
+        c.read(run)
+        assert c.get(f"/v1/runs/{run['id']}", token="two").status_code == 404
+
+
+@plants("LIST-FILTER", what="deep_search looks at the last message only.", rarity="words of earlier messages")
+class DeepSearchOfTheLastMessage(Standin):
+    def texts(self, run, *, deep):
+        yield from super().texts(run, deep=False)
+        if deep and run.run_message_history:
+            yield from self.leaves(run.run_message_history[-1])
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.cancelled()
+        c.patch(run, run_message_history=[{"a": "needle4711"}, {"b": "x"}])
+        assert c.ids("search=needle4711&deep_search=true") == [run["id"]]
+
+
+@plants("LIST-PAGE", what="The total of pools is what was skipped and what came.", rarity="pools, past the end")
+class TotalOfPoolsBySkip(Standin):
+    def list_pools(self, call, query):
+        answer = super().list_pools(call, query)
+        if query.skip:
+            answer.content["total"] = query.skip + len(answer.content["items"])
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert c.get("/v1/pools?skip=5").json()["total"] == 2
