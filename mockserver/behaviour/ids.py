@@ -17,6 +17,7 @@ _A_INVERSE, _B_INVERSE = pow(_A, -1, 1 << 32), pow(_B, -1, 1 << 32)
 _TABLED = 8192
 """Long rows begin at one of so many positions, whose heads are written once and then sliced."""
 _LONGEST = 1000
+_HEX = frozenset("0123456789abcdef")
 _VARIANT = {digit: "89ab"[value % 4] for value, digit in enumerate("0123456789abcdef")}
 
 
@@ -35,6 +36,11 @@ class IdRow(NamedTuple):
         if self.size > 16:
             return _heads()[self.first : self.first + self.size]
         return [b"%08x" % _mixed(position) for position in range(self.first, self.first + self.size)]
+
+    def may_begin(self, text: str) -> bool:
+        """Whether a text that is no part of the tail may be a part of some id of the row."""
+        head, dash, _ = text.partition("-")
+        return len(head) <= 8 and _HEX.issuperset(head) and (not dash or self.tail.startswith(text[len(head) :]))
 
     def place(self, id_: str) -> int | None:
         """The place of an id with this tail in the row, or None where it is beyond it."""

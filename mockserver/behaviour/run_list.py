@@ -275,6 +275,12 @@ class _Search:
         batch, changes, places = row
         if not self._by_run and not changes:
             return places
+        by_text = bool(self._text)
+        if by_text and not changes:
+            all_mention = self._all_mention(batch)
+            if all_mention is False or (all_mention and self._status is None):
+                return places if all_mention else ()
+            by_text = all_mention is None
         found = []
         for place in places:
             change = changes.get(place, UNCHANGED)
@@ -282,7 +288,7 @@ class _Search:
                 continue
             if self._status is not None and self.run(batch, place, change).life.status_at(self.lived) != self._status:
                 continue
-            if self._text and not self._mentions(self.run(batch, place, change)):
+            if by_text and not self._mentions(self.run(batch, place, change)):
                 continue
             found.append(place)
         return found
@@ -340,6 +346,18 @@ class _Search:
         lives = self.lives_of(batch, change)
         life = lone_life(self._context.space, batch, place, change) if lives is None else lives[batch.tail, place]
         return Run(batch, place, change, life)
+
+    def _all_mention(self, batch: Batch) -> bool | None:
+        """Whether a search finds all runs of a batch to which nothing has happened, or none; None where it hangs on the
+        run: on its id, or on what it ended with.
+        """
+        text = self._text
+        same = (batch.input_values, batch.placement.session_alias)
+        if text in batch.ids.tail or any(text in value for json_ in same for value in _values(json_)):
+            return True
+        temper = self._context.space.tempers[batch.workflow_id]
+        ends = (*_values(temper.output_data), *(error.casefold() for error in temper.errors))
+        return None if batch.ids.may_begin(text) or any(text in value for value in ends) else False
 
     def _mentions(self, run: Run) -> bool:
         if self._text in run.id:

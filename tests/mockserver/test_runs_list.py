@@ -339,6 +339,33 @@ def test_a_search_looks_into(name):
     assert mock.ids(search=run["id"].upper()[4:30] if name == "id" else "needle") == [run["id"]]
 
 
+def test_a_search_finds_ids_by_any_part_of_them():
+    mock = new_organisation()
+    runs = [*mock.create_many(3), *mock.create_many(20, input_values={"a": "4f-8"}), mock.create(start_session=True)]
+
+    for run in (runs[0], runs[2], runs[20], runs[-1]):
+        parts = {run["id"][start:end] for start in range(36) for end in (start + 1, start + 3, start + 10, 36)}
+        for text in {*parts, *(f"{part}-" for part in parts), *(f"0{part}" for part in parts)}:
+            assert set(mock.ids(search=text, limit=1000)) == {
+                one["id"] for one in runs if _mentions(one, text, deep=False)
+            }, text
+
+
+def test_a_search_among_runs_that_end_in_several_ways_finds_those_whose_words_fit():
+    mock = new_organisation()
+    mock.create_many(500, unknown_id())
+    mock.clock.advance(60)
+    runs = mock.get("/v1/runs", params={"limit": "1000"}).json()["items"]
+    assert len({run["status"] for run in runs}) > 1
+
+    for text in ("ran to its end", "42", "was", "e", "zzz"):
+        for status in (None, "success", "error"):
+            query = {"search": text, "status": status}
+            assert set(mock.ids(limit=1000, **{k: v for k, v in query.items() if v})) == {
+                run["id"] for run in _expected(runs, query)
+            }
+
+
 def test_only_a_deep_search_looks_into_messages():
     mock = new_organisation()
     run = mock.create()
