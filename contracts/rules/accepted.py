@@ -118,9 +118,7 @@ def _numbered(value: Any, number: int) -> Any:
 def run_accepted(talk: Talk, case: Case) -> None:
     """A chain, an update or a retry with an odd but valid value."""
     operation = case["op"]
-    ids: tuple[str, ...] = ()
-    if operation in {"update_run", "retry_run"}:
-        ids = (changeable(talk, operation)["id"],)
+    ids = _run_for(talk, operation)
     written: Written = talk.write(operation, *ids, body=talk.fill(case["body"]))
     if not written.heard.accepted or not isinstance(written.heard.body, dict):
         return
@@ -221,7 +219,15 @@ def _retry_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
 
 def _offers(world: World, operation: str) -> bool:
     """Whether it can be sent, with a run that it can change where it needs one."""
-    return world.offers(operation, *(("update_run", "get_run") if operation in {"update_run", "retry_run"} else ()))
+    return world.offers(operation, *(("update_run", "get_run") if operation in _OF_A_RUN else ()))
+
+
+def _run_for(talk: Talk, operation: str) -> tuple[str, ...]:
+    """The id of the run that an operation is to change, where it changes one."""
+    return (changeable(talk, operation)["id"],) if operation in _OF_A_RUN else ()
+
+
+_OF_A_RUN: Final = frozenset({"update_run", "retry_run"})
 
 
 def _spelled_cases(world: World) -> Iterator[Case]:
@@ -276,9 +282,7 @@ def _other_spellings(bare: dict[str, Any], operation: str) -> Iterator[str]:
 def run_spelled(talk: Talk, case: Case) -> None:
     """One write of a body, or of its text; then read again, with its files."""
     operation = case["op"]
-    ids: tuple[str, ...] = ()
-    if operation in {"update_run", "retry_run"}:
-        ids = (changeable(talk, operation)["id"],)
+    ids = _run_for(talk, operation)
     if "text" in case:
         written = talk.write(operation, *ids, raw=talk.fill(case["text"]).encode())
     else:
@@ -302,7 +306,7 @@ _LARGE_IN: Final = {
 def run_sized(talk: Talk, case: Case) -> None:
     """A valid body of so many bytes, none of its texts longer than it may be; what it made is read, and taken away."""
     operation = case["op"]
-    ids = (changeable(talk, operation)["id"],) if operation in {"update_run", "retry_run"} else ()
+    ids = _run_for(talk, operation)
     body = talk.fill(writes.minimal(operation)) | {_LARGE_IN[operation]: {}}
     texts = body[_LARGE_IN[operation]]
     while (room := case["size"] - len(encode(body | {_LARGE_IN[operation]: texts | {f"{len(texts):04}": ""}}))) > 0:

@@ -116,11 +116,15 @@ def _not_ended_yet(talk: Talk) -> None:
         retried = talk.call("retry_run", first, body={})
         if not retried.accepted:
             return
-        waiting = [talk.ask("get_run", one).body.get("status") for one in written.ids[1:]]
-        if any(status in TERMINAL for status in waiting):
-            raise Unjudged("runs end too fast to retry one that has not ended")
+        _require_waiting(talk, written.ids[1:])
     cause = "a run that is retried and has not ended is retried again"
     talk.require(False, "RETRY-RULES", cause, "409 or 422", retried.words, *shown, retried)
+
+
+def _require_waiting(talk: Talk, siblings: Sequence[str]) -> None:
+    """A run hardly ended meanwhile where none of those that were made with it has."""
+    if any(talk.ask("get_run", one).body.get("status") in TERMINAL for one in siblings):
+        raise Unjudged("runs end too fast to retry one that has not ended")
 
 
 def run_retry_early(talk: Talk, case: Case) -> None:
@@ -129,9 +133,7 @@ def run_retry_early(talk: Talk, case: Case) -> None:
     index = case.get("index", 0)
     retried = talk.call("retry_run", written.ids[index], body=talk.fill(case.get("body", {})))
     if retried.accepted:
-        waiting = [talk.ask("get_run", one).body.get("status") for i, one in enumerate(written.ids) if i != index]
-        if any(status in TERMINAL for status in waiting):
-            raise Unjudged("runs end too fast to retry one that has not ended")
+        _require_waiting(talk, [one for i, one in enumerate(written.ids) if i != index])
     cause = "a run that has not ended is retried"
     talk.require(
         retried.status in {409, 422}, "RETRY-RULES", cause, "409 or 422", retried.words, written.heard, retried
@@ -146,9 +148,7 @@ def run_retry_together(talk: Talk, case: Case) -> None:
     heards = talk.send_together([request_for("retry_run", first, body=talk.fill(body)) for body in case["bodies"]])
     both = len(heards) > 1 and all(heard.accepted for heard in heards)
     if both:
-        waiting = [talk.ask("get_run", one).body.get("status") for one in written.ids[1:]]
-        if any(status in TERMINAL for status in waiting):
-            raise Unjudged("runs end too fast to retry one that has not ended")
+        _require_waiting(talk, written.ids[1:])
     cause, wish = "two retries at once are both done", "one done, the other 409 or 422"
     talk.require(not both, "RETRY-RULES", cause, wish, "both done", written.heard, cancelled, *heards)
 
