@@ -50,6 +50,16 @@ def test_a_write_that_failed_may_have_been_done_and_is_told() -> None:
     assert retold([read], [made, failed, read]) == (made, failed, read)
 
 
+def test_a_read_is_no_use_of_a_key() -> None:
+    headers = (("Idempotency-Key", "k"),)
+    read, wrong = (
+        Exchange(Request(method, "/v1/runs", headers, body), Answer(500, (), b""))
+        for method, body in (("GET", None), ("POST", b"{}"))
+    )
+
+    assert retold([wrong], [read, wrong]) == (wrong,)
+
+
 def test_deletes_of_the_same_run_are_told_as_often_as_they_were_sent() -> None:
     made = created()
     deletes = [said("DELETE", f"/v1/runs/{RUN}", status=status) for status in (204, 404, 404, 500)]

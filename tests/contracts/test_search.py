@@ -17,6 +17,7 @@ from contracts.exchange import TOKEN, Answer, Exchange, Request
 from contracts.findings import Finding, Spent
 from contracts.guard import NoAnswer, NotAllowed
 from contracts.oracle import read_request
+from contracts.rules.requests import run_wrong_parameter
 from contracts.search import MAX_CAUSES, Scenario, Search, alone_case, most_runs, run_alone
 from contracts.shrinking import Case
 from contracts.target import Target
@@ -345,3 +346,13 @@ def test_a_valid_request_may_be_refused_to_those_who_give_no_token(authorization
     search.try_case(scenario(run), {"a": 1})
 
     assert [finding.rule for finding in search.findings] == (["REQ-ACCEPT"] if is_judged else [])
+
+
+def test_what_a_wrong_parameter_is_called_stays_whole_while_its_request_is_made_small() -> None:
+    problem = {"loc": ["query", "skip"], "msg": "x", "type": "x"}
+    case = {"op": "list_pools", "query": [["skip", "1"], ["limit", "a"]], "where": "query.limit"}
+
+    search = searched(lambda request: (422, {"detail": [problem]}), run_wrong_parameter, case)
+
+    (finding,) = search.findings
+    assert finding.expected == "a loc that names query.limit"

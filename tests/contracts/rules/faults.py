@@ -242,6 +242,20 @@ class SessionHidesWorkflow(Standin):
         return super().matches(run, query)
 
 
+class SearchKnowsTheFirstAlias(Standin):
+    def take_over(self, org, run, body):
+        self.aliases = {run.id: run.session_alias} | getattr(self, "aliases", {})
+        super().take_over(org, run, body)
+
+    def texts(self, run, *, deep):
+        new, first = run.session_alias, getattr(self, "aliases", {}).get(run.id)
+        for text in super().texts(run, deep=deep):
+            if run.id not in getattr(self, "aliases", {}) or new is None or text != self.folded(new):
+                yield text
+        if first:
+            yield self.folded(first)
+
+
 class SearchFindsNamesOfFiles(Standin):
     def attach(self, org, run, files, index=0, of=1):
         self.names = getattr(self, "names", {}) | {run.id: [file.filename for file in files]}

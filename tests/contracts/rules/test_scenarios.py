@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -99,6 +100,19 @@ def test_the_scenario_finds_the_fault(
 
     assert found.value.finding.rule == rule
     assert found.value.finding.exchanges
+
+
+def test_a_word_that_a_search_misses_stands_in_what_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(WINDOWS, monkeypatch)
+    one = Defect("one of these", ("LIST-FILTER",), "", "", faults.SearchKnowsTheFirstAlias)
+    monkeypatch.setitem(DEFECTS, "one of these", one)
+
+    result = checked("one of these", (), tmp_path, rules=("LIST-FILTER",))
+
+    (finding, *_) = result.findings
+    *before, listed = finding.exchanges
+    word = parse_qs(listed.request.path.partition("?")[2])["search"][0]
+    assert any(word.encode() in (exchange.request.body or b"") for exchange in before)
 
 
 WHERE_ALL_MUST_EXIST = ("unknown_workflow_refused", "unknown_session_refused", "unknown_machine_refused")
