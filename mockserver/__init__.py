@@ -1,7 +1,22 @@
 """A mock of the Cyberdesk runs API that behaves like the real one."""
 
-from mockserver.app import MockServer, create_app
-from mockserver.errors import StartError
-from mockserver.settings import Settings
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mockserver.app import MockServer, create_app
+    from mockserver.errors import StartError
+    from mockserver.settings import Settings
 
 __all__ = ["MockServer", "Settings", "StartError", "create_app"]
+
+_MODULES = {"MockServer": "app", "Settings": "settings", "StartError": "errors", "create_app": "app"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when asked for: the command can so be ready for a signal before the rest of the package is loaded."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -8,7 +8,6 @@ from importlib.resources import files
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from mockserver.access_log import AccessLog, NoAccessLog
 from mockserver.behaviour import attachments, chains, health, machines, pools, run_creation, run_list, runs, workflows
 from mockserver.behaviour.context import Context, Preferences, Space
 from mockserver.behaviour.world import World
@@ -17,6 +16,7 @@ from mockserver.cors import CORS
 from mockserver.downloads import PREFIX, Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
 from mockserver.errors import StartError
+from mockserver.log import AccessLog, NoAccessLog
 from mockserver.organisations import Organisations
 from mockserver.settings import Settings
 from mockserver.spec import Operation, compile_operations, load
@@ -64,7 +64,14 @@ EXPOSED_HEADERS = (
 class MockServer:
     """The mock as an ASGI application. `operations` are those of its spec."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None, store: Store | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        store: Store | None = None,
+        access_log: AccessLog | None = None,
+    ) -> None:
         """Raises StartError."""
         self.settings = settings
         self.operations = _operations(settings)
@@ -72,8 +79,6 @@ class MockServer:
         self._store: Store = store or MemoryStore()
         self._world = World.from_files(settings.world)
         self._spaces: dict[tuple[str, str], Space] = {}
-        talkative = settings.log_level in ("debug", "info")
-        self._access_log = AccessLog(settings.log_format) if talkative else NoAccessLog()
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
         def make_context(space: Space, preferences: Preferences, now: int, scope: Scope) -> Context:
@@ -95,7 +100,7 @@ class MockServer:
             strict=strict,
             self_check=settings.self_check,
             seed=settings.seed,
-            access_log=self._access_log,
+            access_log=access_log or NoAccessLog(),
         )
         self._endpoint = endpoint
         self._any_origin = not settings.cors_origin
@@ -114,7 +119,6 @@ class MockServer:
             await app(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
-            self._access_log.flush()
         else:
             raise ValueError(f"the mock speaks HTTP, not {scope['type']}")
 
@@ -141,10 +145,14 @@ class MockServer:
 
 
 def create_app(
-    settings: Settings | None = None, *, clock: Clock | None = None, store: Store | None = None
+    settings: Settings | None = None,
+    *,
+    clock: Clock | None = None,
+    store: Store | None = None,
+    access_log: AccessLog | None = None,
 ) -> MockServer:
     """The mock as an ASGI application, for in-process use. Raises StartError for what it cannot start with."""
-    return MockServer(settings or Settings(), clock=clock, store=store)
+    return MockServer(settings or Settings(), clock=clock, store=store, access_log=access_log)
 
 
 def _operations(settings: Settings) -> dict[str, Operation]:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import gc
-import json
 import logging
 import os
-import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Any, get_args
 
 import click
-import uvicorn
 
 from mockserver.app import MockServer, create_app
 from mockserver.errors import StartError
-from mockserver.protocol import Protocol
-from mockserver.settings import SETTINGS, LogFormat, Settings, environment_variable
+from mockserver.log import Log, LogHandler, standard_error
+from mockserver.server import Server, listen, url_of
+from mockserver.settings import LIMITS, SETTINGS, Limits, Settings, environment_variable
 
 _COULD_NOT_START = 2
 
@@ -74,6 +71,17 @@ def _option(setting: Any) -> Any:
     )
 
 
+def _option_of_limit(limit: Any) -> Any:
+    return click.option(
+        f"--{limit.name.replace('_', '-')}",
+        limit.name,
+        default=limit.default,
+        type=type(limit.default),
+        hidden=True,
+        envvar=environment_variable(limit.name),
+    )
+
+
 def _choices() -> dict[str, tuple[str, ...]]:
     from mockserver import settings
 
@@ -87,14 +95,12 @@ _CHOICES = _choices()
 @main.command()
 def serve(**values: Any) -> None:
     """Serve the API until it is interrupted."""
-    for setting in SETTINGS:
-        if isinstance(setting.default, tuple):
-            values[setting.name] = tuple(values[setting.name])
     try:
-        settings = Settings(**values)
-        _set_up_logging(settings)
-        app = create_app(settings)
-        listener = _listen(settings.host, settings.port)
+        settings = Settings(**_read(values))
+        log = Log(settings.log_format, fd=standard_error(), max_lines=settings.limits.max_log_lines)
+        _set_up_logging(settings, log)
+        app = create_app(settings, access_log=log if settings.log_level in ("debug", "info") else None)
+        listener = listen(settings.host, settings.port)
     except StartError as error:
         click.echo(f"mockserver: {error}", err=True)
         sys.exit(_COULD_NOT_START)
@@ -102,81 +108,40 @@ def serve(**values: Any) -> None:
     # What stands at start never goes: the collector need not look at it, nor look so often at what requests leave.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-    config = uvicorn.Config(
-        app,
-        http=Protocol,
-        log_config=None,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        timeout_graceful_shutdown=2,
-    )
-    # uvicorn raises the signal that ended it once more when it has shut down: a server told to end has ended well.
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, _ended_well)
-    uvicorn.Server(config).run(sockets=[listener])
+    Server(app, settings.limits).run(sockets=[listener])
+    log.close()
 
 
-def _ended_well(signum: int, frame: object) -> None:
-    sys.exit(0)
+def _read(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of Settings from those of the command line."""
+    limits = {limit.name: values.pop(limit.name) for limit in LIMITS}
+    for setting in SETTINGS:
+        if isinstance(setting.default, tuple):
+            values[setting.name] = tuple(values[setting.name])
+    return {**values, "limits": Limits(**limits)}
 
 
 for _setting in SETTINGS:
     serve = _option(_setting)(serve)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    """A socket bound to the address. Raises StartError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    if os.name != "nt":
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        what = (
-            f"port {port} on {host} is in use; --port 0 takes a free one"
-            if error.errno == errno.EADDRINUSE
-            else error.strerror
-        )
-        raise StartError(f"cannot listen on {host}:{port}: {what or error}") from error
-    return listener
+for _each in LIMITS:
+    serve = _option_of_limit(_each)(serve)
 
 
 def _say_hello(app: MockServer, listener: socket.socket) -> None:
-    host, port = listener.getsockname()[:2]
     width = max(len(operation.path) for operation in app.operations.values())
-    for operation in app.operations.values():
-        click.echo(f"  {operation.method:<6} {operation.path:<{width}}  {operation.operation_id}")
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    given = app.settings.token
-    who = "the tokens given with --token" if given else "any bearer token that begins with 'test'"
-    click.echo(f"Lets in {who}. Serving the runs API on {url}")
-    sys.stdout.flush()
+    lines = [f"  {each.method:<6} {each.path:<{width}}  {each.operation_id}" for each in app.operations.values()]
+    who = "the tokens given with --token" if app.settings.token else "any bearer token that begins with 'test'"
+    lines.append(f"Lets in {who}. Serving the runs API on {url_of(listener)}")
+    try:
+        click.echo("\n".join(lines))
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # Nobody reads it, or the disk is full. What is left in its buffer must not be tried again at exit.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
 
 
-def _set_up_logging(settings: Settings) -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(_formatter(settings.log_format))
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-
-
-def _formatter(log_format: LogFormat) -> logging.Formatter:
-    return _JSONFormatter() if log_format == "json" else logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-
-
-class _JSONFormatter(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        line = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname.lower(),
-            "message": record.getMessage(),
-        }
-        line.update({name: getattr(record, name) for name in ("method", "path", "status") if hasattr(record, name)})
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+def _set_up_logging(settings: Settings, log: Log) -> None:
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[LogHandler(log)], force=True)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -10,7 +10,6 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.access_log import AccessLog
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.errors import (
     BadRequest,
@@ -23,6 +22,7 @@ from mockserver.errors import (
     TooLarge,
 )
 from mockserver.idempotency import Idempotency
+from mockserver.log import AccessLog
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request

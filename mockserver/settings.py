@@ -48,6 +48,39 @@ class Token:
         return cls(organisation or None, token)
 
 
+def _limit(default: Any, unit: str, help_: str, past: str) -> Any:
+    return field(default=default, metadata={"unit": unit, "help": help_, "past": past})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much the server takes, keeps and waits for: each amount, its unit, and what happens past it.
+
+    `docs/limits.md` is this table for readers. `--max-body`, a setting of its own, belongs to it too.
+    """
+
+    max_connections: int = _limit(
+        1_000, "", "Open connections.", "the one that has waited longest for its next request is closed, else 503"
+    )
+    max_target_bytes: int = _limit(65_536, "bytes", "The target of a request: path and query.", "414")
+    max_header_bytes: int = _limit(65_536, "bytes", "The headers of a request, and its trailers.", "431")
+    max_response_buffer: int = _limit(
+        262_144, "bytes", "What is kept of answers for a client that does not read.", "the answer waits"
+    )
+    head_timeout: float = _limit(30.0, "s", "From the first byte of a request to the end of its headers.", "408")
+    body_timeout: float = _limit(30.0, "s", "From some bytes of a body to the next.", "408")
+    keep_alive_timeout: float = _limit(75.0, "s", "Between a request and the next.", "the connection is closed")
+    shutdown_grace: int = _limit(
+        2, "s", "Answers that are being given, from the signal to end on.", "their connections are closed"
+    )
+    max_log_lines: int = _limit(
+        10_000, "", "Log lines that wait to be written.", "further ones are dropped and counted"
+    )
+    send_timeout: float = _limit(
+        60.0, "s", "A client may leave a full response buffer unread.", "the connection is closed"
+    )
+
+
 def _setting(default: Any, help_: str, *, parse: Callable[[str], Any] | None = None, metavar: str | None = None) -> Any:
     return field(default=default, metadata={"help": help_, "parse": parse, "metavar": metavar})
 
@@ -93,6 +126,7 @@ class Settings:
     self_check: bool = _setting(False, "Validate every answer against the spec before it is sent.")
     log_level: LogLevel = _setting("info", "How much is logged.")
     log_format: LogFormat = _setting("text", "Log lines as text or as JSON.")
+    limits: Limits = Limits()
 
     def __post_init__(self) -> None:
         """Raises StartError for a value that no server can run with."""
@@ -108,4 +142,5 @@ def environment_variable(name: str) -> str:
     return f"MOCKSERVER_{name.upper()}"
 
 
-SETTINGS = tuple(fields(Settings))
+SETTINGS = tuple(setting for setting in fields(Settings) if setting.name != "limits")
+LIMITS = fields(Limits)

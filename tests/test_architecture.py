@@ -65,9 +65,18 @@ def test_behaviours_know_no_http():
 
 
 def test_starlette_stands_at_the_edge_only():
-    beside = ("mockserver.app", "mockserver.cors", "mockserver.endpoint", "mockserver.downloads")
+    beside = ("mockserver.app", "mockserver.cors", "mockserver.endpoint", "mockserver.downloads", "mockserver.server")
 
     assert importing("mockserver", "starlette", beside=beside) == []
+
+
+def test_the_http_protocol_knows_the_limits_and_nothing_else_of_the_mock():
+    allowed = {"mockserver.settings"}
+    above = [
+        line.split()[-1] for line in importing("mockserver.http11", "mockserver") if ".http11" not in line.split()[-1]
+    ]
+
+    assert set(above) <= allowed
 
 
 def test_nothing_but_the_command_imports_the_command_and_nothing_but_the_root_the_composition():
@@ -76,7 +85,7 @@ def test_nothing_but_the_command_imports_the_command_and_nothing_but_the_root_th
 
 
 def test_time_and_chance_come_from_the_clock_and_the_seed():
-    beside = ("mockserver.clock", "mockserver.access_log")
+    beside = ("mockserver.clock", "mockserver.log")
 
     assert importing("mockserver", "time", beside=beside) == []
     assert importing("mockserver.behaviour", "random", "secrets", "uuid", beside=("mockserver.behaviour.world",)) == []

@@ -1,0 +1,389 @@
+"""One connection: what comes is read as far as it can be answered, and no further.
+
+A request is read only when the one before it has been answered; what was sent ahead waits in the buffer, and reading
+stops. Each wait for the client has an end: for a head, for the next bytes of a body, for the next request, and for an
+answer to be taken. One timer looks after the waits of all connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import math
+from typing import Any, cast
+from urllib.parse import unquote
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from mockserver.http11.body import BodyReader, ChunkedBody, SizedBody
+from mockserver.http11.errors import RequestError
+from mockserver.http11.exchange import Exchange, error_answer
+from mockserver.http11.head import Head, HeadReader, split_target
+from mockserver.settings import Limits
+
+_log = logging.getLogger("mockserver.http")
+
+_AHEAD_BYTES = 65_536
+"""So much of a body is taken from the client before the application asks for it."""
+_SLICE_BYTES = 65_536
+"""A chunked body is decoded in slices; between two of them the loop serves others."""
+_COPIED_BYTES = 8_192
+"""A longer body is not copied behind its head."""
+_DISCARDED_BYTES = 262_144
+"""A request that was answered early is read to its end and dropped; with a longer body its connection is closed."""
+_CHECK_EVERY_S = 0.5
+_LINGER_S = 2.0
+"""For so long a client that is still sending may read the answer after which its connection is closed."""
+_ASGI = {"version": "3.0", "spec_version": "2.3"}
+
+
+class ConnectionFactory:
+    """Makes the connections of one server, in place of a protocol class: uvicorn.Config(app, http=factory)."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.connections: set[Connection] = set()
+        self.context = contextvars.copy_context()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __call__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> Connection:
+        return Connection(self, config, server_state, app_state, _loop or asyncio.get_running_loop())
+
+    def add(self, connection: Connection) -> None:
+        self.connections.add(connection)
+        if self._timer is None:
+            self._timer = connection.loop.call_later(_CHECK_EVERY_S, self._check, connection.loop)
+
+    def make_room(self) -> None:
+        """Closes the connection that has waited longest for its next request, if one does."""
+        idle = min((each for each in self.connections if each.is_idle), key=lambda each: each.deadline, default=None)
+        if idle is not None:
+            idle.abort()
+
+    def _check(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for connection in [each for each in self.connections if each.deadline <= now]:
+            connection.time_out(now)
+        self._timer = loop.call_later(_CHECK_EVERY_S, self._check, loop) if self.connections else None
+
+
+class Connection(asyncio.Protocol):
+    def __init__(
+        self,
+        factory: ConnectionFactory,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.loop = loop
+        self._factory = factory
+        self._limits = limits = factory.limits
+        self._app = config.loaded_app
+        self._root_path = config.root_path
+        self._most_connections = min(limits.max_connections, config.limit_concurrency or limits.max_connections)
+        self._state = server_state
+        self._app_state = app_state
+        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
+        self._buffer = b""
+        self._head_reader = self._new_head_reader()
+        self._exchange: Exchange | None = None
+        self._body_reader: BodyReader | None = None  # None: the request of the exchange has been read to its end
+        self._body_bytes = 0
+        self._has_ended = False  # the client sends no more
+        self._is_closing = False
+        self._is_reading = True
+        self._is_continued = False  # the rest of the buffer waits for its turn of the loop
+        self._writable: asyncio.Event | None = None
+        self.is_write_paused = False
+        self._read_deadline = self._write_deadline = math.inf
+
+    # --- What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=self._limits.max_response_buffer)
+        self._server = _address(transport.get_extra_info("sockname"))
+        self._client = _address(transport.get_extra_info("peername"))
+        self._scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        if len(self._factory.connections) >= self._most_connections:
+            self._factory.make_room()
+        is_one_too_many = len(self._factory.connections) >= self._most_connections
+        # uvicorn asks nothing of it but `shutdown`.
+        self._state.connections.add(self)  # type: ignore[arg-type]
+        self._factory.add(self)
+        self._read_deadline = self.loop.time() + self._limits.head_timeout
+        if is_one_too_many:
+            self._refuse(RequestError(503, f"{self._most_connections} connections are open, and no more are taken"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._state.connections.discard(self)
+        self._factory.connections.discard(self)
+        self._is_closing = True
+        self._buffer = b""
+        if self._exchange is not None:
+            self._exchange.leave()
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_closing:
+            return  # what was asked has been answered, and no more will be
+        self._buffer = self._buffer + data if self._buffer else data
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """A client may end its side and still read: what it asked is answered before the connection is closed."""
+        if self._is_closing:
+            return False
+        self._has_ended = True
+        self._advance()
+        return True
+
+    def pause_writing(self) -> None:
+        self.is_write_paused = True
+        self._write_deadline = self.loop.time() + self._limits.send_timeout
+
+    def resume_writing(self) -> None:
+        self.is_write_paused = False
+        self._write_deadline = math.inf
+        if self._writable is not None:
+            self._writable.set()
+            self._writable = None
+
+    # --- What the server calls
+
+    def shutdown(self) -> None:
+        """Closes the connection, behind the answer that is being given if there is one."""
+        if self._exchange is None or self._exchange.is_answered:
+            self._close()
+        else:
+            self._exchange.keep_alive = False
+
+    @property
+    def deadline(self) -> float:
+        return min(self._read_deadline, self._write_deadline)
+
+    @property
+    def is_idle(self) -> bool:
+        return self._exchange is None and not self._head_reader.has_begun and not self._is_closing
+
+    def time_out(self, now: float) -> None:
+        """What has been waited for has not come."""
+        if self._is_closing or self._write_deadline <= now:
+            self.abort()
+        elif self.is_idle:
+            self._close()
+        else:
+            self._refuse(RequestError(408, "The rest of the request did not come in time"))
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # --- Reading
+
+    def _new_head_reader(self) -> HeadReader:
+        limits = self._limits
+        return HeadReader(max_target_bytes=limits.max_target_bytes, max_header_bytes=limits.max_header_bytes)
+
+    def _advance(self) -> None:
+        """Reads on in what has come, up to where the application or the client has to be waited for."""
+        try:
+            while self._buffer and not self._is_closing and not self._is_continued:
+                exchange = self._exchange
+                if exchange is None:
+                    self._read_head()
+                elif self._body_reader is None or exchange.bytes_waiting > _AHEAD_BYTES:
+                    break
+                else:
+                    self._read_body(exchange, self._body_reader)
+        except RequestError as error:
+            self._refuse(error)
+        except MemoryError:
+            self._refuse(RequestError(503, "There was not enough memory to read the request"))
+        if self._is_closing:
+            return
+        if self._has_ended and not self._buffer:
+            self._end()
+        self._read_on(not self._buffer and (self._exchange is None or self._exchange.bytes_waiting <= _AHEAD_BYTES))
+
+    def _read_head(self) -> None:
+        reader = self._head_reader
+        if not reader.has_begun:
+            self._read_deadline = self.loop.time() + self._limits.head_timeout
+        taken = reader.feed(self._buffer)
+        self._buffer = self._buffer[taken:]
+        head = reader.head
+        if head is None:
+            return
+        exchange = Exchange(self, head, self._scope(head))
+        self._exchange = exchange
+        self._head_reader = self._new_head_reader()
+        if head.is_chunked:
+            self._body_reader = ChunkedBody(max_trailer_bytes=self._limits.max_header_bytes)
+        elif head.content_length:
+            self._body_reader = SizedBody(head.content_length)
+        else:
+            exchange.add_body(b"", is_last=True)
+        self._body_bytes = 0
+        self._wait_for_body()
+        # A copy for each: what one request sets must not be seen by those that come behind it.
+        task = self.loop.create_task(exchange.run(self._app), context=self._factory.context.copy())
+        self._state.tasks.add(task)
+        task.add_done_callback(self._state.tasks.discard)
+
+    def _read_body(self, exchange: Exchange, reader: BodyReader) -> None:
+        part, taken = reader.feed(self._buffer[:_SLICE_BYTES] if exchange.head.is_chunked else self._buffer)
+        self._buffer = self._buffer[taken:]
+        self._body_bytes += len(part)
+        if reader.is_complete:
+            self._body_reader = None
+        exchange.add_body(part, is_last=reader.is_complete)
+        self._wait_for_body()
+        if exchange.is_answered:
+            self._discard_body(exchange)
+        if self._buffer and self._body_reader is not None:
+            self._is_continued = True
+            self.loop.call_soon(self._continue)
+
+    def _continue(self) -> None:
+        self._is_continued = False
+        self._advance()
+
+    def _wait_for_body(self) -> None:
+        is_over = self._body_reader is None
+        self._read_deadline = math.inf if is_over else self.loop.time() + self._limits.body_timeout
+
+    def _discard_body(self, exchange: Exchange) -> None:
+        """Of a request that was answered before its body had come, for as long as that is not too much."""
+        if not exchange.is_body_read and self.is_too_long_to_discard(self._body_bytes):
+            self._close(is_cut_short=True)
+        elif self._body_reader is None:
+            self._await_next()
+
+    def is_too_long_to_discard(self, size: int) -> bool:
+        return size > _DISCARDED_BYTES
+
+    def _await_next(self) -> None:
+        self._exchange = None
+        self._read_deadline = self.loop.time() + self._limits.keep_alive_timeout
+
+    def _end(self) -> None:
+        """The client sends no more, and all that it has sent has been read."""
+        exchange = self._exchange
+        if exchange is None:
+            self._close()
+        elif self._body_reader is not None:
+            exchange.leave()
+            self._close()
+
+    def _read_on(self, wanted: bool) -> None:
+        if wanted != self._is_reading:
+            self._is_reading = wanted
+            if wanted:
+                self._transport.resume_reading()
+            else:
+                self._transport.pause_reading()
+
+    def _scope(self, head: Head) -> dict[str, Any]:
+        path, query = split_target(head.target)
+        text = path.decode("ascii")
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": _ASGI,
+            "http_version": head.version,
+            "server": self._server,
+            "client": self._client,
+            "scheme": self._scheme,
+            "method": head.method,
+            "root_path": self._root_path,
+            "path": self._root_path + (unquote(text) if "%" in text else text),
+            "raw_path": self._root_path.encode() + path,
+            "query_string": query,
+            "headers": head.headers,
+        }
+        if self._app_state:
+            scope["state"] = self._app_state.copy()
+        return scope
+
+    # --- What an exchange calls
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        return self._state.default_headers
+
+    def wants_body(self) -> None:
+        self._advance()
+
+    def write(self, parts: list[bytes]) -> None:
+        if self._transport.is_closing():
+            return
+        if len(parts) > 1 and len(parts[1]) <= _COPIED_BYTES:
+            self._transport.write(b"".join(parts))
+        else:
+            self._transport.writelines(parts)
+
+    async def drained(self) -> None:
+        """Waits until the client has taken enough of what was written, or has gone."""
+        while self.is_write_paused:
+            self._writable = self._writable or asyncio.Event()
+            await self._writable.wait()
+
+    def has_answered(self, exchange: Exchange) -> None:
+        self._state.total_requests += 1
+        if not exchange.keep_alive:
+            self._close()
+            return
+        self._discard_body(exchange)
+        self._advance()
+
+    # --- Closing
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answers what cannot be read as a request, and closes: where the next one begins is unknown."""
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.leave()
+            if exchange.is_head_sent:
+                if exchange.is_answered:
+                    self._close()
+                else:
+                    self.abort()
+                return
+        _log.debug("refused with %d: %s", error.status, error.detail)
+        self.write([error_answer(error.status, error.detail)])
+        self._close(is_cut_short=True)
+
+    def _close(self, *, is_cut_short: bool = False) -> None:
+        """Closes behind what has been written.
+
+        Where the client may still be sending (`is_cut_short`), it is read on for a while, and dropped: a connection
+        that is closed on unread bytes is reset, and the answer can be lost with it.
+        """
+        if self._is_closing:
+            return
+        self._is_closing = True
+        is_cut_short = is_cut_short or self._body_reader is not None or bool(self._buffer)
+        self._buffer = b""
+        now = self.loop.time()
+        self._write_deadline = now + self._limits.send_timeout
+        if is_cut_short and not self._has_ended and self._transport.can_write_eof():
+            self._read_deadline = now + _LINGER_S
+            self._transport.write_eof()
+            self._read_on(True)
+        else:
+            self._transport.close()
+
+
+def _address(name: Any) -> tuple[str, int | None] | None:
+    """(host, port); (path, None) of a Unix socket."""
+    if isinstance(name, (tuple, list)) and len(name) >= 2:
+        return str(name[0]), int(name[1])
+    return (str(name), None) if name else None

@@ -1,0 +1,176 @@
+"""The head of a request: its request line and headers, read by httptools from a stream that may be cut anywhere.
+
+Whatever is refused is refused at one byte of the stream, so how the stream was cut into segments changes no answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import httptools
+
+from mockserver.http11.errors import RequestError
+
+_END = b"\r\n\r\n"
+_AROUND_TARGET = 40
+"""Bytes of a request line beside its target: the longest method, the version, two blanks."""
+_NOT_HTTP = "Invalid HTTP request received."
+
+
+class Head(NamedTuple):
+    """`target` is as it was sent; header names are in lower case. `content_length` is None where there is no header."""
+
+    method: str
+    target: bytes
+    version: str
+    headers: list[tuple[bytes, bytes]]
+    content_length: int | None
+    is_chunked: bool
+    keep_alive: bool
+    expects_continue: bool
+
+
+class _Callbacks:
+    """What the parser calls. It does not know the parser: a cycle of both would wait for the garbage collector."""
+
+    __slots__ = ("headers", "is_complete", "target")
+
+    def __init__(self) -> None:
+        self.target = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.is_complete = False
+
+    def on_url(self, part: bytes) -> None:
+        self.target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.is_complete = True
+
+
+class HeadReader:
+    """Reads one head. A new reader is made for each request."""
+
+    __slots__ = ("_callbacks", "_last", "_max_header_bytes", "_max_target_bytes", "_most", "_parser", "_size", "head")
+
+    def __init__(self, *, max_target_bytes: int, max_header_bytes: int) -> None:
+        self._max_target_bytes = max_target_bytes
+        self._max_header_bytes = max_header_bytes
+        self._callbacks = _Callbacks()
+        self._parser = httptools.HttpRequestParser(self._callbacks)
+        self._size = 0
+        self._most = 0  # bytes that the head may have, once its first line has been read
+        self._last = b""
+        self.head: Head | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        return self._size > 0
+
+    def feed(self, data: bytes) -> int:
+        """Takes what belongs to the head and returns how many bytes that is; `head` is set when it is complete.
+
+        Raises: RequestError (400, 414, 431), at the first byte that makes the request invalid or too long.
+        """
+        start = 0
+        if not self._size:
+            # RFC 9112, section 2.2: empty lines before a request line are passed over.
+            while data[start : start + 1] in (b"\r", b"\n"):
+                start += 1
+        end = self._end_in(data, start)
+        stop = len(data) if end < 0 else end
+        self._parse(data[start:stop])
+        self._size += stop - start
+        if end < 0:
+            self._last = (self._last + data[max(start, stop - 3) : stop])[-3:]
+        else:
+            self.head = self._finished()
+        return stop
+
+    def _end_in(self, data: bytes, start: int) -> int:
+        """Where the head ends in the data, or -1. Its last bytes may stand at the end of what came before."""
+        last = self._last
+        if last:
+            found = (last + data[start : start + 3]).find(_END)
+            if found >= 0:
+                return start + found + 4 - len(last)
+        found = data.find(_END, start)
+        return found + 4 if found >= 0 else -1
+
+    def _parse(self, part: bytes) -> None:
+        """What stands before the byte that is too many is parsed first: it may be what is wrong."""
+        if not self._most:
+            room = self._max_target_bytes + _AROUND_TARGET - self._size
+            line_end = part.find(b"\n", 0, room)
+            if line_end >= 0:
+                self._most = self._size + line_end + 1 + self._max_header_bytes
+            elif len(part) > room:
+                self._feed(part[:room])
+                raise self._target_too_long()
+        if self._most and self._size + len(part) > self._most:
+            self._feed(part[: self._most - self._size])
+            raise RequestError(431, f"The headers are longer than {self._max_header_bytes} bytes")
+        self._feed(part)
+
+    def _feed(self, part: bytes) -> None:
+        try:
+            self._parser.feed_data(part)
+        except httptools.HttpParserUpgrade:
+            # An offer to change the protocol, which RFC 9110, section 7.8, lets a server ignore.
+            pass
+        except httptools.HttpParserError:
+            raise RequestError(400, _NOT_HTTP) from None
+
+    def _target_too_long(self) -> RequestError:
+        return RequestError(414, f"The target is longer than {self._max_target_bytes} bytes")
+
+    def _finished(self) -> Head:
+        callbacks, parser = self._callbacks, self._parser
+        if not callbacks.is_complete:
+            raise RequestError(400, _NOT_HTTP)
+        if len(callbacks.target) > self._max_target_bytes:
+            raise self._target_too_long()
+        version: str = parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            raise RequestError(400, f"HTTP/{version} is not spoken here, only HTTP/1.1 and HTTP/1.0")
+        content_length: int | None = None
+        codings: list[bytes] = []
+        keep_alive, expects_continue = version == "1.1", False
+        for name, value in callbacks.headers:
+            if name == b"content-length":
+                content_length = int(value)
+            elif name == b"transfer-encoding":
+                codings.append(value.strip().lower())
+            elif name == b"connection":
+                keep_alive = keep_alive and b"close" not in _options(value)
+            elif name == b"expect":
+                expects_continue = version == "1.1" and value.strip().lower() == b"100-continue"
+        if codings and (codings != [b"chunked"] or version == "1.0"):
+            raise RequestError(400, "The only Transfer-Encoding that is understood is chunked, in HTTP/1.1")
+        return Head(
+            parser.get_method().decode("ascii"),
+            callbacks.target,
+            version,
+            callbacks.headers,
+            content_length,
+            bool(codings),
+            keep_alive,
+            expects_continue,
+        )
+
+
+def _options(value: bytes) -> list[bytes]:
+    return [option.strip() for option in value.lower().split(b",")]
+
+
+def split_target(target: bytes) -> tuple[bytes, bytes]:
+    """Path and query of a request target, as they were sent. Raises: RequestError for a target that has no path."""
+    try:
+        url: Any = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        raise RequestError(400, _NOT_HTTP) from None
+    if url.path is None:
+        raise RequestError(400, _NOT_HTTP)
+    return url.path, url.query or b""

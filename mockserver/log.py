@@ -1,0 +1,167 @@
+"""The log: a line for each request, and what goes wrong, on standard error. Never a query, a header or a body.
+
+A thread of its own writes the lines. The server never waits for it: where nobody reads standard error, or it is
+closed or full, lines are dropped and counted, and the count is written when lines can be again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+from mockserver.settings import LogFormat
+
+_GATHER_S = 0.1
+"""Lines are gathered for so long and written together: a write for each would halve the server's speed."""
+_LAST_WRITE_S = 1.0
+"""How long the last lines may take when the server ends."""
+
+
+class AccessLog(Protocol):
+    def add(self, method: str, path: str, status: int) -> None: ...
+
+
+class NoAccessLog:
+    def add(self, method: str, path: str, status: int) -> None:
+        pass
+
+
+class _Access(NamedTuple):
+    at: float
+    method: str
+    path: str
+    status: int
+
+
+class Log:
+    """Thread-safe. `max_lines` is how many lines may wait to be written; past it they are dropped."""
+
+    def __init__(self, log_format: LogFormat, *, fd: int | None, max_lines: int) -> None:
+        """`fd` is a file descriptor to write to, None for nowhere."""
+        self._format: Callable[[_Access | logging.LogRecord], str] = _as_json if log_format == "json" else _as_text
+        self._fd = fd
+        self._max_lines = max_lines
+        self._lines: deque[_Access | logging.LogRecord] = deque()
+        self.dropped = 0
+        self._being_written = 0
+        self._has_lines = threading.Event()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
+        self._thread.start()
+
+    def add(self, method: str, path: str, status: int) -> None:
+        self._put(_Access(time.time(), method, path, status))
+
+    def add_record(self, record: logging.LogRecord) -> None:
+        self._put(record)
+
+    def _put(self, line: _Access | logging.LogRecord) -> None:
+        if len(self._lines) + self._being_written >= self._max_lines:
+            self.dropped += 1
+            return
+        self._lines.append(line)
+        if not self._has_lines.is_set():
+            self._has_lines.set()
+
+    def close(self) -> None:
+        """Writes what is left, unless that takes too long."""
+        self._is_closing = True
+        self._has_lines.set()
+        self._thread.join(_LAST_WRITE_S)
+
+    # --- In the thread
+
+    def _write_all(self) -> None:
+        while not self._is_closing:
+            self._has_lines.wait()
+            time.sleep(_GATHER_S)
+            self._has_lines.clear()
+            self._write_waiting()
+        self._write_waiting()
+
+    def _write_waiting(self) -> None:
+        self._being_written = len(self._lines)
+        text = "".join([self._format(self._lines.popleft()) for _ in range(self._being_written)])
+        if self.dropped and self._write(self._format(_notice(self.dropped))):
+            self.dropped = 0
+        if not self._write(text):
+            self.dropped += self._being_written
+        self._being_written = 0
+
+    def _write(self, text: str) -> bool:
+        """Whether it could be written: not where nothing is open, or the disk is full."""
+        left = text.encode("utf-8", "backslashreplace")
+        while left:
+            if self._fd is None:
+                return False
+            try:
+                left = left[os.write(self._fd, left) :]
+            except BlockingIOError:
+                select.select([], [self._fd], [])
+            except OSError:
+                return False
+        return True
+
+
+def _notice(dropped: int) -> logging.LogRecord:
+    message = f"{dropped} log lines were dropped, because standard error was not read or could not be written"
+    return logging.makeLogRecord({"levelno": logging.WARNING, "levelname": "WARNING", "msg": message})
+
+
+class LogHandler(logging.Handler):
+    """What the server logs of itself goes the same way as its access log."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._log.add_record(record)
+
+
+_traceback_of = logging.Formatter().formatException
+
+
+def _as_text(line: _Access | logging.LogRecord) -> str:
+    if isinstance(line, _Access):
+        return f"{_local(int(line.at))} {line.method} {_printable(line.path)} -> {line.status}\n"
+    text = f"{_local(int(line.created))} {line.levelname} {_printable(line.getMessage())}\n"
+    return text + _traceback_of(line.exc_info) + "\n" if line.exc_info else text
+
+
+def _as_json(line: _Access | logging.LogRecord) -> str:
+    if isinstance(line, _Access):
+        members: dict[str, Any] = {"time": _local(int(line.at)), "level": "info", **line._asdict()}
+        del members["at"]
+    else:
+        members = {"time": _local(int(line.created)), "level": line.levelname.lower(), "message": line.getMessage()}
+        if line.exc_info:
+            members["traceback"] = _traceback_of(line.exc_info)
+    return json.dumps(members) + "\n"
+
+
+def _printable(text: str) -> str:
+    """With what could move a terminal's cursor, or begin a line, as escapes."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
+
+def _local(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(second))
+
+
+def standard_error() -> int | None:
+    """A descriptor of its own, so that nothing else can ever stand under its number; None where it is closed."""
+    if sys.stderr is None:
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        return os.dup(sys.stderr.fileno())
+    return None

@@ -1,0 +1,78 @@
+"""The application behind a listening socket, until it is told to end."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from mockserver.errors import StartError
+from mockserver.http11 import ConnectionFactory
+from mockserver.settings import Limits
+
+_BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """Ends at SIGINT or SIGTERM: answers that are being given have `limits.shutdown_grace` to be finished.
+
+    A second SIGINT ends it at once.
+    """
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=ConnectionFactory(limits),  # type: ignore[arg-type]  # called as the class of a protocol is
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                ws="none",
+                timeout_graceful_shutdown=limits.shutdown_grace,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but a signal that has ended the server is not raised once more behind it."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(signum, self.handle_exit)
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises StartError."""
+    if not host:
+        raise StartError("--host is empty: that would listen on every address; write 0.0.0.0 or :: if that is meant")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if os.name != "nt":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        what = (
+            f"port {port} on {host} is in use; --port 0 takes a free one"
+            if error.errno == errno.EADDRINUSE
+            else error.strerror
+        )
+        raise StartError(f"cannot listen on {host}:{port}: {what or error}") from error
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,77 @@
+"""A server in a process of its own, with streams and limits that the test chooses."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+PATIENCE_S = 30
+
+
+@contextmanager
+def started(
+    *flags: str,
+    stdout: str = "read",
+    stderr: str = "read",
+    max_files: int | None = None,
+    max_memory: int | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A stream is `read` (a pipe), `unread` (a pipe whose reader is gone), `closed`, or a path."""
+
+    def limit() -> None:
+        for which, most in ((resource.RLIMIT_NOFILE, max_files), (resource.RLIMIT_AS, max_memory)):
+            if most is not None:
+                resource.setrlimit(which, (most, most))
+        for descriptor, how in ((1, stdout), (2, stderr)):
+            if how == "closed":
+                os.close(descriptor)
+
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mockserver", "serve", *flags],
+        stdout=_stream(stdout),
+        stderr=_stream(stderr),
+        preexec_fn=limit,
+    )
+    try:
+        if stdout == "unread":
+            assert process.stdout is not None
+            process.stdout.close()
+            process.stdout = None
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def _stream(how: str) -> IO[Any] | int | None:
+    if how in ("read", "unread"):
+        return subprocess.PIPE
+    return None if how == "closed" else open(how, "w")
+
+
+@contextmanager
+def serving(*flags: str, **how: Any) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A server on a free port, with its URL as it printed it."""
+    with started("--port", "0", *flags, **how) as process:
+        yield process, url_of(process)
+
+
+def url_of(process: subprocess.Popen[bytes]) -> str:
+    assert process.stdout is not None
+    said = b""
+    for line in process.stdout:
+        said += line
+        url = re.search(rb"http://\S+", line)
+        if url:
+            return url[0].decode()
+    raise AssertionError(f"it never said where it listens: {said!r}")

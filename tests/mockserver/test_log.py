@@ -1,0 +1,98 @@
+"""The log: written by a thread, and never waited for."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from mockserver.log import Log, LogHandler, NoAccessLog
+
+
+@contextmanager
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    try:
+        yield reader, writer
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def read(reader: int) -> list[str]:
+    return os.read(reader, 1_000_000).decode().splitlines()
+
+
+def test_a_line_tells_method_path_and_status():
+    with pipe() as (reader, writer):
+        log = Log("text", fd=writer, max_lines=10)
+        log.add("GET", "/v1/runs", 200)
+        log.add("POST", "/v1/runs", 201)
+        log.close()
+        assert [line.split(" ", 1)[1] for line in read(reader)] == ["GET /v1/runs -> 200", "POST /v1/runs -> 201"]
+
+
+def test_what_is_logged_elsewhere_goes_the_same_way_with_its_traceback():
+    with pipe() as (reader, writer):
+        log = Log("json", fd=writer, max_lines=10)
+        log.add("GET", "/v1/runs", 200)
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError:
+            failed = logging.LogRecord("mockserver", logging.ERROR, "", 1, "it %s", ("failed",), sys.exc_info())
+        LogHandler(log).handle(failed)
+        log.close()
+        access, error = map(json.loads, read(reader))
+    assert {name: access[name] for name in ("level", "method", "path", "status")} == {
+        "level": "info",
+        "method": "GET",
+        "path": "/v1/runs",
+        "status": 200,
+    }
+    assert (error["level"], error["message"]) == ("error", "it failed")
+    assert "ZeroDivisionError" in error["traceback"]
+
+
+def test_a_path_cannot_write_to_the_terminal():
+    with pipe() as (reader, writer):
+        log = Log("text", fd=writer, max_lines=10)
+        log.add("GET", "/\x1b[31m\n\u202e", 404)
+        log.close()
+        (line,) = read(reader)
+    assert line.endswith(r"GET /\x1b[31m\n\u202e -> 404")
+
+
+def test_lines_that_nobody_reads_are_dropped_and_counted_and_nobody_waits():
+    with pipe() as (reader, writer):
+        log = Log("text", fd=writer, max_lines=100)
+        path = "/" + "x" * 1_000
+        while not log.dropped:
+            log.add("GET", path, 200)
+        told = log.dropped
+        written: list[str] = []
+        while not any("log lines were dropped" in line for line in written):
+            written += read(reader)
+            log.add("GET", "/after", 200)
+        log.close()
+    (notice,) = [line for line in written if "log lines were dropped" in line]
+    assert int(notice.split("WARNING ")[1].split(" ")[0]) >= told
+
+
+@pytest.mark.parametrize("fd", [None, "/dev/full"])
+def test_where_nothing_can_be_written_lines_are_counted(fd: str | None):
+    descriptor = None if fd is None else os.open(fd, os.O_WRONLY)
+    log = Log("text", fd=descriptor, max_lines=10)
+    log.add("GET", "/", 200)
+    log.close()
+    assert log.dropped == 1
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def test_no_log_takes_what_a_log_takes():
+    NoAccessLog().add("GET", "/", 200)
