@@ -16,7 +16,9 @@ from urllib.parse import parse_qs
 from mockserver.behaviour.context import NO_PREFERENCES, Preferences
 from mockserver.errors import BadRequest
 
-_PREFERENCE = re.compile(r'\s*([^\s=;,"]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]*)))?\s*(?:;[^,]*)?(?:,|$)')
+_BLANKS = re.compile(r"[ \t]*")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_BARE = re.compile(r'[^\s;,"]*')
 _OUTCOMES = ("success", "task_failed", "error")
 _LONGEST_DELAY_S = 300.0
 _STARTS_RUNS = ("bulk_create_runs", "create_run", "create_run_chain", "retry_run")
@@ -47,12 +49,64 @@ def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
 
 
 def _parse(prefer: str) -> dict[str, str]:
+    """The preferences by name, without their parameters; what is none is passed over. One pass, nothing read twice."""
     asked: dict[str, str] = {}
-    for match in _PREFERENCE.finditer(prefer):
-        name, quoted, bare = match.groups()
-        # The first of a name counts: RFC 7240, section 2.
-        asked.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare or "")
+    at = 0
+    while at < len(prefer):
+        at = _behind_blanks(prefer, at)
+        name = _NAME.match(prefer, at)
+        if name is None:
+            at = _behind_comma(prefer, at)
+            continue
+        value, end = _value(prefer, name.end())
+        at = _behind_comma(prefer, end)
+        if end == len(prefer) or prefer[end] in ",;":
+            # The first of a name counts: RFC 7240, section 2.
+            asked.setdefault(name[0].lower(), value)
     return asked
+
+
+def _value(text: str, at: int) -> tuple[str, int]:
+    """What stands behind a name, "" where nothing does, and where it and the blanks behind it end."""
+    at = _behind_blanks(text, at)
+    value = ""
+    if text[at : at + 1] == "=":
+        at = _behind_blanks(text, at + 1)
+        if text[at : at + 1] == '"':
+            value, at = _quoted(text, at)
+        else:
+            bare = _BARE.match(text, at)
+            assert bare is not None
+            value, at = bare[0], bare.end()
+        at = _behind_blanks(text, at)
+    return value, at
+
+
+def _behind_blanks(text: str, at: int) -> int:
+    blanks = _BLANKS.match(text, at)
+    assert blanks is not None
+    return blanks.end()
+
+
+def _quoted(text: str, at: int) -> tuple[str, int]:
+    """A quoted-string (RFC 9110, section 5.6.4) and where it ends; one that is never closed ends with the text."""
+    characters: list[str] = []
+    at += 1
+    while at < len(text) and text[at] != '"':
+        if text[at] == "\\":
+            at += 1
+        characters.append(text[at : at + 1])
+        at += 1
+    return "".join(characters), at + 1
+
+
+def _behind_comma(text: str, at: int) -> int:
+    """Where the next element of the list begins. A comma in a quoted-string separates nothing."""
+    while at < len(text):
+        if text[at] == ",":
+            return at + 1
+        at = _quoted(text, at)[1] if text[at] == '"' else at + 1
+    return at
 
 
 def _whole(name: str, text: str) -> int:

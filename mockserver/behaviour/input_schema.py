@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
-from mockserver.spec import Invalid, SpecError, ValueReader, compile_schema, render_json
+from mockserver.spec import Invalid, SpecError, ValueReader, Violations, compile_schema, render_json
 
 
 class HasInputSchema(Protocol):
@@ -44,9 +44,10 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs) -> None:
     if reader is None:
         return
     merged = {**(inputs.values or {}), **{f"${name}": value for name, value in (inputs.secrets or {}).items()}}
-    violations = list(_placed(reader.violations(merged), inputs))
+    violations = Violations()
+    violations.add(*_placed(reader.violations(merged, violations), inputs))
     if violations:
-        raise Invalid(422, violations=violations)
+        raise Invalid(422, violations=violations.listed())
 
 
 def _placed(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ from mockserver.spec.examples import reply
 from mockserver.spec.jsontext import render_json
 from mockserver.spec.operation import (
     Body,
+    Bounds,
     Call,
     Invalid,
     Operation,
@@ -19,9 +20,11 @@ from mockserver.spec.operation import (
     compile_operations,
 )
 from mockserver.spec.schema import ValueReader, compile_schema
+from mockserver.spec.violations import Violations
 
 __all__ = [
     "Body",
+    "Bounds",
     "Call",
     "Document",
     "Invalid",
@@ -31,6 +34,7 @@ __all__ = [
     "Response",
     "SpecError",
     "ValueReader",
+    "Violations",
     "compile_operations",
     "compile_schema",
     "load",

@@ -17,9 +17,15 @@ from pydantic_core import PydanticSerializationError, to_json
 # Deeper bodies are refused like those too deep for the parser, so that whatever was read can be written again,
 # inside an answer and from any depth of the call stack.
 MAX_NESTING = 256
+MAX_VALUES = 1_000_000
 
-# Strings are matched only to be skipped.
-_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)', re.DOTALL)
+# Possessive: what has been matched is not looked at again, so that a string costs what its length is worth.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)?', re.DOTALL)
+_CONSTANT = re.compile("NaN|-?Infinity")
+
+
+class TooManyValues(ValueError):
+    """What is read of a text can take fifty times its size. So it is refused before it is read."""
 
 
 class _NotFinite(Exception):
@@ -44,13 +50,15 @@ _decode_without_constants = json.JSONDecoder(parse_constant=_refuse_constant).de
 _decode_anything = json.JSONDecoder().decode
 
 
-def parse_json(body: bytes, *, allow_constants: bool, max_nesting: int = MAX_NESTING) -> tuple[Any, bool]:
+def parse_json(
+    body: bytes, *, allow_constants: bool, max_nesting: int = MAX_NESTING, max_values: int = MAX_VALUES
+) -> tuple[Any, bool]:
     """The value, and whether every number in it is finite. The encoding is found as json.loads finds it.
 
-    Raises: json.JSONDecodeError for what is no JSON (NaN and Infinity too, unless `allow_constants`), and for what
-    cannot be read at all ValueError (undecodable bytes, integers of over 4300 digits) or RecursionError.
+    Raises: json.JSONDecodeError for what is no JSON (NaN and Infinity too, unless `allow_constants`), TooManyValues,
+    and for what cannot be read at all ValueError (undecodable bytes, integers of over 4300 digits) or RecursionError.
     """
-    if body[:1] == b"{" and body[1:2] != b"\x00":
+    if body[:1] == b"{" and body[1:2] != b"\x00" and len(body) <= max_values:
         # Nearly every body: UTF-8, and nothing behind the object. Whatever else it is, what follows finds out.
         try:
             text = body.decode()
@@ -61,6 +69,8 @@ def parse_json(body: bytes, *, allow_constants: bool, max_nesting: int = MAX_NES
             if end == len(text):
                 return _not_too_deep(value, text, max_nesting), True
     text = body.decode(detect_encoding(body), "surrogatepass")
+    if len(text) > max_values:
+        _refuse_too_many_values(text, max_values)
     finite = True
     try:
         value = _decode(text)
@@ -68,6 +78,26 @@ def parse_json(body: bytes, *, allow_constants: bool, max_nesting: int = MAX_NES
         finite = False
         value = _decode_anything(text) if allow_constants else _decode_overflowing(text)
     return _not_too_deep(value, text, max_nesting), finite
+
+
+def _refuse_too_many_values(text: str, most: int) -> None:
+    """Counts what stands before or between values: openings and commas. Raises: TooManyValues."""
+    if _openings_and_commas(text, 0, len(text)) < most:
+        return
+    count, end = 0, 0
+    for string in _STRING.finditer(text):
+        count += _openings_and_commas(text, end, string.start())
+        if count >= most:
+            break
+        end = string.end()
+    else:
+        count += _openings_and_commas(text, end, len(text))
+    if count >= most:
+        raise TooManyValues(f"more than {most} values")
+
+
+def _openings_and_commas(text: str, start: int, stop: int) -> int:
+    return text.count(",", start, stop) + text.count("[", start, stop) + text.count("{", start, stop)
 
 
 def _not_too_deep(value: Any, text: str, most: int) -> Any:
@@ -81,8 +111,19 @@ def _decode_overflowing(text: str) -> Any:
         return _decode_without_constants(text)
     except _NotFinite:
         # What stands before the constant was read without complaint, so the first one outside a string is it.
-        found = next(match for match in _CONSTANT.finditer(text) if match.group(1))
-        raise JSONDecodeError("Expecting value", text, found.start()) from None
+        raise JSONDecodeError("Expecting value", text, _first_constant(text)) from None
+
+
+def _first_constant(text: str) -> int:
+    end = 0
+    for string in _STRING.finditer(text):
+        found = _CONSTANT.search(text, end, string.start())
+        if found is not None:
+            return found.start()
+        end = string.end()
+    found = _CONSTANT.search(text, end)
+    assert found is not None, "there is one"
+    return found.start()
 
 
 def _is_deeper(value: Any, most: int) -> bool:

@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl
 from pydantic_core import SchemaValidator, ValidationError
 
 from mockserver.spec.document import Document, step, types_of
-from mockserver.spec.jsontext import MAX_NESTING, parse_json
+from mockserver.spec.jsontext import MAX_NESTING, MAX_VALUES, TooManyValues, parse_json
 from mockserver.spec.validation import Reader, reader, validator
-from mockserver.spec.violations import Masker, Violation, json_invalid, missing
+from mockserver.spec.violations import MAX_VIOLATIONS, Masker, Violation, Violations, json_invalid, missing
 
 Coercion = Literal["strict", "lax"]
 Place = Literal["path", "query", "header"]
@@ -25,6 +25,17 @@ _NONE: frozenset[str] = frozenset()
 # An answer holds what was sent some levels further in.
 _AROUND_WHAT_WAS_SENT = 8
 _NO_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
+
+
+class Bounds(NamedTuple):
+    """How deep a body may nest (else 400), how many values it may hold (else 413), how many violations are told."""
+
+    nesting: int = MAX_NESTING
+    values: int = MAX_VALUES
+    violations: int = MAX_VIOLATIONS
+
+
+BOUNDS = Bounds()
 
 
 class RawRequest(NamedTuple):
@@ -63,7 +74,7 @@ class Call(NamedTuple):
 class Invalid(Exception):
     """A request that the document refuses, as FastAPI would say it.
 
-    422 with `violations` (type, loc, msg, input, ctx where there is one; secrets masked), or 400 with `detail` alone.
+    422 with `violations` (type, loc, msg, input, ctx where there is one; secrets masked), or 400 or 413 with `detail`.
     """
 
     def __init__(self, status: int, *, detail: str = "", violations: list[Violation] | None = None) -> None:
@@ -120,6 +131,7 @@ class Operation:
         responses: dict[int, Response],
         extensions: dict[str, Any],
         coercion: Coercion,
+        bounds: Bounds,
     ) -> None:
         self.document = document
         self.operation_id = operation_id
@@ -136,6 +148,7 @@ class Operation:
         self.success_status = min((status for status in responses if 200 <= status < 300), default=200)
         self.extensions = extensions  # what begins with x-
         self._allow_constants = coercion == "lax"
+        self._bounds = bounds
         self._masker = Masker(document.sensitive)
         self._path = [parameter for parameter in parameters if parameter.place == "path"]
         self._query = [parameter for parameter in parameters if parameter.place == "query"]
@@ -146,12 +159,15 @@ class Operation:
         return f"<Operation {self.operation_id}: {self.method} {self.path}>"
 
     def decode(self, raw: RawRequest) -> Call:
-        """Raises: Invalid with all violations at once, in the order path, query, header, body."""
+        """Pure, so that a long body can be read in another thread.
+
+        Raises: Invalid with all violations at once, up to `Bounds.violations`, in the order path, query, header, body.
+        """
         sent: Any = None
         finite = True
         if self.body is not None and raw.body:
             sent, finite = self._parse(raw)
-        violations: list[Violation] = []
+        violations = Violations(self._bounds.violations)
         path: dict[str, Any] = {}
         for parameter in self._path:
             self._read(parameter, raw.path[parameter.name], path, violations)
@@ -163,7 +179,7 @@ class Operation:
                 self._read(parameter, value, headers, violations)
         body = self._read_body(raw, sent, finite, violations) if self.body is not None else None
         if violations:
-            raise Invalid(422, violations=violations)
+            raise Invalid(422, violations=violations.listed())
         return Call(self, path, query, headers, body, sent)
 
     def check_reply(self, status: int, content_type: str | None, body: bytes) -> str | None:
@@ -189,7 +205,7 @@ class Operation:
             check = validator(self.document, response.schema, response.pointer, "strict")
             self._reply_validators[status] = check
         try:
-            check.validate_python(value)
+            check.validate_python(value, context=Violations())
         except ValidationError as error:
             return "; ".join(
                 f"at {'.'.join(map(str, line['loc'])) or 'the whole'}: {line['msg']}"
@@ -212,29 +228,37 @@ class Operation:
         if not is_json(raw.content_type):
             return raw.body, True
         try:
-            return parse_json(raw.body, allow_constants=self._allow_constants)
+            return parse_json(
+                raw.body,
+                allow_constants=self._allow_constants,
+                max_nesting=self._bounds.nesting,
+                max_values=self._bounds.values,
+            )
         except JSONDecodeError as error:
             raise Invalid(422, violations=[json_invalid(error.pos, error.msg)]) from error
+        except TooManyValues as error:
+            raise Invalid(413, detail=f"The body holds more than {self._bounds.values} values") from error
         except (ValueError, RecursionError) as error:
             raise Invalid(400, detail="There was an error parsing the body") from error
 
-    def _read_body(self, raw: RawRequest, value: Any, finite: bool, violations: list[Violation]) -> Any:
+    def _read_body(self, raw: RawRequest, value: Any, finite: bool, violations: Violations) -> Any:
         assert self.body is not None
         if not raw.body:
             if self.body.required:
-                violations.append(missing(("body",)))
+                violations.add(missing(("body",)))
                 return None
             try:
-                return self.body.reader.read({})
+                return self.body.reader.read({}, violations)
             except ValidationError:
                 return None
         try:
-            return self.body.reader.read(value) if finite else self.body.reader.read_exactly(value)
+            read = self.body.reader.read if finite else self.body.reader.read_exactly
+            return read(value, violations)
         except ValidationError as error:
-            violations += self._masker.violations(error, "body")
+            violations.add_all(error, self._masker, "body")
             return None
 
-    def _read_query(self, query: str | bytes, violations: list[Violation]) -> dict[str, Any]:
+    def _read_query(self, query: str | bytes, violations: Violations) -> dict[str, Any]:
         sent: dict[str, list[str]] = {}
         if query:
             text = query if isinstance(query, str) else query.decode("latin-1")
@@ -249,17 +273,17 @@ class Operation:
                 self._read(parameter, None, values, violations)
         return values
 
-    def _read(self, parameter: Parameter, value: Any, values: dict[str, Any], violations: list[Violation]) -> None:
+    def _read(self, parameter: Parameter, value: Any, values: dict[str, Any], violations: Violations) -> None:
         if value is None:
             if parameter.required:
-                violations.append(missing((parameter.place, parameter.name)))
+                violations.add(missing((parameter.place, parameter.name)))
             else:
                 values.update(parameter.default)
             return
         try:
-            values[parameter.name] = parameter.reader.read(value)
+            values[parameter.name] = parameter.reader.read(value, violations)
         except ValidationError as error:
-            violations += self._masker.violations(error, parameter.place, parameter.name)
+            violations.add_all(error, self._masker, parameter.place, parameter.name)
 
 
 def is_json(content_type: str | None) -> bool:
@@ -309,9 +333,9 @@ class _At(NamedTuple):
         return {name: value for name, value in self.value.items() if name.startswith("x-")}
 
 
-def compile_operations(document: Document, *, coercion: Coercion) -> dict[str, Operation]:
+def compile_operations(document: Document, *, coercion: Coercion, bounds: Bounds = BOUNDS) -> dict[str, Operation]:
     """By operationId, in the order of the document. Raises: SpecError."""
-    compiler = _Compiler(document, coercion)
+    compiler = _Compiler(document, coercion, bounds)
     operations: dict[str, Operation] = {}
     for path, item in _At(document, document.root, "").members("paths").items():
         for name in item.mapping().value:
@@ -329,8 +353,9 @@ def compile_operations(document: Document, *, coercion: Coercion) -> dict[str, O
 
 
 class _Compiler:
-    def __init__(self, document: Document, coercion: Coercion) -> None:
+    def __init__(self, document: Document, coercion: Coercion, bounds: Bounds) -> None:
         self._document = document
+        self._bounds = bounds
         self._coercion: Coercion = coercion
         self._readers: dict[tuple[str, bool], Reader] = {}
 
@@ -353,6 +378,7 @@ class _Compiler:
             responses=self._responses(at),
             extensions=at.extensions(),
             coercion=self._coercion,
+            bounds=self._bounds,
         )
 
     def _secured(self, at: _At) -> bool:

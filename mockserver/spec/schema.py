@@ -7,7 +7,7 @@ from pydantic_core import ValidationError
 
 from mockserver.spec.document import from_value
 from mockserver.spec.validation import Reader, reader
-from mockserver.spec.violations import Violation
+from mockserver.spec.violations import Violation, Violations
 
 
 class ValueReader:
@@ -16,10 +16,10 @@ class ValueReader:
     def __init__(self, compiled: Reader) -> None:
         self._reader = compiled
 
-    def violations(self, value: Any) -> list[Violation]:
-        """All of them, `loc` beginning within the value; nothing is masked."""
+    def violations(self, value: Any, violations: Violations) -> list[Violation]:
+        """As many as there is room for, `loc` beginning within the value; nothing is masked."""
         try:
-            self._reader.read_exactly(value)
+            self._reader.read_exactly(value, violations)
         except ValidationError as error:
             return [{**line, "loc": list(line["loc"])} for line in error.errors(include_url=False)]
         return []

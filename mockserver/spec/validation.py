@@ -15,11 +15,13 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from enum import Enum
+from itertools import islice
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic_core import (
     CoreSchema,
+    ErrorDetails,
     InitErrorDetails,
     PydanticKnownError,
     SchemaError,
@@ -29,6 +31,7 @@ from pydantic_core import (
 )
 
 from mockserver.spec.document import Document, step, types_of
+from mockserver.spec.violations import Violations
 
 Way = Literal["quick", "quick-text", "lax", "strict", "strict-text"]
 
@@ -63,18 +66,18 @@ class Reader:
         self._build_exact = build_exact
         self._exact: Callable[..., Any] | None = None
 
-    def read(self, value: Any) -> Any:
-        """Raises: pydantic_core.ValidationError, in the words of the exact way."""
+    def read(self, value: Any, violations: Violations) -> Any:
+        """Raises: pydantic_core.ValidationError, in the words of the exact way; what it leaves out is counted."""
         try:
             return self._quick(value)
         except ValidationError:
-            return self.read_exactly(value)
+            return self.read_exactly(value, violations)
 
-    def read_exactly(self, value: Any) -> Any:
+    def read_exactly(self, value: Any, violations: Violations) -> Any:
         """As `read`, without the short cut: where a number may not be finite, which quick does not look for."""
         if self._exact is None:
             self._exact = self._build_exact().validate_python
-        return self._exact(value, from_attributes=True)
+        return self._exact(value, from_attributes=True, context=violations)
 
 
 def reader(document: Document, schema: Any, pointer: str, *, way: Literal["lax", "strict"], text: bool) -> Reader:
@@ -142,11 +145,7 @@ class _Compiler:
         if kind == "boolean":
             return self._boolean()
         if kind == "array":
-            return core_schema.list_schema(
-                self.compile(schema.get("items", True), f"{pointer}/items"),
-                min_length=schema.get("minItems"),
-                max_length=schema.get("maxItems"),
-            )
+            return self._array(schema, pointer)
         if kind == "object":
             return self._fields(schema, pointer) if schema.get("properties") else self._map(schema, pointer)
         return core_schema.none_schema()
@@ -221,6 +220,19 @@ class _Compiler:
             return _ABSENT
         return member.get("default", _ABSENT)
 
+    def _array(self, schema: dict[str, Any], pointer: str) -> CoreSchema:
+        items = self.compile(schema.get("items", True), f"{pointer}/items")
+        fewest, most = schema.get("minItems"), schema.get("maxItems")
+        if self._quick:
+            return core_schema.list_schema(items, min_length=fewest, max_length=most, fail_fast=True)
+        read = core_schema.with_info_wrap_validator_function(_read_in_parts, core_schema.list_schema(items))
+        if fewest is None and most is None:
+            return read
+        anything = core_schema.any_schema()
+        too_many = core_schema.list_schema(anything, max_length=most)
+        too_few = core_schema.list_schema(anything, min_length=fewest)
+        return core_schema.chain_schema([too_many, read, too_few])
+
     def _map(self, schema: dict[str, Any], pointer: str) -> CoreSchema:
         values = schema.get("additionalProperties", True)
         free = values in (True, False, {})
@@ -230,16 +242,18 @@ class _Compiler:
             min_length=schema.get("minProperties"),
             max_length=0 if values is False else schema.get("maxProperties"),
         )
-        if free and not self._quick:
-            return core_schema.no_info_after_validator_function(_refuse_infinities, compiled)
-        return compiled
+        if self._quick:
+            return compiled
+        if free:
+            return core_schema.with_info_after_validator_function(_refuse_infinities, compiled)
+        return core_schema.with_info_wrap_validator_function(_read_in_parts, compiled)
 
     # --- Leaves
 
     def _anything(self) -> CoreSchema:
         if self._quick:
             return core_schema.any_schema()
-        return core_schema.no_info_after_validator_function(_refuse_infinities, core_schema.any_schema())
+        return core_schema.with_info_after_validator_function(_refuse_infinities, core_schema.any_schema())
 
     def _one_of(self, values: list[Any], *, named: bool) -> CoreSchema:
         if not named or self._quick:
@@ -395,23 +409,80 @@ def _is_rfc_3339_date(value: Any) -> bool:
     return isinstance(value, str) and _RFC_3339_DATE.fullmatch(value) is not None
 
 
-def _refuse_infinities(value: Any) -> Any:
+_PART = 256
+"""So many items of a list are read at once: pydantic-core tells every violation of what it reads, and each costs."""
+
+
+def _read_in_parts(value: Any, read: core_schema.ValidatorFunctionWrapHandler, info: core_schema.ValidationInfo) -> Any:
+    """A long list or map, a part at a time; of its violations as many as are still to be told."""
+    if type(value) not in (list, dict) or len(value) <= _PART:
+        return read(value)
+    violations = cast(Violations, info.context)
+    result: Any = type(value)()
+    details: list[InitErrorDetails] = []
+    for start in range(0, len(value), _PART):
+        try:
+            if type(value) is list:
+                result += read(value[start : start + _PART])
+            else:
+                result.update(read(dict(islice(value.items(), start, start + _PART))))
+        except ValidationError as error:
+            # One is kept whatever there is room for: it says that the list is not valid.
+            room = max(1, violations.room) - len(details)
+            kept = error.errors(include_url=False)[:room] if room > 0 else []
+            violations.omit(error.error_count() - len(kept))
+            details += [_moved(line, start if type(value) is list else 0) for line in kept]
+    if details:
+        raise ValidationError.from_exception_data("a long list", details)
+    return result
+
+
+def _moved(line: ErrorDetails, start: int) -> InitErrorDetails:
+    first, *others = line["loc"]
+    loc = (first + start if isinstance(first, int) else first, *others)
+    moved: InitErrorDetails = {"type": line["type"], "loc": loc, "input": line["input"]}
+    if "ctx" in line:
+        moved["ctx"] = line["ctx"]
+    return moved
+
+
+def _refuse_infinities(value: Any, info: core_schema.ValidationInfo) -> Any:
     """Free-form values come back as they were sent; what JSON cannot say cannot."""
-    details: list[InitErrorDetails] = [
-        {"type": "finite_number", "loc": loc, "input": number} for loc, number in _infinities(value, ())
-    ]
+    violations = cast(Violations, info.context)
+    details: list[InitErrorDetails] = []
+    room = max(1, violations.room)
+    for loc, number in _infinities(value):
+        if len(details) < room:
+            details.append({"type": "finite_number", "loc": loc, "input": number})
+        else:
+            violations.omit(1)
     if details:
         raise ValidationError.from_exception_data("free-form", details)
     return value
 
 
-def _infinities(value: Any, loc: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], float]]:
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            yield loc, value
-    elif isinstance(value, dict):
-        for name, member in value.items():
-            yield from _infinities(member, (*loc, name))
-    elif isinstance(value, list):
-        for index, member in enumerate(value):
-            yield from _infinities(member, (*loc, index))
+def _infinities(value: Any) -> Iterator[tuple[tuple[str | int, ...], float]]:
+    """Where a number is not finite. Where it stands is put together only there."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield (), value
+    path: list[str | int] = []
+    open_ = [_members(value)]
+    while open_:
+        for name, member in open_[-1]:
+            if isinstance(member, float):
+                if not math.isfinite(member):
+                    yield (*path, name), member
+            elif isinstance(member, dict | list):
+                path.append(name)
+                open_.append(_members(member))
+                break
+        else:
+            open_.pop()
+            if path:
+                path.pop()
+
+
+def _members(value: Any) -> Iterator[tuple[str | int, Any]]:
+    if isinstance(value, dict):
+        return iter(value.items())
+    return enumerate(value) if isinstance(value, list) else iter(())

@@ -14,6 +14,7 @@ from mockserver.errors import StartError
 from mockserver.spec import SpecError, compile_operations, load
 from mockserver.spec.document import Document, from_value, step
 from mockserver.spec.validation import validator
+from mockserver.spec.violations import Violations
 from tests.mockserver.spec.inline import document_of, with_schema
 
 
@@ -433,7 +434,7 @@ def test_whatever_stands_for_a_schema_it_is_refused_or_it_judges_any_value(schem
     verdicts = []
     for judge in judges:
         try:
-            verdicts.append((judge.validate_python(value, from_attributes=True),))
+            verdicts.append((judge.validate_python(value, from_attributes=True, context=Violations()),))
         except ValidationError:
             verdicts.append(())
     quick, lax, strict = verdicts

@@ -111,8 +111,8 @@ def test_names_that_the_document_marks_are_masked_exactly_and_in_text():
     }
     operation = body_operation(schema)
 
-    [violation] = violations(operation, {"pass_word": "correct", "PassWord": "horse", "passwords": "battery"})
-    assert violation["input"] == {"pass_word": MASK, "PassWord": MASK, "passwords": "battery"}
+    [violation] = violations(operation, {"pass_word": "correct", "PassWord": "horse", "password_hint": "battery"})
+    assert violation["input"] == {"pass_word": MASK, "PassWord": MASK, "password_hint": "battery"}
     [violation] = violations(operation, {"pass_word": 5, "a": 1})
     assert violation["input"] == MASK
     [violation] = violations(operation, "password=correct")
@@ -202,3 +202,61 @@ def answer(operation: Operation, raw: RawRequest) -> bytes:
     except Invalid as invalid:
         return render_json({"detail": invalid.violations or invalid.detail})
     return b""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sensitve_input_values",
+        "senstive_input_values",
+        "sensitive_imput_value",
+        "sensitiveInputvalue",
+        "sensetiv_inputs",
+        "snsitve-inputs",
+        "shared_sensitiv_input",
+        "ｓｅｎｓｉｔｖｅ_inputs",
+        "sénsitive",
+        "SENSTIVE_INPUT_VALUES",
+        "snstv_input_values",
+    ],
+)
+def test_what_stands_under_a_misspelt_name_is_masked_however_the_body_is_written(operations, name):
+    body = {"workflow_id": UUID, name: {"pin": "correct-horse"}}
+    bulk = operations["bulk_create_runs"]
+    text = json.dumps(body)
+    quoted = "".join(f"={byte:02X}" for byte in text.encode())
+    percent = "".join(f"%{byte:02x}" for byte in text.encode())
+    for value, content_type in (
+        (body, "application/json"),
+        ({"input_values": [text]}, "application/json"),
+        ({"input_values": json.dumps(text)}, "application/json"),
+        (text.encode(), "text/plain"),
+        (text.encode("utf-16"), "text/plain"),
+        (json.dumps(text).encode(), "text/plain"),
+        (text.replace("s", "\\u0073").encode(), "text/plain"),
+        (text.replace("s", "&#115;").encode(), "application/xml"),
+        (quoted.encode(), "multipart/form-data"),
+        (percent.encode(), "application/x-www-form-urlencoded"),
+        (percent.replace("%", "%25").encode(), "application/x-www-form-urlencoded"),
+    ):
+        for violation in violations(bulk, value, content_type=content_type):
+            assert "correct-horse" not in json.dumps(violation)
+            assert "correct-horse" not in json.dumps(violation, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("name", ["positive", "sensor", "input_values", "sensible", "extensive", "passive", "service"])
+def test_names_that_only_have_some_letters_in_common_are_shown(operations, name):
+    violation, _ = violations(operations["bulk_create_runs"], {name: {"a": "shown"}})
+    assert violation["input"] == {name: {"a": "shown"}}
+
+
+def test_what_would_take_too_long_to_judge_is_masked(operations):
+    bulk = operations["bulk_create_runs"]
+    many = {f"sen{number}": "x" for number in range(20_100)}
+    violation, _ = violations(bulk, {"input_values": many})
+    shown = [name for name, value in violation["input"]["input_values"].items() if value == "x"]
+    assert len(shown) == 20_000 - 3  # body, workflow_id and input_values are names too
+    [violation] = violations(bulk, b"sen" * 5_000, content_type="text/plain")
+    assert violation["input"] == MASK
+    [violation] = violations(bulk, b"%41" * 100_000, content_type="text/plain")
+    assert violation["input"] == MASK

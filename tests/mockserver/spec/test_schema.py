@@ -2,7 +2,7 @@
 
 import pytest
 
-from mockserver.spec import SpecError, compile_schema
+from mockserver.spec import SpecError, Violations, compile_schema
 
 
 def test_a_value_that_fits_has_no_violations():
@@ -13,13 +13,13 @@ def test_a_value_that_fits_has_no_violations():
         "properties": {"n": {"type": "integer"}},
     }
 
-    assert compile_schema(schema, name="input_schema").violations({"n": 5, "more": [1]}) == []
+    assert compile_schema(schema, name="input_schema").violations({"n": 5, "more": [1]}, Violations()) == []
 
 
 def test_all_violations_are_listed_with_their_place_in_the_value():
     schema = {"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}, "s": {"type": "string"}}}
 
-    found = compile_schema(schema, name="input_schema").violations({"n": "5", "s": 1})
+    found = compile_schema(schema, name="input_schema").violations({"n": "5", "s": 1}, Violations())
 
     assert [(one["type"], one["loc"], one["input"]) for one in found] == [
         ("int_type", ["n"], "5"),
