@@ -19,7 +19,7 @@ from mockserver.errors import StartError
 from mockserver.log import AccessLog, NoAccessLog
 from mockserver.organisations import Organisations
 from mockserver.settings import Settings
-from mockserver.spec import Operation, compile_operations, load
+from mockserver.spec import Bounds, Operation, compile_operations, load
 from mockserver.store import MemoryStore, Store
 
 BEHAVIOURS: Mapping[str, Behaviour] = {
@@ -97,6 +97,7 @@ class MockServer:
             make_context=make_context,
             rate_limit=settings.rate_limit,
             max_body=settings.max_body,
+            max_bodies=max(settings.max_body, settings.limits.max_bodies_bytes),
             strict=strict,
             self_check=settings.self_check,
             seed=settings.seed,
@@ -157,7 +158,9 @@ def create_app(
 
 def _operations(settings: Settings) -> dict[str, Operation]:
     operations = compile_operations(
-        load(settings.spec or files("openapi") / "cyberdesk.yaml"), coercion=settings.coercion
+        load(settings.spec or files("openapi") / "cyberdesk.yaml"),
+        coercion=settings.coercion,
+        bounds=Bounds(settings.limits.max_nesting, settings.limits.max_values, settings.limits.max_violations),
     )
     if settings.spec is None:
         missing = BEHAVIOURS.keys() - operations.keys()

@@ -15,7 +15,8 @@ from mockserver.behaviour.attachments import download, find_attachment
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.clock import SECOND
 from mockserver.errors import HTTPError, NotFound
-from mockserver.reply import JSONContent, Reply
+from mockserver.reply import Reply, error_reply
+from mockserver.response import send_reply
 
 PREFIX = "/__downloads/"
 
@@ -52,12 +53,8 @@ class Downloads:
         try:
             reply = await self._reply(scope)
         except HTTPError as error:
-            reply = Reply(error.status, JSONContent({"detail": error.detail}))
-        payload = reply.content.render() if reply.content is not None else b""
-        headers = [(b"content-type", reply.media_type.encode()), (b"content-length", str(len(payload)).encode())]
-        headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers.items()]
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else payload})
+            reply = error_reply(error.status, error.detail)
+        await send_reply(reply, reply.render(), {}, scope, send)
 
     async def _reply(self, scope: Scope) -> Reply:
         gone = NotFound("This download URL is not valid, or no longer")

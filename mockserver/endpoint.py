@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from starlette.types import Receive, Scope, Send
 
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.byte_budget import ByteBudget
 from mockserver.errors import (
     BadRequest,
     Conflict,
@@ -26,7 +30,8 @@ from mockserver.log import AccessLog
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
-from mockserver.reply import JSON, JSONContent, Reply
+from mockserver.reply import JSON, BytesContent, JSONContent, Reply, error_reply
+from mockserver.response import send_reply
 from mockserver.settings import RateLimit
 from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
@@ -36,6 +41,11 @@ MakeContext = Callable[[Space, Preferences, int, Scope], Context]
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ATTEMPTS = 100
+_LARGE_BODY = 65_536
+"""A larger body is read in a thread, so that nobody waits for it, and takes its bytes from a budget."""
+_READERS = 2
+_NAMESPACES = "/__ns/"
+_LONGEST_NAMESPACE = 200
 _log = logging.getLogger("mockserver")
 
 
@@ -128,6 +138,7 @@ class Endpoint:
         make_context: MakeContext,
         rate_limit: RateLimit | None,
         max_body: int,
+        max_bodies: int,
         strict: bool,
         self_check: bool,
         seed: int,
@@ -140,6 +151,8 @@ class Endpoint:
         self._make_context = make_context
         self._rate_limit = rate_limit
         self._max_body = max_body
+        self._bodies = ByteBudget(max_bodies)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._strict = strict
         self._self_check = self_check
         self._seed = seed
@@ -147,34 +160,53 @@ class Endpoint:
         self._idempotency = Idempotency()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        method: str = scope["method"]
-        path: str = scope["path"]
-        namespace, path = _namespace(path)
         extra: dict[str, str] = {}
-        operation: Operation | None = None
         try:
+            reply, body = await self._respond(scope, receive, extra)
+        except Disconnected:
+            return
+        except MemoryError:
+            _log.error("there was not enough memory for %s %s", scope["method"], scope["path"])
+            reply = error_reply(503, "There was not enough memory to handle the request")
+            body = reply.render()
+        except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer and the log the traceback
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            reply = error_reply(500, "Internal Server Error")
+            body = reply.render()
+        self._access_log.add(scope["method"], scope["path"], reply.status)
+        await send_reply(reply, body, extra, scope, send)
+
+    async def _respond(
+        self, scope: Scope, receive: Receive, extra: dict[str, str]
+    ) -> tuple[Reply, bytes | Iterator[bytes]]:
+        """The answer, and its body. `extra` is filled with headers that go with it, whatever it is."""
+        method: str = scope["method"]
+        operation: Operation | None = None
+        request: _Request | None = None
+        try:
+            namespace, path = namespace_of(scope)
             if method == "OPTIONS":
                 reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(path))})
             else:
                 operation, parameters = self._find(method, path, scope)
-                headers = Headers(scope["headers"])
+                request = await self._let_in(operation, parameters, namespace, scope, extra)
                 # Where no body is documented none is read: it is passed over, however long.
-                body = await self._body(headers, receive) if operation.has_body else b""
-                reply = await self._answer(operation, parameters, namespace, scope, headers, body, extra)
+                body = await self._body(request, receive) if operation.has_body else b""
+                reply = await self._answer(request, body)
         except Invalid as invalid:
             reply = _refusal(invalid)
         except HTTPError as error:
             if isinstance(error, BadRequest):
                 extra.pop("Preference-Applied", None)
-            reply = Reply(error.status, JSONContent({"detail": error.detail}), headers=error.headers)
-        except Disconnected:
-            return
-        payload = reply.content.render() if reply.content is not None else b""
+            reply = error_reply(error.status, error.detail, error.headers)
+        finally:
+            if request is not None and request.budget:
+                self._bodies.give_back(request.budget)
+        rendered = reply.render()
         if self._self_check and operation is not None:
-            reply, payload = self._checked(operation, reply, payload)
-        self._access_log.add(method, scope["path"], reply.status)
-        await send({"type": "http.response.start", "status": reply.status, "headers": _headers(reply, payload, extra)})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else payload})
+            whole = rendered if isinstance(rendered, bytes) else b"".join(rendered)
+            return self._checked(operation, reply, whole)
+        return reply, rendered
 
     def _find(self, method: str, path: str, scope: Scope) -> tuple[Operation, Mapping[str, str]]:
         try:
@@ -186,36 +218,16 @@ class Endpoint:
                 raise _redirect(scope) from None
             raise
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        """Raises TooLarge, before it is read where its length says so; Disconnected where the client went away."""
-        length = headers.get(b"content-length")
-        if length is not None and length.isdigit() and int(length) > self._max_body:
-            raise _too_large(self._max_body)
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            body: bytes = message.get("body", b"")
-            size += len(body)
-            if size > self._max_body:
-                raise _too_large(self._max_body)
-            chunks.append(body)
-            if not message.get("more_body"):
-                return b"".join(chunks) if len(chunks) > 1 else body
-
-    async def _answer(
+    async def _let_in(
         self,
         operation: Operation,
         parameters: Mapping[str, str],
         namespace: str,
         scope: Scope,
-        headers: Headers,
-        body: bytes,
         extra: dict[str, str],
-    ) -> Reply:
-        """`extra` is filled with headers that go with the answer, whatever it is."""
+    ) -> _Request:
+        """All that is judged before the body is read. Raises Unauthorized, TooManyRequests, BadRequest."""
+        headers = Headers(scope["headers"])
         organisation = self._organisations.from_header(headers.get(b"authorization")) if operation.secured else ""
         space = self._space_for(namespace, organisation)
         now = space.clock.now()
@@ -232,37 +244,73 @@ class Endpoint:
             preferences = read_preferences(", ".join(lines), query, operation.operation_id)
             if preferences.applied:
                 extra["Preference-Applied"] = ", ".join(preferences.applied)
-        content_type = JSON if headers.get(b"content-type") == _JSON_TYPE[1] else headers.text("content-type")
-        call = operation.decode(RawRequest(parameters, query, headers.text, content_type, body))
+        return _Request(operation, parameters, space, scope, headers, query, preferences, now, extra)
+
+    async def _body(self, request: _Request, receive: Receive) -> bytes:
+        """Raises TooLarge, before it is read where its length says so; Disconnected where the client went away."""
+        length = request.headers.get(b"content-length")
+        announced = int(length) if length is not None and length.isdigit() else 0
+        if announced > self._max_body:
+            raise _too_large(self._max_body)
+        if announced > _LARGE_BODY:
+            request.budget = await self._bodies.take(announced)
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise Disconnected
+            body: bytes = message.get("body", b"")
+            size += len(body)
+            if size > self._max_body:
+                raise _too_large(self._max_body)
+            if size > _LARGE_BODY and not request.budget:
+                request.budget = await self._bodies.take(self._max_body)
+            chunks.append(body)
+            if not message.get("more_body"):
+                return b"".join(chunks) if len(chunks) > 1 else body
+
+    async def _answer(self, request: _Request, body: bytes) -> Reply:
+        operation, headers, preferences, now = request.operation, request.headers, request.preferences, request.now
+        content_type = JSON if headers.get(b"content-type") == _JSON_TYPE else headers.text("content-type")
+        raw = RawRequest(request.parameters, request.query, headers.text, content_type, body)
+        if len(body) <= _LARGE_BODY:
+            call = operation.decode(raw)
+        else:
+            decoded = await asyncio.get_running_loop().run_in_executor(self._readers, _decode, operation, raw)
+            if isinstance(decoded, Reply):
+                return decoded
+            call = decoded
 
         key = headers.text("idempotency-key") if b"idempotency-key" in headers and operation.method in _WRITES else None
         if not key:
             if preferences.delay_s:
                 await asyncio.sleep(preferences.delay_s)
-            return await self._handle(call, space, preferences, now, scope)
-        fingerprint = self._idempotency.fingerprint(operation.method, scope["path"], query, body)
-        repeated = await self._idempotency.claim(space.store, key, fingerprint, now)
+            return await self._handle(call, request)
+        store = request.space.store
+        fingerprint = self._idempotency.fingerprint(operation.method, request.scope["path"], request.query, body)
+        repeated = await self._idempotency.claim(store, key, fingerprint, now)
         if repeated is not None:
-            extra["Idempotency-Status"] = "replayed"
+            request.extra["Idempotency-Status"] = "replayed"
             return repeated
         settled = False
         try:
             if preferences.delay_s:
                 await asyncio.sleep(preferences.delay_s)
-            reply = await self._handle(call, space, preferences, now, scope)
+            reply = await self._handle(call, request)
             if 200 <= reply.status < 300:
-                await self._idempotency.settle(space.store, key, fingerprint, now, reply)
+                await self._idempotency.settle(store, key, fingerprint, now, reply)
                 settled = True
         finally:
             if not settled:
-                await self._idempotency.release(space.store, key, fingerprint, now)
+                await self._idempotency.release(store, key, fingerprint, now)
         return reply
 
-    async def _handle(self, call: Call, space: Space, preferences: Preferences, now: int, scope: Scope) -> Reply:
-        operation = call.operation
-        behaviour = self._behaviours.get(operation.operation_id)
+    async def _handle(self, call: Call, request: _Request) -> Reply:
+        space, preferences, scope, now = request.space, request.preferences, request.scope, request.now
+        behaviour = self._behaviours.get(call.operation.operation_id)
         if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
-            return self._from_spec(operation, preferences, space, scope)
+            return self._from_spec(call.operation, preferences, space, scope)
         for _ in range(_ATTEMPTS):
             if preferences.delay_s:
                 now = space.clock.now()
@@ -297,7 +345,7 @@ class Endpoint:
         return Reply(status, _Text(value), media_type, headers)
 
     def _checked(self, operation: Operation, reply: Reply, payload: bytes) -> tuple[Reply, bytes]:
-        """The reply, or a loud 500 of our own where it does not fit the spec."""
+        """The reply and its body, or a loud 500 of our own where they do not fit the spec."""
         media_type = reply.media_type if reply.content is not None else None
         problem = operation.check_reply(reply.status, media_type, payload)
         if problem is None:
@@ -307,8 +355,35 @@ class Endpoint:
         return Reply(500), render_json({"detail": text})
 
 
+@dataclass(slots=True)
+class _Request:
+    """What is known of a request before its body is read. `budget` counts the bytes that were taken for it."""
+
+    operation: Operation
+    parameters: Mapping[str, str]
+    space: Space
+    scope: Scope
+    headers: Headers
+    query: str
+    preferences: Preferences
+    now: int
+    extra: dict[str, str]
+    budget: int = 0
+
+
 class Disconnected(Exception):
     """The client has gone before its request was whole: there is nobody to answer, and nothing to do."""
+
+
+def _decode(operation: Operation, raw: RawRequest) -> Call | Reply:
+    """The call, or its refusal as it is sent: in a thread both are made that take long."""
+    try:
+        return operation.decode(raw)
+    except Invalid as invalid:
+        refusal = _refusal(invalid)
+        rendered = refusal.render()
+        assert isinstance(rendered, bytes)
+        return Reply(refusal.status, BytesContent(rendered))
 
 
 class _Text:
@@ -334,25 +409,23 @@ def _redirect(scope: Scope) -> Redirect:
     return Redirect("Temporary Redirect", {"Location": path + ("?" + query if query else "")})
 
 
-def _namespace(path: str) -> tuple[str, str]:
-    """`/__ns/NAME/v1/…` is /v1/… in a namespace of its own; all else is in the one without a name."""
-    if path.startswith("/__ns/"):
-        name, slash, rest = path[6:].partition("/")
+def namespace_of(scope: Scope) -> tuple[str, str]:
+    """Namespace and path: `/__ns/NAME/v1/…` is /v1/… in a namespace of its own, all else in the one without a name.
+
+    Raises NotFound for a name that is too long.
+    """
+    path: str = scope["path"]
+    if path.startswith(_NAMESPACES):
+        name, slash, rest = path[len(_NAMESPACES) :].partition("/")
         if name and slash:
+            if len(name) > _LONGEST_NAMESPACE:
+                raise NotFound(f"The name of a namespace has {_LONGEST_NAMESPACE} characters at most")
+            if "\ufffd" in name:
+                # What is not UTF-8 was decoded to this: its bytes tell names apart.
+                raw = scope.get("raw_path", path.encode())[len(_NAMESPACES) :].partition(b"/")[0]
+                name = unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
             return name, slash + rest
     return "", path
 
 
-_JSON_TYPE = (b"content-type", b"application/json")
-
-
-def _headers(reply: Reply, payload: bytes, extra: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    headers: list[tuple[bytes, bytes]] = []
-    if reply.status != 204:
-        media_type = reply.media_type
-        headers.append(_JSON_TYPE if media_type is JSON else (b"content-type", media_type.encode("latin-1")))
-        headers.append((b"content-length", b"%d" % len(payload)))
-    if reply.headers or extra:
-        every = {**reply.headers, **extra}
-        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in every.items()]
-    return headers
+_JSON_TYPE = b"application/json"

@@ -6,19 +6,20 @@ rendering the same content once more, and what is kept for it costs next to noth
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from mockserver.spec import render_json
 
 JSON = "application/json"
+LARGE_BYTES = 1_048_576
+"""A content that may be larger is rendered in parts: it never stands in memory as a whole."""
 
 
 class Content(Protocol):
-    """Something that writes an answer's body, the same each time it is asked."""
-
-    def render(self) -> bytes: ...
+    def render(self) -> bytes | Iterator[bytes]:
+        """The body of an answer, the same each time it is asked for; a large one in parts, made one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +45,10 @@ class Reply(NamedTuple):
     content: Content | None = None
     media_type: str = JSON
     headers: Mapping[str, str] = {}
+
+    def render(self) -> bytes | Iterator[bytes]:
+        return b"" if self.content is None else self.content.render()
+
+
+def error_reply(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Reply:
+    return Reply(status, JSONContent({"detail": detail}), headers=headers or {})

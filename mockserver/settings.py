@@ -67,6 +67,12 @@ class Limits:
     max_response_buffer: int = _limit(
         262_144, "bytes", "What is kept of answers for a client that does not read.", "the answer waits"
     )
+    max_bodies_bytes: int = _limit(
+        256 * MEBIBYTE, "bytes", "All large bodies together that are being handled.", "the next one waits to be read"
+    )
+    max_nesting: int = _limit(256, "levels", "Lists and objects in one another in a JSON body.", "400")
+    max_values: int = _limit(1_000_000, "", "Values in a JSON body.", "413")
+    max_violations: int = _limit(100, "", "Violations that one 422 lists.", "the rest is counted")
     head_timeout: float = _limit(30.0, "s", "From the first byte of a request to the end of its headers.", "408")
     body_timeout: float = _limit(30.0, "s", "From some bytes of a body to the next.", "408")
     keep_alive_timeout: float = _limit(75.0, "s", "Between a request and the next.", "the connection is closed")

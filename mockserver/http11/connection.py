@@ -212,7 +212,11 @@ class Connection(asyncio.Protocol):
             return
         if self._has_ended and not self._buffer:
             self._end()
-        self._read_on(not self._buffer and (self._exchange is None or self._exchange.bytes_waiting <= _AHEAD_BYTES))
+        is_full = self._exchange is not None and self._exchange.bytes_waiting > _AHEAD_BYTES
+        if is_full:
+            # It is the application that is waited for.
+            self._read_deadline = math.inf
+        self._read_on(not self._buffer and not is_full)
 
     def _read_head(self) -> None:
         reader = self._head_reader
@@ -288,6 +292,8 @@ class Connection(asyncio.Protocol):
         if wanted != self._is_reading:
             self._is_reading = wanted
             if wanted:
+                if self._body_reader is not None:
+                    self._wait_for_body()
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()

@@ -1,0 +1,54 @@
+"""A Reply on its way to the client: its headers, and its body in parts where it is large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from starlette.types import Scope, Send
+
+from mockserver.reply import JSON, Reply
+from mockserver.time_slice import TimeSlice
+
+_PART_BYTES = 262_144
+
+_JSON_TYPE = (b"content-type", b"application/json")
+
+
+async def send_reply(
+    reply: Reply, body: bytes | Iterator[bytes], extra: Mapping[str, str], scope: Scope, send: Send
+) -> None:
+    """`body` is what the reply renders to, `extra` are headers that go with it."""
+    headers = _headers(reply, extra)
+    if isinstance(body, bytes):
+        if reply.status != 204:
+            headers.append((b"content-length", b"%d" % len(body)))
+        if len(body) > _PART_BYTES:
+            body = _parts(body)
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    if scope["method"] == "HEAD":
+        await send({"type": "http.response.body", "body": b""})
+    elif isinstance(body, bytes):
+        await send({"type": "http.response.body", "body": body})
+    else:
+        time_slice = TimeSlice()
+        for part in body:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+            if time_slice.is_over:
+                await time_slice.give_way()
+        await send({"type": "http.response.body", "body": b""})
+
+
+def _parts(body: bytes) -> Iterator[bytes]:
+    for start in range(0, len(body), _PART_BYTES):
+        yield body[start : start + _PART_BYTES]
+
+
+def _headers(reply: Reply, extra: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    headers: list[tuple[bytes, bytes]] = []
+    if reply.status != 204:
+        media_type = reply.media_type
+        headers.append(_JSON_TYPE if media_type is JSON else (b"content-type", media_type.encode("latin-1")))
+    if reply.headers or extra:
+        every = {**reply.headers, **extra}
+        headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in every.items()]
+    return headers
