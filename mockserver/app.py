@@ -85,7 +85,7 @@ class MockServer:
             def sign_download(attachment_id: str, expires: int) -> str:
                 return downloads.sign(base_url(scope), space.namespace, space.organisation, attachment_id, expires)
 
-            return Context(space, world, preferences, known_only, strict, now, sign_download)
+            return Context(space, world, preferences, known_only, strict, settings.limits, now, sign_download)
 
         downloads = Downloads(self._space, make_context)
         self._downloads = downloads

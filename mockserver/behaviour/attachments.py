@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import quote
 
 from mockserver.behaviour.batch import BATCH, CHANGES, FILES, NO_CHANGES, UNCHANGED, Batch, Changes, File, FileOwner
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import tail_of
-from mockserver.behaviour.paging import page
+from mockserver.behaviour.paging import ListContent, page, window
 from mockserver.behaviour.run_view import find_run
 from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound
 from mockserver.reply import BytesContent, JSONContent, Reply
 from mockserver.spec import Call, render_json
+from mockserver.time_slice import TimeSlice
 
 _EXPIRES_IN_S = 300
 
@@ -29,37 +31,60 @@ class Attachment:
 async def list_run_attachments(call: Call, context: Context) -> Reply:
     run_id = call.query.get("run_id")
     if call.query.get("attachment_type") == "output":
-        found: list[Attachment] = []
-    elif run_id is not None:
+        return await page(call, [], lambda attachment: _json(context, attachment))
+    if run_id is not None:
         try:
             run = (await find_run(context, run_id)).run
         except NotFound:
             found = []
         else:
             found = [Attachment(id_, run_id, file) for id_, file in zip(run.attachment_ids(), run.files, strict=True)]
-    else:
-        found = list(_all(await _batches(context)))
-    return await page(call, found, lambda attachment: _json(context, attachment))
+        return await page(call, found, lambda attachment: _json(context, attachment))
+    skip, limit = window(call.query)
+    total = 0
+    shown: list[bytes] = []
+    time_slice = TimeSlice()
+    for batch, changes in await _batches(context):
+        count = _count(batch, changes)
+        if count and len(shown) < limit and total + count > skip:
+            first = max(0, skip - total)
+            some = islice(_attachments(batch, changes), first, first + limit - len(shown))
+            shown += [await _json(context, attachment) for attachment in some]
+        total += count
+        if time_slice.is_over:
+            await time_slice.give_way()
+    return Reply(200, ListContent(shown, total, skip, limit))
 
 
 async def _batches(context: Context) -> list[tuple[Batch, Changes]]:
+    """Those whose runs may have attachments, newest first."""
     changes = await context.store.items(CHANGES)
-    batches = (await context.store.items(BATCH)).items()
-    return [(unit.value, changes[tail].value if tail in changes else NO_CHANGES) for tail, unit in batches]
+    found = []
+    for tail, unit in reversed((await context.store.items(BATCH)).items()):
+        batch: Batch = unit.value
+        if batch.files or tail in changes:
+            found.append((batch, changes[tail].value if tail in changes else NO_CHANGES))
+    return found
 
 
-def _all(batches: list[tuple[Batch, Changes]]) -> Iterator[Attachment]:
-    """Newest first."""
-    for batch, changes in reversed(batches):
-        if not batch.files and not changes:
+def _count(batch: Batch, changes: Changes) -> int:
+    count = batch.ids.size * len(batch.files)
+    for change in changes.values():
+        if change.deleted is not None:
+            count -= len(batch.files)
+        elif change.files is not None:
+            count += len(change.files) - len(batch.files)
+    return count
+
+
+def _attachments(batch: Batch, changes: Changes) -> Iterator[Attachment]:
+    for index in range(batch.ids.size):
+        change = changes.get(index, UNCHANGED)
+        if change.deleted is not None:
             continue
-        for index in range(batch.ids.size):
-            change = changes.get(index, UNCHANGED)
-            if change.deleted is not None:
-                continue
-            own = change.files is not None
-            for file in batch.files if change.files is None else change.files:
-                yield Attachment(file.ids.id(0 if own else index), batch.ids.id(index), file)
+        own = change.files is not None
+        for file in batch.files if change.files is None else change.files:
+            yield Attachment(file.ids.id(0 if own else index), batch.ids.id(index), file)
 
 
 async def get_run_attachment(call: Call, context: Context) -> Reply:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Protocol
 
 from mockserver.behaviour.ids import IdRow
 
@@ -25,6 +25,15 @@ Status = Literal["scheduling", "running", "running_checks", "success", "task_fai
 TERMINAL: frozenset[str] = frozenset({"success", "task_failed", "error", "cancelled"})
 
 NO_FIELDS: Mapping[str, bytes] = MappingProxyType({})
+
+
+class JSONText(Protocol):
+    """JSON, or what writes it when it is shown: `%b` and `bytes` take either."""
+
+    def __bytes__(self) -> bytes: ...
+
+    def __len__(self) -> int:
+        """About how many bytes it has."""
 
 
 class File(NamedTuple):
@@ -72,8 +81,8 @@ class Batch(NamedTuple):
     created: int
     workflow_id: str
     placement: Placement
-    input_values: bytes
-    aliases: bytes
+    input_values: JSONText
+    aliases: JSONText
     files: tuple[File, ...]
     script: Script | None
 
@@ -89,26 +98,19 @@ class Move(NamedTuple):
     at: int
 
 
-class Attempt(NamedTuple):
-    """How an earlier attempt of a retried run lived: what came after it in its session builds on that. Lived times."""
-
-    started: int
-    ended: int
-
-
 @dataclass(frozen=True, slots=True)
 class Change:
     """What has happened to one run since it was created.
 
     `fields` are rendered values that an update has set; `moves` the statuses it has set in this attempt. A retry
-    starts a new attempt at the moment `began`, and may bring its own placement, files, aliases and script.
+    starts a new `attempt` at the moment `began`, and may bring its own placement, files, aliases and script.
     """
 
     fields: Mapping[str, bytes] = field(default_factory=lambda: NO_FIELDS)
     moves: tuple[Move, ...] = ()
     deleted: int | None = None
     began: int | None = None
-    earlier: tuple[Attempt, ...] = ()
+    attempt: int = 0
     placement: Placement | None = None
     files: tuple[File, ...] | None = None
     aliases: bytes | None = None
@@ -121,16 +123,37 @@ UNCHANGED = Change()
 
 
 class Slot(NamedTuple):
-    """Runs of one batch in the row of a session: those from `first` up to `stop`, in their given attempt."""
+    """Runs of one batch in the row of a session: those from `first` up to `stop`, in their given attempt.
+
+    Until the lived time `after` the machine was held by a run that stood before them, and has been retried since.
+    """
 
     batch_tail: str
     first: int
     stop: int
     attempt: int
+    after: int = 0
 
 
 class Session(NamedTuple):
-    """Runs that share one machine, in the order in which they execute. A retried run stands again, further down."""
+    """Runs that share one machine, in the order in which they execute. A retried run stands at the end again."""
 
     slots: tuple[Slot, ...]
     machine_id: str | None
+
+    def without(self, batch_tail: str, place: int, ended: int) -> Session:
+        """Without a run that ended at a lived time: what comes behind it still comes after that time."""
+        slots: list[Slot] = []
+        after = 0
+        for slot in self.slots:
+            if slot.batch_tail == batch_tail and slot.first <= place < slot.stop:
+                if slot.first < place:
+                    slots.append(slot._replace(stop=place))
+                after = max(ended, slot.after)
+                if place + 1 < slot.stop:
+                    slots.append(slot._replace(first=place + 1, after=after))
+                    after = 0
+            else:
+                slots.append(slot if slot.after >= after else slot._replace(after=after))
+                after = 0
+        return Session(tuple(slots), self.machine_id)

@@ -1,70 +1,112 @@
-"""Chains: a row of workflows in one session, one run each, created together."""
+"""Chains: a row of workflows in one session, one run each, created together. What its steps share is kept once."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mockserver.behaviour.batch import BATCH, SESSION, Batch, Placement, Slot
+from mockserver.behaviour.batch import BATCH, SESSION, Batch, JSONText, Placement, Slot
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import id_row, one_id
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import entered, open_block
 from mockserver.behaviour.places import workflow
-from mockserver.behaviour.run_creation import attachments, choose_machine, joined, json_or_null, script
-from mockserver.behaviour.secrets import aliases
+from mockserver.behaviour.run_creation import (
+    attachments,
+    check_file_count,
+    choose_machine,
+    decoded_files,
+    joined,
+    json_or_null,
+    script,
+)
+from mockserver.behaviour.secrets import Aliases
+from mockserver.errors import TooLarge
 from mockserver.reply import JSONContent, Reply
-from mockserver.spec import Call
+from mockserver.spec import Call, render_json
 from mockserver.store import Write
+from mockserver.time_slice import TimeSlice
+
+
+class MergedInputs:
+    """A step's own inputs over the shared ones, as JSON that is written when it is shown."""
+
+    __slots__ = ("_own", "_shared", "_size")
+
+    def __init__(self, shared: Mapping[str, Any], own: Mapping[str, Any], size: int) -> None:
+        self._shared, self._own, self._size = shared, own, size
+
+    def __bytes__(self) -> bytes:
+        return render_json({**self._shared, **self._own})
+
+    def __len__(self) -> int:
+        return self._size
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
-    workflow_id: str
-    alias: bytes
-    inputs: dict[str, Any]
-    sensitive: dict[str, Any]
+class _Shared:
+    """What the steps of a chain have in common, each in the one form in which all of them have it."""
+
+    inputs: Mapping[str, Any]
+    inputs_json: bytes
+    sensitive: Mapping[str, Any]
+    sensitive_names: tuple[str, ...]
+
+    @classmethod
+    def from_body(cls, body: Mapping[str, Any]) -> _Shared:
+        inputs, sensitive = body.get("shared_inputs") or {}, body.get("shared_sensitive_inputs") or {}
+        return cls(inputs, json_or_null(inputs or None), sensitive, tuple(sensitive))
+
+    def inputs_of(self, step: Mapping[str, Any]) -> JSONText:
+        own = step.get("inputs")
+        if not own:
+            return self.inputs_json
+        own_json = render_json(own)
+        return MergedInputs(self.inputs, own, len(self.inputs_json) + len(own_json)) if self.inputs else own_json
 
 
 async def create_run_chain(call: Call, context: Context) -> Reply:
     """A step's own inputs lie over the shared ones; the shared files go with every step."""
     body: dict[str, Any] = call.body
-    steps = [_step(each, body) for each in body["steps"]]
-    for place, step in enumerate(steps):
-        known = await workflow(context, step.workflow_id)
-        at = ("body", "steps", place)
-        check_inputs(
-            known, Inputs(step.inputs, step.sensitive, (*at, "inputs"), (*at, "sensitive_inputs"), chained=True)
-        )
+    steps: list[dict[str, Any]] = body["steps"]
+    if len(steps) > context.limits.max_chain_steps:
+        raise TooLarge(f"A chain has {context.limits.max_chain_steps} steps at most here, and this one {len(steps)}")
+    file_inputs = body.get("shared_file_inputs") or ()
+    check_file_count(context, len(file_inputs) * len(steps))
+    shared = _Shared.from_body(body)
+    await _check_inputs(context, steps, shared)
 
     key = context.space.key
+    contents = decoded_files(file_inputs, where="shared_file_inputs", strict=context.strict)
     block = await open_block(context.store)
     first: int = block.value.next_number
     session_id: str = body.get("session_id") or one_id(key, f"session of runs {first}")
     session = await context.store.load(SESSION, session_id)
     machine_id = await choose_machine(context, body, session, lot=session_id)
     keep = bool(body.get("keep_session_after_completion"))
+    pool_ids = json_or_null(body.get("pool_ids"))
     writes: list[Write] = []
     batches: list[Batch] = []
     for place, step in enumerate(steps):
         ids = id_row(key, f"runs {first + place}", 1)
-        files, owners = attachments(context, body.get("shared_file_inputs"), ids, where="shared_file_inputs")
+        files, owners = attachments(context, contents, ids)
         last = place == len(steps) - 1
         placement = Placement(
             machine_id=machine_id,
-            pool_ids=json_or_null(body.get("pool_ids")),
+            pool_ids=pool_ids,
             session_id=session_id,
-            session_alias=step.alias,
+            session_alias=json_or_null(step.get("session_alias")),
             release_session_after=json_or_null(last and not keep),
         )
         batch = Batch(
             ids=ids,
             number=first + place,
             created=context.now,
-            workflow_id=step.workflow_id,
+            workflow_id=step["workflow_id"],
             placement=placement,
-            input_values=json_or_null(step.inputs or None),
-            aliases=aliases(step.sensitive, key=key, owner=ids.tail),
+            input_values=shared.inputs_of(step),
+            aliases=Aliases(shared.sensitive_names, step.get("sensitive_inputs") or (), key=key, owner=ids.tail),
             files=files,
             script=script(context),
         )
@@ -76,10 +118,16 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
     return Reply(201, JSONContent({"session_id": session_id, "run_ids": run_ids}))
 
 
-def _step(step: dict[str, Any], body: dict[str, Any]) -> _Step:
-    return _Step(
-        step["workflow_id"],
-        json_or_null(step.get("session_alias")),
-        {**(body.get("shared_inputs") or {}), **(step.get("inputs") or {})},
-        {**(body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})},
-    )
+async def _check_inputs(context: Context, steps: list[dict[str, Any]], shared: _Shared) -> None:
+    """By the schemas of the workflows. Raises Invalid, and NotFound where only known workflows are let in."""
+    time_slice = TimeSlice()
+    for place, step in enumerate(steps):
+        known = await workflow(context, step["workflow_id"])
+        if known is None or known.input_schema is None:
+            continue
+        inputs = {**shared.inputs, **(step.get("inputs") or {})}
+        sensitive = {**shared.sensitive, **(step.get("sensitive_inputs") or {})}
+        at = ("body", "steps", place)
+        check_inputs(known, Inputs(inputs, sensitive, (*at, "inputs"), (*at, "sensitive_inputs"), chained=True))
+        if time_slice.is_over:
+            await time_slice.give_way()

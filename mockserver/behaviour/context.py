@@ -11,6 +11,7 @@ from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.lifecycle import Courses, Life, Progression
 from mockserver.behaviour.world import Temper, World
 from mockserver.clock import Clock
+from mockserver.settings import Limits
 from mockserver.spec import render_json
 from mockserver.store import SpaceStore
 
@@ -70,6 +71,7 @@ class Recalled:
     timelines: dict[str, tuple[int, Mapping[tuple[str, int], Life]]] = field(default_factory=dict)
     lives: int = 0  # so many stand in the timelines
     rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
+    rendered_bytes: int = 0
     stretches: dict[tuple[str, range], tuple[int, bytes]] = field(default_factory=dict)
     tallies: dict[str, tuple[int, Tally]] = field(default_factory=dict)
     endings: dict[str, Endings] = field(default_factory=dict)
@@ -126,6 +128,7 @@ class Context(NamedTuple):
     preferences: Preferences
     known_only: bool
     strict: bool
+    limits: Limits
     now: int
     """The moment of the request: everything it does happens at once."""
     sign_download: Callable[[str, int], str]

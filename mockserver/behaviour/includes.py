@@ -17,12 +17,14 @@ async def included(context: Context, include: str | None, runs: Iterable[Run]) -
     if not wanted:
         return None
     resources: dict[tuple[str, str], bytes] = {}
+    seen: set[str] = set()
     for run in runs:
         workflow_id, machine_id = run.batch.workflow_id, run.placement.machine_id
         if "workflow" in wanted and ("workflow", workflow_id) not in resources:
             _add(resources, "workflow", workflow_id, await workflow_json(context, workflow_id))
-        if machine_id is None:
+        if machine_id is None or machine_id in seen:
             continue
+        seen.add(machine_id)
         if "machine" in wanted and ("machine", machine_id) not in resources:
             _add(resources, "machine", machine_id, await machine_json(context, machine_id))
         if "machine.pools" in wanted:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import shake_128
 from typing import Literal, NamedTuple
 
-from mockserver.behaviour.batch import NO_CHANGES, TERMINAL, UNCHANGED, Batch, Change, Changes, Session
+from mockserver.behaviour.batch import TERMINAL, UNCHANGED, Batch, Change, Changes, Session, Slot
 from mockserver.behaviour.world import Temper
 from mockserver.clock import FOREVER, Clock
 from mockserver.errors import Conflict
@@ -69,7 +69,7 @@ class Courses:
         self._draws: dict[tuple[str, int], bytes] = {}
 
     def course(self, temper: Temper, batch: Batch, index: int, change: Change) -> Course:
-        draws = self._drawn(batch, len(change.earlier))
+        draws = self._drawn(batch, change.attempt)
         number = int.from_bytes(draws[12 * index : 12 * index + 12], "little")
         scheduling = _between(temper.scheduling, number & 0xFFFFFFFF)
         running = _between(temper.running, number >> 32 & 0xFFFFFFFF)
@@ -152,32 +152,32 @@ class Lives(dict[tuple[str, int], Life]):
         raise Conflict(f"run {run[1]} of {run[0]} has left its session while that was read")
 
 
-def timeline(
-    session: Session,
-    batches: Mapping[str, Batch],
-    changes: Mapping[str, Changes],
-    courses: Courses,
-    temper_of: Mapping[str, Temper],
-    clock: Clock,
-) -> Lives:
-    """The lives of all runs of a session. `temper_of` is by workflow."""
-    lives = Lives()
-    free = 0
-    for tail, index, attempt in members(session):
-        batch = batches[tail]
-        change = changes.get(tail, NO_CHANGES).get(index, UNCHANGED)
-        if attempt < len(change.earlier):
-            free = max(free, change.earlier[attempt].ended)
-            continue
-        course = courses.course(temper_of[batch.workflow_id], batch, index, change)
-        life = live(course, change, batch.created, clock, free=free)
-        lives[tail, index] = life
-        free = max(free, life.ended)
-    return lives
+class Timeline:
+    """The lives of all runs of a session, worked out slot by slot in their order. `temper_of` is by workflow."""
+
+    def __init__(self, courses: Courses, temper_of: Mapping[str, Temper], clock: Clock) -> None:
+        self.lives = Lives()
+        self._courses = courses
+        self._temper_of = temper_of
+        self._clock = clock
+        self._free = 0
+
+    def add(self, slot: Slot, batch: Batch, changes: Changes) -> None:
+        free = max(self._free, slot.after)
+        temper = self._temper_of[batch.workflow_id]
+        for index in range(slot.first, slot.stop):
+            change = changes.get(index, UNCHANGED)
+            if change.attempt != slot.attempt:
+                continue  # the session is not of the moment of the changes
+            course = self._courses.course(temper, batch, index, change)
+            life = live(course, change, batch.created, self._clock, free=free)
+            self.lives[batch.tail, index] = life
+            free = max(free, life.ended)
+        self._free = free
 
 
-def members(session: Session) -> Iterator[tuple[str, int, int]]:
-    """Tail, index and attempt of each run in the order in which they execute."""
+def members(session: Session) -> Iterator[tuple[str, int]]:
+    """Tail and index of each run in the order in which they execute."""
     for slot in session.slots:
         for index in range(slot.first, slot.stop):
-            yield slot.batch_tail, index, slot.attempt
+            yield slot.batch_tail, index

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from mockserver.reply import Reply
+from mockserver.reply import LARGE_BYTES, Reply
 from mockserver.spec import Call
 
 Item = TypeVar("Item")
@@ -14,18 +14,30 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class ListContent:
-    """One page of rendered items, of `total`; some that stand together may be one text."""
+    """One page of rendered items, of `total`."""
 
     items: Sequence[bytes]
     total: int
     skip: int
     limit: int
-    included: tuple[bytes, ...] | None = None
 
-    def render(self) -> bytes:
-        more = b"" if self.included is None else b',"included":[%b]' % b",".join(self.included)
-        numbers = (b",".join(self.items), self.total, self.skip, self.limit, more)
-        return b'{"items":[%b],"total":%d,"skip":%d,"limit":%d%b}' % numbers
+    def render(self) -> bytes | Iterator[bytes]:
+        parts = list_parts(self.items, self.total, self.skip, self.limit)
+        return b"".join(parts) if sum(map(len, self.items)) <= LARGE_BYTES else parts
+
+
+def list_parts(
+    items: Iterable[bytes], total: int, skip: int, limit: int, included: Sequence[bytes] | None = None
+) -> Iterator[bytes]:
+    """The JSON of a page, an item at a time."""
+    separator = b'{"items":['
+    for item in items:
+        yield separator
+        yield item
+        separator = b","
+    more = b"" if included is None else b',"included":[%b]' % b",".join(included)
+    opening = b"" if separator == b"," else separator
+    yield b'%b],"total":%d,"skip":%d,"limit":%d%b}' % (opening, total, skip, limit, more)
 
 
 def window(query: Mapping[str, Any]) -> tuple[int, int]:

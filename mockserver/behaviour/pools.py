@@ -10,7 +10,7 @@ from mockserver.behaviour.paging import page
 from mockserver.behaviour.places import COUNTER, POOL, PoolRecord, check_machine
 from mockserver.behaviour.world import Pool
 from mockserver.clock import SECOND, text_of
-from mockserver.errors import NotFound
+from mockserver.errors import NotFound, TooLarge
 from mockserver.reply import BytesContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import Write
@@ -52,7 +52,10 @@ async def add_machine_to_pool(call: Call, context: Context) -> Reply:
     for machine_id in added:
         check_machine(context, machine_id)
     unit = await context.store.load(POOL, pool.id)
-    pool = replace(pool, machine_ids=tuple(dict.fromkeys((*pool.machine_ids, *added))), updated=context.now)
+    machine_ids = tuple(dict.fromkeys((*pool.machine_ids, *added)))
+    if len(machine_ids) > context.limits.max_pool_machines:
+        raise TooLarge(f"A pool has {context.limits.max_pool_machines} machines at most here")
+    pool = replace(pool, machine_ids=machine_ids, updated=context.now)
     await context.store.commit(Write(POOL, pool.id, pool, unit.version))
     machines = [json for each in pool.machine_ids if (json := await machine_json(context, each)) is not None]
     shown = b'%b,"machines":[%b]}' % ((await pool_json(context, pool))[:-1], b",".join(machines))

@@ -30,6 +30,7 @@ from mockserver.behaviour.run_view import NULL, CreatedContent, CreatedRunConten
 from mockserver.behaviour.secrets import aliases
 from mockserver.behaviour.world import Workflow
 from mockserver.clock import SECOND
+from mockserver.errors import TooLarge
 from mockserver.reply import Reply
 from mockserver.spec import Call, Invalid, render_json
 from mockserver.store import Unit, Write
@@ -107,7 +108,9 @@ async def _new_batch(
     files: tuple[File, ...] = ()
     file_inputs = body.get("file_inputs")
     if file_inputs:
-        files, owners = attachments(context, file_inputs, ids, where="file_inputs")
+        check_file_count(context, len(file_inputs))
+        contents = decoded_files(file_inputs, where="file_inputs", strict=context.strict)
+        files, owners = attachments(context, contents, ids)
         writes += owners
     batch = Batch(
         ids,
@@ -167,24 +170,34 @@ def json_or_null(value: Any) -> bytes:
     return NULL if value is None else render_json(value)
 
 
-def attachments(
-    context: Context,
-    file_inputs: Sequence[Mapping[str, Any]] | None,
-    ids: IdRow,
-    *,
-    where: str,
-    retried: tuple[int, int] | None = None,
-) -> tuple[tuple[File, ...], list[Write]]:
-    """Files for every run of a row, or for one that is `retried` (its place, its attempt), and what leads back to it.
+def check_file_count(context: Context, count: int) -> None:
+    """Raises TooLarge."""
+    most = context.limits.max_files
+    if count > most:
+        raise TooLarge(f"A request makes {most} attachments at most here, and this one {count}")
 
-    Raises Invalid for content that is not base64, where bodies are read by the letter.
-    """
+
+FileInput = tuple[Mapping[str, Any], bytes]
+"""A file input as it was sent, and its content."""
+
+
+def decoded_files(file_inputs: Sequence[Mapping[str, Any]], *, where: str, strict: bool) -> list[FileInput]:
+    """Raises Invalid for content that is not base64, where bodies are read by the letter."""
+    return [
+        (each, _decoded(each["content"], ("body", where, place, "content"), strict=strict))
+        for place, each in enumerate(file_inputs)
+    ]
+
+
+def attachments(
+    context: Context, contents: Sequence[FileInput], ids: IdRow, *, retried: tuple[int, int] | None = None
+) -> tuple[tuple[File, ...], list[Write]]:
+    """Files for every run of a row, or for one that is `retried` (its place, its attempt), and their owners."""
     files: list[File] = []
     owners: list[Write] = []
-    for place, each in enumerate(file_inputs or ()):
+    for place, (each, content) in enumerate(contents):
         of = ids.tail if retried is None else f"{ids.id(retried[0])} in attempt {retried[1]}"
         file_ids = id_row(context.space.key, f"file {place} of {of}", ids.size if retried is None else 1)
-        content = _decoded(each["content"], ("body", where, place, "content"), strict=context.strict)
         files.append(
             File(
                 ids=file_ids,

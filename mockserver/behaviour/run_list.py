@@ -11,11 +11,11 @@ from itertools import islice
 from typing import Any, NamedTuple, overload
 
 from mockserver.behaviour.batch import BATCH, CHANGES, NO_CHANGES, SESSION, UNCHANGED, Batch, Change, Changes, Placement
-from mockserver.behaviour.context import Context, Endings, Tally
+from mockserver.behaviour.context import Context, Endings, Space, Tally
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.ledger import Block, blocks
 from mockserver.behaviour.lifecycle import Life
-from mockserver.behaviour.paging import ListContent, window
+from mockserver.behaviour.paging import list_parts, window
 from mockserver.behaviour.run_view import (
     ALWAYS_SHOWN,
     FIELDS,
@@ -24,14 +24,17 @@ from mockserver.behaviour.run_view import (
     run_fields,
     session_lives,
     shown,
+    shown_size,
     shown_untouched,
 )
 from mockserver.clock import FOREVER, moment_from
-from mockserver.reply import Reply
+from mockserver.reply import LARGE_BYTES, Reply
 from mockserver.spec import Call
 from mockserver.store import Unit
+from mockserver.time_slice import TimeSlice
 
 _FEW = 16
+_SHORT_BYTES = 4_096
 _ENDINGS_RECALLED = 1024
 Lives = Mapping[tuple[str, int], Life]
 
@@ -80,31 +83,54 @@ async def list_runs(call: Call, context: Context) -> Reply:
     search = _Search(context, query)
     parts = await search.parts(by_activity=query.get("sort_mode", "activity") == "activity")
     skip, limit = window(query)
-    total = sum(part.size for part in parts)
-    wanted, include = query.get("fields"), query.get("include")
-    items: list[bytes] = []
-    runs: list[Run] = []
-    for row, places in _sliced(search, parts, skip, limit):
-        if not row.changes and row.batch.placement.session_id is None and wanted is None and not include:
-            items.append(shown_untouched(context.space, row.batch, places, search.lived))
-            continue
+    rows = list(_sliced(search, parts, skip, limit))
+    for row, _ in rows:
         await search.load_lives(row.batch, row.changes)
+    include = query.get("include")
+    runs = (search.run(row.batch, place, row.changes.get(place, UNCHANGED)) for row, places in rows for place in places)
+    resources = await included(context, include, runs if include else ())
+    total = sum(part.size for part in parts)
+    return Reply(200, RunPage(search, rows, query.get("fields"), total, skip, limit, resources))
+
+
+class RunPage(NamedTuple):
+    """One page of runs, of `total`, as of the moment of the search."""
+
+    search: _Search
+    rows: Sequence[tuple[_Row, Sequence[int]]]
+    wanted: Sequence[str] | None
+    total: int
+    skip: int
+    limit: int
+    included: tuple[bytes, ...] | None
+
+    def render(self) -> bytes | Iterator[bytes]:
+        items = (item for row, places in self.rows for item in self._items(row, places))
+        size = sum(len(places) * shown_size(row.batch, row.changes) for row, places in self.rows)
+        if size > LARGE_BYTES:
+            return list_parts(items, self.total, self.skip, self.limit, self.included)
+        return b"".join(list_parts(items, self.total, self.skip, self.limit, self.included))
+
+    def _items(self, row: _Row, places: Sequence[int]) -> Iterator[bytes]:
+        """Some runs that stand together may be one text."""
+        batch, changes, _ = row
+        search = self.search
+        untouched = not changes and batch.placement.session_id is None
+        if untouched and self.wanted is None and len(places) * shown_size(batch, changes) <= LARGE_BYTES:
+            yield shown_untouched(search.space, batch, places, search.lived)
+            return
         for place in places:
-            change = row.changes.get(place, UNCHANGED)
-            lives = search.lives_of(row.batch, change)
-            if wanted is None:
-                items.append(shown(context.space, row.batch, place, change, lives, search.lived))
+            change = changes.get(place, UNCHANGED)
+            if self.wanted is None:
+                yield shown(search.space, batch, place, change, search.lives_of(batch, change), search.lived)
             else:
-                items.append(_projected(context, search.run(row.batch, place, change), wanted, search.lived))
-            if include:
-                runs.append(search.run(row.batch, place, change))
-    return Reply(200, ListContent(items, total, skip, limit, await included(context, include, runs)))
+                yield _projected(search.space, search.run(batch, place, change), self.wanted, search.lived)
 
 
-def _projected(context: Context, run: Run, wanted: Sequence[str], lived: int) -> bytes:
+def _projected(space: Space, run: Run, wanted: Sequence[str], lived: int) -> bytes:
     kept = ALWAYS_SHOWN.union(wanted)
-    fields = zip(FIELDS, run_fields(context.space, run, lived), strict=True)
-    return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), value) for name, value in fields if name in kept)
+    fields = zip(FIELDS, run_fields(space, run, lived), strict=True)
+    return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), bytes(value)) for name, value in fields if name in kept)
 
 
 def _sliced(search: _Search, parts: Sequence[_Part], skip: int, limit: int) -> Iterator[tuple[_Row, Sequence[int]]]:
@@ -146,13 +172,26 @@ class _Search:
         self._lives: dict[str, Lives] = {}
         self._batches: dict[str, Unit] = {}
         self._changed: dict[str, Unit] = {}
+        self._is_snapshot = False
+        self._time_slice = TimeSlice()
+
+    @property
+    def space(self) -> Space:
+        return self._context.space
+
+    async def _give_way(self) -> None:
+        """What others write meanwhile is not seen: the list is one of the moment at which it was begun."""
+        if not self._is_snapshot:
+            self._is_snapshot = True
+            self._batches, self._changed = dict(self._batches), dict(self._changed)
+        await self._time_slice.give_way()
 
     async def parts(self, *, by_activity: bool) -> list[_Part]:
         """The matching runs, newest first; by activity, the active ones before those that have ended."""
         store = self._context.store
         # In this order: a tally kept under a block's version must not be counted from what is older than the block,
         # and changes that are newer than their batches could be gone with a batch that still stands there.
-        newest_first = await blocks(store)
+        newest_first = list(await blocks(store))
         self._changed = await store.items(CHANGES)
         self._batches = await store.items(BATCH)
         first: list[_Part] = []
@@ -179,6 +218,8 @@ class _Search:
                 places = row.places if self._unfiltered else self._matching(row)
                 if places:
                     rows.append(_Row(row.batch, row.changes, places))
+                if self._time_slice.is_over:
+                    await self._give_way()
             if by_activity:
                 parted = [self._parted(row) for row in rows]
                 rows = [still for still, _ in parted if still.places]
@@ -352,7 +393,7 @@ class _Search:
         run: on its id, or on what it ended with.
         """
         text = self._text
-        same = (batch.input_values, batch.placement.session_alias)
+        same = (bytes(batch.input_values), batch.placement.session_alias)
         if text in batch.ids.tail or any(text in value for json_ in same for value in _values(json_)):
             return True
         temper = self._context.space.tempers[batch.workflow_id]
@@ -368,13 +409,21 @@ class _Search:
             self._text in value
             for name in (*names, "run_message_history")
             if name in names or self._deep
-            for value in _values(values[name])
+            for value in _values(bytes(values[name]))
         )
 
 
-@lru_cache(maxsize=4096)
 def _values(text: bytes) -> tuple[str, ...]:
     """Every value in a JSON text that can be searched, at any depth, case-folded; keys are no values."""
+    return _short_values(text) if len(text) <= _SHORT_BYTES else _read_values(text)
+
+
+@lru_cache(maxsize=4096)
+def _short_values(text: bytes) -> tuple[str, ...]:
+    return _read_values(text)
+
+
+def _read_values(text: bytes) -> tuple[str, ...]:
     found: list[str] = []
     waiting = [json.loads(text)]
     while waiting:

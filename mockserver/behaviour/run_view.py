@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import (
@@ -15,16 +15,20 @@ from mockserver.behaviour.batch import (
     Change,
     Changes,
     File,
+    JSONText,
     Placement,
     Session,
 )
 from mockserver.behaviour.context import Context, Rendered, Space
 from mockserver.behaviour.ids import tail_of
-from mockserver.behaviour.lifecycle import Life, live, timeline
+from mockserver.behaviour.lifecycle import Life, Timeline, live
 from mockserver.clock import FOREVER, text_of
 from mockserver.errors import Conflict, NotFound
+from mockserver.reply import LARGE_BYTES
+from mockserver.settings import MEBIBYTE
 from mockserver.spec import render_json
 from mockserver.store import Unit
+from mockserver.time_slice import TimeSlice
 
 FIELDS = (
     "workflow_id",
@@ -57,6 +61,10 @@ _STRETCHES_RECALLED = 64
 _LONGEST_STRETCH = 200
 _NO_STRETCH = (0, b"")
 _LIVES_RECALLED = 200_000
+_BYTES_RECALLED = 32 * MEBIBYTE
+_LONGEST_RECALLED = 16_384
+_FRAME_BYTES = 1_024
+_ID_BYTES = 39
 NULL = b"null"
 
 
@@ -84,8 +92,9 @@ class Run(NamedTuple):
         return attachment_ids(self.batch, self.place, self.change)
 
     @property
-    def input_values(self) -> bytes:
-        return self.change.fields.get("input_values", self.batch.input_values)
+    def input_values(self) -> JSONText:
+        changed = self.change.fields.get("input_values")
+        return self.batch.input_values if changed is None else changed
 
 
 class Found(NamedTuple):
@@ -136,11 +145,19 @@ async def session_lives(context: Context, session_id: str, unit: Unit) -> Mappin
     if known is not None and known[0] == unit.version:
         return known[1]
     session: Session = unit.value
-    tails = {slot.batch_tail for slot in session.slots}
-    batches = {tail: (await context.store.load(BATCH, tail)).value for tail in tails}
-    changes = {tail: (await context.store.load(CHANGES, tail)).value or NO_CHANGES for tail in tails}
     space = context.space
-    lives = timeline(session, batches, changes, space.courses, space.tempers, space.clock)
+    timeline = Timeline(space.courses, space.tempers, space.clock)
+    time_slice = TimeSlice()
+    for slot in session.slots:
+        batch: Batch | None = (await context.store.load(BATCH, slot.batch_tail)).value
+        if batch is None:
+            raise Conflict(f"a run of session {session_id} has gone while it was read")
+        timeline.add(slot, batch, (await context.store.load(CHANGES, slot.batch_tail)).value or NO_CHANGES)
+        if time_slice.is_over:
+            await time_slice.give_way()
+            if (await context.store.load(SESSION, session_id)).version != unit.version:
+                raise Conflict(f"session {session_id} has moved on while it was read")
+    lives = timeline.lives
     space.recalled.lives += len(lives) - (len(known[1]) if known is not None else 0)
     if space.recalled.lives > _LIVES_RECALLED:
         recalled.clear()
@@ -149,7 +166,7 @@ async def session_lives(context: Context, session_id: str, unit: Unit) -> Mappin
     return lives
 
 
-def run_fields(space: Space, run: Run, lived: int) -> tuple[bytes, ...]:
+def run_fields(space: Space, run: Run, lived: int) -> tuple[JSONText, ...]:
     """The JSON of each of FIELDS, as of a lived time."""
     batch, change, life, placement = run.batch, run.change, run.life, run.placement
     set_ = change.fields
@@ -174,7 +191,7 @@ def run_fields(space: Space, run: Run, lived: int) -> tuple[bytes, ...]:
         render_json(attached) if attached else NULL,
         set_.get("output_attachment_ids", NULL),
         set_.get("run_message_history", NULL),
-        set_.get("input_values", batch.input_values),
+        run.input_values,
         placement.pool_ids,
         batch.aliases if change.aliases is None else change.aliases,
         _quoted(placement.session_id),
@@ -185,6 +202,14 @@ def run_fields(space: Space, run: Run, lived: int) -> tuple[bytes, ...]:
         set_.get("started_at") or _moment(space, life.started, lived),
         set_.get("ended_at") or _moment(space, life.ended, lived),
     )
+
+
+def shown_size(batch: Batch, changes: Changes) -> int:
+    """About how many bytes the JSON of a run of the batch has at the most."""
+    most = len(batch.input_values) + len(batch.aliases) + _FRAME_BYTES
+    for change in changes.values():
+        most = max(most, _FRAME_BYTES + sum(map(len, change.fields.values())) + len(batch.input_values))
+    return most + _ID_BYTES * len(batch.files)
 
 
 def run_json(space: Space, run: Run, lived: int) -> bytes:
@@ -208,7 +233,7 @@ def shown_untouched(space: Space, batch: Batch, places: Sequence[int], lived: in
             return text
     each = [_rendered(space, batch, place, UNCHANGED, None, lived) for place in places]
     text = b",".join([one.text for one in each])
-    if key is not None:
+    if key is not None and len(text) <= LARGE_BYTES:
         if len(stretches) >= _STRETCHES_RECALLED:
             stretches.clear()
         stretches[key] = (min(one.until for one in each), text)
@@ -218,18 +243,23 @@ def shown_untouched(space: Space, batch: Batch, places: Sequence[int], lived: in
 def _rendered(
     space: Space, batch: Batch, index: int, change: Change, lives: Mapping[tuple[str, int], Life] | None, lived: int
 ) -> Rendered:
-    rendered = space.recalled.rendered
+    recalled = space.recalled
+    rendered = recalled.rendered
     of_batch = rendered.get(batch.tail)
     if of_batch is None:
-        if len(rendered) >= _BATCHES_RECALLED:
+        if len(rendered) >= _BATCHES_RECALLED or recalled.rendered_bytes > _BYTES_RECALLED:
             rendered.clear()
+            recalled.rendered_bytes = 0
         of_batch = rendered[batch.tail] = {}
     known = of_batch.get(index)
     if known is not None and lived < known.until and known.change is change and known.lives is lives:
         return known
     life = lone_life(space, batch, index, change) if lives is None else lives[batch.tail, index]
     text = run_json(space, Run(batch, index, change, life), lived)
-    known = of_batch[index] = Rendered(change, lives, life.next_turn(lived), text)
+    known = Rendered(change, lives, life.next_turn(lived), text)
+    if len(text) <= _LONGEST_RECALLED:
+        of_batch[index] = known
+        recalled.rendered_bytes += len(text)
     return known
 
 
@@ -258,6 +288,9 @@ class RunContent(NamedTuple):
         return b'%b,"included":[%b]}' % (text[:-1], b",".join(self.included))
 
 
+_CREATED = b'{"created_runs":[%b],"failed_count":%d,"errors":%b}'
+
+
 class CreatedContent(NamedTuple):
     """The runs of a batch as they were when they were created; `failed` counts those that were not.
 
@@ -269,11 +302,23 @@ class CreatedContent(NamedTuple):
     failed: int
     errors: tuple[str, ...]
 
-    def render(self) -> bytes:
-        runs = created_runs_json(self.space, self.batch) if self.batch is not None else b""
-        if not self.failed:
-            return b'{"created_runs":[%b],"failed_count":0,"errors":[]}' % runs
-        return b'{"created_runs":[%b],"failed_count":%d,"errors":%b}' % (runs, self.failed, render_json(self.errors))
+    def render(self) -> bytes | Iterator[bytes]:
+        errors = render_json(self.errors) if self.failed else b"[]"
+        if self.batch is None:
+            return _CREATED % (b"", self.failed, errors)
+        batch = self.batch
+        if batch.ids.size * shown_size(batch, NO_CHANGES) > LARGE_BYTES:
+            return self._parts(batch, errors)
+        return _CREATED % (created_runs_json(self.space, batch), self.failed, errors)
+
+    def _parts(self, batch: Batch, errors: bytes) -> Iterator[bytes]:
+        before, after = _CREATED.split(b"%b", 1)
+        separator = before
+        for place in range(batch.ids.size):
+            yield separator
+            yield created_run_json(self.space, batch, place)
+            separator = b","
+        yield after % (self.failed, errors)
 
 
 def _created_template(space: Space) -> bytes:

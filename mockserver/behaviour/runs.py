@@ -13,7 +13,6 @@ from mockserver.behaviour.batch import (
     NO_FIELDS,
     SESSION,
     TERMINAL,
-    Attempt,
     Change,
     Move,
     Placement,
@@ -27,7 +26,15 @@ from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import changed
 from mockserver.behaviour.lifecycle import EDGES, Life, members
 from mockserver.behaviour.places import workflow
-from mockserver.behaviour.run_creation import attachments, choose_machine, joined, json_or_null, script
+from mockserver.behaviour.run_creation import (
+    attachments,
+    check_file_count,
+    choose_machine,
+    decoded_files,
+    joined,
+    json_or_null,
+    script,
+)
 from mockserver.behaviour.run_view import NULL, Found, RunContent, changes_with, find_run, session_lives
 from mockserver.behaviour.secrets import aliases
 from mockserver.errors import Refused
@@ -92,11 +99,11 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
         return
     session: Session = found.session.value
     lives = await session_lives(context, run.placement.session_id or "", found.session)
-    here = (run.batch.tail, run.place, len(run.change.earlier))
-    for tail, index, attempt in members(session):
-        if (tail, index, attempt) == here:
+    here = (run.batch.tail, run.place)
+    for member in members(session):
+        if member == here:
             return
-        before: Life | None = lives.get((tail, index))
+        before: Life | None = lives.get(member)
         if before is not None and before.ended > lived:
             raise Refused(f"A run that comes before it in its session has not ended, so it cannot become {status} yet")
 
@@ -122,7 +129,7 @@ async def delete_run(call: Call, context: Context) -> Reply:
     run, session_id = found.run, found.run.placement.session_id
     gone = run.change
     # How it lived stays: the runs that come after it in its session build on that.
-    change = Change(deleted=context.now, moves=gone.moves, began=gone.began, earlier=gone.earlier, script=gone.script)
+    change = Change(deleted=context.now, moves=gone.moves, began=gone.began, attempt=gone.attempt, script=gone.script)
     changes = changes_with(found.changes, run.place, change)
     writes: list[Write] = []
     if found.session is not None and session_id is not None:
@@ -131,7 +138,7 @@ async def delete_run(call: Call, context: Context) -> Reply:
         owner = await context.store.load(FILES, file.ids.tail)
         writes.append(Write(FILES, file.ids.tail, None, owner.version))
     whole = len(changes) == run.batch.ids.size and all(each.deleted is not None for each in changes.values())
-    if whole and session_id is None and not any(each.earlier for each in changes.values()):
+    if whole and session_id is None and not any(each.attempt for each in changes.values()):
         # No session builds on how these runs lived: nothing of the batch has to stay.
         batch = await context.store.load(BATCH, run.batch.tail)
         writes.append(Write(BATCH, run.batch.tail, None, batch.version))
@@ -156,10 +163,12 @@ async def retry_run(call: Call, context: Context) -> Reply:
         values = body.get("input_values")
         check_inputs(
             known,
-            Inputs(json.loads(run.input_values) if values is None else values, body.get("sensitive_input_values")),
+            Inputs(
+                json.loads(bytes(run.input_values)) if values is None else values, body.get("sensitive_input_values")
+            ),
         )
 
-    attempt = len(run.change.earlier) + 1
+    attempt = run.change.attempt + 1
     placement, session_write = await _retry_placement(context, found, body, attempt)
     fields = {name: value for name, value in run.change.fields.items() if name not in _CLEARED_BY_RETRY}
     if body.get("input_values") is not None:
@@ -170,15 +179,15 @@ async def retry_run(call: Call, context: Context) -> Reply:
         for file in files or ():
             owner = await context.store.load(FILES, file.ids.tail)
             writes.append(Write(FILES, file.ids.tail, None, owner.version))
-        files, owners = attachments(
-            context, body["file_inputs"], run.batch.ids, retried=(run.place, attempt), where="file_inputs"
-        )
+        check_file_count(context, len(body["file_inputs"]))
+        contents = decoded_files(body["file_inputs"], where="file_inputs", strict=context.strict)
+        files, owners = attachments(context, contents, run.batch.ids, retried=(run.place, attempt))
         writes += owners
     sensitive = body.get("sensitive_input_values")
     change = Change(
         fields=fields or NO_FIELDS,
         began=context.now,
-        earlier=(*run.change.earlier, Attempt(run.life.started, run.life.ended)),
+        attempt=attempt,
         placement=placement,
         files=files,
         aliases=run.change.aliases
@@ -189,7 +198,9 @@ async def retry_run(call: Call, context: Context) -> Reply:
     writes.append(Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version))
     left = run.placement.session_id
     if found.session is not None and left is not None and left != placement.session_id:
-        writes.append(Write(SESSION, left, found.session.value, found.session.version))
+        session: Session = found.session.value
+        stays = session.without(run.batch.tail, run.place, run.life.ended)
+        writes.append(Write(SESSION, left, stays, found.session.version))
     if session_write is not None:
         writes.append(session_write)
     await context.store.commit(*writes, await changed(context.store, run.batch))
@@ -231,4 +242,6 @@ async def _retry_placement(
     if session_id is None or session is None:
         return placement, None
     slot = Slot(run.batch.tail, run.place, run.place + 1, attempt)
+    if session_id == old.session_id and session.value is not None:
+        session = session._replace(value=session.value.without(run.batch.tail, run.place, run.life.ended))
     return placement, joined(session_id, session, machine_id, slot)

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
 from mockserver.spec import render_json
 
+_ALIAS_BYTES = 34
+
 
 def aliases(values: Mapping[str, Any] | None, *, key: bytes, owner: str) -> bytes:
     """JSON: an alias for each of the keys, the same for the same owner; null where there are none."""
-    if not values:
-        return b"null"
-    return render_json({name: _alias(name, key, owner) for name in values})
+    return _written(values, key, owner) if values else b"null"
+
+
+class Aliases:
+    """The same for the steps of a chain, written when they are shown: they share most of their names."""
+
+    __slots__ = ("_key", "_own", "_owner", "_shared")
+
+    def __init__(self, shared: Iterable[str], own: Iterable[str], *, key: bytes, owner: str) -> None:
+        """`shared` is kept as it is, so that all steps can have the same."""
+        self._shared, self._own = shared, tuple(own)
+        self._key, self._owner = key, owner
+
+    def __bytes__(self) -> bytes:
+        names = dict.fromkeys((*self._shared, *self._own))
+        return _written(names, self._key, self._owner) if names else b"null"
+
+    def __len__(self) -> int:
+        return sum(len(name) + _ALIAS_BYTES for names in (self._shared, self._own) for name in names)
+
+
+def _written(names: Iterable[str], key: bytes, owner: str) -> bytes:
+    return render_json({name: _alias(name, key, owner) for name in names})
 
 
 def _alias(name: str, key: bytes, owner: str) -> str:

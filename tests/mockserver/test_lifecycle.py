@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from mockserver.behaviour.batch import Attempt, Batch, Change, Move, Placement, Script, Session, Slot
+from mockserver.behaviour.batch import Batch, Change, Move, Placement, Script, Session, Slot
 from mockserver.behaviour.ids import id_row
-from mockserver.behaviour.lifecycle import EDGES, Course, Courses, Life, live, timeline
+from mockserver.behaviour.lifecycle import EDGES, Course, Courses, Life, Timeline, live
 from mockserver.behaviour.world import Temper, World
 from mockserver.clock import FOREVER, SECOND, ManualClock
 from mockserver.errors import Conflict
@@ -487,7 +487,7 @@ def test_no_run_of_a_batch_ends_outside_the_bounds_that_lists_go_by(number, coun
 @given(st.integers(0, 500), st.integers(0, 99), st.integers(0, 3))
 def test_a_course_is_a_function_of_seed_run_and_attempt(number, index, attempt):
     batch = _batch(number, 100)
-    change = Change(earlier=(Attempt(0, 0),) * attempt)
+    change = Change(attempt=attempt)
 
     courses = [Courses(b"key", "time").course(TEMPER, batch, index, change) for _ in range(2)]
 
@@ -560,11 +560,23 @@ def test_a_move_to_running_starts_the_course_from_there():
 
 def test_a_session_is_read_again_when_a_run_has_left_it_meanwhile():
     batch, clock = _batch(0, 1), ManualClock()
-    session = Session((Slot(batch.tail, 0, 1, 0),), None)
-    retried = {0: Change(earlier=(Attempt(1, 2),))}
     tempers = dict.fromkeys([SUCCEEDS], World.built_in().default_temper)
+    timeline = Timeline(Courses(b"key", "time"), tempers, clock)
 
-    lives = timeline(session, {batch.tail: batch}, {batch.tail: retried}, Courses(b"key", "time"), tempers, clock)
+    timeline.add(Slot(batch.tail, 0, 1, 0), batch, {0: Change(attempt=1)})
 
     with pytest.raises(Conflict):
-        lives[batch.tail, 0]
+        timeline.lives[batch.tail, 0]
+
+
+def test_what_comes_behind_a_run_that_has_left_a_session_still_comes_after_its_end():
+    slots = (Slot("a", 0, 5, 0), Slot("b", 0, 1, 0))
+    session = Session(slots, None)
+
+    assert session.without("a", 2, 70).slots == (Slot("a", 0, 2, 0), Slot("a", 3, 5, 0, 70), Slot("b", 0, 1, 0))
+    assert session.without("a", 0, 70).slots == (Slot("a", 1, 5, 0, 70), Slot("b", 0, 1, 0))
+    assert session.without("a", 4, 70).slots == (Slot("a", 0, 4, 0), Slot("b", 0, 1, 0, 70))
+    assert session.without("b", 0, 70).slots == (Slot("a", 0, 5, 0),)
+    assert session.without("a", 4, 70).without("b", 0, 60).slots == (Slot("a", 0, 4, 0),)
+    both = session.without("a", 4, 70).without("a", 3, 60)
+    assert both.slots == (Slot("a", 0, 3, 0), Slot("b", 0, 1, 0, 70))
