@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from hashlib import blake2b
 from importlib.resources import files
 
@@ -11,14 +11,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from mockserver.behaviour import attachments, chains, health, machines, pools, run_creation, run_list, runs, workflows
 from mockserver.behaviour.context import Context, Preferences, Space
 from mockserver.behaviour.world import World
+from mockserver.browsers import Browsers
 from mockserver.clock import Clock
-from mockserver.cors import CORS
 from mockserver.downloads import PREFIX, Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
 from mockserver.errors import StartError
+from mockserver.headers import headers_of
 from mockserver.log import AccessLog, NoAccessLog
 from mockserver.organisations import Organisations
 from mockserver.settings import Settings
+from mockserver.spaces import Spaces
 from mockserver.spec import Bounds, Operation, compile_operations, load
 from mockserver.store import MemoryStore, Store
 
@@ -78,7 +80,7 @@ class MockServer:
         self._clock = clock or Clock(scale=settings.time_scale)
         self._store: Store = store or MemoryStore()
         self._world = World.from_files(settings.world)
-        self._spaces: dict[tuple[str, str], Space] = {}
+        self._spaces = Spaces(self._make_space, self._store, most=settings.limits.max_spaces)
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
         def make_context(space: Space, preferences: Preferences, now: int, scope: Scope) -> Context:
@@ -87,16 +89,17 @@ class MockServer:
 
             return Context(space, world, preferences, known_only, strict, settings.limits, now, sign_download)
 
-        downloads = Downloads(self._space, make_context)
+        downloads = Downloads(self._spaces, make_context)
         self._downloads = downloads
         endpoint = Endpoint(
             operations=self.operations,
             behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
             organisations=Organisations(settings.token),
-            space_for=self._space,
+            spaces=self._spaces,
             make_context=make_context,
             rate_limit=settings.rate_limit,
             max_body=settings.max_body,
+            max_idempotency_keys=settings.limits.max_idempotency_keys,
             max_bodies=max(settings.max_body, settings.limits.max_bodies_bytes),
             strict=strict,
             self_check=settings.self_check,
@@ -104,20 +107,18 @@ class MockServer:
             access_log=access_log or NoAccessLog(),
         )
         self._endpoint = endpoint
-        self._any_origin = not settings.cors_origin
-        self._cors: ASGIApp = CORS(
+        self._browsers = Browsers(
             self._route,
-            allow_origins=settings.cors_origin or ("*",),
-            allow_methods=("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"),
-            allow_headers=("*",),
-            expose_headers=EXPOSED_HEADERS,
+            origins=settings.cors_origin,
+            hosts=settings.allowed_host,
+            exposed_headers=EXPOSED_HEADERS,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            # Where every origin is let in, only a request that names one needs CORS headers in its answer.
-            app = self._cors if not self._any_origin or _names_origin(scope["headers"]) else self._routed(scope)
-            await app(scope, receive, send)
+            headers = headers_of(scope)
+            sent_by_browser = b"origin" in headers or b"sec-fetch-site" in headers
+            await (self._browsers if sent_by_browser else self._routed(scope))(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:
@@ -129,20 +130,17 @@ class MockServer:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._routed(scope)(scope, receive, send)
 
-    def _space(self, namespace: str, organisation: str) -> Space:
-        space = self._spaces.get((namespace, organisation))
-        if space is None:
-            name = f"{self.settings.seed} {namespace} {organisation}".encode("utf-8", "surrogateescape")
-            space = self._spaces[namespace, organisation] = Space(
-                store=self._store.space(namespace, organisation),
-                clock=self._clock,
-                key=blake2b(name, digest_size=32).digest(),
-                namespace=namespace,
-                organisation=organisation,
-                world=self._world,
-                progression=self.settings.progression,
-            )
-        return space
+    def _make_space(self, namespace: str, organisation: str) -> Space:
+        name = f"{self.settings.seed} {namespace} {organisation}".encode("utf-8", "surrogateescape")
+        return Space(
+            store=self._store.space(namespace, organisation),
+            clock=self._clock,
+            key=blake2b(name, digest_size=32).digest(),
+            namespace=namespace,
+            organisation=organisation,
+            world=self._world,
+            progression=self.settings.progression,
+        )
 
 
 def create_app(
@@ -167,13 +165,6 @@ def _operations(settings: Settings) -> dict[str, Operation]:
         if missing:
             raise StartError(f"the built-in spec lacks operations that have a behaviour: {', '.join(sorted(missing))}")
     return operations
-
-
-def _names_origin(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    for name, _ in headers:  # noqa: SIM110 - on the way of every request, and any() takes three times as long
-        if name == b"origin":
-            return True
-    return False
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

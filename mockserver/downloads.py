@@ -17,6 +17,7 @@ from mockserver.clock import SECOND
 from mockserver.errors import HTTPError, NotFound
 from mockserver.reply import Reply, error_reply
 from mockserver.response import send_reply
+from mockserver.spaces import Spaces
 
 PREFIX = "/__downloads/"
 
@@ -34,10 +35,8 @@ def base_url(scope: Scope) -> str:
 class Downloads:
     """Signs URLs, and serves what it has signed, as an ASGI application."""
 
-    def __init__(
-        self, space_for: Callable[[str, str], Space], make_context: Callable[[Space, Preferences, int, Scope], Context]
-    ) -> None:
-        self._space_for = space_for
+    def __init__(self, spaces: Spaces, make_context: Callable[[Space, Preferences, int, Scope], Context]) -> None:
+        self._spaces = spaces
         self._make_context = make_context
         self._key = secrets.token_bytes(32)
 
@@ -67,7 +66,7 @@ class Downloads:
         if not hmac.compare_digest(self._signature(path, int(expires)).encode(), signature.encode()):
             raise gone
         namespace, organisation, attachment_id = (unquote(each[1:]) for each in path.split("/"))
-        space = self._space_for(namespace, organisation)
+        space = await self._spaces.get(namespace, organisation)
         now = space.clock.now()
         if now >= int(expires) * SECOND:
             raise gone

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,12 +18,13 @@ from mockserver.errors import (
     BadRequest,
     Conflict,
     HTTPError,
-    MethodNotAllowed,
     NotFound,
     Redirect,
     Refused,
     TooLarge,
+    Unavailable,
 )
+from mockserver.headers import Headers
 from mockserver.idempotency import Idempotency
 from mockserver.log import AccessLog
 from mockserver.organisations import Organisations
@@ -32,7 +32,9 @@ from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
 from mockserver.reply import JSON, BytesContent, JSONContent, Reply, error_reply
 from mockserver.response import send_reply
+from mockserver.routes import Routes
 from mockserver.settings import RateLimit
+from mockserver.spaces import Spaces
 from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
 
@@ -49,84 +51,8 @@ _LONGEST_NAMESPACE = 200
 _log = logging.getLogger("mockserver")
 
 
-class Routes:
-    """Paths to operations. The concrete path comes before the template: /runs/bulk before /runs/{run_id}."""
-
-    def __init__(self, operations: Mapping[str, Operation], *, first_path_only: bool) -> None:
-        """`first_path_only`: a path that matches is the only one, whatever its methods; else the next may serve too."""
-        self._first_path_only = first_path_only
-        self._concrete: dict[str, dict[str, Operation]] = {}
-        templates: dict[str, dict[str, Operation]] = {}
-        for operation in operations.values():
-            paths = templates if "{" in operation.path else self._concrete
-            paths.setdefault(operation.path, {})[operation.method] = operation
-        self._templates = [
-            (_pattern(path), by_method)
-            for path, by_method in sorted(templates.items(), key=lambda item: _order(item[0]))
-        ]
-
-    def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
-        """`path` is percent-decoded. Raises NotFound, or MethodNotAllowed with a true `Allow`."""
-        by_method = self._concrete.get(path)
-        if by_method is not None:
-            operation = by_method.get(method)
-            if operation is not None:
-                return operation, {}
-            if self._first_path_only:
-                raise _not_allowed(by_method)
-        allowed = dict(by_method or {})
-        for pattern, methods in self._templates:
-            match = pattern.fullmatch(path)
-            if match is None:
-                continue
-            operation = methods.get(method)
-            if operation is not None:
-                return operation, match.groupdict()
-            if self._first_path_only:
-                raise _not_allowed(methods)
-            allowed.update(methods)
-        if allowed:
-            raise _not_allowed(allowed)
-        raise NotFound("Not Found")
-
-    def allowed(self, path: str) -> list[str]:
-        """The methods of a path, OPTIONS and HEAD with them. Raises NotFound."""
-        try:
-            self.find("", path)
-        except MethodNotAllowed as error:
-            return error.headers["Allow"].split(", ")
-        raise AssertionError("no operation has the method ''")
-
-
-def _pattern(path: str) -> re.Pattern[str]:
-    parts = re.split(r"\{(\w+)\}", path)
-    return re.compile(
-        "".join(f"(?P<{part}>[^/]+)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
-    )
-
-
-def _order(path: str) -> list[str]:
-    # "~" sorts after every letter: a template's segment stands behind the concrete ones.
-    return ["~" if segment.startswith("{") else segment for segment in path.split("/")]
-
-
-def _not_allowed(methods: Mapping[str, Operation]) -> MethodNotAllowed:
-    allow = sorted({*methods, "OPTIONS", *(("HEAD",) if "GET" in methods else ())})
-    return MethodNotAllowed("Method Not Allowed", {"Allow": ", ".join(allow)})
-
-
-class Headers(dict[bytes, bytes]):
-    """By lower-case name; the last of a repeated one counts. Decoded only when asked for as text."""
-
-    __slots__ = ()
-
-    def text(self, name: str) -> str | None:
-        value = self.get(name.encode("latin-1"))
-        return None if value is None else value.decode("latin-1")
-
-
 class Endpoint:
-    """An ASGI application for all operations. `space_for(namespace, organisation)` gives each request its space."""
+    """An ASGI application for all operations."""
 
     def __init__(
         self,
@@ -134,11 +60,12 @@ class Endpoint:
         operations: Mapping[str, Operation],
         behaviours: Mapping[str, Behaviour],
         organisations: Organisations,
-        space_for: Callable[[str, str], Space],
+        spaces: Spaces,
         make_context: MakeContext,
         rate_limit: RateLimit | None,
         max_body: int,
         max_bodies: int,
+        max_idempotency_keys: int,
         strict: bool,
         self_check: bool,
         seed: int,
@@ -147,7 +74,7 @@ class Endpoint:
         self._routes = Routes(operations, first_path_only=strict)
         self._behaviours = behaviours
         self._organisations = organisations
-        self._space_for = space_for
+        self._spaces = spaces
         self._make_context = make_context
         self._rate_limit = rate_limit
         self._max_body = max_body
@@ -157,7 +84,7 @@ class Endpoint:
         self._self_check = self_check
         self._seed = seed
         self._access_log = access_log
-        self._idempotency = Idempotency()
+        self._idempotency = Idempotency(most_keys=max_idempotency_keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         extra: dict[str, str] = {}
@@ -183,13 +110,20 @@ class Endpoint:
         method: str = scope["method"]
         operation: Operation | None = None
         request: _Request | None = None
+        space: Space | None = None
         try:
             namespace, path = namespace_of(scope)
             if method == "OPTIONS":
                 reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(path))})
             else:
                 operation, parameters = self._find(method, path, scope)
-                request = await self._let_in(operation, parameters, namespace, scope, extra)
+                headers = Headers(scope["headers"])
+                organisation = (
+                    self._organisations.from_header(headers.get(b"authorization")) if operation.secured else ""
+                )
+                space = await self._spaces.get(namespace, organisation)
+                space.requests += 1
+                request = await self._let_in(operation, parameters, space, scope, headers, extra)
                 # Where no body is documented none is read: it is passed over, however long.
                 body = await self._body(request, receive) if operation.has_body else b""
                 reply = await self._answer(request, body)
@@ -199,7 +133,11 @@ class Endpoint:
             if isinstance(error, BadRequest):
                 extra.pop("Preference-Applied", None)
             reply = error_reply(error.status, error.detail, error.headers)
+            if isinstance(error, Unavailable):
+                operation = None  # a bound of this server, of which no document knows
         finally:
+            if space is not None:
+                space.requests -= 1
             if request is not None and request.budget:
                 self._bodies.give_back(request.budget)
         rendered = reply.render()
@@ -222,14 +160,12 @@ class Endpoint:
         self,
         operation: Operation,
         parameters: Mapping[str, str],
-        namespace: str,
+        space: Space,
         scope: Scope,
+        headers: Headers,
         extra: dict[str, str],
     ) -> _Request:
-        """All that is judged before the body is read. Raises Unauthorized, TooManyRequests, BadRequest."""
-        headers = Headers(scope["headers"])
-        organisation = self._organisations.from_header(headers.get(b"authorization")) if operation.secured else ""
-        space = self._space_for(namespace, organisation)
+        """What else is judged before the body is read. Raises TooManyRequests, BadRequest."""
         now = space.clock.now()
         if self._rate_limit is not None and operation.secured:
             try:

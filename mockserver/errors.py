@@ -7,7 +7,7 @@
     ├── Conflict            a unit of the store has moved on since it was loaded; the pipeline tries again
     └── HTTPError           an answer with {"detail": "..."}
         ├── Redirect 307, BadRequest 400, Unauthorized 401, NotFound 404, MethodNotAllowed 405, Refused 409,
-        └── TooLarge 413, TooManyRequests 429
+        └── TooLarge 413, TooManyRequests 429, Unavailable 503
 
 Violations of the spec are `mockserver.spec.operation.Invalid`: they carry a list, not a sentence.
 """
@@ -77,3 +77,9 @@ class TooLarge(HTTPError):
 
 class TooManyRequests(HTTPError):
     status = 429
+
+
+class Unavailable(HTTPError):
+    """A bound of the server has been reached."""
+
+    status = 503

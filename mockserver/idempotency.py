@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import islice
 
 from mockserver.clock import SECOND
 from mockserver.errors import Conflict, Refused
@@ -18,6 +19,7 @@ from mockserver.store import SpaceStore, Write
 
 KEY = "idempotency"
 KEPT_US = 24 * 3600 * SECOND
+_LOOKED_AT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,9 @@ class Use:
 
 
 class Idempotency:
-    def __init__(self) -> None:
+    def __init__(self, *, most_keys: int) -> None:
+        """`most_keys` an organisation may have at once; past it the oldest that are settled are forgotten."""
+        self._most_keys = most_keys
         # Known to this process alone: a fingerprint cannot be tried against guesses of what was sent.
         self._key = secrets.token_bytes(32)
 
@@ -47,30 +51,32 @@ class Idempotency:
         while True:
             unit = await store.load(KEY, key)
             use: Use | None = unit.value
-            if use is None or use.until <= now:
-                try:
-                    await store.commit(
-                        Write(KEY, key, Use(fingerprint, now + KEPT_US, None), unit.version),
-                        *await self._expired(store, key, now),
+            if use is not None and use.until > now:
+                if use.fingerprint != fingerprint:
+                    raise Refused("This Idempotency-Key was used before, for another request")
+                if use.reply is None:
+                    raise Refused(
+                        "The first request with this Idempotency-Key is still being handled",
+                        {"Idempotency-Status": "in_progress"},
                     )
-                except Conflict:
-                    continue
-                return None
-            if use.fingerprint != fingerprint:
-                raise Refused("This Idempotency-Key was used before, for another request")
-            if use.reply is None:
-                raise Refused(
-                    "The first request with this Idempotency-Key is still being handled",
-                    {"Idempotency-Status": "in_progress"},
-                )
-            return use.reply
+                return use.reply
+            until = now + KEPT_US
+            try:
+                if use is not None:
+                    # Taken out first: so the keys stand in the order of the moments until which they are kept.
+                    await store.commit(Write(KEY, key, None, unit.version))
+                claimed = Write(KEY, key, Use(fingerprint, until, None), 0, until)
+                await store.commit(claimed, *await self._forgotten(store, now))
+            except Conflict:
+                continue
+            return None
 
     async def settle(self, store: SpaceStore, key: str, fingerprint: bytes, now: int, reply: Reply) -> None:
         """Keeps the answer. A key that was forgotten meanwhile, and claimed by another, is left to that one."""
         held = Use(fingerprint, now + KEPT_US, None)
         while (unit := await store.load(KEY, key)).value == held:
             try:
-                await store.commit(Write(KEY, key, replace(held, reply=reply), unit.version))
+                await store.commit(Write(KEY, key, replace(held, reply=reply), unit.version, held.until))
             except Conflict:
                 continue
             return
@@ -85,12 +91,12 @@ class Idempotency:
                 continue
             return
 
-    async def _expired(self, store: SpaceStore, claimed: str, now: int) -> Sequence[Write]:
-        """A few of the oldest keys that are past their time, to be forgotten along the way."""
-        expired: list[Write] = []
-        for key, unit in (await store.items(KEY)).items():
-            if len(expired) == 2 or unit.value.until > now:
-                break
-            if key != claimed:
-                expired.append(Write(KEY, key, None, unit.version))
-        return expired
+    async def _forgotten(self, store: SpaceStore, now: int) -> Sequence[Write]:
+        """A few of the oldest keys, where they are past their time or there are too many."""
+        forgotten: list[Write] = []
+        uses = await store.items(KEY)
+        too_many = len(uses) >= self._most_keys
+        for key, unit in islice(uses.items(), _LOOKED_AT):
+            if unit.value.until <= now or (too_many and unit.value.reply is not None):
+                forgotten.append(Write(KEY, key, None, unit.version))
+        return forgotten

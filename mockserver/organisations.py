@@ -9,7 +9,8 @@ from hashlib import blake2b
 from mockserver.errors import Unauthorized
 from mockserver.settings import Token
 
-_REMEMBERED = 4096
+_REMEMBERED = 4_096
+_LONGEST_REMEMBERED = 512
 
 
 class Organisations:
@@ -31,9 +32,10 @@ class Organisations:
         if scheme.lower() != "bearer" or not token:
             raise Unauthorized("Not authenticated: the Authorization header should read Bearer <token>")
         organisation = self._from_token(token)
-        if len(self._remembered) >= _REMEMBERED:
-            self._remembered.clear()
-        self._remembered[authorization] = organisation
+        if len(authorization) <= _LONGEST_REMEMBERED:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            self._remembered[authorization] = organisation
         return organisation
 
     def _from_token(self, token: str) -> str:

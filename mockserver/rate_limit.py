@@ -37,7 +37,7 @@ async def count_request(store: SpaceStore, rate: RateLimit, now: int) -> dict[st
         if used >= rate.limit:
             raise TooManyRequests("Too many requests: try again later", {"Retry-After": str(reset_s), **headers})
         try:
-            await store.commit(Write(LIMIT, "window", Window(started, used + 1), unit.version))
+            await store.commit(Write(LIMIT, "window", Window(started, used + 1), unit.version, started + size))
         except Conflict:
             continue
         return headers

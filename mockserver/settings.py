@@ -48,6 +48,20 @@ class Token:
         return cls(organisation or None, token)
 
 
+def _origin(text: str) -> str:
+    """`https://page.example`, `*` or `null`. Raises ValueError."""
+    if text in ("*", "null") or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", text):
+        return text
+    raise ValueError(f"{text!r} is no origin; write it as browsers do, such as https://page.example, or *")
+
+
+def _host_name(text: str) -> str:
+    """`mock.example`. Raises ValueError."""
+    if re.fullmatch(r"[A-Za-z0-9_.-]+", text):
+        return text.lower()
+    raise ValueError(f"{text!r} is no host name; write it without scheme and port, such as mock.example")
+
+
 def _limit(default: Any, unit: str, help_: str, past: str) -> Any:
     return field(default=default, metadata={"unit": unit, "help": help_, "past": past})
 
@@ -76,6 +90,12 @@ class Limits:
     max_chain_steps: int = _limit(1_000, "", "Steps of a chain.", "413")
     max_files: int = _limit(10_000, "", "Attachments that one request makes, of a chain those of all its steps.", "413")
     max_pool_machines: int = _limit(10_000, "", "Machines of a pool.", "413")
+    max_spaces: int = _limit(
+        20_000, "", "Organisations, each in its namespace, that keep something. Others are let go.", "503"
+    )
+    max_idempotency_keys: int = _limit(
+        100_000, "", "Idempotency keys of an organisation in a namespace.", "the oldest are forgotten"
+    )
     head_timeout: float = _limit(30.0, "s", "From the first byte of a request to the end of its headers.", "408")
     body_timeout: float = _limit(30.0, "s", "From some bytes of a body to the next.", "408")
     keep_alive_timeout: float = _limit(75.0, "s", "Between a request and the next.", "the connection is closed")
@@ -129,7 +149,17 @@ class Settings:
         metavar="N/s|N/m",
     )
     cors_origin: tuple[str, ...] = _setting(
-        (), "A browser origin to let in; repeatable. Without any, all are.", parse=str, metavar="ORIGIN"
+        (),
+        "An origin whose web pages may use the mock, beside those of localhost, 127.0.0.1 and [::1]; repeatable, * for "
+        "all.",
+        parse=_origin,
+        metavar="ORIGIN",
+    )
+    allowed_host: tuple[str, ...] = _setting(
+        (),
+        "A name by which web pages may reach the mock, beside localhost and addresses; repeatable.",
+        parse=_host_name,
+        metavar="NAME",
     )
     max_body: int = _setting(32 * MEBIBYTE, "The largest body in bytes; past it 413.", metavar="BYTES")
     self_check: bool = _setting(False, "Validate every answer against the spec before it is sent.")

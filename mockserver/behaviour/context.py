@@ -103,6 +103,7 @@ class Space:
         self.courses = Courses(key, progression)
         self.recalled = Recalled()
         self.created_template: bytes | None = None
+        self.requests = 0  # that are being handled
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,12 @@ class SpaceStore(Protocol):
     async def items(self, kind: str) -> dict[str, Unit]:
         """Every unit of a kind by key, in the order in which the keys came to be. Only to be read."""
 
+    async def is_empty(self, now: int) -> bool:
+        """Whether nothing is kept that still counts at the moment."""
+
 
 class Store(Protocol):
     def space(self, namespace: str, organisation: str) -> SpaceStore: ...
+
+    def drop(self, namespace: str, organisation: str) -> None:
+        """Forgets all that is kept in the space."""

@@ -20,18 +20,21 @@ class MemorySpace:
 
     async def commit(self, *writes: Write) -> None:
         units = self._units
-        for kind, key, _, version in writes:
+        for kind, key, _, version, _ in writes:
             if units[kind].get(key, ABSENT).version != version:
                 raise Conflict(f"{kind} {key} has moved on since version {version}")
         version = self._version = self._version + 1
-        for kind, key, value, _ in writes:
+        for kind, key, value, _, until in writes:
             if value is None:
                 units[kind].pop(key, None)
             else:
-                units[kind][key] = Unit(value, version)
+                units[kind][key] = Unit(value, version, until)
 
     async def items(self, kind: str) -> dict[str, Unit]:
         return self._units[kind]
+
+    async def is_empty(self, now: int) -> bool:
+        return all(unit.until <= now for units in self._units.values() for unit in units.values())
 
 
 class MemoryStore:
@@ -44,3 +47,6 @@ class MemoryStore:
         if space is None:
             space = self._spaces[key] = MemorySpace()
         return space
+
+    def drop(self, namespace: str, organisation: str) -> None:
+        self._spaces.pop((namespace, organisation), None)

@@ -191,44 +191,6 @@ def test_its_life_is_started_and_ended_as_asgi_wants():
     assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
-_ORIGIN = {"Origin": "https://page.example"}
-_PREFLIGHT = {**_ORIGIN, "Access-Control-Request-Method": "PATCH", "Access-Control-Request-Headers": "authorization"}
-
-
-def test_a_page_of_any_origin_is_let_in_and_sees_every_header_of_ours():
-    mock = Mock(rate_limit=None)
-    answer = mock.get("/v1/runs", headers=_ORIGIN)
-    assert answer.headers["access-control-allow-origin"] in ("*", _ORIGIN["Origin"])
-    exposed = answer.headers["access-control-expose-headers"]
-    for name in ("Idempotency-Status", "Retry-After", "X-RateLimit-Remaining", "Content-Disposition"):
-        assert name in exposed
-    preflight = mock.request("OPTIONS", "/v1/runs/x", headers=_PREFLIGHT, token=None)
-    assert preflight.status_code == 200
-    assert "PATCH" in preflight.headers["access-control-allow-methods"]
-    assert "authorization" in preflight.headers["access-control-allow-headers"]
-
-
-def test_a_page_can_read_refusals_too():
-    answer = Mock().get("/v1/runs", headers=_ORIGIN, token=None)
-    assert answer.status_code == 401
-    assert "access-control-allow-origin" in answer.headers
-
-
-def test_where_nobody_names_an_origin_no_cors_header_is_sent():
-    assert not [name for name in Mock().get("/v1/runs").headers if name.startswith("access-control")]
-
-
-def test_where_origins_are_given_no_other_is_let_in():
-    mock = Mock(cors_origin=("https://page.example",))
-    assert mock.get("/v1/runs", headers=_ORIGIN).headers["access-control-allow-origin"] == "https://page.example"
-    assert mock.request("OPTIONS", "/v1/runs", headers=_PREFLIGHT).status_code == 200
-    other = {**_PREFLIGHT, "Origin": "https://other.example"}
-    assert "access-control-allow-origin" not in mock.get("/v1/runs", headers=other).headers
-    refused = mock.request("OPTIONS", "/v1/runs", headers=other)
-    assert refused.status_code == 400
-    assert refused.json() == {"detail": "Disallowed CORS origin"}
-
-
 @pytest.mark.parametrize("content", [b"{", b"\xff", b"", b"[]", b"nul"])
 @pytest.mark.parametrize("coercion", ["strict", "lax"])
 def test_what_is_no_such_json_is_told_in_the_words_of_the_spec(content: bytes, coercion: str):

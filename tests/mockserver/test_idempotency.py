@@ -180,7 +180,7 @@ def test_nothing_of_a_body_is_kept_with_its_key():
 
 
 def test_a_fingerprint_cannot_be_made_outside_its_process():
-    one, other = Idempotency(), Idempotency()
+    one, other = Idempotency(most_keys=100), Idempotency(most_keys=100)
     sent = ("POST", "/v1/runs", "", b"{}")
     assert one.fingerprint(*sent) == one.fingerprint(*sent)
     assert one.fingerprint(*sent) != other.fingerprint(*sent)
@@ -203,7 +203,7 @@ class _Moves:
 
 def test_claiming_settling_and_releasing_go_on_where_another_was_quicker():
     async def told() -> None:
-        keys, space = Idempotency(), _Moves()
+        keys, space = Idempotency(most_keys=100), _Moves()
         space.quicker = 1
         assert await keys.claim(space, "k", b"print", 0) is None
         space.quicker = 1
@@ -221,7 +221,7 @@ def test_claiming_settling_and_releasing_go_on_where_another_was_quicker():
 
 def test_a_key_that_was_claimed_anew_meanwhile_is_not_settled_nor_released_by_the_first():
     async def told() -> None:
-        keys, space = Idempotency(), MemoryStore().space("", "")
+        keys, space = Idempotency(most_keys=100), MemoryStore().space("", "")
         await keys.claim(space, "k", b"first", 0)
         await keys.claim(space, "k", b"second", KEPT_US)
         await keys.settle(space, "k", b"first", 0, Reply(204))
@@ -234,7 +234,7 @@ def test_a_key_that_was_claimed_anew_meanwhile_is_not_settled_nor_released_by_th
 
 def test_a_settled_key_is_not_released():
     async def told() -> None:
-        keys, space = Idempotency(), MemoryStore().space("", "")
+        keys, space = Idempotency(most_keys=100), MemoryStore().space("", "")
         await keys.claim(space, "k", b"first", 0)
         await keys.settle(space, "k", b"first", 0, Reply(204))
         await keys.release(space, "k", b"first", 0)

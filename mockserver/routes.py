@@ -1,0 +1,75 @@
+"""Which operation a request is for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from mockserver.errors import MethodNotAllowed, NotFound
+from mockserver.spec import Operation
+
+
+class Routes:
+    """Paths to operations. The concrete path comes before the template: /runs/bulk before /runs/{run_id}."""
+
+    def __init__(self, operations: Mapping[str, Operation], *, first_path_only: bool) -> None:
+        """`first_path_only`: a path that matches is the only one, whatever its methods; else the next may serve too."""
+        self._first_path_only = first_path_only
+        self._concrete: dict[str, dict[str, Operation]] = {}
+        templates: dict[str, dict[str, Operation]] = {}
+        for operation in operations.values():
+            paths = templates if "{" in operation.path else self._concrete
+            paths.setdefault(operation.path, {})[operation.method] = operation
+        self._templates = [
+            (_pattern(path), by_method)
+            for path, by_method in sorted(templates.items(), key=lambda item: _order(item[0]))
+        ]
+
+    def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+        """`path` is percent-decoded. Raises NotFound, or MethodNotAllowed with a true `Allow`."""
+        by_method = self._concrete.get(path)
+        if by_method is not None:
+            operation = by_method.get(method)
+            if operation is not None:
+                return operation, {}
+            if self._first_path_only:
+                raise _not_allowed(by_method)
+        allowed = dict(by_method or {})
+        for pattern, methods in self._templates:
+            match = pattern.fullmatch(path)
+            if match is None:
+                continue
+            operation = methods.get(method)
+            if operation is not None:
+                return operation, match.groupdict()
+            if self._first_path_only:
+                raise _not_allowed(methods)
+            allowed.update(methods)
+        if allowed:
+            raise _not_allowed(allowed)
+        raise NotFound("Not Found")
+
+    def allowed(self, path: str) -> list[str]:
+        """The methods of a path, OPTIONS and HEAD with them. Raises NotFound."""
+        try:
+            self.find("", path)
+        except MethodNotAllowed as error:
+            return error.headers["Allow"].split(", ")
+        raise AssertionError("no operation has the method ''")
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", path)
+    return re.compile(
+        "".join(f"(?P<{part}>[^/]+)" if place % 2 else re.escape(part) for place, part in enumerate(parts))
+    )
+
+
+def _order(path: str) -> list[str]:
+    # "~" sorts after every letter: a template's segment stands behind the concrete ones.
+    return ["~" if segment.startswith("{") else segment for segment in path.split("/")]
+
+
+def _not_allowed(methods: Mapping[str, Operation]) -> MethodNotAllowed:
+    allow = sorted({*methods, "OPTIONS", *(("HEAD",) if "GET" in methods else ())})
+    return MethodNotAllowed("Method Not Allowed", {"Allow": ", ".join(allow)})

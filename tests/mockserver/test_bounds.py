@@ -1,0 +1,347 @@
+"""What is kept has a bound, what is shared is kept once, and long work gives way to others."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import sys
+from typing import Any
+
+import pytest
+
+from mockserver.byte_budget import ByteBudget
+from mockserver.settings import Limits
+from mockserver.time_slice import TimeSlice
+from tests.mockserver.inprocess import FRONT_DESKS, NEVER_ENDS, SUCCEEDS, Mock, unknown_id, violations
+
+
+def spaces(mock: Mock) -> set[tuple[str, str]]:
+    return {(namespace, organisation) for (namespace, organisation), _ in mock.app._spaces.items()}
+
+
+# --- Namespaces, organisations, rate windows
+
+
+def test_what_keeps_nothing_is_let_go():
+    mock = Mock(rate_limit=None)
+    kept = mock.create()["id"]
+    for number in range(1_500):
+        assert mock.get(f"/__ns/n{number}/v1/runs/{kept}").status_code == 404
+    assert len(spaces(mock)) < 1_200
+    assert mock.read(kept)["id"] == kept
+
+
+def test_where_each_keeps_something_no_more_than_so_many_are_taken():
+    mock = Mock(limits=Limits(max_spaces=3))
+    for number in range(3):
+        assert mock.post(f"/__ns/n{number}/v1/runs", {"workflow_id": SUCCEEDS}).status_code == 201
+    refused = mock.get("/__ns/n3/v1/runs", fails=True)
+    assert refused.status_code == 503
+    assert "3 organisations" in refused.json()["detail"]
+    # Those that are there go on.
+    for number in range(3):
+        assert mock.get(f"/__ns/n{number}/v1/runs").json()["total"] == 1
+
+
+def test_a_rate_window_that_is_over_and_a_key_that_is_forgotten_keep_no_one():
+    from mockserver.settings import RateLimit
+
+    mock = Mock(rate_limit=RateLimit(5, 1), limits=Limits(max_spaces=2))
+    assert mock.get("/__ns/a/v1/runs").status_code == 200
+    failing = {"workflow_id": "10000000-0000-4000-8000-000000000006", "count": 1}
+    assert mock.post("/__ns/b/v1/runs/bulk", failing, key="k", prefer="failed=1").json()["failed_count"] == 1
+    assert mock.get("/__ns/c/v1/runs", fails=True).status_code == 503
+    mock.clock.advance(24 * 3600)
+    assert mock.get("/__ns/c/v1/runs").status_code == 200
+    assert {namespace for namespace, _ in spaces(mock)} == {"c"}
+
+
+def test_a_space_in_use_is_not_let_go_although_it_is_empty():
+    mock = Mock(limits=Limits(max_spaces=1))
+
+    async def go() -> int:
+        body = {"workflow_id": SUCCEEDS}
+        writing = asyncio.ensure_future(mock.sent("POST", "/__ns/a/v1/runs", json=body, prefer="delay=0.05"))
+        await asyncio.sleep(0.01)
+        other = await mock.sent("GET", "/__ns/b/v1/runs", fails=True)
+        assert (await writing).status_code == 201
+        return other.status_code
+
+    assert mock.run(go()) == 503
+    assert mock.get("/__ns/a/v1/runs").json()["total"] == 1
+
+
+def test_names_of_namespaces_are_told_apart_by_their_bytes_and_not_too_long():
+    mock = Mock()
+    for name, more in (("%ff", 1), ("%fe", 2), ("\ufffd", 3)):
+        for _ in range(more):
+            assert mock.post(f"/__ns/{name}/v1/runs", {"workflow_id": SUCCEEDS}).status_code == 201
+    totals = [mock.get(f"/__ns/{name}/v1/runs").json()["total"] for name in ("%ff", "%fe", "\ufffd")]
+    assert totals == [1, 2, 3]
+    assert mock.get(f"/__ns/{'n' * 200}/v1/runs").status_code == 200
+    assert mock.get(f"/__ns/{'n' * 201}/v1/runs").status_code == 404
+
+
+# --- Idempotency keys
+
+
+def keys(mock: Mock) -> list[str]:
+    ((_, space),) = mock.app._spaces.items()
+    return list(mock.run(space.store.items("idempotency")))
+
+
+def test_of_too_many_keys_the_oldest_that_are_settled_are_forgotten():
+    mock = Mock(limits=Limits(max_idempotency_keys=3))
+    for number in range(10):
+        mock.create(key=f"key-{number}")
+    assert len(keys(mock)) <= 3
+    assert keys(mock)[-1] == "key-9"
+
+
+def test_an_expired_key_that_is_used_again_holds_up_no_clean_up():
+    mock = Mock()
+    mock.create(key="again")
+    for number in range(3):
+        mock.create(key=f"old-{number}")
+    mock.clock.advance(24 * 3600)
+    for _ in range(2):
+        mock.create(key="again")
+    for number in range(2):
+        mock.create(key=f"new-{number}")
+    assert keys(mock) == ["again", "new-0", "new-1"]
+
+
+# --- Chains, files, pools
+
+
+def test_a_chain_of_more_steps_than_may_be_is_a_413_and_makes_nothing():
+    mock = Mock()
+    steps = [{"workflow_id": SUCCEEDS}] * 1_001
+    refused = mock.post("/v1/runs/chain", {"steps": steps})
+    assert refused.status_code == 413
+    assert "1000 steps" in refused.json()["detail"]
+    assert mock.total() == 0
+    assert len(mock.post("/v1/runs/chain", {"steps": steps[1:]}).json()["run_ids"]) == 1_000
+
+
+def stored(mock: Mock) -> int:
+    """Bytes of all that the store keeps, each object once."""
+    seen: set[int] = set()
+    size = 0
+    waiting: list[Any] = [space._units for space in mock.app._store._spaces.values()]
+    while waiting:
+        value = waiting.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        size += sys.getsizeof(value)
+        if isinstance(value, dict):
+            waiting += value.items()
+        elif isinstance(value, list | tuple):
+            waiting += value
+        else:
+            waiting += [getattr(value, name) for name in getattr(type(value), "__slots__", ()) if hasattr(value, name)]
+    return size
+
+
+@pytest.mark.parametrize("own", [None, {}, {"a": 1}, {"mine": "b" * 50}])
+def test_what_the_steps_of_a_chain_share_is_kept_once(own: dict[str, Any] | None):
+    mock = Mock()
+    shared = {
+        "shared_inputs": {"a": "x" * 100_000, "b": 1},
+        "shared_sensitive_inputs": {f"secret {number}": "s" for number in range(1_000)},
+        "shared_file_inputs": [{"filename": "f", "content": base64.b64encode(b"y" * 100_000).decode()}],
+        "pool_ids": [FRONT_DESKS] * 2_000,
+    }
+    step = {"workflow_id": SUCCEEDS} | ({} if own is None else {"inputs": own, "sensitive_inputs": {"mine": "s"}})
+    answer = mock.post("/v1/runs/chain", {"steps": [step] * 100, **shared})
+    assert answer.status_code == 201, answer.text
+    assert stored(mock) < 1_000_000
+    last = mock.read(answer.json()["run_ids"][-1])
+    assert last["input_values"] == {**shared["shared_inputs"], **(own or {})}
+    names = [*shared["shared_sensitive_inputs"], *(["mine"] if own is not None else [])]
+    assert list(last["sensitive_input_aliases"]) == names
+    assert last["sensitive_input_aliases"] == mock.read(last["id"])["sensitive_input_aliases"]
+    (attachment,) = last["input_attachment_ids"]
+    assert mock.get(f"/v1/run-attachments/{attachment}/download").content == b"y" * 100_000
+    found = [run_id for run_id in mock.ids(search="x" * 50) if run_id == last["id"]]
+    assert len(found) == (0 if (own or {}).get("a") else 1)
+
+
+def test_more_attachments_than_one_request_may_make_are_a_413():
+    mock = Mock(limits=Limits(max_files=10))
+    file = {"filename": "f", "content": ""}
+    bulk = {"workflow_id": SUCCEEDS, "count": 2}
+    assert mock.post("/v1/runs/bulk", {**bulk, "file_inputs": [file] * 10}).status_code == 201
+    assert mock.post("/v1/runs/bulk", {**bulk, "file_inputs": [file] * 11}).status_code == 413
+    steps = [{"workflow_id": SUCCEEDS}] * 5
+    assert mock.post("/v1/runs/chain", {"steps": steps, "shared_file_inputs": [file] * 2}).status_code == 201
+    assert mock.post("/v1/runs/chain", {"steps": steps, "shared_file_inputs": [file] * 3}).status_code == 413
+
+
+def test_a_pool_takes_no_more_machines_than_it_may_have():
+    mock = Mock(limits=Limits(max_pool_machines=4))
+    path = f"/v1/pools/{FRONT_DESKS}/machines"
+    assert mock.post(path, {"machine_ids": [unknown_id(), unknown_id()]}).status_code == 200
+    assert mock.post(path, {"machine_ids": [unknown_id()]}).status_code == 413
+    assert mock.get(f"/v1/pools/{FRONT_DESKS}").json()["machine_count"] == 4
+
+
+def test_a_run_that_is_retried_again_and_again_costs_no_more_each_time():
+    mock = Mock()
+    for start_session in (False, True):
+        run = mock.create(start_session=start_session)["id"]
+        sizes = []
+        for _ in range(60):
+            mock.patch(f"/v1/runs/{run}", {"status": "cancelled"})
+            assert mock.post(f"/v1/runs/{run}/retry", {}).status_code == 200
+            sizes.append(stored(mock))
+        assert sizes[-1] - sizes[10] < 500
+
+
+# --- Large answers, long work
+
+
+def test_a_large_answer_never_stands_in_memory_as_a_whole():
+    mock = Mock(self_check=False)
+    large = "x" * 100_000
+    parts: list[int] = []
+
+    async def ask(method: str, path: str, body: bytes) -> bytes:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        whole = b""
+
+        async def send(message: Any) -> None:
+            nonlocal whole
+            parts.append(len(message.get("body", b"")))
+            whole += message.get("body", b"")
+
+        headers = [(b"authorization", b"Bearer test-one"), (b"content-type", b"application/json")]
+        path, _, query = path.partition("?")
+        scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "headers": headers}
+        await mock.app(scope, receive, send)
+        return whole
+
+    body = json.dumps({"workflow_id": NEVER_ENDS, "count": 100, "input_values": {"a": large}}).encode()
+    created = mock.run(ask("POST", "/v1/runs/bulk", body))
+    assert len(created) > 10_000_000
+    assert len(json.loads(created)["created_runs"]) == 100
+    listed = mock.run(ask("GET", "/v1/runs?limit=100", b""))
+    assert [run["input_values"] for run in json.loads(listed)["items"]] == [{"a": large}] * 100
+    assert max(parts) < 200_000
+
+
+def test_a_large_body_is_refused_in_the_words_of_a_small_one():
+    mock = Mock()
+    padding = {"input_values": {"a": "x" * 100_000}}
+    small, large = ({"workflow_id": "x", "count": 0, **more} for more in ({}, padding))
+    expected = violations(mock.post("/v1/runs/bulk", small))
+    assert violations(mock.post("/v1/runs/bulk", large)) == expected
+    assert mock.post("/v1/runs/bulk", content=b'{"a": "' + b"x" * 100_000, headers=_JSON).status_code == 422
+    assert mock.post("/v1/runs/bulk", content=b"\xff" + b"x" * 100_000, headers=_JSON).status_code == 400
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def test_a_token_and_a_limit_are_judged_before_the_body_is_read():
+    mock = Mock()
+
+    async def never() -> dict[str, Any]:
+        raise AssertionError("the body was asked for")
+
+    async def ask(headers: list[tuple[bytes, bytes]]) -> int:
+        statuses = []
+
+        async def send(message: Any) -> None:
+            statuses.append(message.get("status"))
+
+        scope = {"type": "http", "method": "POST", "path": "/v1/runs", "query_string": b"", "headers": headers}
+        await mock.app(scope, never, send)
+        return statuses[0]
+
+    assert mock.run(ask([])) == 401
+    assert mock.run(ask([(b"authorization", b"Bearer test"), (b"prefer", b"code=9")])) == 400
+    assert mock.run(ask([(b"authorization", b"Bearer test"), (b"content-length", b"9999999999")])) == 413
+
+
+def test_a_list_of_many_runs_gives_way_and_shows_the_moment_at_which_it_was_begun(monkeypatch: pytest.MonkeyPatch):
+    mock = Mock(self_check=False)
+    first = [mock.create(workflow_id=NEVER_ENDS)["id"] for _ in range(200)]
+    monkeypatch.setattr(TimeSlice, "is_over", True)
+
+    async def go() -> list[Any]:
+        listing = asyncio.ensure_future(mock.sent("GET", "/v1/runs?status=scheduling&limit=1000"))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not listing.done()
+        await mock.sent("DELETE", f"/v1/runs/{first[0]}")
+        await mock.sent("POST", "/v1/runs", json={"workflow_id": NEVER_ENDS})
+        assert not listing.done()
+        return (await listing).json()
+
+    page = mock.run(go())
+    assert page["total"] == len(page["items"]) == 200
+    assert {run["id"] for run in page["items"]} == set(first)
+
+
+def test_a_session_of_many_runs_is_worked_out_again_where_it_moves_on_meanwhile(monkeypatch: pytest.MonkeyPatch):
+    mock = Mock(self_check=False)
+    session = unknown_id()
+    for _ in range(50):
+        mock.create(session_id=session)
+    monkeypatch.setattr(TimeSlice, "is_over", True)
+
+    async def go() -> Any:
+        reading = asyncio.ensure_future(mock.sent("GET", "/v1/runs", params={"session_id": session}))
+        await asyncio.sleep(0)
+        await mock.sent("POST", "/v1/runs", json={"workflow_id": SUCCEEDS, "session_id": session})
+        return (await reading).json()
+
+    assert mock.run(go())["total"] in (50, 51)
+
+
+# --- The budget of bodies
+
+
+def test_bodies_wait_for_one_another_in_their_order():
+    async def go() -> list[str]:
+        budget, order = ByteBudget(10), []
+
+        async def take(name: str, size: int) -> int:
+            taken = await budget.take(size)
+            order.append(name)
+            return taken
+
+        assert await take("first", 6) == 6
+        waiting = [asyncio.ensure_future(take(name, size)) for name, size in (("large", 8), ("small", 1), ("gone", 1))]
+        await asyncio.sleep(0)
+        waiting[2].cancel()
+        await asyncio.sleep(0)
+        assert order == ["first"]
+        budget.give_back(6)
+        await asyncio.sleep(0)
+        budget.give_back(8)
+        budget.give_back(1)
+        # More than there is waits for all there is, and gets it.
+        assert await take("too large", 1_000) == 10
+        return order
+
+    assert asyncio.run(go()) == ["first", "large", "small", "too large"]
+
+
+def test_one_that_is_let_in_and_cancelled_at_once_gives_back_what_it_got():
+    async def go() -> int:
+        budget = ByteBudget(10)
+        await budget.take(10)
+        waiting = asyncio.ensure_future(budget.take(10))
+        await asyncio.sleep(0)
+        budget.give_back(10)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        return await budget.take(10)
+
+    assert asyncio.run(go()) == 10
