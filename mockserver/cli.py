@@ -128,7 +128,7 @@ for _each in LIMITS:
 
 
 def _say_hello(app: MockServer, listener: socket.socket) -> None:
-    width = max(len(operation.path) for operation in app.operations.values())
+    width = max((len(operation.path) for operation in app.operations.values()), default=0)
     lines = [f"  {each.method:<6} {each.path:<{width}}  {each.operation_id}" for each in app.operations.values()]
     who = "the tokens given with --token" if app.settings.token else "any bearer token that begins with 'test'"
     lines.append(f"Lets in {who}. Serving the runs API on {url_of(listener)}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple, Protocol
 
 from mockserver.spec import Invalid, SpecError, ValueReader, Violations, compile_schema, render_json
@@ -82,9 +84,41 @@ def _unspoken(violation: dict[str, Any]) -> str:
     return message.partition(",")[0] if violation["type"].endswith("_parsing") else message
 
 
+LONGEST_SCHEMA = 65_536
+"""A longer schema is kept and shown, and judges nothing."""
+
+
 @lru_cache(maxsize=256)
 def _reader(schema: str) -> ValueReader | None:
+    if len(schema) > LONGEST_SCHEMA:
+        return None
+    value = json.loads(schema)
+    if _pattern_cost(value) > _MOST_PATTERN_COST:
+        return None
     try:
-        return compile_schema(json.loads(schema), name="input_schema")
+        return compile_schema(value, name="input_schema")
     except SpecError:
         return None
+
+
+_MOST_PATTERN_COST = 200
+"""In about milliseconds: so long the event loop may be held by compiling."""
+_HEAVY = re.compile(r"\\[wWsSdDpP]|\.|\[\^|\(\?[a-zA-Z-]*i")
+_REPEATED = re.compile(r"\{([0-9]{1,6})?(?:,([0-9]{0,6}))?\}")
+
+
+def _pattern_cost(schema: Any) -> float:
+    """What the patterns in a schema cost to compile: each class of characters as often as it may be repeated."""
+    cost = 0.0
+    waiting = [schema]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+            pattern = value.get("pattern")
+            if isinstance(pattern, str):
+                times = prod(max(1, *(int(count or 0) for count in each)) for each in _REPEATED.findall(pattern))
+                cost += 0.1 + times * (len(_HEAVY.findall(pattern)) + len(pattern) / 1_000)
+        elif isinstance(value, list):
+            waiting += value
+    return cost

@@ -6,6 +6,7 @@ import json
 
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import one_id
+from mockserver.behaviour.input_schema import LONGEST_SCHEMA
 from mockserver.behaviour.paging import page
 from mockserver.behaviour.places import COUNTER, WORKFLOW, WorkflowRecord
 from mockserver.behaviour.pools import WORLD_CREATED
@@ -58,8 +59,8 @@ async def create_workflow(call: Call, context: Context) -> Reply:
 
 
 def _schema(text: str | None) -> dict[str, object] | None:
-    """The schema that the text holds; None for a text that holds none, which then judges nothing."""
-    if text is None:
+    """The schema that the text holds; None for a text that holds none, or is too long, which then judges nothing."""
+    if text is None or len(text) > LONGEST_SCHEMA:
         return None
     try:
         schema = json.loads(text)

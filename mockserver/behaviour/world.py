@@ -19,6 +19,8 @@ from mockserver.clock import SECOND
 from mockserver.errors import WorldError
 
 _WORD = (1 << 32) - 1
+_LARGEST_FILE = 4_194_304
+"""YAML is read at some megabytes a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,9 @@ class World:
         if path is None:
             return world
         try:
+            size = Path(path).stat().st_size
+            if size > _LARGEST_FILE:
+                raise WorldError(f"{path}: a world file has {_LARGEST_FILE} bytes at most, and this one {size}")
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
@@ -301,6 +306,11 @@ class _Reader:
                 raise self.wrong(key, f"is no JSON: {error}") from error
         if value is not None and not isinstance(value, dict):
             raise self.wrong(key, f"should be a JSON schema, not {_kind(value)}")
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError, RecursionError) as error:
+            # A date, say, or an anchor that stands within itself.
+            raise self.wrong(key, f"cannot be written as JSON: {error}") from error
         return value
 
 

@@ -255,7 +255,7 @@ def _wrong_value(keyword: str, value: Any) -> str | None:
 
 
 def _is_number(value: Any, *kinds: type) -> bool:
-    return type(value) in kinds and math.isfinite(value)
+    return type(value) in kinds and (type(value) is int or math.isfinite(value))
 
 
 def types_of(schema: dict[str, Any]) -> tuple[str, ...]:

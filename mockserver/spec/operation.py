@@ -365,13 +365,15 @@ class _Compiler:
         if not isinstance(operation_id, str):
             raise self._document.error(at.pointer, "an operation needs an operationId")
         body = at.member("requestBody")
-        tags = at.value.get("tags") or [""]
+        tags = at.value.get("tags", [])
+        if not isinstance(tags, list):
+            raise self._document.error(f"{at.pointer}/tags", "a list of names")
         return Operation(
             self._document,
             operation_id=operation_id,
             method=method.upper(),
             path=path,
-            tag=str(tags[0]),
+            tag=str(tags[0]) if tags else "",
             secured=self._secured(at),
             parameters=self._parameters(path, item, at),
             body=None if body.value is None else self._body(body.mapping()),
@@ -383,7 +385,11 @@ class _Compiler:
 
     def _secured(self, at: _At) -> bool:
         """Whether a request without credentials is refused: no security, or an empty alternative, lets it in."""
-        alternatives = at.value.get("security", self._document.root.get("security", []))
+        alternatives, pointer = self._document.root.get("security", []), "/security"
+        if "security" in at.value:
+            alternatives, pointer = at.value["security"], f"{at.pointer}/security"
+        if not isinstance(alternatives, list):
+            raise self._document.error(pointer, "a list of security requirements")
         return bool(alternatives) and all(alternatives)
 
     def _parameters(self, path: str, item: _At, at: _At) -> tuple[Parameter, ...]:

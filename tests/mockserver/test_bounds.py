@@ -345,3 +345,44 @@ def test_one_that_is_let_in_and_cancelled_at_once_gives_back_what_it_got():
         return await budget.take(10)
 
     assert asyncio.run(go()) == 10
+
+
+# --- Schemas of inputs
+
+
+def with_schema(mock: Mock, schema: Any) -> str:
+    text = schema if isinstance(schema, str) else json.dumps(schema)
+    return mock.post("/v1/workflows", {"main_prompt": "p", "input_schema": text}).json()["id"]
+
+
+@pytest.mark.parametrize("keyword", ["minimum", "maximum", "exclusiveMinimum", "multipleOf", "minLength", "const"])
+def test_a_number_of_any_size_may_stand_in_a_schema(keyword: str):
+    mock = Mock()
+    for kind in ("integer", "number", "string"):
+        for number in (10**499, -(10**499)):
+            id_ = with_schema(mock, {"type": "object", "properties": {"a": {"type": kind, keyword: number}}})
+            answer = mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": 1}})
+            assert answer.status_code in (201, 422), answer.text
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {f"p{number}": {"type": "string", "pattern": "\\w{50}"} for number in range(1_000)},
+        {"a": {"type": "string", "pattern": "(?i)\\pL{200}"}},
+        {"a": {"type": "string", "pattern": "(\\w{50}){50}"}},
+        {f"{number:060}": {"type": "integer"} for number in range(1_000)},
+    ],
+)
+def test_a_schema_that_would_take_long_to_compile_judges_nothing(properties: dict[str, Any]):
+    mock = Mock()
+    id_ = with_schema(mock, {"type": "object", "properties": properties})
+    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": 1}}).status_code == 201
+
+
+def test_patterns_of_usual_size_are_judged():
+    mock = Mock()
+    pattern = {"type": "string", "pattern": r"^[A-Z]{2}\d{4,10}-\w+$"}
+    id_ = with_schema(mock, {"type": "object", "properties": {"a": pattern, "b": pattern}})
+    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "AB1234-x"}}).status_code == 201
+    assert mock.post("/v1/runs", {"workflow_id": id_, "input_values": {"a": "x"}}).status_code == 422

@@ -253,3 +253,44 @@ def test_what_is_no_http_is_answered_in_json():
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
     assert set(json.loads(body)) == {"detail"}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "openapi: 3.1.0\nsecurity: 5\npaths: {/a: {get: {operationId: a, responses: {'204': {}}}}}",
+            "#/security: a list",
+        ),
+        (
+            "openapi: 3.1.0\npaths: {/a: {get: {operationId: a, tags: 5, responses: {'204': {}}}}}",
+            "#/paths/~1a/get/tags",
+        ),
+        (
+            "openapi: 3.1.0\npaths: {/a: {get: {operationId: a, security: 5, responses: {'204': {}}}}}",
+            "#/paths/~1a/get/security",
+        ),
+    ],
+)
+def test_a_spec_with_something_else_in_place_of_a_list_is_told_in_one_line(tmp_path: Path, text: str, said: str):
+    broken = tmp_path / "spec.yaml"
+    broken.write_text(text, encoding="utf-8")
+    assert said in refused("--spec", str(broken))
+
+
+def test_a_spec_without_operations_is_served(tmp_path: Path):
+    empty = tmp_path / "spec.yaml"
+    empty.write_text("openapi: 3.1.0\npaths: {}", encoding="utf-8")
+    with serving("--spec", str(empty)) as (_, url):
+        assert httpx.get(f"{url}/v1/health").status_code == 404
+
+
+def test_a_world_file_that_is_too_large_or_holds_itself_is_told_in_one_line(tmp_path: Path):
+    large = tmp_path / "world.yaml"
+    large.write_bytes(b"#" * 5_000_000)
+    assert "4194304 bytes at most" in refused("--world", str(large))
+    workflow = (
+        "workflows: [{id: 10000000-0000-4000-8000-000000000009, name: x, input_schema: &a {properties: {b: *a}}}]"
+    )
+    large.write_text(workflow, encoding="utf-8")
+    assert "#/workflows/0/input_schema: cannot be written as JSON" in refused("--world", str(large))
