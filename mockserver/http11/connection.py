@@ -36,7 +36,7 @@ _DISCARDED_BYTES = 262_144
 _CHECK_EVERY_S = 0.5
 _LINGER_S = 2.0
 """For so long a client that is still sending may read the answer after which its connection is closed."""
-_ASGI = {"version": "3.0", "spec_version": "2.3"}
+_ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
 class ConnectionFactory:
@@ -163,7 +163,7 @@ class Connection(asyncio.Protocol):
     def shutdown(self) -> None:
         """Closes the connection, behind the answer that is being given if there is one."""
         if self._exchange is None or self._exchange.is_answered:
-            self._close()
+            self._close(lingers=False)
         else:
             self._exchange.keep_alive = False
 
@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
         if self._is_closing or self._write_deadline <= now:
             self.abort()
         elif self.is_idle:
-            self._close()
+            self._close(lingers=False)
         else:
             self._refuse(RequestError(408, "The rest of the request did not come in time"))
 
@@ -268,7 +268,7 @@ class Connection(asyncio.Protocol):
     def _discard_body(self, exchange: Exchange) -> None:
         """Of a request that was answered before its body had come, for as long as that is not too much."""
         if not exchange.is_body_read and self.is_too_long_to_discard(self._body_bytes):
-            self._close(is_cut_short=True)
+            self._close()
         elif self._body_reader is None:
             self._await_next()
 
@@ -365,22 +365,23 @@ class Connection(asyncio.Protocol):
                 return
         _log.debug("refused with %d: %s", error.status, error.detail)
         self.write([error_answer(error.status, error.detail)])
-        self._close(is_cut_short=True)
+        self._close()
 
-    def _close(self, *, is_cut_short: bool = False) -> None:
+    def _close(self, *, lingers: bool = True) -> None:
         """Closes behind what has been written.
 
-        Where the client may still be sending (`is_cut_short`), it is read on for a while, and dropped: a connection
-        that is closed on unread bytes is reset, and the answer can be lost with it.
+        `lingers`: what the client still sends is read for a while, and dropped. A connection that is closed on unread
+        bytes is reset, and the answer can be lost with it.
         """
         if self._is_closing:
+            if not lingers:
+                self._transport.close()
             return
         self._is_closing = True
-        is_cut_short = is_cut_short or self._body_reader is not None or bool(self._buffer)
         self._buffer = b""
         now = self.loop.time()
         self._write_deadline = now + self._limits.send_timeout
-        if is_cut_short and not self._has_ended and self._transport.can_write_eof():
+        if lingers and not self._has_ended and self._transport.can_write_eof():
             self._read_deadline = now + _LINGER_S
             self._transport.write_eof()
             self._read_on(True)

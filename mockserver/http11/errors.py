@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 
+class ClientDisconnected(OSError):
+    """What an application meets that goes on answering a client that has gone (ASGI 2.4)."""
+
+
 class RequestError(Exception):
     """The connection answers `{"detail": …}` with a status, and closes: where the next request begins is unknown."""
 

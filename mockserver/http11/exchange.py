@@ -9,6 +9,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any
 
+from mockserver.http11.errors import ClientDisconnected
 from mockserver.http11.head import Head
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Exchange:
             await app(self.scope, self.receive, self.send)
             if not self.is_answered and not self.is_gone:
                 raise RuntimeError("the application returned before its answer was whole")
+        except ClientDisconnected:
+            return
         except asyncio.CancelledError:
             self._connection.abort()
             raise
@@ -141,7 +144,7 @@ class Exchange:
         if connection.is_write_paused:
             await connection.drained()
         if self.is_gone:
-            return
+            raise ClientDisconnected
         body: bytes = message.get("body", b"")
         is_last = not message.get("more_body", False)
         parts: list[bytes] = []

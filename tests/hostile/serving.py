@@ -7,7 +7,7 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -17,6 +17,7 @@ PATIENCE_S = 30
 @contextmanager
 def started(
     *flags: str,
+    command: Sequence[str] = ("mockserver", "serve"),
     stdout: str = "read",
     stderr: str = "read",
     max_files: int | None = None,
@@ -33,7 +34,7 @@ def started(
                 os.close(descriptor)
 
     process = subprocess.Popen(
-        [sys.executable, "-m", "mockserver", "serve", *flags],
+        [sys.executable, "-m", *command, *flags],
         stdout=_stream(stdout),
         stderr=_stream(stderr),
         preexec_fn=limit,
@@ -60,9 +61,11 @@ def _stream(how: str) -> IO[Any] | int | None:
 
 
 @contextmanager
-def serving(*flags: str, **how: Any) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def serving(
+    *flags: str, command: Sequence[str] = ("mockserver", "serve", "--port", "0"), **how: Any
+) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """A server on a free port, with its URL as it printed it."""
-    with started("--port", "0", *flags, **how) as process:
+    with started(*flags, command=command, **how) as process:
         yield process, url_of(process)
 
 

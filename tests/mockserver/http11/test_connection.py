@@ -48,7 +48,7 @@ def test_an_answer_whose_length_nobody_knows_is_chunked():
     head, _, body = wire.written.partition(b"\r\n\r\n")
     assert b"chunked" not in head
     assert body == b"onethree"
-    assert wire.is_closed
+    assert wire.is_half_closed
 
 
 @pytest.mark.parametrize(("status", "method"), [(204, "GET"), (304, "GET"), (200, "HEAD")])
@@ -84,7 +84,7 @@ def test_an_answer_that_is_not_as_long_as_it_says_is_cut_off(said: int, caplog: 
 @pytest.mark.parametrize("http", ["HTTP/1.0", "HTTP/1.1"])
 def test_a_connection_that_is_to_be_closed_is_closed_behind_the_answer(http: str):
     wire = exchange(echo, f"GET / {http}\r\nHost: mock\r\nConnection: close\r\n\r\n".encode())
-    assert wire.is_closed
+    assert wire.is_half_closed
     assert b"\r\nconnection: close\r\n" in wire.writes[0]
     assert answers(wire.written) == [(200, b"GET / ")]
 
@@ -107,7 +107,7 @@ def test_an_exception_of_the_application_is_a_500_in_json(begun: bool, caplog: p
 
     wire = exchange(fails, request())
     assert details(wire) == [(500, "Internal Server Error")]
-    assert wire.is_closed
+    assert wire.is_half_closed
     assert "ZeroDivisionError" in caplog.text
 
 

@@ -1,0 +1,16 @@
+"""python -m tests.hostile.stock: the application behind uvicorn's own protocol, as others may serve it."""
+
+from __future__ import annotations
+
+import socket
+
+import uvicorn
+
+from mockserver import Settings, create_app
+
+if __name__ == "__main__":
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    app = create_app(Settings(self_check=True))
+    config = uvicorn.Config(app, http="httptools", log_level="error", access_log=False, timeout_keep_alive=2)
+    uvicorn.Server(config).run(sockets=[listener])
