@@ -1,10 +1,10 @@
-# make serve · make test · make matrix · make check · make bench · make clean
+# make serve · make test · make matrix · make hostile · make check · make bench · make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test matrix check bench clean
+.PHONY: serve test matrix hostile check bench clean
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/mockserver serve $(ARGS)
@@ -16,6 +16,10 @@ test: $(VENV)/dev.stamp
 # every planted defect, where make test takes some of each rule
 matrix: $(VENV)/dev.stamp
 	STANDIN_MATRIX=full $(BIN)/python -m pytest -n auto tests/contracts/matrix/test_defects.py $(ARGS)
+
+# hostile clients for some minutes, where make test takes some seconds of them
+hostile: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.hostile $(ARGS)
 
 check: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -85,7 +85,7 @@ class Limits:
         256 * MEBIBYTE, "bytes", "All large bodies together that are being handled.", "the next one waits to be read"
     )
     max_nesting: int = _limit(256, "levels", "Lists and objects in one another in a JSON body.", "400")
-    max_values: int = _limit(1_000_000, "", "Values in a JSON body.", "413")
+    max_values: int = _limit(600_000, "", "Values in a JSON body.", "413")
     max_violations: int = _limit(100, "", "Violations that one 422 lists.", "the rest is counted")
     max_chain_steps: int = _limit(1_000, "", "Steps of a chain.", "413")
     max_files: int = _limit(10_000, "", "Attachments that one request makes, of a chain those of all its steps.", "413")

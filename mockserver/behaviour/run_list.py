@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple, overload
 
@@ -16,6 +14,7 @@ from mockserver.behaviour.includes import included
 from mockserver.behaviour.ledger import Block, blocks
 from mockserver.behaviour.lifecycle import Life
 from mockserver.behaviour.paging import list_parts, window
+from mockserver.behaviour.run_search import TextSearch
 from mockserver.behaviour.run_view import (
     ALWAYS_SHOWN,
     FIELDS,
@@ -34,7 +33,6 @@ from mockserver.store import Unit
 from mockserver.time_slice import TimeSlice
 
 _FEW = 16
-_SHORT_BYTES = 4_096
 _ENDINGS_RECALLED = 1024
 Lives = Mapping[tuple[str, int], Life]
 
@@ -80,23 +78,25 @@ class _Part(NamedTuple):
 
 async def list_runs(call: Call, context: Context) -> Reply:
     query = call.query
-    search = _Search(context, query)
-    parts = await search.parts(by_activity=query.get("sort_mode", "activity") == "activity")
+    listing = _Listing(context, query)
+    parts = await listing.parts(by_activity=query.get("sort_mode", "activity") == "activity")
     skip, limit = window(query)
-    rows = list(_sliced(search, parts, skip, limit))
+    rows = list(_sliced(listing, parts, skip, limit))
     for row, _ in rows:
-        await search.load_lives(row.batch, row.changes)
+        await listing.load_lives(row.batch, row.changes)
     include = query.get("include")
-    runs = (search.run(row.batch, place, row.changes.get(place, UNCHANGED)) for row, places in rows for place in places)
+    runs = (
+        listing.run(row.batch, place, row.changes.get(place, UNCHANGED)) for row, places in rows for place in places
+    )
     resources = await included(context, include, runs if include else ())
     total = sum(part.size for part in parts)
-    return Reply(200, RunPage(search, rows, query.get("fields"), total, skip, limit, resources))
+    return Reply(200, RunPage(listing, rows, query.get("fields"), total, skip, limit, resources))
 
 
 class RunPage(NamedTuple):
-    """One page of runs, of `total`, as of the moment of the search."""
+    """One page of runs, of `total`, as of the moment of the listing."""
 
-    search: _Search
+    listing: _Listing
     rows: Sequence[tuple[_Row, Sequence[int]]]
     wanted: Sequence[str] | None
     total: int
@@ -114,17 +114,17 @@ class RunPage(NamedTuple):
     def _items(self, row: _Row, places: Sequence[int]) -> Iterator[bytes]:
         """Some runs that stand together may be one text."""
         batch, changes, _ = row
-        search = self.search
+        listing = self.listing
         untouched = not changes and batch.placement.session_id is None
         if untouched and self.wanted is None and len(places) * shown_size(batch, changes) <= LARGE_BYTES:
-            yield shown_untouched(search.space, batch, places, search.lived)
+            yield shown_untouched(listing.space, batch, places, listing.lived)
             return
         for place in places:
             change = changes.get(place, UNCHANGED)
             if self.wanted is None:
-                yield shown(search.space, batch, place, change, search.lives_of(batch, change), search.lived)
+                yield shown(listing.space, batch, place, change, listing.lives_of(batch, change), listing.lived)
             else:
-                yield _projected(search.space, search.run(batch, place, change), self.wanted, search.lived)
+                yield _projected(listing.space, listing.run(batch, place, change), self.wanted, listing.lived)
 
 
 def _projected(space: Space, run: Run, wanted: Sequence[str], lived: int) -> bytes:
@@ -133,13 +133,13 @@ def _projected(space: Space, run: Run, wanted: Sequence[str], lived: int) -> byt
     return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), bytes(value)) for name, value in fields if name in kept)
 
 
-def _sliced(search: _Search, parts: Sequence[_Part], skip: int, limit: int) -> Iterator[tuple[_Row, Sequence[int]]]:
+def _sliced(listing: _Listing, parts: Sequence[_Part], skip: int, limit: int) -> Iterator[tuple[_Row, Sequence[int]]]:
     """The rows of one page. Parts that the page passes over are never opened."""
     for part in parts:
         if skip >= part.size:
             skip -= part.size
             continue
-        for row in part.rows if part.rows is not None else search.rows_of(part.block):
+        for row in part.rows if part.rows is not None else listing.rows_of(part.block):
             size = len(row.places)
             if skip >= size:
                 skip -= size
@@ -151,8 +151,8 @@ def _sliced(search: _Search, parts: Sequence[_Part], skip: int, limit: int) -> I
                 return
 
 
-class _Search:
-    """One listing: its filters, read once, and what it has loaded."""
+class _Listing:
+    """One list: its filters, read once, and what it has loaded."""
 
     def __init__(self, context: Context, query: dict[str, Any]) -> None:
         self._context = context
@@ -163,11 +163,20 @@ class _Search:
         self._status = query.get("status")
         self._from = moment_from(query["created_at_from"]) if query.get("created_at_from") else None
         self._to = moment_from(query["created_at_to"]) if query.get("created_at_to") else None
-        self._text = (query.get("search") or "").casefold()
-        self._deep = query.get("deep_search", False)
-        self._by_run = self._status is not None or bool(self._text)
-        filters = (self._workflow_id, self._machine_id, self._session_id, self._from, self._to)
-        self._unfiltered = not self._by_run and filters == (None,) * len(filters)
+        self._search: TextSearch | None = None
+        if query.get("search"):
+            deep = query.get("deep_search", False)
+            self._search = TextSearch(context.space, query["search"], deep=deep, lived=self.lived)
+        filters = (
+            self._workflow_id,
+            self._machine_id,
+            self._session_id,
+            self._status,
+            self._from,
+            self._to,
+            self._search,
+        )
+        self._unfiltered = filters == (None,) * len(filters)
         self._tallies = context.space.recalled.tallies
         self._lives: dict[str, Lives] = {}
         self._batches: dict[str, Unit] = {}
@@ -180,11 +189,14 @@ class _Search:
         return self._context.space
 
     async def _give_way(self) -> None:
+        self._take_snapshot()
+        await self._time_slice.give_way()
+
+    def _take_snapshot(self) -> None:
         """What others write meanwhile is not seen: the list is one of the moment at which it was begun."""
         if not self._is_snapshot:
             self._is_snapshot = True
             self._batches, self._changed = dict(self._batches), dict(self._changed)
-        await self._time_slice.give_way()
 
     async def parts(self, *, by_activity: bool) -> list[_Part]:
         """The matching runs, newest first; by activity, the active ones before those that have ended."""
@@ -194,6 +206,9 @@ class _Search:
         newest_first = list(await blocks(store))
         self._changed = await store.items(CHANGES)
         self._batches = await store.items(BATCH)
+        if self._search is not None:
+            # It may wait for a thread.
+            self._take_snapshot()
         first: list[_Part] = []
         ended: list[_Part] = []
         for key, unit in newest_first:
@@ -215,7 +230,7 @@ class _Search:
                     continue
                 if row.changes or row.batch.placement.session_id is not None:
                     await self.load_lives(row.batch, row.changes)
-                places = row.places if self._unfiltered else self._matching(row)
+                places = row.places if self._unfiltered else await self._matching(row)
                 if places:
                     rows.append(_Row(row.batch, row.changes, places))
                 if self._time_slice.is_over:
@@ -312,24 +327,27 @@ class _Search:
             and (bool(row.changes) or self._placed(batch, UNCHANGED))
         )
 
-    def _matching(self, row: _Row) -> Sequence[int]:
+    async def _matching(self, row: _Row) -> Sequence[int]:
         batch, changes, places = row
-        if not self._by_run and not changes:
+        search = self._search
+        if self._status is None and search is None and not changes:
             return places
-        by_text = bool(self._text)
-        if by_text and not changes:
-            all_mention = self._all_mention(batch)
-            if all_mention is False or (all_mention and self._status is None):
-                return places if all_mention else ()
-            by_text = all_mention is None
+        shared_too = True
+        if search is not None and not changes:
+            all_found = await search.finds_batch(batch)
+            if all_found is False or (all_found and self._status is None):
+                return places if all_found else ()
+            search, shared_too = (None if all_found else search), False
         found = []
         for place in places:
             change = changes.get(place, UNCHANGED)
+            if self._time_slice.is_over:
+                await self._give_way()
             if not self._placed(batch, change):
                 continue
             if self._status is not None and self.run(batch, place, change).life.status_at(self.lived) != self._status:
                 continue
-            if by_text and not self._mentions(self.run(batch, place, change)):
+            if search is not None and not await search.finds(self.run(batch, place, change), shared_too=shared_too):
                 continue
             found.append(place)
         return found
@@ -387,53 +405,3 @@ class _Search:
         lives = self.lives_of(batch, change)
         life = lone_life(self._context.space, batch, place, change) if lives is None else lives[batch.tail, place]
         return Run(batch, place, change, life)
-
-    def _all_mention(self, batch: Batch) -> bool | None:
-        """Whether a search finds all runs of a batch to which nothing has happened, or none; None where it hangs on the
-        run: on its id, or on what it ended with.
-        """
-        text = self._text
-        same = (bytes(batch.input_values), batch.placement.session_alias)
-        if text in batch.ids.tail or any(text in value for json_ in same for value in _values(json_)):
-            return True
-        temper = self._context.space.tempers[batch.workflow_id]
-        ends = (*_values(temper.output_data), *(error.casefold() for error in temper.errors))
-        return None if batch.ids.may_begin(text) or any(text in value for value in ends) else False
-
-    def _mentions(self, run: Run) -> bool:
-        if self._text in run.id:
-            return True
-        values = dict(zip(FIELDS, run_fields(self._context.space, run, self.lived), strict=True))
-        names = ("input_values", "output_data", "error", "session_alias")
-        return any(
-            self._text in value
-            for name in (*names, "run_message_history")
-            if name in names or self._deep
-            for value in _values(bytes(values[name]))
-        )
-
-
-def _values(text: bytes) -> tuple[str, ...]:
-    """Every value in a JSON text that can be searched, at any depth, case-folded; keys are no values."""
-    return _short_values(text) if len(text) <= _SHORT_BYTES else _read_values(text)
-
-
-@lru_cache(maxsize=4096)
-def _short_values(text: bytes) -> tuple[str, ...]:
-    return _read_values(text)
-
-
-def _read_values(text: bytes) -> tuple[str, ...]:
-    found: list[str] = []
-    waiting = [json.loads(text)]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, str):
-            found.append(value.casefold())
-        elif value is not None:
-            found.append(json.dumps(value))
-    return tuple(found)

@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError, to_json
 # Deeper bodies are refused like those too deep for the parser, so that whatever was read can be written again,
 # inside an answer and from any depth of the call stack.
 MAX_NESTING = 256
-MAX_VALUES = 1_000_000
+MAX_VALUES = 600_000
 
 # Possessive: what has been matched is not looked at again, so that a string costs what its length is worth.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)?', re.DOTALL)

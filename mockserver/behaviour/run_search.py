@@ -1,0 +1,96 @@
+"""Searching runs for a text: in their ids and in the values of their JSON, never in its keys."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from functools import lru_cache
+
+from mockserver.behaviour.batch import Batch, JSONText
+from mockserver.behaviour.context import Space
+from mockserver.behaviour.run_view import FIELDS, Run, run_fields
+
+_SHARED = ("input_values", "session_alias")
+_OWN = ("output_data", "error")
+_SHORT_BYTES = 4_096
+_LARGE_BYTES = 262_144
+"""A larger JSON text is searched in a thread, so that nobody waits for it."""
+
+_SPELLED_AS_IT_IS = re.compile(r"[ !#-\[\]-~]+")
+"""JSON has one way only to write these in a string, but for writers that escape all that is not ASCII."""
+_MAY_BE_AN_EXPONENT = re.compile(r"[-+.0-9]*e[-+0-9]*")
+
+
+class TextSearch:
+    """For one text, in the runs of one space as they are at a lived time. Capitals make no difference."""
+
+    def __init__(self, space: Space, text: str, *, deep: bool, lived: int) -> None:
+        """`deep`: in the history of messages too."""
+        self._space = space
+        self._text = text.casefold()
+        self._own = (*_OWN, "run_message_history") if deep else _OWN
+        self._lived = lived
+
+    async def finds_batch(self, batch: Batch) -> bool | None:
+        """Whether all runs of a batch to which nothing has happened are found, or none; None where it hangs on the run:
+        on its id, or on what it ended with.
+        """
+        if self._text in batch.ids.tail:
+            return True
+        if await self._stands_in(batch.input_values) or await self._stands_in(batch.placement.session_alias):
+            return True
+        temper = self._space.tempers[batch.workflow_id]
+        ends = (*_values(temper.output_data), *(error.casefold() for error in temper.errors))
+        return None if batch.ids.may_begin(self._text) or any(self._text in value for value in ends) else False
+
+    async def finds(self, run: Run, *, shared_too: bool) -> bool:
+        """`shared_too` is False where it is known that what the batch shares does not hold the text."""
+        if self._text in run.id:
+            return True
+        fields = dict(zip(FIELDS, run_fields(self._space, run, self._lived), strict=True))
+        for name in (*_SHARED, *self._own) if shared_too else self._own:
+            if await self._stands_in(fields[name]):
+                return True
+        return False
+
+    async def _stands_in(self, text: JSONText) -> bool:
+        if len(text) <= _LARGE_BYTES:
+            return _holds(bytes(text), self._text)
+        return await asyncio.to_thread(_holds, bytes(text), self._text)
+
+
+def _holds(json_text: bytes, sought: str) -> bool:
+    """Whether some value in a JSON text, at any depth, contains what is sought."""
+    if len(json_text) <= _SHORT_BYTES:
+        return any(sought in value for value in _short_values(json_text))
+    # A long text is parsed only if it may hold it.
+    if (
+        _SPELLED_AS_IT_IS.fullmatch(sought)
+        and not _MAY_BE_AN_EXPONENT.fullmatch(sought)
+        and b"\\u" not in json_text
+        and sought not in json_text.decode().casefold()
+    ):
+        return False
+    return any(sought in value for value in _values(json_text))
+
+
+@lru_cache(maxsize=4096)
+def _short_values(text: bytes) -> tuple[str, ...]:
+    return _values(text)
+
+
+def _values(text: bytes) -> tuple[str, ...]:
+    found: list[str] = []
+    waiting = [json.loads(text)]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str):
+            found.append(value.casefold())
+        elif value is not None:
+            found.append(json.dumps(value))
+    return tuple(found)

@@ -1,0 +1,38 @@
+"""What the documents say of the code is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from mockserver.settings import LIMITS, SETTINGS
+
+ROOT = Path(__file__).parent.parent
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of each row of a table in Markdown."""
+    return [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| `")
+    ]
+
+
+def written(value: float) -> str:
+    return f"{value:,}".replace(",", " ") if isinstance(value, int) else f"{value:g}"
+
+
+def test_the_table_of_limits_is_that_of_the_settings():
+    max_body = next(each.default for each in SETTINGS if each.name == "max_body")
+    expected = [["`--max-body`", f"{written(max_body)} bytes", "The body of a request.", "413"]]
+    for limit in LIMITS:
+        amount = f"{written(limit.default)} {limit.metadata['unit']}".strip()
+        flag = f"`--{limit.name.replace('_', '-')}`"
+        expected.append([flag, amount, limit.metadata["help"], limit.metadata["past"]])
+
+    assert rows((ROOT / "docs" / "limits.md").read_text(encoding="utf-8")) == expected
+
+
+def test_every_relative_link_of_the_documents_leads_somewhere():
+    for document in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
