@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import Receive, Scope, Send
 
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
-from mockserver.byte_budget import ByteBudget
+from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
 from mockserver.errors import (
     BadRequest,
     Conflict,
@@ -21,10 +20,8 @@ from mockserver.errors import (
     NotFound,
     Redirect,
     Refused,
-    TooLarge,
-    Unavailable,
 )
-from mockserver.headers import Headers
+from mockserver.headers import Headers, headers_of
 from mockserver.idempotency import Idempotency
 from mockserver.log import AccessLog
 from mockserver.organisations import Organisations
@@ -43,8 +40,6 @@ MakeContext = Callable[[Space, Preferences, int, Scope], Context]
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ATTEMPTS = 100
-_LARGE_BODY = 65_536
-"""A larger body is read in a thread, so that nobody waits for it, and takes its bytes from a budget."""
 _READERS = 2
 _NAMESPACES = "/__ns/"
 _LONGEST_NAMESPACE = 200
@@ -77,8 +72,7 @@ class Endpoint:
         self._spaces = spaces
         self._make_context = make_context
         self._rate_limit = rate_limit
-        self._max_body = max_body
-        self._bodies = ByteBudget(max_bodies)
+        self._bodies = Bodies(most_bytes=max_body, most_together=max_bodies)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._strict = strict
         self._self_check = self_check
@@ -87,64 +81,50 @@ class Endpoint:
         self._idempotency = Idempotency(most_keys=max_idempotency_keys)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        extra: dict[str, str] = {}
+        extra: dict[str, str] = {}  # headers that go with the answer, whatever it is
+        operation: Operation | None = None
         try:
-            reply, body = await self._respond(scope, receive, extra)
+            namespace, path = namespace_of(scope)
+            if scope["method"] == "OPTIONS":
+                reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(path))})
+            else:
+                operation, parameters = self._find(scope["method"], path, scope)
+                headers = headers_of(scope)
+                organisation = ""
+                if operation.secured:
+                    organisation = self._organisations.from_header(headers.get(b"authorization"))
+                space = self._spaces.known(namespace, organisation) or await self._spaces.get(namespace, organisation)
+                space.requests += 1
+                try:
+                    reply = await self._answer(operation, parameters, space, scope, headers, receive, extra)
+                finally:
+                    space.requests -= 1
+            body = reply.render()
         except Disconnected:
             return
-        except MemoryError:
-            _log.error("there was not enough memory for %s %s", scope["method"], scope["path"])
-            reply = error_reply(503, "There was not enough memory to handle the request")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
+            reply = self._error_reply(error, scope)
+            if isinstance(error, BadRequest):
+                extra.pop("Preference-Applied", None)
+            if reply.status >= 500:
+                operation = None  # no document knows of what goes wrong here
             body = reply.render()
-        except Exception:  # noqa: BLE001 - whatever it is, the client gets an answer and the log the traceback
-            _log.exception("%s %s failed", scope["method"], scope["path"])
-            reply = error_reply(500, "Internal Server Error")
-            body = reply.render()
+        if self._self_check and operation is not None:
+            reply, body = self._checked(operation, reply, body if isinstance(body, bytes) else b"".join(body))
         self._access_log.add(scope["method"], scope["path"], reply.status)
         await send_reply(reply, body, extra, scope, send)
 
-    async def _respond(
-        self, scope: Scope, receive: Receive, extra: dict[str, str]
-    ) -> tuple[Reply, bytes | Iterator[bytes]]:
-        """The answer, and its body. `extra` is filled with headers that go with it, whatever it is."""
-        method: str = scope["method"]
-        operation: Operation | None = None
-        request: _Request | None = None
-        space: Space | None = None
-        try:
-            namespace, path = namespace_of(scope)
-            if method == "OPTIONS":
-                reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(path))})
-            else:
-                operation, parameters = self._find(method, path, scope)
-                headers = Headers(scope["headers"])
-                organisation = (
-                    self._organisations.from_header(headers.get(b"authorization")) if operation.secured else ""
-                )
-                space = await self._spaces.get(namespace, organisation)
-                space.requests += 1
-                request = await self._let_in(operation, parameters, space, scope, headers, extra)
-                # Where no body is documented none is read: it is passed over, however long.
-                body = await self._body(request, receive) if operation.has_body else b""
-                reply = await self._answer(request, body)
-        except Invalid as invalid:
-            reply = _refusal(invalid)
-        except HTTPError as error:
-            if isinstance(error, BadRequest):
-                extra.pop("Preference-Applied", None)
-            reply = error_reply(error.status, error.detail, error.headers)
-            if isinstance(error, Unavailable):
-                operation = None  # a bound of this server, of which no document knows
-        finally:
-            if space is not None:
-                space.requests -= 1
-            if request is not None and request.budget:
-                self._bodies.give_back(request.budget)
-        rendered = reply.render()
-        if self._self_check and operation is not None:
-            whole = rendered if isinstance(rendered, bytes) else b"".join(rendered)
-            return self._checked(operation, reply, whole)
-        return reply, rendered
+    def _error_reply(self, error: Exception, scope: Scope) -> Reply:
+        """The one place where an error becomes an answer. What nobody expected is logged with its traceback."""
+        if isinstance(error, Invalid):
+            return _refusal(error)
+        if isinstance(error, HTTPError):
+            return error_reply(error.status, error.detail, error.headers)
+        if isinstance(error, MemoryError):
+            _log.error("there was not enough memory for %s %s", scope["method"], scope["path"])
+            return error_reply(503, "There was not enough memory to handle the request")
+        _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+        return error_reply(500, "Internal Server Error")
 
     def _find(self, method: str, path: str, scope: Scope) -> tuple[Operation, Mapping[str, str]]:
         try:
@@ -156,23 +136,20 @@ class Endpoint:
                 raise _redirect(scope) from None
             raise
 
-    async def _let_in(
+    async def _answer(
         self,
         operation: Operation,
         parameters: Mapping[str, str],
         space: Space,
         scope: Scope,
         headers: Headers,
+        receive: Receive,
         extra: dict[str, str],
-    ) -> _Request:
-        """What else is judged before the body is read. Raises TooManyRequests, BadRequest."""
+    ) -> Reply:
+        """What can be judged without the body is judged before it is read."""
         now = space.clock.now()
         if self._rate_limit is not None and operation.secured:
-            try:
-                extra.update(await count_request(space.store, self._rate_limit, now))
-            except HTTPError as error:
-                extra.update(error.headers)
-                raise
+            await self._count(space, self._rate_limit, now, extra)
         query = scope["query_string"].decode("latin-1")
         preferences = NO_PREFERENCES
         if b"prefer" in headers or "__code" in query:
@@ -180,70 +157,66 @@ class Endpoint:
             preferences = read_preferences(", ".join(lines), query, operation.operation_id)
             if preferences.applied:
                 extra["Preference-Applied"] = ", ".join(preferences.applied)
-        return _Request(operation, parameters, space, scope, headers, query, preferences, now, extra)
+        # Where no body is documented none is read: it is passed over, however long.
+        body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
+        try:
+            content_type = JSON if headers.get(b"content-type") == _JSON_TYPE else headers.text("content-type")
+            raw = RawRequest(parameters, query, headers.text, content_type, body)
+            if len(body) <= LARGE_BODY:
+                call = operation.decode(raw)
+            else:
+                # In a thread, so that nobody waits for it; its refusal too is made there.
+                decoded = await asyncio.get_running_loop().run_in_executor(self._readers, _decode, operation, raw)
+                if isinstance(decoded, Reply):
+                    return decoded
+                call = decoded
+            if b"idempotency-key" in headers and operation.method in _WRITES:
+                key = headers.text("idempotency-key")
+                if key:
+                    fingerprint = self._idempotency.fingerprint(operation.method, scope["path"], query, body)
+                    return await self._handle_once(key, fingerprint, call, space, preferences, now, scope, extra)
+            return await self._handle(call, space, preferences, now, scope)
+        finally:
+            self._bodies.give_back(taken)
 
-    async def _body(self, request: _Request, receive: Receive) -> bytes:
-        """Raises TooLarge, before it is read where its length says so; Disconnected where the client went away."""
-        length = request.headers.get(b"content-length")
-        announced = int(length) if length is not None and length.isdigit() else 0
-        if announced > self._max_body:
-            raise _too_large(self._max_body)
-        if announced > _LARGE_BODY:
-            request.budget = await self._bodies.take(announced)
-        chunks: list[bytes] = []
-        size = 0
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            body: bytes = message.get("body", b"")
-            size += len(body)
-            if size > self._max_body:
-                raise _too_large(self._max_body)
-            if size > _LARGE_BODY and not request.budget:
-                request.budget = await self._bodies.take(self._max_body)
-            chunks.append(body)
-            if not message.get("more_body"):
-                return b"".join(chunks) if len(chunks) > 1 else body
+    async def _count(self, space: Space, limit: RateLimit, now: int, extra: dict[str, str]) -> None:
+        """Raises TooManyRequests."""
+        try:
+            extra.update(await count_request(space.store, limit, now))
+        except HTTPError as error:
+            extra.update(error.headers)
+            raise
 
-    async def _answer(self, request: _Request, body: bytes) -> Reply:
-        operation, headers, preferences, now = request.operation, request.headers, request.preferences, request.now
-        content_type = JSON if headers.get(b"content-type") == _JSON_TYPE else headers.text("content-type")
-        raw = RawRequest(request.parameters, request.query, headers.text, content_type, body)
-        if len(body) <= _LARGE_BODY:
-            call = operation.decode(raw)
-        else:
-            decoded = await asyncio.get_running_loop().run_in_executor(self._readers, _decode, operation, raw)
-            if isinstance(decoded, Reply):
-                return decoded
-            call = decoded
-
-        key = headers.text("idempotency-key") if b"idempotency-key" in headers and operation.method in _WRITES else None
-        if not key:
-            if preferences.delay_s:
-                await asyncio.sleep(preferences.delay_s)
-            return await self._handle(call, request)
-        store = request.space.store
-        fingerprint = self._idempotency.fingerprint(operation.method, request.scope["path"], request.query, body)
-        repeated = await self._idempotency.claim(store, key, fingerprint, now)
+    async def _handle_once(
+        self,
+        key: str,
+        fingerprint: bytes,
+        call: Call,
+        space: Space,
+        preferences: Preferences,
+        now: int,
+        scope: Scope,
+        extra: dict[str, str],
+    ) -> Reply:
+        """With an idempotency key: once, and then repeated from what the first request made."""
+        repeated = await self._idempotency.claim(space.store, key, fingerprint, now)
         if repeated is not None:
-            request.extra["Idempotency-Status"] = "replayed"
+            extra["Idempotency-Status"] = "replayed"
             return repeated
         settled = False
         try:
-            if preferences.delay_s:
-                await asyncio.sleep(preferences.delay_s)
-            reply = await self._handle(call, request)
+            reply = await self._handle(call, space, preferences, now, scope)
             if 200 <= reply.status < 300:
-                await self._idempotency.settle(store, key, fingerprint, now, reply)
+                await self._idempotency.settle(space.store, key, fingerprint, now, reply)
                 settled = True
         finally:
             if not settled:
-                await self._idempotency.release(store, key, fingerprint, now)
+                await self._idempotency.release(space.store, key, fingerprint, now)
         return reply
 
-    async def _handle(self, call: Call, request: _Request) -> Reply:
-        space, preferences, scope, now = request.space, request.preferences, request.scope, request.now
+    async def _handle(self, call: Call, space: Space, preferences: Preferences, now: int, scope: Scope) -> Reply:
+        if preferences.delay_s:
+            await asyncio.sleep(preferences.delay_s)
         behaviour = self._behaviours.get(call.operation.operation_id)
         if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
             return self._from_spec(call.operation, preferences, space, scope)
@@ -291,28 +264,8 @@ class Endpoint:
         return Reply(500), render_json({"detail": text})
 
 
-@dataclass(slots=True)
-class _Request:
-    """What is known of a request before its body is read. `budget` counts the bytes that were taken for it."""
-
-    operation: Operation
-    parameters: Mapping[str, str]
-    space: Space
-    scope: Scope
-    headers: Headers
-    query: str
-    preferences: Preferences
-    now: int
-    extra: dict[str, str]
-    budget: int = 0
-
-
-class Disconnected(Exception):
-    """The client has gone before its request was whole: there is nobody to answer, and nothing to do."""
-
-
 def _decode(operation: Operation, raw: RawRequest) -> Call | Reply:
-    """The call, or its refusal as it is sent: in a thread both are made that take long."""
+    """The call, or its refusal as it is sent."""
     try:
         return operation.decode(raw)
     except Invalid as invalid:
@@ -333,10 +286,6 @@ class _Text:
 def _refusal(invalid: Invalid) -> Reply:
     detail: Any = invalid.violations if invalid.status == 422 else invalid.detail
     return Reply(invalid.status, JSONContent({"detail": detail}))
-
-
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"The body is larger than {limit} bytes")
 
 
 def _redirect(scope: Scope) -> Redirect:

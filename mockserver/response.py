@@ -24,10 +24,10 @@ async def send_reply(
             headers.append((b"content-length", b"%d" % len(body)))
         if len(body) > _PART_BYTES:
             body = _parts(body)
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     if scope["method"] == "HEAD":
-        await send({"type": "http.response.body", "body": b""})
-    elif isinstance(body, bytes):
+        body = b""
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    if isinstance(body, bytes):
         await send({"type": "http.response.body", "body": body})
     else:
         time_slice = TimeSlice()

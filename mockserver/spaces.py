@@ -28,6 +28,9 @@ class Spaces:
         """By namespace and organisation."""
         return self._spaces.items()
 
+    def known(self, namespace: str, organisation: str) -> Space | None:
+        return self._spaces.get((namespace, organisation))
+
     async def get(self, namespace: str, organisation: str) -> Space:
         """Raises Unavailable where there are as many as there may be, and each of them keeps something."""
         space = self._spaces.get((namespace, organisation))

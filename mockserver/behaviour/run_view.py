@@ -307,7 +307,8 @@ class CreatedContent(NamedTuple):
         if self.batch is None:
             return _CREATED % (b"", self.failed, errors)
         batch = self.batch
-        if batch.ids.size * shown_size(batch, NO_CHANGES) > LARGE_BYTES:
+        is_long = batch.ids.size > 1 or len(batch.input_values) > _LONGEST_RECALLED or batch.files
+        if is_long and batch.ids.size * shown_size(batch, NO_CHANGES) > LARGE_BYTES:
             return self._parts(batch, errors)
         return _CREATED % (created_runs_json(self.space, batch), self.failed, errors)
 

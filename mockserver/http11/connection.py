@@ -95,6 +95,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._buffer = b""
         self._head_reader = self._new_head_reader()
+        self._default_headers: list[tuple[bytes, bytes]] = []
+        self._default_lines = b""
         self._exchange: Exchange | None = None
         self._body_reader: BodyReader | None = None  # None: the request of the exchange has been read to its end
         self._body_bytes = 0
@@ -193,6 +195,9 @@ class Connection(asyncio.Protocol):
         limits = self._limits
         return HeadReader(max_target_bytes=limits.max_target_bytes, max_header_bytes=limits.max_header_bytes)
 
+    def _new_chunked_body(self) -> ChunkedBody:
+        return ChunkedBody(max_trailer_bytes=self._limits.max_header_bytes)
+
     def _advance(self) -> None:
         """Reads on in what has come, up to where the application or the client has to be waited for."""
         try:
@@ -219,25 +224,29 @@ class Connection(asyncio.Protocol):
         self._read_on(not self._buffer and not is_full)
 
     def _read_head(self) -> None:
-        reader = self._head_reader
-        if not reader.has_begun:
-            self._read_deadline = self.loop.time() + self._limits.head_timeout
-        taken = reader.feed(self._buffer)
-        self._buffer = self._buffer[taken:]
+        reader, buffer = self._head_reader, self._buffer
+        is_first = not reader.has_begun
+        taken = reader.feed(buffer)
         head = reader.head
         if head is None:
+            if is_first:
+                self._read_deadline = self.loop.time() + self._limits.head_timeout
+            self._buffer = b""
             return
-        exchange = Exchange(self, head, self._scope(head))
-        self._exchange = exchange
+        exchange = self._exchange = Exchange(self, head, self._scope(head))
         self._head_reader = self._new_head_reader()
-        if head.is_chunked:
-            self._body_reader = ChunkedBody(max_trailer_bytes=self._limits.max_header_bytes)
-        elif head.content_length:
-            self._body_reader = SizedBody(head.content_length)
+        length = head.content_length or 0
+        if head.is_chunked or length > len(buffer) - taken:
+            self._buffer = buffer[taken:]
+            self._body_bytes = 0
+            self._body_reader = SizedBody(length) if not head.is_chunked else self._new_chunked_body()
+            self._wait_for_body()
         else:
-            exchange.add_body(b"", is_last=True)
-        self._body_bytes = 0
-        self._wait_for_body()
+            # Nearly every request: its body has come with its head.
+            self._buffer = buffer[taken + length :]
+            self._body_bytes = length
+            self._read_deadline = math.inf
+            exchange.add_body(buffer[taken : taken + length], is_last=True)
         # A copy for each: what one request sets must not be seen by those that come behind it.
         task = self.loop.create_task(exchange.run(self._app), context=self._factory.context.copy())
         self._state.tasks.add(task)
@@ -322,8 +331,13 @@ class Connection(asyncio.Protocol):
     # --- What an exchange calls
 
     @property
-    def default_headers(self) -> list[tuple[bytes, bytes]]:
-        return self._state.default_headers
+    def default_lines(self) -> bytes:
+        """The headers that every answer has; the server renews them each second."""
+        headers = self._state.default_headers
+        if headers is not self._default_headers:
+            self._default_headers = headers
+            self._default_lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        return self._default_lines
 
     def wants_body(self) -> None:
         self._advance()
@@ -348,7 +362,8 @@ class Connection(asyncio.Protocol):
             self._close()
             return
         self._discard_body(exchange)
-        self._advance()
+        if self._buffer or self._has_ended or not self._is_reading:
+            self._advance()
 
     # --- Closing
 

@@ -27,42 +27,30 @@ _STATUS_LINES = {status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".enc
 class Exchange:
     """Runs the application for one request. The connection brings the body and takes the answer."""
 
-    __slots__ = (
-        "_body",
-        "_body_has_come",
-        "_connection",
-        "_event",
-        "_is_bodiless",
-        "_is_chunked",
-        "_left",
-        "_start",
-        "head",
-        "is_answered",
-        "is_body_read",
-        "is_gone",
-        "is_head_sent",
-        "keep_alive",
-        "scope",
-        "waits_for_continue",
-    )
+    # What most requests leave as it is stands in the class: that is quicker to make than an instance of slots.
+    is_answered = False
+    is_head_sent = False
+    is_gone = False
+    """The client has gone, or will not send the rest of its request."""
+    is_body_read = False
+    bytes_waiting = 0
+    """So much of the body has come and waits for the application."""
+    _has_whole_body = False
+    _is_chunked = False
+    _is_bodiless = False
+    _start: Any = None
+    _length_left: int | None = None
+    """Of the content-length that the application has set."""
+    _event: asyncio.Event | None = None
+    """Set when there is something for `receive`."""
 
     def __init__(self, connection: Connection, head: Head, scope: dict[str, Any]) -> None:
         self._connection = connection
+        self._parts: list[bytes] = []
         self.head = head
         self.scope = scope
         self.keep_alive = head.keep_alive
         self.waits_for_continue = head.expects_continue
-        self._body: list[bytes] = []
-        self._body_has_come = False
-        self._event: asyncio.Event | None = None  # set when there is something for `receive`
-        self.is_body_read = False
-        self.is_gone = False  # the client has, or will not send the rest of its request
-        self._start: Any = None
-        self.is_head_sent = False
-        self.is_answered = False
-        self._is_chunked = False
-        self._is_bodiless = False
-        self._left: int | None = None  # of the content-length that the application has set
 
     # --- What the connection calls
 
@@ -87,22 +75,17 @@ class Exchange:
 
     def add_body(self, part: bytes, *, is_last: bool) -> None:
         if part and not self.is_answered:
-            self._body.append(part)
-        self._body_has_come = is_last
-        self._wake()
+            self._parts.append(part)
+            self.bytes_waiting += len(part)
+        self._has_whole_body = is_last
+        if self._event is not None:
+            self._event.set()
 
     def leave(self) -> None:
         """The client has gone, or the rest of its request will not come."""
         self.is_gone = True
-        self._wake()
-
-    def _wake(self) -> None:
         if self._event is not None:
             self._event.set()
-
-    @property
-    def bytes_waiting(self) -> int:
-        return sum(map(len, self._body))
 
     async def _fail(self, status: int, detail: str) -> None:
         if self.is_gone or self.is_answered:
@@ -119,18 +102,20 @@ class Exchange:
     # --- ASGI
 
     async def receive(self) -> dict[str, Any]:
-        if self.waits_for_continue and not self._body_has_come and not self.is_gone:
+        if self.waits_for_continue and not self._has_whole_body and not self.is_gone:
             self.waits_for_continue = False
             self._connection.write([b"HTTP/1.1 100 Continue\r\n\r\n"])
-        while not (self._body or (self._body_has_come and not self.is_body_read) or self.is_gone or self.is_answered):
+        while not (self._parts or (self._has_whole_body and not self.is_body_read) or self.is_gone or self.is_answered):
             self._event = asyncio.Event()
             self._connection.wants_body()
             await self._event.wait()
         if self.is_gone or self.is_answered:
             return {"type": "http.disconnect"}
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        self._body.clear()
-        self.is_body_read = self._body_has_come
+        parts = self._parts
+        body = parts[0] if len(parts) == 1 else b"".join(parts)
+        parts.clear()
+        self.bytes_waiting = 0
+        self.is_body_read = self._has_whole_body
         return {"type": "http.request", "body": body, "more_body": not self.is_body_read}
 
     async def send(self, message: Any) -> None:
@@ -158,28 +143,27 @@ class Exchange:
                 parts.append(b"0\r\n\r\n")
         elif body and not self._is_bodiless:
             parts.append(body)
-        if self._left is not None and not self._is_bodiless:
-            self._left -= len(body)
-            if self._left < 0 or (is_last and self._left):
+        if self._length_left is not None and not self._is_bodiless:
+            self._length_left -= len(body)
+            if self._length_left < 0 or (is_last and self._length_left):
                 raise RuntimeError("the answer is not as long as its content-length")
         if parts:
             connection.write(parts)
         if is_last:
             self.is_answered = True
-            self._wake()
+            if self._event is not None:
+                self._event.set()
             connection.has_answered(self)
 
     def _head(self, length: int | None) -> bytes:
         """`length` is None where more of the body follows. Raises: RuntimeError for a header that cannot be one."""
         head = self.head
         status: int = self._start["status"]
-        lines = [_STATUS_LINES[status]]
-        for header in self._connection.default_headers:
-            lines.append(b"%b: %b\r\n" % header)
+        lines = [_STATUS_LINES[status], self._connection.default_lines]
         for header in self._start.get("headers", ()):
             name, value = header
             if name == b"content-length":
-                self._left = int(value)
+                self._length_left = int(value)
             elif name != b"content-type" and (_NO_TOKEN.search(name) or _CONTROL.search(value)):
                 raise RuntimeError(f"{name!r}: {value!r} cannot be a header")
             elif name == b"connection":
@@ -187,9 +171,9 @@ class Exchange:
                 continue
             lines.append(b"%b: %b\r\n" % header)
         self._is_bodiless = head.method == "HEAD" or status in _BODILESS
-        if self._left is None and not self._is_bodiless:
+        if self._length_left is None and not self._is_bodiless:
             if length is not None:
-                self._left = length
+                self._length_left = length
                 lines.append(b"content-length: %d\r\n" % length)
             elif head.version == "1.1":
                 self._is_chunked = True

@@ -53,11 +53,22 @@ class _Callbacks:
 class HeadReader:
     """Reads one head. A new reader is made for each request."""
 
-    __slots__ = ("_callbacks", "_last", "_max_header_bytes", "_max_target_bytes", "_most", "_parser", "_size", "head")
+    __slots__ = (
+        "_callbacks",
+        "_last",
+        "_max_header_bytes",
+        "_max_target_bytes",
+        "_most",
+        "_parser",
+        "_short",
+        "_size",
+        "head",
+    )
 
     def __init__(self, *, max_target_bytes: int, max_header_bytes: int) -> None:
         self._max_target_bytes = max_target_bytes
         self._max_header_bytes = max_header_bytes
+        self._short = min(max_target_bytes, max_header_bytes) - len(_END)
         self._callbacks = _Callbacks()
         self._parser = httptools.HttpRequestParser(self._callbacks)
         self._size = 0
@@ -75,7 +86,15 @@ class HeadReader:
         Raises: RequestError (400, 414, 431), at the first byte that makes the request invalid or too long.
         """
         start = 0
-        if not self._size:
+        if not self._size and data[:1] not in (b"\r", b"\n"):
+            end = data.find(_END)
+            if 0 <= end <= self._short:
+                # Nearly every request: its head has come as a whole, and is not long.
+                self._feed(data[: end + 4])
+                self._size = end + 4
+                self.head = self._finished()
+                return end + 4
+        elif not self._size:
             # RFC 9112, section 2.2: empty lines before a request line are passed over.
             while data[start : start + 1] in (b"\r", b"\n"):
                 start += 1
@@ -167,6 +186,9 @@ def _options(value: bytes) -> list[bytes]:
 
 def split_target(target: bytes) -> tuple[bytes, bytes]:
     """Path and query of a request target, as they were sent. Raises: RequestError for a target that has no path."""
+    if target.startswith(b"/") and b"#" not in target:
+        path, _, query = target.partition(b"?")
+        return path, query
     try:
         url: Any = httptools.parse_url(target)
     except httptools.HttpParserInvalidURLError:

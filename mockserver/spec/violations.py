@@ -39,45 +39,51 @@ class Violations:
     It is also the context of the validators: they ask it how many are still to be told, and tell it what they left out.
     """
 
+    # One is made for each request, and nearly all stay empty.
+    __slots__ = ("_most", "_omitted", "_told")
+
     def __init__(self, most: int = MAX_VIOLATIONS) -> None:
         self._most = most
-        self._told: list[Violation] = []
+        self._told: list[Violation] | None = None
         self._omitted = 0
 
     def __bool__(self) -> bool:
-        return bool(self._told)
+        return self._told is not None
 
     @property
     def room(self) -> int:
-        return max(0, self._most - len(self._told))
+        return max(0, self._most - len(self._told or ()))
 
     def omit(self, count: int) -> None:
         self._omitted += count
 
     def add(self, *violations: Violation) -> None:
-        told = violations[: self.room]
-        self._told += told
-        self._omitted += len(violations) - len(told)
+        if violations:
+            told = list(violations[: self.room])
+            self._omitted += len(violations) - len(told)
+            self._told = (self._told or []) + told
 
     def add_all(self, error: ValidationError, masker: Masker, place: str, name: str | None = None) -> None:
         """Those of one place (path, query, header, body), and there of one parameter."""
         prefix: Loc = (place,) if name is None else (place, name)
         lines = error.errors(include_url=False)
-        self._omitted += max(0, len(lines) - self.room)
-        self._told += [masker.violation(line, prefix) for line in lines[: self.room]]
+        told = [masker.violation(line, prefix) for line in lines[: self.room]]
+        self._omitted += len(lines) - len(told)
+        self._told = (self._told or []) + told
 
     def listed(self) -> list[Violation]:
         """With one more that tells how many there are that are not listed."""
+        told = self._told or []
         if not self._omitted:
-            return self._told
+            return told
         more = {
             "type": "too_many_violations",
-            "loc": self._told[-1]["loc"][:1],
+            "loc": told[-1]["loc"][:1],
             "msg": f"{self._omitted} more violations are not listed",
             "input": None,
             "ctx": {"omitted": self._omitted},
         }
-        return [*self._told, more]
+        return [*told, more]
 
 
 class Masker:
