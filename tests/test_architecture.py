@@ -65,9 +65,9 @@ def test_behaviours_know_no_http():
 
 
 def test_starlette_stands_at_the_edge_only():
-    beside = ("mockserver.app", "mockserver.cors", "mockserver.endpoint", "mockserver.downloads", "mockserver.server")
+    edge = ("app", "bodies", "browsers", "downloads", "endpoint", "headers", "response", "server")
 
-    assert importing("mockserver", "starlette", beside=beside) == []
+    assert importing("mockserver", "starlette", beside=tuple(f"mockserver.{name}" for name in edge)) == []
 
 
 def test_the_http_protocol_knows_the_limits_and_nothing_else_of_the_mock():

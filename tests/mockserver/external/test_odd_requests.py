@@ -72,7 +72,7 @@ def test_what_is_no_http_gets_a_json_answer(mock, sent):
     status, headers, body = spoken(mock, sent)
 
     assert (status, headers["content-type"], headers["connection"]) == (400, "application/json", "close")
-    assert json.loads(body) == {"detail": "Invalid HTTP request received."}
+    assert set(json.loads(body)) == {"detail"}
 
 
 @pytest.mark.parametrize("name", [b"Upgrade", b"upgrade", b"UPGRADE "])
@@ -156,7 +156,8 @@ def test_an_odd_target_is_answered_in_json(mock, token, target, status):
         (b"Prefer: duration=9999999999", 400),
         (b"Prefer: delay=301", 400),
         (b"Prefer: outcome=bliss", 400),
-        (b"X-Big: " + b"a" * 100_000, 201),
+        (b"X-Big: " + b"a" * 60_000, 201),
+        (b"X-Big: " + b"a" * 100_000, 431),
         (b"Expect: miracles", 201),
         (b"Authorization: Bearer \xff", 401),
     ],
