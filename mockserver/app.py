@@ -12,7 +12,7 @@ from mockserver.behaviour import attachments, chains, health, machines, pools, r
 from mockserver.behaviour.context import Context, Preferences, Space
 from mockserver.behaviour.world import World
 from mockserver.browsers import Browsers
-from mockserver.clock import Clock
+from mockserver.clock import Clock, Instant
 from mockserver.downloads import PREFIX, Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
 from mockserver.errors import StartError
@@ -83,11 +83,11 @@ class MockServer:
         self._spaces = Spaces(self._make_space, self._store, most=settings.limits.max_spaces)
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
-        def make_context(space: Space, preferences: Preferences, now: int, scope: Scope) -> Context:
+        def make_context(space: Space, preferences: Preferences, now: Instant, scope: Scope) -> Context:
             def sign_download(attachment_id: str, expires: int) -> str:
                 return downloads.sign(base_url(scope), space.namespace, space.organisation, attachment_id, expires)
 
-            return Context(space, world, preferences, known_only, strict, settings.limits, now, sign_download)
+            return Context(space, world, preferences, known_only, strict, settings.limits, *now, sign_download)
 
         downloads = Downloads(self._spaces, make_context)
         self._downloads = downloads

@@ -1,104 +1,242 @@
-"""Time, as everything in the mock sees it: injected, never going back, in integer microseconds.
+"""Time, as everything in the mock sees it: injected, in integer microseconds, and under the control of a test.
 
-Two readings. A *moment* is what clients see in `created_at`: microseconds since 1970 UTC, true to the wall clock.
-*Lived* time is what runs live by: it runs `scale` times faster than the moments do. A run's durations are counted
-in lived time and shown as moments, so a day of runs passes in minutes and its timestamps still stand near now.
-A change of scale starts a new stretch; what was lived before it stays as it was.
+Two readings. A *moment* is what clients see in `created_at`: microseconds since 1970 UTC. It is true to the wall clock
+until the clock is frozen at another moment or advanced. *Lived* time is what runs live by: it never goes back, and runs
+`scale` times faster than the moments do. A run's durations are counted in lived time and shown as moments, so with a
+scale a day of runs passes in minutes and its timestamps still stand near now.
+
+Freezing stops both. Advancing moves both by exactly so much, whatever the scale. A change of scale begins a segment of
+its own; what was lived before it keeps its moments.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 SECOND = 1_000_000
 FOREVER = 1 << 62
 """A moment or lived time that never comes."""
 
 
-class _Stretch(NamedTuple):
+class Instant(NamedTuple):
+    """One reading of the clock."""
+
     moment: int
     lived: int
+
+
+class _Segment(NamedTuple):
+    """From where on lived time runs at a scale. After a `jump` its moment does not follow from the segment before."""
+
+    lived: int
+    moment: int
     scale: float
+    jump: bool
 
 
 class Clock:
-    """`source` gives nanoseconds since 1970; it may jump, the clock does not go back."""
+    """`source` gives nanoseconds since 1970; where it jumps back, the clock stands still until it is reached again."""
+
+    _runs_by_itself = True
 
     def __init__(self, *, scale: float = 1.0, source: Callable[[], int] = time.time_ns) -> None:
         self._source = source
         self._latest = 0
-        start = self.now()
-        self._stretches = [_Stretch(start, start, scale)]
+        start = self._wall()
+        self._since = start  # of the wall clock, when the base was read
+        self._base = Instant(start, start)
+        self._scale = scale
+        self._is_frozen = False
+        self._segments = [_Segment(start, start, scale, True)]
+        self._jumped = 0  # by how much freezing has moved the moments in all
+        self._waiting: set[asyncio.Future[None]] = set()
 
     @property
     def scale(self) -> float:
-        return self._stretches[-1].scale
+        return self._scale
+
+    @property
+    def is_frozen(self) -> bool:
+        return self._is_frozen
 
     def now(self) -> int:
-        moment = self._source() // 1000
-        if moment < self._latest:
+        return self.read().moment
+
+    def read(self) -> Instant:
+        if self._is_frozen:
+            return self._base
+        passed = self._wall() - self._since
+        moment, lived = self._base
+        if self._scale == 1:
+            return Instant(moment + passed, lived + passed)
+        return Instant(moment + passed, lived + math.floor(passed * self._scale))
+
+    def _wall(self) -> int:
+        wall = self._source() // 1000
+        if wall < self._latest:
             return self._latest
-        self._latest = moment
-        return moment
+        self._latest = wall
+        return wall
+
+    # --- Control
 
     def rescale(self, scale: float) -> None:
-        """From now on runs live `scale` times faster than the wall clock; 0 holds them still."""
-        now = self.now()
-        self._stretches.append(_Stretch(now, self.lived(now), scale))
+        """From now on runs live `scale` times faster than the moments pass; 0 holds them still."""
+        at = self.read()
+        self._scale = scale
+        self._go_on_from(at, Instant(at.moment, at.lived))
 
-    def lived(self, moment: int) -> int:
-        stretches = self._stretches
-        stretch = stretches[-1]
-        if moment < stretch.moment:
-            stretch = stretches[max(0, bisect_right(stretches, moment, key=lambda each: each.moment) - 1)]
-        if stretch.scale == 1:
-            return stretch.lived + moment - stretch.moment
-        return self._lived_in(stretch, moment)
+    def freeze(self, moment: int | None = None) -> None:
+        """Stops the clock, at a moment if one is given: later or earlier than now. Lived time does not jump with it."""
+        at = self.read()
+        self._is_frozen = True
+        if moment is None or moment == at.moment:
+            self._go_on_from(at, at, is_new=False)
+        else:
+            self._jumped += moment - at.moment
+            # What was lived until now keeps its moment: what is lived from here on begins one later.
+            self._go_on_from(at, Instant(moment, at.lived + 1), jump=True)
 
-    def _lived_in(self, stretch: _Stretch, moment: int) -> int:
-        return stretch.lived + math.floor((moment - stretch.moment) * stretch.scale)
+    def resume(self) -> None:
+        """Goes on from the moment at which it stands."""
+        at = self.read()
+        self._is_frozen = False
+        self._go_on_from(at, at, is_new=False)
+
+    def advance(self, seconds: float) -> None:
+        """Moves moments and lived time on by exactly so much, to the microsecond. Raises ValueError for a step back."""
+        if not 0 <= seconds <= _LONGEST_STEP_S:
+            raise ValueError(f"the clock is advanced by 0 to {_LONGEST_STEP_S} seconds, not by {seconds:g}")
+        micros = round(seconds * SECOND)
+        at = self.read()
+        then = Instant(at.moment + micros, at.lived + micros)
+        if self._scale == 1:
+            self._go_on_from(at, then, is_new=False)
+        else:
+            self._segments.append(_Segment(at.lived, at.moment, 1.0, False))
+            self._go_on_from(at, then)
+
+    def _go_on_from(self, at: Instant, base: Instant, *, is_new: bool = True, jump: bool = False) -> None:
+        """`is_new` where moments and lived time do not go on along the line on which they were."""
+        self._since = self._wall()
+        self._base = base
+        if is_new or self._scale != 1:
+            self._segments.append(_Segment(base.lived, base.moment, self._scale, jump))
+            if len(self._segments) > _MOST_SEGMENTS:
+                # The oldest are told by the line of the one behind them.
+                del self._segments[: _MOST_SEGMENTS // 2]
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        for waiting in tuple(self._waiting):
+            # From whatever thread the clock was changed.
+            with suppress(RuntimeError):
+                waiting.get_loop().call_soon_threadsafe(_wake, waiting)
+
+    # --- What was, and what will be
 
     def moment_of(self, lived: int) -> int:
         """The first moment at which so much was, or will be, lived; FOREVER where the clock is held before it."""
         if lived >= FOREVER:
             return FOREVER
-        stretches = self._stretches
-        stretch = stretches[-1]
-        if lived <= stretch.lived:
-            # The stretch in which it was reached first: a later one may begin with as much lived.
-            stretch = stretches[max(0, bisect_left(stretches, lived, key=lambda each: each.lived) - 1)]
-        ahead = lived - stretch.lived
-        if stretch.scale == 1 or not ahead:
-            return stretch.moment + ahead
-        if not stretch.scale or ahead / stretch.scale >= FOREVER:
+        segments = self._segments
+        place = max(0, bisect_right(segments, lived, key=lambda each: each.lived) - 1)
+        while place and segments[place].lived == lived and not segments[place].jump:
+            place -= 1
+        segment = segments[place]
+        ahead = lived - segment.lived
+        if segment.scale == 1 or not ahead:
+            return segment.moment + ahead
+        if not segment.scale or ahead / segment.scale >= FOREVER:
             return FOREVER
-        moment = stretch.moment + math.ceil(ahead / stretch.scale)
+        moment = segment.moment + math.ceil(ahead / segment.scale)
         # Floats may have missed it by one, either way.
-        while self._lived_in(stretch, moment) < lived:
+        while math.floor((moment - segment.moment) * segment.scale) < ahead:
             moment += 1
-        while self._lived_in(stretch, moment - 1) >= lived:
+        while math.floor((moment - 1 - segment.moment) * segment.scale) >= ahead:
             moment -= 1
         return moment
 
+    async def sleep(self, seconds: float) -> None:
+        """Until the clock has moved on by so much: as time passes, or at once when it is advanced."""
+        until = self._elapsed() + round(seconds * SECOND)
+        while (left := until - self._elapsed()) > 0:
+            loop = asyncio.get_running_loop()
+            changed = loop.create_future()
+            self._waiting.add(changed)
+            runs = self._runs_by_itself and not self._is_frozen
+            timer = loop.call_later(left / SECOND, _wake, changed) if runs else None
+            try:
+                await changed
+            finally:
+                self._waiting.discard(changed)
+                if timer is not None:
+                    timer.cancel()
+
+    def _elapsed(self) -> int:
+        """Moments without the jumps of freezing."""
+        return self.now() - self._jumped
+
+    # --- Keeping it
+
+    def state(self) -> dict[str, Any]:
+        """As JSON. A clock that runs is kept by its distance from the wall clock: it goes on while it is kept."""
+        return {
+            "scale": self._scale,
+            "frozen": self._is_frozen,
+            "moment": self._base.moment,
+            "lived": self._base.lived,
+            "wall": self._since,
+            "segments": [list(segment) for segment in self._segments],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Raises ValueError, KeyError or TypeError for what `state` did not make."""
+        segments = [
+            _Segment(int(lived), int(moment), float(scale), bool(jump))
+            for lived, moment, scale, jump in state["segments"]
+        ]
+        if not segments or any(one.lived > other.lived for one, other in pairwise(segments)):
+            raise ValueError("the segments of a clock stand in the order of their lived time")
+        base, wall = Instant(int(state["moment"]), int(state["lived"])), int(state["wall"])
+        self._scale, self._is_frozen = float(state["scale"]), bool(state["frozen"])
+        self._segments = segments
+        self._base, self._since = base, min(wall, self._wall())
+
+
+_MOST_SEGMENTS = 10_000
+_LONGEST_STEP_S = 1_000_000_000
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
+
 
 class ManualClock(Clock):
-    """Stands still until it is advanced: for tests, and for whoever wants to hold a run in its tracks."""
+    """Stands still until it is advanced: for tests in the process of the mock, whose runs then hold still too."""
+
+    _runs_by_itself = False
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC), *, scale: float = 1.0) -> None:
-        self._moment_ns = int(start.timestamp()) * 1_000_000_000
+        self._moment_ns = moment_from(start) * 1000
         super().__init__(scale=scale, source=lambda: self._moment_ns)
 
-    def advance(self, seconds: float) -> None:
-        """Raises ValueError for a step back."""
+    def pass_time(self, seconds: float) -> None:
+        """As if so much time passed: runs live `scale` times as long. Raises ValueError for a step back."""
         if seconds < 0:
-            raise ValueError(f"the clock never goes back, and {seconds} s is a step back")
-        self._moment_ns += int(seconds * 1_000_000_000)
+            raise ValueError(f"time does not go back, and {seconds:g} s is a step back")
+        self._moment_ns += round(seconds * 1_000_000_000)
+        self._wake_all()
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

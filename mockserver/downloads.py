@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from mockserver.behaviour.attachments import download, find_attachment
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
-from mockserver.clock import SECOND
+from mockserver.clock import SECOND, Instant
 from mockserver.errors import HTTPError, NotFound
 from mockserver.reply import Reply, error_reply
 from mockserver.response import send_reply
@@ -35,7 +35,7 @@ def base_url(scope: Scope) -> str:
 class Downloads:
     """Signs URLs, and serves what it has signed, as an ASGI application."""
 
-    def __init__(self, spaces: Spaces, make_context: Callable[[Space, Preferences, int, Scope], Context]) -> None:
+    def __init__(self, spaces: Spaces, make_context: Callable[[Space, Preferences, Instant, Scope], Context]) -> None:
         self._spaces = spaces
         self._make_context = make_context
         self._key = secrets.token_bytes(32)
@@ -67,8 +67,8 @@ class Downloads:
             raise gone
         namespace, organisation, attachment_id = (unquote(each[1:]) for each in path.split("/"))
         space = await self._spaces.get(namespace, organisation)
-        now = space.clock.now()
-        if now >= int(expires) * SECOND:
+        now = space.clock.read()
+        if now.moment >= int(expires) * SECOND:
             raise gone
         context = self._make_context(space, NO_PREFERENCES, now, scope)
         return download(await find_attachment(context, attachment_id))

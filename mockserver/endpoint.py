@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
+from mockserver.clock import Instant
 from mockserver.errors import (
     BadRequest,
     Conflict,
@@ -36,7 +37,7 @@ from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, ren
 from mockserver.spec import reply as reply_from_spec
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
-MakeContext = Callable[[Space, Preferences, int, Scope], Context]
+MakeContext = Callable[[Space, Preferences, Instant, Scope], Context]
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ATTEMPTS = 100
@@ -147,9 +148,9 @@ class Endpoint:
         extra: dict[str, str],
     ) -> Reply:
         """What can be judged without the body is judged before it is read."""
-        now = space.clock.now()
+        now = space.clock.read()
         if self._rate_limit is not None and operation.secured:
-            await self._count(space, self._rate_limit, now, extra)
+            await self._count(space, self._rate_limit, now.moment, extra)
         query = scope["query_string"].decode("latin-1")
         preferences = NO_PREFERENCES
         if b"prefer" in headers or "__code" in query:
@@ -194,12 +195,12 @@ class Endpoint:
         call: Call,
         space: Space,
         preferences: Preferences,
-        now: int,
+        now: Instant,
         scope: Scope,
         extra: dict[str, str],
     ) -> Reply:
         """With an idempotency key: once, and then repeated from what the first request made."""
-        repeated = await self._idempotency.claim(space.store, key, fingerprint, now)
+        repeated = await self._idempotency.claim(space.store, key, fingerprint, now.moment)
         if repeated is not None:
             extra["Idempotency-Status"] = "replayed"
             return repeated
@@ -207,27 +208,26 @@ class Endpoint:
         try:
             reply = await self._handle(call, space, preferences, now, scope)
             if 200 <= reply.status < 300:
-                await self._idempotency.settle(space.store, key, fingerprint, now, reply)
+                await self._idempotency.settle(space.store, key, fingerprint, now.moment, reply)
                 settled = True
         finally:
             if not settled:
-                await self._idempotency.release(space.store, key, fingerprint, now)
+                await self._idempotency.release(space.store, key, fingerprint, now.moment)
         return reply
 
-    async def _handle(self, call: Call, space: Space, preferences: Preferences, now: int, scope: Scope) -> Reply:
+    async def _handle(self, call: Call, space: Space, preferences: Preferences, now: Instant, scope: Scope) -> Reply:
         if preferences.delay_s:
-            await asyncio.sleep(preferences.delay_s)
+            await space.clock.sleep(preferences.delay_s)
+            now = space.clock.read()
         behaviour = self._behaviours.get(call.operation.operation_id)
         if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
             return self._from_spec(call.operation, preferences, space, scope)
         for _ in range(_ATTEMPTS):
-            if preferences.delay_s:
-                now = space.clock.now()
             try:
                 return await behaviour(call, self._make_context(space, preferences, now, scope))
             except Conflict:
                 await asyncio.sleep(0)
-                now = space.clock.now()
+                now = space.clock.read()
         raise Refused("Too many requests change this at once; try again")
 
     def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, scope: Scope) -> Reply:

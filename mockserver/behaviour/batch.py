@@ -74,11 +74,14 @@ class Script(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """`created` is a moment. `input_values` and `aliases` are JSON; sensitive values are nowhere."""
+    """`created` is a moment, and `born` the same in lived time. `input_values` and `aliases` are JSON; sensitive values
+    are nowhere.
+    """
 
     ids: IdRow
     number: int
     created: int
+    born: int
     workflow_id: str
     placement: Placement
     input_values: JSONText
@@ -92,7 +95,7 @@ class Batch(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A status set by an update, at a moment."""
+    """A status set by an update, at a lived time."""
 
     status: str
     at: int
@@ -103,12 +106,12 @@ class Change:
     """What has happened to one run since it was created.
 
     `fields` are rendered values that an update has set; `moves` the statuses it has set in this attempt. A retry
-    starts a new `attempt` at the moment `began`, and may bring its own placement, files, aliases and script.
+    starts a new `attempt`, which `began` at a lived time, and may bring its own placement, files, aliases and script.
     """
 
     fields: Mapping[str, bytes] = field(default_factory=lambda: NO_FIELDS)
     moves: tuple[Move, ...] = ()
-    deleted: int | None = None
+    deleted: int | None = None  # lived time
     began: int | None = None
     attempt: int = 0
     placement: Placement | None = None

@@ -103,6 +103,7 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
             ids=ids,
             number=first + place,
             created=context.now,
+            born=context.lived,
             workflow_id=step["workflow_id"],
             placement=placement,
             input_values=shared.inputs_of(step),

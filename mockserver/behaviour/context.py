@@ -132,13 +132,11 @@ class Context(NamedTuple):
     limits: Limits
     now: int
     """The moment of the request: everything it does happens at once."""
+    lived: int
+    """The same in lived time."""
     sign_download: Callable[[str, int], str]
     """(attachment id, seconds since 1970 at which it expires) → a URL that needs no token."""
 
     @property
     def store(self) -> SpaceStore:
         return self.space.store
-
-    @property
-    def lived(self) -> int:
-        return self.space.clock.lived(self.now)

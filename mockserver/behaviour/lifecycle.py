@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from mockserver.behaviour.batch import TERMINAL, UNCHANGED, Batch, Change, Changes, Session, Slot
 from mockserver.behaviour.world import Temper
-from mockserver.clock import FOREVER, Clock
+from mockserver.clock import FOREVER
 from mockserver.errors import Conflict
 
 Progression = Literal["time", "immediate", "manual"]
@@ -120,16 +120,16 @@ def _between(limits: tuple[int, int] | None, number: int) -> int:
     return low + (high - low) * number // 0xFFFFFFFF
 
 
-def live(course: Course, change: Change, created: int, clock: Clock, *, free: int = 0) -> Life:
-    """The life of a run that is created at a moment, and in whose session all before it have ended by `free`."""
-    base = clock.lived(created if change.began is None else change.began)
+def live(course: Course, change: Change, born: int, *, free: int = 0) -> Life:
+    """The life of a run that was born at a lived time, and in whose session all before it have ended by `free`."""
+    base = born if change.began is None else change.began
     started = min(FOREVER, max(base + course.scheduling, free))
     ended = min(FOREVER, started + course.running)
     if not change.moves and change.deleted is None:
         return Life(started, FOREVER, ended, course.outcome)
     checking, outcome = FOREVER, course.outcome
     for move in change.moves:
-        at = clock.lived(move.at)
+        at = move.at
         if move.status in TERMINAL:
             if started > at:
                 started = FOREVER if move.status == "cancelled" else at
@@ -139,9 +139,9 @@ def live(course: Course, change: Change, created: int, clock: Clock, *, free: in
             ended = min(FOREVER, at + course.running)
             if move.status == "running_checks":
                 checking = at
-    if change.deleted is not None and ended > (at := clock.lived(change.deleted)):
-        started = started if started <= at else FOREVER
-        ended, outcome = at, "cancelled"
+    if change.deleted is not None and ended > change.deleted:
+        started = started if started <= change.deleted else FOREVER
+        ended, outcome = change.deleted, "cancelled"
     return Life(started, checking, ended, outcome)
 
 
@@ -155,11 +155,10 @@ class Lives(dict[tuple[str, int], Life]):
 class Timeline:
     """The lives of all runs of a session, worked out slot by slot in their order. `temper_of` is by workflow."""
 
-    def __init__(self, courses: Courses, temper_of: Mapping[str, Temper], clock: Clock) -> None:
+    def __init__(self, courses: Courses, temper_of: Mapping[str, Temper]) -> None:
         self.lives = Lives()
         self._courses = courses
         self._temper_of = temper_of
-        self._clock = clock
         self._free = 0
 
     def add(self, slot: Slot, batch: Batch, changes: Changes) -> None:
@@ -170,7 +169,7 @@ class Timeline:
             if change.attempt != slot.attempt:
                 continue  # the session is not of the moment of the changes
             course = self._courses.course(temper, batch, index, change)
-            life = live(course, change, batch.created, self._clock, free=free)
+            life = live(course, change, batch.born, free=free)
             self.lives[batch.tail, index] = life
             free = max(free, life.ended)
         self._free = free

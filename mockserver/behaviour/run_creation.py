@@ -116,6 +116,7 @@ async def _new_batch(
         ids,
         number,
         context.now,
+        context.lived,
         body["workflow_id"],
         placement,
         json_or_null(body.get("input_values")),

@@ -297,9 +297,8 @@ class _Listing:
                 active_until, ended_from = 0, FOREVER
                 continue
             temper = space.tempers[batch.workflow_id]
-            created = space.clock.lived(batch.created)
-            active_until = min(active_until, created + space.courses.active_until(temper, batch))
-            ended_from = max(ended_from, created + space.courses.settled_after(temper, batch))
+            active_until = min(active_until, batch.born + space.courses.active_until(temper, batch))
+            ended_from = max(ended_from, batch.born + space.courses.settled_after(temper, batch))
         return Tally(
             runs,
             active_until,
@@ -358,7 +357,7 @@ class _Listing:
         space = self._context.space
         if not changes and batch.placement.session_id is None:
             temper = space.tempers[batch.workflow_id]
-            age = self.lived - space.clock.lived(batch.created)
+            age = self.lived - batch.born
             if age >= space.courses.settled_after(temper, batch):
                 return _Row(batch, changes, ()), row
             if age < space.courses.active_until(temper, batch):

@@ -135,7 +135,7 @@ async def find_run(context: Context, run_id: str) -> Found:
 def lone_life(space: Space, batch: Batch, index: int, change: Change) -> Life:
     """The life of a run that is in no session."""
     course = space.courses.course(space.tempers[batch.workflow_id], batch, index, change)
-    return live(course, change, batch.created, space.clock)
+    return live(course, change, batch.born)
 
 
 async def session_lives(context: Context, session_id: str, unit: Unit) -> Mapping[tuple[str, int], Life]:
@@ -146,7 +146,7 @@ async def session_lives(context: Context, session_id: str, unit: Unit) -> Mappin
         return known[1]
     session: Session = unit.value
     space = context.space
-    timeline = Timeline(space.courses, space.tempers, space.clock)
+    timeline = Timeline(space.courses, space.tempers)
     time_slice = TimeSlice()
     for slot in session.slots:
         batch: Batch | None = (await context.store.load(BATCH, slot.batch_tail)).value

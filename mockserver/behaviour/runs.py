@@ -52,12 +52,12 @@ async def get_run(call: Call, context: Context) -> Reply:
 async def update_run(call: Call, context: Context) -> Reply:
     found = await find_run(context, call.path["run_id"])
     run, body = found.run, call.body
-    now, lived = context.now, context.lived
+    lived = context.lived
     change = run.change
     status = body.get("status")
     if status is not None and status != run.life.status_at(lived):
         await _check_move(context, found, status)
-        change = replace(change, moves=(*change.moves, Move(status, now)))
+        change = replace(change, moves=(*change.moves, Move(status, lived)))
     fields = dict(change.fields)
     for name in call.given - {"status"}:
         if name in _MOMENTS:
@@ -129,7 +129,7 @@ async def delete_run(call: Call, context: Context) -> Reply:
     run, session_id = found.run, found.run.placement.session_id
     gone = run.change
     # How it lived stays: the runs that come after it in its session build on that.
-    change = Change(deleted=context.now, moves=gone.moves, began=gone.began, attempt=gone.attempt, script=gone.script)
+    change = Change(deleted=context.lived, moves=gone.moves, began=gone.began, attempt=gone.attempt, script=gone.script)
     changes = changes_with(found.changes, run.place, change)
     writes: list[Write] = []
     if found.session is not None and session_id is not None:
@@ -186,7 +186,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
     sensitive = body.get("sensitive_input_values")
     change = Change(
         fields=fields or NO_FIELDS,
-        began=context.now,
+        began=context.lived,
         attempt=attempt,
         placement=placement,
         files=files,

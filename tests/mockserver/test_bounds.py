@@ -62,9 +62,10 @@ def test_a_space_in_use_is_not_let_go_although_it_is_empty():
 
     async def go() -> int:
         body = {"workflow_id": SUCCEEDS}
-        writing = asyncio.ensure_future(mock.sent("POST", "/__ns/a/v1/runs", json=body, prefer="delay=0.05"))
-        await asyncio.sleep(0.01)
+        writing = asyncio.ensure_future(mock.sent("POST", "/__ns/a/v1/runs", json=body, prefer="delay=5"))
+        await asyncio.sleep(0)
         other = await mock.sent("GET", "/__ns/b/v1/runs", fails=True)
+        mock.clock.advance(5)
         assert (await writing).status_code == 201
         return other.status_code
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mockserver.clock import Clock
 from mockserver.errors import Conflict
 from mockserver.idempotency import KEPT_US, KEY, Idempotency
 from mockserver.reply import Reply
@@ -64,7 +65,7 @@ def test_a_repeated_write_is_answered_with_the_same_bytes_although_its_runs_move
 
 
 def test_a_repeat_while_the_first_is_being_handled_is_told_so_and_creates_nothing():
-    mock = Mock()
+    mock = Mock(clock=Clock())
     body = {"workflow_id": SUCCEEDS}
     answers = mock.together(*(mock.sent("POST", "/v1/runs", key="k", prefer="delay=0.01", json=body) for _ in range(5)))
     refusals = [each for each in answers if each.status_code == 409]

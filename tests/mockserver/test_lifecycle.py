@@ -157,9 +157,9 @@ def test_runs_live_as_many_times_faster_as_the_scale_says():
     mock = Mock(time_scale=100)
     run = mock.create(prefer="duration=60")
 
-    mock.clock.advance(0.03)
+    mock.clock.pass_time(0.03)
     running = mock.status(run["id"])
-    mock.clock.advance(0.6)
+    mock.clock.pass_time(0.6)
 
     assert running == "running"
     assert mock.status(run["id"]) == "success"
@@ -175,7 +175,7 @@ def test_a_change_of_scale_leaves_what_was_shown_and_hurries_what_is_to_come():
 
     mock.clock.rescale(1000)
     after = mock.read(run["id"]), mock.read(waiting["id"])
-    mock.clock.advance(0.01)
+    mock.clock.pass_time(0.01)
 
     assert after == before
     ended = mock.read(run["id"])
@@ -190,7 +190,7 @@ def test_a_run_is_held_where_it_is_while_the_clock_is_held():
     shown = mock.read(run["id"])
     held = mock.create(SUCCEEDS)
 
-    mock.clock.advance(3600)
+    mock.clock.pass_time(3600)
     mock.clock.rescale(1)
 
     assert mock.status(held["id"]) == "scheduling"
@@ -374,8 +374,16 @@ class Lives(RuleBasedStateMachine):
         self._created([{"id": run_id, "session_id": made["session_id"]} for run_id in made["run_ids"]])
 
     @rule(seconds=st.sampled_from([0.000001, 0.5, 1, 1.7, 3, 8, 30, 500]))
+    def let_time_pass(self, seconds):
+        self.mock.clock.pass_time(seconds)
+
+    @rule(seconds=st.sampled_from([0.000001, 1, 1200]))
     def advance(self, seconds):
         self.mock.clock.advance(seconds)
+
+    @rule(frozen=st.booleans())
+    def freeze(self, frozen):
+        (self.mock.clock.freeze if frozen else self.mock.clock.resume)()
 
     @rule(scale=st.sampled_from([0, 0.1, 1, 2, 60]))
     def rescale(self, scale):
@@ -468,7 +476,7 @@ TEMPER = Temper((SECOND, 3 * SECOND), (5 * SECOND, 20 * SECOND), (("success", 0.
 def _batch(number: int, count: int, *, script: Script | None = None, created: int = 0) -> Batch:
     placement = Placement(None, b"null", None, b"null", b"null")
     ids = id_row(b"key", f"runs {number}", count)
-    return Batch(ids, number, created, SUCCEEDS, placement, b"null", b"null", (), script)
+    return Batch(ids, number, created, created, SUCCEEDS, placement, b"null", b"null", (), script)
 
 
 @given(st.integers(0, 1000), st.integers(1, 1000), st.sampled_from(["time", "immediate", "manual"]))
@@ -549,19 +557,17 @@ def test_the_next_turn_is_when_the_status_changes_next(started, running, lived):
 
 
 def test_a_move_to_running_starts_the_course_from_there():
-    clock = ManualClock()
-    now = clock.now()
-    change = Change(moves=(Move("running", now + 100),))
+    change = Change(moves=(Move("running", 1_100),))
 
-    life = live(Course(10_000, 500, "success"), change, now, clock)
+    life = live(Course(10_000, 500, "success"), change, 1_000)
 
-    assert life == Life(now + 100, FOREVER, now + 600, "success")
+    assert life == Life(1_100, FOREVER, 1_600, "success")
 
 
 def test_a_session_is_read_again_when_a_run_has_left_it_meanwhile():
-    batch, clock = _batch(0, 1), ManualClock()
+    batch = _batch(0, 1)
     tempers = dict.fromkeys([SUCCEEDS], World.built_in().default_temper)
-    timeline = Timeline(Courses(b"key", "time"), tempers, clock)
+    timeline = Timeline(Courses(b"key", "time"), tempers)
 
     timeline.add(Slot(batch.tail, 0, 1, 0), batch, {0: Change(attempt=1)})
 

@@ -214,7 +214,7 @@ def test_a_delayed_answer_tells_of_the_time_after_the_delay():
     run = mock.create(prefer="outcome=success")
 
     async def read_while_an_hour_passes() -> str:
-        waiting = asyncio.ensure_future(mock.sent("GET", f"/v1/runs/{run['id']}", prefer="delay=0.01"))
+        waiting = asyncio.ensure_future(mock.sent("GET", f"/v1/runs/{run['id']}", prefer="delay=2"))
         await asyncio.sleep(0)
         mock.clock.advance(3600)
         return (await waiting).json()["status"]
