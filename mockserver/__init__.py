@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mockserver.app import MockServer, create_app
+    from mockserver.app import MockApp, create_app
     from mockserver.errors import StartError
     from mockserver.settings import Settings
 
-__all__ = ["MockServer", "Settings", "StartError", "create_app"]
+__all__ = ["MockApp", "Settings", "StartError", "create_app"]
 
-_MODULES = {"MockServer": "app", "Settings": "settings", "StartError": "errors", "create_app": "app"}
+_MODULES = {"MockApp": "app", "Settings": "settings", "StartError": "errors", "create_app": "app"}
 
 
 def __getattr__(name: str) -> Any:

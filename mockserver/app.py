@@ -6,21 +6,25 @@ from collections.abc import Mapping
 from hashlib import blake2b
 from importlib.resources import files
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from mockserver.behaviour import attachments, chains, health, machines, pools, run_creation, run_list, runs, workflows
 from mockserver.behaviour.context import Context, Preferences, Space
 from mockserver.behaviour.world import World
 from mockserver.browsers import Browsers
 from mockserver.clock import Clock, Instant
-from mockserver.downloads import PREFIX, Downloads, base_url
+from mockserver.downloads import PREFIX as DOWNLOADS
+from mockserver.downloads import Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
-from mockserver.errors import StartError
+from mockserver.errors import HTTPError, StartError
 from mockserver.headers import headers_of
+from mockserver.journal import JOURNAL_KEY, Journal, JournalBudget
 from mockserver.log import AccessLog, NoAccessLog
+from mockserver.namespaces import Namespace, Namespaces, namespace_of
 from mockserver.organisations import Organisations
+from mockserver.reply import error_reply
+from mockserver.response import send_reply
 from mockserver.settings import Settings
-from mockserver.spaces import Spaces
 from mockserver.spec import Bounds, Operation, compile_operations, load
 from mockserver.store import MemoryStore, Store
 
@@ -63,7 +67,7 @@ EXPOSED_HEADERS = (
 )
 
 
-class MockServer:
+class MockApp:
     """The mock as an ASGI application. `operations` are those of its spec."""
 
     def __init__(
@@ -74,13 +78,16 @@ class MockServer:
         store: Store | None = None,
         access_log: AccessLog | None = None,
     ) -> None:
-        """Raises StartError."""
+        """`clock` is one for all namespaces, in place of one for each. Raises StartError."""
         self.settings = settings
         self.operations = _operations(settings)
-        self._clock = clock or Clock(scale=settings.time_scale)
+        self._clock = clock
         self._store: Store = store or MemoryStore()
         self._world = World.from_files(settings.world)
-        self._spaces = Spaces(self._make_space, self._store, most=settings.limits.max_spaces)
+        self._journals = JournalBudget(settings.journal_bytes)
+        self.namespaces = Namespaces(
+            self._make_namespace, self._make_space, self._store, most_spaces=settings.limits.max_spaces
+        )
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
         def make_context(space: Space, preferences: Preferences, now: Instant, scope: Scope) -> Context:
@@ -89,13 +96,13 @@ class MockServer:
 
             return Context(space, world, preferences, known_only, strict, settings.limits, *now, sign_download)
 
-        downloads = Downloads(self._spaces, make_context)
+        downloads = Downloads(self.namespaces, make_context)
         self._downloads = downloads
-        endpoint = Endpoint(
+        self._endpoint = Endpoint(
             operations=self.operations,
             behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
             organisations=Organisations(settings.token),
-            spaces=self._spaces,
+            namespaces=self.namespaces,
             make_context=make_context,
             rate_limit=settings.rate_limit,
             max_body=settings.max_body,
@@ -103,40 +110,57 @@ class MockServer:
             max_bodies=max(settings.max_body, settings.limits.max_bodies_bytes),
             strict=strict,
             self_check=settings.self_check,
+            warnings=settings.warnings,
             seed=settings.seed,
             access_log=access_log or NoAccessLog(),
         )
-        self._endpoint = endpoint
         self._browsers = Browsers(
             self._route,
             origins=settings.cors_origin,
             hosts=settings.allowed_host,
             exposed_headers=EXPOSED_HEADERS,
         )
+        self._records = settings.journal_bytes > 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers = headers_of(scope)
             sent_by_browser = b"origin" in headers or b"sec-fetch-site" in headers
-            await (self._browsers if sent_by_browser else self._routed(scope))(scope, receive, send)
+            await (self._browsers if sent_by_browser else self._route)(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:
             raise ValueError(f"the mock speaks HTTP, not {scope['type']}")
 
-    def _routed(self, scope: Scope) -> ASGIApp:
-        return self._downloads if scope["path"].startswith(PREFIX) else self._endpoint
-
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._routed(scope)(scope, receive, send)
+        try:
+            name, path = namespace_of(scope)
+            namespace = self.namespaces.known(name) or await self.namespaces.get(name)
+        except HTTPError as error:
+            reply = error_reply(error.status, error.detail)
+            await send_reply(reply, reply.render(), {}, scope, send)
+            return
+        if self._records:
+            scope[JOURNAL_KEY] = namespace.journal.begin(namespace.clock.now(), scope)
+        namespace.requests += 1
+        try:
+            app = self._downloads if path.startswith(DOWNLOADS) else self._endpoint
+            await app(namespace, path, scope, receive, send)
+        finally:
+            namespace.requests -= 1
 
-    def _make_space(self, namespace: str, organisation: str) -> Space:
-        name = f"{self.settings.seed} {namespace} {organisation}".encode("utf-8", "surrogateescape")
+    def _make_namespace(self, name: str) -> Namespace:
+        clock = self._clock or Clock(scale=self.settings.time_scale)
+        return Namespace(name, clock=clock, journal=Journal(self._journals))
+
+    def _make_space(self, namespace: Namespace, organisation: str) -> Space:
+        name = f"{self.settings.seed} {namespace.name} {organisation}".encode("utf-8", "surrogateescape")
         return Space(
-            store=self._store.space(namespace, organisation),
-            clock=self._clock,
+            store=self._store.space(namespace.name, organisation),
+            clock=namespace.clock,
             key=blake2b(name, digest_size=32).digest(),
-            namespace=namespace,
+            fingerprint_key=namespace.fingerprint_key,
+            namespace=namespace.name,
             organisation=organisation,
             world=self._world,
             progression=self.settings.progression,
@@ -149,9 +173,9 @@ def create_app(
     clock: Clock | None = None,
     store: Store | None = None,
     access_log: AccessLog | None = None,
-) -> MockServer:
+) -> MockApp:
     """The mock as an ASGI application, for in-process use. Raises StartError for what it cannot start with."""
-    return MockServer(settings or Settings(), clock=clock, store=store, access_log=access_log)
+    return MockApp(settings or Settings(), clock=clock, store=store, access_log=access_log)
 
 
 def _operations(settings: Settings) -> dict[str, Operation]:

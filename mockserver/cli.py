@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import click
 
-from mockserver.app import MockServer, create_app
+from mockserver.app import MockApp, create_app
 from mockserver.errors import StartError
 from mockserver.log import Log, LogHandler, standard_error
 from mockserver.server import Server, listen, url_of
@@ -97,7 +97,12 @@ def serve(**values: Any) -> None:
     """Serve the API until it is interrupted."""
     try:
         settings = Settings(**_read(values))
-        log = Log(settings.log_format, fd=standard_error(), max_lines=settings.limits.max_log_lines)
+        log = Log(
+            settings.log_format,
+            fd=standard_error(),
+            max_lines=settings.limits.max_log_lines,
+            notes=settings.log_level == "debug",
+        )
         _set_up_logging(settings, log)
         app = create_app(settings, access_log=log if settings.log_level in ("debug", "info") else None)
         listener = listen(settings.host, settings.port)
@@ -127,7 +132,7 @@ for _each in LIMITS:
     serve = _option_of_limit(_each)(serve)
 
 
-def _say_hello(app: MockServer, listener: socket.socket) -> None:
+def _say_hello(app: MockApp, listener: socket.socket) -> None:
     width = max((len(operation.path) for operation in app.operations.values()), default=0)
     lines = [f"  {each.method:<6} {each.path:<{width}}  {each.operation_id}" for each in app.operations.values()]
     who = "the tokens given with --token" if app.settings.token else "any bearer token that begins with 'test'"

@@ -22,6 +22,9 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+real_time = time.monotonic
+"""Seconds as they pass, for how long something took; nothing that clients see."""
+
 SECOND = 1_000_000
 FOREVER = 1 << 62
 """A moment or lived time that never comes."""
@@ -57,6 +60,7 @@ class Clock:
         self._scale = scale
         self._is_frozen = False
         self._segments = [_Segment(start, start, scale, True)]
+        self.is_changed = False  # by whoever controls it
         self._jumped = 0  # by how much freezing has moved the moments in all
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -127,6 +131,7 @@ class Clock:
 
     def _go_on_from(self, at: Instant, base: Instant, *, is_new: bool = True, jump: bool = False) -> None:
         """`is_new` where moments and lived time do not go on along the line on which they were."""
+        self.is_changed = True
         self._since = self._wall()
         self._base = base
         if is_new or self._scale != 1:
@@ -211,6 +216,7 @@ class Clock:
         self._scale, self._is_frozen = float(state["scale"]), bool(state["frozen"])
         self._segments = segments
         self._base, self._since = base, min(wall, self._wall())
+        self.is_changed = True
 
 
 _MOST_SEGMENTS = 10_000

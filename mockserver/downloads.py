@@ -15,9 +15,9 @@ from mockserver.behaviour.attachments import download, find_attachment
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.clock import SECOND, Instant
 from mockserver.errors import HTTPError, NotFound
+from mockserver.namespaces import Namespace, Namespaces
 from mockserver.reply import Reply, error_reply
 from mockserver.response import send_reply
-from mockserver.spaces import Spaces
 
 PREFIX = "/__downloads/"
 
@@ -35,8 +35,10 @@ def base_url(scope: Scope) -> str:
 class Downloads:
     """Signs URLs, and serves what it has signed, as an ASGI application."""
 
-    def __init__(self, spaces: Spaces, make_context: Callable[[Space, Preferences, Instant, Scope], Context]) -> None:
-        self._spaces = spaces
+    def __init__(
+        self, namespaces: Namespaces, make_context: Callable[[Space, Preferences, Instant, Scope], Context]
+    ) -> None:
+        self._namespaces = namespaces
         self._make_context = make_context
         self._key = secrets.token_bytes(32)
 
@@ -48,7 +50,7 @@ class Downloads:
     def _signature(self, path: str, expires: int) -> str:
         return blake2b(f"{path} {expires}".encode(), key=self._key, digest_size=20).hexdigest()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             reply = await self._reply(scope)
         except HTTPError as error:
@@ -65,8 +67,8 @@ class Downloads:
             raise gone
         if not hmac.compare_digest(self._signature(path, int(expires)).encode(), signature.encode()):
             raise gone
-        namespace, organisation, attachment_id = (unquote(each[1:]) for each in path.split("/"))
-        space = await self._spaces.get(namespace, organisation)
+        name, organisation, attachment_id = (unquote(each[1:]) for each in path.split("/"))
+        space = await self._namespaces.space(await self._namespaces.get(name), organisation)
         now = space.clock.read()
         if now.moment >= int(expires) * SECOND:
             raise gone

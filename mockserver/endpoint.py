@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_plus
 
 from starlette.types import Receive, Scope, Send
 
@@ -18,21 +19,26 @@ from mockserver.errors import (
     BadRequest,
     Conflict,
     HTTPError,
+    MethodNotAllowed,
+    NoRoute,
     NotFound,
     Redirect,
     Refused,
+    Unauthorized,
 )
 from mockserver.headers import Headers, headers_of
 from mockserver.idempotency import Idempotency
+from mockserver.journal import JOURNAL_KEY, Entry
 from mockserver.log import AccessLog
+from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
-from mockserver.reply import JSON, BytesContent, JSONContent, Reply, error_reply
+from mockserver.reply import JSON, JSONContent, Reply, error_reply
+from mockserver.request_lint import lint
 from mockserver.response import send_reply
 from mockserver.routes import Routes
 from mockserver.settings import RateLimit
-from mockserver.spaces import Spaces
 from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
 
@@ -42,8 +48,8 @@ MakeContext = Callable[[Space, Preferences, Instant, Scope], Context]
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ATTEMPTS = 100
 _READERS = 2
-_NAMESPACES = "/__ns/"
-_LONGEST_NAMESPACE = 200
+_WARNING = "Mock-Warning"
+_LONGEST_WARNING = 2_000
 _log = logging.getLogger("mockserver")
 
 
@@ -56,7 +62,7 @@ class Endpoint:
         operations: Mapping[str, Operation],
         behaviours: Mapping[str, Behaviour],
         organisations: Organisations,
-        spaces: Spaces,
+        namespaces: Namespaces,
         make_context: MakeContext,
         rate_limit: RateLimit | None,
         max_body: int,
@@ -64,37 +70,42 @@ class Endpoint:
         max_idempotency_keys: int,
         strict: bool,
         self_check: bool,
+        warnings: bool,
         seed: int,
         access_log: AccessLog,
     ) -> None:
         self._routes = Routes(operations, first_path_only=strict)
         self._behaviours = behaviours
         self._organisations = organisations
-        self._spaces = spaces
+        self._namespaces = namespaces
         self._make_context = make_context
         self._rate_limit = rate_limit
         self._bodies = Bodies(most_bytes=max_body, most_together=max_bodies)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="reader")
         self._strict = strict
         self._self_check = self_check
+        self._warns = warnings
         self._seed = seed
         self._access_log = access_log
         self._idempotency = Idempotency(most_keys=max_idempotency_keys)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """`path` is the one in the namespace."""
         extra: dict[str, str] = {}  # headers that go with the answer, whatever it is
+        entry: Entry | None = scope.get(JOURNAL_KEY)
         operation: Operation | None = None
         try:
-            namespace, path = namespace_of(scope)
             if scope["method"] == "OPTIONS":
                 reply = Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(path))})
             else:
                 operation, parameters = self._find(scope["method"], path, scope)
+                if entry is not None:
+                    entry.operation_id = operation.operation_id
                 headers = headers_of(scope)
                 organisation = ""
                 if operation.secured:
                     organisation = self._organisations.from_header(headers.get(b"authorization"))
-                space = self._spaces.known(namespace, organisation) or await self._spaces.get(namespace, organisation)
+                space = namespace.spaces.get(organisation) or await self._namespaces.space(namespace, organisation)
                 space.requests += 1
                 try:
                     reply = await self._answer(operation, parameters, space, scope, headers, receive, extra)
@@ -105,14 +116,13 @@ class Endpoint:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             reply = self._error_reply(error, scope)
-            if isinstance(error, BadRequest):
-                extra.pop("Preference-Applied", None)
+            self._note_refusal(error, reply, entry, extra)
             if reply.status >= 500:
                 operation = None  # no document knows of what goes wrong here
             body = reply.render()
-        if self._self_check and operation is not None:
+        if self._self_check and operation is not None and reply.is_documented:
             reply, body = self._checked(operation, reply, body if isinstance(body, bytes) else b"".join(body))
-        self._access_log.add(scope["method"], scope["path"], reply.status)
+        self._access_log.add(scope["method"], scope["path"], reply.status, extra.get(_WARNING))
         await send_reply(reply, body, extra, scope, send)
 
     def _error_reply(self, error: Exception, scope: Scope) -> Reply:
@@ -126,6 +136,26 @@ class Endpoint:
             return error_reply(503, "There was not enough memory to handle the request")
         _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
         return error_reply(500, "Internal Server Error")
+
+    def _note_refusal(self, error: Exception, reply: Reply, entry: Entry | None, extra: dict[str, str]) -> None:
+        """Says why a request was refused, in the journal and in a header."""
+        if isinstance(error, BadRequest):
+            extra.pop("Preference-Applied", None)
+        reason = "an error of the mock: see its log"
+        if isinstance(error, Invalid):
+            reason = error.reason
+        elif isinstance(error, HTTPError):
+            reason = error.detail
+        if entry is not None:
+            entry.reason = reason
+            entry.is_valid = not isinstance(error, Invalid | BadRequest | Unauthorized | MethodNotAllowed | NoRoute)
+        self._warn((f"{reply.status}: {reason}",), extra)
+
+    def _warn(self, warnings: Sequence[str], extra: dict[str, str]) -> None:
+        if self._warns and warnings:
+            before = (extra[_WARNING],) if _WARNING in extra else ()
+            text = " | ".join((*before, *warnings)).encode("ascii", "backslashreplace").decode()
+            extra[_WARNING] = "".join(char if char.isprintable() else " " for char in text)[:_LONGEST_WARNING]
 
     def _find(self, method: str, path: str, scope: Scope) -> tuple[Operation, Mapping[str, str]]:
         try:
@@ -153,32 +183,58 @@ class Endpoint:
             await self._count(space, self._rate_limit, now.moment, extra)
         query = scope["query_string"].decode("latin-1")
         preferences = NO_PREFERENCES
-        if b"prefer" in headers or "__code" in query:
+        if b"prefer" in headers or "__" in query:
             lines = [value.decode("latin-1") for name, value in scope["headers"] if name == b"prefer"]
             preferences = read_preferences(", ".join(lines), query, operation.operation_id)
             if preferences.applied:
                 extra["Preference-Applied"] = ", ".join(preferences.applied)
         # Where no body is documented none is read: it is passed over, however long.
         body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
+        entry: Entry | None = scope.get(JOURNAL_KEY)
+        if entry is not None:
+            entry.body = body
+            entry.organisation = space.organisation
         try:
             content_type = JSON if headers.get(b"content-type") == _JSON_TYPE else headers.text("content-type")
             raw = RawRequest(parameters, query, headers.text, content_type, body)
-            if len(body) <= LARGE_BODY:
-                call = operation.decode(raw)
-            else:
-                # In a thread, so that nobody waits for it; its refusal too is made there.
-                decoded = await asyncio.get_running_loop().run_in_executor(self._readers, _decode, operation, raw)
-                if isinstance(decoded, Reply):
-                    return decoded
-                call = decoded
+            try:
+                call = await self._decode(operation, raw)
+            except Invalid as invalid:
+                self._lint(operation, headers, query, invalid.sent, preferences, entry, extra)
+                raise
+            self._lint(operation, headers, query, call.sent, preferences, entry, extra)
             if b"idempotency-key" in headers and operation.method in _WRITES:
                 key = headers.text("idempotency-key")
                 if key:
-                    fingerprint = self._idempotency.fingerprint(operation.method, scope["path"], query, body)
+                    what = f"{operation.method} {scope['path']}?{query}"
+                    fingerprint = self._idempotency.fingerprint(space.fingerprint_key, what, body)
                     return await self._handle_once(key, fingerprint, call, space, preferences, now, scope, extra)
             return await self._handle(call, space, preferences, now, scope)
         finally:
             self._bodies.give_back(taken)
+
+    async def _decode(self, operation: Operation, raw: RawRequest) -> Call:
+        """A large body is read in a thread, so that nobody waits for it. Raises Invalid."""
+        if len(raw.body) <= LARGE_BODY:
+            return operation.decode(raw)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, operation.decode, raw)
+
+    def _lint(
+        self,
+        operation: Operation,
+        headers: Headers,
+        query: str,
+        sent: Any,
+        preferences: Preferences,
+        entry: Entry | None,
+        extra: dict[str, str],
+    ) -> None:
+        names = [unquote_plus(part.partition("=")[0]) for part in query.split("&")] if query else ()
+        warnings = lint(operation, headers, names, sent, preferences.unused)
+        if warnings:
+            if entry is not None:
+                entry.warnings = warnings
+            self._warn(warnings, extra)
 
     async def _count(self, space: Space, limit: RateLimit, now: int, extra: dict[str, str]) -> None:
         """Raises TooManyRequests."""
@@ -239,6 +295,9 @@ class Endpoint:
                 operation, status, name=preferences.example, dynamic=preferences.dynamic, seed=seed
             )
         except KeyError:
+            if preferences.example is None and status not in operation.responses:
+                content = None if status in (204, 304) else JSONContent({"detail": _phrase(status)})
+                return Reply(status, content, is_documented=False)
             known = ", ".join(str(each) for each in sorted(operation.responses))
             names = ", ".join(operation.example_names(status)) if status in operation.responses else ""
             asked = f"example {preferences.example!r} of {status}" if preferences.example is not None else f"{status}"
@@ -264,17 +323,6 @@ class Endpoint:
         return Reply(500), render_json({"detail": text})
 
 
-def _decode(operation: Operation, raw: RawRequest) -> Call | Reply:
-    """The call, or its refusal as it is sent."""
-    try:
-        return operation.decode(raw)
-    except Invalid as invalid:
-        refusal = _refusal(invalid)
-        rendered = refusal.render()
-        assert isinstance(rendered, bytes)
-        return Reply(refusal.status, BytesContent(rendered))
-
-
 class _Text:
     def __init__(self, value: Any) -> None:
         self._value = value
@@ -288,29 +336,17 @@ def _refusal(invalid: Invalid) -> Reply:
     return Reply(invalid.status, JSONContent({"detail": detail}))
 
 
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"
+
+
 def _redirect(scope: Scope) -> Redirect:
     query = scope["query_string"].decode("latin-1")
     path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").split("?")[0].rstrip("/")
     return Redirect("Temporary Redirect", {"Location": path + ("?" + query if query else "")})
-
-
-def namespace_of(scope: Scope) -> tuple[str, str]:
-    """Namespace and path: `/__ns/NAME/v1/…` is /v1/… in a namespace of its own, all else in the one without a name.
-
-    Raises NotFound for a name that is too long.
-    """
-    path: str = scope["path"]
-    if path.startswith(_NAMESPACES):
-        name, slash, rest = path[len(_NAMESPACES) :].partition("/")
-        if name and slash:
-            if len(name) > _LONGEST_NAMESPACE:
-                raise NotFound(f"The name of a namespace has {_LONGEST_NAMESPACE} characters at most")
-            if "\ufffd" in name:
-                # What is not UTF-8 was decoded to this: its bytes tell names apart.
-                raw = scope.get("raw_path", path.encode())[len(_NAMESPACES) :].partition(b"/")[0]
-                name = unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
-            return name, slash + rest
-    return "", path
 
 
 _JSON_TYPE = b"application/json"

@@ -6,7 +6,7 @@
     │   └── WorldError      the world file (file and JSON pointer)
     ├── Conflict            a unit of the store has moved on since it was loaded; the pipeline tries again
     └── HTTPError           an answer with {"detail": "..."}
-        ├── Redirect 307, BadRequest 400, Unauthorized 401, NotFound 404, MethodNotAllowed 405, Refused 409,
+        ├── Redirect 307, BadRequest 400, Unauthorized 401, NotFound 404 (NoRoute), MethodNotAllowed 405, Refused 409,
         └── TooLarge 413, TooManyRequests 429, Unavailable 503
 
 Violations of the spec are `mockserver.spec.operation.Invalid`: they carry a list, not a sentence.
@@ -59,6 +59,10 @@ class Unauthorized(HTTPError):
 
 class NotFound(HTTPError):
     status = 404
+
+
+class NoRoute(NotFound):
+    """No operation has the path."""
 
 
 class MethodNotAllowed(HTTPError):

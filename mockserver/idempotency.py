@@ -6,7 +6,6 @@ its organisation's own, and is forgotten 24 hours of the clock after it was firs
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -35,11 +34,10 @@ class Idempotency:
     def __init__(self, *, most_keys: int) -> None:
         """`most_keys` an organisation may have at once; past it the oldest that are settled are forgotten."""
         self._most_keys = most_keys
-        # Known to this process alone: a fingerprint cannot be tried against guesses of what was sent.
-        self._key = secrets.token_bytes(32)
 
-    def fingerprint(self, method: str, path: str, query: str, body: bytes) -> bytes:
-        hash_ = blake2b(f"{method} {path}?{query}\n".encode("utf-8", "surrogateescape"), key=self._key, digest_size=20)
+    def fingerprint(self, key: bytes, what: str, body: bytes) -> bytes:
+        """`what` is method, path and query. Without the key it cannot be tried against guesses of what was sent."""
+        hash_ = blake2b(f"{what}\n".encode("utf-8", "surrogateescape"), key=key, digest_size=20)
         hash_.update(body)
         return hash_.digest()
 

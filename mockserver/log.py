@@ -27,11 +27,12 @@ _LAST_WRITE_S = 1.0
 
 
 class AccessLog(Protocol):
-    def add(self, method: str, path: str, status: int) -> None: ...
+    def add(self, method: str, path: str, status: int, note: str | None = None) -> None:
+        """`note` is what there is to say of the request, for who wants to know more."""
 
 
 class NoAccessLog:
-    def add(self, method: str, path: str, status: int) -> None:
+    def add(self, method: str, path: str, status: int, note: str | None = None) -> None:
         pass
 
 
@@ -40,13 +41,15 @@ class _Access(NamedTuple):
     method: str
     path: str
     status: int
+    note: str | None = None
 
 
 class Log:
     """Thread-safe. `max_lines` is how many lines may wait to be written; past it they are dropped."""
 
-    def __init__(self, log_format: LogFormat, *, fd: int | None, max_lines: int) -> None:
-        """`fd` is a file descriptor to write to, None for nowhere."""
+    def __init__(self, log_format: LogFormat, *, fd: int | None, max_lines: int, notes: bool = False) -> None:
+        """`fd` is a file descriptor to write to, None for nowhere; with `notes` it says why requests were refused."""
+        self._notes = notes
         self._format: Callable[[_Access | logging.LogRecord], str] = _as_json if log_format == "json" else _as_text
         self._fd = fd
         self._max_lines = max_lines
@@ -58,8 +61,8 @@ class Log:
         self._thread = threading.Thread(target=self._write_all, name="log", daemon=True)
         self._thread.start()
 
-    def add(self, method: str, path: str, status: int) -> None:
-        self._put(_Access(time.time(), method, path, status))
+    def add(self, method: str, path: str, status: int, note: str | None = None) -> None:
+        self._put(_Access(time.time(), method, path, status, note if self._notes else None))
 
     def add_record(self, record: logging.LogRecord) -> None:
         self._put(record)
@@ -133,7 +136,8 @@ _traceback_of = logging.Formatter().formatException
 
 def _as_text(line: _Access | logging.LogRecord) -> str:
     if isinstance(line, _Access):
-        return f"{_local(int(line.at))} {line.method} {_printable(line.path)} -> {line.status}\n"
+        note = f" ({_printable(line.note)})" if line.note else ""
+        return f"{_local(int(line.at))} {line.method} {_printable(line.path)} -> {line.status}{note}\n"
     text = f"{_local(int(line.created))} {line.levelname} {_printable(line.getMessage())}\n"
     return text + _traceback_of(line.exc_info) + "\n" if line.exc_info else text
 
@@ -142,6 +146,8 @@ def _as_json(line: _Access | logging.LogRecord) -> str:
     if isinstance(line, _Access):
         members: dict[str, Any] = {"time": _local(int(line.at)), "level": "info", **line._asdict()}
         del members["at"]
+        if line.note is None:
+            del members["note"]
     else:
         members = {"time": _local(int(line.created)), "level": line.levelname.lower(), "message": line.getMessage()}
         if line.exc_info:

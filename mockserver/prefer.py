@@ -1,4 +1,4 @@
-"""The `Prefer` header (RFC 7240) and Prism's `?__code=`: what a client asks a mock to do.
+"""The `Prefer` header (RFC 7240), and Prism's `?__code=` for all of it: what a client asks a mock to do.
 
 code=422, example=name, dynamic=true    an answer from the spec instead of the behaviour
 outcome=task_failed, duration=5         how the runs of a create end, and after how many seconds of running
@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 from mockserver.behaviour.context import NO_PREFERENCES, Preferences
 from mockserver.errors import BadRequest
@@ -21,6 +22,8 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BARE = re.compile(r'[^\s;,"]*')
 _OUTCOMES = ("success", "task_failed", "error")
 _LONGEST_DELAY_S = 300.0
+_MOST_TOLD = 10
+QUERY_PREFIX = "__"
 _STARTS_RUNS = ("bulk_create_runs", "create_run", "create_run_chain", "retry_run")
 _MEANT_FOR = {"outcome": _STARTS_RUNS, "duration": _STARTS_RUNS, "failed": ("bulk_create_runs",)}
 
@@ -31,21 +34,31 @@ def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
     Raises BadRequest for a value it cannot honour.
     """
     asked = _parse(prefer)
-    if "__code" in query:
-        codes = parse_qs(query, keep_blank_values=True).get("__code")
-        if codes:
-            asked["code"] = codes[-1]
+    if "__" in query:
+        for name, text in parse_qsl(query, keep_blank_values=True):
+            if name.startswith(QUERY_PREFIX) and name[len(QUERY_PREFIX) :] in _READERS:
+                asked[name[len(QUERY_PREFIX) :]] = text
     if not asked:
         return NO_PREFERENCES
     values: dict[str, Any] = {}
-    applied = []
+    applied: list[str] = []
+    unused: list[str] = []
     for name, text in asked.items():
         reader = _READERS.get(name)
         if reader is not None and operation_id in _MEANT_FOR.get(name, (operation_id,)):
             field, read = reader
             values[field] = read(name, text)
             applied.append(f"{name}={text}")
-    return Preferences(**values, applied=tuple(applied))
+        elif reader is None:
+            unused.append(f"the preference {name[:100]!r} is not known{_meant(name)}")
+        else:
+            unused.append(f"the preference {name!r} means nothing to {operation_id}")
+    return Preferences(**values, applied=tuple(applied), unused=tuple(unused[:_MOST_TOLD]))
+
+
+def _meant(name: str) -> str:
+    close = get_close_matches(name[:100], _READERS, 1, 0.7)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _parse(prefer: str) -> dict[str, str]:
@@ -60,7 +73,7 @@ def _parse(prefer: str) -> dict[str, str]:
             continue
         value, end = _value(prefer, name.end())
         at = _behind_comma(prefer, end)
-        if end == len(prefer) or prefer[end] in ",;":
+        if end == len(prefer) or prefer[end : end + 1] in (",", ";"):
             # The first of a name counts: RFC 7240, section 2.
             asked.setdefault(name[0].lower(), value)
     return asked
@@ -74,6 +87,8 @@ def _value(text: str, at: int) -> tuple[str, int]:
         at = _behind_blanks(text, at + 1)
         if text[at : at + 1] == '"':
             value, at = _quoted(text, at)
+            if at > len(text):
+                return value, at  # never closed: the rest is no preference
         else:
             bare = _BARE.match(text, at)
             assert bare is not None
@@ -116,8 +131,8 @@ def _whole(name: str, text: str) -> int:
 
 
 def _code(name: str, text: str) -> int:
-    if not re.fullmatch("[1-5][0-9][0-9]", text):
-        raise BadRequest(f"Prefer: {name}={text}: should be a status from 100 to 599")
+    if not re.fullmatch("[2-5][0-9][0-9]", text):
+        raise BadRequest(f"Prefer: {name}={text}: should be a status from 200 to 599")
     return int(text)
 
 

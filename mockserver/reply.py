@@ -45,6 +45,7 @@ class Reply(NamedTuple):
     content: Content | None = None
     media_type: str = JSON
     headers: Mapping[str, str] = {}
+    is_documented: bool = True  # not where a client asked for what the document does not know
 
     def render(self) -> bytes | Iterator[bytes]:
         return b"" if self.content is None else self.content.render()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from starlette.types import Scope, Send
 
+from mockserver.journal import JOURNAL_KEY, Entry
 from mockserver.reply import JSON, Reply
 from mockserver.time_slice import TimeSlice
 
@@ -19,11 +20,16 @@ async def send_reply(
 ) -> None:
     """`body` is what the reply renders to, `extra` are headers that go with it."""
     headers = _headers(reply, extra)
+    entry: Entry | None = scope.get(JOURNAL_KEY)
     if isinstance(body, bytes):
         if reply.status != 204:
             headers.append((b"content-length", b"%d" % len(body)))
+        if entry is not None:
+            entry.answered(reply.status, headers, body)
         if len(body) > _PART_BYTES:
             body = _parts(body)
+    elif entry is not None:
+        entry.answered(reply.status, headers, None)
     if scope["method"] == "HEAD":
         body = b""
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})

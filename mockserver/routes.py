@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from mockserver.errors import MethodNotAllowed, NotFound
+from mockserver.errors import MethodNotAllowed, NoRoute
 from mockserver.spec import Operation
 
 
@@ -47,7 +47,7 @@ class Routes:
             allowed.update(methods)
         if allowed:
             raise _not_allowed(allowed)
-        raise NotFound("Not Found")
+        raise NoRoute("Not Found")
 
     def allowed(self, path: str) -> list[str]:
         """The methods of a path, OPTIONS and HEAD with them. Raises NotFound."""

@@ -91,7 +91,7 @@ class Limits:
     max_files: int = _limit(10_000, "", "Attachments that one request makes, of a chain those of all its steps.", "413")
     max_pool_machines: int = _limit(10_000, "", "Machines of a pool.", "413")
     max_spaces: int = _limit(
-        20_000, "", "Organisations, each in its namespace, that keep something. Others are let go.", "503"
+        20_000, "", "Namespaces, and organisations in each. Those that keep nothing are let go.", "503"
     )
     max_idempotency_keys: int = _limit(
         100_000, "", "Idempotency keys of an organisation in a namespace.", "the oldest are forgotten"
@@ -163,6 +163,12 @@ class Settings:
     )
     max_body: int = _setting(32 * MEBIBYTE, "The largest body in bytes; past it 413.", metavar="BYTES")
     self_check: bool = _setting(False, "Validate every answer against the spec before it is sent.")
+    journal_bytes: int = _setting(
+        32 * MEBIBYTE, "How much the journal of requests may hold; 0 keeps none.", metavar="BYTES"
+    )
+    warnings: bool = _setting(
+        True, "Say in the header Mock-Warning why a request was refused, and what was probably a slip of the pen."
+    )
     log_level: LogLevel = _setting("info", "How much is logged.")
     log_format: LogFormat = _setting("text", "Log lines as text or as JSON.")
     limits: Limits = Limits()

@@ -65,7 +65,7 @@ def test_behaviours_know_no_http():
 
 
 def test_starlette_stands_at_the_edge_only():
-    edge = ("app", "bodies", "browsers", "downloads", "endpoint", "headers", "response", "server")
+    edge = ("app", "bodies", "browsers", "downloads", "endpoint", "headers", "namespaces", "response", "server")
 
     assert importing("mockserver", "starlette", beside=tuple(f"mockserver.{name}" for name in edge)) == []
 

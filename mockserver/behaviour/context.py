@@ -86,6 +86,7 @@ class Space:
         store: SpaceStore,
         clock: Clock,
         key: bytes,
+        fingerprint_key: bytes,
         namespace: str,
         organisation: str,
         world: World,
@@ -104,6 +105,8 @@ class Space:
         self.recalled = Recalled()
         self.created_template: bytes | None = None
         self.requests = 0  # that are being handled
+        # A fingerprint of a request with an idempotency key cannot be tried against guesses without this.
+        self.fingerprint_key = fingerprint_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,8 @@ class Preferences:
     failed: int | None = None
     delay_s: float | None = None
     applied: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    """Why others were passed over."""
 
 
 NO_PREFERENCES = Preferences()

@@ -12,13 +12,12 @@ from mockserver.spec.operation import (
     Body,
     Bounds,
     Call,
-    Invalid,
     Operation,
     Parameter,
-    RawRequest,
     Response,
     compile_operations,
 )
+from mockserver.spec.request import Invalid, RawRequest
 from mockserver.spec.schema import ValueReader, compile_schema
 from mockserver.spec.violations import Violations
 

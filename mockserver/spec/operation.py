@@ -1,6 +1,6 @@
 """The operations of a document, compiled once: what they take, what they answer."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from json import JSONDecodeError
 from typing import Any, Literal, NamedTuple
@@ -10,8 +10,9 @@ from pydantic_core import SchemaValidator, ValidationError
 
 from mockserver.spec.document import Document, step, types_of
 from mockserver.spec.jsontext import MAX_NESTING, MAX_VALUES, TooManyValues, parse_json
+from mockserver.spec.request import Invalid, RawRequest
 from mockserver.spec.validation import Reader, reader, validator
-from mockserver.spec.violations import MAX_VIOLATIONS, Masker, Violation, Violations, json_invalid, missing
+from mockserver.spec.violations import MAX_VIOLATIONS, Masker, Violations, json_invalid, missing
 
 Coercion = Literal["strict", "lax"]
 Place = Literal["path", "query", "header"]
@@ -38,16 +39,6 @@ class Bounds(NamedTuple):
 BOUNDS = Bounds()
 
 
-class RawRequest(NamedTuple):
-    """A request as it came, but for its path: `path` holds the percent-decoded path parameters."""
-
-    path: Mapping[str, str]
-    query: str | bytes
-    header: Callable[[str], str | None]  # by lower-case name
-    content_type: str | None
-    body: bytes
-
-
 class Call(NamedTuple):
     """A request that is valid, in Python values.
 
@@ -69,19 +60,6 @@ class Call(NamedTuple):
         """The top-level body fields that were sent, of those that the document knows."""
         known = self.operation.body
         return known.fields.intersection(self.sent) if known is not None and isinstance(self.sent, dict) else _NONE
-
-
-class Invalid(Exception):
-    """A request that the document refuses, as FastAPI would say it.
-
-    422 with `violations` (type, loc, msg, input, ctx where there is one; secrets masked), or 400 or 413 with `detail`.
-    """
-
-    def __init__(self, status: int, *, detail: str = "", violations: list[Violation] | None = None) -> None:
-        super().__init__(detail or f"{len(violations or ())} violations")
-        self.status = status
-        self.detail = detail
-        self.violations = violations or []
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +125,9 @@ class Operation:
         self.responses = responses
         self.success_status = min((status for status in responses if 200 <= status < 300), default=200)
         self.extensions = extensions  # what begins with x-
+        self.query_names = frozenset(parameter.name for parameter in parameters if parameter.place == "query")
+        newer = document.root.get("x-newer-properties", ())
+        self.known_fields = frozenset(newer) | (body.fields if body is not None else frozenset())
         self._allow_constants = coercion == "lax"
         self._bounds = bounds
         self._masker = Masker(document.sensitive)
@@ -179,7 +160,7 @@ class Operation:
                 self._read(parameter, value, headers, violations)
         body = self._read_body(raw, sent, finite, violations) if self.body is not None else None
         if violations:
-            raise Invalid(422, violations=violations.listed())
+            raise Invalid(422, violations=violations.listed(), sent=sent)
         return Call(self, path, query, headers, body, sent)
 
     def check_reply(self, status: int, content_type: str | None, body: bytes) -> str | None:

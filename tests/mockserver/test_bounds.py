@@ -16,8 +16,9 @@ from mockserver.time_slice import TimeSlice
 from tests.mockserver.inprocess import FRONT_DESKS, NEVER_ENDS, SUCCEEDS, Mock, unknown_id, violations
 
 
-def spaces(mock: Mock) -> set[tuple[str, str]]:
-    return {(namespace, organisation) for (namespace, organisation), _ in mock.app._spaces.items()}
+def spaces(mock: Mock) -> set[str]:
+    """The namespaces in which some organisation has a space."""
+    return {name for name, namespace in mock.app.namespaces.items() if namespace.spaces}
 
 
 # --- Namespaces, organisations, rate windows
@@ -33,12 +34,12 @@ def test_what_keeps_nothing_is_let_go():
 
 
 def test_where_each_keeps_something_no_more_than_so_many_are_taken():
-    mock = Mock(limits=Limits(max_spaces=3))
+    mock = Mock(limits=Limits(max_spaces=7))
     for number in range(3):
         assert mock.post(f"/__ns/n{number}/v1/runs", {"workflow_id": SUCCEEDS}).status_code == 201
     refused = mock.get("/__ns/n3/v1/runs", fails=True)
     assert refused.status_code == 503
-    assert "3 organisations" in refused.json()["detail"]
+    assert "7 namespaces and organisations" in refused.json()["detail"]
     # Those that are there go on.
     for number in range(3):
         assert mock.get(f"/__ns/n{number}/v1/runs").json()["total"] == 1
@@ -47,18 +48,18 @@ def test_where_each_keeps_something_no_more_than_so_many_are_taken():
 def test_a_rate_window_that_is_over_and_a_key_that_is_forgotten_keep_no_one():
     from mockserver.settings import RateLimit
 
-    mock = Mock(rate_limit=RateLimit(5, 1), limits=Limits(max_spaces=2))
+    mock = Mock(rate_limit=RateLimit(5, 1), limits=Limits(max_spaces=5))
     assert mock.get("/__ns/a/v1/runs").status_code == 200
     failing = {"workflow_id": "10000000-0000-4000-8000-000000000006", "count": 1}
     assert mock.post("/__ns/b/v1/runs/bulk", failing, key="k", prefer="failed=1").json()["failed_count"] == 1
     assert mock.get("/__ns/c/v1/runs", fails=True).status_code == 503
     mock.clock.advance(24 * 3600)
     assert mock.get("/__ns/c/v1/runs").status_code == 200
-    assert {namespace for namespace, _ in spaces(mock)} == {"c"}
+    assert spaces(mock) == {"c"}
 
 
 def test_a_space_in_use_is_not_let_go_although_it_is_empty():
-    mock = Mock(limits=Limits(max_spaces=1))
+    mock = Mock(limits=Limits(max_spaces=3))
 
     async def go() -> int:
         body = {"workflow_id": SUCCEEDS}
@@ -88,7 +89,7 @@ def test_names_of_namespaces_are_told_apart_by_their_bytes_and_not_too_long():
 
 
 def keys(mock: Mock) -> list[str]:
-    ((_, space),) = mock.app._spaces.items()
+    ((_, space),) = mock.app.namespaces.known("").spaces.items()
     return list(mock.run(space.store.items("idempotency")))
 
 

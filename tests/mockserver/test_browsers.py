@@ -133,7 +133,7 @@ def test_a_preflight_of_a_private_network_is_answered():
         ("/v1/runs", {"token": None}, 401),
         ("/v1/none", {}, 404),
         ("/v1/runs", {"params": {"limit": "x"}}, 422),
-        ("/v1/runs", {"prefer": "code=299"}, 400),
+        ("/v1/runs", {"prefer": "code=99"}, 400),
     ],
 )
 def test_a_page_can_read_refusals_too(path: str, how: dict, status: int):
@@ -148,8 +148,7 @@ def test_a_page_can_read_a_500_too(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     def fails(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(mock.app, "_make_space", fails)
-    monkeypatch.setattr(mock.app._spaces, "_make", fails)
+    monkeypatch.setattr(mock.app.namespaces, "_make_space", fails)
     answer = asked(mock, headers={"Origin": OWN}, fails=True)
     assert answer.status_code == 500
     assert answer.json() == {"detail": "Internal Server Error"}

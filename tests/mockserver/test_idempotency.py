@@ -149,10 +149,10 @@ def test_a_refusal_by_the_state_frees_the_key_too():
     assert mock.post(f"/v1/runs/{run['id']}/retry", {}, key="k").status_code == 200
 
 
-def test_a_preference_that_cannot_be_honoured_frees_the_key():
+def test_an_error_that_was_asked_for_frees_the_key():
     mock = Mock()
-    answer = mock.post("/v1/runs", {"workflow_id": SUCCEEDS}, key="k", prefer="code=500")
-    assert answer.status_code == 400
+    answer = mock.post("/v1/runs", {"workflow_id": SUCCEEDS}, key="k", prefer="code=500", fails=True)
+    assert answer.status_code == 500
     assert mock.create(key="k")["status"] == "scheduling"
 
 
@@ -180,11 +180,13 @@ def test_nothing_of_a_body_is_kept_with_its_key():
     assert "hunter2" not in repr(kept)
 
 
-def test_a_fingerprint_cannot_be_made_outside_its_process():
-    one, other = Idempotency(most_keys=100), Idempotency(most_keys=100)
-    sent = ("POST", "/v1/runs", "", b"{}")
-    assert one.fingerprint(*sent) == one.fingerprint(*sent)
-    assert one.fingerprint(*sent) != other.fingerprint(*sent)
+def test_a_fingerprint_cannot_be_made_without_its_key():
+    keys = Idempotency(most_keys=100)
+    sent = ("POST /v1/runs?", b"{}")
+    assert keys.fingerprint(b"a", *sent) == keys.fingerprint(b"a", *sent)
+    assert keys.fingerprint(b"a", *sent) != keys.fingerprint(b"b", *sent)
+    one, other = (Mock().app.namespaces.known("") for _ in range(2))
+    assert one.fingerprint_key != other.fingerprint_key
 
 
 class _Moves:
@@ -245,5 +247,5 @@ def test_a_settled_key_is_not_released():
 
 
 def _kept(mock: Mock) -> dict[str, Any]:
-    (space,) = [each for (namespace, _), each in mock.app._spaces.items() if not namespace]
+    (space,) = mock.app.namespaces.known("").spaces.values()
     return {key: unit.value for key, unit in mock.run(space.store.items(KEY)).items()}

@@ -15,7 +15,7 @@ from mockserver.behaviour.batch import Batch, Change, Move, Placement, Script, S
 from mockserver.behaviour.ids import id_row
 from mockserver.behaviour.lifecycle import EDGES, Course, Courses, Life, Timeline, live
 from mockserver.behaviour.world import Temper, World
-from mockserver.clock import FOREVER, SECOND, ManualClock
+from mockserver.clock import FOREVER, SECOND
 from mockserver.errors import Conflict
 from tests.mockserver.inprocess import (
     ENDS_AT_ONCE,

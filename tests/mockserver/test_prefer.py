@@ -34,9 +34,9 @@ def test_a_header_is_read_as_the_rfc_writes_it(prefer: str, applied: tuple[str, 
 @pytest.mark.parametrize(
     ("prefer", "said"),
     [
-        ("code=99", "should be a status from 100 to 599"),
-        ("code=600", "should be a status from 100 to 599"),
-        ("code=two", "should be a status from 100 to 599"),
+        ("code=99", "should be a status from 200 to 599"),
+        ("code=600", "should be a status from 200 to 599"),
+        ("code=two", "should be a status from 200 to 599"),
         ("outcome=cancelled", "should be one of success, task_failed, error"),
         ("outcome", "should be one of success, task_failed, error"),
         ("failed=-1", "should be a whole number"),
@@ -113,11 +113,13 @@ def test_the_code_can_be_asked_for_in_the_query():
     assert mock.get("/v1/runs?__code=").status_code == 400
 
 
-def test_an_undocumented_code_is_refused_with_those_that_are_documented():
-    detail = Mock().get("/v1/health", prefer="code=418").json()["detail"]
-    assert detail.startswith("health_check documents no 418; it documents ")
-    assert "200" in detail
-    assert "preference-applied" not in Mock().get("/v1/health", prefer="code=418").headers
+def test_any_status_can_be_asked_for_and_an_undocumented_one_has_a_detail():
+    answer = Mock().get("/v1/health", prefer="code=418")
+    assert (answer.status_code, answer.json()) == (418, {"detail": "I'm a Teapot"})
+    assert answer.headers["preference-applied"] == "code=418"
+    assert Mock().get("/v1/health", prefer="code=599", fails=True).json() == {"detail": "Status 599"}
+    assert Mock().get("/v1/health", prefer="code=304").content == b""
+    assert "preference-applied" not in Mock().get("/v1/health", prefer="code=99").headers
 
 
 def test_a_429_that_was_asked_for_says_when_to_come_back():

@@ -1,0 +1,178 @@
+"""What clients have sent and were answered, in the order in which it came, up to so many bytes in all.
+
+An entry holds what the request brought along, by reference: keeping one costs next to nothing. Tokens and sensitive
+values are masked where entries are shown (`mockserver.admin.journal_view`).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mockserver.clock import real_time
+
+_ENTRY_BYTES = 1_500
+"""What an entry takes beside its bodies and headers."""
+LONGEST_ANSWER = 65_536
+"""Of a longer answer the beginning is kept."""
+
+
+class Entry:
+    """One request and its answer. `status` is None while it is being handled, and where none was sent."""
+
+    __slots__ = (
+        "answer",
+        "answer_bytes",
+        "answer_headers",
+        "answered_at",
+        "at",
+        "body",
+        "fault",
+        "headers",
+        "is_kept",
+        "is_valid",
+        "journal",
+        "method",
+        "operation_id",
+        "organisation",
+        "query",
+        "reason",
+        "seq",
+        "size",
+        "started_at",
+        "status",
+        "target",
+        "warnings",
+    )
+
+    def __init__(self, journal: Journal, seq: int, at: int, scope: Mapping[str, Any]) -> None:
+        """`at` is a moment."""
+        self.journal = journal
+        self.seq = seq
+        self.at = at
+        self.started_at = real_time()
+        self.method: str = scope["method"]
+        self.target: str = scope["path"]
+        self.query: bytes = scope["query_string"]
+        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
+        self.body = b""
+        self.organisation = ""
+        self.operation_id: str | None = None
+        self.status: int | None = None
+        self.answer_headers: list[tuple[bytes, bytes]] = []
+        self.answer = b""
+        self.answer_bytes: int | None = None  # None where they were not counted
+        self.answered_at: float | None = None
+        self.reason: str | None = None  # why it was refused
+        self.is_valid = True  # as a request, whatever state it met
+        self.warnings: tuple[str, ...] = ()
+        self.fault: str | None = None
+        self.size = 0
+        self.is_kept = True
+
+    def answered(self, status: int | None, headers: list[tuple[bytes, bytes]], body: bytes | None) -> None:
+        """`body` is None where it is sent in parts; `status` where the connection ended without an answer."""
+        self.answered_at = real_time()
+        self.status = status
+        self.answer_headers = headers
+        if body is not None:
+            self.answer_bytes = len(body)
+            self.answer = body if len(body) <= LONGEST_ANSWER else body[:LONGEST_ANSWER]
+        self.journal.weigh(self)
+
+    @property
+    def duration_ms(self) -> float | None:
+        return None if self.answered_at is None else (self.answered_at - self.started_at) * 1000
+
+
+class JournalBudget:
+    """So many bytes may all journals take together; past it the oldest entries go, of whichever journal."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        self._used = 0
+        self._entries: deque[Entry] = deque()
+        self._gone = 0  # of those entries
+
+    def add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+
+    def grow(self, entry: Entry, size: int) -> None:
+        self._used += size - entry.size
+        entry.size = size
+        while self._used > self.most_bytes and self._entries:
+            oldest = self._entries.popleft()
+            if oldest.is_kept:
+                oldest.journal.evict(oldest)
+                self._drop(oldest)
+            else:
+                self._gone -= 1
+
+    def forget(self, entry: Entry) -> None:
+        """For an entry that its journal has thrown away."""
+        self._drop(entry)
+        self._gone += 1
+        if self._gone > 1_000 and self._gone > len(self._entries) // 2:
+            self._entries = deque(each for each in self._entries if each.is_kept)
+            self._gone = 0
+
+    def _drop(self, entry: Entry) -> None:
+        self._used -= entry.size
+        entry.size = 0
+        entry.is_kept = False
+
+
+class Journal:
+    """The entries of one namespace. `seq` counts all that came, those that are gone too."""
+
+    def __init__(self, budget: JournalBudget) -> None:
+        self._budget = budget
+        self._entries: deque[Entry] = deque()
+        self._next_seq = 1
+        self._evicted_to = 0
+        """The last entry that had to go for want of room."""
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def begin(self, at: int, scope: Mapping[str, Any]) -> Entry:
+        entry = Entry(self, self._next_seq, at, scope)
+        self._next_seq += 1
+        self._entries.append(entry)
+        self._budget.add(entry)
+        return entry
+
+    def weigh(self, entry: Entry) -> None:
+        """Counts the bytes of an entry, now that all of it is known."""
+        if entry.is_kept:
+            size = _ENTRY_BYTES + len(entry.body) + len(entry.answer) + len(entry.target) + len(entry.query)
+            for name, value in entry.headers:
+                size += len(name) + len(value)
+            self._budget.grow(entry, size)
+
+    def is_complete_after(self, seq: int) -> bool:
+        """Whether all that came after an entry is still there, but for what was cleared."""
+        return self._evicted_to <= seq
+
+    def find(self, seq: int) -> Entry | None:
+        return next((entry for entry in self._entries if entry.seq == seq), None)
+
+    def clear(self) -> None:
+        entries, self._entries = self._entries, deque()
+        self._evicted_to = 0
+        for entry in entries:
+            self._budget.forget(entry)
+
+    def evict(self, entry: Entry) -> None:
+        """Called by the budget, for the oldest of all entries, which is the oldest of its journal too."""
+        assert self._entries[0] is entry
+        self._entries.popleft()
+        self._evicted_to = entry.seq
+
+
+JOURNAL_KEY = "mockserver.entry"
+"""Under which a scope holds the entry of its request; absent where nothing is recorded."""

@@ -1,0 +1,148 @@
+"""Namespaces: each an API by itself, with its own clock, journal, faults, and a space for each organisation.
+
+`/__ns/NAME/v1/…` is /v1/… in the namespace of that name, all else is in the one without a name. One that keeps nothing
+is let go when others need its room.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, ItemsView
+from urllib.parse import unquote_to_bytes
+
+from starlette.types import Scope
+
+from mockserver.behaviour.context import Space
+from mockserver.clock import Clock, real_time
+from mockserver.errors import NotFound, Unavailable
+from mockserver.events import Events
+from mockserver.journal import Journal
+from mockserver.store import Store
+
+PREFIX = "/__ns/"
+_LONGEST_NAME = 200
+_FIRST_LOOK = 1_000
+_IDLE_S = 60.0
+
+
+class Namespace:
+    def __init__(self, name: str, *, clock: Clock, journal: Journal) -> None:
+        self.name = name
+        self.clock = clock
+        self.journal = journal
+        self.events = Events()
+        self.spaces: dict[str, Space] = {}  # by organisation
+        # A fingerprint of a request with an idempotency key cannot be tried against guesses without this.
+        self.fingerprint_key = secrets.token_bytes(32)
+        self.requests = 0  # that are being handled
+        self.used_at = real_time()
+
+    async def is_empty(self) -> bool:
+        """Whether nothing is kept in it that would be missed."""
+        if self.requests or self.events or self.clock.is_changed:
+            return False
+        now = self.clock.now()
+        for space in self.spaces.values():
+            if not await space.store.is_empty(now):
+                return False
+        return True
+
+
+class Namespaces:
+    """`make` makes a namespace, `make_space` a space in it; the same each time for the same names."""
+
+    def __init__(
+        self,
+        make: Callable[[str], Namespace],
+        make_space: Callable[[Namespace, str], Space],
+        store: Store,
+        *,
+        most_spaces: int,
+    ) -> None:
+        self._make = make
+        self._make_space = make_space
+        self._store = store
+        self._most = most_spaces
+        self._namespaces: dict[str, Namespace] = {"": make("")}
+        self._spaces = 0
+        self._next_look = min(most_spaces, _FIRST_LOOK)
+
+    def __len__(self) -> int:
+        return len(self._namespaces)
+
+    def items(self) -> ItemsView[str, Namespace]:
+        return self._namespaces.items()
+
+    def known(self, name: str) -> Namespace | None:
+        return self._namespaces.get(name)
+
+    async def get(self, name: str) -> Namespace:
+        """Raises Unavailable where there are as many as there may be, and none can be let go."""
+        namespace = self._namespaces.get(name)
+        if namespace is None:
+            await self._make_room()
+            namespace = self._namespaces[name] = self._make(name)
+        return namespace
+
+    async def space(self, namespace: Namespace, organisation: str) -> Space:
+        """Raises Unavailable."""
+        space = namespace.spaces.get(organisation)
+        if space is None:
+            await self._make_room()
+            space = namespace.spaces[organisation] = self._make_space(namespace, organisation)
+            self._spaces += 1
+        return space
+
+    def drop(self, name: str) -> None:
+        """All that is kept in a namespace is forgotten. The one without a name is then as at the start."""
+        namespace = self._namespaces.pop(name, None)
+        if namespace is not None:
+            namespace.journal.clear()
+            for organisation in namespace.spaces:
+                self._drop_space(namespace, organisation)
+        if not name:
+            self._namespaces[""] = self._make("")
+
+    def _drop_space(self, namespace: Namespace, organisation: str) -> None:
+        self._spaces -= 1
+        self._store.drop(namespace.name, organisation)
+
+    async def _make_room(self) -> None:
+        if len(self._namespaces) + self._spaces < self._next_look:
+            return
+        idle_since = real_time() - _IDLE_S
+        for name, namespace in list(self._namespaces.items()):
+            if namespace.requests:
+                continue
+            now = namespace.clock.now()
+            for organisation, space in list(namespace.spaces.items()):
+                if not space.requests and await space.store.is_empty(now):
+                    del namespace.spaces[organisation]
+                    self._drop_space(namespace, organisation)
+            # A journal is for whoever reads it behind a test: it stays for a while.
+            if name and not namespace.spaces and namespace.used_at < idle_since and await namespace.is_empty():
+                self.drop(name)
+        kept = len(self._namespaces) + self._spaces
+        if kept >= self._most:
+            raise Unavailable(
+                f"{self._most} namespaces and organisations in them are in use here, and no more are taken; "
+                "DELETE /__admin/namespaces/NAME lets one go"
+            )
+        # The next look is worth its while only when there are many more.
+        self._next_look = min(self._most, max(_FIRST_LOOK, 2 * kept))
+
+
+def namespace_of(scope: Scope) -> tuple[str, str]:
+    """The name of the namespace, and the path in it. Raises NotFound for a name that is too long."""
+    path: str = scope["path"]
+    if path.startswith(PREFIX):
+        name, slash, rest = path[len(PREFIX) :].partition("/")
+        if name and slash:
+            if len(name) > _LONGEST_NAME:
+                raise NotFound(f"The name of a namespace has {_LONGEST_NAME} characters at most")
+            if "\ufffd" in name:
+                # What is not UTF-8 was decoded to this: its bytes tell names apart.
+                raw = scope.get("raw_path", path.encode())[len(PREFIX) :].partition(b"/")[0]
+                name = unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
+            return name, slash + rest
+    return "", path

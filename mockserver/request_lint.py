@@ -1,0 +1,95 @@
+"""What a careful reader would warn of in a request that the API takes without a word: most are slips of the pen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from mockserver.headers import Headers
+from mockserver.prefer import QUERY_PREFIX
+from mockserver.spec import Operation
+
+_READ_HEADERS = frozenset({b"authorization", b"content-type", b"idempotency-key", b"prefer"})
+_USUAL_HEADERS = _READ_HEADERS | {
+    b"accept",
+    b"accept-charset",
+    b"accept-encoding",
+    b"accept-language",
+    b"cache-control",
+    b"connection",
+    b"content-encoding",
+    b"content-length",
+    b"cookie",
+    b"date",
+    b"dnt",
+    b"expect",
+    b"forwarded",
+    b"from",
+    b"host",
+    b"if-match",
+    b"if-modified-since",
+    b"if-none-match",
+    b"keep-alive",
+    b"origin",
+    b"pragma",
+    b"priority",
+    b"proxy-connection",
+    b"referer",
+    b"te",
+    b"traceparent",
+    b"tracestate",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+    b"upgrade-insecure-requests",
+    b"user-agent",
+    b"via",
+}
+_MOST_NAMES = 20
+
+
+def lint(
+    operation: Operation,
+    headers: Headers,
+    query: Iterable[str],
+    sent: Any,
+    unused_preferences: Iterable[str],
+) -> tuple[str, ...]:
+    """`query` holds the names that were sent, `sent` is the JSON of the body."""
+    found: list[str] = []
+    if not headers.keys() <= _USUAL_HEADERS:
+        found += [warning for header in headers if (warning := _lookalike(header)) is not None]
+    if query:
+        names = [name for name in query if not name.startswith(QUERY_PREFIX)]
+        found += _unknown(names, operation.query_names, f"{operation.operation_id} has no query parameter")
+    found += unused_preferences
+    if isinstance(sent, dict) and not sent.keys() <= operation.known_fields:
+        found += _unknown(sent, operation.known_fields, f"{operation.operation_id} has no body field")
+    return tuple(found)
+
+
+def _unknown(names: Iterable[str], known: Collection[str], words: str) -> list[str]:
+    unknown = [name for name in dict.fromkeys(names) if name not in known]
+    told = [f"{words} {name[:100]!r}{_meant(name, known)}" for name in unknown[:_MOST_NAMES]]
+    if len(unknown) > _MOST_NAMES:
+        told.append(f"{words} of {len(unknown) - _MOST_NAMES} other names")
+    return told
+
+
+@lru_cache(maxsize=1024)
+def _lookalike(header: bytes) -> str | None:
+    """For a header that looks like one that is read, as Idempotency_Key does."""
+    if header in _USUAL_HEADERS:
+        return None
+    name = header.decode("latin-1")
+    plain = name.replace("_", "-").removeprefix("x-")
+    names = [each.decode("latin-1") for each in sorted(_READ_HEADERS)]
+    close = [plain] if plain in names else get_close_matches(plain, names, 1, 0.85)
+    return f"the header {name!r} is not read; did you mean {close[0]!r}?" if close else None
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name[:100], list(known), 1, 0.7)
+    return f"; did you mean {close[0]!r}?" if close else ""
