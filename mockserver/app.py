@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from hashlib import blake2b
 from importlib.resources import files
 
@@ -12,7 +12,7 @@ from mockserver.behaviour import attachments, chains, health, machines, pools, r
 from mockserver.behaviour.context import Context, Preferences, Space
 from mockserver.behaviour.world import World
 from mockserver.browsers import Browsers
-from mockserver.clock import Clock, Instant
+from mockserver.clock import Clock, Instant, real_time
 from mockserver.downloads import PREFIX as DOWNLOADS
 from mockserver.downloads import Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
@@ -125,14 +125,24 @@ class MockApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers = headers_of(scope)
-            sent_by_browser = b"origin" in headers or b"sec-fetch-site" in headers
-            await (self._browsers if sent_by_browser else self._route)(scope, receive, send)
+            if b"origin" in headers or b"sec-fetch-site" in headers:
+                await self._browsers(scope, receive, send)
+            else:
+                await self._route(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _lifespan(receive, send)
         else:
             raise ValueError(f"the mock speaks HTTP, not {scope['type']}")
 
-    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _route(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Who answers the request. No coroutine of its own: each costs on the way of every request."""
+        path: str = scope["path"]
+        if not path.startswith("/__"):
+            return self._serve(self.namespaces.default, path, scope, receive, send)
+        return self._route_marked(scope, receive, send)
+
+    async def _route_marked(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A path that is in a namespace, or none of the API."""
         try:
             name, path = namespace_of(scope)
             namespace = self.namespaces.known(name) or await self.namespaces.get(name)
@@ -140,14 +150,17 @@ class MockApp:
             reply = error_reply(error.status, error.detail)
             await send_reply(reply, reply.render(), {}, scope, send)
             return
+        namespace.used_at = real_time()
+        if path.startswith(DOWNLOADS):
+            await self._downloads(scope, receive, send)
+        else:
+            await self._serve(namespace, path, scope, receive, send)
+
+    def _serve(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        now = namespace.clock.read()
         if self._records:
-            scope[JOURNAL_KEY] = namespace.journal.begin(namespace.clock.now(), scope)
-        namespace.requests += 1
-        try:
-            app = self._downloads if path.startswith(DOWNLOADS) else self._endpoint
-            await app(namespace, path, scope, receive, send)
-        finally:
-            namespace.requests -= 1
+            scope[JOURNAL_KEY] = namespace.journal.begin(now.moment, scope)
+        return self._endpoint(namespace, path, now, scope, receive, send)
 
     def _make_namespace(self, name: str) -> Namespace:
         clock = self._clock or Clock(scale=self.settings.time_scale)

@@ -15,7 +15,7 @@ from mockserver.behaviour.attachments import download, find_attachment
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.clock import SECOND, Instant
 from mockserver.errors import HTTPError, NotFound
-from mockserver.namespaces import Namespace, Namespaces
+from mockserver.namespaces import Namespaces
 from mockserver.reply import Reply, error_reply
 from mockserver.response import send_reply
 
@@ -50,7 +50,7 @@ class Downloads:
     def _signature(self, path: str, expires: int) -> str:
         return blake2b(f"{path} {expires}".encode(), key=self._key, digest_size=20).hexdigest()
 
-    async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             reply = await self._reply(scope)
         except HTTPError as error:

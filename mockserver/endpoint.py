@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import unquote_plus
 
 from starlette.types import Receive, Scope, Send
 
@@ -89,7 +88,9 @@ class Endpoint:
         self._access_log = access_log
         self._idempotency = Idempotency(most_keys=max_idempotency_keys)
 
-    async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(
+        self, namespace: Namespace, path: str, now: Instant, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         """`path` is the one in the namespace."""
         extra: dict[str, str] = {}  # headers that go with the answer, whatever it is
         entry: Entry | None = scope.get(JOURNAL_KEY)
@@ -108,7 +109,7 @@ class Endpoint:
                 space = namespace.spaces.get(organisation) or await self._namespaces.space(namespace, organisation)
                 space.requests += 1
                 try:
-                    reply = await self._answer(operation, parameters, space, scope, headers, receive, extra)
+                    reply = await self._answer(operation, parameters, space, now, scope, headers, receive, entry, extra)
                 finally:
                     space.requests -= 1
             body = reply.render()
@@ -151,6 +152,11 @@ class Endpoint:
             entry.is_valid = not isinstance(error, Invalid | BadRequest | Unauthorized | MethodNotAllowed | NoRoute)
         self._warn((f"{reply.status}: {reason}",), extra)
 
+    def _note_warnings(self, warnings: Sequence[str], entry: Entry | None, extra: dict[str, str]) -> None:
+        if entry is not None:
+            entry.warnings = warnings
+        self._warn(warnings, extra)
+
     def _warn(self, warnings: Sequence[str], extra: dict[str, str]) -> None:
         if self._warns and warnings:
             before = (extra[_WARNING],) if _WARNING in extra else ()
@@ -172,13 +178,14 @@ class Endpoint:
         operation: Operation,
         parameters: Mapping[str, str],
         space: Space,
+        now: Instant,
         scope: Scope,
         headers: Headers,
         receive: Receive,
+        entry: Entry | None,
         extra: dict[str, str],
     ) -> Reply:
         """What can be judged without the body is judged before it is read."""
-        now = space.clock.read()
         if self._rate_limit is not None and operation.secured:
             await self._count(space, self._rate_limit, now.moment, extra)
         query = scope["query_string"].decode("latin-1")
@@ -190,7 +197,6 @@ class Endpoint:
                 extra["Preference-Applied"] = ", ".join(preferences.applied)
         # Where no body is documented none is read: it is passed over, however long.
         body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
-        entry: Entry | None = scope.get(JOURNAL_KEY)
         if entry is not None:
             entry.body = body
             entry.organisation = space.organisation
@@ -198,11 +204,19 @@ class Endpoint:
             content_type = JSON if headers.get(b"content-type") == _JSON_TYPE else headers.text("content-type")
             raw = RawRequest(parameters, query, headers.text, content_type, body)
             try:
-                call = await self._decode(operation, raw)
+                if len(body) <= LARGE_BODY:
+                    call = operation.decode(raw)
+                else:
+                    # In a thread, so that nobody waits for it.
+                    loop = asyncio.get_running_loop()
+                    call = await loop.run_in_executor(self._readers, operation.decode, raw)
             except Invalid as invalid:
-                self._lint(operation, headers, query, invalid.sent, preferences, entry, extra)
+                warnings = lint(operation, headers, query, invalid.sent, preferences.unused)
+                self._note_warnings(warnings, entry, extra)
                 raise
-            self._lint(operation, headers, query, call.sent, preferences, entry, extra)
+            warnings = lint(operation, headers, query, call.sent, preferences.unused)
+            if warnings:
+                self._note_warnings(warnings, entry, extra)
             if b"idempotency-key" in headers and operation.method in _WRITES:
                 key = headers.text("idempotency-key")
                 if key:
@@ -212,29 +226,6 @@ class Endpoint:
             return await self._handle(call, space, preferences, now, scope)
         finally:
             self._bodies.give_back(taken)
-
-    async def _decode(self, operation: Operation, raw: RawRequest) -> Call:
-        """A large body is read in a thread, so that nobody waits for it. Raises Invalid."""
-        if len(raw.body) <= LARGE_BODY:
-            return operation.decode(raw)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, operation.decode, raw)
-
-    def _lint(
-        self,
-        operation: Operation,
-        headers: Headers,
-        query: str,
-        sent: Any,
-        preferences: Preferences,
-        entry: Entry | None,
-        extra: dict[str, str],
-    ) -> None:
-        names = [unquote_plus(part.partition("=")[0]) for part in query.split("&")] if query else ()
-        warnings = lint(operation, headers, names, sent, preferences.unused)
-        if warnings:
-            if entry is not None:
-                entry.warnings = warnings
-            self._warn(warnings, extra)
 
     async def _count(self, space: Space, limit: RateLimit, now: int, extra: dict[str, str]) -> None:
         """Raises TooManyRequests."""

@@ -7,7 +7,7 @@ values are masked where entries are shown (`mockserver.admin.journal_view`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mockserver.clock import real_time
@@ -21,30 +21,24 @@ LONGEST_ANSWER = 65_536
 class Entry:
     """One request and its answer. `status` is None while it is being handled, and where none was sent."""
 
-    __slots__ = (
-        "answer",
-        "answer_bytes",
-        "answer_headers",
-        "answered_at",
-        "at",
-        "body",
-        "fault",
-        "headers",
-        "is_kept",
-        "is_valid",
-        "journal",
-        "method",
-        "operation_id",
-        "organisation",
-        "query",
-        "reason",
-        "seq",
-        "size",
-        "started_at",
-        "status",
-        "target",
-        "warnings",
-    )
+    # What most requests leave as it is stands in the class: that is quicker to make than an instance of slots.
+    body = b""
+    organisation = ""
+    operation_id: str | None = None
+    status: int | None = None
+    answer_headers: Sequence[tuple[bytes, bytes]] = ()
+    answer = b""
+    answer_bytes: int | None = None
+    """None where they were not counted."""
+    answered_at: float | None = None
+    reason: str | None = None
+    """Why it was refused."""
+    is_valid = True
+    """As a request, whatever state it met."""
+    warnings: Sequence[str] = ()
+    fault: str | None = None
+    size = 0
+    is_kept = True
 
     def __init__(self, journal: Journal, seq: int, at: int, scope: Mapping[str, Any]) -> None:
         """`at` is a moment."""
@@ -53,23 +47,9 @@ class Entry:
         self.at = at
         self.started_at = real_time()
         self.method: str = scope["method"]
-        self.target: str = scope["path"]
+        self.path: str = scope["path"]
         self.query: bytes = scope["query_string"]
-        self.headers: list[tuple[bytes, bytes]] = scope["headers"]
-        self.body = b""
-        self.organisation = ""
-        self.operation_id: str | None = None
-        self.status: int | None = None
-        self.answer_headers: list[tuple[bytes, bytes]] = []
-        self.answer = b""
-        self.answer_bytes: int | None = None  # None where they were not counted
-        self.answered_at: float | None = None
-        self.reason: str | None = None  # why it was refused
-        self.is_valid = True  # as a request, whatever state it met
-        self.warnings: tuple[str, ...] = ()
-        self.fault: str | None = None
-        self.size = 0
-        self.is_kept = True
+        self.headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
 
     def answered(self, status: int | None, headers: list[tuple[bytes, bytes]], body: bytes | None) -> None:
         """`body` is None where it is sent in parts; `status` where the connection ended without an answer."""
@@ -79,7 +59,11 @@ class Entry:
         if body is not None:
             self.answer_bytes = len(body)
             self.answer = body if len(body) <= LONGEST_ANSWER else body[:LONGEST_ANSWER]
-        self.journal.weigh(self)
+        if self.is_kept:
+            size = _ENTRY_BYTES + len(self.body) + len(self.answer) + len(self.path) + len(self.query)
+            for name, value in self.headers:
+                size += len(name) + len(value)
+            self.journal.budget.grow(self, size)
 
     @property
     def duration_ms(self) -> float | None:
@@ -127,7 +111,7 @@ class Journal:
     """The entries of one namespace. `seq` counts all that came, those that are gone too."""
 
     def __init__(self, budget: JournalBudget) -> None:
-        self._budget = budget
+        self.budget = budget
         self._entries: deque[Entry] = deque()
         self._next_seq = 1
         self._evicted_to = 0
@@ -143,16 +127,8 @@ class Journal:
         entry = Entry(self, self._next_seq, at, scope)
         self._next_seq += 1
         self._entries.append(entry)
-        self._budget.add(entry)
+        self.budget.add(entry)
         return entry
-
-    def weigh(self, entry: Entry) -> None:
-        """Counts the bytes of an entry, now that all of it is known."""
-        if entry.is_kept:
-            size = _ENTRY_BYTES + len(entry.body) + len(entry.answer) + len(entry.target) + len(entry.query)
-            for name, value in entry.headers:
-                size += len(name) + len(value)
-            self._budget.grow(entry, size)
 
     def is_complete_after(self, seq: int) -> bool:
         """Whether all that came after an entry is still there, but for what was cleared."""
@@ -165,7 +141,7 @@ class Journal:
         entries, self._entries = self._entries, deque()
         self._evicted_to = 0
         for entry in entries:
-            self._budget.forget(entry)
+            self.budget.forget(entry)
 
     def evict(self, entry: Entry) -> None:
         """Called by the budget, for the oldest of all entries, which is the oldest of its journal too."""

@@ -34,16 +34,15 @@ class Namespace:
         self.spaces: dict[str, Space] = {}  # by organisation
         # A fingerprint of a request with an idempotency key cannot be tried against guesses without this.
         self.fingerprint_key = secrets.token_bytes(32)
-        self.requests = 0  # that are being handled
         self.used_at = real_time()
 
     async def is_empty(self) -> bool:
         """Whether nothing is kept in it that would be missed."""
-        if self.requests or self.events or self.clock.is_changed:
+        if self.events or self.clock.is_changed:
             return False
         now = self.clock.now()
         for space in self.spaces.values():
-            if not await space.store.is_empty(now):
+            if space.requests or not await space.store.is_empty(now):
                 return False
         return True
 
@@ -63,7 +62,8 @@ class Namespaces:
         self._make_space = make_space
         self._store = store
         self._most = most_spaces
-        self._namespaces: dict[str, Namespace] = {"": make("")}
+        self.default = make("")
+        self._namespaces: dict[str, Namespace] = {"": self.default}
         self._spaces = 0
         self._next_look = min(most_spaces, _FIRST_LOOK)
 
@@ -101,7 +101,7 @@ class Namespaces:
             for organisation in namespace.spaces:
                 self._drop_space(namespace, organisation)
         if not name:
-            self._namespaces[""] = self._make("")
+            self.default = self._namespaces[""] = self._make("")
 
     def _drop_space(self, namespace: Namespace, organisation: str) -> None:
         self._spaces -= 1
@@ -112,8 +112,6 @@ class Namespaces:
             return
         idle_since = real_time() - _IDLE_S
         for name, namespace in list(self._namespaces.items()):
-            if namespace.requests:
-                continue
             now = namespace.clock.now()
             for organisation, space in list(namespace.spaces.items()):
                 if not space.requests and await space.store.is_empty(now):

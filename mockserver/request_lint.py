@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
+from urllib.parse import unquote_plus
 
 from mockserver.headers import Headers
 from mockserver.prefer import QUERY_PREFIX
@@ -53,21 +54,31 @@ _MOST_NAMES = 20
 def lint(
     operation: Operation,
     headers: Headers,
-    query: Iterable[str],
+    query: str,
     sent: Any,
-    unused_preferences: Iterable[str],
-) -> tuple[str, ...]:
-    """`query` holds the names that were sent, `sent` is the JSON of the body."""
+    unused_preferences: Sequence[str],
+) -> Sequence[str]:
+    """`sent` is the JSON of the body."""
+    is_object = isinstance(sent, dict)
+    fits = (
+        not query
+        and not unused_preferences
+        and headers.keys() <= _USUAL_HEADERS
+        and (not is_object or sent.keys() <= operation.known_fields)
+    )
+    if fits:
+        return ()
     found: list[str] = []
     if not headers.keys() <= _USUAL_HEADERS:
         found += [warning for header in headers if (warning := _lookalike(header)) is not None]
     if query:
-        names = [name for name in query if not name.startswith(QUERY_PREFIX)]
+        names = [unquote_plus(part.partition("=")[0]) for part in query.split("&")]
+        names = [name for name in names if name and not name.startswith(QUERY_PREFIX)]
         found += _unknown(names, operation.query_names, f"{operation.operation_id} has no query parameter")
     found += unused_preferences
-    if isinstance(sent, dict) and not sent.keys() <= operation.known_fields:
+    if is_object and not sent.keys() <= operation.known_fields:
         found += _unknown(sent, operation.known_fields, f"{operation.operation_id} has no body field")
-    return tuple(found)
+    return found
 
 
 def _unknown(names: Iterable[str], known: Collection[str], words: str) -> list[str]:
