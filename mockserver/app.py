@@ -8,6 +8,8 @@ from importlib.resources import files
 
 from starlette.types import Receive, Scope, Send
 
+from mockserver.admin import PREFIX as ADMIN
+from mockserver.admin import Admin, Server
 from mockserver.behaviour import attachments, chains, health, machines, pools, run_creation, run_list, runs, workflows
 from mockserver.behaviour.context import Context, Preferences, Space
 from mockserver.behaviour.world import World
@@ -25,7 +27,7 @@ from mockserver.organisations import Organisations
 from mockserver.reply import error_reply
 from mockserver.response import send_reply
 from mockserver.settings import Settings
-from mockserver.spec import Bounds, Operation, compile_operations, load
+from mockserver.spec import Bounds, Masker, Operation, compile_operations, load
 from mockserver.store import MemoryStore, Store
 
 BEHAVIOURS: Mapping[str, Behaviour] = {
@@ -121,6 +123,7 @@ class MockApp:
             exposed_headers=EXPOSED_HEADERS,
         )
         self._records = settings.journal_bytes > 0
+        self._admin = self._make_admin() if settings.admin else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -153,6 +156,8 @@ class MockApp:
         namespace.used_at = real_time()
         if path.startswith(DOWNLOADS):
             await self._downloads(scope, receive, send)
+        elif self._admin is not None and (path == ADMIN or path.startswith(f"{ADMIN}/")):
+            await self._admin(namespace, path, scope, receive, send)
         else:
             await self._serve(namespace, path, scope, receive, send)
 
@@ -161,6 +166,19 @@ class MockApp:
         if self._records:
             scope[JOURNAL_KEY] = namespace.journal.begin(now.moment, scope)
         return self._endpoint(namespace, path, now, scope, receive, send)
+
+    def _make_admin(self) -> Admin:
+        settings = self.settings
+        sensitive = next(iter(self.operations.values())).document.sensitive if self.operations else ()
+        about = Server(
+            settings=settings,
+            operations=self.operations,
+            namespaces=self.namespaces,
+            masker=Masker(sensitive),
+            started_at=real_time(),
+            reset=self.namespaces.reset,
+        )
+        return Admin(about, token=settings.admin_token, max_body=settings.max_body)
 
     def _make_namespace(self, name: str) -> Namespace:
         clock = self._clock or Clock(scale=self.settings.time_scale)

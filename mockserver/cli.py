@@ -56,8 +56,9 @@ def _option(setting: Any) -> Any:
         type_ = click.Choice(_CHOICES[str(setting.type)])
     elif not isinstance(setting.default, bool) and isinstance(setting.default, int | float):
         type_ = type(setting.default)
+    name = setting.name.replace("_", "-")
     return click.option(
-        f"--{setting.name.replace('_', '-')}",
+        f"--{name}/--no-{name}" if setting.default is True else f"--{name}",
         setting.name,
         default=setting.default if not repeatable else None,
         multiple=repeatable,

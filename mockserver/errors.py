@@ -6,8 +6,9 @@
     │   └── WorldError      the world file (file and JSON pointer)
     ├── Conflict            a unit of the store has moved on since it was loaded; the pipeline tries again
     └── HTTPError           an answer with {"detail": "..."}
-        ├── Redirect 307, BadRequest 400, Unauthorized 401, NotFound 404 (NoRoute), MethodNotAllowed 405, Refused 409,
-        └── TooLarge 413, TooManyRequests 429, Unavailable 503
+        ├── Redirect 307, BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404 (NoRoute),
+        ├── MethodNotAllowed 405, Refused 409, TooLarge 413, Unprocessable 422, TooManyRequests 429,
+        └── Unavailable 503
 
 Violations of the spec are `mockserver.spec.operation.Invalid`: they carry a list, not a sentence.
 """
@@ -57,6 +58,10 @@ class Unauthorized(HTTPError):
         super().__init__(detail, {"WWW-Authenticate": "Bearer"})
 
 
+class Forbidden(HTTPError):
+    status = 403
+
+
 class NotFound(HTTPError):
     status = 404
 
@@ -77,6 +82,12 @@ class Refused(HTTPError):
 
 class TooLarge(HTTPError):
     status = 413
+
+
+class Unprocessable(HTTPError):
+    """Of the control API: the request is well-formed, and means nothing."""
+
+    status = 422
 
 
 class TooManyRequests(HTTPError):

@@ -103,6 +103,15 @@ class Namespaces:
         if not name:
             self.default = self._namespaces[""] = self._make("")
 
+    def reset(self, name: str) -> None:
+        """As at the start. Who watches it goes on watching."""
+        events = self._namespaces[name].events if name in self._namespaces else Events()
+        self.drop(name)
+        namespace = self._namespaces.get(name) or self._make(name)
+        namespace.events = events
+        self._namespaces[name] = namespace
+        events.publish("reset", {})
+
     def _drop_space(self, namespace: Namespace, organisation: str) -> None:
         self._spaces -= 1
         self._store.drop(namespace.name, organisation)

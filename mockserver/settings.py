@@ -163,6 +163,13 @@ class Settings:
     )
     max_body: int = _setting(32 * MEBIBYTE, "The largest body in bytes; past it 413.", metavar="BYTES")
     self_check: bool = _setting(False, "Validate every answer against the spec before it is sent.")
+    admin: bool = _setting(True, "The control API and its page under /__admin; --no-admin turns them off.")
+    admin_token: str | None = _setting(
+        None,
+        "A token that the control API asks for, from anywhere. Without it, it is for callers on this machine only.",
+        parse=str,
+        metavar="TOKEN",
+    )
     journal_bytes: int = _setting(
         32 * MEBIBYTE, "How much the journal of requests may hold; 0 keeps none.", metavar="BYTES"
     )

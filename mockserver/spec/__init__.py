@@ -19,7 +19,7 @@ from mockserver.spec.operation import (
 )
 from mockserver.spec.request import Invalid, RawRequest
 from mockserver.spec.schema import ValueReader, compile_schema
-from mockserver.spec.violations import Violations
+from mockserver.spec.violations import Masker, Violations
 
 __all__ = [
     "Body",
@@ -27,6 +27,7 @@ __all__ = [
     "Call",
     "Document",
     "Invalid",
+    "Masker",
     "Operation",
     "Parameter",
     "RawRequest",

@@ -113,6 +113,10 @@ class Masker:
             violation["ctx"] = line["ctx"]
         return violation
 
+    def masked(self, value: Any) -> Any:
+        """A JSON value with what is sensitive hidden."""
+        return _Echo(self).of(value)
+
     def is_sensitive(self, name: str) -> bool:
         plain = _plain(name)
         return self._parts[0].is_part_of(plain, most_looks=_MOST_LOOKS) or any(

@@ -1,0 +1,86 @@
+"""The control API as an application: its own document, its own routes, its own guard."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from importlib.resources import files
+from types import ModuleType
+
+from starlette.types import Receive, Scope, Send
+
+from mockserver.admin import clock, requests, server
+from mockserver.admin.context import AdminContext, Handler, Server
+from mockserver.admin.guard import Guard
+from mockserver.bodies import Bodies, Disconnected
+from mockserver.errors import HTTPError
+from mockserver.headers import headers_of
+from mockserver.namespaces import Namespace
+from mockserver.reply import BytesContent, JSONContent, Reply, error_reply
+from mockserver.response import send_reply
+from mockserver.routes import Routes
+from mockserver.spec import Call, Invalid, RawRequest, compile_operations, load, render_json
+
+PREFIX = "/__admin"
+_MODULES: tuple[ModuleType, ...] = (server, clock, requests)
+_log = logging.getLogger("mockserver.admin")
+
+
+class Admin:
+    def __init__(self, about: Server, *, token: str | None, max_body: int) -> None:
+        document = load(files("mockserver.admin") / "openapi.yaml")
+        operations = compile_operations(document, coercion="strict")
+        self._server = about
+        self._document = render_json(document.root)
+        self._routes = Routes(operations, first_path_only=True)
+        self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations if "_state" not in name}
+        self._guard = Guard(token)
+        self._bodies = Bodies(most_bytes=max_body, most_together=max_body)
+
+    async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """`path` is the one in the namespace."""
+        try:
+            reply = await self._reply(namespace, path, scope, receive)
+            body = reply.render()
+        except Disconnected:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
+            reply = _error_reply(error, scope)
+            body = reply.render()
+        await send_reply(reply, body, {}, scope, send)
+
+    async def _reply(self, namespace: Namespace, path: str, scope: Scope, receive: Receive) -> Reply:
+        headers = headers_of(scope)
+        method: str = scope["method"]
+        if method == "OPTIONS":
+            return Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(path))})
+        self._guard.check(scope, headers)
+        if path == f"{PREFIX}/openapi.json" and method in ("GET", "HEAD"):
+            return Reply(200, BytesContent(self._document))
+        operation, parameters = self._routes.find("GET" if method == "HEAD" else method, path)
+        body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
+        try:
+            query = scope["query_string"].decode("latin-1")
+            media_type = headers.text("content-type") or "application/json"
+            call: Call = operation.decode(RawRequest(parameters, query, headers.text, media_type, body))
+            return await self._handlers[operation.operation_id](call, AdminContext(self._server, namespace))
+        finally:
+            self._bodies.give_back(taken)
+
+
+def _handler(name: str) -> Handler:
+    """The function that has the name of the operation."""
+    for module in _MODULES:
+        handler: Handler | None = getattr(module, name, None)
+        if handler is not None:
+            return handler
+    raise AssertionError(f"no module handles {name}")
+
+
+def _error_reply(error: Exception, scope: Scope) -> Reply:
+    if isinstance(error, Invalid):
+        return Reply(error.status, JSONContent({"detail": error.violations or error.detail}))
+    if isinstance(error, HTTPError):
+        return error_reply(error.status, error.detail, error.headers)
+    _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+    return error_reply(500, "Internal Server Error")

@@ -1,0 +1,58 @@
+"""The clock of a namespace: freeze, advance, scale, resume."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from mockserver.admin.context import AdminContext, clock_json
+from mockserver.clock import Clock, moment_from
+from mockserver.errors import Unprocessable
+from mockserver.reply import JSONContent, Reply
+from mockserver.spec import Call
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
+_PART = re.compile(r"(\d{1,12}(?:\.\d{1,6})?)(ms|[smhd])")
+
+
+async def get_clock(call: Call, context: AdminContext) -> Reply:
+    return Reply(200, JSONContent(clock_json(context.namespace.clock)))
+
+
+async def set_clock(call: Call, context: AdminContext) -> Reply:
+    if not call.given:
+        raise Unprocessable("Say what the clock should do: freeze, advance, scale or resume")
+    change: dict[str, Any] = call.body
+    # All is read before any of it is done.
+    seconds = duration_s(change["advance"]) if "advance" in change else None
+    clock = context.namespace.clock
+    _apply(clock, change, seconds)
+    shown = clock_json(clock)
+    context.namespace.events.publish("clock", shown)
+    return Reply(200, JSONContent(shown))
+
+
+def _apply(clock: Clock, change: dict[str, Any], seconds: float | None) -> None:
+    if "scale" in change:
+        clock.rescale(change["scale"])
+    freeze = change.get("freeze", False)
+    if freeze is not False:
+        clock.freeze(None if freeze is True else moment_from(freeze))
+    if seconds is not None:
+        try:
+            clock.advance(seconds)
+        except ValueError as error:
+            raise Unprocessable(f"advance: {error}") from None
+    if change.get("resume"):
+        clock.resume()
+
+
+def duration_s(value: float | str) -> float:
+    """Seconds; from text such as `20m`, `1h30m`, `250ms`. Raises Unprocessable."""
+    if not isinstance(value, str):
+        return float(value)
+    text = value.replace(" ", "")
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise Unprocessable(f"{value!r} is no duration; write 20m, 1h30m, 90s, 250ms, or a number of seconds")
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)

@@ -1,0 +1,60 @@
+"""Who may use the control API: callers on this machine, and no web page but its own; or whoever has the token."""
+
+from __future__ import annotations
+
+import hmac
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from mockserver.browsers import is_loopback_name
+from mockserver.errors import Forbidden, Unauthorized
+from mockserver.headers import Headers
+
+
+class Guard:
+    def __init__(self, token: str | None) -> None:
+        self._token = token
+
+    def check(self, scope: Scope, headers: Headers) -> None:
+        """Raises Unauthorized or Forbidden, with what would be right."""
+        origin = headers.text("origin")
+        host = headers.text("host") or ""
+        if origin is not None and not (_is_loopback_origin(origin) or urlsplit(origin).netloc == host):
+            raise Forbidden(f"A page of {origin!r} may not use the control API of this mock")
+        if self._token is not None:
+            sent = headers.get(b"authorization") or b""
+            if not hmac.compare_digest(sent, b"Bearer " + self._token.encode()):
+                raise Unauthorized(
+                    "The control API asks for the header Authorization: Bearer <the token of --admin-token>"
+                )
+            return
+        client = scope.get("client")
+        if client is not None and not _is_loopback_address(str(client[0])):
+            raise Forbidden(
+                f"The control API is for callers on the mock's own machine, and {client[0]} is not one; "
+                "start the mock with --admin-token to let others in"
+            )
+        if not _is_loopback_host(host):
+            raise Forbidden(f"The control API is reached as localhost or 127.0.0.1, not as {host!r}")
+
+
+def _is_loopback_origin(origin: str) -> bool:
+    parts = urlsplit(origin)
+    return parts.scheme in ("http", "https") and _is_loopback_host(parts.netloc)
+
+
+def _is_loopback_host(host: str) -> bool:
+    """`host` may have a port behind it."""
+    name = urlsplit(f"//{host}").hostname or ""
+    return is_loopback_name(name) or _is_loopback_address(name)
+
+
+def _is_loopback_address(text: str) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return (mapped or address).is_loopback

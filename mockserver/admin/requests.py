@@ -1,0 +1,210 @@
+"""The journal as it is shown: by filters, with tokens and sensitive values masked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+from mockserver.admin.context import AdminContext, Server
+from mockserver.clock import text_of
+from mockserver.errors import NotFound, Unprocessable
+from mockserver.journal import Entry, Journal
+from mockserver.matching import PathPattern, RequestMatch
+from mockserver.reply import JSONContent, Reply
+from mockserver.spec import Call
+
+_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
+_MASK = "**********"
+
+
+async def list_requests(call: Call, context: AdminContext) -> Reply:
+    found = _filtered(context, call.query)
+    return _page(context, found, call.query)
+
+
+async def count_requests(call: Call, context: AdminContext) -> Reply:
+    filters = call.body
+    count = len(_filtered(context, filters))
+    complete = context.namespace.journal.is_complete_after(filters.get("since", 0))
+    return Reply(200, JSONContent({"count": count, "complete": complete}))
+
+
+async def list_unmatched_requests(call: Call, context: AdminContext) -> Reply:
+    entries = _after(context.namespace.journal, call.query.get("since", 0))
+    return _page(context, [entry for entry in entries if entry.operation_id is None], call.query)
+
+
+async def get_request(call: Call, context: AdminContext) -> Reply:
+    seq = call.path["seq"]
+    entry = context.namespace.journal.find(seq)
+    if entry is None:
+        raise NotFound(f"There is no request {seq} in the journal of this namespace; it may have had to go")
+    return Reply(200, JSONContent(request_json(entry, context.server)))
+
+
+async def clear_requests(call: Call, context: AdminContext) -> Reply:
+    context.namespace.journal.clear()
+    return Reply(204)
+
+
+async def export_requests(call: Call, context: AdminContext) -> Reply:
+    entries = [_har_entry(request_json(entry, context.server)) for entry in context.namespace.journal]
+    creator = {"name": "cyberdesk-mockserver", "version": "1"}
+    return Reply(200, JSONContent({"log": {"version": "1.2", "creator": creator, "entries": entries}}))
+
+
+def _page(context: AdminContext, found: Sequence[Entry], query: dict[str, Any]) -> Reply:
+    items = [request_json(entry, context.server) for entry in found[-query.get("limit", 1_000) :]]
+    complete = context.namespace.journal.is_complete_after(query.get("since", 0))
+    return Reply(200, JSONContent({"items": items, "total": len(found), "complete": complete}))
+
+
+def _after(journal: Journal, seq: int) -> Iterable[Entry]:
+    return (entry for entry in journal if entry.seq > seq)
+
+
+def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entry]:
+    """Raises Unprocessable."""
+    match = path = None
+    if "match" in filters:
+        try:
+            match = RequestMatch.from_text(filters["match"], context.server.operations)
+        except ValueError as error:
+            raise Unprocessable(f"match: {error}") from None
+    if "path" in filters:
+        path = PathPattern(filters["path"])
+    operation, method, status, valid = (filters.get(name) for name in ("operation", "method", "status", "valid"))
+    return [
+        entry
+        for entry in _after(context.namespace.journal, filters.get("since", 0))
+        if (operation is None or entry.operation_id == operation)
+        and (method is None or entry.method == method.upper())
+        and (status is None or entry.status == status)
+        and (valid is None or entry.is_valid is valid)
+        and (path is None or path.matches(path_in_namespace(entry.path)))
+        and (match is None or match.matches(entry.method, path_in_namespace(entry.path), entry.operation_id))
+    ]
+
+
+def path_in_namespace(path: str) -> str:
+    return "/" + path.split("/", 3)[3] if path.startswith("/__ns/") and path.count("/") >= 3 else path
+
+
+def request_json(entry: Entry, server: Server) -> dict[str, Any]:
+    """All that is known of a request, with nothing secret in it."""
+    return {
+        "seq": entry.seq,
+        "at": text_of(entry.at),
+        "method": entry.method,
+        "path": entry.path,
+        "query": _query(entry.query, server),
+        "headers": _headers(entry.headers),
+        "body": _content(entry.body, entry.headers, server),
+        "status": entry.status,
+        "duration_ms": None if entry.duration_ms is None else round(entry.duration_ms, 3),
+        "operation": entry.operation_id,
+        "organization": entry.organisation or None,
+        "valid": entry.is_valid,
+        "reason": entry.reason,
+        "warnings": list(entry.warnings),
+        "fault": entry.fault,
+        "answer": {
+            "headers": _headers(entry.answer_headers),
+            "body": _content(entry.answer, entry.answer_headers, server),
+            "bytes": entry.answer_bytes,
+            "truncated": entry.answer_bytes is None or entry.answer_bytes > len(entry.answer),
+        },
+    }
+
+
+def _headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    shown: dict[str, str] = {}
+    for name_bytes, value_bytes in headers:
+        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
+        if name in _SECRET_HEADERS:
+            # The scheme tells why it was refused, and nothing of the token.
+            scheme, blank, _ = value.partition(" ")
+            value = f"{scheme} {_MASK}" if blank and name.endswith("authorization") else _MASK
+        shown[name] = f"{shown[name]}, {value}" if name in shown else value
+    return shown
+
+
+def _query(query: bytes, server: Server) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        value = _MASK if server.masker.is_sensitive(name) else value
+        if name not in shown:
+            shown[name] = value
+        elif isinstance(shown[name], list):
+            shown[name].append(value)
+        else:
+            shown[name] = [shown[name], value]
+    return shown
+
+
+def _content(body: bytes, headers: Iterable[tuple[bytes, bytes]], server: Server) -> Any:
+    """JSON as its value, else as text; None where there is nothing."""
+    if not body:
+        return None
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = body.decode("utf-8", "replace")
+    return server.masker.masked(value)
+
+
+def _har_entry(shown: dict[str, Any]) -> dict[str, Any]:
+    def text_of_content(value: Any) -> str:
+        return value if isinstance(value, str) else json.dumps(value)
+
+    def pairs(headers: dict[str, str]) -> list[dict[str, str]]:
+        return [{"name": name, "value": value} for name, value in headers.items()]
+
+    answer = shown["answer"]
+    host = shown["headers"].get("host", "localhost")
+    query = [
+        {"name": name, "value": each}
+        for name, value in shown["query"].items()
+        for each in (value if isinstance(value, list) else [value])
+    ]
+    request: dict[str, Any] = {
+        "method": shown["method"],
+        "url": f"http://{host}{shown['path']}",
+        "httpVersion": "HTTP/1.1",
+        "cookies": [],
+        "headers": pairs(shown["headers"]),
+        "queryString": query,
+        "headersSize": -1,
+        "bodySize": -1,
+    }
+    if shown["body"] is not None:
+        media_type = shown["headers"].get("content-type", "")
+        request["postData"] = {"mimeType": media_type, "text": text_of_content(shown["body"])}
+    content: dict[str, Any] = {
+        "size": answer["bytes"] if answer["bytes"] is not None else -1,
+        "mimeType": answer["headers"].get("content-type", ""),
+    }
+    if answer["body"] is not None:
+        content["text"] = text_of_content(answer["body"])
+    duration_ms = shown["duration_ms"] or 0
+    return {
+        "startedDateTime": shown["at"],
+        "time": duration_ms,
+        "request": request,
+        "response": {
+            "status": shown["status"] or 0,
+            "statusText": "",
+            "httpVersion": "HTTP/1.1",
+            "cookies": [],
+            "headers": pairs(answer["headers"]),
+            "content": content,
+            "redirectURL": answer["headers"].get("location", ""),
+            "headersSize": -1,
+            "bodySize": -1,
+        },
+        "cache": {},
+        "timings": {"send": 0, "wait": duration_ms, "receive": 0},
+        "comment": "; ".join([*([shown["reason"]] if shown["reason"] else []), *shown["warnings"]]),
+    }

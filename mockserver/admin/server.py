@@ -1,0 +1,72 @@
+"""The mock itself: whether it is up, what it was started with, its namespaces, and back to the start."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from mockserver.admin.context import AdminContext, clock_json
+from mockserver.clock import real_time
+from mockserver.errors import NotFound
+from mockserver.reply import JSONContent, Reply
+from mockserver.settings import LIMITS, SETTINGS, RateLimit, Token
+from mockserver.spec import Call
+
+
+async def get_health(call: Call, context: AdminContext) -> Reply:
+    uptime_s = round(real_time() - context.server.started_at, 3)
+    return Reply(200, JSONContent({"status": "ok", "uptime_s": uptime_s}))
+
+
+async def get_version(call: Call, context: AdminContext) -> Reply:
+    return Reply(200, JSONContent({"name": "cyberdesk-mockserver", "version": version("cyberdesk-mockserver")}))
+
+
+async def get_settings(call: Call, context: AdminContext) -> Reply:
+    settings = context.server.settings
+    shown = {setting.name: _plain(getattr(settings, setting.name)) for setting in SETTINGS}
+    shown["admin_token"] = None if settings.admin_token is None else _HIDDEN
+    shown["limits"] = {limit.name: getattr(settings.limits, limit.name) for limit in LIMITS}
+    return Reply(200, JSONContent(shown))
+
+
+_HIDDEN = "**********"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, Token):
+        return {"token": _HIDDEN, "organization": value.organisation}
+    if isinstance(value, RateLimit):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    return str(value) if isinstance(value, Path) else value
+
+
+async def list_namespaces(call: Call, context: AdminContext) -> Reply:
+    items = [
+        {
+            "name": name,
+            "organizations": list(namespace.spaces),
+            "requests": len(namespace.journal),
+            "faults": 0,
+            "clock": clock_json(namespace.clock),
+        }
+        for name, namespace in context.server.namespaces.items()
+    ]
+    return Reply(200, JSONContent({"items": items, "total": len(items)}))
+
+
+async def delete_namespace(call: Call, context: AdminContext) -> Reply:
+    name = call.path["name"]
+    if context.server.namespaces.known(name) is None:
+        raise NotFound(f"There is no namespace {name!r}; GET /__admin/namespaces lists those that are in use")
+    context.server.namespaces.drop(name)
+    return Reply(204)
+
+
+async def reset(call: Call, context: AdminContext) -> Reply:
+    context.server.reset(context.namespace.name)
+    return Reply(204)

@@ -1,0 +1,104 @@
+"""Which requests are meant: `POST /v1/runs/bulk`, `GET /v1/runs/*`, `list_runs`, `*`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+_METHOD = re.compile(r"[A-Z]+|\*")
+_LONGEST = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMatch:
+    """`text` is what it was made from. Without an operation it goes by method (None: any) and path."""
+
+    text: str
+    operation_id: str | None = None
+    method: str | None = None
+    path: PathPattern | None = None
+
+    @classmethod
+    def from_text(cls, text: str, operation_ids: Collection[str]) -> RequestMatch:
+        """An operationId; a method and a path, in which `*` stands for one segment and `**` for any; `*` for all.
+
+        Raises ValueError, which says what would be right.
+        """
+        if len(text) > _LONGEST:
+            raise ValueError(f"a match has {_LONGEST} characters at most")
+        if text == "*":
+            return cls(text)
+        if text in operation_ids:
+            return cls(text, operation_id=text)
+        method, blank, path = text.partition(" ")
+        path = path.strip()
+        if blank and path.startswith("/") and _METHOD.fullmatch(method.upper()):
+            return cls(text, method=None if method == "*" else method.upper(), path=PathPattern(path))
+        close = get_close_matches(text, operation_ids, 1, 0.6)
+        hint = f"did you mean {close[0]!r}?" if close else "write 'METHOD /path', an operationId, or *"
+        raise ValueError(f"{text[:200]!r} matches no request: {hint}")
+
+    def matches(self, method: str, path: str, operation_id: str | None) -> bool:
+        if self.operation_id is not None:
+            return operation_id == self.operation_id
+        return (self.method is None or method == self.method) and (self.path is None or self.path.matches(path))
+
+
+class PathPattern:
+    """`*` and `{name}` stand for one segment, or a part of one, `**` for any number of segments.
+
+    Matching takes time in proportion to pattern times path: no regular expression, which might go back and forth.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._segments = [None if each == "**" else _Segment(each) for each in text.split("/")]
+
+    def matches(self, path: str) -> bool:
+        segments, parts = self._segments, path.split("/")
+        at = part = 0
+        wildcard = tried = -1
+        while part < len(parts):
+            segment = segments[at] if at < len(segments) else _NONE
+            if segment is None:
+                wildcard, tried = at, part
+                at += 1
+            elif segment.matches(parts[part]):
+                at += 1
+                part += 1
+            elif wildcard >= 0:
+                # The wildcard takes one part more.
+                tried += 1
+                at, part = wildcard + 1, tried
+            else:
+                return False
+        return all(segment is None for segment in segments[at:])
+
+
+class _Segment:
+    def __init__(self, text: str) -> None:
+        self._literals = re.split(r"\*|\{\w+\}", text)
+
+    def matches(self, part: str) -> bool:
+        first, *others = self._literals
+        if not others:
+            return part == first
+        *inner, last = others
+        if len(part) < len(first) + len(last) or not part.startswith(first) or not part.endswith(last):
+            return False
+        at, end = len(first), len(part) - len(last)
+        for literal in inner:
+            found = part.find(literal, at, end)
+            if found < 0:
+                return False
+            at = found + len(literal)
+        return True
+
+
+class _Nothing(_Segment):
+    def matches(self, part: str) -> bool:
+        return False
+
+
+_NONE = _Nothing("")
