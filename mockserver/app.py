@@ -19,6 +19,8 @@ from mockserver.downloads import PREFIX as DOWNLOADS
 from mockserver.downloads import Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
 from mockserver.errors import HTTPError, StartError
+from mockserver.faults import FaultReader
+from mockserver.faults.injector import Injector
 from mockserver.headers import headers_of
 from mockserver.journal import JOURNAL_KEY, Journal, JournalBudget
 from mockserver.log import AccessLog, NoAccessLog
@@ -26,6 +28,7 @@ from mockserver.namespaces import Namespace, Namespaces, namespace_of
 from mockserver.organisations import Organisations
 from mockserver.reply import error_reply
 from mockserver.response import send_reply
+from mockserver.routes import Routes
 from mockserver.settings import Settings
 from mockserver.spec import Bounds, Masker, Operation, compile_operations, load
 from mockserver.store import MemoryStore, Store
@@ -123,6 +126,9 @@ class MockApp:
             exposed_headers=EXPOSED_HEADERS,
         )
         self._records = settings.journal_bytes > 0
+        routes = Routes(self.operations, first_path_only=strict)
+        self._fault_reader = FaultReader(self.operations.keys(), settings.seed)
+        self._injector = Injector(routes, max_body=settings.max_body)
         self._admin = self._make_admin() if settings.admin else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -165,6 +171,12 @@ class MockApp:
         now = namespace.clock.read()
         if self._records:
             scope[JOURNAL_KEY] = namespace.journal.begin(now.moment, scope)
+        if namespace.faults and scope["method"] != "OPTIONS":
+
+            def handle(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+                return self._endpoint(namespace, path, namespace.clock.read(), scope, receive, send)
+
+            return self._injector(namespace, path, scope, receive, send, handle)
         return self._endpoint(namespace, path, now, scope, receive, send)
 
     def _make_admin(self) -> Admin:
@@ -175,6 +187,7 @@ class MockApp:
             operations=self.operations,
             namespaces=self.namespaces,
             masker=Masker(sensitive),
+            fault_reader=self._fault_reader,
             started_at=real_time(),
             reset=self.namespaces.reset,
         )

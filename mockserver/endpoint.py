@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
 from mockserver.bodies import LARGE_BODY, Bodies, Disconnected
-from mockserver.clock import Instant
+from mockserver.clock import SECOND, Instant
 from mockserver.errors import (
     BadRequest,
     Conflict,
@@ -195,6 +196,8 @@ class Endpoint:
             preferences = read_preferences(", ".join(lines), query, operation.operation_id)
             if preferences.applied:
                 extra["Preference-Applied"] = ", ".join(preferences.applied)
+        if _FAULT_KEYS & scope.keys():
+            preferences, now = _as_the_fault_has_it(scope, preferences, now)
         # Where no body is documented none is read: it is passed over, however long.
         body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
         if entry is not None:
@@ -325,6 +328,18 @@ class _Text:
 def _refusal(invalid: Invalid) -> Reply:
     detail: Any = invalid.violations if invalid.status == 422 else invalid.detail
     return Reply(invalid.status, JSONContent({"detail": detail}))
+
+
+def _as_the_fault_has_it(scope: Scope, preferences: Preferences, now: Instant) -> tuple[Preferences, Instant]:
+    if "mockserver.failed" in scope:
+        preferences = replace(preferences, failed=scope["mockserver.failed"])
+    if "mockserver.failed_share" in scope:
+        preferences = replace(preferences, failed_share=scope["mockserver.failed_share"])
+    stale = round(scope.get("mockserver.stale_s", 0) * SECOND)
+    return preferences, Instant(now.moment - stale, now.lived - stale)
+
+
+_FAULT_KEYS = frozenset({"mockserver.failed", "mockserver.failed_share", "mockserver.stale_s"})
 
 
 def _phrase(status: int) -> str:

@@ -8,7 +8,7 @@
     └── HTTPError           an answer with {"detail": "..."}
         ├── Redirect 307, BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404 (NoRoute),
         ├── MethodNotAllowed 405, Refused 409, TooLarge 413, Unprocessable 422, TooManyRequests 429,
-        └── Unavailable 503
+        └── NotSupported 501, Unavailable 503
 
 Violations of the spec are `mockserver.spec.operation.Invalid`: they carry a list, not a sentence.
 """
@@ -92,6 +92,12 @@ class Unprocessable(HTTPError):
 
 class TooManyRequests(HTTPError):
     status = 429
+
+
+class NotSupported(HTTPError):
+    """What is asked for cannot be done where the mock runs."""
+
+    status = 501
 
 
 class Unavailable(HTTPError):

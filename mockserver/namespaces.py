@@ -16,6 +16,7 @@ from mockserver.behaviour.context import Space
 from mockserver.clock import Clock, real_time
 from mockserver.errors import NotFound, Unavailable
 from mockserver.events import Events
+from mockserver.faults.fault import Faults
 from mockserver.journal import Journal
 from mockserver.store import Store
 
@@ -31,6 +32,7 @@ class Namespace:
         self.clock = clock
         self.journal = journal
         self.events = Events()
+        self.faults = Faults()
         self.spaces: dict[str, Space] = {}  # by organisation
         # A fingerprint of a request with an idempotency key cannot be tried against guesses without this.
         self.fingerprint_key = secrets.token_bytes(32)
@@ -38,7 +40,7 @@ class Namespace:
 
     async def is_empty(self) -> bool:
         """Whether nothing is kept in it that would be missed."""
-        if self.events or self.clock.is_changed:
+        if self.events or self.faults or self.clock.is_changed:
             return False
         now = self.clock.now()
         for space in self.spaces.values():

@@ -49,6 +49,13 @@ class Routes:
             raise _not_allowed(allowed)
         raise NoRoute("Not Found")
 
+    def operation_id(self, method: str, path: str) -> str | None:
+        """None where the path has no such operation."""
+        try:
+            return self.find("GET" if method == "HEAD" else method, path)[0].operation_id
+        except (NoRoute, MethodNotAllowed):
+            return None
+
     def allowed(self, path: str) -> list[str]:
         """The methods of a path, OPTIONS and HEAD with them. Raises NotFound."""
         try:

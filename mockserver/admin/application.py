@@ -9,7 +9,7 @@ from types import ModuleType
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.admin import clock, requests, server
+from mockserver.admin import clock, faults, requests, server
 from mockserver.admin.context import AdminContext, Handler, Server
 from mockserver.admin.guard import Guard
 from mockserver.bodies import Bodies, Disconnected
@@ -22,7 +22,7 @@ from mockserver.routes import Routes
 from mockserver.spec import Call, Invalid, RawRequest, compile_operations, load, render_json
 
 PREFIX = "/__admin"
-_MODULES: tuple[ModuleType, ...] = (server, clock, requests)
+_MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults)
 _log = logging.getLogger("mockserver.admin")
 
 

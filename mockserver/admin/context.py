@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mockserver.clock import Clock, text_of
+from mockserver.faults import FaultReader
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.reply import Reply
 from mockserver.settings import Settings
@@ -21,6 +22,7 @@ class Server:
     operations: Mapping[str, Operation]
     namespaces: Namespaces
     masker: Masker
+    fault_reader: FaultReader
     started_at: float
     reset: Callable[[str], None]
     """Makes a namespace as it was at the start."""

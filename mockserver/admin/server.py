@@ -51,7 +51,7 @@ async def list_namespaces(call: Call, context: AdminContext) -> Reply:
             "name": name,
             "organizations": list(namespace.spaces),
             "requests": len(namespace.journal),
-            "faults": 0,
+            "faults": len(namespace.faults),
             "clock": clock_json(namespace.clock),
         }
         for name, namespace in context.server.namespaces.items()

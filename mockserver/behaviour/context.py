@@ -119,6 +119,7 @@ class Preferences:
     outcome: str | None = None
     duration_s: float | None = None
     failed: int | None = None
+    failed_share: float | None = None
     delay_s: float | None = None
     applied: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()

@@ -68,6 +68,8 @@ def _failures(context: Context, known: Workflow | WorkflowRecord | None, count: 
     """How many runs of a bulk create are not created: as the client prefers, else as the workflow has it."""
     if context.preferences.failed is not None:
         return min(context.preferences.failed, count)
+    if context.preferences.failed_share is not None:
+        return int(count * context.preferences.failed_share)
     return int(count * known.bulk_failures) if isinstance(known, Workflow) else 0
 
 

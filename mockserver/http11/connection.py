@@ -11,6 +11,8 @@ import asyncio
 import contextvars
 import logging
 import math
+import socket
+import struct
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -36,6 +38,8 @@ _DISCARDED_BYTES = 262_144
 _CHECK_EVERY_S = 0.5
 _LINGER_S = 2.0
 """For so long a client that is still sending may read the answer after which its connection is closed."""
+CONNECTION_KEY = "mockserver.connection"
+"""Under which a scope holds the connection of its request."""
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
@@ -323,6 +327,7 @@ class Connection(asyncio.Protocol):
             "raw_path": self._root_path.encode() + path,
             "query_string": query,
             "headers": head.headers,
+            CONNECTION_KEY: self,
         }
         if self._app_state:
             scope["state"] = self._app_state.copy()
@@ -349,6 +354,29 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"".join(parts))
         else:
             self._transport.writelines(parts)
+
+    # --- What an application may do to a connection on purpose
+
+    def reset(self) -> None:
+        """Ends it at once, with a TCP reset."""
+        if self._exchange is not None:
+            self._exchange.leave()
+        self._is_closing = True
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None:
+            # To linger for no time at all is to reset.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+
+    def write_raw(self, data: bytes) -> None:
+        """Writes bytes that are no answer."""
+        self.write([data])
+
+    def end(self) -> None:
+        """Closes it behind what was written."""
+        if self._exchange is not None:
+            self._exchange.leave()
+        self._close()
 
     async def drained(self) -> None:
         """Waits until the client has taken enough of what was written, or has gone."""

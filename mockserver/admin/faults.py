@@ -1,0 +1,48 @@
+"""The faults of a namespace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mockserver.admin.context import AdminContext
+from mockserver.errors import NotFound
+from mockserver.faults import PRESETS
+from mockserver.reply import JSONContent, Reply
+from mockserver.spec import Call
+
+
+async def list_faults(call: Call, context: AdminContext) -> Reply:
+    now = context.namespace.clock.now()
+    items = [fault.shown(now) for fault in context.namespace.faults]
+    return Reply(200, JSONContent({"items": items, "total": len(items)}))
+
+
+async def add_fault(call: Call, context: AdminContext) -> Reply:
+    source: dict[str, Any] = call.sent
+    namespace = context.namespace
+    made = context.server.fault_reader.add(namespace.faults, source, namespace.clock)
+    for fault in made:
+        namespace.events.publish("fault", fault.shown(namespace.clock.now()))
+    ids = [fault.id for fault in made]
+    return Reply(201, JSONContent({"id": ids[0], "ids": ids}))
+
+
+async def clear_faults(call: Call, context: AdminContext) -> Reply:
+    context.namespace.faults.clear()
+    context.namespace.events.publish("faults", {"items": []})
+    return Reply(204)
+
+
+async def delete_fault(call: Call, context: AdminContext) -> Reply:
+    id_ = call.path["fault_id"]
+    if not context.namespace.faults.remove(id_):
+        raise NotFound(f"There is no fault {id_[:100]!r} in this namespace")
+    context.namespace.events.publish("fault", {"id": id_, "active": False})
+    return Reply(204)
+
+
+async def list_presets(call: Call, context: AdminContext) -> Reply:
+    items = [
+        {"name": name, "summary": preset.summary, "faults": list(preset.faults)} for name, preset in PRESETS.items()
+    ]
+    return Reply(200, JSONContent({"items": items}))

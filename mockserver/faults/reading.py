@@ -1,0 +1,318 @@
+"""A fault from what was sent for it. Whatever is wrong is told with what would be right."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
+from http import HTTPStatus
+from random import Random
+from typing import Any, TypeGuard
+
+from mockserver.clock import SECOND, Clock
+from mockserver.errors import Unprocessable
+from mockserver.faults import effects
+from mockserver.faults.effects import Asked, Delay, Delayed, Effect
+from mockserver.faults.fault import Conditions, Fault, Faults, Occasions
+from mockserver.faults.presets import PRESETS
+from mockserver.faults.schema_breaks import HOWS
+from mockserver.matching import RequestMatch
+from mockserver.spec import render_json
+
+_MOST_FAULTS = 1_000
+_LONGEST_S = 1_000_000.0
+_WHICH = ("match", "headers", "body", "times", "nth", "cycle", "probability", "for_s")
+_EFFECTS = ("answer", "retry_after", "fault", "how", "after_bytes", "delay_s", "delay", "failed", "share", "stale_s")
+_FAULTS = (
+    "hang",
+    "reset",
+    "cut",
+    "garbage",
+    "slow",
+    "lost-answer",
+    "not-json",
+    "truncated-json",
+    "break-schema",
+    "partial-failure",
+    "stale-read",
+)
+
+
+class FaultReader:
+    """`operation_ids` are those of the API; `seed` decides what is drawn."""
+
+    def __init__(self, operation_ids: Collection[str], seed: int) -> None:
+        self._operation_ids = operation_ids
+        self._seed = seed
+
+    def add(self, faults: Faults, source: Mapping[str, Any], clock: Clock) -> list[Fault]:
+        """The faults that were added: one, or those of a preset. Raises Unprocessable, and then adds none."""
+        sources = [source]
+        if "preset" in source:
+            sources = self._preset(source)
+        if len(faults) + len(sources) > _MOST_FAULTS:
+            raise Unprocessable(f"There are {_MOST_FAULTS} faults already; DELETE /__admin/faults removes them")
+        made = [self._fault(each, f"f{faults.made + place}", clock) for place, each in enumerate(sources, 1)]
+        faults.made += len(made)
+        for fault in made:
+            faults.add(fault)
+        return made
+
+    def _preset(self, source: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """A preset may be narrowed: all but its effects can be given beside it."""
+        name = source["preset"]
+        preset = PRESETS.get(name) if isinstance(name, str) else None
+        if preset is None:
+            raise Unprocessable(f"preset: {name!r} is none of {', '.join(PRESETS)}")
+        beside = {key: value for key, value in source.items() if key != "preset"}
+        _allow(beside, _WHICH, "beside a preset")
+        return [{**each, **beside} for each in preset.faults]
+
+    def _fault(self, source: Mapping[str, Any], id_: str, clock: Clock) -> Fault:
+        _allow(source, (*_WHICH, *_EFFECTS), "in a fault")
+        if not isinstance(source.get("match"), str):
+            raise Unprocessable("match: say which requests are meant: 'POST /v1/runs/bulk', an operationId, or '*'")
+        try:
+            match = RequestMatch.from_text(source["match"], self._operation_ids)
+        except ValueError as error:
+            raise Unprocessable(f"match: {error}") from None
+        now = clock.now()
+        return Fault(
+            id=id_,
+            match=match,
+            conditions=_conditions(source),
+            occasions=_occasions(source, now),
+            effect=_effect(source),
+            source=dict(source),
+            random=Random(f"{self._seed} {id_}"),
+        )
+
+
+def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    for name in source:
+        if name not in known:
+            close = get_close_matches(name, known, 1, 0.6)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+            raise Unprocessable(f"{name[:100]!r} means nothing {where}: {hint}")
+
+
+# --- Which requests
+
+
+def _conditions(source: Mapping[str, Any]) -> Conditions:
+    headers, body = source.get("headers", {}), source.get("body", {})
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+        raise Unprocessable('headers: a mapping of names to values, such as {"Idempotency-Key": "abc"}')
+    if not isinstance(body, dict) or not all(pointer.startswith("/") or not pointer for pointer in body):
+        raise Unprocessable('body: a mapping of JSON pointers to values, such as {"/count": 5}')
+    return Conditions({name.lower(): value for name, value in headers.items()}, body)
+
+
+def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
+    first, last = 1, None
+    if "nth" in source:
+        nth = source["nth"]
+        limits = nth if isinstance(nth, list) else [nth, nth]
+        if len(limits) != 2 or not all(_is_whole(each) and each >= 1 for each in limits) or limits[0] > limits[1]:
+            raise Unprocessable(f"nth: a number from 1, or [from, to], not {_shown(nth)}")
+        first, last = limits
+    probability = _number(source, "probability", 1.0, most=1.0)
+    for_s = _number(source, "for_s", None, most=_LONGEST_S)
+    return Occasions(
+        times=_count(source, "times"),
+        first=first,
+        last=last,
+        cycle=_count(source, "cycle"),
+        probability=1.0 if probability is None else probability,
+        until=None if for_s is None else now + round(for_s * SECOND),
+    )
+
+
+# --- What happens to them
+
+
+def _effect(source: Mapping[str, Any]) -> Effect:
+    name = source.get("fault")
+    if "answer" in source or "retry_after" in source:
+        if name is not None:
+            raise Unprocessable("a fault has one effect: answer or fault, not both")
+        _refuse_beside(source, "answer", ("how", "after_bytes", "failed", "share", "stale_s"))
+        return _delayed(source, _answer(source))
+    if name is None:
+        _refuse_beside(source, "delay", ("how", "after_bytes", "failed", "share", "stale_s"))
+        delay = _delay(source)
+        if delay is None:
+            raise Unprocessable(f"say what happens: answer, delay_s, delay, or fault with one of {', '.join(_FAULTS)}")
+        return Delayed(delay, None)
+    make = _MAKERS.get(name) if isinstance(name, str) else None
+    if make is None:
+        close = get_close_matches(str(name), _FAULTS, 1, 0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_FAULTS)}"
+        raise Unprocessable(f"fault: {_shown(name)} is none: {hint}")
+    effect, used = make(source)
+    _refuse_beside(source, name, {"how", "after_bytes", "failed", "share", "stale_s"}.difference(used))
+    return effect if "delay_s" in used else _delayed(source, effect)
+
+
+def _refuse_beside(source: Mapping[str, Any], what: str, names: Collection[str]) -> None:
+    for name in names:
+        if name in source:
+            raise Unprocessable(f"{name!r} means nothing to {what}")
+
+
+def _answer(source: Mapping[str, Any]) -> Effect:
+    answer = source.get("answer", {})
+    if not isinstance(answer, dict):
+        raise Unprocessable('answer: a mapping, such as {"status": 500, "headers": {}, "body": {}}')
+    _allow(answer, ("status", "headers", "body"), "in an answer")
+    status = answer.get("status", 429 if "retry_after" in source else None)
+    if not _is_whole(status) or not 200 <= status <= 599:
+        raise Unprocessable(f"answer/status: from 200 to 599, not {_shown(status)}")
+    headers = answer.get("headers", {})
+    if not isinstance(headers, dict) or not all(_is_header(*header) for header in headers.items()):
+        raise Unprocessable("answer/headers: a mapping of names to texts without control characters")
+    if "retry_after" in source:
+        headers = {"Retry-After": str(source["retry_after"]), **headers}
+        if not _is_header("Retry-After", headers["Retry-After"]):
+            raise Unprocessable("retry_after: seconds, or an HTTP date")
+    body = answer.get("body", {"detail": _phrase(status)})
+    content = body.encode("utf-8", "replace") if isinstance(body, str) else render_json(body)
+    return effects.Answer(status, headers, b"" if status in (204, 304) else content)
+
+
+def _is_header(name: Any, value: Any) -> bool:
+    return (
+        isinstance(value, str)
+        and name.isascii()
+        and bool(name)
+        and all(char.isalnum() or char in "!#$%&'*+-.^_`|~" for char in name)
+        and all(" " <= char <= "\xff" and char != "\x7f" for char in value)
+        and name.lower() not in ("content-length", "transfer-encoding", "connection")
+    )
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return f"Status {status}"
+
+
+def _delayed(source: Mapping[str, Any], effect: Effect) -> Effect:
+    delay = _delay(source)
+    return effect if delay is None else Delayed(delay, effect)
+
+
+def _delay(source: Mapping[str, Any]) -> Delay | None:
+    if "delay" in source and "delay_s" in source:
+        raise Unprocessable("delay_s is a fixed delay, delay one that is drawn: give one of them")
+    if "delay_s" in source:
+        seconds = _number(source, "delay_s", None, most=_LONGEST_S)
+        assert seconds is not None
+        return lambda random: seconds
+    if "delay" not in source:
+        return None
+    drawn = source["delay"]
+    if isinstance(drawn, dict) and len(drawn) == 1:
+        ((kind, parameters),) = drawn.items()
+        if kind == "uniform" and _are_numbers(parameters, 2) and parameters[0] <= parameters[1]:
+            low, high = parameters
+            return lambda random: random.uniform(low, high)
+        if kind == "lognormal" and _are_numbers(parameters, 2) and parameters[0] > 0 and parameters[1] <= 5:
+            median, sigma = parameters
+            return lambda random: min(_LONGEST_S, random.lognormvariate(math.log(median), sigma))
+    raise Unprocessable('delay: {"uniform": [from, to]} or {"lognormal": [median, sigma]}, in seconds')
+
+
+def _are_numbers(value: Any, count: int) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) == count
+        and all(isinstance(each, int | float) and not isinstance(each, bool) for each in value)
+        and all(0 <= each <= _LONGEST_S for each in value)
+    )
+
+
+_Made = tuple[Effect, tuple[str, ...]]
+"""An effect, and the keys that it has used."""
+
+
+def _hang(source: Mapping[str, Any]) -> _Made:
+    return effects.Hang(_number(source, "delay_s", None, most=_LONGEST_S)), ("delay_s",)
+
+
+def _cut(source: Mapping[str, Any]) -> _Made:
+    return effects.Cut(_count(source, "after_bytes", fewest=0) or 0), ("after_bytes",)
+
+
+def _slow(source: Mapping[str, Any]) -> _Made:
+    return effects.Slow(_number(source, "delay_s", 2.0, most=_LONGEST_S) or 0.0), ("delay_s",)
+
+
+def _truncated(source: Mapping[str, Any]) -> _Made:
+    return effects.NotJSON(_count(source, "after_bytes", fewest=0) or 40), ("after_bytes",)
+
+
+def _break_schema(source: Mapping[str, Any]) -> _Made:
+    how = source.get("how", "missing-field")
+    if how not in HOWS:
+        raise Unprocessable(f"how: {_shown(how)} is none of {', '.join(HOWS)}")
+    return effects.BreakSchema(how), ("how",)
+
+
+def _partial(source: Mapping[str, Any]) -> _Made:
+    failed = _count(source, "failed")
+    if failed is not None and "share" in source:
+        raise Unprocessable("failed is a number of runs, share a part of them: give one of them")
+    share = _number(source, "share", 0.5, most=1.0)
+    if failed is not None:
+        return Asked("mockserver.failed", failed), ("failed", "share")
+    return Asked("mockserver.failed_share", share or 0.0), ("failed", "share")
+
+
+def _stale(source: Mapping[str, Any]) -> _Made:
+    return effects.StaleRead(_number(source, "stale_s", 10.0, most=_LONGEST_S) or 0.0), ("stale_s",)
+
+
+_MAKERS: dict[str, Callable[[Mapping[str, Any]], _Made]] = {
+    "hang": _hang,
+    "reset": lambda source: (effects.Reset(), ()),
+    "cut": _cut,
+    "garbage": lambda source: (effects.Garbage(), ()),
+    "slow": _slow,
+    "lost-answer": lambda source: (effects.LostAnswer(), ()),
+    "not-json": lambda source: (effects.NotJSON(None), ()),
+    "truncated-json": _truncated,
+    "break-schema": _break_schema,
+    "partial-failure": _partial,
+    "stale-read": _stale,
+}
+
+
+# --- Values
+
+
+def _is_whole(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value < 1 << 53
+
+
+def _count(source: Mapping[str, Any], name: str, *, fewest: int = 1) -> int | None:
+    if name not in source:
+        return None
+    value = source[name]
+    if not _is_whole(value) or value < fewest:
+        raise Unprocessable(f"{name}: a whole number from {fewest}, not {_shown(value)}")
+    return value
+
+
+def _number(source: Mapping[str, Any], name: str, default: float | None, *, most: float) -> float | None:
+    if name not in source:
+        return default
+    value = source[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise Unprocessable(f"{name}: a number from 0 to {most:g}, not {_shown(value)}")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:100]
