@@ -89,8 +89,9 @@ UPDATE_VALUES: Final[dict[str, tuple[Json, ...]]] = {
     ),
     "input_values": ({"changed": True, "n": 5, "x": 1.5}, {}),
     "usage_metadata": ({"tokens": 10, "cost": 0.25},),
-    "started_at": ("2025-01-02T03:04:05.678901Z", "2025-01-02T03:04:05+05:30"),
-    "ended_at": ("2025-01-02T04:04:05Z",),
+    # Later than the creation of any run: a server may refuse what is before it.
+    "started_at": ("2099-01-02T03:04:05.678901Z", "2099-01-02T03:04:05+05:30"),
+    "ended_at": ("2099-01-02T04:04:05Z",),
     "release_session_after": (True, False),
     "output_attachment_ids": (["«uuid:1»"],),
 }

@@ -10,7 +10,18 @@ from starlette.types import Receive, Scope, Send
 
 from mockserver.admin import PREFIX as ADMIN
 from mockserver.admin import Admin, Server
-from mockserver.behaviour import attachments, chains, health, machines, pools, run_creation, run_list, runs, workflows
+from mockserver.behaviour import (
+    attachments,
+    chains,
+    health,
+    machines,
+    pools,
+    run_creation,
+    run_list,
+    run_update,
+    runs,
+    workflows,
+)
 from mockserver.behaviour.context import Context, Preferences, Space
 from mockserver.behaviour.world import World
 from mockserver.browsers import Browsers
@@ -40,7 +51,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
         run_creation.create_run,
         run_list.list_runs,
         runs.get_run,
-        runs.update_run,
+        run_update.update_run,
         runs.delete_run,
         runs.retry_run,
         chains.create_run_chain,

@@ -49,11 +49,13 @@ def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
             field, read = reader
             values[field] = read(name, text)
             applied.append(f"{name}={text}")
+        elif len(unused) >= _MOST_TOLD:
+            continue
         elif reader is None:
             unused.append(f"the preference {name[:100]!r} is not known{_meant(name)}")
         else:
             unused.append(f"the preference {name!r} means nothing to {operation_id}")
-    return Preferences(**values, applied=tuple(applied), unused=tuple(unused[:_MOST_TOLD]))
+    return Preferences(**values, applied=tuple(applied), unused=tuple(unused))
 
 
 def _meant(name: str) -> str:

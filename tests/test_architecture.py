@@ -65,7 +65,8 @@ def test_behaviours_know_no_http():
 
 
 def test_starlette_stands_at_the_edge_only():
-    edge = ("app", "bodies", "browsers", "downloads", "endpoint", "headers", "namespaces", "response", "server")
+    modules = ("app", "bodies", "browsers", "downloads", "endpoint", "headers", "namespaces", "response", "server")
+    edge = (*modules, "admin.application", "admin.guard", "faults.effects", "faults.injector")
 
     assert importing("mockserver", "starlette", beside=tuple(f"mockserver.{name}" for name in edge)) == []
 

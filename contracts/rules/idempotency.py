@@ -559,7 +559,7 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
         yield {"error": ["a", "b"]}, {"error": ["a", "c"]}
         yield {"run_message_history": [{"a": 1}, {"b": 1}]}, {"run_message_history": [{"a": 1}, {"b": 2}]}
         yield {"usage_metadata": {"a": 1}}, {"usage_metadata": {"a": 2}}
-        yield {"started_at": "2025-01-02T03:04:05Z"}, {"started_at": "2025-01-02T03:04:06Z"}
+        yield {"started_at": "2099-01-02T03:04:05Z"}, {"started_at": "2099-01-02T03:04:06Z"}
         yield {"output_data": {"a": 1}}, {"status": "cancelled"}
     if operation == "retry_run":
         yield {"session_alias": "a"}, {"session_alias": "b"}

@@ -125,7 +125,10 @@ def run_update(talk: Talk, case: Case) -> None:
         wanted = talk.fill(body)
         heard = talk.call("update_run", run["id"], body=wanted)
         if not heard.accepted:
-            if set(wanted) <= set(CHANGEABLE) - {"output_attachment_ids"}:
+            may_be_refused = {"output_attachment_ids"}
+            if wanted.get("status", before.get("status")) not in TERMINAL:
+                may_be_refused.add("ended_at")
+            if set(wanted) <= set(CHANGEABLE) - may_be_refused:
                 cause = "an update is refused"
                 talk.require(False, "REQ-ACCEPT", cause, "a valid update to be accepted", heard.words, *shown, heard)
             continue

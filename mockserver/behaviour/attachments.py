@@ -1,16 +1,16 @@
-"""Attachments: the files that went into runs. A file that many runs got is kept once."""
+"""Attachments: the files that went into runs, and those that runs have made. A file of many runs is kept once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 from itertools import islice
 from urllib.parse import quote
 
-from mockserver.behaviour.batch import BATCH, CHANGES, FILES, NO_CHANGES, UNCHANGED, Batch, Changes, File, FileOwner
+from mockserver.behaviour.batch import BATCH, CHANGES, FILES, NO_CHANGES, UNCHANGED, Batch, Changes, FileOwner
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import tail_of
 from mockserver.behaviour.paging import ListContent, page, window
+from mockserver.behaviour.run_files import Attachment, input_attachments, input_files
 from mockserver.behaviour.run_view import find_run
 from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound
@@ -21,39 +21,51 @@ from mockserver.time_slice import TimeSlice
 _EXPIRES_IN_S = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    id: str
-    run_id: str
-    file: File
-
-
 async def list_run_attachments(call: Call, context: Context) -> Reply:
-    run_id = call.query.get("run_id")
-    if call.query.get("attachment_type") == "output":
-        return await page(call, [], lambda attachment: _json(context, attachment))
-    if run_id is not None:
-        try:
-            run = (await find_run(context, run_id)).run
-        except NotFound:
-            found = []
-        else:
-            found = [Attachment(id_, run_id, file) for id_, file in zip(run.attachment_ids(), run.files, strict=True)]
+    wanted: tuple[str, ...] = ("input", "output")
+    if call.query.get("attachment_type") is not None:
+        wanted = (call.query["attachment_type"],)
+    if call.query.get("run_id") is not None:
+        found = await _of_run(context, call.query["run_id"], wanted)
         return await page(call, found, lambda attachment: _json(context, attachment))
     skip, limit = window(call.query)
     total = 0
     shown: list[bytes] = []
     time_slice = TimeSlice()
     for batch, changes in await _batches(context):
-        count = _count(batch, changes)
-        if count and len(shown) < limit and total + count > skip:
-            first = max(0, skip - total)
-            some = islice(_attachments(batch, changes), first, first + limit - len(shown))
-            shown += [await _json(context, attachment) for attachment in some]
+        if _has_outputs(batch, changes):
+            some: list[Attachment] = []
+            for place in range(batch.ids.size):
+                some += await _of_run(context, batch.ids.id(place), wanted)
+                if time_slice.is_over:
+                    await time_slice.give_way()
+            count = len(some)
+        elif "input" in wanted:
+            count = _count(batch, changes)
+            some = []
+            if count and len(shown) < limit and total + count > skip:
+                some = list(islice(_inputs(batch, changes), max(0, skip - total) + limit - len(shown)))
+        else:
+            continue
+        first = max(0, skip - total)
+        shown += [await _json(context, attachment) for attachment in some[first : first + limit - len(shown)]]
         total += count
         if time_slice.is_over:
             await time_slice.give_way()
     return Reply(200, ListContent(shown, total, skip, limit))
+
+
+async def _of_run(context: Context, run_id: str, wanted: Collection[str]) -> list[Attachment]:
+    """None for a run that is not there."""
+    try:
+        run = (await find_run(context, run_id)).run
+    except NotFound:
+        return []
+    return [
+        attachment
+        for attachment in run.attachments(context.lived, context.space.clock)
+        if attachment.file.type in wanted
+    ]
 
 
 async def _batches(context: Context) -> list[tuple[Batch, Changes]]:
@@ -62,29 +74,28 @@ async def _batches(context: Context) -> list[tuple[Batch, Changes]]:
     found = []
     for tail, unit in reversed((await context.store.items(BATCH)).items()):
         batch: Batch = unit.value
-        if batch.files or tail in changes:
+        if batch.files or batch.outputs or batch.given or tail in changes:
             found.append((batch, changes[tail].value if tail in changes else NO_CHANGES))
     return found
 
 
+def _has_outputs(batch: Batch, changes: Changes) -> bool:
+    return bool(batch.outputs or batch.given) or any(change.outputs for change in changes.values())
+
+
 def _count(batch: Batch, changes: Changes) -> int:
+    """Of inputs."""
     count = batch.ids.size * len(batch.files)
     for change in changes.values():
-        if change.deleted is not None:
-            count -= len(batch.files)
-        elif change.files is not None:
-            count += len(change.files) - len(batch.files)
+        count += (0 if change.deleted is not None else len(input_files(batch, change))) - len(batch.files)
     return count
 
 
-def _attachments(batch: Batch, changes: Changes) -> Iterator[Attachment]:
-    for index in range(batch.ids.size):
-        change = changes.get(index, UNCHANGED)
-        if change.deleted is not None:
-            continue
-        own = change.files is not None
-        for file in batch.files if change.files is None else change.files:
-            yield Attachment(file.ids.id(0 if own else index), batch.ids.id(index), file)
+def _inputs(batch: Batch, changes: Changes) -> Iterator[Attachment]:
+    for place in range(batch.ids.size):
+        change = changes.get(place, UNCHANGED)
+        if change.deleted is None:
+            yield from input_attachments(batch, place, change)
 
 
 async def get_run_attachment(call: Call, context: Context) -> Reply:
@@ -96,7 +107,7 @@ async def download_run_attachment(call: Call, context: Context) -> Reply:
 
 
 def download(attachment: Attachment) -> Reply:
-    headers = {"Content-Disposition": _disposition(attachment.file.filename)}
+    headers = {"Content-Disposition": _disposition(attachment.filename)}
     return Reply(200, BytesContent(attachment.file.content), "application/octet-stream", headers)
 
 
@@ -121,16 +132,11 @@ async def find_attachment(context: Context, attachment_id: str) -> Attachment:
     owner: FileOwner | None = (await context.store.load(FILES, tail)).value
     batch: Batch | None = (await context.store.load(BATCH, owner.batch_tail)).value if owner is not None else None
     if owner is not None and batch is not None:
-        changes: Changes = (await context.store.load(CHANGES, owner.batch_tail)).value or NO_CHANGES
-        change = changes.get(owner.run_place, UNCHANGED) if owner.run_place is not None else UNCHANGED
-        files = batch.files if owner.run_place is None else change.files or ()
-        file = files[owner.file_place] if owner.file_place < len(files) else None
-        row = file.ids.place(attachment_id) if file is not None and file.ids.tail == tail else None
-        if file is not None and row is not None:
-            index = row if owner.run_place is None else owner.run_place
-            change = changes.get(index, UNCHANGED)
-            if change.deleted is None and (owner.run_place is not None or change.files is None):
-                return Attachment(attachment_id, batch.ids.id(index), file)
+        place = owner.ids.place(attachment_id) if owner.run_place is None else owner.run_place
+        if place is not None:
+            for attachment in await _of_run(context, batch.ids.id(place), ("input", "output")):
+                if attachment.id == attachment_id:
+                    return attachment
     raise NotFound(f"Run attachment {attachment_id} not found")
 
 
@@ -140,13 +146,13 @@ async def _json(context: Context, attachment: Attachment) -> bytes:
         {
             "id": attachment.id,
             "run_id": attachment.run_id,
-            "filename": file.filename,
+            "filename": attachment.filename,
             "content_type": file.content_type,
-            "attachment_type": "input",
+            "attachment_type": file.type,
             "size_bytes": len(file.content),
-            "storage_path": f"runs/{attachment.run_id}/{file.filename}",
+            "storage_path": f"runs/{attachment.run_id}/{attachment.filename}",
             "target_path": file.target_path,
             "cleanup_imports_after_run": file.cleanup_imports_after_run,
-            "created_at": text_of(file.created),
+            "created_at": text_of(attachment.created),
         }
     )

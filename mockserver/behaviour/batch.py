@@ -36,8 +36,14 @@ class JSONText(Protocol):
         """About how many bytes it has."""
 
 
+AttachmentType = Literal["input", "output"]
+
+
 class File(NamedTuple):
-    """An attachment of each run of a batch, or of one retried run: the bytes stand here once for all of them."""
+    """An attachment of each run of a batch, or of one run: the bytes stand here once for all of them.
+
+    In the name of an output, `{n}` is the place of the run in its batch, from 1.
+    """
 
     ids: IdRow
     filename: str
@@ -46,13 +52,17 @@ class File(NamedTuple):
     target_path: str | None
     cleanup_imports_after_run: bool
     created: int
+    type: AttachmentType = "input"
 
 
 class FileOwner(NamedTuple):
-    """Leads from the tail of an attachment's id to its file among those of a batch, or of its run at `run_place`."""
+    """Leads from the tail of an attachment's id to the run that has it, in the batch of that tail.
+
+    Where `run_place` is None each run of the batch has it, under the id at its own place in the row.
+    """
 
     batch_tail: str
-    file_place: int
+    ids: IdRow
     run_place: int | None
 
 
@@ -88,6 +98,10 @@ class Batch(NamedTuple):
     aliases: JSONText
     files: tuple[File, ...]
     script: Script | None
+    outputs: tuple[File, ...] = ()
+    """What its runs get when they end well, in their first attempt."""
+    given: tuple[File, ...] = ()
+    """Outputs that they have in it from the start."""
 
     @property
     def tail(self) -> str:
@@ -118,6 +132,8 @@ class Change:
     files: tuple[File, ...] | None = None
     aliases: bytes | None = None
     script: Script | None = None
+    outputs: tuple[File, ...] = ()
+    """What it gets when it ends well, in an attempt after the first."""
 
 
 Changes = Mapping[int, Change]

@@ -14,11 +14,13 @@ from mockserver.behaviour.ledger import entered, open_block
 from mockserver.behaviour.places import workflow
 from mockserver.behaviour.run_creation import (
     attachments,
+    check_availability,
     check_file_count,
     choose_machine,
     decoded_files,
     joined,
     json_or_null,
+    outputs,
     script,
 )
 from mockserver.behaviour.secrets import Aliases
@@ -91,6 +93,7 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
     for place, step in enumerate(steps):
         ids = id_row(key, f"runs {first + place}", 1)
         files, owners = attachments(context, contents, ids)
+        made, more = outputs(context, step["workflow_id"], ids)
         last = place == len(steps) - 1
         placement = Placement(
             machine_id=machine_id,
@@ -110,9 +113,10 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
             aliases=Aliases(shared.sensitive_names, step.get("sensitive_inputs") or (), key=key, owner=ids.tail),
             files=files,
             script=script(context),
+            outputs=made,
         )
         batches.append(batch)
-        writes += [Write(BATCH, ids.tail, batch, 0), *owners]
+        writes += [Write(BATCH, ids.tail, batch, 0), *owners, *more]
     writes.append(joined(session_id, session, machine_id, *(Slot(each.tail, 0, 1, 0) for each in batches)))
     await context.store.commit(*entered(block, *(batch.tail for batch in batches)), *writes)
     run_ids = [batch.ids.id(0) for batch in batches]
@@ -124,6 +128,8 @@ async def _check_inputs(context: Context, steps: list[dict[str, Any]], shared: _
     time_slice = TimeSlice()
     for place, step in enumerate(steps):
         known = await workflow(context, step["workflow_id"])
+        if known is not None:
+            await check_availability(context, known)
         if known is None or known.input_schema is None:
             continue
         inputs = {**shared.inputs, **(step.get("inputs") or {})}

@@ -36,6 +36,8 @@ class Course(NamedTuple):
     scheduling: int
     running: int
     outcome: str
+    checks: int = 0
+    """How long it is in `running_checks`, after `running`."""
 
 
 class Life(NamedTuple):
@@ -73,7 +75,8 @@ class Courses:
         number = int.from_bytes(draws[12 * index : 12 * index + 12], "little")
         scheduling = _between(temper.scheduling, number & 0xFFFFFFFF)
         running = _between(temper.running, number >> 32 & 0xFFFFFFFF)
-        outcome = temper.outcome(number >> 64)
+        outcome = temper.outcome(number >> 64, change.attempt)
+        checks = _between(temper.checks, number & 0xFFFFFFFF)
         script = change.script or batch.script
         if script is not None:
             outcome = script.outcome or outcome
@@ -82,7 +85,7 @@ class Courses:
             return Course(FOREVER, FOREVER, outcome)
         if self._progression == "immediate":
             return Course(0, 0 if running < FOREVER else FOREVER, outcome)
-        return Course(scheduling, running, outcome)
+        return Course(scheduling, running, outcome, checks)
 
     def _drawn(self, batch: Batch, attempt: int) -> bytes:
         # One hash for the whole batch, kept for a while: a list of its runs asks for it a thousand times.
@@ -110,7 +113,8 @@ class Courses:
         if self._progression == "immediate":
             return (0, 0) if longest < FOREVER else (FOREVER, FOREVER)
         waiting = temper.scheduling or (FOREVER, FOREVER)
-        return min(FOREVER, waiting[0] + shortest), min(FOREVER, waiting[1] + longest)
+        checks = temper.checks or (FOREVER, FOREVER)
+        return min(FOREVER, waiting[0] + shortest + checks[0]), min(FOREVER, waiting[1] + longest + checks[1])
 
 
 def _between(limits: tuple[int, int] | None, number: int) -> int:
@@ -124,10 +128,10 @@ def live(course: Course, change: Change, born: int, *, free: int = 0) -> Life:
     """The life of a run that was born at a lived time, and in whose session all before it have ended by `free`."""
     base = born if change.began is None else change.began
     started = min(FOREVER, max(base + course.scheduling, free))
-    ended = min(FOREVER, started + course.running)
+    checking, ended = _end(course, started)
+    outcome = course.outcome
     if not change.moves and change.deleted is None:
-        return Life(started, FOREVER, ended, course.outcome)
-    checking, outcome = FOREVER, course.outcome
+        return Life(started, checking, ended, outcome)
     for move in change.moves:
         at = move.at
         if move.status in TERMINAL:
@@ -136,13 +140,19 @@ def live(course: Course, change: Change, born: int, *, free: int = 0) -> Life:
             ended, outcome = at, move.status
         elif move.status != "scheduling":
             started = min(started, at)
-            ended = min(FOREVER, at + course.running)
+            checking, ended = _end(course, at)
             if move.status == "running_checks":
-                checking = at
+                checking, ended = at, min(FOREVER, at + (course.checks or course.running))
     if change.deleted is not None and ended > change.deleted:
         started = started if started <= change.deleted else FOREVER
         ended, outcome = change.deleted, "cancelled"
     return Life(started, checking, ended, outcome)
+
+
+def _end(course: Course, running_since: int) -> tuple[int, int]:
+    """When the checks of a run begin, and when it ends."""
+    done = min(FOREVER, running_since + course.running)
+    return (done if course.checks else FOREVER), min(FOREVER, done + course.checks)
 
 
 class Lives(dict[tuple[str, int], Life]):

@@ -25,12 +25,21 @@ from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import IdRow, id_row
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import entered, open_block
-from mockserver.behaviour.places import WorkflowRecord, by_lot, check_machine, pick_machine, pool_machines, workflow
-from mockserver.behaviour.run_view import NULL, CreatedContent, CreatedRunContent
+from mockserver.behaviour.places import (
+    COUNTER,
+    WorkflowRecord,
+    by_lot,
+    check_machine,
+    pick_machine,
+    pool_machines,
+    workflow,
+)
+from mockserver.behaviour.run_results import NULL
+from mockserver.behaviour.run_view import CreatedContent, CreatedRunContent
 from mockserver.behaviour.secrets import aliases
 from mockserver.behaviour.world import Workflow
 from mockserver.clock import SECOND
-from mockserver.errors import TooLarge
+from mockserver.errors import TooLarge, Unavailable
 from mockserver.reply import Reply
 from mockserver.spec import Call, Invalid, render_json
 from mockserver.store import Unit, Write
@@ -45,6 +54,7 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     known = await workflow(context, body["workflow_id"])
     if known is not None:
         check_inputs(known, Inputs.of_create(body))
+        await check_availability(context, known)
     failed = _failures(context, known, count)
     errors: tuple[str, ...] = ()
     if failed:
@@ -78,6 +88,7 @@ async def create_run(call: Call, context: Context) -> Reply:
     known = await workflow(context, body["workflow_id"])
     if known is not None:
         check_inputs(known, Inputs.of_create(body))
+        await check_availability(context, known)
     block = await open_block(context.store)
     number: int = block.value.next_number
     ids = id_row(context.space.key, f"runs {number}", 1)
@@ -87,6 +98,18 @@ async def create_run(call: Call, context: Context) -> Reply:
     batch, writes = await _new_batch(context, body, ids, number, session_id)
     await context.store.commit(*entered(block, ids.tail), *writes)
     return Reply(201, CreatedRunContent(context.space, batch))
+
+
+async def check_availability(context: Context, known: Workflow | WorkflowRecord) -> None:
+    """Raises Unavailable for the first creates of a workflow that has `create_failures`."""
+    if not isinstance(known, Workflow) or not known.create_failures:
+        return
+    key = f"creates of {known.id}"
+    unit = await context.store.load(COUNTER, key)
+    failed: int = unit.value or 0
+    if failed < known.create_failures:
+        await context.store.commit(Write(COUNTER, key, failed + 1, unit.version))
+        raise Unavailable("The service is not available at the moment; try again", {"Retry-After": "1"})
 
 
 async def _new_batch(
@@ -114,6 +137,8 @@ async def _new_batch(
         contents = decoded_files(file_inputs, where="file_inputs", strict=context.strict)
         files, owners = attachments(context, contents, ids)
         writes += owners
+    made, owners = outputs(context, body["workflow_id"], ids)
+    writes += owners
     batch = Batch(
         ids,
         number,
@@ -125,6 +150,7 @@ async def _new_batch(
         aliases(body.get("sensitive_input_values"), key=context.space.key, owner=ids.tail),
         files,
         script(context),
+        made,
     )
     writes.append(Write(BATCH, ids.tail, batch, 0))
     return batch, writes
@@ -196,26 +222,52 @@ def attachments(
     context: Context, contents: Sequence[FileInput], ids: IdRow, *, retried: tuple[int, int] | None = None
 ) -> tuple[tuple[File, ...], list[Write]]:
     """Files for every run of a row, or for one that is `retried` (its place, its attempt), and their owners."""
-    files: list[File] = []
-    owners: list[Write] = []
-    for place, (each, content) in enumerate(contents):
-        of = ids.tail if retried is None else f"{ids.id(retried[0])} in attempt {retried[1]}"
-        file_ids = id_row(context.space.key, f"file {place} of {of}", ids.size if retried is None else 1)
-        files.append(
-            File(
-                ids=file_ids,
-                filename=each["filename"],
-                content=content,
-                content_type=_content_type(each["filename"]),
-                target_path=each.get("target_path"),
-                cleanup_imports_after_run=bool(each.get("cleanup_imports_after_run")),
-                created=context.now,
-            )
+    files = [
+        File(
+            ids=_file_ids(context, f"file {number}", ids, retried),
+            filename=each["filename"],
+            content=content,
+            content_type=_content_type(each["filename"]),
+            target_path=each.get("target_path"),
+            cleanup_imports_after_run=bool(each.get("cleanup_imports_after_run")),
+            created=context.now,
         )
-        owners.append(
-            Write(FILES, file_ids.tail, FileOwner(ids.tail, place, None if retried is None else retried[0]), 0)
+        for number, (each, content) in enumerate(contents)
+    ]
+    return tuple(files), _owners(files, ids, retried)
+
+
+def outputs(
+    context: Context, workflow_id: str, ids: IdRow, *, retried: tuple[int, int] | None = None
+) -> tuple[tuple[File, ...], list[Write]]:
+    """The same for what runs of the workflow make when they end well."""
+    known = context.world.workflows.get(workflow_id)
+    if known is None or not known.outputs:
+        return (), []
+    files = [
+        File(
+            ids=_file_ids(context, f"output {number}", ids, retried),
+            filename=output.filename,
+            content=output.content,
+            content_type=_content_type(output.filename),
+            target_path=None,
+            cleanup_imports_after_run=False,
+            created=context.now,
+            type="output",
         )
-    return tuple(files), owners
+        for number, output in enumerate(known.outputs)
+    ]
+    return tuple(files), _owners(files, ids, retried)
+
+
+def _file_ids(context: Context, what: str, ids: IdRow, retried: tuple[int, int] | None) -> IdRow:
+    of = ids.tail if retried is None else f"{ids.id(retried[0])} in attempt {retried[1]}"
+    return id_row(context.space.key, f"{what} of {of}", ids.size if retried is None else 1)
+
+
+def _owners(files: Sequence[File], ids: IdRow, retried: tuple[int, int] | None) -> list[Write]:
+    place = None if retried is None else retried[0]
+    return [Write(FILES, file.ids.tail, FileOwner(ids.tail, file.ids, place), 0) for file in files]
 
 
 def _content_type(filename: str) -> str:

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from mockserver.behaviour.batch import Batch, JSONText
 from mockserver.behaviour.context import Space
+from mockserver.behaviour.run_results import texts_of
 from mockserver.behaviour.run_view import FIELDS, Run, run_fields
 
 _SHARED = ("input_values", "session_alias")
@@ -29,6 +30,7 @@ class TextSearch:
         """`deep`: in the history of messages too."""
         self._space = space
         self._text = text.casefold()
+        self._deep = deep
         self._own = (*_OWN, "run_message_history") if deep else _OWN
         self._lived = lived
 
@@ -40,9 +42,10 @@ class TextSearch:
             return True
         if await self._stands_in(batch.input_values) or await self._stands_in(batch.placement.session_alias):
             return True
-        temper = self._space.tempers[batch.workflow_id]
-        ends = (*_values(temper.output_data), *(error.casefold() for error in temper.errors))
-        return None if batch.ids.may_begin(self._text) or any(self._text in value for value in ends) else False
+        if batch.ids.may_begin(self._text):
+            return None
+        ends = texts_of(self._space.tempers[batch.workflow_id], with_history=self._deep)
+        return None if any(_holds(text, self._text) for text in ends) else False
 
     async def finds(self, run: Run, *, shared_too: bool) -> bool:
         """`shared_too` is False where it is known that what the batch shares does not hold the text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import (
@@ -14,7 +15,6 @@ from mockserver.behaviour.batch import (
     Batch,
     Change,
     Changes,
-    File,
     JSONText,
     Placement,
     Session,
@@ -22,9 +22,18 @@ from mockserver.behaviour.batch import (
 from mockserver.behaviour.context import Context, Rendered, Space
 from mockserver.behaviour.ids import tail_of
 from mockserver.behaviour.lifecycle import Life, Timeline, live
-from mockserver.clock import FOREVER, text_of
+from mockserver.behaviour.run_files import (
+    Attachment,
+    ids_of,
+    input_attachments,
+    input_files,
+    output_attachments,
+    output_files,
+)
+from mockserver.behaviour.run_results import NOTHING_YET, NULL, results
+from mockserver.clock import FOREVER, Clock, moment_from, text_of
 from mockserver.errors import Conflict, NotFound
-from mockserver.reply import LARGE_BYTES
+from mockserver.reply import LARGE_BYTES, Reply
 from mockserver.settings import MEBIBYTE
 from mockserver.spec import render_json
 from mockserver.store import Unit
@@ -63,9 +72,8 @@ _NO_STRETCH = (0, b"")
 _LIVES_RECALLED = 200_000
 _BYTES_RECALLED = 32 * MEBIBYTE
 _LONGEST_RECALLED = 16_384
-_FRAME_BYTES = 1_024
+_FRAME_BYTES = 1_536
 _ID_BYTES = 39
-NULL = b"null"
 
 
 class Run(NamedTuple):
@@ -84,12 +92,9 @@ class Run(NamedTuple):
     def placement(self) -> Placement:
         return self.change.placement or self.batch.placement
 
-    @property
-    def files(self) -> Sequence[File]:
-        return self.batch.files if self.change.files is None else self.change.files
-
-    def attachment_ids(self) -> list[str]:
-        return attachment_ids(self.batch, self.place, self.change)
+    def attachments(self, lived: int, clock: Clock) -> list[Attachment]:
+        inputs = input_attachments(self.batch, self.place, self.change)
+        return inputs + output_attachments(self.batch, self.place, self.change, self.life, lived, clock)
 
     @property
     def input_values(self) -> JSONText:
@@ -103,12 +108,6 @@ class Found(NamedTuple):
     run: Run
     changes: Unit
     session: Unit | None
-
-
-def attachment_ids(batch: Batch, index: int, change: Change) -> list[str]:
-    if change.files is not None:
-        return [file.ids.id(0) for file in change.files]
-    return [file.ids.id(index) for file in batch.files]
 
 
 async def find_run(context: Context, run_id: str) -> Found:
@@ -171,14 +170,11 @@ def run_fields(space: Space, run: Run, lived: int) -> tuple[JSONText, ...]:
     batch, change, life, placement = run.batch, run.change, run.life, run.placement
     set_ = change.fields
     status = life.status_at(lived)
-    error = output = NULL
+    shown = NOTHING_YET
     if lived >= life.ended:
-        temper = space.tempers[batch.workflow_id]
-        if status == "success":
-            output = temper.output_data
-        elif status != "cancelled":
-            error = render_json([temper.errors[(batch.number + run.place) % len(temper.errors)]])
-    attached = attachment_ids(batch, run.place, change) if batch.files or change.files else None
+        shown = results(space.tempers[batch.workflow_id], life, batch.number + run.place)
+    inputs = input_files(batch, change)
+    outputs = output_files(batch, change, life, lived)
     return (
         b'"%b"' % batch.workflow_id.encode(),
         _quoted(placement.machine_id),
@@ -186,18 +182,18 @@ def run_fields(space: Space, run: Run, lived: int) -> tuple[JSONText, ...]:
         space.user_id_json,
         space.organisation_json,
         b'"%b"' % status.encode(),
-        set_.get("error", error),
-        set_.get("output_data", output),
-        render_json(attached) if attached else NULL,
-        set_.get("output_attachment_ids", NULL),
-        set_.get("run_message_history", NULL),
+        set_.get("error", shown.error),
+        set_.get("output_data", shown.output_data),
+        render_json(ids_of(inputs, run.place)) if inputs else NULL,
+        set_.get("output_attachment_ids") or (render_json(ids_of(outputs, run.place)) if outputs else NULL),
+        set_.get("run_message_history", shown.history),
         run.input_values,
         placement.pool_ids,
         batch.aliases if change.aliases is None else change.aliases,
         _quoted(placement.session_id),
         placement.session_alias,
         set_.get("release_session_after", placement.release_session_after),
-        set_.get("usage_metadata", NULL),
+        set_.get("usage_metadata", shown.usage),
         b'"%b"' % text_of(batch.created).encode(),
         set_.get("started_at") or _moment(space, life.started, lived),
         set_.get("ended_at") or _moment(space, life.ended, lived),
@@ -209,7 +205,7 @@ def shown_size(batch: Batch, changes: Changes) -> int:
     most = len(batch.input_values) + len(batch.aliases) + _FRAME_BYTES
     for change in changes.values():
         most = max(most, _FRAME_BYTES + sum(map(len, change.fields.values())) + len(batch.input_values))
-    return most + _ID_BYTES * len(batch.files)
+    return most + _ID_BYTES * (len(batch.files) + len(batch.outputs))
 
 
 def run_json(space: Space, run: Run, lived: int) -> bytes:
@@ -271,6 +267,18 @@ def _moment(space: Space, at: int, lived: int) -> bytes:
     if at > lived or at >= FOREVER:
         return NULL
     return b'"%b"' % text_of(space.clock.moment_of(at)).encode()
+
+
+def shown_start(space: Space, run: Run, lived: int) -> int | None:
+    """The moment that a run shows as its started_at."""
+    set_ = run.change.fields.get("started_at")
+    if set_ is not None:
+        return None if set_ == NULL else moment_from(datetime.fromisoformat(set_[1:-1].decode()))
+    return space.clock.moment_of(run.life.started) if run.life.started <= lived else None
+
+
+async def run_as_it_is(context: Context, run_id: str) -> Reply:
+    return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.lived))
 
 
 class RunContent(NamedTuple):
@@ -354,7 +362,7 @@ def created_run_json(space: Space, batch: Batch, place: int) -> bytes:
         batch.workflow_id.encode(),
         _quoted(placement.machine_id),
         batch.ids.id(place).encode(),
-        render_json(attachment_ids(batch, place, UNCHANGED)) if batch.files else NULL,
+        render_json(ids_of(batch.files, place)) if batch.files else NULL,
         batch.input_values,
         placement.pool_ids,
         batch.aliases,

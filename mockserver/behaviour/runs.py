@@ -1,9 +1,9 @@
-"""Reading, updating, retrying and deleting single runs."""
+"""Reading, retrying and deleting single runs."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import Any
 
 from mockserver.behaviour.batch import (
@@ -14,7 +14,7 @@ from mockserver.behaviour.batch import (
     SESSION,
     TERMINAL,
     Change,
-    Move,
+    File,
     Placement,
     Session,
     Slot,
@@ -24,7 +24,6 @@ from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import changed
-from mockserver.behaviour.lifecycle import EDGES, Life, members
 from mockserver.behaviour.places import workflow
 from mockserver.behaviour.run_creation import (
     attachments,
@@ -33,9 +32,11 @@ from mockserver.behaviour.run_creation import (
     decoded_files,
     joined,
     json_or_null,
+    outputs,
     script,
 )
-from mockserver.behaviour.run_view import NULL, Found, RunContent, changes_with, find_run, session_lives
+from mockserver.behaviour.run_results import NULL
+from mockserver.behaviour.run_view import Found, RunContent, changes_with, find_run, run_as_it_is
 from mockserver.behaviour.secrets import aliases
 from mockserver.errors import Refused
 from mockserver.reply import Reply
@@ -49,79 +50,9 @@ async def get_run(call: Call, context: Context) -> Reply:
     return Reply(200, RunContent(context.space, run, context.lived, resources))
 
 
-async def update_run(call: Call, context: Context) -> Reply:
-    found = await find_run(context, call.path["run_id"])
-    run, body = found.run, call.body
-    lived = context.lived
-    change = run.change
-    status = body.get("status")
-    if status is not None and status != run.life.status_at(lived):
-        await _check_move(context, found, status)
-        change = replace(change, moves=(*change.moves, Move(status, lived)))
-    fields = dict(change.fields)
-    for name in call.given - {"status"}:
-        if name in _MOMENTS:
-            # As it was sent, zone and all: a date-time near year 1 may have none in UTC.
-            fields[name] = NULL if body[name] is None else b'"%b"' % body[name].isoformat().encode()
-        elif name in _SETTABLE:
-            fields[name] = json_or_null(body[name])
-    change = replace(change, fields=fields)
-    return await _changed(context, found, change)
-
-
-_MOMENTS = frozenset({"started_at", "ended_at"})
-_SETTABLE = frozenset(
-    {
-        "error",
-        "output_data",
-        "output_attachment_ids",
-        "run_message_history",
-        "input_values",
-        "usage_metadata",
-        "release_session_after",
-    }
-)
 _CLEARED_BY_RETRY = frozenset(
     {"error", "output_data", "output_attachment_ids", "run_message_history", "usage_metadata", "started_at", "ended_at"}
 )
-
-
-async def _check_move(context: Context, found: Found, status: str) -> None:
-    """Raises Refused where the run's status cannot become this one now."""
-    run, lived = found.run, context.lived
-    current = run.life.status_at(lived)
-    if status not in EDGES[current]:
-        raise Refused(
-            f"A run that is {current} cannot become {status}"
-            + ("; only a retry takes it out of a terminal status" if current in TERMINAL else "")
-        )
-    if found.session is None or status == "cancelled" or current != "scheduling":
-        return
-    session: Session = found.session.value
-    lives = await session_lives(context, run.placement.session_id or "", found.session)
-    here = (run.batch.tail, run.place)
-    for member in members(session):
-        if member == here:
-            return
-        before: Life | None = lives.get(member)
-        if before is not None and before.ended > lived:
-            raise Refused(f"A run that comes before it in its session has not ended, so it cannot become {status} yet")
-
-
-async def _changed(context: Context, found: Found, change: Change) -> Reply:
-    """Commits the change and answers with the run as it is now."""
-    run = found.run
-    writes = [Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version)]
-    session_id = run.placement.session_id
-    if found.session is not None and session_id is not None:
-        # The lives of the session's other runs may hang on this one: committing it too says so.
-        writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
-    await context.store.commit(*writes, await changed(context.store, run.batch))
-    return await _as_it_is(context, run.id)
-
-
-async def _as_it_is(context: Context, run_id: str) -> Reply:
-    return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.lived))
 
 
 async def delete_run(call: Call, context: Context) -> Reply:
@@ -134,22 +65,24 @@ async def delete_run(call: Call, context: Context) -> Reply:
     writes: list[Write] = []
     if found.session is not None and session_id is not None:
         writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
-    for file in run.change.files or ():
-        owner = await context.store.load(FILES, file.ids.tail)
-        writes.append(Write(FILES, file.ids.tail, None, owner.version))
+    writes += await _without_owners(context, (*(gone.files or ()), *gone.outputs))
     whole = len(changes) == run.batch.ids.size and all(each.deleted is not None for each in changes.values())
     if whole and session_id is None and not any(each.attempt for each in changes.values()):
         # No session builds on how these runs lived: nothing of the batch has to stay.
         batch = await context.store.load(BATCH, run.batch.tail)
         writes.append(Write(BATCH, run.batch.tail, None, batch.version))
         writes.append(Write(CHANGES, run.batch.tail, None, found.changes.version))
-        for file in run.batch.files:
-            owner = await context.store.load(FILES, file.ids.tail)
-            writes.append(Write(FILES, file.ids.tail, None, owner.version))
+        writes += await _without_owners(context, (*run.batch.files, *run.batch.outputs, *run.batch.given))
     else:
         writes.append(Write(CHANGES, run.batch.tail, changes, found.changes.version))
     await context.store.commit(*writes, await changed(context.store, run.batch))
     return Reply(204)
+
+
+async def _without_owners(context: Context, files: Iterable[File]) -> list[Write]:
+    """What forgets whose files these were."""
+    tails = [file.ids.tail for file in files]
+    return [Write(FILES, tail, None, (await context.store.load(FILES, tail)).version) for tail in tails]
 
 
 async def retry_run(call: Call, context: Context) -> Reply:
@@ -176,13 +109,14 @@ async def retry_run(call: Call, context: Context) -> Reply:
     fields.pop("release_session_after", None)
     files, writes = run.change.files, []
     if body.get("file_inputs") is not None:
-        for file in files or ():
-            owner = await context.store.load(FILES, file.ids.tail)
-            writes.append(Write(FILES, file.ids.tail, None, owner.version))
+        writes += await _without_owners(context, files or ())
         check_file_count(context, len(body["file_inputs"]))
         contents = decoded_files(body["file_inputs"], where="file_inputs", strict=context.strict)
         files, owners = attachments(context, contents, run.batch.ids, retried=(run.place, attempt))
         writes += owners
+    writes += await _without_owners(context, run.change.outputs)
+    made, owners = outputs(context, run.batch.workflow_id, run.batch.ids, retried=(run.place, attempt))
+    writes += owners
     sensitive = body.get("sensitive_input_values")
     change = Change(
         fields=fields or NO_FIELDS,
@@ -194,6 +128,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
         if sensitive is None
         else aliases(sensitive, key=context.space.key, owner=f"{run.id} {attempt}"),
         script=script(context),
+        outputs=made,
     )
     writes.append(Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version))
     left = run.placement.session_id
@@ -204,7 +139,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
     if session_write is not None:
         writes.append(session_write)
     await context.store.commit(*writes, await changed(context.store, run.batch))
-    return await _as_it_is(context, run.id)
+    return await run_as_it_is(context, run.id)
 
 
 async def _retry_placement(

@@ -32,22 +32,20 @@ class Temper:
     outcomes: tuple[tuple[str, float], ...]
     output_data: bytes
     errors: tuple[str, ...]
+    retry_outcomes: tuple[tuple[str, float], ...] = ()
+    """Of attempts after the first; none: those of the first."""
+    checks: tuple[int, int] | None = (0, 0)
+    """How long runs are in `running_checks` before they end."""
 
-    def outcome(self, number: int) -> str:
+    def outcome(self, number: int, attempt: int = 0) -> str:
         """Draws one with a number of 32 bits."""
-        left = (number & _WORD) / _WORD * sum(odds for _, odds in self.outcomes)
-        for outcome, odds in self.outcomes:
+        outcomes = self.retry_outcomes if attempt and self.retry_outcomes else self.outcomes
+        left = (number & _WORD) / _WORD * sum(odds for _, odds in outcomes)
+        for outcome, odds in outcomes:
             left -= odds
             if odds and left <= 0:
                 return outcome
-        return self.outcomes[-1][0]
-
-    @property
-    def longest(self) -> int | None:
-        """The most that a run may live before it ends, or None where one may never end."""
-        if self.scheduling is None or self.running is None:
-            return None
-        return self.scheduling[1] + self.running[1]
+        return outcomes[-1][0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +66,19 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class Output:
+    """A file that a run gets when it ends well; `{n}` in its name is the place of the run in its batch."""
+
+    filename: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Workflow:
-    """`input_schema` is a JSON schema or None; `bulk_failures` the share of a bulk create that is not created."""
+    """`input_schema` is a JSON schema or None; `bulk_failures` the share of a bulk create that is not created.
+
+    So many creates as `create_failures` says, in each organisation, are answered with a 503.
+    """
 
     id: str
     name: str
@@ -78,6 +87,8 @@ class Workflow:
     output_schema: Mapping[str, Any] | None
     temper: Temper
     bulk_failures: float
+    outputs: tuple[Output, ...] = ()
+    create_failures: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +164,7 @@ def _read(text: str, name: str, under: World | None) -> World:
 
     workflows = dict(under.workflows) if under else {}
     for item in top.items("workflows"):
-        item.allow("id", "name", "main_prompt", "input_schema", "output_schema", "bulk_failures", *_TEMPER)
+        item.allow(*_WORKFLOW, *_TEMPER)
         id_ = item.id()
         workflows[id_] = Workflow(
             id_,
@@ -163,23 +174,31 @@ def _read(text: str, name: str, under: World | None) -> World:
             item.schema("output_schema"),
             _temper(item, default),
             item.number("bulk_failures", 0.0, most=1.0),
+            tuple(_output(each) for each in item.items("outputs")),
+            int(item.number("create_failures", 0.0)),
         )
     connected = tuple(machine for machine in machines.values() if machine.status == "connected")
     return World(machines, pools, workflows, default, connected)
 
 
-_TEMPER = ("scheduling_s", "running_s", "outcomes", "output_data", "errors")
+_WORKFLOW = (
+    "id",
+    "name",
+    "main_prompt",
+    "input_schema",
+    "output_schema",
+    "bulk_failures",
+    "outputs",
+    "create_failures",
+)
+_TEMPER = ("scheduling_s", "running_s", "checks_s", "outcomes", "retry_outcomes", "output_data", "errors")
 _OUTCOMES = ("success", "task_failed", "error")
 
 
 def _temper(item: _Reader, default: Temper | None) -> Temper:
     if item.pointer == "#/defaults":
         item.allow(*_TEMPER)
-    outcomes = item.object("outcomes")
-    outcomes.allow(*_OUTCOMES)
-    odds = tuple((name, outcomes.number(name, 0.0)) for name in _OUTCOMES if name in outcomes.value)
-    if odds and not sum(each for _, each in odds):
-        raise outcomes.wrong("", "at least one outcome needs odds above 0")
+    odds, retry_odds = _odds(item.object("outcomes")), _odds(item.object("retry_outcomes"))
     value = item.value
     return Temper(
         item.seconds("scheduling_s", default.scheduling if default else (SECOND, 3 * SECOND)),
@@ -187,7 +206,32 @@ def _temper(item: _Reader, default: Temper | None) -> Temper:
         odds or (default.outcomes if default else (("success", 1.0),)),
         item.json("output_data") if "output_data" in value else default.output_data if default else b"{}",
         item.texts("errors") if "errors" in value else default.errors if default else ("It failed.",),
+        # Whoever says how runs end says it of retries too.
+        retry_odds or (default.retry_outcomes if default and not odds else ()),
+        item.seconds("checks_s", default.checks if default else (0, 0)),
     )
+
+
+def _odds(outcomes: _Reader) -> tuple[tuple[str, float], ...]:
+    outcomes.allow(*_OUTCOMES)
+    odds = tuple((name, outcomes.number(name, 0.0)) for name in _OUTCOMES if name in outcomes.value)
+    if odds and not sum(each for _, each in odds):
+        raise outcomes.wrong("", "at least one outcome needs odds above 0")
+    return odds
+
+
+def _output(item: _Reader) -> Output:
+    item.allow("filename", "content", "file")
+    filename = item.text("filename")
+    if ("content" in item.value) == ("file" in item.value):
+        raise item.wrong("", "an output has its content here, or in a file: give one of content and file")
+    if "content" in item.value:
+        return Output(filename, item.text("content").encode())
+    path = Path(item.file).parent / item.text("file")
+    try:
+        return Output(filename, path.read_bytes())
+    except OSError as error:
+        raise item.wrong("file", f"cannot read {path}: {error.strerror}") from error
 
 
 class _Reader:

@@ -26,6 +26,9 @@ class Connection(Protocol):
     def reset(self) -> None:
         """Ends the connection at once, with a TCP reset."""
 
+    def leave_at_eof(self) -> None:
+        """A client that ends its side counts as gone."""
+
     def write_raw(self, data: bytes) -> None:
         """Writes bytes as they are, in place of an answer."""
 
@@ -130,6 +133,9 @@ class Hang:
 
     async def apply(self, exchange: Exchange) -> None:
         exchange.without_answer()
+        connection: Connection | None = exchange.scope.get(CONNECTION_KEY)
+        if connection is not None:
+            connection.leave_at_eof()
         gone = asyncio.ensure_future(self._until_gone(exchange))
         waits = [gone]
         if self.for_s is not None:

@@ -105,6 +105,7 @@ class Connection(asyncio.Protocol):
         self._body_reader: BodyReader | None = None  # None: the request of the exchange has been read to its end
         self._body_bytes = 0
         self._has_ended = False  # the client sends no more
+        self._leaves_at_eof = False
         self._is_closing = False
         self._is_reading = True
         self._is_continued = False  # the rest of the buffer waits for its turn of the loop
@@ -150,6 +151,9 @@ class Connection(asyncio.Protocol):
         if self._is_closing:
             return False
         self._has_ended = True
+        if self._leaves_at_eof and self._exchange is not None:
+            self._exchange.leave()
+            return False
         self._advance()
         return True
 
@@ -367,6 +371,12 @@ class Connection(asyncio.Protocol):
             # To linger for no time at all is to reset.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
+
+    def leave_at_eof(self) -> None:
+        """A client that ends its side counts as gone: for an exchange that has no end of its own."""
+        self._leaves_at_eof = True
+        if self._has_ended and self._exchange is not None:
+            self._exchange.leave()
 
     def write_raw(self, data: bytes) -> None:
         """Writes bytes that are no answer."""

@@ -17,7 +17,7 @@ def _file(content: bytes = b"hello", filename: str = "a.txt", **more):
     return {"filename": filename, "content": base64.b64encode(content).decode(), **more}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.binary(max_size=2000), st.text(max_size=20)), min_size=1, max_size=3), st.integers(1, 3))
 def test_what_was_sent_is_downloaded_byte_for_byte(files, count):
     mock = new_organisation()

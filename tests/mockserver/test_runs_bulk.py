@@ -158,7 +158,7 @@ def test_each_run_has_attachments_of_its_own():
 # --- Partial failure -----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 60), st.integers(0, 80))
 def test_as_many_fail_as_is_preferred(count, failed):
     mock = new_organisation()

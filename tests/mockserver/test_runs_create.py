@@ -135,7 +135,7 @@ def _same(one: object, other: object) -> bool:
     return repr(one) == repr(other)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(st.text(max_size=10), JSON, max_size=5))
 def test_input_values_come_back_as_they_were_sent(values):
     mock = new_organisation()

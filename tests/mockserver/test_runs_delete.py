@@ -57,7 +57,7 @@ def test_its_attachments_go_with_it_and_those_of_others_stay():
     assert mock.get("/v1/run-attachments", params={"run_id": runs[0]["id"]}).json()["items"] == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 6), st.booleans(), st.booleans(), st.data())
 def test_runs_of_a_call_are_deleted_one_by_one_until_none_is_left(count, start_session, files, data):
     mock = new_organisation()

@@ -141,7 +141,5 @@ def test_outcomes_are_drawn_by_their_odds_over_the_whole_range_of_numbers():
     top = (1 << 32) - 1
     drawn = [temper.outcome(number) for number in (0, top // 4, top // 2 + 1, top)]
     assert drawn == ["success", "success", "error", "error"]
-    assert temper.longest is None
     none_first = Temper((1, 2), (3, 4), (("success", 0.0), ("error", 0.1)), b"{}", ("x",))
     assert {none_first.outcome(number) for number in (0, 1, top)} == {"error"}
-    assert none_first.longest == 6

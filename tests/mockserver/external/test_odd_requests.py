@@ -126,7 +126,7 @@ def test_a_body_past_the_limit_is_refused_before_it_is_sent(mock, token):
         (b"/v1/runs?limit=" + b"9" * 5_000, 422),
         (b"/v1/runs?created_at_from=0001-01-01T00:00:00%2B23:59", 200),
         (b"/v1/runs?created_at_to=9999-12-31T23:59:59-23:59", 200),
-        (b"/v1/runs?__code=500", 400),
+        (b"/v1/runs?__code=500", 500),
         (b"/v1/runs?__code=%ff", 400),
         (b"/__ns/%00/v1/runs", 200),
         (b"/__ns//v1/runs", 404),

@@ -416,7 +416,7 @@ def test_a_created_workflow_is_listed_and_judges_its_inputs(client):
 
     assert (made.main_prompt, made.name, made.input_schema) == ("Book a room", "Rooms", schema)
     assert client.call("workflows.get", str(made.id)).to_dict() == made.to_dict()
-    assert client.call("workflows.list", skip=7).total == 8
+    assert client.call("workflows.list", skip=12).total == 13
     assert ids(client.call("workflows.list", search="rooms")) == [made.id]
     assert [violation.loc for violation in refused.detail] == [["body", "input_values", "city"]]
     assert run.workflow_id == made.id
@@ -468,7 +468,7 @@ def test_a_write_whose_answer_is_lost_is_repeated_and_done_once(make_client, cli
     assert proxy.cuts_left == 0
     assert runs.total == 1 + MADE.get(method, 0)
     assert client.call("pools.list").total == 2 + (method == "pools.create")
-    assert client.call("workflows.list").total == 7 + (method == "workflows.create")
+    assert client.call("workflows.list").total == 12 + (method == "workflows.create")
     told = {
         "runs.create": lambda: [made.id],
         "runs.bulk_create": lambda: [run.id for run in made.created_runs],

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
@@ -43,7 +43,6 @@ def of_pydantic(value: list[Any]) -> list[dict[str, Any]]:
     return []
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), max_size=2_000) | st.integers(0, 3_000).map(lambda size: [False] * size))
 def test_of_many_violations_the_first_are_told_as_ever_and_the_rest_counted(fits: list[bool]):
     value = [1 if each else None for each in fits]

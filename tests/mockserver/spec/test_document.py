@@ -421,7 +421,7 @@ def judges_of(schema: Any) -> list[SchemaValidator] | str:
         return str(error)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(_values | _schemas, _values)
 @example({"anyOf": [{"$ref": "#/components/schemas/Thing"}, {"type": "null"}]}, {})
 @example({"type": "object", "properties": {"a": {"$ref": "#/components/schemas/Thing"}}}, {"a": {"a": {"a": 5}}})

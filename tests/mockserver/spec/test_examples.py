@@ -39,7 +39,7 @@ def made(schema: Any, seed: int = 0, *, vary: bool = True, **others: Any) -> Any
     return value
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 2**32), st.booleans())
 def test_what_is_made_is_valid_for_every_schema_of_the_document(document, seed, vary):
     for name, schema in document.root["components"]["schemas"].items():
@@ -129,7 +129,7 @@ def test_without_varying_the_documented_values_come_first():
 _BOUNDS = st.integers(-50, 50)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.sampled_from(["integer", "number"]),
     st.dictionaries(st.sampled_from(["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"]), _BOUNDS),
@@ -156,7 +156,7 @@ def test_fractions_are_multiples_and_within_fractional_bounds():
     assert made({"type": "integer", "multipleOf": 3, "minimum": 4, "maximum": 8}) == 6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 40), st.integers(0, 40), st.integers())
 def test_texts_lists_and_maps_have_a_length_within_their_bounds(one, other, seed):
     fewest, most = sorted((one, other))

@@ -178,7 +178,7 @@ def _bodies(draw: Any) -> tuple[str, Any]:
     return secret, draw(_around({draw(_names): draw(_hidden(secret))}))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     _bodies(),
     st.sampled_from(["bulk_create_runs", "create_run", "update_run", "retry_run", "create_run_chain", "create_pool"]),

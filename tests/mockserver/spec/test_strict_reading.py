@@ -194,7 +194,7 @@ def test_strict_refuses_all_that_lax_refuses_in_the_same_words_and_reads_the_res
     assert_strict_is_lax_and_more(bulk_create, body)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(requests.bulk_bodies)
 def test_strict_is_lax_and_more_for_generated_bodies(bulk_create, body):
     assert_strict_is_lax_and_more(bulk_create, json.dumps(body).encode())

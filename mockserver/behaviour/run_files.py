@@ -1,0 +1,63 @@
+"""Which attachments a run has: the files that went into it, and those that it has made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from mockserver.behaviour.batch import Batch, Change, File
+from mockserver.behaviour.ids import IdRow
+from mockserver.behaviour.lifecycle import Life
+from mockserver.clock import Clock
+
+
+class Attachment(NamedTuple):
+    """`created` is a moment: of an output that of the end of its run."""
+
+    id: str
+    run_id: str
+    filename: str
+    file: File
+    created: int
+
+
+def input_files(batch: Batch, change: Change) -> Sequence[File]:
+    return batch.files if change.files is None else change.files
+
+
+def output_files(batch: Batch, change: Change, life: Life, lived: int) -> Sequence[File]:
+    made, given = (change.outputs, ()) if change.attempt else (batch.outputs, batch.given)
+    return (*given, *made) if made and life.status_at(lived) == "success" else given
+
+
+def ids_of(files: Sequence[File], place: int) -> list[str]:
+    return [_id(file.ids, place) for file in files]
+
+
+def input_attachments(batch: Batch, place: int, change: Change) -> list[Attachment]:
+    run_id = batch.ids.id(place)
+    return [
+        Attachment(_id(file.ids, place), run_id, file.filename, file, file.created)
+        for file in input_files(batch, change)
+    ]
+
+
+def output_attachments(
+    batch: Batch, place: int, change: Change, life: Life, lived: int, clock: Clock
+) -> list[Attachment]:
+    run_id = batch.ids.id(place)
+    return [
+        Attachment(
+            _id(file.ids, place),
+            run_id,
+            file.filename.replace("{n}", str(place + 1)),
+            file,
+            file.created if file in batch.given else clock.moment_of(life.ended),
+        )
+        for file in output_files(batch, change, life, lived)
+    ]
+
+
+def _id(ids: IdRow, place: int) -> str:
+    """A file of the whole batch has an id for each of its runs, a file of one run only one."""
+    return ids.id(min(place, ids.size - 1))

@@ -1,0 +1,124 @@
+"""Updating a run: the fields that are named change, and its status where it can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from mockserver.behaviour.attachments import find_attachment
+from mockserver.behaviour.batch import CHANGES, SESSION, TERMINAL, Move, Session
+from mockserver.behaviour.context import Context
+from mockserver.behaviour.ledger import changed
+from mockserver.behaviour.lifecycle import EDGES, Life, members
+from mockserver.behaviour.run_creation import json_or_null
+from mockserver.behaviour.run_view import Found, Run, changes_with, find_run, run_as_it_is, session_lives, shown_start
+from mockserver.clock import moment_from, text_of
+from mockserver.errors import NotFound, Refused
+from mockserver.reply import Reply
+from mockserver.spec import Call
+from mockserver.store import Write
+
+_MOMENTS = ("started_at", "ended_at")
+_SETTABLE = frozenset(
+    {
+        "error",
+        "output_data",
+        "run_message_history",
+        "input_values",
+        "usage_metadata",
+        "release_session_after",
+    }
+)
+_EARLIEST = moment_from(datetime.fromisoformat("0001-01-01T00:00:00Z"))
+_LATEST = moment_from(datetime.fromisoformat("9999-12-31T23:59:59.999999Z"))
+
+
+async def update_run(call: Call, context: Context) -> Reply:
+    found = await find_run(context, call.path["run_id"])
+    run, body = found.run, call.body
+    lived = context.lived
+    change = run.change
+    current = run.life.status_at(lived)
+    status = body.get("status") or current
+    if status != current:
+        await _check_move(context, found, status)
+        change = replace(change, moves=(*change.moves, Move(status, lived)))
+    fields = dict(change.fields)
+    for name in call.given & _SETTABLE:
+        fields[name] = json_or_null(body[name])
+    moments = {name: _moment(body[name]) for name in _MOMENTS if name in call.given}
+    if context.strict:
+        _check_moments(run, context, moments, status)
+    for name, moment in moments.items():
+        fields[name] = json_or_null(None if moment is None else text_of(moment))
+    if "output_attachment_ids" in call.given:
+        fields["output_attachment_ids"] = await _attachment_ids(context, run.id, body["output_attachment_ids"])
+    change = replace(change, fields=fields)
+    writes = [Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version)]
+    session_id = run.placement.session_id
+    if found.session is not None and session_id is not None:
+        # The lives of the session's other runs may hang on this one: committing it too says so.
+        writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
+    await context.store.commit(*writes, await changed(context.store, run.batch))
+    return await run_as_it_is(context, run.id)
+
+
+async def _check_move(context: Context, found: Found, status: str) -> None:
+    """Raises Refused where the run's status cannot become this one now."""
+    run, lived = found.run, context.lived
+    current = run.life.status_at(lived)
+    if status not in EDGES[current]:
+        raise Refused(
+            f"A run that is {current} cannot become {status}"
+            + ("; only a retry takes it out of a terminal status" if current in TERMINAL else "")
+        )
+    if found.session is None or status == "cancelled" or current != "scheduling":
+        return
+    session: Session = found.session.value
+    lives = await session_lives(context, run.placement.session_id or "", found.session)
+    here = (run.batch.tail, run.place)
+    for member in members(session):
+        if member == here:
+            return
+        before: Life | None = lives.get(member)
+        if before is not None and before.ended > lived:
+            raise Refused(f"A run that comes before it in its session has not ended, so it cannot become {status} yet")
+
+
+def _moment(value: datetime | None) -> int | None:
+    """In the years that a date-time can tell, whatever its zone."""
+    return None if value is None else min(max(moment_from(value), _EARLIEST), _LATEST)
+
+
+def _check_moments(run: Run, context: Context, moments: Mapping[str, int | None], status: str) -> None:
+    """Raises Refused for moments at which the run cannot have started or ended."""
+    created = run.batch.created
+    started, ended = moments.get("started_at"), moments.get("ended_at")
+    if ended is not None and status not in TERMINAL:
+        raise Refused(f"A run that is {status} has no ended_at yet")
+    for name, moment in moments.items():
+        if moment is not None and moment < created:
+            raise Refused(f"{name} is before created_at, which is {text_of(created)}")
+    if "started_at" not in moments:
+        started = shown_start(context.space, run, context.lived)
+    if started is not None and ended is not None and ended < started:
+        raise Refused(f"ended_at is before started_at, which is {text_of(started)}")
+
+
+async def _attachment_ids(context: Context, run_id: str, ids: list[str] | None) -> bytes:
+    """JSON of those that are attachments of the run. Raises NotFound for others, where bodies are read strictly."""
+    if ids is None:
+        return json_or_null(None)
+    known: list[Any] = []
+    for id_ in ids:
+        try:
+            if (await find_attachment(context, id_)).run_id != run_id:
+                raise NotFound(f"Run attachment {id_} belongs to another run")
+        except NotFound:
+            if context.strict:
+                raise
+        else:
+            known.append(id_)
+    return json_or_null(known)
