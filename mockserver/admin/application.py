@@ -33,7 +33,7 @@ class Admin:
         self._server = about
         self._document = render_json(document.root)
         self._routes = Routes(operations, first_path_only=True)
-        self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations if "_state" not in name}
+        self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations if _is_there(name)}
         self._guard = Guard(token)
         self._bodies = Bodies(most_bytes=max_body, most_together=max_body)
 
@@ -66,6 +66,10 @@ class Admin:
             return await self._handlers[operation.operation_id](call, AdminContext(self._server, namespace))
         finally:
             self._bodies.give_back(taken)
+
+
+def _is_there(name: str) -> bool:
+    return any(hasattr(module, name) for module in _MODULES)
 
 
 def _handler(name: str) -> Handler:
