@@ -112,12 +112,14 @@ class MockApp:
 
             return Context(space, world, preferences, known_only, strict, settings.limits, *now, sign_download)
 
+        self._make_context = make_context
         downloads = Downloads(self.namespaces, make_context)
         self._downloads = downloads
+        self._organisations = Organisations(settings.token)
         self._endpoint = Endpoint(
             operations=self.operations,
             behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
-            organisations=Organisations(settings.token),
+            organisations=self._organisations,
             namespaces=self.namespaces,
             make_context=make_context,
             rate_limit=settings.rate_limit,
@@ -201,6 +203,8 @@ class MockApp:
             fault_reader=self._fault_reader,
             started_at=real_time(),
             reset=self.namespaces.reset,
+            make_context=self._make_context,
+            default_organisation=self._organisations.default,
         )
         return Admin(about, token=settings.admin_token, max_body=settings.max_body)
 

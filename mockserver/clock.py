@@ -165,7 +165,7 @@ class Clock:
             place -= 1
         segment = segments[place]
         ahead = lived - segment.lived
-        if segment.scale == 1 or not ahead:
+        if segment.scale == 1 or ahead <= 0:
             return segment.moment + ahead
         if not segment.scale or ahead / segment.scale >= FOREVER:
             return FOREVER

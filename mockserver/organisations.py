@@ -20,6 +20,12 @@ class Organisations:
         self._tokens = tokens
         self._remembered: dict[bytes, str] = {}
 
+    @property
+    def default(self) -> str:
+        """That of the first token, else of the token `test`."""
+        token = self._tokens[0] if self._tokens else Token(None, "test")
+        return token.organisation or _organisation(token.token.encode().decode("latin-1"))
+
     def from_header(self, authorization: bytes | None) -> str:
         """Raises Unauthorized."""
         if authorization is None:

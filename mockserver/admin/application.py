@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.resources import files
 from types import ModuleType
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.admin import clock, faults, requests, server
+from mockserver.admin import clock, faults, requests, runs, server
 from mockserver.admin.context import AdminContext, Handler, Server
 from mockserver.admin.guard import Guard
 from mockserver.bodies import Bodies, Disconnected
-from mockserver.errors import HTTPError
+from mockserver.errors import Conflict, HTTPError, Refused
 from mockserver.headers import headers_of
 from mockserver.namespaces import Namespace
 from mockserver.reply import BytesContent, JSONContent, Reply, error_reply
@@ -22,7 +24,8 @@ from mockserver.routes import Routes
 from mockserver.spec import Call, Invalid, RawRequest, compile_operations, load, render_json
 
 PREFIX = "/__admin"
-_MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults)
+_ATTEMPTS = 100
+_MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults, runs)
 _log = logging.getLogger("mockserver.admin")
 
 
@@ -63,7 +66,12 @@ class Admin:
             query = scope["query_string"].decode("latin-1")
             media_type = headers.text("content-type") or "application/json"
             call: Call = operation.decode(RawRequest(parameters, query, headers.text, media_type, body))
-            return await self._handlers[operation.operation_id](call, AdminContext(self._server, namespace))
+            handler = self._handlers[operation.operation_id]
+            for _ in range(_ATTEMPTS):
+                with suppress(Conflict):
+                    return await handler(call, AdminContext(self._server, namespace, scope))
+                await asyncio.sleep(0)
+            raise Refused("Too many requests change this at once; try again")
         finally:
             self._bodies.give_back(taken)
 

@@ -6,7 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from mockserver.clock import Clock, text_of
+from starlette.types import Scope
+
+from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.clock import Clock, Instant, text_of
 from mockserver.faults import FaultReader
 from mockserver.namespaces import Namespace, Namespaces
 from mockserver.reply import Reply
@@ -26,11 +29,26 @@ class Server:
     started_at: float
     reset: Callable[[str], None]
     """Makes a namespace as it was at the start."""
+    make_context: Callable[[Space, Preferences, Instant, Scope], Context]
+    default_organisation: str
+    """Where runs are seeded."""
 
 
 class AdminContext(NamedTuple):
     server: Server
     namespace: Namespace
+    scope: Scope
+
+    async def space(self, organisation: str) -> Context:
+        """Raises Unavailable."""
+        space = self.namespace.spaces.get(organisation)
+        if space is None:
+            space = await self.server.namespaces.space(self.namespace, organisation)
+        return self.server.make_context(space, NO_PREFERENCES, self.namespace.clock.read(), self.scope)
+
+    async def spaces(self) -> list[Context]:
+        """Of all organisations that have been seen in the namespace."""
+        return [await self.space(organisation) for organisation in self.namespace.spaces]
 
 
 Handler = Callable[[Call, AdminContext], Awaitable[Reply]]

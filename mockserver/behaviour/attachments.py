@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from itertools import islice
+from typing import Any
 from urllib.parse import quote
 
 from mockserver.behaviour.batch import BATCH, CHANGES, FILES, NO_CHANGES, UNCHANGED, Batch, Changes, FileOwner
@@ -141,18 +142,20 @@ async def find_attachment(context: Context, attachment_id: str) -> Attachment:
 
 
 async def _json(context: Context, attachment: Attachment) -> bytes:
+    return render_json(attachment_fields(attachment))
+
+
+def attachment_fields(attachment: Attachment) -> dict[str, Any]:
     file = attachment.file
-    return render_json(
-        {
-            "id": attachment.id,
-            "run_id": attachment.run_id,
-            "filename": attachment.filename,
-            "content_type": file.content_type,
-            "attachment_type": file.type,
-            "size_bytes": len(file.content),
-            "storage_path": f"runs/{attachment.run_id}/{attachment.filename}",
-            "target_path": file.target_path,
-            "cleanup_imports_after_run": file.cleanup_imports_after_run,
-            "created_at": text_of(attachment.created),
-        }
-    )
+    return {
+        "id": attachment.id,
+        "run_id": attachment.run_id,
+        "filename": attachment.filename,
+        "content_type": file.content_type,
+        "attachment_type": file.type,
+        "size_bytes": len(file.content),
+        "storage_path": f"runs/{attachment.run_id}/{attachment.filename}",
+        "target_path": file.target_path,
+        "cleanup_imports_after_run": file.cleanup_imports_after_run,
+        "created_at": text_of(attachment.created),
+    }

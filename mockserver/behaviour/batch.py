@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol
 
-from mockserver.behaviour.ids import IdRow
+from mockserver.behaviour.ids import Ids
+from mockserver.clock import Clock
 
 BATCH = "batch"
 CHANGES = "changes"
@@ -45,7 +46,7 @@ class File(NamedTuple):
     In the name of an output, `{n}` is the place of the run in its batch, from 1.
     """
 
-    ids: IdRow
+    ids: Ids
     filename: str
     content: bytes
     content_type: str
@@ -62,7 +63,7 @@ class FileOwner(NamedTuple):
     """
 
     batch_tail: str
-    ids: IdRow
+    ids: Ids
     run_place: int | None
 
 
@@ -88,7 +89,7 @@ class Batch(NamedTuple):
     are nowhere.
     """
 
-    ids: IdRow
+    ids: Ids
     number: int
     created: int
     born: int
@@ -102,17 +103,28 @@ class Batch(NamedTuple):
     """What its runs get when they end well, in their first attempt."""
     given: tuple[File, ...] = ()
     """Outputs that they have in it from the start."""
+    seeded: int = 0
+    """The lived time at which it was put there, with a past: what was lived before has no moments on the clock."""
+    block: str | None = None
+    """The block of the ledger in which it stands, where that does not follow from its number."""
 
     @property
     def tail(self) -> str:
         return self.ids.tail
 
+    def moment_of(self, lived: int, clock: Clock) -> int:
+        """When one of its runs had lived so long."""
+        if lived >= self.seeded:
+            return clock.moment_of(lived)
+        return self.created + (lived - self.born)
+
 
 class Move(NamedTuple):
-    """A status set by an update, at a lived time."""
+    """A status set at a lived time, by an update or by the control API. One that `holds` is not left by itself."""
 
     status: str
     at: int
+    holds: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,18 +11,9 @@ from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import id_row, one_id
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import entered, open_block
+from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
 from mockserver.behaviour.places import workflow
-from mockserver.behaviour.run_creation import (
-    attachments,
-    check_availability,
-    check_file_count,
-    choose_machine,
-    decoded_files,
-    joined,
-    json_or_null,
-    outputs,
-    script,
-)
+from mockserver.behaviour.run_creation import check_availability, choose_machine, joined, json_or_null, script
 from mockserver.behaviour.secrets import Aliases
 from mockserver.errors import TooLarge
 from mockserver.reply import JSONContent, Reply
@@ -93,7 +84,7 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
     for place, step in enumerate(steps):
         ids = id_row(key, f"runs {first + place}", 1)
         files, owners = attachments(context, contents, ids)
-        made, more = outputs(context, step["workflow_id"], ids)
+        made, more = outputs(context, context.world.outputs_of(step["workflow_id"]), ids)
         last = place == len(steps) - 1
         placement = Placement(
             machine_id=machine_id,

@@ -47,6 +47,8 @@ class Tally(NamedTuple):
     ended_from: int
     oldest: int
     newest: int
+    is_ordered: bool
+    """Whether they stand in the order in which they were created."""
     workflow_ids: Collection[str]
     machine_ids: Collection[str | None]
     session_ids: Collection[str | None]

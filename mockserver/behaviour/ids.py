@@ -48,6 +48,33 @@ class IdRow(NamedTuple):
         return place if 0 <= place < self.size else None
 
 
+class GivenIds(NamedTuple):
+    """The same for ids that somebody else has made up: `given` holds their heads, the first eight digits."""
+
+    tail: str
+    given: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.given)
+
+    def id(self, index: int) -> str:
+        return self.given[index] + self.tail
+
+    def heads(self) -> list[bytes]:
+        return [head.encode() for head in self.given]
+
+    def may_begin(self, text: str) -> bool:
+        return any(text in head + self.tail for head in self.given)
+
+    def place(self, id_: str) -> int | None:
+        head = id_[:8]
+        return self.given.index(head) if head in self.given else None
+
+
+Ids = IdRow | GivenIds
+
+
 def id_row(key: bytes, made_by: str, count: int) -> IdRow:
     """The ids of what `made_by` names, under a key of its space: the same for the same key and name. count ≤ 1000."""
     hash_ = _keyed(key).copy()

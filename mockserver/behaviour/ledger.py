@@ -50,11 +50,16 @@ def entered(unit: Unit, *tails: str) -> list[Write]:
 
 async def changed(store: SpaceStore, batch: Batch) -> Write:
     """What says that runs of the batch have changed."""
-    key = str(batch.number // BLOCK)
+    key = batch.block or str(batch.number // BLOCK)
     unit = await store.load(LEDGER, key)
     if not unit.version:
         key, unit = OPEN, await store.load(LEDGER, OPEN)
     return Write(LEDGER, key, unit.value, unit.version)
+
+
+def block_of_its_own(key: str, tails: tuple[str, ...]) -> Write:
+    """For batches that are older than when they were made: so those of the other blocks stay in their order."""
+    return Write(LEDGER, key, Block(0, tails), 0)
 
 
 async def blocks(store: SpaceStore) -> Iterator[tuple[str, Unit]]:

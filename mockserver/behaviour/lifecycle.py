@@ -138,11 +138,17 @@ def live(course: Course, change: Change, born: int, *, free: int = 0) -> Life:
             if started > at:
                 started = FOREVER if move.status == "cancelled" else at
             ended, outcome = at, move.status
-        elif move.status != "scheduling":
-            started = min(started, at)
+        elif move.status == "scheduling":
+            # Only the control API takes a run back.
+            started, outcome = FOREVER if move.holds else min(FOREVER, at + course.scheduling), course.outcome
+            checking, ended = _end(course, started)
+        else:
+            started, outcome = min(started, at), course.outcome
             checking, ended = _end(course, at)
             if move.status == "running_checks":
                 checking, ended = at, min(FOREVER, at + (course.checks or course.running))
+            if move.holds:
+                checking, ended = at if move.status == "running_checks" else FOREVER, FOREVER
     if change.deleted is not None and ended > change.deleted:
         started = started if started <= change.deleted else FOREVER
         ended, outcome = change.deleted, "cancelled"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import Batch, Change, File
-from mockserver.behaviour.ids import IdRow
+from mockserver.behaviour.ids import Ids
 from mockserver.behaviour.lifecycle import Life
 from mockserver.clock import Clock
 
@@ -52,12 +52,12 @@ def output_attachments(
             run_id,
             file.filename.replace("{n}", str(place + 1)),
             file,
-            file.created if file in batch.given else clock.moment_of(life.ended),
+            batch.moment_of(life.ended, clock) if life.ended <= lived else batch.created,
         )
         for file in output_files(batch, change, life, lived)
     ]
 
 
-def _id(ids: IdRow, place: int) -> str:
+def _id(ids: Ids, place: int) -> str:
     """A file of the whole batch has an id for each of its runs, a file of one run only one."""
     return ids.id(min(place, ids.size - 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, overload
 
@@ -37,7 +37,7 @@ _ENDINGS_RECALLED = 1024
 Lives = Mapping[tuple[str, int], Life]
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """Some runs of one batch, by their places, in the order in which they are listed."""
 
     batch: Batch
@@ -68,17 +68,24 @@ class _Places(Sequence[int]):
         return list(self)[index]  # pragma: no cover - what a Sequence owes; a page is a slice
 
 
-class _Part(NamedTuple):
-    """Runs that stand together in the list: rows, or the whole of a block that nobody had to look into."""
+class Part(NamedTuple):
+    """Runs that stand together in the list: rows, or the whole of a stretch that nobody had to look into."""
 
     size: int
-    rows: Sequence[_Row] | None
-    block: Block
+    rows: Sequence[Row] | None
+    stretch: Stretch
+
+
+class Stretch(NamedTuple):
+    """Blocks that overlap in time, so that their runs have to be sorted together; mostly one alone."""
+
+    blocks: Sequence[tuple[str, Unit]]
+    tally: Tally
 
 
 async def list_runs(call: Call, context: Context) -> Reply:
     query = call.query
-    listing = _Listing(context, query)
+    listing = Listing(context, query)
     parts = await listing.parts(by_activity=query.get("sort_mode", "activity") == "activity")
     skip, limit = window(query)
     rows = list(_sliced(listing, parts, skip, limit))
@@ -96,8 +103,8 @@ async def list_runs(call: Call, context: Context) -> Reply:
 class RunPage(NamedTuple):
     """One page of runs, of `total`, as of the moment of the listing."""
 
-    listing: _Listing
-    rows: Sequence[tuple[_Row, Sequence[int]]]
+    listing: Listing
+    rows: Sequence[tuple[Row, Sequence[int]]]
     wanted: Sequence[str] | None
     total: int
     skip: int
@@ -111,7 +118,7 @@ class RunPage(NamedTuple):
             return list_parts(items, self.total, self.skip, self.limit, self.included)
         return b"".join(list_parts(items, self.total, self.skip, self.limit, self.included))
 
-    def _items(self, row: _Row, places: Sequence[int]) -> Iterator[bytes]:
+    def _items(self, row: Row, places: Sequence[int]) -> Iterator[bytes]:
         """Some runs that stand together may be one text."""
         batch, changes, _ = row
         listing = self.listing
@@ -124,22 +131,22 @@ class RunPage(NamedTuple):
             if self.wanted is None:
                 yield shown(listing.space, batch, place, change, listing.lives_of(batch, change), listing.lived)
             else:
-                yield _projected(listing.space, listing.run(batch, place, change), self.wanted, listing.lived)
+                yield projected(listing.space, listing.run(batch, place, change), self.wanted, listing.lived)
 
 
-def _projected(space: Space, run: Run, wanted: Sequence[str], lived: int) -> bytes:
+def projected(space: Space, run: Run, wanted: Sequence[str], lived: int) -> bytes:
     kept = ALWAYS_SHOWN.union(wanted)
     fields = zip(FIELDS, run_fields(space, run, lived), strict=True)
     return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), bytes(value)) for name, value in fields if name in kept)
 
 
-def _sliced(listing: _Listing, parts: Sequence[_Part], skip: int, limit: int) -> Iterator[tuple[_Row, Sequence[int]]]:
+def _sliced(listing: Listing, parts: Sequence[Part], skip: int, limit: int) -> Iterator[tuple[Row, Sequence[int]]]:
     """The rows of one page. Parts that the page passes over are never opened."""
     for part in parts:
         if skip >= part.size:
             skip -= part.size
             continue
-        for row in part.rows if part.rows is not None else listing.rows_of(part.block):
+        for row in part.rows if part.rows is not None else listing.rows_of(part.stretch):
             size = len(row.places)
             if skip >= size:
                 skip -= size
@@ -151,7 +158,21 @@ def _sliced(listing: _Listing, parts: Sequence[_Part], skip: int, limit: int) ->
                 return
 
 
-class _Listing:
+def _together(one: Tally, other: Tally) -> Tally:
+    return Tally(
+        one.runs + other.runs,
+        min(one.active_until, other.active_until),
+        max(one.ended_from, other.ended_from),
+        min(one.oldest, other.oldest),
+        max(one.newest, other.newest),
+        False,
+        {*one.workflow_ids, *other.workflow_ids},
+        {*one.machine_ids, *other.machine_ids},
+        {*one.session_ids, *other.session_ids},
+    )
+
+
+class Listing:
     """One list: its filters, read once, and what it has loaded."""
 
     def __init__(self, context: Context, query: dict[str, Any]) -> None:
@@ -198,7 +219,7 @@ class _Listing:
             self._is_snapshot = True
             self._batches, self._changed = dict(self._batches), dict(self._changed)
 
-    async def parts(self, *, by_activity: bool) -> list[_Part]:
+    async def parts(self, *, by_activity: bool) -> list[Part]:
         """The matching runs, newest first; by activity, the active ones before those that have ended."""
         store = self._context.store
         # In this order: a tally kept under a block's version must not be counted from what is older than the block,
@@ -209,15 +230,14 @@ class _Listing:
         if self._search is not None:
             # It may wait for a thread.
             self._take_snapshot()
-        first: list[_Part] = []
-        ended: list[_Part] = []
-        for key, unit in newest_first:
-            block: Block = unit.value
-            tally = self._tally(key, unit)
+        first: list[Part] = []
+        ended: list[Part] = []
+        for stretch in self._stretches(newest_first):
+            tally = stretch.tally
             if not self._may_hold(tally):
                 continue
             if self._unfiltered:
-                whole = _Part(tally.runs, None, block)
+                whole = Part(tally.runs, None, stretch)
                 if not by_activity or self.lived < tally.active_until:
                     first.append(whole)
                     continue
@@ -225,14 +245,14 @@ class _Listing:
                     ended.append(whole)
                     continue
             rows = []
-            for row in self.rows_of(block):
+            for row in self.rows_of(stretch):
                 if not self._may_match(row):
                     continue
                 if row.changes or row.batch.placement.session_id is not None:
                     await self.load_lives(row.batch, row.changes)
                 places = row.places if self._unfiltered else await self._matching(row)
                 if places:
-                    rows.append(_Row(row.batch, row.changes, places))
+                    rows.append(Row(row.batch, row.changes, places))
                 if self._time_slice.is_over:
                     await self._give_way()
             if by_activity:
@@ -241,13 +261,39 @@ class _Listing:
                 over = [over for _, over in parted if over.places]
                 if self._unfiltered and not rows:
                     # What has ended is moved by nothing but a change, which gives the block another version.
-                    self._tallies[key] = (unit.version, self._tally(key, unit)._replace(ended_from=self.lived))
-                ended.append(_Part(sum(len(row.places) for row in over), over, block))
-            first.append(_Part(sum(len(row.places) for row in rows), rows, block))
+                    for key, unit in stretch.blocks:
+                        self._tallies[key] = (unit.version, self._tally(key, unit)._replace(ended_from=self.lived))
+                ended.append(Part(sum(len(row.places) for row in over), over, stretch))
+            first.append(Part(sum(len(row.places) for row in rows), rows, stretch))
         return first + ended
 
-    def rows_of(self, block: Block) -> Iterator[_Row]:
-        """All runs of a block that are not deleted, newest first."""
+    def _stretches(self, blocks: Sequence[tuple[str, Unit]]) -> Iterator[Stretch]:
+        """Newest first."""
+        tallied = [(self._tally(*block), block) for block in blocks]
+        tallied.sort(key=lambda each: each[0].newest, reverse=True)
+        stretch: Stretch | None = None
+        for tally, block in tallied:
+            if not tally.runs:
+                continue
+            if stretch is None:
+                stretch = Stretch([block], tally)
+            elif tally.newest > stretch.tally.oldest:
+                stretch = Stretch([*stretch.blocks, block], _together(stretch.tally, tally))
+            else:
+                yield stretch
+                stretch = Stretch([block], tally)
+        if stretch is not None:
+            yield stretch
+
+    def rows_of(self, stretch: Stretch) -> Iterable[Row]:
+        """All runs of a stretch that are not deleted, newest first."""
+        if stretch.tally.is_ordered:
+            return self._rows_of(stretch.blocks[0][1].value)
+        rows = [row for _, unit in stretch.blocks for row in self._rows_of(unit.value)]
+        return sorted(rows, key=lambda row: row.batch.created, reverse=True)
+
+    def _rows_of(self, block: Block) -> Iterator[Row]:
+        """In the opposite of the order in which they came."""
         for tail in reversed(block.tails):
             unit = self._batches.get(tail)
             if unit is None:
@@ -257,12 +303,12 @@ class _Listing:
             places: Sequence[int] = range(batch.ids.size - 1, -1, -1)
             changed = self._changed.get(tail)
             if changed is None:
-                yield _Row(batch, NO_CHANGES, places)
+                yield Row(batch, NO_CHANGES, places)
                 continue
             changes: Changes = changed.value
             places = [place for place in places if changes.get(place, UNCHANGED).deleted is None]
             if places:
-                yield _Row(batch, changes, places)
+                yield Row(batch, changes, places)
 
     def _may_hold(self, tally: Tally) -> bool:
         """Whether some run of a block may be one that is asked for, as far as it is summed up."""
@@ -282,11 +328,13 @@ class _Listing:
 
     def _count(self, block: Block) -> Tally:
         space = self._context.space
-        runs, active_until, ended_from, oldest, newest = 0, FOREVER, 0, FOREVER, 0
+        runs, active_until, ended_from, oldest, newest = 0, FOREVER, 0, FOREVER, -FOREVER
+        is_ordered = True
         workflow_ids: set[str] = set()
         placements: set[Placement] = set()
-        for row in self.rows_of(block):
+        for row in self._rows_of(block):
             batch = row.batch
+            is_ordered = is_ordered and batch.created <= oldest
             runs += len(row.places)
             oldest, newest = min(oldest, batch.created), max(newest, batch.created)
             workflow_ids.add(batch.workflow_id)
@@ -305,6 +353,7 @@ class _Listing:
             ended_from,
             oldest,
             newest,
+            is_ordered,
             workflow_ids,
             {placement.machine_id for placement in placements},
             {placement.session_id for placement in placements},
@@ -316,7 +365,7 @@ class _Listing:
             self._session_id is None or placement.session_id == self._session_id
         )
 
-    def _may_match(self, row: _Row) -> bool:
+    def _may_match(self, row: Row) -> bool:
         """Judged of the batch alone, before any life of its runs is asked for."""
         batch = row.batch
         return (
@@ -326,7 +375,7 @@ class _Listing:
             and (bool(row.changes) or self._placed(batch, UNCHANGED))
         )
 
-    async def _matching(self, row: _Row) -> Sequence[int]:
+    async def _matching(self, row: Row) -> Sequence[int]:
         batch, changes, places = row
         search = self._search
         if self._status is None and search is None and not changes:
@@ -351,7 +400,7 @@ class _Listing:
             found.append(place)
         return found
 
-    def _parted(self, row: _Row) -> tuple[_Row, _Row]:
+    def _parted(self, row: Row) -> tuple[Row, Row]:
         """The active and the ended ones. Where no run of the batch can be the one, or the other, none is looked at."""
         batch, changes, places = row
         space = self._context.space
@@ -359,22 +408,22 @@ class _Listing:
             temper = space.tempers[batch.workflow_id]
             age = self.lived - batch.born
             if age >= space.courses.settled_after(temper, batch):
-                return _Row(batch, changes, ()), row
+                return Row(batch, changes, ()), row
             if age < space.courses.active_until(temper, batch):
-                return row, _Row(batch, changes, ())
+                return row, Row(batch, changes, ())
             if isinstance(places, range) and len(places) > _FEW:
                 endings = self._endings(batch)
                 ended = bisect_right(endings.in_order, self.lived)
                 return (
-                    _Row(batch, changes, _Places(places, endings.by_place, self.lived, False, len(places) - ended)),
-                    _Row(batch, changes, _Places(places, endings.by_place, self.lived, True, ended)),
+                    Row(batch, changes, _Places(places, endings.by_place, self.lived, False, len(places) - ended)),
+                    Row(batch, changes, _Places(places, endings.by_place, self.lived, True, ended)),
                 )
         still: list[int] = []
         over: list[int] = []
         for place in places:
             life = self.run(batch, place, changes.get(place, UNCHANGED)).life
             (over if self.lived >= life.ended else still).append(place)
-        return _Row(batch, changes, still), _Row(batch, changes, over)
+        return Row(batch, changes, still), Row(batch, changes, over)
 
     def _endings(self, batch: Batch) -> Endings:
         space = self._context.space

@@ -8,17 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from mockserver.behaviour.attachments import find_attachment
-from mockserver.behaviour.batch import CHANGES, SESSION, TERMINAL, Move, Session
+from mockserver.behaviour.batch import TERMINAL, Move, Session
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.ledger import changed
 from mockserver.behaviour.lifecycle import EDGES, Life, members
+from mockserver.behaviour.run_control import commit_change
 from mockserver.behaviour.run_creation import json_or_null
-from mockserver.behaviour.run_view import Found, Run, changes_with, find_run, run_as_it_is, session_lives, shown_start
+from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, session_lives, shown_start
 from mockserver.clock import moment_from, text_of
 from mockserver.errors import NotFound, Refused
 from mockserver.reply import Reply
 from mockserver.spec import Call
-from mockserver.store import Write
 
 _MOMENTS = ("started_at", "ended_at")
 _SETTABLE = frozenset(
@@ -56,12 +55,7 @@ async def update_run(call: Call, context: Context) -> Reply:
     if "output_attachment_ids" in call.given:
         fields["output_attachment_ids"] = await _attachment_ids(context, run.id, body["output_attachment_ids"])
     change = replace(change, fields=fields)
-    writes = [Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version)]
-    session_id = run.placement.session_id
-    if found.session is not None and session_id is not None:
-        # The lives of the session's other runs may hang on this one: committing it too says so.
-        writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
-    await context.store.commit(*writes, await changed(context.store, run.batch))
+    await commit_change(context, found, change)
     return await run_as_it_is(context, run.id)
 
 

@@ -195,8 +195,8 @@ def run_fields(space: Space, run: Run, lived: int) -> tuple[JSONText, ...]:
         set_.get("release_session_after", placement.release_session_after),
         set_.get("usage_metadata", shown.usage),
         b'"%b"' % text_of(batch.created).encode(),
-        set_.get("started_at") or _moment(space, life.started, lived),
-        set_.get("ended_at") or _moment(space, life.ended, lived),
+        set_.get("started_at") or _moment(space, batch, life.started, lived),
+        set_.get("ended_at") or _moment(space, batch, life.ended, lived),
     )
 
 
@@ -263,10 +263,10 @@ def _quoted(text: str | None) -> bytes:
     return NULL if text is None else b'"%b"' % text.encode()
 
 
-def _moment(space: Space, at: int, lived: int) -> bytes:
+def _moment(space: Space, batch: Batch, at: int, lived: int) -> bytes:
     if at > lived or at >= FOREVER:
         return NULL
-    return b'"%b"' % text_of(space.clock.moment_of(at)).encode()
+    return b'"%b"' % text_of(batch.moment_of(at, space.clock)).encode()
 
 
 def shown_start(space: Space, run: Run, lived: int) -> int | None:
@@ -274,7 +274,7 @@ def shown_start(space: Space, run: Run, lived: int) -> int | None:
     set_ = run.change.fields.get("started_at")
     if set_ is not None:
         return None if set_ == NULL else moment_from(datetime.fromisoformat(set_[1:-1].decode()))
-    return space.clock.moment_of(run.life.started) if run.life.started <= lived else None
+    return run.batch.moment_of(run.life.started, space.clock) if run.life.started <= lived else None
 
 
 async def run_as_it_is(context: Context, run_id: str) -> Reply:

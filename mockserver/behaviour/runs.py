@@ -24,17 +24,9 @@ from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import changed
+from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
 from mockserver.behaviour.places import workflow
-from mockserver.behaviour.run_creation import (
-    attachments,
-    check_file_count,
-    choose_machine,
-    decoded_files,
-    joined,
-    json_or_null,
-    outputs,
-    script,
-)
+from mockserver.behaviour.run_creation import choose_machine, joined, json_or_null, script
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.run_view import Found, RunContent, changes_with, find_run, run_as_it_is
 from mockserver.behaviour.secrets import aliases
@@ -115,7 +107,8 @@ async def retry_run(call: Call, context: Context) -> Reply:
         files, owners = attachments(context, contents, run.batch.ids, retried=(run.place, attempt))
         writes += owners
     writes += await _without_owners(context, run.change.outputs)
-    made, owners = outputs(context, run.batch.workflow_id, run.batch.ids, retried=(run.place, attempt))
+    made_by_it = context.world.outputs_of(run.batch.workflow_id)
+    made, owners = outputs(context, made_by_it, run.batch.ids, retried=(run.place, attempt))
     writes += owners
     sensitive = body.get("sensitive_input_values")
     change = Change(

@@ -100,6 +100,11 @@ class World:
     connected: tuple[Machine, ...]
     """The machines that can be picked."""
 
+    def outputs_of(self, workflow_id: str) -> tuple[Output, ...]:
+        """What its runs make when they end well."""
+        known = self.workflows.get(workflow_id)
+        return () if known is None else known.outputs
+
     @classmethod
     def built_in(cls) -> World:
         return cls.from_files(None)

@@ -1,0 +1,187 @@
+"""The runs of a namespace, of all its organisations: seen, seeded, and put in any state."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from mockserver.admin.context import AdminContext
+from mockserver.behaviour.attachments import attachment_fields
+from mockserver.behaviour.batch import TERMINAL, Change, Script
+from mockserver.behaviour.context import Context
+from mockserver.behaviour.new_files import decoded
+from mockserver.behaviour.paging import window
+from mockserver.behaviour.run_control import commit_change, moved, next_status, scripted, with_fields
+from mockserver.behaviour.run_creation import json_or_null
+from mockserver.behaviour.run_list import projected
+from mockserver.behaviour.run_overview import Overview
+from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json
+from mockserver.behaviour.seeding import Seed, check_moments, check_seeds, prepare
+from mockserver.behaviour.world import Output
+from mockserver.clock import SECOND, moment_from, text_of
+from mockserver.errors import NotFound, Refused
+from mockserver.reply import BytesContent, JSONContent, Reply
+from mockserver.spec import Call, render_json
+from mockserver.store import Write
+
+_MOST_COUNTED = 10_000
+_URL_HOLDS_S = 3_600
+_MOMENTS = ("started_at", "ended_at")
+_OTHERS = ("input_values", "output_data", "error", "run_message_history", "usage_metadata")
+
+
+async def list_runs(call: Call, context: AdminContext) -> Reply:
+    query = call.query
+    organisation = query.get("organization")
+    contexts = [each for each in await context.spaces() if organisation in (None, each.space.organisation)]
+    same = {"workflow_id": query.get("workflow_id"), "status": query.get("status")}
+    found = await Overview.of(contexts, same)
+    skip, limit = window(query)
+    wanted = query.get("fields")
+    items = [
+        run_json(listing.space, run, listing.lived)
+        if wanted is None
+        else projected(listing.space, run, wanted, listing.lived)
+        async for listing, run in found.runs(skip, limit)
+    ]
+    every = found if same["status"] is None else await Overview.of(contexts, {**same, "status": None})
+    counts = Counter([run.life.status_at(listing.lived) async for listing, run in every.runs(0, _MOST_COUNTED)])
+    text = b'{"items":[%b],"total":%d,"skip":%d,"limit":%d,"counts":%b}'
+    return Reply(200, BytesContent(text % (b",".join(items), found.total, skip, limit, render_json(counts))))
+
+
+async def get_run(call: Call, context: AdminContext) -> Reply:
+    space, found = await _find(call, context)
+    return await run_as_it_is(space, found.run.id)
+
+
+async def list_attachments(call: Call, context: AdminContext) -> Reply:
+    """Each with a URL that needs no token."""
+    space, found = await _find(call, context)
+    expires = space.now // SECOND + _URL_HOLDS_S
+    items = [
+        {**attachment_fields(attachment), "url": space.sign_download(attachment.id, expires)}
+        for attachment in found.run.attachments(space.lived, space.space.clock)
+    ]
+    return Reply(200, JSONContent({"items": items, "total": len(items)}))
+
+
+async def _find(call: Call, context: AdminContext) -> tuple[Context, Found]:
+    """Raises NotFound."""
+    run_id = call.path["run_id"]
+    for space in await context.spaces():
+        try:
+            return space, await find_run(space, run_id)
+        except NotFound:
+            continue
+    raise NotFound(f"Run {run_id} is in no organisation of this namespace")
+
+
+async def change_run(call: Call, context: AdminContext) -> Reply:
+    body: dict[str, Any] = call.body
+    space, found = await _find(call, context)
+    run = found.run
+    change = run.change
+    if "outcome" in body or "duration_s" in body:
+        duration_s = body.get("duration_s")
+        change = scripted(space, run, body.get("outcome"), None if duration_s is None else round(duration_s * SECOND))
+    if "status" in body:
+        change = _moved(space, run, change, body["status"])
+    fields = {name: json_or_null(body[name]) for name in _OTHERS if name in body}
+    for name in _MOMENTS:
+        if name in body:
+            fields[name] = json_or_null(None if body[name] is None else text_of(moment_from(body[name])))
+    return await _changed(space, found, with_fields(change, fields))
+
+
+async def finish_run(call: Call, context: AdminContext) -> Reply:
+    return await _end(call, context, "success")
+
+
+async def fail_run(call: Call, context: AdminContext) -> Reply:
+    return await _end(call, context, "task_failed")
+
+
+async def advance_run(call: Call, context: AdminContext) -> Reply:
+    space, found = await _find(call, context)
+    status = next_status(space, found.run)
+    return await _changed(space, found, _moved(space, found.run, found.run.change, status))
+
+
+async def _end(call: Call, context: AdminContext, status: str) -> Reply:
+    space, found = await _find(call, context)
+    current = found.run.life.status_at(space.lived)
+    if current in TERMINAL:
+        raise Refused(f"This run has ended in {current}; PATCH takes it out of that")
+    return await _changed(space, found, _moved(space, found.run, found.run.change, status))
+
+
+def _moved(space: Context, run: Run, change: Change, status: str) -> Change:
+    """What an update has said of its end does not hold for a run that goes on."""
+    gone = {"scheduling": _MOMENTS, "running": ("ended_at",), "running_checks": ("ended_at",)}.get(status, ())
+    change = replace(change, fields={name: value for name, value in change.fields.items() if name not in gone})
+    return moved(space, run.batch, run.place, change, status, space.lived)
+
+
+async def _changed(space: Context, found: Found, change: Change) -> Reply:
+    await commit_change(space, found, change)
+    return await run_as_it_is(space, found.run.id)
+
+
+# --- Seeds
+
+
+async def seed_runs(call: Call, context: AdminContext) -> Reply:
+    ids = await plant(context, read_seeds(call.body))
+    return Reply(201, JSONContent({"ids": ids}))
+
+
+async def plant(context: AdminContext, seeds: Sequence[Seed]) -> list[str]:
+    """All of them or none. Raises Unprocessable, TooLarge or Refused."""
+    check_seeds(seeds)
+    check_moments(seeds, context.namespace.clock.now())
+    at_home = context.server.default_organisation
+    organisations = {seed.organisation or at_home for seed in seeds}
+    planted: dict[int, Sequence[str]] = {}
+    commits: list[tuple[Context, list[Write]]] = []
+    for organisation in sorted(organisations):
+        places = [place for place, seed in enumerate(seeds) if (seed.organisation or at_home) == organisation]
+        space = await context.space(organisation)
+        ids, writes = await prepare(space, [seeds[place] for place in places])
+        planted |= zip(places, ids, strict=True)
+        commits.append((space, writes))
+    for space, writes in commits:
+        await space.store.commit(*writes)
+    return [id_ for place in range(len(seeds)) for id_ in planted[place]]
+
+
+def read_seeds(body: Sequence[Mapping[str, Any]]) -> list[Seed]:
+    """Of a body of `POST /__admin/runs` that is valid. Raises Invalid for content that is not base64."""
+    return [_seed(each, place) for place, each in enumerate(body)]
+
+
+def _seed(source: Mapping[str, Any], place: int) -> Seed:
+    outcome, duration_s = source.get("outcome"), source.get("duration_s")
+    script = Script(outcome, None if duration_s is None else round(duration_s * SECOND))
+    moments = {
+        name: moment_from(source[f"{name}_at"]) for name in ("created", "started", "ended") if f"{name}_at" in source
+    }
+    outputs = [
+        Output(each["filename"], decoded(each["content"], ("body", place, "outputs", number, "content"), strict=True))
+        for number, each in enumerate(source.get("outputs", ()))
+    ]
+    return Seed(
+        workflow_id=source["workflow_id"],
+        organisation=source.get("organization"),
+        count=source["count"],
+        ids=tuple(source.get("ids", ())),
+        status=source.get("status"),
+        script=None if script == (None, None) else script,
+        machine_id=source.get("machine_id"),
+        input_values=source.get("input_values"),
+        fields={name: source[name] for name in ("output_data", "error") if name in source},
+        outputs=outputs,
+        **moments,
+    )

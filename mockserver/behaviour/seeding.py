@@ -1,0 +1,167 @@
+"""Seeds: runs that are put there with any status and age, as if they had been created before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mockserver.behaviour.batch import BATCH, CHANGES, TERMINAL, UNCHANGED, Batch, Change, Placement, Script
+from mockserver.behaviour.context import Context
+from mockserver.behaviour.ids import GivenIds, Ids, id_row, tail_of
+from mockserver.behaviour.ledger import block_of_its_own
+from mockserver.behaviour.lifecycle import live
+from mockserver.behaviour.new_files import outputs
+from mockserver.behaviour.places import COUNTER, by_lot
+from mockserver.behaviour.run_control import moved
+from mockserver.behaviour.run_creation import json_or_null
+from mockserver.behaviour.run_results import NULL
+from mockserver.behaviour.world import Output
+from mockserver.clock import text_of
+from mockserver.errors import Refused, TooLarge, Unprocessable
+from mockserver.store import Write
+
+_COUNTER = "seeds"
+_MOST_RUNS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """Some runs that differ in nothing but their ids. Moments; `fields` are shown in place of what would be.
+
+    Without `status` they live from `created` on as any run does; without `ids` there are `count` of them.
+    """
+
+    workflow_id: str
+    organisation: str | None = None
+    count: int = 1
+    ids: tuple[str, ...] = ()
+    status: str | None = None
+    script: Script | None = None
+    created: int | None = None
+    started: int | None = None
+    ended: int | None = None
+    machine_id: str | None = None
+    input_values: Mapping[str, Any] | None = None
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Sequence[Output] = ()
+
+
+def check_seeds(seeds: Sequence[Seed]) -> None:
+    """Raises Unprocessable or TooLarge for what cannot stand together, whatever is there already."""
+    if sum(len(seed.ids) or seed.count for seed in seeds) > _MOST_RUNS:
+        raise TooLarge(f"{_MOST_RUNS} runs at most are seeded at once")
+    owners: dict[tuple[str, str | None], int] = {}
+    for at, seed in enumerate(seeds):
+        if len(set(seed.ids)) < len(seed.ids):
+            raise Unprocessable(f"seed {at}: an id stands twice in ids")
+        if seed.status is None and seed.ended is not None:
+            raise Unprocessable(f"seed {at}: ended_at is given: say with which status the run ended")
+        for id_ in seed.ids:
+            if owners.setdefault((tail_of(id_), seed.organisation), at) != at:
+                raise Unprocessable(f"seed {at}: {_too_like(id_)}")
+
+
+def _too_like(id_: str) -> str:
+    return f"another run has the id {id_} from the first dash on, and only the runs of one seed may share so much"
+
+
+def check_moments(seeds: Sequence[Seed], now: int) -> None:
+    """Raises Unprocessable for what is yet to come."""
+    for at, seed in enumerate(seeds):
+        moments = {"created_at": seed.created, "started_at": seed.started}
+        if seed.status in TERMINAL:
+            moments["ended_at"] = seed.ended
+        for name, moment in moments.items():
+            if moment is not None and moment > now:
+                raise Unprocessable(
+                    f"seed {at}: {name} is later than the clock of this namespace, at which it is {text_of(now)}"
+                )
+
+
+async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequence[str]], list[Write]]:
+    """The ids of the runs of each seed, and what commits them to the space of the context.
+
+    Raises Refused for ids that are in use.
+    """
+    counter = await context.store.load(COUNTER, _COUNTER)
+    number: int = counter.value or 0
+    block = f"{_COUNTER} {number}"
+    planted: list[Sequence[str]] = []
+    tails: list[str] = []
+    writes: list[Write] = []
+    for seed in seeds:
+        created = context.now if seed.created is None else seed.created
+        ids: list[str] = []
+        for row in _rows(context, seed, number):
+            if (await context.store.load(BATCH, row.tail)).version:
+                raise Refused(_too_like(row.id(0)))
+            number += 1
+            tails.append(row.tail)
+            batch, owners = _batch(context, seed, row, number, created, block)
+            changes = {place: _change(context, seed, batch, place) for place in range(row.size)}
+            changes = {place: change for place, change in changes.items() if change != UNCHANGED}
+            writes += [Write(BATCH, row.tail, batch, 0), *owners]
+            if changes:
+                writes.append(Write(CHANGES, row.tail, changes, 0))
+            ids += [row.id(place) for place in range(row.size)]
+        planted.append(seed.ids or ids)
+    writes += [Write(COUNTER, _COUNTER, number, counter.version), block_of_its_own(block, tuple(tails))]
+    return planted, writes
+
+
+def _rows(context: Context, seed: Seed, number: int) -> Iterator[Ids]:
+    if not seed.ids:
+        yield id_row(context.space.key, f"seeds {number}", seed.count)
+        return
+    heads: dict[str, list[str]] = {}
+    for id_ in seed.ids:
+        heads.setdefault(tail_of(id_), []).append(id_[: -len(tail_of(id_))])
+    for tail, given in heads.items():
+        yield GivenIds(tail, tuple(given))
+
+
+def _batch(
+    context: Context, seed: Seed, ids: Ids, number: int, created: int, block: str
+) -> tuple[Batch, Sequence[Write]]:
+    # Files that are given stand in place of those that the workflow makes.
+    files, owners = outputs(context, seed.outputs or context.world.outputs_of(seed.workflow_id), ids)
+    machine_id = seed.machine_id or by_lot(context.world.connected, ids.tail)
+    batch = Batch(
+        ids=ids,
+        number=number,
+        created=created,
+        born=context.lived - (context.now - created),
+        workflow_id=seed.workflow_id,
+        placement=Placement(machine_id, NULL, None, NULL, NULL),
+        input_values=json_or_null(seed.input_values),
+        aliases=NULL,
+        files=(),
+        script=seed.script,
+        outputs=() if seed.outputs else files,
+        given=files if seed.outputs else (),
+        seeded=context.lived,
+        block=block,
+    )
+    return batch, owners
+
+
+def _change(context: Context, seed: Seed, batch: Batch, place: int) -> Change:
+    """What has happened to a run since its creation."""
+    fields = {name: json_or_null(value) for name, value in seed.fields.items()}
+    moments = {"started_at": seed.started, "ended_at": seed.ended}
+    fields |= {name: json_or_null(text_of(moment)) for name, moment in moments.items() if moment is not None}
+    change = Change(fields=fields) if fields else UNCHANGED
+    if seed.started is not None and seed.status != "scheduling":
+        change = moved(context, batch, place, change, "running", batch.born + seed.started - batch.created)
+    if seed.status is None:
+        return change
+    at = context.lived
+    if seed.status in TERMINAL:
+        if seed.ended is not None:
+            at = batch.born + seed.ended - batch.created
+        else:
+            # As if it had ended by itself, if it has had the time for that.
+            course = context.space.courses.course(context.space.tempers[batch.workflow_id], batch, place, change)
+            at = min(at, live(course, change, batch.born).ended)
+    return moved(context, batch, place, change, seed.status, at)
