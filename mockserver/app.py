@@ -30,6 +30,7 @@ from mockserver.downloads import PREFIX as DOWNLOADS
 from mockserver.downloads import Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
 from mockserver.errors import HTTPError, StartError
+from mockserver.events import Events
 from mockserver.faults import FaultReader
 from mockserver.faults.injector import Injector
 from mockserver.headers import headers_of
@@ -208,9 +209,9 @@ class MockApp:
         )
         return Admin(about, token=settings.admin_token, max_body=settings.max_body)
 
-    def _make_namespace(self, name: str) -> Namespace:
+    def _make_namespace(self, name: str, events: Events) -> Namespace:
         clock = self._clock or Clock(scale=self.settings.time_scale)
-        return Namespace(name, clock=clock, journal=Journal(self._journals))
+        return Namespace(name, clock=clock, journal=Journal(self._journals, events), events=events)
 
     def _make_space(self, namespace: Namespace, organisation: str) -> Space:
         name = f"{self.settings.seed} {namespace.name} {organisation}".encode("utf-8", "surrogateescape")

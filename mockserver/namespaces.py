@@ -27,11 +27,11 @@ _IDLE_S = 60.0
 
 
 class Namespace:
-    def __init__(self, name: str, *, clock: Clock, journal: Journal) -> None:
+    def __init__(self, name: str, *, clock: Clock, journal: Journal, events: Events) -> None:
         self.name = name
         self.clock = clock
         self.journal = journal
-        self.events = Events()
+        self.events = events
         self.faults = Faults()
         self.spaces: dict[str, Space] = {}  # by organisation
         # A fingerprint of a request with an idempotency key cannot be tried against guesses without this.
@@ -54,7 +54,7 @@ class Namespaces:
 
     def __init__(
         self,
-        make: Callable[[str], Namespace],
+        make: Callable[[str, Events], Namespace],
         make_space: Callable[[Namespace, str], Space],
         store: Store,
         *,
@@ -64,7 +64,7 @@ class Namespaces:
         self._make_space = make_space
         self._store = store
         self._most = most_spaces
-        self.default = make("")
+        self.default = make("", Events())
         self._namespaces: dict[str, Namespace] = {"": self.default}
         self._spaces = 0
         self._next_look = min(most_spaces, _FIRST_LOOK)
@@ -83,7 +83,7 @@ class Namespaces:
         namespace = self._namespaces.get(name)
         if namespace is None:
             await self._make_room()
-            namespace = self._namespaces[name] = self._make(name)
+            namespace = self._namespaces[name] = self._make(name, Events())
         return namespace
 
     async def space(self, namespace: Namespace, organisation: str) -> Space:
@@ -96,23 +96,24 @@ class Namespaces:
         return space
 
     def drop(self, name: str) -> None:
-        """All that is kept in a namespace is forgotten. The one without a name is then as at the start."""
+        """All that is kept in a namespace is forgotten. The one without a name can only be reset."""
         namespace = self._namespaces.pop(name, None)
         if namespace is not None:
             namespace.journal.clear()
             for organisation in namespace.spaces:
                 self._drop_space(namespace, organisation)
-        if not name:
-            self.default = self._namespaces[""] = self._make("")
 
     def reset(self, name: str) -> None:
         """As at the start. Who watches it goes on watching."""
         events = self._namespaces[name].events if name in self._namespaces else Events()
         self.drop(name)
-        namespace = self._namespaces.get(name) or self._make(name)
-        namespace.events = events
-        self._namespaces[name] = namespace
+        self._put(self._make(name, events))
         events.publish("reset", {})
+
+    def _put(self, namespace: Namespace) -> None:
+        self._namespaces[namespace.name] = namespace
+        if not namespace.name:
+            self.default = namespace
 
     def _drop_space(self, namespace: Namespace, organisation: str) -> None:
         self._spaces -= 1

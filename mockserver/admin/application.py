@@ -11,8 +11,9 @@ from types import ModuleType
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.admin import clock, faults, requests, runs, server
+from mockserver.admin import clock, events, faults, requests, runs, server
 from mockserver.admin.context import AdminContext, Handler, Server
+from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
 from mockserver.bodies import Bodies, Disconnected
 from mockserver.errors import Conflict, HTTPError, Refused
@@ -25,7 +26,7 @@ from mockserver.spec import Call, Invalid, RawRequest, compile_operations, load,
 
 PREFIX = "/__admin"
 _ATTEMPTS = 100
-_MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults, runs)
+_MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults, runs, events)
 _log = logging.getLogger("mockserver.admin")
 
 
@@ -50,7 +51,10 @@ class Admin:
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             reply = _error_reply(error, scope)
             body = reply.render()
-        await send_reply(reply, body, {}, scope, send)
+        if isinstance(reply.content, EventStream) and scope["method"] == "GET":
+            await reply.content.send(reply, scope, receive, send)
+        else:
+            await send_reply(reply, body, {}, scope, send)
 
     async def _reply(self, namespace: Namespace, path: str, scope: Scope, receive: Receive) -> Reply:
         headers = headers_of(scope)
