@@ -17,6 +17,7 @@ export class Traffic {
     this.entries = []; // by seq, the newest last
     this.waiting = []; // not yet drawn
     this.rows = new Map(); // by seq
+    this.current = null; // the row that Tab reaches
     this.paused = false;
     this.seen = 0;
     this.draw = () => this.drawNow();
@@ -96,7 +97,7 @@ export class Traffic {
       this.rows.delete(Number(last.firstChild.dataset.seq));
       last.remove();
     }
-    if (!this.list.querySelector('.request[tabindex="0"]')) this.makeCurrent(this.list.querySelector(".request"));
+    if (!this.list.contains(document.activeElement)) this.makeCurrent(this.list.firstElementChild?.firstChild);
     const count = String(this.seen);
     setText($("traffic-count"), count);
     setText($("view-traffic-count"), count);
@@ -117,7 +118,7 @@ export class Traffic {
     };
   }
 
-  /** One row is reached by Tab, the others from there by the arrow keys. */
+  /** One row is reached by Tab, the newest at first; the others from there by the arrow keys. */
   move(event) {
     const item = event.target.closest("li");
     const next = {
@@ -132,8 +133,9 @@ export class Traffic {
   }
 
   makeCurrent(row) {
-    if (!row) return;
-    for (const each of this.list.querySelectorAll('.request[tabindex="0"]')) each.tabIndex = -1;
+    if (!row || row === this.current) return;
+    if (this.current) this.current.tabIndex = -1;
+    this.current = row;
     row.tabIndex = 0;
   }
 

@@ -124,14 +124,14 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "a read": {"method": "GET", "url": "/v1/machines?limit=3"},
     "a head": {"method": "HEAD", "url": "/v1/machines"},
     "a create": {"method": "POST", "url": "/v1/runs/bulk", "json": {"workflow_id": WORKFLOW, "count": 2}},
-    "a refused one": {"method": "POST", "url": "/v1/runs/bulk", "json": {"workflow_id": "it's \"$HOME\" `id` \\"}},
+    "a refused one": {"method": "POST", "url": "/v1/runs/bulk", "json": {"workflow_id": 'it\'s "$HOME" `id` \\'}},
     "no token": {"method": "GET", "url": "/v1/machines", "headers": {"Authorization": ""}},
     "names that come twice": {"method": "GET", "url": "/v1/runs?fields=a&fields=b%26c&x=%20%2B'"},
     "an odd path": {"method": "GET", "url": "/v1/runs/%24(id)'%20%22%C3%A4%E2%80%AE"},
     "odd headers": {
         "method": "GET",
         "url": "/v1/machines",
-        "headers": {"X-Quotes": "it's \"$HOME\" \\n", "X-Latin": b"caf\xe9 \xff", "X-Empty": ""},
+        "headers": {"X-Quotes": 'it\'s "$HOME" \\n', "X-Latin": b"caf\xe9 \xff", "X-Empty": ""},
     },
     "a body that is no JSON": {
         "method": "POST",
