@@ -7,7 +7,7 @@ is let go when others need its room.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, ItemsView
+from collections.abc import Callable, ItemsView, Sequence
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import Scope
@@ -34,8 +34,8 @@ class Namespace:
         self.events = events
         self.faults = Faults()
         self.spaces: dict[str, Space] = {}  # by organisation
-        # A fingerprint of a request with an idempotency key cannot be tried against guesses without this.
-        self.fingerprint_key = secrets.token_bytes(32)
+        self.secret = secrets.token_bytes(32)
+        """Signs download URLs, and makes fingerprints of requests that cannot be tried against guesses."""
         self.used_at = real_time()
 
     async def is_empty(self) -> bool:
@@ -105,15 +105,30 @@ class Namespaces:
 
     def reset(self, name: str) -> None:
         """As at the start. Who watches it goes on watching."""
-        events = self._namespaces[name].events if name in self._namespaces else Events()
-        self.drop(name)
-        self._put(self._make(name, events))
-        events.publish("reset", {})
+        self.replace(self.make(name), ())
 
-    def _put(self, namespace: Namespace) -> None:
-        self._namespaces[namespace.name] = namespace
-        if not namespace.name:
+    def make(self, name: str) -> Namespace:
+        """A new one, for `replace`: with the watchers of the one in use, if there is one."""
+        known = self._namespaces.get(name)
+        return self._make(name, known.events if known is not None else Events())
+
+    def replace(self, namespace: Namespace, spaces: Sequence[Space]) -> None:
+        """Puts a namespace in the place of the one of its name. Raises Unavailable, and then leaves that."""
+        name = namespace.name
+        known = self._namespaces.get(name)
+        before = 0 if known is None else 1 + len(known.spaces)
+        if spaces and len(self._namespaces) + self._spaces - before + 1 + len(spaces) > self._most:
+            raise self._unavailable()
+        self.drop(name)
+        self._namespaces[name] = namespace
+        if not name:
             self.default = namespace
+        for space in spaces:
+            # The store gives an empty one only now that the old one is dropped.
+            space.store = self._store.space(name, space.organisation)
+            namespace.spaces[space.organisation] = space
+        self._spaces += len(spaces)
+        namespace.events.publish("reset", {})
 
     def _drop_space(self, namespace: Namespace, organisation: str) -> None:
         self._spaces -= 1
@@ -134,12 +149,15 @@ class Namespaces:
                 self.drop(name)
         kept = len(self._namespaces) + self._spaces
         if kept >= self._most:
-            raise Unavailable(
-                f"{self._most} namespaces and organisations in them are in use here, and no more are taken; "
-                "DELETE /__admin/namespaces/NAME lets one go"
-            )
+            raise self._unavailable()
         # The next look is worth its while only when there are many more.
         self._next_look = min(self._most, max(_FIRST_LOOK, 2 * kept))
+
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(
+            f"{self._most} namespaces and organisations in them are in use here, and no more are taken; "
+            "DELETE /__admin/namespaces/NAME lets one go"
+        )
 
 
 def namespace_of(scope: Scope) -> tuple[str, str]:
