@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from mockserver.admin import PREFIX as ADMIN
 from mockserver.admin import Admin, Server
+from mockserver.admin.seeds import seeds_of_world
 from mockserver.behaviour import (
     attachments,
     chains,
@@ -22,7 +23,8 @@ from mockserver.behaviour import (
     runs,
     workflows,
 )
-from mockserver.behaviour.context import Context, Preferences, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.behaviour.seeding import Seed, prepare
 from mockserver.behaviour.world import World
 from mockserver.browsers import Browsers
 from mockserver.clock import Clock, Instant, real_time
@@ -104,7 +106,7 @@ class MockApp:
         self._world = World.from_files(settings.world)
         self._journals = JournalBudget(settings.journal_bytes)
         self.namespaces = Namespaces(
-            self._make_namespace, self._make_space, self._store, most_spaces=settings.limits.max_spaces
+            self._make_namespace, self._make_space, self._furnish, self._store, most_spaces=settings.limits.max_spaces
         )
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
@@ -118,6 +120,10 @@ class MockApp:
         downloads = Downloads(self.namespaces, make_context)
         self._downloads = downloads
         self._organisations = Organisations(settings.token)
+        self._seeds: dict[str, list[Seed]] = {}  # by organisation
+        if self._world.runs and settings.world is not None:
+            for seed in seeds_of_world(self._world.runs, settings.world):
+                self._seeds.setdefault(seed.organisation or self._organisations.default, []).append(seed)
         self._endpoint = Endpoint(
             operations=self.operations,
             behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
@@ -209,6 +215,7 @@ class MockApp:
             states=self.states,
             make_context=self._make_context,
             default_organisation=self._organisations.default,
+            seeded=self._seeds.keys(),
         )
         return Admin(about, token=settings.admin_token, max_body=settings.max_body)
 
@@ -229,6 +236,12 @@ class MockApp:
             world=self._world,
             progression=self.settings.progression,
         )
+
+    async def _furnish(self, space: Space) -> None:
+        seeds = self._seeds.get(space.organisation)
+        if seeds:
+            _, writes = await prepare(self._make_context(space, NO_PREFERENCES, space.clock.read(), {}), seeds)
+            await space.store.commit(*writes)
 
 
 def create_app(

@@ -17,6 +17,7 @@ from mockserver.errors import StartError
 from mockserver.log import Log, LogHandler, standard_error
 from mockserver.server import Server, listen, url_of
 from mockserver.settings import LIMITS, SETTINGS, Limits, Settings, environment_variable
+from mockserver.state_file import load_states, save_states
 
 _COULD_NOT_START = 2
 
@@ -106,6 +107,8 @@ def serve(**values: Any) -> None:
         )
         _set_up_logging(settings, log)
         app = create_app(settings, access_log=log if settings.log_level in ("debug", "info") else None)
+        if settings.state is not None:
+            load_states(settings.state, app.states)
         listener = listen(settings.host, settings.port)
     except StartError as error:
         click.echo(f"mockserver: {error}", err=True)
@@ -115,7 +118,19 @@ def serve(**values: Any) -> None:
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     Server(app, settings.limits).run(sockets=[listener])
+    saved = settings.state is None or _save(app, settings.state)
     log.close()
+    if not saved:
+        sys.exit(1)
+
+
+def _save(app: MockApp, path: Path) -> bool:
+    try:
+        save_states(path, app.namespaces, app.states)
+    except OSError as error:
+        click.echo(f"mockserver: {path}: cannot write the state: {error.strerror}", err=True)
+        return False
+    return True
 
 
 def _read(values: dict[str, Any]) -> dict[str, Any]:

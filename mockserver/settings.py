@@ -173,6 +173,11 @@ class Settings:
     journal_bytes: int = _setting(
         32 * MEBIBYTE, "How much the journal of requests may hold; 0 keeps none.", metavar="BYTES"
     )
+    state: Path | None = _setting(
+        None,
+        "What all namespaces keep is read from this file at the start, and written to it at the end.",
+        metavar="FILE",
+    )
     warnings: bool = _setting(
         True, "Say in the header Mock-Warning why a request was refused, and what was probably a slip of the pen."
     )
