@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
 
 from mockserver.admin.context import AdminContext, Server
 from mockserver.clock import text_of
 from mockserver.errors import NotFound, Unprocessable
-from mockserver.journal import Entry, Journal
+from mockserver.journal import LONGEST_ANSWER, Entry, Journal
 from mockserver.matching import PathPattern, RequestMatch
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
 _MASK = "**********"
+_CUTS_TRIED = 8
 
 
 async def list_requests(call: Call, context: AdminContext) -> Reply:
@@ -33,7 +35,8 @@ async def count_requests(call: Call, context: AdminContext) -> Reply:
 
 async def list_unmatched_requests(call: Call, context: AdminContext) -> Reply:
     entries = _after(context.namespace.journal, call.query.get("since", 0))
-    return _page(context, [entry for entry in entries if entry.operation_id is None], call.query)
+    unmatched = [entry for entry in entries if entry.operation_id is None and not entry.is_valid]
+    return _page(context, unmatched, call.query)
 
 
 async def get_request(call: Call, context: AdminContext) -> Reply:
@@ -158,8 +161,22 @@ def _content(body: bytes, headers: Iterable[tuple[bytes, bytes]], server: Server
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
-        value = body.decode("utf-8", "replace")
+        text = body.decode("utf-8", "replace")
+        value = _whole_members(text) if len(body) == LONGEST_ANSWER else text
     return server.masker.masked(value)
+
+
+def _whole_members(text: str) -> Any:
+    """Of JSON that was cut, what is whole; the text where that cannot be told."""
+    end = len(text)
+    for _ in range(_CUTS_TRIED):
+        end = text.rfind("}", 0, end)
+        if end < 0:
+            break
+        for closing in ("]}", "]", "}", "}]}"):
+            with suppress(ValueError, RecursionError):
+                return json.loads(text[: end + 1] + closing)
+    return text
 
 
 def _har_entry(shown: dict[str, Any]) -> dict[str, Any]:
