@@ -325,7 +325,9 @@ def test_no_warnings_leaves_the_header_out_and_the_journal_as_it_is():
     assert refused["reason"]
 
 
-@pytest.mark.parametrize("name", ["a\r\nSet-Cookie: x=1", "a\nb", "\x00\x1b[31m", "zwei Zeilen", "é\u2028x", "x" * 5_000])
+@pytest.mark.parametrize(
+    "name", ["a\r\nSet-Cookie: x=1", "a\nb", "\x00\x1b[31m", "zwei Zeilen", "é\u2028x", "x" * 5_000]
+)
 def test_what_a_client_sends_cannot_add_headers_through_a_warning(name):
     mock = ControlledMock()
 
