@@ -78,6 +78,7 @@ BEHAVIOURS: Mapping[str, Behaviour] = {
 
 EXPOSED_HEADERS = (
     "Idempotency-Status",
+    "Mock-Warning",
     "Preference-Applied",
     "Retry-After",
     "X-RateLimit-Limit",
