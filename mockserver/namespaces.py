@@ -40,7 +40,7 @@ class Namespace:
 
     async def is_empty(self) -> bool:
         """Whether nothing is kept in it that would be missed."""
-        if self.events or self.faults or self.clock.is_changed:
+        if self.events or self.faults.is_changed or self.clock.is_changed:
             return False
         now = self.clock.now()
         for space in self.spaces.values():
