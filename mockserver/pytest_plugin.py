@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mockserver.errors import StartError
+
 if TYPE_CHECKING:
     from mockserver.settings import Settings
     from mockserver.testing import CyberdeskMock, MockServer
 
 _INI = "cyberdesk_mock_settings"
+_NOT_SETTINGS = (StartError, TypeError, ValueError)
+"""What Settings raises for values that mean nothing, and for names that it does not have."""
 _MOCK = pytest.StashKey["CyberdeskMock"]()
 
 
@@ -39,10 +43,13 @@ def cyberdesk_mock_settings(pytestconfig: pytest.Config) -> Settings:
 
     from mockserver.settings import Settings
 
-    given = yaml.safe_load("\n".join(pytestconfig.getini(_INI))) or {}
-    if not isinstance(given, dict):
-        raise pytest.UsageError(f"{_INI}: write one setting a line, such as `progression: manual`")
-    return Settings(**given)
+    try:
+        given = yaml.safe_load("\n".join(pytestconfig.getini(_INI))) or {}
+        if not isinstance(given, dict):
+            raise TypeError("write one setting a line, such as `progression: manual`")
+        return Settings(**given)
+    except _NOT_SETTINGS as error:
+        pytest.fail(f"{_INI} in the ini file: {error}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -69,26 +76,29 @@ def cyberdesk_mock(
 ) -> Iterator[CyberdeskMock]:
     """A mock of the Cyberdesk API for this test alone: `url` and `token` are for its client, the rest controls it."""
     node = request.node
-    # A fixed port would be taken by the other workers of pytest-xdist.
-    settings = replace(cyberdesk_mock_settings, **{**_marked(node), "port": 0})
-    with _cyberdesk_servers(settings).namespace(_namespace_of(node.nodeid)) as mock:
+    try:
+        # A fixed port would be taken by the other workers of pytest-xdist.
+        server = _cyberdesk_servers(replace(cyberdesk_mock_settings, **{**_marked(node), "port": 0}))
+    except _NOT_SETTINGS as error:
+        pytest.fail(f"The mock cannot start: {error}", pytrace=False)
+    with server.namespace(_namespace_of(node.nodeid)) as mock:
         node.stash[_MOCK] = mock
         yield mock
         del node.stash[_MOCK]
 
 
 def _marked(node: pytest.Item) -> dict[str, Any]:
-    """Of all markers; the nearest has the last word."""
+    """Of all markers; the nearest has the last word. Raises TypeError."""
     marked: dict[str, Any] = {}
     for marker in reversed(list(node.iter_markers("cyberdesk_mock"))):
         if marker.args:
-            raise pytest.UsageError("@pytest.mark.cyberdesk_mock takes settings by name: (progression='manual')")
+            raise TypeError("@pytest.mark.cyberdesk_mock takes settings by name, such as progression='manual'")
         marked |= marker.kwargs
     return marked
 
 
 def _namespace_of(nodeid: str) -> str:
-    """The same for a test in each session: it decides the ids of its runs. And of a test the whole name can be read."""
+    """The same for a test in each session, since the ids of its runs follow from it; the test can be told by it."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", nodeid.rpartition("::")[2])[:60]
     return f"{name}-{blake2b(nodeid.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}"
 

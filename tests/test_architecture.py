@@ -102,7 +102,8 @@ def test_no_module_is_called_by_a_name_that_says_nothing():
 
 
 @pytest.mark.parametrize(
-    "package", ["mockserver", "mockserver.spec", "mockserver.store", "contracts.guard", "contracts.rules"]
+    "package",
+    ["mockserver", "mockserver.spec", "mockserver.store", "mockserver.testing", "contracts.guard", "contracts.rules"],
 )
 def test_every_exported_name_is_there(package):
     module = importlib.import_module(package)

@@ -218,6 +218,13 @@ class CyberdeskMock:
     def load_state(self, state: Mapping[str, Any]) -> None:
         self._call("PUT", "/state", body=state)
 
+    def __repr__(self) -> str:
+        try:
+            where = self.url
+        except ControlError:
+            where = "(not running)"
+        return f"<{type(self).__name__} {where}>"
+
     def _call(self, method: str, path: str, **how: Any) -> Any:
         return self._control().call(method, path, namespace=self._namespace, **how)
 

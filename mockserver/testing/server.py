@@ -62,6 +62,8 @@ class MockServer(CyberdeskMock):
     @contextmanager
     def namespace(self, name: str) -> Iterator[CyberdeskMock]:
         """A mock by itself on the same server, until the block ends: with its own runs, requests, faults and clock."""
+        if not 0 < len(name) <= 200 or "/" in name:
+            raise ControlError(None, f"{name!r} is no name of a namespace: 1 to 200 characters, and no / among them")
         try:
             yield CyberdeskMock(self._running, self.settings, name)
         finally:
