@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import httpcore  # noqa: F401  # httpx imports it late: sessions of pytester would forget it, and httpx its errors
 import httpx
 import pytest
 
