@@ -30,6 +30,7 @@ from mockserver.downloads import PREFIX as DOWNLOADS
 from mockserver.downloads import Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
 from mockserver.errors import HTTPError, StartError
+from mockserver.events import Events
 from mockserver.faults import FaultReader
 from mockserver.faults.injector import Injector
 from mockserver.headers import headers_of
@@ -42,6 +43,7 @@ from mockserver.response import send_reply
 from mockserver.routes import Routes
 from mockserver.settings import Settings
 from mockserver.spec import Bounds, Masker, Operation, compile_operations, load
+from mockserver.state import States, made_by
 from mockserver.store import MemoryStore, Store
 
 BEHAVIOURS: Mapping[str, Behaviour] = {
@@ -108,7 +110,7 @@ class MockApp:
 
         def make_context(space: Space, preferences: Preferences, now: Instant, scope: Scope) -> Context:
             def sign_download(attachment_id: str, expires: int) -> str:
-                return downloads.sign(base_url(scope), space.namespace, space.organisation, attachment_id, expires)
+                return downloads.sign(base_url(scope), space, attachment_id, expires)
 
             return Context(space, world, preferences, known_only, strict, settings.limits, *now, sign_download)
 
@@ -142,6 +144,8 @@ class MockApp:
         routes = Routes(self.operations, first_path_only=strict)
         self._fault_reader = FaultReader(self.operations.keys(), settings.seed)
         self._injector = Injector(routes, max_body=settings.max_body)
+        about = made_by(settings, self._world)
+        self.states = States(self.namespaces, self._fault_reader, about, self._make_space)
         self._admin = self._make_admin() if settings.admin else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -202,23 +206,24 @@ class MockApp:
             masker=Masker(sensitive),
             fault_reader=self._fault_reader,
             started_at=real_time(),
-            reset=self.namespaces.reset,
+            states=self.states,
             make_context=self._make_context,
             default_organisation=self._organisations.default,
         )
         return Admin(about, token=settings.admin_token, max_body=settings.max_body)
 
-    def _make_namespace(self, name: str) -> Namespace:
+    def _make_namespace(self, name: str, events: Events) -> Namespace:
         clock = self._clock or Clock(scale=self.settings.time_scale)
-        return Namespace(name, clock=clock, journal=Journal(self._journals))
+        return Namespace(name, clock=clock, journal=Journal(self._journals, events), events=events)
 
-    def _make_space(self, namespace: Namespace, organisation: str) -> Space:
+    def _make_space(self, namespace: Namespace, organisation: str, key: bytes | None = None) -> Space:
+        """`key` decides what is drawn; without it, it follows from the seed and the names."""
         name = f"{self.settings.seed} {namespace.name} {organisation}".encode("utf-8", "surrogateescape")
         return Space(
             store=self._store.space(namespace.name, organisation),
             clock=namespace.clock,
-            key=blake2b(name, digest_size=32).digest(),
-            fingerprint_key=namespace.fingerprint_key,
+            key=key or blake2b(name, digest_size=32).digest(),
+            secret=namespace.secret,
             namespace=namespace.name,
             organisation=organisation,
             world=self._world,

@@ -11,8 +11,9 @@ from types import ModuleType
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.admin import clock, faults, requests, runs, server
+from mockserver.admin import clock, events, faults, requests, runs, server, state
 from mockserver.admin.context import AdminContext, Handler, Server
+from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
 from mockserver.bodies import Bodies, Disconnected
 from mockserver.errors import Conflict, HTTPError, Refused
@@ -25,7 +26,7 @@ from mockserver.spec import Call, Invalid, RawRequest, compile_operations, load,
 
 PREFIX = "/__admin"
 _ATTEMPTS = 100
-_MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults, runs)
+_MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults, runs, state, events)
 _log = logging.getLogger("mockserver.admin")
 
 
@@ -36,7 +37,7 @@ class Admin:
         self._server = about
         self._document = render_json(document.root)
         self._routes = Routes(operations, first_path_only=True)
-        self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations if _is_there(name)}
+        self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations}
         self._guard = Guard(token)
         self._bodies = Bodies(most_bytes=max_body, most_together=max_body)
 
@@ -50,7 +51,10 @@ class Admin:
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets an answer
             reply = _error_reply(error, scope)
             body = reply.render()
-        await send_reply(reply, body, {}, scope, send)
+        if isinstance(reply.content, EventStream) and scope["method"] == "GET":
+            await reply.content.send(reply, scope, receive, send)
+        else:
+            await send_reply(reply, body, {}, scope, send)
 
     async def _reply(self, namespace: Namespace, path: str, scope: Scope, receive: Receive) -> Reply:
         headers = headers_of(scope)
@@ -74,10 +78,6 @@ class Admin:
             raise Refused("Too many requests change this at once; try again")
         finally:
             self._bodies.give_back(taken)
-
-
-def _is_there(name: str) -> bool:
-    return any(hasattr(module, name) for module in _MODULES)
 
 
 def _handler(name: str) -> Handler:

@@ -15,6 +15,7 @@ from mockserver.namespaces import Namespace, Namespaces
 from mockserver.reply import Reply
 from mockserver.settings import Settings
 from mockserver.spec import Call, Masker, Operation
+from mockserver.state import States
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,7 @@ class Server:
     masker: Masker
     fault_reader: FaultReader
     started_at: float
-    reset: Callable[[str], None]
-    """Makes a namespace as it was at the start."""
+    states: States
     make_context: Callable[[Space, Preferences, Instant, Scope], Context]
     default_organisation: str
     """Where runs are seeded."""

@@ -92,16 +92,14 @@ def path_in_namespace(path: str) -> str:
     return "/" + path.split("/", 3)[3] if path.startswith("/__ns/") and path.count("/") >= 3 else path
 
 
-def request_json(entry: Entry, server: Server) -> dict[str, Any]:
-    """All that is known of a request, with nothing secret in it."""
+def request_summary(entry: Entry, server: Server) -> dict[str, Any]:
+    """What is known of a request but its headers and bodies, with nothing secret in it."""
     return {
         "seq": entry.seq,
         "at": text_of(entry.at),
         "method": entry.method,
         "path": entry.path,
         "query": _query(entry.query, server),
-        "headers": _headers(entry.headers),
-        "body": _content(entry.body, entry.headers, server),
         "status": entry.status,
         "duration_ms": None if entry.duration_ms is None else round(entry.duration_ms, 3),
         "operation": entry.operation_id,
@@ -110,6 +108,15 @@ def request_json(entry: Entry, server: Server) -> dict[str, Any]:
         "reason": entry.reason,
         "warnings": list(entry.warnings),
         "fault": entry.fault,
+    }
+
+
+def request_json(entry: Entry, server: Server) -> dict[str, Any]:
+    """All that is known of a request, with nothing secret in it."""
+    return {
+        **request_summary(entry, server),
+        "headers": _headers(entry.headers),
+        "body": _content(entry.body, entry.headers, server),
         "answer": {
             "headers": _headers(entry.answer_headers),
             "body": _content(entry.answer, entry.answer_headers, server),
