@@ -15,6 +15,7 @@ from mockserver.admin.context import AdminContext, Handler, Server
 from mockserver.admin.document import document, operations
 from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
+from mockserver.admin.page_files import PageFiles
 from mockserver.bodies import Bodies, Disconnected
 from mockserver.errors import Conflict, HTTPError, Refused
 from mockserver.headers import headers_of
@@ -37,6 +38,7 @@ class Admin:
         self._routes = Routes(operations(), first_path_only=True)
         self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations()}
         self._guard = Guard(token)
+        self._page = PageFiles(PREFIX)
         self._bodies = Bodies(most_bytes=max_body, most_together=max_body)
 
     async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,6 +61,10 @@ class Admin:
         method: str = scope["method"]
         if method == "OPTIONS":
             return Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(path))})
+        page = self._page.find(method, path)
+        if page is not None:
+            self._guard.check_page(scope, headers)
+            return page
         self._guard.check(scope, headers)
         if path == f"{PREFIX}/openapi.json" and method in ("GET", "HEAD"):
             return Reply(200, BytesContent(self._document))
