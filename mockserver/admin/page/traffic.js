@@ -2,12 +2,14 @@
 
 import { NAMESPACE, attempt, call } from "./api.js";
 import { emptyTraffic } from "./empty.js";
-import { $, beforeNextFrame, element, setText, visible } from "./dom.js";
+import { $, atMostEvery, element, setText, visible } from "./dom.js";
 import { statusClass, timeOf } from "./format.js";
 import { showRequest } from "./request.js";
 
 const MOST_ROWS = 500;
 const FIRST_READ = 200;
+// No one reads faster, and each change of the list is a layout of it.
+const DRAW_EVERY_MS = 150;
 
 export class Traffic {
   /** `effectOf` tells what a fault does, by its id, where that is known. */
@@ -20,7 +22,7 @@ export class Traffic {
     this.current = null; // the row that Tab reaches
     this.paused = false;
     this.seen = 0;
-    this.draw = () => this.drawNow();
+    this.draw = atMostEvery(DRAW_EVERY_MS, () => this.drawNow());
     this.journalIsOff = false;
 
     $("traffic-filter").addEventListener("input", () => this.redraw());
@@ -64,7 +66,7 @@ export class Traffic {
       this.waiting.push(entry);
       if (this.waiting.length > MOST_ROWS) this.waiting.shift();
     }
-    beforeNextFrame(this.draw);
+    this.draw();
   }
 
   pause(paused) {
@@ -78,7 +80,7 @@ export class Traffic {
     this.waiting = this.entries.slice(-MOST_ROWS);
     this.rows.clear();
     this.list.replaceChildren();
-    beforeNextFrame(this.draw);
+    this.draw();
   }
 
   drawNow() {
