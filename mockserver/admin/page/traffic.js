@@ -71,7 +71,7 @@ export class Traffic {
 
   pause(paused) {
     this.paused = paused;
-    $("traffic-pause").setAttribute("aria-pressed", String(paused));
+    $("traffic-pause").classList.toggle("on", paused);
     setText($("traffic-pause"), paused ? "Resume" : "Pause");
     if (!paused) this.redraw();
   }
