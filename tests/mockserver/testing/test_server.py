@@ -79,7 +79,7 @@ def test_what_keeps_it_from_starting_is_raised_where_it_is_started(tmp_path):
             MockServer(port=port).start()
     with pytest.raises(StartError, match=r"world\.yaml"):
         MockServer(world=world).start()
-    with pytest.raises(StartError, match="--time-scale"):
+    with pytest.raises(StartError, match="time_scale"):
         MockServer(time_scale=0)
     with pytest.raises(StartError, match="admin"):
         MockServer(admin=False).start()
