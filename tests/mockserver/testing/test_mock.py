@@ -286,6 +286,27 @@ def test_a_reset_is_the_start(mock, client, create):
     assert create() == first
 
 
+def test_a_state_is_put_back_and_goes_to_another_mock(mock, client, create, server):
+    mock.clock.freeze(NINE)
+    create(3)
+    mock.fault("GET /v1/pools", status=503)
+    before = client.get("/v1/runs").content
+    state = mock.state()
+
+    mock.reset()
+    assert client.get("/v1/runs").json()["total"] == 0
+    mock.load_state(state)
+
+    assert client.get("/v1/runs").content == before
+    assert client.get("/v1/pools").status_code == 503
+    assert mock.clock.now == NINE
+    with server.namespace("the other") as other:
+        other.load_state(state)
+        assert list(other.runs) == list(mock.runs)
+    with pytest.raises(ControlError):
+        mock.load_state({"version": "none"})
+
+
 def test_a_mock_tells_its_url_and_settings(mock, server):
     assert mock.url.startswith(f"{server.url}/__ns/")
     assert mock.settings.self_check
