@@ -115,6 +115,8 @@ class Endpoint:
                     space.requests -= 1
             body = reply.render()
         except Disconnected:
+            if entry is not None:
+                entry.answered(None, [], b"")
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             reply = self._error_reply(error, scope)

@@ -7,7 +7,7 @@ is let go when others need its room.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, ItemsView, Sequence
+from collections.abc import Awaitable, Callable, ItemsView, Sequence
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import Scope
@@ -40,7 +40,7 @@ class Namespace:
 
     async def is_empty(self) -> bool:
         """Whether nothing is kept in it that would be missed."""
-        if self.events or self.faults or self.clock.is_changed:
+        if self.events or self.faults.is_changed or self.clock.is_changed:
             return False
         now = self.clock.now()
         for space in self.spaces.values():
@@ -50,18 +50,22 @@ class Namespace:
 
 
 class Namespaces:
-    """`make` makes a namespace, `make_space` a space in it; the same each time for the same names."""
+    """`make` makes a namespace, `make_space` a space in it; the same each time for the same names. `furnish` puts into
+    a new space what it begins with.
+    """
 
     def __init__(
         self,
         make: Callable[[str, Events], Namespace],
         make_space: Callable[[Namespace, str], Space],
+        furnish: Callable[[Space], Awaitable[None]],
         store: Store,
         *,
         most_spaces: int,
     ) -> None:
         self._make = make
         self._make_space = make_space
+        self._furnish = furnish
         self._store = store
         self._most = most_spaces
         self.default = make("", Events())
@@ -91,7 +95,9 @@ class Namespaces:
         space = namespace.spaces.get(organisation)
         if space is None:
             await self._make_room()
-            space = namespace.spaces[organisation] = self._make_space(namespace, organisation)
+            space = self._make_space(namespace, organisation)
+            await self._furnish(space)
+            namespace.spaces[organisation] = space
             self._spaces += 1
         return space
 

@@ -83,6 +83,18 @@ class States:
         self._fault_reader = fault_reader
         self._made_by = made_by
         self._make_space = make_space
+        self._start: dict[str, Mapping[str, Any]] = {}
+
+    async def begin_with(self, name: str, document: Mapping[str, Any]) -> None:
+        """Restores a namespace, and makes that what its reset leads to. Raises StateError or Unavailable."""
+        await self.restore(name, document)
+        self._start[name] = document
+
+    async def reset(self, name: str) -> None:
+        if name in self._start:
+            await self.restore(name, self._start[name])
+        else:
+            self._namespaces.reset(name)
 
     async def written(self, namespace: Namespace) -> list[bytes]:
         """The document, in parts."""
@@ -130,6 +142,7 @@ class States:
             namespace.clock.restore(_object(document, "clock"))
         except (KeyError, TypeError, ValueError) as error:
             raise StateError(f"/clock: {error}") from None
+        namespace.faults.clear()
         try:
             self._fault_reader.restore(namespace.faults, _object(document, "faults"), namespace.clock)
         except (KeyError, TypeError, ValueError, Unprocessable) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,6 +32,8 @@ class Server:
     make_context: Callable[[Space, Preferences, Instant, Scope], Context]
     default_organisation: str
     """Where runs are seeded."""
+    seeded: Collection[str]
+    """The organisations that have runs in each namespace from the start."""
 
 
 class AdminContext(NamedTuple):
@@ -47,8 +49,11 @@ class AdminContext(NamedTuple):
         return self.server.make_context(space, NO_PREFERENCES, self.namespace.clock.read(), self.scope)
 
     async def spaces(self) -> list[Context]:
-        """Of all organisations that have been seen in the namespace."""
-        return [await self.space(organisation) for organisation in self.namespace.spaces]
+        """Of all organisations that have been seen in the namespace, or have runs in it from the start."""
+        return [
+            await self.space(organisation)
+            for organisation in dict.fromkeys((*self.server.seeded, *self.namespace.spaces))
+        ]
 
 
 Handler = Callable[[Call, AdminContext], Awaitable[Reply]]

@@ -86,7 +86,17 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: dict[str, Fault] = {}
+        self._first: tuple[str, ...] = ()
         self.made = 0
+
+    def begin(self) -> None:
+        """What there is now is what each namespace begins with."""
+        self._first = tuple(self._faults)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether they are others than at the beginning, or have been met."""
+        return tuple(self._faults) != self._first or any(fault.matched for fault in self)
 
     def __bool__(self) -> bool:
         return bool(self._faults)

@@ -38,6 +38,15 @@ _FAULTS = (
 )
 
 
+class FaultError(Unprocessable):
+    """`place` is where in the fault it stands."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+        self.place = place
+        self.problem = problem
+
+
 class FaultReader:
     """`operation_ids` are those of the API; `seed` decides what is drawn."""
 
@@ -88,7 +97,7 @@ class FaultReader:
         name = source["preset"]
         preset = PRESETS.get(name) if isinstance(name, str) else None
         if preset is None:
-            raise Unprocessable(f"preset: {name!r} is none of {', '.join(PRESETS)}")
+            raise FaultError("preset", f"{name!r} is none of {', '.join(PRESETS)}")
         beside = {key: value for key, value in source.items() if key != "preset"}
         _allow(beside, _WHICH, "beside a preset")
         return [{**each, **beside} for each in preset.faults]
@@ -96,11 +105,11 @@ class FaultReader:
     def _fault(self, source: Mapping[str, Any], id_: str, clock: Clock) -> Fault:
         _allow(source, (*_WHICH, *_EFFECTS), "in a fault")
         if not isinstance(source.get("match"), str):
-            raise Unprocessable("match: say which requests are meant: 'POST /v1/runs/bulk', an operationId, or '*'")
+            raise FaultError("match", "say which requests are meant: 'POST /v1/runs/bulk', an operationId, or '*'")
         try:
             match = RequestMatch.from_text(source["match"], self._operation_ids)
         except ValueError as error:
-            raise Unprocessable(f"match: {error}") from None
+            raise FaultError("match", f"{error}") from None
         now = clock.now()
         return Fault(
             id=id_,
@@ -127,9 +136,9 @@ def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> Non
 def _conditions(source: Mapping[str, Any]) -> Conditions:
     headers, body = source.get("headers", {}), source.get("body", {})
     if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
-        raise Unprocessable('headers: a mapping of names to values, such as {"Idempotency-Key": "abc"}')
+        raise FaultError("headers", 'a mapping of names to values, such as {"Idempotency-Key": "abc"}')
     if not isinstance(body, dict) or not all(pointer.startswith("/") or not pointer for pointer in body):
-        raise Unprocessable('body: a mapping of JSON pointers to values, such as {"/count": 5}')
+        raise FaultError("body", 'a mapping of JSON pointers to values, such as {"/count": 5}')
     return Conditions({name.lower(): value for name, value in headers.items()}, body)
 
 
@@ -139,7 +148,7 @@ def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
         nth = source["nth"]
         limits = nth if isinstance(nth, list) else [nth, nth]
         if len(limits) != 2 or not all(_is_whole(each) and each >= 1 for each in limits) or limits[0] > limits[1]:
-            raise Unprocessable(f"nth: a number from 1, or [from, to], not {_shown(nth)}")
+            raise FaultError("nth", f"a number from 1, or [from, to], not {_shown(nth)}")
         first, last = limits
     probability = _number(source, "probability", 1.0, most=1.0)
     for_s = _number(source, "for_s", None, most=_LONGEST_S)
@@ -173,7 +182,7 @@ def _effect(source: Mapping[str, Any]) -> Effect:
     if make is None:
         close = get_close_matches(str(name), _FAULTS, 1, 0.5)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_FAULTS)}"
-        raise Unprocessable(f"fault: {_shown(name)} is none: {hint}")
+        raise FaultError("fault", f"{_shown(name)} is none: {hint}")
     effect, used = make(source)
     _refuse_beside(source, name, {"how", "after_bytes", "failed", "share", "stale_s"}.difference(used))
     return effect if "delay_s" in used else _delayed(source, effect)
@@ -188,18 +197,18 @@ def _refuse_beside(source: Mapping[str, Any], what: str, names: Collection[str])
 def _answer(source: Mapping[str, Any]) -> Effect:
     answer = source.get("answer", {})
     if not isinstance(answer, dict):
-        raise Unprocessable('answer: a mapping, such as {"status": 500, "headers": {}, "body": {}}')
+        raise FaultError("answer", 'a mapping, such as {"status": 500, "headers": {}, "body": {}}')
     _allow(answer, ("status", "headers", "body"), "in an answer")
     status = answer.get("status", 429 if "retry_after" in source else None)
     if not _is_whole(status) or not 200 <= status <= 599:
-        raise Unprocessable(f"answer/status: from 200 to 599, not {_shown(status)}")
+        raise FaultError("answer/status", f"from 200 to 599, not {_shown(status)}")
     headers = answer.get("headers", {})
     if not isinstance(headers, dict) or not all(_is_header(*header) for header in headers.items()):
-        raise Unprocessable("answer/headers: a mapping of names to texts without control characters")
+        raise FaultError("answer/headers", "a mapping of names to texts without control characters")
     if "retry_after" in source:
         headers = {"Retry-After": str(source["retry_after"]), **headers}
         if not _is_header("Retry-After", headers["Retry-After"]):
-            raise Unprocessable("retry_after: seconds, or an HTTP date")
+            raise FaultError("retry_after", "seconds, or an HTTP date")
     body = answer.get("body", {"detail": _phrase(status)})
     content = body.encode("utf-8", "replace") if isinstance(body, str) else render_json(body)
     return effects.Answer(status, headers, b"" if status in (204, 304) else content)
@@ -246,7 +255,7 @@ def _delay(source: Mapping[str, Any]) -> Delay | None:
         if kind == "lognormal" and _are_numbers(parameters, 2) and parameters[0] > 0 and parameters[1] <= 5:
             median, sigma = parameters
             return lambda random: min(_LONGEST_S, random.lognormvariate(math.log(median), sigma))
-    raise Unprocessable('delay: {"uniform": [from, to]} or {"lognormal": [median, sigma]}, in seconds')
+    raise FaultError("delay", '{"uniform": [from, to]} or {"lognormal": [median, sigma]}, in seconds')
 
 
 def _are_numbers(value: Any, count: int) -> bool:
@@ -281,7 +290,7 @@ def _truncated(source: Mapping[str, Any]) -> _Made:
 def _break_schema(source: Mapping[str, Any]) -> _Made:
     how = source.get("how", "missing-field")
     if how not in HOWS:
-        raise Unprocessable(f"how: {_shown(how)} is none of {', '.join(HOWS)}")
+        raise FaultError("how", f"{_shown(how)} is none of {', '.join(HOWS)}")
     return effects.BreakSchema(how), ("how",)
 
 
@@ -326,7 +335,7 @@ def _count(source: Mapping[str, Any], name: str, *, fewest: int = 1) -> int | No
         return None
     value = source[name]
     if not _is_whole(value) or value < fewest:
-        raise Unprocessable(f"{name}: a whole number from {fewest}, not {_shown(value)}")
+        raise FaultError(name, f"a whole number from {fewest}, not {_shown(value)}")
     return value
 
 
@@ -335,7 +344,7 @@ def _number(source: Mapping[str, Any], name: str, default: float | None, *, most
         return default
     value = source[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise Unprocessable(f"{name}: a number from 0 to {most:g}, not {_shown(value)}")
+        raise FaultError(name, f"a number from 0 to {most:g}, not {_shown(value)}")
     return float(value)
 
 
