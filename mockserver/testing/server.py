@@ -112,7 +112,11 @@ class _Serving:
         self._thread = threading.Thread(target=self._run, name=f"mockserver {url}", daemon=True)
         self._thread.start()
         first: tuple[Future[Any], ...] = (self._ready, self._ended)
-        wait(first, return_when=FIRST_COMPLETED)
+        try:
+            wait(first, return_when=FIRST_COMPLETED)
+        except BaseException:  # Ctrl-C
+            self._server.should_exit = True
+            raise
         if not self._ready.done():
             self.stop()
             raise StartError("the server has ended before it was ready")
