@@ -147,7 +147,7 @@ def test_a_clock_does_not_go_back(mock):
 # --- Runs
 
 
-def test_a_run_is_what_it_is_when_it_is_asked(mock, create):
+def test_a_run_is_what_it_is_when_it_is_asked(mock, client, create):
     (run_id,) = create()
     run = mock.runs[run_id]
 
@@ -160,6 +160,11 @@ def test_a_run_is_what_it_is_when_it_is_asked(mock, create):
     assert run.created_at < run.started_at < run.ended_at
     assert run.json()["output_data"] == run.output_data
     assert mock.runs[UUID(run_id)] == run
+    shown = client.get(f"/v1/runs/{run_id}").json()
+    assert (run.machine_id, run.organization_id) == (shown["machine_id"], shown["organization_id"])
+    assert (run.input_values, run.error) == (shown["input_values"], shown["error"])
+    assert run_id in repr(run)
+    assert len({run, mock.runs[run_id]}) == 1
 
 
 def test_runs_are_iterated_newest_first_and_filtered(mock, create):
@@ -218,6 +223,8 @@ def test_seeds_are_there_with_their_files(mock, client):
     assert client.get("/v1/runs").json()["total"] == 3
     with pytest.raises(ControlError, match=r"body/0/workflow_id"):
         mock.seed("x")
+    with pytest.raises(TypeError, match="set cannot be written as JSON"):
+        mock.seed(SUCCEEDS, input_values={"a": {1}})
 
 
 # --- Faults

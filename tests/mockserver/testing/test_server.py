@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from mockserver import ControlError, CyberdeskMock, MockServer, Settings, StartError
+from mockserver.testing.control import Control
+from mockserver.testing.failure_report import requests_text
 from tests.mockserver.testing.conftest import SUCCEEDS, client_of
 
 
@@ -109,6 +111,32 @@ def test_an_answer_that_is_being_given_is_given_to_its_end():
             while not mock.requests():
                 pass
         assert answer.result().status_code == 200
+
+
+def test_a_call_that_is_cut_off_by_the_end_says_so():
+    called = threading.Event()
+
+    async def never_answers(*_: object) -> None:
+        called.set()
+        await asyncio.Event().wait()
+
+    async def until_called() -> None:
+        await asyncio.to_thread(called.wait)
+
+    with ThreadPoolExecutor() as pool, asyncio.Runner() as runner:
+        control = Control(never_answers, runner.get_loop(), server_url="http://127.0.0.1:1", admin_token=None)
+        answer = pool.submit(control.call, "GET", "/clock")
+        runner.run(until_called())
+        runner.close()  # cancels what is left, as the server does
+        with pytest.raises(ControlError, match="was stopped"):
+            answer.result()
+
+
+def test_the_report_of_a_mock_that_is_gone_says_so():
+    with MockServer() as server, server.namespace("a") as mock:
+        pass
+
+    assert "not running" in requests_text(mock)
 
 
 def test_a_token_of_the_settings_and_one_of_the_control_api_are_used():
