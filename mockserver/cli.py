@@ -27,6 +27,7 @@ from mockserver.ready_file import ReadyFile
 from mockserver.reference import PAGE
 from mockserver.server import Server, listen, local_url_of, url_of
 from mockserver.settings import Settings, environment_variable
+from mockserver.state_file import load_states, save_states
 
 _COULD_NOT_START = 2
 
@@ -72,7 +73,7 @@ for _command in (spec, routes, cards, faults, verify):
 
 _GROUPS_OF_SERVE = {
     "Where it listens": ("host", "port", "open_page", "ready_file"),
-    "What it serves": ("spec", "world", "known_only", "coercion", "seed", "faults", "self_check"),
+    "What it serves": ("spec", "world", "known_only", "coercion", "seed", "faults", "state", "self_check"),
     "How runs live": ("time_scale", "progression"),
     "Who is let in": ("token", "rate_limit", "cors_origin", "allowed_host", "max_body"),
     "Control API and journal": ("admin", "admin_token", "journal_bytes", "warnings"),
@@ -114,6 +115,8 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
     )
     _set_up_logging(settings, log)
     app = create_app(settings, access_log=log if settings.log_level in ("debug", "info") else None)
+    if settings.state is not None:
+        load_states(settings.state, app.states)
     listener = listen(settings.host, settings.port)
     page = f"{local_url_of(listener)}{PAGE}"
     with _ready_file(ready_file, local_url_of(listener)) as publish:
@@ -129,7 +132,19 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         Server(app, settings.limits, on_ready=be_ready).run(sockets=[listener])
+    saved = settings.state is None or _save(app, settings.state)
     log.close()
+    if not saved:
+        sys.exit(1)
+
+
+def _save(app: MockApp, path: Path) -> bool:
+    try:
+        save_states(path, app.namespaces, app.states)
+    except OSError as error:
+        click.echo(f"mockserver: {path}: cannot write the state: {error.strerror}", err=True)
+        return False
+    return True
 
 
 @contextlib.contextmanager

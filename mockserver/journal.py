@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mockserver.clock import real_time
+from mockserver.events import Events
 
 _ENTRY_BYTES = 1_500
 """What an entry takes beside its bodies and headers."""
@@ -64,6 +65,8 @@ class Entry:
             for name, value in self.headers:
                 size += len(name) + len(value)
             self.journal.budget.grow(self, size)
+        if self.journal.events:
+            self.journal.events.publish("request", self)
 
     @property
     def duration_ms(self) -> float | None:
@@ -110,8 +113,9 @@ class JournalBudget:
 class Journal:
     """The entries of one namespace. `seq` counts all that came, those that are gone too."""
 
-    def __init__(self, budget: JournalBudget) -> None:
+    def __init__(self, budget: JournalBudget, events: Events) -> None:
         self.budget = budget
+        self.events = events
         self._entries: deque[Entry] = deque()
         self._next_seq = 1
         self._evicted_to = 0

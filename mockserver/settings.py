@@ -216,6 +216,11 @@ class Settings:
         metavar="BYTES",
         range_=_COUNT,
     )
+    state: Path | None = _setting(
+        None,
+        "What all namespaces keep is read from this file at the start, and written to it at the end.",
+        metavar="FILE",
+    )
     warnings: bool = _setting(
         True, "Say in the header Mock-Warning why a request was refused, and what was probably a slip of the pen."
     )

@@ -40,7 +40,7 @@ class Injector:
             if entry is not None:
                 entry.fault = fault.id
             namespace.events.publish("fault", fault.shown(namespace.clock.now()))
-            await fault.effect.apply(Exchange(scope, receive, send, handle, namespace.clock, fault.random))
+            await fault.effect.apply(Exchange(scope, receive, send, handle, namespace.clock, fault.effect_random()))
         except HTTPError as error:
             reply = error_reply(error.status, error.detail)
             await send_reply(reply, reply.render(), {}, scope, send)

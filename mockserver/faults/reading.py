@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from http import HTTPStatus
-from random import Random
 from typing import Any, TypeGuard
 
 from mockserver.clock import SECOND, Clock
@@ -67,6 +67,31 @@ class FaultReader:
             faults.add(fault)
         return made
 
+    def state(self, faults: Faults) -> dict[str, Any]:
+        """As JSON."""
+        items = [
+            {
+                "id": fault.id,
+                "source": fault.source,
+                "seed": fault.seed,
+                "until": fault.occasions.until,
+                "matched": fault.matched,
+                "applied": fault.applied,
+            }
+            for fault in faults
+        ]
+        return {"made": faults.made, "items": items}
+
+    def restore(self, faults: Faults, state: Mapping[str, Any], clock: Clock) -> None:
+        """Raises KeyError, TypeError, ValueError or Unprocessable for what `state` did not make."""
+        faults.made = int(state["made"])
+        for item in state["items"]:
+            fault = self._fault(item["source"], str(item["id"]), clock)
+            until = item["until"]
+            fault.occasions = replace(fault.occasions, until=None if until is None else int(until))
+            fault.seed, fault.matched, fault.applied = str(item["seed"]), int(item["matched"]), int(item["applied"])
+            faults.add(fault)
+
     def _preset(self, source: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """A preset may be narrowed: all but its effects can be given beside it."""
         name = source["preset"]
@@ -93,7 +118,7 @@ class FaultReader:
             occasions=_occasions(source, now),
             effect=_effect(source),
             source=dict(source),
-            random=Random(f"{self._seed} {id_}"),
+            seed=f"{self._seed} {id_}",
         )
 
 

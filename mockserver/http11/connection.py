@@ -174,6 +174,8 @@ class Connection(asyncio.Protocol):
         """Closes the connection, behind the answer that is being given if there is one."""
         if self._exchange is None or self._exchange.is_answered:
             self._close(lingers=False)
+        elif self._leaves_at_eof:
+            self._exchange.leave()
         else:
             self._exchange.keep_alive = False
 
