@@ -212,7 +212,8 @@ class MockApp:
 
     def _make_namespace(self, name: str, events: Events) -> Namespace:
         clock = self._clock or Clock(scale=self.settings.time_scale)
-        return Namespace(name, clock=clock, journal=Journal(self._journals, events), events=events)
+        journal = Journal(self._journals, events)
+        return Namespace(name, clock=clock, shares_clock=self._clock is not None, journal=journal, events=events)
 
     def _make_space(self, namespace: Namespace, organisation: str) -> Space:
         name = f"{self.settings.seed} {namespace.name} {organisation}".encode("utf-8", "surrogateescape")
