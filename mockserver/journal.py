@@ -40,6 +40,8 @@ class Entry:
     fault: str | None = None
     size = 0
     is_kept = True
+    is_final = True
+    """Not while a fault holds back the answer of the mock, and may send another one."""
 
     def __init__(self, journal: Journal, seq: int, at: int, scope: Mapping[str, Any]) -> None:
         """`at` is a moment."""
@@ -65,7 +67,7 @@ class Entry:
             for name, value in self.headers:
                 size += len(name) + len(value)
             self.journal.budget.grow(self, size)
-        if self.journal.events:
+        if self.is_final and self.journal.events:
             self.journal.events.publish("request", self)
 
     @property
