@@ -71,7 +71,7 @@ class Exchange:
         """Lets the application answer, and keeps the answer from the client: the journal waits for what is sent."""
         entry: Entry | None = self.scope.get(JOURNAL_KEY)
         if entry is not None:
-            entry.is_final = False
+            entry.is_held_back = True
         start: Message = {}
         parts: list[bytes] = []
 
@@ -86,7 +86,7 @@ class Exchange:
             await self.handle(self.scope, self.receive, keep)
         finally:
             if entry is not None:
-                entry.is_final = True
+                entry.is_held_back = False
         return start["status"], list(start["headers"]), b"".join(parts)
 
     async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
@@ -191,11 +191,11 @@ class Cut:
     async def apply(self, exchange: Exchange) -> None:
         connection = exchange.connection
         status, headers, body = await exchange.captured()
-        await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
         # One byte is kept back in any case: an answer that is whole is not cut.
         part = body[: min(self.after_bytes, max(0, len(body) - 1))]
-        await exchange.send({"type": "http.response.body", "body": part, "more_body": True})
         exchange.record(status, headers, part)
+        await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
+        await exchange.send({"type": "http.response.body", "body": part, "more_body": True})
         connection.end()
 
 

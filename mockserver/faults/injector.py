@@ -39,11 +39,10 @@ class Injector:
             if fault is None:
                 await handle(scope, body.receive, send)
                 return
+            content = await body.read()
             if entry is not None:
                 # The application may never see the request, so what the journal tells of it is told here.
-                entry.operation_id = operation_id
-                entry.body = await body.read()
-                entry.fault = fault.id
+                entry.operation_id, entry.body, entry.fault = operation_id, content, fault.id
             namespace.events.publish("fault", fault.shown(namespace.clock.now()))
             await fault.effect.apply(Exchange(scope, body.receive, send, handle, namespace.clock, fault.random))
         except Disconnected:
