@@ -15,6 +15,7 @@ from collections.abc import Callable
 from urllib.parse import SplitResult, unquote
 
 from contracts.guard.bounds import BOUNDS, Bounds
+from contracts.printable import printable
 
 _RECEIVED_AT_ONCE = 256 * 1024
 _SENT_AT_ONCE = 64 * 1024
@@ -216,7 +217,7 @@ class Connection:
 
 def shown(text: str, most: int = 80) -> str:
     """A stranger's words in a message: one line, nothing that a terminal would obey, not too many."""
-    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text[: most + 1])
+    plain = printable(text[: most + 1])
     return plain if len(plain) <= most else plain[:most] + "…"
 
 
