@@ -18,7 +18,8 @@ class Command(click.Command):
         self.examples = examples
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        records = {param.name or "": param.get_help_record(ctx) for param in self.get_params(ctx)}
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        records = {option.name or "": option.get_help_record(ctx) for option in options}
         shown = {name: record for name, record in records.items() if record is not None}
         _write_groups(formatter, self.groups, shown, "Other options" if self.groups else "Options")
 

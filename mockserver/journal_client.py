@@ -31,12 +31,17 @@ class JournalClient:
     def __init__(self, url: str, *, admin_token: str | None = None) -> None:
         """Raises ValueError for what is no URL."""
         parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        is_url = parts.scheme in ("http", "https") and parts.hostname and port != -1
+        if not is_url or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is no URL of a mock; write http://127.0.0.1:4010, or …/__ns/NAME")
         self._url = url.rstrip("/").removesuffix("/__admin").removesuffix("/v1")
         self._base = quote(urlsplit(self._url).path, safe="/%:@!$&'()*+,;=~")
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = make(parts.hostname, parts.port, timeout=_PATIENCE_S)
+        self._connection = make(parts.hostname or "", port, timeout=_PATIENCE_S)
         self._headers = {"Accept": "application/json"}
         if admin_token is not None:
             self._headers["Authorization"] = f"Bearer {admin_token}"

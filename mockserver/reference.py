@@ -20,7 +20,6 @@ _PACKAGE = "flask_swagger_ui"
 _ASSETS = {
     "swagger-ui.css": "text/css; charset=utf-8",
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "favicon-32x32.png": "image/png",
 }
 _HTML = "text/html; charset=utf-8"
 _COMMON = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
@@ -45,6 +44,8 @@ class Reference:
             self._links = {"page": PAGE, **self._links}
         pages = {
             "/": _Page(_HTML, self._root),
+            # Browsers ask for it beside whatever they show: it must not stand in the journal as a wrong request.
+            "/favicon.ico": _Page("image/png", _icon),
             "/openapi.json": _Page(JSON, api.json),
             "/openapi.yaml": _Page("application/yaml", api.yaml),
             **self._docs(),
@@ -78,11 +79,12 @@ class Reference:
         items = "".join(
             f'<li><a href="{path}">{names.get(name, "OpenAPI document")}</a></li>' for name, path in self._links.items()
         )
-        return _html(f"{self._title}: mock", f"<h1>{escape(self._title)}: mock</h1><ul>{items}</ul>")
+        body = f"<h1>{escape(self._title)}: mock</h1><ul>{items}</ul>"
+        return _html(f"{self._title}: mock", body, '<meta name="color-scheme" content="light dark">')
 
     def _reference(self) -> bytes:
         head = (
-            '<link rel="icon" href="/docs/favicon-32x32.png"><link rel="stylesheet" href="/docs/swagger-ui.css">'
+            '<link rel="stylesheet" href="/docs/swagger-ui.css">'
             '<script src="/docs/swagger-ui-bundle.js" defer></script><script src="/docs/reference.js" defer></script>'
         )
         return _html(f"{self._title}: reference", '<div id="reference"></div>', head)
@@ -90,6 +92,11 @@ class Reference:
     def _not_installed(self) -> bytes:
         what = "<p>The reference needs <code>pip install flask-swagger-ui</code>, and then a new start.</p>"
         return _html(f"{self._title}: reference", what)
+
+
+def _icon() -> bytes:
+    icon = (_asset_folder() or Path()) / "favicon-32x32.png"
+    return icon.read_bytes() if icon.is_file() else b""
 
 
 def _asset_folder() -> Path | None:

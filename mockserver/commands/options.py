@@ -105,5 +105,5 @@ def warn_of_unknown_variables(group: click.Group) -> None:
 
 
 def _meant(name: str, known: Collection[str]) -> str:
-    close = get_close_matches(name, known, 1, 0.8)
-    return f": did you mean {close[0]}?" if close else "; mockserver serve --help names them all"
+    close = get_close_matches(name.removeprefix(_PREFIX), [each.removeprefix(_PREFIX) for each in known], 1, 0.7)
+    return f": did you mean {_PREFIX}{close[0]}?" if close else "; mockserver serve --help names them all"
