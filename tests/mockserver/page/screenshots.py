@@ -1,6 +1,6 @@
 """Screenshots of the page, wide and narrow, light and dark.
 
-`python -m tests.mockserver.page.screenshots FOLDER --port 4010`: what follows the folder is given to `mockserver serve`.
+`python -m tests.mockserver.page.screenshots FOLDER --port 4010`; what follows FOLDER goes to `mockserver serve`.
 """
 
 import base64
