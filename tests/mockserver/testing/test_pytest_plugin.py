@@ -247,7 +247,7 @@ def test_settings_that_mean_nothing_are_told(run, pytester):
     outcome.assert_outcomes(errors=3)
     outcome.stdout.fnmatch_lines(
         [
-            "The mock cannot start: --time-scale 0*",
+            "The mock cannot start: time_scale: should be above 0*",
             "The mock cannot start: *takes settings by name*",
             "The mock cannot start: *'progresion'*",
         ]
