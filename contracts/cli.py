@@ -5,6 +5,7 @@ Only this and what the options need is imported at start; the engine, and with i
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import shutil
 import sys
@@ -29,6 +30,7 @@ from contracts.options import (
     wishes_from,
 )
 from contracts.outcome import EXIT_INTERRUPTED
+from contracts.printable import printable
 from contracts.target import Target
 
 if TYPE_CHECKING:
@@ -49,11 +51,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     try:
         status = cli.main(args, prog_name="contracts", standalone_mode=False)
     except click.ClickException as error:
-        message = " ".join(error.format_message().split())
+        message = printable(" ".join(error.format_message().split()))
         click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
         status = 2
     except CouldNotCheck as error:
-        click.echo(f"{click.style('Error:', fg='red')} {error}.", err=True)
+        click.echo(f"{click.style('Error:', fg='red')} {printable(str(error))}.", err=True)
         status = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -137,7 +139,7 @@ contracts fuzz http://127.0.0.1:4010 --token test --rule REQ-COUNT --seed 7
 def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     """Searches the server at URL with the same rules until time or budget is spent."""
     rules = load_rules()
-    target = target_from(flags)
+    target = dataclasses.replace(target_from(flags), max_time_s=for_s)
     wishes = wishes_from(flags, rules)
     from contracts.check import fuzz as fuzz_rules
     from contracts.checking import check_target, prepare
@@ -225,11 +227,11 @@ def cleanup(
     else:
         click.echo(f"{_runs(done.cleaned)} cleaned up, {done.left} left.")
     for words in done.words:
-        click.echo(f"Not done: {words}", err=True)
+        click.echo(f"Not done: {printable(words)}", err=True)
     if done.possibly_left:
         click.echo("Perhaps ours, not proven, and so not touched: look at these yourself:", err=True)
         for run_id in done.possibly_left:
-            click.echo(f"  {run_id}", err=True)
+            click.echo(f"  {printable(run_id)}", err=True)
     context.exit(1 if done.left or done.possibly_left else 0)
 
 
@@ -305,4 +307,4 @@ class Progress:
     def show(self, step: object) -> None:
         if self._shown:
             width = shutil.get_terminal_size().columns - 1
-            click.echo(f"\r\x1b[K{str(step)[:width]}", err=True, nl=False)
+            click.echo(f"\r\x1b[K{printable(str(step))[:width]}", err=True, nl=False)

@@ -38,6 +38,20 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click
         return float(found[1]) * _UNITS_S[found[2]]
 
 
+class Rate(click.ParamType):  # type: ignore[type-arg]
+    """Requests per second, given as `5/s` or `300/m`; a bare number is per second."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(?:/([sm]))?", value.strip())
+        if not found or not float(found[1]):
+            self.fail(f"{value!r} is no rate: write 5/s or 300/m", param, ctx)
+        return float(found[1]) / (60 if found[2] == "m" else 1)
+
+
 class ReportPath(click.ParamType):  # type: ignore[type-arg]
     """FORMAT=PATH; the folder must be there, since a report lost after two minutes is a pity."""
 
@@ -95,8 +109,9 @@ _FLAGS = (
     _option(
         "--rate",
         env="RATE",
-        type=click.FloatRange(min=0, min_open=True),
-        help="Requests per second: no limit; live: 5.",
+        type=Rate(),
+        metavar="N/s|N/m",
+        help="Requests sent per second or minute: no limit; live: 5/s.",
     ),
     _option(
         "--allow-writes/--no-writes",

@@ -233,7 +233,9 @@ class MockApp:
 
     def _make_namespace(self, name: str, events: Events) -> Namespace:
         clock = self._clock or Clock(scale=self.settings.time_scale)
-        namespace = Namespace(name, clock=clock, journal=Journal(self._journals, events), events=events)
+        journal = Journal(self._journals, events)
+        shares_clock = self._clock is not None
+        namespace = Namespace(name, clock=clock, shares_clock=shares_clock, journal=journal, events=events)
         for source in self._first_faults:
             self._fault_reader.add(namespace.faults, source, clock)
         namespace.faults.begin()

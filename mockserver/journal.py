@@ -40,6 +40,8 @@ class Entry:
     fault: str | None = None
     size = 0
     is_kept = True
+    is_held_back = False
+    """While a fault has the answer of the mock, and may send another one."""
 
     def __init__(self, journal: Journal, seq: int, at: int, scope: Mapping[str, Any]) -> None:
         """`at` is a moment."""
@@ -54,6 +56,8 @@ class Entry:
 
     def answered(self, status: int | None, headers: list[tuple[bytes, bytes]], body: bytes | None) -> None:
         """`body` is None where it is sent in parts; `status` where the connection ended without an answer."""
+        if self.is_held_back:
+            return
         self.answered_at = real_time()
         self.status = status
         self.answer_headers = headers

@@ -27,9 +27,10 @@ _IDLE_S = 60.0
 
 
 class Namespace:
-    def __init__(self, name: str, *, clock: Clock, journal: Journal, events: Events) -> None:
+    def __init__(self, name: str, *, clock: Clock, shares_clock: bool, journal: Journal, events: Events) -> None:
         self.name = name
         self.clock = clock
+        self.shares_clock = shares_clock
         self.journal = journal
         self.events = events
         self.faults = Faults()
@@ -105,6 +106,9 @@ class Namespaces:
         """All that is kept in a namespace is forgotten. The one without a name can only be reset."""
         namespace = self._namespaces.pop(name, None)
         if namespace is not None:
+            if not namespace.shares_clock:
+                # Requests that wait by its clock would wait for ever where it is frozen.
+                namespace.clock.release()
             namespace.journal.clear()
             for organisation in namespace.spaces:
                 self._drop_space(namespace, organisation)

@@ -77,8 +77,11 @@ def cyberdesk_mock(
     """A mock of the Cyberdesk API for this test alone: `url` and `token` are for its client, the rest controls it."""
     node = request.node
     try:
-        # A fixed port would be taken by the other workers of pytest-xdist.
-        server = _cyberdesk_servers(replace(cyberdesk_mock_settings, **{**_marked(node), "port": 0}))
+        # Workers of pytest-xdist can share neither a port nor a file to write.
+        settings = replace(cyberdesk_mock_settings, **{**_marked(node), "port": 0})
+        if settings.state is not None:
+            raise ValueError("state: a test puts one into its mock with cyberdesk_mock.load_state(json.load(file))")
+        server = _cyberdesk_servers(settings)
     except _NOT_SETTINGS as error:
         pytest.fail(f"The mock cannot start: {error}", pytrace=False)
     with server.namespace(_namespace_of(node.nodeid)) as mock:

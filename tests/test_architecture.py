@@ -66,7 +66,8 @@ def test_behaviours_know_no_http():
 
 def test_starlette_stands_at_the_edge_only():
     modules = ("app", "bodies", "browsers", "downloads", "endpoint", "headers", "namespaces", "response", "server")
-    edge = (*modules, "admin.application", "admin.guard", "faults.effects", "faults.injector", "testing.control")
+    admin = ("admin.application", "admin.context", "admin.events", "admin.guard")
+    edge = (*modules, *admin, "faults.effects", "faults.injector", "testing.control")
 
     assert importing("mockserver", "starlette", beside=tuple(f"mockserver.{name}" for name in edge)) == []
 

@@ -139,9 +139,10 @@ async def seed_runs(call: Call, context: AdminContext) -> Reply:
 
 async def plant(context: AdminContext, seeds: Sequence[Seed]) -> list[str]:
     """All of them or none. Raises Unprocessable, TooLarge or Refused."""
+    at_home = context.server.default_organisation
+    seeds = [replace(seed, organisation=seed.organisation or at_home) for seed in seeds]
     check_seeds(seeds)
     check_moments(seeds, context.namespace.clock.now())
-    at_home = context.server.default_organisation
     organisations = {seed.organisation or at_home for seed in seeds}
     planted: dict[int, Sequence[str]] = {}
     commits: list[tuple[Context, list[Write]]] = []

@@ -47,6 +47,9 @@ class FaultError(Unprocessable):
         self.problem = problem
 
 
+_BREAK_CONNECTIONS = frozenset({"hang", "reset", "cut", "garbage", "slow"})
+
+
 class FaultReader:
     """`operation_ids` are those of the API; `seed` decides what is drawn."""
 
@@ -150,13 +153,16 @@ def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
         if len(limits) != 2 or not all(_is_whole(each) and each >= 1 for each in limits) or limits[0] > limits[1]:
             raise FaultError("nth", f"a number from 1, or [from, to], not {_shown(nth)}")
         first, last = limits
+    cycle = _count(source, "cycle")
+    if cycle is not None and first > cycle:
+        raise FaultError("nth", f"in a cycle of {cycle} there is no request {first}")
     probability = _number(source, "probability", 1.0, most=1.0)
     for_s = _number(source, "for_s", None, most=_LONGEST_S)
     return Occasions(
         times=_count(source, "times"),
         first=first,
         last=last,
-        cycle=_count(source, "cycle"),
+        cycle=cycle,
         probability=1.0 if probability is None else probability,
         until=None if for_s is None else now + round(for_s * SECOND),
     )
@@ -184,7 +190,9 @@ def _effect(source: Mapping[str, Any]) -> Effect:
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_FAULTS)}"
         raise FaultError("fault", f"{_shown(name)} is none: {hint}")
     effect, used = make(source)
-    _refuse_beside(source, name, {"how", "after_bytes", "failed", "share", "stale_s"}.difference(used))
+    # One call of docs and tests sets both for all that breaks a connection, whatever it uses of them.
+    taken = (*used, "after_bytes") if name in _BREAK_CONNECTIONS else used
+    _refuse_beside(source, name, {"how", "after_bytes", "failed", "share", "stale_s"}.difference(taken))
     return effect if "delay_s" in used else _delayed(source, effect)
 
 
@@ -203,15 +211,25 @@ def _answer(source: Mapping[str, Any]) -> Effect:
     if not _is_whole(status) or not 200 <= status <= 599:
         raise FaultError("answer/status", f"from 200 to 599, not {_shown(status)}")
     headers = answer.get("headers", {})
+    if isinstance(headers, dict):
+        framing = next((name for name in headers if name.lower() in _FRAMING), None)
+        if framing is not None:
+            raise FaultError("answer/headers", f"{framing} is set by the mock")
     if not isinstance(headers, dict) or not all(_is_header(*header) for header in headers.items()):
         raise FaultError("answer/headers", "a mapping of names to texts without control characters")
     if "retry_after" in source:
-        headers = {"Retry-After": str(source["retry_after"]), **headers}
-        if not _is_header("Retry-After", headers["Retry-After"]):
-            raise FaultError("retry_after", "seconds, or an HTTP date")
+        retry_after = source["retry_after"]
+        if not isinstance(retry_after, str):
+            retry_after = f"{_number(source, 'retry_after', 0, most=_LONGEST_S):g}"
+        if not _is_header("Retry-After", retry_after):
+            raise FaultError("retry_after", "seconds, or a text such as 'Wed, 21 Oct 2026 07:28:00 GMT'")
+        headers = {"Retry-After": retry_after, **headers}
     body = answer.get("body", {"detail": _phrase(status)})
     content = body.encode("utf-8", "replace") if isinstance(body, str) else render_json(body)
     return effects.Answer(status, headers, b"" if status in (204, 304) else content)
+
+
+_FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 def _is_header(name: Any, value: Any) -> bool:
@@ -221,7 +239,6 @@ def _is_header(name: Any, value: Any) -> bool:
         and bool(name)
         and all(char.isalnum() or char in "!#$%&'*+-.^_`|~" for char in name)
         and all(" " <= char <= "\xff" and char != "\x7f" for char in value)
-        and name.lower() not in ("content-length", "transfer-encoding", "connection")
     )
 
 
@@ -284,7 +301,8 @@ def _slow(source: Mapping[str, Any]) -> _Made:
 
 
 def _truncated(source: Mapping[str, Any]) -> _Made:
-    return effects.NotJSON(_count(source, "after_bytes", fewest=0) or 40), ("after_bytes",)
+    size = _count(source, "after_bytes", fewest=0)
+    return effects.NotJSON(40 if size is None else size), ("after_bytes",)
 
 
 def _break_schema(source: Mapping[str, Any]) -> _Made:

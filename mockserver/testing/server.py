@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -14,8 +14,9 @@ from typing import Any, Self
 
 from mockserver.app import MockApp, create_app
 from mockserver.errors import ControlError, StartError
-from mockserver.server import Server, listen, url_of
-from mockserver.settings import Limits, Settings
+from mockserver.server import Server, listen, local_url_of
+from mockserver.settings import Settings
+from mockserver.state_file import load_states, save_states
 from mockserver.testing.control import Control
 from mockserver.testing.mock import CyberdeskMock
 
@@ -53,7 +54,8 @@ class MockServer(CyberdeskMock):
     def stop(self) -> None:
         """Returns when the answers that were being given have been given, and the thread has ended.
 
-        They have `limits.shutdown_grace` seconds. Does nothing where it is not running.
+        They have `limits.shutdown_grace` seconds. Does nothing where it is not running. Raises OSError where the state
+        cannot be written to the file of `state`.
         """
         serving, self._serving = self._serving, None
         if serving is not None:
@@ -95,47 +97,49 @@ class MockServer(CyberdeskMock):
 
 
 class _Serving:
-    """A server in its thread, ready when it is made. Raises StartError."""
+    """A server in its thread, ready when it is made. Raises what it fails with as it starts."""
 
     def __init__(self, app: MockApp, listener: socket.socket) -> None:
+        self._app = app
         self._listener = listener
         self._ready: Future[asyncio.AbstractEventLoop] = Future()
-        self._server = _AnnouncedServer(app, app.settings.limits, self._ready)
-        url = url_of(listener)
+        self._ended: Future[None] = Future()
+        self._server = Server(
+            app, app.settings.limits, on_ready=lambda: self._ready.set_result(asyncio.get_running_loop())
+        )
+        url = local_url_of(listener)
         # A daemon: a mock that is never stopped should not keep its process from ending.
         self._thread = threading.Thread(target=self._run, name=f"mockserver {url}", daemon=True)
         self._thread.start()
+        first: tuple[Future[Any], ...] = (self._ready, self._ended)
         try:
-            loop = self._ready.result()
-        except BaseException:
-            self.stop()
+            wait(first, return_when=FIRST_COMPLETED)
+        except BaseException:  # Ctrl-C
+            self._server.should_exit = True
             raise
-        self.control = Control(app, loop, server_url=url, admin_token=app.settings.admin_token)
+        if not self._ready.done():
+            self.stop()
+            raise StartError("the server has ended before it was ready")
+        self.control = Control(app, self._ready.result(), server_url=url, admin_token=app.settings.admin_token)
 
     def stop(self) -> None:
+        """Raises what has ended it, where that was not this."""
         self._server.should_exit = True
         self._thread.join()
+        self._ended.result()
 
     def _run(self) -> None:
+        # All of it here, also what comes before and behind the server: the caller may be in an event loop of its own.
+        path = self._app.settings.state
         try:
+            if path is not None:
+                load_states(path, self._app.states)
             self._server.run(sockets=[self._listener])
-        except BaseException as error:
-            if self._ready.done():
-                raise
-            self._ready.set_exception(error)
+            if path is not None and self._ready.done():
+                save_states(path, self._app.namespaces, self._app.states)
+        except BaseException as error:  # noqa: BLE001 - the caller gets it, in its own thread
+            self._ended.set_exception(error)
+        else:
+            self._ended.set_result(None)
         finally:
             self._listener.close()
-        if not self._ready.done():
-            self._ready.set_exception(StartError("the server has ended before it was ready"))
-
-
-class _AnnouncedServer(Server):
-    """Tells when it is ready, and on which event loop it runs."""
-
-    def __init__(self, app: MockApp, limits: Limits, ready: Future[asyncio.AbstractEventLoop]) -> None:
-        super().__init__(app, limits)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready.set_result(asyncio.get_running_loop())

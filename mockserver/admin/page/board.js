@@ -74,9 +74,11 @@ export class Board {
       showRun(id);
       return;
     }
-    button.disabled = true;
+    // Not disabled meanwhile: a button that is loses the focus.
+    if (button.ariaBusy === "true") return;
+    button.ariaBusy = "true";
     await attempt("POST", `runs/${encodeURIComponent(id)}/${action}`);
-    button.disabled = false;
+    button.ariaBusy = null;
   }
 
   makeColumn(status) {

@@ -39,6 +39,23 @@ function drawAll() {
   for (const draw of due) draw();
 }
 
+/** As `draw`, but before a frame, and at most once in so many milliseconds: what comes faster is drawn together. */
+export function atMostEvery(ms, draw) {
+  let drawnAt = -Infinity;
+  let timer = null;
+  const drawAndNote = () => {
+    drawnAt = performance.now();
+    draw();
+  };
+  const start = () => {
+    timer = null;
+    beforeNextFrame(drawAndNote);
+  };
+  return () => {
+    timer ??= setTimeout(start, Math.max(0, drawnAt + ms - performance.now()));
+  };
+}
+
 export function toast(text, kind = "info") {
   const shown = element("p", { class: `toast ${kind}` }, visible(text));
   $("toasts").append(shown);

@@ -2,12 +2,14 @@
 
 import { NAMESPACE, attempt, call } from "./api.js";
 import { emptyTraffic } from "./empty.js";
-import { $, beforeNextFrame, element, setText, visible } from "./dom.js";
+import { $, atMostEvery, element, setText, visible } from "./dom.js";
 import { statusClass, timeOf } from "./format.js";
 import { showRequest } from "./request.js";
 
 const MOST_ROWS = 500;
 const FIRST_READ = 200;
+// No one reads faster, and each change of the list is a layout of it.
+const DRAW_EVERY_MS = 150;
 
 export class Traffic {
   /** `effectOf` tells what a fault does, by its id, where that is known. */
@@ -17,9 +19,10 @@ export class Traffic {
     this.entries = []; // by seq, the newest last
     this.waiting = []; // not yet drawn
     this.rows = new Map(); // by seq
+    this.current = null; // the row that Tab reaches
     this.paused = false;
     this.seen = 0;
-    this.draw = () => this.drawNow();
+    this.draw = atMostEvery(DRAW_EVERY_MS, () => this.drawNow());
     this.journalIsOff = false;
 
     $("traffic-filter").addEventListener("input", () => this.redraw());
@@ -63,7 +66,7 @@ export class Traffic {
       this.waiting.push(entry);
       if (this.waiting.length > MOST_ROWS) this.waiting.shift();
     }
-    beforeNextFrame(this.draw);
+    this.draw();
   }
 
   pause(paused) {
@@ -77,7 +80,7 @@ export class Traffic {
     this.waiting = this.entries.slice(-MOST_ROWS);
     this.rows.clear();
     this.list.replaceChildren();
-    beforeNextFrame(this.draw);
+    this.draw();
   }
 
   drawNow() {
@@ -96,7 +99,7 @@ export class Traffic {
       this.rows.delete(Number(last.firstChild.dataset.seq));
       last.remove();
     }
-    if (!this.list.querySelector('.request[tabindex="0"]')) this.makeCurrent(this.list.querySelector(".request"));
+    if (!this.list.contains(document.activeElement)) this.makeCurrent(this.list.firstElementChild?.firstChild);
     const count = String(this.seen);
     setText($("traffic-count"), count);
     setText($("view-traffic-count"), count);
@@ -117,7 +120,7 @@ export class Traffic {
     };
   }
 
-  /** One row is reached by Tab, the others from there by the arrow keys. */
+  /** One row is reached by Tab, the newest at first; the others from there by the arrow keys. */
   move(event) {
     const item = event.target.closest("li");
     const next = {
@@ -132,8 +135,9 @@ export class Traffic {
   }
 
   makeCurrent(row) {
-    if (!row) return;
-    for (const each of this.list.querySelectorAll('.request[tabindex="0"]')) each.tabIndex = -1;
+    if (!row || row === this.current) return;
+    if (this.current) this.current.tabIndex = -1;
+    this.current = row;
     row.tabIndex = 0;
   }
 

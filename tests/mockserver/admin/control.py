@@ -6,6 +6,7 @@ Each namespace has a clock of its own here, as under `mockserver serve`; that of
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import weakref
 from functools import lru_cache
@@ -79,6 +80,24 @@ class ControlledMock(Mock):
         return self.requests(**how)[-1]
 
 
+def controlled_mock(*, freezes: bool = True, **settings: Any) -> ControlledMock:
+    """As new: a mock that was started once for all who ask for these settings, and that is reset for each.
+
+    Starting a mock takes longer than most of what is asked of it.
+    """
+    mock = _started(tuple(sorted(settings.items())))
+    for name, _ in list(mock.app.namespaces.items()):
+        mock.app.namespaces.reset(name) if not name else mock.app.namespaces.drop(name)
+    if freezes:
+        mock.turn_clock(freeze=START)
+    return mock
+
+
+@lru_cache
+def _started(settings: tuple[tuple[str, Any], ...]) -> ControlledMock:
+    return ControlledMock(freezes=False, **dict(settings))
+
+
 @lru_cache
 def document() -> dict[str, Any]:
     return yaml.safe_load((files("mockserver.admin") / "openapi.yaml").read_text(encoding="utf-8"))
@@ -103,11 +122,16 @@ def assert_documented(method: str, path: str, answer: httpx.Response) -> None:
 
 
 def validate(value: Any, schema: dict[str, Any]) -> None:
-    whole = {**schema, "components": document()["components"]}
-    formats = jsonschema.Draft202012Validator.FORMAT_CHECKER
-    jsonschema.Draft202012Validator(whole, format_checker=formats).validate(value)
+    _validator(json.dumps(schema)).validate(value)
 
 
+@lru_cache
+def _validator(schema: str) -> jsonschema.Draft202012Validator:
+    whole = {**json.loads(schema), "components": document()["components"]}
+    return jsonschema.Draft202012Validator(whole, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
+
+
+@lru_cache
 def _operation(method: str, path: str) -> dict[str, Any] | None:
     method = "get" if method == "HEAD" else method.lower()
     for template, item in sorted(document()["paths"].items(), key=lambda each: "{" in each[0]):

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from mockserver import Settings, create_app
-from tests.mockserver.admin.control import ControlledMock, assert_documented
+from tests.mockserver.admin.control import ControlledMock, assert_documented, controlled_mock
 from tests.mockserver.inprocess import Mock
 
 
@@ -193,13 +193,6 @@ def test_the_name_of_the_scheme_may_be_written_in_any_case():
     assert _Asked(admin_token="s3cret")(Authorization="bearer s3cret").status_code == 200
 
 
-def test_a_token_that_is_not_ascii_works():
-    token = "schl\xfcssel"
-    utf8 = token.encode().decode("latin-1")
-
-    assert _Asked(admin_token=token)(Authorization=f"Bearer {utf8}").status_code == 200
-
-
 def test_the_admin_token_opens_nothing_of_the_mocked_api_and_its_tokens_nothing_here():
     mock = ControlledMock(admin_token="s3cret", freezes=False)
 
@@ -233,7 +226,7 @@ def test_no_admin_answers_as_for_any_path_that_is_not_there():
 
 
 def test_each_namespace_has_a_control_api_of_its_own():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.turn_clock("a", freeze="2030-01-01T00:00:00Z")
 
     assert mock.asked("/clock", namespace="a")["now"] == "2030-01-01T00:00:00.000000Z"
@@ -247,7 +240,7 @@ def test_the_control_api_is_no_part_of_the_api_that_is_mocked():
 
 
 def test_requests_to_the_control_api_are_not_in_the_journal():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.get("/v1/health")
     mock.control("POST", "/nothing", {})
     mock.control("GET", "/requests", namespace="a")
@@ -264,7 +257,7 @@ def test_a_path_that_only_looks_like_it_is_none_of_it(path):
 
 
 def test_a_method_that_is_not_served_is_told():
-    mock = ControlledMock()
+    mock = controlled_mock()
 
     answer = mock.control("PUT", "/clock", {})
 
@@ -273,7 +266,7 @@ def test_a_method_that_is_not_served_is_told():
 
 
 def test_head_answers_as_get_without_a_body():
-    mock = ControlledMock()
+    mock = controlled_mock()
 
     answer = mock.control("HEAD", "/clock")
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import jsonschema
 
-from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.admin.control import ControlledMock, controlled_mock
 from tests.mockserver.inprocess import SUCCEEDS
 
 
@@ -83,11 +83,11 @@ def _archive(mock: ControlledMock) -> list[dict[str, Any]]:
 
 
 def test_an_empty_journal_is_an_archive():
-    assert _archive(ControlledMock()) == []
+    assert _archive(controlled_mock()) == []
 
 
 def test_every_kind_of_exchange_fits_the_structure():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.create()
     mock.post("/v1/runs", content=b"\xff{", headers={"Content-Type": "text/plain"})
     mock.get("/v1/runs?limit=1&search=a%20b&search=%C3%A9")
@@ -106,7 +106,7 @@ def test_every_kind_of_exchange_fits_the_structure():
 
 
 def test_the_url_holds_the_query_and_leads_to_what_was_asked():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.get("/v1/runs?search=a%20b&limit=5&x=&search=%C3%A9")
 
     [entry] = _archive(mock)
@@ -119,7 +119,7 @@ def test_the_url_holds_the_query_and_leads_to_what_was_asked():
 
 
 def test_the_path_in_the_url_is_escaped():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.get("/v1/runs/caf%C3%A9%20%3F%23")
 
     [entry] = _archive(mock)
@@ -128,7 +128,7 @@ def test_the_path_in_the_url_is_escaped():
 
 
 def test_bodies_are_text_and_the_comment_tells_why_it_was_refused():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.post("/v1/runs", {"workflow_ids": SUCCEEDS})
 
     [entry] = _archive(mock)
@@ -140,7 +140,7 @@ def test_bodies_are_text_and_the_comment_tells_why_it_was_refused():
 
 
 def test_the_archive_of_a_namespace_holds_its_requests_only():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.get("/v1/runs")
     mock.get("/__ns/a/v1/pools")
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.mockserver.admin.control import START, ControlledMock
+from tests.mockserver.admin.control import START, controlled_mock
 from tests.mockserver.inprocess import ENDS_AT_ONCE, SUCCEEDS, unknown_id
 
 
 def test_an_entry_holds_the_whole_exchange():
-    mock = ControlledMock()
+    mock = controlled_mock()
     answer = mock.post(
         "/v1/runs?a=1&b=2&b=3&c=", {"workflow_id": SUCCEEDS}, headers={"X-Mine": "one"}, key="k-1", prefer="delay=0"
     )
@@ -42,7 +42,7 @@ def test_an_entry_holds_the_whole_exchange():
 
 
 def test_entries_stand_in_the_order_in_which_requests_came_at_the_time_of_the_clock():
-    mock = ControlledMock()
+    mock = controlled_mock()
     for path in ("/v1/runs", "/v1/machines", "/v1/pools"):
         mock.get(path)
         mock.turn_clock(advance="20m")
@@ -67,7 +67,7 @@ _REFUSALS: dict[int, tuple[str, str, dict[str, Any], str, bool]] = {
 @pytest.mark.parametrize("status", _REFUSALS)
 def test_a_refused_request_says_why(status):
     method, path, how, words, valid = _REFUSALS[status]
-    mock = ControlledMock(max_body=1_000)
+    mock = controlled_mock(max_body=1_000)
 
     answer = mock.request(method, path, **how)
 
@@ -80,7 +80,7 @@ def test_a_refused_request_says_why(status):
 
 
 def test_a_conflict_is_refused_and_the_request_valid():
-    mock = ControlledMock()
+    mock = controlled_mock()
     run = mock.create()
 
     assert mock.post(f"/v1/runs/{run['id']}/retry", {}).status_code == 409
@@ -91,7 +91,7 @@ def test_a_conflict_is_refused_and_the_request_valid():
 
 
 def test_what_the_api_does_not_have_is_unmatched():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.get("/v1/runs")
     mock.get("/v1/rnus")
     mock.request("PUT", "/v1/runs")
@@ -111,7 +111,7 @@ def test_what_the_api_does_not_have_is_unmatched():
 
 
 def test_bodies_that_are_not_json_are_shown_as_text():
-    mock = ControlledMock()
+    mock = controlled_mock()
     for content in (b"{nonsense", b"\xff\xfe"):
         mock.post("/v1/runs", content=content, headers={"Content-Type": "application/json"})
 
@@ -119,7 +119,7 @@ def test_bodies_that_are_not_json_are_shown_as_text():
 
 
 def test_an_answer_that_is_a_file_is_shown_as_text_and_counted():
-    mock = ControlledMock()
+    mock = controlled_mock()
     file = {"filename": "a.txt", "content": base64.b64encode(b"Referral").decode()}
     run = mock.create(ENDS_AT_ONCE, file_inputs=[file])
     mock.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download")
@@ -130,7 +130,7 @@ def test_an_answer_that_is_a_file_is_shown_as_text_and_counted():
 
 
 def test_of_a_long_answer_the_beginning_is_kept_and_shown_as_json():
-    mock = ControlledMock()
+    mock = controlled_mock()
     created = mock.create_many(1000)
     mock.get("/v1/runs", params={"limit": 1000})
 
@@ -144,7 +144,7 @@ def test_of_a_long_answer_the_beginning_is_kept_and_shown_as_json():
 
 
 def test_a_long_text_that_is_not_json_is_shown_as_text():
-    mock = ControlledMock()
+    mock = controlled_mock()
     file = {"filename": "a.txt", "content": base64.b64encode(b"{Referral} " * 10_000).decode()}
     run = mock.create(ENDS_AT_ONCE, file_inputs=[file])
     mock.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download")
@@ -155,7 +155,7 @@ def test_a_long_text_that_is_not_json_is_shown_as_text():
 
 
 def test_an_answer_that_is_sent_in_parts_is_told_as_truncated():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.create_many(1000, input_values={"text": "x" * 3_000})
     answered = mock.get("/v1/runs", params={"limit": 1000, "fields": "input_values"})
     assert len(answered.content) > 2_000_000
@@ -166,7 +166,7 @@ def test_an_answer_that_is_sent_in_parts_is_told_as_truncated():
 
 
 def test_an_entry_that_is_gone_or_never_was_is_not_found():
-    mock = ControlledMock()
+    mock = controlled_mock()
 
     answer = mock.control("GET", "/requests/1")
 
@@ -176,7 +176,7 @@ def test_an_entry_that_is_gone_or_never_was_is_not_found():
 
 
 def test_the_journal_is_emptied_and_goes_on_counting():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.get("/v1/runs")
 
     assert mock.control("DELETE", "/requests").status_code == 204
@@ -187,7 +187,7 @@ def test_the_journal_is_emptied_and_goes_on_counting():
 
 
 def test_no_namespace_sees_anothers_requests():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.get("/__ns/a/v1/runs")
     mock.get("/v1/runs")
 
@@ -199,7 +199,7 @@ def test_no_namespace_sees_anothers_requests():
 
 
 def test_a_request_that_is_being_handled_is_shown_without_an_answer():
-    mock = ControlledMock()
+    mock = controlled_mock()
 
     async def both() -> dict[str, Any]:
         import asyncio
@@ -218,7 +218,7 @@ def test_a_request_that_is_being_handled_is_shown_without_an_answer():
 
 
 def test_a_client_that_went_away_was_not_answered():
-    mock = ControlledMock()
+    mock = controlled_mock()
 
     async def leave() -> None:
         scope = {
@@ -250,14 +250,14 @@ def test_a_client_that_went_away_was_not_answered():
 
 
 def test_without_room_nothing_is_recorded():
-    mock = ControlledMock(journal_bytes=0)
+    mock = controlled_mock(journal_bytes=0)
     mock.get("/v1/runs")
 
     assert mock.asked("/requests") == {"items": [], "total": 0, "complete": True}
 
 
 def test_a_reset_empties_the_journal_and_counts_from_the_beginning():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.get("/v1/runs")
     mock.get("/__ns/a/v1/runs")
 
@@ -282,7 +282,7 @@ _ODD: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("what", _ODD)
 def test_a_careful_reader_warns_of(what):
     how, words = _ODD[what]
-    mock = ControlledMock()
+    mock = controlled_mock()
 
     answer = mock.request("POST", "/v1/runs", **how)
 
@@ -295,7 +295,7 @@ def test_a_careful_reader_warns_of(what):
 
 
 def test_a_request_without_fault_is_not_warned_of():
-    mock = ControlledMock()
+    mock = controlled_mock()
     answers = [
         mock.post("/v1/runs", _BODY, key="k", prefer="outcome=error"),
         mock.get("/v1/runs", params={"limit": 5, "search": "x"}, headers={"X-Request-Id": "1", "User-Agent": "me"}),
@@ -306,7 +306,7 @@ def test_a_request_without_fault_is_not_warned_of():
 
 
 def test_warnings_stand_beside_the_reason_of_a_refusal():
-    mock = ControlledMock()
+    mock = controlled_mock()
     answer = mock.post("/v1/runs", {"workflow_ids": SUCCEEDS})
 
     entry = mock.last_request()
@@ -316,7 +316,7 @@ def test_warnings_stand_beside_the_reason_of_a_refusal():
 
 
 def test_no_warnings_leaves_the_header_out_and_the_journal_as_it_is():
-    mock = ControlledMock(warnings=False)
+    mock = controlled_mock(warnings=False)
     answers = [mock.post("/v1/runs", {**_BODY, "sesion_id": 1}), mock.get("/v1/runs", token=None)]
 
     assert not [answer for answer in answers if "mock-warning" in answer.headers]
@@ -329,7 +329,7 @@ def test_no_warnings_leaves_the_header_out_and_the_journal_as_it_is():
     "name", ["a\r\nSet-Cookie: x=1", "a\nb", "\x00\x1b[31m", "zwei Zeilen", "é\u2028x", "x" * 5_000]
 )
 def test_what_a_client_sends_cannot_add_headers_through_a_warning(name):
-    mock = ControlledMock()
+    mock = controlled_mock()
 
     answer = mock.post("/v1/runs", {**_BODY, name: 1})
 
@@ -342,13 +342,13 @@ def test_what_a_client_sends_cannot_add_headers_through_a_warning(name):
 
 
 def test_pages_may_read_the_warning():
-    answer = ControlledMock().get("/v1/runs", headers={"Origin": "http://localhost:3000"})
+    answer = controlled_mock().get("/v1/runs", headers={"Origin": "http://localhost:3000"})
 
     assert "Mock-Warning" in answer.headers["access-control-expose-headers"]
 
 
 def test_the_time_of_an_entry_is_that_of_its_namespace():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.turn_clock("a", freeze="2030-01-01T00:00:00Z")
     mock.get("/__ns/a/v1/runs")
     mock.get("/v1/runs")

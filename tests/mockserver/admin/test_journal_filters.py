@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.admin.control import ControlledMock, controlled_mock
 from tests.mockserver.inprocess import SUCCEEDS, unknown_id
 
 
 def _told() -> ControlledMock:
     """A mock that was asked for seven things."""
-    mock = ControlledMock()
+    mock = controlled_mock()
     run = mock.create()  # 1
     mock.create_many(2)  # 2
     mock.get(f"/v1/runs/{run['id']}")  # 3
@@ -104,7 +104,7 @@ def test_a_wrong_count_is_refused_with_what_would_be_right(told, body, words):
 
 
 def test_filters_in_a_namespace_go_by_the_path_in_it():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.get("/__ns/a/v1/runs")
 
     assert len(mock.requests("a", match="GET /v1/runs")) == len(mock.requests("a", path="/v1/runs")) == 1
@@ -114,7 +114,7 @@ def test_filters_in_a_namespace_go_by_the_path_in_it():
 
 
 def test_where_an_entry_had_to_go_that_may_have_matched_it_is_said():
-    mock = ControlledMock(journal_bytes=20_000)
+    mock = controlled_mock(journal_bytes=20_000)
     for _ in range(30):
         mock.get("/v1/health")
 
@@ -131,7 +131,7 @@ def test_where_an_entry_had_to_go_that_may_have_matched_it_is_said():
 
 
 def test_what_came_after_the_last_that_had_to_go_is_complete():
-    mock = ControlledMock(journal_bytes=20_000)
+    mock = controlled_mock(journal_bytes=20_000)
     for _ in range(30):
         mock.get("/v1/health")
     first = mock.requests()[0]["seq"]
@@ -141,7 +141,7 @@ def test_what_came_after_the_last_that_had_to_go_is_complete():
 
 
 def test_what_was_emptied_is_not_missed():
-    mock = ControlledMock(journal_bytes=20_000)
+    mock = controlled_mock(journal_bytes=20_000)
     for _ in range(30):
         mock.get("/v1/health")
     mock.control("DELETE", "/requests")
@@ -150,7 +150,7 @@ def test_what_was_emptied_is_not_missed():
 
 
 def test_the_room_is_shared_and_the_oldest_entry_of_all_namespaces_goes_first():
-    mock = ControlledMock(journal_bytes=20_000)
+    mock = controlled_mock(journal_bytes=20_000)
     mock.get("/__ns/a/v1/health")
     mock.get("/__ns/b/v1/health")
     for _ in range(30):
@@ -162,7 +162,7 @@ def test_the_room_is_shared_and_the_oldest_entry_of_all_namespaces_goes_first():
 
 
 def test_a_request_that_is_larger_than_the_room_is_not_kept_and_missed():
-    mock = ControlledMock(journal_bytes=20_000)
+    mock = controlled_mock(journal_bytes=20_000)
     mock.post("/v1/runs", {"workflow_id": SUCCEEDS, "input_values": {"text": "x" * 30_000}})
 
     assert mock.asked("/requests") == {"items": [], "total": 0, "complete": False}

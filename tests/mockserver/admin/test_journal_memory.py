@@ -61,7 +61,7 @@ def test_the_number_of_entries_and_their_bytes_stay_bounded(kind):
     app = create_app(Settings(journal_bytes=_BYTES, log_level="error"))
     budget = app._journals
 
-    asyncio.run(_fill(app, 20_000, method, path, receive))
+    asyncio.run(_fill(app, 5_000, method, path, receive))
 
     assert 0 < budget._used <= _BYTES
     assert 100 < len(budget._entries) < 700

@@ -10,7 +10,7 @@ import pytest
 
 from mockserver import Settings, create_app
 from mockserver.settings import Token
-from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.admin.control import ControlledMock, controlled_mock
 from tests.mockserver.inprocess import NEEDS_AN_INVOICE_NUMBER, SUCCEEDS
 
 SECRET = "hunter2-that-nobody-may-see"
@@ -84,7 +84,7 @@ _SENT: dict[str, tuple[str, str, dict[str, Any]]] = {
 @pytest.mark.parametrize("what", _SENT)
 def test_nothing_secret_is_shown(what):
     method, path, how = _SENT[what]
-    mock = ControlledMock()
+    mock = controlled_mock()
     answer = mock.request(method, path, **how)
 
     shown = [mock.control("GET", place).text for place in _PLACES]
@@ -96,7 +96,7 @@ def test_nothing_secret_is_shown(what):
 
 
 def test_what_is_masked_is_seen_to_have_been_sent():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.post("/v1/runs", {"workflow_id": SUCCEEDS, "sensitive_input_values": {"pin": SECRET}})
     mock.get("/v1/runs?sensitive_input_values=1", token=None, headers={"Authorization": "basic abc"})
 
@@ -109,7 +109,7 @@ def test_what_is_masked_is_seen_to_have_been_sent():
 
 
 def test_an_answer_of_a_fault_with_a_cookie_is_masked():
-    mock = ControlledMock()
+    mock = controlled_mock()
     mock.fault(match="*", answer={"status": 200, "headers": {"Set-Cookie": f"session={SECRET}"}})
     mock.get("/v1/runs")
 

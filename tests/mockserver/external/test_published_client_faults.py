@@ -3,6 +3,7 @@
 It survives what passes, and makes nothing twice: it repeats a write with its Idempotency-Key.
 """
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -25,7 +26,10 @@ CREATES: dict[str, tuple[Any, int]] = {
 }
 """Of each create, what is asked for and how many runs it makes."""
 
+PATIENT, IMPATIENT = 30.0, 0.3
+
 Tried = list[dict[str, Any]]
+Connect = Callable[[float], Client]
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +44,15 @@ def tried() -> Tried:
 
 
 @pytest.fixture
-def client(make_client: MakeClient, cyberdesk_mock: CyberdeskMock, tried: Tried) -> Client:
+def connect(make_client: MakeClient, cyberdesk_mock: CyberdeskMock, tried: Tried) -> Connect:
+    """A client that waits so long for some bytes of an answer."""
     retry = RetryConfig(min_delay_seconds=0.001, on_retry=tried.append)
-    return make_client(cyberdesk_mock.url, retry=retry, timeout=httpx.Timeout(10, read=0.3))
+    return lambda patience_s: make_client(cyberdesk_mock.url, retry=retry, timeout=httpx.Timeout(patience_s))
+
+
+@pytest.fixture
+def client(connect: Connect) -> Client:
+    return connect(PATIENT)
 
 
 def reasons(tried: Tried) -> list[Any]:
@@ -107,8 +117,7 @@ def test_an_outage_is_given_up_and_leaves_nothing(client, cyberdesk_mock, tried)
     assert len(cyberdesk_mock.runs) == 1
 
 
-def test_slow_answers_are_waited_for(make_client, cyberdesk_mock, tried):
-    client = make_client(cyberdesk_mock.url, retry=RetryConfig(on_retry=tried.append), timeout=httpx.Timeout(60))
+def test_slow_answers_are_waited_for(client, cyberdesk_mock, tried):
     cyberdesk_mock.fault(preset="slow")
 
     with ThreadPoolExecutor(1) as pool:
@@ -121,11 +130,11 @@ def test_slow_answers_are_waited_for(make_client, cyberdesk_mock, tried):
     assert [run.id for run in cyberdesk_mock.runs] == [str(created.result().id)]
 
 
-def test_answers_that_are_too_slow_are_given_up_and_what_was_asked_is_done_once(client, cyberdesk_mock, tried):
+def test_answers_that_are_too_slow_are_given_up_and_what_was_asked_is_done_once(connect, cyberdesk_mock, tried):
     cyberdesk_mock.clock.freeze()
     cyberdesk_mock.fault(preset="slow")
 
-    error = client.answer("runs.create", CREATES["runs.create"][0]).error
+    error = connect(IMPATIENT).answer("runs.create", CREATES["runs.create"][0]).error
 
     assert isinstance(error, httpx.ReadTimeout)
     assert reasons(tried) == ["timeout"] * 3
@@ -155,23 +164,23 @@ def test_every_preset_is_tried_here():
 # --- Connections
 
 
-BREAKS: dict[str, tuple[dict[str, Any], type[httpx.TransportError], str]] = {
-    "hang": ({"fault": "hang"}, httpx.ReadTimeout, "timeout"),
-    "reset": ({"fault": "reset"}, httpx.ReadError, "network_error"),
-    "cut": ({"fault": "cut", "after_bytes": 40}, httpx.RemoteProtocolError, "network_error"),
-    "garbage": ({"fault": "garbage"}, httpx.RemoteProtocolError, "network_error"),
-    "slow": ({"fault": "slow", "delay_s": 40}, httpx.ReadTimeout, "timeout"),
+BREAKS: dict[str, tuple[dict[str, Any], float, type[httpx.TransportError], str]] = {
+    "hang": ({"fault": "hang"}, IMPATIENT, httpx.ReadTimeout, "timeout"),
+    "reset": ({"fault": "reset"}, PATIENT, httpx.ReadError, "network_error"),
+    "cut": ({"fault": "cut", "after_bytes": 40}, PATIENT, httpx.RemoteProtocolError, "network_error"),
+    "garbage": ({"fault": "garbage"}, PATIENT, httpx.RemoteProtocolError, "network_error"),
+    "slow": ({"fault": "slow", "delay_s": 40}, IMPATIENT, httpx.ReadTimeout, "timeout"),
 }
-"""Of each fault of a connection, the error of httpx that the client gives, and why it tries again."""
+"""Of each fault of a connection: how patient the client is, the error of httpx that it gives, why it tries again."""
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_a_broken_connection_is_told_as_the_error_it_is(client, cyberdesk_mock, tried, name):
-    fault, error_class, reason = BREAKS[name]
+def test_a_broken_connection_is_told_as_the_error_it_is(connect, cyberdesk_mock, tried, name):
+    fault, patience_s, error_class, reason = BREAKS[name]
     cyberdesk_mock.seed(SUCCEEDS, count=20)
     cyberdesk_mock.fault("list_runs", **fault)
 
-    error = client.answer("runs.list").error
+    error = connect(patience_s).answer("runs.list").error
 
     assert type(error) is error_class
     assert reasons(tried) == [reason] * 3
@@ -179,14 +188,15 @@ def test_a_broken_connection_is_told_as_the_error_it_is(client, cyberdesk_mock, 
 
 @pytest.mark.parametrize("method", CREATES)
 @pytest.mark.parametrize("name", BREAKS)
-def test_a_create_over_a_connection_that_breaks_once_makes_its_runs_once(client, cyberdesk_mock, tried, name, method):
-    fault, _, reason = BREAKS[name]
+def test_a_create_over_a_connection_that_breaks_once_makes_its_runs_once(connect, cyberdesk_mock, tried, name, method):
+    fault, patience_s, _, reason = BREAKS[name]
     body, makes = CREATES[method]
     cyberdesk_mock.fault("*", times=1, **fault)
 
-    client.call(method, body)
+    connect(patience_s).call(method, body)
 
-    assert reasons(tried) == [reason]
+    # On a busy machine an impatient client may lose its patience more than once.
+    assert set(reasons(tried)) == {reason}
     assert len(cyberdesk_mock.runs) == makes
 
 

@@ -147,7 +147,7 @@ def test_a_clock_does_not_go_back(mock):
 # --- Runs
 
 
-def test_a_run_is_what_it_is_when_it_is_asked(mock, create):
+def test_a_run_is_what_it_is_when_it_is_asked(mock, client, create):
     (run_id,) = create()
     run = mock.runs[run_id]
 
@@ -160,6 +160,11 @@ def test_a_run_is_what_it_is_when_it_is_asked(mock, create):
     assert run.created_at < run.started_at < run.ended_at
     assert run.json()["output_data"] == run.output_data
     assert mock.runs[UUID(run_id)] == run
+    shown = client.get(f"/v1/runs/{run_id}").json()
+    assert (run.machine_id, run.organization_id) == (shown["machine_id"], shown["organization_id"])
+    assert (run.input_values, run.error) == (shown["input_values"], shown["error"])
+    assert run_id in repr(run)
+    assert len({run, mock.runs[run_id]}) == 1
 
 
 def test_runs_are_iterated_newest_first_and_filtered(mock, create):
@@ -218,6 +223,8 @@ def test_seeds_are_there_with_their_files(mock, client):
     assert client.get("/v1/runs").json()["total"] == 3
     with pytest.raises(ControlError, match=r"body/0/workflow_id"):
         mock.seed("x")
+    with pytest.raises(TypeError, match="set cannot be written as JSON"):
+        mock.seed(SUCCEEDS, input_values={"a": {1}})
 
 
 # --- Faults
@@ -284,6 +291,27 @@ def test_a_reset_is_the_start(mock, client, create):
 
     assert (mock.requests(), list(mock.runs), mock.clock.frozen) == ([], [], False)
     assert create() == first
+
+
+def test_a_state_is_put_back_and_goes_to_another_mock(mock, client, create, server):
+    mock.clock.freeze(NINE)
+    create(3)
+    mock.fault("GET /v1/pools", status=503)
+    before = client.get("/v1/runs").content
+    state = mock.state()
+
+    mock.reset()
+    assert client.get("/v1/runs").json()["total"] == 0
+    mock.load_state(state)
+
+    assert client.get("/v1/runs").content == before
+    assert client.get("/v1/pools").status_code == 503
+    assert mock.clock.now == NINE
+    with server.namespace("the other") as other:
+        other.load_state(state)
+        assert list(other.runs) == list(mock.runs)
+    with pytest.raises(ControlError):
+        mock.load_state({"version": "none"})
 
 
 def test_a_mock_tells_its_url_and_settings(mock, server):

@@ -200,10 +200,14 @@ def test_a_failure_with_workers_shows_it_too(run):
 
 
 def test_settings_come_from_the_ini_file_and_markers_have_the_last_word(run, pytester):
-    pytester.makeini("[pytest]\ncyberdesk_mock_settings =\n    progression: manual\n    seed: 7\n")
+    pytester.makeini(
+        "[pytest]\ncyberdesk_mock_settings =\n    progression: manual\n    seed: 7\n"
+        "    rate_limit: 100/s\n    token: [a=b, c]\n"
+    )
     run("""
     def test_ini(cyberdesk_mock):
         assert (cyberdesk_mock.settings.progression, cyberdesk_mock.settings.seed) == ("manual", 7)
+        assert (cyberdesk_mock.settings.rate_limit.limit, cyberdesk_mock.token) == (100, "a")
 
     @pytest.mark.cyberdesk_mock(seed=8, known_only=True)
     class TestMarked:
@@ -243,13 +247,17 @@ def test_settings_that_mean_nothing_are_told(run, pytester):
 
     @pytest.mark.cyberdesk_mock(progresion="manual")
     def test_misspelt(cyberdesk_mock): pass
+
+    @pytest.mark.cyberdesk_mock(state="state.json")
+    def test_shared(cyberdesk_mock): pass
     """)
-    outcome.assert_outcomes(errors=3)
+    outcome.assert_outcomes(errors=4)
     outcome.stdout.fnmatch_lines(
         [
-            "The mock cannot start: time_scale: should be above 0*",
+            "The mock cannot start: time_scale: *",
             "The mock cannot start: *takes settings by name*",
             "The mock cannot start: *'progresion'*",
+            "The mock cannot start: state: *load_state*",
         ]
     )
 

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from mockserver import ControlError, CyberdeskMock, MockServer, Settings, StartError
-from mockserver.settings import Token
+from mockserver.testing.control import Control
+from mockserver.testing.failure_report import requests_text
 from tests.mockserver.testing.conftest import SUCCEEDS, client_of
 
 
@@ -79,15 +80,16 @@ def test_what_keeps_it_from_starting_is_raised_where_it_is_started(tmp_path):
             MockServer(port=port).start()
     with pytest.raises(StartError, match=r"world\.yaml"):
         MockServer(world=world).start()
-    with pytest.raises(StartError, match="--time-scale"):
-        MockServer(time_scale=0)
+    for wrong in ({"time_scale": 0}, {"progression": "imediate"}, {"rate_limit": "2"}):
+        with pytest.raises(StartError, match=next(iter(wrong))):
+            MockServer(**wrong)
     with pytest.raises(StartError, match="admin"):
         MockServer(admin=False).start()
     assert set(threading.enumerate()) <= before
 
 
 def test_a_server_that_fails_as_it_starts_raises_what_it_failed_with(monkeypatch: pytest.MonkeyPatch):
-    async def fails(*_: object) -> None:
+    async def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError("no loop today")
 
     before = set(threading.enumerate())
@@ -111,11 +113,59 @@ def test_an_answer_that_is_being_given_is_given_to_its_end():
         assert answer.result().status_code == 200
 
 
+def test_a_call_that_is_cut_off_by_the_end_says_so():
+    called = threading.Event()
+
+    async def never_answers(*_: object) -> None:
+        called.set()
+        await asyncio.Event().wait()
+
+    async def until_called() -> None:
+        await asyncio.to_thread(called.wait)
+
+    with ThreadPoolExecutor() as pool, asyncio.Runner() as runner:
+        control = Control(never_answers, runner.get_loop(), server_url="http://127.0.0.1:1", admin_token=None)
+        answer = pool.submit(control.call, "GET", "/clock")
+        runner.run(until_called())
+        runner.close()  # cancels what is left, as the server does
+        with pytest.raises(ControlError, match="was stopped"):
+            answer.result()
+
+
+def test_the_report_of_a_mock_that_is_gone_says_so():
+    with MockServer() as server, server.namespace("a") as mock:
+        pass
+
+    assert "not running" in requests_text(mock)
+
+
 def test_a_token_of_the_settings_and_one_of_the_control_api_are_used():
-    with MockServer(token=(Token("mine", "mine-token"),), admin_token="secret") as mock, client_of(mock) as client:
+    with MockServer(token="mine-token=mine", admin_token="secret") as mock, client_of(mock) as client:
         assert mock.token == "mine-token"
         mock.seed(SUCCEEDS)
         assert client.get("/v1/runs").json()["total"] == 1
+
+
+def test_what_is_kept_is_in_the_file_of_the_state_for_the_next_one(tmp_path):
+    path = tmp_path / "state.json"
+    with MockServer(state=path) as mock:
+        ids = [run.id for run in mock.seed(SUCCEEDS, count=2)]
+
+    async def seen() -> list[str]:
+        with MockServer(state=path) as mock:
+            return sorted(run.id for run in mock.runs)
+
+    assert asyncio.run(seen()) == sorted(ids)
+    path.write_text("[]", encoding="utf-8")
+    with pytest.raises(StartError, match="expected an object"):
+        MockServer(state=path).start()
+    path.unlink()
+    mock = MockServer(state=path).start()
+    path.mkdir()
+    with pytest.raises(OSError, match=r"state\.json"):
+        mock.stop()
+    with pytest.raises(ControlError, match="not running"):
+        mock.requests()
 
 
 def test_a_namespace_is_dropped_when_its_block_ends():

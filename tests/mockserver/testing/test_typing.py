@@ -74,7 +74,7 @@ def errors_in(text: str, folder: Path, cache: Path) -> list[tuple[int, str]]:
 
 
 def test_a_users_file_is_clean_under_strict_rules_and_mistakes_show(tmp_path, pytestconfig):
-    cache = pytestconfig.cache.mkdir("mypy") if pytestconfig.cache else tmp_path / "cache"
+    cache = pytestconfig.cache.mkdir("mypy") if getattr(pytestconfig, "cache", None) else tmp_path / "cache"
     head = f"{USER_FILE}\n\ndef wrong(mock: CyberdeskMock) -> None:\n"
 
     told = errors_in(head + "".join(f"    {line}\n" for line in WRONG), tmp_path, cache)
