@@ -8,6 +8,7 @@ import { showRun } from "./run.js";
 import { ACTIONS, STATUSES, isLive } from "./statuses.js";
 
 const MOST_CARDS = 40;
+const MOST_FLASHES = 12;
 const TICK_MS = 1000;
 
 export class Board {
@@ -16,6 +17,7 @@ export class Board {
     this.runs = new Map(); // by id
     this.cards = new Map(); // by id, those that are in the page
     this.columns = new Map(); // by status
+    this.moved = []; // cards that flash when all are in their places
     this.total = 0;
     this.arrivals = 0;
     this.isLoaded = false;
@@ -129,6 +131,12 @@ export class Board {
     $("runs-empty").hidden = shown > 0 || !this.isLoaded;
     if (shown === 0) emptyRuns($("runs-empty"), known > 0);
     this.isDrawn = this.isLoaded;
+    // Of a whole crowd that moves at once each flash would say nothing, and cost frames.
+    const moved = this.moved.splice(0);
+    if (moved.length <= MOST_FLASHES) {
+      // The animation starts anew only when the class was seen to be gone.
+      requestAnimationFrame(() => moved.forEach((card) => card.classList.add("moved")));
+    }
     // A card that moves to another column takes the focus along.
     if (focusedCard?.isConnected && document.activeElement !== focused) {
       const isThere = focused.checkVisibility();
@@ -163,11 +171,8 @@ export class Board {
     card.run = run;
     card.querySelector(".card-actions").hidden = !isLive(run);
     setText(card.querySelector(".took"), this.took(run));
-    if (hasMoved || (isNew && this.isDrawn)) {
-      card.classList.remove("moved");
-      // The animation starts anew only when the class was seen to be gone.
-      requestAnimationFrame(() => card.classList.add("moved"));
-    }
+    card.classList.remove("moved");
+    if (hasMoved || (isNew && this.isDrawn)) this.moved.push(card);
   }
 
   tick() {

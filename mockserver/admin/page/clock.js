@@ -32,7 +32,7 @@ export class ClockPanel {
 
   set(clock) {
     this.last = { ...clock, moment: Date.parse(clock.now), readAt: performance.now() };
-    $("clock-freeze").setAttribute("aria-pressed", String(clock.frozen));
+    $("clock-freeze").classList.toggle("on", clock.frozen);
     setText($("clock-freeze"), clock.frozen ? "Resume" : "Freeze");
     const speed = `×${clock.scale}`;
     setText($("clock-state"), clock.frozen ? "Frozen" : clock.scale === 1 ? "Live" : `Live ${speed}`);

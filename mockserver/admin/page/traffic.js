@@ -9,7 +9,7 @@ import { showRequest } from "./request.js";
 const MOST_ROWS = 500;
 const FIRST_READ = 200;
 // No one reads faster, and each change of the list is a layout of it.
-const DRAW_EVERY_MS = 150;
+const DRAW_EVERY_MS = 200;
 
 export class Traffic {
   /** `effectOf` tells what a fault does, by its id, where that is known. */
@@ -71,7 +71,7 @@ export class Traffic {
 
   pause(paused) {
     this.paused = paused;
-    $("traffic-pause").setAttribute("aria-pressed", String(paused));
+    $("traffic-pause").classList.toggle("on", paused);
     setText($("traffic-pause"), paused ? "Resume" : "Pause");
     if (!paused) this.redraw();
   }

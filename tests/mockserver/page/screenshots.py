@@ -1,4 +1,7 @@
-"""Screenshots of the page, wide and narrow, light and dark: `python -m tests.mockserver.page.screenshots FOLDER`."""
+"""Screenshots of the page, wide and narrow, light and dark.
+
+`python -m tests.mockserver.page.screenshots FOLDER --port 4010`; what follows FOLDER goes to `mockserver serve`.
+"""
 
 import base64
 import sys
@@ -114,7 +117,7 @@ def main() -> None:
     path = find_browser()
     if path is None:
         sys.exit("there is no Chromium here; install it, or name it with CHROMIUM=/path/to/it")
-    with served() as url, launched(path) as browser:
+    with served(*sys.argv[2:]) as url, launched(path) as browser:
         with Control(url) as control:
             shoot(browser, control, seed(control), folder)
         with Control(f"{url}/__ns/new") as control:
