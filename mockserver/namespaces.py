@@ -97,7 +97,15 @@ class Namespaces:
         return space
 
     def drop(self, name: str) -> None:
-        """All that is kept in a namespace is forgotten. The one without a name can only be reset."""
+        """All that is kept in a namespace is forgotten, and who watches it is let go.
+
+        The one without a name can only be reset.
+        """
+        namespace = self._forget(name)
+        if namespace is not None:
+            namespace.events.close()
+
+    def _forget(self, name: str) -> Namespace | None:
         namespace = self._namespaces.pop(name, None)
         if namespace is not None:
             if not namespace.shares_clock:
@@ -106,11 +114,12 @@ class Namespaces:
             namespace.journal.clear()
             for organisation in namespace.spaces:
                 self._drop_space(namespace, organisation)
+        return namespace
 
     def reset(self, name: str) -> None:
         """As at the start. Who watches it goes on watching."""
         events = self._namespaces[name].events if name in self._namespaces else Events()
-        self.drop(name)
+        self._forget(name)
         self._put(self._make(name, events))
         events.publish("reset", {})
 
