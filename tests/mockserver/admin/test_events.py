@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from tests.hostile.serving import serving
 from tests.mockserver.admin.control import ControlledMock, controlled_mock, validate
+from tests.mockserver.http11.wire import Server
 from tests.mockserver.inprocess import SUCCEEDS
 
 _PATIENCE_S = 20
@@ -326,10 +326,24 @@ def test_the_server_ends_at_once_with_open_streams(signum):
             stream.close()
 
 
-def test_clients_that_leave_without_a_word_are_forgotten():
-    with serving("--log-level", "warning") as (_, url):
-        for _ in range(5):
-            _open(url).close()
-        with _open(url):
-            httpx.get(f"{url}/v1/health")
-            assert httpx.get(f"{url}/__admin/health").status_code == 200
+@pytest.mark.parametrize("how", ["closes", "ends its side"])
+def test_a_client_that_goes_is_noticed_on_its_connection(how):
+    mock = controlled_mock()
+    events = mock.app.namespaces.default.events
+
+    async def go() -> None:
+        server = Server(mock.app)
+        protocol, wire = server.connect()
+        protocol.data_received(b"GET /__admin/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        while b"event: runs" not in wire.written:  # noqa: ASYNC110 - the wire tells nobody
+            await asyncio.sleep(0)
+        assert events
+        if how == "closes":
+            protocol.connection_lost(None)
+        else:
+            protocol.eof_received()
+        await asyncio.wait_for(server.settle(), _PATIENCE_S)
+
+    mock.run(go())
+
+    assert not events
