@@ -17,6 +17,7 @@ from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
 from contracts.oracle import excerpt
 from contracts.shapes import is_uuid, operations
 from contracts.target import Target
+from contracts.untold import kind_of
 
 _NOT_THERE = frozenset({404, 405})
 _BESIDE = frozenset({"create_pool", "create_workflow"})
@@ -25,6 +26,7 @@ _BESIDE = frozenset({"create_pool", "create_workflow"})
 
 def discover(target: Target, guard: Guard, *, deadline: float) -> World:
     """Raises CouldNotCheck where nothing could be judged at all."""
+    guard.tell_kinds(kind_of)
     return _Discovery(World(target, guard, deadline)).made()
 
 

@@ -10,8 +10,9 @@ from contracts.target import Budget
 
 REQUESTS_TO_CLEAN_A_RUN = 4
 """Look at it, cancel, delete, and ask whether it is gone."""
-REQUESTS_TO_CLEAN_AT_ALL = 12
-"""Asking whether deletes are offered, finding what an unanswered create made, and a few waits for a rate limit."""
+REQUESTS_TO_CLEAN_AT_ALL = 14
+"""Asking whether deletes are offered, reading the lists before and after, finding what an unanswered create made, and a
+few waits for a rate limit."""
 
 
 @dataclass(slots=True)
@@ -58,6 +59,12 @@ class Ledger:
             self._runs += runs - charge.runs
             self._to_clean += runs - charge.runs if charge.makes else 0
             charge.runs = runs
+
+    def add_untold(self, runs: int) -> None:
+        """Runs that no answer told, and that this check has made, or perhaps."""
+        with self._lock:
+            self._runs += runs
+            self._to_clean += runs
 
     def take_back_request(self) -> None:
         """For a request that was charged and never sent."""
