@@ -7,8 +7,9 @@ told, is
 - perhaps its own, where its workflow, its input values and its moment fit a request of the check: it is told, never
   touched, since someone else may have made it;
 - someone else's otherwise.
-At the first such run no more requests of its operation go out that must create nothing (or, where an accepted request
-made it, none at all). Where the lists cannot tell, one request of each kind that must create nothing is all.
+At the first such run no more requests of its operation go out that must create nothing. Where an accepted request made
+it, none at all go out, unless others make runs of that workflow too, so that it may be a coincidence. Where the lists
+cannot tell, one request of each kind that must create nothing is all.
 """
 
 from __future__ import annotations
@@ -278,8 +279,9 @@ class Watch:
         culprit, _, look = next((one for one in suspected if one[0].exchange is not None), suspected[0])
         certain = any(run["id"] in proven or self._is_quiet(run) for _, run, _ in suspected)
         operation = culprit.kind.operation
-        is_known_before = culprit.refused and culprit.kind.reason is not None
-        self._stopped[operation] = is_known_before and self._stopped.get(operation, True)
+        if certain or culprit.refused:  # others may use the same workflow, and must not end a check of a sound server
+            is_known_before = culprit.refused and culprit.kind.reason is not None
+            self._stopped[operation] = is_known_before and self._stopped.get(operation, True)
         if culprit.exchange is not None:
             exchanges = (culprit.exchange, look)
             status, told = culprit.exchange.answer.status, len(culprit.told)
