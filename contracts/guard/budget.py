@@ -66,10 +66,10 @@ class Ledger:
             self._runs += runs
             self._to_clean += runs
 
-    def take_back_request(self) -> None:
-        """For a request that was charged and never sent."""
+    def take_back_request(self, requests: int = 1) -> None:
+        """For requests that were charged and never sent."""
         with self._lock:
-            self._requests -= 1
+            self._requests -= requests
 
     def charge_request(self, *, cleaning: bool) -> bool:
         """One request that makes nothing: a repeat, or one of cleaning up, which may use the reserve."""

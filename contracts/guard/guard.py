@@ -369,20 +369,23 @@ class Guard:
             raise NotAllowed("the target offers no delete: what a create makes would be left behind (--leave-runs)")
         if "$SECOND_TOKEN" in (request.header("authorization") or "") and self.target.second_token is None:
             raise NotAllowed("no second token was given")
-        watched = self._watch is not None and effect.runs > 0
-        if watched and self._watch is not None:
-            self._watch.judge(masked)
+        watch = self._watch if effect.runs else None
+        authorization = masked.header("authorization")
+        looks = 0
+        if watch is not None:
+            watch.judge(masked)
             if self._doubtful:
                 raise NotAllowed("an answer told runs older than this check, so what a create makes cannot be known")
+            looks = watch.requests_for(authorization)
         try:
-            requests = 2 if watched else 1  # what comes into being is looked for
-            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=_in_words(masked), requests=requests)
+            what = _in_words(masked)
+            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=what, requests=1 + looks)
         except OutOfBudget as error:
             self._skip(str(error))
             raise
-        if watched and self._watch is not None:
-            self._ledger.take_back_request()
-            self._watch.begin(masked.header("authorization"))
+        if watch is not None:
+            self._ledger.take_back_request(looks)  # charged again when they are sent
+            watch.begin(authorization)
         return _Passage(request, masked, effect, charge)
 
     def _wait(self, *passages: _Passage) -> None:
