@@ -61,8 +61,11 @@ def check_target(
     with terminated_as_interrupted(), _opened(target) as guard:
         result, problem, interrupted = _judged(target, wishes, rules, guard, judge_rules, on_finding)
         left, cut_short = _cleaned_up(target, guard)
+        unknown = bool(guard.left_unknown or guard.possibly_left)
         notes = (*result.notes, *_what_is_left(target, guard, left, cut_short=cut_short))
-        result = dataclasses.replace(result, spent=dataclasses.replace(guard.spent, runs_left=left), notes=notes)
+        spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
+        verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
+        result = dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes)
         exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in wishes.reports) else ()
     outcome = conclude(result, wishes, today=date.today())
     report = Report(
@@ -169,9 +172,12 @@ def _what_is_left(target: Target, guard: Guard, left: int, *, cut_short: bool) -
         yield f"{runs} left although all was tried: {again} tries again."
     elif left:
         yield f"{runs} left on the target, since --clean-up was not given: {again} takes them away."
+    for why in guard.left_unknown:
+        yield f"How many runs are left is unknown: {why}. {again} tries again."
     if guard.possibly_left:
         yield (
-            "Perhaps ours, not proven (a create got no answer), and so not touched: " + ", ".join(guard.possibly_left)
+            "Perhaps ours, not proven, and so not touched, since they may be someone else's: how many runs are left is"
+            f" unknown. Look at these yourself: {', '.join(guard.possibly_left)}"
         )
 
 

@@ -225,14 +225,16 @@ def cleanup(
     if not done.journals and not done.words:
         click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")
     else:
-        click.echo(f"{_runs(done.cleaned)} cleaned up, {done.left} left.")
+        unknown = f" ({done.unknown} of them perhaps: the server does not tell)" if done.unknown else ""
+        left = "an unknown number" if done.left == 0 and (done.possibly_left or done.unclear) else str(done.left)
+        click.echo(f"{_runs(done.cleaned)} cleaned up, {left} left{unknown}.")
     for words in done.words:
         click.echo(f"Not done: {printable(words)}", err=True)
     if done.possibly_left:
         click.echo("Perhaps ours, not proven, and so not touched: look at these yourself:", err=True)
         for run_id in done.possibly_left:
             click.echo(f"  {printable(run_id)}", err=True)
-    context.exit(1 if done.left or done.possibly_left else 0)
+    context.exit(1 if done.left or done.possibly_left or done.unclear else 0)
 
 
 def load_rules() -> dict[str, Any]:

@@ -101,7 +101,14 @@ MOCKSERVER_LOG_LEVEL=debug mockserver serve         says why requests are refuse
     metavar="FILE",
     help="Holds the URL once requests are answered, and is removed at the end.",
 )
-@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+@click.option(
+    "--open",
+    "open_page",
+    is_flag=True,
+    envvar=environment_variable("open"),
+    show_envvar=True,
+    help="Open the page in the browser.",
+)
 def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
     """Serve the API until it is interrupted."""
     settings = settings_from(values)

@@ -62,6 +62,11 @@ class Events:
         for subscription in self._subscriptions:
             subscription.put(Event(type_, content))
 
+    def close(self) -> None:
+        """For what nobody will publish to any more."""
+        for subscription in self._subscriptions:
+            subscription.close()
+
     def subscribe(self) -> Subscription:
         subscription = Subscription()
         self._subscriptions.add(subscription)

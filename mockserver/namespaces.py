@@ -103,7 +103,15 @@ class Namespaces:
         return space
 
     def drop(self, name: str) -> None:
-        """All that is kept in a namespace is forgotten. The one without a name can only be reset."""
+        """All that is kept in a namespace is forgotten, and who watches it is let go.
+
+        The one without a name can only be reset.
+        """
+        namespace = self._forget(name)
+        if namespace is not None:
+            namespace.events.close()
+
+    def _forget(self, name: str) -> Namespace | None:
         namespace = self._namespaces.pop(name, None)
         if namespace is not None:
             if not namespace.shares_clock:
@@ -112,6 +120,7 @@ class Namespaces:
             namespace.journal.clear()
             for organisation in namespace.spaces:
                 self._drop_space(namespace, organisation)
+        return namespace
 
     def reset(self, name: str) -> None:
         """As at the start. Who watches it goes on watching."""
@@ -129,7 +138,7 @@ class Namespaces:
         before = 0 if known is None else 1 + len(known.spaces)
         if spaces and len(self._namespaces) + self._spaces - before + 1 + len(spaces) > self._most:
             raise self._unavailable()
-        self.drop(name)
+        self._forget(name)
         self._namespaces[name] = namespace
         if not name:
             self.default = namespace

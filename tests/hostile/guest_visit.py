@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,14 @@ class Host:
     def organisations(self) -> list[Organisation]:
         return list(self.standin.organisations.values())
 
-    def add_theirs(self, organisation: Organisation, *, ended: bool) -> None:
+    def add_theirs(self, organisation: Organisation, *, ended: bool, age_days: float = 0) -> None:
         organisation.created += 1
         run = Run(
             id=str(uuid.uuid4()),
             number=organisation.created,
             organization_id=organisation.id,
             workflow_id=W if organisation.created % 2 else next(iter(organisation.workflows)),
-            created_at=self.standin.created_at(organisation),
+            created_at=self.standin.created_at(organisation) - timedelta(days=age_days),
             input_values={"name": "Ada"} if organisation.created % 3 else None,
             status=Status.CANCELLED if ended else Status.RUNNING,
         )
@@ -94,7 +95,7 @@ def hosting(*defects: str, busy: bool = False) -> Iterator[Host]:
         host = Host(f"http://127.0.0.1:{listener.getsockname()[1]}", app.state.standin)
         for organisation in host.organisations:
             for number in range(9):
-                host.add_theirs(organisation, ended=bool(number % 2))
+                host.add_theirs(organisation, ended=bool(number % 2), age_days=1)
 
         async def noting(scope: Any, receive: Any, send: Any) -> None:
             if scope["type"] == "http":

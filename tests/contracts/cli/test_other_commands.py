@@ -14,6 +14,8 @@ class Report:
     left: int = 0
     possibly_left: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    unknown: int = 0
+    unclear: int = 0
 
 
 def test_rules_are_listed_with_source_and_title(contracts, engine):
@@ -64,6 +66,24 @@ def test_cleanup_exits_with_1_while_something_is_left(contracts, engine):
     assert (status, out) == (1, "1 run cleaned up, 2 left.\n")
     assert "Not done: x.jsonl is in use\n" in err
     assert "  an-id\n" in err
+
+
+@pytest.mark.parametrize(
+    ("cleaned", "said"),
+    [
+        (Report(journals=1, cleaned=1, possibly_left=("an-id",)), "1 run cleaned up, an unknown number left.\n"),
+        (
+            Report(journals=1, words=("the lists are broken",), unclear=1),
+            "0 runs cleaned up, an unknown number left.\n",
+        ),
+        (Report(journals=1, left=3, unknown=2), "0 runs cleaned up, 3 left (2 of them perhaps: the server does not"),
+    ],
+)
+def test_cleanup_says_where_it_is_unknown_what_is_left(contracts, engine, cleaned, said):
+    engine.cleaned = cleaned
+    status, out, _ = contracts("cleanup", "--token", "test-a")
+    assert status == 1
+    assert out.startswith(said)
 
 
 def test_cleanup_needs_a_token(contracts, engine):
