@@ -429,7 +429,7 @@ def _clean_up_journal(journal: Journal, given: list[str], ca_bundle: str | None,
         cleaner = Cleaner(asker, clock, careful=careful, started_at=started_at, marker=record.marker)
         authorizations = tuple(AUTHORIZATIONS[identity] for identity in tokens)
         orphans = clean_up(cleaner, journal, authorizations)
-    except NoAnswer as error:
+    except (NoAnswer, OutOfBudget) as error:
         tally.left += unfinished
         tally.words.append(f"{journal.path.name}: {error}")
         return True
