@@ -111,6 +111,8 @@ class Heard:
 
     @property
     def words(self) -> str:
+        if not self.status:
+            return f"no answer: {self.answer.lost}"
         return f"{self.status} {excerpt(self.answer.body)}".strip()
 
 

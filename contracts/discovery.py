@@ -138,7 +138,8 @@ class _Discovery:
                 if answer.status in {401, 403}:
                     raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
         last = answers[-1] if answers else None
-        said = "no answer" if last is None else f"{last.status} {excerpt(last.body)}"
+        nothing = self.world.guard.skipped[-1] if self.world.guard.skipped else "no answer"
+        said = nothing if last is None else f"{last.status} {excerpt(last.body)}"
         raise CouldNotCheck(f"no create succeeds ({said}); give --workflow-id a workflow that the target knows")
 
     def _plain_workflows(self) -> tuple[str, ...]:

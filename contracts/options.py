@@ -46,7 +46,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, int | float):
             return float(value)
-        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(?:/([sm]))?", value.strip())
+        found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:/([sm]))?", value.strip())
         if not found or not float(found[1]):
             self.fail(f"{value!r} is no rate: write 5/s or 300/m", param, ctx)
         return float(found[1]) / (60 if found[2] == "m" else 1)

@@ -92,7 +92,8 @@ class ContractSession:
         spent = result.spent
         terminalreporter.section(f"contract of {result.target}")
         for finding in result.unstable:
-            terminalreporter.line(f"Unstable, did not repeat when sent again alone: {finding.rule}: {finding.got}")
+            unstable = f"Unstable, did not repeat when sent again alone: {finding.rule}: {finding.got}"
+            terminalreporter.line(printable(unstable))
         for note in (*self._checked.report.failed_by, *result.notes):
             terminalreporter.line(printable(note))
         terminalreporter.line(

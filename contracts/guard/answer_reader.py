@@ -13,7 +13,7 @@ from contracts.guard.connection import Broken, Connection, Cut, OutOfTime, shown
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.(\d)[ \t]+([1-9]\d\d)(?:[ \t].*)?")
 _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _CHUNK_LINE: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
-_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+_LENGTH: Final = re.compile(r"[0-9]{1,19}")
 _BODILESS: Final = frozenset({204, 304})
 _FEW_BYTES: Final = 1024 * 1024
 """A body as small as this holds few enough values, whatever they are."""

@@ -23,7 +23,7 @@ class Bounds:
     """The size of a chunk with its extensions."""
     body_bytes: int = 64 * MEBIBYTE
     """Of one answer, as it comes and when it is unpacked."""
-    json_values: int = 2_000_000
+    json_values: int = 4_000_000
     """Of one answer: a few bytes of JSON can become many objects."""
     exchanges: int = 20_000
     """Kept for the reports."""

@@ -487,7 +487,7 @@ class Guard:
                 break
         if exchange.answer.status == 503 and exchange.answer.header("retry-after"):
             wait_s = self._pace.asked_wait_s(exchange.answer, 0)
-            self._pace.pause(min(wait_s, self._longest_wait_s))
+            self._pace.pause(min(wait_s, self._longest_wait_s), asked_s=wait_s)
         if passage.effect.writes:
             self._conclude(passage, exchange)
         return exchange

@@ -58,12 +58,14 @@ class Pace:
         if at > now:
             self._clock.sleep(at - now)
 
-    def pause(self, seconds: float) -> None:
-        """Nothing leaves for that long: whoever waits next waits for its end."""
+    def pause(self, seconds: float, *, asked_s: float | None = None) -> None:
+        """Nothing leaves for that long: whoever waits next waits for its end. `asked_s` is what the target asked for,
+        where that is more than it gets.
+        """
         with self._lock:
             until = self._clock.monotonic() + seconds
             if until >= self._next_at:
-                self._next_at, self._asked_s = until, seconds
+                self._next_at, self._asked_s = until, seconds if asked_s is None else asked_s
             self._paused = True
 
     def asked_wait_s(self, answer: Answer, attempt: int) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 import socket
 import threading
@@ -25,6 +26,7 @@ from contracts.guard.upstream import HOP_BY_HOP, NOT_SENT_ON
 
 MARK: Final = "X-Contracts-Guard"
 _WORKERS = 64
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _Message = MutableMapping[str, Any]
 
 
@@ -126,7 +128,17 @@ def _text_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str,
 
 
 def _wire_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
-    return [(n.encode("latin-1"), v.encode("latin-1")) for n, v in answer.headers if n.lower() not in HOP_BY_HOP]
+    """As they came, but for what no server may send: control characters in a value, and a length that is not the
+    body's (beside chunks it means nothing, and for HEAD it is that of another body).
+    """
+    told: list[tuple[bytes, bytes]] = []
+    for name, value in answer.headers:
+        if name.lower() in HOP_BY_HOP:
+            continue
+        if name.lower() == "content-length" and answer.body:
+            value = str(len(answer.body))
+        told.append((name.encode("latin-1"), _CONTROL.sub(" ", value).encode("latin-1")))
+    return told
 
 
 def _marked(status: int, mark: str, why: str) -> Answer:

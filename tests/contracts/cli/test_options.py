@@ -146,6 +146,23 @@ def test_what_click_refuses_is_one_line_too(check, args):
     refused(check, *args)
 
 
+@pytest.mark.parametrize(
+    ("written", "per_second"), [("5/s", 5), ("300/m", 5), ("5", 5), (" 0.5/s ", 0.5), ("1/m", 1 / 60)]
+)
+def test_a_rate_is_written_as_for_the_mock_or_as_a_number_a_second(check, engine, written, per_second):
+    check("--rate", written)
+    assert engine.targets[0].budget.rate == per_second
+
+
+@pytest.mark.parametrize("written", ["0/s", "5/h", "fast", "-1", "5/", "/s", "1e9/s", "\u0665/s\x1b[31m"])
+def test_a_rate_that_is_none_is_refused_with_both_ways_to_write_it(check, written):
+    assert "is no rate: write 5/s or 300/m" in refused(check, "--rate", written)
+
+
+def test_nothing_in_an_error_line_moves_the_terminal(check):
+    assert "\x1b" not in refused(check, "--rate", "\x1b[2J", url="http://127.0.0.1:1")
+
+
 def test_a_command_that_there_is_not(contracts, engine):
     status, _, err = contracts("chekc")
     assert (status, err.count("\n")) == (2, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +13,12 @@ from contracts.exchange import Answer
 from contracts.findings import CouldNotCheck
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.bounds import BOUNDS
-from contracts.guard.cleanup import WORKERS
+from contracts.guard.cleanup import WORKERS, clean_up_journals
 from contracts.guard.pace import Clock, Pace
-from contracts.target import Budget
+from contracts.target import Budget, Target
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get
-from tests.contracts.guard.standin import CUT, Received, Reply, StandIn
+from tests.contracts.guard.standin import CUT, FIRST, Received, Reply, StandIn
 
 
 def limited(server: StandIn, times: int, headers: tuple[tuple[str, str], ...] = (("Retry-After", "2"),)) -> None:
@@ -112,6 +113,22 @@ def test_a_retry_after_of_a_year_is_told_once_and_nothing_waits(
             guard.send(get("/v1/runs"))
     words = "the target asked to wait for 31536000 s (Retry-After), longer than there is time for"
     assert (list(guard.skipped), manual.sleeps, len(server.received)) == ([words], [], 1)
+
+
+def test_a_retry_after_of_a_year_ends_the_cleanup_of_earlier_checks_in_words(
+    server: StandIn, journal_dir: Path, manual: ManualClock
+) -> None:
+    server.meddle = lambda _: Reply(0)
+    with (
+        Guard(Target(server.url, FIRST), journal_dir=journal_dir, clock=manual.clock) as guard,
+        pytest.raises(NoAnswer),
+    ):
+        guard.send(bulk())
+    limited(server, 1000, (("Retry-After", "31536000"),))
+    done = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir, clock=manual.clock)
+    assert done.journals == 1
+    assert any("31536000 s (Retry-After)" in words for words in done.words), done.words
+    assert manual.sleeps == []
 
 
 def test_a_rate_at_which_the_next_request_is_due_after_the_end_is_said(

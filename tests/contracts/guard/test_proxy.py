@@ -15,6 +15,7 @@ from contracts.guard import Guard
 from contracts.target import Budget
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.standin import CUT, FIRST, Received, Reply, StandIn
+from tests.contracts.guard.wire import Wire
 
 MARK = "X-Contracts-Guard"
 
@@ -79,6 +80,13 @@ def test_an_answer_comes_back_as_it_came(guard: Guard, server: StandIn) -> None:
         ("date", "then"),
         ("content-length", "4"),
     ]
+
+
+def test_what_no_server_may_send_does_not_stop_at_the_proxy(open_guard: OpenGuard) -> None:
+    told = b"HTTP/1.1 200 OK\r\nX-Odd: a\x00b\x1b[2J\r\nContent-Length: 999\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with Wire(told + b"2\r\n{}\r\n0\r\n\r\n") as wire:
+        response, body = through(open_guard(url=wire.url), "GET", "/v1/runs")
+    assert (response.status, body, response.getheader("x-odd")) == (200, b"{}", "a b [2J")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE", "PROPFIND", "QUERY", "FROB"])

@@ -172,7 +172,7 @@ def test_the_page_cuts_long_bodies():
     exchange = dataclasses.replace(samples.BINARY, answer=answer)
     finding = dataclasses.replace(samples.COUNT, exchanges=(exchange,))
     page = html(samples.report(samples.without_findings(findings=(finding,), verdict="failed")))
-    assert "characters left out" in page
+    assert "bytes left out" in page
     assert len(page) < 20_000
 
 
