@@ -90,6 +90,7 @@ def check(
         unreached = Course(world, search, course, progress).run()
         if not unreached:
             explore_beyond(search, wanted, _announcing(search, progress))
+        search.look_at_the_end()
     finally:
         search.end()
     return _result(world, search, wanted, unreached)

@@ -24,6 +24,7 @@ from contracts.report import FORMATS
 from contracts.report.masking import Mask
 from contracts.report.report import Report, RuleText
 from contracts.target import Target
+from contracts.waiting import wait_for
 
 if TYPE_CHECKING:
     from contracts.guard import Guard
@@ -60,8 +61,11 @@ def check_target(
     with terminated_as_interrupted(), _opened(target) as guard:
         result, problem, interrupted = _judged(target, wishes, rules, guard, judge_rules, on_finding)
         left, cut_short = _cleaned_up(target, guard)
+        unknown = bool(guard.left_unknown or guard.possibly_left)
         notes = (*result.notes, *_what_is_left(target, guard, left, cut_short=cut_short))
-        result = dataclasses.replace(result, spent=dataclasses.replace(guard.spent, runs_left=left), notes=notes)
+        spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
+        verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
+        result = dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes)
         exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in wishes.reports) else ()
     outcome = conclude(result, wishes, today=date.today())
     report = Report(
@@ -108,6 +112,8 @@ def _judged(
             on_finding(mask.finding(finding))
 
     try:
+        if wishes.wait_s is not None:
+            wait_for(target, wishes.wait_s, tell=lambda words: click.echo(words, err=True))
         return judge_rules(guard, keep), None, False
     except CouldNotCheck as error:
         problem = " ".join(str(error).split())
@@ -166,9 +172,12 @@ def _what_is_left(target: Target, guard: Guard, left: int, *, cut_short: bool) -
         yield f"{runs} left although all was tried: {again} tries again."
     elif left:
         yield f"{runs} left on the target, since --clean-up was not given: {again} takes them away."
+    for why in guard.left_unknown:
+        yield f"How many runs are left is unknown: {why}. {again} tries again."
     if guard.possibly_left:
         yield (
-            "Perhaps ours, not proven (a create got no answer), and so not touched: " + ", ".join(guard.possibly_left)
+            "Perhaps ours, not proven, and so not touched, since they may be someone else's: how many runs are left is"
+            f" unknown. Look at these yourself: {', '.join(guard.possibly_left)}"
         )
 
 

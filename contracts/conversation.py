@@ -47,6 +47,7 @@ from contracts.oracle import (
 )
 from contracts.shapes import UNREAD, operations
 from contracts.target import Target
+from contracts.untold import violation_of
 
 Query = Sequence[tuple[str, str]]
 _PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
@@ -64,6 +65,8 @@ class Shown(Broken):
         super().__init__(violation.rule, expected=violation.expected, got=violation.got, exchanges=exchanges)
         self.violation = violation
         self.told = exchanges if told is None else told
+        self.is_certain: bool | None = None
+        """Where it must not be sent again, whether it counts without being repeated: it leaves runs behind."""
 
     @property
     def cause(self) -> str:
@@ -256,7 +259,8 @@ class World:
 
     def marker(self) -> str:
         """A word of letters and digits that no other run has, nor a part of it that is not at an end."""
-        return f"{self.run_mark}{_letters(6)}{secrets.randbelow(900) + 100}{_letters(4)}"
+        word = f"{self.run_mark}{_letters(6)}{secrets.randbelow(900) + 100}{_letters(4)}"
+        return f"{word} {self.guard.marker}" if self.is_live else word
 
     @property
     def time_left(self) -> float:
@@ -321,6 +325,10 @@ class Talk:
                 if world.sessions.invented:
                     return world.guard.new_session() if world.is_live else str(uuid.uuid4())
                 return self._id_of(world.sessions, index)
+            case "own-session":
+                return world.guard.new_session()
+            case "proof":
+                return world.guard.marker
             case "uuid":
                 return str(uuid.uuid4())
             case "unknown":
@@ -363,11 +371,26 @@ class Talk:
             exchange = self.world.guard.send(request)
         except NoAnswer:
             exchange = self._unanswered(request)
+        self.hear_of_untold_runs()
         return self.hear(exchange)
 
     def send_together(self, requests: Sequence[Request]) -> list[Heard]:
         self._check_time()
-        return [self.hear(exchange) for exchange in self.world.guard.send_together(requests)]
+        exchanges = self.world.guard.send_together(requests)
+        self.hear_of_untold_runs()
+        return [self.hear(exchange) for exchange in exchanges]
+
+    def hear_of_untold_runs(self) -> None:
+        """Raises Shown where runs came into being that no answer told."""
+        if self.only is not None:
+            return  # another rule is looked for; the next try is told of them
+        self.world.count("REQ-ATOMIC", self.world.guard.take_refused_looked_after())
+        for surprise in self.world.guard.take_surprises():
+            try:
+                self.judge(violation_of(surprise).rule, [violation_of(surprise)], *surprise.exchanges)
+            except Shown as shown:
+                shown.is_certain = surprise.certain
+                raise
 
     def _check_time(self) -> None:
         if self.world.time_left <= 0 or self.world.over.is_set():

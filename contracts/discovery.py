@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from contracts.conversation import Ids, World, encode, request_for
 from contracts.exchange import TOKEN, Answer, Request
 from contracts.findings import CouldNotCheck
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
-from contracts.oracle import excerpt
+from contracts.oracle import CREATES, excerpt, operation_at
 from contracts.shapes import is_uuid, operations
 from contracts.target import Target
+from contracts.untold import kind_of
 
 _NOT_THERE = frozenset({404, 405})
 _BESIDE = frozenset({"create_pool", "create_workflow"})
@@ -25,6 +27,7 @@ _BESIDE = frozenset({"create_pool", "create_workflow"})
 
 def discover(target: Target, guard: Guard, *, deadline: float) -> World:
     """Raises CouldNotCheck where nothing could be judged at all."""
+    guard.tell_kinds(kind_of)
     return _Discovery(World(target, guard, deadline)).made()
 
 
@@ -235,7 +238,8 @@ class _Discovery:
         if method == "DELETE" and self.world.is_live:
             return self._offers_delete()
         ids = [""] if "{" not in path else [self._made_up()] if self.world.is_live else [self._made_up(), "not-a-uuid"]
-        answers = [self._send(_probe(method, _put_in(path, one))) for one in ids]
+        probes = [self._with_own_session(_probe(method, _put_in(path, one))) for one in ids]
+        answers = list(map(self._send, probes))
         return any(answer is None or answer.status != 405 for answer in answers)
 
     def _offers_delete(self) -> bool:
@@ -279,10 +283,17 @@ class _Discovery:
         for one in ids:
             for method in documented:
                 if method == "GET" or one != self.world.others_run:
-                    yield _probe(method, _put_in(path, one))
+                    yield self._with_own_session(_probe(method, _put_in(path, one)))
         for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
             if method not in documented and not self.world.is_live:
                 yield _probe(method, _put_in(path, ids[-1]))
+
+    def _with_own_session(self, probe: Request) -> Request:
+        """On a real deployment, so that a run is proven to be ours that is made of a create that must be refused."""
+        operation = operation_at(probe.method, probe.path)
+        if not self.world.is_live or operation not in CREATES:
+            return probe
+        return replace(probe, body=encode({"status": 5, "session_id": self.world.guard.new_session()}))
 
     def _made_up(self) -> str:
         made_up = str(uuid.uuid4())

@@ -58,10 +58,16 @@ class RuleResult:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
+    """`runs_left` is None where nobody can tell how many there are."""
+
     requests: int
     runs_created: int
-    runs_left: int
+    runs_left: int | None
     seconds: float
+
+    @property
+    def left_in_words(self) -> str:
+        return "an unknown number left" if self.runs_left is None else f"{self.runs_left} left"
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class Wishes:
     baseline: Path | None = None
     update_baseline: bool = False
     example_database: str | None = None
+    wait_s: float | None = None
 
 
 def _option(*names: str, env: str | None, **settings: Any) -> Callable[[_F], _F]:
@@ -142,6 +143,13 @@ _FLAGS = (
         "--max-time", env="MAX_TIME", type=Duration(), default=120.0, show_default="120s", help="As 90s, 10m or 1h."
     ),
     _option(
+        "--wait",
+        env="WAIT",
+        type=Duration(),
+        metavar="DURATION",
+        help="Wait so long, at most, for the target to answer: for one that is just being started.",
+    ),
+    _option(
         "--seed", env="SEED", type=click.IntRange(min=0), help="Repeats a search. Default: a new one, which is told."
     ),
     _option("--rule", "rules", env="RULE", multiple=True, help="Check this rule only; repeatable."),
@@ -178,6 +186,22 @@ _FLAGS = (
         help="Share failing examples, over CI shards by Redis, beside the local ones.",
     ),
 )
+
+
+GROUPS_OF_CHECK = {
+    "Target": ("token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait"),
+    "How much is sent": ("profile", "max_runs", "max_requests", "rate", "max_time", "for_s", "seed", "plan"),
+    "Writes on a deployment": ("allow_writes", "base_request", "vary", "clean_up", "leave_runs"),
+    "Which rules, and what fails": (
+        "rules",
+        "skip_rules",
+        "required",
+        "fail_on_incomplete",
+        "baseline",
+        "update_baseline",
+    ),
+    "Output": ("reports", "example_database"),
+}
 
 
 def check_options(command: _F) -> _F:
@@ -251,6 +275,7 @@ def wishes_from(flags: dict[str, Any], known_rules: Collection[str]) -> Wishes:
         baseline=flags["baseline"],
         update_baseline=flags["update_baseline"],
         example_database=flags["example_database"],
+        wait_s=flags["wait"],
     )
     for rule in wishes.required:
         if rule in wishes.skip_rules:

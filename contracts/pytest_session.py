@@ -98,7 +98,7 @@ class ContractSession:
             terminalreporter.line(printable(note))
         terminalreporter.line(
             f"{result.verdict.replace('_', ' ')}; {spent.requests} requests, {spent.runs_created} runs created,"
-            f" {spent.runs_left} left, {spent.seconds:.1f} s, seed {result.seed}"
+            f" {spent.left_in_words}, {spent.seconds:.1f} s, seed {result.seed}"
         )
 
     @pytest.hookimpl(tryfirst=True)

@@ -248,6 +248,9 @@ class Search:
         if sum(rule == shown.rule for rule, _ in world.known) >= MAX_CAUSES:
             world.known.add(first)
             return
+        if shown.is_certain is not None:
+            self._keep(shown, first, stable=shown.is_certain)
+            return
         is_brought_down = self._is_brought_down(shown)
         alone = None if is_brought_down else self._alone(shown)
         before: tuple[Exchange, ...] = ()
@@ -284,6 +287,20 @@ class Search:
         if stable:
             self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
         self._on_finding(finding)
+
+    def _keep(self, shown: Shown, first: tuple[str, str], *, stable: bool) -> None:
+        """What is not sent again, since it has left runs behind."""
+        self.world.known.add(first)
+        finding = Finding(shown.rule, shown.cause, shown.expected, shown.got, shown.exchanges, stable=stable)
+        (self.findings if stable else self.unstable).append(finding)
+        self._on_finding(finding)
+
+    def look_at_the_end(self) -> None:
+        """Judges runs that came into being since the last request, or while nothing was judged."""
+        shown = self._outcome(UNTOLD, {})
+        while shown is not None:
+            self.look_into(UNTOLD, {}, shown)
+            shown = self._outcome(UNTOLD, {})
 
     def _alone(self, shown: Shown) -> tuple[Scenario, Case, Shown] | None:
         """Whether one request of the failing talk shows the same when it is sent by itself."""
@@ -363,3 +380,4 @@ def run_alone(talk: Talk, case: Case) -> None:
 
 
 ALONE: Final = Scenario("alone", (), run_alone, lambda world: (), together=False)
+UNTOLD: Final = Scenario("untold runs", (), lambda talk, case: talk.hear_of_untold_runs(), lambda world: ())

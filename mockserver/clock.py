@@ -61,6 +61,7 @@ class Clock:
         self._is_frozen = False
         self._segments = [_Segment(start, start, scale, True)]
         self.is_changed = False  # by whoever controls it
+        self._is_released = False
         self._jumped = 0  # by how much freezing has moved the moments in all
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -124,8 +125,7 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Moves moments and lived time on by exactly so much, to the microsecond. Raises ValueError for a step back."""
-        if not 0 <= seconds <= _LONGEST_STEP_S:
-            raise ValueError(f"the clock is advanced by 0 to {_LONGEST_STEP_S} seconds, not by {seconds:g}")
+        self.check_step(seconds, self.now())
         micros = round(seconds * SECOND)
         at = self.read()
         then = Instant(at.moment + micros, at.lived + micros)
@@ -134,6 +134,11 @@ class Clock:
         else:
             self._segments.append(_Segment(at.lived, at.moment, 1.0, False))
             self._go_on_from(at, then)
+
+    def release(self) -> None:
+        """Wakes all who sleep, whatever the time: for a clock that nobody can turn any more."""
+        self._is_released = True
+        self._wake_all()
 
     def _go_on_from(self, at: Instant, base: Instant, *, is_new: bool = True, jump: bool = False) -> None:
         """`is_new` where moments and lived time do not go on along the line on which they were."""
@@ -146,6 +151,14 @@ class Clock:
                 # The oldest are told by the line of the one behind them.
                 del self._segments[: _MOST_SEGMENTS // 2]
         self._wake_all()
+
+    @staticmethod
+    def check_step(seconds: float, since: int) -> None:
+        """Raises ValueError for a step that no clock can take from a moment."""
+        if not 0 <= seconds <= _LONGEST_STEP_S:
+            raise ValueError(f"the clock is advanced by 0 to {_LONGEST_STEP_S} seconds, not by {seconds:g}")
+        if since + round(seconds * SECOND) > _LAST_MOMENT:
+            raise ValueError(f"{seconds:g} seconds after {text_of(since)} the year would be past 9999")
 
     def _wake_all(self) -> None:
         for waiting in tuple(self._waiting):
@@ -180,7 +193,7 @@ class Clock:
     async def sleep(self, seconds: float) -> None:
         """Until the clock has moved on by so much: as time passes, or at once when it is advanced."""
         until = self._elapsed() + round(seconds * SECOND)
-        while (left := until - self._elapsed()) > 0:
+        while (left := until - self._elapsed()) > 0 and not self._is_released:
             loop = asyncio.get_running_loop()
             changed = loop.create_future()
             self._waiting.add(changed)
@@ -227,6 +240,7 @@ class Clock:
 
 _MOST_SEGMENTS = 10_000
 _LONGEST_STEP_S = 1_000_000_000
+_LAST_MOMENT = 253_402_300_799_999_999  # of the year 9999, the last that RFC 3339 can write
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from contextlib import suppress
 from typing import Any, NamedTuple
 
-_MOST_WAITING = 1_000
+_MAX_WAITING = 1_000
 
 
 class Event(NamedTuple):
     type: str
-    content: dict[str, Any]
+    content: Any
+    """JSON, or the entry of the journal for a request."""
 
 
 class Subscription:
-    """The events of one watcher, from when it came. One that does not keep up loses some, and is told how many."""
+    """The events since it was made. One that is read too slowly loses events, and is told how many."""
 
     def __init__(self) -> None:
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(_MOST_WAITING)
+        self._waiting: deque[Event] = deque()
         self._lost = 0
+        self._changed = asyncio.Event()
+        self.is_closed = False
 
     def put(self, event: Event) -> None:
-        try:
-            self._queue.put_nowait(event)
-        except asyncio.QueueFull:
+        if len(self._waiting) < _MAX_WAITING:
+            self._waiting.append(event)
+        else:
             self._lost += 1
+        self._changed.set()
 
-    async def next(self) -> Event:
+    def close(self) -> None:
+        self.is_closed = True
+        self._changed.set()
+
+    async def read(self, timeout_s: float) -> list[Event]:
+        """All that have come; none where none came in time, or where it was closed."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+        if not self.is_closed:
+            self._changed.clear()
+        events = list(self._waiting)
+        self._waiting.clear()
         if self._lost:
-            lost, self._lost = self._lost, 0
-            return Event("lost", {"events": lost})
-        return await self._queue.get()
+            events.append(Event("lost", {"events": self._lost}))
+            self._lost = 0
+        return events
 
 
 class Events:
@@ -38,12 +55,17 @@ class Events:
         self._subscriptions: set[Subscription] = set()
 
     def __bool__(self) -> bool:
-        """Whether anybody watches: nothing has to be made for nobody."""
+        """Whether anybody watches: without one, no event has to be made."""
         return bool(self._subscriptions)
 
-    def publish(self, type_: str, content: dict[str, Any]) -> None:
+    def publish(self, type_: str, content: Any) -> None:
         for subscription in self._subscriptions:
             subscription.put(Event(type_, content))
+
+    def close(self) -> None:
+        """For what nobody will publish to any more."""
+        for subscription in self._subscriptions:
+            subscription.close()
 
     def subscribe(self) -> Subscription:
         subscription = Subscription()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mockserver.clock import real_time
+from mockserver.events import Events
 
 _ENTRY_BYTES = 1_500
 """What an entry takes beside its bodies and headers."""
@@ -39,6 +40,8 @@ class Entry:
     fault: str | None = None
     size = 0
     is_kept = True
+    is_held_back = False
+    """While a fault has the answer of the mock, and may send another one."""
 
     def __init__(self, journal: Journal, seq: int, at: int, scope: Mapping[str, Any]) -> None:
         """`at` is a moment."""
@@ -53,6 +56,8 @@ class Entry:
 
     def answered(self, status: int | None, headers: list[tuple[bytes, bytes]], body: bytes | None) -> None:
         """`body` is None where it is sent in parts; `status` where the connection ended without an answer."""
+        if self.is_held_back:
+            return
         self.answered_at = real_time()
         self.status = status
         self.answer_headers = headers
@@ -64,6 +69,8 @@ class Entry:
             for name, value in self.headers:
                 size += len(name) + len(value)
             self.journal.budget.grow(self, size)
+        if self.journal.events:
+            self.journal.events.publish("request", self)
 
     @property
     def duration_ms(self) -> float | None:
@@ -110,8 +117,9 @@ class JournalBudget:
 class Journal:
     """The entries of one namespace. `seq` counts all that came, those that are gone too."""
 
-    def __init__(self, budget: JournalBudget) -> None:
+    def __init__(self, budget: JournalBudget, events: Events) -> None:
         self.budget = budget
+        self.events = events
         self._entries: deque[Entry] = deque()
         self._next_seq = 1
         self._evicted_to = 0

@@ -1,16 +1,19 @@
 """The one way out of a check: budget, rate, owned ids only, a journal on disk, and cleaning up."""
 
-from contracts.guard.cleanup import CleanUpReport, clean_up_journals
 from contracts.guard.guard import Guard
+from contracts.guard.later import CleanUpReport, clean_up_journals
 from contracts.guard.refusals import NoAnswer, NotAllowed, NotOwned, OutOfBudget, Refused
+from contracts.guard.watch import Kind, Surprise
 
 __all__ = [
     "CleanUpReport",
     "Guard",
+    "Kind",
     "NoAnswer",
     "NotAllowed",
     "NotOwned",
     "OutOfBudget",
     "Refused",
+    "Surprise",
     "clean_up_journals",
 ]

@@ -10,8 +10,9 @@ from contracts.target import Budget
 
 REQUESTS_TO_CLEAN_A_RUN = 4
 """Look at it, cancel, delete, and ask whether it is gone."""
-REQUESTS_TO_CLEAN_AT_ALL = 12
-"""Asking whether deletes are offered, finding what an unanswered create made, and a few waits for a rate limit."""
+REQUESTS_TO_CLEAN_AT_ALL = 14
+"""Asking whether deletes are offered, reading the lists before and after, finding what an unanswered create made, and a
+few waits for a rate limit."""
 
 
 @dataclass(slots=True)
@@ -59,10 +60,16 @@ class Ledger:
             self._to_clean += runs - charge.runs if charge.makes else 0
             charge.runs = runs
 
-    def take_back_request(self) -> None:
-        """For a request that was charged and never sent."""
+    def add_untold(self, runs: int) -> None:
+        """Runs that no answer told, and that this check has made, or perhaps."""
         with self._lock:
-            self._requests -= 1
+            self._runs += runs
+            self._to_clean += runs
+
+    def take_back_request(self, requests: int = 1) -> None:
+        """For requests that were charged and never sent."""
+        with self._lock:
+            self._requests -= requests
 
     def charge_request(self, *, cleaning: bool) -> bool:
         """One request that makes nothing: a repeat, or one of cleaning up, which may use the reserve."""

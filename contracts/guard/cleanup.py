@@ -16,15 +16,14 @@ import queue
 import threading
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urlencode
 
-from contracts.exchange import TOKEN, Answer
+from contracts.exchange import TOKEN, Answer, Exchange, Request
 from contracts.guard.asking import Asker
-from contracts.guard.effect import canonical
+from contracts.guard.effect import path_of_run
 from contracts.guard.journal import (
     AUTHORIZATIONS,
     IDENTITIES,
@@ -32,20 +31,16 @@ from contracts.guard.journal import (
     Intent,
     Journal,
     Record,
-    default_directory,
     digest,
-    fingerprint,
-    journals,
 )
-from contracts.guard.made import ahead, carries, is_older
-from contracts.guard.pace import Clock, Pace
+from contracts.guard.made import ahead, carries, is_older, run_id_in
+from contracts.guard.pace import Clock
 from contracts.guard.refusals import NoAnswer, OutOfBudget
-from contracts.guard.tokens import Tokens
-from contracts.guard.upstream import Upstream, proxy_for
-from contracts.target import Target, is_loopback
 
 WORKERS: Final = 8
 _PAGE: Final = 1000
+NEWEST: Final = 100
+"""How many of the newest runs are looked at after a create."""
 _MAX_PAGES: Final = 1000
 _MAX_SHARED_PAGES: Final = 10
 """Where others use the target, their runs are not read through to the end of days."""
@@ -55,6 +50,8 @@ _SHORTEST: Final = "session_id"
 """Of a run's fields, those that always stay are enough: one more is named, since none cannot be asked for."""
 _WINDOW_S: Final = 300.0
 """How far the target's clock, and a slow create, may be from the moment of an intent."""
+_CLOCKS_DIFFER_BY_S: Final = 3.0
+"""By so much a moment may lie beside the true one once the target's Date, which has whole seconds, is reckoned with."""
 _STILL_AT_WORK_S: Final = 60.0
 """For so long after it was sent, a create that got no answer may yet be carried out."""
 _DEAD_AFTER: Final = 20
@@ -62,6 +59,8 @@ _DEAD_AFTER: Final = 20
 _SILENT_AFTER: Final = 3
 _SILENT_S: Final = 30.0
 """So many are enough where it has said nothing for so long: each may take as long as reading waits."""
+_LAGS_S: Final = (0.5, 1.0, 2.0)
+"""How long a list is waited for that still shows what was deleted."""
 _TERMINAL = frozenset({"success", "task_failed", "error", "cancelled"})
 _CANCEL = b'{"status": "cancelled"}'
 
@@ -79,21 +78,53 @@ class Orphans:
     """All that the open intents could have made was looked through."""
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """`runs` are still there; of the `unknown` neither reads nor lists tell."""
+
+    runs: frozenset[str]
+    unknown: frozenset[str]
+    lists_tell: bool = True
+    """False where the lists did not show a run that was there: they tell nothing of what no answer told."""
+
+    @property
+    def all(self) -> frozenset[str]:
+        return self.runs | self.unknown
+
+
 class Cleaner:
     """`careful` is for targets that others use: a run is looked at before it is touched, and cancelled before it is
     deleted, so that no desktop goes on working on it.
     """
 
-    def __init__(self, asker: Asker, clock: Clock, *, careful: bool, started_at: datetime, marker: str) -> None:
+    def __init__(
+        self,
+        asker: Asker,
+        clock: Clock,
+        *,
+        careful: bool,
+        started_at: datetime,
+        marker: str,
+        unknown_is_404: bool = False,
+        lists_lag: bool = False,
+    ) -> None:
+        """`unknown_is_404`: what `offers_delete` has found. `lists_lag`: the lists did not show what had been made."""
         self._asker = asker
         self._clock = clock
         self._careful = careful
         self._started_at = started_at
         self._marker = marker
+        self._lists_lag = lists_lag
+        self._listed_before: dict[str, Mapping[str, Any]] | None = None
+        self._read: set[str] = set()
+        self._not_found: set[str] = set()
         self._deleted: set[str] = set()
+        self._deletes_found: set[str] = set()
+        """Runs whose delete says that they were there: it succeeded, where that of an unknown id is 404."""
+        self.unknown_is_404 = unknown_is_404
         self._unanswered = 0
         self._silent_since: float | None = None
-        self._ahead = timedelta()
+        self._ahead: timedelta | None = None
 
     def offers_delete(self, authorization: str = TOKEN) -> bool:
         """Tried on an id that nobody has. Where that is 404, as an unknown id and a missing operation both are, the
@@ -104,20 +135,100 @@ class Cleaner:
             return False
         if unknown.status != 404:
             return True
+        self.unknown_is_404 = True
         malformed = self._ask("DELETE", "/v1/runs/not-a-uuid", TOKEN)
         if malformed.status not in {404, 405}:
             return True
         nowhere = self._ask("DELETE", "/v1/contracts-not-a-uuid/nowhere", TOKEN)
         return nowhere.body != unknown.body
 
-    def clean(self, runs: Mapping[str, Authorizations], *, deletes: bool) -> None:
-        """Cancels, and deletes where the target offers it. What did not work shows when what is left is counted."""
-        in_threads(lambda item: self._clean_one(item[0], item[1], deletes=deletes), runs.items())
+    def clean(
+        self, runs: Mapping[str, Authorizations], *, deletes: bool, unproven: Collection[str] = frozenset()
+    ) -> None:
+        """Cancels, and deletes where the target offers it. What did not work shows when what is left is counted. Of the
+        `unproven` an answer told the id alone: they are not touched unless the target shows that they are new.
+        """
+        if self._careful:
+            self._listed_before = self._rows(runs)
+        in_threads(
+            lambda item: self._clean_one(item[0], item[1], deletes=deletes, proven=item[0] not in unproven),
+            runs.items(),
+        )
 
-    def left(self, runs: Mapping[str, Authorizations]) -> set[str]:
+    def left(self, runs: Mapping[str, Authorizations]) -> Left:
+        """What the server still has of the runs, by its reads and its lists."""
+        if self._careful:
+            return self._left_by_all_that_is_told(runs)
+        listed = self._left_on_own_server(runs)
+        return Left(listed, frozenset())
+
+    def _left_by_all_that_is_told(self, runs: Mapping[str, Authorizations]) -> Left:
+        """A run is gone where a source that has not been found to deny what is there says so, and none shows it."""
+        before = self._listed_before
+        for pause_s in (*_LAGS_S, None):
+            after = self._rows(runs)
+            if pause_s is None or after is None or not any(run in after and run in self._deleted for run in runs):
+                break
+            self._clock.sleep(pause_s)  # the list may lag behind
+        by_read: dict[str, bool | None] = {}
+
+        def look(item: tuple[str, Authorizations]) -> None:
+            by_read[item[0]] = self._is_there(*item)
+
+        in_threads(look, runs.items())
+        was_there = {run for run in runs if run in self._read or run in (before or ()) or run in self._deletes_found}
+        reads_deny = any(run in was_there for run in self._not_found - self._read)
+        by_known = {run for run in was_there if all(each in IDENTITIES for each in runs[run])}
+        lists_deny = self._lists_lag or (before is not None and any(run not in before for run in by_known))
+        left: set[str] = set()
+        unknown: set[str] = set()
+        for run in runs:
+            if by_read[run] or run in (after or ()):
+                left.add(run)
+            elif (by_read[run] is None or reads_deny) and (after is None or lists_deny):
+                unknown.add(run)
+        return Left(frozenset(left), frozenset(unknown), lists_tell=not lists_deny)
+
+    def _rows(self, runs: Mapping[str, Authorizations]) -> dict[str, Mapping[str, Any]] | None:
+        """Those of the runs that stand in the lists, as they stand there; None where a list cannot be read."""
+        found: dict[str, Mapping[str, Any]] = {}
+        earliest = self._started_at + self.ahead - timedelta(seconds=_WINDOW_S)
+        since = earliest.isoformat().replace("+00:00", "Z")
+        try:
+            for authorization in dict.fromkeys(each for them in runs.values() for each in them):
+                if authorization in IDENTITIES:
+                    listed = self._pages(authorization, fields=_SHORTEST, created_at_from=since)
+                    found |= {row["id"]: row for row in listed if row["id"] in runs}
+        except (NoAnswer, OutOfBudget):
+            return None
+        return found
+
+    def _is_there(self, run_id: str, authorizations: Authorizations) -> bool | None:
+        """By reads; None where they do not tell."""
+        path = path_of_run(run_id)
+        if path is None:
+            return None
+        try:
+            statuses = [self._ask("GET", path, each).status for each in authorizations]
+        except (NoAnswer, OutOfBudget):
+            return None
+        if any(200 <= status < 300 for status in statuses):
+            return True
+        gone = {401, 403, 404} if run_id in self._deleted else {404}
+        known = [s in (gone if a not in IDENTITIES else {404}) for s, a in zip(statuses, authorizations, strict=True)]
+        return False if all(known) else None
+
+    def _left_on_own_server(self, runs: Mapping[str, Authorizations]) -> frozenset[str]:
         """The runs that the server still has, or does not say it has not."""
         if len(runs) <= _COUNTED_ONE_BY_ONE:
-            return self._left_one_by_one(runs)
+            read = self._left_one_by_one(runs)
+            shown: set[str] = set()
+            for authorization in {each for authorizations in runs.values() for each in authorizations}:
+                shown |= self._listed(runs, authorization) or set()
+            return frozenset(read | shown)
+        return frozenset(self._left_by_lists(runs))
+
+    def _left_by_lists(self, runs: Mapping[str, Authorizations]) -> set[str]:
         listed: set[str] = set()
         for authorization in {each for authorizations in runs.values() for each in authorizations}:
             found = self._listed(runs, authorization)
@@ -143,7 +254,7 @@ class Cleaner:
             found = [run for search in searches for run in self._all(authorization, **search)[0]]
             ours = {run["id"]: authorization for run in found if _is_proven(run, record)}
             if intents and not (leaves_a_proof and ours):  # what was searched for may not have been understood
-                earliest = datetime.fromtimestamp(min(i.at for i in intents) - _WINDOW_S, UTC) + self._ahead
+                earliest = datetime.fromtimestamp(min(i.at for i in intents) - _WINDOW_S, UTC) + self.ahead
                 since = earliest.isoformat().replace("+00:00", "Z")
                 listed, whole = self._all(authorization, created_at_from=since)
                 all_seen = all_seen and whole
@@ -172,31 +283,38 @@ class Cleaner:
             created_at = datetime.fromisoformat(str(run.get("created_at")))
         except ValueError:
             return False
-        here = created_at.replace(tzinfo=created_at.tzinfo or UTC) - self._ahead
-        if abs(here.timestamp() - intent.at) > _WINDOW_S:
+        here = (created_at.replace(tzinfo=created_at.tzinfo or UTC) - self.ahead).timestamp()
+        if intent.answered_at is not None:  # it was under way between two moments
+            if not intent.at - _CLOCKS_DIFFER_BY_S <= here <= intent.answered_at + _CLOCKS_DIFFER_BY_S:
+                return False
+        elif abs(here - intent.at) > _WINDOW_S:
             return False
-        return intent.digest is None or digest(run.get("input_values"), salt) == intent.digest
+        return intent.digest is None or digest(run.get("input_values") or None, salt) == intent.digest
 
-    def _clean_one(self, run_id: str, authorizations: Authorizations, *, deletes: bool) -> None:
+    def _clean_one(self, run_id: str, authorizations: Authorizations, *, deletes: bool, proven: bool) -> None:
+        path = path_of_run(run_id)
+        if path is None:
+            return  # counted as unknown: its path could be read as that of something else
         for authorization in authorizations:
             try:
-                if self._clean_as(run_id, authorization, deletes=deletes):
+                if self._clean_as(run_id, path, authorization, deletes=deletes, proven=proven):
                     return
             except NoAnswer:
                 continue
 
-    def _clean_as(self, run_id: str, authorization: str | None, *, deletes: bool) -> bool:
+    def _clean_as(self, run_id: str, path: str, authorization: str | None, *, deletes: bool, proven: bool) -> bool:
         """False where this authorization does not reach the run."""
-        path = f"/v1/runs/{run_id}"
         cancelled = False
         if self._careful:
             answer = self._ask("GET", path, authorization)
-            run = _object(answer)
-            if run is None:
+            if answer.status in {200, 404}:
+                (self._read if answer.status == 200 else self._not_found).add(run_id)
+            run = _object(answer) or (self._listed_before or {}).get(run_id)
+            if run is None and not proven:
                 return False
-            if not self._is_ours(run, answer):
+            if run is not None and not self._is_ours(run, answer):
                 return True
-            cancelled = run.get("status") in _TERMINAL
+            cancelled = run is not None and run.get("status") in _TERMINAL
         if not cancelled and (self._careful or not deletes):
             self._ask("PATCH", path, authorization, _CANCEL)
             cancelled = True
@@ -208,14 +326,35 @@ class Cleaner:
             status = self._ask("DELETE", path, authorization).status
         if status < 300:
             self._deleted.add(run_id)
+            if self.unknown_is_404:
+                self._deletes_found.add(run_id)
         return status < 300
+
+    def newest(self, authorization: str) -> tuple[Exchange, list[dict[str, Any]]] | None:
+        """The newest runs of the list, with the question and its answer; None where that is no list."""
+        path = f"/v1/runs?{urlencode({'sort_mode': 'created_at_desc', 'limit': NEWEST})}"
+        answer = self._ask("GET", path, authorization)
+        listed = (_object(answer) or {}).get("items")
+        if not isinstance(listed, list):
+            return None
+        exchange = Exchange(Request("GET", path, (("Authorization", authorization),)), answer)
+        return exchange, [
+            run | {"id": run_id}
+            for run in listed
+            if isinstance(run, dict) and (run_id := run_id_in(run.get("id"))) is not None
+        ]
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far the target's clock is ahead of ours, by its answers."""
+        return self._ahead or timedelta()
 
     def knows(self, run_id: str, authorization: str) -> bool:
         return self._ask("GET", f"/v1/runs/{quote(run_id, safe='')}", authorization).status != 404
 
     def is_ours(self, run_id: str, authorization: str | None) -> bool:
         """Of a run of which an answer told the id alone: whether it is new, or gone."""
-        answer = self._ask("GET", f"/v1/runs/{run_id}", authorization)
+        answer = self._ask("GET", path_of_run(run_id) or "/v1/runs/not-a-uuid", authorization)
         run = _object(answer)
         return answer.status == 404 if run is None else self._is_ours(run, answer)
 
@@ -236,7 +375,9 @@ class Cleaner:
                 self._silent_since = began_at
             raise
         self._unanswered, self._silent_since = 0, None
-        self._ahead = ahead(answer, self._clock.now())
+        now_ahead = ahead(answer, self._clock.now())
+        # A Date is cut to whole seconds, so the largest difference is the truest.
+        self._ahead = now_ahead if self._ahead is None else max(self._ahead, now_ahead)
         return answer
 
     def _seems_dead(self, now: float) -> bool:
@@ -246,7 +387,10 @@ class Cleaner:
         return self._unanswered >= _SILENT_AFTER and silent_s >= _SILENT_S
 
     def _is_gone(self, run_id: str, authorization: str | None) -> bool:
-        status = self._ask("GET", f"/v1/runs/{run_id}", authorization).status
+        path = path_of_run(run_id)
+        if path is None:
+            return False
+        status = self._ask("GET", path, authorization).status
         if authorization not in IDENTITIES and run_id in self._deleted:
             return status in {401, 403, 404}  # who made it without a token can no longer ask, and need not
         return status == 404
@@ -300,8 +444,8 @@ class Cleaner:
             if not isinstance(listed, list):
                 raise NoAnswer(f"GET /v1/runs: {answer.status}, and no list")
             for run in listed:
-                if isinstance(run, dict) and isinstance(run.get("id"), str):
-                    yield run | {"id": canonical(run["id"]) or run["id"]}
+                if isinstance(run, dict) and (run_id := run_id_in(run.get("id"))) is not None:
+                    yield run | {"id": run_id}
             if len(listed) < _PAGE:
                 return
         raise NoAnswer(f"GET /v1/runs: more than {most} pages")
@@ -352,105 +496,17 @@ def in_threads(do: Callable[[T], None], items: Iterable[T]) -> None:
         raise errors[0]
 
 
-# Journals of checks that did not get to clean up
-
-
 @dataclass(frozen=True, slots=True)
-class CleanUpReport:
-    """`words` has a line for each journal that could not be dealt with, and why."""
-
-    journals: int = 0
-    cleaned: int = 0
-    left: int = 0
-    possibly_left: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
+class CleanedUp:
+    orphans: Orphans
+    left: Left
 
 
-@dataclass(slots=True)
-class _Tally:
-    journals: int = 0
-    cleaned: int = 0
-    left: int = 0
-    possibly_left: list[str] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
-
-    def report(self) -> CleanUpReport:
-        return CleanUpReport(self.journals, self.cleaned, self.left, tuple(self.possibly_left), tuple(self.words))
-
-
-def clean_up_journals(
-    url: str | None,
-    *,
-    token: str,
-    second_token: str | None = None,
-    journal_dir: Path | None = None,
-    ca_bundle: str | None = None,
-    clock: Clock | None = None,
-) -> CleanUpReport:
-    """Cleans up after checks that crashed, or that were told not to: all journals of the URL's origin, or all that the
-    tokens belong to. A journal in use is left alone. A token goes only to the origin it was used for before.
-    """
-    tally = _Tally()
-    wanted = Target(url, token).origin if url is not None else None
-    given = [each for each in (token, second_token) if each]
-    for path, found in journals(journal_dir or default_directory()):
-        if isinstance(found, str):
-            tally.words.append(f"{path.name} {found}")
-            continue
-        keep = True
-        try:
-            if wanted is None or found.record.origin == wanted:
-                keep = _clean_up_journal(found, given, ca_bundle, clock or Clock(), tally)
-        finally:
-            found.close(keep=keep)
-    return tally.report()
-
-
-def _clean_up_journal(journal: Journal, given: list[str], ca_bundle: str | None, clock: Clock, tally: _Tally) -> bool:
-    """Whether the journal must be kept: something is left, or might be."""
-    record = journal.record
-    unfinished = len(record.unfinished)
-    tokens = {
-        identity: token
-        for token in given
-        for identity, print_ in record.fingerprints.items()
-        if fingerprint(token, record.salt) == print_
-    }
-    tally.journals += 1
-    if not tokens:
-        tally.left += unfinished
-        tally.words.append(f"{journal.path.name} was made with another token on {record.origin}")
-        return True
-    upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
-    try:
-        asker = Asker(upstream, Tokens(tokens.get("first"), tokens.get("second")), Pace(None, clock))
-        started_at = datetime.fromtimestamp(record.started_at, UTC)
-        careful = record.profile == "live" or not is_loopback(record.url)
-        cleaner = Cleaner(asker, clock, careful=careful, started_at=started_at, marker=record.marker)
-        authorizations = tuple(AUTHORIZATIONS[identity] for identity in tokens)
-        orphans = clean_up(cleaner, journal, authorizations)
-    except (NoAnswer, OutOfBudget) as error:
-        tally.left += unfinished
-        tally.words.append(f"{journal.path.name}: {error}")
-        return True
-    finally:
-        upstream.close()
-    if unreached := sum(identity in AUTHORIZATIONS.keys() - tokens.keys() for identity in record.unfinished.values()):
-        tally.words.append(f"{journal.path.name}: {unreached} runs were made with another token than those given")
-    left = len(record.unfinished)
-    tally.cleaned += unfinished + len(orphans.proven) - left
-    tally.left += left
-    tally.possibly_left.extend(sorted(orphans.possible))
-    if words := what_may_follow(record, orphans):
-        tally.words.append(f"{journal.path.name}: {words}")
-    return bool(left or record.open_intents)
-
-
-def what_may_follow(record: Record, orphans: Orphans) -> str | None:
+def what_may_follow(record: Record, done: CleanedUp) -> str | None:
     """Why it is not certain that nothing more is left, beside what is told as possibly left."""
-    if not orphans.all_seen:
+    if record.open_intents and not (done.orphans.all_seen and done.left.lists_tell):
         return "the target's runs could not be looked through for what an unanswered create made"
-    if record.open_intents and not orphans.possible:
+    if record.open_intents and not done.orphans.possible:
         return "a create got no answer a moment ago, and may yet be carried out: clean up again in a minute"
     return None
 
@@ -461,7 +517,7 @@ def clean_up(
     authorizations: Sequence[str],
     known: Mapping[str, str | None] | None = None,
     deletes: Callable[[], bool] | None = None,
-) -> Orphans:
+) -> CleanedUp:
     """Finds what no answer told of, cleans up, asks what is left, and writes that down: `journal.record.unfinished`.
 
     `known` has the authorization of each run that is remembered: of one that was made by a token of neither
@@ -472,9 +528,8 @@ def clean_up(
     for authorization in authorizations:
         if found := [run for run, by in orphans.proven.items() if by == authorization]:
             journal.told(IDENTITIES[authorization], found)
-    if orphans.all_seen and not orphans.possible:
-        journal.close_intents(cleaner.settled(record, len(orphans.proven)))
     runs: dict[str, Authorizations] = {}
+    left = Left(frozenset(), frozenset())
     for run, identity in record.unfinished.items():
         if identity == OTHER:
             runs[run] = (*authorizations, (known or {}).get(run))
@@ -482,7 +537,9 @@ def clean_up(
             runs[run] = (AUTHORIZATIONS[identity],)
     if runs:
         with contextlib.suppress(OutOfBudget):  # what was not reached is counted as left below
-            cleaner.clean(runs, deletes=(deletes or cleaner.offers_delete)())
+            cleaner.clean(runs, deletes=(deletes or cleaner.offers_delete)(), unproven=record.unproven)
         left = cleaner.left(runs)
-        journal.gone([run for run in runs if run not in left])
-    return orphans
+        journal.gone([run for run in runs if run not in left.all])
+    if orphans.all_seen and left.lists_tell and not orphans.possible:
+        journal.close_intents(cleaner.settled(record, len(orphans.proven)))
+    return CleanedUp(orphans, left)

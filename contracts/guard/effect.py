@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 from contracts.exchange import Request
 
@@ -34,6 +34,7 @@ _UUID = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _COUNT_IN_TEXT = re.compile(r"(?i)count\W{0,16}?([-+]?[\d.][\w.+-]*)")
 _NUMBER_PREFIX = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
+_SPLITS_A_PATH = re.compile(r"[/\\?#;%*]")
 _CREATING = frozenset({"bulk", "chain"})
 _RESOURCES = frozenset({"runs", "run-attachments", "machines", "pools", "workflows", "health"})
 _ID_KEYS = frozenset({"id", "ids", "run_id", "run_ids"})
@@ -116,6 +117,16 @@ def effect_of(request: Request) -> Effect:
         collections=frozenset(_collections(readings, method)),
         body=body.json,
     )
+
+
+def path_of_run(run_id: str) -> str | None:
+    """The path of a run whose id may be any text; None where a server could read the path as that of something else."""
+    if _SPLITS_A_PATH.search(run_id) or not any(character.isalnum() for character in run_id):
+        return None
+    path = f"/v1/runs/{quote(run_id, safe='', errors='surrogatepass')}"
+    readings = readings_of(path)
+    plain = all(r.resource == "runs" and len(r.segments) == 1 and not r.creates_runs for r in readings)
+    return path if plain else None
 
 
 def _ids_in_path(readings: tuple[PathReading, ...]) -> tuple[frozenset[str], frozenset[str]]:

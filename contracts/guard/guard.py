@@ -12,9 +12,9 @@ import re
 import secrets
 import threading
 from collections import deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -45,6 +45,7 @@ from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.schedule import Schedule
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream, proxy_for
+from contracts.guard.watch import ANY, Kind, Sent, Surprise, Watch
 from contracts.interrupts import held_back
 from contracts.target import Target
 
@@ -60,6 +61,8 @@ class _Passage:
     effect: Effect
     charge: Charge
     intent: Intent | None = None
+    told: tuple[str, ...] = ()
+    """The ids of the runs that the answer told."""
 
 
 class Guard:
@@ -108,11 +111,25 @@ class Guard:
         self._creates_in_flight = InFlight()
         self._proxy: Proxy | None = None
         self._runs_left = 0
+        self._unknown_is_404 = False
+        self._is_cleaning = False
+        self._unknown: dict[str, None] = {}
+        self._refused_looked_after = 0
+        self._watch: Watch | None = None
 
     def __enter__(self) -> Self:
         directory = self._journal_dir or default_directory()
         drop_stale_loopback_journals(directory, self._started_at)
         self._journal = Journal.create(directory, self.target, self.marker, self._started_at)
+        if self.target.profile == "live":
+            self._watch = Watch(
+                self._cleaner(cleaning=False),
+                self._ownership,
+                self.marker,
+                self._clock,
+                authorizations=self._authorizations,
+                sessions=lambda: self._opened_journal.record.sessions,
+            )
         return self
 
     def __exit__(
@@ -174,6 +191,23 @@ class Guard:
         """
         self._ownership.claim_unknown(run_id)
 
+    def tell_kinds(self, kind_of: Callable[[Request], Kind]) -> None:
+        """How to see of what kind a request is that may create runs, and whether it must create nothing."""
+        if self._watch is not None:
+            self._watch.kind_of = kind_of
+
+    def take_surprises(self) -> list[Surprise]:
+        """Runs that came into being and that no answer told, where others use the target; each is told once."""
+        if self._watch is None:
+            return []
+        surprises, self._watch.surprises = self._watch.surprises, []
+        return surprises
+
+    def take_refused_looked_after(self) -> int:
+        """How many refused requests were found to have created nothing, or what they created; each is told once."""
+        refused, self._refused_looked_after = self._refused_looked_after, 0
+        return refused
+
     def new_session(self) -> str:
         """A session id that is this check's own: runs may be created in it, and are found by it after a crash."""
         session_id = self._ownership.new_session()
@@ -186,7 +220,9 @@ class Guard:
         """Whether the target deletes runs. Asked once, of an id that nobody has. Raises as `send` does."""
         with self._asking_for_delete:
             if self._offers_delete is None:
-                self._offers_delete = self._cleaner().offers_delete()
+                cleaner = self._cleaner()
+                self._offers_delete = cleaner.offers_delete()
+                self._unknown_is_404 = cleaner.unknown_is_404
             return self._offers_delete
 
     def clean_up(self) -> int:
@@ -196,26 +232,51 @@ class Guard:
         journal = self._opened_journal
         self._creates_in_flight.close(wait_s=self._bounds.exchange_s)
         self._schedule.begin_cleaning()
+        self._is_cleaning = True
         if self._has_sent_creates:
             known = self._ownership.authorizations
             try:
-                orphans = clean_up(self._cleaner(), journal, self._authorizations, known, self.offers_delete)
-                self._possibly_left = orphans.possible
-                if words := what_may_follow(journal.record, orphans):
-                    self._skip(f"cleaning up: {words}")
-                for run_id, authorization in orphans.proven.items():
+                offers_delete = self.offers_delete()
+                if self._watch is not None:
+                    self._look(self._watch, is_last=True)
+                done = clean_up(self._cleaner(), journal, self._authorizations, known, lambda: offers_delete)
+                self._possibly_left |= done.orphans.possible - self._ownership.authorizations.keys()
+                if words := what_may_follow(journal.record, done):
+                    self._leave_unknown(words)
+                if done.left.unknown:
+                    count = len(done.left.unknown)
+                    self._leave_unknown(f"of {count} runs neither reads nor lists tell whether they are still there")
+                for run_id, authorization in done.orphans.proven.items():
                     self._ownership.add_run(run_id, authorization)
             except (NoAnswer, OutOfBudget) as error:
-                self._skip(f"cleaning up: {error}")
+                self._leave_unknown(str(error))
+            if self._watch is not None:
+                self._doubt_lists(self._watch)
         self._runs_left = len(journal.record.unfinished)
         return self._runs_left
+
+    def _doubt_lists(self, watch: Watch) -> None:
+        if not watch.lists_tell:
+            self._leave_unknown("the list of runs did not show what had been made, or could not be read")
+
+    def _leave_unknown(self, words: str) -> None:
+        self._unknown[words] = None
+        self._skip(f"cleaning up: {words}")
+
+    @property
+    def left_unknown(self) -> Sequence[str]:
+        """Why it is not known how many runs of this check are left, in words; nothing where it is known."""
+        return tuple(self._unknown)
 
     def count_left(self) -> int:
         """How many runs of this check the server still has; cleans nothing up."""
         journal = self._opened_journal
         self._schedule.begin_cleaning()
+        if self._watch is not None:
+            self._look(self._watch, is_last=True)
+            self._doubt_lists(self._watch)
         runs = {run: self._reaching(run) for run in journal.record.unfinished}
-        left = self._cleaner().left(runs)
+        left = self._cleaner().left(runs).all
         journal.gone([run for run in runs if run not in left])
         self._runs_left = len(left)
         return self._runs_left
@@ -247,14 +308,49 @@ class Guard:
 
     def send(self, request: Request) -> Exchange:
         """Raises a Refused where the request may not go out, NoAnswer where no whole answer came."""
-        passage = self._admit(request)
-        self._wait(passage)
-        return self._carry_out(passage)
+        with self._watching() as watch:
+            passage = self._admit(request)
+            self._wait(passage)
+            try:
+                return self._carry_out(passage)
+            finally:
+                if watch is not None and watch.must_look:
+                    self._look(watch)
 
     def send_together(self, requests: Sequence[Request]) -> list[Exchange]:
         """Sends all of them at once, each over a connection of its own that is open before the first leaves. All are
         judged and charged before; where one is refused, none is sent. Raises as `send` does, after all have ended.
         """
+        with self._watching() as watch:
+            try:
+                return self._send_together(requests)
+            finally:
+                if watch is not None and watch.must_look:
+                    self._look(watch)
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[Watch | None]:
+        """Where others use the target, one request or group is sent at a time, and looked after before the next."""
+        if self._watch is None:
+            yield None
+            return
+        with self._watch.alone:
+            yield self._watch
+
+    def _look(self, watch: Watch, *, is_last: bool = False) -> None:
+        """Looks what came into being. What is ours is owned from now on, and written down to be cleaned up."""
+        seen = watch.look(is_last=is_last)
+        journal = self._opened_journal
+        for run_id, authorization in seen.proven.items():
+            self._ownership.add_run(run_id, authorization)
+            journal.told(IDENTITIES[authorization], [run_id])
+        self._possibly_left |= seen.possible
+        self._ledger.add_untold(len(seen.proven) + len(seen.possible))
+        self._refused_looked_after += seen.refused
+        if seen.settled:
+            journal.close_intents([each for each in seen.settled if each in journal.record.open_intents])
+
+    def _send_together(self, requests: Sequence[Request]) -> list[Exchange]:
         passages: list[_Passage] = []
         try:
             for request in requests:
@@ -294,11 +390,23 @@ class Guard:
             raise NotAllowed("the target offers no delete: what a create makes would be left behind (--leave-runs)")
         if "$SECOND_TOKEN" in (request.header("authorization") or "") and self.target.second_token is None:
             raise NotAllowed("no second token was given")
+        watch = self._watch if effect.runs else None
+        authorization = masked.header("authorization")
+        looks = 0
+        if watch is not None:
+            watch.judge(masked)
+            if self._doubtful:
+                raise NotAllowed("an answer told runs older than this check, so what a create makes cannot be known")
+            looks = watch.requests_for(authorization)
         try:
-            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=_in_words(masked))
+            what = _in_words(masked)
+            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=what, requests=1 + looks)
         except OutOfBudget as error:
             self._skip(str(error))
             raise
+        if watch is not None:
+            self._ledger.take_back_request(looks)  # charged again when they are sent
+            watch.begin(authorization)
         return _Passage(request, masked, effect, charge)
 
     def _wait(self, *passages: _Passage) -> None:
@@ -325,18 +433,47 @@ class Guard:
     def _carried_out(self, passage: _Passage, start: _Start | None) -> Exchange:
         """Whatever happens on the way, at the end it is known, in the journal too, what the request may have made."""
         creates = passage.effect.creates
+        at = self._clock.now()
         try:
             with self._creates_in_flight if creates else contextlib.nullcontext():
-                return self._exchange(passage, start)
+                exchange = self._exchange(passage, start)
+            self._note(passage, at, exchange)
+            return exchange
         except _NeverArrived as error:
-            self._settle(passage, 0)
+            self._close(passage)
             raise NoAnswer(str(error)) from None
         except NotAllowed:
-            self._settle(passage, 0)
+            self._close(passage)
             raise
         except BaseException:
             self._leave_open(passage)
+            self._note(passage, at, None)
             raise
+
+    def _note(self, passage: _Passage, at: datetime, exchange: Exchange | None) -> None:
+        if self._watch is None or not passage.effect.runs:
+            return
+        body = passage.effect.body
+        is_object = isinstance(body, dict)
+        self._watch.note(
+            Sent(
+                kind=self._watch.kind_of(passage.masked),
+                authorization=passage.masked.header("authorization"),
+                workflow_ids=frozenset(_workflow_ids(body)),
+                inputs=ANY if is_object and "steps" in body else body.get("input_values") if is_object else None,
+                at=at,
+                exchange=exchange,
+                answered_at=None if exchange is None else self._clock.now(),
+                told=passage.told,
+                intent=None if passage.intent is None else passage.intent.number,
+            )
+        )
+
+    def _close(self, passage: _Passage) -> None:
+        """The request did not arrive, so it made nothing."""
+        self._ledger.settle(passage.charge, 0)
+        if passage.intent is not None:
+            self._opened_journal.made(passage.intent, ())
 
     def _exchange(self, passage: _Passage, start: _Start | None) -> Exchange:
         if passage.effect.creates:
@@ -415,6 +552,8 @@ class Guard:
         made = made_by(exchange.answer)
         told = {run.id: run for run in made.runs if self._is_ours(run, exchange.answer)}
         run_ids = list(told)
+        passage.told = tuple(run_ids)
+        unproven = [run.id for run in told.values() if run.shown is None]
         self._doubtful.update(run.id for run in made.runs if run.id not in told)
         new = sum(run_id not in self._ownership.authorizations for run_id in run_ids)  # a replay makes none
         authorization = exchange.request.header("authorization")
@@ -427,20 +566,19 @@ class Guard:
         # What reads was charged for a server that mixes up methods; where no run is told, it read.
         only_read = exchange.request.method in SAFE_METHODS and not made.runs
         if refused or only_read or (status < 300 and len(run_ids) + made.failed == passage.charge.runs):
-            self._settle(passage, new, run_ids)
+            self._ledger.settle(passage.charge, new)
+            if passage.intent is not None and self._watch is None:
+                self._opened_journal.made(passage.intent, run_ids, unproven)
+                return
         else:
-            self._leave_open(passage, run_ids, was_answered=True)
+            self._leave_open(passage, run_ids)
+        if passage.intent is not None:  # open until it is known that nothing else came into being
+            now = self._clock.now().timestamp()
+            self._opened_journal.answered(passage.intent, run_ids, now, unproven)
 
-    def _settle(self, passage: _Passage, runs: int, run_ids: Sequence[str] = ()) -> None:
-        self._ledger.settle(passage.charge, runs)
-        if passage.intent is not None:
-            self._opened_journal.made(passage.intent, run_ids)
-
-    def _leave_open(self, passage: _Passage, run_ids: Sequence[str] = (), *, was_answered: bool = False) -> None:
+    def _leave_open(self, passage: _Passage, run_ids: Sequence[str] = ()) -> None:
         """Nobody knows what the create made: the charge stays, and clean-up will look for it."""
         self._ledger.settle(passage.charge, max(passage.charge.runs, len(run_ids)))
-        if passage.intent is not None and was_answered:
-            self._opened_journal.answered(passage.intent, run_ids)
 
     def _is_ours(self, run: MadeRun, answer: Answer) -> bool:
         """A broken server may answer a create with older runs, which are someone's."""
@@ -453,6 +591,7 @@ class Guard:
         masked = passage.masked
         body = passage.effect.body
         inputs = body.get("input_values") if isinstance(body, dict) else None
+        has_inputs = isinstance(body, dict) and "steps" not in body
         sessions = tuple(uuids_under(body, frozenset({"session_id"})))
         return Intent(
             number=0,
@@ -462,7 +601,7 @@ class Guard:
             workflow_ids=tuple(_workflow_ids(body)),
             session_id=sessions[0] if sessions else None,
             carries_marker=self.marker.encode() in (masked.body or b""),
-            digest=self._opened_journal.digest(inputs) if inputs and self.target.profile == "live" else None,
+            digest=self._opened_journal.digest(inputs or None) if has_inputs and self._watch is not None else None,
         )
 
     def _record(self, exchange: Exchange) -> None:
@@ -502,11 +641,21 @@ class Guard:
         return (TOKEN,) if self.target.second_token is None else (TOKEN, SECOND_TOKEN)
 
     def _cleaner(self, *, cleaning: bool = True) -> Cleaner:
-        pay = partial(self._ledger.charge_request, cleaning=cleaning)
+        def pay() -> bool:
+            return self._ledger.charge_request(cleaning=cleaning or self._is_cleaning)
+
         asker = Asker(
             self._upstream, self._tokens, self._pace, pay=pay, left_s=self._schedule.left_to_ask_s, record=self._record
         )
-        return Cleaner(asker, self._clock, careful=self._is_shared, started_at=self._started_at, marker=self.marker)
+        return Cleaner(
+            asker,
+            self._clock,
+            careful=self._is_shared,
+            started_at=self._started_at,
+            marker=self.marker,
+            unknown_is_404=self._unknown_is_404,
+            lists_lag=self._watch is not None and not self._watch.lists_tell,
+        )
 
 
 def _size(exchange: Exchange) -> int:

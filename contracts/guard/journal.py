@@ -64,6 +64,7 @@ class Intent:
     carries_marker: bool = False
     digest: str | None = None
     was_answered: bool = False
+    answered_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -79,6 +80,8 @@ class Record:
     fingerprints: dict[str, str]
     runs: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
+    unproven: set[str] = field(default_factory=set)
+    """Runs of which an answer told the id alone, so that they might be older ones, and someone's."""
     sessions: set[str] = field(default_factory=set)
     open_intents: dict[int, Intent] = field(default_factory=dict)
 
@@ -96,12 +99,16 @@ class Record:
             )
         elif "made" in line:
             self.runs.update(dict.fromkeys(line["ids"], line["as"]))
+            self.unproven.update(line.get("unproven", ()))
             self.open_intents.pop(line["made"], None)
         elif "gone" in line:
             self.gone.update(line["gone"])
         elif "answered" in line:
             self.runs.update(dict.fromkeys(line["ids"], line["as"]))
-            self.open_intents[line["answered"]].was_answered = True
+            self.unproven.update(line.get("unproven", ()))
+            intent = self.open_intents[line["answered"]]
+            intent.was_answered = True
+            intent.answered_at = line.get("at")
         elif "closed" in line:
             for number in line["closed"]:
                 self.open_intents.pop(number, None)
@@ -174,10 +181,10 @@ class Journal:
             self._write(line)
         return intent
 
-    def made(self, intent: Intent, run_ids: Sequence[str]) -> None:
-        """Closes the intent: these runs came of it, and none else."""
+    def made(self, intent: Intent, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
+        """Closes the intent: these runs came of it, and none else. Of the `unproven` the answer told the id alone."""
         with self._lock:
-            self._write({"made": intent.number, "as": intent.identity, "ids": list(run_ids)})
+            self._write(_told({"made": intent.number, "as": intent.identity, "ids": list(run_ids)}, unproven))
 
     def told(self, identity: str, run_ids: Sequence[str]) -> None:
         """Runs of ours that close no intent: there may be more."""
@@ -192,10 +199,11 @@ class Journal:
         with self._lock:
             self._write({"gone": list(run_ids)})
 
-    def answered(self, intent: Intent, run_ids: Sequence[str]) -> None:
+    def answered(self, intent: Intent, run_ids: Sequence[str], at: float, unproven: Sequence[str] = ()) -> None:
         """The intent stays open, since it may have made more than these; but the target is done with it."""
+        line = {"answered": intent.number, "at": at, "as": intent.identity, "ids": list(run_ids)}
         with self._lock:
-            self._write({"answered": intent.number, "as": intent.identity, "ids": list(run_ids)})
+            self._write(_told(line, unproven))
 
     def close_intents(self, numbers: Sequence[int]) -> None:
         """What they made was looked for, and is known."""
@@ -279,6 +287,10 @@ def _read(path: Path) -> Record | None:
     for line in lines:
         record.take(line)
     return record
+
+
+def _told(line: dict[str, Any], unproven: Sequence[str]) -> dict[str, Any]:
+    return line | {"unproven": list(unproven)} if unproven else line
 
 
 def _parsed(line: bytes) -> dict[str, Any]:

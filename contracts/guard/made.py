@@ -55,11 +55,11 @@ def _objects(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _runs(told: dict[str, Any]) -> Iterator[MadeRun]:
     for run in _objects(told):
-        if (found := _id(run.get("id"))) is not None:
+        if (found := run_id_in(run.get("id"))) is not None:
             yield MadeRun(found, _id(run.get("session_id")), run)
     run_ids = told.get("run_ids")
     for text in run_ids if isinstance(run_ids, list) else ():
-        if (found := _id(text)) is not None:
+        if (found := run_id_in(text)) is not None:
             yield MadeRun(found, _id(told.get("session_id")))
 
 
@@ -73,6 +73,13 @@ def _attachments(told: dict[str, Any]) -> Iterator[str]:
 
 def _id(value: object) -> str | None:
     return canonical(value) if isinstance(value, str) else None
+
+
+def run_id_in(value: object) -> str | None:
+    """The id of a run as an answer shows it: any text or whole number, since a run is to be deleted whatever its id."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return (canonical(value) or value) if isinstance(value, str) and value else None
 
 
 def is_older(run: Mapping[str, Any], answer: Answer, started_at: datetime, now: datetime) -> bool:

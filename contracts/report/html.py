@@ -55,7 +55,7 @@ def render_html(report: Report) -> str:
         f'<p class="verdict {result.verdict}">{escape(verdict)}{escape(_count(report))}</p>',
         *(f"<p><strong>{escape(printable(reason))}</strong></p>" for reason in report.failed_by),
         f"<p>{escape(report.started_at.strftime('%Y-%m-%d %H:%M:%S %Z'))}, {spent.seconds:.1f} s: {spent.requests}"
-        f" requests, {spent.runs_created} runs created, {spent.runs_left} left. Seed <code>{result.seed}</code>,"
+        f" requests, {spent.runs_created} runs created, {spent.left_in_words}. Seed <code>{result.seed}</code>,"
         f" version {escape(project_version())}.</p>",
         *(f"<p>{escape(printable(note))}</p>" for note in result.notes),
         "</header>\n<main>",

@@ -25,7 +25,7 @@ def render_junit(report: Report) -> str:
         ("verdict", result.verdict),
         ("requests", str(result.spent.requests)),
         ("runs_created", str(result.spent.runs_created)),
-        ("runs_left", str(result.spent.runs_left)),
+        ("runs_left", "unknown" if result.spent.runs_left is None else str(result.spent.runs_left)),
     ):
         ElementTree.SubElement(properties, "property", name=name, value=_xml(value))
     for rule in result.rules:

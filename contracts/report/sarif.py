@@ -42,7 +42,12 @@ def render_sarif(report: Report) -> str:
         "artifacts": [{"location": _artifact(), "sourceLanguage": "yaml"}],
         "columnKind": "unicodeCodePoints",
         "results": results,
-        "properties": {"target": result.target, "seed": result.seed, "verdict": result.verdict},
+        "properties": {
+            "target": result.target,
+            "seed": result.seed,
+            "verdict": result.verdict,
+            "runs_left": result.spent.runs_left,
+        },
     }
     document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
     return printable_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"

@@ -93,7 +93,7 @@ def _verdict(report: Report) -> Iterator[str]:
     yield (
         f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped, "
         f"{count['not_offered']} not offered; {spent.requests} requests, {spent.runs_created} runs created, "
-        f"{spent.runs_left} left, {spent.seconds:.1f} s, seed {result.seed}"
+        f"{spent.left_in_words}, {spent.seconds:.1f} s, seed {result.seed}"
     )
     for reason in report.failed_by:
         yield click.style(printable(reason), fg="red", bold=True)
@@ -110,6 +110,9 @@ def _verdict(report: Report) -> Iterator[str]:
             skipped = count["skipped"]
             not_judged = f"{skipped} {'rule was' if skipped == 1 else 'rules were'} not judged (see above)"
             missing = not_judged if skipped else "not everything was tried"
+            if spent.runs_left is None:
+                left = "it is not known what is left on the target"
+                missing = f"{not_judged}, and {left}" if skipped else left
             yield click.style(f"INCOMPLETE: nothing found, but {missing}.", fg="yellow", bold=True)
         case "could_not_check":
             yield click.style("COULD NOT CHECK.", fg="red", bold=True)

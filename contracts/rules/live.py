@@ -15,7 +15,10 @@ from contracts.rules.authorization import headers_by_rule
 from contracts.shrinking import Case
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
-MARKED: Final = {"input_values": {"marker": "«marker»"}}
+PROOF: Final = {"proof": "«proof»"}
+"""Stands in what is created, or must not be, so that a run that no answer tells is proven to be of this check."""
+OWN_SESSION: Final = {"session_id": "«own-session»"}
+"""The same for requests that must create nothing: where a run comes of one, nobody's desktop works on it."""
 
 
 def may_vary(world: World, *names: str) -> bool:
@@ -38,8 +41,8 @@ def body(world: World, operation: str = "bulk_create_runs", *, count: int = 1, *
 def _creates(world: World) -> Iterator[Case]:
     wishes: list[tuple[str, dict[str, Any]]] = [
         ("bulk_create_runs", {"count": 2, "start_session": True}),
-        ("create_run", {"start_session": True, "session_alias": "First Älias", "release_session_after": True}),
-        ("bulk_create_runs", {"input_values": writes.INPUTS, "sensitive_input_values": writes.SECRETS}),
+        ("create_run", {"start_session": True, "session_alias": "First Älias «proof»", "release_session_after": True}),
+        ("bulk_create_runs", {"input_values": writes.INPUTS | PROOF, "sensitive_input_values": writes.SECRETS}),
         ("bulk_create_runs", {"count": 2, "file_inputs": [ladders.file(raw=bytes(range(256)))]}),
         ("bulk_create_runs", {"machine_id": "«machine»"}),
         ("bulk_create_runs", {"pool_ids": ["«pool»"]}),
@@ -64,7 +67,8 @@ def _nulls(world: World) -> Iterator[Case]:
 def _refused(world: World) -> Iterator[Case]:
     base = body(world)
     assert base is not None
-    wrong: list[dict[str, Any]] = [base | {"count": count} for count in (0, -1, 1.5, "x", None)]
+    wrong: list[dict[str, Any]] = [base | {"count": 0} | OWN_SESSION]  # the first alone tells whether more may follow
+    wrong += [base | {"count": count} for count in (0, -1, 1.5, "x", None)]
     wrong.append({name: value for name, value in base.items() if name != "count"})
     wrong += [base | {"workflow_id": value} for value in (None, "", "not-a-uuid", 5)]
     wrong.append({name: value for name, value in base.items() if name != "workflow_id"})
@@ -83,12 +87,12 @@ def _secrets(world: World) -> Iterator[Case]:
     """Secrets in requests that are refused, so that nothing comes of them."""
     secret = {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}
     for one in ({"count": 1}, {"workflow_id": "«workflow»", "count": "x"}, {"workflow_id": "«workflow»", "count": 0}):
-        yield {"op": "bulk_create_runs", "body": one | {"sensitive_input_values": secret}}
+        yield {"op": "bulk_create_runs", "body": one | OWN_SESSION | {"sensitive_input_values": secret}}
     yield {"op": "bulk_create_runs", "body": {"workflow_id": "x", "count": 1, "sensitive_input_values": "«secret»"}}
-    yield {"op": "create_run", "body": {"sensitive_input_values": secret}}
+    yield {"op": "create_run", "body": OWN_SESSION | {"sensitive_input_values": secret}}
     yield {
         "op": "create_run_chain",
-        "body": {"steps": [{"sensitive_inputs": secret}], "shared_sensitive_inputs": secret},
+        "body": OWN_SESSION | {"steps": [{"sensitive_inputs": secret}], "shared_sensitive_inputs": secret},
     }
 
 
@@ -164,7 +168,9 @@ def _retries(world: World) -> Iterator[Case]:
 def _chains(world: World) -> Iterator[Case]:
     if world.target.base_request is None:
         yield {
-            "body": {"steps": [{"workflow_id": "«workflow»", "session_alias": "one"}, {"workflow_id": "«workflow»"}]}
+            "body": {
+                "steps": [{"workflow_id": "«workflow»", "session_alias": "one «proof»"}, {"workflow_id": "«workflow»"}]
+            }
         }
 
 

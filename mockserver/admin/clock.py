@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from mockserver.admin.context import AdminContext, clock_json
-from mockserver.clock import Clock, moment_from
+from mockserver.clock import moment_from
 from mockserver.errors import Unprocessable
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call
@@ -23,28 +23,27 @@ async def set_clock(call: Call, context: AdminContext) -> Reply:
     if not call.given:
         raise Unprocessable("Say what the clock should do: freeze, advance, scale or resume")
     change: dict[str, Any] = call.body
-    # All is read before any of it is done.
-    seconds = duration_s(change["advance"]) if "advance" in change else None
     clock = context.namespace.clock
-    _apply(clock, change, seconds)
+    # All is judged before any of it is done.
+    freeze = change.get("freeze", False)
+    moment = clock.now() if isinstance(freeze, bool) else moment_from(freeze)
+    seconds = duration_s(change["advance"]) if "advance" in change else None
+    if seconds is not None:
+        try:
+            clock.check_step(seconds, moment)
+        except ValueError as error:
+            raise Unprocessable(f"advance: {error}") from None
+    if "scale" in change:
+        clock.rescale(change["scale"])
+    if freeze is not False:
+        clock.freeze(None if freeze is True else moment)
+    if seconds is not None:
+        clock.advance(seconds)
+    if change.get("resume"):
+        clock.resume()
     shown = clock_json(clock)
     context.namespace.events.publish("clock", shown)
     return Reply(200, JSONContent(shown))
-
-
-def _apply(clock: Clock, change: dict[str, Any], seconds: float | None) -> None:
-    if "scale" in change:
-        clock.rescale(change["scale"])
-    freeze = change.get("freeze", False)
-    if freeze is not False:
-        clock.freeze(None if freeze is True else moment_from(freeze))
-    if seconds is not None:
-        try:
-            clock.advance(seconds)
-        except ValueError as error:
-            raise Unprocessable(f"advance: {error}") from None
-    if change.get("resume"):
-        clock.resume()
 
 
 def duration_s(value: float | str) -> float:

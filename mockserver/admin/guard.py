@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import re
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
@@ -19,35 +19,60 @@ class Guard:
 
     def check(self, scope: Scope, headers: Headers) -> None:
         """Raises Unauthorized or Forbidden, with what would be right."""
-        origin = headers.text("origin")
-        host = headers.text("host") or ""
-        if origin is not None and not (_is_loopback_origin(origin) or urlsplit(origin).netloc == host):
-            raise Forbidden(f"A page of {origin!r} may not use the control API of this mock")
-        if self._token is not None:
-            sent = headers.get(b"authorization") or b""
-            if not hmac.compare_digest(sent, b"Bearer " + self._token.encode()):
-                raise Unauthorized(
-                    "The control API asks for the header Authorization: Bearer <the token of --admin-token>"
-                )
+        self._check_origin(headers)
+        if self._token is None:
+            self._check_caller(scope, headers)
             return
+        scheme, _, sent = (headers.get(b"authorization") or b"").partition(b" ")
+        # The token is compared in any case: how long that takes tells nothing.
+        is_known = hmac.compare_digest(sent, self._token.encode())
+        if scheme.lower() != b"bearer" or not is_known:
+            raise Unauthorized("The control API asks for the header Authorization: Bearer <the token of --admin-token>")
+
+    def check_page(self, scope: Scope, headers: Headers) -> None:
+        """As `check`, but the token is not asked for: the page holds no data, and asks for the token itself."""
+        self._check_origin(headers)
+        if self._token is None:
+            self._check_caller(scope, headers)
+
+    @staticmethod
+    def _check_origin(headers: Headers) -> None:
+        origin = headers.text("origin")
+        if origin is not None and not _may_use(origin, headers.text("host") or ""):
+            raise Forbidden(f"A page of {origin!r} may not use the control API of this mock")
+
+    @staticmethod
+    def _check_caller(scope: Scope, headers: Headers) -> None:
         client = scope.get("client")
         if client is not None and not _is_loopback_address(str(client[0])):
             raise Forbidden(
                 f"The control API is for callers on the mock's own machine, and {client[0]} is not one; "
                 "start the mock with --admin-token to let others in"
             )
+        host = headers.text("host") or ""
         if not _is_loopback_host(host):
             raise Forbidden(f"The control API is reached as localhost or 127.0.0.1, not as {host!r}")
 
 
-def _is_loopback_origin(origin: str) -> bool:
-    parts = urlsplit(origin)
-    return parts.scheme in ("http", "https") and _is_loopback_host(parts.netloc)
+_ORIGIN = re.compile(r"https?://(.+)")
+_HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^][@/?#\\:\s]+))(?::[0-9]*)?")
+
+
+def _may_use(origin: str, host: str) -> bool:
+    """Whether it is a page of this machine, or one that came from the mock."""
+    parts = _ORIGIN.fullmatch(origin)
+    return parts is not None and (_is_loopback_host(parts[1]) or parts[1] == host)
 
 
 def _is_loopback_host(host: str) -> bool:
-    """`host` may have a port behind it."""
-    name = urlsplit(f"//{host}").hostname or ""
+    """`host` may have a port behind it. What is not a name or an address is none."""
+    parts = _HOST.fullmatch(host)
+    if parts is None:
+        return False
+    address, name = parts.groups()
+    if address is not None:
+        return _is_loopback_address(address)
+    name = name.lower().rstrip(".")
     return is_loopback_name(name) or _is_loopback_address(name)
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, quote, urlencode
 
 from mockserver.admin.context import AdminContext, Server
 from mockserver.clock import text_of
 from mockserver.errors import NotFound, Unprocessable
-from mockserver.journal import Entry, Journal
+from mockserver.journal import LONGEST_ANSWER, Entry, Journal
 from mockserver.matching import PathPattern, RequestMatch
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call
 
-_SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
+_SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|passw|credential|api[-_]?key")
+_SCHEMES = frozenset({"apikey", "basic", "bearer", "digest", "negotiate", "token"})
 _MASK = "**********"
+_CUTS_TRIED = 8
 
 
 async def list_requests(call: Call, context: AdminContext) -> Reply:
@@ -32,8 +36,9 @@ async def count_requests(call: Call, context: AdminContext) -> Reply:
 
 
 async def list_unmatched_requests(call: Call, context: AdminContext) -> Reply:
-    entries = _after(context.namespace.journal, call.query.get("since", 0))
-    return _page(context, [entry for entry in entries if entry.operation_id is None], call.query)
+    entries = _between(context.namespace.journal, call.query)
+    unmatched = [entry for entry in entries if entry.operation_id is None and not entry.is_valid]
+    return _page(context, unmatched, call.query)
 
 
 async def get_request(call: Call, context: AdminContext) -> Reply:
@@ -61,8 +66,9 @@ def _page(context: AdminContext, found: Sequence[Entry], query: dict[str, Any]) 
     return Reply(200, JSONContent({"items": items, "total": len(found), "complete": complete}))
 
 
-def _after(journal: Journal, seq: int) -> Iterable[Entry]:
-    return (entry for entry in journal if entry.seq > seq)
+def _between(journal: Journal, filters: dict[str, Any]) -> Iterable[Entry]:
+    since, before = filters.get("since", 0), filters.get("before")
+    return (entry for entry in journal if entry.seq > since and (before is None or entry.seq < before))
 
 
 def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entry]:
@@ -78,7 +84,7 @@ def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entry]:
     operation, method, status, valid = (filters.get(name) for name in ("operation", "method", "status", "valid"))
     return [
         entry
-        for entry in _after(context.namespace.journal, filters.get("since", 0))
+        for entry in _between(context.namespace.journal, filters)
         if (operation is None or entry.operation_id == operation)
         and (method is None or entry.method == method.upper())
         and (status is None or entry.status == status)
@@ -92,16 +98,14 @@ def path_in_namespace(path: str) -> str:
     return "/" + path.split("/", 3)[3] if path.startswith("/__ns/") and path.count("/") >= 3 else path
 
 
-def request_json(entry: Entry, server: Server) -> dict[str, Any]:
-    """All that is known of a request, with nothing secret in it."""
+def request_summary(entry: Entry, server: Server) -> dict[str, Any]:
+    """What is known of a request but its headers and bodies, with nothing secret in it."""
     return {
         "seq": entry.seq,
         "at": text_of(entry.at),
         "method": entry.method,
         "path": entry.path,
         "query": _query(entry.query, server),
-        "headers": _headers(entry.headers),
-        "body": _content(entry.body, entry.headers, server),
         "status": entry.status,
         "duration_ms": None if entry.duration_ms is None else round(entry.duration_ms, 3),
         "operation": entry.operation_id,
@@ -110,6 +114,15 @@ def request_json(entry: Entry, server: Server) -> dict[str, Any]:
         "reason": entry.reason,
         "warnings": list(entry.warnings),
         "fault": entry.fault,
+    }
+
+
+def request_json(entry: Entry, server: Server) -> dict[str, Any]:
+    """All that is known of a request, with nothing secret in it."""
+    return {
+        **request_summary(entry, server),
+        "headers": _headers(entry.headers),
+        "body": _content(entry.body, entry.headers, server),
         "answer": {
             "headers": _headers(entry.answer_headers),
             "body": _content(entry.answer, entry.answer_headers, server),
@@ -123,10 +136,10 @@ def _headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     shown: dict[str, str] = {}
     for name_bytes, value_bytes in headers:
         name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
-        if name in _SECRET_HEADERS:
+        if _SECRET_HEADER.search(name):
             # The scheme tells why it was refused, and nothing of the token.
             scheme, blank, _ = value.partition(" ")
-            value = f"{scheme} {_MASK}" if blank and name.endswith("authorization") else _MASK
+            value = f"{scheme} {_MASK}" if blank and scheme.lower() in _SCHEMES else _MASK
         shown[name] = f"{shown[name]}, {value}" if name in shown else value
     return shown
 
@@ -151,8 +164,26 @@ def _content(body: bytes, headers: Iterable[tuple[bytes, bytes]], server: Server
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
-        value = body.decode("utf-8", "replace")
+        text = body.decode("utf-8", "replace")
+        value = _whole_members(text) if len(body) == LONGEST_ANSWER else text
     return server.masker.masked(value)
+
+
+def _whole_members(text: str) -> Any:
+    """Of JSON that was cut, what is whole; the text where that cannot be told."""
+    end = len(text)
+    for _ in range(_CUTS_TRIED):
+        end = text.rfind("}", 0, end)
+        if end < 0:
+            break
+        for closing in ("]}", "]", "}", "}]}"):
+            with suppress(ValueError, RecursionError):
+                return json.loads(text[: end + 1] + closing)
+    return text
+
+
+def _escaped(path: str) -> str:
+    return quote(path.encode("utf-8", "surrogateescape"), safe="/:@!$&'()*+,;=~")
 
 
 def _har_entry(shown: dict[str, Any]) -> dict[str, Any]:
@@ -169,9 +200,10 @@ def _har_entry(shown: dict[str, Any]) -> dict[str, Any]:
         for name, value in shown["query"].items()
         for each in (value if isinstance(value, list) else [value])
     ]
+    query_string = f"?{urlencode([(each['name'], each['value']) for each in query])}" if query else ""
     request: dict[str, Any] = {
         "method": shown["method"],
-        "url": f"http://{host}{shown['path']}",
+        "url": f"http://{host}{_escaped(shown['path'])}{query_string}",
         "httpVersion": "HTTP/1.1",
         "cookies": [],
         "headers": pairs(shown["headers"]),

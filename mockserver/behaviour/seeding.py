@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from mockserver.behaviour.batch import BATCH, CHANGES, TERMINAL, UNCHANGED, Batch, Change, Placement, Script
@@ -12,7 +13,7 @@ from mockserver.behaviour.ids import GivenIds, Ids, id_row, tail_of
 from mockserver.behaviour.ledger import block_of_its_own
 from mockserver.behaviour.lifecycle import live
 from mockserver.behaviour.new_files import outputs
-from mockserver.behaviour.places import COUNTER, by_lot
+from mockserver.behaviour.places import COUNTER, by_lot, check_machine, workflow
 from mockserver.behaviour.run_control import moved
 from mockserver.behaviour.run_creation import json_or_null
 from mockserver.behaviour.run_results import NULL
@@ -67,7 +68,7 @@ def _too_like(id_: str) -> str:
 
 
 def check_moments(seeds: Sequence[Seed], now: int) -> None:
-    """Raises Unprocessable for what is yet to come."""
+    """Raises Unprocessable for what is yet to come, or ends before it begins."""
     for at, seed in enumerate(seeds):
         moments = {"created_at": seed.created, "started_at": seed.started}
         if seed.status in TERMINAL:
@@ -77,12 +78,18 @@ def check_moments(seeds: Sequence[Seed], now: int) -> None:
                 raise Unprocessable(
                     f"seed {at}: {name} is later than the clock of this namespace, at which it is {text_of(now)}"
                 )
+        created = now if seed.created is None else seed.created
+        in_order = [("created_at", created), ("started_at", seed.started), ("ended_at", seed.ended)]
+        given = [(name, moment) for name, moment in in_order if moment is not None]
+        for (name, moment), (next_name, next_moment) in pairwise(given):
+            if next_moment < moment:
+                raise Unprocessable(f"seed {at}: {next_name} is earlier than {name}")
 
 
 async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequence[str]], list[Write]]:
     """The ids of the runs of each seed, and what commits them to the space of the context.
 
-    Raises Refused for ids that are in use.
+    Raises Refused for ids that are in use, and NotFound for what is unknown where only known ones are let in.
     """
     counter = await context.store.load(COUNTER, _COUNTER)
     number: int = counter.value or 0
@@ -91,6 +98,9 @@ async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequenc
     tails: list[str] = []
     writes: list[Write] = []
     for seed in seeds:
+        await workflow(context, seed.workflow_id)
+        if seed.machine_id is not None:
+            check_machine(context, seed.machine_id)
         created = context.now if seed.created is None else seed.created
         ids: list[str] = []
         for row in _rows(context, seed, number):

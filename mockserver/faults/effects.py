@@ -58,14 +58,20 @@ class Exchange:
             raise NotSupported("This fault needs a connection: serve the mock with `mockserver serve` or MockServer")
         return connection
 
-    def without_answer(self) -> None:
-        """The journal then says that none was sent."""
+    def record(self, status: int | None, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """What the client was sent, for the journal; status None where no answer was."""
         entry: Entry | None = self.scope.get(JOURNAL_KEY)
         if entry is not None:
-            entry.answered(None, [], b"")
+            entry.answered(status, headers, body)
+
+    def record_no_answer(self) -> None:
+        self.record(None, [], b"")
 
     async def captured(self) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """Lets the application answer, and keeps the answer from the client."""
+        """Lets the application answer, and keeps the answer from the client: the journal waits for what is sent."""
+        entry: Entry | None = self.scope.get(JOURNAL_KEY)
+        if entry is not None:
+            entry.is_held_back = True
         start: Message = {}
         parts: list[bytes] = []
 
@@ -76,13 +82,15 @@ class Exchange:
             else:
                 parts.append(message.get("body", b""))
 
-        await self.handle(self.scope, self.receive, keep)
+        try:
+            await self.handle(self.scope, self.receive, keep)
+        finally:
+            if entry is not None:
+                entry.is_held_back = False
         return start["status"], list(start["headers"]), b"".join(parts)
 
     async def answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        entry: Entry | None = self.scope.get(JOURNAL_KEY)
-        if entry is not None:
-            entry.answered(status, headers, body)
+        self.record(status, headers, body)
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": b"" if self.scope["method"] == "HEAD" else body})
 
@@ -132,7 +140,6 @@ class Hang:
     for_s: float | None = None
 
     async def apply(self, exchange: Exchange) -> None:
-        exchange.without_answer()
         connection: Connection | None = exchange.scope.get(CONNECTION_KEY)
         if connection is not None:
             connection.leave_at_eof()
@@ -145,6 +152,7 @@ class Hang:
         finally:
             for each in waits:
                 each.cancel()
+            exchange.record_no_answer()
         if not gone.done():
             exchange.connection.reset()
 
@@ -159,7 +167,7 @@ class Reset:
 
     async def apply(self, exchange: Exchange) -> None:
         connection = exchange.connection
-        exchange.without_answer()
+        exchange.record_no_answer()
         connection.reset()
 
 
@@ -170,7 +178,7 @@ class LostAnswer:
     async def apply(self, exchange: Exchange) -> None:
         connection = exchange.connection
         await exchange.captured()
-        exchange.without_answer()
+        exchange.record_no_answer()
         connection.reset()
 
 
@@ -183,13 +191,11 @@ class Cut:
     async def apply(self, exchange: Exchange) -> None:
         connection = exchange.connection
         status, headers, body = await exchange.captured()
-        await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
         # One byte is kept back in any case: an answer that is whole is not cut.
         part = body[: min(self.after_bytes, max(0, len(body) - 1))]
+        exchange.record(status, headers, part)
+        await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
         await exchange.send({"type": "http.response.body", "body": part, "more_body": True})
-        entry: Entry | None = exchange.scope.get(JOURNAL_KEY)
-        if entry is not None:
-            entry.answered(status, headers, part)
         connection.end()
 
 
@@ -199,7 +205,7 @@ class Garbage:
 
     async def apply(self, exchange: Exchange) -> None:
         connection = exchange.connection
-        exchange.without_answer()
+        exchange.record_no_answer()
         connection.write_raw(b"\x00\xff" + exchange.random.randbytes(200))
         connection.end()
 
@@ -216,10 +222,13 @@ class Slow:
         await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
         size = max(1, math.ceil(len(body) / self.pieces))
         pieces = [body[start : start + size] for start in range(0, len(body), size)]
-        for piece in pieces:
-            await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
-            await exchange.clock.sleep(self.over_s / len(pieces))
-        await exchange.send({"type": "http.response.body", "body": b""})
+        try:
+            for piece in pieces:
+                await exchange.send({"type": "http.response.body", "body": piece, "more_body": True})
+                await exchange.clock.sleep(self.over_s / len(pieces))
+            await exchange.send({"type": "http.response.body", "body": b""})
+        finally:
+            exchange.record(status, headers, body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 from starlette.types import Message, Receive, Scope, Send
 
-from mockserver.bodies import Bodies
-from mockserver.errors import HTTPError, TooLarge
+from mockserver.bodies import Bodies, Disconnected
+from mockserver.errors import HTTPError
 from mockserver.faults.effects import Exchange
 from mockserver.faults.fault import Conditions, Fault
 from mockserver.headers import headers_of
@@ -31,53 +31,81 @@ class Injector:
         self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send, handle: Handle
     ) -> None:
         """`path` is the one in the namespace; `handle` is what answers where no fault applies."""
+        entry: Entry | None = scope.get(JOURNAL_KEY)
+        body = _Body(self._bodies, scope, receive)
         try:
-            fault, receive = await self._fault_for(namespace, path, scope, receive)
+            operation_id = self._routes.operation_id(scope["method"], path)
+            fault = await self._fault_for(namespace, path, operation_id, scope, body)
             if fault is None:
-                await handle(scope, receive, send)
+                await handle(scope, body.receive, send)
                 return
-            entry: Entry | None = scope.get(JOURNAL_KEY)
+            content = await body.read()
             if entry is not None:
-                entry.fault = fault.id
+                # The application may never see the request, so what the journal tells of it is told here.
+                entry.operation_id, entry.body, entry.fault = operation_id, content, fault.id
             namespace.events.publish("fault", fault.shown(namespace.clock.now()))
-            await fault.effect.apply(Exchange(scope, receive, send, handle, namespace.clock, fault.random))
+            exchange = Exchange(scope, body.receive, send, handle, namespace.clock, fault.effect_random())
+            await fault.effect.apply(exchange)
+        except Disconnected:
+            if entry is not None:
+                entry.answered(None, [], b"")
         except HTTPError as error:
+            if entry is not None:
+                entry.reason = error.detail
             reply = error_reply(error.status, error.detail)
             await send_reply(reply, reply.render(), {}, scope, send)
+        finally:
+            body.give_back()
 
     async def _fault_for(
-        self, namespace: Namespace, path: str, scope: Scope, receive: Receive
-    ) -> tuple[Fault | None, Receive]:
-        """The fault that applies, and what gives the body to whoever reads it next."""
-        method: str = scope["method"]
-        operation_id = self._routes.operation_id(method, path)
+        self, namespace: Namespace, path: str, operation_id: str | None, scope: Scope, body: _Body
+    ) -> Fault | None:
         now = namespace.clock.now()
-        sent: Any = _UNREAD
-        for fault in namespace.faults:
-            if fault.is_over(now) or not fault.match.matches(method, path, operation_id):
+        # A copy: faults may come and go while the body is waited for.
+        for fault in tuple(namespace.faults):
+            if fault.is_over(now) or not fault.match.matches(scope["method"], path, operation_id):
                 continue
-            if fault.conditions.body and sent is _UNREAD:
-                sent, receive = await self._read(scope, receive)
+            sent = await body.json() if fault.conditions.body else None
             if _fits(fault.conditions, scope, sent) and fault.meets(now):
-                return fault, receive
-        return None, receive
+                return fault
+        return None
 
-    async def _read(self, scope: Scope, receive: Receive) -> tuple[Any, Receive]:
-        """The JSON of the body, if it has one, and a `receive` that gives the body once more."""
-        try:
-            body, taken = await self._bodies.read(headers_of(scope), receive)
-        except TooLarge:
-            return None, receive
-        self._bodies.give_back(taken)
-        waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-        async def again() -> Message:
-            return waiting.pop() if waiting else await receive()
+class _Body:
+    """The body of a request: read when it is first asked for, and then given once more to whoever receives it."""
 
-        try:
-            return json.loads(body), again
-        except (ValueError, RecursionError):
-            return None, again
+    def __init__(self, bodies: Bodies, scope: Scope, receive: Receive) -> None:
+        self._bodies = bodies
+        self._scope = scope
+        self._receive = receive
+        self._content: bytes | None = None
+        self._json: Any = _UNREAD
+        self._taken = 0
+        self._is_given = False
+
+    async def read(self) -> bytes:
+        """Raises TooLarge or Disconnected."""
+        if self._content is None:
+            self._content, self._taken = await self._bodies.read(headers_of(self._scope), self._receive)
+        return self._content
+
+    async def json(self) -> Any:
+        """None for what is not JSON."""
+        if self._json is _UNREAD:
+            try:
+                self._json = json.loads(await self.read())
+            except (ValueError, RecursionError):
+                self._json = None
+        return self._json
+
+    async def receive(self) -> Message:
+        if self._content is None or self._is_given:
+            return await self._receive()
+        self._is_given = True
+        return {"type": "http.request", "body": self._content, "more_body": False}
+
+    def give_back(self) -> None:
+        self._bodies.give_back(self._taken)
 
 
 _UNREAD = object()

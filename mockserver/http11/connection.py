@@ -174,6 +174,10 @@ class Connection(asyncio.Protocol):
         """Closes the connection, behind the answer that is being given if there is one."""
         if self._exchange is None or self._exchange.is_answered:
             self._close(lingers=False)
+        elif self._leaves_at_eof:
+            # Its exchange has no end of its own that could be waited for.
+            self._exchange.leave()
+            self._close(lingers=False)
         else:
             self._exchange.keep_alive = False
 

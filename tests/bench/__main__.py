@@ -90,6 +90,12 @@ def main() -> None:
             (f"{plain}/v1/runs/bulk", "POST", body(1000)),
         )  # fmt: skip
 
+        unwatched, _ = stack.enter_context(serving(*mock, "--no-admin", "--journal-bytes", "0", "--no-warnings"))
+        compare(
+            "bulk create, count 1", "≥ 0.87", "without journal and control API", (bulk, "POST", body(1)),
+            (f"{unwatched}/v1/runs/bulk", "POST", body(1)),
+        )  # fmt: skip
+
         # Lists and reads are measured on a server of its own, with some thousand runs of different age.
         listed, _ = stack.enter_context(serving(*mock))
         for _ in range(20):

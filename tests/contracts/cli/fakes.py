@@ -68,6 +68,7 @@ class Engine:
     journals: list = field(default_factory=list)
     runs_left: int = 0
     possibly_left: tuple[str, ...] = ()
+    left_unknown: tuple[str, ...] = ()
     interrupts_cleaning: bool = False
     cleaned: object = None
     opening_fails: OSError | None = None
@@ -93,6 +94,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
             self.target = target
             self.exchanges = engine.exchanges
             self.skipped = ()
+            self.left_unknown = engine.left_unknown
 
         def __enter__(self):
             if engine.opening_fails is not None:

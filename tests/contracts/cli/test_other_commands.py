@@ -14,6 +14,8 @@ class Report:
     left: int = 0
     possibly_left: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    unknown: int = 0
+    unclear: int = 0
 
 
 def test_rules_are_listed_with_source_and_title(contracts, engine):
@@ -66,6 +68,24 @@ def test_cleanup_exits_with_1_while_something_is_left(contracts, engine):
     assert "  an-id\n" in err
 
 
+@pytest.mark.parametrize(
+    ("cleaned", "said"),
+    [
+        (Report(journals=1, cleaned=1, possibly_left=("an-id",)), "1 run cleaned up, an unknown number left.\n"),
+        (
+            Report(journals=1, words=("the lists are broken",), unclear=1),
+            "0 runs cleaned up, an unknown number left.\n",
+        ),
+        (Report(journals=1, left=3, unknown=2), "0 runs cleaned up, 3 left (2 of them perhaps: the server does not"),
+    ],
+)
+def test_cleanup_says_where_it_is_unknown_what_is_left(contracts, engine, cleaned, said):
+    engine.cleaned = cleaned
+    status, out, _ = contracts("cleanup", "--token", "test-a")
+    assert status == 1
+    assert out.startswith(said)
+
+
 def test_cleanup_needs_a_token(contracts, engine):
     status, _, err = contracts("cleanup")
     assert status == 2
@@ -96,3 +116,31 @@ def test_help_and_version_are_to_be_had_without_the_engine(args):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "contracts" in done.stdout
+
+
+def test_a_variable_that_no_option_has_is_warned_of(check, monkeypatch):
+    monkeypatch.setenv("CONTRACTS_SECOND_TOKN", "x")
+    monkeypatch.setenv("CONTRACTS_COLOUR", "x")
+    monkeypatch.setenv("CONTRACTS_JOURNAL_DIR", "")
+    monkeypatch.setenv("CONTRACTS_SERVICE_HOST", "10.0.0.1")
+    status, _, err = check()
+    assert status == 0
+    assert err.splitlines() == [
+        "Warning: CONTRACTS_COLOUR is set, but there is no such option; contracts check --help names them all.",
+        "Warning: CONTRACTS_SECOND_TOKN is set, but there is no such option: did you mean CONTRACTS_SECOND_TOKEN?",
+    ]
+
+
+@pytest.mark.parametrize("command", ["check", "fuzz", "rules", "explain", "cleanup"])
+def test_every_help_has_an_example(contracts, engine, command):
+    status, out, _ = contracts(command, "--help")
+    assert status == 0
+    assert f"Examples:\n  contracts {command}" in out
+
+
+def test_the_options_of_a_check_are_in_groups(contracts, engine):
+    for command in ("check", "fuzz"):
+        _, out, _ = contracts(command, "--help")
+        others = out.partition("Other options:\n")[2].partition("\n\n")[0]
+        assert others.strip().splitlines() == ["-h, --help  Show this message and exit."]
+        assert out.index("Target:") < out.index("--token") < out.index("How much is sent:") < out.index("--max-time")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from contracts.exchange import SECOND_TOKEN
-from contracts.guard import Guard, NoAnswer, cleanup
+from contracts.guard import Guard, NoAnswer, clean_up_journals, cleanup
 from contracts.target import Budget
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
@@ -238,7 +238,7 @@ def test_where_nothing_can_be_looked_through_that_is_said_and_the_journal_stays(
     path = live_guard._opened_journal.path
     live_guard.__exit__(None, None, None)
     server.meddle = lambda _: None
-    report = cleanup.clean_up_journals(server.url, token=FIRST, journal_dir=path.parent)
+    report = clean_up_journals(server.url, token=FIRST, journal_dir=path.parent)
     assert "could not be looked through" in report.words[0]
     assert path.exists()
 

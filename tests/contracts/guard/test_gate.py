@@ -298,7 +298,8 @@ def test_a_run_of_which_only_the_id_was_told_is_looked_at_once_before_it_is_writ
     for _ in range(2):
         assert live_guard.send(post(f"/v1/runs/{new}", {"error": []}, method="PATCH")).answer.status == 200
     assert live_guard.send(get(f"/v1/runs/{gone}", method="DELETE")).answer.status == 404
-    assert server.sent("GET") == [f"/v1/runs/{each}" for each in (old, new, gone)]
+    reads = [target for target in server.sent("GET") if not target.startswith("/v1/runs?")]
+    assert reads == [f"/v1/runs/{each}" for each in (old, new, gone)]
 
 
 def test_ids_are_taken_from_where_creates_tell_them_and_from_nowhere_else(guard: Guard, server: StandIn) -> None:
@@ -318,7 +319,7 @@ def test_ids_are_taken_from_where_creates_tell_them_and_from_nowhere_else(guard:
 
 def test_run_ids_are_owned_in_any_form_and_odd_values_among_them_are_passed_over(guard: Guard, server: StandIn) -> None:
     ours = str(uuid.uuid4())
-    told = {"run_ids": [ours.upper(), 7, "x"], "created_runs": [None, {"id": 5}], "id": ours}
+    told = {"run_ids": [ours.upper(), None, "", True, [7]], "created_runs": [None, {"id": {}}], "id": ours}
     server.meddle = lambda _: Reply(201, json.dumps(told).encode())
     guard.send(post("/v1/runs/chain", {"steps": [{}]}))
     assert list(guard.owned) == [ours]

@@ -178,7 +178,9 @@ def test_the_intent_stands_on_disk_before_the_create_leaves_and_the_ids_before_i
         "workflows": [WORKFLOW],
         "marked": True,
     }
-    assert lines(journal_dir)[-1] == {"made": 1, "as": "first", "ids": made}
+    told, closed = lines(journal_dir)[-2:]
+    assert {k: v for k, v in told.items() if k != "at"} == {"answered": 1, "as": "first", "ids": made}
+    assert closed == {"closed": [1]}  # only once it was looked what else came into being
 
 
 def test_a_journal_holds_no_token_and_no_value(server: StandIn, journal_dir: Path, live_guard: Guard) -> None:

@@ -13,7 +13,8 @@ from contracts.exchange import Answer
 from contracts.findings import CouldNotCheck
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.bounds import BOUNDS
-from contracts.guard.cleanup import WORKERS, clean_up_journals
+from contracts.guard.cleanup import WORKERS
+from contracts.guard.later import clean_up_journals
 from contracts.guard.pace import Clock, Pace
 from contracts.target import Budget, Target
 from tests.contracts.guard.conftest import ManualClock, OpenGuard

@@ -1,0 +1,124 @@
+"""Cleaning up later: after checks that crashed, or that were told not to clean up, by their journals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from contracts.guard.asking import Asker
+from contracts.guard.cleanup import Cleaner, clean_up, what_may_follow
+from contracts.guard.journal import AUTHORIZATIONS, Journal, default_directory, fingerprint, journals
+from contracts.guard.pace import Clock, Pace
+from contracts.guard.refusals import NoAnswer, OutOfBudget
+from contracts.guard.tokens import Tokens
+from contracts.guard.upstream import Upstream, proxy_for
+from contracts.target import Target, is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class CleanUpReport:
+    """`words` has a line for each journal that could not be dealt with, and why."""
+
+    journals: int = 0
+    cleaned: int = 0
+    left: int = 0
+    possibly_left: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    unknown: int = 0
+    """Of so many of the runs left, the target does not tell whether they are still there."""
+    unclear: int = 0
+    """Of so many journals it is not certain that nothing more is left; `words` say why."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    journals: int = 0
+    cleaned: int = 0
+    left: int = 0
+    unknown: int = 0
+    unclear: int = 0
+    possibly_left: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+    def report(self) -> CleanUpReport:
+        return CleanUpReport(
+            self.journals,
+            self.cleaned,
+            self.left,
+            tuple(self.possibly_left),
+            tuple(self.words),
+            self.unknown,
+            self.unclear,
+        )
+
+
+def clean_up_journals(
+    url: str | None,
+    *,
+    token: str,
+    second_token: str | None = None,
+    journal_dir: Path | None = None,
+    ca_bundle: str | None = None,
+    clock: Clock | None = None,
+) -> CleanUpReport:
+    """Cleans up after checks that crashed, or that were told not to: all journals of the URL's origin, or all that the
+    tokens belong to. A journal in use is left alone. A token goes only to the origin it was used for before.
+    """
+    tally = _Tally()
+    wanted = Target(url, token).origin if url is not None else None
+    given = [each for each in (token, second_token) if each]
+    for path, found in journals(journal_dir or default_directory()):
+        if isinstance(found, str):
+            tally.words.append(f"{path.name} {found}")
+            continue
+        keep = True
+        try:
+            if wanted is None or found.record.origin == wanted:
+                keep = _clean_up_journal(found, given, ca_bundle, clock or Clock(), tally)
+        finally:
+            found.close(keep=keep)
+    return tally.report()
+
+
+def _clean_up_journal(journal: Journal, given: list[str], ca_bundle: str | None, clock: Clock, tally: _Tally) -> bool:
+    """Whether the journal must be kept: something is left, or might be."""
+    record = journal.record
+    unfinished = len(record.unfinished)
+    tokens = {
+        identity: token
+        for token in given
+        for identity, print_ in record.fingerprints.items()
+        if fingerprint(token, record.salt) == print_
+    }
+    tally.journals += 1
+    if not tokens:
+        tally.left += unfinished
+        tally.words.append(f"{journal.path.name} was made with another token on {record.origin}")
+        return True
+    upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
+    try:
+        asker = Asker(upstream, Tokens(tokens.get("first"), tokens.get("second")), Pace(None, clock))
+        started_at = datetime.fromtimestamp(record.started_at, UTC)
+        careful = record.profile == "live" or not is_loopback(record.url)
+        cleaner = Cleaner(asker, clock, careful=careful, started_at=started_at, marker=record.marker)
+        authorizations = tuple(AUTHORIZATIONS[identity] for identity in tokens)
+        done = clean_up(cleaner, journal, authorizations)
+    except (NoAnswer, OutOfBudget) as error:
+        tally.left += unfinished
+        tally.words.append(f"{journal.path.name}: {error}")
+        return True
+    finally:
+        upstream.close()
+    if unreached := sum(identity in AUTHORIZATIONS.keys() - tokens.keys() for identity in record.unfinished.values()):
+        tally.words.append(f"{journal.path.name}: {unreached} runs were made with another token than those given")
+    orphans = done.orphans
+    left = len(record.unfinished)
+    tally.unknown += len(done.left.unknown)
+    tally.cleaned += unfinished + len(orphans.proven) - left
+    tally.left += left
+    tally.possibly_left.extend(sorted(orphans.possible))
+    if words := what_may_follow(record, done):
+        tally.unclear += 1
+        tally.words.append(f"{journal.path.name}: {words}")
+    return bool(left or record.open_intents)

@@ -1,0 +1,126 @@
+"""`GET /events`: what happens in a namespace, as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+from starlette.types import Message, Receive, Scope, Send
+
+from mockserver.admin.context import AdminContext, clock_json
+from mockserver.admin.requests import request_summary
+from mockserver.behaviour.batch import Change
+from mockserver.behaviour.run_list import projected
+from mockserver.behaviour.run_overview import Overview
+from mockserver.clock import real_time
+from mockserver.events import Event
+from mockserver.faults.effects import CONNECTION_KEY
+from mockserver.journal import Entry
+from mockserver.reply import Reply
+from mockserver.spec import Call, render_json
+
+MEDIA_TYPE = "text/event-stream"
+_HEARTBEAT_S = 15.0
+_MIN_INTERVAL_S = 0.2
+_MAX_LOAD = 0.1
+"""The runs are looked at for at most this share of the time."""
+_MAX_RUNS = 1_000
+_SHOWN = ("workflow_id", "organization_id", "machine_id", "status", "created_at", "started_at", "ended_at")
+
+
+async def watch(call: Call, context: AdminContext) -> Reply:
+    return Reply(200, EventStream(context), MEDIA_TYPE, headers={"Cache-Control": "no-store"})
+
+
+class EventStream:
+    """A content without an end of its own."""
+
+    def __init__(self, context: AdminContext) -> None:
+        self._context = context
+
+    def render(self) -> bytes:
+        return b""
+
+    async def send(self, reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
+        """Until the client goes away or the server ends."""
+        headers = [(b"content-type", reply.media_type.encode())]
+        headers += [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
+        connection = scope.get(CONNECTION_KEY)
+        if connection is not None:
+            connection.leave_at_eof()
+        events = self._context.namespace.events
+        subscription = events.subscribe()
+        gone = asyncio.ensure_future(_until_gone(receive))
+        gone.add_done_callback(lambda _: subscription.close())
+        try:
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            runs = RunWatch(self._context)
+            now = real_time()
+            text = _event("clock", render_json(clock_json(self._context.namespace.clock)))
+            next_look, next_heartbeat = now, now + _HEARTBEAT_S
+            while not subscription.is_closed:
+                if now >= next_look:
+                    text += await runs.changes()
+                    next_look = real_time() + max(_MIN_INTERVAL_S, (real_time() - now) / _MAX_LOAD)
+                if text:
+                    await send({"type": "http.response.body", "body": text, "more_body": True})
+                    next_heartbeat = real_time() + _HEARTBEAT_S
+                waited = await subscription.read(max(0.0, min(next_look, next_heartbeat) - real_time()))
+                text = b"".join(self._rendered(event) for event in waited)
+                now = real_time()
+                if not text and now >= next_heartbeat:
+                    text = b":\n\n"
+        finally:
+            gone.cancel()
+            events.unsubscribe(subscription)
+
+    def _rendered(self, event: Event) -> bytes:
+        content = event.content
+        if isinstance(content, Entry):
+            content = request_summary(content, self._context.server)
+        return _event(event.type, render_json(content))
+
+
+class RunWatch:
+    """What has changed in the newest runs of a namespace, of all organisations, since it was last asked."""
+
+    def __init__(self, context: AdminContext) -> None:
+        self._context = context
+        self._known: dict[str, tuple[str, Change]] | None = None
+        self._total = 0
+
+    async def changes(self) -> bytes:
+        """An event, or nothing where nothing has changed."""
+        server = self._context.server
+        # A reset puts another namespace in the place of the one that was watched.
+        namespace = await server.namespaces.get(self._context.namespace.name)
+        context = self._context._replace(namespace=namespace)
+        overview = await Overview.of(await context.spaces(), {"workflow_id": None, "status": None})
+        before = self._known
+        known: dict[str, tuple[str, Change]] = {}
+        changed: list[bytes] = []
+        counts: Counter[str] = Counter()
+        async for listing, run in overview.runs(0, _MAX_RUNS):
+            status = run.life.status_at(listing.lived)
+            counts[status] += 1
+            known[run.id] = status, run.change
+            was, change = (before or {}).get(run.id, ("", None))
+            if status != was or change is not run.change:
+                changed.append(projected(listing.space, run, _SHOWN, listing.lived))
+        gone = [run_id for run_id in before or () if run_id not in known]
+        is_news = before is None or changed or gone or overview.total != self._total
+        self._known, self._total = known, overview.total
+        if not is_news:
+            return b""
+        content = b'{"changed":[%b],"gone":%b,"counts":%b,"total":%d}'
+        return _event("runs", content % (b",".join(changed), render_json(gone), render_json(counts), overview.total))
+
+
+def _event(type_: str, content: bytes) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (type_.encode(), content)
+
+
+async def _until_gone(receive: Receive) -> None:
+    message: Message = {}
+    while message.get("type") != "http.disconnect":
+        message = await receive()

@@ -1,0 +1,277 @@
+"""What comes into being beside what answers tell: looked for, owned where it is proven, and not followed by more."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+import pytest
+
+from contracts.exchange import Request
+from contracts.guard import Guard, Kind, NoAnswer, NotAllowed
+from contracts.target import Budget
+from tests.contracts.guard.conftest import OpenGuard
+from tests.contracts.guard.requests import bulk, get, post
+from tests.contracts.guard.standin import CUT, NOT_FOUND, WORKFLOW, Received, Reply, StandIn
+
+REFUSAL = Reply(422, {"detail": []})
+
+
+def kinds(request: Request) -> Kind:
+    """A count that is no number must be refused."""
+    refused = b'"count": "x"' in (request.body or b"")
+    return Kind(request.path, "field count" if refused else None)
+
+
+@pytest.fixture
+def watched(live_guard: Guard) -> Guard:
+    live_guard.tell_kinds(kinds)
+    return live_guard
+
+
+def refused_makes(server: StandIn, **values: object) -> list[str]:
+    """Refuses every create whose count is no number, and makes a run all the same. The list has their ids."""
+    made: list[str] = []
+
+    def meddle(received: Received) -> Reply | None:
+        if received.method != "POST" or b'"count": "x"' not in received.body:
+            return None
+        made.append(server.add_run(**values))
+        return REFUSAL
+
+    server.meddle = meddle
+    return made
+
+
+def test_after_a_refused_create_that_made_a_run_no_other_of_its_kind_is_sent(watched: Guard, server: StandIn) -> None:
+    made = refused_makes(server)
+    watched.send(bulk("x"))
+    with pytest.raises(NotAllowed, match="made runs that no answer told"):
+        watched.send(bulk("x"))
+    watched.send(bulk(1))
+    assert len(made) == 1
+    [surprise] = watched.take_surprises()
+    assert (surprise.status, surprise.runs, surprise.certain) == (422, 1, True)
+    assert [each.request.method for each in surprise.exchanges] == ["POST", "GET"]
+    assert watched.take_surprises() == []
+
+
+def test_a_run_without_a_proof_is_told_and_not_touched(watched: Guard, server: StandIn) -> None:
+    made = refused_makes(server)
+    watched.send(bulk("x"))
+    watched.clean_up()
+    assert list(server.runs) == made
+    assert server.runs[made[0]]["status"] == "scheduling"
+    assert list(watched.possibly_left) == made
+
+
+@pytest.mark.parametrize("proof", ["marker", "session"])
+def test_a_run_with_a_proof_is_cleaned_up(watched: Guard, server: StandIn, proof: str) -> None:
+    theirs = server.add_run()
+    session = watched.new_session()
+    carried = {"session_id": session} if proof == "session" else {"input_values": {"m": watched.marker}}
+    refused_makes(server, **carried)
+    watched.send(bulk("x", **carried))
+    assert watched.clean_up() == 0
+    assert list(server.runs) == [theirs]
+    assert (watched.possibly_left, watched.left_unknown) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"workflow_id": str(uuid.uuid4())},
+        {"input_values": {"customer": "someone"}},
+        {"created_at": "2023-11-07T05:31:56Z"},
+    ],
+)
+def test_a_run_that_fits_no_request_is_someone_elses(watched: Guard, server: StandIn, values: dict[str, str]) -> None:
+    refused_makes(server, **values)
+    watched.send(bulk("x"))
+    watched.send(bulk("x"))
+    assert watched.take_surprises() == []
+    assert watched.clean_up() == 0
+    assert watched.possibly_left == ()
+
+
+def test_where_others_make_runs_of_the_workflow_a_surprise_is_not_certain(watched: Guard, server: StandIn) -> None:
+    server.add_run(created_at=datetime.now(UTC).isoformat())
+    refused_makes(server)
+    watched.send(bulk("x"))
+    [surprise] = watched.take_surprises()
+    assert not surprise.certain
+
+
+def test_a_create_that_makes_two_and_tells_one_is_a_surprise(watched: Guard, server: StandIn) -> None:
+    def makes_two(received: Received) -> Reply | None:
+        if received.method == "POST":
+            server.add_run()
+        return None
+
+    server.meddle = makes_two
+    watched.send(post("/v1/runs", {"workflow_id": WORKFLOW}))
+    [surprise] = watched.take_surprises()
+    assert (surprise.status, surprise.told, surprise.runs) == (201, 1, 1)
+    with pytest.raises(NotAllowed):
+        watched.send(post("/v1/runs", {"workflow_id": WORKFLOW}))
+
+
+def test_what_came_as_a_surprise_is_charged(open_guard: OpenGuard, server: StandIn) -> None:
+    guard = open_guard(profile="live", budget=Budget(max_runs=3), clean_up=True)
+    guard.tell_kinds(kinds)
+    refused_makes(server)
+    guard.send(bulk("x"))
+    assert guard.affords(runs=2)
+    assert not guard.affords(runs=3)
+
+
+@pytest.mark.parametrize("page", [Reply(503, {}), Reply(200, {"items": None}), CUT])
+def test_where_the_lists_cannot_tell_one_of_a_kind_is_sent_and_what_is_left_is_unknown(
+    watched: Guard, server: StandIn, page: Reply
+) -> None:
+    server.meddle = lambda received: page if received.target.startswith("/v1/runs?") else None
+    watched.send(bulk("x"))
+    with pytest.raises(NotAllowed, match="the list of runs does not tell"):
+        watched.send(bulk("x"))
+    watched.send(bulk(1))
+    watched.clean_up()
+    assert watched.left_unknown
+    assert server.runs == {}
+
+
+def test_a_list_that_never_shows_what_was_made_cannot_tell(watched: Guard, server: StandIn) -> None:
+    server.meddle = lambda received: Reply(200, {"items": []}) if received.target.startswith("/v1/runs?") else None
+    watched.send(bulk(1))
+    watched.clean_up()
+    assert watched.left_unknown
+    assert server.runs == {}
+
+
+def test_a_create_without_an_answer_is_looked_after_at_once(watched: Guard, server: StandIn) -> None:
+    def cuts(received: Received) -> Reply | None:
+        if received.method == "POST":
+            server.answer(received)
+            return CUT
+        return None
+
+    server.meddle = cuts
+    with pytest.raises(NoAnswer):
+        watched.send(bulk(2, input_values={"m": watched.marker}))
+    assert set(watched.owned) == set(server.runs)
+
+
+# Cleaning up, whatever a read says
+
+
+def reads_are_404(received: Received) -> Reply | None:
+    return NOT_FOUND if received.method == "GET" and received.target.startswith("/v1/runs/") else None
+
+
+def test_own_runs_are_deleted_though_their_reads_are_404(watched: Guard, server: StandIn) -> None:
+    theirs = server.add_run()
+    server.meddle = reads_are_404
+    watched.send(bulk(3))
+    assert watched.clean_up() == 0
+    assert list(server.runs) == [theirs]
+    assert watched.left_unknown == ()
+
+
+def test_what_the_lists_show_is_left_though_its_read_is_404(watched: Guard, server: StandIn) -> None:
+    def keeps_all(received: Received) -> Reply | None:
+        if received.method == "DELETE" and received.target.rpartition("/")[2] in server.runs:
+            return Reply(204)
+        return reads_are_404(received)
+
+    server.meddle = keeps_all
+    watched.send(bulk(3))
+    assert watched.clean_up() == 3
+
+
+def test_where_neither_reads_nor_lists_tell_what_is_left_is_unknown(watched: Guard, server: StandIn) -> None:
+    def blind(received: Received) -> Reply | None:
+        shows_nothing = Reply(200, {"items": []}) if received.target.startswith("/v1/runs?") else None
+        return shows_nothing or reads_are_404(received)
+
+    server.meddle = blind
+    watched.send(bulk(3))
+    assert watched.clean_up() == 3
+    assert any("of 3 runs neither reads nor lists tell" in words for words in watched.left_unknown)
+    assert server.runs == {}
+
+
+def test_a_chain_told_by_ids_alone_is_not_deleted_where_nothing_shows_it_to_be_new(
+    watched: Guard, server: StandIn
+) -> None:
+    old = server.add_run(created_at="2023-11-07T05:31:56Z")
+
+    def blind(received: Received) -> Reply | None:
+        if received.method == "POST":
+            return Reply(201, {"run_ids": [old]})
+        return Reply(200, {"items": []}) if received.target.startswith("/v1/runs?") else reads_are_404(received)
+
+    server.meddle = blind
+    watched.send(post("/v1/runs/chain", {"steps": [{}]}))
+    watched.clean_up()
+    assert list(server.runs) == [old]
+    assert watched.left_unknown
+
+
+@pytest.mark.parametrize("run_id", ["run 17", "é", "17", "a.b", "urn:run:1"])
+def test_ids_that_are_no_uuids_are_deleted(watched: Guard, server: StandIn, run_id: str) -> None:
+    deleted: list[str] = []
+    run = {"id": run_id, "workflow_id": WORKFLOW, "created_at": datetime.now(UTC).isoformat(), "status": "scheduling"}
+    server.meddle = odd_server(run, deleted)
+    watched.send(post("/v1/runs", {"workflow_id": WORKFLOW}))
+    assert watched.clean_up() == 0
+    [target] = deleted
+    assert target.startswith("/v1/runs/")
+    assert unquote(target.removeprefix("/v1/runs/")) == run_id
+
+
+@pytest.mark.parametrize("run_id", [".", "..", "bulk", "../machines/1", "a/b", "%2e%2e", "a?b", "*", " ", "x;y"])
+def test_ids_that_would_change_what_a_path_means_are_not_sent_and_said_to_be_unknown(
+    watched: Guard, server: StandIn, run_id: str
+) -> None:
+    deleted: list[str] = []
+    run = {"id": run_id, "workflow_id": WORKFLOW, "created_at": datetime.now(UTC).isoformat(), "status": "scheduling"}
+    server.meddle = odd_server(run, deleted)
+    watched.send(post("/v1/runs", {"workflow_id": WORKFLOW}))
+    assert watched.clean_up() == 1
+    assert deleted == []
+
+
+def odd_server(run: dict[str, str], deleted: list[str]) -> Callable[[Received], Reply | None]:
+    """Has one run, of whatever id, once it is created."""
+    made: list[dict[str, str]] = []
+
+    def meddle(received: Received) -> Reply | None:
+        if received.method == "POST":
+            made.append(run)
+            return Reply(201, run)
+        if received.target.startswith("/v1/runs?"):
+            return Reply(200, {"items": made, "total": len(made)})
+        last = received.target.split("/")[-1]
+        if not made or _is_uuid(last) or last == "not-a-uuid" or not received.target.startswith("/v1/runs/"):
+            return None
+        if received.method == "DELETE":
+            deleted.append(received.target)
+            made.clear()
+            return Reply(204)
+        return Reply(200, run)
+
+    return meddle
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return bool(uuid.UUID(text))
+    except ValueError:
+        return False
+
+
+def test_a_full_check_of_a_server_of_ones_own_is_not_watched(guard: Guard, server: StandIn) -> None:
+    guard.send(bulk(2))
+    guard.send(get("/v1/runs"))
+    assert server.sent("GET") == ["/v1/runs"]

@@ -1,0 +1,346 @@
+"""The clock of a namespace, turned through the control API: lives, timestamps, limits, keys and delays follow it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mockserver.settings import RateLimit
+from tests.mockserver.admin.control import ControlledMock, controlled_mock
+from tests.mockserver.inprocess import NEVER_ENDS, SUCCEEDS, TAKES_TWENTY_MINUTES
+
+
+def _at(text: str) -> str:
+    return f"2025-03-04T{text}.000000Z"
+
+
+def test_advancing_is_exact_and_a_run_of_twenty_minutes_shows_twenty_minutes():
+    mock = controlled_mock()
+    run = mock.create(TAKES_TWENTY_MINUTES, prefer="duration=1200")
+    assert run["created_at"] == _at("09:00:02")
+    started = mock.control("POST", f"/runs/{run['id']}/advance").json()
+    assert (started["status"], started["started_at"]) == ("running", _at("09:00:02"))
+
+    assert mock.turn_clock(advance="20m") == {"now": _at("09:20:02"), "scale": 1.0, "frozen": True}
+
+    shown = mock.read(run["id"])
+    assert (shown["status"], shown["started_at"], shown["ended_at"]) == ("success", _at("09:00:02"), _at("09:20:02"))
+
+
+def test_one_microsecond_before_its_end_a_run_has_not_ended():
+    mock = controlled_mock()
+    run = mock.create(prefer="duration=1200")
+    mock.control("POST", f"/runs/{run['id']}/advance")
+    mock.turn_clock(advance=1199.999999)
+    assert mock.status(run["id"]) == "running"
+
+    mock.turn_clock(advance=0.000001)
+
+    assert mock.status(run["id"]) == "success"
+
+
+@pytest.mark.parametrize(
+    ("advance", "now"),
+    [
+        ("20m", _at("09:20:02")),
+        ("1h30m", _at("10:30:02")),
+        ("1h 30m 5s", _at("10:30:07")),
+        ("90s", _at("09:01:32")),
+        ("250ms", "2025-03-04T09:00:02.250000Z"),
+        ("0.5h", _at("09:30:02")),
+        ("1d", "2025-03-05T09:00:02.000000Z"),
+        (5, _at("09:00:07")),
+        (0.000001, "2025-03-04T09:00:02.000001Z"),
+        (0, _at("09:00:02")),
+        ("0s", _at("09:00:02")),
+    ],
+)
+def test_a_step_is_a_text_or_seconds(advance, now):
+    assert controlled_mock().turn_clock(advance=advance)["now"] == now
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "freeze, advance, scale or resume"),
+        ({"advance": "20"}, "write 20m, 1h30m, 90s, 250ms, or a number of seconds"),
+        ({"advance": "20 minutes"}, "write 20m"),
+        ({"advance": "-20m"}, "write 20m"),
+        ({"advance": ""}, "write 20m"),
+        ({"advance": "1m,5s"}, "write 20m"),
+        ({"advance": "1e3s"}, "write 20m"),
+        ({"advance": -1}, "greater than or equal to 0"),
+        ({"advance": 1e10}, "less than or equal to 1000000000"),
+        ({"advance": "999999d"}, "advanced by 0 to"),
+        ({"advance": None}, "advance"),
+        ({"advance": True}, "advance"),
+        ({"freeze": "yesterday"}, "freeze"),
+        ({"freeze": "2025-13-04T09:00:00Z"}, "freeze"),
+        ({"freeze": 5}, "freeze"),
+        ({"scale": -1}, "greater than or equal to 0"),
+        ({"scale": 1e7}, "less than or equal to 1000000"),
+        ({"scale": "fast"}, "scale"),
+        ({"resume": "yes"}, "resume"),
+        ({"frezze": True}, "frezze"),
+        ([], "dict"),
+    ],
+)
+def test_a_wrong_change_is_refused_with_what_would_be_right_and_changes_nothing(change, words):
+    mock = controlled_mock()
+    before = mock.asked("/clock")
+
+    answer = mock.control("POST", "/clock", change)
+
+    assert answer.status_code == 422
+    assert words in answer.text
+    assert mock.asked("/clock") == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scale": 5, "freeze": "2030-01-01T00:00:00Z", "advance": "999999d"},
+        {"scale": 5, "freeze": "9999-12-31T00:00:00Z", "advance": "365d"},
+        {"resume": True, "scale": 5, "advance": "soon"},
+    ],
+)
+def test_a_change_of_several_parts_is_done_whole_or_not_at_all(change):
+    mock = controlled_mock()
+    before = mock.asked("/clock")
+
+    assert mock.control("POST", "/clock", change).status_code == 422
+
+    assert mock.asked("/clock") == before
+
+
+def test_the_clock_does_not_go_beyond_the_year_9999():
+    mock = controlled_mock()
+    mock.turn_clock(freeze="9999-12-31T23:59:59Z")
+
+    answer = mock.control("POST", "/clock", {"advance": "1s"})
+
+    assert answer.status_code == 422
+    assert "9999" in answer.json()["detail"]
+
+
+def test_several_changes_at_once_are_done_in_order():
+    mock = controlled_mock()
+
+    shown = mock.turn_clock(resume=True, advance="1h", freeze="2030-01-01T00:00:00Z", scale=10)
+
+    assert (shown["now"][:20], shown["scale"], shown["frozen"]) == ("2030-01-01T01:00:00.", 10.0, False)
+
+
+def test_a_clock_is_frozen_where_it_stands_and_goes_on_from_there():
+    mock = controlled_mock(freezes=False)
+
+    frozen = mock.turn_clock(freeze=True)
+    assert frozen["frozen"] is True
+    assert mock.asked("/clock") == frozen
+    assert mock.turn_clock(freeze=False) == frozen
+    assert mock.turn_clock(resume=False) == frozen
+
+    resumed = mock.turn_clock(resume=True)
+    assert resumed["frozen"] is False
+    assert resumed["now"] >= frozen["now"]
+
+
+def test_a_date_time_of_another_zone_freezes_at_that_moment():
+    assert controlled_mock().turn_clock(freeze="2025-03-04T14:30:00+05:30")["now"] == _at("09:00:00")
+
+
+def test_with_a_scale_runs_live_faster_and_advancing_stays_exact():
+    mock = controlled_mock()
+    mock.turn_clock(scale=600)
+    run = mock.create(prefer="duration=1200")
+    mock.control("POST", f"/runs/{run['id']}/advance")
+
+    mock.turn_clock(advance="20m")
+
+    shown = mock.read(run["id"])
+    assert (shown["status"], shown["ended_at"]) == ("success", _at("09:20:02"))
+
+
+def test_with_scale_0_runs_stand_still_while_moments_pass():
+    mock = controlled_mock()
+    mock.turn_clock(scale=0, resume=True)
+    run = mock.create(prefer="duration=0")
+
+    async def wait() -> None:
+        await mock.controlled("GET", "/clock")
+
+    mock.run(wait())
+
+    assert mock.status(run["id"]) == "scheduling"
+
+
+def test_freezing_at_another_moment_leaves_the_lives_of_runs_as_they_are():
+    mock = controlled_mock()
+    run = mock.create(prefer="duration=1200")
+    mock.control("POST", f"/runs/{run['id']}/advance")
+    mock.turn_clock(advance="5m")
+
+    mock.turn_clock(freeze="2031-01-01T00:00:00Z")
+
+    shown = mock.read(run["id"])
+    assert (shown["status"], shown["started_at"]) == ("running", _at("09:00:02"))
+    mock.turn_clock(advance="15m")
+    # A microsecond of its life tells what was lived before the jump from what is lived behind it.
+    assert mock.read(run["id"])["ended_at"] == "2031-01-01T00:14:59.999999Z"
+
+
+def test_each_namespace_has_a_clock_of_its_own():
+    mock = controlled_mock()
+    body = {"workflow_id": SUCCEEDS}
+    there = mock.post("/__ns/a/v1/runs", body).json()
+    here = mock.create()
+
+    mock.turn_clock("a", freeze="2030-01-01T00:00:00Z", advance="1d")
+
+    assert mock.get(f"/__ns/a/v1/runs/{there['id']}").json()["status"] == "success"
+    assert mock.status(here["id"]) == "scheduling"
+    assert mock.asked("/clock")["now"] == _at("09:00:02")
+    assert mock.asked("/clock", namespace="b")["frozen"] is False
+
+
+def test_a_reset_sets_the_clock_back_to_the_wall_clock():
+    mock = controlled_mock(time_scale=3)
+    mock.turn_clock(scale=600)
+
+    mock.control("POST", "/reset")
+
+    shown = mock.asked("/clock")
+    assert (shown["frozen"], shown["scale"]) == (False, 3.0)
+    assert shown["now"] > "2026"
+
+
+def test_limits_follow_the_clock():
+    mock = controlled_mock(rate_limit=RateLimit.from_text("2/m"))
+    statuses = [mock.get("/v1/runs").status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+
+    mock.turn_clock(advance="60s")
+
+    assert mock.get("/v1/runs").status_code == 200
+
+
+def test_idempotency_keys_expire_by_the_clock():
+    mock = controlled_mock()
+    run = mock.create(key="k")
+    mock.turn_clock(advance="23h")
+    assert mock.create(key="k")["id"] == run["id"]
+
+    mock.turn_clock(advance="2h")
+
+    assert mock.create(key="k")["id"] != run["id"]
+
+
+def _answered_when_advanced(mock: ControlledMock, step: Any, **how: Any) -> tuple[bool, bool]:
+    """Whether an answer had come just before, and whether it has come after the clock was advanced."""
+
+    async def go() -> tuple[bool, bool]:
+        waiting = asyncio.ensure_future(mock.sent("GET", "/v1/runs", **how))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await mock.controlled("POST", "/clock", {"advance": step - 1})
+        for _ in range(20):
+            await asyncio.sleep(0)
+        before = waiting.done()
+        await mock.controlled("POST", "/clock", {"advance": 1})
+        answer = await asyncio.wait_for(waiting, 10)
+        return before, answer.status_code == 200
+
+    return mock.run(go())
+
+
+def test_a_delay_that_a_client_prefers_follows_the_clock():
+    assert _answered_when_advanced(controlled_mock(), 300, prefer="delay=300") == (False, True)
+
+
+def test_a_delay_of_a_fault_follows_the_clock():
+    mock = controlled_mock()
+    mock.fault(match="list_runs", delay_s=900)
+
+    assert _answered_when_advanced(mock, 900) == (False, True)
+
+
+def test_a_reset_lets_those_go_who_waited_on_a_frozen_clock():
+    mock = controlled_mock()
+
+    async def go() -> int:
+        waiting = asyncio.ensure_future(mock.sent("GET", "/v1/runs", prefer="delay=300"))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await mock.controlled("POST", "/reset")
+        return (await asyncio.wait_for(waiting, 10)).status_code
+
+    assert mock.run(go()) == 200
+
+
+_MOMENTS = st.datetimes().map(lambda when: f"{when.isoformat(timespec='seconds')}Z")
+_CHANGES = st.lists(
+    st.one_of(
+        st.fixed_dictionaries({"freeze": _MOMENTS | st.booleans()}),
+        st.fixed_dictionaries({"advance": st.integers(0, 100_000) | st.sampled_from(["20m", "1h30m", "250ms"])}),
+        st.fixed_dictionaries({"scale": st.sampled_from([0, 0.5, 1, 7, 600, 1e6])}),
+        st.fixed_dictionaries({"resume": st.booleans()}),
+        st.fixed_dictionaries({}, optional={"scale": st.just(60), "advance": st.just("5s"), "resume": st.just(True)}),
+    ),
+    max_size=8,
+)
+_SHARED = controlled_mock(freezes=False)
+
+
+@settings(max_examples=20)
+@given(_CHANGES)
+def test_whatever_is_done_to_a_clock_lived_time_does_not_go_back_and_keeps_its_moments(changes):
+    mock = _SHARED
+    mock.control("POST", "/reset")
+    mock.turn_clock(freeze="2025-03-04T09:00:02Z")
+    clock = mock.app.namespaces.default.clock
+    told = {clock.read().lived: clock.read().moment}
+    latest = clock.read().lived
+    for change in changes:
+        answer = mock.control("POST", "/clock", change)
+        assert answer.status_code in (200, 422)
+        reading = clock.read()
+        assert reading.lived >= latest
+        latest = reading.lived
+        if clock.is_frozen:
+            told.setdefault(reading.lived, reading.moment)
+            assert answer.status_code == 422 or answer.json()["now"][:19] == mock.asked("/clock")["now"][:19]
+
+    for lived, moment in told.items():
+        assert clock.moment_of(lived) <= moment
+        # A scale below 1 lives each microsecond for a while.
+        assert moment - clock.moment_of(lived) <= 2 or clock.moment_of(lived) == moment or 0 in _scales(changes)
+
+
+def _scales(changes: list[dict[str, Any]]) -> set[float]:
+    return {change["scale"] for change in changes if "scale" in change}
+
+
+@given(st.integers(0, 10**9), st.integers(0, 10**9))
+@settings(max_examples=20)
+def test_two_steps_are_as_one(one, other):
+    mock = _SHARED
+    mock.control("POST", "/reset")
+    mock.turn_clock(freeze="2025-03-04T09:00:02Z")
+
+    mock.turn_clock(advance=one / 1_000_000)
+    twice = mock.turn_clock(advance=other / 1_000_000)
+
+    mock.turn_clock(freeze="2025-03-04T09:00:02Z")
+    assert mock.turn_clock(advance=(one + other) / 1_000_000) == twice
+
+
+def test_a_run_that_never_ends_is_still_running_a_year_later():
+    mock = controlled_mock()
+    run = mock.create(NEVER_ENDS)
+    mock.turn_clock(advance="365d")
+
+    assert mock.status(run["id"]) in ("scheduling", "running")

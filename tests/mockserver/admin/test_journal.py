@@ -1,0 +1,357 @@
+"""The journal: what clients have sent and were answered, in order, with the reasons of refusals."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+
+from tests.mockserver.admin.control import START, controlled_mock
+from tests.mockserver.inprocess import ENDS_AT_ONCE, SUCCEEDS, unknown_id
+
+
+def test_an_entry_holds_the_whole_exchange():
+    mock = controlled_mock()
+    answer = mock.post(
+        "/v1/runs?a=1&b=2&b=3&c=", {"workflow_id": SUCCEEDS}, headers={"X-Mine": "one"}, key="k-1", prefer="delay=0"
+    )
+
+    [entry] = mock.requests()
+
+    assert {name: entry[name] for name in ("seq", "method", "path", "status", "operation", "valid", "reason")} == {
+        "seq": 1,
+        "method": "POST",
+        "path": "/v1/runs",
+        "status": 201,
+        "operation": "create_run",
+        "valid": True,
+        "reason": None,
+    }
+    assert entry["at"] == "2025-03-04T09:00:02.000000Z"
+    assert entry["query"] == {"a": "1", "b": ["2", "3"], "c": ""}
+    assert entry["headers"]["x-mine"] == "one"
+    assert entry["headers"]["idempotency-key"] == "k-1"
+    assert entry["body"] == {"workflow_id": SUCCEEDS}
+    assert entry["organization"] == answer.json()["organization_id"]
+    assert entry["answer"]["body"]["id"] == answer.json()["id"]
+    assert entry["answer"]["headers"]["content-type"] == "application/json"
+    assert (entry["answer"]["bytes"], entry["answer"]["truncated"]) == (len(answer.content), False)
+    assert 0 <= entry["duration_ms"] < 60_000
+    assert mock.asked("/requests/1") == entry
+
+
+def test_entries_stand_in_the_order_in_which_requests_came_at_the_time_of_the_clock():
+    mock = controlled_mock()
+    for path in ("/v1/runs", "/v1/machines", "/v1/pools"):
+        mock.get(path)
+        mock.turn_clock(advance="20m")
+
+    entries = mock.requests()
+
+    assert [each["path"] for each in entries] == ["/v1/runs", "/v1/machines", "/v1/pools"]
+    assert [each["seq"] for each in entries] == [1, 2, 3]
+    assert [each["at"][11:19] for each in entries] == ["09:00:02", "09:20:02", "09:40:02"]
+
+
+_REFUSALS: dict[int, tuple[str, str, dict[str, Any], str, bool]] = {
+    400: ("GET", "/v1/runs", {"prefer": "code=999"}, "code=999", False),
+    401: ("GET", "/v1/runs", {"token": None}, "Authorization", False),
+    404: ("GET", f"/v1/runs/{SUCCEEDS}", {}, "not found", True),
+    405: ("PUT", "/v1/runs", {}, "Method Not Allowed", False),
+    413: ("POST", "/v1/runs", {"content": b"x" * 2_000}, "larger than 1000 bytes", True),
+    422: ("POST", "/v1/runs", {"json": {}}, "workflow_id", False),
+}
+
+
+@pytest.mark.parametrize("status", _REFUSALS)
+def test_a_refused_request_says_why(status):
+    method, path, how, words, valid = _REFUSALS[status]
+    mock = controlled_mock(max_body=1_000)
+
+    answer = mock.request(method, path, **how)
+
+    entry = mock.last_request()
+    assert answer.status_code == entry["status"] == status
+    assert words in entry["reason"]
+    assert entry["valid"] is valid
+    assert words in answer.headers["mock-warning"]
+    assert entry["answer"]["body"] == answer.json()
+
+
+def test_a_conflict_is_refused_and_the_request_valid():
+    mock = controlled_mock()
+    run = mock.create()
+
+    assert mock.post(f"/v1/runs/{run['id']}/retry", {}).status_code == 409
+
+    entry = mock.last_request()
+    assert (entry["status"], entry["valid"]) == (409, True)
+    assert entry["reason"] == entry["answer"]["body"]["detail"]
+
+
+def test_what_the_api_does_not_have_is_unmatched():
+    mock = controlled_mock()
+    mock.get("/v1/runs")
+    mock.get("/v1/rnus")
+    mock.request("PUT", "/v1/runs")
+    mock.get(f"/v1/runs/{unknown_id()}")
+    mock.get("/v1/runs", token=None)
+    mock.request("OPTIONS", "/v1/runs")
+
+    unmatched = mock.asked("/requests/unmatched")
+
+    assert [(each["method"], each["path"], each["status"]) for each in unmatched["items"]] == [
+        ("GET", "/v1/rnus", 404),
+        ("PUT", "/v1/runs", 405),
+    ]
+    assert unmatched["total"] == 2
+    assert [each["seq"] for each in mock.asked("/requests/unmatched?since=2")["items"]] == [3]
+    assert [each["seq"] for each in mock.asked("/requests/unmatched?limit=1")["items"]] == [3]
+
+
+def test_bodies_that_are_not_json_are_shown_as_text():
+    mock = controlled_mock()
+    for content in (b"{nonsense", b"\xff\xfe"):
+        mock.post("/v1/runs", content=content, headers={"Content-Type": "application/json"})
+
+    assert [each["body"] for each in mock.requests()] == ["{nonsense", "\ufffd\ufffd"]
+
+
+def test_an_answer_that_is_a_file_is_shown_as_text_and_counted():
+    mock = controlled_mock()
+    file = {"filename": "a.txt", "content": base64.b64encode(b"Referral").decode()}
+    run = mock.create(ENDS_AT_ONCE, file_inputs=[file])
+    mock.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download")
+
+    answer = mock.last_request()["answer"]
+
+    assert (answer["body"], answer["bytes"], answer["truncated"]) == ("Referral", 8, False)
+
+
+def test_of_a_long_answer_the_beginning_is_kept_and_shown_as_json():
+    mock = controlled_mock()
+    created = mock.create_many(1000)
+    mock.get("/v1/runs", params={"limit": 1000})
+
+    bulk, listed = (each["answer"] for each in mock.requests())
+
+    assert (bulk["truncated"], listed["truncated"]) == (True, True)
+    shown = bulk["body"]["created_runs"]
+    assert 20 < len(shown) < 1000
+    assert [run["id"] for run in shown] == [run["id"] for run in created[: len(shown)]]
+    assert len(listed["body"]["items"]) > 20
+
+
+def test_a_long_text_that_is_not_json_is_shown_as_text():
+    mock = controlled_mock()
+    file = {"filename": "a.txt", "content": base64.b64encode(b"{Referral} " * 10_000).decode()}
+    run = mock.create(ENDS_AT_ONCE, file_inputs=[file])
+    mock.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download")
+
+    answer = mock.last_request()["answer"]
+
+    assert (answer["body"], answer["truncated"]) == (("{Referral} " * 10_000)[:65_536], True)
+
+
+def test_an_answer_that_is_sent_in_parts_is_told_as_truncated():
+    mock = controlled_mock()
+    mock.create_many(1000, input_values={"text": "x" * 3_000})
+    answered = mock.get("/v1/runs", params={"limit": 1000, "fields": "input_values"})
+    assert len(answered.content) > 2_000_000
+
+    entry = mock.last_request()
+
+    assert (entry["status"], entry["answer"]["truncated"]) == (200, True)
+
+
+def test_an_entry_that_is_gone_or_never_was_is_not_found():
+    mock = controlled_mock()
+
+    answer = mock.control("GET", "/requests/1")
+
+    assert answer.status_code == 404
+    assert "no request 1" in answer.json()["detail"]
+    assert mock.control("GET", "/requests/x").status_code == 422
+
+
+def test_the_journal_is_emptied_and_goes_on_counting():
+    mock = controlled_mock()
+    mock.get("/v1/runs")
+
+    assert mock.control("DELETE", "/requests").status_code == 204
+
+    assert mock.asked("/requests") == {"items": [], "total": 0, "complete": True}
+    mock.get("/v1/runs")
+    assert [each["seq"] for each in mock.requests()] == [2]
+
+
+def test_no_namespace_sees_anothers_requests():
+    mock = controlled_mock()
+    mock.get("/__ns/a/v1/runs")
+    mock.get("/v1/runs")
+
+    assert [each["path"] for each in mock.requests("a")] == ["/__ns/a/v1/runs"]
+    assert [each["path"] for each in mock.requests()] == ["/v1/runs"]
+    assert mock.requests("b") == []
+    mock.control("DELETE", "/requests")
+    assert len(mock.requests("a")) == 1
+
+
+def test_a_request_that_is_being_handled_is_shown_without_an_answer():
+    mock = controlled_mock()
+
+    async def both() -> dict[str, Any]:
+        import asyncio
+
+        waiting = asyncio.ensure_future(mock.sent("GET", "/v1/runs", prefer="delay=5"))
+        await asyncio.sleep(0.05)
+        [entry] = (await mock.controlled("GET", "/requests")).json()["items"]
+        await mock.controlled("POST", "/clock", {"advance": "5s"})
+        assert (await waiting).status_code == 200
+        return entry
+
+    entry = mock.run(both())
+
+    assert (entry["status"], entry["duration_ms"], entry["answer"]["body"]) == (None, None, None)
+    assert mock.last_request()["status"] == 200
+
+
+def test_a_client_that_went_away_was_not_answered():
+    mock = controlled_mock()
+
+    async def leave() -> None:
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "POST",
+            "path": "/v1/runs",
+            "raw_path": b"/v1/runs",
+            "query_string": b"",
+            "scheme": "http",
+            "headers": [(b"authorization", b"Bearer test-one"), (b"content-length", b"100")],
+        }
+        messages = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+
+        async def receive() -> Any:
+            return next(messages)
+
+        async def send(message: Any) -> None:
+            raise AssertionError(message)
+
+        await mock.app(scope, receive, send)
+
+    mock.run(leave())
+
+    entry = mock.last_request()
+    assert (entry["status"], entry["operation"]) == (None, "create_run")
+    assert entry["duration_ms"] is not None
+    assert entry["answer"]["bytes"] == 0
+
+
+def test_without_room_nothing_is_recorded():
+    mock = controlled_mock(journal_bytes=0)
+    mock.get("/v1/runs")
+
+    assert mock.asked("/requests") == {"items": [], "total": 0, "complete": True}
+
+
+def test_a_reset_empties_the_journal_and_counts_from_the_beginning():
+    mock = controlled_mock()
+    mock.get("/v1/runs")
+    mock.get("/__ns/a/v1/runs")
+
+    assert mock.control("POST", "/reset").status_code == 204
+    mock.get("/v1/pools")
+
+    assert [(each["seq"], each["path"]) for each in mock.requests()] == [(1, "/v1/pools")]
+    assert len(mock.requests("a")) == 1
+
+
+# --- Warnings
+
+_BODY = {"workflow_id": SUCCEEDS}
+_ODD: dict[str, tuple[dict[str, Any], str]] = {
+    "body key": ({"json": {**_BODY, "sesion_id": "x"}}, "'sesion_id'; did you mean 'session_id'?"),
+    "query name": ({"json": _BODY, "params": {"limt": 1}}, "create_run has no query parameter 'limt'"),
+    "header": ({"json": _BODY, "headers": {"Idempotency_Key": "k"}}, "'idempotency_key' is not read; did you mean"),
+    "preference": ({"json": _BODY, "prefer": "outcom=error"}, "outcom"),
+}
+
+
+@pytest.mark.parametrize("what", _ODD)
+def test_a_careful_reader_warns_of(what):
+    how, words = _ODD[what]
+    mock = controlled_mock()
+
+    answer = mock.request("POST", "/v1/runs", **how)
+
+    entry = mock.last_request()
+    assert answer.status_code == 201
+    [warning] = entry["warnings"]
+    assert words in warning
+    assert answer.headers["mock-warning"] == warning
+    assert (entry["valid"], entry["reason"]) == (True, None)
+
+
+def test_a_request_without_fault_is_not_warned_of():
+    mock = controlled_mock()
+    answers = [
+        mock.post("/v1/runs", _BODY, key="k", prefer="outcome=error"),
+        mock.get("/v1/runs", params={"limit": 5, "search": "x"}, headers={"X-Request-Id": "1", "User-Agent": "me"}),
+    ]
+
+    assert [each["warnings"] for each in mock.requests()] == [[], []]
+    assert not [answer for answer in answers if "mock-warning" in answer.headers]
+
+
+def test_warnings_stand_beside_the_reason_of_a_refusal():
+    mock = controlled_mock()
+    answer = mock.post("/v1/runs", {"workflow_ids": SUCCEEDS})
+
+    entry = mock.last_request()
+    assert "workflow_id" in entry["reason"]
+    assert ["did you mean 'workflow_id'" in each for each in entry["warnings"]] == [True]
+    assert answer.headers["mock-warning"].count(" | ") >= 1
+
+
+def test_no_warnings_leaves_the_header_out_and_the_journal_as_it_is():
+    mock = controlled_mock(warnings=False)
+    answers = [mock.post("/v1/runs", {**_BODY, "sesion_id": 1}), mock.get("/v1/runs", token=None)]
+
+    assert not [answer for answer in answers if "mock-warning" in answer.headers]
+    odd, refused = mock.requests()
+    assert odd["warnings"]
+    assert refused["reason"]
+
+
+@pytest.mark.parametrize(
+    "name", ["a\r\nSet-Cookie: x=1", "a\nb", "\x00\x1b[31m", "zwei Zeilen", "é\u2028x", "x" * 5_000]
+)
+def test_what_a_client_sends_cannot_add_headers_through_a_warning(name):
+    mock = controlled_mock()
+
+    answer = mock.post("/v1/runs", {**_BODY, name: 1})
+
+    assert answer.status_code == 201
+    warning = answer.headers["mock-warning"]
+    assert warning.isascii()
+    assert warning.isprintable()
+    assert len(warning) <= 2_000
+    assert "set-cookie" not in answer.headers
+
+
+def test_pages_may_read_the_warning():
+    answer = controlled_mock().get("/v1/runs", headers={"Origin": "http://localhost:3000"})
+
+    assert "Mock-Warning" in answer.headers["access-control-expose-headers"]
+
+
+def test_the_time_of_an_entry_is_that_of_its_namespace():
+    mock = controlled_mock()
+    mock.turn_clock("a", freeze="2030-01-01T00:00:00Z")
+    mock.get("/__ns/a/v1/runs")
+    mock.get("/v1/runs")
+
+    assert mock.last_request(namespace="a")["at"] == "2030-01-01T00:00:00.000000Z"
+    assert mock.last_request()["at"] == START.replace("Z", ".000000Z")

@@ -1,0 +1,168 @@
+"""Filters of the journal, its count, and what it says where entries had to go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.mockserver.admin.control import ControlledMock, controlled_mock
+from tests.mockserver.inprocess import SUCCEEDS, unknown_id
+
+
+def _told() -> ControlledMock:
+    """A mock that was asked for seven things."""
+    mock = controlled_mock()
+    run = mock.create()  # 1
+    mock.create_many(2)  # 2
+    mock.get(f"/v1/runs/{run['id']}")  # 3
+    mock.get(f"/v1/runs/{unknown_id()}")  # 4
+    mock.get("/v1/runs", token=None)  # 5
+    mock.post("/v1/runs/bulk", {})  # 6
+    mock.get("/v1/rnus")  # 7
+    return mock
+
+
+_FILTERS: list[tuple[dict[str, Any], list[int]]] = [
+    ({}, [1, 2, 3, 4, 5, 6, 7]),
+    ({"operation": "get_run"}, [3, 4]),
+    ({"operation": "nothing"}, []),
+    ({"method": "POST"}, [1, 2, 6]),
+    ({"method": "post"}, [1, 2, 6]),
+    ({"path": "/v1/runs"}, [1, 5]),
+    ({"path": "/v1/runs/*"}, [2, 3, 4, 6]),
+    ({"path": "/v1/**"}, [1, 2, 3, 4, 5, 6, 7]),
+    ({"status": 404}, [4, 7]),
+    ({"valid": True}, [1, 2, 3, 4]),
+    ({"valid": False}, [5, 6, 7]),
+    ({"since": 4}, [5, 6, 7]),
+    ({"since": 99}, []),
+    ({"match": "POST /v1/runs/bulk"}, [2, 6]),
+    ({"match": "* /v1/runs"}, [1, 5]),
+    ({"match": "list_runs"}, [5]),
+    ({"match": "*"}, [1, 2, 3, 4, 5, 6, 7]),
+    ({"match": "POST /v1/runs/bulk", "status": 422, "valid": False, "since": 2}, [6]),
+]
+
+
+@pytest.fixture(scope="module")
+def told() -> ControlledMock:
+    return _told()
+
+
+@pytest.mark.parametrize(("filters", "seqs"), _FILTERS, ids=lambda each: str(each))
+def test_a_filter_leaves_what_it_asks_for_and_the_count_agrees(told, filters, seqs):
+    query = {name: str(value).lower() if isinstance(value, bool) else value for name, value in filters.items()}
+
+    listed = told.control("GET", "/requests", params=query).json()
+
+    assert [each["seq"] for each in listed["items"]] == seqs
+    assert (listed["total"], listed["complete"]) == (len(seqs), True)
+    assert told.control("POST", "/requests/count", filters).json() == {"count": len(seqs), "complete": True}
+
+
+def test_the_match_of_the_issue_is_taken_as_it_stands(told):
+    assert len(told.asked("/requests?match=POST+/v1/runs/bulk")["items"]) == 2
+
+
+def test_the_limit_keeps_the_latest_and_the_total_counts_all(told):
+    listed = told.asked("/requests?limit=2")
+
+    assert ([each["seq"] for each in listed["items"]], listed["total"]) == ([6, 7], 7)
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("match=list_rusn", "did you mean 'list_runs'?"),
+        ("match=/v1/runs", "write 'METHOD /path', an operationId, or *"),
+        ("match=", "write 'METHOD /path'"),
+        ("status=99", "greater than or equal to 100"),
+        ("status=x", "integer"),
+        ("valid=perhaps", "boolean"),
+        ("since=-1", "greater than or equal to 0"),
+        ("limit=0", "greater than or equal to 1"),
+        ("limit=10001", "less than or equal to 10000"),
+    ],
+)
+def test_a_wrong_filter_is_refused_with_what_would_be_right(told, query, words):
+    answer = told.control("GET", f"/requests?{query}")
+
+    assert answer.status_code == 422
+    assert words in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [({"mach": "*"}, "mach"), ({"match": 1}, "match"), ({"match": "POST"}, "write 'METHOD /path'"), ([], "dict")],
+)
+def test_a_wrong_count_is_refused_with_what_would_be_right(told, body, words):
+    answer = told.control("POST", "/requests/count", body)
+
+    assert answer.status_code == 422
+    assert words in answer.text
+
+
+def test_filters_in_a_namespace_go_by_the_path_in_it():
+    mock = controlled_mock()
+    mock.get("/__ns/a/v1/runs")
+
+    assert len(mock.requests("a", match="GET /v1/runs")) == len(mock.requests("a", path="/v1/runs")) == 1
+
+
+# --- Where entries had to go
+
+
+def test_where_an_entry_had_to_go_that_may_have_matched_it_is_said():
+    mock = controlled_mock(journal_bytes=20_000)
+    for _ in range(30):
+        mock.get("/v1/health")
+
+    listed = mock.asked("/requests")
+    seqs = [each["seq"] for each in listed["items"]]
+
+    assert listed["complete"] is False
+    assert 3 < len(seqs) < 30
+    assert seqs == list(range(31 - len(seqs), 31))
+    assert mock.control("POST", "/requests/count", {}).json() == {"count": len(seqs), "complete": False}
+    assert mock.asked("/requests/unmatched")["complete"] is False
+    assert mock.control("GET", f"/requests/{seqs[0] - 1}").status_code == 404
+    assert mock.control("GET", f"/requests/{seqs[0]}").status_code == 200
+
+
+def test_what_came_after_the_last_that_had_to_go_is_complete():
+    mock = controlled_mock(journal_bytes=20_000)
+    for _ in range(30):
+        mock.get("/v1/health")
+    first = mock.requests()[0]["seq"]
+
+    assert mock.asked(f"/requests?since={first - 1}")["complete"] is True
+    assert mock.asked(f"/requests?since={first - 2}")["complete"] is False
+
+
+def test_what_was_emptied_is_not_missed():
+    mock = controlled_mock(journal_bytes=20_000)
+    for _ in range(30):
+        mock.get("/v1/health")
+    mock.control("DELETE", "/requests")
+
+    assert mock.asked("/requests")["complete"] is True
+
+
+def test_the_room_is_shared_and_the_oldest_entry_of_all_namespaces_goes_first():
+    mock = controlled_mock(journal_bytes=20_000)
+    mock.get("/__ns/a/v1/health")
+    mock.get("/__ns/b/v1/health")
+    for _ in range(30):
+        mock.get("/v1/health")
+    mock.get("/__ns/b/v1/health")
+
+    assert mock.asked("/requests", namespace="a") == {"items": [], "total": 0, "complete": False}
+    assert [each["seq"] for each in mock.requests("b")] == [2]
+
+
+def test_a_request_that_is_larger_than_the_room_is_not_kept_and_missed():
+    mock = controlled_mock(journal_bytes=20_000)
+    mock.post("/v1/runs", {"workflow_id": SUCCEEDS, "input_values": {"text": "x" * 30_000}})
+
+    assert mock.asked("/requests") == {"items": [], "total": 0, "complete": False}
