@@ -132,6 +132,16 @@ def test_a_retry_after_of_a_year_ends_the_cleanup_of_earlier_checks_in_words(
     assert manual.sleeps == []
 
 
+def test_answers_that_were_lost_are_counted_and_the_first_is_told(guard: Guard, server: StandIn) -> None:
+    assert guard.lost is None
+    server.meddle = lambda _: Reply(0)
+    for path in ("/v1/runs?limit=1", "/v1/runs?limit=2"):
+        with pytest.raises(NoAnswer):
+            guard.send(get(path))
+    assert guard.lost is not None
+    assert guard.lost.startswith("no whole answer came 2 times, first: GET /v1/runs?limit=1: the answer is no HTTP")
+
+
 def test_a_rate_at_which_the_next_request_is_due_after_the_end_is_said(
     open_guard: OpenGuard, server: StandIn, manual: ManualClock
 ) -> None:
