@@ -199,6 +199,8 @@ def _result(world: World, search: Search, wanted: Collection[str], unreached: li
     if unreached:
         names = ", ".join(scenario.name for scenario in unreached)
         notes.append(f"Not done within {world.target.max_time_s:g} s: {names}. --max-time gives it more.")
+    if (lost := world.guard.lost) is not None:
+        notes.append(f"{lost[0].upper()}{lost[1:]}.")
     if world.guard.skipped:
         notes.append(_not_sent(world.guard.skipped))
     return CheckResult(

@@ -103,6 +103,8 @@ class Guard:
         self._recorded_bytes = 0
         self._throttled: list[Exchange] = []
         self._skipped: dict[str, None] = {}
+        self._lost_answers = 0
+        self._first_lost = ""
         self._possibly_left: frozenset[str] = frozenset()
         self._doubtful: set[str] = set()
         self._offers_delete: bool | None = None
@@ -168,6 +170,15 @@ class Guard:
         """What the budget could not bear, in words, each once."""
         with self._lock:
             return tuple(self._skipped)
+
+    @property
+    def lost(self) -> str | None:
+        """How many requests got no whole answer, and what was wrong with the first, in words."""
+        with self._lock:
+            if not self._lost_answers:
+                return None
+            times = "once" if self._lost_answers == 1 else f"{self._lost_answers} times, first"
+            return f"no whole answer came {times}: {self._first_lost}"
 
     @property
     def spent(self) -> Spent:
@@ -509,6 +520,9 @@ class Guard:
             words = f"{_in_words(passage.masked)}: {outcome.words}"
             if outcome.malformed:
                 raise NotAllowed(words)
+            with self._lock:
+                self._lost_answers += 1
+                self._first_lost = self._first_lost or words
             raise NoAnswer(words, lost=outcome.words) if outcome.reached else _NeverArrived(words)
         return self._tokens.mask_answer(outcome)
 

@@ -10,7 +10,7 @@ from contracts.guard.asking import Asker
 from contracts.guard.cleanup import Cleaner, clean_up, what_may_follow
 from contracts.guard.journal import AUTHORIZATIONS, Journal, default_directory, fingerprint, journals
 from contracts.guard.pace import Clock, Pace
-from contracts.guard.refusals import NoAnswer
+from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Upstream, proxy_for
 from contracts.target import Target, is_loopback
@@ -104,7 +104,7 @@ def _clean_up_journal(journal: Journal, given: list[str], ca_bundle: str | None,
         cleaner = Cleaner(asker, clock, careful=careful, started_at=started_at, marker=record.marker)
         authorizations = tuple(AUTHORIZATIONS[identity] for identity in tokens)
         done = clean_up(cleaner, journal, authorizations)
-    except NoAnswer as error:
+    except (NoAnswer, OutOfBudget) as error:
         tally.left += unfinished
         tally.words.append(f"{journal.path.name}: {error}")
         return True

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import ssl
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from contracts.exchange import Answer
-from contracts.guard.bounds import Bounds
+from contracts.guard.bounds import MEBIBYTE, Bounds
 from contracts.guard.upstream import Lost, Upstream
 from tests.contracts.guard.requests import get
 from tests.contracts.guard.test_upstream import exchange
@@ -88,9 +89,15 @@ def test_every_behaviour_is_tried() -> None:
 
 @pytest.mark.parametrize(("name", "words"), [*ENDLESS.items(), *WRONG.items()])
 def test_what_does_not_end_or_is_wrong_is_given_up_long_before_its_time(name: str, words: str) -> None:
-    outcome = lost(name, SMALL)
+    tracemalloc.start()
+    try:
+        outcome = lost(name, SMALL)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert re.fullmatch(words, outcome.words), outcome.words
     assert outcome.reached
+    assert most < 32 * MEBIBYTE  # the server's own part is less than half of it
 
 
 @pytest.mark.parametrize(("name", "words"), SLOW.items())

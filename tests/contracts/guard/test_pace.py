@@ -13,7 +13,8 @@ from contracts.exchange import Answer
 from contracts.findings import CouldNotCheck
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.bounds import BOUNDS
-from contracts.guard.cleanup import WORKERS, clean_up_journals
+from contracts.guard.cleanup import WORKERS
+from contracts.guard.later import clean_up_journals
 from contracts.guard.pace import Clock, Pace
 from contracts.target import Budget, Target
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
@@ -129,6 +130,16 @@ def test_a_retry_after_of_a_year_ends_the_cleanup_of_earlier_checks_in_words(
     assert done.journals == 1
     assert any("31536000 s (Retry-After)" in words for words in done.words), done.words
     assert manual.sleeps == []
+
+
+def test_answers_that_were_lost_are_counted_and_the_first_is_told(guard: Guard, server: StandIn) -> None:
+    assert guard.lost is None
+    server.meddle = lambda _: Reply(0)
+    for path in ("/v1/runs?limit=1", "/v1/runs?limit=2"):
+        with pytest.raises(NoAnswer):
+            guard.send(get(path))
+    assert guard.lost is not None
+    assert guard.lost.startswith("no whole answer came 2 times, first: GET /v1/runs?limit=1: the answer is no HTTP")
 
 
 def test_a_rate_at_which_the_next_request_is_due_after_the_end_is_said(
