@@ -30,18 +30,21 @@ bench: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.bench $(ARGS)
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; say which with: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; say which with: make PYTHON=python3.12 ...")'
+	@echo "Making a virtual environment in $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/serve.stamp: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q -e .
-	touch $@
+	@echo "Installing the mock and what it needs into $(VENV): some 20 seconds, and again only when pyproject.toml changes"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
 
 # pip reads dependency groups from 25.1 on
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install -q -e '.[contracts,redis]' --group dev
-	touch $@ $(VENV)/serve.stamp
+	@echo "Installing the mock, the suite and what the tests need into $(VENV): a minute or two, and again only when pyproject.toml changes"
+	@$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
+	@$(BIN)/python -m pip install -q -e '.[contracts,redis]' --group dev
+	@touch $@ $(VENV)/serve.stamp
 
 clean:
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -53,7 +53,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
     budget = target.budget
     runs = f"{budget.max_runs} runs" if target.allow_writes else "no run"
     requests = "any number of requests" if budget.max_requests is None else f"{budget.max_requests} requests"
-    rate = "" if budget.rate is None else f", {budget.rate:g} a second"
+    rate = "" if budget.rate is None else f", {budget.rate:g}/s"
     most = f"at most {runs} and {requests}{rate}, within {target.max_time_s:g} s; the guard lets no more out"
     return [*steps, Step("in all", tuple(sorted(wanted)), most)]
 

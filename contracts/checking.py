@@ -24,6 +24,7 @@ from contracts.report import FORMATS
 from contracts.report.masking import Mask
 from contracts.report.report import Report, RuleText
 from contracts.target import Target
+from contracts.waiting import wait_for
 
 if TYPE_CHECKING:
     from contracts.guard import Guard
@@ -108,6 +109,8 @@ def _judged(
             on_finding(mask.finding(finding))
 
     try:
+        if wishes.wait_s is not None:
+            wait_for(target, wishes.wait_s, tell=lambda words: click.echo(words, err=True))
         return judge_rules(guard, keep), None, False
     except CouldNotCheck as error:
         problem = " ".join(str(error).split())

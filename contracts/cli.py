@@ -5,6 +5,7 @@ Only this and what the options need is imported at start; the engine, and with i
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import shutil
 import sys
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
+from contracts.command_help import Command, Group
+from contracts.environment import warn_of_unknown_variables
 from contracts.findings import CouldNotCheck, Finding
 from contracts.options import (
+    GROUPS_OF_CHECK,
     Duration,
     base_url,
     check_options,
@@ -26,6 +30,7 @@ from contracts.options import (
     wishes_from,
 )
 from contracts.outcome import EXIT_INTERRUPTED
+from contracts.printable import printable
 from contracts.target import Target
 
 if TYPE_CHECKING:
@@ -46,11 +51,11 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     try:
         status = cli.main(args, prog_name="contracts", standalone_mode=False)
     except click.ClickException as error:
-        message = " ".join(error.format_message().split())
+        message = printable(" ".join(error.format_message().split()))
         click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
         status = 2
     except CouldNotCheck as error:
-        click.echo(f"{click.style('Error:', fg='red')} {error}.", err=True)
+        click.echo(f"{click.style('Error:', fg='red')} {printable(str(error))}.", err=True)
         status = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
@@ -58,16 +63,38 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
     sys.exit(status or 0)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    groups={"Check a server": ("check", "fuzz", "cleanup"), "Read the contract": ("rules", "explain")},
+    examples="""\
+contracts check http://127.0.0.1:4010 --token test
+contracts check https://api.example.com --plan
+contracts explain BULK-COUNT
+""",
+)
 @click.version_option(package_name="cyberdesk-mockserver")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Says whether a server keeps the contract of the Cyberdesk runs API.
 
     Exit code: 0 nothing found (also when incomplete), 1 findings, 2 could not check.
     """
+    assert isinstance(context.command, click.Group)
+    warn_of_unknown_variables(context.command)
 
 
-@cli.command()
+@cli.command(
+    cls=Command,
+    groups=GROUPS_OF_CHECK,
+    examples="""\
+contracts check http://127.0.0.1:4010 --token test
+contracts check http://127.0.0.1:8000 --wait 30s --report junit=contract.xml --report html=contract.html
+contracts check http://127.0.0.1:8000 --rule BULK-COUNT --rule LIST-PAGE
+contracts check https://api.example.com --plan
+contracts check https://api.example.com --allow-writes --base-request known-good.json --vary input_values
+""",
+)
 @click.argument("url", envvar="CONTRACTS_URL")
 @check_options
 @click.option("--plan", is_flag=True, help="Say what would be sent and the most it could cost; send nothing.")
@@ -97,7 +124,14 @@ def check(context: click.Context, /, **flags: Any) -> None:
     context.exit(_tell(checked, wishes))
 
 
-@cli.command()
+@cli.command(
+    cls=Command,
+    groups=GROUPS_OF_CHECK,
+    examples="""\
+contracts fuzz http://127.0.0.1:4010 --token test --for 10m
+contracts fuzz http://127.0.0.1:4010 --token test --rule REQ-COUNT --seed 7
+""",
+)
 @click.argument("url", envvar="CONTRACTS_URL")
 @click.option("--for", "for_s", type=Duration(), default=600.0, show_default="10m", help="How long, as 90s, 10m or 1h.")
 @check_options
@@ -105,7 +139,7 @@ def check(context: click.Context, /, **flags: Any) -> None:
 def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     """Searches the server at URL with the same rules until time or budget is spent."""
     rules = load_rules()
-    target = target_from(flags)
+    target = dataclasses.replace(target_from(flags), max_time_s=for_s)
     wishes = wishes_from(flags, rules)
     from contracts.check import fuzz as fuzz_rules
     from contracts.checking import check_target, prepare
@@ -131,7 +165,7 @@ def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     context.exit(_tell(checked, wishes))
 
 
-@cli.command()
+@cli.command(cls=Command, examples="contracts rules | grep IDEM")
 def rules() -> None:
     """Lists the rules, each with where it comes from."""
     known = load_rules()
@@ -140,7 +174,7 @@ def rules() -> None:
         click.echo(f"{click.style(f'{rule.id:<{width}}', bold=True)}  {rule.source:<3}  {rule.title}")
 
 
-@cli.command()
+@cli.command(cls=Command, examples="contracts explain BULK-COUNT")
 @click.argument("rule")
 def explain(rule: str) -> None:
     """Tells what RULE asks of a server, where that is stated, and what breaks it."""
@@ -152,7 +186,13 @@ def explain(rule: str) -> None:
     click.echo(click.wrap_text(one.explanation, width=100, preserve_paragraphs=True))
 
 
-@cli.command()
+@cli.command(
+    cls=Command,
+    examples="""\
+contracts cleanup                            wherever checks have left something behind
+contracts cleanup https://api.example.com
+""",
+)
 @click.argument("url", required=False, envvar="CONTRACTS_URL")
 @click.option("--token", envvar="CONTRACTS_TOKEN", show_envvar=True, help="The token that the runs were made with.")
 @click.option("--second-token", envvar="CONTRACTS_SECOND_TOKEN", show_envvar=True, help="The other organisation's.")
@@ -187,11 +227,11 @@ def cleanup(
     else:
         click.echo(f"{_runs(done.cleaned)} cleaned up, {done.left} left.")
     for words in done.words:
-        click.echo(f"Not done: {words}", err=True)
+        click.echo(f"Not done: {printable(words)}", err=True)
     if done.possibly_left:
         click.echo("Perhaps ours, not proven, and so not touched: look at these yourself:", err=True)
         for run_id in done.possibly_left:
-            click.echo(f"  {run_id}", err=True)
+            click.echo(f"  {printable(run_id)}", err=True)
     context.exit(1 if done.left or done.possibly_left else 0)
 
 
@@ -267,4 +307,4 @@ class Progress:
     def show(self, step: object) -> None:
         if self._shown:
             width = shutil.get_terminal_size().columns - 1
-            click.echo(f"\r\x1b[K{str(step)[:width]}", err=True, nl=False)
+            click.echo(f"\r\x1b[K{printable(str(step))[:width]}", err=True, nl=False)

@@ -49,27 +49,38 @@ class _Discovery:
         try:
             return self.world.guard.send(request).answer
         except (Refused, NoAnswer):
+            if self.world.time_left <= 0:
+                raise CouldNotCheck(
+                    f"the target was not known after {self.target.max_time_s:g} s; --max-time gives it more"
+                ) from None
             return None
 
     # Is it there, and does it let us in
 
     def _reach(self) -> None:
-        try:
-            answer = self.world.guard.send(request_for("list_runs", query=[("limit", "1")])).answer
-        except NoAnswer as error:
-            raise CouldNotCheck(f"no answer from {self.target.url}: {error}") from None
-        except OutOfBudget as error:
-            raise CouldNotCheck(f"not one request may be sent: {error}") from None
+        answer = self._first_answer(request_for("list_runs", query=[("limit", "1")]))
         if answer.status in {401, 403}:
             other = self._send(request_for("list_workflows", query=[("limit", "1")]))
             if other is None or other.status in {401, 403, 404, 405}:
                 raise CouldNotCheck(f"the token is refused: {answer.status} {excerpt(answer.body)}")
         if self.world.has_second:
-            answer = self.world.guard.send(
-                request_for("list_runs", query=[("limit", "1")], token="Bearer $SECOND_TOKEN")
-            ).answer
+            request = request_for("list_runs", query=[("limit", "1")], token="Bearer $SECOND_TOKEN")
+            answer = self._first_answer(request)
             if answer.status in {401, 403}:
                 raise CouldNotCheck(f"the second token is refused: {answer.status} {excerpt(answer.body)}")
+
+    def _first_answer(self, request: Request) -> Answer:
+        try:
+            answer = self.world.guard.send(request).answer
+        except NoAnswer as error:
+            raise CouldNotCheck(f"no answer from {self.target.url}: {error}") from None
+        except Refused as error:
+            raise CouldNotCheck(f"not one request may be sent: {error}") from None
+        if answer.status == 429:
+            waits = answer.header("retry-after")
+            asked = "" if waits is None else f" and asks to wait (Retry-After: {excerpt(waits, 40)})"
+            raise CouldNotCheck(f"the target puts the first request off with 429{asked}, longer than there is time for")
+        return answer
 
     # Which ids there are
 

@@ -29,24 +29,34 @@ class Request:
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError where it is none."""
-        return json.loads(self.body or b"")
+        return _json(self.body or b"")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`status` is 0 where no whole answer came; `lost` says why."""
+
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    lost: str = ""
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def json(self) -> Any:
         """The body as JSON. Raises ValueError where it is none."""
-        return json.loads(self.body)
+        return _json(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
     request: Request
     answer: Answer
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

@@ -41,7 +41,7 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """The same for the same rule and cause in every run of the check: what a baseline accepts."""
-        return hashlib.sha256(f"{self.rule}\n{self.cause}".encode()).hexdigest()[:16]
+        return hashlib.sha256(f"{self.rule}\n{self.cause}".encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,20 @@ class Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click
         return float(found[1]) * _UNITS_S[found[2]]
 
 
+class Rate(click.ParamType):  # type: ignore[type-arg]
+    """Requests per second, given as `5/s` or `300/m`; a bare number is per second."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)(?:/([sm]))?", value.strip())
+        if not found or not float(found[1]):
+            self.fail(f"{value!r} is no rate: write 5/s or 300/m", param, ctx)
+        return float(found[1]) / (60 if found[2] == "m" else 1)
+
+
 class ReportPath(click.ParamType):  # type: ignore[type-arg]
     """FORMAT=PATH; the folder must be there, since a report lost after two minutes is a pity."""
 
@@ -67,6 +81,7 @@ class Wishes:
     baseline: Path | None = None
     update_baseline: bool = False
     example_database: str | None = None
+    wait_s: float | None = None
 
 
 def _option(*names: str, env: str | None, **settings: Any) -> Callable[[_F], _F]:
@@ -94,8 +109,9 @@ _FLAGS = (
     _option(
         "--rate",
         env="RATE",
-        type=click.FloatRange(min=0, min_open=True),
-        help="Requests per second: no limit; live: 5.",
+        type=Rate(),
+        metavar="N/s|N/m",
+        help="Requests sent per second or minute: no limit; live: 5/s.",
     ),
     _option(
         "--allow-writes/--no-writes",
@@ -125,6 +141,13 @@ _FLAGS = (
     _option("--ca-bundle", env="CA_BUNDLE", type=click.Path(), help="PEM file of the authorities to trust."),
     _option(
         "--max-time", env="MAX_TIME", type=Duration(), default=120.0, show_default="120s", help="As 90s, 10m or 1h."
+    ),
+    _option(
+        "--wait",
+        env="WAIT",
+        type=Duration(),
+        metavar="DURATION",
+        help="Wait so long, at most, for the target to answer: for one that is just being started.",
     ),
     _option(
         "--seed", env="SEED", type=click.IntRange(min=0), help="Repeats a search. Default: a new one, which is told."
@@ -163,6 +186,22 @@ _FLAGS = (
         help="Share failing examples, over CI shards by Redis, beside the local ones.",
     ),
 )
+
+
+GROUPS_OF_CHECK = {
+    "Target": ("token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait"),
+    "How much is sent": ("profile", "max_runs", "max_requests", "rate", "max_time", "for_s", "seed", "plan"),
+    "Writes on a deployment": ("allow_writes", "base_request", "vary", "clean_up", "leave_runs"),
+    "Which rules, and what fails": (
+        "rules",
+        "skip_rules",
+        "required",
+        "fail_on_incomplete",
+        "baseline",
+        "update_baseline",
+    ),
+    "Output": ("reports", "example_database"),
+}
 
 
 def check_options(command: _F) -> _F:
@@ -236,6 +275,7 @@ def wishes_from(flags: dict[str, Any], known_rules: Collection[str]) -> Wishes:
         baseline=flags["baseline"],
         update_baseline=flags["update_baseline"],
         example_database=flags["example_database"],
+        wait_s=flags["wait"],
     )
     for rule in wishes.required:
         if rule in wishes.skip_rules:

@@ -26,7 +26,7 @@ from contracts.checking import Checked, check_target, prepare, write_reports
 from contracts.cli import check as check_command
 from contracts.cli import load_rules
 from contracts.options import Wishes, selected_rules, target_from, wishes_from
-from contracts.report.report import printable
+from contracts.printable import printable
 from contracts.report.text import render_finding
 from contracts.target import Target
 

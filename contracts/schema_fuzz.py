@@ -22,7 +22,7 @@ from typing import Final
 import contracts
 from contracts.conversation import Shown, Talk, Unjudged, World
 from contracts.exchange import Exchange
-from contracts.guard import Refused
+from contracts.guard import NoAnswer, Refused
 from contracts.oracle import ANSWER_RULE, operation_at
 from contracts.overheard import OVERHEARD, Record, There, judge_overheard
 from contracts.schema_plan import VARIABLE, SchemaPlan
@@ -59,6 +59,7 @@ round of it is enough.
 _ROWS: Final = 4
 """Rows of linked requests for each example."""
 _CONFIG: Final = """\
+max-redirects = 0
 [phases.fuzzing.generation]
 max-examples = {examples}
 [phases.stateful.generation]
@@ -148,7 +149,7 @@ def _runs_for_it(world: World) -> tuple[list[str], list[str]]:
         if world.offers("update_run"):
             for run in runs[::3]:
                 talk.call("update_run", run["id"], body={"status": "cancelled"})
-    except (Shown, Unjudged, Refused, *STUMBLES):
+    except (Shown, Unjudged, Refused, NoAnswer, *STUMBLES):
         return [], []
     attachments = [one for run in runs for one in run.get("input_attachment_ids") or () if isinstance(one, str)]
     return [run["id"] for run in runs], attachments
@@ -247,7 +248,7 @@ def _first_wanted(world: World, exchange: Exchange, there: There, wanted: Collec
                 return shown
             world.known.add((shown.rule, shown.cause))
             continue
-        except (Unjudged, Refused, *STUMBLES):
+        except (Unjudged, Refused, NoAnswer, *STUMBLES):
             return None
         return None
     return None

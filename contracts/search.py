@@ -36,7 +36,15 @@ MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them tell nothing new."""
 THREADS: Final = 3
 BATCH: Final = 12
-STUMBLES: Final = (LookupError, ArithmeticError, TypeError, AttributeError, ValueError, UnboundLocalError)
+STUMBLES: Final = (
+    LookupError,
+    ArithmeticError,
+    TypeError,
+    AttributeError,
+    ValueError,
+    UnboundLocalError,
+    RecursionError,  # JSON may be nested as deeply as can be read, but not be walked through
+)
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mockserver.app import MockApp, create_app
-    from mockserver.errors import StartError
+    from mockserver.clock import Clock, ManualClock
+    from mockserver.errors import ControlError, StartError
     from mockserver.settings import Settings
+    from mockserver.testing import CyberdeskMock, MockServer
 
-__all__ = ["MockApp", "Settings", "StartError", "create_app"]
+__all__ = [
+    "Clock",
+    "ControlError",
+    "CyberdeskMock",
+    "ManualClock",
+    "MockApp",
+    "MockServer",
+    "Settings",
+    "StartError",
+    "create_app",
+]
 
-_MODULES = {"MockApp": "app", "Settings": "settings", "StartError": "errors", "create_app": "app"}
+_MODULES = {
+    "Clock": "clock",
+    "ControlError": "errors",
+    "CyberdeskMock": "testing",
+    "ManualClock": "clock",
+    "MockApp": "app",
+    "MockServer": "testing",
+    "Settings": "settings",
+    "StartError": "errors",
+    "create_app": "app",
+}
 
 
 def __getattr__(name: str) -> Any:

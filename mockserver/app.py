@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
 from hashlib import blake2b
-from importlib.resources import files
 
 from starlette.types import Receive, Scope, Send
 
 from mockserver.admin import PREFIX as ADMIN
 from mockserver.admin import Admin, Server
+from mockserver.admin.seeds import seeds_of_world
+from mockserver.api_document import APIDocument, api_document
 from mockserver.behaviour import (
     attachments,
     chains,
@@ -22,7 +23,8 @@ from mockserver.behaviour import (
     runs,
     workflows,
 )
-from mockserver.behaviour.context import Context, Preferences, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
+from mockserver.behaviour.seeding import Seed, prepare
 from mockserver.behaviour.world import World
 from mockserver.browsers import Browsers
 from mockserver.clock import Clock, Instant, real_time
@@ -31,18 +33,20 @@ from mockserver.downloads import Downloads, base_url
 from mockserver.endpoint import Behaviour, Endpoint
 from mockserver.errors import HTTPError, StartError
 from mockserver.events import Events
-from mockserver.faults import FaultReader
+from mockserver.faults import FaultReader, read_faults
 from mockserver.faults.injector import Injector
 from mockserver.headers import headers_of
 from mockserver.journal import JOURNAL_KEY, Journal, JournalBudget
 from mockserver.log import AccessLog, NoAccessLog
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
 from mockserver.organisations import Organisations
+from mockserver.reference import Reference
 from mockserver.reply import error_reply
 from mockserver.response import send_reply
 from mockserver.routes import Routes
 from mockserver.settings import Settings
-from mockserver.spec import Bounds, Masker, Operation, compile_operations, load
+from mockserver.spec import Bounds, Masker, Operation, compile_operations
+from mockserver.state import States, made_by
 from mockserver.store import MemoryStore, Store
 
 BEHAVIOURS: Mapping[str, Behaviour] = {
@@ -98,19 +102,22 @@ class MockApp:
     ) -> None:
         """`clock` is one for all namespaces, in place of one for each. Raises StartError."""
         self.settings = settings
-        self.operations = _operations(settings)
+        api = api_document(settings.spec)
+        self.operations = _operations(settings, api)
+        self._fault_reader = FaultReader(self.operations.keys(), settings.seed)
+        self._first_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_reader)
         self._clock = clock
         self._store: Store = store or MemoryStore()
         self._world = World.from_files(settings.world)
         self._journals = JournalBudget(settings.journal_bytes)
         self.namespaces = Namespaces(
-            self._make_namespace, self._make_space, self._store, most_spaces=settings.limits.max_spaces
+            self._make_namespace, self._make_space, self._furnish, self._store, most_spaces=settings.limits.max_spaces
         )
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
         def make_context(space: Space, preferences: Preferences, now: Instant, scope: Scope) -> Context:
             def sign_download(attachment_id: str, expires: int) -> str:
-                return downloads.sign(base_url(scope), space.namespace, space.organisation, attachment_id, expires)
+                return downloads.sign(base_url(scope), space, attachment_id, expires)
 
             return Context(space, world, preferences, known_only, strict, settings.limits, *now, sign_download)
 
@@ -118,6 +125,10 @@ class MockApp:
         downloads = Downloads(self.namespaces, make_context)
         self._downloads = downloads
         self._organisations = Organisations(settings.token)
+        self._seeds: dict[str, list[Seed]] = {}  # by organisation
+        if self._world.runs and settings.world is not None:
+            for seed in seeds_of_world(self._world.runs, settings.world):
+                self._seeds.setdefault(seed.organisation or self._organisations.default, []).append(seed)
         self._endpoint = Endpoint(
             operations=self.operations,
             behaviours={name: each for name, each in BEHAVIOURS.items() if name in self.operations},
@@ -142,8 +153,11 @@ class MockApp:
         )
         self._records = settings.journal_bytes > 0
         routes = Routes(self.operations, first_path_only=strict)
-        self._fault_reader = FaultReader(self.operations.keys(), settings.seed)
+        self._reference = Reference(api, api_has=routes.has_path, has_page=settings.admin)
+        self._pages = self._reference.paths
         self._injector = Injector(routes, max_body=settings.max_body)
+        about = made_by(settings, self._world)
+        self.states = States(self.namespaces, self._fault_reader, about, self._make_space)
         self._admin = self._make_admin() if settings.admin else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -162,6 +176,8 @@ class MockApp:
         """Who answers the request. No coroutine of its own: each costs on the way of every request."""
         path: str = scope["path"]
         if not path.startswith("/__"):
+            if path in self._pages and scope["method"] in ("GET", "HEAD"):
+                return self._show(path, scope, send)
             return self._serve(self.namespaces.default, path, scope, receive, send)
         return self._route_marked(scope, receive, send)
 
@@ -181,6 +197,10 @@ class MockApp:
             await self._admin(namespace, path, scope, receive, send)
         else:
             await self._serve(namespace, path, scope, receive, send)
+
+    async def _show(self, path: str, scope: Scope, send: Send) -> None:
+        reply = self._reference.reply(path, headers_of(scope).text("accept") or "")
+        await send_reply(reply, reply.render(), {}, scope, send)
 
     def _serve(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         now = namespace.clock.read()
@@ -204,29 +224,42 @@ class MockApp:
             masker=Masker(sensitive),
             fault_reader=self._fault_reader,
             started_at=real_time(),
-            reset=self.namespaces.reset,
+            states=self.states,
             make_context=self._make_context,
             default_organisation=self._organisations.default,
+            seeded=self._seeds.keys(),
         )
         return Admin(about, token=settings.admin_token, max_body=settings.max_body)
 
     def _make_namespace(self, name: str, events: Events) -> Namespace:
         clock = self._clock or Clock(scale=self.settings.time_scale)
         journal = Journal(self._journals, events)
-        return Namespace(name, clock=clock, shares_clock=self._clock is not None, journal=journal, events=events)
+        shares_clock = self._clock is not None
+        namespace = Namespace(name, clock=clock, shares_clock=shares_clock, journal=journal, events=events)
+        for source in self._first_faults:
+            self._fault_reader.add(namespace.faults, source, clock)
+        namespace.faults.begin()
+        return namespace
 
-    def _make_space(self, namespace: Namespace, organisation: str) -> Space:
+    def _make_space(self, namespace: Namespace, organisation: str, key: bytes | None = None) -> Space:
+        """`key` decides what is drawn; without it, it follows from the seed and the names."""
         name = f"{self.settings.seed} {namespace.name} {organisation}".encode("utf-8", "surrogateescape")
         return Space(
             store=self._store.space(namespace.name, organisation),
             clock=namespace.clock,
-            key=blake2b(name, digest_size=32).digest(),
-            fingerprint_key=namespace.fingerprint_key,
+            key=key or blake2b(name, digest_size=32).digest(),
+            secret=namespace.secret,
             namespace=namespace.name,
             organisation=organisation,
             world=self._world,
             progression=self.settings.progression,
         )
+
+    async def _furnish(self, space: Space) -> None:
+        seeds = self._seeds.get(space.organisation)
+        if seeds:
+            _, writes = await prepare(self._make_context(space, NO_PREFERENCES, space.clock.read(), {}), seeds)
+            await space.store.commit(*writes)
 
 
 def create_app(
@@ -240,9 +273,9 @@ def create_app(
     return MockApp(settings or Settings(), clock=clock, store=store, access_log=access_log)
 
 
-def _operations(settings: Settings) -> dict[str, Operation]:
+def _operations(settings: Settings, api: APIDocument) -> dict[str, Operation]:
     operations = compile_operations(
-        load(settings.spec or files("openapi") / "cyberdesk.yaml"),
+        api.document,
         coercion=settings.coercion,
         bounds=Bounds(settings.limits.max_nesting, settings.limits.max_values, settings.limits.max_violations),
     )

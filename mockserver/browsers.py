@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
@@ -51,13 +52,17 @@ class Browsers:
         refusal = None
         if not self.is_allowed_host(host):
             refusal = f"A browser may not reach this mock as {host!r}: start it with --allowed-host {_name_of(host)}"
-        elif origin is not None and scope["method"] not in _SAFE_METHODS and not self._cors.is_allowed_origin(origin):
+        elif origin is not None and scope["method"] not in _SAFE_METHODS and not self._is_allowed_origin(origin, host):
             refusal = f"A page of {origin!r} may not change anything here: start the mock with --cors-origin {origin}"
         if refusal is None:
             await self._cors(scope, receive, send)
         else:
             reply = error_reply(403, refusal)
             await send_reply(reply, reply.render(), {}, scope, send)
+
+    def _is_allowed_origin(self, origin: str, host: str) -> bool:
+        """`host` is one that is allowed: so a page of the mock itself, read under that name, is no stranger."""
+        return self._cors.is_allowed_origin(origin) or urlsplit(origin).netloc == host
 
     def is_allowed_host(self, host: str) -> bool:
         """`host` is the header, with its port."""

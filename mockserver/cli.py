@@ -2,142 +2,179 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
 import socket
 import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from mockserver.app import MockApp, create_app
+from mockserver.commands.help import Command, Group
+from mockserver.commands.options import every_setting, settings_from, warn_of_unknown_variables
+from mockserver.commands.show import cards, faults, routes, spec
+from mockserver.commands.verify import verify
 from mockserver.errors import StartError
 from mockserver.log import Log, LogHandler, standard_error
-from mockserver.server import Server, listen, url_of
-from mockserver.settings import LIMITS, SETTINGS, Limits, Settings, environment_variable
+from mockserver.ready_file import ReadyFile
+from mockserver.reference import PAGE
+from mockserver.server import Server, listen, local_url_of, url_of
+from mockserver.settings import Settings, environment_variable
+from mockserver.state_file import load_states, save_states
 
 _COULD_NOT_START = 2
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(package_name="cyberdesk-mockserver")
-def main() -> None:
-    """A mock of the Cyberdesk runs API that behaves like the real one."""
+class _Main(Group):
+    """What cannot start is told in one line, whichever the command."""
 
-
-class _Parsed(click.ParamType[Any]):
-    """A value that its own parser reads; what it refuses is a usage error."""
-
-    name = "text"
-
-    def __init__(self, parse: Any) -> None:
-        self._parse = parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str):
-            return value
+    def invoke(self, ctx: click.Context) -> Any:
         try:
-            return self._parse(value)
-        except ValueError as error:
-            return self.fail(str(error), param, ctx)
+            return super().invoke(ctx)
+        except StartError as error:
+            click.echo(f"mockserver: {error}", err=True)
+            sys.exit(_COULD_NOT_START)
 
 
-def _option(setting: Any) -> Any:
-    metadata = setting.metadata
-    repeatable = isinstance(setting.default, tuple)
-    type_: Any = None
-    if metadata["parse"] is not None and metadata["parse"] is not str:
-        type_ = _Parsed(metadata["parse"])
-    elif "Path" in str(setting.type):
-        type_ = click.Path(path_type=Path)
-    elif str(setting.type) in _CHOICES:
-        type_ = click.Choice(_CHOICES[str(setting.type)])
-    elif not isinstance(setting.default, bool) and isinstance(setting.default, int | float):
-        type_ = type(setting.default)
-    name = setting.name.replace("_", "-")
-    return click.option(
-        f"--{name}/--no-{name}" if setting.default is True else f"--{name}",
-        setting.name,
-        default=setting.default if not repeatable else None,
-        multiple=repeatable,
-        is_flag=isinstance(setting.default, bool),
-        type=type_,
-        metavar=metadata["metavar"],
-        help=metadata["help"],
-        envvar=environment_variable(setting.name),
-        show_envvar=True,
-        show_default=setting.default not in (None, False, ()),
-    )
+@click.group(
+    cls=_Main,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    groups={
+        "Serve": ("serve",),
+        "See what there is": ("routes", "spec", "cards", "faults"),
+        "Check a client": ("verify",),
+    },
+    examples="""\
+mockserver serve --time-scale 100
+mockserver cards
+mockserver verify http://127.0.0.1:4010 --no-warnings --no-violations
+""",
+)
+@click.version_option(package_name="cyberdesk-mockserver")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """A mock of the Cyberdesk runs API that behaves like the real one.
+
+    `mockserver COMMAND --help` tells more.
+    """
+    assert isinstance(context.command, click.Group)
+    warn_of_unknown_variables(context.command)
 
 
-def _option_of_limit(limit: Any) -> Any:
-    return click.option(
-        f"--{limit.name.replace('_', '-')}",
-        limit.name,
-        default=limit.default,
-        type=type(limit.default),
-        hidden=True,
-        envvar=environment_variable(limit.name),
-    )
+for _command in (spec, routes, cards, faults, verify):
+    main.add_command(_command)
+
+_GROUPS_OF_SERVE = {
+    "Where it listens": ("host", "port", "open_page", "ready_file"),
+    "What it serves": ("spec", "world", "known_only", "coercion", "seed", "faults", "state", "self_check"),
+    "How runs live": ("time_scale", "progression"),
+    "Who is let in": ("token", "rate_limit", "cors_origin", "allowed_host", "max_body"),
+    "Control API and journal": ("admin", "admin_token", "journal_bytes", "warnings"),
+    "Logs": ("log_level", "log_format"),
+}
 
 
-def _choices() -> dict[str, tuple[str, ...]]:
-    from mockserver import settings
-
-    names = ("Coercion", "Progression", "LogFormat", "LogLevel")
-    return {name: get_args(getattr(settings, name)) for name in names}
-
-
-_CHOICES = _choices()
-
-
-@main.command()
-def serve(**values: Any) -> None:
+@main.command(
+    cls=Command,
+    groups=_GROUPS_OF_SERVE,
+    examples="""\
+mockserver serve --port 0 --ready-file mock.url     a free port; the file holds the URL once it answers
+mockserver serve --time-scale 100 --open            runs end soon; the page opens in the browser
+mockserver serve --token secret=acme --rate-limit 10/s
+mockserver serve --faults faults.yaml               # - {match: POST /v1/runs/bulk, times: 2, answer: {status: 500}}
+MOCKSERVER_LOG_LEVEL=debug mockserver serve         says why requests are refused
+""",
+)
+@every_setting
+@click.option(
+    "--ready-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar=environment_variable("ready_file"),
+    show_envvar=True,
+    metavar="FILE",
+    help="Holds the URL once requests are answered, and is removed at the end.",
+)
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
+def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
     """Serve the API until it is interrupted."""
-    try:
-        settings = Settings(**_read(values))
-        log = Log(
-            settings.log_format,
-            fd=standard_error(),
-            max_lines=settings.limits.max_log_lines,
-            notes=settings.log_level == "debug",
-        )
-        _set_up_logging(settings, log)
-        app = create_app(settings, access_log=log if settings.log_level in ("debug", "info") else None)
-        listener = listen(settings.host, settings.port)
-    except StartError as error:
-        click.echo(f"mockserver: {error}", err=True)
-        sys.exit(_COULD_NOT_START)
-    _say_hello(app, listener)
-    # What stands at start never goes: the collector need not look at it, nor look so often at what requests leave.
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
-    Server(app, settings.limits).run(sockets=[listener])
+    settings = settings_from(values)
+    if open_page and not settings.admin:
+        raise StartError("--open opens the page of the control API, and --no-admin turns it off: give one of them")
+    log = Log(
+        settings.log_format,
+        fd=standard_error(),
+        max_lines=settings.limits.max_log_lines,
+        notes=settings.log_level == "debug",
+    )
+    _set_up_logging(settings, log)
+    app = create_app(settings, access_log=log if settings.log_level in ("debug", "info") else None)
+    if settings.state is not None:
+        load_states(settings.state, app.states)
+    listener = listen(settings.host, settings.port)
+    page = f"{local_url_of(listener)}{PAGE}"
+    with _ready_file(ready_file, local_url_of(listener)) as publish:
+
+        def be_ready() -> None:
+            publish()
+            if open_page:
+                # Some browsers keep the caller waiting.
+                threading.Thread(target=_open, args=(page,), daemon=True).start()
+
+        _say_hello(app, listener)
+        # What stands at start never goes: the collector need not look at it, nor look so often at what requests leave.
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
+        Server(app, settings.limits, on_ready=be_ready).run(sockets=[listener])
+    saved = settings.state is None or _save(app, settings.state)
     log.close()
+    if not saved:
+        sys.exit(1)
 
 
-def _read(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of Settings from those of the command line."""
-    limits = {limit.name: values.pop(limit.name) for limit in LIMITS}
-    for setting in SETTINGS:
-        if isinstance(setting.default, tuple):
-            values[setting.name] = tuple(values[setting.name])
-    return {**values, "limits": Limits(**limits)}
+def _save(app: MockApp, path: Path) -> bool:
+    try:
+        save_states(path, app.namespaces, app.states)
+    except OSError as error:
+        click.echo(f"mockserver: {path}: cannot write the state: {error.strerror}", err=True)
+        return False
+    return True
 
 
-for _setting in SETTINGS:
-    serve = _option(_setting)(serve)
-for _each in LIMITS:
-    serve = _option_of_limit(_each)(serve)
+@contextlib.contextmanager
+def _ready_file(path: Path | None, url: str) -> Iterator[Callable[[], None]]:
+    if path is None:
+        yield lambda: None
+        return
+    ready = ReadyFile(path, url)
+    try:
+        yield ready.publish
+    finally:
+        ready.remove()
+
+
+def _open(page: str) -> None:
+    if not webbrowser.open(page):
+        click.echo(f"mockserver: no browser was found to open {page}", err=True)
 
 
 def _say_hello(app: MockApp, listener: socket.socket) -> None:
-    width = max((len(operation.path) for operation in app.operations.values()), default=0)
-    lines = [f"  {each.method:<6} {each.path:<{width}}  {each.operation_id}" for each in app.operations.values()]
+    local = local_url_of(listener)
+    lines = [f"Serving the runs API on {url_of(listener)}"]
+    if app.settings.admin:
+        lines.append(f"  page       {local}{PAGE}")
+    lines.append(f"  reference  {local}/docs")
     who = "the tokens given with --token" if app.settings.token else "any bearer token that begins with 'test'"
-    lines.append(f"Lets in {who}. Serving the runs API on {url_of(listener)}")
+    lines.append(f"Lets in {who}. Ctrl-C ends it.")
+    if app.settings.log_level == "debug":
+        width = max((len(operation.path) for operation in app.operations.values()), default=0)
+        lines += [f"  {each.method:<6} {each.path:<{width}}  {each.operation_id}" for each in app.operations.values()]
     try:
         click.echo("\n".join(lines))
         if sys.stdout is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import re
-import secrets
 from collections.abc import Callable
 from hashlib import blake2b
 from urllib.parse import parse_qs, quote, unquote
@@ -40,15 +39,11 @@ class Downloads:
     ) -> None:
         self._namespaces = namespaces
         self._make_context = make_context
-        self._key = secrets.token_bytes(32)
 
-    def sign(self, base_url: str, namespace: str, organisation: str, attachment_id: str, expires: int) -> str:
+    def sign(self, base_url: str, space: Space, attachment_id: str, expires: int) -> str:
         # A segment must not be empty, nor one that paths are made shorter by: so each begins with a dash.
-        path = "/".join("-" + quote(each, safe="") for each in (namespace, organisation, attachment_id))
-        return f"{base_url}{PREFIX}{path}?expires={expires}&signature={self._signature(path, expires)}"
-
-    def _signature(self, path: str, expires: int) -> str:
-        return blake2b(f"{path} {expires}".encode(), key=self._key, digest_size=20).hexdigest()
+        path = "/".join("-" + quote(each, safe="") for each in (space.namespace, space.organisation, attachment_id))
+        return f"{base_url}{PREFIX}{path}?expires={expires}&signature={_signature(path, expires, space.secret)}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -65,12 +60,19 @@ class Downloads:
         expires, signature = (query.get(name, [""])[0] for name in ("expires", "signature"))
         if not re.fullmatch("[0-9]{1,15}", expires) or path.count("/") != 2 or scope["method"] not in ("GET", "HEAD"):
             raise gone
-        if not hmac.compare_digest(self._signature(path, int(expires)).encode(), signature.encode()):
-            raise gone
         name, organisation, attachment_id = (unquote(each[1:]) for each in path.split("/"))
-        space = await self._namespaces.space(await self._namespaces.get(name), organisation)
+        namespace = self._namespaces.known(name)
+        space = None if namespace is None else namespace.spaces.get(organisation)
+        if space is None:
+            raise gone
+        if not hmac.compare_digest(_signature(path, int(expires), space.secret).encode(), signature.encode()):
+            raise gone
         now = space.clock.read()
         if now.moment >= int(expires) * SECOND:
             raise gone
         context = self._make_context(space, NO_PREFERENCES, now, scope)
         return download(await find_attachment(context, attachment_id))
+
+
+def _signature(path: str, expires: int, secret: bytes) -> str:
+    return blake2b(f"{path} {expires}".encode(), key=secret, digest_size=20).hexdigest()

@@ -34,7 +34,7 @@ from mockserver.namespaces import Namespace, Namespaces
 from mockserver.organisations import Organisations
 from mockserver.prefer import read_preferences
 from mockserver.rate_limit import count_request
-from mockserver.reply import JSON, JSONContent, Reply, error_reply
+from mockserver.reply import JSON, BytesContent, JSONContent, Reply, error_reply
 from mockserver.request_lint import lint
 from mockserver.response import send_reply
 from mockserver.routes import Routes
@@ -226,7 +226,7 @@ class Endpoint:
                 key = headers.text("idempotency-key")
                 if key:
                     what = f"{operation.method} {scope['path']}?{query}"
-                    fingerprint = self._idempotency.fingerprint(space.fingerprint_key, what, body)
+                    fingerprint = self._idempotency.fingerprint(space.secret, what, body)
                     return await self._handle_once(key, fingerprint, call, space, preferences, now, scope, extra)
             return await self._handle(call, space, preferences, now, scope)
         finally:
@@ -306,7 +306,9 @@ class Endpoint:
         headers = {"Retry-After": "1"} if status == 429 else {}
         if media_type == JSON or media_type.endswith("+json"):
             return Reply(status, JSONContent(value), media_type, headers)
-        return Reply(status, _Text(value), media_type, headers)
+        return Reply(
+            status, BytesContent(value if isinstance(value, bytes) else str(value).encode()), media_type, headers
+        )
 
     def _checked(self, operation: Operation, reply: Reply, payload: bytes) -> tuple[Reply, bytes]:
         """The reply and its body, or a loud 500 of our own where they do not fit the spec."""
@@ -317,14 +319,6 @@ class Endpoint:
         _log.error("self-check: %s answers %d: %s", operation.operation_id, reply.status, problem)
         text = f"self-check: the answer of {operation.operation_id} does not fit the spec: {problem}"
         return Reply(500), render_json({"detail": text})
-
-
-class _Text:
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def render(self) -> bytes:
-        return self._value if isinstance(self._value, bytes) else str(self._value).encode()
 
 
 def _refusal(invalid: Invalid) -> Reply:

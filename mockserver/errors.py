@@ -4,6 +4,7 @@
     ├── StartError          the server cannot start: one line, exit code 2
     │   ├── SpecError       the OpenAPI document (file and JSON pointer; raised by mockserver.spec)
     │   └── WorldError      the world file (file and JSON pointer)
+    ├── ControlError        what a test asked of MockServer or its fixture cannot be done
     ├── Conflict            a unit of the store has moved on since it was loaded; the pipeline tries again
     └── HTTPError           an answer with {"detail": "..."}
         ├── Redirect 307, BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404 (NoRoute),
@@ -28,6 +29,15 @@ class StartError(MockServerError):
 
 class WorldError(StartError):
     pass
+
+
+class ControlError(MockServerError):
+    """What a test asked of the mock cannot be done. `status` is that of the control API's answer, if it gave one."""
+
+    def __init__(self, status: int | None, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
 
 
 class Conflict(MockServerError):

@@ -7,7 +7,7 @@ is let go when others need its room.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, ItemsView
+from collections.abc import Awaitable, Callable, ItemsView, Sequence
 from urllib.parse import unquote_to_bytes
 
 from starlette.types import Scope
@@ -35,13 +35,13 @@ class Namespace:
         self.events = events
         self.faults = Faults()
         self.spaces: dict[str, Space] = {}  # by organisation
-        # A fingerprint of a request with an idempotency key cannot be tried against guesses without this.
-        self.fingerprint_key = secrets.token_bytes(32)
+        self.secret = secrets.token_bytes(32)
+        """Signs download URLs, and makes fingerprints of requests that cannot be tried against guesses."""
         self.used_at = real_time()
 
     async def is_empty(self) -> bool:
         """Whether nothing is kept in it that would be missed."""
-        if self.events or self.faults or self.clock.is_changed:
+        if self.events or self.faults.is_changed or self.clock.is_changed:
             return False
         now = self.clock.now()
         for space in self.spaces.values():
@@ -51,18 +51,22 @@ class Namespace:
 
 
 class Namespaces:
-    """`make` makes a namespace, `make_space` a space in it; the same each time for the same names."""
+    """`make` makes a namespace, `make_space` a space in it; the same each time for the same names. `furnish` puts into
+    a new space what it begins with.
+    """
 
     def __init__(
         self,
         make: Callable[[str, Events], Namespace],
         make_space: Callable[[Namespace, str], Space],
+        furnish: Callable[[Space], Awaitable[None]],
         store: Store,
         *,
         most_spaces: int,
     ) -> None:
         self._make = make
         self._make_space = make_space
+        self._furnish = furnish
         self._store = store
         self._most = most_spaces
         self.default = make("", Events())
@@ -92,7 +96,9 @@ class Namespaces:
         space = namespace.spaces.get(organisation)
         if space is None:
             await self._make_room()
-            space = namespace.spaces[organisation] = self._make_space(namespace, organisation)
+            space = self._make_space(namespace, organisation)
+            await self._furnish(space)
+            namespace.spaces[organisation] = space
             self._spaces += 1
         return space
 
@@ -118,15 +124,30 @@ class Namespaces:
 
     def reset(self, name: str) -> None:
         """As at the start. Who watches it goes on watching."""
-        events = self._namespaces[name].events if name in self._namespaces else Events()
-        self._forget(name)
-        self._put(self._make(name, events))
-        events.publish("reset", {})
+        self.replace(self.make(name), ())
 
-    def _put(self, namespace: Namespace) -> None:
-        self._namespaces[namespace.name] = namespace
-        if not namespace.name:
+    def make(self, name: str) -> Namespace:
+        """A new one, for `replace`: with the watchers of the one in use, if there is one."""
+        known = self._namespaces.get(name)
+        return self._make(name, known.events if known is not None else Events())
+
+    def replace(self, namespace: Namespace, spaces: Sequence[Space]) -> None:
+        """Puts a namespace in the place of the one of its name. Raises Unavailable, and then leaves that."""
+        name = namespace.name
+        known = self._namespaces.get(name)
+        before = 0 if known is None else 1 + len(known.spaces)
+        if spaces and len(self._namespaces) + self._spaces - before + 1 + len(spaces) > self._most:
+            raise self._unavailable()
+        self._forget(name)
+        self._namespaces[name] = namespace
+        if not name:
             self.default = namespace
+        for space in spaces:
+            # The store gives an empty one only now that the old one is dropped.
+            space.store = self._store.space(name, space.organisation)
+            namespace.spaces[space.organisation] = space
+        self._spaces += len(spaces)
+        namespace.events.publish("reset", {})
 
     def _drop_space(self, namespace: Namespace, organisation: str) -> None:
         self._spaces -= 1
@@ -147,12 +168,15 @@ class Namespaces:
                 self.drop(name)
         kept = len(self._namespaces) + self._spaces
         if kept >= self._most:
-            raise Unavailable(
-                f"{self._most} namespaces and organisations in them are in use here, and no more are taken; "
-                "DELETE /__admin/namespaces/NAME lets one go"
-            )
+            raise self._unavailable()
         # The next look is worth its while only when there are many more.
         self._next_look = min(self._most, max(_FIRST_LOOK, 2 * kept))
+
+    def _unavailable(self) -> Unavailable:
+        return Unavailable(
+            f"{self._most} namespaces and organisations in them are in use here, and no more are taken; "
+            "DELETE /__admin/namespaces/NAME lets one go"
+        )
 
 
 def namespace_of(scope: Scope) -> tuple[str, str]:

@@ -56,6 +56,13 @@ class Routes:
         except (NoRoute, MethodNotAllowed):
             return None
 
+    def has_path(self, path: str) -> bool:
+        try:
+            self.allowed(path)
+        except NoRoute:
+            return False
+        return True
+
     def allowed(self, path: str) -> list[str]:
         """The methods of a path, OPTIONS and HEAD with them. Raises NotFound."""
         try:

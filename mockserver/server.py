@@ -8,7 +8,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -26,7 +26,9 @@ class Server(uvicorn.Server):
     A second SIGINT ends it at once.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, limits: Limits, *, on_ready: Callable[[], None] | None = None) -> None:
+        """`on_ready` is called once requests are answered."""
+        self._on_ready = on_ready
         super().__init__(
             uvicorn.Config(
                 app,
@@ -39,6 +41,11 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=limits.shutdown_grace,
             )
         )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._on_ready is not None and not self.should_exit:
+            self._on_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -76,3 +83,9 @@ def listen(host: str, port: int) -> socket.socket:
 def url_of(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def local_url_of(listener: socket.socket) -> str:
+    """By which it is reached from its own machine, also where it listens on every address."""
+    url = url_of(listener)
+    return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from mockserver.errors import StartError
+from mockserver.setting_values import byte_count, read_fields
 
 Coercion = Literal["strict", "lax"]
 Progression = Literal["time", "immediate", "manual"]
@@ -16,6 +16,13 @@ LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 MEBIBYTE = 1024 * 1024
+
+# What a value has to fulfil, and how that is told.
+_Range = tuple[Callable[[Any], bool], str]
+_COUNT: _Range = (lambda value: value >= 0, "0 or more")
+_PORT: _Range = (lambda value: 0 <= value <= 65535, "from 0 to 65535")
+_TIME_SCALE: _Range = (lambda value: 0 < value <= 1e6, "above 0, and 1000000 at most")
+_BODY: _Range = (lambda value: value >= 1, "1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,13 @@ class Token:
         return cls(organisation or None, token)
 
 
+def _bare_token(text: str) -> str:
+    """Raises ValueError, which never shows the token."""
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("a token is missing, or has blanks or unusual characters in it")
+    return text
+
+
 def _origin(text: str) -> str:
     """`https://page.example`, `*` or `null`. Raises ValueError."""
     if text in ("*", "null") or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", text):
@@ -63,7 +77,8 @@ def _host_name(text: str) -> str:
 
 
 def _limit(default: Any, unit: str, help_: str, past: str) -> Any:
-    return field(default=default, metadata={"unit": unit, "help": help_, "past": past})
+    parse = byte_count if unit == "bytes" else None
+    return field(default=default, metadata={"unit": unit, "help": help_, "past": past, "parse": parse, "range": _COUNT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +124,26 @@ class Limits:
         60.0, "s", "A client may leave a full response buffer unread.", "the connection is closed"
     )
 
+    def __post_init__(self) -> None:
+        """Raises SettingError."""
+        read_fields(self)
 
-def _setting(default: Any, help_: str, *, parse: Callable[[str], Any] | None = None, metavar: str | None = None) -> Any:
-    return field(default=default, metadata={"help": help_, "parse": parse, "metavar": metavar})
+
+def _setting(
+    default: Any,
+    help_: str,
+    *,
+    parse: Callable[[str], Any] | None = None,
+    metavar: str | None = None,
+    range_: _Range | None = None,
+) -> Any:
+    return field(default=default, metadata={"help": help_, "parse": parse, "metavar": metavar, "range": range_})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     host: str = _setting("127.0.0.1", "The address to listen on.")
-    port: int = _setting(4010, "The port to listen on; 0 takes a free one and prints it.")
+    port: int = _setting(4010, "The port to listen on; 0 takes a free one and prints it.", range_=_PORT)
     spec: Path | None = _setting(None, "An OpenAPI 3.1 document in place of the built-in one.", metavar="PATH")
     seed: int = _setting(0, "The same seed and the same requests give the same ids and data, also after a restart.")
     token: tuple[Token, ...] = _setting(
@@ -127,7 +153,9 @@ class Settings:
         parse=Token.from_text,
         metavar="TOKEN[=ORG]",
     )
-    time_scale: float = _setting(1.0, "How many times faster than real time runs live: at 100 a minute takes 0.6 s.")
+    time_scale: float = _setting(
+        1.0, "How many times faster than real time runs live: at 100 a minute takes 0.6 s.", range_=_TIME_SCALE
+    )
     progression: Progression = _setting(
         "time",
         "How runs move. time: as time passes; immediate: a run has ended when it is first read; "
@@ -135,6 +163,11 @@ class Settings:
     )
     world: Path | None = _setting(
         None, "A YAML file of machines, pools and workflows, laid over the built-in world.", metavar="FILE"
+    )
+    faults: Path | None = _setting(
+        None,
+        "A YAML or JSON list of faults, as POST /__admin/faults takes them; each namespace begins with them.",
+        metavar="FILE",
     )
     known_only: bool = _setting(False, "Refuse unknown workflows, machines and pools with 404.")
     coercion: Coercion = _setting(
@@ -161,17 +194,32 @@ class Settings:
         parse=_host_name,
         metavar="NAME",
     )
-    max_body: int = _setting(32 * MEBIBYTE, "The largest body in bytes; past it 413.", metavar="BYTES")
+    max_body: int = _setting(
+        32 * MEBIBYTE,
+        "The largest body in bytes, or as 10MiB; past it 413.",
+        parse=byte_count,
+        metavar="BYTES",
+        range_=_BODY,
+    )
     self_check: bool = _setting(False, "Validate every answer against the spec before it is sent.")
     admin: bool = _setting(True, "The control API and its page under /__admin; --no-admin turns them off.")
     admin_token: str | None = _setting(
         None,
         "A token that the control API asks for, from anywhere. Without it, it is for callers on this machine only.",
-        parse=str,
+        parse=_bare_token,
         metavar="TOKEN",
     )
     journal_bytes: int = _setting(
-        32 * MEBIBYTE, "How much the journal of requests may hold; 0 keeps none.", metavar="BYTES"
+        32 * MEBIBYTE,
+        "How much the journal of requests may hold; 0 keeps none.",
+        parse=byte_count,
+        metavar="BYTES",
+        range_=_COUNT,
+    )
+    state: Path | None = _setting(
+        None,
+        "What all namespaces keep is read from this file at the start, and written to it at the end.",
+        metavar="FILE",
     )
     warnings: bool = _setting(
         True, "Say in the header Mock-Warning why a request was refused, and what was probably a slip of the pen."
@@ -181,13 +229,8 @@ class Settings:
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
-        """Raises StartError for a value that no server can run with."""
-        if not 0 <= self.port <= 65535:
-            raise StartError(f"--port {self.port}: should be from 0 to 65535")
-        if not 0 < self.time_scale <= 1e6:
-            raise StartError(f"--time-scale {self.time_scale:g}: should be above 0, and 1000000 at most")
-        if self.max_body < 1:
-            raise StartError(f"--max-body {self.max_body}: should be 1 or more")
+        """Text is taken as the command line takes it. Raises SettingError, which is a StartError and a ValueError."""
+        read_fields(self)
 
 
 def environment_variable(name: str) -> str:

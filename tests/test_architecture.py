@@ -66,7 +66,8 @@ def test_behaviours_know_no_http():
 
 def test_starlette_stands_at_the_edge_only():
     modules = ("app", "bodies", "browsers", "downloads", "endpoint", "headers", "namespaces", "response", "server")
-    edge = (*modules, "admin.application", "admin.guard", "faults.effects", "faults.injector")
+    admin = ("admin.application", "admin.context", "admin.events", "admin.guard")
+    edge = (*modules, *admin, "faults.effects", "faults.injector", "testing.control")
 
     assert importing("mockserver", "starlette", beside=tuple(f"mockserver.{name}" for name in edge)) == []
 
@@ -82,7 +83,10 @@ def test_the_http_protocol_knows_the_limits_and_nothing_else_of_the_mock():
 
 def test_nothing_but_the_command_imports_the_command_and_nothing_but_the_root_the_composition():
     assert importing("mockserver", "mockserver.cli", beside=("mockserver.__main__",)) == []
-    assert importing("mockserver", "mockserver.app", beside=("mockserver", "mockserver.cli")) == []
+    assert (
+        importing("mockserver", "mockserver.app", beside=("mockserver", "mockserver.cli", "mockserver.testing.server"))
+        == []
+    )
 
 
 def test_time_and_chance_come_from_the_clock_and_the_seed():
@@ -99,7 +103,8 @@ def test_no_module_is_called_by_a_name_that_says_nothing():
 
 
 @pytest.mark.parametrize(
-    "package", ["mockserver", "mockserver.spec", "mockserver.store", "contracts.guard", "contracts.rules"]
+    "package",
+    ["mockserver", "mockserver.spec", "mockserver.store", "mockserver.testing", "contracts.guard", "contracts.rules"],
 )
 def test_every_exported_name_is_there(package):
     module = importlib.import_module(package)

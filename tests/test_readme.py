@@ -1,4 +1,4 @@
-"""The session in the README is run as it stands there, and prints what it says it prints."""
+"""The sessions in the documents are run as they stand there, and print what they say they print."""
 
 import os
 import re
@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
 
 
-def session() -> list[tuple[str, str]]:
+def session(document: str) -> list[tuple[str, str]]:
     """Command and output of each step."""
-    block = re.search(
-        r"<!-- tests/test_readme.py runs.*?```console\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL
-    )
+    text = (ROOT / document).read_text(encoding="utf-8")
+    block = re.search(r"<!-- tests/test_readme.py runs.*?```console\n(.*?)```", text, re.DOTALL)
     assert block is not None
     steps: list[tuple[str, str]] = []
     for line in block[1].splitlines():
@@ -34,13 +33,14 @@ def pattern(output: str) -> str:
     return ".*".join(re.escape(part.strip()) for part in output.split("…"))
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's session needs curl")
-def test_the_session_in_the_readme_prints_what_it_says():
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the sessions need curl")
+@pytest.mark.parametrize("document", ["README.md", "docs/control.md"])
+def test_the_session_in_a_document_prints_what_it_says(document):
     command = [sys.executable, "-m", "mockserver", "serve", "--port", "0", "--self-check"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         try:
             url = next(found[0] for line in server.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
-            steps = session()
+            steps = session(document)
             script = "\n".join(f"{command}\necho; echo ---" for command, _ in steps)
             script = script.replace("http://127.0.0.1:4010", url)
             shell = subprocess.run(

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 from contracts.exchange import Answer, Exchange, Request
-from contracts.guard.pace import MAX_WAIT_S, Pace
+from contracts.guard.bounds import BOUNDS
+from contracts.guard.pace import Pace
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream
 
-MAX_REPEATS: Final = 5
-"""How often a request is repeated that the target puts off with 429."""
-
 
 class Asker:
-    """Thread-safe. `pay` says whether one more request may be spent; `record` sees each exchange, tokens masked."""
+    """Thread-safe. `pay` says whether one more request may be spent, `left_s` how much time there is for one of a
+    method; `record` sees each exchange, tokens masked.
+    """
 
     def __init__(
         self,
@@ -25,12 +24,14 @@ class Asker:
         pace: Pace,
         *,
         pay: Callable[[], bool] = lambda: True,
+        left_s: Callable[[str], float] = lambda _: float("inf"),
         record: Callable[[Exchange], None] = lambda _: None,
     ) -> None:
         self._upstream = upstream
         self._tokens = tokens
         self._pace = pace
         self._pay = pay
+        self._left_s = left_s
         self._record = record
 
     def ask(self, method: str, path: str, authorization: str | None, body: bytes | None = None) -> Answer:
@@ -39,19 +40,21 @@ class Asker:
         if body is not None:
             headers = (*headers, ("Content-Type", "application/json"))
         request = Request(method, path, headers, body)
-        for attempt in range(MAX_REPEATS + 1):
+        for attempt in range(BOUNDS.repeats + 1):
             if not self._pay():
                 raise OutOfBudget(f"{method} {path}: no request is left")
-            self._pace.wait()
-            outcome = self._upstream.exchange(request, self._tokens.put_in)
+            self._pace.wait(left_s=self._left_s(method))
+            if (left_s := self._left_s(method)) <= 0:
+                raise OutOfBudget(f"{method} {path}: no time is left")
+            outcome = self._upstream.exchange(request, self._tokens.put_in, within_s=left_s)
             if isinstance(outcome, Lost):
-                raise NoAnswer(f"{method} {path}: {outcome.words}")
+                raise NoAnswer(f"{method} {path}: {outcome.words}", lost=outcome.words)
             answer = self._tokens.mask_answer(outcome)
             self._record(Exchange(request, answer))
             if answer.status != 429:
                 break
             wait_s = self._pace.asked_wait_s(answer, attempt)
             self._pace.pause(wait_s)
-            if wait_s > MAX_WAIT_S:
+            if wait_s > BOUNDS.wait_s:
                 break
         return answer

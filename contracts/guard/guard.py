@@ -21,9 +21,11 @@ from typing import Any, Final, Self
 
 from contracts.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.findings import Spent
-from contracts.guard.asking import MAX_REPEATS, Asker
-from contracts.guard.budget import Charge, Ledger
+from contracts.guard.asking import Asker
+from contracts.guard.bounds import BOUNDS, Bounds
+from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Charge, Ledger
 from contracts.guard.cleanup import Cleaner, clean_up, what_may_follow
+from contracts.guard.connection import Broken, Connection
 from contracts.guard.effect import SAFE_METHODS, Effect, effect_of, uuids_under
 from contracts.guard.gate import Gate
 from contracts.guard.in_flight import InFlight
@@ -37,18 +39,14 @@ from contracts.guard.journal import (
 )
 from contracts.guard.made import MadeRun, carries, is_older, made_by
 from contracts.guard.ownership import Ownership
-from contracts.guard.pace import MAX_WAIT_S, Clock, Pace
+from contracts.guard.pace import Clock, Pace
 from contracts.guard.proxy import Proxy
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
+from contracts.guard.schedule import Schedule
 from contracts.guard.tokens import Tokens
-from contracts.guard.upstream import READ_TIMEOUT_S, Connection, Lost, Upstream, proxy_for
+from contracts.guard.upstream import Lost, Upstream, proxy_for
 from contracts.interrupts import held_back
 from contracts.target import Target
-
-MAX_EXCHANGES: Final = 20_000
-MAX_RECORDED_BYTES: Final = 256 * 1024 * 1024
-MAX_SKIPPED: Final = 1000
-MAX_THROTTLED: Final = 1000
 
 _COUNT = re.compile(rb'"count"\s*:\s*([^,}\]]{1,60})')
 
@@ -69,15 +67,23 @@ class Guard:
     journal. Cleaning up is a call of its own, `clean_up`, to be made before leaving.
     """
 
-    def __init__(self, target: Target, *, journal_dir: Path | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        *,
+        journal_dir: Path | None = None,
+        clock: Clock | None = None,
+        bounds: Bounds = BOUNDS,
+    ) -> None:
         self.target = target
+        self._bounds = bounds
         self.marker: Final = f"contracts-{secrets.token_hex(8)}"
         """A text that nobody else uses: a run that has it in its input values is proven to be ours after a crash."""
         self._clock = clock or Clock()
         self._journal_dir = journal_dir
         self._journal: Journal | None = None
         self._tokens = Tokens(target.token, target.second_token)
-        self._upstream = Upstream(target.url, ca_bundle=target.ca_bundle, proxy=proxy_for(target.url))
+        self._upstream = Upstream(target.url, ca_bundle=target.ca_bundle, proxy=proxy_for(target.url), bounds=bounds)
         self._ownership = Ownership()
         self._gate = Gate(
             target, self._ownership, self.marker, is_unknown=self._target_does_not_know, is_ours=self._run_is_ours
@@ -88,6 +94,7 @@ class Guard:
         self._pace = Pace(target.budget.rate, self._clock)
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
+        self._schedule = Schedule(self._started + target.max_time_s, self._clock, self._grace_s)
         self._lock = threading.Lock()
         self._exchanges: deque[Exchange] = deque()
         self._recorded_bytes = 0
@@ -187,7 +194,8 @@ class Guard:
         ours. Returns how many are left, counted by asking the server; what could not be asked counts as left.
         """
         journal = self._opened_journal
-        self._creates_in_flight.close(wait_s=READ_TIMEOUT_S)
+        self._creates_in_flight.close(wait_s=self._bounds.exchange_s)
+        self._schedule.begin_cleaning()
         if self._has_sent_creates:
             known = self._ownership.authorizations
             try:
@@ -205,11 +213,22 @@ class Guard:
     def count_left(self) -> int:
         """How many runs of this check the server still has; cleans nothing up."""
         journal = self._opened_journal
+        self._schedule.begin_cleaning()
         runs = {run: self._reaching(run) for run in journal.record.unfinished}
         left = self._cleaner().left(runs)
         journal.gone([run for run in runs if run not in left])
         self._runs_left = len(left)
         return self._runs_left
+
+    def _grace_s(self) -> float:
+        """For cleaning up after the time of the check, or for counting what is left: with a rate it takes as long as
+        the requests need that were kept for it.
+        """
+        if not self.target.clean_up:
+            return self._bounds.count_left_s
+        rate = self.target.budget.rate
+        requests = REQUESTS_TO_CLEAN_AT_ALL + REQUESTS_TO_CLEAN_A_RUN * len(self._ownership.runs)
+        return self._bounds.clean_up_s + (requests / rate if rate else 0.0)
 
     def _reaching(self, run_id: str) -> tuple[str | None, ...]:
         authorization = self._ownership.authorizations[run_id]
@@ -266,6 +285,8 @@ class Guard:
         return [outcome for outcome in outcomes if isinstance(outcome, Exchange)]
 
     def _admit(self, request: Request) -> _Passage:
+        if self._schedule.left_s() <= 0:
+            raise OutOfBudget("the time of the check is over")
         masked = self._tokens.mask_request(request)
         effect = effect_of(masked)
         self._gate.check(masked, effect)
@@ -282,8 +303,10 @@ class Guard:
 
     def _wait(self, *passages: _Passage) -> None:
         try:
-            self._pace.wait(len(passages), at_most_s=self._longest_wait_s)
-        except BaseException:
+            self._pace.wait(len(passages), left_s=self._schedule.left_s())
+        except BaseException as error:
+            if isinstance(error, OutOfBudget):
+                self._skip(str(error))
             for passage in passages:
                 self._refund(passage)
             raise
@@ -320,7 +343,7 @@ class Guard:
             self._has_sent_creates = True
             passage.intent = self._opened_journal.intend(self._intent(passage))
         connection = None if start is None else self._meet(start)
-        for attempt in range(MAX_REPEATS + 1):
+        for attempt in range(self._bounds.repeats + 1):
             exchange = Exchange(passage.masked, self._answer(passage, connection if attempt == 0 else None))
             self._record(exchange)
             if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
@@ -335,34 +358,37 @@ class Guard:
     def _meet(self, start: _Start) -> Connection:
         """An open connection, once all the others of the group have one too."""
         connection = self._upstream.connection(for_write=True)
-        with contextlib.suppress(OSError):  # tried again by the exchange, which says why it fails
+        with contextlib.suppress(Broken):  # tried again by the exchange, which says why it fails
             connection.open()
         start.meet()
         return connection
 
     def _answer(self, passage: _Passage, connection: Connection | None) -> Answer:
-        outcome = self._upstream.exchange(passage.request, self._tokens.put_in, connection)
+        left_s = self._schedule.left_s(creates=passage.effect.creates)
+        if left_s <= 0:
+            raise _NeverArrived(f"{_in_words(passage.masked)}: the time of the check is over")
+        outcome = self._upstream.exchange(passage.request, self._tokens.put_in, connection, within_s=left_s)
         if isinstance(outcome, Lost):
             words = f"{_in_words(passage.masked)}: {outcome.words}"
             if outcome.malformed:
                 raise NotAllowed(words)
-            raise NoAnswer(words) if outcome.reached else _NeverArrived(words)
+            raise NoAnswer(words, lost=outcome.words) if outcome.reached else _NeverArrived(words)
         return self._tokens.mask_answer(outcome)
 
     def _may_repeat(self, exchange: Exchange, attempt: int) -> bool:
         """After a 429: waits as it asks, and says whether the request may go out again."""
         with self._lock:
-            if len(self._throttled) < MAX_THROTTLED:
+            if len(self._throttled) < self._bounds.throttled and _size(exchange) <= self._bounds.throttled_bytes:
                 self._throttled.append(exchange)
         wait_s = self._pace.asked_wait_s(exchange.answer, attempt)
         self._pace.pause(wait_s)
         longest_s = self._longest_wait_s
-        if attempt == MAX_REPEATS or wait_s > longest_s:
+        if attempt == self._bounds.repeats or wait_s > longest_s:
             return False
         if not self._ledger.charge_request(cleaning=False):
             return False
         try:
-            self._pace.wait(at_most_s=longest_s)
+            self._pace.wait(left_s=longest_s)
         except OutOfBudget:
             self._ledger.take_back_request()
             return False
@@ -371,8 +397,7 @@ class Guard:
     @property
     def _longest_wait_s(self) -> float:
         """How long the target may have a request wait: not past the end of the check."""
-        left_s = self._started + self.target.max_time_s - self._clock.monotonic()
-        return max(0.0, min(MAX_WAIT_S, left_s))
+        return max(0.0, min(self._bounds.wait_s, self._schedule.left_s()))
 
     # What came of it
 
@@ -441,17 +466,17 @@ class Guard:
         )
 
     def _record(self, exchange: Exchange) -> None:
-        size = len(exchange.request.body or b"") + len(exchange.answer.body)
+        size = _size(exchange)
         with self._lock:
             self._exchanges.append(exchange)
             self._recorded_bytes += size
-            while len(self._exchanges) > MAX_EXCHANGES or self._recorded_bytes > MAX_RECORDED_BYTES:
+            while len(self._exchanges) > self._bounds.exchanges or self._recorded_bytes > self._bounds.recorded_bytes:
                 oldest = self._exchanges.popleft()
-                self._recorded_bytes -= len(oldest.request.body or b"") + len(oldest.answer.body)
+                self._recorded_bytes -= _size(oldest)
 
     def _skip(self, words: str) -> None:
         with self._lock:
-            if len(self._skipped) < MAX_SKIPPED:
+            if len(self._skipped) < self._bounds.skipped:
                 self._skipped[words] = None
 
     @property
@@ -478,8 +503,16 @@ class Guard:
 
     def _cleaner(self, *, cleaning: bool = True) -> Cleaner:
         pay = partial(self._ledger.charge_request, cleaning=cleaning)
-        asker = Asker(self._upstream, self._tokens, self._pace, pay=pay, record=self._record)
+        asker = Asker(
+            self._upstream, self._tokens, self._pace, pay=pay, left_s=self._schedule.left_to_ask_s, record=self._record
+        )
         return Cleaner(asker, self._clock, careful=self._is_shared, started_at=self._started_at, marker=self.marker)
+
+
+def _size(exchange: Exchange) -> int:
+    headers = (*exchange.request.headers, *exchange.answer.headers)
+    named = sum(len(name) + len(value) for name, value in headers)
+    return len(exchange.request.body or b"") + len(exchange.answer.body) + named
 
 
 class _NeverArrived(Exception):

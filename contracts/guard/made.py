@@ -37,8 +37,8 @@ class Made:
 def made_by(answer: Answer) -> Made:
     """Reads where the three creates tell ids, whatever the status; not what an error repeats of the request."""
     try:
-        told = json.loads(answer.body)
-    except (ValueError, RecursionError):
+        told = answer.json()
+    except ValueError:
         return Made()
     if not isinstance(told, dict):
         return Made()

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from contracts.exchange import Answer
+from contracts.guard.bounds import BOUNDS
 from contracts.guard.refusals import OutOfBudget
 
-MAX_WAIT_S = 60.0
 _WAIT_WITHOUT_RETRY_AFTER_S = 1.0
 
 
@@ -36,16 +36,23 @@ class Pace:
         self._lock = threading.Lock()
         self._next_at = clock.monotonic()
         self._paused = False
+        self._asked_s = 0.0
 
-    def wait(self, requests: int = 1, *, at_most_s: float = MAX_WAIT_S) -> None:
-        """Returns when that many requests may be sent. Raises OutOfBudget where the target asked for a longer wait."""
+    def wait(self, requests: int = 1, *, left_s: float = float("inf")) -> None:
+        """Returns when that many requests may be sent. Raises OutOfBudget where that is later than there is time, or
+        than is waited for whoever asks for it.
+        """
         if not self._gap_s and not self._paused:
             return
         with self._lock:
             now = self._clock.monotonic()
             at = max(now, self._next_at)
-            if self._paused and at - now > at_most_s:
-                raise OutOfBudget(f"the target asked to wait for {at - now:.0f} s, longer than there is time for")
+            if self._paused and at - now > min(BOUNDS.wait_s, left_s):
+                raise OutOfBudget(
+                    f"the target asked to wait for {self._asked_s:.0f} s (Retry-After), longer than there is time for"
+                )
+            if at - now > left_s:
+                raise OutOfBudget("at the rate that is allowed there is no time for more (--rate, --max-time)")
             self._next_at = at + requests * self._gap_s
             self._paused = self._paused and at > now
         if at > now:
@@ -54,7 +61,9 @@ class Pace:
     def pause(self, seconds: float) -> None:
         """Nothing leaves for that long: whoever waits next waits for its end."""
         with self._lock:
-            self._next_at = max(self._next_at, self._clock.monotonic() + seconds)
+            until = self._clock.monotonic() + seconds
+            if until >= self._next_at:
+                self._next_at, self._asked_s = until, seconds
             self._paused = True
 
     def asked_wait_s(self, answer: Answer, attempt: int) -> float:
@@ -64,7 +73,7 @@ class Pace:
             return float(text[:9])
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return _WAIT_WITHOUT_RETRY_AFTER_S * (1 << attempt)
         if at.tzinfo is None:
             at = at.replace(tzinfo=UTC)

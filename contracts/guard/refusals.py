@@ -20,4 +20,10 @@ class NotAllowed(Refused):
 
 
 class NoAnswer(Exception):
-    """The request went out, or was about to, and no whole answer came: refused, cut, timed out, not HTTP."""
+    """The request went out, or was about to, and no whole answer came: refused, cut, timed out, not HTTP. `lost` says
+    that alone, the message for which request.
+    """
+
+    def __init__(self, words: str, *, lost: str = "") -> None:
+        super().__init__(words)
+        self.lost = lost

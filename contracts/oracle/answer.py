@@ -21,7 +21,7 @@ def universal_violations(
     """
     at = operation or "an undocumented place"
     if answer.status >= 500 or answer.status == 0:
-        got = f"{answer.status} {excerpt(answer.body)}" if answer.status else "no answer"
+        got = f"{answer.status} {excerpt(answer.body)}" if answer.status else f"no answer: {answer.lost}".rstrip(": ")
         yield Violation("NO-5XX", f"a 5xx from {at}", "no 5xx, whatever is sent", got)
     if _shows_any(answer, sought) and not (request is not None and sends_openly(request, sought)):
         yield Violation(
@@ -88,7 +88,7 @@ def is_retry_after(value: str | None) -> bool:
         return True
     try:
         parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return False
     return True
 

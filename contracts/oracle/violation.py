@@ -22,6 +22,7 @@ class Violation:
 
 def excerpt(content: bytes | str, length: int = 120) -> str:
     """The beginning of a text, short enough for one line."""
-    text = content.decode("utf-8", errors="replace") if isinstance(content, bytes) else content
+    beginning = content[: 4 * (length + 1)]  # of a UTF-8 text that is enough, and an answer may be large
+    text = beginning.decode("utf-8", errors="replace") if isinstance(beginning, bytes) else beginning
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= length else text[: length - 1] + "…"

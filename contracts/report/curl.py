@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shlex
 import textwrap
 import unicodedata
 import zlib
@@ -58,7 +57,7 @@ def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
                     program = (
                         f"import json, sys, urllib.parse as u; print(u.quote(json.load(sys.stdin){path}, safe=''))"
                     )
-                lines.append(f"{carried[value]}=$(printf '%s' \"${answer}\" | python3 -c {shlex.quote(program)})")
+                lines.append(f"{carried[value]}=$(printf '%s' \"${answer}\" | python3 -c {_single(program)})")
         else:
             lines.append(command)
         commands.append("\n".join(lines))
@@ -114,7 +113,7 @@ def _command(request: Request, base_url: str, carried: dict[str, str], *, show_h
     if re.search(r"/(?:\.|%2[eE]){1,2}(?:[/?]|$)", request.path):
         parts[0] += " --path-as-is"
     if request.method not in {"GET", "HEAD"} or request.body is not None:
-        parts[0] += f" -X {shlex.quote(request.method)}"
+        parts[0] += f" -X {_bare(request.method)}"
     # Brackets and braces in a URL would be patterns.
     if re.search(r"[\[\]{}]", request.path):
         parts[0] += " -g"
@@ -187,6 +186,10 @@ def _single(text: str) -> str:
     if text.replace("\n", "").isprintable() and (text.isascii() or unicodedata.is_normalized("NFC", text)):
         return "'" + text.replace("'", "'\\''") + "'"
     return _escaped(text)
+
+
+def _bare(text: str) -> str:
+    return text if re.fullmatch(r"[A-Za-z0-9_-]+", text) else _single(text)
 
 
 def _escaped(text: str) -> str:

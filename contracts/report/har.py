@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from contracts.exchange import Answer, Exchange, Request
+from contracts.printable import printable_json
 from contracts.report.report import Report, project_version
 
 
@@ -21,7 +22,7 @@ def render_har(report: Report) -> str:
         " Times are not recorded: all entries carry the start of the check, in their order.",
         "entries": [_entry(exchange, report) for exchange in report.exchanges],
     }
-    return json.dumps({"log": log}, indent=1, ensure_ascii=False) + "\n"
+    return printable_json(json.dumps({"log": log}, indent=1, ensure_ascii=False)) + "\n"
 
 
 def _entry(exchange: Exchange, report: Report) -> dict[str, Any]:

@@ -8,8 +8,9 @@ from html import escape
 
 from contracts.exchange import Answer, Exchange, Request
 from contracts.findings import Finding, RuleResult
+from contracts.printable import printable
 from contracts.report.curl import curls
-from contracts.report.report import Report, printable, project_version
+from contracts.report.report import Report, project_version
 
 _BODY_MAX = 6_000
 
@@ -136,15 +137,21 @@ def _headers(headers: tuple[tuple[str, str], ...]) -> list[str]:
 
 
 def _body(body: bytes) -> str:
-    try:
-        text = json.dumps(json.loads(body), indent=2, ensure_ascii=False) if len(body) <= _BODY_MAX else body.decode()
-    except (ValueError, RecursionError):
-        text = body.decode("utf-8", "backslashreplace")
-    text = "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
-    if len(text) <= _BODY_MAX:
-        return text
     half = _BODY_MAX // 2
-    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"
+    if len(body) > _BODY_MAX:
+        return f"{_text(body[:half])}\n… {len(body) - 2 * half} bytes left out …\n{_text(body[-half:])}"
+    try:
+        return _shown(json.dumps(json.loads(body), indent=2, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        return _text(body)
+
+
+def _text(body: bytes) -> str:
+    return _shown(body.decode("utf-8", "backslashreplace"))
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
 def _rules(rules: Iterable[RuleResult], report: Report) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from contracts.exchange import Answer, Exchange, Request
 from contracts.findings import Finding
+from contracts.printable import printable_json
 from contracts.report.curl import curls
 from contracts.report.report import Report, project_version
 
@@ -17,7 +18,7 @@ _ANSWER_TAIL = 50_000
 
 
 def render_json(report: Report) -> str:
-    return json.dumps(as_json(report), indent=2, ensure_ascii=False) + "\n"
+    return printable_json(json.dumps(as_json(report), indent=2, ensure_ascii=False)) + "\n"
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -128,7 +128,7 @@ class Mask:
             plain = json.loads(written, strict=False)
             is_key = _COLON.match(text, found.end()) is not None
             replaced = self._needles.replace(plain, long_secrets if is_key else secrets)
-            return written if replaced == plain else json.dumps(replaced, ensure_ascii=False)
+            return written if replaced == plain else _json(replaced)
 
         return _JSON_TOKEN.sub(token, text)
 
@@ -141,7 +141,7 @@ class Mask:
             except (ValueError, RecursionError):
                 # Not JSON from here on, so where the value ends cannot be told.
                 return "".join([*done, json.dumps(_CUT)])
-            done.append(json.dumps(self._masked_value(value, sent=sent), ensure_ascii=False))
+            done.append(_json(self._masked_value(value, sent=sent)))
         return "".join([*done, text[at:]]) if done else text
 
     def _masked_value(self, value: Any, *, sent: bool) -> Any:
@@ -180,6 +180,12 @@ class Mask:
             name = f"masked-{len(self._placeholders) + 1}"
             self._placeholders[secret] = name + "x" * (len(secret) - len(name))
         return self._placeholders[secret]
+
+
+def _json(value: Any) -> str:
+    """As plain clients write it: escapes only where there are lone surrogates, which are no UTF-8."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if not any("\ud800" <= c <= "\udfff" for c in text) else json.dumps(value)
 
 
 def _is_json(text: str) -> bool:

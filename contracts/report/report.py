@@ -50,11 +50,6 @@ class Report:
         )
 
 
-def printable(text: str) -> str:
-    """In one line and without control characters: a server's words must not move a terminal's cursor."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def project_version() -> str:
     try:
         return version("cyberdesk-mockserver")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from contracts.findings import Finding
+from contracts.printable import printable_json
 from contracts.report.curl import curls
 from contracts.report.operation_line import SPEC_PATH, Place, place_of
 from contracts.report.report import Report, project_version
@@ -43,7 +45,7 @@ def render_sarif(report: Report) -> str:
         "properties": {"target": result.target, "seed": result.seed, "verdict": result.verdict},
     }
     document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return printable_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
 def _rule(rule: str, report: Report) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
         "ruleId": finding.rule,
         "ruleIndex": index,
         "level": "error",
-        "message": {"text": f"{text}\n\n{commands}" if commands else text},
+        "message": _message(f"{text}\n\n{commands}" if commands else text),
         "locations": [location],
         "partialFingerprints": {"contractFinding/v1": finding.fingerprint},
         "properties": {"cause": finding.cause, "curl": commands},
@@ -95,4 +97,9 @@ def _notifications(report: Report) -> list[dict[str, Any]]:
         for rule in result.rules
         if rule.status in {"skipped", "not_offered"}
     ]
-    return [{"level": level, "message": {"text": text}} for level, text in notes]
+    return [{"level": level, "message": _message(text)} for level, text in notes]
+
+
+def _message(text: str) -> dict[str, str]:
+    """Brackets as they are would be a link that the server made (3.11.6 of the standard)."""
+    return {"text": re.sub(r"[\\\[\]]", r"\\\g<0>", text) if "](" in text else text}

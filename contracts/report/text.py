@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 import click
 
 from contracts.findings import Finding, RuleStatus
+from contracts.printable import printable
 from contracts.report.curl import curls
-from contracts.report.report import Report, RuleText, printable
+from contracts.report.report import Report, RuleText
 
 _COLOURS: dict[RuleStatus, str] = {
     "passed": "green",

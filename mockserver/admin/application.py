@@ -6,15 +6,16 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from importlib.resources import files
 from types import ModuleType
 
 from starlette.types import Receive, Scope, Send
 
-from mockserver.admin import clock, events, faults, requests, runs, server
+from mockserver.admin import clock, events, faults, requests, runs, server, state
 from mockserver.admin.context import AdminContext, Handler, Server
+from mockserver.admin.document import document, operations
 from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
+from mockserver.admin.page_files import PageFiles
 from mockserver.bodies import Bodies, Disconnected
 from mockserver.errors import Conflict, HTTPError, Refused
 from mockserver.headers import headers_of
@@ -22,23 +23,22 @@ from mockserver.namespaces import Namespace
 from mockserver.reply import BytesContent, JSONContent, Reply, error_reply
 from mockserver.response import send_reply
 from mockserver.routes import Routes
-from mockserver.spec import Call, Invalid, RawRequest, compile_operations, load, render_json
+from mockserver.spec import Call, Invalid, RawRequest, render_json
 
 PREFIX = "/__admin"
 _ATTEMPTS = 100
-_MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults, runs, events)
+_MODULES: tuple[ModuleType, ...] = (server, clock, requests, faults, runs, state, events)
 _log = logging.getLogger("mockserver.admin")
 
 
 class Admin:
     def __init__(self, about: Server, *, token: str | None, max_body: int) -> None:
-        document = load(files("mockserver.admin") / "openapi.yaml")
-        operations = compile_operations(document, coercion="strict")
         self._server = about
-        self._document = render_json(document.root)
-        self._routes = Routes(operations, first_path_only=True)
-        self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations if _is_there(name)}
+        self._document = render_json(document().root)
+        self._routes = Routes(operations(), first_path_only=True)
+        self._handlers: Mapping[str, Handler] = {name: _handler(name) for name in operations()}
         self._guard = Guard(token)
+        self._page = PageFiles(PREFIX)
         self._bodies = Bodies(most_bytes=max_body, most_together=max_body)
 
     async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,6 +61,10 @@ class Admin:
         method: str = scope["method"]
         if method == "OPTIONS":
             return Reply(204, None, headers={"Allow": ", ".join(self._routes.allowed(path))})
+        page = self._page.find(method, path)
+        if page is not None:
+            self._guard.check_page(scope, headers)
+            return page
         self._guard.check(scope, headers)
         if path == f"{PREFIX}/openapi.json" and method in ("GET", "HEAD"):
             return Reply(200, BytesContent(self._document))
@@ -78,10 +82,6 @@ class Admin:
             raise Refused("Too many requests change this at once; try again")
         finally:
             self._bodies.give_back(taken)
-
-
-def _is_there(name: str) -> bool:
-    return any(hasattr(module, name) for module in _MODULES)
 
 
 def _handler(name: str) -> Handler:

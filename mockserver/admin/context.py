@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from mockserver.namespaces import Namespace, Namespaces
 from mockserver.reply import Reply
 from mockserver.settings import Settings
 from mockserver.spec import Call, Masker, Operation
+from mockserver.state import States
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,12 @@ class Server:
     masker: Masker
     fault_reader: FaultReader
     started_at: float
-    reset: Callable[[str], None]
-    """Makes a namespace as it was at the start."""
+    states: States
     make_context: Callable[[Space, Preferences, Instant, Scope], Context]
     default_organisation: str
     """Where runs are seeded."""
+    seeded: Collection[str]
+    """The organisations that have runs in each namespace from the start."""
 
 
 class AdminContext(NamedTuple):
@@ -47,8 +49,11 @@ class AdminContext(NamedTuple):
         return self.server.make_context(space, NO_PREFERENCES, self.namespace.clock.read(), self.scope)
 
     async def spaces(self) -> list[Context]:
-        """Of all organisations that have been seen in the namespace."""
-        return [await self.space(organisation) for organisation in self.namespace.spaces]
+        """Of all organisations that have been seen in the namespace, or have runs in it from the start."""
+        return [
+            await self.space(organisation)
+            for organisation in dict.fromkeys((*self.server.seeded, *self.namespace.spaces))
+        ]
 
 
 Handler = Callable[[Call, AdminContext], Awaitable[Reply]]

@@ -19,25 +19,37 @@ class Guard:
 
     def check(self, scope: Scope, headers: Headers) -> None:
         """Raises Unauthorized or Forbidden, with what would be right."""
-        origin = headers.text("origin")
-        host = headers.text("host") or ""
-        if origin is not None and not _may_use(origin, host):
-            raise Forbidden(f"A page of {origin!r} may not use the control API of this mock")
-        if self._token is not None:
-            scheme, _, sent = (headers.get(b"authorization") or b"").partition(b" ")
-            # The token is compared in any case: how long that takes tells nothing.
-            is_known = hmac.compare_digest(sent, self._token.encode())
-            if scheme.lower() != b"bearer" or not is_known:
-                raise Unauthorized(
-                    "The control API asks for the header Authorization: Bearer <the token of --admin-token>"
-                )
+        self._check_origin(headers)
+        if self._token is None:
+            self._check_caller(scope, headers)
             return
+        scheme, _, sent = (headers.get(b"authorization") or b"").partition(b" ")
+        # The token is compared in any case: how long that takes tells nothing.
+        is_known = hmac.compare_digest(sent, self._token.encode())
+        if scheme.lower() != b"bearer" or not is_known:
+            raise Unauthorized("The control API asks for the header Authorization: Bearer <the token of --admin-token>")
+
+    def check_page(self, scope: Scope, headers: Headers) -> None:
+        """As `check`, but the token is not asked for: the page holds no data, and asks for the token itself."""
+        self._check_origin(headers)
+        if self._token is None:
+            self._check_caller(scope, headers)
+
+    @staticmethod
+    def _check_origin(headers: Headers) -> None:
+        origin = headers.text("origin")
+        if origin is not None and not _may_use(origin, headers.text("host") or ""):
+            raise Forbidden(f"A page of {origin!r} may not use the control API of this mock")
+
+    @staticmethod
+    def _check_caller(scope: Scope, headers: Headers) -> None:
         client = scope.get("client")
         if client is not None and not _is_loopback_address(str(client[0])):
             raise Forbidden(
                 f"The control API is for callers on the mock's own machine, and {client[0]} is not one; "
                 "start the mock with --admin-token to let others in"
             )
+        host = headers.text("host") or ""
         if not _is_loopback_host(host):
             raise Forbidden(f"The control API is reached as localhost or 127.0.0.1, not as {host!r}")
 

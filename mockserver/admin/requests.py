@@ -36,7 +36,7 @@ async def count_requests(call: Call, context: AdminContext) -> Reply:
 
 
 async def list_unmatched_requests(call: Call, context: AdminContext) -> Reply:
-    entries = _after(context.namespace.journal, call.query.get("since", 0))
+    entries = _between(context.namespace.journal, call.query)
     unmatched = [entry for entry in entries if entry.operation_id is None and not entry.is_valid]
     return _page(context, unmatched, call.query)
 
@@ -66,8 +66,9 @@ def _page(context: AdminContext, found: Sequence[Entry], query: dict[str, Any]) 
     return Reply(200, JSONContent({"items": items, "total": len(found), "complete": complete}))
 
 
-def _after(journal: Journal, seq: int) -> Iterable[Entry]:
-    return (entry for entry in journal if entry.seq > seq)
+def _between(journal: Journal, filters: dict[str, Any]) -> Iterable[Entry]:
+    since, before = filters.get("since", 0), filters.get("before")
+    return (entry for entry in journal if entry.seq > since and (before is None or entry.seq < before))
 
 
 def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entry]:
@@ -83,7 +84,7 @@ def _filtered(context: AdminContext, filters: dict[str, Any]) -> list[Entry]:
     operation, method, status, valid = (filters.get(name) for name in ("operation", "method", "status", "valid"))
     return [
         entry
-        for entry in _after(context.namespace.journal, filters.get("since", 0))
+        for entry in _between(context.namespace.journal, filters)
         if (operation is None or entry.operation_id == operation)
         and (method is None or entry.method == method.upper())
         and (status is None or entry.status == status)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from mockserver.admin.context import AdminContext
+from mockserver.admin.seeds import read_seeds
 from mockserver.behaviour.attachments import attachment_fields
-from mockserver.behaviour.batch import TERMINAL, Change, Script
+from mockserver.behaviour.batch import TERMINAL, Change
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.new_files import decoded
 from mockserver.behaviour.paging import window
 from mockserver.behaviour.run_control import commit_change, moved, next_status, scripted, with_fields
 from mockserver.behaviour.run_creation import json_or_null
@@ -19,7 +19,6 @@ from mockserver.behaviour.run_list import projected
 from mockserver.behaviour.run_overview import Overview
 from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, run_json
 from mockserver.behaviour.seeding import Seed, check_moments, check_seeds, prepare
-from mockserver.behaviour.world import Output
 from mockserver.clock import SECOND, moment_from, text_of
 from mockserver.errors import NotFound, Refused
 from mockserver.reply import BytesContent, JSONContent, Reply
@@ -156,33 +155,3 @@ async def plant(context: AdminContext, seeds: Sequence[Seed]) -> list[str]:
     for space, writes in commits:
         await space.store.commit(*writes)
     return [id_ for place in range(len(seeds)) for id_ in planted[place]]
-
-
-def read_seeds(body: Sequence[Mapping[str, Any]]) -> list[Seed]:
-    """Of a body of `POST /__admin/runs` that is valid. Raises Invalid for content that is not base64."""
-    return [_seed(each, place) for place, each in enumerate(body)]
-
-
-def _seed(source: Mapping[str, Any], place: int) -> Seed:
-    outcome, duration_s = source.get("outcome"), source.get("duration_s")
-    script = Script(outcome, None if duration_s is None else round(duration_s * SECOND))
-    moments = {
-        name: moment_from(source[f"{name}_at"]) for name in ("created", "started", "ended") if f"{name}_at" in source
-    }
-    outputs = [
-        Output(each["filename"], decoded(each["content"], ("body", place, "outputs", number, "content"), strict=True))
-        for number, each in enumerate(source.get("outputs", ()))
-    ]
-    return Seed(
-        workflow_id=source["workflow_id"],
-        organisation=source.get("organization"),
-        count=source["count"],
-        ids=tuple(source.get("ids", ())),
-        status=source.get("status"),
-        script=None if script == (None, None) else script,
-        machine_id=source.get("machine_id"),
-        input_values=source.get("input_values"),
-        fields={name: source[name] for name in ("output_data", "error") if name in source},
-        outputs=outputs,
-        **moments,
-    )

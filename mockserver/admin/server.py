@@ -68,5 +68,5 @@ async def delete_namespace(call: Call, context: AdminContext) -> Reply:
 
 
 async def reset(call: Call, context: AdminContext) -> Reply:
-    context.server.reset(context.namespace.name)
+    await context.server.states.reset(context.namespace.name)
     return Reply(204)

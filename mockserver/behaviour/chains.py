@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from mockserver.behaviour.batch import BATCH, SESSION, Batch, JSONText, Placement, Slot
 from mockserver.behaviour.context import Context
@@ -18,23 +18,25 @@ from mockserver.behaviour.secrets import Aliases
 from mockserver.errors import TooLarge
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call, render_json
+from mockserver.state_codec import Shared
 from mockserver.store import Write
 from mockserver.time_slice import TimeSlice
 
 
+@dataclass(frozen=True, slots=True)
 class MergedInputs:
     """A step's own inputs over the shared ones, as JSON that is written when it is shown."""
 
-    __slots__ = ("_own", "_shared", "_size")
-
-    def __init__(self, shared: Mapping[str, Any], own: Mapping[str, Any], size: int) -> None:
-        self._shared, self._own, self._size = shared, own, size
+    shared: Annotated[Mapping[str, Any], Shared]
+    own: Mapping[str, Any]
+    size: int
+    """About how many bytes it has."""
 
     def __bytes__(self) -> bytes:
-        return render_json({**self._shared, **self._own})
+        return render_json({**self.shared, **self.own})
 
     def __len__(self) -> int:
-        return self._size
+        return self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
             workflow_id=step["workflow_id"],
             placement=placement,
             input_values=shared.inputs_of(step),
-            aliases=Aliases(shared.sensitive_names, step.get("sensitive_inputs") or (), key=key, owner=ids.tail),
+            aliases=Aliases(shared.sensitive_names, tuple(step.get("sensitive_inputs") or ()), key, ids.tail),
             files=files,
             script=script(context),
             outputs=made,

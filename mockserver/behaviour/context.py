@@ -88,7 +88,7 @@ class Space:
         store: SpaceStore,
         clock: Clock,
         key: bytes,
-        fingerprint_key: bytes,
+        secret: bytes,
         namespace: str,
         organisation: str,
         world: World,
@@ -107,8 +107,7 @@ class Space:
         self.recalled = Recalled()
         self.created_template: bytes | None = None
         self.requests = 0  # that are being handled
-        # A fingerprint of a request with an idempotency key cannot be tried against guesses without this.
-        self.fingerprint_key = fingerprint_key
+        self.secret = secret
 
 
 @dataclass(frozen=True, slots=True)

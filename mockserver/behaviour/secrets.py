@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Annotated, Any
 
 from mockserver.spec import render_json
+from mockserver.state_codec import Shared
 
 _ALIAS_BYTES = 34
 
@@ -16,22 +18,21 @@ def aliases(values: Mapping[str, Any] | None, *, key: bytes, owner: str) -> byte
     return _written(values, key, owner) if values else b"null"
 
 
+@dataclass(frozen=True, slots=True)
 class Aliases:
     """The same for the steps of a chain, written when they are shown: they share most of their names."""
 
-    __slots__ = ("_key", "_own", "_owner", "_shared")
-
-    def __init__(self, shared: Iterable[str], own: Iterable[str], *, key: bytes, owner: str) -> None:
-        """`shared` is kept as it is, so that all steps can have the same."""
-        self._shared, self._own = shared, tuple(own)
-        self._key, self._owner = key, owner
+    shared: Annotated[tuple[str, ...], Shared]
+    own: tuple[str, ...]
+    key: bytes
+    owner: str
 
     def __bytes__(self) -> bytes:
-        names = dict.fromkeys((*self._shared, *self._own))
-        return _written(names, self._key, self._owner) if names else b"null"
+        names = dict.fromkeys((*self.shared, *self.own))
+        return _written(names, self.key, self.owner) if names else b"null"
 
     def __len__(self) -> int:
-        return sum(len(name) + _ALIAS_BYTES for names in (self._shared, self._own) for name in names)
+        return sum(len(name) + _ALIAS_BYTES for names in (self.shared, self.own) for name in names)
 
 
 def _written(names: Iterable[str], key: bytes, owner: str) -> bytes:

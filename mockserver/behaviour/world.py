@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,8 @@ class World:
     default_temper: Temper
     connected: tuple[Machine, ...]
     """The machines that can be picked."""
+    runs: bytes = b""
+    """Runs that each namespace begins with: JSON, as `POST /__admin/runs` takes it. Empty for none."""
 
     def outputs_of(self, workflow_id: str) -> tuple[Output, ...]:
         """What its runs make when they end well."""
@@ -142,7 +145,7 @@ def _read(text: str, name: str, under: World | None) -> World:
         problem = " ".join(str(getattr(error, "problem", error)).split())
         raise WorldError(f"{name}: not YAML{where}: {problem}") from error
     top = _Reader(name, "#", {} if document is None else document)
-    top.allow("builtin", "defaults", "machines", "pools", "workflows")
+    top.allow("builtin", "defaults", "machines", "pools", "workflows", "runs")
     if not top.boolean("builtin", True):
         bare = under.default_temper if under else None
         under = World({}, {}, {}, bare, ()) if bare else None
@@ -183,7 +186,7 @@ def _read(text: str, name: str, under: World | None) -> World:
             int(item.number("create_failures", 0.0)),
         )
     connected = tuple(machine for machine in machines.values() if machine.status == "connected")
-    return World(machines, pools, workflows, default, connected)
+    return World(machines, pools, workflows, default, connected, _runs(top))
 
 
 _WORKFLOW = (
@@ -237,6 +240,21 @@ def _output(item: _Reader) -> Output:
         return Output(filename, path.read_bytes())
     except OSError as error:
         raise item.wrong("file", f"cannot read {path}: {error.strerror}") from error
+
+
+def _runs(top: _Reader) -> bytes:
+    items = top.items("runs")
+
+    def text_of(value: Any) -> str:
+        """YAML reads a timestamp as a date-time."""
+        if isinstance(value, date):
+            return value.isoformat()
+        raise TypeError
+
+    try:
+        return json.dumps([item.value for item in items], default=text_of).encode() if items else b""
+    except (TypeError, ValueError, RecursionError):
+        raise top.wrong("runs", "should hold nothing but what JSON can") from None
 
 
 class _Reader:

@@ -44,7 +44,8 @@ class Fault:
     occasions: Occasions
     effect: Effect
     source: Mapping[str, Any]
-    random: Random
+    seed: str
+    """What is drawn follows from it and from how many requests have matched."""
     matched: int = 0
     applied: int = 0
 
@@ -63,10 +64,17 @@ class Fault:
         place = self.matched if occasions.cycle is None else (self.matched - 1) % occasions.cycle + 1
         if place < occasions.first or (occasions.last is not None and place > occasions.last):
             return False
-        if occasions.probability < 1 and self.random.random() >= occasions.probability:
+        if occasions.probability < 1 and self._random("apply").random() >= occasions.probability:
             return False
         self.applied += 1
         return True
+
+    def effect_random(self) -> Random:
+        """For what the effect draws, for the request that has matched last."""
+        return self._random("effect")
+
+    def _random(self, what: str) -> Random:
+        return Random(f"{self.seed} {self.matched} {what}")
 
     def shown(self, now: int) -> dict[str, Any]:
         counts = {"matched": self.matched, "applied": self.applied, "active": not self.is_over(now)}
@@ -78,7 +86,17 @@ class Faults:
 
     def __init__(self) -> None:
         self._faults: dict[str, Fault] = {}
+        self._first: tuple[str, ...] = ()
         self.made = 0
+
+    def begin(self) -> None:
+        """What there is now is what each namespace begins with."""
+        self._first = tuple(self._faults)
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether they are others than at the beginning, or have been met."""
+        return tuple(self._faults) != self._first or any(fault.matched for fault in self)
 
     def __bool__(self) -> bool:
         return bool(self._faults)

@@ -44,7 +44,8 @@ class Injector:
                 # The application may never see the request, so what the journal tells of it is told here.
                 entry.operation_id, entry.body, entry.fault = operation_id, content, fault.id
             namespace.events.publish("fault", fault.shown(namespace.clock.now()))
-            await fault.effect.apply(Exchange(scope, body.receive, send, handle, namespace.clock, fault.random))
+            exchange = Exchange(scope, body.receive, send, handle, namespace.clock, fault.effect_random())
+            await fault.effect.apply(exchange)
         except Disconnected:
             if entry is not None:
                 entry.answered(None, [], b"")

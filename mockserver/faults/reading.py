@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from http import HTTPStatus
-from random import Random
 from typing import Any, TypeGuard
 
 from mockserver.clock import SECOND, Clock
@@ -38,6 +38,15 @@ _FAULTS = (
 )
 
 
+class FaultError(Unprocessable):
+    """`place` is where in the fault it stands."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+        self.place = place
+        self.problem = problem
+
+
 _BREAK_CONNECTIONS = frozenset({"hang", "reset", "cut", "garbage", "slow"})
 
 
@@ -61,12 +70,37 @@ class FaultReader:
             faults.add(fault)
         return made
 
+    def state(self, faults: Faults) -> dict[str, Any]:
+        """As JSON."""
+        items = [
+            {
+                "id": fault.id,
+                "source": fault.source,
+                "seed": fault.seed,
+                "until": fault.occasions.until,
+                "matched": fault.matched,
+                "applied": fault.applied,
+            }
+            for fault in faults
+        ]
+        return {"made": faults.made, "items": items}
+
+    def restore(self, faults: Faults, state: Mapping[str, Any], clock: Clock) -> None:
+        """Raises KeyError, TypeError, ValueError or Unprocessable for what `state` did not make."""
+        faults.made = int(state["made"])
+        for item in state["items"]:
+            fault = self._fault(item["source"], str(item["id"]), clock)
+            until = item["until"]
+            fault.occasions = replace(fault.occasions, until=None if until is None else int(until))
+            fault.seed, fault.matched, fault.applied = str(item["seed"]), int(item["matched"]), int(item["applied"])
+            faults.add(fault)
+
     def _preset(self, source: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """A preset may be narrowed: all but its effects can be given beside it."""
         name = source["preset"]
         preset = PRESETS.get(name) if isinstance(name, str) else None
         if preset is None:
-            raise Unprocessable(f"preset: {name!r} is none of {', '.join(PRESETS)}")
+            raise FaultError("preset", f"{name!r} is none of {', '.join(PRESETS)}")
         beside = {key: value for key, value in source.items() if key != "preset"}
         _allow(beside, _WHICH, "beside a preset")
         return [{**each, **beside} for each in preset.faults]
@@ -74,11 +108,11 @@ class FaultReader:
     def _fault(self, source: Mapping[str, Any], id_: str, clock: Clock) -> Fault:
         _allow(source, (*_WHICH, *_EFFECTS), "in a fault")
         if not isinstance(source.get("match"), str):
-            raise Unprocessable("match: say which requests are meant: 'POST /v1/runs/bulk', an operationId, or '*'")
+            raise FaultError("match", "say which requests are meant: 'POST /v1/runs/bulk', an operationId, or '*'")
         try:
             match = RequestMatch.from_text(source["match"], self._operation_ids)
         except ValueError as error:
-            raise Unprocessable(f"match: {error}") from None
+            raise FaultError("match", f"{error}") from None
         now = clock.now()
         return Fault(
             id=id_,
@@ -87,7 +121,7 @@ class FaultReader:
             occasions=_occasions(source, now),
             effect=_effect(source),
             source=dict(source),
-            random=Random(f"{self._seed} {id_}"),
+            seed=f"{self._seed} {id_}",
         )
 
 
@@ -105,9 +139,9 @@ def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> Non
 def _conditions(source: Mapping[str, Any]) -> Conditions:
     headers, body = source.get("headers", {}), source.get("body", {})
     if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
-        raise Unprocessable('headers: a mapping of names to values, such as {"Idempotency-Key": "abc"}')
+        raise FaultError("headers", 'a mapping of names to values, such as {"Idempotency-Key": "abc"}')
     if not isinstance(body, dict) or not all(pointer.startswith("/") or not pointer for pointer in body):
-        raise Unprocessable('body: a mapping of JSON pointers to values, such as {"/count": 5}')
+        raise FaultError("body", 'a mapping of JSON pointers to values, such as {"/count": 5}')
     return Conditions({name.lower(): value for name, value in headers.items()}, body)
 
 
@@ -117,11 +151,11 @@ def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
         nth = source["nth"]
         limits = nth if isinstance(nth, list) else [nth, nth]
         if len(limits) != 2 or not all(_is_whole(each) and each >= 1 for each in limits) or limits[0] > limits[1]:
-            raise Unprocessable(f"nth: a number from 1, or [from, to], not {_shown(nth)}")
+            raise FaultError("nth", f"a number from 1, or [from, to], not {_shown(nth)}")
         first, last = limits
     cycle = _count(source, "cycle")
     if cycle is not None and first > cycle:
-        raise Unprocessable(f"nth: in a cycle of {cycle} there is no request {first}")
+        raise FaultError("nth", f"in a cycle of {cycle} there is no request {first}")
     probability = _number(source, "probability", 1.0, most=1.0)
     for_s = _number(source, "for_s", None, most=_LONGEST_S)
     return Occasions(
@@ -154,7 +188,7 @@ def _effect(source: Mapping[str, Any]) -> Effect:
     if make is None:
         close = get_close_matches(str(name), _FAULTS, 1, 0.5)
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_FAULTS)}"
-        raise Unprocessable(f"fault: {_shown(name)} is none: {hint}")
+        raise FaultError("fault", f"{_shown(name)} is none: {hint}")
     effect, used = make(source)
     # One call of docs and tests sets both for all that breaks a connection, whatever it uses of them.
     taken = (*used, "after_bytes") if name in _BREAK_CONNECTIONS else used
@@ -171,24 +205,24 @@ def _refuse_beside(source: Mapping[str, Any], what: str, names: Collection[str])
 def _answer(source: Mapping[str, Any]) -> Effect:
     answer = source.get("answer", {})
     if not isinstance(answer, dict):
-        raise Unprocessable('answer: a mapping, such as {"status": 500, "headers": {}, "body": {}}')
+        raise FaultError("answer", 'a mapping, such as {"status": 500, "headers": {}, "body": {}}')
     _allow(answer, ("status", "headers", "body"), "in an answer")
     status = answer.get("status", 429 if "retry_after" in source else None)
     if not _is_whole(status) or not 200 <= status <= 599:
-        raise Unprocessable(f"answer/status: from 200 to 599, not {_shown(status)}")
+        raise FaultError("answer/status", f"from 200 to 599, not {_shown(status)}")
     headers = answer.get("headers", {})
     if isinstance(headers, dict):
         framing = next((name for name in headers if name.lower() in _FRAMING), None)
         if framing is not None:
-            raise Unprocessable(f"answer/headers: {framing} is set by the mock")
+            raise FaultError("answer/headers", f"{framing} is set by the mock")
     if not isinstance(headers, dict) or not all(_is_header(*header) for header in headers.items()):
-        raise Unprocessable("answer/headers: a mapping of names to texts without control characters")
+        raise FaultError("answer/headers", "a mapping of names to texts without control characters")
     if "retry_after" in source:
         retry_after = source["retry_after"]
         if not isinstance(retry_after, str):
             retry_after = f"{_number(source, 'retry_after', 0, most=_LONGEST_S):g}"
         if not _is_header("Retry-After", retry_after):
-            raise Unprocessable("retry_after: seconds, or a text such as 'Wed, 21 Oct 2026 07:28:00 GMT'")
+            raise FaultError("retry_after", "seconds, or a text such as 'Wed, 21 Oct 2026 07:28:00 GMT'")
         headers = {"Retry-After": retry_after, **headers}
     body = answer.get("body", {"detail": _phrase(status)})
     content = body.encode("utf-8", "replace") if isinstance(body, str) else render_json(body)
@@ -238,7 +272,7 @@ def _delay(source: Mapping[str, Any]) -> Delay | None:
         if kind == "lognormal" and _are_numbers(parameters, 2) and parameters[0] > 0 and parameters[1] <= 5:
             median, sigma = parameters
             return lambda random: min(_LONGEST_S, random.lognormvariate(math.log(median), sigma))
-    raise Unprocessable('delay: {"uniform": [from, to]} or {"lognormal": [median, sigma]}, in seconds')
+    raise FaultError("delay", '{"uniform": [from, to]} or {"lognormal": [median, sigma]}, in seconds')
 
 
 def _are_numbers(value: Any, count: int) -> bool:
@@ -274,7 +308,7 @@ def _truncated(source: Mapping[str, Any]) -> _Made:
 def _break_schema(source: Mapping[str, Any]) -> _Made:
     how = source.get("how", "missing-field")
     if how not in HOWS:
-        raise Unprocessable(f"how: {_shown(how)} is none of {', '.join(HOWS)}")
+        raise FaultError("how", f"{_shown(how)} is none of {', '.join(HOWS)}")
     return effects.BreakSchema(how), ("how",)
 
 
@@ -319,7 +353,7 @@ def _count(source: Mapping[str, Any], name: str, *, fewest: int = 1) -> int | No
         return None
     value = source[name]
     if not _is_whole(value) or value < fewest:
-        raise Unprocessable(f"{name}: a whole number from {fewest}, not {_shown(value)}")
+        raise FaultError(name, f"a whole number from {fewest}, not {_shown(value)}")
     return value
 
 
@@ -328,7 +362,7 @@ def _number(source: Mapping[str, Any], name: str, default: float | None, *, most
         return default
     value = source[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise Unprocessable(f"{name}: a number from 0 to {most:g}, not {_shown(value)}")
+        raise FaultError(name, f"a number from 0 to {most:g}, not {_shown(value)}")
     return float(value)
 
 

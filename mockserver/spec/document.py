@@ -77,6 +77,7 @@ class Document:
     source: str
     root: dict[str, Any]
     sensitive: frozenset[str] = field(default_factory=frozenset)  # names of properties with `x-sensitive: true`
+    text: str = ""  # as it stood in the file
 
     def error(self, pointer: str, problem: str) -> SpecError:
         return SpecError(self.source, pointer, problem)
@@ -131,10 +132,10 @@ def load(path: "str | os.PathLike[str] | Traversable") -> Document:
         root = _from_json(text, name) if text.lstrip().startswith("{") else _from_yaml(text, name)
     except RecursionError as error:
         raise SpecError(name, "", "is nested too deeply") from error
-    return from_value(root, name)
+    return from_value(root, name, text)
 
 
-def from_value(root: Any, source: str) -> Document:
+def from_value(root: Any, source: str, text: str = "") -> Document:
     """A document that has been read already, `source` being the name errors call it by. Raises: SpecError."""
     if not isinstance(root, dict):
         raise SpecError(source, "", "an OpenAPI document is a mapping")
@@ -145,7 +146,7 @@ def from_value(root: Any, source: str) -> Document:
         raise SpecError(source, "/paths", "missing: a mapping of paths to their operations")
     document = Document(source, root)
     sensitive = frozenset(_check_schemas(document))
-    return Document(source, root, sensitive)
+    return Document(source, root, sensitive, text)
 
 
 # --- What schemas may say ---------------------------------------------------------------------------------------------

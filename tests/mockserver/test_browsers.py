@@ -154,3 +154,14 @@ def test_a_page_can_read_a_500_too(monkeypatch: pytest.MonkeyPatch, caplog: pyte
     assert answer.json() == {"detail": "Internal Server Error"}
     assert answer.headers["access-control-allow-origin"] == OWN
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_the_mocks_own_page_may_change_things_under_any_name_that_the_mock_is_allowed_to_have():
+    own = {"headers": {"Origin": "http://192.0.2.7:4010"}, "json": {"workflow_id": SUCCEEDS, "count": 1}}
+    mock = Mock()
+
+    assert asked(mock, "POST", "/v1/runs/bulk", host="192.0.2.7:4010", **own).status_code == 201
+    # Another port is another page; and a name that was not allowed stays refused, whatever the page says it is.
+    assert asked(mock, "POST", "/v1/runs/bulk", host="192.0.2.7:9999", **own).status_code == 403
+    rebound = {**own, "headers": {"Origin": "http://rebound.example"}}
+    assert asked(mock, "POST", "/v1/runs/bulk", host="rebound.example", **rebound).status_code == 403

@@ -137,18 +137,22 @@ def test_a_broken_world_is_told_in_one_line_that_names_file_and_pointer(tmp_path
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--port", "65536"], "--port 65536: should be from 0 to 65535"),
-        (["--port", "-1"], "--port -1: should be from 0 to 65535"),
-        (["--time-scale", "0"], "--time-scale 0: should be above 0"),
-        (["--time-scale", "nan"], "--time-scale nan: should be above 0"),
+        (["--port", "65536"], "'--port' (env var: 'MOCKSERVER_PORT'): should be from 0 to 65535, not 65536"),
+        (["--port", "-1"], "should be from 0 to 65535, not -1"),
+        (["--time-scale", "0"], "should be above 0, and 1000000 at most, not 0.0"),
+        (["--time-scale", "nan"], "nan is not a valid number"),
         (["--time-scale", "2e6"], "1000000 at most"),
-        (["--max-body", "0"], "--max-body 0: should be 1 or more"),
+        (["--max-body", "0"], "should be 1 or more, not 0"),
+        (["--max-body", "10 cats"], "'10 cats' is no number of bytes; write 4096, 512KiB or 10MiB"),
+        (["--max-connections", "-1"], "should be 0 or more, not -1"),
+        (["--admin-token", "a b"], "a token is missing, or has blanks"),
         (["--rate-limit", "fast"], "'fast' is no rate; write N/s or N/m"),
         (["--rate-limit", "0/s"], "'0/s' is no rate"),
         (["--rate-limit", "5/h"], "'5/h' is no rate"),
         (["--port", "http"], "'http' is not a valid integer"),
         (["--coercion", "loose"], "'loose' is not one of 'strict', 'lax'"),
         (["--progression", "never"], "'never' is not one of"),
+        (["--progression", "imediate"], "did you mean 'immediate'?"),
         (["--log-level", "trace"], "'trace' is not one of"),
         (["--no-such-flag"], "No such option"),
     ],
@@ -294,3 +298,89 @@ def test_a_world_file_that_is_too_large_or_holds_itself_is_told_in_one_line(tmp_
     )
     large.write_text(workflow, encoding="utf-8")
     assert "#/workflows/0/input_schema: cannot be written as JSON" in refused("--world", str(large))
+
+
+def _said_at_start(process: subprocess.Popen[str]) -> list[str]:
+    """The lines after the first, which `serving` has read."""
+    assert process.stdout is not None
+    process.send_signal(signal.SIGTERM)
+    return process.stdout.read().splitlines()
+
+
+def test_it_says_where_the_page_and_the_reference_are():
+    with serving() as (process, url):
+        reference = httpx.get(f"{url}/docs")
+        said = _said_at_start(process)
+    assert reference.status_code == 200
+    assert said[:2] == [f"  page       {url}/__admin/", f"  reference  {url}/docs"]
+    assert "begins with 'test'" in said[2]
+    assert len(said) == 3
+
+
+def test_without_the_control_api_it_names_no_page():
+    with serving("--no-admin") as (process, _):
+        assert "page" not in "".join(_said_at_start(process))
+
+
+def test_the_routes_are_printed_at_level_debug_only():
+    with serving("--log-level", "debug") as (process, _):
+        said = _said_at_start(process)
+    assert any(line.split() == ["POST", "/v1/runs/bulk", "bulk_create_runs"] for line in said)
+
+
+def test_where_it_listens_on_every_address_the_page_is_named_by_loopback():
+    with serving("--host", "0.0.0.0") as (process, url):
+        assert url.startswith("http://0.0.0.0:")
+        assert _said_at_start(process)[0].startswith("  page       http://127.0.0.1:")
+
+
+def _waited_for(path: Path, process: subprocess.Popen[str]) -> str:
+    while not path.exists():
+        assert process.poll() is None
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_the_ready_file_holds_the_url_for_as_long_as_it_serves(tmp_path: Path, how: signal.Signals):
+    path = tmp_path / "mock.url"
+    path.write_text("http://127.0.0.1:1\n", encoding="utf-8")
+    with serving("--ready-file", str(path)) as (process, url):
+        # The one of a server that was killed is gone by now.
+        assert _waited_for(path, process) == f"{url}\n"
+        assert httpx.get(f"{url}/v1/health").status_code == 200
+        ended(process, how)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_ready_file_of_another_server_stays(tmp_path: Path):
+    path = tmp_path / "mock.url"
+    with serving("--ready-file", str(path)) as (process, _):
+        _waited_for(path, process)
+        path.write_text("http://127.0.0.1:1\n", encoding="utf-8")
+        ended(process, signal.SIGTERM)
+    assert path.read_text(encoding="utf-8") == "http://127.0.0.1:1\n"
+
+
+def test_a_ready_file_that_cannot_be_written_is_told_in_one_line(tmp_path: Path):
+    said = refused("--port", "0", "--ready-file", str(tmp_path / "none" / "mock.url"))
+    assert "--ready-file" in said
+    assert "cannot be written: No such file or directory" in said
+
+
+def test_open_opens_the_page_in_the_browser(tmp_path: Path):
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.part && mv {opened}.part {opened}\n', encoding="utf-8")
+    browser.chmod(0o755)
+    with serving("--open", BROWSER=str(browser)) as (process, url):
+        assert _waited_for(opened, process) == f"{url}/__admin/\n"
+
+
+def test_open_without_a_page_is_refused():
+    assert "--no-admin turns it off" in refused("--open", "--no-admin")
+
+
+def test_a_file_of_faults_that_is_wrong_is_told_in_one_line(tmp_path: Path):
+    faults = tmp_path / "faults.yaml"
+    faults.write_text("- {match: nothing, answer: {status: 500}}", encoding="utf-8")
+    assert f"{faults}: #/0/match: 'nothing' matches no request" in refused("--faults", str(faults))

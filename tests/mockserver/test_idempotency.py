@@ -186,7 +186,7 @@ def test_a_fingerprint_cannot_be_made_without_its_key():
     assert keys.fingerprint(b"a", *sent) == keys.fingerprint(b"a", *sent)
     assert keys.fingerprint(b"a", *sent) != keys.fingerprint(b"b", *sent)
     one, other = (Mock().app.namespaces.known("") for _ in range(2))
-    assert one.fingerprint_key != other.fingerprint_key
+    assert one.secret != other.secret
 
 
 class _Moves:

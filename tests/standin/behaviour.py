@@ -84,6 +84,7 @@ class Standin:
     RunQuery: type[BaseModel] = models.RunQuery
     AttachmentQuery: type[BaseModel] = models.AttachmentQuery
     UrlQuery: type[BaseModel] = models.UrlQuery
+    RunId: type = uuid.UUID  # what a path takes for the id of a run
     Lifecycle = Lifecycle
     not_offered: frozenset[str] = frozenset()
     doors: tuple[tuple[str, str], ...] = ()  # (method, path) beyond the documented ones

@@ -119,19 +119,19 @@ def wire(standin: Standin) -> FastAPI:
         return sent(standin.list_runs(request.state.call, query))
 
     @route("GET", "/runs/{run_id}")
-    async def get_run(request: Request, run_id: UUID, include: str | None = None) -> Response:
+    async def get_run(request: Request, run_id: standin.RunId, include: str | None = None) -> Response:
         return sent(standin.get_run(request.state.call, str(run_id), include))
 
     @route("PATCH", "/runs/{run_id}")
-    async def update_run(request: Request, run_id: UUID, body: standin.RunUpdate) -> Response:
+    async def update_run(request: Request, run_id: standin.RunId, body: standin.RunUpdate) -> Response:
         return sent(standin.update_run(request.state.call, str(run_id), body))
 
     @route("DELETE", "/runs/{run_id}")
-    async def delete_run(request: Request, run_id: UUID) -> Response:
+    async def delete_run(request: Request, run_id: standin.RunId) -> Response:
         return sent(standin.delete_run(request.state.call, str(run_id)))
 
     @route("POST", "/runs/{run_id}/retry")
-    async def retry_run(request: Request, run_id: UUID, body: standin.RunRetry) -> Response:
+    async def retry_run(request: Request, run_id: standin.RunId, body: standin.RunRetry) -> Response:
         return sent(standin.retry_run(request.state.call, str(run_id), body))
 
     @route("GET", "/run-attachments")

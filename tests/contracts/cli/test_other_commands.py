@@ -96,3 +96,31 @@ def test_help_and_version_are_to_be_had_without_the_engine(args):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert "contracts" in done.stdout
+
+
+def test_a_variable_that_no_option_has_is_warned_of(check, monkeypatch):
+    monkeypatch.setenv("CONTRACTS_SECOND_TOKN", "x")
+    monkeypatch.setenv("CONTRACTS_COLOUR", "x")
+    monkeypatch.setenv("CONTRACTS_JOURNAL_DIR", "")
+    monkeypatch.setenv("CONTRACTS_SERVICE_HOST", "10.0.0.1")
+    status, _, err = check()
+    assert status == 0
+    assert err.splitlines() == [
+        "Warning: CONTRACTS_COLOUR is set, but there is no such option; contracts check --help names them all.",
+        "Warning: CONTRACTS_SECOND_TOKN is set, but there is no such option: did you mean CONTRACTS_SECOND_TOKEN?",
+    ]
+
+
+@pytest.mark.parametrize("command", ["check", "fuzz", "rules", "explain", "cleanup"])
+def test_every_help_has_an_example(contracts, engine, command):
+    status, out, _ = contracts(command, "--help")
+    assert status == 0
+    assert f"Examples:\n  contracts {command}" in out
+
+
+def test_the_options_of_a_check_are_in_groups(contracts, engine):
+    for command in ("check", "fuzz"):
+        _, out, _ = contracts(command, "--help")
+        others = out.partition("Other options:\n")[2].partition("\n\n")[0]
+        assert others.strip().splitlines() == ["-h, --help  Show this message and exit."]
+        assert out.index("Target:") < out.index("--token") < out.index("How much is sent:") < out.index("--max-time")

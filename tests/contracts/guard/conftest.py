@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from contracts.guard import Guard
+from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.pace import Clock
 from contracts.target import Budget, Target
 from tests.contracts.guard.standin import FIRST, SECOND, StandIn
@@ -56,9 +57,9 @@ def open_guard(server: StandIn, journal_dir: Path, manual: ManualClock) -> Itera
     """Opens a guard of the stand-in; options are those of Target. Its clock never waits."""
     with ExitStack() as stack:
 
-        def open_(**options: Any) -> Guard:
+        def open_(bounds: Bounds = BOUNDS, **options: Any) -> Guard:
             target = Target(**({"url": server.url, "token": FIRST, "second_token": SECOND} | options))
-            return stack.enter_context(Guard(target, journal_dir=journal_dir, clock=manual.clock))
+            return stack.enter_context(Guard(target, journal_dir=journal_dir, clock=manual.clock, bounds=bounds))
 
         yield open_
 

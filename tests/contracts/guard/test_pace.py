@@ -11,6 +11,8 @@ import pytest
 from contracts.exchange import Answer
 from contracts.findings import CouldNotCheck
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget
+from contracts.guard.bounds import BOUNDS
+from contracts.guard.cleanup import WORKERS
 from contracts.guard.pace import Clock, Pace
 from contracts.target import Budget
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
@@ -79,8 +81,9 @@ def test_repeats_stop_where_the_budget_ends(open_guard: OpenGuard, server: Stand
 
 
 def test_a_wait_that_is_longer_than_there_is_time_for_is_not_waited_and_nothing_more_is_sent(
-    guard: Guard, server: StandIn, manual: ManualClock
+    open_guard: OpenGuard, server: StandIn, manual: ManualClock
 ) -> None:
+    guard = open_guard(max_time_s=7200)
     limited(server, 1, (("Retry-After", "3600"),))
     assert guard.send(get("/v1/runs")).answer.status == 429
     with pytest.raises(OutOfBudget, match="3600 s"):
@@ -95,6 +98,69 @@ def test_a_wait_past_the_end_of_the_check_is_not_waited(open_guard: OpenGuard, s
     limited(server, 1, (("Retry-After", "30"),))
     guard = open_guard(max_time_s=20)
     assert guard.send(get("/v1/runs")).answer.status == 429
+
+
+def test_a_retry_after_of_a_year_is_told_once_and_nothing_waits(
+    open_guard: OpenGuard, server: StandIn, manual: ManualClock
+) -> None:
+    limited(server, 1, (("Retry-After", "31536000"),))
+    guard = open_guard(max_time_s=100)
+    assert guard.send(get("/v1/runs")).answer.status == 429
+    for _ in range(3):
+        manual.moment += 1
+        with pytest.raises(OutOfBudget):
+            guard.send(get("/v1/runs"))
+    words = "the target asked to wait for 31536000 s (Retry-After), longer than there is time for"
+    assert (list(guard.skipped), manual.sleeps, len(server.received)) == ([words], [], 1)
+
+
+def test_a_rate_at_which_the_next_request_is_due_after_the_end_is_said(
+    open_guard: OpenGuard, server: StandIn, manual: ManualClock
+) -> None:
+    guard = open_guard(max_time_s=100, budget=Budget(rate=0.001))
+    guard.send(get("/v1/runs"))
+    with pytest.raises(OutOfBudget, match="no time for more"):
+        guard.send(get("/v1/runs"))
+    assert manual.sleeps == []
+
+
+def test_nothing_is_sent_after_the_end_of_the_check_but_to_clean_up(
+    open_guard: OpenGuard, server: StandIn, manual: ManualClock
+) -> None:
+    guard = open_guard(max_time_s=100, clean_up=True)
+    guard.send(bulk(2))
+    manual.moment += 100
+    for request in (get("/v1/runs"), bulk()):
+        with pytest.raises(OutOfBudget, match="time of the check is over"):
+            guard.send(request)
+    assert guard.clean_up() == 0
+    assert server.runs == {}
+
+
+def test_cleaning_up_ends_within_its_grace_and_what_it_did_not_reach_is_left(
+    open_guard: OpenGuard, server: StandIn, manual: ManualClock
+) -> None:
+    guard = open_guard(max_time_s=100, clean_up=True)
+    guard.send(bulk(40))
+
+    def slow(_: Received) -> None:
+        manual.moment += 1
+
+    server.meddle = slow
+    manual.moment += 100
+    began_at = manual.moment
+    assert 0 < guard.clean_up() < 40
+    assert BOUNDS.clean_up_s <= manual.moment - began_at < BOUNDS.clean_up_s + WORKERS
+    assert guard.spent.runs_left >= len(server.runs)  # what could not be asked counts as left
+
+
+def test_with_a_rate_cleaning_up_has_the_time_that_it_needs(
+    open_guard: OpenGuard, server: StandIn, manual: ManualClock
+) -> None:
+    guard = open_guard(max_time_s=100, clean_up=True, budget=Budget(rate=1))
+    guard.send(bulk(20))
+    assert guard.clean_up() == 0
+    assert server.runs == {}
 
 
 def test_a_target_that_only_answers_429_does_not_hold_a_check_past_its_end(

@@ -53,7 +53,7 @@ class Wire:
         try:
             if self._context is not None:
                 connection = self._context.wrap_socket(connection, server_side=True)
-            while request := _request(connection):
+            while request := read_request(connection):
                 with self._lock:
                     say = self._says[min(len(self.requests), len(self._says) - 1)]
                     self.requests.append(request)
@@ -65,7 +65,7 @@ class Wire:
             connection.close()
 
 
-def _request(connection: socket.socket) -> bytes:
+def read_request(connection: socket.socket) -> bytes:
     raw = b""
     while b"\r\n\r\n" not in raw:
         if not (chunk := connection.recv(65536)):

@@ -1,11 +1,14 @@
 """Mocks to send to, and tokens that keep the tests apart."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from uuid import uuid4
 
 import pytest
+from cyberdesk import CyberdeskClient
 
+from tests.mockserver.external.published import Client, MakeClient
 from tests.mockserver.external.serving import served
 
 
@@ -27,3 +30,11 @@ def serve() -> Iterator[Callable[..., str]]:
 def token() -> str:
     """A token that no other test has, and so an organisation that no other test sees."""
     return f"test-{uuid4()}"
+
+
+@pytest.fixture(params=["sync", "async"])
+def make_client(request: pytest.FixtureRequest, token: str) -> Iterator[MakeClient]:
+    with asyncio.Runner() as runner:
+        yield lambda url, **settings: Client(
+            CyberdeskClient(token, base_url=url, **settings), runner if request.param == "async" else None
+        )

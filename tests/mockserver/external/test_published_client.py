@@ -3,7 +3,6 @@
 Each test runs with the client's synchronous and with its asynchronous methods. The mock's runs move by updates only.
 """
 
-import asyncio
 import base64
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -41,6 +40,7 @@ from openapi_client.cyberdesk_cloud_client.models import (
 )
 
 from tests.mockserver.external.cutting_proxy import cutting_proxy
+from tests.mockserver.external.published import Client, MakeClient
 from tests.mockserver.external.serving import served
 
 SUCCEEDS = UUID("10000000-0000-4000-8000-000000000001")
@@ -54,42 +54,10 @@ ACCOUNTING = UUID("30000000-0000-4000-8000-000000000002")
 LETTER = "Grüße aus Zürich\x00\r\n".encode()
 
 
-class Client:
-    """Calls the methods of the client by name, all in one of its two ways."""
-
-    def __init__(self, client: CyberdeskClient, runner: asyncio.Runner | None) -> None:
-        self._client = client
-        self._runner = runner
-
-    def answer(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """What the client makes of it: `data` and `error`."""
-        api, name = method.split(".")
-        if self._runner is None:
-            return getattr(getattr(self._client, api), f"{name}_sync")(*args, **kwargs)
-        return self._runner.run(getattr(getattr(self._client, api), name)(*args, **kwargs))
-
-    def call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        answer = self.answer(method, *args, **kwargs)
-        assert answer.error is None, answer.error
-        assert not isinstance(answer.data, HTTPValidationError), answer.data.to_dict()
-        return answer.data
-
-
-MakeClient = Callable[..., Client]
-
-
 @pytest.fixture(scope="module")
 def manual_mock() -> Iterator[str]:
     with served("--progression", "manual") as url:
         yield url
-
-
-@pytest.fixture(params=["sync", "async"])
-def make_client(request: pytest.FixtureRequest, token: str) -> Iterator[MakeClient]:
-    with asyncio.Runner() as runner:
-        yield lambda url, **settings: Client(
-            CyberdeskClient(token, base_url=url, **settings), runner if request.param == "async" else None
-        )
 
 
 @pytest.fixture

@@ -1,0 +1,210 @@
+"""Reads one answer off a connection (RFC 9112), within bounds, and says in words what is wrong where it is none."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from typing import Final
+
+from contracts.exchange import Answer
+from contracts.guard.bounds import Bounds
+from contracts.guard.connection import Broken, Connection, Cut, OutOfTime, shown
+
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.(\d)[ \t]+([1-9]\d\d)(?:[ \t].*)?")
+_NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_CHUNK_LINE: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
+_LENGTH: Final = re.compile(r"[0-9]{1,18}")
+_BODILESS: Final = frozenset({204, 304})
+_FEW_BYTES: Final = 1024 * 1024
+"""A body as small as this holds few enough values, whatever they are."""
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class AnswerReader:
+    """For one answer. `ends_connection` tells afterwards whether nothing more may be sent over it."""
+
+    def __init__(self, connection: Connection, bounds: Bounds) -> None:
+        self._connection = connection
+        self._bounds = bounds
+        self._head_left = bounds.head_bytes
+        self.has_begun = False
+        self.ends_connection = True
+
+    def read(self, method: str) -> Answer:
+        """Raises Broken."""
+        try:
+            status, headers, minor = self._head()
+        except (Cut, OutOfTime) as error:
+            raise type(error)(self._in_the_head(error)) from None
+        body = bytearray()
+        try:
+            framed = self._read_body(method, status, headers, body)
+        except (Cut, OutOfTime) as error:
+            how = f", {error}" if isinstance(error, Cut) and str(error) != "the connection was closed" else ""
+            verb = "was cut" if isinstance(error, Cut) else "was not whole in time: it stopped or dripped"
+            length = _first(headers, "content-length")
+            of = "" if length is None or _is_chunked(headers) else f" of {shown(length, 20)}"
+            raise Broken(f"the answer {verb} after {len(body)}{of} bytes{how}") from None
+        self.ends_connection = not framed or bool(self._connection.held) or _is_last(headers, minor)
+        answer = Answer(status, headers, bytes(body))
+        return self._counted(self._unpacked(answer) if body else answer)
+
+    # Head
+
+    def _head(self) -> tuple[int, Headers, int]:
+        for _ in range(self._bounds.interim_answers + 1):
+            line = self._line()
+            found = _STATUS_LINE.fullmatch(line)
+            if found is None:
+                raise Broken(f"the answer is no HTTP: {_beginning(line)}")
+            status, headers = int(found[2]), self._headers()
+            if status == 101:
+                raise Broken("the answer is 101, though no other protocol was asked for")
+            if status >= 200:
+                return status, headers, int(found[1])
+        raise Broken(f"more than {self._bounds.interim_answers} interim answers (1xx) came and no final one")
+
+    def _headers(self) -> Headers:
+        lines: list[bytes] = []
+        while line := self._line():
+            if line[0] in b" \t" and lines:
+                lines[-1] += b" " + line.strip(b" \t")
+                continue
+            if len(lines) == self._bounds.header_lines:
+                raise Broken(f"the answer has more than {self._bounds.header_lines} headers")
+            lines.append(line)
+        return tuple(map(_header, lines))
+
+    def _line(self) -> bytes:
+        line = self._connection.line(self._head_left, "the head of the answer")
+        self.has_begun = True
+        self._head_left -= len(line) + 1
+        return line
+
+    def _in_the_head(self, error: Broken) -> str:
+        if not self.has_begun and not self._connection.held:
+            return "the connection was closed without an answer" if str(error).endswith("closed") else str(error)
+        words = (
+            "the answer was cut in its head"
+            if isinstance(error, Cut)
+            else "the head of the answer was not whole in time"
+        )
+        return words if str(error).endswith(("closed", "in time")) else f"{words}: {error}"
+
+    # Body
+
+    def _read_body(self, method: str, status: int, headers: Headers, body: bytearray) -> bool:
+        """Whether the answer says where it ends, so that another may follow."""
+        if method == "HEAD" or status in _BODILESS:
+            return True
+        coding = _first(headers, "transfer-encoding")
+        if coding is not None:
+            if not _is_chunked(headers):
+                raise Broken(f"the answer has Transfer-Encoding {shown(coding)!r}, which was not asked for")
+            self._read_chunks(body)
+            return _first(headers, "content-length") is None
+        length = _length(headers)
+        if length is None:
+            while some := self._connection.receive():
+                self._add(body, some)
+            return False
+        if length > self._bounds.body_bytes:
+            raise Broken(f"the answer tells of {length} bytes, more than the {self._bounds.body_bytes} that are read")
+        self._read_exactly(length, body)
+        return True
+
+    def _read_exactly(self, length: int, body: bytearray) -> None:
+        while length:
+            some = self._connection.receive(length)
+            if not some:
+                raise Cut("the connection was closed")
+            self._add(body, some)
+            length -= len(some)
+
+    def _read_chunks(self, body: bytearray) -> None:
+        while True:
+            line = self._connection.line(self._bounds.chunk_line_bytes, "a chunk's size")
+            found = _CHUNK_LINE.fullmatch(line)
+            if found is None:
+                raise Broken(f"the answer has a chunk of size {_quoted(line)}")
+            size = int(found[1], 16)
+            if not size:
+                break
+            self._read_exactly(size, body)
+            if self._connection.line(self._bounds.chunk_line_bytes, "a chunk"):
+                raise Broken("the answer has a chunk that is longer than it says")
+        self._head_left = self._bounds.head_bytes
+        self._headers()  # trailers, which tell nothing of what is checked
+
+    def _add(self, body: bytearray, some: bytes) -> None:
+        body += some
+        if len(body) > self._bounds.body_bytes:
+            raise Broken(f"the answer is larger than {self._bounds.body_bytes} bytes")
+
+    def _unpacked(self, answer: Answer) -> Answer:
+        """Without its content encoding, though identity was asked for: what is kept must be readable."""
+        coding = (answer.header("content-encoding") or "").strip().lower()
+        if coding not in {"gzip", "x-gzip", "deflate"}:
+            return answer
+        for wbits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
+            inflater = zlib.decompressobj(wbits)
+            try:
+                body = inflater.decompress(answer.body, self._bounds.body_bytes)
+            except zlib.error:
+                continue
+            if inflater.unconsumed_tail:
+                raise Broken(f"the answer is larger than {self._bounds.body_bytes} bytes when unpacked")
+            kept = tuple(h for h in answer.headers if h[0].lower() not in {"content-encoding", "content-length"})
+            return Answer(answer.status, (*kept, ("content-length", str(len(body)))), body)
+        return answer
+
+    def _counted(self, answer: Answer) -> Answer:
+        """Raises Broken where it would be too many objects as JSON."""
+        if len(answer.body) > _FEW_BYTES and sum(map(answer.body.count, (b",", b"[", b"{"))) > self._bounds.json_values:
+            raise Broken(f"the answer has more than {self._bounds.json_values} values as JSON")
+        return answer
+
+
+def _header(line: bytes) -> tuple[str, str]:
+    name, colon, value = line.partition(b":")
+    if not colon or not _NAME.fullmatch(name):
+        raise Broken(f"the answer has a malformed header: {_quoted(line)}")
+    return name.decode("ascii"), value.strip(b" \t").decode("latin-1")
+
+
+def _first(headers: Headers, name: str) -> str | None:
+    return next((value for key, value in headers if key.lower() == name), None)
+
+
+def _all(headers: Headers, name: str) -> list[str]:
+    return [part.strip() for key, value in headers if key.lower() == name for part in value.split(",")]
+
+
+def _is_chunked(headers: Headers) -> bool:
+    return [coding.lower() for coding in _all(headers, "transfer-encoding")] == ["chunked"]
+
+
+def _length(headers: Headers) -> int | None:
+    told = _all(headers, "content-length")
+    for length in told:
+        if not _LENGTH.fullmatch(length):
+            raise Broken(f"the answer has Content-Length {shown(length, 30)!r}, which is no length")
+    if len(set(told)) > 1:
+        raise Broken(f"the answer has more than one Content-Length: {shown(', '.join(told), 60)}")
+    return int(told[0]) if told else None
+
+
+def _is_last(headers: Headers, minor: int) -> bool:
+    options = [option.lower() for option in _all(headers, "connection")]
+    return "close" in options or (minor == 0 and "keep-alive" not in options)
+
+
+def _beginning(line: bytes) -> str:
+    if line[:2] in {b"\x15\x03", b"\x16\x03"}:
+        return "it speaks TLS, so its URL begins with https"
+    return f"it begins with {_quoted(line)}"
+
+
+def _quoted(line: bytes) -> str:
+    return f"'{shown(line.decode('latin-1'), 40)}'"

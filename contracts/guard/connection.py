@@ -1,0 +1,243 @@
+"""One connection to the target, plain or TLS, perhaps through a proxy's tunnel: bytes out, bytes in, until a moment.
+
+What comes in is a stranger's: every read is bounded in bytes and by the moment at which the exchange must end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import ssl
+import time
+from base64 import b64encode
+from collections.abc import Callable
+from urllib.parse import SplitResult, unquote
+
+from contracts.guard.bounds import BOUNDS, Bounds
+from contracts.printable import printable
+
+_RECEIVED_AT_ONCE = 256 * 1024
+_SENT_AT_ONCE = 64 * 1024
+
+
+class Broken(Exception):
+    """The exchange cannot be gone on with; the message says in words why."""
+
+
+class Cut(Broken):
+    """The target closed or reset the connection."""
+
+
+class OutOfTime(Broken):
+    """The moment came at which the exchange had to end."""
+
+
+class Connection:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None,
+        tunnel: SplitResult | None = None,
+        *,
+        bounds: Bounds = BOUNDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`tunnel` is the URL of a proxy to go through: it sees the target's name, and nothing that is said."""
+        self._host = host
+        self._port = port
+        self._context = context
+        self._tunnel = tunnel
+        self._bounds = bounds
+        self._monotonic = monotonic
+        self._buffer = bytearray()
+        self.sock: socket.socket | None = None
+        self.used_at = float("-inf")
+        self.ends_at = float("inf")
+        """The moment (monotonic) at which the exchange must have ended."""
+        self.is_spoiled = False
+
+    def open(self) -> None:
+        """Raises Broken."""
+        if self.sock is not None:
+            return
+        try:
+            self.sock = self._connected()
+            if self._tunnel is not None:
+                self._dig(self._tunnel)
+            if self._context is not None:
+                self.sock = self._secured(self._context, self.sock)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connected(self) -> socket.socket:
+        host, port = self._host, self._port
+        if self._tunnel is not None:
+            host, port = self._tunnel.hostname or "", self._tunnel.port or 80
+        try:
+            addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except socket.gaierror as error:
+            raise Broken(f"the host is not known: {error.strerror}") from None
+        except UnicodeError:
+            raise Broken("the host is not known: its name is malformed") from None
+        end = self._monotonic() + self._bounds.connect_s
+        problem = "the host has no address"
+        for family, kind, protocol, _, address in addresses:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(self._left_s(end, "no connection"))
+                sock.connect(address)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return sock
+            except TimeoutError:
+                problem = f"no connection within {self._bounds.connect_s:g} s"
+            except OSError as error:
+                problem = error.strerror or str(error)
+            except BaseException:
+                sock.close()
+                raise
+            sock.close()
+        raise Broken(problem)
+
+    def _dig(self, tunnel: SplitResult) -> None:
+        """Asks the proxy to pass on what is said."""
+        host = f"[{self._host}]" if ":" in self._host else self._host.encode("idna").decode()
+        lines = [f"CONNECT {host}:{self._port} HTTP/1.1", f"Host: {host}:{self._port}"]
+        if tunnel.username is not None:
+            pair = f"{unquote(tunnel.username)}:{unquote(tunnel.password or '')}"
+            lines.append(f"Proxy-Authorization: Basic {b64encode(pair.encode()).decode()}")
+        before, self.ends_at = self.ends_at, min(self.ends_at, self._monotonic() + self._bounds.connect_s)
+        try:
+            self.send("\r\n".join([*lines, "", ""]).encode())
+            status_line = self.line(self._bounds.head_bytes, "the proxy's answer")
+            size = len(status_line)
+            while line := self.line(self._bounds.head_bytes - size, "the proxy's answer"):
+                size += len(line) + 1
+        finally:
+            self.ends_at = before
+        said = status_line.decode("latin-1").partition(" ")[2].strip()
+        if not said.startswith("2"):
+            raise Broken(f"the proxy refuses: {shown(said)}")
+
+    def _secured(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
+        end = self._monotonic() + self._bounds.connect_s
+        try:
+            sock.settimeout(self._left_s(end, "no TLS handshake"))
+            return context.wrap_socket(sock, server_hostname=self._host, suppress_ragged_eofs=False)
+        except TimeoutError:
+            raise Broken(f"the TLS handshake was not done within {self._bounds.connect_s:g} s") from None
+        except OSError as error:
+            raise Broken(_of_tls(error, "the TLS handshake")) from None
+
+    def _left_s(self, end: float, else_words: str) -> float:
+        """The time to the end of this step, or of the exchange where that is earlier. Raises OutOfTime."""
+        left_s = min(end, self.ends_at) - self._monotonic()
+        if left_s <= 0:
+            raise OutOfTime(f"{else_words} in time")
+        return left_s
+
+    # Bytes
+
+    def send(self, data: bytes) -> None:
+        """Raises Cut where the target does not listen any more; it may have answered all the same."""
+        sock = self._open_socket
+        view = memoryview(data)
+        try:
+            for start in range(0, len(view), _SENT_AT_ONCE):
+                sock.settimeout(self._left_s(self.ends_at, "the request was not taken"))
+                sock.sendall(view[start : start + _SENT_AT_ONCE])
+        except TimeoutError:
+            raise OutOfTime("the request was not taken in time") from None
+        except (ssl.SSLError, OSError) as error:
+            raise Cut(_of_tls(error, "the connection")) from None
+
+    def receive(self, most: int = _RECEIVED_AT_ONCE) -> bytes:
+        """What comes next; empty at the end of it. Raises OutOfTime, Cut."""
+        if self._buffer:
+            some = bytes(self._buffer[:most])
+            del self._buffer[:most]
+            return some
+        return self._received(most)
+
+    def _received(self, most: int) -> bytes:
+        sock = self._open_socket
+        try:
+            sock.settimeout(self._left_s(self.ends_at, "no answer"))
+            return sock.recv(min(most, _RECEIVED_AT_ONCE))
+        except TimeoutError:
+            raise OutOfTime("no answer in time") from None
+        except (ssl.SSLError, OSError) as error:
+            raise Cut(_of_tls(error, "the connection")) from None
+
+    def line(self, most: int, what: str) -> bytes:
+        """Up to a line feed, without it and a carriage return before it. Raises Broken where there is none in `most`
+        bytes.
+        """
+        looked = 0
+        while (end := self._buffer.find(b"\n", looked, most)) < 0:
+            if len(self._buffer) >= most:
+                raise Broken(f"{what} is longer than it may be")
+            looked = len(self._buffer)
+            if not (some := self._received(65_536)):
+                raise Cut("the connection was closed")
+            self._buffer += some
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 1]
+        return line[:-1] if line.endswith(b"\r") else line
+
+    @property
+    def held(self) -> bytes:
+        """What has come and was not read."""
+        return bytes(self._buffer)
+
+    @property
+    def is_open(self) -> bool:
+        """False too where the server has closed its side, or sent what nobody asked for."""
+        return self.sock is not None and not self._buffer and not _readable(self.sock)
+
+    @property
+    def _open_socket(self) -> socket.socket:
+        if self.sock is None:
+            raise Cut("the connection is closed")
+        return self.sock
+
+    def cut(self) -> None:
+        """From another thread: the one that waits for an answer gets an error."""
+        if (sock := self.sock) is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
+
+def shown(text: str, most: int = 80) -> str:
+    """A stranger's words in a message: one line, nothing that a terminal would obey, not too many."""
+    plain = printable(text[: most + 1])
+    return plain if len(plain) <= most else plain[:most] + "…"
+
+
+def _of_tls(error: OSError, what: str) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"the certificate is not trusted: {error.verify_message}"
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            return f"{what} was closed"
+        case ssl.SSLError():
+            return f"TLS failed: {(error.reason or 'unknown').lower().replace('_', ' ')}"
+        case ConnectionResetError() | BrokenPipeError():
+            return f"{what} was reset"
+        case _:
+            return error.strerror or str(error) or type(error).__name__
+
+
+def _readable(sock: socket.socket) -> bool:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([sock], [], [], 0)[0])  # Windows, where any number of sockets may be asked

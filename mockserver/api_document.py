@@ -1,0 +1,39 @@
+"""The OpenAPI document of the API that is mocked, as it is served and printed."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+
+from mockserver.spec import Document, load, render_json
+
+
+class APIDocument:
+    def __init__(self, document: Document) -> None:
+        self.document = document
+
+    def json(self) -> bytes:
+        return self._json
+
+    def yaml(self) -> bytes:
+        """As it stands in its file, comments and all, where that is YAML."""
+        return self._yaml
+
+    @cached_property
+    def _json(self) -> bytes:
+        return render_json(self.document.root)
+
+    @cached_property
+    def _yaml(self) -> bytes:
+        text = self.document.text
+        if text.lstrip().startswith("{"):
+            text = yaml.safe_dump(self.document.root, sort_keys=False, allow_unicode=True, width=120)
+        return text.encode()
+
+
+def api_document(path: Path | None) -> APIDocument:
+    """The built-in one where `path` is None. Raises SpecError."""
+    return APIDocument(load(path or files("openapi") / "cyberdesk.yaml"))

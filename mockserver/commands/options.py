@@ -1,0 +1,109 @@
+"""Settings and limits as options of a command; environment variables that no setting has."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection
+from dataclasses import Field
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import click
+
+from mockserver.setting_values import SettingError, read_field
+from mockserver.settings import LIMITS, SETTINGS, Limits, Settings, environment_variable
+
+_PREFIX = environment_variable("")
+_OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
+"""Variables that Kubernetes sets for a Service of this name."""
+
+Decorator = Callable[[Any], Any]
+
+
+class _Value(click.ParamType[Any]):
+    """What `Settings` would read; what it refuses is a usage error."""
+
+    name = "text"
+
+    def __init__(self, setting: Field[Any], type_: Any) -> None:
+        self._setting = setting
+        self._type = type_
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            read = read_field(self._setting, self._type, value)
+        except SettingError as error:
+            return self.fail(error.problem, param, ctx)
+        return read[0] if get_origin(self._type) is tuple else read
+
+
+def setting_option(name: str) -> Decorator:
+    setting = next(each for each in SETTINGS if each.name == name)
+    type_ = _types()[name]
+    repeatable, is_flag = isinstance(setting.default, tuple), isinstance(setting.default, bool)
+    flag = "--" + name.replace("_", "-")
+    return click.option(
+        f"{flag}/--no-{flag[2:]}" if setting.default is True else flag,
+        name,
+        default=None if repeatable else setting.default,
+        multiple=repeatable,
+        is_flag=is_flag,
+        type=None if is_flag else _Value(setting, type_),
+        metavar=setting.metadata["metavar"] or _metavar(type_),
+        help=setting.metadata["help"],
+        envvar=environment_variable(name),
+        show_envvar=True,
+        show_default=setting.default not in (None, False, ()),
+    )
+
+
+def limit_option(limit: Field[Any]) -> Decorator:
+    return click.option(
+        f"--{limit.name.replace('_', '-')}",
+        limit.name,
+        default=limit.default,
+        type=_Value(limit, type(limit.default)),
+        hidden=True,
+        envvar=environment_variable(limit.name),
+    )
+
+
+def every_setting(command: Any) -> Any:
+    for limit in LIMITS:
+        command = limit_option(limit)(command)
+    for setting in reversed(SETTINGS):
+        command = setting_option(setting.name)(command)
+    return command
+
+
+def settings_from(values: dict[str, Any]) -> Settings:
+    """Raises StartError."""
+    limits = Limits(**{limit.name: values.pop(limit.name) for limit in LIMITS})
+    return Settings(**values, limits=limits)
+
+
+@cache
+def _types() -> dict[str, Any]:
+    return get_type_hints(Settings)
+
+
+def _metavar(type_: Any) -> str | None:
+    if get_origin(type_) is Literal:
+        return f"[{'|'.join(get_args(type_))}]"
+    return {int: "INTEGER", float: "NUMBER", str: "TEXT"}.get(type_)
+
+
+def warn_of_unknown_variables(group: click.Group) -> None:
+    """A variable of a misspelled name would be without effect, and nobody would know."""
+    commands = (group, *group.commands.values())
+    known = {str(param.envvar) for command in commands for param in command.params if param.envvar}
+    for name in sorted(os.environ):
+        if name.startswith(_PREFIX) and name not in known and not _OF_KUBERNETES.search(name):
+            click.echo(f"mockserver: {name} is set, but there is no such setting{_meant(name, known)}", err=True)
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    close = get_close_matches(name.removeprefix(_PREFIX), [each.removeprefix(_PREFIX) for each in known], 1, 0.7)
+    return f": did you mean {_PREFIX}{close[0]}?" if close else "; mockserver serve --help names them all"

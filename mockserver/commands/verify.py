@@ -1,0 +1,130 @@
+"""`mockserver verify`: whether what a client has sent is in order. A gate for the client's CI."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from mockserver.commands.help import Command
+from mockserver.journal_client import JournalClient, NotReadable
+from mockserver.settings import environment_variable
+
+_COULD_NOT_CHECK = 2
+_INCOMPLETE = (
+    "The journal is not complete: older requests had to go, and cannot be checked. "
+    "Start the mock with a larger --journal-bytes, or reset it before the tests (POST /__admin/reset)."
+)
+
+
+class _AtLeast(NamedTuple):
+    match: str
+    fewest: int
+
+
+class _AtLeastType(click.ParamType[_AtLeast]):
+    name = "match=n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> _AtLeast:
+        match, equals, count = value.rpartition("=")
+        if not equals or not match.strip() or not count.strip().isdecimal() or int(count) < 1:
+            self.fail(f"{value!r} is not MATCH=N: write 'POST /v1/runs/bulk=1' or 'list_runs=2'", param, ctx)
+        return _AtLeast(match.strip(), int(count))
+
+
+@click.command(
+    cls=Command,
+    groups={"Checks": ("no_warnings", "no_violations", "at_least"), "Control API": ("admin_token",)},
+    examples="""\
+mockserver verify http://127.0.0.1:4010 --no-warnings --no-violations
+mockserver verify http://127.0.0.1:4010/__ns/checkout --at-least 'POST /v1/runs/bulk=1' --at-least list_runs=2
+""",
+)
+@click.argument("url")
+@click.option(
+    "--no-warnings",
+    is_flag=True,
+    help="No request has a warning: a body key or query name that the API does not know, a misspelled header.",
+)
+@click.option(
+    "--no-violations",
+    is_flag=True,
+    help="No request breaks the contract, whatever it was answered: unknown path, method or token, invalid body.",
+)
+@click.option(
+    "--at-least",
+    multiple=True,
+    type=_AtLeastType(),
+    metavar="MATCH=N",
+    help="At least N requests match 'METHOD /path' (* and ** in it), an operationId, or *; repeatable.",
+)
+@click.option(
+    "--admin-token",
+    envvar=environment_variable("admin_token"),
+    show_envvar=True,
+    metavar="TOKEN",
+    help="The token of the control API, if the mock was started with one.",
+)
+def verify(
+    url: str, *, no_warnings: bool, no_violations: bool, at_least: Sequence[_AtLeast], admin_token: str | None
+) -> None:
+    """Check what clients have sent to the mock at URL, or to a namespace of it, by its journal.
+
+    Exit code: 0 all is in order, 1 something is wrong or cannot be told, 2 the journal cannot be read.
+    """
+    if not (no_warnings or no_violations or at_least):
+        raise click.UsageError("Say what to check: --no-warnings, --no-violations, --at-least 'POST /v1/runs/bulk=1'.")
+    try:
+        client = JournalClient(url, admin_token=admin_token)
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from error
+    try:
+        client.check_mock()
+        wrong = [
+            *_judge_requests(client, warnings=no_warnings, violations=no_violations),
+            *_judge_counts(client, at_least),
+        ]
+    except NotReadable as error:
+        click.echo(f"mockserver: {error}", err=True)
+        sys.exit(_COULD_NOT_CHECK)
+    for line in wrong:
+        click.echo(line)
+    click.echo("FAILED" if wrong else "OK")
+    sys.exit(1 if wrong else 0)
+
+
+def _judge_requests(client: JournalClient, *, warnings: bool, violations: bool) -> Iterator[str]:
+    if not warnings and not violations:
+        return
+    found: list[Mapping[str, Any]] = []
+    total = 0
+    for request in client.requests(**({} if warnings else {"valid": "false"})):
+        total += 1
+        if (violations and not request["valid"]) or (warnings and request["warnings"]):
+            found.append(request)
+    for request in reversed(found):
+        yield _line(f"{request['method']} {request['path']} (request {request['seq']}, {request['at']})")
+        if violations and not request["valid"]:
+            yield _line(f"  violation: answered {request['status']}: {request['reason']}")
+        if warnings:
+            yield from (_line(f"  warning: {warning}") for warning in request["warnings"])
+    if not found and not client.complete:
+        yield _INCOMPLETE
+    if warnings and not total and client.complete:
+        click.echo("mockserver: the journal is empty: nothing was sent here; --at-least makes that fail", err=True)
+
+
+def _judge_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterator[str]:
+    for match, fewest in at_least:
+        came = client.count(match)
+        if came.count < fewest:
+            yield _line(f"{match}: {came.count} came, at least {fewest} should")
+            if not came.complete:
+                yield f"  {_INCOMPLETE}"
+
+
+def _line(text: str) -> str:
+    """What a client has sent cannot move the cursor, or write a line of its own."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,0 +1,99 @@
+"""The journal of a mock that runs elsewhere, read by the control API."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from mockserver.errors import MockServerError
+
+_PAGE = 1_000
+_PATIENCE_S = 30.0
+
+
+class NotReadable(MockServerError):
+    """The journal cannot be read. The message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    count: int
+    complete: bool
+
+
+class JournalClient:
+    """`url` is that of the mock, or of a namespace of it: `http://127.0.0.1:4010/__ns/NAME`."""
+
+    def __init__(self, url: str, *, admin_token: str | None = None) -> None:
+        """Raises ValueError for what is no URL."""
+        parts = urlsplit(url)
+        try:
+            port = parts.port
+        except ValueError:
+            port = -1
+        is_url = parts.scheme in ("http", "https") and parts.hostname and port != -1
+        if not is_url or parts.query or parts.fragment:
+            raise ValueError(f"{url!r} is no URL of a mock; write http://127.0.0.1:4010, or …/__ns/NAME")
+        self._url = url.rstrip("/").removesuffix("/__admin").removesuffix("/v1")
+        self._base = quote(urlsplit(self._url).path, safe="/%:@!$&'()*+,;=~")
+        make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = make(parts.hostname or "", port, timeout=_PATIENCE_S)
+        self._headers = {"Accept": "application/json"}
+        if admin_token is not None:
+            self._headers["Authorization"] = f"Bearer {admin_token}"
+        self.complete = True
+        """Whether nothing that was asked for had to go before it was read."""
+
+    def check_mock(self) -> None:
+        """Raises NotReadable where this is no mock, or it keeps no journal."""
+        version = self._ask("GET", "/version")
+        if version.get("name") != "cyberdesk-mockserver":
+            raise NotReadable(f"{self._url} is no mock of this kind")
+        if not self._ask("GET", "/settings").get("journal_bytes"):
+            raise NotReadable(f"the mock at {self._url} keeps no journal: start it without --journal-bytes 0")
+
+    def requests(self, **filters: str) -> Iterator[Mapping[str, Any]]:
+        """From the latest to the first."""
+        before: Mapping[str, Any] = {}
+        while True:
+            page = self._ask("GET", f"/requests?{urlencode({**filters, 'limit': _PAGE, **before})}")
+            self.complete = self.complete and page["complete"]
+            items = page["items"]
+            yield from reversed(items)
+            if len(items) >= page["total"]:
+                return
+            before = {"before": items[0]["seq"]}
+
+    def count(self, match: str) -> Count:
+        answer = self._ask("POST", "/requests/count", {"match": match})
+        return Count(answer["count"], answer["complete"])
+
+    def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        content, headers = None, self._headers
+        if body is not None:
+            content, headers = json.dumps(body).encode(), {**headers, "Content-Type": "application/json"}
+        try:
+            self._connection.request(method, f"{self._base}/__admin{path}", content, headers)
+            answer = self._connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise NotReadable(f"no answer from {self._url}: {reason}; is the mock running there?") from error
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if answer.status == 200 and isinstance(value, dict):
+            return value
+        detail = value.get("detail") if isinstance(value, dict) else None
+        if answer.status in (401, 403) and isinstance(detail, str):
+            raise NotReadable(f"{detail}; give it with --admin-token or MOCKSERVER_ADMIN_TOKEN")
+        if answer.status == 422 and isinstance(detail, str):
+            raise NotReadable(detail)
+        raise NotReadable(
+            f"{self._url} has no control API ({answer.status}): it is no mock, or was started with --no-admin"
+        )

@@ -1,0 +1,119 @@
+"""The fixture `cyberdesk_mock`: a namespace of a mock that serves for the whole session.
+
+Does nothing until a test asks for it: nothing of the server is imported before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mockserver.errors import StartError
+
+if TYPE_CHECKING:
+    from mockserver.settings import Settings
+    from mockserver.testing import CyberdeskMock, MockServer
+
+_INI = "cyberdesk_mock_settings"
+_NOT_SETTINGS = (StartError, TypeError, ValueError)
+"""What Settings raises for values that mean nothing, and for names that it does not have."""
+_MOCK = pytest.StashKey["CyberdeskMock"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    help_ = "Settings of the mock behind the fixture cyberdesk_mock, one a line: `progression: manual`."
+    parser.addini(_INI, help_, type="linelist")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    marker = "cyberdesk_mock(**settings): settings of the mock for this test, such as progression='manual'."
+    config.addinivalue_line("markers", marker)
+
+
+@pytest.fixture(scope="session")
+def cyberdesk_mock_settings(pytestconfig: pytest.Config) -> Settings:
+    """Settings of the mock; override it to change them. Its default takes them from the ini file."""
+    import yaml
+
+    from mockserver.settings import Settings
+
+    try:
+        given = yaml.safe_load("\n".join(pytestconfig.getini(_INI))) or {}
+        if not isinstance(given, dict):
+            raise TypeError("write one setting a line, such as `progression: manual`")
+        return Settings(**given)
+    except _NOT_SETTINGS as error:
+        pytest.fail(f"{_INI} in the ini file: {error}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def _cyberdesk_servers() -> Iterator[Callable[[Settings], MockServer]]:
+    """One server for each kind of settings, started when it is first asked for."""
+    from mockserver.testing import MockServer
+
+    servers: dict[Settings, MockServer] = {}
+    with ExitStack() as stack:
+
+        def server(settings: Settings) -> MockServer:
+            if settings not in servers:
+                servers[settings] = stack.enter_context(MockServer(settings))
+            return servers[settings]
+
+        yield server
+
+
+@pytest.fixture
+def cyberdesk_mock(
+    request: pytest.FixtureRequest,
+    cyberdesk_mock_settings: Settings,
+    _cyberdesk_servers: Callable[[Settings], MockServer],
+) -> Iterator[CyberdeskMock]:
+    """A mock of the Cyberdesk API for this test alone: `url` and `token` are for its client, the rest controls it."""
+    node = request.node
+    try:
+        # Workers of pytest-xdist can share neither a port nor a file to write.
+        settings = replace(cyberdesk_mock_settings, **{**_marked(node), "port": 0})
+        if settings.state is not None:
+            raise ValueError("state: a test puts one into its mock with cyberdesk_mock.load_state(json.load(file))")
+        server = _cyberdesk_servers(settings)
+    except _NOT_SETTINGS as error:
+        pytest.fail(f"The mock cannot start: {error}", pytrace=False)
+    with server.namespace(_namespace_of(node.nodeid)) as mock:
+        node.stash[_MOCK] = mock
+        yield mock
+        del node.stash[_MOCK]
+
+
+def _marked(node: pytest.Item) -> dict[str, Any]:
+    """Of all markers; the nearest has the last word. Raises TypeError."""
+    marked: dict[str, Any] = {}
+    for marker in reversed(list(node.iter_markers("cyberdesk_mock"))):
+        if marker.args:
+            raise TypeError("@pytest.mark.cyberdesk_mock takes settings by name, such as progression='manual'")
+        marked |= marker.kwargs
+    return marked
+
+
+def _namespace_of(nodeid: str) -> str:
+    """The same for a test in each session, since the ids of its runs follow from it; the test can be told by it."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", nodeid.rpartition("::")[2])[:60]
+    return f"{name}-{blake2b(nodeid.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    mock = item.stash.get(_MOCK, None)
+    if mock is not None and report.failed:
+        from mockserver.testing.failure_report import requests_text
+
+        report.sections.append(("Requests to the mock", requests_text(mock)))
+    return report

@@ -1,0 +1,137 @@
+"""What stands beside the API for people who read: `/`, the OpenAPI document, and the reference at `/docs`.
+
+The reference is Swagger UI, from the files of a package: nothing is loaded from another host. A path that the API has
+itself is the API's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from html import escape
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+from mockserver.api_document import APIDocument
+from mockserver.reply import JSON, BytesContent, JSONContent, Reply
+
+PAGE = "/__admin/"
+_PACKAGE = "flask_swagger_ui"
+_ASSETS = {
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+}
+_HTML = "text/html; charset=utf-8"
+_COMMON = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_BARE_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_POLICY = f"{_BARE_POLICY}; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'"
+
+
+class _Page(NamedTuple):
+    media_type: str
+    content: Callable[[], bytes]
+    policy: str = _BARE_POLICY
+
+
+class Reference:
+    """Pages by path. `in paths` is all that a request of the API pays for them."""
+
+    def __init__(self, api: APIDocument, *, api_has: Callable[[str], bool], has_page: bool) -> None:
+        """`api_has` tells whether the API has a path; `has_page` whether there is a page at `/__admin/`."""
+        self._title = str(_mapping(api.document.root.get("info")).get("title", "API"))
+        self._links = {"reference": "/docs", "openapi": "/openapi.json"}
+        if has_page:
+            self._links = {"page": PAGE, **self._links}
+        pages = {
+            "/": _Page(_HTML, self._root),
+            # Browsers ask for it beside whatever they show: it must not stand in the journal as a wrong request.
+            "/favicon.ico": _Page("image/png", _icon),
+            "/openapi.json": _Page(JSON, api.json),
+            "/openapi.yaml": _Page("application/yaml", api.yaml),
+            **self._docs(),
+        }
+        self._pages = {path: page for path, page in pages.items() if not api_has(path)}
+        self._links = {name: path for name, path in self._links.items() if path in self._pages or path == PAGE}
+        self.paths: Collection[str] = frozenset(self._pages)
+
+    def reply(self, path: str, accept: str) -> Reply:
+        """`path` is one of `paths`."""
+        page = self._pages[path]
+        if path == "/" and "text/html" not in accept:
+            return Reply(200, JSONContent({"name": "cyberdesk-mockserver", **self._links}), headers={"Vary": "Accept"})
+        headers = {"Content-Security-Policy": page.policy, "Cache-Control": "no-cache", **_COMMON}
+        if path == "/":
+            headers["Vary"] = "Accept"
+        return Reply(200, BytesContent(page.content()), page.media_type, headers)
+
+    def _docs(self) -> Mapping[str, _Page]:
+        folder = _asset_folder()
+        if folder is None:
+            return {"/docs": _Page(_HTML, self._not_installed)}
+        assets = {
+            f"/docs/{name}": _Page(media_type, (folder / name).read_bytes) for name, media_type in _ASSETS.items()
+        }
+        script = _Page("text/javascript; charset=utf-8", _SCRIPT.encode)
+        return {"/docs": _Page(_HTML, self._reference, _POLICY), "/docs/reference.js": script, **assets}
+
+    def _root(self) -> bytes:
+        names = {"page": "What happens in the mock, and its controls", "reference": "Reference of the API"}
+        items = "".join(
+            f'<li><a href="{path}">{names.get(name, "OpenAPI document")}</a></li>' for name, path in self._links.items()
+        )
+        body = f"<h1>{escape(self._title)}: mock</h1><ul>{items}</ul>"
+        return _html(f"{self._title}: mock", body, '<meta name="color-scheme" content="light dark">')
+
+    def _reference(self) -> bytes:
+        head = (
+            '<link rel="stylesheet" href="/docs/swagger-ui.css">'
+            '<script src="/docs/swagger-ui-bundle.js" defer></script><script src="/docs/reference.js" defer></script>'
+        )
+        return _html(f"{self._title}: reference", '<div id="reference"></div>', head)
+
+    def _not_installed(self) -> bytes:
+        what = "<p>The reference needs <code>pip install flask-swagger-ui</code>, and then a new start.</p>"
+        return _html(f"{self._title}: reference", what)
+
+
+def _icon() -> bytes:
+    icon = (_asset_folder() or Path()) / "favicon-32x32.png"
+    return icon.read_bytes() if icon.is_file() else b""
+
+
+def _asset_folder() -> Path | None:
+    """Found without an import of the package: that would import Flask."""
+    package = find_spec(_PACKAGE)
+    for location in (package and package.submodule_search_locations) or ():
+        folder = Path(location) / "dist"
+        if all((folder / name).is_file() for name in _ASSETS):
+            return folder
+    return None
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _html(title: str, body: str, head: str = "") -> bytes:
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">{head}</head><body>{body}</body></html>\n'
+    ).encode()
+
+
+_SCRIPT = """\
+// Requests go to this mock alone, whichever servers the document names: a token for the real API stays here.
+fetch("/openapi.json")
+  .then((answer) => answer.json())
+  .then((spec) => {
+    SwaggerUIBundle({
+      spec: { ...spec, servers: [{ url: location.origin, description: "this mock" }] },
+      dom_id: "#reference",
+      deepLinking: true,
+      docExpansion: "list",
+      validatorUrl: null,
+      persistAuthorization: false,
+    });
+  });
+"""

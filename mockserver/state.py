@@ -1,0 +1,241 @@
+"""A namespace as one JSON document, and back: it answers as it did when the document was written.
+
+    {"format": 1, "clock": {…}, "secret": "…", "faults": {…}, "shared": […],
+     "organizations": {"org_…": {"key": "…", "units": [[kind, key, value, until], …]}}}
+
+Not in it: the journal, and requests that are being handled while it is written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
+from importlib.metadata import version
+from typing import Any
+
+from mockserver.behaviour.batch import (
+    BATCH,
+    CHANGES,
+    FILES,
+    SESSION,
+    Batch,
+    Change,
+    FileOwner,
+    JSONText,
+    Session,
+)
+from mockserver.behaviour.chains import MergedInputs
+from mockserver.behaviour.context import Space
+from mockserver.behaviour.ledger import LEDGER, Block
+from mockserver.behaviour.places import COUNTER, POOL, WORKFLOW, PoolRecord, WorkflowRecord
+from mockserver.behaviour.run_view import CreatedContent, CreatedRunContent, RunContent
+from mockserver.behaviour.secrets import Aliases
+from mockserver.errors import Unprocessable
+from mockserver.faults import FaultReader
+from mockserver.idempotency import KEY as IDEMPOTENCY
+from mockserver.idempotency import Use
+from mockserver.namespaces import Namespace, Namespaces
+from mockserver.rate_limit import LIMIT, Window
+from mockserver.reply import BytesContent, Content, JSONContent
+from mockserver.settings import Settings
+from mockserver.spec import render_json
+from mockserver.state_codec import Decoder, Encoder, StateError, Types
+from mockserver.store import Unit, Write
+from mockserver.store.units import FOREVER
+from mockserver.time_slice import TimeSlice
+
+FORMAT = 1
+_KINDS: Mapping[str, Any] = {
+    BATCH: Batch,
+    CHANGES: Mapping[int, Change],
+    SESSION: Session,
+    FILES: FileOwner,
+    LEDGER: Block,
+    COUNTER: int,
+    POOL: PoolRecord,
+    WORKFLOW: WorkflowRecord,
+    IDEMPOTENCY: Use,
+    LIMIT: Window,
+}
+"""The type of the values of each kind of unit."""
+_TYPES = Types(
+    variants={
+        JSONText: (bytes, MergedInputs, Aliases),
+        Content: (JSONContent, BytesContent, RunContent, CreatedContent, CreatedRunContent),
+    },
+    implied=(Space,),
+)
+_log = logging.getLogger("mockserver")
+
+
+class States:
+    """Writes and restores the namespaces of one mock. `made_by` says with what the answers were made."""
+
+    def __init__(
+        self,
+        namespaces: Namespaces,
+        fault_reader: FaultReader,
+        made_by: Mapping[str, str],
+        make_space: Callable[[Namespace, str, bytes], Space],
+    ) -> None:
+        self._namespaces = namespaces
+        self._fault_reader = fault_reader
+        self._made_by = made_by
+        self._make_space = make_space
+        self._start: dict[str, Mapping[str, Any]] = {}
+
+    async def begin_with(self, name: str, document: Mapping[str, Any]) -> None:
+        """Restores a namespace, and makes that what its reset leads to. Raises StateError or Unavailable."""
+        await self.restore(name, document)
+        self._start[name] = document
+
+    async def reset(self, name: str) -> None:
+        if name in self._start:
+            await self.restore(name, self._start[name])
+        else:
+            self._namespaces.reset(name)
+
+    async def written(self, namespace: Namespace) -> list[bytes]:
+        """The document, in parts."""
+        encoder = Encoder(_TYPES)
+        head = {
+            "format": FORMAT,
+            "made_by": self._made_by,
+            "clock": namespace.clock.state(),
+            "secret": namespace.secret.hex(),
+            "faults": self._fault_reader.state(namespace.faults),
+        }
+        # References to all that is kept are taken at once: values are immutable, so it is of one moment.
+        kept = {name: (space.key, await _units(space)) for name, space in namespace.spaces.items()}
+        parts = [render_json(head)[:-1], b',"organizations":{']
+        time_slice = TimeSlice()
+        for place, (name, (key, units)) in enumerate(kept.items()):
+            parts.append(
+                b'%b%b:{"key":"%b","units":[' % (b"," if place else b"", render_json(name), key.hex().encode())
+            )
+            separator = b""
+            for kind, unit_key, unit in units:
+                value = encoder.encode(unit.value, _KINDS[kind])
+                until = () if unit.until == FOREVER else (unit.until,)
+                parts.append(separator + render_json([kind, unit_key, value, *until]))
+                separator = b","
+                if time_slice.is_over:
+                    await time_slice.give_way()
+            parts.append(b"]}")
+        parts += [b'},"shared":', render_json(encoder.table), b"}"]
+        return parts
+
+    async def restore(self, name: str, document: Mapping[str, Any]) -> None:
+        """Puts it in the place of all that the namespace of that name keeps. Raises StateError, and then leaves it."""
+        if document.get("format") != FORMAT:
+            raise StateError(f"/format: expected {FORMAT}: this is no state that GET /__admin/state has written")
+        secret = _hex(document, "secret")
+        organisations = _object(document, "organizations")
+        table = document.get("shared")
+        if not isinstance(table, list):
+            raise StateError("/shared: expected an array")
+        # All is decoded before anything is replaced, and into a namespace that is not in use yet.
+        namespace = self._namespaces.make(name)
+        namespace.secret = secret
+        try:
+            namespace.clock.restore(_object(document, "clock"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise StateError(f"/clock: {error}") from None
+        namespace.faults.clear()
+        try:
+            self._fault_reader.restore(namespace.faults, _object(document, "faults"), namespace.clock)
+        except (KeyError, TypeError, ValueError, Unprocessable) as error:
+            raise StateError(f"/faults: {error}") from None
+        decoder = Decoder(_TYPES, table, {})
+        decoded: list[tuple[Space, list[Write]]] = []
+        time_slice = TimeSlice()
+        for organisation, content in organisations.items():
+            try:
+                space = self._make_space(namespace, organisation, _hex(content, "key"))
+                writes: list[Write] = []
+                reader = decoder.with_implied({Space: space})
+                for place, unit in enumerate(_list(content, "units")):
+                    writes.append(_write(reader, unit, place))
+                    if time_slice.is_over:
+                        await time_slice.give_way()
+            except StateError as error:
+                raise error.at(organisation).at("organizations") from None
+            decoded.append((space, writes))
+        self._warn_of_others(document.get("made_by"))
+        self._namespaces.replace(namespace, [space for space, _ in decoded])
+        for space, writes in decoded:
+            await space.store.commit(*writes)
+
+    def _warn_of_others(self, made_by: Any) -> None:
+        given = made_by if isinstance(made_by, dict) else {}
+        others = [name for name, value in self._made_by.items() if given.get(name) != value]
+        if others:
+            _log.warning("the state was written with another %s: answers may differ from then", ", ".join(others))
+
+
+def made_by(settings: Settings, world: object) -> dict[str, str]:
+    """What answers follow from, beside the state."""
+    return {
+        "version": version("cyberdesk-mockserver"),
+        "progression": settings.progression,
+        "world": blake2b(repr(world).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest(),
+    }
+
+
+async def _units(space: Space) -> list[tuple[str, str, Unit]]:
+    units = [(kind, key, unit) for kind in _KINDS for key, unit in (await space.store.items(kind)).items()]
+    # The answer of a request that is being handled is not known yet.
+    return [each for each in units if each[0] != IDEMPOTENCY or each[2].value.reply is not None]
+
+
+def _write(decoder: Decoder, unit: Any, place: int) -> Write:
+    try:
+        if not isinstance(unit, list) or len(unit) not in (3, 4) or not all(isinstance(each, str) for each in unit[:2]):
+            raise StateError(": expected [kind, key, value] or [kind, key, value, until]")
+        kind, key, value, *until = unit
+        if kind not in _KINDS:
+            raise StateError(f"/0: {kind!r} is none of {', '.join(_KINDS)}")
+        try:
+            return Write(
+                kind, key, decoder.decode(value, _KINDS[kind]), 0, *(decoder.decode(each, int) for each in until)
+            )
+        except StateError as error:
+            raise error.at(2) from None
+    except StateError as error:
+        raise error.at(place).at("units") from None
+
+
+def _object(document: Any, name: str) -> dict[str, Any]:
+    value = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(value, dict):
+        raise StateError(f"/{name}: expected an object")
+    return value
+
+
+def _list(document: Any, name: str) -> Sequence[Any]:
+    value = document.get(name) if isinstance(document, dict) else None
+    if not isinstance(value, list):
+        raise StateError(f"/{name}: expected an array")
+    return value
+
+
+def _hex(document: Any, name: str) -> bytes:
+    value = document.get(name) if isinstance(document, dict) else None
+    try:
+        key = bytes.fromhex(value or "")
+    except (TypeError, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise StateError(f"/{name}: expected 64 hex digits")
+    return key
+
+
+class StateContent:
+    """The content of an answer: a state in parts."""
+
+    def __init__(self, parts: Sequence[bytes]) -> None:
+        self._parts = parts
+
+    def render(self) -> Iterator[bytes]:
+        return iter(self._parts)

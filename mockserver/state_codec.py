@@ -1,0 +1,244 @@
+"""Values of the store as JSON and back, by the type annotations of their classes.
+
+NamedTuples and dataclasses become objects, without the fields that have their default. Where an annotation allows
+several classes, `class` names the one. Bytes become text, or base64 where they are no UTF-8. What is long, or shared
+between values, stands once in a table of its own and is referred to by its place there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import types
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+
+_MIN_SHARED_BYTES = 200
+_NO_DEFAULT = object()
+
+
+class Shared:
+    """Marks a type whose values are kept once for all that refer to them: `Annotated[..., Shared]`."""
+
+
+class StateError(ValueError):
+    """Names the place, and what was expected there."""
+
+    def at(self, step: object) -> StateError:
+        return StateError(f"/{step}{self.args[0]}")
+
+
+def _expected(what: str) -> StateError:
+    return StateError(f": expected {what}")
+
+
+class Types(NamedTuple):
+    """`variants` are the classes that a protocol or base class stands for. What is annotated with a class of
+    `implied` is not written: a reader puts the value that it was given in its place.
+    """
+
+    variants: Mapping[Any, tuple[Any, ...]]
+    implied: tuple[Any, ...]
+
+
+class Encoder:
+    """Encodes the values of one document. `table` holds what they share."""
+
+    def __init__(self, types_: Types) -> None:
+        self._types = types_
+        self.table: list[Any] = []
+        self._bytes: dict[bytes, int] = {}
+        self._objects: dict[int, tuple[int, Any]] = {}  # by identity; the object is held, so that it stays its own
+
+    def encode(self, value: Any, hint: Any) -> Any:
+        origin, args = get_origin(hint), get_args(hint)
+        if origin is Annotated:
+            return self._share(value, args[0])
+        variants = _variants(hint, self._types)
+        if variants is not None:
+            if value is None:
+                return None
+            if len(variants) == 1:
+                return self.encode(value, variants[0])
+            if isinstance(value, bytes):
+                return self._bytes_json(value)
+            return {"class": type(value).__name__, **self._fields(value)}
+        if hint is bytes:
+            return self._bytes_json(value)
+        if origin is tuple or origin is Sequence:
+            return [self.encode(each, args[0]) for each in value]
+        if origin is Mapping and args[1] is not Any:
+            return {str(key): self.encode(each, args[1]) for key, each in value.items()}
+        return self._fields(value) if _is_record(hint) else value
+
+    def _fields(self, value: Any) -> dict[str, Any]:
+        shown: dict[str, Any] = {}
+        class_: Any = type(value)
+        for name, (hint, default) in record_fields(class_).items():
+            each = getattr(value, name)
+            if hint not in self._types.implied and (default is _NO_DEFAULT or each != default):
+                shown[name] = self.encode(each, hint)
+        return shown
+
+    def _bytes_json(self, value: bytes) -> Any:
+        if len(value) < _MIN_SHARED_BYTES:
+            return _plain(value)
+        place = self._bytes.get(value)
+        if place is None:
+            place = self._bytes[value] = len(self.table)
+            self.table.append(_plain(value))
+        return {"shared": place}
+
+    def _share(self, value: Any, hint: Any) -> Any:
+        known = self._objects.get(id(value))
+        if known is None:
+            known = self._objects[id(value)] = len(self.table), value
+            self.table.append(self.encode(value, hint))
+        return {"shared": known[0]}
+
+
+class Decoder:
+    """Decodes what an Encoder has made. `implied` are values by their class. Raises StateError."""
+
+    def __init__(self, types_: Types, table: Sequence[Any], implied: Mapping[Any, Any]) -> None:
+        self._types = types_
+        self._table = table
+        self._implied = implied
+        self._decoded: dict[int, Any] = {}
+
+    def with_implied(self, implied: Mapping[Any, Any]) -> Decoder:
+        """One that reads the same table."""
+        other = Decoder(self._types, self._table, implied)
+        other._decoded = self._decoded
+        return other
+
+    def decode(self, data: Any, hint: Any) -> Any:
+        origin, args = get_origin(hint), get_args(hint)
+        if hint is Any:
+            return data
+        if origin is Annotated:
+            return self._shared(data, args[0])
+        variants = _variants(hint, self._types)
+        if variants is not None:
+            return self._variant(data, hint, variants)
+        if hint is bytes:
+            return self._shared(data, bytes) if isinstance(data, dict) and "shared" in data else _bytes_of(data)
+        if origin is Literal:
+            if data not in args:
+                raise _expected(f"one of {', '.join(map(str, args))}")
+            return data
+        if origin is tuple or origin is Sequence:
+            if not isinstance(data, list):
+                raise _expected("an array")
+            return tuple(self._item(each, args[0], place) for place, each in enumerate(data))
+        if origin is Mapping or _is_record(hint):
+            if not isinstance(data, dict):
+                raise _expected("an object")
+            if origin is Mapping:
+                return {_key(key, args[0]): self._item(each, args[1], key) for key, each in data.items()}
+            return self._record(data, hint)
+        if hint is float and isinstance(data, int) and not isinstance(data, bool):
+            return float(data)
+        if not isinstance(data, hint) or (isinstance(data, bool) and hint is not bool):
+            raise _expected(_NAMES[hint])
+        return data
+
+    def _item(self, data: Any, hint: Any, step: object) -> Any:
+        try:
+            return self.decode(data, hint)
+        except StateError as error:
+            raise error.at(step) from None
+
+    def _variant(self, data: Any, hint: Any, variants: tuple[Any, ...]) -> Any:
+        if data is None and type(None) in get_args(hint):
+            return None
+        if len(variants) == 1:
+            return self.decode(data, variants[0])
+        if bytes in variants and (isinstance(data, str) or (isinstance(data, dict) and "class" not in data)):
+            return self.decode(data, bytes)
+        classes = {each.__name__: each for each in variants if each is not bytes}
+        name = data.get("class") if isinstance(data, dict) else None
+        if name not in classes:
+            raise _expected(f"an object whose 'class' is one of {', '.join(classes)}")
+        return self._record({key: value for key, value in data.items() if key != "class"}, classes[name])
+
+    def _record(self, data: dict[str, Any], class_: Any) -> Any:
+        fields = record_fields(class_)
+        unknown = data.keys() - fields.keys()
+        if unknown:
+            raise StateError(f"/{min(unknown)}: {class_.__name__} has no such member")
+        values: dict[str, Any] = {}
+        for name, (hint, default) in fields.items():
+            if hint in self._implied:
+                values[name] = self._implied[hint]
+            elif name in data:
+                values[name] = self._item(data[name], hint, name)
+            elif default is _NO_DEFAULT:
+                raise StateError(f"/{name}: {class_.__name__} needs this member")
+        return class_(**values)
+
+    def _shared(self, data: Any, hint: Any) -> Any:
+        place = data.get("shared") if isinstance(data, dict) else None
+        if not isinstance(place, int) or isinstance(place, bool) or not 0 <= place < len(self._table):
+            raise _expected('{"shared": a place in the table of shared values}')
+        if place not in self._decoded:
+            self._decoded[place] = self._item(self._table[place], hint, f"shared/{place}")
+        return self._decoded[place]
+
+
+_NAMES: dict[Any, str] = {int: "an integer", float: "a number", str: "a string", bool: "true or false"}
+
+
+def _key(text: str, hint: Any) -> Any:
+    if hint is str:
+        return text
+    if not text.isascii() or not text.isdecimal():
+        raise StateError(f"/{text}: expected an integer as the name")
+    return int(text)
+
+
+def _plain(value: bytes) -> Any:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(value).decode()}
+
+
+def _bytes_of(data: Any) -> bytes:
+    try:
+        return data.encode() if isinstance(data, str) else base64.b64decode(data["base64"], validate=True)
+    except (KeyError, TypeError, UnicodeEncodeError, binascii.Error):
+        raise _expected('a string, or {"base64": "..."}') from None
+
+
+def _variants(hint: Any, types_: Types) -> tuple[Any, ...] | None:
+    """The classes that an annotation allows beside None; None where it is not a choice."""
+    if hint in types_.variants:
+        return types_.variants[hint]
+    if get_origin(hint) in (Union, types.UnionType):
+        return tuple(
+            each for arg in get_args(hint) if arg is not type(None) for each in types_.variants.get(arg, (arg,))
+        )
+    return None
+
+
+def _is_record(hint: Any) -> bool:
+    return dataclasses.is_dataclass(hint) or hasattr(hint, "_fields")
+
+
+@cache
+def record_fields(class_: Any) -> Mapping[str, tuple[Any, Any]]:
+    """The annotation and the default of each field of a NamedTuple or dataclass."""
+    hints = get_type_hints(class_, include_extras=True)
+    if not dataclasses.is_dataclass(class_):
+        defaults = class_._field_defaults
+        return {name: (hints[name], defaults.get(name, _NO_DEFAULT)) for name in class_._fields}
+    fields: dict[str, tuple[Any, Any]] = {}
+    for field in dataclasses.fields(class_):
+        default: Any = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        fields[field.name] = hints[field.name], _NO_DEFAULT if default is dataclasses.MISSING else default
+    return fields

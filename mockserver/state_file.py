@@ -1,0 +1,71 @@
+"""`--state FILE`: what all namespaces keep, read at the start and written at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mockserver.errors import HTTPError, StartError
+from mockserver.namespaces import Namespaces
+from mockserver.spec import render_json
+from mockserver.state import FORMAT, States
+from mockserver.state_codec import StateError
+
+
+def load_states(path: Path, states: States) -> None:
+    """Restores each namespace, and makes that what its reset leads to. Raises StartError.
+
+    Without a file there is nothing to restore. A file with what `GET /__admin/state` has answered is the namespace
+    without a name.
+    """
+    document = _read(path)
+    if document is None:
+        return
+    namespaces: Any = document.get("namespaces", {"": document})
+    if not isinstance(namespaces, dict):
+        raise StartError(f"{path}: /namespaces: expected an object")
+    for name, state in namespaces.items():
+        try:
+            asyncio.run(states.begin_with(name, state if isinstance(state, dict) else {}))
+        except StateError as error:
+            where = f"/namespaces/{name}" if "namespaces" in document else ""
+            raise StartError(f"{path}: {where}{error}") from error
+        except HTTPError as error:
+            raise StartError(f"{path}: {error.detail}") from error
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise StartError(f"{path}: the state cannot be written there: {path.parent} is not a directory") from None
+        return None
+    except OSError as error:
+        raise StartError(f"{path}: cannot read the state: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise StartError(f"{path}: not JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise StartError(f"{path}: expected an object: the state that --state or GET /__admin/state has written")
+    return document
+
+
+def save_states(path: Path, namespaces: Namespaces, states: States) -> None:
+    """Whole or not at all. Raises OSError."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(b'{"format":%d,"namespaces":{' % FORMAT)
+            separator = b""
+            for name, namespace in namespaces.items():
+                if not asyncio.run(namespace.is_empty()):
+                    file.write(separator + render_json(name) + b":")
+                    file.writelines(asyncio.run(states.written(namespace)))
+                    separator = b","
+            file.write(b"}}\n")
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

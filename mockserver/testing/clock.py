@@ -1,0 +1,65 @@
+"""The clock of a mock, as a test turns it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from mockserver.testing.control import moment_text
+
+
+class MockClock:
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    @property
+    def now(self) -> datetime:
+        return datetime.fromisoformat(self._call("GET", "/clock")["now"])
+
+    @property
+    def frozen(self) -> bool:
+        return bool(self._call("GET", "/clock")["frozen"])
+
+    @property
+    def scale(self) -> float:
+        """How many times faster than the clock runs live. Can be set; 0 holds them still."""
+        return float(self._call("GET", "/clock")["scale"])
+
+    @scale.setter
+    def scale(self, scale: float) -> None:
+        self._change(scale=scale)
+
+    def freeze(self, at: datetime | str | None = None) -> datetime:
+        """Stops the clock, at a moment if one is given, and returns the moment at which it stands."""
+        if at is None:
+            return self._change(freeze=True)
+        return self._change(freeze=moment_text(at) if isinstance(at, datetime) else at)
+
+    def advance(
+        self,
+        by: timedelta | str | float = 0,
+        *,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+    ) -> datetime:
+        """Moves the clock on by exactly so much, and returns the new moment.
+
+        `by` may be a number of seconds, or text such as `20m`, `1h30m` or `250ms`.
+        """
+        beside = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        if isinstance(by, str):
+            if beside:
+                raise TypeError("advance() takes a text or amounts by name, not both")
+            return self._change(advance=by)
+        length = by if isinstance(by, timedelta) else timedelta(seconds=by)
+        return self._change(advance=(length + beside).total_seconds())
+
+    def resume(self) -> datetime:
+        """Goes on from the moment at which the clock stands."""
+        return self._change(resume=True)
+
+    def _change(self, **change: Any) -> datetime:
+        return datetime.fromisoformat(self._call("POST", "/clock", body=change)["now"])

@@ -1,0 +1,59 @@
+"""What a client has sent, as text beneath a test that failed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mockserver.errors import ControlError
+from mockserver.testing.mock import CyberdeskMock
+from mockserver.testing.requests import Request
+
+_MOST_REQUESTS = 50
+_LONGEST_BODY = 500
+
+
+def requests_text(mock: CyberdeskMock) -> str:
+    """The last requests with their answers, each in some lines. Secrets are masked, as they are in the journal."""
+    try:
+        shown, total = mock.last_requests(_MOST_REQUESTS)
+        strays = 0 if total else mock.count_outside()
+    except ControlError as error:
+        return f"They cannot be told: {error}"
+    lines = [f"Base URL {mock.url}"]
+    if total > len(shown):
+        lines.append(f"({total - len(shown)} earlier requests are not shown)")
+    for request in shown:
+        lines += _request_lines(request)
+    if not total:
+        lines.append("None.")
+    if strays:
+        lines.append(
+            f"But {strays} came to the server outside of any namespace: does the client keep the path of its base URL?"
+        )
+    return "\n".join(lines)
+
+
+def _request_lines(request: Request) -> list[str]:
+    query = "?" + "&".join(f"{name}={value}" for name, value in request.query.items()) if request.query else ""
+    took = "" if request.duration_ms is None else f"  {request.duration_ms:.1f} ms"
+    met = f"  fault {request.fault}" if request.fault else ""
+    first = f"{request.method} {request.path}{query}  {request.status or 'no answer'}{took}{met}"
+    lines = [first, *(f"    ! {warning}" for warning in _reasons(request))]
+    if request.body is not None:
+        lines.append(f"    > {_short(request.body)}")
+    if request.answer.body is not None:
+        lines.append(f"    < {_short(request.answer.body)}")
+    return lines
+
+
+def _reasons(request: Request) -> list[str]:
+    reasons = [] if request.reason is None else [request.reason]
+    return [*reasons, *(each for each in request.warnings if each != request.reason)]
+
+
+def _short(body: Any) -> str:
+    text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    # One line each, and no character that a terminal would obey.
+    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[: _LONGEST_BODY + 1])
+    return text if len(text) <= _LONGEST_BODY else f"{text[:_LONGEST_BODY]}…"

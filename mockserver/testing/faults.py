@@ -1,0 +1,62 @@
+"""A fault that a test has added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from mockserver.errors import ControlError
+
+
+class AddedFault:
+    """Stays until it is removed, or the namespace is reset; as a context manager, until its block ends.
+
+    `ids` has several of a preset that consists of several faults.
+    """
+
+    def __init__(self, call: Callable[..., Any], ids: list[str]) -> None:
+        self._call = call
+        self.ids = tuple(ids)
+
+    @property
+    def id(self) -> str:
+        return self.ids[0]
+
+    @property
+    def matched(self) -> int:
+        """How many requests have matched."""
+        return sum(int(each["matched"]) for each in self._shown())
+
+    @property
+    def applied(self) -> int:
+        """How many of them it has met."""
+        return sum(int(each["applied"]) for each in self._shown())
+
+    @property
+    def active(self) -> bool:
+        """Whether it may meet more."""
+        return any(each["active"] for each in self._shown())
+
+    def remove(self) -> None:
+        """Does nothing where it is gone already."""
+        for id_ in self.ids:
+            try:
+                self._call("DELETE", f"/faults/{id_}")
+            except ControlError as error:
+                if error.status != 404:
+                    raise
+
+    def _shown(self) -> list[dict[str, Any]]:
+        return [each for each in self._call("GET", "/faults")["items"] if each["id"] in self.ids]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def __repr__(self) -> str:
+        return f"AddedFault({', '.join(map(repr, self.ids))})"

@@ -1,0 +1,233 @@
+"""A namespace of a running mock, as a test sees and controls it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from mockserver.errors import ControlError
+from mockserver.settings import Settings
+from mockserver.testing.clock import MockClock
+from mockserver.testing.control import Control
+from mockserver.testing.faults import AddedFault
+from mockserver.testing.requests import Request
+from mockserver.testing.runs import Outcome, Run, Runs, RunStatus
+
+_MOST_REQUESTS = 10_000
+
+
+class CyberdeskMock:
+    """All methods can be called from any thread. What the control API refuses is a ControlError."""
+
+    def __init__(self, control: Callable[[], Control], settings: Settings, namespace: str = "") -> None:
+        """`control` raises ControlError where the mock is not running."""
+        self._control = control
+        self._settings = settings
+        self._namespace = namespace
+
+    @property
+    def url(self) -> str:
+        """What a client takes as its base URL, without `/v1`."""
+        server_url = self._control().server_url
+        return f"{server_url}/__ns/{quote(self._namespace, safe='')}" if self._namespace else server_url
+
+    @property
+    def token(self) -> str:
+        """A bearer token that is let in: the first of the settings, else `test`."""
+        return self._settings.token[0].token if self._settings.token else "test"
+
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
+    @property
+    def clock(self) -> MockClock:
+        return MockClock(self._call)
+
+    @property
+    def runs(self) -> Runs:
+        return Runs(self._call)
+
+    # --- What clients have sent
+
+    def requests(
+        self,
+        match: str | None = None,
+        *,
+        operation: str | None = None,
+        method: str | None = None,
+        path: str | None = None,
+        status: int | None = None,
+        valid: bool | None = None,
+        since: int | None = None,
+    ) -> list[Request]:
+        """In the order in which they came. `match` is `POST /v1/runs/bulk`, `GET /v1/runs/*`, an operationId, or `*`.
+
+        Raises ControlError where some that may have matched have had to go, and where there are more than 10,000:
+        `since`, a `seq`, narrows it.
+        """
+        filters = {
+            "match": match,
+            "operation": operation,
+            "method": method,
+            "path": path,
+            "status": status,
+            "valid": valid,
+            "since": since,
+        }
+        page = self._call("GET", "/requests", query={**filters, "limit": _MOST_REQUESTS})
+        if not page["complete"]:
+            raise ControlError(
+                None,
+                "Requests have had to go from the journal: give the mock a larger journal_bytes, "
+                "or call clear_requests() between the parts of the test",
+            )
+        if page["total"] > _MOST_REQUESTS:
+            raise ControlError(None, f"{page['total']} requests match; since=SEQ narrows it to {_MOST_REQUESTS}")
+        return self._read(page)
+
+    def last_requests(self, limit: int) -> tuple[list[Request], int]:
+        """The last of all requests, and how many there were."""
+        page = self._call("GET", "/requests", query={"limit": limit})
+        return self._read(page), page["total"]
+
+    def count_outside(self) -> int:
+        """How many requests have come to this server without any namespace."""
+        return int(self._control().call("GET", "/requests", query={"limit": 1})["total"])
+
+    def clear_requests(self) -> None:
+        self._call("DELETE", "/requests")
+
+    def _read(self, page: Mapping[str, Any]) -> list[Request]:
+        prefix = f"/__ns/{self._namespace}" if self._namespace else ""
+        return [Request.from_json(item, prefix) for item in page["items"]]
+
+    # --- What happens to requests
+
+    def fault(
+        self,
+        match: str | None = None,
+        *,
+        preset: str | None = None,
+        status: int | None = None,
+        answer: Mapping[str, Any] | None = None,
+        retry_after: float | str | None = None,
+        fault: str | None = None,
+        how: str | None = None,
+        after_bytes: int | None = None,
+        delay_s: float | None = None,
+        delay: Mapping[str, Sequence[float]] | None = None,
+        failed: int | None = None,
+        share: float | None = None,
+        stale_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+        times: int | None = None,
+        nth: int | Sequence[int] | None = None,
+        cycle: int | None = None,
+        probability: float | None = None,
+        for_s: float | None = None,
+    ) -> AddedFault:
+        """`POST /__admin/faults` with its fields. `status=500` is short for `answer={"status": 500}`.
+
+        `headers` and `body` (values by JSON pointer) narrow which requests are meant; those of the answer stand in
+        `answer`.
+        """
+        if status is not None:
+            answer = {**(answer or {}), "status": status}
+        given = {
+            "match": match,
+            "preset": preset,
+            "answer": answer,
+            "retry_after": retry_after,
+            "fault": fault,
+            "how": how,
+            "after_bytes": after_bytes,
+            "delay_s": delay_s,
+            "delay": delay,
+            "failed": failed,
+            "share": share,
+            "stale_s": stale_s,
+            "headers": headers,
+            "body": body,
+            "times": times,
+            "nth": nth,
+            "cycle": cycle,
+            "probability": probability,
+            "for_s": for_s,
+        }
+        added = self._call("POST", "/faults", body=_given(given))
+        return AddedFault(self._call, added["ids"])
+
+    def clear_faults(self) -> None:
+        self._call("DELETE", "/faults")
+
+    # --- What the mock keeps
+
+    def seed(
+        self,
+        workflow_id: str | UUID,
+        *,
+        count: int | None = None,
+        ids: Sequence[str | UUID] | None = None,
+        status: RunStatus | None = None,
+        outcome: Outcome | None = None,
+        duration_s: float | None = None,
+        created_at: datetime | str | None = None,
+        started_at: datetime | str | None = None,
+        ended_at: datetime | str | None = None,
+        organization: str | None = None,
+        machine_id: str | UUID | None = None,
+        input_values: Mapping[str, Any] | None = None,
+        output_data: Mapping[str, Any] | None = None,
+        error: Sequence[str] | None = None,
+        outputs: Sequence[Mapping[str, Any]] | None = None,
+    ) -> list[Run]:
+        """`POST /__admin/runs` with its fields. The `content` of an output may be bytes."""
+        given = {
+            "workflow_id": workflow_id,
+            "count": count,
+            "ids": ids,
+            "status": status,
+            "outcome": outcome,
+            "duration_s": duration_s,
+            "created_at": created_at,
+            "started_at": started_at,
+            "ended_at": ended_at,
+            "organization": organization,
+            "machine_id": machine_id,
+            "input_values": input_values,
+            "output_data": output_data,
+            "error": error,
+            "outputs": outputs,
+        }
+        return [Run(self._call, id_) for id_ in self._call("POST", "/runs", body=[_given(given)])["ids"]]
+
+    def reset(self) -> None:
+        """As at the start: no runs, requests and faults, and a clock that runs."""
+        self._call("POST", "/reset")
+
+    def state(self) -> dict[str, Any]:
+        """All that is kept, as JSON; `load_state` puts it back."""
+        state: dict[str, Any] = self._call("GET", "/state")
+        return state
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self._call("PUT", "/state", body=state)
+
+    def __repr__(self) -> str:
+        try:
+            where = self.url
+        except ControlError:
+            where = "(not running)"
+        return f"<{type(self).__name__} {where}>"
+
+    def _call(self, method: str, path: str, **how: Any) -> Any:
+        return self._control().call(method, path, namespace=self._namespace, **how)
+
+
+def _given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}

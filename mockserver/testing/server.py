@@ -1,0 +1,145 @@
+"""A mock that serves in a thread of this process: real connections, and no other process to look after."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from mockserver.app import MockApp, create_app
+from mockserver.errors import ControlError, StartError
+from mockserver.server import Server, listen, local_url_of
+from mockserver.settings import Settings
+from mockserver.state_file import load_states, save_states
+from mockserver.testing.control import Control
+from mockserver.testing.mock import CyberdeskMock
+
+
+class MockServer(CyberdeskMock):
+    """Serves from `start` to `stop`, or as a context manager, `async with` too. Itself the namespace without a name.
+
+    Takes Settings, fields of Settings by name, or both. Without a `port` it takes a free one.
+    """
+
+    def __init__(self, settings: Settings | None = None, /, **fields: Any) -> None:
+        """Raises StartError for a value that no server can run with."""
+        if settings is None:
+            settings = Settings(**{"port": 0, **fields})
+        elif fields:
+            settings = replace(settings, **fields)
+        super().__init__(self._running, settings)
+        self._serving: _Serving | None = None
+
+    def _running(self) -> Control:
+        if self._serving is None:
+            raise ControlError(None, "The mock is not running: use it inside `with MockServer() as mock:`")
+        return self._serving.control
+
+    def start(self) -> Self:
+        """Returns when it serves. Raises StartError, and whatever else the server fails with as it starts."""
+        if self._serving is not None:
+            raise ControlError(None, "The mock is running already")
+        if not self.settings.admin:
+            raise StartError("MockServer needs the control API: leave out admin=False")
+        app = create_app(self.settings)
+        self._serving = _Serving(app, listen(self.settings.host, self.settings.port))
+        return self
+
+    def stop(self) -> None:
+        """Returns when the answers that were being given have been given, and the thread has ended.
+
+        They have `limits.shutdown_grace` seconds. Does nothing where it is not running. Raises OSError where the state
+        cannot be written to the file of `state`.
+        """
+        serving, self._serving = self._serving, None
+        if serving is not None:
+            serving.stop()
+
+    @contextmanager
+    def namespace(self, name: str) -> Iterator[CyberdeskMock]:
+        """A mock by itself on the same server, until the block ends: with its own runs, requests, faults and clock."""
+        if not 0 < len(name) <= 200 or "/" in name:
+            raise ControlError(None, f"{name!r} is no name of a namespace: 1 to 200 characters, and no / among them")
+        try:
+            yield CyberdeskMock(self._running, self.settings, name)
+        finally:
+            self._drop(name)
+
+    def _drop(self, namespace: str) -> None:
+        """Does nothing where no request has come to it."""
+        try:
+            self._running().call("DELETE", f"/namespaces/{namespace}")
+        except ControlError as error:
+            if error.status != 404:
+                raise
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> Self:
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)
+
+
+class _Serving:
+    """A server in its thread, ready when it is made. Raises what it fails with as it starts."""
+
+    def __init__(self, app: MockApp, listener: socket.socket) -> None:
+        self._app = app
+        self._listener = listener
+        self._ready: Future[asyncio.AbstractEventLoop] = Future()
+        self._ended: Future[None] = Future()
+        self._server = Server(
+            app, app.settings.limits, on_ready=lambda: self._ready.set_result(asyncio.get_running_loop())
+        )
+        url = local_url_of(listener)
+        # A daemon: a mock that is never stopped should not keep its process from ending.
+        self._thread = threading.Thread(target=self._run, name=f"mockserver {url}", daemon=True)
+        self._thread.start()
+        first: tuple[Future[Any], ...] = (self._ready, self._ended)
+        try:
+            wait(first, return_when=FIRST_COMPLETED)
+        except BaseException:  # Ctrl-C
+            self._server.should_exit = True
+            raise
+        if not self._ready.done():
+            self.stop()
+            raise StartError("the server has ended before it was ready")
+        self.control = Control(app, self._ready.result(), server_url=url, admin_token=app.settings.admin_token)
+
+    def stop(self) -> None:
+        """Raises what has ended it, where that was not this."""
+        self._server.should_exit = True
+        self._thread.join()
+        self._ended.result()
+
+    def _run(self) -> None:
+        # All of it here, also what comes before and behind the server: the caller may be in an event loop of its own.
+        path = self._app.settings.state
+        try:
+            if path is not None:
+                load_states(path, self._app.states)
+            self._server.run(sockets=[self._listener])
+            if path is not None and self._ready.done():
+                save_states(path, self._app.namespaces, self._app.states)
+        except BaseException as error:  # noqa: BLE001 - the caller gets it, in its own thread
+            self._ended.set_exception(error)
+        else:
+            self._ended.set_result(None)
+        finally:
+            self._listener.close()

@@ -1,0 +1,264 @@
+"""GET and PUT /state: a namespace put back answers as it did, byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from mockserver.clock import moment_from
+from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.inprocess import (
+    FAILS_IN_PART,
+    FIRST_CREATE_FAILS,
+    HAS_OUTPUT_FILES,
+    NEVER_ENDS,
+    SUCCEEDS,
+    TASK_FAILED,
+)
+
+LONG_TEXT = "x" * 500
+BINARY = base64.b64encode(bytes(range(256)) * 4).decode()
+FILE = {"filename": "a.bin", "content": BINARY}
+A_CHAIN = {
+    "steps": [
+        {"workflow_id": SUCCEEDS, "inputs": {"b": 1}, "sensitive_inputs": {"pin": "1"}},
+        {"workflow_id": TASK_FAILED},
+        {"workflow_id": SUCCEEDS, "inputs": {"b": 2}},
+    ],
+    "shared_inputs": {"a": LONG_TEXT},
+    "shared_sensitive_inputs": {"password": "s"},
+    "shared_file_inputs": [FILE],
+}
+
+
+def filled(**settings: Any) -> ControlledMock:
+    """A mock in whose default namespace there is something of every kind that is kept."""
+    mock = ControlledMock(rate_limit="1000/m", **settings)
+    body = {"input_values": {"a": LONG_TEXT}, "sensitive_input_values": {"pin": "s"}, "file_inputs": [FILE]}
+    runs = mock.create_many(30, key="bulk", **body)
+    mock.post("/v1/runs/bulk", {"workflow_id": FAILS_IN_PART, "count": 10}, key="in part")
+    mock.create(HAS_OUTPUT_FILES, key="single", start_session=True)
+    mock.post("/v1/runs/chain", A_CHAIN, key="chain")
+    mock.patch(f"/v1/runs/{runs[3]['id']}", {"status": "running", "output_data": {"x": [1.5, None]}}, key="update")
+    mock.patch(f"/v1/runs/{runs[4]['id']}", {"status": "cancelled"})
+    mock.post(f"/v1/runs/{runs[4]['id']}/retry", {"file_inputs": [FILE]}, key="retry")
+    mock.delete(f"/v1/runs/{runs[5]['id']}", key="delete")
+    mock.post("/v1/workflows", {"name": "w", "main_prompt": "p"}, key="workflow")
+    pool = mock.post("/v1/pools", {"name": "p"}, key="pool").json()
+    machine = mock.get("/v1/machines").json()["items"][0]["id"]
+    mock.post(f"/v1/pools/{pool['id']}/machines", {"machine_ids": [machine]}, key="machine")
+    mock.post("/v1/runs", {"workflow_id": FIRST_CREATE_FAILS}, fails=True)
+    mock.create(NEVER_ENDS, token="test-two")
+    mock.seed(
+        {"workflow_id": SUCCEEDS, "status": "error", "created_at": "2024-01-01T00:00:00Z", "outputs": [FILE]},
+        {"workflow_id": SUCCEEDS, "ids": ["aaaaaaaa-0000-4000-8000-000000000001"]},
+    )
+    mock.fault(match="get_workflow", probability=0.5, times=3, for_s=3600, answer={"status": 404})
+    mock.turn_clock(scale=60)
+    mock.turn_clock(advance="5s")
+    return mock
+
+
+def seen(mock: ControlledMock, namespace: str = "") -> list[tuple[str, bytes]]:
+    """What clients and the control API see, with the headers that may differ between two answers left out."""
+    root = f"/__ns/{namespace}" if namespace else ""
+    paths = ["/v1/runs?limit=100", "/v1/runs?limit=100&include=workflow,machine", "/v1/runs?search=x"]
+    paths += ["/v1/pools", "/v1/workflows", "/v1/machines", "/v1/run-attachments?limit=100"]
+    ids = [run["id"] for run in mock.get(f"{root}/v1/runs", params={"limit": 100}).json()["items"]]
+    paths += [f"/v1/runs/{id_}" for id_ in ids]
+    attachments = mock.get(f"{root}/v1/run-attachments", params={"limit": 100}).json()["items"]
+    paths += [f"/v1/run-attachments/{each['id']}/download-url" for each in attachments]
+    answers = [(path, mock.get(f"{root}{path}").content) for path in paths]
+    answers += [("two", mock.get(f"{root}/v1/runs", token="test-two").content)]
+    answers += [
+        (path, mock.control("GET", path, namespace=namespace).content) for path in ("/faults", "/clock", "/runs")
+    ]
+    return answers
+
+
+def repeated(mock: ControlledMock) -> list[tuple[str, bytes]]:
+    """Each write with an idempotency key once more."""
+    body = {"input_values": {"a": LONG_TEXT}, "sensitive_input_values": {"pin": "s"}, "file_inputs": [FILE]}
+    runs = mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 30, **body}, key="bulk")
+    ids = [run["id"] for run in runs.json()["created_runs"]]
+    answers = [
+        runs,
+        mock.post("/v1/runs/bulk", {"workflow_id": FAILS_IN_PART, "count": 10}, key="in part"),
+        mock.post("/v1/runs", {"workflow_id": HAS_OUTPUT_FILES, "start_session": True}, key="single"),
+        mock.post("/v1/runs/chain", A_CHAIN, key="chain"),
+        mock.patch(f"/v1/runs/{ids[3]}", {"status": "running", "output_data": {"x": [1.5, None]}}, key="update"),
+        mock.post(f"/v1/runs/{ids[4]}/retry", {"file_inputs": [FILE]}, key="retry"),
+        mock.delete(f"/v1/runs/{ids[5]}", key="delete"),
+        mock.post("/v1/workflows", {"name": "w", "main_prompt": "p"}, key="workflow"),
+        mock.post("/v1/pools", {"name": "p"}, key="pool"),
+    ]
+    assert all(answer.headers.get("Idempotency-Status") == "replayed" for answer in answers)
+    return [(str(answer.status_code), answer.content) for answer in answers]
+
+
+def test_all_that_is_kept_comes_back_after_a_reset():
+    mock = filled()
+    first = mock.asked("/state")
+    before, first_repeats = seen(mock), repeated(mock)
+
+    mock.control("POST", "/reset")
+    assert mock.total() == 0
+    assert mock.control("PUT", "/state", first).status_code == 204
+
+    assert mock.asked("/state") == first
+    assert seen(mock) == before
+    assert repeated(mock) == first_repeats
+
+
+def test_what_comes_after_is_the_same_too():
+    mock = filled()
+    state = mock.asked("/state")
+
+    def later() -> list[Any]:
+        created = [mock.create(SUCCEEDS)["id"], mock.create_many(20)[7]["id"]]
+        drawn = [mock.get(f"/v1/workflows/{SUCCEEDS}").status_code for _ in range(8)]
+        mock.turn_clock(advance="10s")
+        half_way = seen(mock)
+        mock.turn_clock(advance="1h")
+        headers = mock.get("/v1/runs").headers
+        return [created, drawn, half_way, seen(mock), headers["X-RateLimit-Remaining"]]
+
+    first = later()
+    assert set(first[1]) == {200, 404}
+    mock.control("PUT", "/state", state)
+
+    assert later() == first
+
+
+def test_a_state_can_be_put_into_another_namespace_and_into_another_mock():
+    mock = filled()
+    state = mock.asked("/state")
+    statuses = [(run["id"], run["status"]) for run in mock.get("/v1/runs?limit=100").json()["items"]]
+    other = ControlledMock(rate_limit="1000/m", seed=7, freezes=False)
+
+    mock.control("PUT", "/state", state, namespace="copy")
+    other.control("PUT", "/state", state)
+
+    for items in (mock.get("/__ns/copy/v1/runs?limit=100"), other.get("/v1/runs?limit=100")):
+        assert [(run["id"], run["status"]) for run in items.json()["items"]] == statuses
+    [attachment, *_] = mock.get("/__ns/copy/v1/run-attachments").json()["items"]
+    url = mock.get(f"/__ns/copy/v1/run-attachments/{attachment['id']}/download-url").json()["url"]
+    assert "/copy/" in url or "-copy" in url
+    assert mock.get(url.removeprefix("http://localhost:4010"), token=None).status_code == 200
+
+
+def test_a_change_after_a_restore_leaves_other_namespaces_alone():
+    mock = filled()
+    mock.control("PUT", "/state", mock.asked("/state"), namespace="copy")
+    before = seen(mock)
+
+    for run in mock.get("/__ns/copy/v1/runs?limit=100").json()["items"]:
+        mock.delete(f"/__ns/copy/v1/runs/{run['id']}")
+
+    assert mock.get("/__ns/copy/v1/runs").json()["total"] == 0
+    assert seen(mock) == before
+
+
+def test_what_is_shared_stands_in_a_state_once():
+    mock = ControlledMock()
+    mock.post("/v1/runs/chain", {**A_CHAIN, "steps": [{"workflow_id": SUCCEEDS, "inputs": {"b": 1}}] * 50})
+
+    text = mock.control("GET", "/state").text
+
+    assert text.count(LONG_TEXT) == 1
+    assert text.count(BINARY) == 1
+
+
+def test_a_clock_that_runs_goes_on_while_the_state_is_kept():
+    mock = ControlledMock(freezes=False)
+    state = mock.asked("/state")
+    mock.control("PUT", "/state", state)
+
+    assert moment_from(datetime.fromisoformat(mock.asked("/clock")["now"])) >= state["clock"]["moment"]
+    assert not mock.asked("/clock")["frozen"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        (["format"], 2, "/format: expected 1"),
+        (["secret"], "abc", "/secret: expected 64 hex digits"),
+        (["secret"], 5, "/secret: expected 64 hex digits"),
+        (["clock"], None, "/clock: expected an object"),
+        (["clock", "segments"], [], "/clock: the segments"),
+        (["clock", "scale"], "fast", "/clock: "),
+        (["faults", "items"], [{"id": "f1"}], "/faults: "),
+        (["shared"], {}, "/shared: expected an array"),
+        (["organizations"], [], "/organizations: expected an object"),
+        (["organizations", "ORG", "units"], {}, "/organizations/ORG/units: expected an array"),
+        (["organizations", "ORG", "units", 0], ["batch"], "/organizations/ORG/units/0: expected [kind, key, value]"),
+        (["organizations", "ORG", "units", 0, 0], "bath", "/organizations/ORG/units/0/0: 'bath' is none of batch, "),
+        (["organizations", "ORG", "units", 0, 2, "ids", "first"], "x", "/units/0/2/ids/first: expected an integer"),
+        (["organizations", "ORG", "units", 0, 2, "ids", "first"], True, "/units/0/2/ids/first: expected an integer"),
+        (["organizations", "ORG", "units", 0, 2, "ids", "class"], "Row", "/ids: expected an object whose 'class' is"),
+        (["organizations", "ORG", "units", 0, 2, "idz"], 1, "/units/0/2/idz: Batch has no such member"),
+        (["organizations", "ORG", "units", 0, 2, "input_values"], {"shared": 99}, "/input_values: expected {"),
+        (["organizations", "ORG", "units", 0, 2, "input_values"], {"base64": "?"}, "/input_values: expected a string"),
+        (["organizations", "ORG", "units", 0, 2, "files"], "none", "/files: expected an array"),
+    ],
+)
+def test_a_state_that_cannot_be_read_is_refused_with_its_place_and_changes_nothing(path, value, told):
+    mock = ControlledMock()
+    mock.create_many(3)
+    before, state = seen(mock), mock.asked("/state")
+    organisation = next(iter(state["organizations"]))
+    place: Any = state
+    *way, last = [organisation if step == "ORG" else step for step in path]
+    for step in way:
+        place = place[step]
+    place[last] = value
+
+    answer = mock.control("PUT", "/state", state)
+
+    assert answer.status_code == 422
+    assert told.replace("ORG", organisation) in answer.json()["detail"]
+    assert seen(mock) == before
+
+
+def test_a_missing_member_is_named():
+    mock = ControlledMock()
+    mock.create_many(3)
+    state = mock.asked("/state")
+    del state["organizations"][next(iter(state["organizations"]))]["units"][0][2]["number"]
+
+    assert "/units/0/2/number: Batch needs this member" in mock.control("PUT", "/state", state).json()["detail"]
+
+
+def test_a_request_that_is_being_handled_is_not_in_the_state():
+    mock = ControlledMock()
+
+    async def written_meanwhile() -> Any:
+        write = mock.sent("POST", "/v1/runs", json={"workflow_id": SUCCEEDS}, key="k", prefer="delay=5")
+        slow = asyncio.ensure_future(write)
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert mock.app.namespaces.default.spaces
+        state = (await mock.controlled("GET", "/state")).json()
+        await mock.controlled("POST", "/clock", {"advance": "10s"})
+        assert (await slow).status_code == 201
+        return state
+
+    state = mock.run(written_meanwhile())
+
+    assert "idempotency" not in json.dumps(state)
+    assert "idempotency" in json.dumps(mock.asked("/state"))
+
+
+def test_a_state_of_another_world_is_told_in_the_log(caplog):
+    mock = ControlledMock()
+    state = mock.asked("/state")
+    state["made_by"]["world"] = "another"
+
+    mock.control("PUT", "/state", state)
+
+    assert "written with another world" in caplog.text

@@ -1,0 +1,93 @@
+"""`--faults FILE`: what each namespace begins with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mockserver import Settings, StartError, create_app
+from tests.mockserver.inprocess import Mock
+
+ADMIN: dict[str, Any] = {"headers": {"Host": "localhost"}, "token": None}
+FAULTS = """
+- {match: list_machines, times: 1, answer: {status: 503}}
+- {preset: partial-failure}
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "faults.yaml"
+    path.write_text(FAULTS, encoding="utf-8")
+    return path
+
+
+def statuses(mock: Mock, namespace: str) -> list[int]:
+    return [mock.get(f"{namespace}/v1/machines", fails=fails).status_code for fails in (True, False)]
+
+
+@pytest.mark.parametrize("namespace", ["", "/__ns/a"])
+def test_every_namespace_begins_with_them_and_again_after_a_reset(path: Path, namespace: str):
+    mock = Mock(faults=path)
+    assert statuses(mock, namespace) == [503, 200]
+    mock.request("DELETE", f"{namespace}/__admin/faults", **ADMIN)
+    assert mock.get(f"{namespace}/__admin/faults", **ADMIN).json()["total"] == 0
+    mock.post(f"{namespace}/__admin/reset", **ADMIN)
+    assert mock.get(f"{namespace}/__admin/faults", **ADMIN).json()["total"] == 2
+    assert statuses(mock, namespace) == [503, 200]
+
+
+def test_json_is_taken_too(tmp_path: Path):
+    path = tmp_path / "faults.json"
+    path.write_text(json.dumps([{"match": "list_machines", "times": 1, "answer": {"status": 500}}]), encoding="utf-8")
+    assert statuses(Mock(faults=str(path)), "/__ns/b") == [500, 200]
+
+
+def test_a_namespace_that_holds_nothing_else_is_let_go(path: Path):
+    mock = Mock(faults=path)
+    namespace = mock.app.namespaces.default
+    assert mock.run(namespace.is_empty())
+    statuses(mock, "")
+    assert not mock.run(namespace.is_empty())
+    mock.post("/__admin/reset", **ADMIN)
+    assert mock.run(mock.app.namespaces.default.is_empty())
+    mock.request("DELETE", "/__admin/faults", **ADMIN)
+    assert not mock.run(mock.app.namespaces.default.is_empty())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1", "#: should be a list of faults"),
+        ("", "#: should be a list of faults"),
+        ("- 5", "#/0: should be a fault, such as"),
+        ("- {1: 2}", "#/0: should be a fault, such as"),
+        ("- {match: lst_runs, times: 1, answer: {status: 500}}", "#/0/match: 'lst_runs' matches no request: did you"),
+        ("- {answer: {status: 500}}", "#/0/match: say which requests are meant"),
+        ("- {preset: flaky}\n- {match: '*', answer: {status: 99}}", "#/1/answer/status: from 200 to 599, not 99"),
+        ("- {match: '*', times: 0, answer: {status: 500}}", "#/0/times: a whole number from 1, not 0"),
+        ("- {match: '*', fault: hangg}", "#/0/fault: 'hangg' is none: did you mean 'hang'?"),
+        ("- {preset: flakey}", "#/0/preset: 'flakey' is none of flaky"),
+        ("- {macth: '*'}", "#/0: 'macth' means nothing in a fault: did you mean 'match'?"),
+        ("- {match: '*', body: {/a: 2025-01-01}, delay_s: 1}", "#/0: cannot be written as JSON"),
+        ("- &a {match: '*', body: {/a: *a}, delay_s: 1}", "#/0: cannot be written as JSON"),
+        ("- [", "not YAML or JSON"),
+        ("- {match: '*', body: {/a: 2025-99-99}}", "not YAML or JSON"),
+        ("[" * 5_000, "not YAML or JSON"),
+    ],
+)
+def test_a_wrong_one_is_told_in_one_line_with_file_and_pointer(tmp_path: Path, text: str, said: str):
+    path = tmp_path / "faults.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(StartError) as refused:
+        create_app(Settings(faults=path))
+    assert str(refused.value).startswith(f"{path}: {said}")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path):
+    with pytest.raises(StartError, match="cannot read the faults: No such file"):
+        create_app(Settings(faults=tmp_path / "none.yaml"))

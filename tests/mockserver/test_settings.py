@@ -1,0 +1,85 @@
+"""Settings made in Python are read as those of the command line are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mockserver import Settings, StartError
+from mockserver.settings import Limits, RateLimit, Token
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"progression": "imediate"}, "progression: 'imediate' is not one of 'time', 'immediate', 'manual'; did you"),
+        ({"coercion": None}, "coercion: None is not one of 'strict', 'lax'"),
+        ({"rate_limit": "fast"}, "rate_limit: 'fast' is no rate; write N/s or N/m, such as 10/s"),
+        ({"rate_limit": 5}, "rate_limit: should be text or RateLimit, not int"),
+        ({"port": 65536}, "port: should be from 0 to 65535, not 65536"),
+        ({"port": "http"}, "port: 'http' is not a valid integer"),
+        ({"port": True}, "port: True is not a valid integer"),
+        ({"port": 80.0}, "port: 80.0 is not a valid integer"),
+        ({"time_scale": 0}, "time_scale: should be above 0, and 1000000 at most, not 0.0"),
+        ({"time_scale": float("nan")}, "time_scale: nan is not a valid number"),
+        ({"time_scale": "quick"}, "time_scale: 'quick' is not a valid number"),
+        ({"max_body": "10 cats"}, "max_body: '10 cats' is no number of bytes; write 4096, 512KiB or 10MiB"),
+        ({"journal_bytes": -1}, "journal_bytes: should be 0 or more, not -1"),
+        ({"known_only": "perhaps"}, "known_only: should be true or false, not 'perhaps'"),
+        ({"admin": 1}, "admin: should be true or false, not 1"),
+        ({"host": None}, "host: should be text, not None"),
+        ({"spec": 3}, "spec: should be a path, not 3"),
+        ({"world": ""}, "world: should be a path, not ''"),
+        ({"cors_origin": ["https://a.example", "b"]}, "cors_origin: 'b' is no origin"),
+        ({"admin_token": ""}, "admin_token: a token is missing"),
+        ({"limits": {"max_spaces": 3}}, "limits: should be Limits, not dict"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_name_of_the_setting_and_what_would_be_right(given: dict, said: str):
+    with pytest.raises(StartError) as refused:
+        Settings(**given)
+    assert str(refused.value).startswith(said)
+    assert isinstance(refused.value, ValueError)
+
+
+def test_a_wrong_limit_is_refused_too():
+    with pytest.raises(StartError, match="max_connections: should be 0 or more, not -1"):
+        Limits(max_connections=-1)
+    with pytest.raises(StartError, match="head_timeout: inf is not a valid number"):
+        Limits(head_timeout=float("inf"))
+
+
+def test_a_refusal_never_shows_a_token():
+    for given in ({"token": " secret"}, {"token": [b"secret"]}, {"admin_token": "sec ret"}, {"admin_token": b"secret"}):
+        with pytest.raises(StartError) as refused:
+            Settings(**given)
+        assert "sec" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"rate_limit": "2/s"}, RateLimit(2, 1)),
+        ({"rate_limit": RateLimit(3, 60)}, RateLimit(3, 60)),
+        ({"rate_limit": None}, None),
+        ({"max_body": "10MiB"}, 10 * 1024 * 1024),
+        ({"max_body": "1 kb"}, 1000),
+        ({"journal_bytes": "0"}, 0),
+        ({"port": "0"}, 0),
+        ({"time_scale": "2.5"}, 2.5),
+        ({"known_only": "yes"}, True),
+        ({"admin": "false"}, False),
+        ({"world": "world.yaml"}, Path("world.yaml")),
+        ({"token": "test-a=org"}, (Token("org", "test-a"),)),
+        ({"token": ["a", Token("o", "b")]}, (Token(None, "a"), Token("o", "b"))),
+        ({"allowed_host": ["Mock.Example"]}, ("mock.example",)),
+    ],
+)
+def test_what_the_command_line_takes_is_taken_as_text(given: dict, read: object):
+    ((name, _),) = given.items()
+    assert getattr(Settings(**given), name) == read
+
+
+def test_the_defaults_are_what_they_say():
+    assert Settings() == Settings(port="4010", max_body="32MiB", time_scale="1", token=[])

@@ -1,0 +1,100 @@
+"""`serve --state FILE`: read at the start, written at the end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.hostile.serving import PATIENCE_S, serving, started
+from tests.mockserver.inprocess import SUCCEEDS
+
+
+def _call(url: str, method: str = "GET", body: Any = None) -> Any:
+    content = None if body is None else json.dumps(body).encode()
+    headers = {"Authorization": "Bearer test", "Content-Type": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url, content, headers, method=method)) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None
+
+
+def _end(process: Any, signum: int = signal.SIGTERM) -> int:
+    process.send_signal(signum)
+    return process.wait(PATIENCE_S)
+
+
+def test_all_namespaces_are_as_they_were_after_a_restart(tmp_path):
+    state = tmp_path / "state.json"
+    with serving("--state", str(state)) as (process, url):
+        _call(f"{url}/__admin/clock", "POST", {"freeze": "2025-03-04T09:00:00Z"})
+        _call(f"{url}/v1/runs/bulk", "POST", {"workflow_id": SUCCEEDS, "count": 3})
+        _call(f"{url}/__ns/a%20b/v1/runs", "POST", {"workflow_id": SUCCEEDS})
+        before = [_call(f"{url}{path}") for path in ("/v1/runs", "/__ns/a%20b/v1/runs")]
+        _call(f"{url}/__ns/empty/v1/runs")
+        assert _end(process) == 0
+
+    with serving("--state", str(state)) as (process, url):
+        assert [_call(f"{url}{path}")["total"] for path in ("/v1/runs", "/__ns/a%20b/v1/runs")] == [3, 1]
+        assert _call(f"{url}/v1/runs") == before[0]
+        _call(f"{url}/v1/runs", "POST", {"workflow_id": SUCCEEDS})
+        _call(f"{url}/__admin/reset", "POST")
+        assert _call(f"{url}/v1/runs") == before[0], "a reset leads back to what the file held"
+        assert _end(process, signal.SIGINT) == 0
+    assert set(json.loads(state.read_bytes())["namespaces"]) == {"", "a b"}
+    assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_what_the_control_api_has_answered_can_be_given_too(tmp_path):
+    state = tmp_path / "state.json"
+    with serving() as (_, url):
+        _call(f"{url}/v1/runs", "POST", {"workflow_id": SUCCEEDS})
+        state.write_text(json.dumps(_call(f"{url}/__admin/state")), encoding="utf-8")
+
+    with serving("--state", str(state)) as (_, url):
+        assert _call(f"{url}/v1/runs")["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "not JSON"),
+        ("[]", "expected an object: the state that --state or GET /__admin/state has written"),
+        ("{}", "/format: expected 1"),
+        ('{"namespaces": []}', "/namespaces: expected an object"),
+        ('{"namespaces": {"x": {"format": 2}}}', "/namespaces/x/format: expected 1"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_in_one_line_and_left_alone(tmp_path, content, told):
+    state = tmp_path / "state.json"
+    state.write_text(content, encoding="utf-8")
+
+    with started("--port", "0", "--state", str(state)) as process:
+        _, error = process.communicate(timeout=PATIENCE_S)
+
+    assert process.returncode == 2
+    [line] = error.decode().splitlines()
+    assert line.startswith("mockserver: ")
+    assert f"state.json: {told}" in line
+    assert state.read_text(encoding="utf-8") == content
+
+
+def test_a_place_where_nothing_can_be_written_is_told_at_the_start(tmp_path):
+    with started("--port", "0", "--state", str(tmp_path / "none" / "state.json")) as process:
+        _, error = process.communicate(timeout=PATIENCE_S)
+
+    assert process.returncode == 2
+    assert b"is not a directory" in error
+
+
+def test_a_state_that_cannot_be_written_at_the_end_is_told_and_the_exit_code_says_so(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with serving("--state", str(folder / "state.json")) as (process, url):
+        _call(f"{url}/__admin/health")
+        folder.rmdir()
+        assert _end(process) == 1
+        assert process.stderr is not None
+        assert b"cannot write the state" in process.stderr.read()
