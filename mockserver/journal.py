@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from mockserver.clock import real_time
@@ -66,8 +67,7 @@ class Entry:
             self.answer = body if len(body) <= LONGEST_ANSWER else body[:LONGEST_ANSWER]
         if self.is_kept:
             size = _ENTRY_BYTES + len(self.body) + len(self.answer) + len(self.path) + len(self.query)
-            for name, value in self.headers:
-                size += len(name) + len(value)
+            size += sum(map(len, chain.from_iterable(self.headers)))
             self.journal.budget.grow(self, size)
         if self.journal.events:
             self.journal.events.publish("request", self)
