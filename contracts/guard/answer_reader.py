@@ -46,7 +46,7 @@ class AnswerReader:
             length = _first(headers, "content-length")
             of = "" if length is None or _is_chunked(headers) else f" of {shown(length, 20)}"
             raise Broken(f"the answer {verb} after {len(body)}{of} bytes{how}") from None
-        self.ends_connection = not framed or bool(self._connection.held) or _is_last(headers, minor)
+        self.ends_connection = not framed or _is_last(headers, minor)
         answer = Answer(status, headers, bytes(body))
         return self._counted(self._unpacked(answer) if body else answer)
 
