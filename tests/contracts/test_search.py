@@ -15,7 +15,7 @@ from hypothesis.database import InMemoryExampleDatabase
 from contracts.conversation import Heard, Ids, OutOfTime, Talk, Unjudged, World
 from contracts.exchange import TOKEN, Answer, Exchange, Request
 from contracts.findings import Finding, Spent
-from contracts.guard import NoAnswer, NotAllowed
+from contracts.guard import NoAnswer, NotAllowed, Surprise
 from contracts.oracle import read_request
 from contracts.rules.requests import run_wrong_parameter
 from contracts.search import MAX_CAUSES, Scenario, Search, alone_case, most_runs, run_alone
@@ -35,6 +35,7 @@ class Server:
         self.exchanges: list[Exchange] = []
         self.throttled: Sequence[Exchange] = ()
         self.spent = Spent(0, 0, 0, 0.0)
+        self.surprises: list[Surprise] = []
 
     def send(self, request: Request) -> Exchange:
         status, body = self.reply(request)
@@ -44,6 +45,13 @@ class Server:
 
     def allow_unknown(self, run_id: str) -> None:
         pass
+
+    def take_surprises(self) -> list[Surprise]:
+        surprises, self.surprises = self.surprises, []
+        return surprises
+
+    def take_refused_looked_after(self) -> int:
+        return 0
 
 
 def world_of(reply: Reply) -> World:
