@@ -333,12 +333,15 @@ def test_what_a_client_sends_cannot_add_headers_through_a_warning(name):
 
     answer = mock.post("/v1/runs", {**_BODY, name: 1})
 
-    assert answer.status_code == 201
-    warning = answer.headers["mock-warning"]
-    assert warning.isascii()
-    assert warning.isprintable()
-    assert len(warning) <= 2_000
-    assert "set-cookie" not in answer.headers
+    refused = mock.get("/v1/runs", params={"__code": name})
+
+    assert (answer.status_code, refused.status_code) == (201, 400)
+    for each in (answer, refused):
+        warning = each.headers["mock-warning"]
+        assert warning.isascii()
+        assert warning.isprintable()
+        assert len(warning) <= 2_000
+        assert "set-cookie" not in each.headers
 
 
 def test_pages_may_read_the_warning():
