@@ -17,7 +17,12 @@ from mockserver.matching import PathPattern, RequestMatch
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call
 
-_SECRET_HEADER = re.compile(r"authorization|cookie|token|secret|passw|credential|api[-_]?key")
+_SECRET_PART = re.compile(
+    r"authorization|cookie|token|secret|passw|passphrase|credential|signature|jwt|(?:api|access|private)key"
+)
+_SECRET_NAMES = frozenset({"auth", "key", "otp", "pass", "pin", "pwd", "sig"})
+"""Of headers and query parameters: letters and digits only, in lower case."""
+_NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 _SCHEMES = frozenset({"apikey", "basic", "bearer", "digest", "negotiate", "token"})
 _MASK = "**********"
 _CUTS_TRIED = 8
@@ -136,7 +141,7 @@ def _headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     shown: dict[str, str] = {}
     for name_bytes, value_bytes in headers:
         name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
-        if _SECRET_HEADER.search(name):
+        if _is_secret(name):
             # The scheme tells why it was refused, and nothing of the token.
             scheme, blank, _ = value.partition(" ")
             value = f"{scheme} {_MASK}" if blank and scheme.lower() in _SCHEMES else _MASK
@@ -144,10 +149,15 @@ def _headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return shown
 
 
+def _is_secret(name: str) -> bool:
+    plain = _NOT_PLAIN.sub("", name.lower())
+    return plain in _SECRET_NAMES or _SECRET_PART.search(plain) is not None
+
+
 def _query(query: bytes, server: Server) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        value = _MASK if server.masker.is_sensitive(name) else value
+        value = _MASK if _is_secret(name) or server.masker.is_sensitive(name) else value
         if name not in shown:
             shown[name] = value
         elif isinstance(shown[name], list):

@@ -28,6 +28,10 @@ _SENT: dict[str, tuple[str, str, dict[str, Any]]] = {
     "a token header": ("GET", "/v1/runs", {"headers": {"X-Auth-Token": SECRET}}),
     "a token of a proxy": ("GET", "/v1/runs", {"headers": {"Proxy-Authorization": f"Basic {SECRET}"}}),
     "a query": ("GET", f"/v1/runs?sensitive_input_values={SECRET}", {}),
+    **{
+        f"a query with {name}": ("GET", f"/v1/runs?limit=1&{name}={SECRET}", {})
+        for name in ("password", "api_key", "apiKey", "API-Key", "api%5Fkey", "key", "token", "user[passwd]", "auth")
+    },
     "create": ("POST", "/v1/runs", {"json": {"workflow_id": SUCCEEDS, "sensitive_input_values": {"pin": SECRET}}}),
     "bulk": (
         "POST",
@@ -106,6 +110,16 @@ def test_what_is_masked_is_seen_to_have_been_sent():
     assert created["body"] == {"workflow_id": SUCCEEDS, "sensitive_input_values": "**********"}
     assert refused["headers"]["authorization"] == "basic **********"
     assert refused["query"] == {"sensitive_input_values": "**********"}
+
+
+def test_what_only_looks_like_a_secret_is_shown():
+    mock = controlled_mock()
+    mock.get("/v1/runs?search=token&limit=7&keyword=invoice", key="my-key")
+
+    request = mock.last_request()
+
+    assert request["query"] == {"search": "token", "limit": "7", "keyword": "invoice"}
+    assert request["headers"]["idempotency-key"] == "my-key"
 
 
 def test_an_answer_of_a_fault_with_a_cookie_is_masked():
