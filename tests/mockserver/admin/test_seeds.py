@@ -76,7 +76,8 @@ def test_a_run_of_any_status_shows_what_fits_it(mock, status):
     if ended:
         assert _at("08:00:00") <= run["ended_at"] <= _at("09:00:02")
     if status == "success":
-        assert run["started_at"] <= run["ended_at"]
+        # As if it had ended by itself, soon after it was created.
+        assert run["started_at"] <= run["ended_at"] < _at("08:10:00")
     assert mock.ids(status=status) == [run_id]
 
 
@@ -386,6 +387,19 @@ def test_lists_stay_in_the_order_of_creation_whatever_was_seeded_when(mock):
         assert moments == sorted(moments, reverse=True)
     pages = [run["id"] for skip in range(0, 12, 5) for run in mock.get(f"/v1/runs?skip={skip}&limit=5").json()["items"]]
     assert pages == mock.ids()
+
+
+def test_the_runs_of_several_organisations_are_listed_in_one_order():
+    mock = controlled_mock()
+    for minute in range(6):
+        organisation = "a" if minute % 2 else "b"
+        created_at = f"2025-03-04T08:0{minute}:00Z"
+        mock.seed({"workflow_id": SUCCEEDS, "organization": organisation, "created_at": created_at})
+
+    listed = mock.asked("/runs")["items"]
+
+    assert [run["created_at"] for run in listed] == [_at(f"08:0{minute}:00") for minute in reversed(range(6))]
+    assert [run["organization_id"] for run in listed] == ["a", "b"] * 3
 
 
 def test_filters_and_search_find_seeds(mock):
