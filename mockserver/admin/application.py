@@ -17,13 +17,13 @@ from mockserver.admin.events import EventStream
 from mockserver.admin.guard import Guard
 from mockserver.admin.page_files import PageFiles
 from mockserver.bodies import Bodies, Disconnected
-from mockserver.errors import Conflict, HTTPError, Refused
+from mockserver.errors import Conflict, HTTPError, MethodNotAllowed, NoRoute, NotFound, Refused
 from mockserver.headers import headers_of
 from mockserver.namespaces import Namespace
 from mockserver.reply import BytesContent, JSONContent, Reply, error_reply
 from mockserver.response import send_reply
 from mockserver.routes import Routes
-from mockserver.spec import Call, Invalid, RawRequest, render_json
+from mockserver.spec import Call, Invalid, Operation, RawRequest, render_json
 
 PREFIX = "/__admin"
 _ATTEMPTS = 100
@@ -68,12 +68,12 @@ class Admin:
         self._guard.check(scope, headers)
         if path == f"{PREFIX}/openapi.json" and method in ("GET", "HEAD"):
             return Reply(200, BytesContent(self._document))
-        operation, parameters = self._routes.find("GET" if method == "HEAD" else method, path)
+        operation, parameters = self._find(method, path)
         body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
         try:
             query = scope["query_string"].decode("latin-1")
-            media_type = headers.text("content-type") or "application/json"
-            call: Call = operation.decode(RawRequest(parameters, query, headers.text, media_type, body))
+            # JSON, whatever the Content-Type: `curl -d` names another. The guard has judged the Origin.
+            call: Call = operation.decode(RawRequest(parameters, query, headers.text, "application/json", body))
             handler = self._handlers[operation.operation_id]
             for _ in range(_ATTEMPTS):
                 with suppress(Conflict):
@@ -82,6 +82,15 @@ class Admin:
             raise Refused("Too many requests change this at once; try again")
         finally:
             self._bodies.give_back(taken)
+
+    def _find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+        try:
+            return self._routes.find("GET" if method == "HEAD" else method, path)
+        except NoRoute:
+            raise NotFound(f"The control API has no path {path[:200]}; {PREFIX}/openapi.json lists them") from None
+        except MethodNotAllowed as error:
+            what = f"{method} is not allowed here; allowed: {error.headers['Allow']}"
+            raise MethodNotAllowed(what, error.headers) from None
 
 
 def _handler(name: str) -> Handler:

@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from mockserver.admin import application
 from tests.hostile.serving import serving
-from tests.mockserver.admin.control import controlled_mock, document
+from tests.mockserver.admin.control import ControlledMock, controlled_mock, document
 
 _MAX_EXAMPLES = 5
 
@@ -99,3 +99,27 @@ def test_no_word_stands_where_a_term_of_the_field_would():
     )
 
     assert guesses.findall(json.dumps(document())) == []
+
+
+def test_a_body_is_json_whatever_its_content_type_says():
+    mock = ControlledMock()
+
+    answer = mock.request(
+        "POST",
+        "/__admin/clock",
+        content=b'{"advance": 1}',
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+
+    assert answer.json()["now"] == "2025-03-04T09:00:03.000000Z"
+
+
+def test_a_wrong_path_or_method_is_answered_with_what_there_is():
+    mock = ControlledMock()
+
+    assert mock.control("GET", "/nope").json() == {
+        "detail": "The control API has no path /__admin/nope; /__admin/openapi.json lists them"
+    }
+    refused = mock.control("PUT", "/clock")
+    assert refused.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+    assert refused.json() == {"detail": "PUT is not allowed here; allowed: GET, HEAD, OPTIONS, POST"}
