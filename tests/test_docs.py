@@ -22,8 +22,12 @@ def written(value: float) -> str:
 
 
 def test_the_table_of_limits_is_that_of_the_settings():
-    max_body = next(each.default for each in SETTINGS if each.name == "max_body")
-    expected = [["`--max-body`", f"{written(max_body)} bytes", "The body of a request.", "413"]]
+    default = {each.name: each.default for each in SETTINGS}
+    journal = "The journals of all namespaces together."
+    expected = [
+        ["`--max-body`", f"{written(default['max_body'])} bytes", "The body of a request.", "413"],
+        ["`--journal-bytes`", f"{written(default['journal_bytes'])} bytes", journal, "the oldest entries are dropped"],
+    ]
     for limit in LIMITS:
         amount = f"{written(limit.default)} {limit.metadata['unit']}".strip()
         flag = f"`--{limit.name.replace('_', '-')}`"
