@@ -157,7 +157,7 @@ class Clock:
         """Raises ValueError for a step that no clock can take from a moment."""
         if not 0 <= seconds <= _LONGEST_STEP_S:
             raise ValueError(f"the clock is advanced by 0 to {_LONGEST_STEP_S} seconds, not by {seconds:g}")
-        if since + round(seconds * SECOND) > _LAST_MOMENT:
+        if since + round(seconds * SECOND) > LAST_MOMENT:
             raise ValueError(f"{seconds:g} seconds after {text_of(since)} the year would be past 9999")
 
     def _wake_all(self) -> None:
@@ -240,7 +240,8 @@ class Clock:
 
 _MOST_SEGMENTS = 10_000
 _LONGEST_STEP_S = 1_000_000_000
-_LAST_MOMENT = 253_402_300_799_999_999  # of the year 9999, the last that RFC 3339 can write
+FIRST_MOMENT = -62_135_596_800_000_000  # of the year 1, and the last of 9999: what RFC 3339 can write
+LAST_MOMENT = 253_402_300_799_999_999
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:
@@ -276,6 +277,8 @@ def text_of(moment: int) -> str:
 
 @lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
+    # A clock that runs on, or a zone, may lead out of the years that can be written.
+    seconds = min(max(seconds, FIRST_MOMENT // SECOND), LAST_MOMENT // SECOND)
     year, month, day, hour, minute, second = time.gmtime(seconds)[:6]
     return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
 

@@ -58,6 +58,10 @@ class Events:
         """Whether anybody watches: without one, no event has to be made."""
         return bool(self._subscriptions)
 
+    def __len__(self) -> int:
+        """How many watch."""
+        return len(self._subscriptions)
+
     def publish(self, type_: str, content: Any) -> None:
         for subscription in self._subscriptions:
             subscription.put(Event(type_, content))

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from mockserver.admin.context import AdminContext, clock_json
-from mockserver.clock import moment_from
+from mockserver.clock import FIRST_MOMENT, LAST_MOMENT, moment_from
 from mockserver.errors import Unprocessable
 from mockserver.reply import JSONContent, Reply
 from mockserver.spec import Call
@@ -27,6 +27,8 @@ async def set_clock(call: Call, context: AdminContext) -> Reply:
     # All is judged before any of it is done.
     freeze = change.get("freeze", False)
     moment = clock.now() if isinstance(freeze, bool) else moment_from(freeze)
+    if not FIRST_MOMENT <= moment <= LAST_MOMENT:
+        raise Unprocessable("freeze: in UTC, the year has to be one from 1 to 9999")
     seconds = duration_s(change["advance"]) if "advance" in change else None
     if seconds is not None:
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from starlette.types import Scope
@@ -34,6 +35,8 @@ class Server:
     """Where runs are seeded."""
     seeded: Collection[str]
     """The organisations that have runs in each namespace from the start."""
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the watcher that looks at the runs."""
 
 
 class AdminContext(NamedTuple):

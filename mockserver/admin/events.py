@@ -23,7 +23,7 @@ MEDIA_TYPE = "text/event-stream"
 _HEARTBEAT_S = 15.0
 _MIN_INTERVAL_S = 0.2
 _MAX_LOAD = 0.1
-"""The runs are looked at for at most this share of the time."""
+"""All watchers of a namespace together look at its runs for at most this share of the time."""
 _MAX_RUNS = 1_000
 _SHOWN = ("workflow_id", "organization_id", "machine_id", "status", "created_at", "started_at", "ended_at")
 
@@ -60,8 +60,12 @@ class EventStream:
             next_look, next_heartbeat = now, now + _HEARTBEAT_S
             while not subscription.is_closed:
                 if now >= next_look:
-                    text += await runs.changes()
-                    next_look = real_time() + max(_MIN_INTERVAL_S, (real_time() - now) / _MAX_LOAD)
+                    # One watcher after the other: between the slices of many at once, nobody else would be served.
+                    async with self._context.server.looking:
+                        began = real_time()
+                        text += await runs.changes()
+                        took = real_time() - began
+                    next_look = real_time() + max(_MIN_INTERVAL_S, took * len(events) / _MAX_LOAD)
                 if text:
                     await send({"type": "http.response.body", "body": text, "more_body": True})
                     next_heartbeat = real_time() + _HEARTBEAT_S

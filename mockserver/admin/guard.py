@@ -19,7 +19,7 @@ class Guard:
 
     def check(self, scope: Scope, headers: Headers) -> None:
         """Raises Unauthorized or Forbidden, with what would be right."""
-        self._check_origin(headers)
+        self._check_origin(scope, headers)
         if self._token is None:
             self._check_caller(scope, headers)
             return
@@ -31,12 +31,17 @@ class Guard:
 
     def check_page(self, scope: Scope, headers: Headers) -> None:
         """As `check`, but the token is not asked for: the page holds no data, and asks for the token itself."""
-        self._check_origin(headers)
+        self._check_origin(scope, headers)
         if self._token is None:
             self._check_caller(scope, headers)
 
     @staticmethod
-    def _check_origin(headers: Headers) -> None:
+    def _check_origin(scope: Scope, headers: Headers) -> None:
+        names = [name for name, _ in scope["headers"]]
+        for name in (b"host", b"origin"):
+            # Only the last one is looked at, and a proxy in front may have looked at the first.
+            if names.count(name) > 1:
+                raise Forbidden(f"The header {name.decode().title()} was sent more than once; send it once")
         origin = headers.text("origin")
         if origin is not None and not _may_use(origin, headers.text("host") or ""):
             raise Forbidden(f"A page of {origin!r} may not use the control API of this mock")

@@ -127,6 +127,40 @@ def test_the_clock_does_not_go_beyond_the_year_9999():
     assert "9999" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"])
+def test_a_moment_that_a_zone_takes_out_of_the_years_that_can_be_written_is_refused(moment):
+    mock = controlled_mock()
+    before = mock.asked("/clock")
+
+    answer = mock.control("POST", "/clock", {"freeze": moment})
+
+    assert answer.status_code == 422
+    assert "1 to 9999" in answer.json()["detail"]
+    assert mock.asked("/clock") == before
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01"])
+def test_moments_of_runs_are_written_within_the_years_1_to_9999(moment):
+    mock = controlled_mock()
+    [seeded] = mock.seed({"workflow_id": SUCCEEDS, "status": "success", "created_at": "0001-01-01T00:00:00+00:01"})
+
+    mock.control("PATCH", f"/runs/{seeded}", {"ended_at": moment})
+
+    shown = mock.read(seeded, token="test")
+    assert shown["created_at"] == "0001-01-01T00:00:00.000000Z"
+    assert shown["ended_at"][:4] in ("0001", "9999")
+
+
+def test_a_clock_that_runs_past_the_year_9999_is_still_answered_by():
+    mock = controlled_mock()
+    mock.turn_clock(freeze="9999-12-31T23:59:59.999999Z")
+    mock.turn_clock(resume=True)
+    mock.create()
+
+    assert mock.get("/v1/machines").status_code == 200
+    assert [run["created_at"][:19] for run in mock.listed()] == ["9999-12-31T23:59:59"]
+
+
 def test_several_changes_at_once_are_done_in_order():
     mock = controlled_mock()
 

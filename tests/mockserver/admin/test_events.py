@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mockserver.admin.events import RunWatch
 from tests.hostile.serving import serving
 from tests.mockserver.admin.control import ControlledMock, controlled_mock, validate
 from tests.mockserver.http11.wire import Server
@@ -347,3 +348,27 @@ def test_a_client_that_goes_is_noticed_on_its_connection(how):
     mock.run(go())
 
     assert not events
+
+
+def test_many_watchers_look_at_the_runs_one_after_the_other(monkeypatch):
+    mock = controlled_mock()
+    looking: list[int] = [0]
+
+    async def changes(self: RunWatch) -> bytes:
+        looking[0] += 1
+        together = looking[0]
+        await asyncio.sleep(0)
+        looking[0] -= 1
+        return b'event: runs\ndata: {"together":%d}\n\n' % together
+
+    monkeypatch.setattr(RunWatch, "changes", changes)
+
+    async def go() -> list[int]:
+        streams = [Stream(mock) for _ in range(10)]
+        found = [(await stream.next("runs"))["together"] for stream in streams]
+        for stream in streams:
+            stream.leave()
+        await asyncio.wait_for(asyncio.gather(*(stream.task for stream in streams)), _PATIENCE_S)
+        return found
+
+    assert mock.run(go()) == [1] * 10

@@ -272,3 +272,13 @@ def test_head_answers_as_get_without_a_body():
 
     assert (answer.status_code, answer.content) == (200, b"")
     assert int(answer.headers["content-length"]) > 10
+
+
+@pytest.mark.parametrize(
+    "twice", [{"Host": "localhost:4010"}, {"origin": "http://evil.example", "Origin": "http://localhost:3000"}]
+)
+def test_a_header_that_decides_and_was_sent_twice_is_refused(twice):
+    answer = _Asked()(host="evil.example" if "Host" in twice else "localhost:4010", **twice)
+
+    assert answer.status_code == 403
+    assert "more than once" in answer.json()["detail"]
