@@ -231,8 +231,16 @@ class Clock:
         ]
         if not segments or any(one.lived > other.lived for one, other in pairwise(segments)):
             raise ValueError("the segments of a clock stand in the order of their lived time")
-        base, wall = Instant(int(state["moment"]), int(state["lived"])), int(state["wall"])
-        self._scale, self._is_frozen = float(state["scale"]), bool(state["frozen"])
+        base, wall, scale = (
+            Instant(int(state["moment"]), int(state["lived"])),
+            int(state["wall"]),
+            float(state["scale"]),
+        )
+        if not all(0 <= each <= MAX_SCALE for each in (scale, *(segment.scale for segment in segments))):
+            raise ValueError(f"a scale is from 0 to {MAX_SCALE:g}")
+        if not FIRST_MOMENT <= base.moment <= LAST_MOMENT:
+            raise ValueError("the moment lies outside the years 1 to 9999")
+        self._scale, self._is_frozen = scale, bool(state["frozen"])
         self._segments = segments
         self._base, self._since = base, min(wall, self._wall())
         self.is_changed = True
@@ -240,6 +248,7 @@ class Clock:
 
 _MOST_SEGMENTS = 10_000
 _LONGEST_STEP_S = 1_000_000_000
+MAX_SCALE = 1e6
 FIRST_MOMENT = -62_135_596_800_000_000  # of the year 1, and the last of 9999: what RFC 3339 can write
 LAST_MOMENT = 253_402_300_799_999_999
 

@@ -160,7 +160,7 @@ class Decoder:
             return self.decode(data, bytes)
         classes = {each.__name__: each for each in variants if each is not bytes}
         name = data.get("class") if isinstance(data, dict) else None
-        if name not in classes:
+        if not isinstance(name, str) or name not in classes:
             raise _expected(f"an object whose 'class' is one of {', '.join(classes)}")
         return self._record({key: value for key, value in data.items() if key != "class"}, classes[name])
 
