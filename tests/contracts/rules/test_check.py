@@ -174,7 +174,7 @@ def test_an_error_of_the_suite_itself_is_named_and_leaves_the_check_incomplete(
         raise KeyError("of our own")
 
     broken = Scenario("a broken one", ("READ-BACK",), stumbles, lambda world: [{}])
-    monkeypatch.setattr(contracts.check, "SCENARIOS", (*SCENARIOS, broken))
+    monkeypatch.setattr(contracts.check, "SCENARIOS", (broken, *SCENARIOS))
 
     result = judged("READ-UNKNOWN", tmp_path)
     assert (result.verdict, result.notes) == ("passed", ())

@@ -40,6 +40,10 @@ class Difference(NamedTuple):
 
 DIFFERENCES: list[Difference] = [
     Difference(
+        "the mock's own root leads to its page and to the reference of the API",
+        lambda case, ours, theirs: case.target.partition("?")[0] == "/" and (ours.status, theirs.status) == (200, 404),
+    ),
+    Difference(
         "HEAD and OPTIONS are answered on every path, which FastAPI does only where it is told to",
         lambda case, ours, theirs: case.method in ("HEAD", "OPTIONS"),
     ),
