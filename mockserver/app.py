@@ -157,7 +157,7 @@ class MockApp:
         self._pages = self._reference.paths
         self._injector = Injector(routes, max_body=settings.max_body)
         about = made_by(settings, self._world)
-        self.states = States(self.namespaces, self._fault_reader, about, self._make_space)
+        self.states = States(self.namespaces, self._fault_reader, about, self._make_space, make_context)
         self._admin = self._make_admin() if settings.admin else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -26,11 +26,12 @@ from mockserver.behaviour.batch import (
     Session,
 )
 from mockserver.behaviour.chains import MergedInputs
-from mockserver.behaviour.context import Space
+from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Recalled, Space
 from mockserver.behaviour.ledger import LEDGER, Block
 from mockserver.behaviour.places import COUNTER, POOL, WORKFLOW, PoolRecord, WorkflowRecord
 from mockserver.behaviour.run_view import CreatedContent, CreatedRunContent, RunContent
 from mockserver.behaviour.secrets import Aliases
+from mockserver.clock import Instant
 from mockserver.errors import Unprocessable
 from mockserver.faults import FaultReader
 from mockserver.idempotency import KEY as IDEMPOTENCY
@@ -40,8 +41,9 @@ from mockserver.rate_limit import LIMIT, Window
 from mockserver.reply import BytesContent, Content, JSONContent
 from mockserver.settings import Settings
 from mockserver.spec import render_json
+from mockserver.state_check import check_shown
 from mockserver.state_codec import Decoder, Encoder, StateError, Types
-from mockserver.store import Unit, Write
+from mockserver.store import MemoryStore, Unit, Write
 from mockserver.store.units import FOREVER
 from mockserver.time_slice import TimeSlice
 
@@ -78,11 +80,13 @@ class States:
         fault_reader: FaultReader,
         made_by: Mapping[str, str],
         make_space: Callable[[Namespace, str, bytes], Space],
+        make_context: Callable[[Space, Preferences, Instant, dict[str, Any]], Context],
     ) -> None:
         self._namespaces = namespaces
         self._fault_reader = fault_reader
         self._made_by = made_by
         self._make_space = make_space
+        self._make_context = make_context
         self._start: dict[str, Mapping[str, Any]] = {}
 
     async def begin_with(self, name: str, document: Mapping[str, Any]) -> None:
@@ -159,6 +163,7 @@ class States:
                     writes.append(_write(reader, unit, place))
                     if time_slice.is_over:
                         await time_slice.give_way()
+                await self._check(space, writes)
             except StateError as error:
                 raise error.at(organisation).at("organizations") from None
             decoded.append((space, writes))
@@ -166,6 +171,13 @@ class States:
         self._namespaces.replace(namespace, [space for space, _ in decoded])
         for space, writes in decoded:
             await space.store.commit(*writes)
+
+    async def _check(self, space: Space, writes: Sequence[Write]) -> None:
+        """Raises StateError where it cannot be shown."""
+        space.store = MemoryStore().space(space.namespace, space.organisation)
+        await space.store.commit(*writes)
+        await check_shown(self._make_context(space, NO_PREFERENCES, space.clock.read(), {}))
+        space.recalled = Recalled()
 
     def _warn_of_others(self, made_by: Any) -> None:
         given = made_by if isinstance(made_by, dict) else {}

@@ -209,6 +209,9 @@ def test_a_clock_that_runs_goes_on_while_the_state_is_kept():
         (["organizations", "ORG", "units", 0, 2, "input_values"], {"shared": 99}, "/input_values: expected {"),
         (["organizations", "ORG", "units", 0, 2, "input_values"], {"base64": "?"}, "/input_values: expected a string"),
         (["organizations", "ORG", "units", 0, 2, "files"], "none", "/files: expected an array"),
+        (["organizations", "ORG", "units", 0, 2, "ids", "tail"], "-x", "/organizations/ORG: run "),
+        (["organizations", "ORG", "units", 0, 2, "placement", "session_id"], "none", "/organizations/ORG: the list of"),
+        (["organizations", "ORG", "units", 0, 2, "input_values"], "{", "/organizations/ORG: run "),
     ],
 )
 def test_a_state_that_cannot_be_read_is_refused_with_its_place_and_changes_nothing(path, value, told):

@@ -1,0 +1,38 @@
+"""Whether a space that was restored can be shown: a state that was edited by hand may hold what fits its types only."""
+
+from __future__ import annotations
+
+import json
+from uuid import UUID
+
+from mockserver.behaviour.batch import UNCHANGED, Batch
+from mockserver.behaviour.context import Context
+from mockserver.behaviour.places import WORKFLOW
+from mockserver.behaviour.pools import all_pools, pool_json
+from mockserver.behaviour.run_overview import Overview
+from mockserver.behaviour.run_view import run_json
+from mockserver.state_codec import StateError
+
+_EVERYTHING = {"workflow_id": None, "status": None}
+
+
+async def check_shown(context: Context) -> None:
+    """Shows pools, workflows, and of each batch the first run and those that have changed. Raises StateError."""
+    what = "the pools and workflows"
+    try:
+        for pool in await all_pools(context):
+            json.loads(await pool_json(context, pool))
+        for unit in (await context.store.items(WORKFLOW)).values():
+            json.loads(unit.value.shown)
+        what = "the list of runs"
+        overview = await Overview.of([context], _EVERYTHING)
+        shown: Batch | None = None
+        async for listing, run in overview.runs(0, overview.total):
+            if run.batch is not shown or run.change is not UNCHANGED:
+                shown = run.batch
+                what = f"run {run.id}"
+                UUID(run.id)
+                json.loads(run_json(listing.space, run, listing.lived))
+                run.attachments(listing.lived, context.space.clock)
+    except Exception as error:
+        raise StateError(f": {what} cannot be shown: {type(error).__name__}: {error}") from error
