@@ -174,7 +174,9 @@ def test_an_error_of_the_suite_itself_is_named_and_leaves_the_check_incomplete(
         raise KeyError("of our own")
 
     broken = Scenario("a broken one", ("READ-BACK",), stumbles, lambda world: [{}])
-    monkeypatch.setattr(contracts.check, "SCENARIOS", (broken, *SCENARIOS))
+    # Alone of its rule: beside the others of it, a slow machine may not come to it in time.
+    others = [scenario for scenario in SCENARIOS if "READ-BACK" not in scenario.rules]
+    monkeypatch.setattr(contracts.check, "SCENARIOS", (broken, *others))
 
     result = judged("READ-UNKNOWN", tmp_path)
     assert (result.verdict, result.notes) == ("passed", ())
