@@ -317,7 +317,10 @@ class CreatedContent(NamedTuple):
         batch = self.batch
         is_long = batch.ids.size > 1 or len(batch.input_values) > _LONGEST_RECALLED or batch.files
         if is_long and batch.ids.size * shown_size(batch, NO_CHANGES) > LARGE_BYTES:
-            return self._parts(batch, errors)
+            # That is a bound. What is shown of a run at its creation is as long for each of them.
+            first = created_run_json(self.space, batch, 0)
+            if batch.ids.size * len(first) > LARGE_BYTES:
+                return self._parts(batch, errors)
         return _CREATED % (created_runs_json(self.space, batch), self.failed, errors)
 
     def _parts(self, batch: Batch, errors: bytes) -> Iterator[bytes]:

@@ -270,3 +270,14 @@ def test_what_is_nested_as_deep_as_can_be_read_comes_back_in_creates_reads_and_l
     assert mock.listed()[0]["input_values"] == {"deep": deep}
     too_deep = {"workflow_id": SUCCEEDS, "count": 1, "input_values": {"deep": [deep]}}
     assert mock.post("/v1/runs/bulk", too_deep).status_code == 400
+
+
+def test_an_answer_of_ordinary_size_is_sent_whole_and_a_large_one_in_parts():
+    mock = Mock(self_check=False)
+
+    ordinary = mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 1000, "input_values": {"a": "x" * 50}})
+    large = mock.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 1000, "input_values": {"a": "x" * 900}})
+
+    assert int(ordinary.headers["content-length"]) == len(ordinary.content)
+    assert "content-length" not in large.headers
+    assert len(large.json()["created_runs"]) == 1000
