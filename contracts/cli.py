@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import click
 
-from contracts.command_help import Command, Group
 from contracts.environment import warn_of_unknown_variables
 from contracts.findings import CouldNotCheck, Finding
 from contracts.options import (
@@ -32,6 +31,7 @@ from contracts.options import (
 from contracts.outcome import EXIT_INTERRUPTED
 from contracts.printable import printable
 from contracts.target import Target
+from cyberdesk_mockserver.command_help import Command, Group
 
 if TYPE_CHECKING:
     from contracts.checking import Checked

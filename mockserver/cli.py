@@ -16,8 +16,8 @@ from typing import Any
 
 import click
 
+from cyberdesk_mockserver.command_help import Command, Group
 from mockserver.app import MockApp, create_app
-from mockserver.commands.help import Command, Group
 from mockserver.commands.options import every_setting, settings_from, warn_of_unknown_variables
 from mockserver.commands.show import cards, faults, routes, spec
 from mockserver.commands.verify import verify

@@ -11,33 +11,27 @@ else's, who runs the same workflow: it is told as possibly left, and not touched
 
 from __future__ import annotations
 
-import contextlib
-import queue
-import threading
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from contracts.exchange import TOKEN, Answer, Exchange, Request
 from contracts.guard.asking import Asker
 from contracts.guard.effect import path_of_run
 from contracts.guard.journal import (
-    AUTHORIZATIONS,
     IDENTITIES,
-    OTHER,
     Intent,
-    Journal,
     Record,
     digest,
 )
 from contracts.guard.made import ahead, carries, is_older, run_id_in
 from contracts.guard.pace import Clock
 from contracts.guard.refusals import NoAnswer, OutOfBudget
+from contracts.guard.threads import in_threads
 
-WORKERS: Final = 8
 _PAGE: Final = 1000
 NEWEST: Final = 100
 """How many of the newest runs are looked at after a create."""
@@ -64,7 +58,6 @@ _LAGS_S: Final = (0.5, 1.0, 2.0)
 _TERMINAL = frozenset({"success", "task_failed", "error", "cancelled"})
 _CANCEL = b'{"status": "cancelled"}'
 
-T = TypeVar("T")
 Authorizations = Sequence[str | None]
 
 
@@ -463,83 +456,3 @@ def _object(answer: Answer) -> dict[str, Any] | None:
 
 def _is_proven(run: Mapping[str, Any], record: Record) -> bool:
     return carries(record.marker, run) or run.get("session_id") in record.sessions
-
-
-def in_threads(do: Callable[[T], None], items: Iterable[T]) -> None:
-    """Does it for every item, in a few threads. The first error ends it and is raised; so does Ctrl-C at once."""
-    waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
-    for item in items:
-        waiting.put(item)
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        while not errors:
-            try:
-                item = waiting.get_nowait()
-            except queue.Empty:
-                return
-            try:
-                do(item)
-            except BaseException as error:  # noqa: BLE001  raised again below, in the caller's thread
-                errors.append(error)
-
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(WORKERS, waiting.qsize()))]
-    for thread in threads:
-        thread.start()
-    try:
-        for thread in threads:
-            thread.join()
-    except BaseException as interruption:
-        errors.append(interruption)
-        raise
-    if errors:
-        raise errors[0]
-
-
-@dataclass(frozen=True, slots=True)
-class CleanedUp:
-    orphans: Orphans
-    left: Left
-
-
-def what_may_follow(record: Record, done: CleanedUp) -> str | None:
-    """Why it is not certain that nothing more is left, beside what is told as possibly left."""
-    if record.open_intents and not (done.orphans.all_seen and done.left.lists_tell):
-        return "the target's runs could not be looked through for what an unanswered create made"
-    if record.open_intents and not done.orphans.possible:
-        return "a create got no answer a moment ago, and may yet be carried out: clean up again in a minute"
-    return None
-
-
-def clean_up(
-    cleaner: Cleaner,
-    journal: Journal,
-    authorizations: Sequence[str],
-    known: Mapping[str, str | None] | None = None,
-    deletes: Callable[[], bool] | None = None,
-) -> CleanedUp:
-    """Finds what no answer told of, cleans up, asks what is left, and writes that down: `journal.record.unfinished`.
-
-    `known` has the authorization of each run that is remembered: of one that was made by a token of neither
-    organisation, the journal knows only that.
-    """
-    record = journal.record
-    orphans = cleaner.orphans(record, authorizations)
-    for authorization in authorizations:
-        if found := [run for run, by in orphans.proven.items() if by == authorization]:
-            journal.told(IDENTITIES[authorization], found)
-    runs: dict[str, Authorizations] = {}
-    left = Left(frozenset(), frozenset())
-    for run, identity in record.unfinished.items():
-        if identity == OTHER:
-            runs[run] = (*authorizations, (known or {}).get(run))
-        elif AUTHORIZATIONS[identity] in authorizations:
-            runs[run] = (AUTHORIZATIONS[identity],)
-    if runs:
-        with contextlib.suppress(OutOfBudget):  # what was not reached is counted as left below
-            cleaner.clean(runs, deletes=(deletes or cleaner.offers_delete)(), unproven=record.unproven)
-        left = cleaner.left(runs)
-        journal.gone([run for run in runs if run not in left.all])
-    if orphans.all_seen and left.lists_tell and not orphans.possible:
-        journal.close_intents(cleaner.settled(record, len(orphans.proven)))
-    return CleanedUp(orphans, left)

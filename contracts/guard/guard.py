@@ -24,7 +24,7 @@ from contracts.findings import Spent
 from contracts.guard.asking import Asker
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Charge, Ledger
-from contracts.guard.cleanup import Cleaner, clean_up, what_may_follow
+from contracts.guard.cleanup import Cleaner
 from contracts.guard.connection import Broken, Connection
 from contracts.guard.effect import SAFE_METHODS, Effect, effect_of, uuids_under
 from contracts.guard.gate import Gate
@@ -37,6 +37,7 @@ from contracts.guard.journal import (
     default_directory,
     drop_stale_loopback_journals,
 )
+from contracts.guard.journal_cleanup import clean_up, what_may_follow
 from contracts.guard.made import MadeRun, carries, is_older, made_by
 from contracts.guard.ownership import Ownership
 from contracts.guard.pace import Clock, Pace

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from contracts.guard.asking import Asker
-from contracts.guard.cleanup import Cleaner, clean_up, what_may_follow
+from contracts.guard.cleanup import Cleaner
 from contracts.guard.journal import AUTHORIZATIONS, Journal, default_directory, fingerprint, journals
+from contracts.guard.journal_cleanup import clean_up, what_may_follow
 from contracts.guard.pace import Clock, Pace
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens

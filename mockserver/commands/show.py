@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from cyberdesk_mockserver.command_help import Command
 from mockserver.api_document import api_document
 from mockserver.behaviour.world import World
-from mockserver.commands.help import Command
 from mockserver.commands.options import setting_option
 from mockserver.faults import PRESETS
 from mockserver.spec import compile_operations, render_json

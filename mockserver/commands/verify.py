@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from mockserver.commands.help import Command
+from cyberdesk_mockserver.command_help import Command
 from mockserver.journal_client import JournalClient, NotReadable
 from mockserver.settings import environment_variable
 

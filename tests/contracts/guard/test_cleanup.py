@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from contracts.exchange import SECOND_TOKEN
-from contracts.guard import Guard, NoAnswer, clean_up_journals, cleanup
+from contracts.guard import Guard, NoAnswer, clean_up_journals, cleanup, threads
 from contracts.target import Budget
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
@@ -112,7 +112,7 @@ def test_a_server_that_hangs_is_not_waited_for_with_every_run(
     server.meddle = hang
     assert end(guard) == 300
     # Those that were on their way at the same time, and a read over a used connection is sent twice.
-    assert len(server.received) - before <= 2 * (3 + cleanup.WORKERS)
+    assert len(server.received) - before <= 2 * (3 + threads.WORKERS)
 
 
 def test_counting_what_is_left_cleans_nothing_up(guard: Guard, server: StandIn) -> None:
@@ -333,16 +333,16 @@ def test_work_in_threads_ends_at_the_first_error_and_raises_it() -> None:
         done.append(item)
 
     with pytest.raises(ValueError, match="3"):
-        cleanup.in_threads(work, range(100_000))
+        threads.in_threads(work, range(100_000))
     assert len(done) < 99_999
-    cleanup.in_threads(work, [])
+    threads.in_threads(work, [])
 
 
 def test_an_interruption_while_threads_work_is_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupted(cleanup.threading.Thread):
+    class Interrupted(threads.threading.Thread):
         def join(self, timeout: float | None = None) -> None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(cleanup.threading, "Thread", Interrupted)
+    monkeypatch.setattr(threads.threading, "Thread", Interrupted)
     with pytest.raises(KeyboardInterrupt):
-        cleanup.in_threads(lambda _: None, range(10))
+        threads.in_threads(lambda _: None, range(10))

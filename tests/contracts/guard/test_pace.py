@@ -13,9 +13,9 @@ from contracts.exchange import Answer
 from contracts.findings import CouldNotCheck
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.bounds import BOUNDS
-from contracts.guard.cleanup import WORKERS
 from contracts.guard.later import clean_up_journals
 from contracts.guard.pace import Clock, Pace
+from contracts.guard.threads import WORKERS
 from contracts.target import Budget, Target
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get

@@ -1,0 +1,60 @@
+"""Cleans up the runs that a journal names, and writes down in it what became of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from contracts.guard.cleanup import Authorizations, Cleaner, Left, Orphans
+from contracts.guard.journal import AUTHORIZATIONS, IDENTITIES, OTHER, Journal, Record
+from contracts.guard.refusals import OutOfBudget
+
+
+@dataclass(frozen=True, slots=True)
+class CleanedUp:
+    orphans: Orphans
+    left: Left
+
+
+def what_may_follow(record: Record, done: CleanedUp) -> str | None:
+    """Why it is not certain that nothing more is left, beside what is told as possibly left."""
+    if record.open_intents and not (done.orphans.all_seen and done.left.lists_tell):
+        return "the target's runs could not be looked through for what an unanswered create made"
+    if record.open_intents and not done.orphans.possible:
+        return "a create got no answer a moment ago, and may yet be carried out: clean up again in a minute"
+    return None
+
+
+def clean_up(
+    cleaner: Cleaner,
+    journal: Journal,
+    authorizations: Sequence[str],
+    known: Mapping[str, str | None] | None = None,
+    deletes: Callable[[], bool] | None = None,
+) -> CleanedUp:
+    """Finds what no answer told of, cleans up, asks what is left, and writes that down: `journal.record.unfinished`.
+
+    `known` has the authorization of each run that is remembered: of one that was made by a token of neither
+    organisation, the journal knows only that.
+    """
+    record = journal.record
+    orphans = cleaner.orphans(record, authorizations)
+    for authorization in authorizations:
+        if found := [run for run, by in orphans.proven.items() if by == authorization]:
+            journal.told(IDENTITIES[authorization], found)
+    runs: dict[str, Authorizations] = {}
+    left = Left(frozenset(), frozenset())
+    for run, identity in record.unfinished.items():
+        if identity == OTHER:
+            runs[run] = (*authorizations, (known or {}).get(run))
+        elif AUTHORIZATIONS[identity] in authorizations:
+            runs[run] = (AUTHORIZATIONS[identity],)
+    if runs:
+        with contextlib.suppress(OutOfBudget):  # what was not reached is counted as left below
+            cleaner.clean(runs, deletes=(deletes or cleaner.offers_delete)(), unproven=record.unproven)
+        left = cleaner.left(runs)
+        journal.gone([run for run in runs if run not in left.all])
+    if orphans.all_seen and left.lists_tell and not orphans.possible:
+        journal.close_intents(cleaner.settled(record, len(orphans.proven)))
+    return CleanedUp(orphans, left)

@@ -1,0 +1,42 @@
+"""The same for many items, in a few threads."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
+
+WORKERS: Final = 8
+T = TypeVar("T")
+
+
+def in_threads(do: Callable[[T], None], items: Iterable[T]) -> None:
+    """Does it for every item, in a few threads. The first error ends it and is raised; so does Ctrl-C at once."""
+    waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
+    for item in items:
+        waiting.put(item)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        while not errors:
+            try:
+                item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                do(item)
+            except BaseException as error:  # noqa: BLE001  raised again below, in the caller's thread
+                errors.append(error)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(WORKERS, waiting.qsize()))]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException as interruption:
+        errors.append(interruption)
+        raise
+    if errors:
+        raise errors[0]
