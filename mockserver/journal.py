@@ -123,7 +123,7 @@ class Journal:
         self._entries: deque[Entry] = deque()
         self._next_seq = 1
         self._evicted_to = 0
-        """The last entry that had to go for want of room."""
+        """The last entry that was dropped because the journal was full."""
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)

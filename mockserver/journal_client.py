@@ -46,7 +46,7 @@ class JournalClient:
         if admin_token is not None:
             self._headers["Authorization"] = f"Bearer {admin_token}"
         self.complete = True
-        """Whether nothing that was asked for had to go before it was read."""
+        """Whether nothing that was asked for was dropped before it was read."""
 
     def check_mock(self) -> None:
         """Raises NotReadable where this is no mock, or it keeps no journal."""

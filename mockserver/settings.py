@@ -222,7 +222,7 @@ class Settings:
         metavar="FILE",
     )
     warnings: bool = _setting(
-        True, "Say in the header Mock-Warning why a request was refused, and what was probably a slip of the pen."
+        True, "Say in the header Mock-Warning why a request was refused, and what is probably a mistake."
     )
     log_level: LogLevel = _setting("info", "How much is logged.")
     log_format: LogFormat = _setting("text", "Log lines as text or as JSON.")

@@ -1,4 +1,4 @@
-"""What is accepted and what is refused: every field of every write, right and wrong, and bodies that are none."""
+"""What is accepted and what is refused: every field of every write, right and wrong, and requests without a body."""
 
 from __future__ import annotations
 

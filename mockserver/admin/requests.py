@@ -50,7 +50,7 @@ async def get_request(call: Call, context: AdminContext) -> Reply:
     seq = call.path["seq"]
     entry = context.namespace.journal.find(seq)
     if entry is None:
-        raise NotFound(f"There is no request {seq} in the journal of this namespace; it may have had to go")
+        raise NotFound(f"There is no request {seq} in the journal of this namespace; it may have been dropped")
     return Reply(200, JSONContent(request_json(entry, context.server)))
 
 

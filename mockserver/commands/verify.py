@@ -14,7 +14,7 @@ from mockserver.settings import environment_variable
 
 _COULD_NOT_CHECK = 2
 _INCOMPLETE = (
-    "The journal is not complete: older requests had to go, and cannot be checked. "
+    "The journal is not complete: older requests were dropped, and cannot be checked. "
     "Start the mock with a larger --journal-bytes, or reset it before the tests (POST /__admin/reset)."
 )
 

@@ -66,7 +66,7 @@ class CyberdeskMock:
     ) -> list[Request]:
         """In the order in which they came. `match` is `POST /v1/runs/bulk`, `GET /v1/runs/*`, an operationId, or `*`.
 
-        Raises ControlError where some that may have matched have had to go, and where there are more than 10,000:
+        Raises ControlError where some that may have matched were dropped, and where there are more than 10,000:
         `since`, a `seq`, narrows it.
         """
         filters = {
@@ -82,7 +82,7 @@ class CyberdeskMock:
         if not page["complete"]:
             raise ControlError(
                 None,
-                "Requests have had to go from the journal: give the mock a larger journal_bytes, "
+                "Requests were dropped from the journal: give the mock a larger journal_bytes, "
                 "or call clear_requests() between the parts of the test",
             )
         if page["total"] > _MOST_REQUESTS:
