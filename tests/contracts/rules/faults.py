@@ -218,7 +218,7 @@ class CancelledAtWorkGoesOn(Standin):
 
     class Lifecycle(Lifecycle):
         def work_s(self, run):
-            return 0.8  # so long that a busy machine meets runs at their work
+            return 2.0  # so long that a busy machine meets runs at their work
 
     def check_edge(self, org, run, status):
         if status == Status.CANCELLED and run.status == Status.RUNNING:
