@@ -37,6 +37,7 @@ class _Discovery:
         self.target = world.target
         self.first_run: dict[str, Any] | None = None
         self._nowhere: bytes | None = None
+        self._why_unanswered = "no answer"
 
     def made(self) -> World:
         self._reach()
@@ -51,7 +52,8 @@ class _Discovery:
         """None where the guard did not let it out, or nothing came back."""
         try:
             return self.world.guard.send(request).answer
-        except (Refused, NoAnswer):
+        except (Refused, NoAnswer) as error:
+            self._why_unanswered = str(error)
             if self.world.time_left <= 0:
                 raise CouldNotCheck(
                     f"the target was not known after {self.target.max_time_s:g} s; --max-time gives it more"
@@ -138,8 +140,7 @@ class _Discovery:
                 if answer.status in {401, 403}:
                     raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
         last = answers[-1] if answers else None
-        nothing = self.world.guard.skipped[-1] if self.world.guard.skipped else "no answer"
-        said = nothing if last is None else f"{last.status} {excerpt(last.body)}"
+        said = self._why_unanswered if last is None else f"{last.status} {excerpt(last.body)}"
         raise CouldNotCheck(f"no create succeeds ({said}); give --workflow-id a workflow that the target knows")
 
     def _plain_workflows(self) -> tuple[str, ...]:

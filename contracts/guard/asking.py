@@ -43,7 +43,7 @@ class Asker:
         for attempt in range(BOUNDS.repeats + 1):
             if not self._pay():
                 raise OutOfBudget(f"{method} {path}: no request is left")
-            self._pace.wait(left_s=self._left_s(method))
+            self._pace.wait(left_s=lambda: self._left_s(method))
             if (left_s := self._left_s(method)) <= 0:
                 raise OutOfBudget(f"{method} {path}: no time is left")
             outcome = self._upstream.exchange(request, self._tokens.put_in, within_s=left_s)

@@ -423,7 +423,7 @@ class Guard:
 
     def _wait(self, *passages: _Passage) -> None:
         try:
-            self._pace.wait(len(passages), left_s=self._schedule.left_s())
+            self._pace.wait(len(passages), left_s=self._schedule.left_s)
         except BaseException as error:
             if isinstance(error, OutOfBudget):
                 self._skip(str(error))
@@ -534,13 +534,12 @@ class Guard:
                 self._throttled.append(exchange)
         wait_s = self._pace.asked_wait_s(exchange.answer, attempt)
         self._pace.pause(wait_s)
-        longest_s = self._longest_wait_s
-        if attempt == self._bounds.repeats or wait_s > longest_s:
+        if attempt == self._bounds.repeats or wait_s > self._longest_wait_s:
             return False
         if not self._ledger.charge_request(cleaning=False):
             return False
         try:
-            self._pace.wait(left_s=longest_s)
+            self._pace.wait(left_s=self._schedule.left_s)
         except OutOfBudget:
             self._ledger.take_back_request()
             return False

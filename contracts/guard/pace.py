@@ -20,6 +20,10 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def _no_end() -> float:
+    return float("inf")
+
+
 @dataclass(frozen=True, slots=True)
 class Clock:
     monotonic: Callable[[], float] = time.monotonic
@@ -38,20 +42,22 @@ class Pace:
         self._paused = False
         self._asked_s = 0.0
 
-    def wait(self, requests: int = 1, *, left_s: float = float("inf")) -> None:
+    def wait(self, requests: int = 1, *, left_s: Callable[[], float] = _no_end) -> None:
         """Returns when that many requests may be sent. Raises OutOfBudget where that is later than there is time, or
-        than is waited for whoever asks for it.
+        than is waited for whoever asks for it. `left_s` is asked after the clock is read: a pause to the end of the
+        check is then never shorter than what is left, however long this thread was held up in between.
         """
         if not self._gap_s and not self._paused:
             return
         with self._lock:
             now = self._clock.monotonic()
             at = max(now, self._next_at)
-            if self._paused and at - now > min(BOUNDS.wait_s, left_s):
+            longest_s = left_s()
+            if self._paused and (at - now > BOUNDS.wait_s or at - now >= longest_s):
                 raise OutOfBudget(
                     f"the target asked to wait for {self._asked_s:.0f} s (Retry-After), longer than there is time for"
                 )
-            if at - now > left_s:
+            if at - now > longest_s:
                 raise OutOfBudget("at the rate that is allowed there is no time for more (--rate, --max-time)")
             self._next_at = at + requests * self._gap_s
             self._paused = self._paused and at > now

@@ -349,3 +349,17 @@ def test_a_date_that_is_far_away_is_a_long_wait_and_no_error(manual: ManualClock
     pace = Pace(None, manual.clock)
     text = format_datetime(datetime.now(UTC) + timedelta(days=400), usegmt=True)
     assert pace.asked_wait_s(Answer(429, (("retry-after", text),), b""), attempt=0) > 3e7
+
+
+def test_a_pause_to_the_end_of_the_check_is_told_however_late_the_next_request_asks(manual: ManualClock) -> None:
+    """Nothing is slept for: what is left is read after the clock, not before."""
+    pace = Pace(None, manual.clock)
+    end = manual.clock.monotonic() + 20
+    pace.pause(20, asked_s=31_536_000)
+
+    def left_s() -> float:
+        manual.clock.sleep(0.05)
+        return end - manual.clock.monotonic()
+
+    with pytest.raises(OutOfBudget, match=r"asked to wait for 31536000 s \(Retry-After\)"):
+        pace.wait(left_s=left_s)
