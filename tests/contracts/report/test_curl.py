@@ -5,7 +5,7 @@ import shutil
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
@@ -81,6 +81,7 @@ def test_any_body_arrives_byte_for_byte(server, body):
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=30))
 def test_any_header_value_arrives(server, value):
+    assume("$TOKEN" not in value and "$SECOND_TOKEN" not in value)  # in a header those stand for the tokens
     arrived = sent_by_shell(server, Request("GET", "/v1/runs", (("X-Odd", value),)))
     sent = arrived.header("X-Odd")
     # White space around a value is no part of it (RFC 9110, 5.5); 0x85 and 0xa0 are among what str.strip takes.

@@ -2,6 +2,9 @@
 
 import json
 import math
+import sys
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -79,3 +82,29 @@ def test_nesting_is_bounded_whatever_holds_what():
 def test_many_brackets_side_by_side_or_in_text_are_not_deep():
     assert len(parse_json(b"[" + b"[]," * 1000 + b"[]]", allow_constants=False)[0]) == 1001
     assert parse_json(b'"' + b"[" * 1000 + b'"', allow_constants=False)[0] == "[" * 1000
+
+
+def test_other_threads_run_between_the_integers_of_a_large_text():
+    """Each takes long to read, and what is C from one end to the other would hold all of them up for their sum."""
+    body = b"[%b]" % b",".join([b"9" * 4_000] * 500)
+    turns, over = 0, threading.Event()
+
+    def count_turns():
+        nonlocal turns
+        while not over.is_set():
+            turns += 1
+            time.sleep(0)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    other = threading.Thread(target=count_turns)
+    other.start()
+    try:
+        before = turns
+        parse_json(body, allow_constants=False)
+        after = turns
+    finally:
+        over.set()
+        sys.setswitchinterval(interval)
+        other.join()
+    assert after - before >= 50
