@@ -1,10 +1,11 @@
-# make serve · make test · make matrix · make hostile · make check · make bench · make clean
+# make serve · make test · make matrix · make mutants · make hostile · make check · make bench · make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+N ?= 40
 
-.PHONY: serve test matrix hostile check bench clean
+.PHONY: serve test matrix mutants hostile check bench clean
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/mockserver serve $(ARGS)
@@ -16,6 +17,10 @@ test: $(VENV)/dev.stamp
 # every planted defect, where make test takes some of each rule
 matrix: $(VENV)/dev.stamp
 	STANDIN_MATRIX=full $(BIN)/python -m pytest -n auto tests/contracts/matrix/test_defects.py $(ARGS)
+
+# machine-made mutants of the stand-in: which of them a check finds
+mutants: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.standin.mutants --number $(N) $(ARGS)
 
 # hostile clients for some minutes, where make test takes some seconds of them
 hostile: $(VENV)/dev.stamp
