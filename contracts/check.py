@@ -11,16 +11,16 @@ from typing import Final
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
 
-from contracts.beyond import beyond, explore_beyond
-from contracts.conversation import OutOfTime, World
-from contracts.course import LEAST_TELLING, Course, Progress
-from contracts.discovery import discover
-from contracts.findings import CheckResult, Finding, RuleResult, VerdictName
+from contracts.core.findings import CheckResult, Finding, RuleResult, VerdictName
+from contracts.core.target import Target
+from contracts.engine.context import OutOfTime, World
+from contracts.engine.discovery import discover
+from contracts.engine.runner import Scenario, Search, most_runs
+from contracts.engine.scheduler import LEAST_TELLING, Course, Progress
+from contracts.engine.shrink import Case
+from contracts.explore.exploration import beyond, explore_beyond
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
-from contracts.search import Scenario, Search, most_runs
-from contracts.shrinking import Case
-from contracts.target import Target
 
 IN_PASSING: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules of every answer: who asks for one of them gets all scenarios, those that look for it first."""
@@ -87,7 +87,7 @@ def check(
     search = Search(world, on_finding=_only(wanted, on_finding))
     course = _ordered(target, wanted)
     try:
-        unreached = Course(world, search, course, progress).run()
+        unreached = Course(world, search, course, progress, live.PLAN).run()
         if not unreached:
             explore_beyond(search, wanted, _announcing(search, progress))
         search.look_at_the_end()
@@ -118,7 +118,7 @@ def fuzz(
         for scenario in generating:
             if world.offers(*scenario.needs):
                 search.replay(scenario, until=world.deadline)
-        unreached = Course(world, search, course, progress).run()
+        unreached = Course(world, search, course, progress, live.PLAN).run()
         round_number = 0
         while not unreached and world.time_left > 0:
             round_number += 1

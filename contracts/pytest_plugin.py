@@ -15,7 +15,7 @@ _FLAGGED = pytest.StashKey[bool]()
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
     """The flags are there only where this package is what is tested: they have names that others may use too."""
     if _is_asked_for(args, pyargs=bool(early_config.known_args_namespace.pyargs)):
-        from contracts.pytest_session import add_flags
+        from contracts.cli.pytest_session import add_flags
 
         add_flags(parser)
         early_config.stash[_FLAGGED] = True
@@ -23,7 +23,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.stash.get(_FLAGGED, False):
-        from contracts.pytest_session import begin
+        from contracts.cli.pytest_session import begin
 
         begin(config)
 

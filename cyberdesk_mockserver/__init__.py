@@ -35,7 +35,7 @@ def mockserver() -> None:
 
 def contracts() -> None:
     _check("contracts")
-    from contracts.cli import main
+    from contracts.cli.main import main
 
     main()
 

@@ -113,6 +113,6 @@ def test_every_exported_name_is_there(package):
 
 
 def test_schemathesis_is_known_in_one_place_and_by_its_public_name():
-    assert importing("contracts", "schemathesis", beside=("contracts.schema_hooks",)) == []
-    hooks = imports(ROOT / "contracts" / "schema_hooks.py")
+    assert importing("contracts", "schemathesis", beside=("contracts.explore.schema_hooks",)) == []
+    hooks = imports(ROOT / "contracts" / "explore" / "schema_hooks.py")
     assert {name for name in hooks if name.startswith("schemathesis")} == {"schemathesis"}

@@ -6,7 +6,7 @@ import re
 import zlib
 from typing import Final
 
-from contracts.exchange import Answer
+from contracts.core.exchange import Answer
 from contracts.guard.bounds import Bounds
 from contracts.guard.connection import Broken, Connection, Cut, OutOfTime, shown
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from contracts.exchange import Answer, Exchange, Request
+from contracts.core.exchange import Answer, Exchange, Request
 from contracts.guard.bounds import BOUNDS
 from contracts.guard.pace import Pace
 from contracts.guard.refusals import NoAnswer, OutOfBudget

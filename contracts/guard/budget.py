@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
+from contracts.core.target import Budget
 from contracts.guard.refusals import OutOfBudget
-from contracts.target import Budget
 
 REQUESTS_TO_CLEAN_A_RUN = 4
 """Look at it, cancel, delete, and ask whether it is gone."""

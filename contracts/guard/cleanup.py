@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from contracts.exchange import TOKEN, Answer, Exchange, Request
+from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.guard.asking import Asker
 from contracts.guard.effect import path_of_run
 from contracts.guard.journal import (

@@ -14,8 +14,8 @@ from base64 import b64encode
 from collections.abc import Callable
 from urllib.parse import SplitResult, unquote
 
+from contracts.core.printable import printable
 from contracts.guard.bounds import BOUNDS, Bounds
-from contracts.printable import printable
 
 _RECEIVED_AT_ONCE = 256 * 1024
 _SENT_AT_ONCE = 64 * 1024

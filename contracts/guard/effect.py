@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote
 
-from contracts.exchange import Request
+from contracts.core.exchange import Request
 
 UNBOUNDED: Final = 10**18
 """The cost of a request whose readings have no upper bound that a budget could ever bear."""

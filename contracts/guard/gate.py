@@ -19,11 +19,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from contracts.exchange import Request
+from contracts.core.exchange import Request
+from contracts.core.target import Target
 from contracts.guard.effect import Effect, uuids_under
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NotAllowed, NotOwned
-from contracts.target import Target
 
 _HARMLESS_ODD_ID = "not-a-uuid"
 _SESSION = frozenset({"session_id"})

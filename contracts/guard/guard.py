@@ -19,8 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from contracts.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
-from contracts.findings import Spent
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
+from contracts.core.findings import Spent
+from contracts.core.interrupts import held_back
+from contracts.core.target import Target
 from contracts.guard.asking import Asker
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Charge, Ledger
@@ -47,8 +49,6 @@ from contracts.guard.schedule import Schedule
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream, proxy_for
 from contracts.guard.watch import ANY, Kind, Sent, Surprise, Watch
-from contracts.interrupts import held_back
-from contracts.target import Target
 
 _COUNT = re.compile(rb'"count"\s*:\s*([^,}\]]{1,60})')
 

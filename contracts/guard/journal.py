@@ -24,9 +24,9 @@ from typing import Any, Final, Self
 
 from filelock import FileLock, Timeout
 
-from contracts.exchange import SECOND_TOKEN, TOKEN
-from contracts.findings import CouldNotCheck
-from contracts.target import Target, is_loopback
+from contracts.core.exchange import SECOND_TOKEN, TOKEN
+from contracts.core.findings import CouldNotCheck
+from contracts.core.target import Target, is_loopback
 
 _VERSION = 1
 _SUFFIX = ".jsonl"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from contracts.core.target import Target, is_loopback
 from contracts.guard.asking import Asker
 from contracts.guard.cleanup import Cleaner
 from contracts.guard.journal import AUTHORIZATIONS, Journal, default_directory, fingerprint, journals
@@ -14,7 +15,6 @@ from contracts.guard.pace import Clock, Pace
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Upstream, proxy_for
-from contracts.target import Target, is_loopback
 
 
 @dataclass(frozen=True, slots=True)

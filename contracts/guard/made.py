@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from contracts.exchange import Answer
+from contracts.core.exchange import Answer
 from contracts.guard.effect import canonical
 
 _CLOCKS_DIFFER_BY = timedelta(hours=1)

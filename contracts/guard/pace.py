@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from contracts.exchange import Answer
+from contracts.core.exchange import Answer
 from contracts.guard.bounds import BOUNDS
 from contracts.guard.refusals import OutOfBudget
 

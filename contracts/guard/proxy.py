@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from contracts.exchange import Answer, Exchange, Request
+from contracts.core.exchange import Answer, Exchange, Request
 from contracts.guard.refusals import NoAnswer, Refused
 from contracts.guard.upstream import HOP_BY_HOP, NOT_SENT_ON
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from urllib.parse import quote
 
-from contracts.exchange import Answer, Request
+from contracts.core.exchange import Answer, Request
 from contracts.guard.refusals import NotAllowed
 
 _LONG_ENOUGH_TO_BE_A_SECRET = 16

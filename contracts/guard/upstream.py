@@ -18,12 +18,12 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from contracts.exchange import Answer, Request
-from contracts.findings import CouldNotCheck
+from contracts.core.exchange import Answer, Request
+from contracts.core.findings import CouldNotCheck
+from contracts.core.target import is_loopback
 from contracts.guard.answer_reader import AnswerReader
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.connection import Broken, Connection, Cut
-from contracts.target import is_loopback
 
 _FRESH_FOR_S = 2.0
 """A connection idle for longer may be on the point of being closed by the server: no write goes over it."""

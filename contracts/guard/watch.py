@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from contracts.exchange import Exchange, Request
+from contracts.core.exchange import Exchange, Request
 from contracts.guard.cleanup import NEWEST, Cleaner
 from contracts.guard.made import carries
 from contracts.guard.ownership import Ownership

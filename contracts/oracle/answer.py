@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from contracts.exchange import Answer, Request
+from contracts.core.exchange import Answer, Request
 from contracts.oracle.operation import ANSWER_RULE, SUCCESS
 from contracts.oracle.refusal import accepts
 from contracts.oracle.violation import Violation, excerpt

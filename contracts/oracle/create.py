@@ -9,18 +9,18 @@ from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from contracts.exchange import Answer
-from contracts.oracle.answer import misfit
-from contracts.oracle.request import Reading
-from contracts.oracle.run import input_difference
-from contracts.oracle.violation import Violation, excerpt
-from contracts.shapes import (
+from contracts.core.exchange import Answer
+from contracts.openapi.schemas import (
     UNREAD,
     Notes,
     is_uuid,
     moment_of,
     shape,
 )
+from contracts.oracle.answer import misfit
+from contracts.oracle.request import Reading
+from contracts.oracle.run import input_difference
+from contracts.oracle.violation import Violation, excerpt
 
 _SECRET_FIELDS: Final = {
     "bulk_create_runs": "sensitive_input_values",

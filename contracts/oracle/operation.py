@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.shapes import (
+from contracts.openapi.schemas import (
     operations,
 )
 

@@ -6,16 +6,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from contracts.exchange import Answer
-from contracts.oracle.operation import CREATES
-from contracts.oracle.request import Reading
-from contracts.oracle.violation import Violation, excerpt
-from contracts.shapes import (
+from contracts.core.exchange import Answer
+from contracts.openapi.schemas import (
     Fault,
     Path,
     body_schema,
     schema,
 )
+from contracts.oracle.operation import CREATES
+from contracts.oracle.request import Reading
+from contracts.oracle.violation import Violation, excerpt
 
 
 def accepts(answer: Answer) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.shapes import (
+from contracts.openapi.schemas import (
     MAX_BODY_BYTES,
     UNREAD,
     Fault,

@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from contracts.oracle.request import Reading
-from contracts.oracle.violation import Violation, excerpt
-from contracts.shapes import (
+from contracts.openapi.schemas import (
     moment_of,
 )
+from contracts.oracle.request import Reading
+from contracts.oracle.violation import Violation, excerpt
 
 TERMINAL: Final = frozenset({"success", "task_failed", "error", "cancelled"})
 STATUSES: Final = frozenset({"scheduling", "running", "running_checks"}) | TERMINAL

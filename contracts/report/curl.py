@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from contracts.exchange import Exchange, Request
+from contracts.core.exchange import Exchange, Request
 
 _SECRETS = re.compile(r"(\$(?:SECOND_)?TOKEN)\b")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from contracts.exchange import Answer, Exchange, Request
-from contracts.printable import printable_json
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.printable import printable_json
 from contracts.report.report import Report, project_version
 
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from html import escape
 
-from contracts.exchange import Answer, Exchange, Request
-from contracts.findings import Finding, RuleResult
-from contracts.printable import printable
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.findings import Finding, RuleResult
+from contracts.core.printable import printable
 from contracts.report.curl import curls
 from contracts.report.report import Report, project_version
 

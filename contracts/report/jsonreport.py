@@ -6,9 +6,9 @@ import base64
 import json
 from typing import Any
 
-from contracts.exchange import Answer, Exchange, Request
-from contracts.findings import Finding
-from contracts.printable import printable_json
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.findings import Finding
+from contracts.core.printable import printable_json
 from contracts.report.curl import curls
 from contracts.report.report import Report, project_version
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from contracts.findings import Finding
+from contracts.core.findings import Finding
 from contracts.report.curl import curls
 from contracts.report.report import Report
 

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from contracts.exchange import Answer, Exchange, Request
-from contracts.findings import CheckResult, Finding
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.findings import CheckResult, Finding
 from contracts.report.needles import Needles
 
 # Sensitive input goes by several names: sensitive_input_values, sensitive_inputs, shared_sensitive_inputs. A quote

@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import yaml
 
-from contracts.exchange import Request
+from contracts.core.exchange import Request
 
 SPEC_PATH = "openapi/cyberdesk.yaml"
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
-from contracts.exchange import Exchange
-from contracts.findings import CheckResult
+from contracts.core.exchange import Exchange
+from contracts.core.findings import CheckResult
 from contracts.report.masking import Mask
 
 

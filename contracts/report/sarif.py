@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
-from contracts.findings import Finding
-from contracts.printable import printable_json
+from contracts.core.findings import Finding
+from contracts.core.printable import printable_json
 from contracts.report.curl import curls
 from contracts.report.operation_line import SPEC_PATH, Place, place_of
 from contracts.report.report import Report, project_version

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from contracts.findings import Finding, RuleStatus
-from contracts.printable import printable
+from contracts.core.findings import Finding, RuleStatus
+from contracts.core.printable import printable
 from contracts.report.curl import curls
 from contracts.report.report import Report, RuleText
 

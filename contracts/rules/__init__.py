@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from contracts.engine.runner import Scenario
 from contracts.rules import (
     accepted,
     attachments,
@@ -14,29 +15,28 @@ from contracts.rules import (
     filters,
     http,
     idempotency,
-    life,
+    lifecycle,
     lists,
-    odd,
+    odd_values,
+    read_consistency,
     reading,
     requests,
     retries,
     secrets,
     statuses,
     updates,
-    windows,
 )
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
 
 _MODULES = (
     requests,
     accepted,
-    odd,
+    odd_values,
     authorization,
     bulk_answer,
     secrets,
     reading,
-    windows,
+    read_consistency,
     lists,
     filters,
     updates,
@@ -44,7 +44,7 @@ _MODULES = (
     deletes,
     retries,
     chains,
-    life,
+    lifecycle,
     attachments,
     idempotency,
     http,

@@ -7,15 +7,15 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import Talk, World, Written, encode
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.context import Talk, World, Written, encode
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import MAX_BODY_BYTES, MAX_TEXT
 from contracts.rules.bulk_answer import run_create
-from contracts.rules.odd import look_at
+from contracts.rules.odd_values import look_at
 from contracts.rules.requests import OPERATIONS, among, changeable, ids_in
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import MAX_BODY_BYTES, MAX_TEXT
-from contracts.shrinking import Case
 
 RULES: Final[tuple[Rule, ...]] = ()
 """Those of requests are judged here."""
@@ -38,9 +38,9 @@ def null_cases(world: World) -> Iterator[Case]:
     for operation in ("bulk_create_runs", "create_run"):
         if not world.offers(operation):
             continue
-        features = writes.CREATE_FEATURES[operation]
-        bare = writes.minimal(operation)
-        empties = {name: writes.EMPTY[name] for name in features}
+        features = write_bodies.CREATE_FEATURES[operation]
+        bare = write_bodies.minimal(operation)
+        empties = {name: write_bodies.EMPTY[name] for name in features}
         for name, values in empties.items():
             for value in values:
                 yield {"op": operation, "body": bare | {name: value}, "read": True}
@@ -50,16 +50,19 @@ def null_cases(world: World) -> Iterator[Case]:
         for (one, values), (other, others) in itertools.combinations(empties.items(), 2):
             for value, another in itertools.product(values, others):
                 yield {"op": operation, "body": bare | {one: value, other: another}}
-        for row in writes.pairs(writes.states(features)):
-            yield {"op": operation, "body": _with_ids(world, bare | writes.without_absent(row))}
+        for row in write_bodies.pairs(write_bodies.states(features)):
+            yield {"op": operation, "body": _with_ids(world, bare | write_bodies.without_absent(row))}
         nulls = bare | {name: values[0] for name, values in empties.items()}
         yield {"op": operation, "body": nulls}
         if operation == "bulk_create_runs":
             yield {"op": operation, "body": nulls | {"count": 1000}}
         yield {"op": operation, "body": bare | {name: values[-1] for name, values in empties.items()}}
         for more in _FILE_OPTIONS:
-            yield {"op": operation, "body": bare | {"file_inputs": [ladders.file(**more)]}}
-            yield {"op": operation, "body": bare | {"file_inputs": [ladders.file(), ladders.file(**more)]}}
+            yield {"op": operation, "body": bare | {"file_inputs": [boundary_values.file(**more)]}}
+            yield {
+                "op": operation,
+                "body": bare | {"file_inputs": [boundary_values.file(), boundary_values.file(**more)]},
+            }
         yield {"op": operation, "body": bare | {"is_priority": False}}
         yield {"op": operation, "body": bare | {"unknown_property": {"a": 1}, "status": "success", "id": "x"}}
 
@@ -73,34 +76,34 @@ def _with_ids(world: World, body: dict[str, Any]) -> dict[str, Any]:
 def other_null_cases(world: World) -> Iterator[Case]:
     """Null, empty and absent in the writes that are no creates of runs."""
     features: dict[str, dict[str, tuple[Any, ...]]] = {
-        "create_run_chain": writes.CHAIN_FEATURES,
-        "retry_run": writes.RETRY_FEATURES,
+        "create_run_chain": write_bodies.CHAIN_FEATURES,
+        "retry_run": write_bodies.RETRY_FEATURES,
     }
     for operation, fields in features.items():
         if not world.offers(operation, "update_run", "get_run"):
             continue
-        bare = writes.minimal(operation)
+        bare = write_bodies.minimal(operation)
         for name in fields:
-            for value in writes.EMPTY.get(name, ()):
+            for value in write_bodies.EMPTY.get(name, ()):
                 yield {"op": operation, "body": bare | {name: value}}
-        for row in writes.pairs(writes.states(fields)):
-            yield {"op": operation, "body": _with_ids(world, bare | writes.without_absent(row))}
+        for row in write_bodies.pairs(write_bodies.states(fields)):
+            yield {"op": operation, "body": _with_ids(world, bare | write_bodies.without_absent(row))}
         field = "file_inputs" if operation == "retry_run" else "shared_file_inputs"
-        good = ladders.file()
+        good = boundary_values.file()
         for more in _FILE_OPTIONS:
-            yield {"op": operation, "body": bare | {field: [ladders.file(**more)]}}
-            yield {"op": operation, "body": bare | {field: [good, good, ladders.file(**more)]}}
+            yield {"op": operation, "body": bare | {field: [boundary_values.file(**more)]}}
+            yield {"op": operation, "body": bare | {field: [good, good, boundary_values.file(**more)]}}
     if world.offers("create_run_chain", "update_run", "get_run"):
         step = {"workflow_id": "«workflow»"}
-        states = {name: [writes.ABSENT, values[0], None] for name, values in writes.STEP_FEATURES.items()}
+        states = {name: [write_bodies.ABSENT, values[0], None] for name, values in write_bodies.STEP_FEATURES.items()}
         states["inputs"].append({})
         states["sensitive_inputs"].append({})
-        rows = [writes.without_absent(row) for row in writes.pairs(states)]
+        rows = [write_bodies.without_absent(row) for row in write_bodies.pairs(states)]
         for size, row in itertools.product((0, 1, 10), rows):
             last = {name: _numbered(value, size) for name, value in row.items()}
             yield {"op": "create_run_chain", "body": {"steps": [step] * size + [step | last]}}
     if world.offers("update_run", "get_run"):
-        for name, values in writes.UPDATE_VALUES.items():
+        for name, values in write_bodies.UPDATE_VALUES.items():
             for value in values:
                 if value in ([], {}):
                     yield {"op": "update_run", "body": {name: value}}
@@ -135,30 +138,30 @@ def accepted_cases(world: World) -> Iterator[Case]:
         "update_run": ("output_data", "input_values", "usage_metadata", "run_message_history", "error"),
         "retry_run": ("input_values",),
     }
-    yield from ladders.in_turn(
+    yield from boundary_values.in_turn(
         _accepted_in(operation, name)
         for operation, names in fields.items()
         if world.offers(operation, "update_run", "get_run")
         for name in names
     )
     if world.offers("retry_run", "update_run", "get_run"):
-        for files in ladders.file_ladder():
+        for files in boundary_values.file_ladder():
             if len(files) < 12:
                 yield {"op": "retry_run", "body": {"file_inputs": files}}
 
 
 def _accepted_in(operation: str, name: str) -> Iterator[Case]:
     """One field of a write, with every value of the ladders."""
-    bare = writes.minimal(operation)
+    bare = write_bodies.minimal(operation)
     if name == "error":
-        for texts in ladders.packed((text for text in ladders.texts() if len(text) < 100_000), 30):
+        for texts in boundary_values.packed((text for text in boundary_values.texts() if len(text) < 100_000), 30):
             yield {"op": operation, "body": {"error": list(texts.values())}}
         return
     keys: tuple[dict[str, Any], ...] = (
-        dict.fromkeys(ladders.ODD_KEYS, "x"),
+        dict.fromkeys(boundary_values.ODD_KEYS, "x"),
         {f"key{index}": index for index in range(5000)},
     )
-    for values in itertools.chain(keys, ladders.packed(ladders.values(), 15)):
+    for values in itertools.chain(keys, boundary_values.packed(boundary_values.values(), 15)):
         if operation == "create_run_chain":
             values = _without_references(values)
         filled = [values] if name == "run_message_history" else values
@@ -176,9 +179,9 @@ def _without_references(value: Any) -> Any:
 
 def text_cases(world: World) -> Iterator[Case]:
     """Every field that is text, with every kind of text; and valid bodies that are written in another way."""
-    texts = ladders.TELLING_TEXTS
+    texts = boundary_values.TELLING_TEXTS
     kinds = (_create_text_cases(world, texts), _retry_text_cases(world, texts), _chain_text_cases(world, texts))
-    yield from ladders.in_turn((_spelled_cases(world), *kinds))
+    yield from boundary_values.in_turn((_spelled_cases(world), *kinds))
 
 
 _PIN: Final = {"pin": "«secret»"}
@@ -190,20 +193,23 @@ def _create_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
             yield {"op": "create_run", "body": {"workflow_id": "«workflow»", "session_alias": text}}
     for operation in ("bulk_create_runs", "create_run"):
         if world.offers(operation):
-            bare = writes.minimal(operation)
-            for some in ladders.packed(texts, 8):
+            bare = write_bodies.minimal(operation)
+            for some in boundary_values.packed(texts, 8):
                 yield {"op": operation, "body": bare | {"sensitive_input_values": some | _PIN}}
-            yield {"op": operation, "body": bare | {"input_values": dict.fromkeys(ladders.ODD_KEYS, "x")}}
-            for size in ladders.KEY_COUNTS if operation == "create_run" else ():
+            yield {"op": operation, "body": bare | {"input_values": dict.fromkeys(boundary_values.ODD_KEYS, "x")}}
+            for size in boundary_values.KEY_COUNTS if operation == "create_run" else ():
                 yield {
                     "op": operation,
                     "body": bare | {"input_values": {f"key{index}": index for index in range(size)}},
                 }
-            yield {"op": operation, "body": bare | {"sensitive_input_values": dict.fromkeys(ladders.ODD_KEYS, "x")}}
-            for pack in ladders.packed(ladders.values(), 40, limit=200_000):
+            yield {
+                "op": operation,
+                "body": bare | {"sensitive_input_values": dict.fromkeys(boundary_values.ODD_KEYS, "x")},
+            }
+            for pack in boundary_values.packed(boundary_values.values(), 40, limit=200_000):
                 yield {"op": operation, "body": bare | {"sensitive_input_values": pack | _PIN}}
-            for names in ladders.packed(ladders.FILE_NAMES, 8):
-                files = [ladders.file(name, target_path="C:\\" + name) for name in names.values()]
+            for names in boundary_values.packed(boundary_values.FILE_NAMES, 8):
+                files = [boundary_values.file(name, target_path="C:\\" + name) for name in names.values()]
                 yield {"op": operation, "body": bare | {"file_inputs": files}}
 
 
@@ -211,10 +217,10 @@ def _retry_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
     if world.offers("retry_run", "update_run", "get_run"):
         for text in texts[::2]:
             yield {"op": "retry_run", "body": {"session_alias": text}}
-        for pack in ladders.packed(ladders.values(), 60, limit=300_000):
+        for pack in boundary_values.packed(boundary_values.values(), 60, limit=300_000):
             yield {"op": "retry_run", "body": {"sensitive_input_values": pack | _PIN}}
-        for names in ladders.packed(ladders.FILE_NAMES, 8):
-            yield {"op": "retry_run", "body": {"file_inputs": [ladders.file(name) for name in names.values()]}}
+        for names in boundary_values.packed(boundary_values.FILE_NAMES, 8):
+            yield {"op": "retry_run", "body": {"file_inputs": [boundary_values.file(name) for name in names.values()]}}
 
 
 def _offers(world: World, operation: str) -> bool:
@@ -233,7 +239,7 @@ _OF_A_RUN: Final = frozenset({"update_run", "retry_run"})
 def _spelled_cases(world: World) -> Iterator[Case]:
     for operation in OPERATIONS:
         if _offers(world, operation):
-            for text in _other_spellings(writes.minimal(operation), operation):
+            for text in _other_spellings(write_bodies.minimal(operation), operation):
                 yield {"op": operation, "text": text}
 
 
@@ -241,18 +247,18 @@ def _chain_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
     if not world.offers("create_run_chain", "update_run", "get_run"):
         return
     step = {"workflow_id": "«workflow»"}
-    for aliases in ladders.packed(filter(None, texts), 6):
+    for aliases in boundary_values.packed(filter(None, texts), 6):
         steps: list[dict[str, Any]] = [step | {"session_alias": alias} for alias in aliases.values()]
         yield {"op": "create_run_chain", "body": {"steps": steps}}
-    for index, pack in enumerate(ladders.packed(ladders.values(), 30, limit=200_000)):
+    for index, pack in enumerate(boundary_values.packed(boundary_values.values(), 30, limit=200_000)):
         for name in ("inputs", "sensitive_inputs"):
             steps = [step] * (index % 3) + [step | {name: _without_references(pack)}]
             yield {"op": "create_run_chain", "body": {"steps": steps}}
         secrets = {"shared_sensitive_inputs": _without_references(pack) | _PIN}
         yield {"op": "create_run_chain", "body": {"steps": [step]} | secrets}
-    for keys in (dict.fromkeys(ladders.ODD_KEYS, "x"), {f"key{index}": index for index in range(5000)}):
+    for keys in (dict.fromkeys(boundary_values.ODD_KEYS, "x"), {f"key{index}": index for index in range(5000)}):
         yield {"op": "create_run_chain", "body": {"steps": [step, step | {"inputs": _without_references(keys)}]}}
-    for files in ladders.file_ladder():
+    for files in boundary_values.file_ladder():
         if len(files) < 12:
             yield {"op": "create_run_chain", "body": {"steps": [step], "shared_file_inputs": files}}
     for size in (2, 3, 5, 10, 11, 20, 50, 100):
@@ -307,7 +313,7 @@ def run_sized(talk: Talk, case: Case) -> None:
     """A valid body of so many bytes, none of its texts longer than it may be; what it made is read, and taken away."""
     operation = case["op"]
     ids = _run_for(talk, operation)
-    body = talk.fill(writes.minimal(operation)) | {_LARGE_IN[operation]: {}}
+    body = talk.fill(write_bodies.minimal(operation)) | {_LARGE_IN[operation]: {}}
     texts = body[_LARGE_IN[operation]]
     while (room := case["size"] - len(encode(body | {_LARGE_IN[operation]: texts | {f"{len(texts):04}": ""}}))) > 0:
         texts[f"{len(texts):04}"] = "x" * min(MAX_TEXT, room)

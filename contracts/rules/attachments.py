@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, Unjudged, World, Written
-from contracts.exchange import TOKEN, Request
+from contracts.core.exchange import TOKEN, Request
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.context import Heard, Talk, Unjudged, World, Written
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
 from contracts.oracle import Violation, excerpt
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
 RULES = (
@@ -242,12 +242,12 @@ def _follow(talk: Talk, url: str, raw: bytes, shown: Sequence[Heard]) -> None:
 
 
 _ODD_FILES: Final = [
-    ladders.file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
-    ladders.file("é 名.bin", bytes(range(256)), cleanup_imports_after_run=False),
-    ladders.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
-    ladders.file("noending", b"abc"),
-    ladders.file("b" * 120 + ".csv", b"x"),
-    ladders.file("large.dat", bytes(index * 7 % 251 for index in range(70_000))),
+    boundary_values.file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
+    boundary_values.file("é 名.bin", bytes(range(256)), cleanup_imports_after_run=False),
+    boundary_values.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
+    boundary_values.file("noending", b"abc"),
+    boundary_values.file("b" * 120 + ".csv", b"x"),
+    boundary_values.file("large.dat", bytes(index * 7 % 251 for index in range(70_000))),
 ]
 
 
@@ -259,27 +259,27 @@ def _maker_cases(world: World) -> Iterator[Case]:
             yield {"files": _ODD_FILES, "op": operation, "around": True}
             yield {"files": _ODD_FILES[:1], "op": operation}
     if world.offers("retry_run", "update_run"):
-        before = {"file_inputs": [ladders.file("a.txt", b"old bytes")]}
+        before = {"file_inputs": [boundary_values.file("a.txt", b"old bytes")]}
         yield {"files": _ODD_FILES[1:3], "op": "retry_run", "before": before}
-        yield {"files": [ladders.file("a.txt", b"new bytes")], "op": "retry_run", "before": before}
+        yield {"files": [boundary_values.file("a.txt", b"new bytes")], "op": "retry_run", "before": before}
 
 
 def attachment_cases(world: World) -> Iterator[Case]:
     yield from _maker_cases(world)
-    yield {"files": [ladders.file("a.txt", b"one"), ladders.file("b.txt", b"two")], "around": True}
-    for files in ladders.file_ladder():
+    yield {"files": [boundary_values.file("a.txt", b"one"), boundary_values.file("b.txt", b"two")], "around": True}
+    for files in boundary_values.file_ladder():
         yield {"files": files, "around": len(files) in {1, 3, 11, 101} and len(files[0]["content"]) < 9}
     for files in (
         [
-            ladders.file("a.txt", b"one"),
-            ladders.file("b.txt", b"two"),
-            ladders.file("c.bin", bytes(range(256))),
+            boundary_values.file("a.txt", b"one"),
+            boundary_values.file("b.txt", b"two"),
+            boundary_values.file("c.bin", bytes(range(256))),
         ],
-        [ladders.file(raw=b"x")],
+        [boundary_values.file(raw=b"x")],
         [
-            ladders.file("A b.TXT", b"\r\n\x00", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
-            ladders.file("é.bin", b"\xff", cleanup_imports_after_run=False),
-            ladders.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
+            boundary_values.file("A b.TXT", b"\r\n\x00", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
+            boundary_values.file("é.bin", b"\xff", cleanup_imports_after_run=False),
+            boundary_values.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
         ],
     ):
         for count in (2, 3, 10, 101, 1000):
@@ -288,11 +288,11 @@ def attachment_cases(world: World) -> Iterator[Case]:
             yield {"files": files, "op": "create_run", "around": True}
         for fields in (
             {"start_session": True},
-            {"input_values": writes.INPUTS},
-            {"sensitive_input_values": writes.SECRETS},
+            {"input_values": write_bodies.INPUTS},
+            {"sensitive_input_values": write_bodies.SECRETS},
         ):
             yield {"files": files, "fields": fields, "count": 2}
-    yield {"files": [ladders.file("big.bin", bytes(index * 13 % 256 for index in range(700_000)))]}
+    yield {"files": [boundary_values.file("big.bin", bytes(index * 13 % 256 for index in range(700_000)))]}
 
 
 SCENARIOS = (

@@ -10,15 +10,15 @@ import string
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, Unjudged, World, encode, path_for, request_for
-from contracts.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.context import Heard, Talk, Unjudged, World, encode, path_for, request_for
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES
 from contracts.rules.listing import carries, items_of, made_with, their_workflow
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import operations
-from contracts.shrinking import Case
 
 GROUP = "Authorization"
 RULES = (
@@ -154,7 +154,7 @@ def _good_request(talk: Talk, operation: str, case: Case) -> tuple[Request, list
     world = talk.world
     method, template = operations()[operation]
     if operation in CREATES:
-        body = writes.minimal(operation, count=case.get("count", 1))
+        body = write_bodies.minimal(operation, count=case.get("count", 1))
         body |= {} if operation == "create_run_chain" else world.base_request
         body |= (
             {"input_values": {**(body.get("input_values") or {}), "marker": "«marker»"}}
@@ -183,7 +183,7 @@ def _good_request(talk: Talk, operation: str, case: Case) -> tuple[Request, list
             return request_for(operation, one, body={"machine_ids": []}), []
         return request_for(operation, one), []
     if method == "POST":
-        return request_for(operation, body=talk.fill(writes.minimal(operation))), []
+        return request_for(operation, body=talk.fill(write_bodies.minimal(operation))), []
     return request_for(operation, query=[(k, v) for k, v in case.get("query", [])]), []
 
 
@@ -199,7 +199,7 @@ def _a_run(talk: Talk) -> str:
 def _an_attachment(talk: Talk) -> str:
     if talk.world.is_live or not talk.world.may_create:
         return str(talk.named("unknown"))
-    written = talk.some_runs(1, file_inputs=[ladders.file()])
+    written = talk.some_runs(1, file_inputs=[boundary_values.file()])
     ids = written.runs[0].get("input_attachment_ids") or [str(talk.named("uuid"))]
     return str(ids[0])
 
@@ -298,7 +298,7 @@ def _run_of(talk: Talk, case: Case, token: str) -> tuple[dict[str, Any], Heard]:
     if token == SECOND_TOKEN and not talk.world.workflows.invented:
         talk.remember("workflow", their_workflow(talk))
         talk.remember("workflow:0", their_workflow(talk))
-    heard = talk.call(operation, body=talk.fill(writes.minimal(operation)) | fields, token=token)
+    heard = talk.call(operation, body=talk.fill(write_bodies.minimal(operation)) | fields, token=token)
     body = heard.body if isinstance(heard.body, dict) else {}
     if operation == "create_run_chain" and heard.accepted:
         return talk.ask("get_run", body["run_ids"][-1], token=token).body, heard
@@ -479,7 +479,7 @@ def tenant_cases(world: World) -> Iterator[Case]:
             {},
             inputs,
             session,
-            {"file_inputs": [ladders.file(), ladders.file("b.txt")]},
+            {"file_inputs": [boundary_values.file(), boundary_values.file("b.txt")]},
             {"sensitive_input_values": {"pin": "«secret»"}},
             {"start_session": True},
         ):
@@ -495,7 +495,7 @@ def tenant_cases(world: World) -> Iterator[Case]:
     if world.machines.available:
         yield {"ops": list(_TENANT_OPS), "fields": {"machine_id": "«machine»"}}
     for count in (2, 101, 1000):
-        yield {"ops": list(_TENANT_OPS), "fields": inputs | {"file_inputs": [ladders.file()]}, "count": count}
+        yield {"ops": list(_TENANT_OPS), "fields": inputs | {"file_inputs": [boundary_values.file()]}, "count": count}
 
 
 SCENARIOS = (

@@ -8,14 +8,14 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from contracts import ladders, strategies, writes
-from contracts.assortment import VALUES
-from contracts.conversation import Talk, World, Written
+from contracts.data import boundary_values, strategies, write_bodies
+from contracts.data.sample_values import VALUES
+from contracts.engine.context import Talk, World, Written
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shrinking import Case
 
 GROUP = "The answer of a create"
 RULES = (
@@ -142,7 +142,7 @@ def _list_back(talk: Talk, written: Written) -> None:
 
 def features_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
     """The features of a create for which the target has ids."""
-    found = dict(writes.CREATE_FEATURES[operation])
+    found = dict(write_bodies.CREATE_FEATURES[operation])
     for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
         if not ids.available:
             del found[name]
@@ -153,13 +153,13 @@ def features_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
 
 def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
     settings = {name: more.pop(name) for name in ("read", "times", "listed") if name in more}
-    return {"op": operation, "body": writes.minimal(operation, count=count) | more} | settings
+    return {"op": operation, "body": write_bodies.minimal(operation, count=count) | more} | settings
 
 
 def telling_cases(world: World) -> Iterator[Case]:
     """Few requests that most faults show in."""
     features = features_of(world, "bulk_create_runs")
-    for count in ladders.TELLING_COUNTS:
+    for count in boundary_values.TELLING_COUNTS:
         yield _case("bulk_create_runs", count=count, read=True)
     if world.machines.available and world.pools.known:  # pools that are there, perhaps with machines
         yield _case("bulk_create_runs", count=2, machine_id="«machine»", pool_ids=[world.pools.known[0]])
@@ -176,55 +176,55 @@ def telling_cases(world: World) -> Iterator[Case]:
 
 
 def count_cases(world: World) -> Iterator[Case]:
-    for count in ladders.COUNTS:
+    for count in boundary_values.COUNTS:
         yield _case("bulk_create_runs", count=count)
 
 
 def meeting_cases(world: World) -> Iterator[Case]:
     """Every subset of the features for small counts, every pair of their states for large ones."""
     features = features_of(world, "bulk_create_runs")
-    for subset in writes.on_and_off(features):
+    for subset in write_bodies.on_and_off(features):
         yield _case("bulk_create_runs", count=2, read=len(subset) < 3, **subset)
     if world.offers("create_run"):
         single = features_of(world, "create_run")
-        for subset in writes.on_and_off(single):
+        for subset in write_bodies.on_and_off(single):
             if len(subset) <= 3 or len(subset) >= len(single) - 1:
                 yield _case("create_run", read=len(subset) < 3, **subset)
-        for row in writes.pairs(writes.states(single)):
-            yield _case("create_run", read=True, **writes.without_absent(row))
-    states = writes.states(features)
+        for row in write_bodies.pairs(write_bodies.states(single)):
+            yield _case("create_run", read=True, **write_bodies.without_absent(row))
+    states = write_bodies.states(features)
     for count in (1, 3, 10):
-        for row in writes.pairs(states):
-            yield _case("bulk_create_runs", count=count, read=count == 3, **writes.without_absent(row))
+        for row in write_bodies.pairs(states):
+            yield _case("bulk_create_runs", count=count, read=count == 3, **write_bodies.without_absent(row))
     sizes = {"count": [100, 101, 257, 501, 1000]}
-    on_off = {name: [writes.ABSENT, values[0]] for name, values in features.items()}
-    for row in writes.pairs(sizes | on_off):
+    on_off = {name: [write_bodies.ABSENT, values[0]] for name, values in features.items()}
+    for row in write_bodies.pairs(sizes | on_off):
         count = row.pop("count")
-        yield _case("bulk_create_runs", count=count, **writes.without_absent(row))
+        yield _case("bulk_create_runs", count=count, **write_bodies.without_absent(row))
 
 
 def odd_value_cases(world: World) -> Iterator[Case]:
-    for inputs in ladders.input_ladder():
+    for inputs in boundary_values.input_ladder():
         yield _case("bulk_create_runs", read=True, input_values=inputs)
     operations = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
     for operation in operations:
-        for one in ladders.ODD_IDS:
+        for one in boundary_values.ODD_IDS:
             for name in ("workflow_id", "machine_id", "session_id", "pool_ids"):
                 named = {name: [one] if name == "pool_ids" else one}
-                yield {"op": operation, "body": writes.minimal(operation) | named}
+                yield {"op": operation, "body": write_bodies.minimal(operation) | named}
         two = {"count": 2} if operation == "bulk_create_runs" else {}
-        for pack in ladders.packed(ladders.values(), 12):
+        for pack in boundary_values.packed(boundary_values.values(), 12):
             yield _case(operation, read=True, input_values=pack, **two)
-        for files in ladders.file_ladder():
+        for files in boundary_values.file_ladder():
             yield _case(operation, file_inputs=files, **two)
-    light = (value for value in ladders.values() if len(repr(value)) < 600)
-    for pack in ladders.packed(light, 40, limit=6000):
+    light = (value for value in boundary_values.values() if len(repr(value)) < 600)
+    for pack in boundary_values.packed(light, 40, limit=6000):
         yield _case("bulk_create_runs", count=3, input_values={"deep": {"list": [0, pack]}, "last": pack})
     yield _case("bulk_create_runs", count=101, input_values=VALUES, read=True)
     for inputs in (VALUES, {"text": "x" * 9_000}, {"text": "y" * 70_000}, {f"key{n}": n for n in range(3000)}):
         yield _case("bulk_create_runs", count=2, input_values=inputs, read=True, listed=True)
     yield _case("bulk_create_runs", count=1000, input_values={"deep": [VALUES["list"], VALUES["object"]]})
-    for files in ([ladders.file()], [ladders.file(), ladders.file("b.txt", b"b")]):
+    for files in ([boundary_values.file()], [boundary_values.file(), boundary_values.file("b.txt", b"b")]):
         for count in (3, 50, 101, 501, 1000):
             yield _case("bulk_create_runs", count=count, file_inputs=files)
     for keys in ([f"«pool:{index}»" for index in range(size)] for size in (3, 5, 10, 11, 50, 100)):

@@ -8,15 +8,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from contracts import ladders, writes
-from contracts.assortment import VALUES
-from contracts.conversation import Heard, Talk, World
+from contracts.data import boundary_values, write_bodies
+from contracts.data.sample_values import VALUES
+from contracts.engine.context import Heard, Talk, World
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import is_uuid, moment_of
 from contracts.oracle import Violation, difference, excerpt, run_misfits
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import is_uuid, moment_of
-from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
 RULES = (
@@ -174,7 +174,7 @@ def _judge_files(
 def _step(index: int, *names: str) -> dict[str, Any]:
     step: dict[str, Any] = {"workflow_id": f"«workflow:{index}»"}
     for name in names:
-        value = writes.STEP_FEATURES[name][0]
+        value = write_bodies.STEP_FEATURES[name][0]
         step[name] = json.loads(json.dumps(value).replace("%d", str(index)))
     return step
 
@@ -182,17 +182,17 @@ def _step(index: int, *names: str) -> dict[str, Any]:
 def chain_cases(world: World) -> Iterator[Case]:
     distinct = world.workflows.invented
     many = (1, 2, 3, 4, 5, 8, 10, 11, 16, 17, 20, 33, 50, 51, 64, 100, 101)
-    names = tuple(writes.STEP_FEATURES)
+    names = tuple(write_bodies.STEP_FEATURES)
     for size in many:
         steps = [_step(index if distinct else 0, *names) for index in range(size)]
         yield {"body": {"steps": steps}, "all": size <= 20}
         yield {"body": {"steps": [{"workflow_id": step["workflow_id"]} for step in steps]}}
-    features = dict(writes.CHAIN_FEATURES)
+    features = dict(write_bodies.CHAIN_FEATURES)
     for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
         if not ids.available:
             del features[name]
     plain = [_step(0), _step(1 if distinct else 0)]
-    for subset in writes.on_and_off(features):
+    for subset in write_bodies.on_and_off(features):
         if len(subset) <= 2 or len(subset) == len(features):
             yield {"body": {"steps": plain} | subset, "all": True}
             yield {
@@ -222,7 +222,7 @@ def chain_cases(world: World) -> Iterator[Case]:
     yield {
         "body": {
             "steps": plain,
-            "shared_file_inputs": [ladders.file(), ladders.file("b.bin", bytes(range(256)))],
+            "shared_file_inputs": [boundary_values.file(), boundary_values.file("b.bin", bytes(range(256)))],
         },
         "all": True,
     }
@@ -230,14 +230,14 @@ def chain_cases(world: World) -> Iterator[Case]:
 
 def empty_cases(world: World) -> Iterator[Case]:
     """What a step leaves empty beside what all steps share, and the other way round."""
-    shared = {name: values[0] for name, values in writes.CHAIN_FEATURES.items() if name.startswith("shared")}
-    full = _step(0, *writes.STEP_FEATURES)
-    for name in writes.STEP_FEATURES:
-        for empty in writes.EMPTY["steps.session_alias" if name == "session_alias" else name]:
+    shared = {name: values[0] for name, values in write_bodies.CHAIN_FEATURES.items() if name.startswith("shared")}
+    full = _step(0, *write_bodies.STEP_FEATURES)
+    for name in write_bodies.STEP_FEATURES:
+        for empty in write_bodies.EMPTY["steps.session_alias" if name == "session_alias" else name]:
             yield {"body": {"steps": [full | {name: empty}, full], **shared}, "all": True}
             yield {"body": {"steps": [full, full | {name: empty}]}, "all": True}
     for name in shared:
-        for empty in writes.EMPTY[name]:
+        for empty in write_bodies.EMPTY[name]:
             yield {"body": {"steps": [full, _step(0)], **shared, name: empty}, "all": True}
 
 

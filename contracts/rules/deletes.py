@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from contracts import ladders
-from contracts.conversation import Heard, Talk, Unjudged, World, Written
+from contracts.data import boundary_values
+from contracts.engine.context import Heard, Talk, Unjudged, World, Written
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule
 from contracts.rules.updates import GROUP, UPDATES, cancel
-from contracts.search import Scenario
-from contracts.shrinking import Case
 
 RULES = (
     Rule(
@@ -132,7 +132,7 @@ def not_listed(talk: Talk, run: Mapping[str, Any], shown: Sequence[Heard], *, wi
 
 
 def delete_cases(world: World) -> Iterator[Case]:
-    files = [ladders.file(), ladders.file("b.txt", b"b")]
+    files = [boundary_values.file(), boundary_values.file("b.txt", b"b")]
     session = {"session_id": "«session»"} if world.sessions.invented else {"start_session": True}
     machine = {"machine_id": "«machine»"} if world.machines.invented else {}
     yield {"widely": True}

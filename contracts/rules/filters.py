@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
-from contracts import ladders
-from contracts.conversation import Talk, Unjudged, World, Written
+from contracts.data import boundary_values
+from contracts.engine.context import Talk, Unjudged, World, Written
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation
-from contracts.rules.corner import Corner, Query, corner_fields, corner_name, locate, make_corner, within
+from contracts.rules.isolated_runs import Corner, Query, corner_fields, corner_name, locate, make_corner, within
 from contracts.rules.listing import items_of
 from contracts.rules.lists import GROUP, LISTS, check_pages, no_strangers
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import moment_of
-from contracts.shrinking import Case
 
 RULES = (
     Rule(
@@ -73,7 +73,7 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
         if index == 1:
             body["input_values"] |= _hidden(talk)
             body["sensitive_input_values"] = {"k«marker:63»": "«secret»"}
-            body["file_inputs"] = [ladders.file("f«marker:62».txt")]
+            body["file_inputs"] = [boundary_values.file("f«marker:62».txt")]
         if index % 2 and world.machines.available and (world.machines.invented or index == 1):
             body["machine_id"] = f"«machine:{index % 4}»" if world.machines.invented else "«machine»"
         if index % 3 == 2 and world.sessions.invented and corner_name(world) != "session_id":

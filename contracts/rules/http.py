@@ -7,14 +7,14 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Final
 
-from contracts import writes
-from contracts.conversation import JSON_HEADER, Talk, Unjudged, World, encode, request_for
-from contracts.exchange import TOKEN, Request
+from contracts.core.exchange import TOKEN, Request
+from contracts.data import write_bodies
+from contracts.engine.context import JSON_HEADER, Talk, Unjudged, World, encode, request_for
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import operation_at, universal_violations
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import UNREAD, operations
-from contracts.shrinking import Case
 
 GROUP = "HTTP"
 RULES = (
@@ -52,7 +52,9 @@ def run_method(talk: Talk, case: Case) -> None:
         talk.call("update_run", run, body={"status": "cancelled"})
         talk.remember("run", run)
     if case.get("made_by"):
-        talk.remember("made", talk.ask(case["made_by"], body=talk.fill(writes.minimal(case["made_by"]))).body["id"])
+        talk.remember(
+            "made", talk.ask(case["made_by"], body=talk.fill(write_bodies.minimal(case["made_by"]))).body["id"]
+        )
     path = talk.fill(case["path"])
     for body in _bodies_for(talk, case):
         headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))

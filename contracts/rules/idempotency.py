@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Ids, Talk, Unjudged, World, request_for
-from contracts.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.context import Heard, Ids, Talk, Unjudged, World, request_for
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
 from contracts.oracle import CREATES, difference, excerpt, read_body
 from contracts.rules.listing import carries, items_of, their_workflow
 from contracts.rules.requests import changeable
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shrinking import Case
 
 GROUP = "Idempotency"
 RULES = (
@@ -372,14 +372,14 @@ def run_scope(talk: Talk, case: Case) -> None:
 
 
 def _bodies(world: World, operation: str) -> Iterator[dict[str, Any]]:
-    bare = writes.minimal(operation)
+    bare = write_bodies.minimal(operation)
     yield bare | ({"input_values": {"a": 1}} if operation in {"update_run", "retry_run"} else {})
     features: dict[str, Any] = {
-        "bulk_create_runs": writes.CREATE_FEATURES["bulk_create_runs"],
-        "create_run": writes.CREATE_FEATURES["create_run"],
-        "retry_run": writes.RETRY_FEATURES,
-        "create_run_chain": writes.CHAIN_FEATURES,
-        "update_run": {k: v for k, v in writes.UPDATE_VALUES.items() if k != "output_attachment_ids"},
+        "bulk_create_runs": write_bodies.CREATE_FEATURES["bulk_create_runs"],
+        "create_run": write_bodies.CREATE_FEATURES["create_run"],
+        "retry_run": write_bodies.RETRY_FEATURES,
+        "create_run_chain": write_bodies.CHAIN_FEATURES,
+        "update_run": {k: v for k, v in write_bodies.UPDATE_VALUES.items() if k != "output_attachment_ids"},
     }.get(operation, {})
     ids = {"machine_id": world.machines, "pool_ids": world.pools, "session_id": world.sessions}
     for name, values in features.items():
@@ -395,11 +395,11 @@ def _bodies(world: World, operation: str) -> Iterator[dict[str, Any]]:
         yield bare | {
             "count": 3,
             "start_session": True,
-            "file_inputs": [ladders.file()],
+            "file_inputs": [boundary_values.file()],
             "input_values": {"a": [1, {"b": None}]},
         }
     if operation == "create_run_chain":
-        yield writes.minimal(operation, steps=3)
+        yield write_bodies.minimal(operation, steps=3)
 
 
 _WRITES: Final = (
@@ -447,11 +447,11 @@ def replay_cases(world: World) -> Iterator[Case]:
         for spelled in (_HEADER.lower(), _HEADER.upper()):
             yield {"op": operation, "body": body, "spelled": spelled}
     for count, times in ((1, 12), (10, 5), (100, 3)):
-        yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=count), "times": times}
+        yield {"op": "bulk_create_runs", "body": write_bodies.minimal("bulk_create_runs", count=count), "times": times}
     if world.offers("create_run_chain"):
         for steps in (2, 10, 30):
-            yield {"op": "create_run_chain", "body": writes.minimal("create_run_chain", steps=steps)}
-    yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=2), "between": 150}
+            yield {"op": "create_run_chain", "body": write_bodies.minimal("create_run_chain", steps=steps)}
+    yield {"op": "bulk_create_runs", "body": write_bodies.minimal("bulk_create_runs", count=2), "between": 150}
 
 
 def together_cases(world: World) -> Iterator[Case]:
@@ -464,16 +464,17 @@ def together_cases(world: World) -> Iterator[Case]:
             yield {"op": operation, "body": body, "times": 2}
         yield {"op": operation, "body": body, "times": 4}
     for count in (2, 101, 1000):
-        yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=count), "times": 2}
+        yield {"op": "bulk_create_runs", "body": write_bodies.minimal("bulk_create_runs", count=count), "times": 2}
     yield {
         "op": "bulk_create_runs",
-        "body": writes.minimal("bulk_create_runs") | {"start_session": True, "file_inputs": [ladders.file()]},
+        "body": write_bodies.minimal("bulk_create_runs")
+        | {"start_session": True, "file_inputs": [boundary_values.file()]},
         "times": 3,
     }
 
 
 def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    bare = writes.minimal(operation)
+    bare = write_bodies.minimal(operation)
     if operation in {"create_pool", "create_workflow"}:
         more = {"create_pool": "description", "create_workflow": "name"}[operation]
         yield bare, bare | {more: "«marker:2»"}
@@ -525,7 +526,7 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
         yield bare | {secret: {"pin": "«secret»"}}, bare | {secret: {"pin": "«secret:2»"}}
         yield bare | {secret: {"pin": "«secret»"}}, bare | {secret: {"other": "«secret»"}}
         yield bare, bare | {secret: {"pin": "«secret»"}}
-        good = ladders.file
+        good = boundary_values.file
         for one_file, other_file in (
             (good(raw=b"one"), good(raw=b"two")),
             (good("a"), good("b")),
@@ -540,7 +541,7 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
         yield bare | {"session_alias": "a"}, bare | {"session_alias": "b"}
         yield bare | {"release_session_after": True}, bare | {"release_session_after": False}
     if operation == "create_run_chain":
-        two = writes.minimal(operation, steps=2)
+        two = write_bodies.minimal(operation, steps=2)
         yield bare, two
         yield two, {"steps": two["steps"][::-1]}
         yield bare, bare | {"keep_session_after_completion": True}
@@ -582,13 +583,13 @@ def conflict_together_cases(world: World) -> Iterator[Case]:
     for operation in _offered(world):
         if operation in CREATES:
             field = "shared_inputs" if operation == "create_run_chain" else "input_values"
-            bare = writes.minimal(operation)
+            bare = write_bodies.minimal(operation)
             for _ in range(3):
                 yield {"op": operation, "body": bare, "other": bare | {field: {"a": 1}}}
 
 
 def keys_cases(world: World) -> Iterator[Case]:
-    body = writes.minimal("bulk_create_runs")
+    body = write_bodies.minimal("bulk_create_runs")
     long = "«marker»" + "k" * 230
     for one, other in (
         ("«key»", "«uuid»"),
@@ -605,7 +606,7 @@ def keys_cases(world: World) -> Iterator[Case]:
         yield {"op": "bulk_create_runs", "body": body, "keys": [one, other]}
     for operation in _offered(world):
         if operation in CREATES:
-            yield {"op": operation, "body": writes.minimal(operation), "keys": ["«key»", "«uuid»"]}
+            yield {"op": operation, "body": write_bodies.minimal(operation), "keys": ["«key»", "«uuid»"]}
 
 
 def scope_cases(world: World) -> Iterator[Case]:
@@ -614,10 +615,10 @@ def scope_cases(world: World) -> Iterator[Case]:
             continue
         if operation not in CREATES:
             change = {"update_run": {"output_data": {"a": 1}}}.get(operation, {})
-            yield {"op": operation, "body": writes.minimal(operation) | change}
-            yield {"op": operation, "body": writes.minimal(operation) | change, "reversed": True}
+            yield {"op": operation, "body": write_bodies.minimal(operation) | change}
+            yield {"op": operation, "body": write_bodies.minimal(operation) | change, "reversed": True}
             continue
-        body = writes.minimal(operation)
+        body = write_bodies.minimal(operation)
         field = "shared_inputs" if operation == "create_run_chain" else "input_values"
         for turned in (False, True):
             yield {"op": operation, "body": body, "reversed": turned}
@@ -625,10 +626,10 @@ def scope_cases(world: World) -> Iterator[Case]:
         yield {"op": operation, "body": body, "together": True}
     if world.has_second:
         for count in (101, 1000):
-            yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=count)}
+            yield {"op": "bulk_create_runs", "body": write_bodies.minimal("bulk_create_runs", count=count)}
         yield {
             "op": "bulk_create_runs",
-            "body": writes.minimal("bulk_create_runs", count=2)
+            "body": write_bodies.minimal("bulk_create_runs", count=2)
             | {"start_session": True, "sensitive_input_values": {"pin": "«secret»"}},
         }
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from contracts.conversation import Heard, Talk, Unjudged
-from contracts.exchange import SECOND_TOKEN
+from contracts.core.exchange import SECOND_TOKEN
+from contracts.engine.context import Heard, Talk, Unjudged
 
 MAX_PAGES = 60
 

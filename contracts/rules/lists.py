@@ -7,17 +7,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, Unjudged, World, Written
-from contracts.exchange import Exchange
+from contracts.core.exchange import Exchange
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.context import Heard, Talk, Unjudged, World, Written
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation, changed_field, excerpt, gains_inputs, stable_fields
-from contracts.rules.corner import Corner, Query, grow, locate, make_corner, within
+from contracts.rules.isolated_runs import Corner, Query, grow, locate, make_corner, within
 from contracts.rules.listing import items_of, whole
 from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import moment_of
-from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
 LISTS = ("list_runs",)
@@ -227,13 +227,13 @@ def page_cases(world: World) -> Iterator[Case]:
     yield {"counts": [250, 7], "limits": [100, 128, 64, 256, 250, 200, 1000]}
     yield {"counts": [1000, 101], "limits": [1000, 100, 750, 512]}
     for name, value in (
-        ("input_values", writes.INPUTS),
-        ("file_inputs", [ladders.file()]),
-        ("sensitive_input_values", writes.SECRETS),
+        ("input_values", write_bodies.INPUTS),
+        ("file_inputs", [boundary_values.file()]),
+        ("sensitive_input_values", write_bodies.SECRETS),
         ("start_session", True),
     ):
         yield {"counts": [3, 120], "fields": {name: value}, "limits": [1000, 50]}
-    yield {"counts": [1000], "fields": {"input_values": writes.INPUTS, "start_session": True}, "limits": [1000]}
+    yield {"counts": [1000], "fields": {"input_values": write_bodies.INPUTS, "start_session": True}, "limits": [1000]}
     # In one session most of them are still active when they are listed.
     yield {"counts": [501, 498], "fields": {"start_session": True}, "limits": [1000], "sort": "activity"}
 
@@ -458,9 +458,9 @@ def judge_view(talk: Talk, view: dict[str, Any], item: dict[str, Any], written: 
 
 def view_cases(world: World) -> Iterator[Case]:
     fields: dict[str, Any] = {
-        "input_values": writes.INPUTS,
-        "sensitive_input_values": writes.SECRETS,
-        "file_inputs": [ladders.file()],
+        "input_values": write_bodies.INPUTS,
+        "sensitive_input_values": write_bodies.SECRETS,
+        "file_inputs": [boundary_values.file()],
         "start_session": True,
     }
     names = (

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import World
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.context import World
+from contracts.engine.shrink import Case
 from contracts.rules.authorization import headers_by_rule
-from contracts.shrinking import Case
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 PROOF: Final = {"proof": "«proof»"}
@@ -42,8 +42,11 @@ def _creates(world: World) -> Iterator[Case]:
     wishes: list[tuple[str, dict[str, Any]]] = [
         ("bulk_create_runs", {"count": 2, "start_session": True}),
         ("create_run", {"start_session": True, "session_alias": "First Älias «proof»", "release_session_after": True}),
-        ("bulk_create_runs", {"input_values": writes.INPUTS | PROOF, "sensitive_input_values": writes.SECRETS}),
-        ("bulk_create_runs", {"count": 2, "file_inputs": [ladders.file(raw=bytes(range(256)))]}),
+        (
+            "bulk_create_runs",
+            {"input_values": write_bodies.INPUTS | PROOF, "sensitive_input_values": write_bodies.SECRETS},
+        ),
+        ("bulk_create_runs", {"count": 2, "file_inputs": [boundary_values.file(raw=bytes(range(256)))]}),
         ("bulk_create_runs", {"machine_id": "«machine»"}),
         ("bulk_create_runs", {"pool_ids": ["«pool»"]}),
     ]
@@ -57,7 +60,7 @@ def _creates(world: World) -> Iterator[Case]:
 def _nulls(world: World) -> Iterator[Case]:
     """One request in which all that may be null is, and is not part of what is known to work."""
     for operation in ("bulk_create_runs", "create_run"):
-        free = [name for name in writes.EMPTY if name in writes.CREATE_FEATURES[operation]]
+        free = [name for name in write_bodies.EMPTY if name in write_bodies.CREATE_FEATURES[operation]]
         nulls = {name: None for name in free if name not in world.base_request}
         made = body(world, operation)
         if world.offers(operation) and made is not None:
@@ -195,7 +198,7 @@ def _scopes(world: World) -> Iterator[Case]:
 
 def _attachments(world: World) -> Iterator[Case]:
     if may_vary(world, "file_inputs"):
-        files = [ladders.file(raw=bytes(range(256)), target_path="C:\\a.txt"), ladders.file("é.txt")]
+        files = [boundary_values.file(raw=bytes(range(256)), target_path="C:\\a.txt"), boundary_values.file("é.txt")]
         yield {"files": files, "around": True}
 
 

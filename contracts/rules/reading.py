@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, World, Written, encode
-from contracts.exchange import TOKEN, Exchange, Request
+from contracts.core.exchange import TOKEN, Exchange, Request
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.context import Heard, Talk, World, Written, encode
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import operations
 from contracts.oracle import (
     Reading,
     Violation,
@@ -20,9 +23,6 @@ from contracts.oracle import (
 )
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import operations
-from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
 RULES = (
@@ -145,17 +145,17 @@ def run_read_many(talk: Talk, case: Case) -> None:
 
 
 def read_many_cases(world: World) -> Iterator[Case]:
-    bare = writes.minimal("bulk_create_runs")
+    bare = write_bodies.minimal("bulk_create_runs")
     everything: dict[str, Any] = {
-        "input_values": writes.INPUTS,
-        "sensitive_input_values": writes.SECRETS,
-        "file_inputs": [ladders.file()],
+        "input_values": write_bodies.INPUTS,
+        "sensitive_input_values": write_bodies.SECRETS,
+        "file_inputs": [boundary_values.file()],
         "start_session": True,
     }
     yield {"op": "bulk_create_runs", "body": bare | {"count": 1000}, "all": True}
     yield {"op": "bulk_create_runs", "body": bare | {"count": 501} | everything}
     for count in (101, 257):
-        yield {"op": "bulk_create_runs", "body": bare | {"count": count, "input_values": writes.INPUTS}}
+        yield {"op": "bulk_create_runs", "body": bare | {"count": count, "input_values": write_bodies.INPUTS}}
     for name, value in everything.items():
         yield {"op": "bulk_create_runs", "body": bare | {"count": 120, name: value}}
         yield {"op": "bulk_create_runs", "body": bare | {"count": 12, name: value}, "all": True}
@@ -175,9 +175,9 @@ def run_keep(talk: Talk, case: Case) -> None:
 def keep_cases(world: World) -> Iterator[Case]:
     everything = {
         "workflow_id": "«workflow»",
-        "input_values": writes.INPUTS,
-        "sensitive_input_values": writes.SECRETS,
-        "file_inputs": [ladders.file("kept.txt", b"kept")],
+        "input_values": write_bodies.INPUTS,
+        "sensitive_input_values": write_bodies.SECRETS,
+        "file_inputs": [boundary_values.file("kept.txt", b"kept")],
         "start_session": True,
     }
     yield {"kept": 0, "op": "bulk_create_runs", "body": everything | {"count": 3}}
@@ -258,7 +258,7 @@ def run_unknown(talk: Talk, case: Case) -> None:
         "retry_run": {},
         "add_machine_to_pool": {"machine_ids": []},
     }.get(operation)
-    from contracts.conversation import path_for
+    from contracts.engine.context import path_for
 
     headers: list[tuple[str, str]] = [("Authorization", TOKEN)]
     if body is not None:

@@ -12,16 +12,16 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from contracts import faulty, ladders, strategies, writes
-from contracts.conversation import Heard, Talk, Unjudged, World, encode
+from contracts.data import boundary_values, mutations, strategies, write_bodies
+from contracts.engine.context import Heard, Talk, Unjudged, World, encode
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
 from contracts.guard import OutOfBudget
+from contracts.openapi.schemas import body_schema, operations, schema
 from contracts.oracle import CREATES, Reading, excerpt, parameter_error_violations, read_body, read_request
 from contracts.rules.bulk_answer import run_create
 from contracts.rules.listing import carries, items_of, made_with
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import body_schema, operations, schema
-from contracts.shrinking import Case
 
 GROUP = "Requests"
 RULES = (
@@ -193,7 +193,7 @@ def changeable(talk: Talk, operation: str, *, filled: bool = False) -> dict[str,
     """A run that can be updated, or, cancelled, be retried; `filled` with what a retry takes away."""
     fields: dict[str, Any] = {} if talk.world.is_live else {"input_values": {"kept": "«marker»"}}
     if filled and operation == "retry_run" and not talk.world.is_live:
-        fields["file_inputs"] = [ladders.file("kept.txt")]
+        fields["file_inputs"] = [boundary_values.file("kept.txt")]
     created = talk.some_runs(1, **fields)
     run = created.runs[0]
     if operation == "retry_run":
@@ -267,14 +267,14 @@ def ids_in(heard: Heard) -> list[str]:
 def full_body(world: World, operation: str) -> dict[str, Any]:
     """A body with everything in it, several items in each list, so that every place can be made wrong."""
     files = [
-        ladders.file(target_path="C:\\a.txt", cleanup_imports_after_run=False),
-        ladders.file("b.txt", target_path="C:\\b.txt", cleanup_imports_after_run=True),
+        boundary_values.file(target_path="C:\\a.txt", cleanup_imports_after_run=False),
+        boundary_values.file("b.txt", target_path="C:\\b.txt", cleanup_imports_after_run=True),
     ]
     inputs = {"marker": "«marker»", "n": 1}
     common = {"machine_id": "«machine»", "pool_ids": ["«pool:0»", "«pool:1»"], "session_id": "«session»"}
     match operation:
         case "bulk_create_runs" | "create_run":
-            body = writes.minimal(operation, count=2) | common
+            body = write_bodies.minimal(operation, count=2) | common
             body |= {
                 "input_values": inputs,
                 "file_inputs": files,
@@ -301,9 +301,9 @@ def full_body(world: World, operation: str) -> dict[str, Any]:
                 "keep_session_after_completion": False,
             } | common
         case "update_run":
-            body = {name: values[0] for name, values in writes.UPDATE_VALUES.items()} | {"status": "cancelled"}
+            body = {name: values[0] for name, values in write_bodies.UPDATE_VALUES.items()} | {"status": "cancelled"}
         case "retry_run":
-            body = {name: values[0] for name, values in writes.RETRY_FEATURES.items()} | {
+            body = {name: values[0] for name, values in write_bodies.RETRY_FEATURES.items()} | {
                 "file_inputs": files,
                 "pool_ids": ["«pool:0»", "«pool:1»"],
             }
@@ -349,10 +349,10 @@ def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple
 
 def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
     """Bodies with one thing changed: in a bare body, in a full one, and beside each single feature."""
-    bare, full = writes.minimal(operation), full_body(world, operation)
+    bare, full = write_bodies.minimal(operation), full_body(world, operation)
     fields = [name for name in schema(body_schema(operation) or "")["properties"] if name in full or name in bare]
     if operation == "bulk_create_runs":
-        for index, count in enumerate(ladders.WRONG_COUNTS):
+        for index, count in enumerate(boundary_values.WRONG_COUNTS):
             yield bare | {"count": count}
             if index % 5 == 0:
                 yield full | {"count": count}
@@ -360,23 +360,23 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
         for wrong in _wrong_of(operation, name):
             yield bare | {name: wrong}
     if operation == "update_run":
-        for wrong in faulty.WRONG_NAMES:
+        for wrong in mutations.WRONG_NAMES:
             yield {"status": wrong}
             yield full | {"status": wrong}
-    yield from faulty.after_good_items(full, free=faulty.FREE_OBJECTS)
+    yield from mutations.after_good_items(full, free=mutations.FREE_OBJECTS)
     yield from _wrong_together(bare, full, fields)
-    for path in faulty.places(full, free=faulty.FREE_OBJECTS):
+    for path in mutations.places(full, free=mutations.FREE_OBJECTS):
         for wrong in _wrong_values(operation, path):
-            yield faulty.put(full, path, wrong)
-        for wrong in _other_wraps(faulty.at(full, path)):
-            yield faulty.put(full, path, wrong)
+            yield mutations.put(full, path, wrong)
+        for wrong in _other_wraps(mutations.at(full, path)):
+            yield mutations.put(full, path, wrong)
         if isinstance(path[-1], str):
-            yield faulty.drop(full, path)
+            yield mutations.drop(full, path)
     for name in schema(body_schema(operation) or "").get("required", ()):
-        yield faulty.drop(bare, (name,))
+        yield mutations.drop(bare, (name,))
         for other in full:
             if other != name:
-                yield faulty.drop(bare | {other: full[other]}, (name,))
+                yield mutations.drop(bare | {other: full[other]}, (name,))
     creates_runs = operation in {"bulk_create_runs", "create_run"}
     for beside, name in itertools.permutations(fields, 2):
         if beside in full:
@@ -388,9 +388,9 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
             for name in fields:
                 if name in full:
                     yield bare | {"count": count, name: True if name == "start_session" else full[name]}
-        for count, path in itertools.product((101, 1000), faulty.places(full, free=faulty.FREE_OBJECTS)):
+        for count, path in itertools.product((101, 1000), mutations.places(full, free=mutations.FREE_OBJECTS)):
             yield (
-                faulty.put(
+                mutations.put(
                     full | {"count": count}, path, "x" if path[-1] not in {"filename", "content", "target_path"} else 5
                 )
                 if path != ("count",)
@@ -407,7 +407,7 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
         yield full | {"steps": []}
     for files in ("file_inputs", "shared_file_inputs"):
         if files in full:
-            good = ladders.file()
+            good = boundary_values.file()
             bad: Any
             for bad in (
                 {},
@@ -431,8 +431,8 @@ def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
 
 
 def _wrong_of(operation: str, name: str) -> tuple[Any, ...]:
-    most = faulty.WRONG_VALUES if operation == "bulk_create_runs" else faulty.WRONG_CORE
-    return (*most, *(faulty.WRONG_IDS if name.endswith(("_id", "_ids")) else ()))
+    most = mutations.WRONG_VALUES if operation == "bulk_create_runs" else mutations.WRONG_CORE
+    return (*most, *(mutations.WRONG_IDS if name.endswith(("_id", "_ids")) else ()))
 
 
 def _wrong_values(operation: str, path: Sequence[str | int]) -> tuple[Any, ...]:
@@ -467,7 +467,7 @@ def _wrong_together(bare: dict[str, Any], full: dict[str, Any], fields: Sequence
 
 
 def refused_cases(world: World) -> Iterator[Case]:
-    yield from ladders.in_turn(_refused_cases_of(world, operation) for operation in OPERATIONS)
+    yield from boundary_values.in_turn(_refused_cases_of(world, operation) for operation in OPERATIONS)
 
 
 def _refused_cases_of(world: World, operation: str) -> Iterator[Case]:
@@ -489,7 +489,7 @@ def beside_cases(world: World) -> Iterator[Case]:
         wrong = (body for body, reading in readings(operation, bodies) if reading.faults)
         for pack in packs(({"body": body} for body in wrong), 40):
             yield {"op": operation, "items": pack}
-        yield from _body_packs(operation, writes.minimal(operation) or {"machine_ids": []})
+        yield from _body_packs(operation, write_bodies.minimal(operation) or {"machine_ids": []})
         for pack in packs(({"body": body} for body in _right_beside(operation)), 20):
             yield {"op": operation, "items": pack}
 
@@ -513,7 +513,7 @@ def _right_beside(operation: str) -> Iterator[dict[str, Any]]:
     }.get(operation, ("", ()))
     if not named:
         return
-    for number, text in enumerate(ladders.TELLING_TEXTS):
+    for number, text in enumerate(boundary_values.TELLING_TEXTS):
         unlike = f"«marker:{number}»"
         yield {named: unlike + text[:99_900]}
         if text.strip():
@@ -528,7 +528,7 @@ def run_beside(talk: Talk, case: Case) -> None:
     operation = case["op"]
     ids: tuple[str, ...] = ()
     if operation == "add_machine_to_pool":
-        made = talk.call("create_pool", body=talk.fill(writes.minimal("create_pool")))
+        made = talk.call("create_pool", body=talk.fill(write_bodies.minimal("create_pool")))
         if not made.accepted or not isinstance(made.body, dict) or not isinstance(made.body.get("id"), str):
             raise Unjudged("no pool can be made")
         ids = (made.body["id"],)
@@ -591,7 +591,7 @@ def lenient_cases(world: World) -> Iterator[Case]:
 
 
 def _other_uuid_forms(operation: str) -> Iterator[dict[str, Any]]:
-    bare = writes.minimal(operation, count=2)
+    bare = write_bodies.minimal(operation, count=2)
     plain = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
     for form in (
         plain.upper(),
@@ -700,7 +700,7 @@ def broken_texts(body: dict[str, Any]) -> Iterator[bytes]:
 def body_cases(world: World) -> Iterator[Case]:
     for operation in OPERATIONS:
         if world.offers(operation):
-            yield from _body_packs(operation, writes.minimal(operation) or {"input_values": {"changed": True}})
+            yield from _body_packs(operation, write_bodies.minimal(operation) or {"input_values": {"changed": True}})
 
 
 def _body_packs(operation: str, bare: dict[str, Any]) -> Iterator[Case]:
@@ -771,9 +771,9 @@ def generated_wrong(world: World) -> SearchStrategy[Case]:
         operation = draw(st.sampled_from(pools))
         body = draw(strategies.bodies(operation, available))
         body = {**body, **({"count": draw(st.integers(1, 3))} if "count" in body else {})}
-        path = draw(st.sampled_from(list(faulty.places(body, free=faulty.FREE_OBJECTS))))
-        wrong = draw(st.sampled_from(faulty.WRONG_VALUES) | strategies.json_values)
-        return {"op": operation, "body": faulty.put(body, path, wrong)}
+        path = draw(st.sampled_from(list(mutations.places(body, free=mutations.FREE_OBJECTS))))
+        wrong = draw(st.sampled_from(mutations.WRONG_VALUES) | strategies.json_values)
+        return {"op": operation, "body": mutations.put(body, path, wrong)}
 
     return broken()
 

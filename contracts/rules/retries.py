@@ -8,8 +8,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, Unjudged, World, Written, request_for
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.context import Heard, Talk, Unjudged, World, Written, request_for
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import is_uuid
 from contracts.oracle import (
     TERMINAL,
     Violation,
@@ -23,9 +26,6 @@ from contracts.oracle import (
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 from contracts.rules.updates import GROUP, cancel
-from contracts.search import Scenario
-from contracts.shapes import is_uuid
-from contracts.shrinking import Case
 
 RULES = (
     Rule(
@@ -297,11 +297,11 @@ _FILLED: Final[dict[str, Any]] = {
 
 def retry_cases(world: World) -> Iterator[Case]:
     rich = {
-        "input_values": writes.INPUTS,
+        "input_values": write_bodies.INPUTS,
         "sensitive_input_values": {"pin": "«secret:5»"},
-        "file_inputs": [ladders.file("old.txt", b"old")],
+        "file_inputs": [boundary_values.file("old.txt", b"old")],
     }
-    features = dict(writes.RETRY_FEATURES)
+    features = dict(write_bodies.RETRY_FEATURES)
     for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
         if not ids.invented:
             del features[name]
@@ -317,7 +317,7 @@ def retry_cases(world: World) -> Iterator[Case]:
     for a, b in itertools.combinations(features, 2):
         yield {"fields": rich, "body": {a: features[a][0], b: features[b][0]}}
     for name in features:
-        for value in writes.EMPTY.get(name, ()):
+        for value in write_bodies.EMPTY.get(name, ()):
             if value is None:
                 yield {"fields": rich, "body": {name: value}}
     yield {"times": 3, "filled": _FILLED}
@@ -325,10 +325,10 @@ def retry_cases(world: World) -> Iterator[Case]:
     yield {"body": {"workflow_id": "«uuid:8»"}}  # an unknown property here: refused, or passed over
     for count in (2, 3, 101, 1000):
         for index in (0, count - 1) if count < 1000 else (999,):
-            yield {"count": count, "index": index, "filled": _FILLED, "fields": {"input_values": writes.INPUTS}}
+            yield {"count": count, "index": index, "filled": _FILLED, "fields": {"input_values": write_bodies.INPUTS}}
     yield {
-        "fields": {"file_inputs": [ladders.file(), ladders.file("b.txt")]},
-        "body": {"file_inputs": [ladders.file("new.txt", b"new")]},
+        "fields": {"file_inputs": [boundary_values.file(), boundary_values.file("b.txt")]},
+        "body": {"file_inputs": [boundary_values.file("new.txt", b"new")]},
         "count": 2,
     }
     if world.sessions.invented:
@@ -338,11 +338,11 @@ def retry_cases(world: World) -> Iterator[Case]:
 
 
 def early_cases(world: World) -> Iterator[Case]:
-    for fields in ({}, {"start_session": True}, {"file_inputs": [ladders.file()]}, {"input_values": {"a": 1}}):
+    for fields in ({}, {"start_session": True}, {"file_inputs": [boundary_values.file()]}, {"input_values": {"a": 1}}):
         yield {"fields": fields}
     for body in (
         {"input_values": {"a": 1}},
-        {"file_inputs": [ladders.file()]},
+        {"file_inputs": [boundary_values.file()]},
         {"reuse_session": False},
         {"start_session": True},
         {"session_alias": "x"},

@@ -7,16 +7,16 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Final
 
-from contracts import faulty, ladders, writes
-from contracts.conversation import JSON_HEADER, Heard, Talk, Unjudged, World, encode, path_for, request_for
-from contracts.exchange import TOKEN, Request
+from contracts.core.exchange import TOKEN, Request
+from contracts.data import boundary_values, mutations, write_bodies
+from contracts.engine.context import JSON_HEADER, Heard, Talk, Unjudged, World, encode, path_for, request_for
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import operations
 from contracts.oracle import TERMINAL, alias_difference, operation_at
 from contracts.rules.listing import items_of
 from contracts.rules.requests import among, changeable, full_body
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import operations
-from contracts.shrinking import Case
 
 GROUP = "Secrets"
 RULES = (
@@ -127,7 +127,7 @@ def shown_cases(world: World) -> Iterator[Case]:
     for operation, field in _FIELD.items():
         if not world.offers(operation) or (operation == "retry_run" and not world.offers("update_run")):
             continue
-        bare = writes.minimal(operation)
+        bare = write_bodies.minimal(operation)
         for index, shape in enumerate(_SHAPES):
             look = index in {0, 2, 4} or (operation == "bulk_create_runs" and index in {1, 7, 8, 13})
             yield {"op": operation, "body": bare | {field: shape}, "look": look}
@@ -180,11 +180,11 @@ def wrong_beside_secret(world: World) -> Iterator[Case]:
         shapes: tuple[Any, ...] = ({"password": "«secret»"}, {"a": [{"b": "«secret»"}]}, {"n": "«secret-int:1»"})
         for shape in shapes:
             body = full | {field: shape}
-            for path in faulty.places(body, free=faulty.FREE_OBJECTS):
+            for path in mutations.places(body, free=mutations.FREE_OBJECTS):
                 if field not in path:
-                    yield {"op": operation, "body": faulty.put(body, path, 5 if path[-1] not in {"count"} else "x")}
+                    yield {"op": operation, "body": mutations.put(body, path, 5 if path[-1] not in {"count"} else "x")}
                     if isinstance(path[-1], str):
-                        yield {"op": operation, "body": faulty.drop(body, path)}
+                        yield {"op": operation, "body": mutations.drop(body, path)}
             yield {"op": operation, "body": {field: shape}}
         secret_fields: list[tuple[str | int, ...]] = [(field,)]
         if operation == "create_run_chain":
@@ -198,18 +198,18 @@ def wrong_beside_secret(world: World) -> Iterator[Case]:
                 [["«secret»"]],
                 "x «secret» y",
             ):
-                yield {"op": operation, "body": faulty.put(full, path, wrong)}
+                yield {"op": operation, "body": mutations.put(full, path, wrong)}
                 yield (
                     {
                         "op": operation,
-                        "body": faulty.put(
-                            writes.minimal(operation, steps=2) | ({field: 1} if len(path) == 1 else {}),
+                        "body": mutations.put(
+                            write_bodies.minimal(operation, steps=2) | ({field: 1} if len(path) == 1 else {}),
                             path[:1],
                             wrong,
                         ),
                     }
                     if len(path) == 1
-                    else {"op": operation, "body": faulty.put(full, path, wrong)}
+                    else {"op": operation, "body": mutations.put(full, path, wrong)}
                 )
         if operation == "create_run_chain":
             step = {"workflow_id": "«workflow»", "sensitive_inputs": {"pin": "«secret»"}}
@@ -223,7 +223,7 @@ def wrong_beside_secret(world: World) -> Iterator[Case]:
                 yield {"op": operation, "body": {"steps": [step, bad]}}
             yield {"op": operation, "body": {"steps": step}}
             yield {"op": operation, "body": {"steps": {"0": step}}}
-        text = json.dumps({**writes.minimal(operation), field: {"password": "«secret»"}}, ensure_ascii=False)
+        text = json.dumps({**write_bodies.minimal(operation), field: {"password": "«secret»"}}, ensure_ascii=False)
         for broken in (
             text[:-1],
             text + "x",
@@ -322,7 +322,7 @@ def exposed_cases(world: World) -> Iterator[Case]:
             needed = ("update_run",) if operation == "retry_run" or how == "an update" else ()
             if not world.offers(operation, *needed) or (how == "a run at work" and operation != "retry_run"):
                 continue
-            bare = writes.minimal(operation)
+            bare = write_bodies.minimal(operation)
             yield {"op": operation, "how": how, "body": bare | {field: {"password": "«secret»"}}}
             yield {"op": operation, "how": how, "body": bare | {field: {"a": [{"password": "«secret»"}]}}}
             if operation == "create_run_chain":
@@ -369,7 +369,7 @@ _LOOK_EVERY_S: Final = 0.25
 def ended_cases(world: World) -> Iterator[Case]:
     if world.offers("get_run"):
         secrets = {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}
-        body = writes.minimal("bulk_create_runs") | {"sensitive_input_values": secrets}
+        body = write_bodies.minimal("bulk_create_runs") | {"sensitive_input_values": secrets}
         yield {"body": body, "looks": 40, "one": True}
         yield {"body": body, "looks": 40}
         if world.offers("update_run"):
@@ -422,7 +422,7 @@ def alias_cases(world: World) -> Iterator[Case]:
     for shape in _alias_shapes():
         for operation in operations:
             for count in (1, 3) if operation == "bulk_create_runs" else (1,):
-                bare = writes.minimal(operation, count=count)
+                bare = write_bodies.minimal(operation, count=count)
                 yield {"op": operation, "body": bare | {"sensitive_input_values": shape}}
 
 
@@ -430,7 +430,7 @@ def _alias_shapes() -> Iterator[dict[str, Any]]:
     for value in _ALIASED:
         yield {"key": value}
         yield {"first": "«secret:4»", "key": value}
-    for keys in ladders.packed(ladders.ODD_KEYS, 8):
+    for keys in boundary_values.packed(boundary_values.ODD_KEYS, 8):
         yield {key: f"«secret:{index}»" for index, key in enumerate(keys.values())}
     for pair in (("a", "A"), ("é", "e\u0301"), ("a b", "a_b"), ("x", "x "), ("key", "Key"), ("a.b", "a"), ("1", "01")):
         yield {key: f"«secret:{index}»" for index, key in enumerate(pair)}

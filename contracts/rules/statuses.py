@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, Unjudged, World
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.context import Heard, Talk, Unjudged, World
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
 from contracts.oracle import (
     STABLE,
     STATUSES,
@@ -21,8 +23,6 @@ from contracts.rules.listing import items_of
 from contracts.rules.retries import judge_retry
 from contracts.rules.rule import Rule
 from contracts.rules.updates import CHANGEABLE, UPDATES, has_moved
-from contracts.search import Scenario
-from contracts.shrinking import Case
 
 RULES: Final[tuple[Rule, ...]] = ()
 """Those of updates, deletes, retries and lives are judged here."""
@@ -185,9 +185,9 @@ def _listed_by_status(talk: Talk, before: Mapping[str, Any], shown: Sequence[Hea
 def status_cases(world: World) -> Iterator[Case]:
     filled = {"output_data": {"a": 1}, "error": ["x"], "run_message_history": [{"b": 2}], "usage_metadata": {"n": 1}}
     rich = {
-        "input_values": writes.INPUTS,
+        "input_values": write_bodies.INPUTS,
         "sensitive_input_values": {"pin": "«secret:5»"},
-        "file_inputs": [ladders.file()],
+        "file_inputs": [boundary_values.file()],
         "start_session": True,
     }
     statuses = ("scheduling", *_ROADS)
@@ -196,11 +196,14 @@ def status_cases(world: World) -> Iterator[Case]:
             more = {"fields": fields, "status": status, "filled": filled if fields else {}}
             if world.offers("retry_run"):
                 yield more | {"do": "retry"}
-                yield more | {"do": "retry", "body": {"input_values": {"new": 1}, "file_inputs": [ladders.file()]}}
+                yield more | {
+                    "do": "retry",
+                    "body": {"input_values": {"new": 1}, "file_inputs": [boundary_values.file()]},
+                }
                 yield more | {"do": "retry", "filled": {"output_data": {"a": 1}, "run_message_history": [{"b": 2}]}}
                 yield more | {"do": "retry", "body": {"input_values": 5}}
                 new = {"sensitive_input_values": {"new": "«secret:6»"}, "session_alias": "new"}
-                yield more | {"do": "retry", "body": new | {"file_inputs": [ladders.file("new.txt")]}}
+                yield more | {"do": "retry", "body": new | {"file_inputs": [boundary_values.file("new.txt")]}}
             if world.offers("delete_run"):
                 yield more | {"do": "delete"}
             if not fields:

@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.assortment import VALUES
-from contracts.conversation import Heard, Talk, Unjudged, World, Written
+from contracts.data import boundary_values, write_bodies
+from contracts.data.sample_values import VALUES
+from contracts.engine.context import Heard, Talk, Unjudged, World, Written
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import moment_of
 from contracts.oracle import (
     STABLE,
     TERMINAL,
@@ -23,9 +26,6 @@ from contracts.oracle import (
     stable_fields,
 )
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import moment_of
-from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
 RULES = (
@@ -67,7 +67,7 @@ CHANGEABLE: Final = (
 
 UPDATES: Final[dict[str, tuple[Any, ...]]] = {
     name: ({"usage_metadata": VALUES, "output_data": VALUES, "input_values": VALUES}.get(name, values[0]), *values)
-    for name, values in writes.UPDATE_VALUES.items()
+    for name, values in write_bodies.UPDATE_VALUES.items()
 } | {
     "error": (
         [f"line {index}" for index in range(101)],
@@ -78,7 +78,7 @@ UPDATES: Final[dict[str, tuple[Any, ...]]] = {
     "run_message_history": (
         [{"role": "user", "content": "hello"}, {"role": "assistant", "content": [1, {"a": None}], "more": VALUES}, {}],
         [{"role": "user", "content": f"message {index}"} for index in range(1001)],
-        *writes.UPDATE_VALUES["run_message_history"],
+        *write_bodies.UPDATE_VALUES["run_message_history"],
     ),
 }
 """Per field that an update may name, values for it."""
@@ -247,9 +247,9 @@ def update_cases(world: World) -> Iterator[Case]:
     values = UPDATES
     singles = [{name: value} for name, options in values.items() for value in options]
     rich = {
-        "input_values": writes.INPUTS,
-        "sensitive_input_values": writes.SECRETS,
-        "file_inputs": [ladders.file()],
+        "input_values": write_bodies.INPUTS,
+        "sensitive_input_values": write_bodies.SECRETS,
+        "file_inputs": [boundary_values.file()],
         "start_session": True,
     }
     for update in singles:
@@ -262,7 +262,7 @@ def update_cases(world: World) -> Iterator[Case]:
         yield {"updates": [{b: other}, {a: one}]}
     yield {"updates": [{name: options[0] for name, options in values.items() if name != "output_attachment_ids"}]}
     yield {"updates": [*singles, *singles[::-1]], "fields": rich}
-    full = {name: options[0] for name, options in writes.UPDATE_VALUES.items() if name != "output_attachment_ids"}
+    full = {name: options[0] for name, options in write_bodies.UPDATE_VALUES.items() if name != "output_attachment_ids"}
     if world.offers("create_run"):
         named = rich | {"session_alias": "Front Desk", "release_session_after": True}
         for cancelled in (True, False):

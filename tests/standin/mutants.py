@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import contracts.check
-from contracts.exchange import Exchange
-from contracts.findings import CouldNotCheck, Finding
+from contracts.core.exchange import Exchange
+from contracts.core.findings import CouldNotCheck, Finding
+from contracts.core.target import Target
 from contracts.guard import Guard
-from contracts.target import Target
 from tests.contracts.matrix.transcripts import answers_of
 from tests.standin.behaviour import Settings
 from tests.standin.mutation import Mutant, mutants, mutated

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from contracts.cli import main
-from tests.contracts.cli import fakes
+from contracts.cli.main import main
+from tests.contracts.cli.main import fakes
 
 
 @pytest.fixture

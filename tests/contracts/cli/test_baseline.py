@@ -6,8 +6,8 @@ from datetime import date, timedelta
 import pytest
 import yaml
 
-from contracts.baseline import Accepted, Baseline, BaselineError
-from tests.contracts.cli import fakes
+from contracts.cli.baseline import Accepted, Baseline, BaselineError
+from tests.contracts.cli.main import fakes
 
 TODAY = date(2030, 6, 15)
 FOUND = fakes.finding()

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from contracts.exchange import SECOND_TOKEN
-from contracts.findings import CouldNotCheck
+from contracts.core.exchange import SECOND_TOKEN
+from contracts.core.findings import CouldNotCheck
+from contracts.core.target import Target
 from contracts.guard import Guard, NoAnswer, clean_up_journals
 from contracts.guard.journal import Journal, default_directory, journals
 from contracts.guard.pace import Clock
-from contracts.target import Target
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, post
 from tests.contracts.guard.standin import CUT, FIRST, SECOND, WORKFLOW, Received, Reply, StandIn
@@ -35,7 +35,7 @@ CHECK = textwrap.dedent(
     import sys
     from pathlib import Path
     from contracts.guard import Guard, NoAnswer
-    from contracts.target import Target
+    from contracts.core.target import Target
     from tests.contracts.guard.requests import bulk
 
     url, directory, profile, marked = sys.argv[1:]

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from contracts.exchange import Answer
-from contracts.findings import CouldNotCheck
+from contracts.core.exchange import Answer
+from contracts.core.findings import CouldNotCheck
+from contracts.core.target import Budget, Target
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.bounds import BOUNDS
 from contracts.guard.later import clean_up_journals
 from contracts.guard.pace import Clock, Pace
 from contracts.guard.threads import WORKERS
-from contracts.target import Budget, Target
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get
 from tests.contracts.guard.standin import CUT, FIRST, Received, Reply, StandIn

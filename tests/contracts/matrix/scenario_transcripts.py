@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from contracts.conversation import OutOfTime
-from contracts.discovery import discover
-from contracts.exchange import Exchange
+from contracts.core.exchange import Exchange
+from contracts.core.target import Target
+from contracts.engine.context import OutOfTime
+from contracts.engine.discovery import discover
+from contracts.engine.runner import Scenario, Search
 from contracts.guard import Guard
 from contracts.rules import SCENARIOS
-from contracts.search import Scenario, Search
-from contracts.target import Target
 from tests.contracts.matrix.transcripts import TOKENS, plain
 from tests.standin.serving import serving
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from contracts.exchange import Exchange
+from contracts.core.exchange import Exchange
 from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.exchange import TOKEN, Answer, Exchange, Request
-from contracts.findings import CheckResult, Finding, RuleResult, Spent
+from contracts.core.exchange import TOKEN, Answer, Exchange, Request
+from contracts.core.findings import CheckResult, Finding, RuleResult, Spent
 from contracts.report import FORMATS, Report
 from contracts.report.masking import Mask
 from contracts.report.text import render_text

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from contracts.conversation import Ids, Talk, Unjudged, World
-from contracts.discovery import discover
+from contracts.core.target import Target
+from contracts.engine.context import Ids, Talk, Unjudged, World
+from contracts.engine.discovery import discover
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
 from contracts.guard import Guard, Refused
+from contracts.openapi.schemas import operations
 from contracts.rules import SCENARIOS, live
-from contracts.search import Scenario
-from contracts.shapes import operations
-from contracts.shrinking import Case
-from contracts.target import Target
 from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
 

@@ -12,15 +12,15 @@ import pytest
 
 import contracts.check
 from contracts.check import check, fuzz, plan
-from contracts.conversation import Talk
-from contracts.discovery import discover
-from contracts.findings import CheckResult, Finding
+from contracts.cli.outcome import judge
+from contracts.core.findings import CheckResult, Finding
+from contracts.core.target import Budget, Target
+from contracts.engine.context import Talk
+from contracts.engine.discovery import discover
+from contracts.engine.runner import Scenario
 from contracts.guard import Guard
 from contracts.oracle import Violation
-from contracts.outcome import judge
 from contracts.rules import REGISTRY, SCENARIOS
-from contracts.search import Scenario
-from contracts.target import Budget, Target
 from tests.standin.serving import serving
 
 

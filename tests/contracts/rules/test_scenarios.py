@@ -10,10 +10,10 @@ import pytest
 
 import contracts.check
 from contracts.check import check
-from contracts.findings import CheckResult, Finding
+from contracts.core.findings import CheckResult, Finding
+from contracts.core.target import Target
 from contracts.guard import Guard
 from contracts.rules import SCENARIOS
-from contracts.target import Target
 from tests.contracts.rules import faults
 from tests.standin.defects import DEFECTS, Defect
 from tests.standin.serving import serving

@@ -1,0 +1,224 @@
+"""One check from its beginning to its report: the guard is opened, the rules judged, what was made cleaned up.
+
+The command line and the pytest plugin both come here, so that they say the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from contracts.cli.baseline import Baseline, BaselineError
+from contracts.cli.example_database import use_example_database
+from contracts.cli.options import Wishes, selected_rules, writable
+from contracts.cli.outcome import Outcome, judge
+from contracts.cli.wait import wait_for
+from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult
+from contracts.core.interrupts import terminated_as_interrupted
+from contracts.core.target import Target
+from contracts.report import FORMATS
+from contracts.report.masking import Mask
+from contracts.report.report import Report, RuleText
+
+if TYPE_CHECKING:
+    from contracts.guard import Guard
+
+
+JudgeRules = Callable[["Guard", Callable[[Finding], None]], CheckResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """`report` is masked. `problem` is the one line of a check that could not be made."""
+
+    report: Report
+    outcome: Outcome
+    problem: str | None = None
+    interrupted: bool = False
+
+
+def check_target(
+    target: Target,
+    wishes: Wishes,
+    rules: Mapping[str, RuleText],
+    *,
+    judge_rules: JudgeRules,
+    on_finding: Callable[[Finding], None] | None = None,
+) -> Checked:
+    """`judge_rules` sends, and tells findings as they come, so that an interruption loses none; `on_finding` gets each
+    stable one, masked.
+
+    Raises:
+        CouldNotCheck: the journal, without which nothing may be created, cannot be written.
+    """
+    started_at = datetime.now(UTC)
+    with terminated_as_interrupted(), _opened(target) as guard:
+        result, problem, interrupted = _judged(target, wishes, rules, guard, judge_rules, on_finding)
+        left, cut_short = _cleaned_up(target, guard)
+        unknown = bool(guard.left_unknown or guard.possibly_left)
+        notes = (*result.notes, *_what_is_left(target, guard, left, cut_short=cut_short))
+        spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
+        verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
+        result = dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes)
+        exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in wishes.reports) else ()
+    outcome = conclude(result, wishes, today=date.today())
+    report = Report(
+        result=outcome.result,
+        rules=rules,
+        exchanges=exchanges,
+        failed_by=outcome.failed_by,
+        started_at=started_at,
+    ).masked(mask_of(target))
+    shown_problem = None if problem is None else mask_of(target).text(problem)
+    return Checked(report, outcome, shown_problem, interrupted or cut_short)
+
+
+@contextmanager
+def _opened(target: Target) -> Iterator[Guard]:
+    from contracts.guard import Guard
+
+    with ExitStack() as stack:
+        try:
+            guard = stack.enter_context(Guard(target))
+        except OSError as error:
+            raise CouldNotCheck(
+                f"the journal that cleaning up needs cannot be written ({error}): set CONTRACTS_JOURNAL_DIR to a folder"
+            ) from error
+        yield guard
+
+
+def _judged(
+    target: Target,
+    wishes: Wishes,
+    rules: Mapping[str, RuleText],
+    guard: Guard,
+    judge_rules: JudgeRules,
+    on_finding: Callable[[Finding], None] | None,
+) -> tuple[CheckResult, str | None, bool]:
+    """The result, why it could not be had, and whether it was interrupted."""
+    found: list[Finding] = []
+
+    def keep(finding: Finding) -> None:
+        found.append(finding)
+        if finding.stable and on_finding is not None:
+            mask = mask_of(target)
+            mask.learn(exchange.request for exchange in finding.exchanges)
+            on_finding(mask.finding(finding))
+
+    try:
+        if wishes.wait_s is not None:
+            wait_for(target, wishes.wait_s, tell=lambda words: click.echo(words, err=True))
+        return judge_rules(guard, keep), None, False
+    except CouldNotCheck as error:
+        problem = " ".join(str(error).split())
+        result = _without_result(target, wishes, rules, guard, why=problem, found=())
+        return dataclasses.replace(result, verdict="could_not_check", notes=(problem,)), problem, False
+    except KeyboardInterrupt:
+        note = "Interrupted: what was not reached is listed as skipped."
+        result = _without_result(target, wishes, rules, guard, why="interrupted", found=found)
+        return dataclasses.replace(result, notes=(note,)), None, True
+    except BaseException:
+        # A fault of ours is shown as it is, but costs nobody a run.
+        _cleaned_up(target, guard)
+        raise
+
+
+def conclude(result: CheckResult, wishes: Wishes, *, today: date) -> Outcome:
+    """Applies the baseline, and writes it anew where that is wished."""
+    if wishes.baseline is not None:
+        baseline = Baseline.from_path(wishes.baseline)
+        if wishes.update_baseline and result.verdict != "could_not_check":
+            baseline = baseline.updated(result.findings, today)
+            baseline.write(wishes.baseline)
+        result = baseline.apply(result, today)
+    return judge(result, required=wishes.required, fail_on_incomplete=wishes.fail_on_incomplete)
+
+
+def mask_of(target: Target) -> Mask:
+    tokens = {target.token: "$TOKEN", target.second_token: "$SECOND_TOKEN"}
+    mask = Mask(dict(_as_shown(secret, placeholder) for secret, placeholder in tokens.items() if secret))
+    mask.learn_body(target.base_request)
+    return mask
+
+
+_LEAST_SECRET: Final = 5
+
+
+def _as_shown(token: str, placeholder: str) -> tuple[str, str]:
+    """A token of a few letters is no secret, and stands in many a word."""
+    return (token, placeholder) if len(token) >= _LEAST_SECRET else (f"Bearer {token}", f"Bearer {placeholder}")
+
+
+def _cleaned_up(target: Target, guard: Guard) -> tuple[int, bool]:
+    """How many runs are left, and whether a second Ctrl-C ended the cleaning, so that all must be taken as left."""
+    try:
+        return (guard.clean_up() if target.clean_up else guard.count_left()), False
+    except KeyboardInterrupt:
+        return guard.spent.runs_created, True
+
+
+def _what_is_left(target: Target, guard: Guard, left: int, *, cut_short: bool) -> Iterator[str]:
+    again = f"`contracts cleanup {target.url}`"
+    runs = "1 run is" if left == 1 else f"{left} runs are"
+    if cut_short:
+        yield f"Cleaning up was interrupted, up to {left} runs are left: {again} takes them away."
+    elif left and target.clean_up:
+        yield f"{runs} left although all was tried: {again} tries again."
+    elif left:
+        yield f"{runs} left on the target, since --clean-up was not given: {again} takes them away."
+    for why in guard.left_unknown:
+        yield f"How many runs are left is unknown: {why}. {again} tries again."
+    if guard.possibly_left:
+        yield (
+            "Perhaps ours, not proven, and so not touched, since they may be someone else's: how many runs are left is"
+            f" unknown. Look at these yourself: {', '.join(guard.possibly_left)}"
+        )
+
+
+def _without_result(
+    target: Target,
+    wishes: Wishes,
+    rules: Mapping[str, RuleText],
+    guard: Guard,
+    *,
+    why: str,
+    found: Sequence[Finding],
+) -> CheckResult:
+    findings = tuple(finding for finding in found if finding.stable)
+    failed = {finding.rule: finding.got for finding in findings}
+    selected = selected_rules(wishes, tuple(rules))
+    return CheckResult(
+        target=target.url,
+        seed=target.seed,
+        verdict="failed" if findings else "incomplete",
+        rules=tuple(
+            RuleResult(rule, "failed", failed[rule]) if rule in failed else RuleResult(rule, "skipped", why)
+            for rule in (rules if selected is None else selected)
+        ),
+        findings=findings,
+        unstable=tuple(finding for finding in found if not finding.stable),
+        spent=guard.spent,
+    )
+
+
+def prepare(wishes: Wishes) -> None:
+    """Everything that can go wrong without a request, before the first. Raises click.UsageError."""
+    writable(wishes.reports)
+    if wishes.baseline is not None:
+        try:
+            Baseline.from_path(wishes.baseline)
+        except BaselineError as error:
+            raise click.UsageError(f"{error}.") from error
+    if wishes.example_database is not None:
+        use_example_database(wishes.example_database)
+
+
+def write_reports(checked: Checked, wishes: Wishes) -> None:
+    for name, path in wishes.reports:
+        path.write_text(FORMATS[name](checked.report), encoding="utf-8", newline="\n")

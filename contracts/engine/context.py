@@ -1,0 +1,704 @@
+"""A check's conversation with its target: sends requests, judges every answer, remembers what was seen.
+
+A `World` is what the whole check knows; a `Talk` is one try of one case, with the exchanges it took. Whatever a talk
+sends is judged by the rules that hold for every answer, and every create by all rules of creates.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import re
+import secrets
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
+from contracts.core.findings import Broken
+from contracts.core.target import Target
+from contracts.data.boundary_values import ODD_IDS
+from contracts.engine.unreported_runs import violation_of
+from contracts.guard import Guard, NoAnswer
+from contracts.openapi.schemas import UNREAD, operations
+from contracts.oracle import (
+    ANSWER_RULE,
+    CREATES,
+    Reading,
+    Seen,
+    Violation,
+    acceptance_of_invalid,
+    accepts,
+    create_options_violations,
+    error_violations,
+    excerpt,
+    judge_create,
+    misfit,
+    operation_at,
+    read_request,
+    refusal_of_valid,
+    refuses,
+    rule_of_fault,
+    universal_violations,
+)
+
+Query = Sequence[tuple[str, str]]
+_PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
+JSON_HEADER: Final = ("Content-Type", "application/json")
+
+
+class Shown(Broken):
+    """A broken rule as a talk has shown it. `kin` stays the same while the case is made smaller; `told` is all that the
+    talk sent.
+    """
+
+    def __init__(
+        self, violation: Violation, exchanges: tuple[Exchange, ...], told: tuple[Exchange, ...] | None = None
+    ) -> None:
+        super().__init__(violation.rule, expected=violation.expected, got=violation.got, exchanges=exchanges)
+        self.violation = violation
+        self.told = exchanges if told is None else told
+        self.is_certain: bool | None = None
+        """Where it must not be sent again, whether it counts without being repeated: it leaves runs behind."""
+
+    @property
+    def cause(self) -> str:
+        return self.violation.cause
+
+    @property
+    def kin(self) -> str:
+        return self.violation.kin
+
+
+class Unjudged(Exception):
+    """A case that cannot be judged on this target; the message says why."""
+
+
+class OutOfTime(Exception):
+    """The time of the check is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An exchange as a rule looks at it."""
+
+    operation: str | None
+    exchange: Exchange
+    body: Any = None
+
+    @property
+    def answer(self) -> Answer:
+        return self.exchange.answer
+
+    @property
+    def status(self) -> int:
+        return self.exchange.answer.status
+
+    @property
+    def accepted(self) -> bool:
+        return accepts(self.exchange.answer)
+
+    @property
+    def refused(self) -> bool:
+        return refuses(self.exchange.answer)
+
+    @property
+    def words(self) -> str:
+        if not self.status:
+            return f"no answer: {self.answer.lost}"
+        return f"{self.status} {excerpt(self.answer.body)}".strip()
+
+
+class SecretMarks:
+    """Makes sensitive values that can be recognised in any answer, whole or in part, and plainly or encoded."""
+
+    def __init__(self) -> None:
+        self._head = _letters(14)
+        self._tail = _letters(14)
+        self._digits = "8" + "".join(secrets.choice("1345679") for _ in range(17))
+        self._made = 0
+        self.forms: Final = tuple(self._forms())
+
+    def text(self) -> str:
+        self._made += 1
+        return f"{self._head}{self._made:04d}{self._tail}"
+
+    def integer(self) -> int:
+        self._made += 1
+        return int(f"{self._digits}{self._made:04d}")
+
+    def real(self) -> float:
+        return float(f"{self._digits[0]}.{self._digits[1:15]}")
+
+    def large_real(self) -> float:
+        """Beyond the integers that a double holds one by one; some write it with an exponent, some with zeros."""
+        return float(f"{self._digits[0]}.{self._digits[1:15]}e18")
+
+    def _forms(self) -> Iterable[bytes]:
+        for mark in (self._head, self._tail):
+            raw = mark.encode()
+            yield raw
+            yield raw.upper()
+            yield raw.capitalize()
+            yield raw[::-1]
+            yield raw.hex().encode()
+            for shift in range(3):  # base64 shows a text in one of three ways, by where it begins
+                encoded = base64.b64encode(b"\0" * shift + raw)
+                yield encoded[4 : len(raw) * 4 // 3 - 2]
+        yield self._digits.encode()
+        yield f".{self._digits[1:15]}".encode()
+        yield self._digits[:15].encode()
+
+
+def _letters(length: int) -> str:
+    return "".join(secrets.choice("bcdfghjkmnpqrstvwxz") for _ in range(length))
+
+
+@dataclass(slots=True)
+class Ids:
+    """Ids of one kind: `known` exist on the target; `invented` tells whether it takes made-up ones too."""
+
+    known: tuple[str, ...] = ()
+    invented: bool = False
+
+    @property
+    def available(self) -> bool:
+        return self.invented or bool(self.known)
+
+
+@dataclass
+class World:
+    """Shared by all talks of a check, from several threads."""
+
+    target: Target
+    guard: Guard
+    deadline: float
+    workflows: Ids = field(default_factory=Ids)
+    machines: Ids = field(default_factory=Ids)
+    pools: Ids = field(default_factory=Ids)
+    sessions: Ids = field(default_factory=Ids)
+    not_offered: dict[str, str] = field(default_factory=dict)
+    """operationId → why; an operation that is not here is offered."""
+    first_run: str | None = None
+    """A run of this check, made before anything is judged."""
+    kept: dict[int, Written] = field(default_factory=dict)
+    """Creates of the beginning, whose runs are read again at the end."""
+    others_run: str | None = None
+    """A run that is not of this check: it may be read, where nothing may be created."""
+    may_create: bool = True
+    seen: Seen = field(default_factory=Seen)
+    marks: SecretMarks = field(default_factory=SecretMarks)
+    known: set[tuple[str, str]] = field(default_factory=set)
+    judged: Counter[str] = field(default_factory=Counter)
+    notes: dict[str, None] = field(default_factory=dict)
+    stumbles: dict[str, None] = field(default_factory=dict)
+    """Errors of the suite's own, behind which something may have been overlooked."""
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when the check ends, however it ends: what still runs beside it sends nothing more."""
+    lock: Any = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.run_mark = _letters(8)
+
+    @property
+    def is_live(self) -> bool:
+        return self.target.profile == "live"
+
+    @property
+    def has_second(self) -> bool:
+        return self.target.second_token is not None
+
+    def offers(self, *names: str) -> bool:
+        return not any(name in self.not_offered for name in names)
+
+    @property
+    def replaceable_ids(self) -> frozenset[str]:
+        """Ids that the target listed, of kinds of which it takes made-up ones too."""
+        kinds = (self.workflows, self.machines, self.pools, self.sessions)
+        return frozenset(one for ids in kinds if ids.invented for one in ids.known)
+
+    @property
+    def base_request(self) -> dict[str, Any]:
+        """What every create has on a live target that was told of a request known to work."""
+        return dict(self.target.base_request or {}) if self.is_live else {}
+
+    def random(self, *parts: object) -> random.Random:
+        """The same for the same seed and parts."""
+        return random.Random(f"{self.target.seed}/{'/'.join(map(str, parts))}")
+
+    def count(self, rule: str, times: int = 1) -> None:
+        with self.lock:
+            self.judged[rule] += times
+
+    def note(self, words: str) -> None:
+        with self.lock:
+            self.notes[words] = None
+
+    def knows(self, violation: Violation) -> bool:
+        """Whether it is no news. What some filters show together, after fewer of them have shown it, is none."""
+        if (violation.rule, violation.cause) in self.known:
+            return True
+        names, _, how = violation.cause.partition(" ")
+        return any(
+            rule == violation.rule
+            and known.endswith(f" {how}")
+            and set(known.partition(" ")[0].split("+")) < set(names.split("+"))
+            for rule, known in tuple(self.known)
+        )
+
+    def stumble(self, name: str, error: Exception) -> None:
+        with self.lock:
+            self.stumbles[f"{name!r} could not be judged to its end: {error!r}"] = None
+
+    def marker(self) -> str:
+        """A word of letters and digits that no other run has, nor a part of it that is not at an end."""
+        word = f"{self.run_mark}{_letters(6)}{secrets.randbelow(900) + 100}{_letters(4)}"
+        return f"{word} {self.guard.marker}" if self.is_live else word
+
+    @property
+    def time_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+
+class Talk:
+    """One try of one case. `only` is the kin that is looked for while a case is made smaller; others pass."""
+
+    def __init__(self, world: World, *, only: str | None = None) -> None:
+        self.world = world
+        self.only = only
+        self.exchanges: list[Exchange] = []
+        self._named: dict[str, Any] = {}
+        self._random = world.random("talk")
+
+    # Values made for the talk
+
+    def fill(self, value: Any) -> Any:
+        """A case with its placeholders («session», «secret:2», …) replaced; the same name gives the same value."""
+        if isinstance(value, str):
+            return self._fill_text(value) if "«" in value else value
+        if isinstance(value, list):
+            return [self.fill(item) for item in value]
+        if isinstance(value, dict):
+            return {self.fill(key): self.fill(item) for key, item in value.items()}
+        return value
+
+    def _fill_text(self, text: str) -> Any:
+        whole = _PLACEHOLDER.fullmatch(text)
+        if whole is not None:
+            return self.named(whole.group(1))
+        return _PLACEHOLDER.sub(lambda match: str(self.named(match.group(1))), text)
+
+    def named(self, name: str) -> Any:
+        if name not in self._named:
+            self._named[name] = self._make(name)
+        return self._named[name]
+
+    def has_named(self, name: str) -> bool:
+        return name in self._named
+
+    def everything_named(self) -> list[tuple[str, Any]]:
+        return list(self._named.items())
+
+    def remember(self, name: str, value: Any) -> None:
+        self._named[name] = value
+
+    def _make(self, name: str) -> Any:
+        kind, _, number = name.partition(":")
+        index = int(number) if number.isdigit() else 0
+        world = self.world
+        match kind:
+            case "workflow":
+                # One that exists may check its inputs: made-up ones where they are taken.
+                return str(uuid.uuid4()) if world.workflows.invented else self._id_of(world.workflows, index)
+            case "machine":
+                return self._id_of(world.machines, index)
+            case "pool":
+                return self._id_of(world.pools, index)
+            case "session":
+                if world.sessions.invented:
+                    return world.guard.new_session() if world.is_live else str(uuid.uuid4())
+                return self._id_of(world.sessions, index)
+            case "own-session":
+                return world.guard.new_session()
+            case "proof":
+                return world.guard.marker
+            case "uuid":
+                return str(uuid.uuid4())
+            case "unknown":
+                made_up = str(uuid.uuid4())
+                world.guard.allow_unknown(made_up)
+                return made_up
+            case "secret":
+                return world.marks.text()
+            case "secret-int":
+                return world.marks.integer()
+            case "secret-real":
+                return world.marks.real()
+            case "secret-large":
+                return world.marks.large_real()
+            case "marker":
+                return world.marker()
+            case "number":
+                return 10**14 + secrets.randbelow(9 * 10**14)
+            case "key":
+                return f"key-{uuid.uuid4()}"
+            case "short":
+                return _letters(5)
+        raise ValueError(f"no such placeholder: {name}")
+
+    def _id_of(self, ids: Ids, index: int) -> str:
+        if index < len(ids.known) and (index > 0 or not ids.invented):
+            return ids.known[index]
+        if ids.invented:
+            return str(uuid.uuid4())
+        if ids.known:
+            raise Unjudged(f"the target has {len(ids.known)} ids of a kind, {index + 1} are needed")
+        raise Unjudged("no id that the target takes is known")
+
+    # Sending
+
+    def send(self, request: Request) -> Heard:
+        """Raises a Refused of the guard, and Shown where the answer breaks a rule that holds for all."""
+        self._check_time()
+        try:
+            exchange = self.world.guard.send(request)
+        except NoAnswer:
+            exchange = self._unanswered(request)
+        self.hear_of_untold_runs()
+        return self.hear(exchange)
+
+    def send_together(self, requests: Sequence[Request]) -> list[Heard]:
+        self._check_time()
+        exchanges = self.world.guard.send_together(requests)
+        self.hear_of_untold_runs()
+        return [self.hear(exchange) for exchange in exchanges]
+
+    def hear_of_untold_runs(self) -> None:
+        """Raises Shown where runs came into being that no answer told."""
+        if self.only is not None:
+            return  # another rule is looked for; the next try is told of them
+        self.world.count("REQ-ATOMIC", self.world.guard.take_refused_looked_after())
+        for surprise in self.world.guard.take_surprises():
+            try:
+                self.judge(violation_of(surprise).rule, [violation_of(surprise)], *surprise.exchanges)
+            except Shown as shown:
+                shown.is_certain = surprise.certain
+                raise
+
+    def _check_time(self) -> None:
+        if self.world.time_left <= 0 or self.world.over.is_set():
+            raise OutOfTime
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass. Raises OutOfTime where the check ends meanwhile."""
+        if self.world.over.wait(max(0.0, min(seconds, self.world.time_left))):
+            raise OutOfTime
+
+    def _unanswered(self, request: Request) -> Exchange:
+        """A request that got no answer, twice, while the target answers others: as bad as a 5xx."""
+        self._check_time()
+        try:
+            return self.world.guard.send(request)
+        except NoAnswer as error:
+            self._check_time()  # an answer that was cut off by the end of the check is no fault of the target
+            self.world.guard.send(Request("GET", "/v1/runs?limit=1", (("Authorization", TOKEN),)))
+            return Exchange(request, Answer(0, (), b"", lost=error.lost))
+
+    def hear(self, exchange: Exchange) -> Heard:
+        """An exchange, judged by the rules that hold for every answer."""
+        self.exchanges.append(exchange)
+        request = exchange.request
+        operation = operation_at(request.method, request.path)
+        self.world.count("NO-5XX")
+        self.world.count("SECRET-LEAK")
+        if exchange.answer.status >= 400:
+            self.world.count("HTTP-ERROR-JSON")
+        for violation in universal_violations(operation, exchange.answer, self.world.marks.forms, request):
+            self.fail(violation, exchange)
+        if exchange.answer.status == 429:
+            self.world.count("HTTP-LIMIT")
+            raise Unjudged("the target put the request off with 429 for too long")
+        try:
+            body = exchange.answer.json() if exchange.answer.body else None
+        except (ValueError, RecursionError):
+            body = None
+        return Heard(operation, exchange, body)
+
+    def call(
+        self,
+        operation: str,
+        *ids: str,
+        query: Query = (),
+        body: Any = UNREAD,
+        raw: bytes | None = None,
+        key: str | None = None,
+        token: str | None = TOKEN,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> Heard:
+        return self.send(
+            request_for(operation, *ids, query=query, body=body, raw=raw, key=key, token=token, headers=headers)
+        )
+
+    def ask(
+        self, operation: str, *ids: str, query: Query = (), after: Sequence[Heard | Exchange] | None = None, **more: Any
+    ) -> Heard:
+        """A good request, whose answer must be the documented success. `after` is what it builds on."""
+        if operation in self.world.not_offered:
+            raise Unjudged(f"{operation} is not offered")
+        heard = self.call(operation, *ids, query=query, **more)
+        self.expect_success(heard, after)
+        return heard
+
+    def expect_success(self, heard: Heard, after: Sequence[Heard | Exchange] | None = None) -> None:
+        operation = heard.operation or ""
+        shown = self.exchanges if after is None else [*after, heard]
+        rule = ANSWER_RULE.get(operation)
+        if rule is None:
+            if not heard.accepted:
+                raise Unjudged(f"{operation} answers {heard.status}")
+            return
+        self.world.count(rule)
+        if not heard.accepted:
+            self.fail(Violation(rule, f"{operation} refuses a good request", "a success", heard.words), *shown)
+            raise Unjudged(f"{operation} answers {heard.status}")
+        wrong = misfit(operation, heard.answer)
+        if wrong is not None:
+            self.fail(wrong, *shown)
+            raise Unjudged(f"{operation} answers otherwise than documented")
+
+    # Judging
+
+    def fail(self, violation: Violation, *shown: Heard | Exchange) -> None:
+        """Ends the talk with the broken rule, unless it is known already, or another one is looked for."""
+        if self.only is not None:
+            if violation.kin != self.only:
+                return
+        elif self.world.knows(violation):
+            return
+        exchanges = tuple(item.exchange if isinstance(item, Heard) else item for item in shown)
+        raise Shown(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
+
+    def judge(self, rule: str, violations: Iterable[Violation], *shown: Heard | Exchange) -> bool:
+        """Whether the rule holds; counted as judged. Raises Shown for the first violation that is news."""
+        self.world.count(rule)
+        holds = True
+        for violation in violations:
+            holds = False
+            self.fail(violation, *shown)
+        return holds
+
+    def require(
+        self,
+        holds: object,
+        rule: str,
+        cause: str,
+        expected: str,
+        got: str | Callable[[], str],
+        *shown: Heard | Exchange,
+    ) -> bool:
+        self.world.count(rule)
+        if not holds:
+            self.fail(Violation(rule, cause, expected, got if isinstance(got, str) else got()), *shown)
+        return bool(holds)
+
+    # Writes
+
+    def write(self, operation: str, *ids: str, body: Any = UNREAD, raw: bytes | None = None, **more: Any) -> Written:
+        """A write whose body may be anything: judged by what the contract makes of it."""
+        heard = self.call(operation, *ids, body=body, raw=raw, **more)
+        reading = read_request(operation, heard.exchange.request.body, heard.exchange.request.header("content-type"))
+        return self.judge_write(reading, heard)
+
+    def judge_write(self, reading: Reading, heard: Heard) -> Written:
+        clean = True
+        if heard.refused and not self.world.offers(reading.operation):
+            return Written(reading, heard, (), False)
+        for rule in _rules_of_request(reading):
+            self.world.count(rule)
+        if heard.accepted and reading.is_invalid:
+            self.fail(acceptance_of_invalid(reading, heard.answer), heard)
+            return Written(reading, heard, (), False)
+        if heard.refused:
+            if reading.is_invalid:
+                self.judge("REQ-ERROR", error_violations(reading, heard.answer), heard)
+            elif reading.is_valid and not self._may_be_refused(reading, heard):
+                self.fail(refusal_of_valid(reading, heard.answer), heard)
+            return Written(reading, heard, (), not reading.is_valid)
+        if not heard.accepted:
+            return Written(reading, heard, (), False)
+        runs: tuple[dict[str, Any], ...] = ()
+        if reading.operation in {"bulk_create_runs", "create_run"}:
+            clean, runs = self._judge_create(reading, heard)
+        elif reading.operation in ANSWER_RULE:
+            wrong = misfit(reading.operation, heard.answer)
+            if wrong is not None:
+                self.fail(wrong, heard)
+                clean = False
+        return Written(reading, heard, runs, clean)
+
+    def _judge_create(self, reading: Reading, heard: Heard) -> tuple[bool, tuple[dict[str, Any], ...]]:
+        world = self.world
+        if reading.value is UNREAD:
+            reading = Reading(reading.operation, reading.body, UNREAD, doubts=reading.doubts or ("unread",))
+        with world.lock:
+            judgement = judge_create(reading, heard.answer, now=datetime.now(UTC), seen=world.seen, source=heard)
+        for rule in _CREATE_RULES if reading.operation == "bulk_create_runs" else ("CREATE-ANSWER",):
+            world.count(rule)
+        clean = True
+        for violation in judgement.violations:
+            clean = False
+            earlier = judgement.earlier.get(violation.cause)
+            shown = (heard,) if earlier is None else (earlier, heard)
+            self.fail(violation, *shown)
+        if reading.operation == "create_run" and judgement.runs and isinstance(reading.value, dict):
+            clean &= self.judge("CREATE-ANSWER", create_options_violations(reading, judgement.runs[0]), heard)
+        return clean, judgement.runs
+
+    def _may_be_refused(self, reading: Reading, heard: Heard) -> bool:
+        """What a valid request may be refused for: ids that the target need not know, and the state of a run."""
+        if heard.status in {404, 409} and (
+            reading.operation == "retry_run" or (reading.operation == "update_run" and reading.given("status"))
+        ):
+            return True  # the run, not the request
+        return self.may_be_unknown(reading, heard)
+
+    def may_be_unknown(self, reading: Reading, heard: Heard) -> bool:
+        """Whether a request may be refused for an id that it names."""
+        world = self.world
+        if heard.exchange.request.header("Authorization") not in (TOKEN, SECOND_TOKEN):
+            return True
+        if not isinstance(reading.body, dict) or heard.status in {401, 403}:
+            return False
+        steps = reading.body.get("steps")
+        named: list[tuple[Ids, Any]] = [
+            (world.workflows, reading.body.get("workflow_id")),
+            (world.machines, reading.body.get("machine_id")),
+            (world.sessions, reading.body.get("session_id")),
+            *((world.pools, pool) for pool in reading.body.get("pool_ids") or ()),
+            *((world.workflows, step.get("workflow_id")) for step in steps or ()),
+        ]
+        return any(
+            value is not None and value not in ids.known and (not ids.invented or value in ODD_IDS)
+            for ids, value in named
+        )
+
+    def create(self, operation: str, body: Any, **more: Any) -> Written:
+        """A create of a body that is filled in, which must be accepted for the case to go on."""
+        written = self.write(operation, body=self.fill(body), **more)
+        if not written.heard.accepted:
+            raise Unjudged(f"{operation} answers {written.heard.status}")
+        return written
+
+    def some_runs(self, count: int = 1, **fields: Any) -> Written:
+        """Runs to do something with, from a bulk create: on a live target perhaps not as many as asked."""
+        base = self.world.base_request
+        if base and "count" not in self.world.target.vary:
+            count = base.get("count", 1)
+        body = {"workflow_id": "«workflow»", **base, **fields, "count": count}
+        written = self.create("bulk_create_runs", body)
+        if len(written.runs) != count:
+            raise Unjudged("a bulk create gives too few runs to go on with")
+        if not written.clean:
+            raise Unjudged("a bulk create gives runs that break a rule already")
+        return written
+
+
+_CREATE_RULES: Final = (
+    "BULK-STATUS",
+    "BULK-COUNT",
+    "BULK-IDS",
+    "BULK-ECHO",
+    "BULK-INITIAL",
+    "BULK-SESSION",
+    "BULK-FILES",
+    "BULK-ALIASES",
+)
+
+
+def _rules_of_request(reading: Reading) -> Iterable[str]:
+    if reading.is_valid:
+        yield "REQ-ACCEPT"
+        if any(value is None or value in ([], {}) for value in reading.body.values()):
+            yield "REQ-NULL"
+    yield from map(rule_of_fault, reading.faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A write as it was judged. `clean` tells whether its runs can be relied on: no rule is broken in them."""
+
+    reading: Reading
+    heard: Heard
+    runs: tuple[dict[str, Any], ...]
+    clean: bool
+
+    @property
+    def ids(self) -> list[str]:
+        return [run["id"] for run in self.runs]
+
+
+def request_for(
+    operation: str,
+    *ids: str,
+    query: Query = (),
+    body: Any = UNREAD,
+    raw: bytes | None = None,
+    key: str | None = None,
+    token: str | None = TOKEN,
+    headers: Sequence[tuple[str, str]] = (),
+) -> Request:
+    method, template = operations()[operation]
+    return Request(
+        method,
+        path_for(template, *ids) + (f"?{urlencode(list(query), quote_via=quote)}" if query else ""),
+        (
+            *((("Authorization", token),) if token is not None else ()),
+            *(
+                ((JSON_HEADER,))
+                if (body is not UNREAD or raw is not None) and not _names(headers, "content-type")
+                else ()
+            ),
+            *((("Idempotency-Key", key),) if key is not None else ()),
+            *headers,
+        ),
+        raw if raw is not None else (encode(body) if body is not UNREAD else None),
+    )
+
+
+def _names(headers: Sequence[tuple[str, str]], name: str) -> bool:
+    return any(key.lower() == name for key, _ in headers)
+
+
+def path_for(template: str, *ids: str) -> str:
+    parts = template.split("/")
+    given = iter(ids)
+    return "/".join(quote(next(given), safe="") if part.startswith("{") else part for part in parts)
+
+
+def encode(body: Any) -> bytes:
+    """JSON as plain clients send it: UTF-8, and escapes only for lone surrogates."""
+    try:
+        return json.dumps(body, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(body).encode("ascii")
+
+
+def second(world: World) -> str:
+    if not world.has_second:
+        raise Unjudged("no second token was given")
+    return SECOND_TOKEN
+
+
+def creates(operation: str) -> bool:
+    return operation in CREATES
+
+
+def member(body: Any, name: str) -> Any:
+    return body.get(name) if isinstance(body, Mapping) else None

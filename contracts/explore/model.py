@@ -1,0 +1,584 @@
+"""A shadow of the target: what it must have after any row of reads and writes by two organisations.
+
+A row of steps is data, and `Shadow` carries it out and compares; so a failing row is made smaller and sent again like
+any other case. hypothesis writes the rows (`rows`). What the rules look at closely, each operation by itself,
+is met here in any order: a step is never judged by what it answers alone, but by all that was told before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from contracts.core.exchange import SECOND_TOKEN, TOKEN
+from contracts.data import boundary_values
+from contracts.engine.context import Heard, Talk, Unjudged, World, Written
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import is_uuid, moment_of
+from contracts.oracle import (
+    TERMINAL,
+    Reading,
+    Violation,
+    changed_field,
+    difference,
+    excerpt,
+    gains_inputs,
+    run_misfits,
+    stable_fields,
+    step_violation,
+)
+from contracts.rules.isolated_runs import corner_fields
+from contracts.rules.listing import carries, items_of
+
+_TOKENS: Final = (TOKEN, SECOND_TOKEN)
+_MAX_PAGES: Final = 12
+_AT_REST: Final = ("error", "output_data", "run_message_history", "output_attachment_ids", "usage_metadata")
+"""What moves with a run, and stays once it has ended."""
+CREATE_FIELDS: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"input_values": {"name": "Ada", "n": 5, "x": 1.5, "deep": {"list": [None, True]}}},
+    {"start_session": True},
+    {"file_inputs": [boundary_values.file()]},
+    {"sensitive_input_values": {"pin": "«secret»"}},
+    {"start_session": True, "input_values": {"a": 1}, "file_inputs": [boundary_values.file("b.txt", b"b")]},
+)
+UPDATES: Final[tuple[dict[str, Any], ...]] = (
+    {"input_values": {"changed": [1, 2.5, None]}},
+    {"output_data": {"result": {"a": 1}}},
+    {"error": ["first", "second"]},
+    {"release_session_after": True},
+    {"run_message_history": [{"role": "user", "content": "hello"}]},
+    {},
+)
+RETRIES: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {},
+    {"input_values": {"again": True}},
+    {"file_inputs": [boundary_values.file("new.txt", b"new")]},
+    {"reuse_session": False},
+)
+TRESPASSES: Final = ("get_run", "update_run", "retry_run", "delete_run")
+
+
+@dataclass
+class ShadowRun:
+    """A run as it was told last: `view` is what the last answer to a write showed. `rule` is the one that is broken
+    where it reads otherwise now, by what happened to it last.
+    """
+
+    organisation: int
+    view: dict[str, Any]
+    reading: Reading | None
+    shown: list[Heard]
+    rule: str = "READ-BACK"
+    is_deleted: bool = False
+    compared_at: int | None = None
+    """How many changes of any run there had been when it was last seen to be right, by a read or a list."""
+
+    @property
+    def id(self) -> str:
+        return str(self.view["id"])
+
+    @property
+    def has_ended(self) -> bool:
+        return self.view.get("status") in TERMINAL
+
+    def tell(self, heard: Heard, rule_id: str) -> None:
+        self.view, self.rule = heard.body, rule_id
+        self.show(heard)
+
+    def show(self, heard: Heard) -> None:
+        self.shown = [self.shown[0], *self.shown[1:][-5:], heard]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A write that can be sent again under its key."""
+
+    send: Callable[[], Heard]
+    first: Heard
+    run: ShadowRun | None
+
+
+class Shadow:
+    """Carries out steps, and compares. A step that makes no sense where it stands is passed over."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.talk = talk
+        self.runs: list[ShadowRun] = []
+        self._filter, self._fields = corner_fields(talk)
+        self._writes: list[_Kept] = []
+        self._keys = 0
+        self._changes: list[tuple[str, ShadowRun, Heard]] = []
+        """(rule that is broken where it changes another run too, the run, the answer)"""
+        self._does: Final[Mapping[str, Callable[[Case], None]]] = {
+            "create": self.create,
+            "chain": self.chain,
+            "replay": self.replay,
+            "update": self.update,
+            "cancel": self.cancel,
+            "retry": self.retry,
+            "delete": self.delete,
+            "read": self.read,
+            "list": self.look_at_list,
+            "trespass": self.trespass,
+        }
+
+    def step(self, step: Any) -> None:
+        if isinstance(step, dict) and step.get("do") in self._does:
+            self._does[step["do"]](step)
+
+    def finish(self) -> None:
+        """Everything is looked at once more: what anything has happened to by itself, the rest as lists show it."""
+        for run in [run for run in self.runs if run.is_deleted or run.rule != "READ-BACK"][:5]:
+            self._read(run)
+        for organisation in sorted({run.organisation for run in self.runs}):
+            self.look_at_list({"limit": 1000, "second": organisation == 1})
+
+    # Judging: behind a rule that is broken nothing is judged, known or not, since one cause is one finding
+
+    def _send(self, operation: str, *ids: str, **more: Any) -> Heard:
+        heard = self.talk.call(operation, *ids, **more)
+        if heard.status >= 500 or not heard.status:
+            raise Unjudged(f"{operation} answers {heard.status}")
+        return heard
+
+    def _fail(self, violation: Violation, *shown: Heard) -> NoReturn:
+        if self.talk.only is not None or all(cause != violation.cause for _, cause in self.talk.world.known):
+            self.talk.fail(violation, *shown)
+        raise Unjudged(f"{violation.rule} is known to be broken")
+
+    def _require(self, holds: object, rule_id: str, cause: str, expected: str, got: str, *shown: Heard) -> None:
+        self.talk.world.count(rule_id)
+        if not holds:
+            self._fail(Violation(rule_id, cause, expected, got), *shown)
+
+    # Making
+
+    def create(self, step: Case) -> None:
+        organisation = self._organisation(step)
+        single = bool(step.get("single")) and self.talk.world.offers("create_run")
+        operation = "create_run" if single else "bulk_create_runs"
+        body = self._in_corner({**self._fields, **self.talk.fill(step.get("fields", {}))})
+        if not single:
+            body["count"] = max(1, min(1000, int(step.get("count", 1))))
+        key, token = self._key(), _TOKENS[organisation]
+        written = self.talk.write(operation, body=body, key=key, token=token)
+        if not written.heard.accepted or not written.clean:
+            raise Unjudged(f"{operation} answers {written.heard.status}")
+        self._add(organisation, written)
+        self._keep(lambda: self._send(operation, body=body, key=key, token=token), written.heard, None)
+
+    def _in_corner(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A body that leaves its run where the list that all are looked for in finds it."""
+        kept = dict(body)
+        if self._filter[0] == "session_id":
+            kept = {name: value for name, value in body.items() if name not in {"start_session", "reuse_session"}}
+        if "input_values" in self._fields and "input_values" in body:
+            kept["input_values"] = {**(body["input_values"] or {}), **self._fields["input_values"]}
+        return kept
+
+    def _add(self, organisation: int, written: Written) -> None:
+        for run in written.runs:
+            self.runs.append(ShadowRun(organisation, dict(run), written.reading, [written.heard]))
+
+    def _organisation(self, step: Case) -> int:
+        """The second one only where it can create too: it need not have the workflows that the first one has."""
+        world = self.talk.world
+        return 1 if step.get("second") and world.has_second and world.workflows.invented else 0
+
+    def _key(self) -> str:
+        self._keys += 1
+        return str(self.talk.named(f"key:{self._keys}"))
+
+    def chain(self, step: Case) -> None:
+        if not self.talk.world.offers("create_run_chain", "get_run") or self._filter[0] != "workflow_id":
+            return
+        body = {"steps": [{"workflow_id": self._fields["workflow_id"]}] * max(1, min(5, int(step.get("steps", 2))))}
+        heard = self.talk.ask("create_run_chain", body=body)
+        run_ids = heard.body.get("run_ids") or []
+        if not all(is_uuid(run_id) for run_id in run_ids):
+            raise Unjudged("a chain tells ids that are none")
+        for run_id in run_ids:
+            read = self.talk.ask("get_run", run_id, after=[heard])
+            self.runs.append(ShadowRun(0, read.body, None, [heard]))
+
+    # Again under the same key
+
+    def _keep(self, send: Callable[[], Heard], first: Heard, run: ShadowRun | None) -> None:
+        self._writes.append(_Kept(send, first, run))
+
+    def replay(self, step: Case) -> None:
+        """A write sent again: the same answer, and nothing done again, whatever has happened since."""
+        if not self._writes:
+            return
+        kept = self._writes[-1 - int(step.get("back", 0)) % len(self._writes)]
+        again = kept.send()
+        same = again.status == kept.first.status and again.body == kept.first.body
+        cause, expected = "another answer for the same key and body", "the answer of the first one"
+        since = kept.run.shown if kept.run is not None else [kept.first]
+        self._require(same, "IDEM-REPLAY", cause, expected, again.words, *since, kept.first, again)
+        if kept.run is not None and not kept.run.is_deleted:
+            kept.run.show(again)
+            kept.run.rule = "IDEM-REPLAY"
+            self._read(kept.run)
+
+    # Changing
+
+    def _pick(self, step: Case) -> ShadowRun | None:
+        return self.runs[int(step.get("run", 0)) % len(self.runs)] if self.runs else None
+
+    def _call(self, run: ShadowRun, operation: str, **more: Any) -> Heard:
+        return self._send(operation, run.id, token=_TOKENS[run.organisation], **more)
+
+    def _written(self, run: ShadowRun, operation: str, **more: Any) -> Heard:
+        key = self._key()
+        heard = self._call(run, operation, key=key, **more)
+        if heard.accepted and not run.is_deleted:
+            self._keep(lambda: self._call(run, operation, key=key, **more), heard, run)
+        return heard
+
+    def _is_gone(self, run: ShadowRun, heard: Heard) -> bool:
+        """Whether the run was deleted before; then it is judged that it is so."""
+        if run.is_deleted:
+            cause = f"{heard.operation} after the delete is not 404"
+            self._require(heard.status == 404, "DELETE-GONE", cause, "404", heard.words, *run.shown, heard)
+        return run.is_deleted
+
+    def update(self, step: Case) -> None:
+        run, body = self._pick(step), self._in_corner(step.get("body", {}))
+        if run is None or not self.talk.world.offers("update_run"):
+            return
+        heard = self._written(run, "update_run", body=body)
+        if self._is_gone(run, heard):
+            return
+        cause = "an update is refused"
+        wish = "a valid update to be accepted"
+        self._require(heard.accepted, "REQ-ACCEPT", cause, wish, heard.words, *run.shown, heard)
+        self._judge_change(run, heard, body, "UPDATE-PARTIAL")
+
+    def cancel(self, step: Case) -> None:
+        run = self._pick(step)
+        if run is None or not self.talk.world.offers("update_run") or (run.has_ended and not run.is_deleted):
+            return
+        heard = self._written(run, "update_run", body={"status": "cancelled"})
+        if self._is_gone(run, heard) or not heard.accepted:
+            return  # it may have ended by itself
+        self._judge_change(run, heard, {"status": "cancelled"}, "UPDATE-PARTIAL")
+
+    def retry(self, step: Case) -> None:
+        run, body = self._pick(step), self._in_corner(step.get("body", {}))
+        if run is None or not self.talk.world.offers("retry_run") or not (run.has_ended or run.is_deleted):
+            return
+        heard = self._written(run, "retry_run", body=body)
+        if self._is_gone(run, heard):
+            return
+        cause, wish = "a retry of an ended run is refused", "the run started again"
+        self._require(heard.accepted, "RETRY-RULES", cause, wish, heard.words, *run.shown, heard)
+        self._judge_change(run, heard, body, "RETRY-RULES")
+
+    def _judge_change(self, run: ShadowRun, heard: Heard, body: Mapping[str, Any], rule_id: str) -> None:
+        """The answer of a write to a run: what was asked for, and all else as it was told before."""
+        fail, after = self._fail, heard.body
+        self.talk.world.count(rule_id)
+        self._require_a_run(run, heard, after, rule_id)
+        for name, asked in body.items():
+            problem = difference(asked, after.get(name)) if name in run.view or name in after else None
+            if name in {"file_inputs", "reuse_session"} or problem is None:
+                continue
+            cause = "a run is not cancelled" if name == "status" else f"{name} is not changed"
+            fail(Violation(rule_id, cause, f"{name} as asked", problem), *run.shown, heard)
+        retried = rule_id == "RETRY-RULES"
+        if retried:
+            status = after.get("status")
+            if status != "scheduling":
+                got = excerpt(json.dumps(status))
+                fail(Violation(rule_id, "not back to scheduling", "status scheduling", got), *run.shown, heard)
+            for name in ("error", "output_data", "run_message_history", "output_attachment_ids"):
+                if after.get(name):
+                    got = excerpt(json.dumps(after[name]))
+                    fail(Violation(rule_id, f"{name} is not cleared", "nothing left", got), *run.shown, heard)
+        names = [name for name in self._stable(run) if name not in body]
+        if "file_inputs" in body:
+            names.remove("input_attachment_ids")
+        if body.get("reuse_session") is False:
+            names = [name for name in names if name not in {"session_id", "release_session_after"}]
+        if not retried and run.has_ended and "status" not in body:
+            names += [name for name in (*_AT_REST, "status") if name not in body]
+        changed = changed_field(run.view, after, names, may_gain=gains_inputs(run.reading))
+        if changed is not None:
+            name, problem = changed
+            fail(Violation(rule_id, f"{name} changes too", f"{name} as before", problem), *run.shown, heard)
+        run.tell(heard, rule_id)
+        self._note_change(rule_id, run, heard)
+
+    def _note_change(self, rule_id: str, run: ShadowRun, heard: Heard) -> None:
+        self._changes.append((rule_id, run, heard))
+        run.compared_at = len(self._changes)
+
+    def _stable(self, run: ShadowRun) -> list[str]:
+        return list(dict.fromkeys([*stable_fields(run.reading), "input_values"]))
+
+    def _require_a_run(self, run: ShadowRun, heard: Heard, view: Any, rule_id: str) -> None:
+        misfits = run_misfits(view)
+        if misfits:
+            name, got = misfits[0]
+            cause = f"{name or 'a run'} is not of its schema"
+            self._fail(Violation(rule_id, cause, f"{name} as documented", got), *run.shown, heard)
+
+    def delete(self, step: Case) -> None:
+        run = self._pick(step)
+        if run is None or not self.talk.world.offers("delete_run"):
+            return
+        heard = self._written(run, "delete_run")
+        if self._is_gone(run, heard):
+            return
+        self.talk.expect_success(heard, run.shown)
+        run.show(heard)
+        run.is_deleted = True
+        self._note_change("DELETE-GONE", run, heard)
+
+    # Comparing
+
+    def read(self, step: Case) -> None:
+        run = self._pick(step)
+        if run is not None:
+            self._read(run)
+
+    def _read(self, run: ShadowRun) -> None:
+        if not self.talk.world.offers("get_run"):
+            return
+        heard = self._call(run, "get_run")
+        if self._is_gone(run, heard):
+            return
+        there = heard.status == 200 and isinstance(heard.body, dict)
+        if not there and (other := self._change_of_another(run, is_gone=True)) is not None:
+            cause = "another run is gone too"
+            self._fail(Violation(other[0], cause, "the other runs still there", heard.words), *other[1], heard)
+        cause = "a run cannot be read" if run.rule == "READ-BACK" else "a run is gone"
+        self._require(there, run.rule, cause, "the run", heard.words, *run.shown, heard)
+        self._compare(run, heard, heard.body)
+
+    def _change_of_another(self, run: ShadowRun, *, is_gone: bool) -> tuple[str, list[Heard]] | None:
+        """What another run went through since this one was seen to be right, where nothing has happened to itself: the
+        last delete where it is gone, else the last change.
+        """
+        if run.rule != "READ-BACK" or (run.compared_at or 0) >= len(self._changes):
+            return None
+        if run.compared_at is None and not self._another_reads_right(run):
+            return None
+        since = self._changes[run.compared_at or 0 :]
+        alike = [change for change in since if (change[0] == "DELETE-GONE") == is_gone]
+        rule_id, other, heard = (alike or since)[-1]
+        return rule_id, [*run.shown, *other.shown[1:], heard]
+
+    def _another_reads_right(self, run: ShadowRun) -> bool:
+        """Whether a run that is made in the same way, and let alone, reads as it was told."""
+        if run.reading is None:
+            return False
+        token = _TOKENS[run.organisation]
+        written = self.talk.write(run.reading.operation, body=run.reading.body, token=token)
+        if not written.runs or not written.clean:
+            return False
+        made = written.runs[-1]
+        read = self._send("get_run", made["id"], token=token)
+        names = self._stable(run)
+        return isinstance(read.body, dict) and changed_field(made, read.body, names, may_gain=True) is None
+
+    def _compare(self, run: ShadowRun, heard: Heard, view: Any) -> None:
+        """A run as a read or a list shows it, beside what was told last."""
+        fail = self._fail
+        self.talk.world.count(run.rule)
+        self._require_a_run(run, heard, view, "READ-BACK")
+        before, status = str(run.view["status"]), str(view["status"])
+        rule_id = "LIFECYCLE" if run.rule in {"READ-BACK", "UPDATE-PARTIAL"} else run.rule
+        wrong = step_violation(before, status, rule_id)
+        if wrong is not None:
+            fail(wrong, *run.shown, heard)
+        rest = [*_AT_REST, "machine_id"] if before == status and before in TERMINAL | {"scheduling"} else []
+        if before == "scheduling":
+            rest = rest[:-1]
+        changed = changed_field(run.view, view, [*self._stable(run), *rest], may_gain=gains_inputs(run.reading))
+        if changed is not None:
+            name, problem = changed
+            if (other := self._change_of_another(run, is_gone=False)) is not None:
+                cause, got = "another run changes too", f"{name}: {problem}"
+                fail(Violation(other[0], cause, "the other runs as before", got), *other[1], heard)
+            fail(Violation(run.rule, f"{name} reads otherwise", f"{name} as told before", problem), *run.shown, heard)
+        run.view = {**run.view, **view}
+        run.compared_at = len(self._changes)
+
+    def look_at_list(self, step: Case) -> None:
+        """The corner of one organisation, whole or in pages, perhaps by status or session."""
+        world = self.talk.world
+        if not world.offers("list_runs") or not self.runs:
+            return
+        organisation = self._organisation(step)
+        limit = max(1, min(1000, int(step.get("limit", 1000))))
+        there = [run for run in self.runs if run.organisation == organisation and not run.is_deleted]
+        by, more = self._narrowed(step, there)
+        sure = [run for run in there if by(run)]
+        found: list[dict[str, Any]] = []
+        heards: list[Heard] = []
+        for page in range(_MAX_PAGES):
+            paging = [("sort_mode", "created_at_desc"), ("limit", str(limit)), ("skip", str(page * limit))]
+            query = [self._filter, *more, *paging]
+            heard = self.talk.ask("list_runs", query=query, token=_TOKENS[organisation], after=())
+            heards.append(heard)
+            found += [item for item in items_of(heard) if carries(item, *self._filter)]
+            if len(items_of(heard)) < limit:
+                break
+        else:
+            return
+        self._judge_list(organisation, sure, found, heards, exact=not more, narrowed="+".join(n for n, _ in more))
+        by_id = {run.id: run for run in there}
+        for item in found[:12]:
+            run = by_id.get(str(item.get("id")))
+            heard = next(h for h in heards if any(i is item for i in items_of(h)))
+            if run is not None:
+                self._compare(run, heard, item)
+
+    def _narrowed(
+        self, step: Case, there: Sequence[ShadowRun]
+    ) -> tuple[Callable[[ShadowRun], bool], list[tuple[str, str]]]:
+        """Which runs a filter must find, and the filter."""
+        by = step.get("by")
+        run = there[int(step.get("run", 0)) % len(there)] if there else None
+        if by == "cancelled":
+            return lambda one: one.view.get("status") == "cancelled", [("status", "cancelled")]
+        if by == "session" and run is not None and run.view.get("session_id") and self._filter[0] != "session_id":
+            session = run.view["session_id"]
+            return lambda one: one.view.get("session_id") == session, [("session_id", session)]
+        if by == "id" and run is not None and self._filter[0] != "search":
+            return lambda one: one is run, [("search", run.id)]
+        return lambda one: True, []
+
+    def _judge_list(
+        self,
+        organisation: int,
+        sure: Sequence[ShadowRun],
+        items: Sequence[Mapping[str, Any]],
+        heards: Sequence[Heard],
+        *,
+        exact: bool,
+        narrowed: str,
+    ) -> None:
+        fail = self._fail
+        self.talk.world.count("LIST-COMPLETE")
+        found = [str(item.get("id")) for item in items]
+        known = {run.id: run for run in self.runs}
+        for identity in found:
+            run = known.get(identity)
+            if run is None:
+                replayed = any(kept.run is None for kept in self._writes) and self._has_replayed
+                rule_id = "IDEM-REPLAY" if replayed else "LIST-COMPLETE"
+                cause = "a repeat makes runs again" if replayed else "a run is listed that nobody made"
+                made = [kept.first for kept in self._writes if kept.run is None]
+                fail(Violation(rule_id, cause, "only runs that were made", identity), *made, *heards[:2])
+            elif run.organisation != organisation:
+                cause = "another organisation finds a run with list_runs"
+                fail(Violation("AUTH-TENANT", cause, "no run of another", identity), *run.shown, *heards[:2])
+            elif run.is_deleted:
+                cause, wish = "a deleted run is listed", "no deleted run in a list"
+                fail(Violation("DELETE-GONE", cause, wish, identity), *run.shown, *heards[:2])
+        if len(set(found)) != len(found):
+            rule_id = "LIST-COMPLETE" if len(heards) == 1 else "LIST-PAGE"
+            cause = "a run twice in one page" if len(heards) == 1 else "a run on two pages"
+            fail(Violation(rule_id, cause, "every run once", "a run twice"), *heards[:3])
+        missing = [run for run in sure if run.id not in set(found)]
+        if missing:
+            rule_id, cause = self._why_missing(missing[0], heards, narrowed)
+            got = f"{len(missing)} of {len(sure)} runs missing"
+            fail(Violation(rule_id, cause, f"{len(sure)} runs", got), *missing[0].shown, *heards[:3])
+        others = [known[one] for one in found if one in known and known[one] not in sure]
+        if narrowed == "status":
+            others = [run for run in others if run.has_ended]
+        if others and narrowed:
+            cause, got = f"{narrowed} gives others too", f"{len(others)} others"
+            fail(Violation("LIST-FILTER", cause, "only runs that match", got), *others[0].shown, *heards[:2])
+        total = heards[0].body.get("total")
+        if exact and len(found) == len(sure) and total != len(sure):
+            wish, got = f"total {len(sure)}", f"total {excerpt(json.dumps(total))}"
+            fail(Violation("LIST-PAGE", "total is not the number of runs", wish, got), *heards[:2])
+        moments = [moment for moment in (moment_of(item.get("created_at")) for item in items) if moment is not None]
+        if any(one < other for one, other in itertools.pairwise(moments)):
+            cause, got = "created_at_desc is not newest first", "an older run before a newer one"
+            fail(Violation("LIST-PAGE", cause, "newest first", got), *heards[:3])
+
+    def _why_missing(self, run: ShadowRun, heards: Sequence[Heard], narrowed: str) -> tuple[str, str]:
+        if narrowed:
+            return "LIST-FILTER", f"{narrowed} misses a run"
+        if heards[-1].body.get("limit") != 1000:
+            query = [self._filter, ("limit", "1000")]
+            whole = self.talk.ask("list_runs", query=query, token=_TOKENS[run.organisation], after=())
+            if any(item.get("id") == run.id for item in items_of(whole)):
+                return "LIST-PAGE", "a run is on no page"
+        other = self._change_of_another(run, is_gone=True)
+        if other is not None:
+            return other[0], "another run is gone too"
+        return "LIST-COMPLETE", "a created run is not listed"
+
+    @property
+    def _has_replayed(self) -> bool:
+        keys = [exchange.request.header("idempotency-key") for exchange in self.talk.exchanges]
+        return len({key for key in keys if key}) < len([key for key in keys if key])
+
+    # The other organisation
+
+    def trespass(self, step: Case) -> None:
+        """The other organisation tries its hand at a run; then it is as before."""
+        run = self._pick(step)
+        operation = str(step.get("operation", "get_run"))
+        if run is None or not self.talk.world.has_second or not self.talk.world.offers(operation):
+            return
+        bodies: dict[str, Any] = {"update_run": {"body": {"status": "cancelled"}}, "retry_run": {"body": {}}}
+        heard = self._send(operation, run.id, token=_TOKENS[1 - run.organisation], **bodies.get(operation, {}))
+        cause = f"another organisation gets through with {operation}"
+        expected = "404, since for another organisation the run does not exist"
+        self._require(heard.refused, "AUTH-TENANT", cause, expected, heard.words, *run.shown, heard)
+        if operation != "get_run" and not run.is_deleted:
+            run.show(heard)
+            run.rule = "AUTH-TENANT"
+            self._read(run)
+
+
+def run_model(talk: Talk, case: Case) -> None:
+    shadow = Shadow(talk)
+    for step in case["steps"]:
+        shadow.step(step)
+    shadow.finish()
+
+
+def fixed_cases(world: World) -> list[Case]:
+    """A few rows that are worth having always."""
+    make = {"do": "create", "count": 3, "fields": CREATE_FIELDS[1]}
+    cancel, retry, delete = ({"do": what, "run": 1} for what in ("cancel", "retry", "delete"))
+    trespasses: list[Case] = [{"do": "trespass", "run": 1, "operation": name} for name in TRESPASSES]
+    updates: list[Case] = [{"do": "update", "run": 1, "body": body} for body in UPDATES]
+    return [
+        {"steps": [make, cancel, {"do": "list", "by": "cancelled"}, retry, {"do": "replay", "back": 1}]},
+        {"steps": [make, {"do": "update", "run": 2, "body": UPDATES[0]}, {"do": "delete", "run": 0}, {"do": "list"}]},
+        {"steps": [make, {"do": "create", "second": True}, {"do": "list", "second": True}, {"do": "replay"}]},
+        {"steps": [make, delete, {"do": "replay", "back": 1}, make, {"do": "list", "limit": 2}]},
+        {"steps": [make, delete, {"do": "delete", "run": 0}, {"do": "list"}, {"do": "delete", "run": 2}]},
+        {"steps": [make, cancel, *updates, retry, *updates[::-1], cancel, *updates]},
+        {"steps": [{"do": "chain", "steps": 3}, {"do": "delete", "run": 1}, {"do": "create", "single": True}]},
+        {"steps": [make, *trespasses, cancel, *trespasses, retry, *trespasses, cancel, retry]},
+    ]
+
+
+MODEL: Final = Scenario(
+    "rows of reads and writes",
+    (
+        *("READ-BACK", "LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER", "UPDATE-PARTIAL", "DELETE-GONE", "RETRY-RULES"),
+        *("AUTH-TENANT", "IDEM-REPLAY", "LIFECYCLE"),
+    ),
+    run_model,
+    fixed_cases,
+    together=False,  # what one row does must not be taken for the doing of another
+    telling=6,
+)

@@ -1,0 +1,415 @@
+"""What another engine sent through the guard, judged by our rules, and told again as a case of our own.
+
+The other engine knows the schemas and little else; so nothing of its opinion is used here. `judge_overheard` judges one
+exchange by what is known to be there, and `Record.case_at` is the row of requests that leads to an exchange, from the
+create of the run that it is about, so that it can be made smaller and sent again alone.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.engine.context import Heard, Talk, Unjudged, encode
+from contracts.engine.runner import Scenario, alone_case
+from contracts.engine.shrink import Case
+from contracts.explore.schema_plan import FRESH_KEY
+from contracts.openapi.schemas import Notes, body_schema, is_uuid, moment_of, operations, schema, shape
+from contracts.oracle import (
+    ANSWER_RULE,
+    CREATES,
+    STATUSES,
+    Violation,
+    accepts,
+    excerpt,
+    misfit,
+    operation_at,
+    read_request,
+    run_misfits,
+)
+
+MAX_ROWS: Final = 8
+"""Writes before an exchange that are told with it, the last ones."""
+_NOT_TOLD: Final = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
+_MADE: Final = {"run_id": "run", "attachment_id": "attachment"}
+_KEY: Final = "idempotency-key"
+
+
+@dataclass
+class There:
+    """What is known to be there and to be gone, and which idempotency keys have been used."""
+
+    alive: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
+
+    def learn(self, exchange: Exchange) -> None:
+        request = exchange.request
+        if key := request.header(_KEY):
+            self.keys.add(key)
+        if not accepts(exchange.answer):
+            return
+        operation = operation_at(request.method, request.path)
+        if operation in CREATES:
+            self.alive.update(run_id for run_id, _ in _runs_made(exchange))
+        elif operation == "delete_run":
+            one = path_id(request.path)
+            self.alive.discard(one)
+            self.gone.add(one)
+
+
+def path_id(path: str) -> str:
+    """The segment of a path that stands for an id, decoded; empty where there is none."""
+    operation_path = path.partition("?")[0].strip("/").split("/")
+    return unquote(operation_path[2]) if len(operation_path) > 2 else ""
+
+
+def _runs_made(exchange: Exchange) -> Iterator[tuple[str, list[str]]]:
+    """(run id, its attachments) of the answer of a create."""
+    try:
+        body = exchange.answer.json()
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(body, dict):
+        return
+    for run_id in body.get("run_ids") or ():
+        yield str(run_id), []
+    runs = body.get("created_runs") if "created_runs" in body else [body]
+    for run in runs if isinstance(runs, list) else ():
+        if isinstance(run, dict) and is_uuid(run.get("id")):
+            yield run["id"], [str(one) for one in run.get("input_attachment_ids") or ()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    position: int
+    run: int
+    attachment: int | None = None
+
+
+class Record:
+    """Exchanges in the order in which they were made."""
+
+    def __init__(self, exchanges: Sequence[Exchange], *, secret: str) -> None:
+        self.exchanges = exchanges
+        self._secret = secret
+        self._makers: dict[str, _Maker] = {}
+        self._touching: dict[str, list[int]] = {}
+        for position, exchange in enumerate(exchanges):
+            request = exchange.request
+            operation = operation_at(request.method, request.path)
+            if operation in CREATES and accepts(exchange.answer):
+                for index, (run_id, attachments) in enumerate(_runs_made(exchange)):
+                    self._makers.setdefault(run_id, _Maker(position, index))
+                    for number, attachment in enumerate(attachments):
+                        self._makers.setdefault(attachment, _Maker(position, index, number))
+            elif request.method != "GET" and (one := path_id(request.path)):
+                self._touching.setdefault(one, []).append(position)
+
+    def case_at(self, position: int) -> Case:
+        request = self.exchanges[position].request
+        rows = [request]
+        maker = self._makers.get(path_id(request.path))
+        case: Case = {}
+        if maker is not None and maker.position < position:
+            made = self.exchanges[maker.position].request
+            one = path_id(request.path)
+            earlier = [p for p in self._touching.get(one, ()) if maker.position < p < position]
+            rows = [*(self.exchanges[p].request for p in earlier[-MAX_ROWS:]), request]
+            case["make"] = self._row(made) | {"run": maker.run}
+            name = "«run»" if maker.attachment is None else f"«attachment:{maker.attachment}»"
+            case["rows"] = [self._row(row, (one, name)) for row in rows]
+        else:
+            case["rows"] = [self._row(request)]
+        return case
+
+    def _row(self, request: Request, known: tuple[str, str] | None = None) -> Case:
+        case = alone_case(request)
+        case["headers"] = [
+            [name, "«key»" if name.lower() == _KEY and value.startswith(FRESH_KEY) else value]
+            for name, value in case["headers"]
+            if name.lower() not in _NOT_TOLD and not name.lower().startswith("x-schemathesis")
+        ]
+        if known is not None:
+            case["path"] = case["path"].replace(*known)
+        if "json" in case.get("body", {}):
+            case["body"] = {"json": _with_placeholder(case["body"]["json"], self._secret)}
+        return case
+
+
+def _with_placeholder(value: Any, secret: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(secret, "«secret»")
+    if isinstance(value, list):
+        return [_with_placeholder(item, secret) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_placeholder(item, secret) for key, item in value.items()}
+    return value
+
+
+# Told again
+
+
+def run_overheard(talk: Talk, case: Case) -> None:
+    there = There()
+    if "make" in case:
+        _make(talk, case["make"])
+    there.alive.update(talk.named(name) for name in ("run",) if talk.has_named(name))
+    for row in case["rows"]:
+        request = _request(talk, row)
+        if request is None:
+            return
+        heard = talk.send(request)
+        judge_overheard(talk, heard, there)
+        there.learn(heard.exchange)
+
+
+def _make(talk: Talk, row: Case) -> None:
+    request = _request(talk, row)
+    if request is None:
+        raise Unjudged("no create to begin with")
+    heard = talk.send(request)
+    made = list(_runs_made(heard.exchange)) if heard.accepted else []
+    if not made:
+        raise Unjudged(f"the create that a row begins with answers {heard.status}")
+    run_id, attachments = made[min(int(row["run"]), len(made) - 1)]
+    talk.remember("run", run_id)
+    for number, attachment in enumerate(attachments):
+        talk.remember(f"attachment:{number}", attachment)
+
+
+def _request(talk: Talk, row: Any) -> Request | None:
+    """None for what is left of a row that was cut down too far."""
+    if not isinstance(row, dict) or not {"method", "path", "headers"} <= row.keys():
+        return None
+    body: Any = row.get("body", {})
+    raw: bytes | None = None
+    if "json" in body:
+        raw = encode(talk.fill(body["json"]))
+    elif "latin" in body:
+        raw = body["latin"].encode("latin-1")
+    headers = row["headers"]
+    if not all(isinstance(header, list) and len(header) == 2 and header[0] for header in headers):
+        return None
+    filled = tuple((name, str(talk.fill(value))) for name, value in headers)
+    return Request(row["method"], str(talk.fill(row["path"])), filled, raw)
+
+
+# Judging
+
+
+def judge_overheard(talk: Talk, heard: Heard, there: There) -> None:
+    """Raises Shown. What holds for every answer has been judged when it was heard."""
+    request = heard.exchange.request
+    operation = heard.operation
+    if operation is None:
+        _judge_undocumented(talk, heard)
+        return
+    if operation == "health_check" or heard.status == 429:
+        return
+    if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
+        _judge_unauthorized(talk, heard, operation)
+        return
+    one = path_id(request.path) if "{" in operations()[operation][1] else ""
+    if one:
+        _judge_presence(talk, heard, operation, one, there)
+    if body_schema(operation) is not None:
+        _judge_body(talk, heard, operation, one, there)
+    elif heard.accepted:
+        _judge_shape(talk, heard, operation)
+    if operation == "list_runs":
+        _judge_list(talk, heard)
+
+
+def _judge_undocumented(talk: Talk, heard: Heard) -> None:
+    request = heard.exchange.request
+    if request.method in {"HEAD", "OPTIONS"}:
+        return
+    template = _template_at(request.path)
+    if template is not None:
+        cause = f"{request.method} is answered on {template}"
+        talk.require(heard.refused, "HTTP-METHOD", cause, "a 4xx", heard.words, heard)
+
+
+def _template_at(path: str) -> str | None:
+    """The documented path that a request's path is one of."""
+    plain = path.partition("?")[0]
+    known = dict.fromkeys(template for _, template in operations().values())
+    if plain in known:
+        return plain
+    pattern = {template: re.sub(r"\{[a-z_]+\}", "[^/]+", template) for template in known}
+    return next((template for template in known if re.fullmatch(pattern[template], plain)), None)
+
+
+def _judge_unauthorized(talk: Talk, heard: Heard, operation: str) -> None:
+    given = heard.exchange.request.header("authorization")
+    scheme, _, token = (given or "").partition(" ")
+    if given is None:
+        rule, cause = "AUTH-REQUIRED", "no Authorization passes"
+    elif scheme.lower() != "bearer":
+        rule, cause = "AUTH-SCHEME", "another scheme passes"
+    elif token.lower().startswith("test"):
+        return  # a mock may take it for a token of another organisation
+    else:
+        rule, cause = "AUTH-TOKEN", "a wrong token passes" if token.strip() else "an empty token passes"
+    talk.require(not heard.accepted, rule, cause, "401 or 403", heard.words, heard)
+
+
+def _judge_presence(talk: Talk, heard: Heard, operation: str, one: str, there: There) -> None:
+    if heard.accepted:
+        if one in there.gone:
+            cause = f"{operation} after the delete is not 404"
+            talk.fail(Violation("DELETE-GONE", cause, "404", heard.words), heard)
+        elif one in there.unknown:
+            cause = f"an unknown id is not 404 with {operation}"
+            talk.fail(Violation("READ-UNKNOWN", cause, "404", heard.words), heard)
+        elif not _may_be_read_as_uuid(one):
+            cause = f"a malformed id is taken by {operation}"
+            talk.fail(Violation("READ-UNKNOWN", cause, "a 4xx", heard.words), heard)
+    elif operation == "get_run" and one in there.alive and "?" not in heard.exchange.request.path:
+        talk.expect_success(heard)
+
+
+def _may_be_read_as_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text.strip())
+    except ValueError:
+        return False
+    return True
+
+
+def _judge_body(talk: Talk, heard: Heard, operation: str, one: str, there: There) -> None:
+    request = heard.exchange.request
+    reading = read_request(operation, request.body, request.header("content-type"))
+    key = request.header(_KEY)
+    if key is not None and key in there.keys:
+        return  # a repeat, or a conflict
+    plain = (key is None or key.startswith((FRESH_KEY, "key-"))) and "?" not in request.path
+    if heard.accepted and (operation in CREATES or reading.is_invalid):
+        talk.judge_write(reading, heard)
+    elif heard.refused and plain and (operation in CREATES or (operation == "update_run" and one in there.alive)):
+        if heard.status in {401, 403} or (operation == "update_run" and not reading.is_invalid):
+            return  # whether a run can be changed depends on how far it is
+        talk.judge_write(reading, heard)
+    if heard.accepted:
+        _judge_shape(talk, heard, operation)
+
+
+_ITEM_RULE: Final = {"list_runs": "READ-BACK", "get_run": "READ-BACK"}
+
+
+def _judge_shape(talk: Talk, heard: Heard, operation: str) -> None:
+    """The answer of a success as the document has it, for all that a rule speaks of."""
+    rule = ANSWER_RULE.get(operation)
+    if rule is None:
+        return
+    wrong = misfit(operation, heard.answer)
+    if wrong is not None:
+        talk.fail(wrong, heard)
+        return
+    for name, got in _misfits(operation, heard.body):
+        cause = f"{name or 'an answer'} is not of its schema"
+        talk.fail(Violation(_ITEM_RULE.get(operation, rule), cause, f"{name} as documented", got), heard)
+
+
+def _misfits(operation: str, body: Any) -> Iterable[tuple[str, str]]:
+    if operation in {"get_run", "update_run", "retry_run"}:
+        return run_misfits(body)
+    if operation == "list_runs":
+        return [found for run in _items(body) for found in run_misfits(run)]
+    name = {
+        "create_run_chain": "WorkflowChainResponse",
+        "list_run_attachments": "RunAttachmentList",
+        "get_run_attachment": "RunAttachmentResponse",
+        "get_run_attachment_download_url": "RunAttachmentDownloadUrl",
+    }.get(operation)
+    if name is None:
+        return []
+    notes = Notes()
+    shape(name)(body, (), notes)
+    return [(fault.where, "nothing" if fault.kind == "missing" else excerpt(encode(body))) for fault in notes.faults]
+
+
+def _items(body: Any) -> list[Any]:
+    items = body.get("items") if isinstance(body, dict) else None
+    return items if isinstance(items, list) else []
+
+
+# Lists
+
+
+def _judge_list(talk: Talk, heard: Heard) -> None:
+    query = _plain_query(heard.exchange.request.path)
+    if query is None:
+        return
+    if not heard.accepted:
+        talk.expect_success(heard, [])
+        return
+    body: Mapping[str, Any] = heard.body if isinstance(heard.body, dict) else {}
+    wanted = {"skip": int(query.get("skip", "0")), "limit": int(query.get("limit", "100"))}
+    told = {name: body.get(name) for name in wanted}
+    expected = f"skip {wanted['skip']} and limit {wanted['limit']}"
+    cause = "skip or limit is not as asked"
+    talk.require(told == wanted, "LIST-PAGE", cause, expected, excerpt(encode(told)), heard)
+    items = [item for item in _items(body) if isinstance(item, dict)]
+    total = body.get("total")
+    full = min(wanted["limit"], max(0, total - wanted["skip"])) if isinstance(total, int) else len(items)
+    cause = "a page is not as full as total says"
+    talk.require(len(items) == full, "LIST-PAGE", cause, f"{full} of {total}", f"{len(items)} items", heard)
+    for name in ("workflow_id", "machine_id", "status"):
+        others = [item for item in items if name in query and item.get(name) != query[name]]
+        talk.require(
+            not others, "LIST-FILTER", f"{name} finds another run", f"runs of {name}", f"{len(others)} others", heard
+        )
+    for name, is_in in (("created_at_from", _is_from), ("created_at_to", _is_to)):
+        others = [item for item in items if name in query and not is_in(item.get("created_at"), query[name])]
+        talk.require(
+            not others, "LIST-FILTER", f"{name} finds another run", "runs of that time", f"{len(others)} others", heard
+        )
+
+
+def _is_from(moment: Any, bound: str) -> bool:
+    one, other = moment_of(moment), moment_of(bound)
+    return one is None or other is None or one >= other
+
+
+def _is_to(moment: Any, bound: str) -> bool:
+    return moment_of(moment) is None or _is_from(bound, moment)
+
+
+def _is_plain_moment(text: str) -> bool:
+    moment = moment_of(text)
+    return moment is not None and 2000 <= moment.year <= 2100
+
+
+_PLAIN_QUERY: Final[Mapping[str, Callable[[str], bool]]] = {
+    "workflow_id": is_uuid,
+    "machine_id": is_uuid,
+    "session_id": is_uuid,
+    "status": lambda text: text in STATUSES,
+    "created_at_from": _is_plain_moment,
+    "created_at_to": _is_plain_moment,
+    "search": lambda text: text.isascii() and text.isalnum(),
+    "deep_search": lambda text: text in {"true", "false"},
+    "sort_mode": lambda text: text in schema("RunListSortMode")["enum"],
+    "skip": lambda text: re.fullmatch(r"0|[1-9][0-9]{0,5}", text) is not None,
+    "limit": lambda text: re.fullmatch(r"[1-9][0-9]{0,2}|1000", text) is not None,
+}
+
+
+def _plain_query(path: str) -> dict[str, str] | None:
+    """The parameters of a list that no server may refuse, or read in another way; None where there is any other."""
+    given = parse_qsl(path.partition("?")[2], keep_blank_values=True)
+    query = dict(given)
+    if len(query) != len(given):
+        return None
+    return query if all(name in _PLAIN_QUERY and _PLAIN_QUERY[name](value) for name, value in given) else None
+
+
+OVERHEARD: Final = Scenario("schema-wide requests", (), run_overheard, lambda world: (), together=False)

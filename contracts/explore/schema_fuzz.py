@@ -1,0 +1,272 @@
+"""schemathesis beside our own engine, for what it does well: every schema, its coverage phase, links of operations.
+
+It runs in a process of its own, by its command line and its hooks, against the guard's loopback proxy; so budget,
+ownership, pace and journal hold for it, and it knows no token. What it sends is judged by our rules (`overheard`), made
+small and sent again by our search, which knows what our own scenarios have found already. Its own failures only add
+what no rule of ours speaks of: as notes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+import contracts
+from contracts.core.exchange import Exchange
+from contracts.engine.context import Shown, Talk, Unjudged, World
+from contracts.engine.runner import STUMBLES, Search
+from contracts.explore.recorded_traffic import OVERHEARD, Record, There, judge_overheard
+from contracts.explore.schema_plan import VARIABLE, SchemaPlan
+from contracts.guard import NoAnswer, Refused
+from contracts.oracle import ANSWER_RULE, operation_at
+
+JUDGES: Final = frozenset(
+    {
+        *("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-NULL", "REQ-FILES", "REQ-ACCEPT", "REQ-BODY", "REQ-ERROR"),
+        *("NO-5XX", "AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN", "SECRET-LEAK"),
+        *("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO", "BULK-INITIAL", "BULK-SESSION", "BULK-FILES"),
+        *("BULK-ALIASES", "CREATE-ANSWER", "READ-BACK", "READ-UNKNOWN", "LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER"),
+        *("UPDATE-PARTIAL", "DELETE-GONE", "RETRY-RULES", "CHAIN-RULES", "ATTACHMENTS"),
+        *("HTTP-METHOD", "HTTP-ERROR-JSON"),
+    }
+)
+EXAMPLES: Final = 6
+"""Of each operation in its fuzzing phase, in one check."""
+MOST_S: Final = 8.0
+"""In one check."""
+LEAST_S: Final = 4.0
+"""Less than this is not worth the start of a process."""
+LOOK_S: Final = 10.0
+"""For looking into what was overheard, beyond the share."""
+
+PHASES: Final = (
+    ("fuzzing,stateful", "--include-path-regex", "^/v1/runs"),
+    ("examples,coverage",),
+)
+"""Phases and what they are given, in this order, so that a slow target gets some of each. Links are followed among
+runs: with all else beside them they would hardly be. The second does the same each time, so that one
+round of it is enough.
+"""
+
+_ROWS: Final = 4
+"""Rows of linked requests for each example."""
+_CONFIG: Final = """\
+max-redirects = 0
+[phases.fuzzing.generation]
+max-examples = {examples}
+[phases.stateful.generation]
+max-examples = {rows}
+[phases.coverage]
+unexpected-methods = ["PUT", "PATCH", "DELETE", "POST", "TRACE"]
+[checks.allow_header_conformance]
+enabled = false
+[checks.response_headers_conformance]
+enabled = false
+[checks.object_level_authorization]
+enabled = false
+"""
+_MALFORMED_ANSWERS: Final = frozenset({"ST102", "ST104", "ST105", "ST106", "ST108", "ST109", "ST110", "ST111"})
+"""Failure codes of answers that are not as documented. All others speak of what a rule judges, or leaves open."""
+
+
+def explore_schema(
+    search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
+) -> None:
+    """Until the moment (monotonic) at most. Raises OutOfTime where the time of the check ends in it."""
+    world = search.world
+    if not JUDGES.intersection(wanted) or not world.may_create or world.is_live:
+        return
+    with tempfile.TemporaryDirectory(prefix="contracts-") as name:
+        folder = Path(name)
+        mark = _last(world)
+        plan = _plan(world, folder)
+        plan.write(folder / "plan.json")
+        config = _CONFIG.format(examples=examples, rows=_ROWS * examples)
+        (folder / "schemathesis.toml").write_text(config, encoding="utf-8")
+        seed = world.random("schema", round_number).getrandbits(31)
+        for phases in PHASES[:1] if round_number else PHASES:
+            if time.monotonic() < until:
+                _run(world, folder, [*_flags(world, seed), "--phases", *phases], until)
+        exchanges = _since(world, mark)
+        _look(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
+        _note_what_no_rule_judges(world, folder / "failures.jsonl")
+
+
+def _last(world: World) -> Exchange | None:
+    exchanges = world.guard.exchanges
+    return exchanges[-1] if exchanges else None
+
+
+def _since(world: World, mark: Exchange | None) -> Sequence[Exchange]:
+    """Exchanges after the marked one, oldest first."""
+    exchanges = world.guard.exchanges
+    position = next((i for i in range(len(exchanges) - 1, -1, -1) if exchanges[i] is mark), -1)
+    return exchanges[position + 1 :]
+
+
+# What it is given
+
+
+def _plan(world: World, folder: Path) -> SchemaPlan:
+    unknown = [str(Talk(world).named("unknown")) for _ in range(20)]
+    runs, attachments = _runs_for_it(world)
+    paths = {
+        "run_id": runs,
+        "attachment_id": attachments,
+        "machine_id": list(world.machines.known[:3]),
+        "pool_id": list(world.pools.known[:3]),
+        "workflow_id": list(world.workflows.known[:3]),
+    }
+    known = {
+        "workflow_id": world.workflows,
+        "machine_id": world.machines,
+        "pool_ids": world.pools,
+        "session_id": world.sessions,
+    }
+    return SchemaPlan(
+        failures=str(folder / "failures.jsonl"),
+        secret=world.marks.text(),
+        known={name: list(ids.known) for name, ids in known.items() if not ids.invented},
+        paths=paths,
+        unknown=unknown,
+    )
+
+
+def _runs_for_it(world: World) -> tuple[list[str], list[str]]:
+    """Ids of some new runs, a third of them cancelled, and of their attachments."""
+    talk = Talk(world)
+    body = {"workflow_id": "«workflow»", "count": 9, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
+    try:
+        runs = talk.create("bulk_create_runs", body).runs
+        if world.offers("update_run"):
+            for run in runs[::3]:
+                talk.call("update_run", run["id"], body={"status": "cancelled"})
+    except (Shown, Unjudged, Refused, NoAnswer, *STUMBLES):
+        return [], []
+    attachments = [one for run in runs for one in run.get("input_attachment_ids") or () if isinstance(one, str)]
+    return [run["id"] for run in runs], attachments
+
+
+# Running it
+
+
+def _run(world: World, folder: Path, flags: Sequence[str], until: float) -> None:
+    output = folder / "output.txt"
+    with as_file(files("openapi") / "cyberdesk.yaml") as document, output.open("wb") as out:
+        command = [sys.executable, "-m", "schemathesis.cli", "run", str(document), *flags]
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=_environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is ours to handle
+        )
+        try:
+            process.wait(timeout=max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            world.note("schemathesis was stopped at the end of its share of the time.")
+            return
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if process.returncode not in {0, 1}:
+        said = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        world.note(f"schemathesis could not run: {' '.join(said[-3:])[:300]}")
+
+
+def _flags(world: World, seed: int) -> Iterator[str]:
+    yield from ("--url", world.guard.proxy_url, "-H", "Authorization: Bearer $TOKEN")
+    yield from ("--checks", "all", "--continue-on-failure", "--no-shrink", "--no-color")
+    yield from ("--seed", str(seed), "--generation-database", "none")
+    yield from ("--generation-with-security-parameters", "false", "--request-timeout", "20")
+    yield from ("--suppress-health-check", "all", "--warnings", "off")
+    for operation in world.not_offered:
+        yield from ("--exclude-operation-id", operation)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Ours without tokens, and without proxies, since the guard's is on this machine."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if "TOKEN" not in name and not name.lower().endswith("_proxy") and not name.startswith("SCHEMATHESIS")
+    }
+    paths = [str(Path(contracts.__file__).parents[1]), *filter(None, [kept.get("PYTHONPATH")])]
+    return kept | {
+        "SCHEMATHESIS_HOOKS": "contracts.explore.schema_hooks",
+        "PYTHONPATH": os.pathsep.join(paths),
+        VARIABLE: str(folder / "plan.json"),
+        "NO_PROXY": "*",
+    }
+
+
+# What came of it
+
+
+def _look(
+    search: Search, wanted: Collection[str], exchanges: Sequence[Exchange], plan: SchemaPlan, until: float
+) -> None:
+    """Judges what was overheard, in its order, and looks into what is news."""
+    world = search.world
+    record = Record(exchanges, secret=plan.secret)
+    there = There(unknown=set(plan.unknown))
+    there.alive.update(plan.paths["run_id"])
+    for position, exchange in enumerate(exchanges):
+        if time.monotonic() > until:
+            world.note("Not all of what schemathesis sent could be looked into in time.")
+            return
+        if _is_its(exchange):
+            shown = _first_wanted(world, exchange, there, wanted)
+            if shown is not None and not _is_known_elsewhere(world, shown):
+                search.look_into(OVERHEARD, record.case_at(position), shown)
+        there.learn(exchange)
+
+
+def _is_its(exchange: Exchange) -> bool:
+    return (exchange.request.header("user-agent") or "").startswith("schemathesis")
+
+
+def _first_wanted(world: World, exchange: Exchange, there: There, wanted: Collection[str]) -> Shown | None:
+    """The first broken rule that is news and was asked for."""
+    for _ in range(4):
+        talk = Talk(world)
+        try:
+            judge_overheard(talk, talk.hear(exchange), there)
+        except Shown as shown:
+            if shown.rule in wanted:
+                return shown
+            world.known.add((shown.rule, shown.cause))
+            continue
+        except (Unjudged, Refused, NoAnswer, *STUMBLES):
+            return None
+        return None
+    return None
+
+
+def _is_known_elsewhere(world: World, shown: Shown) -> bool:
+    """One cause is one finding: a field that is wrong in each answer is reported by the first rule that saw it."""
+    return any(cause == shown.cause for _, cause in world.known)
+
+
+def _note_what_no_rule_judges(world: World, path: Path) -> None:
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        failure = json.loads(line)
+        method, _, template = failure["operation"].partition(" ")
+        operation = operation_at(method, template)
+        odd_status = failure["code"] == "ST103" and 200 <= failure["status"] < 400
+        is_read = method == "GET"  # what a write should have refused may be echoed as it came
+        if is_read and operation not in ANSWER_RULE and (odd_status or failure["code"] in _MALFORMED_ANSWERS):
+            world.note(f"schemathesis: {failure['title']} in {failure['operation']}, of which no rule speaks.")

@@ -1,0 +1,167 @@
+"""What schemathesis loads into its own process: keeps its requests useful and harmless, and writes down its failures.
+
+It knows nothing of rules. A failure is written down and dropped, so that schemathesis neither spends time on making it
+small nor hides the next one of its kind behind it: `contracts.explore.schema_fuzz` does both, with our own means.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import schemathesis
+
+from contracts.explore.schema_plan import FRESH_KEY, VARIABLE, SchemaPlan
+
+_GUARD_MARK: Final = "x-contracts-guard"
+_FEW_RUNS: Final = 5
+_MANY_RUNS: Final = 10_000
+"""What asks for more than these is as wrong with fewer, and could not be paid for."""
+
+
+class Course:
+    """What a run of schemathesis has to know, and what it has seen."""
+
+    def __init__(self, plan: SchemaPlan) -> None:
+        self._plan = plan
+        self.seen: set[str] = set(itertools.chain(*plan.paths.values(), plan.unknown))
+        self._paths = {name: itertools.cycle(ids) for name, ids in plan.paths.items() if ids}
+        self._unknown = itertools.cycle(plan.unknown)
+        self._turn = itertools.count()
+        self.deleted: str | None = None
+
+    def temper(self, case: Any) -> None:
+        """Puts ids into a case that lead somewhere, secrets that can be recognised, keys that are new, and few runs."""
+        odd = case.meta is None or case.meta.generation.mode.is_negative
+        for name in list(case.headers or ()):
+            if name.lower() == "idempotency-key" and _is_plain_key(case.headers[name]):
+                case.headers[name] = f"{FRESH_KEY}{uuid.uuid4()}"
+        if isinstance(case.path_parameters, dict):
+            case.path_parameters = {n: self._path_id(n, value) for n, value in case.path_parameters.items()}
+        if isinstance(case.query, dict) and not odd and "run_id" in case.query:
+            case.query["run_id"] = self._path_id("run_id", case.query["run_id"])
+        if isinstance(case.body, dict):
+            case.body = self._body(case.body, odd=odd, few=not self._is_coverage(case))
+
+    @staticmethod
+    def _is_coverage(case: Any) -> bool:
+        return case.meta is not None and case.meta.phase.name.value == "coverage"
+
+    def _path_id(self, name: str, value: Any) -> Any:
+        """Now and then the run that was deleted last. For an id that nobody has seen another: three times of four one
+        that exists, else one that does not.
+        """
+        if not _is_uuid(value):
+            return value
+        turn = next(self._turn)
+        if name == "run_id" and self.deleted is not None and turn % 5 == 0:
+            return self.deleted
+        if value in self.seen:
+            return value
+        if name in self._paths and turn % 4:
+            return next(self._paths[name])
+        return next(self._unknown)
+
+    def _body(self, body: dict[str, Any], *, odd: bool, few: bool) -> dict[str, Any]:
+        changed = dict(body)
+        secrets = changed.get("sensitive_input_values")
+        if isinstance(secrets, dict) and few:
+            changed["sensitive_input_values"] = dict.fromkeys(secrets, self._plan.secret)
+        count = changed.get("count")
+        if few and isinstance(count, int | float) and _FEW_RUNS < count <= 1000 and count == int(count):
+            changed["count"] = 1 + int(count) % _FEW_RUNS
+        if isinstance(count, int) and count > _MANY_RUNS:
+            changed["count"] = 1001 + count % 1000
+        if not odd:
+            for each in (changed, *_objects(changed.get("steps"))):
+                self._put_known_ids(each)
+        return changed
+
+    def _put_known_ids(self, body: dict[str, Any]) -> None:
+        for name, ids in self._plan.known.items():
+            if body.get(name) in (None, []):
+                continue
+            if not ids:
+                del body[name]
+            else:
+                body[name] = ids[:1] if isinstance(body[name], list) else ids[0]
+
+    def learn(self, case: Any, answer: bytes) -> None:
+        """Ids that a success tells are real ones from now on."""
+        if case.operation.method.upper() == "DELETE":
+            self.deleted = (case.path_parameters or {}).get("run_id")
+            return
+        try:
+            self.seen.update(_ids(json.loads(answer)))
+        except (ValueError, RecursionError):
+            return
+
+    def write_down(self, failure: Any, case: Any, response: Any) -> None:
+        if _GUARD_MARK in response.headers:
+            return  # an answer of the guard's own
+        line = {
+            "code": failure.code,
+            "title": failure.title,
+            "operation": case.operation.label,
+            "status": response.status_code,
+            "method": response.request.method,
+            "words": failure.message.partition("\n")[0][:200],
+        }
+        with open(self._plan.failures, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _is_plain_key(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 255 and value.isascii() and value.isprintable()
+
+
+def _is_uuid(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and str(uuid.UUID(value)) == value
+    except ValueError:
+        return False
+
+
+def _objects(steps: Any) -> Iterator[dict[str, Any]]:
+    yield from (step for step in steps if isinstance(step, dict)) if isinstance(steps, list) else ()
+
+
+def _ids(value: Any) -> Iterable[str]:
+    todo = [value]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, dict):
+            todo.extend(node.values())
+        elif isinstance(node, list):
+            todo.extend(node)
+        elif _is_uuid(node):
+            yield node
+
+
+@functools.cache
+def course() -> Course:
+    """The one of this process."""
+    return Course(SchemaPlan.read(Path(os.environ[VARIABLE])))
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    course().temper(case)
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    if response.status_code < 300:
+        course().learn(case, response.content)
+
+
+@schemathesis.hook
+def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
+    course().write_down(failure, case, response)
+    return False

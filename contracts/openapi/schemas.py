@@ -1,0 +1,324 @@
+"""What the spec lets a value be, compiled into judgements of values, and what a lenient server may make of others.
+
+A request's value is valid, wrong, or in doubt: in doubt is what the contract does not determine, and where a lenient
+reading exists, that reading stands in the normal value. Answers have no doubts: a value fits or it does not.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import importlib.resources
+import math
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import yaml
+
+Path = tuple[str | int, ...]
+
+UNREAD: Final = object()
+"""Stands for a value that a lenient server may read, but nobody can say as what."""
+
+MAX_DEPTH: Final = 64
+MAX_TEXT: Final = 100_000
+MAX_DIGITS: Final = 300
+MAX_KEYS: Final = 9_999
+MAX_BODY_BYTES: Final = 1024 * 1024
+
+_MIN_YEAR: Final = 1
+_MAX_YEAR: Final = 9999
+"""The calendar's own ends: in another zone they are beyond what most can hold."""
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_RFC3339: Final = re.compile(
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
+    r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
+)
+_NUMBERLIKE: Final = re.compile(r"\s*[+-]?[\d_]*\.?[\d_]+\.?([eE][+-]?\d+)?\s*")
+_TRUE_TEXTS: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
+_FALSE_TEXTS: Final = frozenset({"0", "false", "f", "no", "n", "off"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`kind` is `missing`, `type`, `range`, `form` (text that is no UUID, say), `length` or `body`."""
+
+    path: Path
+    kind: str
+
+    @property
+    def where(self) -> str:
+        """The path without what differs from one request to the next."""
+        return ".".join("*" if isinstance(part, int) else part for part in self.path) or "the body"
+
+
+@dataclass(slots=True)
+class Notes:
+    """What was found on the way through a value."""
+
+    faults: list[Fault] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+
+    def fault(self, path: Path, kind: str) -> Any:
+        self.faults.append(Fault(path, kind))
+        return UNREAD
+
+    def doubt(self, what: str, value: Any = UNREAD) -> Any:
+        self.doubts.append(what)
+        return value
+
+
+Shape = Callable[[Any, Path, Notes], Any]
+"""Reads a value into its normal form, noting what is wrong or in doubt."""
+
+
+def is_uuid(value: Any) -> bool:
+    """Whether it is a UUID as answers have it: lower case, with dashes."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+
+
+def moment_of(value: Any) -> datetime | None:
+    """The moment that an RFC 3339 date-time with a time zone names; None for anything else."""
+    if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
+        return None
+    text = re.sub(r"(\.\d{6})\d+", r"\1", value.upper().replace("Z", "+00:00").replace(" ", "T"))
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # the thirtieth of February, a leap second
+        return None
+
+
+def is_valid_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    """The OpenAPI document that both sides share."""
+    text = (importlib.resources.files("openapi") / "cyberdesk.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return loaded
+
+
+@functools.cache
+def schema(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = document()["components"]["schemas"][name]
+    return found
+
+
+@functools.cache
+def shape(name: str) -> Shape:
+    """The shape of a component schema."""
+    return _compile(schema(name))
+
+
+@functools.cache
+def operations() -> dict[str, tuple[str, str]]:
+    """operationId → (method, path template), in the document's order."""
+    return {
+        operation["operationId"]: (method.upper(), path)
+        for path, item in document()["paths"].items()
+        for method, operation in item.items()
+        if method in {"get", "post", "put", "patch", "delete"}
+    }
+
+
+@functools.cache
+def body_schema(operation: str) -> str | None:
+    """The name of the component schema of an operation's JSON body."""
+    method, path = operations()[operation]
+    body = document()["paths"][path][method.lower()].get("requestBody")
+    if body is None:
+        return None
+    reference: str = body["content"]["application/json"]["schema"]["$ref"]
+    return reference.rsplit("/", 1)[-1]
+
+
+# Compiling
+
+
+def _compile(spec: dict[str, Any]) -> Shape:
+    if "$ref" in spec:
+        name = spec["$ref"].rsplit("/", 1)[-1]
+        return lambda value, path, notes: shape(name)(value, path, notes)
+    if "anyOf" in spec:
+        (inner,) = [option for option in spec["anyOf"] if option.get("type") != "null"]
+        return _nullable(_compile(inner))
+    if "enum" in spec:
+        return _enumerated(frozenset(spec["enum"]))
+    kind = spec.get("type")
+    if kind == "object":
+        if "properties" in spec:
+            return _record({name: _compile(s) for name, s in spec["properties"].items()}, spec.get("required", []))
+        return _object
+    if kind == "array":
+        return _list(_compile(spec["items"]), spec.get("minItems", 0))
+    if kind == "string":
+        named = {"uuid": _read_uuid, "date-time": _read_moment, "byte": _read_base64}
+        return named.get(spec.get("format", ""), _read_text)
+    if kind == "integer":
+        return _integer(spec.get("exclusiveMinimum", -math.inf), spec.get("maximum", math.inf))
+    if kind == "boolean":
+        return _read_boolean
+    raise ValueError(f"a schema that contracts.openapi.schemas does not understand: {spec}")
+
+
+def _nullable(inner: Shape) -> Shape:
+    return lambda value, path, notes: None if value is None else inner(value, path, notes)
+
+
+def _enumerated(names: frozenset[str]) -> Shape:
+    def read(value: Any, path: Path, notes: Notes) -> Any:
+        if not isinstance(value, str):
+            return notes.fault(path, "type")
+        return value if value in names else notes.fault(path, "form")
+
+    return read
+
+
+def _record(fields: dict[str, Shape], required: list[str]) -> Shape:
+    def read(value: Any, path: Path, notes: Notes) -> Any:
+        if not isinstance(value, dict):
+            return notes.fault(path, "type")
+        for name in required:
+            if name not in value:
+                notes.fault((*path, name), "missing")
+        return {name: fields[name](v, (*path, name), notes) for name, v in value.items() if name in fields}
+
+    return read
+
+
+def _list(item: Shape, least: int) -> Shape:
+    def read(value: Any, path: Path, notes: Notes) -> Any:
+        if not isinstance(value, list):
+            return notes.fault(path, "type")
+        if len(value) < least:
+            return notes.fault(path, "length")
+        return [item(v, (*path, index), notes) for index, v in enumerate(value)]
+
+    return read
+
+
+def _object(value: Any, path: Path, notes: Notes) -> Any:
+    return value if isinstance(value, dict) else notes.fault(path, "type")
+
+
+def _read_text(value: Any, path: Path, notes: Notes) -> Any:
+    return value if isinstance(value, str) else notes.fault(path, "type")
+
+
+def _read_uuid(value: Any, path: Path, notes: Notes) -> Any:
+    if not isinstance(value, str):
+        return notes.fault(path, "type")
+    if _UUID.fullmatch(value):
+        return value
+    try:
+        read = uuid.UUID(value)
+    except ValueError:
+        has_blanks = value.strip(" \t") != value and not value.endswith("\n")
+        return notes.doubt("a UUID with blanks") if has_blanks else notes.fault(path, "form")
+    return notes.doubt("another form of a UUID", str(read))
+
+
+def _read_moment(value: Any, path: Path, notes: Notes) -> Any:
+    if isinstance(value, (bool, list, dict)) or value is None:
+        return notes.fault(path, "type")
+    if isinstance(value, (int, float)):
+        return notes.doubt("a number for a moment")
+    moment = moment_of(value)
+    if moment is not None:
+        return value if _MIN_YEAR < moment.year < _MAX_YEAR else notes.doubt("a moment at the end of the calendar")
+    return notes.doubt("a moment in another form") if any(c.isdigit() for c in value) else notes.fault(path, "form")
+
+
+def _read_base64(value: Any, path: Path, notes: Notes) -> Any:
+    if not isinstance(value, str):
+        return notes.fault(path, "type")
+    return value if is_valid_base64(value) else notes.doubt("content that is not base64")
+
+
+def _integer(above: float, most: float) -> Shape:
+    def read(value: Any, path: Path, notes: Notes) -> Any:
+        lenient = True
+        if isinstance(value, bool):
+            number = int(value)
+        elif isinstance(value, int):
+            number, lenient = value, False
+        elif isinstance(value, float):
+            if not math.isfinite(value) or not value.is_integer():
+                return notes.fault(path, "type")
+            number = int(value)
+        elif isinstance(value, str):
+            if re.fullmatch(r"[0-9]{1,300}", value):
+                number = int(value)
+            elif _NUMBERLIKE.fullmatch(value):
+                return _text_of_number(value, path, notes)
+            else:
+                return notes.fault(path, "type")
+        else:
+            return notes.fault(path, "type")
+        if not above < number <= most:
+            return notes.fault(path, "range")
+        return notes.doubt("another form of an integer", number) if lenient else number
+
+    def _text_of_number(value: str, path: Path, notes: Notes) -> Any:
+        try:
+            number = float(value)
+        except ValueError:
+            return notes.doubt("text that looks like a number")
+        if not number.is_integer() or not above < number <= most:
+            return notes.fault(path, "type")
+        return notes.doubt("text that looks like a number")
+
+    return read
+
+
+def _read_boolean(value: Any, path: Path, notes: Notes) -> Any:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)) and value in (0, 1):
+        return notes.doubt("a number for a boolean", bool(value))
+    if isinstance(value, str) and value.strip().lower() in _TRUE_TEXTS | _FALSE_TEXTS:
+        text = value.strip().lower()
+        return notes.doubt("text for a boolean", text in _TRUE_TEXTS)
+    return notes.fault(path, "type")
+
+
+# Limits that hold for every value
+
+
+def beyond_limits(value: Any) -> str | None:
+    """What in a JSON value lies beyond what every server must accept, in words; None where nothing does."""
+    todo: list[tuple[Any, int]] = [(value, 1)]
+    while todo:
+        node, depth = todo.pop()
+        if isinstance(node, str):
+            if len(node) > MAX_TEXT:
+                return "a longer text than every server must accept"
+            if not node.isascii() and any("\ud800" <= c <= "\udfff" for c in node):
+                return "a lone surrogate"
+        elif isinstance(node, (dict, list)):
+            if depth > MAX_DEPTH:
+                return "deeper nesting than every server must accept"
+            if len(node) > MAX_KEYS:
+                return "more members than every server must accept"
+            if isinstance(node, dict):
+                todo.extend((key, depth + 1) for key in node)
+                todo.extend((item, depth + 1) for item in node.values())
+            else:
+                todo.extend((item, depth + 1) for item in node)
+        elif isinstance(node, float):
+            if not math.isfinite(node):
+                return "a number that is not finite"
+        elif isinstance(node, int) and not isinstance(node, bool) and abs(node) >= 10**MAX_DIGITS:
+            return "an integer with more digits than every server must accept"
+    return None

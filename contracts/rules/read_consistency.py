@@ -1,0 +1,591 @@
+"""Runs as they look through every window: read alone and in lists of all kinds, after anything has happened to them.
+
+The other rules look closely at one operation; here every way to make a run, everything that happens to it and every
+way to see it meet.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from contracts.data import boundary_values, write_bodies
+from contracts.data.sample_values import VALUES
+from contracts.engine.context import Heard, Talk, Unjudged, World, Written
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import moment_of
+from contracts.oracle import TERMINAL, Violation, changed_field, gains_inputs, stable_fields, step_violation
+from contracts.rules.bulk_answer import features_of
+from contracts.rules.isolated_runs import Corner, Query, corner_fields, locate, within
+from contracts.rules.listing import items_of
+from contracts.rules.reading import judge_read
+from contracts.rules.updates import UPDATES
+
+_AT_REST: Final = (
+    "error",
+    "output_data",
+    "run_message_history",
+    "output_attachment_ids",
+    "usage_metadata",
+    "started_at",
+    "ended_at",
+)
+"""What changes when a run moves, and stays while it does not."""
+_FIELDS: Final = (
+    "input_values",
+    "pool_ids",
+    "sensitive_input_aliases",
+    "session_id",
+    "session_alias",
+    "release_session_after",
+    "input_attachment_ids",
+    "organization_id",
+    "error",
+    "output_data",
+    "run_message_history",
+    "output_attachment_ids",
+)
+
+
+@dataclass
+class Sights:
+    """The runs of one talk as each was told last, and what they should be found by."""
+
+    corner: Corner
+    views: dict[str, dict[str, Any]]
+    shown: list[Heard]
+    gone: list[str] = field(default_factory=list)
+    rule: str = "READ-BACK"
+    """The rule that is broken where something reads otherwise than told last."""
+    named: frozenset[str] = frozenset()
+    """The fields that what happened last was about."""
+    before: Mapping[str, Any] = field(default_factory=dict)
+    """The run that it happened to, as it was told before."""
+    finds: Sequence[str] = ()
+    loses: Sequence[str] = ()
+    """Words by which a search finds the run now, and by which it does so no longer."""
+
+
+def run_windows(talk: Talk, case: Case) -> None:
+    corner = _made(talk, case)
+    run_id = corner.runs[case.get("index", 0) % len(corner.runs)]["id"]
+    sights = Sights(corner, {run["id"]: dict(run) for run in corner.runs}, [corner.made[-1].heard])
+    events = case.get("events", [])
+    if not events or case.get("first"):
+        _look(talk, sights, run_id, widely=True)
+    for number, event in enumerate(events):
+        if not _happen(talk, sights, run_id, event):
+            return
+        told = json.dumps(sights.views.get(run_id))
+        # Of a case that was made smaller, what a search should find may have gone with the rest.
+        sights.finds = [word for word in talk.fill(event.get("finds", [])) if word in told]
+        sights.loses = talk.fill(event.get("loses", []))
+        if number == len(events) - 1 or case.get("each"):
+            _look(talk, sights, run_id, widely=bool(case.get("widely")))
+
+
+def _made(talk: Talk, case: Case) -> Corner:
+    chosen, fields = corner_fields(talk)
+    corner = Corner(chosen)
+    operation, body = case["make"], talk.fill(case.get("body", {}))
+    if "session_id" in fields:
+        body = {name: value for name, value in body.items() if name not in _SESSIONS}
+    if operation == "create_run_chain":
+        corner.add(_chain(talk, fields, body))
+        return corner
+    if "input_values" in fields:
+        body["input_values"] = (body.get("input_values") or {}) | fields["input_values"]
+    count = {"count": case.get("count", 1)} if operation == "bulk_create_runs" else {}
+    written = talk.create(operation, fields | body | count)
+    if not written.clean or len(written.runs) != count.get("count", 1):
+        raise Unjudged("a create gives runs that break a rule already")
+    corner.add(written)
+    return corner
+
+
+def _chain(talk: Talk, fields: Mapping[str, Any], body: Mapping[str, Any]) -> Written:
+    """The steps of a chain as if they were runs of a create: as they are read first."""
+    steps = [{"workflow_id": fields["workflow_id"]} | step for step in body["steps"]]
+    if "input_values" in fields:
+        steps = [step | {"inputs": step.get("inputs", {}) | fields["input_values"]} for step in steps]
+    more = {"session_id": fields["session_id"]} if "session_id" in fields else {}
+    written = talk.write("create_run_chain", body=dict(body) | {"steps": steps} | more)
+    if not written.heard.accepted or not written.clean:
+        raise Unjudged("a chain cannot be made")
+    runs = tuple(talk.ask("get_run", one, after=[written.heard]).body for one in written.heard.body["run_ids"])
+    if len(runs) != len(steps):
+        raise Unjudged("a chain gives other runs than steps")
+    return Written(written.reading, written.heard, runs, True)
+
+
+# What happens to a run
+
+
+def _happen(talk: Talk, sights: Sights, run_id: str, event: Mapping[str, Any]) -> bool:
+    """Whether it came about, so that there is something to look at."""
+    if "delete" in event:
+        return _delete(talk, sights, run_id, event["delete"])
+    if "retry" in event:
+        operation, body, rule = "retry_run", event["retry"], "RETRY-RULES"
+    else:
+        operation, body, rule = "update_run", event["update"], "UPDATE-PARTIAL"
+    if not talk.world.offers(operation):
+        return False
+    body = talk.fill(body)
+    if _leaves(sights.corner, body):
+        return False
+    heard = talk.call(operation, run_id, body=body)
+    if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("id") != run_id:
+        return False  # `updates` or `retries` says what is wrong with that
+    shown = [sights.shown[0], *sights.shown[1:][-2:], heard]
+    if operation == "update_run":
+        names = [name for name in stable_fields(sights.corner.maker_of(heard.body).reading) if name not in body]
+    else:
+        names = [name for name, given in _KEPT_BY_RETRY.items() if not given & body.keys()]
+    if names:
+        changed = changed_field(sights.views[run_id], heard.body, names, may_gain=True)
+        if changed is not None:
+            name, problem = changed
+            talk.fail(Violation(rule, f"{name} changes too", f"{name} as before", problem), *shown)
+            return False
+    sights.before = sights.views[run_id]
+    sights.views[run_id] = heard.body
+    sights.rule, sights.named = rule, frozenset(body) | ({"status"} if operation == "retry_run" else frozenset())
+    sights.shown = shown
+    return True
+
+
+_SESSIONS: Final = frozenset({"session_id", "start_session", "reuse_session"})
+_KEPT_BY_RETRY: Final[dict[str, frozenset[str]]] = {
+    "workflow_id": frozenset(),
+    "user_id": frozenset(),
+    "organization_id": frozenset(),
+    "created_at": frozenset(),
+    "input_values": frozenset({"input_values"}),
+    "input_attachment_ids": frozenset({"file_inputs"}),
+    "session_id": _SESSIONS,
+}
+"""Per field that a retry keeps, what in its body may change it after all."""
+
+
+def _leaves(corner: Corner, body: Mapping[str, Any]) -> bool:
+    """Whether a change takes the run out of its corner, so that the corner's filter finds it no longer."""
+    marks = {"search": {"input_values"}, "session_id": _SESSIONS}.get(corner.filter[0], frozenset())
+    return bool(marks & body.keys())
+
+
+def _delete(talk: Talk, sights: Sights, run_id: str, shift: int) -> bool:
+    """A run of the same create, so many places on; 0 is the run itself."""
+    if not talk.world.offers("delete_run"):
+        return False
+    runs = sights.corner.runs
+    at = (next(index for index, run in enumerate(runs) if run["id"] == run_id) + shift) % len(runs)
+    gone = runs[at]["id"]
+    heard = talk.call("delete_run", gone)
+    if heard.status != 204:
+        return False
+    sights.corner.runs = [run for run in runs if run["id"] != gone]
+    sights.views.pop(gone)
+    sights.gone.append(gone)
+    sights.rule, sights.named = "DELETE-GONE", frozenset()
+    sights.shown = [sights.shown[0], *sights.shown[1:][-2:], heard]
+    return bool(sights.views)
+
+
+# Looking
+
+
+def _look(talk: Talk, sights: Sights, focus: str, *, widely: bool) -> None:
+    world = talk.world
+    if focus not in sights.views:
+        focus = next(iter(sights.views))
+    readings = [[]] if not widely else [[], [("include", "workflow,machine,machine.pools")]]
+    for query in readings if world.offers("get_run") else ():
+        heard = talk.call("get_run", focus, query=query)
+        deleted = sights.rule == "DELETE-GONE"
+        if not talk.require(
+            heard.status == 200 and isinstance(heard.body, dict),
+            "DELETE-GONE" if deleted else "READ-BACK",
+            "another run is gone too" if deleted else "a run cannot be read",
+            "the run",
+            heard.words,
+            *sights.shown,
+            heard,
+        ):
+            return
+        _judge_item(talk, sights, heard.body, heard)
+    if not world.offers("list_runs"):
+        return
+    order: list[str] = []
+    for query, expected, exact in _windows(sights, focus, widely=widely):
+        heard = talk.ask("list_runs", query=query, after=sights.shown)
+        items = [item for item in items_of(heard) if isinstance(item.get("id"), str)]
+        if not _judge_presence(talk, sights, heard, items, query, expected, exact=exact):
+            continue
+        for item in items:
+            if item["id"] in sights.views:
+                _judge_item(talk, sights, item, heard)
+        if query == [sights.corner.filter, ("sort_mode", "created_at_desc")]:
+            order = [item["id"] for item in items if item["id"] in sights.views]
+    for query in _left_behind(sights, focus):
+        heard = talk.ask("list_runs", query=query, after=sights.shown)
+        names = "+".join(sorted({name for name, _ in query}))
+        found = any(item.get("id") == focus for item in items_of(heard))
+        cause = f"{names} gives others too"
+        talk.require(not found, "LIST-FILTER", cause, "no run by what it had before", "it", *sights.shown, heard)
+    attachments = sights.views[focus].get("input_attachment_ids") or []
+    for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]) if sights.before else ():
+        if world.offers("get_run_attachment"):
+            heard = talk.call("get_run_attachment", attachment)
+            cause, wish = "attachments are gone too", "the run's attachment"
+            talk.require(heard.status == 200, sights.rule, cause, wish, heard.words, *sights.shown, heard)
+    if widely and focus in order:
+        _judge_single_page(talk, sights, order, focus)
+
+
+def _windows(sights: Sights, focus: str, *, widely: bool) -> Iterator[tuple[Query, set[str], bool]]:
+    """Queries, the runs that each must give, and whether it must give no other of them."""
+    corner, views = sights.corner, sights.views
+    base: Query = [corner.filter]
+    run, every = views[focus], set(views)
+    yield base, every, True
+    yield [*base, ("sort_mode", "created_at_desc")], every, True
+    yield within(corner, [("search", focus)]), {focus}, True
+    session = run.get("session_id")
+    if session:
+        yield [("session_id", session)], {i for i, view in views.items() if view.get("session_id") == session}, True
+    if run["status"] in TERMINAL:
+        yield [*base, ("status", run["status"])], {focus}, False
+    if "machine_id" in sights.named and run.get("machine_id"):
+        yield [*base, ("machine_id", run["machine_id"])], {focus}, False
+    for word in sights.finds:
+        yield within(corner, [("search", word), ("deep_search", "true")]), {focus}, True
+    if not widely:
+        return
+    at = moment_of(run["created_at"])
+    same = {i for i, view in views.items() if moment_of(view["created_at"]) == at}
+    moment: Query = [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
+    yield [*moment, ("limit", "1000")], same, False
+    yield [*base, *moment], same, True
+    yield within(corner, [("search", focus[4:30].upper()), ("deep_search", "true")]), {focus}, True
+    if "machine_id" in stable_fields(corner.maker_of(run).reading):
+        yield [*base, ("machine_id", run["machine_id"])], {focus}, False
+    yield [*base, ("include", "workflow,machine")], every, True
+    yield [*base, ("limit", "1000"), *(("fields", name) for name in _FIELDS)], every, True
+    if session and corner.filter[0] != "session_id":
+        yield [*base, ("session_id", session)], {focus}, False
+    if corner.filter[0] != "workflow_id":
+        yield [*base, ("workflow_id", run["workflow_id"])], {focus}, False
+
+
+def _left_behind(sights: Sights, focus: str) -> Iterator[Query]:
+    """Queries that found the run before the last event, and do so no longer."""
+    base, run, before = [sights.corner.filter], sights.views[focus], sights.before
+    for word in sights.loses:
+        yield within(sights.corner, [("search", word), ("deep_search", "true")])
+    if not before or before.get("id") != focus:
+        return
+    if before.get("session_id") and before["session_id"] != run.get("session_id"):
+        yield [*base, ("session_id", before["session_id"])]
+    if before.get("machine_id") and before["machine_id"] != run.get("machine_id") and "machine_id" in sights.named:
+        yield [*base, ("machine_id", before["machine_id"])]
+    if before["status"] in TERMINAL and run["status"] not in TERMINAL:
+        yield [*base, ("status", "cancelled")]
+
+
+def _judge_presence(
+    talk: Talk,
+    sights: Sights,
+    heard: Heard,
+    items: Sequence[Mapping[str, Any]],
+    query: Query,
+    expected: set[str],
+    *,
+    exact: bool,
+) -> bool:
+    ids = [item["id"] for item in items]
+    names = "+".join(sorted({name for name, _ in query}))
+    for identity in sights.gone:
+        found = identity in ids
+        cause, wish = "a deleted run is listed", "no deleted run in a list"
+        talk.require(not found, "DELETE-GONE", cause, wish, f"it, by {names}", *sights.shown, heard)
+    twice = next((one for one in ids if ids.count(one) > 1), None)
+    if twice is not None:
+        talk.fail(
+            Violation("LIST-COMPLETE", "a run twice in one page", "every run once", f"{twice} twice"),
+            *sights.shown,
+            heard,
+        )
+        return False
+    missing = sorted(expected - set(ids))
+    if missing and len(ids) < 100:
+        run = sights.views[missing[0]]
+        by_activity = not any(name == "sort_mode" for name, _ in query)
+        if by_activity and _is_listed_by_moment(talk, query, missing[0]):
+            rule, how = "LIST-COMPLETE", "a run is not listed by activity"
+        elif sights.rule == "DELETE-GONE":
+            rule, how = "DELETE-GONE", "another run is gone too"
+        else:
+            rule, how = locate(talk, sights.corner, run, query, 100)
+        talk.fail(
+            Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
+            *sights.shown,
+            heard,
+        )
+        return False
+    wrong = (set(ids) & set(sights.views)) - expected
+    if exact and wrong:
+        talk.fail(
+            Violation("LIST-FILTER", f"{names} gives others too", "only runs that match", f"{len(wrong)} others"),
+            *sights.shown,
+            heard,
+        )
+        return False
+    total = heard.body.get("total")
+    if exact and set(ids) == expected:
+        cause, wish = "total is not the number of runs", f"total {len(ids)}"
+        deleted = sights.rule == "DELETE-GONE"
+        rule, cause = ("DELETE-GONE", "a deleted run is counted") if deleted else ("LIST-PAGE", cause)
+        talk.require(total == len(ids), rule, cause, wish, f"total {total}", *sights.shown, heard)
+    return True
+
+
+def _is_listed_by_moment(talk: Talk, query: Query, run_id: str) -> bool:
+    heard = talk.call("list_runs", query=[*query, ("sort_mode", "created_at_desc")])
+    return any(item.get("id") == run_id for item in items_of(heard))
+
+
+def _judge_item(talk: Talk, sights: Sights, item: dict[str, Any], heard: Heard) -> None:
+    """A run as it is shown, beside what was told of it last."""
+    view = sights.views[item["id"]]
+    written = sights.corner.maker_of(view)
+    shown = (*sights.shown, heard)
+    partly = any(name == "fields" for name, _ in _query_of(heard))
+    before = {name: value for name, value in view.items() if not partly or name in item}
+    if sights.rule == "READ-BACK" and not partly:
+        if judge_read(talk, before, item, written.reading, shown):
+            sights.views[item["id"]] = item
+        return
+    names = [*stable_fields(written.reading), *_AT_REST]
+    one, other = view["status"], item.get("status")
+    at_rest = one == other and one in TERMINAL | {"scheduling"}
+    names = [name for name in names if at_rest or name not in _AT_REST]
+    wrong = step_violation(one, str(other), sights.rule if "status" in sights.named else "LIFECYCLE")
+    if wrong is not None:
+        talk.fail(wrong, *shown)
+        return
+    changed = changed_field(before, item, names, may_gain=gains_inputs(written.reading))
+    talk.world.count(sights.rule)
+    if changed is not None:
+        name, problem = changed
+        told = name in sights.named or item["id"] != _changed(sights)
+        rule = sights.rule if told and sights.rule != "DELETE-GONE" else "READ-BACK"
+        talk.fail(Violation(rule, f"{name} reads otherwise", f"{name} as told before", problem), *shown)
+    elif not partly:
+        sights.views[item["id"]] = item
+
+
+def _changed(sights: Sights) -> str | None:
+    """The run that the last thing happened to."""
+    body = sights.shown[-1].body
+    return body.get("id") if isinstance(body, dict) else None
+
+
+def _query_of(heard: Heard) -> list[tuple[str, str]]:
+    return parse_qsl(heard.exchange.request.path.partition("?")[2])
+
+
+def _judge_single_page(talk: Talk, sights: Sights, order: Sequence[str], focus: str) -> None:
+    """The page of one item at the run's place."""
+    moments = [moment_of(sights.views[one]["created_at"]) for one in order]
+    if None in moments or len(set(moments)) != len(moments):
+        return
+    at = order.index(focus)
+    query = [sights.corner.filter, ("sort_mode", "created_at_desc"), ("limit", "1"), ("skip", str(at))]
+    heard = talk.ask("list_runs", query=query, after=sights.shown)
+    items = items_of(heard)
+    talk.require(
+        [item.get("id") for item in items] == [focus],
+        "LIST-PAGE",
+        "a page of one is not the run at its place",
+        f"the run at {at}",
+        lambda: f"{len(items)} items, {items[0].get('id') if items else 'none'}",
+        *sights.shown,
+        heard,
+    )
+
+
+# Cases
+
+_FILLED: Final[dict[str, Any]] = {
+    "output_data": write_bodies.INPUTS,
+    "error": ["first", "zweite Zeile é😀"],
+    "run_message_history": [{"role": "user", "content": "hello", "more": [2.0, None]}, {}],
+    "usage_metadata": {"tokens": 10, "cost": 2.0},
+}
+
+
+_ODD: Final[dict[str, Any]] = {
+    "input_values": VALUES,
+    "session_alias": "  MiXed é łŁ 😀 ",
+    "sensitive_input_values": {"Pass Word": "«secret»", " é.K ": {"pin": "«secret:2»"}, "0": "«secret:3»"},
+    "file_inputs": [boundary_values.file(f"{index * 7 % 11}.txt", str(index).encode()) for index in range(11)],
+    "release_session_after": False,
+}
+"""Values of fields that are more easily changed than others."""
+_PLAINER: Final[dict[str, Any]] = {
+    "input_values": write_bodies.INPUTS,
+    "file_inputs": [boundary_values.file("b.txt", b"b"), boundary_values.file("a.txt", b"a")],
+}
+"""Where it is not the values that tell, smaller ones."""
+
+
+def _values_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
+    found = features_of(world, operation)
+    more: dict[str, Any] = dict(_ODD)
+    if world.pools.invented:
+        more["pool_ids"] = [f"«pool:{index}»" for index in range(12)]
+    return {name: (*values, more[name]) if name in more else values for name, values in found.items()}
+
+
+def _rich(world: World, operation: str) -> dict[str, Any]:
+    """A body with all that a create can be asked at once, but a session that exists."""
+    features = _values_of(world, operation)
+    return {name: values[-1] for name, values in features.items() if name not in {"session_id", "machine_id"}}
+
+
+def window_cases(world: World) -> Iterator[Case]:
+    makers = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
+    for operation in makers:
+        yield {"make": operation, "body": _rich(world, operation)}
+        for name, values in _values_of(world, operation).items():
+            for value in values:
+                yield {"make": operation, "body": {name: value}}
+    chains = world.offers("create_run_chain", "get_run")
+    if chains:
+        step = {name: values[0] for name, values in write_bodies.STEP_FEATURES.items()}
+        for size in (1, 2, 3, 5):
+            yield {"make": "create_run_chain", "body": {"steps": [{}] * size}, "index": -1}
+        yield {
+            "make": "create_run_chain",
+            "body": {
+                "steps": [step | {"session_alias": f"step {index}"} for index in range(3)],
+                "shared_inputs": VALUES,
+                "shared_file_inputs": [boundary_values.file()],
+            },
+            "index": 1,
+        }
+    for name, values in features_of(world, "bulk_create_runs").items():
+        yield {"make": "bulk_create_runs", "body": {name: values[-1]}, "count": 12, "index": 10}
+    yield {"make": "bulk_create_runs", "body": _rich(world, "bulk_create_runs"), "count": 3, "index": -1}
+    for row in _on_off_pairs(world, makers[-1]):
+        yield {"make": makers[-1], "body": row}
+    yield from _event_cases(world, makers)
+
+
+def _on_off_pairs(world: World, operation: str) -> Iterator[dict[str, Any]]:
+    """Few bodies in which each feature meets each other one."""
+    features = features_of(world, operation)
+    on_off = {name: [values[-1], write_bodies.ABSENT] for name, values in features.items()}
+    for row in write_bodies.pairs(on_off):
+        yield write_bodies.without_absent(row)
+
+
+def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
+    cancel: dict[str, Any] = {"update": {"status": "cancelled"}}
+    for operation in makers:
+        rich: Case = {"make": operation, "body": _rich(world, operation) | _PLAINER}
+        if operation == "bulk_create_runs":
+            rich |= {"count": 3, "index": 1}
+        yield rich | {"events": [cancel], "widely": True}
+        yield {"make": operation, "body": _rich(world, operation), "events": [cancel, {"retry": {}}], "each": True}
+        yield rich | {"events": [cancel, {"retry": {}}], "widely": True, "each": True}
+        yield rich | {"events": [{"update": _FILLED}, cancel, {"retry": {}}, cancel, {"retry": {}}], "each": True}
+        yield rich | {"events": [cancel, {"update": {"input_values": VALUES, "output_data": VALUES}}], "widely": True}
+        yield rich | {"events": [cancel, {"retry": {"input_values": VALUES}}], "widely": True}
+        again: list[dict[str, Any]] = [cancel, {"retry": {}}]
+        yield rich | {"events": [*again, {"update": _FILLED}], "widely": True}
+        yield rich | {"events": [*again, cancel, {"update": _FILLED}], "widely": True}
+        for shift in (0, 1):
+            yield rich | {"events": [*again, {"delete": shift}]}
+            yield rich | {"events": [{"update": _FILLED}, {"delete": shift}]}
+        for shift in (1, -1, 0):
+            yield rich | {"events": [{"delete": shift}], "widely": shift == 1}
+        yield rich | {"events": [cancel, {"delete": 1}, {"delete": -1}], "each": True}
+        for name in UPDATES:
+            value = write_bodies.UPDATE_VALUES[name][0]
+            yield rich | {"events": [{"update": {name: value}}], "widely": True}
+            yield rich | {"events": [cancel, {"update": {name: value}}]}
+        retries = dict(write_bodies.RETRY_FEATURES)
+        for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+            if not ids.invented:
+                del retries[name]
+        for name, options in retries.items():
+            for option in options:
+                yield rich | {"events": [cancel, {"retry": {name: option}}]}
+        machine: dict[str, Any] = {"machine_id": "«machine»"} if world.machines.available else {}
+        bodies: tuple[dict[str, Any], ...] = (machine, {"input_values": None}, {"input_values": {}})
+        for fields in bodies:
+            plain: Case = {"make": operation, "body": fields}
+            yield plain | {"events": [cancel, {"retry": {}}], "each": True}
+            yield plain | {"events": [{"update": {"input_values": {"a": 1}}}], "widely": True}
+        for name, ids in (("machine_id", world.machines), ("session_id", world.sessions)):
+            if ids.invented:
+                kind = name.removesuffix("_id")
+                one, other = f"«{kind}:10»", f"«{kind}:11»"
+                moved: Case = {"make": operation, "body": {name: one}}
+                yield moved | {"events": [cancel, {"retry": {name: other}}], "widely": True}
+                yield moved | {"events": [cancel, {"retry": {name: one}}], "widely": True}
+        yield from _word_cases({"make": operation, "body": {"input_values": {"who": "«marker:8»"}}}, cancel)
+    if world.offers("create_run_chain", "get_run"):
+        chain: dict[str, Any] = {"make": "create_run_chain", "body": {"steps": [{}] * 4}}
+        for index in (0, 1, 3):
+            yield chain | {"index": index, "events": [cancel, {"retry": {}}], "each": True}
+            yield chain | {"index": index, "events": [cancel, {"retry": {}}, {"delete": 0}]}
+        yield chain | {"index": 1, "events": [{"update": _FILLED | {"input_values": VALUES}}]}
+        yield chain | {"index": 2, "events": [{"delete": 0}]}
+
+
+def _word_cases(plain: Case, cancel: dict[str, Any]) -> Iterator[Case]:
+    """A word that a search found goes, another comes."""
+    old, new = ["«marker:8»"], ["«marker:9»"]
+    word = new[0]
+    yield plain | {"events": [{"update": {"input_values": {"who": word}}, "finds": new, "loses": old}]}
+    yield plain | {"events": [{"update": {"input_values": {}}, "loses": old}]}
+    yield plain | {"events": [cancel | {"finds": old}, {"retry": {}, "finds": old}], "each": True}
+    yield plain | {"events": [cancel, {"retry": {"input_values": {"who": word}}, "finds": new, "loses": old}]}
+    yield plain | {"events": [cancel, {"retry": {"session_alias": word}, "finds": new + old}]}
+    for name, value, empty in (
+        ("output_data", {"a": [word]}, {}),
+        ("error", ["x", word], []),
+        ("run_message_history", [{"a": "b"}, {"c": {"d": word}}], []),
+    ):
+        put: dict[str, Any] = {"update": {name: value}, "finds": new + old}
+        # Once it has ended: before, the run may write there itself.
+        yield plain | {"events": [cancel, put, {"update": {name: empty}, "loses": new}], "each": True}
+        yield plain | {"events": [cancel, put, {"retry": {}, "loses": new}], "each": True}
+
+
+RULES = ()
+SCENARIOS = (
+    Scenario(
+        "runs through every window",
+        (
+            "READ-BACK",
+            "LIST-COMPLETE",
+            "LIST-FILTER",
+            "LIST-PAGE",
+            "UPDATE-PARTIAL",
+            "RETRY-RULES",
+            "DELETE-GONE",
+        ),
+        run_windows,
+        window_cases,
+        needs=("get_run",),
+        telling=1,
+    ),
+)
