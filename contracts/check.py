@@ -13,10 +13,10 @@ from hypothesis.database import ExampleDatabase
 
 from contracts.core.findings import CheckResult, Finding, RuleResult, VerdictName
 from contracts.core.target import Target
-from contracts.engine.context import OutOfTime, World
+from contracts.engine.context import CheckContext, OutOfTime
 from contracts.engine.discovery import discover
 from contracts.engine.runner import Scenario, Search, most_runs
-from contracts.engine.scheduler import LEAST_TELLING, Course, Progress
+from contracts.engine.scheduler import LOWEST_PRIORITY, Course, Progress
 from contracts.engine.shrink import Case
 from contracts.explore.exploration import beyond, explore_beyond
 from contracts.guard import Guard
@@ -44,7 +44,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
     """What a check would do, in its order, and the most it could cost. Sends nothing."""
     wanted = _wanted(rules)
     steps = []
-    unknown = World(target, Guard(target), deadline=0.0)
+    unknown = CheckContext(target, Guard(target), deadline=0.0)
     for scenario in _ordered(target, wanted):
         judged = tuple(rule for rule in REGISTRY if rule in wanted and rule in IN_PASSING.union(scenario.rules))
         steps.append(Step(scenario.name, judged, _cost(unknown, scenario)))
@@ -58,15 +58,15 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
     return [*steps, Step("in all", tuple(sorted(wanted)), most)]
 
 
-def _cost(world: World, scenario: Scenario) -> str:
+def _cost(context: CheckContext, scenario: Scenario) -> str:
     """What its fixed cases come to, as far as that can be said of a target that nothing is known of; what a broken one
     could make of them counts too: a request that should be refused may create all the same.
     """
     cases: list[Case] = []
-    for case in live.PLAN[scenario.name](world) if world.is_live else scenario.cases(world):
+    for case in live.PLAN[scenario.name](context) if context.is_live else scenario.cases(context):
         cases += case.get("items", [case])
     sent = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
-    may_create = world.target.allow_writes or world.target.is_loopback
+    may_create = context.target.allow_writes or context.target.is_loopback
     runs = sum(max(1, most_runs(case)) for case in cases) if scenario.creates and may_create else 0
     if not runs:
         return f"{sent}, creates none"
@@ -83,17 +83,17 @@ def check(
 ) -> CheckResult:
     """Raises CouldNotCheck. `rules` are the ids to judge; None is all. What `on_finding` raises ends the check."""
     wanted = _wanted(rules)
-    world = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
-    search = Search(world, on_finding=_only(wanted, on_finding))
+    context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
+    search = Search(context, on_finding=_only(wanted, on_finding))
     course = _ordered(target, wanted)
     try:
-        unreached = Course(world, search, course, progress, live.PLAN).run()
+        unreached = Course(context, search, course, progress, live.PLAN).run()
         if not unreached:
             explore_beyond(search, wanted, _announcing(search, progress))
         search.look_at_the_end()
     finally:
         search.end()
-    return _result(world, search, wanted, unreached)
+    return _result(context, search, wanted, unreached)
 
 
 def fuzz(
@@ -110,17 +110,17 @@ def fuzz(
     """
     wanted = _wanted(rules)
     target = dataclasses.replace(target, max_time_s=for_s)
-    world = discover(target, guard, deadline=time.monotonic() + for_s)
-    search = Search(world, on_finding=_only(wanted, on_finding), database=_example_database())
+    context = discover(target, guard, deadline=time.monotonic() + for_s)
+    search = Search(context, on_finding=_only(wanted, on_finding), database=_example_database())
     course = _ordered(target, wanted)
     generating = [scenario for scenario in course if scenario.generated is not None]
     try:
         for scenario in generating:
-            if world.offers(*scenario.needs):
-                search.replay(scenario, until=world.deadline)
-        unreached = Course(world, search, course, progress, live.PLAN).run()
+            if context.offers(*scenario.needs):
+                search.replay(scenario, until=context.deadline)
+        unreached = Course(context, search, course, progress, live.PLAN).run()
         round_number = 0
-        while not unreached and world.time_left > 0:
+        while not unreached and context.time_left > 0:
             round_number += 1
             for index, scenario in enumerate(generating):
                 if progress is not None:
@@ -133,25 +133,25 @@ def fuzz(
                             len(search.findings),
                         )
                     )
-                if world.offers(*scenario.needs):
-                    search.explore(scenario, examples=FUZZ_EXAMPLES, until=world.deadline, round_number=round_number)
+                if context.offers(*scenario.needs):
+                    search.explore(scenario, examples=FUZZ_EXAMPLES, until=context.deadline, round_number=round_number)
             has_begun = explore_beyond(search, wanted, _announcing(search, progress), round_number=round_number)
             if not generating and not has_begun:
                 break
             if not guard.affords(runs=1, requests=1):
-                world.note("The budget was spent before the time was over.")
+                context.note("The budget was spent before the time was over.")
                 break
     except OutOfTime:
         unreached = []
     finally:
         search.end()
-    return _result(world, search, wanted, unreached)
+    return _result(context, search, wanted, unreached)
 
 
 def _announcing(search: Search, progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
     def announce(name: str) -> None:
         if progress is not None:
-            progress(Progress(name, 0, 1, search.world.guard.spent.requests, len(search.findings)))
+            progress(Progress(name, 0, 1, search.check.guard.spent.requests, len(search.findings)))
 
     return announce
 
@@ -165,14 +165,14 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario]:
         by_name = {scenario.name: scenario for scenario in SCENARIOS}
         course = [by_name[name] for name in live.PLAN]
     else:
-        course = sorted(SCENARIOS, key=lambda scenario: scenario.telling)
+        course = sorted(SCENARIOS, key=lambda scenario: scenario.priority)
     chosen = [scenario for scenario in course if set(wanted).intersection(scenario.rules)]
     if IN_PASSING.intersection(wanted) and len(chosen) < len(course):
         others = [scenario for scenario in course if scenario not in chosen]
         chosen = [
-            dataclasses.replace(scenario, telling=min(scenario.telling, LEAST_TELLING - 1)) for scenario in chosen
+            dataclasses.replace(scenario, priority=min(scenario.priority, LOWEST_PRIORITY - 1)) for scenario in chosen
         ]
-        chosen += [dataclasses.replace(scenario, telling=LEAST_TELLING) for scenario in others]
+        chosen += [dataclasses.replace(scenario, priority=LOWEST_PRIORITY) for scenario in others]
     return [s for s in chosen if target.allow_writes or target.is_loopback or not s.creates]
 
 
@@ -187,29 +187,29 @@ def _example_database() -> ExampleDatabase | None:
     return settings.default.database if settings.default is not None else None
 
 
-def _result(world: World, search: Search, wanted: Collection[str], unreached: list[Scenario]) -> CheckResult:
+def _result(context: CheckContext, search: Search, wanted: Collection[str], unreached: list[Scenario]) -> CheckResult:
     findings = tuple(f for f in search.findings if f.rule in wanted)
-    results = tuple(_status(world, search, rule, findings, unreached) for rule in REGISTRY if rule in wanted)
+    results = tuple(_status(context, search, rule, findings, unreached) for rule in REGISTRY if rule in wanted)
     verdict: VerdictName = "passed"
     if findings:
         verdict = "failed"
-    elif unreached or world.stumbles or any(rule.is_missed for rule in results):
+    elif unreached or context.internal_errors or any(rule.is_missed for rule in results):
         verdict = "incomplete"
-    notes = [*world.notes, *world.stumbles]
+    notes = [*context.notes, *context.internal_errors]
     if unreached:
         names = ", ".join(scenario.name for scenario in unreached)
-        notes.append(f"Not done within {world.target.max_time_s:g} s: {names}. --max-time gives it more.")
-    if (lost := world.guard.lost) is not None:
+        notes.append(f"Not done within {context.target.max_time_s:g} s: {names}. --max-time gives it more.")
+    if (lost := context.guard.lost) is not None:
         notes.append(f"{lost[0].upper()}{lost[1:]}.")
-    if world.guard.skipped:
-        notes.append(_not_sent(world.guard.skipped))
+    if context.guard.skipped:
+        notes.append(_not_sent(context.guard.skipped))
     return CheckResult(
-        target=world.target.url,
-        seed=world.target.seed,
+        target=context.target.url,
+        seed=context.target.seed,
         verdict=verdict,
         rules=results,
         findings=findings,
-        spent=world.guard.spent,
+        spent=context.guard.spent,
         unstable=tuple(f for f in search.unstable if f.rule in wanted),
         notes=tuple(notes),
     )
@@ -222,28 +222,28 @@ def _not_sent(skipped: Sequence[str]) -> str:
 
 
 def _status(
-    world: World, search: Search, rule: str, findings: tuple[Finding, ...], unreached: list[Scenario]
+    context: CheckContext, search: Search, rule: str, findings: tuple[Finding, ...], unreached: list[Scenario]
 ) -> RuleResult:
     failed = next((f for f in findings if f.rule == rule), None)
     if failed is not None:
         return RuleResult(rule, "failed", f"expected {failed.expected}, got {failed.got}")
-    missing = [world.not_offered[name] for name in REGISTRY[rule].needs if name in world.not_offered]
+    missing = [context.not_offered[name] for name in REGISTRY[rule].needs if name in context.not_offered]
     if missing:
         return RuleResult(rule, "not_offered", missing[0])
-    judged = world.judged[rule]
+    judged = context.judged[rule]
     if judged:
         return RuleResult(rule, "passed", f"judged {judged} times")
-    return RuleResult(rule, "skipped", _why_skipped(world, search, rule, unreached))
+    return RuleResult(rule, "skipped", _why_skipped(context, search, rule, unreached))
 
 
-def _why_skipped(world: World, search: Search, rule: str, unreached: list[Scenario]) -> str:
+def _why_skipped(context: CheckContext, search: Search, rule: str, unreached: list[Scenario]) -> str:
     if rule == "HTTP-LIMIT":
         return "the target never answered 429"
-    if rule in {"AUTH-TENANT", "IDEM-SCOPE"} and not world.has_second:
+    if rule in {"AUTH-TENANT", "IDEM-SCOPE"} and not context.has_second:
         return "no second token was given"
     if any(rule in scenario.rules for scenario in unreached):
         return "not reached in time"
-    if not world.may_create and all(s.creates for s in SCENARIOS if rule in s.rules):
+    if not context.may_create and all(s.creates for s in SCENARIOS if rule in s.rules):
         return "nothing may be created without --allow-writes"
     reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"

@@ -103,25 +103,25 @@ def check(context: click.Context, /, **flags: Any) -> None:
     """Checks every rule against the server at URL (its base, before /v1)."""
     rules = load_rules()
     target = target_from(flags)
-    wishes = wishes_from(flags, rules)
+    check_options = wishes_from(flags, rules)
     if flags["plan"]:
-        _tell_plan(target, selected_rules(wishes, rules))
+        _tell_plan(target, selected_rules(check_options, rules))
         return
     from contracts.check import check as check_rules
     from contracts.cli.run import check_target, prepare
 
-    prepare(wishes)
-    chosen = selected_rules(wishes, rules)
+    prepare(check_options)
+    chosen = selected_rules(check_options, rules)
     with Progress() as progress:
         checked = check_target(
             target,
-            wishes,
+            check_options,
             rules,
             judge_rules=lambda guard, on_finding: check_rules(
                 target, guard, rules=chosen, progress=progress.show, on_finding=on_finding
             ),
         )
-    context.exit(_tell(checked, wishes))
+    context.exit(_tell(checked, check_options))
 
 
 @cli.command(
@@ -140,13 +140,13 @@ def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     """Searches the server at URL with the same rules until time or budget is spent."""
     rules = load_rules()
     target = dataclasses.replace(target_from(flags), max_time_s=for_s)
-    wishes = wishes_from(flags, rules)
+    check_options = wishes_from(flags, rules)
     from contracts.check import fuzz as fuzz_rules
     from contracts.cli.run import check_target, prepare
     from contracts.report.text import render_finding
 
-    prepare(wishes)
-    chosen = selected_rules(wishes, rules)
+    prepare(check_options)
+    chosen = selected_rules(check_options, rules)
     with Progress() as progress:
 
         def tell(finding: Finding) -> None:
@@ -155,14 +155,14 @@ def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
 
         checked = check_target(
             target,
-            wishes,
+            check_options,
             rules,
             judge_rules=lambda guard, on_finding: fuzz_rules(
                 target, guard, rules=chosen, for_s=for_s, progress=progress.show, on_finding=on_finding
             ),
             on_finding=tell,
         )
-    context.exit(_tell(checked, wishes))
+    context.exit(_tell(checked, check_options))
 
 
 @cli.command(cls=Command, examples="contracts rules | grep IDEM")
@@ -256,11 +256,11 @@ def _tell_plan(target: Target, selected: Sequence[str] | None) -> None:
         click.echo(step)
 
 
-def _tell(checked: Checked, wishes: Any) -> int:
+def _tell(checked: Checked, check_options: Any) -> int:
     from contracts.cli.run import write_reports
     from contracts.report.text import render_text
 
-    write_reports(checked, wishes)
+    write_reports(checked, check_options)
     if checked.problem is not None:
         raise Unusable(checked.problem + _next_step(checked.problem))
     width = shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None

@@ -70,7 +70,7 @@ class ReportPath(click.ParamType):  # type: ignore[type-arg]
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class CheckOptions:
     """What is wanted of a check beside its target."""
 
     rules: tuple[str, ...] = ()
@@ -259,14 +259,14 @@ def target_from(flags: dict[str, Any]) -> Target:
     )
 
 
-def wishes_from(flags: dict[str, Any], known_rules: Collection[str]) -> Wishes:
+def wishes_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOptions:
     """Raises click.UsageError for a rule that there is not, with the one that may be meant."""
     for flag in ("rules", "skip_rules", "required"):
         for rule in flags[flag]:
             known_rule(rule, known_rules)
     if flags["update_baseline"] and flags["baseline"] is None:
         raise click.UsageError("--update-baseline needs the file to write: add --baseline FILE.")
-    wishes = Wishes(
+    check_options = CheckOptions(
         rules=tuple(map(str.upper, flags["rules"])),
         skip_rules=tuple(map(str.upper, flags["skip_rules"])),
         required=tuple(map(str.upper, flags["required"])),
@@ -277,20 +277,20 @@ def wishes_from(flags: dict[str, Any], known_rules: Collection[str]) -> Wishes:
         example_database=flags["example_database"],
         wait_s=flags["wait"],
     )
-    for rule in wishes.required:
-        if rule in wishes.skip_rules:
+    for rule in check_options.required:
+        if rule in check_options.skip_rules:
             raise click.UsageError(f"{rule} is both required and skipped: drop --require or --skip-rule.")
-    if selected_rules(wishes, known_rules) == ():
+    if selected_rules(check_options, known_rules) == ():
         raise click.UsageError("No rule is left to check: drop a --skip-rule.")
-    return wishes
+    return check_options
 
 
-def selected_rules(wishes: Wishes, known_rules: Collection[str]) -> tuple[str, ...] | None:
+def selected_rules(check_options: CheckOptions, known_rules: Collection[str]) -> tuple[str, ...] | None:
     """None is all of them."""
-    if not wishes.rules and not wishes.skip_rules:
+    if not check_options.rules and not check_options.skip_rules:
         return None
-    chosen = wishes.rules or tuple(known_rules)
-    return tuple(rule for rule in chosen if rule not in wishes.skip_rules)
+    chosen = check_options.rules or tuple(known_rules)
+    return tuple(rule for rule in chosen if rule not in check_options.skip_rules)
 
 
 def known_rule(rule: str, known_rules: Collection[str]) -> str:

@@ -24,7 +24,7 @@ import pytest
 
 from contracts.cli.main import check as check_command
 from contracts.cli.main import load_rules
-from contracts.cli.options import Wishes, selected_rules, target_from, wishes_from
+from contracts.cli.options import CheckOptions, selected_rules, target_from, wishes_from
 from contracts.cli.run import Checked, check_target, prepare, write_reports
 from contracts.core.printable import printable
 from contracts.core.target import Target
@@ -72,14 +72,14 @@ def verdict_of(rule: str, session: pytest.Session) -> RuleVerdict:
 class ContractSession:
     """The check of this session, made when it is first asked for."""
 
-    def __init__(self, target: Target, wishes: Wishes, rules: dict[str, Any]) -> None:
+    def __init__(self, target: Target, check_options: CheckOptions, rules: dict[str, Any]) -> None:
         self._target = target
-        self._wishes = wishes
+        self._wishes = check_options
         self._all_rules = rules
         self._checked: Checked | None = None
         self._fault: Exception | None = None
         self._shared = Path(tempfile.mkdtemp(prefix="contracts-"))
-        chosen = selected_rules(wishes, tuple(rules))
+        chosen = selected_rules(check_options, tuple(rules))
         self.rules = tuple(rules) if chosen is None else chosen
 
     def verdicts(self, session: pytest.Session) -> dict[str, RuleVerdict]:
@@ -139,14 +139,14 @@ class ContractSession:
     def _check(self, tested: tuple[str, ...]) -> Checked:
         from contracts.check import check
 
-        wishes = dataclasses.replace(self._wishes, rules=tested, skip_rules=())
+        check_options = dataclasses.replace(self._wishes, rules=tested, skip_rules=())
         checked = check_target(
             self._target,
-            wishes,
+            check_options,
             self._all_rules,
             judge_rules=lambda guard, on_finding: check(self._target, guard, rules=tested, on_finding=on_finding),
         )
-        write_reports(checked, wishes)
+        write_reports(checked, check_options)
         return checked
 
 
@@ -229,8 +229,8 @@ def _session_from_flags(config: pytest.Config) -> ContractSession | None:
     try:
         flags = check_command.make_context("pytest", args).params
         rules = load_rules()
-        target, wishes = target_from(flags), wishes_from(flags, rules)
-        prepare(wishes)
-        return ContractSession(target, wishes, rules)
+        target, check_options = target_from(flags), wishes_from(flags, rules)
+        prepare(check_options)
+        return ContractSession(target, check_options, rules)
     except click.ClickException as error:
         raise pytest.UsageError(" ".join(error.format_message().split())) from error

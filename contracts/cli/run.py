@@ -16,7 +16,7 @@ import click
 
 from contracts.cli.baseline import Baseline, BaselineError
 from contracts.cli.example_database import use_example_database
-from contracts.cli.options import Wishes, selected_rules, writable
+from contracts.cli.options import CheckOptions, selected_rules, writable
 from contracts.cli.outcome import Outcome, judge
 from contracts.cli.wait import wait_for
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult
@@ -45,7 +45,7 @@ class Checked:
 
 def check_target(
     target: Target,
-    wishes: Wishes,
+    check_options: CheckOptions,
     rules: Mapping[str, RuleText],
     *,
     judge_rules: JudgeRules,
@@ -59,15 +59,15 @@ def check_target(
     """
     started_at = datetime.now(UTC)
     with terminated_as_interrupted(), _opened(target) as guard:
-        result, problem, interrupted = _judged(target, wishes, rules, guard, judge_rules, on_finding)
+        result, problem, interrupted = _judged(target, check_options, rules, guard, judge_rules, on_finding)
         left, cut_short = _cleaned_up(target, guard)
         unknown = bool(guard.left_unknown or guard.possibly_left)
         notes = (*result.notes, *_what_is_left(target, guard, left, cut_short=cut_short))
         spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
         verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
         result = dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes)
-        exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in wishes.reports) else ()
-    outcome = conclude(result, wishes, today=date.today())
+        exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in check_options.reports) else ()
+    outcome = conclude(result, check_options, today=date.today())
     report = Report(
         result=outcome.result,
         rules=rules,
@@ -95,7 +95,7 @@ def _opened(target: Target) -> Iterator[Guard]:
 
 def _judged(
     target: Target,
-    wishes: Wishes,
+    check_options: CheckOptions,
     rules: Mapping[str, RuleText],
     guard: Guard,
     judge_rules: JudgeRules,
@@ -112,16 +112,16 @@ def _judged(
             on_finding(mask.finding(finding))
 
     try:
-        if wishes.wait_s is not None:
-            wait_for(target, wishes.wait_s, tell=lambda words: click.echo(words, err=True))
+        if check_options.wait_s is not None:
+            wait_for(target, check_options.wait_s, tell=lambda words: click.echo(words, err=True))
         return judge_rules(guard, keep), None, False
     except CouldNotCheck as error:
         problem = " ".join(str(error).split())
-        result = _without_result(target, wishes, rules, guard, why=problem, found=())
+        result = _without_result(target, check_options, rules, guard, why=problem, found=())
         return dataclasses.replace(result, verdict="could_not_check", notes=(problem,)), problem, False
     except KeyboardInterrupt:
         note = "Interrupted: what was not reached is listed as skipped."
-        result = _without_result(target, wishes, rules, guard, why="interrupted", found=found)
+        result = _without_result(target, check_options, rules, guard, why="interrupted", found=found)
         return dataclasses.replace(result, notes=(note,)), None, True
     except BaseException:
         # A fault of ours is shown as it is, but costs nobody a run.
@@ -129,15 +129,15 @@ def _judged(
         raise
 
 
-def conclude(result: CheckResult, wishes: Wishes, *, today: date) -> Outcome:
+def conclude(result: CheckResult, check_options: CheckOptions, *, today: date) -> Outcome:
     """Applies the baseline, and writes it anew where that is wished."""
-    if wishes.baseline is not None:
-        baseline = Baseline.from_path(wishes.baseline)
-        if wishes.update_baseline and result.verdict != "could_not_check":
+    if check_options.baseline is not None:
+        baseline = Baseline.from_path(check_options.baseline)
+        if check_options.update_baseline and result.verdict != "could_not_check":
             baseline = baseline.updated(result.findings, today)
-            baseline.write(wishes.baseline)
+            baseline.write(check_options.baseline)
         result = baseline.apply(result, today)
-    return judge(result, required=wishes.required, fail_on_incomplete=wishes.fail_on_incomplete)
+    return judge(result, required=check_options.required, fail_on_incomplete=check_options.fail_on_incomplete)
 
 
 def mask_of(target: Target) -> Mask:
@@ -183,7 +183,7 @@ def _what_is_left(target: Target, guard: Guard, left: int, *, cut_short: bool) -
 
 def _without_result(
     target: Target,
-    wishes: Wishes,
+    check_options: CheckOptions,
     rules: Mapping[str, RuleText],
     guard: Guard,
     *,
@@ -192,7 +192,7 @@ def _without_result(
 ) -> CheckResult:
     findings = tuple(finding for finding in found if finding.stable)
     failed = {finding.rule: finding.got for finding in findings}
-    selected = selected_rules(wishes, tuple(rules))
+    selected = selected_rules(check_options, tuple(rules))
     return CheckResult(
         target=target.url,
         seed=target.seed,
@@ -207,18 +207,18 @@ def _without_result(
     )
 
 
-def prepare(wishes: Wishes) -> None:
+def prepare(check_options: CheckOptions) -> None:
     """Everything that can go wrong without a request, before the first. Raises click.UsageError."""
-    writable(wishes.reports)
-    if wishes.baseline is not None:
+    writable(check_options.reports)
+    if check_options.baseline is not None:
         try:
-            Baseline.from_path(wishes.baseline)
+            Baseline.from_path(check_options.baseline)
         except BaselineError as error:
             raise click.UsageError(f"{error}.") from error
-    if wishes.example_database is not None:
-        use_example_database(wishes.example_database)
+    if check_options.example_database is not None:
+        use_example_database(check_options.example_database)
 
 
-def write_reports(checked: Checked, wishes: Wishes) -> None:
-    for name, path in wishes.reports:
+def write_reports(checked: Checked, check_options: CheckOptions) -> None:
+    for name, path in check_options.reports:
         path.write_text(FORMATS[name](checked.report), encoding="utf-8", newline="\n")

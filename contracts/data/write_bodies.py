@@ -113,7 +113,7 @@ def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json
             return {}
 
 
-def on_and_off(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]]:
+def powerset(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]]:
     """Every subset of the features, smaller ones first, each with its plainest value."""
     names = list(features)
     for size in range(len(names) + 1):

@@ -31,7 +31,7 @@ from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import (
     ANSWER_RULE,
     CREATES,
-    Reading,
+    ParsedRequest,
     Seen,
     Violation,
     acceptance_of_invalid,
@@ -40,12 +40,12 @@ from contracts.oracle import (
     error_violations,
     excerpt,
     judge_create,
-    misfit,
     operation_at,
     read_request,
     refusal_of_valid,
     refuses,
     rule_of_fault,
+    schema_error,
     universal_violations,
 )
 
@@ -54,7 +54,7 @@ _PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
 JSON_HEADER: Final = ("Content-Type", "application/json")
 
 
-class Shown(Broken):
+class RuleViolated(Broken):
     """A broken rule as a talk has shown it. `kin` stays the same while the case is made smaller; `told` is all that the
     talk sent.
     """
@@ -73,11 +73,11 @@ class Shown(Broken):
         return self.violation.cause
 
     @property
-    def kin(self) -> str:
-        return self.violation.kin
+    def dedup_key(self) -> str:
+        return self.violation.dedup_key
 
 
-class Unjudged(Exception):
+class Inconclusive(Exception):
     """A case that cannot be judged on this target; the message says why."""
 
 
@@ -86,7 +86,7 @@ class OutOfTime(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class CallResult:
     """An exchange as a rule looks at it."""
 
     operation: str | None
@@ -116,7 +116,7 @@ class Heard:
         return f"{self.status} {excerpt(self.answer.body)}".strip()
 
 
-class SecretMarks:
+class Canaries:
     """Makes sensitive values that can be recognised in any answer, whole or in part, and plainly or encoded."""
 
     def __init__(self) -> None:
@@ -174,7 +174,7 @@ class Ids:
 
 
 @dataclass
-class World:
+class CheckContext:
     """Shared by all talks of a check, from several threads."""
 
     target: Target
@@ -188,17 +188,17 @@ class World:
     """operationId → why; an operation that is not here is offered."""
     first_run: str | None = None
     """A run of this check, made before anything is judged."""
-    kept: dict[int, Written] = field(default_factory=dict)
+    kept: dict[int, WriteResult] = field(default_factory=dict)
     """Creates of the beginning, whose runs are read again at the end."""
     others_run: str | None = None
     """A run that is not of this check: it may be read, where nothing may be created."""
     may_create: bool = True
     seen: Seen = field(default_factory=Seen)
-    marks: SecretMarks = field(default_factory=SecretMarks)
+    canaries: Canaries = field(default_factory=Canaries)
     known: set[tuple[str, str]] = field(default_factory=set)
     judged: Counter[str] = field(default_factory=Counter)
     notes: dict[str, None] = field(default_factory=dict)
-    stumbles: dict[str, None] = field(default_factory=dict)
+    internal_errors: dict[str, None] = field(default_factory=dict)
     """Errors of the suite's own, behind which something may have been overlooked."""
     over: threading.Event = field(default_factory=threading.Event)
     """Set when the check ends, however it ends: what still runs beside it sends nothing more."""
@@ -253,9 +253,9 @@ class World:
             for rule, known in tuple(self.known)
         )
 
-    def stumble(self, name: str, error: Exception) -> None:
+    def note_internal_error(self, name: str, error: Exception) -> None:
         with self.lock:
-            self.stumbles[f"{name!r} could not be judged to its end: {error!r}"] = None
+            self.internal_errors[f"{name!r} could not be judged to its end: {error!r}"] = None
 
     def marker(self) -> str:
         """A word of letters and digits that no other run has, nor a part of it that is not at an end."""
@@ -267,15 +267,15 @@ class World:
         return self.deadline - time.monotonic()
 
 
-class Talk:
+class CaseContext:
     """One try of one case. `only` is the kin that is looked for while a case is made smaller; others pass."""
 
-    def __init__(self, world: World, *, only: str | None = None) -> None:
-        self.world = world
+    def __init__(self, check: CheckContext, *, only: str | None = None) -> None:
+        self.check = check
         self.only = only
         self.exchanges: list[Exchange] = []
         self._named: dict[str, Any] = {}
-        self._random = world.random("talk")
+        self._random = check.random("talk")
 
     # Values made for the talk
 
@@ -312,39 +312,39 @@ class Talk:
     def _make(self, name: str) -> Any:
         kind, _, number = name.partition(":")
         index = int(number) if number.isdigit() else 0
-        world = self.world
+        check = self.check
         match kind:
             case "workflow":
                 # One that exists may check its inputs: made-up ones where they are taken.
-                return str(uuid.uuid4()) if world.workflows.invented else self._id_of(world.workflows, index)
+                return str(uuid.uuid4()) if check.workflows.invented else self._id_of(check.workflows, index)
             case "machine":
-                return self._id_of(world.machines, index)
+                return self._id_of(check.machines, index)
             case "pool":
-                return self._id_of(world.pools, index)
+                return self._id_of(check.pools, index)
             case "session":
-                if world.sessions.invented:
-                    return world.guard.new_session() if world.is_live else str(uuid.uuid4())
-                return self._id_of(world.sessions, index)
+                if check.sessions.invented:
+                    return check.guard.new_session() if check.is_live else str(uuid.uuid4())
+                return self._id_of(check.sessions, index)
             case "own-session":
-                return world.guard.new_session()
+                return check.guard.new_session()
             case "proof":
-                return world.guard.marker
+                return check.guard.marker
             case "uuid":
                 return str(uuid.uuid4())
             case "unknown":
                 made_up = str(uuid.uuid4())
-                world.guard.allow_unknown(made_up)
+                check.guard.allow_unknown(made_up)
                 return made_up
             case "secret":
-                return world.marks.text()
+                return check.canaries.text()
             case "secret-int":
-                return world.marks.integer()
+                return check.canaries.integer()
             case "secret-real":
-                return world.marks.real()
+                return check.canaries.real()
             case "secret-large":
-                return world.marks.large_real()
+                return check.canaries.large_real()
             case "marker":
-                return world.marker()
+                return check.marker()
             case "number":
                 return 10**14 + secrets.randbelow(9 * 10**14)
             case "key":
@@ -359,24 +359,24 @@ class Talk:
         if ids.invented:
             return str(uuid.uuid4())
         if ids.known:
-            raise Unjudged(f"the target has {len(ids.known)} ids of a kind, {index + 1} are needed")
-        raise Unjudged("no id that the target takes is known")
+            raise Inconclusive(f"the target has {len(ids.known)} ids of a kind, {index + 1} are needed")
+        raise Inconclusive("no id that the target takes is known")
 
     # Sending
 
-    def send(self, request: Request) -> Heard:
+    def send(self, request: Request) -> CallResult:
         """Raises a Refused of the guard, and Shown where the answer breaks a rule that holds for all."""
         self._check_time()
         try:
-            exchange = self.world.guard.send(request)
+            exchange = self.check.guard.send(request)
         except NoAnswer:
             exchange = self._unanswered(request)
         self.hear_of_untold_runs()
         return self.hear(exchange)
 
-    def send_together(self, requests: Sequence[Request]) -> list[Heard]:
+    def send_together(self, requests: Sequence[Request]) -> list[CallResult]:
         self._check_time()
-        exchanges = self.world.guard.send_together(requests)
+        exchanges = self.check.guard.send_together(requests)
         self.hear_of_untold_runs()
         return [self.hear(exchange) for exchange in exchanges]
 
@@ -384,52 +384,52 @@ class Talk:
         """Raises Shown where runs came into being that no answer told."""
         if self.only is not None:
             return  # another rule is looked for; the next try is told of them
-        self.world.count("REQ-ATOMIC", self.world.guard.take_refused_looked_after())
-        for surprise in self.world.guard.take_surprises():
+        self.check.count("REQ-ATOMIC", self.check.guard.take_refused_looked_after())
+        for surprise in self.check.guard.take_surprises():
             try:
                 self.judge(violation_of(surprise).rule, [violation_of(surprise)], *surprise.exchanges)
-            except Shown as shown:
+            except RuleViolated as shown:
                 shown.is_certain = surprise.certain
                 raise
 
     def _check_time(self) -> None:
-        if self.world.time_left <= 0 or self.world.over.is_set():
+        if self.check.time_left <= 0 or self.check.over.is_set():
             raise OutOfTime
 
     def wait(self, seconds: float) -> None:
         """Lets time pass. Raises OutOfTime where the check ends meanwhile."""
-        if self.world.over.wait(max(0.0, min(seconds, self.world.time_left))):
+        if self.check.over.wait(max(0.0, min(seconds, self.check.time_left))):
             raise OutOfTime
 
     def _unanswered(self, request: Request) -> Exchange:
         """A request that got no answer, twice, while the target answers others: as bad as a 5xx."""
         self._check_time()
         try:
-            return self.world.guard.send(request)
+            return self.check.guard.send(request)
         except NoAnswer as error:
             self._check_time()  # an answer that was cut off by the end of the check is no fault of the target
-            self.world.guard.send(Request("GET", "/v1/runs?limit=1", (("Authorization", TOKEN),)))
+            self.check.guard.send(Request("GET", "/v1/runs?limit=1", (("Authorization", TOKEN),)))
             return Exchange(request, Answer(0, (), b"", lost=error.lost))
 
-    def hear(self, exchange: Exchange) -> Heard:
+    def hear(self, exchange: Exchange) -> CallResult:
         """An exchange, judged by the rules that hold for every answer."""
         self.exchanges.append(exchange)
         request = exchange.request
         operation = operation_at(request.method, request.path)
-        self.world.count("NO-5XX")
-        self.world.count("SECRET-LEAK")
+        self.check.count("NO-5XX")
+        self.check.count("SECRET-LEAK")
         if exchange.answer.status >= 400:
-            self.world.count("HTTP-ERROR-JSON")
-        for violation in universal_violations(operation, exchange.answer, self.world.marks.forms, request):
+            self.check.count("HTTP-ERROR-JSON")
+        for violation in universal_violations(operation, exchange.answer, self.check.canaries.forms, request):
             self.fail(violation, exchange)
         if exchange.answer.status == 429:
-            self.world.count("HTTP-LIMIT")
-            raise Unjudged("the target put the request off with 429 for too long")
+            self.check.count("HTTP-LIMIT")
+            raise Inconclusive("the target put the request off with 429 for too long")
         try:
             body = exchange.answer.json() if exchange.answer.body else None
         except (ValueError, RecursionError):
             body = None
-        return Heard(operation, exchange, body)
+        return CallResult(operation, exchange, body)
 
     def call(
         self,
@@ -441,53 +441,58 @@ class Talk:
         key: str | None = None,
         token: str | None = TOKEN,
         headers: Sequence[tuple[str, str]] = (),
-    ) -> Heard:
+    ) -> CallResult:
         return self.send(
             request_for(operation, *ids, query=query, body=body, raw=raw, key=key, token=token, headers=headers)
         )
 
     def ask(
-        self, operation: str, *ids: str, query: Query = (), after: Sequence[Heard | Exchange] | None = None, **more: Any
-    ) -> Heard:
+        self,
+        operation: str,
+        *ids: str,
+        query: Query = (),
+        after: Sequence[CallResult | Exchange] | None = None,
+        **more: Any,
+    ) -> CallResult:
         """A good request, whose answer must be the documented success. `after` is what it builds on."""
-        if operation in self.world.not_offered:
-            raise Unjudged(f"{operation} is not offered")
-        heard = self.call(operation, *ids, query=query, **more)
-        self.expect_success(heard, after)
-        return heard
+        if operation in self.check.not_offered:
+            raise Inconclusive(f"{operation} is not offered")
+        result = self.call(operation, *ids, query=query, **more)
+        self.expect_success(result, after)
+        return result
 
-    def expect_success(self, heard: Heard, after: Sequence[Heard | Exchange] | None = None) -> None:
-        operation = heard.operation or ""
-        shown = self.exchanges if after is None else [*after, heard]
+    def expect_success(self, result: CallResult, after: Sequence[CallResult | Exchange] | None = None) -> None:
+        operation = result.operation or ""
+        shown = self.exchanges if after is None else [*after, result]
         rule = ANSWER_RULE.get(operation)
         if rule is None:
-            if not heard.accepted:
-                raise Unjudged(f"{operation} answers {heard.status}")
+            if not result.accepted:
+                raise Inconclusive(f"{operation} answers {result.status}")
             return
-        self.world.count(rule)
-        if not heard.accepted:
-            self.fail(Violation(rule, f"{operation} refuses a good request", "a success", heard.words), *shown)
-            raise Unjudged(f"{operation} answers {heard.status}")
-        wrong = misfit(operation, heard.answer)
+        self.check.count(rule)
+        if not result.accepted:
+            self.fail(Violation(rule, f"{operation} refuses a good request", "a success", result.words), *shown)
+            raise Inconclusive(f"{operation} answers {result.status}")
+        wrong = schema_error(operation, result.answer)
         if wrong is not None:
             self.fail(wrong, *shown)
-            raise Unjudged(f"{operation} answers otherwise than documented")
+            raise Inconclusive(f"{operation} answers otherwise than documented")
 
     # Judging
 
-    def fail(self, violation: Violation, *shown: Heard | Exchange) -> None:
+    def fail(self, violation: Violation, *shown: CallResult | Exchange) -> None:
         """Ends the talk with the broken rule, unless it is known already, or another one is looked for."""
         if self.only is not None:
-            if violation.kin != self.only:
+            if violation.dedup_key != self.only:
                 return
-        elif self.world.knows(violation):
+        elif self.check.knows(violation):
             return
-        exchanges = tuple(item.exchange if isinstance(item, Heard) else item for item in shown)
-        raise Shown(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
+        exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
+        raise RuleViolated(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
 
-    def judge(self, rule: str, violations: Iterable[Violation], *shown: Heard | Exchange) -> bool:
+    def judge(self, rule: str, violations: Iterable[Violation], *shown: CallResult | Exchange) -> bool:
         """Whether the rule holds; counted as judged. Raises Shown for the first violation that is news."""
-        self.world.count(rule)
+        self.check.count(rule)
         holds = True
         for violation in violations:
             holds = False
@@ -501,112 +506,114 @@ class Talk:
         cause: str,
         expected: str,
         got: str | Callable[[], str],
-        *shown: Heard | Exchange,
+        *shown: CallResult | Exchange,
     ) -> bool:
-        self.world.count(rule)
+        self.check.count(rule)
         if not holds:
             self.fail(Violation(rule, cause, expected, got if isinstance(got, str) else got()), *shown)
         return bool(holds)
 
     # Writes
 
-    def write(self, operation: str, *ids: str, body: Any = UNREAD, raw: bytes | None = None, **more: Any) -> Written:
+    def write(
+        self, operation: str, *ids: str, body: Any = UNREAD, raw: bytes | None = None, **more: Any
+    ) -> WriteResult:
         """A write whose body may be anything: judged by what the contract makes of it."""
-        heard = self.call(operation, *ids, body=body, raw=raw, **more)
-        reading = read_request(operation, heard.exchange.request.body, heard.exchange.request.header("content-type"))
-        return self.judge_write(reading, heard)
+        result = self.call(operation, *ids, body=body, raw=raw, **more)
+        parsed = read_request(operation, result.exchange.request.body, result.exchange.request.header("content-type"))
+        return self.judge_write(parsed, result)
 
-    def judge_write(self, reading: Reading, heard: Heard) -> Written:
+    def judge_write(self, parsed: ParsedRequest, result: CallResult) -> WriteResult:
         clean = True
-        if heard.refused and not self.world.offers(reading.operation):
-            return Written(reading, heard, (), False)
-        for rule in _rules_of_request(reading):
-            self.world.count(rule)
-        if heard.accepted and reading.is_invalid:
-            self.fail(acceptance_of_invalid(reading, heard.answer), heard)
-            return Written(reading, heard, (), False)
-        if heard.refused:
-            if reading.is_invalid:
-                self.judge("REQ-ERROR", error_violations(reading, heard.answer), heard)
-            elif reading.is_valid and not self._may_be_refused(reading, heard):
-                self.fail(refusal_of_valid(reading, heard.answer), heard)
-            return Written(reading, heard, (), not reading.is_valid)
-        if not heard.accepted:
-            return Written(reading, heard, (), False)
+        if result.refused and not self.check.offers(parsed.operation):
+            return WriteResult(parsed, result, (), False)
+        for rule in _rules_of_request(parsed):
+            self.check.count(rule)
+        if result.accepted and parsed.is_invalid:
+            self.fail(acceptance_of_invalid(parsed, result.answer), result)
+            return WriteResult(parsed, result, (), False)
+        if result.refused:
+            if parsed.is_invalid:
+                self.judge("REQ-ERROR", error_violations(parsed, result.answer), result)
+            elif parsed.is_valid and not self._may_be_refused(parsed, result):
+                self.fail(refusal_of_valid(parsed, result.answer), result)
+            return WriteResult(parsed, result, (), not parsed.is_valid)
+        if not result.accepted:
+            return WriteResult(parsed, result, (), False)
         runs: tuple[dict[str, Any], ...] = ()
-        if reading.operation in {"bulk_create_runs", "create_run"}:
-            clean, runs = self._judge_create(reading, heard)
-        elif reading.operation in ANSWER_RULE:
-            wrong = misfit(reading.operation, heard.answer)
+        if parsed.operation in {"bulk_create_runs", "create_run"}:
+            clean, runs = self._judge_create(parsed, result)
+        elif parsed.operation in ANSWER_RULE:
+            wrong = schema_error(parsed.operation, result.answer)
             if wrong is not None:
-                self.fail(wrong, heard)
+                self.fail(wrong, result)
                 clean = False
-        return Written(reading, heard, runs, clean)
+        return WriteResult(parsed, result, runs, clean)
 
-    def _judge_create(self, reading: Reading, heard: Heard) -> tuple[bool, tuple[dict[str, Any], ...]]:
-        world = self.world
-        if reading.value is UNREAD:
-            reading = Reading(reading.operation, reading.body, UNREAD, doubts=reading.doubts or ("unread",))
-        with world.lock:
-            judgement = judge_create(reading, heard.answer, now=datetime.now(UTC), seen=world.seen, source=heard)
-        for rule in _CREATE_RULES if reading.operation == "bulk_create_runs" else ("CREATE-ANSWER",):
-            world.count(rule)
+    def _judge_create(self, parsed: ParsedRequest, result: CallResult) -> tuple[bool, tuple[dict[str, Any], ...]]:
+        check = self.check
+        if parsed.value is UNREAD:
+            parsed = ParsedRequest(parsed.operation, parsed.body, UNREAD, ambiguities=parsed.ambiguities or ("unread",))
+        with check.lock:
+            judgement = judge_create(parsed, result.answer, now=datetime.now(UTC), seen=check.seen, source=result)
+        for rule in _CREATE_RULES if parsed.operation == "bulk_create_runs" else ("CREATE-ANSWER",):
+            check.count(rule)
         clean = True
         for violation in judgement.violations:
             clean = False
             earlier = judgement.earlier.get(violation.cause)
-            shown = (heard,) if earlier is None else (earlier, heard)
+            shown = (result,) if earlier is None else (earlier, result)
             self.fail(violation, *shown)
-        if reading.operation == "create_run" and judgement.runs and isinstance(reading.value, dict):
-            clean &= self.judge("CREATE-ANSWER", create_options_violations(reading, judgement.runs[0]), heard)
+        if parsed.operation == "create_run" and judgement.runs and isinstance(parsed.value, dict):
+            clean &= self.judge("CREATE-ANSWER", create_options_violations(parsed, judgement.runs[0]), result)
         return clean, judgement.runs
 
-    def _may_be_refused(self, reading: Reading, heard: Heard) -> bool:
+    def _may_be_refused(self, parsed: ParsedRequest, result: CallResult) -> bool:
         """What a valid request may be refused for: ids that the target need not know, and the state of a run."""
-        if heard.status in {404, 409} and (
-            reading.operation == "retry_run" or (reading.operation == "update_run" and reading.given("status"))
+        if result.status in {404, 409} and (
+            parsed.operation == "retry_run" or (parsed.operation == "update_run" and parsed.given("status"))
         ):
             return True  # the run, not the request
-        return self.may_be_unknown(reading, heard)
+        return self.may_be_unknown(parsed, result)
 
-    def may_be_unknown(self, reading: Reading, heard: Heard) -> bool:
+    def may_be_unknown(self, parsed: ParsedRequest, result: CallResult) -> bool:
         """Whether a request may be refused for an id that it names."""
-        world = self.world
-        if heard.exchange.request.header("Authorization") not in (TOKEN, SECOND_TOKEN):
+        check = self.check
+        if result.exchange.request.header("Authorization") not in (TOKEN, SECOND_TOKEN):
             return True
-        if not isinstance(reading.body, dict) or heard.status in {401, 403}:
+        if not isinstance(parsed.body, dict) or result.status in {401, 403}:
             return False
-        steps = reading.body.get("steps")
+        steps = parsed.body.get("steps")
         named: list[tuple[Ids, Any]] = [
-            (world.workflows, reading.body.get("workflow_id")),
-            (world.machines, reading.body.get("machine_id")),
-            (world.sessions, reading.body.get("session_id")),
-            *((world.pools, pool) for pool in reading.body.get("pool_ids") or ()),
-            *((world.workflows, step.get("workflow_id")) for step in steps or ()),
+            (check.workflows, parsed.body.get("workflow_id")),
+            (check.machines, parsed.body.get("machine_id")),
+            (check.sessions, parsed.body.get("session_id")),
+            *((check.pools, pool) for pool in parsed.body.get("pool_ids") or ()),
+            *((check.workflows, step.get("workflow_id")) for step in steps or ()),
         ]
         return any(
             value is not None and value not in ids.known and (not ids.invented or value in ODD_IDS)
             for ids, value in named
         )
 
-    def create(self, operation: str, body: Any, **more: Any) -> Written:
+    def create(self, operation: str, body: Any, **more: Any) -> WriteResult:
         """A create of a body that is filled in, which must be accepted for the case to go on."""
         written = self.write(operation, body=self.fill(body), **more)
-        if not written.heard.accepted:
-            raise Unjudged(f"{operation} answers {written.heard.status}")
+        if not written.result.accepted:
+            raise Inconclusive(f"{operation} answers {written.result.status}")
         return written
 
-    def some_runs(self, count: int = 1, **fields: Any) -> Written:
+    def some_runs(self, count: int = 1, **fields: Any) -> WriteResult:
         """Runs to do something with, from a bulk create: on a live target perhaps not as many as asked."""
-        base = self.world.base_request
-        if base and "count" not in self.world.target.vary:
+        base = self.check.base_request
+        if base and "count" not in self.check.target.vary:
             count = base.get("count", 1)
         body = {"workflow_id": "«workflow»", **base, **fields, "count": count}
         written = self.create("bulk_create_runs", body)
         if len(written.runs) != count:
-            raise Unjudged("a bulk create gives too few runs to go on with")
+            raise Inconclusive("a bulk create gives too few runs to go on with")
         if not written.clean:
-            raise Unjudged("a bulk create gives runs that break a rule already")
+            raise Inconclusive("a bulk create gives runs that break a rule already")
         return written
 
 
@@ -622,20 +629,20 @@ _CREATE_RULES: Final = (
 )
 
 
-def _rules_of_request(reading: Reading) -> Iterable[str]:
-    if reading.is_valid:
+def _rules_of_request(parsed: ParsedRequest) -> Iterable[str]:
+    if parsed.is_valid:
         yield "REQ-ACCEPT"
-        if any(value is None or value in ([], {}) for value in reading.body.values()):
+        if any(value is None or value in ([], {}) for value in parsed.body.values()):
             yield "REQ-NULL"
-    yield from map(rule_of_fault, reading.faults)
+    yield from map(rule_of_fault, parsed.faults)
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class WriteResult:
     """A write as it was judged. `clean` tells whether its runs can be relied on: no rule is broken in them."""
 
-    reading: Reading
-    heard: Heard
+    parsed: ParsedRequest
+    result: CallResult
     runs: tuple[dict[str, Any], ...]
     clean: bool
 
@@ -690,9 +697,9 @@ def encode(body: Any) -> bytes:
         return json.dumps(body).encode("ascii")
 
 
-def second(world: World) -> str:
-    if not world.has_second:
-        raise Unjudged("no second token was given")
+def second(check: CheckContext) -> str:
+    if not check.has_second:
+        raise Inconclusive("no second token was given")
     return SECOND_TOKEN
 
 

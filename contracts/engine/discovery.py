@@ -14,7 +14,7 @@ from typing import Any
 from contracts.core.exchange import TOKEN, Answer, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Target
-from contracts.engine.context import Ids, World, encode, request_for
+from contracts.engine.context import CheckContext, Ids, encode, request_for
 from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
 from contracts.openapi.schemas import is_uuid, operations
@@ -25,36 +25,36 @@ _BESIDE = frozenset({"create_pool", "create_workflow"})
 """What makes other things than runs is not sent to find out whether it is there."""
 
 
-def discover(target: Target, guard: Guard, *, deadline: float) -> World:
+def discover(target: Target, guard: Guard, *, deadline: float) -> CheckContext:
     """Raises CouldNotCheck where nothing could be judged at all."""
     guard.tell_kinds(kind_of)
-    return _Discovery(World(target, guard, deadline)).made()
+    return _Discovery(CheckContext(target, guard, deadline)).made()
 
 
 class _Discovery:
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.target = world.target
+    def __init__(self, check: CheckContext) -> None:
+        self.check = check
+        self.target = check.target
         self.first_run: dict[str, Any] | None = None
         self._nowhere: bytes | None = None
         self._why_unanswered = "no answer"
 
-    def made(self) -> World:
+    def made(self) -> CheckContext:
         self._reach()
         self._know_ids()
         self._create_something()
         self._try_made_up_ids()
         self._find_not_offered()
-        self.world.first_run = None if self.first_run is None else self.first_run["id"]
-        return self.world
+        self.check.first_run = None if self.first_run is None else self.first_run["id"]
+        return self.check
 
     def _send(self, request: Request) -> Answer | None:
         """None where the guard did not let it out, or nothing came back."""
         try:
-            return self.world.guard.send(request).answer
+            return self.check.guard.send(request).answer
         except (Refused, NoAnswer) as error:
             self._why_unanswered = str(error)
-            if self.world.time_left <= 0:
+            if self.check.time_left <= 0:
                 raise CouldNotCheck(
                     f"the target was not known after {self.target.max_time_s:g} s; --max-time gives it more"
                 ) from None
@@ -68,7 +68,7 @@ class _Discovery:
             other = self._send(request_for("list_workflows", query=[("limit", "1")]))
             if other is None or other.status in {401, 403, 404, 405}:
                 raise CouldNotCheck(f"the token is refused: {answer.status} {excerpt(answer.body)}")
-        if self.world.has_second:
+        if self.check.has_second:
             request = request_for("list_runs", query=[("limit", "1")], token="Bearer $SECOND_TOKEN")
             answer = self._first_answer(request)
             if answer.status in {401, 403}:
@@ -76,7 +76,7 @@ class _Discovery:
 
     def _first_answer(self, request: Request) -> Answer:
         try:
-            answer = self.world.guard.send(request).answer
+            answer = self.check.guard.send(request).answer
         except NoAnswer as error:
             raise CouldNotCheck(f"no answer from {self.target.url}: {error}") from None
         except Refused as error:
@@ -90,17 +90,17 @@ class _Discovery:
     # Which ids there are
 
     def _know_ids(self) -> None:
-        world, target = self.world, self.target
-        world.workflows = Ids(_given(target.workflow_id) or self._listed("list_workflows"))
-        world.machines = Ids(_given(target.machine_id) or self._listed_in_full("list_machines"))
-        world.pools = Ids(_given(target.pool_id) or self._listed_in_full("list_pools"))
+        check, target = self.check, self.target
+        check.workflows = Ids(_given(target.workflow_id) or self._listed("list_workflows"))
+        check.machines = Ids(_given(target.machine_id) or self._listed_in_full("list_machines"))
+        check.pools = Ids(_given(target.pool_id) or self._listed_in_full("list_pools"))
         base = target.base_request or {}
         if not target.workflow_id and is_uuid(base.get("workflow_id")):
-            world.workflows = Ids((base["workflow_id"],))
+            check.workflows = Ids((base["workflow_id"],))
 
     def _listed_in_full(self, operation: str) -> tuple[str, ...]:
         """A real machine is not to be used because it is listed: a live check takes only those that it was given."""
-        return () if self.world.is_live else self._listed(operation)
+        return () if self.check.is_live else self._listed(operation)
 
     def _listed(self, operation: str) -> tuple[str, ...]:
         answer = self._send(request_for(operation, query=[("limit", "20")]))
@@ -115,27 +115,27 @@ class _Discovery:
     # Does a create work at all
 
     def _create_something(self) -> None:
-        world = self.world
+        check = self.check
         if not (self.target.is_loopback or self.target.allow_writes):
-            world.may_create = False
-            world.note(
+            check.may_create = False
+            check.note(
                 "Nothing was created, since --allow-writes was not given: only what creates nothing was checked."
             )
             return
-        if world.is_live:
+        if check.is_live:
             self._create_one()
             return
         answers: list[Answer] = []
-        for workflow in (str(uuid.uuid4()), *world.workflows.known[:3]):
+        for workflow in (str(uuid.uuid4()), *check.workflows.known[:3]):
             for body in self._plain_bodies(workflow):
                 answer = self._send(request_for("bulk_create_runs", body=body))
                 if answer is None:
                     continue
                 answers.append(answer)
                 if answer.status // 100 == 2:
-                    invented = workflow not in world.workflows.known
+                    invented = workflow not in check.workflows.known
                     self.first_run = _first_run(answer)
-                    world.workflows = Ids(world.workflows.known if invented else self._plain_workflows(), invented)
+                    check.workflows = Ids(check.workflows.known if invented else self._plain_workflows(), invented)
                     return
                 if answer.status in {401, 403}:
                     raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
@@ -146,24 +146,24 @@ class _Discovery:
     def _plain_workflows(self) -> tuple[str, ...]:
         """Those of the listed workflows that check no inputs: runs of them can be made of anything."""
         good = []
-        for known in self.world.workflows.known[:8]:
+        for known in self.check.workflows.known[:8]:
             answer = self._send(request_for("bulk_create_runs", body={"workflow_id": known, "count": 1}))
             if answer is not None and answer.status // 100 == 2:
                 good.append(known)
-        return tuple(good) or self.world.workflows.known
+        return tuple(good) or self.check.workflows.known
 
     def _create_one(self) -> None:
         """The one run that a live check does without judging it: what needs any run takes this one."""
-        world, target = self.world, self.target
+        check, target = self.check, self.target
         try:
-            if not target.leave_runs and not world.guard.offers_delete():
+            if not target.leave_runs and not check.guard.offers_delete():
                 raise CouldNotCheck("the target offers no delete, so runs would be left behind: --leave-runs allows it")
-            known = world.workflows.known[0] if world.workflows.known else str(uuid.uuid4())
+            known = check.workflows.known[0] if check.workflows.known else str(uuid.uuid4())
             body = {"workflow_id": known, "count": 1, **(target.base_request or {})}
-            answer = world.guard.send(request_for("bulk_create_runs", body=body)).answer
+            answer = check.guard.send(request_for("bulk_create_runs", body=body)).answer
         except OutOfBudget:
-            world.may_create = False
-            world.note("The budget does not bear one run: only what creates nothing was checked.")
+            check.may_create = False
+            check.note("The budget does not bear one run: only what creates nothing was checked.")
             return
         except NoAnswer as error:
             raise CouldNotCheck(f"a create gets no answer: {error}") from None
@@ -173,32 +173,32 @@ class _Discovery:
             raise CouldNotCheck(
                 f"no create succeeds ({said}); give --workflow-id or --base-request what is known to work"
             )
-        world.workflows = Ids((self.first_run["workflow_id"],))
+        check.workflows = Ids((self.first_run["workflow_id"],))
 
     def _plain_bodies(self, workflow: str) -> Iterable[dict[str, Any]]:
         body = {"workflow_id": workflow, "count": 1}
         yield body
-        if workflow in self.world.workflows.known or not self.world.workflows.known:
+        if workflow in self.check.workflows.known or not self.check.workflows.known:
             yield body | {"input_values": {"name": "Ada"}}
             yield body | {"count": 2}
 
     def _try_made_up_ids(self) -> None:
-        world = self.world
-        if not world.may_create or world.is_live:
+        check = self.check
+        if not check.may_create or check.is_live:
             return
-        workflow = str(uuid.uuid4()) if world.workflows.invented else world.workflows.known[0]
+        workflow = str(uuid.uuid4()) if check.workflows.invented else check.workflows.known[0]
         plain = {"workflow_id": workflow, "count": 1}
-        world.machines = self._taken(world.machines, plain, "machine_id", lambda made_up: made_up)
-        world.pools = self._taken(world.pools, plain, "pool_ids", lambda made_up: [made_up])
-        world.sessions = self._taken(world.sessions, plain, "session_id", lambda made_up: made_up)
-        if not world.sessions.invented:
+        check.machines = self._taken(check.machines, plain, "machine_id", lambda made_up: made_up)
+        check.pools = self._taken(check.pools, plain, "pool_ids", lambda made_up: [made_up])
+        check.sessions = self._taken(check.sessions, plain, "session_id", lambda made_up: made_up)
+        if not check.sessions.invented:
             answer = self._send(request_for("bulk_create_runs", body=plain | {"start_session": True}))
             run = None if answer is None else _first_run(answer)
             if run is not None and is_uuid(run.get("session_id")):
-                world.sessions = Ids((run["session_id"],))
-        for name, ids in (("machine", world.machines), ("pool", world.pools), ("session", world.sessions)):
+                check.sessions = Ids((run["session_id"],))
+        for name, ids in (("machine", check.machines), ("pool", check.pools), ("session", check.sessions)):
             if not ids.available:
-                world.note(
+                check.note(
                     f"No {name} is known, and the target takes none that is made up: what needs one was not checked."
                 )
 
@@ -227,25 +227,25 @@ class _Discovery:
         for path, names in by_path.items():
             if not self._is_offered(path):
                 for name in names:
-                    self.world.not_offered[name] = f"every probe of {path} is 404 or 405"
+                    self.check.not_offered[name] = f"every probe of {path} is 404 or 405"
                 continue
             for name in names if len(names) > 1 or path == "/v1/runs/chain" else ():
                 method = operations()[name][0]
                 if method != "GET" and name not in _BESIDE and not self._is_routed(method, path):
-                    self.world.not_offered[name] = f"{method} {path} is 405, whatever the id"
+                    self.check.not_offered[name] = f"{method} {path} is 405, whatever the id"
 
     def _is_routed(self, method: str, path: str) -> bool:
         """Whether a method is there on a path that is: not where it is 405 for unknown ids and malformed ones alike."""
-        if method == "DELETE" and self.world.is_live:
+        if method == "DELETE" and self.check.is_live:
             return self._offers_delete()
-        ids = [""] if "{" not in path else [self._made_up()] if self.world.is_live else [self._made_up(), "not-a-uuid"]
+        ids = [""] if "{" not in path else [self._made_up()] if self.check.is_live else [self._made_up(), "not-a-uuid"]
         probes = [self._with_own_session(_probe(method, _put_in(path, one))) for one in ids]
         answers = list(map(self._send, probes))
         return any(answer is None or answer.status != 405 for answer in answers)
 
     def _offers_delete(self) -> bool:
         try:
-            return self.world.guard.offers_delete()
+            return self.check.guard.offers_delete()
         except (Refused, NoAnswer):
             return True
 
@@ -254,7 +254,7 @@ class _Discovery:
         probed = False
         for request in self._probes(path):
             try:
-                answer = self.world.guard.send(request).answer
+                answer = self.check.guard.send(request).answer
             except OutOfBudget:
                 return True
             except (Refused, NoAnswer):
@@ -262,7 +262,7 @@ class _Discovery:
             if answer.status not in _NOT_THERE:
                 return True
             probed = True
-            if self.world.is_live and request.method == "GET" and answer.status == 404:
+            if self.check.is_live and request.method == "GET" and answer.status == 404:
                 # On a real deployment few probes are made, and the words of a 404 tell what is not there.
                 return answer.body != self._nothing_here()
         return not probed
@@ -279,50 +279,50 @@ class _Discovery:
         names = [name for name, (_, template) in operations().items() if template == path]
         documented = [operations()[name][0] for name in names]
         ids = [*self._real_ids(path), "not-a-uuid"] if "{" in path else [""]
-        if "{run_id}" in path and not self.world.is_live:
+        if "{run_id}" in path and not self.check.is_live:
             ids.append(self._made_up())
         for one in ids:
             for method in documented:
-                if method == "GET" or one != self.world.others_run:
+                if method == "GET" or one != self.check.others_run:
                     yield self._with_own_session(_probe(method, _put_in(path, one)))
         for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
-            if method not in documented and not self.world.is_live:
+            if method not in documented and not self.check.is_live:
                 yield _probe(method, _put_in(path, ids[-1]))
 
     def _with_own_session(self, probe: Request) -> Request:
         """On a real deployment, so that a run is proven to be ours that is made of a create that must be refused."""
         operation = operation_at(probe.method, probe.path)
-        if not self.world.is_live or operation not in CREATES:
+        if not self.check.is_live or operation not in CREATES:
             return probe
-        return replace(probe, body=encode({"status": 5, "session_id": self.world.guard.new_session()}))
+        return replace(probe, body=encode({"status": 5, "session_id": self.check.guard.new_session()}))
 
     def _made_up(self) -> str:
         made_up = str(uuid.uuid4())
-        self.world.guard.allow_unknown(made_up)
+        self.check.guard.allow_unknown(made_up)
         return made_up
 
     def _real_ids(self, path: str) -> list[str]:
-        world = self.world
+        check = self.check
         if "{machine_id}" in path:
-            return list(world.machines.known[:1])
+            return list(check.machines.known[:1])
         if "{pool_id}" in path:
-            return list(world.pools.known[:1])
+            return list(check.pools.known[:1])
         if "{workflow_id}" in path:
-            return list(world.workflows.known[:1])
+            return list(check.workflows.known[:1])
         if "{attachment_id}" in path:
             return self._an_attachment()
         if self.first_run is not None:
             return [self.first_run["id"]]
         if not path.endswith("{run_id}"):
             return []
-        self.world.others_run = next(iter(self._listed("list_runs")), None)
-        return [] if self.world.others_run is None else [self.world.others_run]
+        self.check.others_run = next(iter(self._listed("list_runs")), None)
+        return [] if self.check.others_run is None else [self.check.others_run]
 
     def _an_attachment(self) -> list[str]:
-        world = self.world
-        if not world.may_create or world.is_live:
+        check = self.check
+        if not check.may_create or check.is_live:
             return list(self._listed("list_run_attachments")[:1])
-        workflow = str(uuid.uuid4()) if world.workflows.invented else world.workflows.known[0]
+        workflow = str(uuid.uuid4()) if check.workflows.invented else check.workflows.known[0]
         body = {"workflow_id": workflow, "count": 1, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
         answer = self._send(request_for("bulk_create_runs", body=body))
         run = None if answer is None else _first_run(answer)

@@ -30,7 +30,7 @@ def retold(
     What is shown and was no part of the talk comes first. Of an id that is `replaceable` in a body, since the target
     takes made-up ones there as well, nobody needs to know where it is from.
     """
-    return _Story(shown, told, recorded, {one.encode() for one in replaceable}).whole()
+    return _ReproBuilder(shown, told, recorded, {one.encode() for one in replaceable}).whole()
 
 
 def accepted(exchange: Exchange) -> bool:
@@ -56,7 +56,7 @@ def _uses(exchange: Exchange, key: str) -> bool:
     return exchange.request.header("Idempotency-Key") == key and not is_read(exchange.request)
 
 
-class _Story:
+class _ReproBuilder:
     def __init__(
         self,
         shown: Sequence[Exchange],

@@ -22,7 +22,7 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts.core.exchange import Exchange, Request
 from contracts.core.findings import Finding
-from contracts.engine.context import OutOfTime, Shown, Talk, Unjudged, World, encode
+from contracts.engine.context import CaseContext, CheckContext, Inconclusive, OutOfTime, RuleViolated, encode
 from contracts.engine.repro import is_read, retold, was_well_before
 from contracts.engine.shrink import Case, shrink
 from contracts.guard import NoAnswer, Refused
@@ -36,7 +36,7 @@ MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them tell nothing new."""
 THREADS: Final = 3
 BATCH: Final = 12
-STUMBLES: Final = (
+INTERNAL_ERRORS: Final = (
     LookupError,
     ArithmeticError,
     TypeError,
@@ -58,15 +58,15 @@ class Scenario:
 
     name: str
     rules: tuple[str, ...]
-    run: Callable[[Talk, Case], None]
-    cases: Callable[[World], Iterable[Case]]
-    generated: Callable[[World], SearchStrategy[Case]] | None = None
+    run: Callable[[CaseContext, Case], None]
+    cases: Callable[[CheckContext], Iterable[Case]]
+    generated: Callable[[CheckContext], SearchStrategy[Case]] | None = None
     examples: int = 0
     needs: tuple[str, ...] = ()
     creates: bool = True
     attempts: int = 2
     together: bool = True
-    telling: int = 5
+    priority: int = 5
     waits: bool = False
     last: bool = False
 
@@ -76,13 +76,13 @@ class Search:
 
     def __init__(
         self,
-        world: World,
+        check: CheckContext,
         *,
         on_finding: Callable[[Finding], None] | None = None,
         on_case: Callable[[Scenario], None] | None = None,
         database: ExampleDatabase | None = None,
     ) -> None:
-        self.world = world
+        self.check = check
         self.findings: list[Finding] = []
         self.unstable: list[Finding] = []
         self.skipped: dict[str, str] = {}
@@ -90,14 +90,14 @@ class Search:
         self._on_case = on_case or (lambda scenario: None)
         self._database = database
         self._shaky: Counter[tuple[str, str]] = Counter()
-        self._begun: dict[str, list[tuple[Case, Future[Shown | None]]]] = {}
+        self._begun: dict[str, list[tuple[Case, Future[RuleViolated | None]]]] = {}
         self._beside: ThreadPoolExecutor | None = None
 
     # Cases that wait more than they send
 
     def begin(self, scenarios: Iterable[Scenario]) -> None:
         """Starts all cases of scenarios that wait; `run` of such a scenario then looks at what came of them."""
-        waiting = [(scenario, case) for scenario in scenarios for case in scenario.cases(self.world)]
+        waiting = [(scenario, case) for scenario in scenarios for case in scenario.cases(self.check)]
         if not waiting:
             return
         self._beside = ThreadPoolExecutor(len(waiting))
@@ -107,7 +107,7 @@ class Search:
 
     def end(self) -> None:
         """Nothing is sent after this."""
-        self.world.over.set()
+        self.check.over.set()
         if self._beside is not None:
             self._beside.shutdown(cancel_futures=True)
 
@@ -121,7 +121,7 @@ class Search:
                 if shown is not None:
                     self.look_into(scenario, case, shown)
             return True
-        if scenario.together and not self.world.is_live:
+        if scenario.together and not self.check.is_live:
             return self._run_together(scenario, cases, until)
         for case in cases:
             self.try_case(scenario, case)
@@ -146,24 +146,24 @@ class Search:
         if shown is not None:
             self.look_into(scenario, case, shown)
 
-    def _outcome(self, scenario: Scenario, case: Case, *, only: str | None = None) -> Shown | None:
+    def _outcome(self, scenario: Scenario, case: Case, *, only: str | None = None) -> RuleViolated | None:
         """What the case shows, if anything. Raises OutOfTime."""
         self._on_case(scenario)
         try:
-            scenario.run(Talk(self.world, only=only), case)
-        except Shown as shown:
+            scenario.run(CaseContext(self.check, only=only), case)
+        except RuleViolated as shown:
             return shown
-        except Unjudged as reason:
+        except Inconclusive as reason:
             self.skipped.setdefault(scenario.name, str(reason))
         except Refused as refusal:
             self.skipped.setdefault(scenario.name, str(refusal))
         except NoAnswer as reason:
             self.skipped.setdefault(scenario.name, f"no answer: {reason}")
-        except STUMBLES as error:
+        except INTERNAL_ERRORS as error:
             # Behind a broken rule, or in a case that was cut down, nothing need be as a scenario expects.
             self.skipped.setdefault(scenario.name, f"an answer that cannot be gone on from: {error!r}")
             if only is None:
-                self.world.stumble(scenario.name, error)
+                self.check.note_internal_error(scenario.name, error)
         return None
 
     # Generated cases
@@ -193,8 +193,8 @@ class Search:
         examples: int,
         until: float,
         phases: tuple[Phase, ...],
-    ) -> tuple[Case, Shown] | None:
-        last: list[tuple[Case, Shown]] = []
+    ) -> tuple[Case, RuleViolated] | None:
+        last: list[tuple[Case, RuleViolated]] = []
         assert scenario.generated is not None
 
         # Above the seed, since a seed takes the database away from the settings below it.
@@ -208,8 +208,8 @@ class Search:
             verbosity=Verbosity.quiet,
             print_blob=False,
         )
-        @seed(self.world.random(scenario.name, *attempt).getrandbits(64))
-        @given(scenario.generated(self.world))
+        @seed(self.check.random(scenario.name, *attempt).getrandbits(64))
+        @given(scenario.generated(self.check))
         def look(case: Case) -> None:
             if time.monotonic() > until:
                 return
@@ -221,7 +221,7 @@ class Search:
         look.hypothesis.inner_test.__qualname__ = f"contracts.{scenario.name}"  # type: ignore[attr-defined]
         try:
             look()
-        except (Shown, Flaky):
+        except (RuleViolated, Flaky):
             return last[-1] if last else None
         except SkipTest:  # how hypothesis says that the database knows no example
             return None
@@ -229,24 +229,24 @@ class Search:
 
     # What fails
 
-    def look_into(self, scenario: Scenario, case: Case, shown: Shown) -> None:
+    def look_into(self, scenario: Scenario, case: Case, shown: RuleViolated) -> None:
         """Makes it small, sends it again, and keeps it. What hides behind it in the same case is looked for too."""
-        world = self.world
+        check = self.check
         for _ in range(2 * MAX_CAUSES):
-            if (shown.rule, shown.cause) not in world.known:
+            if (shown.rule, shown.cause) not in check.known:
                 self._conclude(scenario, case, shown)
-            if (shown.rule, shown.cause) not in world.known:
+            if (shown.rule, shown.cause) not in check.known:
                 return
             again = self._outcome(scenario, case)
-            if again is None or (again.rule, again.cause) in world.known:
+            if again is None or (again.rule, again.cause) in check.known:
                 return
             shown = again
 
-    def _conclude(self, scenario: Scenario, case: Case, shown: Shown) -> None:
-        world = self.world
+    def _conclude(self, scenario: Scenario, case: Case, shown: RuleViolated) -> None:
+        check = self.check
         first = (shown.rule, shown.cause)
-        if sum(rule == shown.rule for rule, _ in world.known) >= MAX_CAUSES:
-            world.known.add(first)
+        if sum(rule == shown.rule for rule, _ in check.known) >= MAX_CAUSES:
+            check.known.add(first)
             return
         if shown.is_certain is not None:
             self._keep(shown, first, stable=shown.is_certain)
@@ -258,39 +258,39 @@ class Search:
             before = tuple(exchange for exchange in shown.told if exchange is not shown.exchanges[-1])
             scenario, case, shown = alone
         latest = [shown]
-        end = time.monotonic() + min(MAX_SHRINK_S, max(0.0, world.time_left - 2))
+        end = time.monotonic() + min(MAX_SHRINK_S, max(0.0, check.time_left - 2))
 
         def still_fails(candidate: Case) -> bool:
             if time.monotonic() > end:
                 return False
-            found = self._outcome(scenario, candidate, only=shown.kin)
+            found = self._outcome(scenario, candidate, only=shown.dedup_key)
             if found is not None:
                 latest[:] = [found]
             return found is not None
 
         # What a write has left wrong stays so, whatever is sent: of a smaller case one could not tell.
         small = case if is_brought_down else shrink(case, still_fails, tries=MAX_TRIES)
-        confirmed = self._again(scenario, small, shown.kin)
+        confirmed = self._again(scenario, small, shown.dedup_key)
         if confirmed is None and small != case:  # it was made so small that it fails by luck only
-            confirmed = self._again(scenario, case, shown.kin)
+            confirmed = self._again(scenario, case, shown.dedup_key)
         stable = confirmed is not None
         final = confirmed or latest[0]
         self._shaky[first] += not stable
         if stable or self._shaky[first] > 1:  # what did not repeat here may do so where another scenario meets it
-            world.known.update({first, (shown.rule, shown.cause), (final.rule, final.cause)})
+            check.known.update({first, (shown.rule, shown.cause), (final.rule, final.cause)})
         if is_brought_down:
             final = shown  # what has brought it about comes before this one
         told = (*before, *final.told)
-        exchanges = retold(final.exchanges, told, world.guard.exchanges, replaceable=world.replaceable_ids)
+        exchanges = retold(final.exchanges, told, check.guard.exchanges, replaceable=check.replaceable_ids)
         finding = Finding(final.rule, final.cause, final.expected, final.got, exchanges, stable=stable)
         (self.findings if stable else self.unstable).append(finding)
         if stable:
             self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
         self._on_finding(finding)
 
-    def _keep(self, shown: Shown, first: tuple[str, str], *, stable: bool) -> None:
+    def _keep(self, shown: RuleViolated, first: tuple[str, str], *, stable: bool) -> None:
         """What is not sent again, since it has left runs behind."""
-        self.world.known.add(first)
+        self.check.known.add(first)
         finding = Finding(shown.rule, shown.cause, shown.expected, shown.got, shown.exchanges, stable=stable)
         (self.findings if stable else self.unstable).append(finding)
         self._on_finding(finding)
@@ -302,7 +302,7 @@ class Search:
             self.look_into(UNTOLD, {}, shown)
             shown = self._outcome(UNTOLD, {})
 
-    def _alone(self, shown: Shown) -> tuple[Scenario, Case, Shown] | None:
+    def _alone(self, shown: RuleViolated) -> tuple[Scenario, Case, RuleViolated] | None:
         """Whether one request of the failing talk shows the same when it is sent by itself."""
         if not shown.exchanges:
             return None
@@ -310,23 +310,23 @@ class Search:
         if is_read(last.request) and len(retold((last,), shown.told)) > 1:
             return None  # it needs what the talk made, which only the whole case makes smaller
         case = alone_case(last.request)
-        found = self._outcome(ALONE, case, only=shown.kin)
+        found = self._outcome(ALONE, case, only=shown.dedup_key)
         return None if found is None else (ALONE, case, found)
 
-    def _is_brought_down(self, shown: Shown) -> bool:
+    def _is_brought_down(self, shown: RuleViolated) -> bool:
         """Whether a read fails that was well before: then some write in between has left the target worse."""
         last = shown.exchanges[-1] if shown.exchanges else None
         return (
             last is not None
             and last.answer.status >= 500
             and is_read(last.request)
-            and was_well_before(last.request, self.world.guard.exchanges)
+            and was_well_before(last.request, self.check.guard.exchanges)
         )
 
-    def _again(self, scenario: Scenario, case: Case, kin: str) -> Shown | None:
+    def _again(self, scenario: Scenario, case: Case, dedup_key: str) -> RuleViolated | None:
         for _ in range(scenario.attempts):
             try:
-                found = self._outcome(scenario, case, only=kin)
+                found = self._outcome(scenario, case, only=dedup_key)
             except OutOfTime:
                 return None
             if found is not None:
@@ -361,7 +361,7 @@ def alone_case(request: Request) -> Case:
     return case
 
 
-def run_alone(talk: Talk, case: Case) -> None:
+def run_alone(context: CaseContext, case: Case) -> None:
     raw: bytes | None = None
     if "body" in case:
         if "json" in case["body"]:
@@ -373,11 +373,11 @@ def run_alone(talk: Talk, case: Case) -> None:
     if not all(isinstance(h, list) and len(h) == 2 and h[0] for h in case["headers"]):
         return
     request = Request(case["method"], case["path"], tuple((name, value) for name, value in case["headers"]), raw)
-    heard = talk.send(request)
+    result = context.send(request)
     operation = operation_at(request.method, request.path)
     if operation is not None and body_schema(operation) is not None:
-        talk.judge_write(read_request(operation, raw, request.header("content-type")), heard)
+        context.judge_write(read_request(operation, raw, request.header("content-type")), result)
 
 
-ALONE: Final = Scenario("alone", (), run_alone, lambda world: (), together=False)
-UNTOLD: Final = Scenario("untold runs", (), lambda talk, case: talk.hear_of_untold_runs(), lambda world: ())
+ALONE: Final = Scenario("alone", (), run_alone, lambda check: (), together=False)
+UNTOLD: Final = Scenario("untold runs", (), lambda context, case: context.hear_of_untold_runs(), lambda check: ())

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from contracts.engine.context import OutOfTime, World
+from contracts.engine.context import CheckContext, OutOfTime
 from contracts.engine.runner import Scenario, Search, most_runs
 from contracts.engine.shrink import Case
 
@@ -20,7 +20,7 @@ LATE_SHARE = 0.4
 """The part of the time that is kept for cases that make many runs."""
 MANY_RUNS = 60
 """Cases that make as many runs as this wait until all others have been tried."""
-LEAST_TELLING = 8
+LOWEST_PRIORITY = 8
 """Scenarios that take long and seldom tell anything wait with them."""
 _EXPLORE_S = 5.0
 """How much longer than its share a scenario may take for what it generates."""
@@ -55,20 +55,20 @@ class _Part:
 class Course:
     def __init__(
         self,
-        world: World,
+        check: CheckContext,
         search: Search,
         scenarios: Sequence[Scenario],
         progress: Callable[[Progress], None] | None,
-        live_cases: Mapping[str, Callable[[World], Iterable[Case]]],
+        live_cases: Mapping[str, Callable[[CheckContext], Iterable[Case]]],
     ) -> None:
         """`live_cases` are the cases of a live check, by the name of their scenario."""
-        self._world = world
+        self._world = check
         self._search = search
         self._progress = progress or (lambda _: None)
-        self._few, self._many, self._last = _parts(world, scenarios, live_cases)
+        self._few, self._many, self._last = _parts(check, scenarios, live_cases)
         self._total = len(self._few) + len(self._many) + len(self._last)
         self._done = 0
-        self._end = world.deadline - (LAST_SHARE * world.target.max_time_s if self._last else 0.0)
+        self._end = check.deadline - (LAST_SHARE * check.target.max_time_s if self._last else 0.0)
 
     def run(self) -> list[Scenario]:
         """The scenarios that were not done in time."""
@@ -130,37 +130,46 @@ class Course:
 
 
 def _parts(
-    world: World, scenarios: Sequence[Scenario], live_cases: Mapping[str, Callable[[World], Iterable[Case]]]
+    check: CheckContext,
+    scenarios: Sequence[Scenario],
+    live_cases: Mapping[str, Callable[[CheckContext], Iterable[Case]]],
 ) -> tuple[list[_Part], list[_Part], list[_Part]]:
     """Each scenario's cases that make few runs; those that make many, with which every list takes long, and what tells
     least; the scenarios that come last.
     """
-    able = [s for s in scenarios if world.offers(*s.needs) and (world.may_create or not s.creates)]
-    if world.is_live:
-        return [_Part(scenario, _affordable(world, scenario, live_cases[scenario.name](world)), False) for scenario in able], [], []
+    able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates)]
+    if check.is_live:
+        return (
+            [
+                _Part(scenario, _affordable(check, scenario, live_cases[scenario.name](check)), False)
+                for scenario in able
+            ],
+            [],
+            [],
+        )
     few: list[_Part] = []
     many: list[_Part] = []
     last: list[_Part] = []
     for scenario in able:
-        most = 10_000 if scenario.telling == 0 else MANY_RUNS
+        most = 10_000 if scenario.priority == 0 else MANY_RUNS
         if scenario.last:
-            last.append(_Part(scenario, iter(scenario.cases(world)), False))
+            last.append(_Part(scenario, iter(scenario.cases(check)), False))
             continue
-        early = few if scenario.telling < LEAST_TELLING else many
-        early.append(_Part(scenario, _cases(world, scenario, 0, most), False))
+        early = few if scenario.priority < LOWEST_PRIORITY else many
+        early.append(_Part(scenario, _cases(check, scenario, 0, most), False))
         if not scenario.waits:
-            many.append(_Part(scenario, _cases(world, scenario, most, 100_000), True))
+            many.append(_Part(scenario, _cases(check, scenario, most, 100_000), True))
     return few, many, last
 
 
-def _cases(world: World, scenario: Scenario, least: int, most: int) -> Iterator[Case]:
-    return (case for case in scenario.cases(world) if least <= most_runs(case) < most)
+def _cases(check: CheckContext, scenario: Scenario, least: int, most: int) -> Iterator[Case]:
+    return (case for case in scenario.cases(check) if least <= most_runs(case) < most)
 
 
-def _affordable(world: World, scenario: Scenario, cases: Iterable[Case]) -> Iterator[Case]:
+def _affordable(check: CheckContext, scenario: Scenario, cases: Iterable[Case]) -> Iterator[Case]:
     """On a real deployment few, and each only where it can be borne."""
     for case in cases:
-        if world.guard.affords(runs=most_runs(case) if scenario.creates else 0, requests=3):
+        if check.guard.affords(runs=most_runs(case) if scenario.creates else 0, requests=3):
             yield case
         else:
-            world.note(f"Not tried, since the budget does not bear it: {scenario.name}.")
+            check.note(f"Not tried, since the budget does not bear it: {scenario.name}.")

@@ -17,10 +17,10 @@ def kind_of(request: Request) -> Kind:
         return Kind(operation, "credentials")
     if operation not in {*CREATES, "retry_run"} or body_schema(operation) is None:
         return Kind(operation)
-    reading = read_request(operation, request.body, request.header("content-type"))
-    if not reading.is_invalid:
+    parsed = read_request(operation, request.body, request.header("content-type"))
+    if not parsed.is_invalid:
         return Kind(operation)
-    fault = reading.faults[0]
+    fault = parsed.faults[0]
     named = [part for part in fault.path if isinstance(part, str)]
     return Kind(operation, f"field {named[0]}" if named else "body")
 

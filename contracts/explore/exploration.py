@@ -38,14 +38,14 @@ def explore_beyond(
     """Round 0 is a check; the rounds of a fuzz are numbered from 1. What there is too little time for is not begun;
     whether anything was is told.
     """
-    world = search.world
+    check = search.check
     has_begun = False
-    names = dict(beyond(world.target, wanted))
+    names = dict(beyond(check.target, wanted))
     for name, judges, part, explore in _PARTS:
         asked_for = math.sqrt(len(judges.intersection(wanted)) / len(judges))  # who asks for one rule waits less for it
         longest_s = max(part.LEAST_S, part.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)
-        share_s = min(longest_s, world.target.max_time_s * SHARE, world.time_left - 1)
-        if name not in names or not world.may_create or share_s < part.LEAST_S:
+        share_s = min(longest_s, check.target.max_time_s * SHARE, check.time_left - 1)
+        if name not in names or not check.may_create or share_s < part.LEAST_S:
             continue
         has_begun = True
         announce(name)

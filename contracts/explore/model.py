@@ -15,13 +15,13 @@ from typing import Any, Final, NoReturn
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.data import boundary_values
-from contracts.engine.context import Heard, Talk, Unjudged, World, Written
+from contracts.engine.context import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import is_uuid, moment_of
 from contracts.oracle import (
     TERMINAL,
-    Reading,
+    ParsedRequest,
     Violation,
     changed_field,
     difference,
@@ -72,8 +72,8 @@ class ShadowRun:
 
     organisation: int
     view: dict[str, Any]
-    reading: Reading | None
-    shown: list[Heard]
+    parsed: ParsedRequest | None
+    shown: list[CallResult]
     rule: str = "READ-BACK"
     is_deleted: bool = False
     compared_at: int | None = None
@@ -87,33 +87,33 @@ class ShadowRun:
     def has_ended(self) -> bool:
         return self.view.get("status") in TERMINAL
 
-    def tell(self, heard: Heard, rule_id: str) -> None:
-        self.view, self.rule = heard.body, rule_id
-        self.show(heard)
+    def tell(self, result: CallResult, rule_id: str) -> None:
+        self.view, self.rule = result.body, rule_id
+        self.show(result)
 
-    def show(self, heard: Heard) -> None:
-        self.shown = [self.shown[0], *self.shown[1:][-5:], heard]
+    def show(self, result: CallResult) -> None:
+        self.shown = [self.shown[0], *self.shown[1:][-5:], result]
 
 
 @dataclass(frozen=True)
 class _Kept:
     """A write that can be sent again under its key."""
 
-    send: Callable[[], Heard]
-    first: Heard
+    send: Callable[[], CallResult]
+    first: CallResult
     run: ShadowRun | None
 
 
 class Shadow:
     """Carries out steps, and compares. A step that makes no sense where it stands is passed over."""
 
-    def __init__(self, talk: Talk) -> None:
-        self.talk = talk
+    def __init__(self, context: CaseContext) -> None:
+        self.context = context
         self.runs: list[ShadowRun] = []
-        self._filter, self._fields = corner_fields(talk)
+        self._filter, self._fields = corner_fields(context)
         self._writes: list[_Kept] = []
         self._keys = 0
-        self._changes: list[tuple[str, ShadowRun, Heard]] = []
+        self._changes: list[tuple[str, ShadowRun, CallResult]] = []
         """(rule that is broken where it changes another run too, the run, the answer)"""
         self._does: Final[Mapping[str, Callable[[Case], None]]] = {
             "create": self.create,
@@ -125,7 +125,7 @@ class Shadow:
             "delete": self.delete,
             "read": self.read,
             "list": self.look_at_list,
-            "trespass": self.trespass,
+            "trespass": self.cross_tenant_access,
         }
 
     def step(self, step: Any) -> None:
@@ -141,19 +141,19 @@ class Shadow:
 
     # Judging: behind a rule that is broken nothing is judged, known or not, since one cause is one finding
 
-    def _send(self, operation: str, *ids: str, **more: Any) -> Heard:
-        heard = self.talk.call(operation, *ids, **more)
-        if heard.status >= 500 or not heard.status:
-            raise Unjudged(f"{operation} answers {heard.status}")
-        return heard
+    def _send(self, operation: str, *ids: str, **more: Any) -> CallResult:
+        result = self.context.call(operation, *ids, **more)
+        if result.status >= 500 or not result.status:
+            raise Inconclusive(f"{operation} answers {result.status}")
+        return result
 
-    def _fail(self, violation: Violation, *shown: Heard) -> NoReturn:
-        if self.talk.only is not None or all(cause != violation.cause for _, cause in self.talk.world.known):
-            self.talk.fail(violation, *shown)
-        raise Unjudged(f"{violation.rule} is known to be broken")
+    def _fail(self, violation: Violation, *shown: CallResult) -> NoReturn:
+        if self.context.only is not None or all(cause != violation.cause for _, cause in self.context.check.known):
+            self.context.fail(violation, *shown)
+        raise Inconclusive(f"{violation.rule} is known to be broken")
 
-    def _require(self, holds: object, rule_id: str, cause: str, expected: str, got: str, *shown: Heard) -> None:
-        self.talk.world.count(rule_id)
+    def _require(self, holds: object, rule_id: str, cause: str, expected: str, got: str, *shown: CallResult) -> None:
+        self.context.check.count(rule_id)
         if not holds:
             self._fail(Violation(rule_id, cause, expected, got), *shown)
 
@@ -161,17 +161,17 @@ class Shadow:
 
     def create(self, step: Case) -> None:
         organisation = self._organisation(step)
-        single = bool(step.get("single")) and self.talk.world.offers("create_run")
+        single = bool(step.get("single")) and self.context.check.offers("create_run")
         operation = "create_run" if single else "bulk_create_runs"
-        body = self._in_corner({**self._fields, **self.talk.fill(step.get("fields", {}))})
+        body = self._in_corner({**self._fields, **self.context.fill(step.get("fields", {}))})
         if not single:
             body["count"] = max(1, min(1000, int(step.get("count", 1))))
         key, token = self._key(), _TOKENS[organisation]
-        written = self.talk.write(operation, body=body, key=key, token=token)
-        if not written.heard.accepted or not written.clean:
-            raise Unjudged(f"{operation} answers {written.heard.status}")
+        written = self.context.write(operation, body=body, key=key, token=token)
+        if not written.result.accepted or not written.clean:
+            raise Inconclusive(f"{operation} answers {written.result.status}")
         self._add(organisation, written)
-        self._keep(lambda: self._send(operation, body=body, key=key, token=token), written.heard, None)
+        self._keep(lambda: self._send(operation, body=body, key=key, token=token), written.result, None)
 
     def _in_corner(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """A body that leaves its run where the list that all are looked for in finds it."""
@@ -182,34 +182,34 @@ class Shadow:
             kept["input_values"] = {**(body["input_values"] or {}), **self._fields["input_values"]}
         return kept
 
-    def _add(self, organisation: int, written: Written) -> None:
+    def _add(self, organisation: int, written: WriteResult) -> None:
         for run in written.runs:
-            self.runs.append(ShadowRun(organisation, dict(run), written.reading, [written.heard]))
+            self.runs.append(ShadowRun(organisation, dict(run), written.parsed, [written.result]))
 
     def _organisation(self, step: Case) -> int:
         """The second one only where it can create too: it need not have the workflows that the first one has."""
-        world = self.talk.world
-        return 1 if step.get("second") and world.has_second and world.workflows.invented else 0
+        check = self.context.check
+        return 1 if step.get("second") and check.has_second and check.workflows.invented else 0
 
     def _key(self) -> str:
         self._keys += 1
-        return str(self.talk.named(f"key:{self._keys}"))
+        return str(self.context.named(f"key:{self._keys}"))
 
     def chain(self, step: Case) -> None:
-        if not self.talk.world.offers("create_run_chain", "get_run") or self._filter[0] != "workflow_id":
+        if not self.context.check.offers("create_run_chain", "get_run") or self._filter[0] != "workflow_id":
             return
         body = {"steps": [{"workflow_id": self._fields["workflow_id"]}] * max(1, min(5, int(step.get("steps", 2))))}
-        heard = self.talk.ask("create_run_chain", body=body)
-        run_ids = heard.body.get("run_ids") or []
+        result = self.context.ask("create_run_chain", body=body)
+        run_ids = result.body.get("run_ids") or []
         if not all(is_uuid(run_id) for run_id in run_ids):
-            raise Unjudged("a chain tells ids that are none")
+            raise Inconclusive("a chain tells ids that are none")
         for run_id in run_ids:
-            read = self.talk.ask("get_run", run_id, after=[heard])
-            self.runs.append(ShadowRun(0, read.body, None, [heard]))
+            read = self.context.ask("get_run", run_id, after=[result])
+            self.runs.append(ShadowRun(0, read.body, None, [result]))
 
     # Again under the same key
 
-    def _keep(self, send: Callable[[], Heard], first: Heard, run: ShadowRun | None) -> None:
+    def _keep(self, send: Callable[[], CallResult], first: CallResult, run: ShadowRun | None) -> None:
         self._writes.append(_Kept(send, first, run))
 
     def replay(self, step: Case) -> None:
@@ -232,76 +232,76 @@ class Shadow:
     def _pick(self, step: Case) -> ShadowRun | None:
         return self.runs[int(step.get("run", 0)) % len(self.runs)] if self.runs else None
 
-    def _call(self, run: ShadowRun, operation: str, **more: Any) -> Heard:
+    def _call(self, run: ShadowRun, operation: str, **more: Any) -> CallResult:
         return self._send(operation, run.id, token=_TOKENS[run.organisation], **more)
 
-    def _written(self, run: ShadowRun, operation: str, **more: Any) -> Heard:
+    def _written(self, run: ShadowRun, operation: str, **more: Any) -> CallResult:
         key = self._key()
-        heard = self._call(run, operation, key=key, **more)
-        if heard.accepted and not run.is_deleted:
-            self._keep(lambda: self._call(run, operation, key=key, **more), heard, run)
-        return heard
+        result = self._call(run, operation, key=key, **more)
+        if result.accepted and not run.is_deleted:
+            self._keep(lambda: self._call(run, operation, key=key, **more), result, run)
+        return result
 
-    def _is_gone(self, run: ShadowRun, heard: Heard) -> bool:
+    def _is_gone(self, run: ShadowRun, result: CallResult) -> bool:
         """Whether the run was deleted before; then it is judged that it is so."""
         if run.is_deleted:
-            cause = f"{heard.operation} after the delete is not 404"
-            self._require(heard.status == 404, "DELETE-GONE", cause, "404", heard.words, *run.shown, heard)
+            cause = f"{result.operation} after the delete is not 404"
+            self._require(result.status == 404, "DELETE-GONE", cause, "404", result.words, *run.shown, result)
         return run.is_deleted
 
     def update(self, step: Case) -> None:
         run, body = self._pick(step), self._in_corner(step.get("body", {}))
-        if run is None or not self.talk.world.offers("update_run"):
+        if run is None or not self.context.check.offers("update_run"):
             return
-        heard = self._written(run, "update_run", body=body)
-        if self._is_gone(run, heard):
+        result = self._written(run, "update_run", body=body)
+        if self._is_gone(run, result):
             return
         cause = "an update is refused"
         wish = "a valid update to be accepted"
-        self._require(heard.accepted, "REQ-ACCEPT", cause, wish, heard.words, *run.shown, heard)
-        self._judge_change(run, heard, body, "UPDATE-PARTIAL")
+        self._require(result.accepted, "REQ-ACCEPT", cause, wish, result.words, *run.shown, result)
+        self._judge_change(run, result, body, "UPDATE-PARTIAL")
 
     def cancel(self, step: Case) -> None:
         run = self._pick(step)
-        if run is None or not self.talk.world.offers("update_run") or (run.has_ended and not run.is_deleted):
+        if run is None or not self.context.check.offers("update_run") or (run.has_ended and not run.is_deleted):
             return
-        heard = self._written(run, "update_run", body={"status": "cancelled"})
-        if self._is_gone(run, heard) or not heard.accepted:
+        result = self._written(run, "update_run", body={"status": "cancelled"})
+        if self._is_gone(run, result) or not result.accepted:
             return  # it may have ended by itself
-        self._judge_change(run, heard, {"status": "cancelled"}, "UPDATE-PARTIAL")
+        self._judge_change(run, result, {"status": "cancelled"}, "UPDATE-PARTIAL")
 
     def retry(self, step: Case) -> None:
         run, body = self._pick(step), self._in_corner(step.get("body", {}))
-        if run is None or not self.talk.world.offers("retry_run") or not (run.has_ended or run.is_deleted):
+        if run is None or not self.context.check.offers("retry_run") or not (run.has_ended or run.is_deleted):
             return
-        heard = self._written(run, "retry_run", body=body)
-        if self._is_gone(run, heard):
+        result = self._written(run, "retry_run", body=body)
+        if self._is_gone(run, result):
             return
         cause, wish = "a retry of an ended run is refused", "the run started again"
-        self._require(heard.accepted, "RETRY-RULES", cause, wish, heard.words, *run.shown, heard)
-        self._judge_change(run, heard, body, "RETRY-RULES")
+        self._require(result.accepted, "RETRY-RULES", cause, wish, result.words, *run.shown, result)
+        self._judge_change(run, result, body, "RETRY-RULES")
 
-    def _judge_change(self, run: ShadowRun, heard: Heard, body: Mapping[str, Any], rule_id: str) -> None:
+    def _judge_change(self, run: ShadowRun, result: CallResult, body: Mapping[str, Any], rule_id: str) -> None:
         """The answer of a write to a run: what was asked for, and all else as it was told before."""
-        fail, after = self._fail, heard.body
-        self.talk.world.count(rule_id)
-        self._require_a_run(run, heard, after, rule_id)
+        fail, after = self._fail, result.body
+        self.context.check.count(rule_id)
+        self._require_a_run(run, result, after, rule_id)
         for name, asked in body.items():
             problem = difference(asked, after.get(name)) if name in run.view or name in after else None
             if name in {"file_inputs", "reuse_session"} or problem is None:
                 continue
             cause = "a run is not cancelled" if name == "status" else f"{name} is not changed"
-            fail(Violation(rule_id, cause, f"{name} as asked", problem), *run.shown, heard)
+            fail(Violation(rule_id, cause, f"{name} as asked", problem), *run.shown, result)
         retried = rule_id == "RETRY-RULES"
         if retried:
             status = after.get("status")
             if status != "scheduling":
                 got = excerpt(json.dumps(status))
-                fail(Violation(rule_id, "not back to scheduling", "status scheduling", got), *run.shown, heard)
+                fail(Violation(rule_id, "not back to scheduling", "status scheduling", got), *run.shown, result)
             for name in ("error", "output_data", "run_message_history", "output_attachment_ids"):
                 if after.get(name):
                     got = excerpt(json.dumps(after[name]))
-                    fail(Violation(rule_id, f"{name} is not cleared", "nothing left", got), *run.shown, heard)
+                    fail(Violation(rule_id, f"{name} is not cleared", "nothing left", got), *run.shown, result)
         names = [name for name in self._stable(run) if name not in body]
         if "file_inputs" in body:
             names.remove("input_attachment_ids")
@@ -309,38 +309,38 @@ class Shadow:
             names = [name for name in names if name not in {"session_id", "release_session_after"}]
         if not retried and run.has_ended and "status" not in body:
             names += [name for name in (*_AT_REST, "status") if name not in body]
-        changed = changed_field(run.view, after, names, may_gain=gains_inputs(run.reading))
+        changed = changed_field(run.view, after, names, may_gain=gains_inputs(run.parsed))
         if changed is not None:
             name, problem = changed
-            fail(Violation(rule_id, f"{name} changes too", f"{name} as before", problem), *run.shown, heard)
-        run.tell(heard, rule_id)
-        self._note_change(rule_id, run, heard)
+            fail(Violation(rule_id, f"{name} changes too", f"{name} as before", problem), *run.shown, result)
+        run.tell(result, rule_id)
+        self._note_change(rule_id, run, result)
 
-    def _note_change(self, rule_id: str, run: ShadowRun, heard: Heard) -> None:
-        self._changes.append((rule_id, run, heard))
+    def _note_change(self, rule_id: str, run: ShadowRun, result: CallResult) -> None:
+        self._changes.append((rule_id, run, result))
         run.compared_at = len(self._changes)
 
     def _stable(self, run: ShadowRun) -> list[str]:
-        return list(dict.fromkeys([*stable_fields(run.reading), "input_values"]))
+        return list(dict.fromkeys([*stable_fields(run.parsed), "input_values"]))
 
-    def _require_a_run(self, run: ShadowRun, heard: Heard, view: Any, rule_id: str) -> None:
+    def _require_a_run(self, run: ShadowRun, result: CallResult, view: Any, rule_id: str) -> None:
         misfits = run_misfits(view)
         if misfits:
             name, got = misfits[0]
             cause = f"{name or 'a run'} is not of its schema"
-            self._fail(Violation(rule_id, cause, f"{name} as documented", got), *run.shown, heard)
+            self._fail(Violation(rule_id, cause, f"{name} as documented", got), *run.shown, result)
 
     def delete(self, step: Case) -> None:
         run = self._pick(step)
-        if run is None or not self.talk.world.offers("delete_run"):
+        if run is None or not self.context.check.offers("delete_run"):
             return
-        heard = self._written(run, "delete_run")
-        if self._is_gone(run, heard):
+        result = self._written(run, "delete_run")
+        if self._is_gone(run, result):
             return
-        self.talk.expect_success(heard, run.shown)
-        run.show(heard)
+        self.context.expect_success(result, run.shown)
+        run.show(result)
         run.is_deleted = True
-        self._note_change("DELETE-GONE", run, heard)
+        self._note_change("DELETE-GONE", run, result)
 
     # Comparing
 
@@ -350,20 +350,20 @@ class Shadow:
             self._read(run)
 
     def _read(self, run: ShadowRun) -> None:
-        if not self.talk.world.offers("get_run"):
+        if not self.context.check.offers("get_run"):
             return
-        heard = self._call(run, "get_run")
-        if self._is_gone(run, heard):
+        result = self._call(run, "get_run")
+        if self._is_gone(run, result):
             return
-        there = heard.status == 200 and isinstance(heard.body, dict)
+        there = result.status == 200 and isinstance(result.body, dict)
         if not there and (other := self._change_of_another(run, is_gone=True)) is not None:
             cause = "another run is gone too"
-            self._fail(Violation(other[0], cause, "the other runs still there", heard.words), *other[1], heard)
+            self._fail(Violation(other[0], cause, "the other runs still there", result.words), *other[1], result)
         cause = "a run cannot be read" if run.rule == "READ-BACK" else "a run is gone"
-        self._require(there, run.rule, cause, "the run", heard.words, *run.shown, heard)
-        self._compare(run, heard, heard.body)
+        self._require(there, run.rule, cause, "the run", result.words, *run.shown, result)
+        self._compare(run, result, result.body)
 
-    def _change_of_another(self, run: ShadowRun, *, is_gone: bool) -> tuple[str, list[Heard]] | None:
+    def _change_of_another(self, run: ShadowRun, *, is_gone: bool) -> tuple[str, list[CallResult]] | None:
         """What another run went through since this one was seen to be right, where nothing has happened to itself: the
         last delete where it is gone, else the last change.
         """
@@ -373,15 +373,15 @@ class Shadow:
             return None
         since = self._changes[run.compared_at or 0 :]
         alike = [change for change in since if (change[0] == "DELETE-GONE") == is_gone]
-        rule_id, other, heard = (alike or since)[-1]
-        return rule_id, [*run.shown, *other.shown[1:], heard]
+        rule_id, other, result = (alike or since)[-1]
+        return rule_id, [*run.shown, *other.shown[1:], result]
 
     def _another_reads_right(self, run: ShadowRun) -> bool:
         """Whether a run that is made in the same way, and let alone, reads as it was told."""
-        if run.reading is None:
+        if run.parsed is None:
             return False
         token = _TOKENS[run.organisation]
-        written = self.talk.write(run.reading.operation, body=run.reading.body, token=token)
+        written = self.context.write(run.parsed.operation, body=run.parsed.body, token=token)
         if not written.runs or not written.clean:
             return False
         made = written.runs[-1]
@@ -389,33 +389,33 @@ class Shadow:
         names = self._stable(run)
         return isinstance(read.body, dict) and changed_field(made, read.body, names, may_gain=True) is None
 
-    def _compare(self, run: ShadowRun, heard: Heard, view: Any) -> None:
+    def _compare(self, run: ShadowRun, result: CallResult, view: Any) -> None:
         """A run as a read or a list shows it, beside what was told last."""
         fail = self._fail
-        self.talk.world.count(run.rule)
-        self._require_a_run(run, heard, view, "READ-BACK")
+        self.context.check.count(run.rule)
+        self._require_a_run(run, result, view, "READ-BACK")
         before, status = str(run.view["status"]), str(view["status"])
         rule_id = "LIFECYCLE" if run.rule in {"READ-BACK", "UPDATE-PARTIAL"} else run.rule
         wrong = step_violation(before, status, rule_id)
         if wrong is not None:
-            fail(wrong, *run.shown, heard)
+            fail(wrong, *run.shown, result)
         rest = [*_AT_REST, "machine_id"] if before == status and before in TERMINAL | {"scheduling"} else []
         if before == "scheduling":
             rest = rest[:-1]
-        changed = changed_field(run.view, view, [*self._stable(run), *rest], may_gain=gains_inputs(run.reading))
+        changed = changed_field(run.view, view, [*self._stable(run), *rest], may_gain=gains_inputs(run.parsed))
         if changed is not None:
             name, problem = changed
             if (other := self._change_of_another(run, is_gone=False)) is not None:
                 cause, got = "another run changes too", f"{name}: {problem}"
-                fail(Violation(other[0], cause, "the other runs as before", got), *other[1], heard)
-            fail(Violation(run.rule, f"{name} reads otherwise", f"{name} as told before", problem), *run.shown, heard)
+                fail(Violation(other[0], cause, "the other runs as before", got), *other[1], result)
+            fail(Violation(run.rule, f"{name} reads otherwise", f"{name} as told before", problem), *run.shown, result)
         run.view = {**run.view, **view}
         run.compared_at = len(self._changes)
 
     def look_at_list(self, step: Case) -> None:
         """The corner of one organisation, whole or in pages, perhaps by status or session."""
-        world = self.talk.world
-        if not world.offers("list_runs") or not self.runs:
+        check = self.context.check
+        if not check.offers("list_runs") or not self.runs:
             return
         organisation = self._organisation(step)
         limit = max(1, min(1000, int(step.get("limit", 1000))))
@@ -423,14 +423,14 @@ class Shadow:
         by, more = self._narrowed(step, there)
         sure = [run for run in there if by(run)]
         found: list[dict[str, Any]] = []
-        heards: list[Heard] = []
+        heards: list[CallResult] = []
         for page in range(_MAX_PAGES):
             paging = [("sort_mode", "created_at_desc"), ("limit", str(limit)), ("skip", str(page * limit))]
             query = [self._filter, *more, *paging]
-            heard = self.talk.ask("list_runs", query=query, token=_TOKENS[organisation], after=())
-            heards.append(heard)
-            found += [item for item in items_of(heard) if carries(item, *self._filter)]
-            if len(items_of(heard)) < limit:
+            result = self.context.ask("list_runs", query=query, token=_TOKENS[organisation], after=())
+            heards.append(result)
+            found += [item for item in items_of(result) if carries(item, *self._filter)]
+            if len(items_of(result)) < limit:
                 break
         else:
             return
@@ -438,9 +438,9 @@ class Shadow:
         by_id = {run.id: run for run in there}
         for item in found[:12]:
             run = by_id.get(str(item.get("id")))
-            heard = next(h for h in heards if any(i is item for i in items_of(h)))
+            result = next(h for h in heards if any(i is item for i in items_of(h)))
             if run is not None:
-                self._compare(run, heard, item)
+                self._compare(run, result, item)
 
     def _narrowed(
         self, step: Case, there: Sequence[ShadowRun]
@@ -462,13 +462,13 @@ class Shadow:
         organisation: int,
         sure: Sequence[ShadowRun],
         items: Sequence[Mapping[str, Any]],
-        heards: Sequence[Heard],
+        heards: Sequence[CallResult],
         *,
         exact: bool,
         narrowed: str,
     ) -> None:
         fail = self._fail
-        self.talk.world.count("LIST-COMPLETE")
+        self.context.check.count("LIST-COMPLETE")
         found = [str(item.get("id")) for item in items]
         known = {run.id: run for run in self.runs}
         for identity in found:
@@ -509,12 +509,12 @@ class Shadow:
             cause, got = "created_at_desc is not newest first", "an older run before a newer one"
             fail(Violation("LIST-PAGE", cause, "newest first", got), *heards[:3])
 
-    def _why_missing(self, run: ShadowRun, heards: Sequence[Heard], narrowed: str) -> tuple[str, str]:
+    def _why_missing(self, run: ShadowRun, heards: Sequence[CallResult], narrowed: str) -> tuple[str, str]:
         if narrowed:
             return "LIST-FILTER", f"{narrowed} misses a run"
         if heards[-1].body.get("limit") != 1000:
             query = [self._filter, ("limit", "1000")]
-            whole = self.talk.ask("list_runs", query=query, token=_TOKENS[run.organisation], after=())
+            whole = self.context.ask("list_runs", query=query, token=_TOKENS[run.organisation], after=())
             if any(item.get("id") == run.id for item in items_of(whole)):
                 return "LIST-PAGE", "a run is on no page"
         other = self._change_of_another(run, is_gone=True)
@@ -524,36 +524,36 @@ class Shadow:
 
     @property
     def _has_replayed(self) -> bool:
-        keys = [exchange.request.header("idempotency-key") for exchange in self.talk.exchanges]
+        keys = [exchange.request.header("idempotency-key") for exchange in self.context.exchanges]
         return len({key for key in keys if key}) < len([key for key in keys if key])
 
     # The other organisation
 
-    def trespass(self, step: Case) -> None:
+    def cross_tenant_access(self, step: Case) -> None:
         """The other organisation tries its hand at a run; then it is as before."""
         run = self._pick(step)
         operation = str(step.get("operation", "get_run"))
-        if run is None or not self.talk.world.has_second or not self.talk.world.offers(operation):
+        if run is None or not self.context.check.has_second or not self.context.check.offers(operation):
             return
         bodies: dict[str, Any] = {"update_run": {"body": {"status": "cancelled"}}, "retry_run": {"body": {}}}
-        heard = self._send(operation, run.id, token=_TOKENS[1 - run.organisation], **bodies.get(operation, {}))
+        result = self._send(operation, run.id, token=_TOKENS[1 - run.organisation], **bodies.get(operation, {}))
         cause = f"another organisation gets through with {operation}"
         expected = "404, since for another organisation the run does not exist"
-        self._require(heard.refused, "AUTH-TENANT", cause, expected, heard.words, *run.shown, heard)
+        self._require(result.refused, "AUTH-TENANT", cause, expected, result.words, *run.shown, result)
         if operation != "get_run" and not run.is_deleted:
-            run.show(heard)
+            run.show(result)
             run.rule = "AUTH-TENANT"
             self._read(run)
 
 
-def run_model(talk: Talk, case: Case) -> None:
-    shadow = Shadow(talk)
+def run_model(context: CaseContext, case: Case) -> None:
+    shadow = Shadow(context)
     for step in case["steps"]:
         shadow.step(step)
     shadow.finish()
 
 
-def fixed_cases(world: World) -> list[Case]:
+def fixed_cases(check: CheckContext) -> list[Case]:
     """A few rows that are worth having always."""
     make = {"do": "create", "count": 3, "fields": CREATE_FIELDS[1]}
     cancel, retry, delete = ({"do": what, "run": 1} for what in ("cancel", "retry", "delete"))
@@ -580,5 +580,5 @@ MODEL: Final = Scenario(
     run_model,
     fixed_cases,
     together=False,  # what one row does must not be taken for the doing of another
-    telling=6,
+    priority=6,
 )

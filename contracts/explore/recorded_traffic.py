@@ -15,11 +15,11 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
-from contracts.engine.context import Heard, Talk, Unjudged, encode
+from contracts.engine.context import CallResult, CaseContext, Inconclusive, encode
 from contracts.engine.runner import Scenario, alone_case
 from contracts.engine.shrink import Case
 from contracts.explore.schema_plan import FRESH_KEY
-from contracts.openapi.schemas import Notes, body_schema, is_uuid, moment_of, operations, schema, shape
+from contracts.openapi.schemas import Diagnostics, body_schema, is_uuid, moment_of, operations, schema, shape
 from contracts.oracle import (
     ANSWER_RULE,
     CREATES,
@@ -27,10 +27,10 @@ from contracts.oracle import (
     Violation,
     accepts,
     excerpt,
-    misfit,
     operation_at,
     read_request,
     run_misfits,
+    schema_error,
 )
 
 MAX_ROWS: Final = 8
@@ -41,7 +41,7 @@ _KEY: Final = "idempotency-key"
 
 
 @dataclass
-class There:
+class KnownResources:
     """What is known to be there and to be gone, and which idempotency keys have been used."""
 
     alive: set[str] = field(default_factory=set)
@@ -156,85 +156,85 @@ def _with_placeholder(value: Any, secret: str) -> Any:
 # Told again
 
 
-def run_overheard(talk: Talk, case: Case) -> None:
-    there = There()
+def run_overheard(context: CaseContext, case: Case) -> None:
+    known_resources = KnownResources()
     if "make" in case:
-        _make(talk, case["make"])
-    there.alive.update(talk.named(name) for name in ("run",) if talk.has_named(name))
+        _make(context, case["make"])
+    known_resources.alive.update(context.named(name) for name in ("run",) if context.has_named(name))
     for row in case["rows"]:
-        request = _request(talk, row)
+        request = _request(context, row)
         if request is None:
             return
-        heard = talk.send(request)
-        judge_overheard(talk, heard, there)
-        there.learn(heard.exchange)
+        result = context.send(request)
+        judge_overheard(context, result, known_resources)
+        known_resources.learn(result.exchange)
 
 
-def _make(talk: Talk, row: Case) -> None:
-    request = _request(talk, row)
+def _make(context: CaseContext, row: Case) -> None:
+    request = _request(context, row)
     if request is None:
-        raise Unjudged("no create to begin with")
-    heard = talk.send(request)
-    made = list(_runs_made(heard.exchange)) if heard.accepted else []
+        raise Inconclusive("no create to begin with")
+    result = context.send(request)
+    made = list(_runs_made(result.exchange)) if result.accepted else []
     if not made:
-        raise Unjudged(f"the create that a row begins with answers {heard.status}")
+        raise Inconclusive(f"the create that a row begins with answers {result.status}")
     run_id, attachments = made[min(int(row["run"]), len(made) - 1)]
-    talk.remember("run", run_id)
+    context.remember("run", run_id)
     for number, attachment in enumerate(attachments):
-        talk.remember(f"attachment:{number}", attachment)
+        context.remember(f"attachment:{number}", attachment)
 
 
-def _request(talk: Talk, row: Any) -> Request | None:
+def _request(context: CaseContext, row: Any) -> Request | None:
     """None for what is left of a row that was cut down too far."""
     if not isinstance(row, dict) or not {"method", "path", "headers"} <= row.keys():
         return None
     body: Any = row.get("body", {})
     raw: bytes | None = None
     if "json" in body:
-        raw = encode(talk.fill(body["json"]))
+        raw = encode(context.fill(body["json"]))
     elif "latin" in body:
         raw = body["latin"].encode("latin-1")
     headers = row["headers"]
     if not all(isinstance(header, list) and len(header) == 2 and header[0] for header in headers):
         return None
-    filled = tuple((name, str(talk.fill(value))) for name, value in headers)
-    return Request(row["method"], str(talk.fill(row["path"])), filled, raw)
+    filled = tuple((name, str(context.fill(value))) for name, value in headers)
+    return Request(row["method"], str(context.fill(row["path"])), filled, raw)
 
 
 # Judging
 
 
-def judge_overheard(talk: Talk, heard: Heard, there: There) -> None:
+def judge_overheard(context: CaseContext, result: CallResult, known_resources: KnownResources) -> None:
     """Raises Shown. What holds for every answer has been judged when it was heard."""
-    request = heard.exchange.request
-    operation = heard.operation
+    request = result.exchange.request
+    operation = result.operation
     if operation is None:
-        _judge_undocumented(talk, heard)
+        _judge_undocumented(context, result)
         return
-    if operation == "health_check" or heard.status == 429:
+    if operation == "health_check" or result.status == 429:
         return
     if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
-        _judge_unauthorized(talk, heard, operation)
+        _judge_unauthorized(context, result, operation)
         return
     one = path_id(request.path) if "{" in operations()[operation][1] else ""
     if one:
-        _judge_presence(talk, heard, operation, one, there)
+        _judge_presence(context, result, operation, one, known_resources)
     if body_schema(operation) is not None:
-        _judge_body(talk, heard, operation, one, there)
-    elif heard.accepted:
-        _judge_shape(talk, heard, operation)
+        _judge_body(context, result, operation, one, known_resources)
+    elif result.accepted:
+        _judge_shape(context, result, operation)
     if operation == "list_runs":
-        _judge_list(talk, heard)
+        _judge_list(context, result)
 
 
-def _judge_undocumented(talk: Talk, heard: Heard) -> None:
-    request = heard.exchange.request
+def _judge_undocumented(context: CaseContext, result: CallResult) -> None:
+    request = result.exchange.request
     if request.method in {"HEAD", "OPTIONS"}:
         return
     template = _template_at(request.path)
     if template is not None:
         cause = f"{request.method} is answered on {template}"
-        talk.require(heard.refused, "HTTP-METHOD", cause, "a 4xx", heard.words, heard)
+        context.require(result.refused, "HTTP-METHOD", cause, "a 4xx", result.words, result)
 
 
 def _template_at(path: str) -> str | None:
@@ -247,8 +247,8 @@ def _template_at(path: str) -> str | None:
     return next((template for template in known if re.fullmatch(pattern[template], plain)), None)
 
 
-def _judge_unauthorized(talk: Talk, heard: Heard, operation: str) -> None:
-    given = heard.exchange.request.header("authorization")
+def _judge_unauthorized(context: CaseContext, result: CallResult, operation: str) -> None:
+    given = result.exchange.request.header("authorization")
     scheme, _, token = (given or "").partition(" ")
     if given is None:
         rule, cause = "AUTH-REQUIRED", "no Authorization passes"
@@ -258,22 +258,24 @@ def _judge_unauthorized(talk: Talk, heard: Heard, operation: str) -> None:
         return  # a mock may take it for a token of another organisation
     else:
         rule, cause = "AUTH-TOKEN", "a wrong token passes" if token.strip() else "an empty token passes"
-    talk.require(not heard.accepted, rule, cause, "401 or 403", heard.words, heard)
+    context.require(not result.accepted, rule, cause, "401 or 403", result.words, result)
 
 
-def _judge_presence(talk: Talk, heard: Heard, operation: str, one: str, there: There) -> None:
-    if heard.accepted:
-        if one in there.gone:
+def _judge_presence(
+    context: CaseContext, result: CallResult, operation: str, one: str, known_resources: KnownResources
+) -> None:
+    if result.accepted:
+        if one in known_resources.gone:
             cause = f"{operation} after the delete is not 404"
-            talk.fail(Violation("DELETE-GONE", cause, "404", heard.words), heard)
-        elif one in there.unknown:
+            context.fail(Violation("DELETE-GONE", cause, "404", result.words), result)
+        elif one in known_resources.unknown:
             cause = f"an unknown id is not 404 with {operation}"
-            talk.fail(Violation("READ-UNKNOWN", cause, "404", heard.words), heard)
+            context.fail(Violation("READ-UNKNOWN", cause, "404", result.words), result)
         elif not _may_be_read_as_uuid(one):
             cause = f"a malformed id is taken by {operation}"
-            talk.fail(Violation("READ-UNKNOWN", cause, "a 4xx", heard.words), heard)
-    elif operation == "get_run" and one in there.alive and "?" not in heard.exchange.request.path:
-        talk.expect_success(heard)
+            context.fail(Violation("READ-UNKNOWN", cause, "a 4xx", result.words), result)
+    elif operation == "get_run" and one in known_resources.alive and "?" not in result.exchange.request.path:
+        context.expect_success(result)
 
 
 def _may_be_read_as_uuid(text: str) -> bool:
@@ -284,38 +286,44 @@ def _may_be_read_as_uuid(text: str) -> bool:
     return True
 
 
-def _judge_body(talk: Talk, heard: Heard, operation: str, one: str, there: There) -> None:
-    request = heard.exchange.request
-    reading = read_request(operation, request.body, request.header("content-type"))
+def _judge_body(
+    context: CaseContext, result: CallResult, operation: str, one: str, known_resources: KnownResources
+) -> None:
+    request = result.exchange.request
+    parsed = read_request(operation, request.body, request.header("content-type"))
     key = request.header(_KEY)
-    if key is not None and key in there.keys:
+    if key is not None and key in known_resources.keys:
         return  # a repeat, or a conflict
     plain = (key is None or key.startswith((FRESH_KEY, "key-"))) and "?" not in request.path
-    if heard.accepted and (operation in CREATES or reading.is_invalid):
-        talk.judge_write(reading, heard)
-    elif heard.refused and plain and (operation in CREATES or (operation == "update_run" and one in there.alive)):
-        if heard.status in {401, 403} or (operation == "update_run" and not reading.is_invalid):
+    if result.accepted and (operation in CREATES or parsed.is_invalid):
+        context.judge_write(parsed, result)
+    elif (
+        result.refused
+        and plain
+        and (operation in CREATES or (operation == "update_run" and one in known_resources.alive))
+    ):
+        if result.status in {401, 403} or (operation == "update_run" and not parsed.is_invalid):
             return  # whether a run can be changed depends on how far it is
-        talk.judge_write(reading, heard)
-    if heard.accepted:
-        _judge_shape(talk, heard, operation)
+        context.judge_write(parsed, result)
+    if result.accepted:
+        _judge_shape(context, result, operation)
 
 
 _ITEM_RULE: Final = {"list_runs": "READ-BACK", "get_run": "READ-BACK"}
 
 
-def _judge_shape(talk: Talk, heard: Heard, operation: str) -> None:
+def _judge_shape(context: CaseContext, result: CallResult, operation: str) -> None:
     """The answer of a success as the document has it, for all that a rule speaks of."""
     rule = ANSWER_RULE.get(operation)
     if rule is None:
         return
-    wrong = misfit(operation, heard.answer)
+    wrong = schema_error(operation, result.answer)
     if wrong is not None:
-        talk.fail(wrong, heard)
+        context.fail(wrong, result)
         return
-    for name, got in _misfits(operation, heard.body):
+    for name, got in _misfits(operation, result.body):
         cause = f"{name or 'an answer'} is not of its schema"
-        talk.fail(Violation(_ITEM_RULE.get(operation, rule), cause, f"{name} as documented", got), heard)
+        context.fail(Violation(_ITEM_RULE.get(operation, rule), cause, f"{name} as documented", got), result)
 
 
 def _misfits(operation: str, body: Any) -> Iterable[tuple[str, str]]:
@@ -331,7 +339,7 @@ def _misfits(operation: str, body: Any) -> Iterable[tuple[str, str]]:
     }.get(operation)
     if name is None:
         return []
-    notes = Notes()
+    notes = Diagnostics()
     shape(name)(body, (), notes)
     return [(fault.where, "nothing" if fault.kind == "missing" else excerpt(encode(body))) for fault in notes.faults]
 
@@ -344,33 +352,33 @@ def _items(body: Any) -> list[Any]:
 # Lists
 
 
-def _judge_list(talk: Talk, heard: Heard) -> None:
-    query = _plain_query(heard.exchange.request.path)
+def _judge_list(context: CaseContext, result: CallResult) -> None:
+    query = _plain_query(result.exchange.request.path)
     if query is None:
         return
-    if not heard.accepted:
-        talk.expect_success(heard, [])
+    if not result.accepted:
+        context.expect_success(result, [])
         return
-    body: Mapping[str, Any] = heard.body if isinstance(heard.body, dict) else {}
+    body: Mapping[str, Any] = result.body if isinstance(result.body, dict) else {}
     wanted = {"skip": int(query.get("skip", "0")), "limit": int(query.get("limit", "100"))}
     told = {name: body.get(name) for name in wanted}
     expected = f"skip {wanted['skip']} and limit {wanted['limit']}"
     cause = "skip or limit is not as asked"
-    talk.require(told == wanted, "LIST-PAGE", cause, expected, excerpt(encode(told)), heard)
+    context.require(told == wanted, "LIST-PAGE", cause, expected, excerpt(encode(told)), result)
     items = [item for item in _items(body) if isinstance(item, dict)]
     total = body.get("total")
     full = min(wanted["limit"], max(0, total - wanted["skip"])) if isinstance(total, int) else len(items)
     cause = "a page is not as full as total says"
-    talk.require(len(items) == full, "LIST-PAGE", cause, f"{full} of {total}", f"{len(items)} items", heard)
+    context.require(len(items) == full, "LIST-PAGE", cause, f"{full} of {total}", f"{len(items)} items", result)
     for name in ("workflow_id", "machine_id", "status"):
         others = [item for item in items if name in query and item.get(name) != query[name]]
-        talk.require(
-            not others, "LIST-FILTER", f"{name} finds another run", f"runs of {name}", f"{len(others)} others", heard
+        context.require(
+            not others, "LIST-FILTER", f"{name} finds another run", f"runs of {name}", f"{len(others)} others", result
         )
     for name, is_in in (("created_at_from", _is_from), ("created_at_to", _is_to)):
         others = [item for item in items if name in query and not is_in(item.get("created_at"), query[name])]
-        talk.require(
-            not others, "LIST-FILTER", f"{name} finds another run", "runs of that time", f"{len(others)} others", heard
+        context.require(
+            not others, "LIST-FILTER", f"{name} finds another run", "runs of that time", f"{len(others)} others", result
         )
 
 
@@ -412,4 +420,4 @@ def _plain_query(path: str) -> dict[str, str] | None:
     return query if all(name in _PLAIN_QUERY and _PLAIN_QUERY[name](value) for name, value in given) else None
 
 
-OVERHEARD: Final = Scenario("schema-wide requests", (), run_overheard, lambda world: (), together=False)
+OVERHEARD: Final = Scenario("schema-wide requests", (), run_overheard, lambda check: (), together=False)

@@ -21,9 +21,9 @@ from typing import Final
 
 import contracts
 from contracts.core.exchange import Exchange
-from contracts.engine.context import Shown, Talk, Unjudged, World
-from contracts.engine.runner import STUMBLES, Search
-from contracts.explore.recorded_traffic import OVERHEARD, Record, There, judge_overheard
+from contracts.engine.context import CaseContext, CheckContext, Inconclusive, RuleViolated
+from contracts.engine.runner import INTERNAL_ERRORS, Search
+from contracts.explore.recorded_traffic import OVERHEARD, KnownResources, Record, judge_overheard
 from contracts.explore.schema_plan import VARIABLE, SchemaPlan
 from contracts.guard import NoAnswer, Refused
 from contracts.oracle import ANSWER_RULE, operation_at
@@ -81,33 +81,33 @@ def explore_schema(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
 ) -> None:
     """Until the moment (monotonic) at most. Raises OutOfTime where the time of the check ends in it."""
-    world = search.world
-    if not JUDGES.intersection(wanted) or not world.may_create or world.is_live:
+    check = search.check
+    if not JUDGES.intersection(wanted) or not check.may_create or check.is_live:
         return
     with tempfile.TemporaryDirectory(prefix="contracts-") as name:
         folder = Path(name)
-        mark = _last(world)
-        plan = _plan(world, folder)
+        mark = _last(check)
+        plan = _plan(check, folder)
         plan.write(folder / "plan.json")
         config = _CONFIG.format(examples=examples, rows=_ROWS * examples)
         (folder / "schemathesis.toml").write_text(config, encoding="utf-8")
-        seed = world.random("schema", round_number).getrandbits(31)
+        seed = check.random("schema", round_number).getrandbits(31)
         for phases in PHASES[:1] if round_number else PHASES:
             if time.monotonic() < until:
-                _run(world, folder, [*_flags(world, seed), "--phases", *phases], until)
-        exchanges = _since(world, mark)
+                _run(check, folder, [*_flags(check, seed), "--phases", *phases], until)
+        exchanges = _since(check, mark)
         _look(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
-        _note_what_no_rule_judges(world, folder / "failures.jsonl")
+        _note_what_no_rule_judges(check, folder / "failures.jsonl")
 
 
-def _last(world: World) -> Exchange | None:
-    exchanges = world.guard.exchanges
+def _last(check: CheckContext) -> Exchange | None:
+    exchanges = check.guard.exchanges
     return exchanges[-1] if exchanges else None
 
 
-def _since(world: World, mark: Exchange | None) -> Sequence[Exchange]:
+def _since(check: CheckContext, mark: Exchange | None) -> Sequence[Exchange]:
     """Exchanges after the marked one, oldest first."""
-    exchanges = world.guard.exchanges
+    exchanges = check.guard.exchanges
     position = next((i for i in range(len(exchanges) - 1, -1, -1) if exchanges[i] is mark), -1)
     return exchanges[position + 1 :]
 
@@ -115,41 +115,41 @@ def _since(world: World, mark: Exchange | None) -> Sequence[Exchange]:
 # What it is given
 
 
-def _plan(world: World, folder: Path) -> SchemaPlan:
-    unknown = [str(Talk(world).named("unknown")) for _ in range(20)]
-    runs, attachments = _runs_for_it(world)
+def _plan(check: CheckContext, folder: Path) -> SchemaPlan:
+    unknown = [str(CaseContext(check).named("unknown")) for _ in range(20)]
+    runs, attachments = _runs_for_it(check)
     paths = {
         "run_id": runs,
         "attachment_id": attachments,
-        "machine_id": list(world.machines.known[:3]),
-        "pool_id": list(world.pools.known[:3]),
-        "workflow_id": list(world.workflows.known[:3]),
+        "machine_id": list(check.machines.known[:3]),
+        "pool_id": list(check.pools.known[:3]),
+        "workflow_id": list(check.workflows.known[:3]),
     }
     known = {
-        "workflow_id": world.workflows,
-        "machine_id": world.machines,
-        "pool_ids": world.pools,
-        "session_id": world.sessions,
+        "workflow_id": check.workflows,
+        "machine_id": check.machines,
+        "pool_ids": check.pools,
+        "session_id": check.sessions,
     }
     return SchemaPlan(
         failures=str(folder / "failures.jsonl"),
-        secret=world.marks.text(),
+        secret=check.canaries.text(),
         known={name: list(ids.known) for name, ids in known.items() if not ids.invented},
         paths=paths,
         unknown=unknown,
     )
 
 
-def _runs_for_it(world: World) -> tuple[list[str], list[str]]:
+def _runs_for_it(check: CheckContext) -> tuple[list[str], list[str]]:
     """Ids of some new runs, a third of them cancelled, and of their attachments."""
-    talk = Talk(world)
+    context = CaseContext(check)
     body = {"workflow_id": "«workflow»", "count": 9, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
     try:
-        runs = talk.create("bulk_create_runs", body).runs
-        if world.offers("update_run"):
+        runs = context.create("bulk_create_runs", body).runs
+        if check.offers("update_run"):
             for run in runs[::3]:
-                talk.call("update_run", run["id"], body={"status": "cancelled"})
-    except (Shown, Unjudged, Refused, NoAnswer, *STUMBLES):
+                context.call("update_run", run["id"], body={"status": "cancelled"})
+    except (RuleViolated, Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS):
         return [], []
     attachments = [one for run in runs for one in run.get("input_attachment_ids") or () if isinstance(one, str)]
     return [run["id"] for run in runs], attachments
@@ -158,7 +158,7 @@ def _runs_for_it(world: World) -> tuple[list[str], list[str]]:
 # Running it
 
 
-def _run(world: World, folder: Path, flags: Sequence[str], until: float) -> None:
+def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float) -> None:
     output = folder / "output.txt"
     with as_file(files("openapi") / "cyberdesk.yaml") as document, output.open("wb") as out:
         command = [sys.executable, "-m", "schemathesis.cli", "run", str(document), *flags]
@@ -174,7 +174,7 @@ def _run(world: World, folder: Path, flags: Sequence[str], until: float) -> None
         try:
             process.wait(timeout=max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
-            world.note("schemathesis was stopped at the end of its share of the time.")
+            check.note("schemathesis was stopped at the end of its share of the time.")
             return
         finally:
             if process.poll() is None:
@@ -182,16 +182,16 @@ def _run(world: World, folder: Path, flags: Sequence[str], until: float) -> None
                 process.wait()
     if process.returncode not in {0, 1}:
         said = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        world.note(f"schemathesis could not run: {' '.join(said[-3:])[:300]}")
+        check.note(f"schemathesis could not run: {' '.join(said[-3:])[:300]}")
 
 
-def _flags(world: World, seed: int) -> Iterator[str]:
-    yield from ("--url", world.guard.proxy_url, "-H", "Authorization: Bearer $TOKEN")
+def _flags(check: CheckContext, seed: int) -> Iterator[str]:
+    yield from ("--url", check.guard.proxy_url, "-H", "Authorization: Bearer $TOKEN")
     yield from ("--checks", "all", "--continue-on-failure", "--no-shrink", "--no-color")
     yield from ("--seed", str(seed), "--generation-database", "none")
     yield from ("--generation-with-security-parameters", "false", "--request-timeout", "20")
     yield from ("--suppress-health-check", "all", "--warnings", "off")
-    for operation in world.not_offered:
+    for operation in check.not_offered:
         yield from ("--exclude-operation-id", operation)
 
 
@@ -218,48 +218,50 @@ def _look(
     search: Search, wanted: Collection[str], exchanges: Sequence[Exchange], plan: SchemaPlan, until: float
 ) -> None:
     """Judges what was overheard, in its order, and looks into what is news."""
-    world = search.world
+    check = search.check
     record = Record(exchanges, secret=plan.secret)
-    there = There(unknown=set(plan.unknown))
-    there.alive.update(plan.paths["run_id"])
+    known_resources = KnownResources(unknown=set(plan.unknown))
+    known_resources.alive.update(plan.paths["run_id"])
     for position, exchange in enumerate(exchanges):
         if time.monotonic() > until:
-            world.note("Not all of what schemathesis sent could be looked into in time.")
+            check.note("Not all of what schemathesis sent could be looked into in time.")
             return
         if _is_its(exchange):
-            shown = _first_wanted(world, exchange, there, wanted)
-            if shown is not None and not _is_known_elsewhere(world, shown):
+            shown = _first_wanted(check, exchange, known_resources, wanted)
+            if shown is not None and not _is_known_elsewhere(check, shown):
                 search.look_into(OVERHEARD, record.case_at(position), shown)
-        there.learn(exchange)
+        known_resources.learn(exchange)
 
 
 def _is_its(exchange: Exchange) -> bool:
     return (exchange.request.header("user-agent") or "").startswith("schemathesis")
 
 
-def _first_wanted(world: World, exchange: Exchange, there: There, wanted: Collection[str]) -> Shown | None:
+def _first_wanted(
+    check: CheckContext, exchange: Exchange, known_resources: KnownResources, wanted: Collection[str]
+) -> RuleViolated | None:
     """The first broken rule that is news and was asked for."""
     for _ in range(4):
-        talk = Talk(world)
+        context = CaseContext(check)
         try:
-            judge_overheard(talk, talk.hear(exchange), there)
-        except Shown as shown:
+            judge_overheard(context, context.hear(exchange), known_resources)
+        except RuleViolated as shown:
             if shown.rule in wanted:
                 return shown
-            world.known.add((shown.rule, shown.cause))
+            check.known.add((shown.rule, shown.cause))
             continue
-        except (Unjudged, Refused, NoAnswer, *STUMBLES):
+        except (Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS):
             return None
         return None
     return None
 
 
-def _is_known_elsewhere(world: World, shown: Shown) -> bool:
+def _is_known_elsewhere(check: CheckContext, shown: RuleViolated) -> bool:
     """One cause is one finding: a field that is wrong in each answer is reported by the first rule that saw it."""
-    return any(cause == shown.cause for _, cause in world.known)
+    return any(cause == shown.cause for _, cause in check.known)
 
 
-def _note_what_no_rule_judges(world: World, path: Path) -> None:
+def _note_what_no_rule_judges(check: CheckContext, path: Path) -> None:
     if not path.exists():
         return
     for line in path.read_text(encoding="utf-8").splitlines():
@@ -269,4 +271,4 @@ def _note_what_no_rule_judges(world: World, path: Path) -> None:
         odd_status = failure["code"] == "ST103" and 200 <= failure["status"] < 400
         is_read = method == "GET"  # what a write should have refused may be echoed as it came
         if is_read and operation not in ANSWER_RULE and (odd_status or failure["code"] in _MALFORMED_ANSWERS):
-            world.note(f"schemathesis: {failure['title']} in {failure['operation']}, of which no rule speaks.")
+            check.note(f"schemathesis: {failure['title']} in {failure['operation']}, of which no rule speaks.")

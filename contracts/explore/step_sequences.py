@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from contracts.engine.context import OutOfTime, Shown, Talk, Unjudged, World
-from contracts.engine.runner import STUMBLES, Search
+from contracts.engine.context import CaseContext, CheckContext, Inconclusive, OutOfTime, RuleViolated
+from contracts.engine.runner import INTERNAL_ERRORS, Search
 from contracts.engine.shrink import Case
 from contracts.explore.model import CREATE_FIELDS, MODEL, RETRIES, TRESPASSES, UPDATES, Shadow, fixed_cases
 from contracts.guard import NoAnswer, Refused
@@ -30,7 +30,7 @@ LEAST_S: Final = 1.0
 class _Rows(RuleBasedStateMachine):
     """Every rule is a step of one shadow. What fails is told with all the steps before it."""
 
-    def __init__(self, world: World, failed: list[tuple[Case, Shown]], until: float) -> None:
+    def __init__(self, check: CheckContext, failed: list[tuple[Case, RuleViolated]], until: float) -> None:
         super().__init__()
         self._steps: list[Case] = []
         self._failed = failed
@@ -38,17 +38,17 @@ class _Rows(RuleBasedStateMachine):
         self._shadow: Shadow | None = None
         if time.monotonic() < until:
             with self._guarded():
-                self._shadow = Shadow(Talk(world))
+                self._shadow = Shadow(CaseContext(check))
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
         try:
             yield
-        except Shown as shown:
+        except RuleViolated as shown:
             self._failed.append(({"steps": list(self._steps)}, shown))
             self._shadow = None
             raise
-        except (Unjudged, Refused, NoAnswer, OutOfTime, *STUMBLES):
+        except (Inconclusive, Refused, NoAnswer, OutOfTime, *INTERNAL_ERRORS):
             self._shadow = None  # behind a broken rule nothing need be as expected
 
     def _do(self, **step: Any) -> None:
@@ -106,7 +106,7 @@ class _Rows(RuleBasedStateMachine):
 
     @precondition(_has_runs)
     @rule(run=st.integers(0, 12), operation=st.sampled_from(TRESPASSES))
-    def trespass(self, run: int, operation: str) -> None:
+    def cross_tenant_access(self, run: int, operation: str) -> None:
         self._do(do="trespass", run=run, operation=operation)
 
     def teardown(self) -> None:
@@ -119,13 +119,13 @@ def explore_rows(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
 ) -> None:
     """Fixed rows, then those that hypothesis writes, until their number or the moment (monotonic) is reached."""
-    world = search.world
-    if not set(MODEL.rules).intersection(wanted) or not world.may_create or world.is_live:
+    check = search.check
+    if not set(MODEL.rules).intersection(wanted) or not check.may_create or check.is_live:
         return
     if not round_number:
-        search.run(MODEL, iter(fixed_cases(world)), until=until)
+        search.run(MODEL, iter(fixed_cases(check)), until=until)
     for attempt in range(MAX_CAUSES):
-        failed: list[tuple[Case, Shown]] = []
+        failed: list[tuple[Case, RuleViolated]] = []
         chosen = settings(
             max_examples=examples,
             stateful_step_count=MAX_STEPS,
@@ -138,12 +138,12 @@ def explore_rows(
             print_blob=False,
         )
 
-        @seed(world.random("rows", round_number, attempt).getrandbits(64))
+        @seed(check.random("rows", round_number, attempt).getrandbits(64))
         class Rows(_Rows):
-            def __init__(self, failed: list[tuple[Case, Shown]] = failed) -> None:
-                super().__init__(world, failed, until)
+            def __init__(self, failed: list[tuple[Case, RuleViolated]] = failed) -> None:
+                super().__init__(check, failed, until)
 
-        with contextlib.suppress(Shown, Flaky):  # kept in `failed`
+        with contextlib.suppress(RuleViolated, Flaky):  # kept in `failed`
             run_state_machine_as_test(Rows, settings=chosen)
         if not failed:
             return
@@ -151,4 +151,4 @@ def explore_rows(
         if shown.rule in wanted:
             search.look_into(MODEL, case, shown)
         else:
-            world.known.add((shown.rule, shown.cause))
+            check.known.add((shown.rule, shown.cause))

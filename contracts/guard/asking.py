@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.guard.bounds import BOUNDS
-from contracts.guard.pace import Pace
+from contracts.guard.pace import RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream
 
 
-class Asker:
+class InternalClient:
     """Thread-safe. `pay` says whether one more request may be spent, `left_s` how much time there is for one of a
     method; `record` sees each exchange, tokens masked.
     """
@@ -21,7 +21,7 @@ class Asker:
         self,
         upstream: Upstream,
         tokens: Tokens,
-        pace: Pace,
+        pace: RateLimiter,
         *,
         pay: Callable[[], bool] = lambda: True,
         left_s: Callable[[str], float] = lambda _: float("inf"),

@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
-from contracts.guard.asking import Asker
+from contracts.guard.asking import InternalClient
 from contracts.guard.effect import path_of_run
 from contracts.guard.journal import (
     IDENTITIES,
@@ -92,7 +92,7 @@ class Cleaner:
 
     def __init__(
         self,
-        asker: Asker,
+        asker: InternalClient,
         clock: Clock,
         *,
         careful: bool,

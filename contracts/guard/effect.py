@@ -132,27 +132,27 @@ def path_of_run(run_id: str) -> str | None:
 def _ids_in_path(readings: tuple[PathReading, ...]) -> tuple[frozenset[str], frozenset[str]]:
     ids: set[str] = set()
     odd: set[str] = set()
-    for reading in readings:
-        for position, segment in enumerate(reading.segments):
+    for parsed in readings:
+        for position, segment in enumerate(parsed.segments):
             whole = canonical(segment)
             found = (
                 {whole} if whole else {str(uuid.UUID(hex=m.group().replace("-", ""))) for m in _UUID.finditer(segment)}
             )
             ids |= found
-            if not found and position == 0 and reading.resource and not reading.creates_runs:
+            if not found and position == 0 and parsed.resource and not parsed.creates_runs:
                 odd.add(segment)
     return frozenset(ids), frozenset(odd)
 
 
 def _collections(readings: tuple[PathReading, ...], method: str) -> Iterator[str]:
-    for reading in readings:
-        if not reading.resource:
+    for parsed in readings:
+        if not parsed.resource:
             yield "?"
-        elif reading.creates_runs:
+        elif parsed.creates_runs:
             if method not in {"POST", *SAFE_METHODS}:
                 yield "runs"
-        elif not reading.segments:
-            yield reading.resource
+        elif not parsed.segments:
+            yield parsed.resource
 
 
 # Paths

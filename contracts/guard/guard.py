@@ -23,7 +23,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Reque
 from contracts.core.findings import Spent
 from contracts.core.interrupts import held_back
 from contracts.core.target import Target
-from contracts.guard.asking import Asker
+from contracts.guard.asking import InternalClient
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Charge, Ledger
 from contracts.guard.cleanup import Cleaner
@@ -42,7 +42,7 @@ from contracts.guard.journal import (
 from contracts.guard.journal_cleanup import clean_up, what_may_follow
 from contracts.guard.made import MadeRun, carries, is_older, made_by
 from contracts.guard.ownership import Ownership
-from contracts.guard.pace import Clock, Pace
+from contracts.guard.pace import Clock, RateLimiter
 from contracts.guard.proxy import Proxy
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.schedule import Schedule
@@ -54,7 +54,7 @@ _COUNT = re.compile(rb'"count"\s*:\s*([^,}\]]{1,60})')
 
 
 @dataclass(slots=True)
-class _Passage:
+class _PendingRequest:
     """A request that has passed the gate and is paid for."""
 
     request: Request
@@ -95,7 +95,7 @@ class Guard:
         self._is_shared = target.profile == "live" or not target.is_loopback
         """Others use the target too, so nothing may be taken for the check's own on an answer's word alone."""
         self._ledger = Ledger(target.budget, keeps_reserve=target.clean_up)
-        self._pace = Pace(target.budget.rate, self._clock)
+        self._pace = RateLimiter(target.budget.rate, self._clock)
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
         self._schedule = Schedule(self._started + target.max_time_s, self._clock, self._grace_s)
@@ -363,7 +363,7 @@ class Guard:
             journal.close_intents([each for each in seen.settled if each in journal.record.open_intents])
 
     def _send_together(self, requests: Sequence[Request]) -> list[Exchange]:
-        passages: list[_Passage] = []
+        passages: list[_PendingRequest] = []
         try:
             for request in requests:
                 passages.append(self._admit(request))
@@ -375,7 +375,7 @@ class Guard:
         outcomes: list[Exchange | BaseException | None] = [None] * len(passages)
         start = _Start(len(passages))
 
-        def carry_out(position: int, passage: _Passage) -> None:
+        def carry_out(position: int, passage: _PendingRequest) -> None:
             try:
                 outcomes[position] = self._carry_out(passage, start)
             except BaseException as error:  # noqa: BLE001  raised again below, in the caller's thread
@@ -392,7 +392,7 @@ class Guard:
             raise min(errors, key=lambda error: isinstance(error, NoAnswer))
         return [outcome for outcome in outcomes if isinstance(outcome, Exchange)]
 
-    def _admit(self, request: Request) -> _Passage:
+    def _admit(self, request: Request) -> _PendingRequest:
         if self._schedule.left_s() <= 0:
             raise OutOfBudget("the time of the check is over")
         masked = self._tokens.mask_request(request)
@@ -419,9 +419,9 @@ class Guard:
         if watch is not None:
             self._ledger.take_back_request(looks)  # charged again when they are sent
             watch.begin(authorization)
-        return _Passage(request, masked, effect, charge)
+        return _PendingRequest(request, masked, effect, charge)
 
-    def _wait(self, *passages: _Passage) -> None:
+    def _wait(self, *passages: _PendingRequest) -> None:
         try:
             self._pace.wait(len(passages), left_s=self._schedule.left_s)
         except BaseException as error:
@@ -431,18 +431,18 @@ class Guard:
                 self._refund(passage)
             raise
 
-    def _refund(self, passage: _Passage) -> None:
+    def _refund(self, passage: _PendingRequest) -> None:
         self._ledger.settle(passage.charge, 0)
         self._ledger.take_back_request()
 
-    def _carry_out(self, passage: _Passage, start: _Start | None = None) -> Exchange:
+    def _carry_out(self, passage: _PendingRequest, start: _Start | None = None) -> Exchange:
         """A create that is under way when Ctrl-C comes still gets its answer: what it made is known then."""
         if not passage.effect.creates:
             return self._carried_out(passage, start)
         with held_back():
             return self._carried_out(passage, start)
 
-    def _carried_out(self, passage: _Passage, start: _Start | None) -> Exchange:
+    def _carried_out(self, passage: _PendingRequest, start: _Start | None) -> Exchange:
         """Whatever happens on the way, at the end it is known, in the journal too, what the request may have made."""
         creates = passage.effect.creates
         at = self._clock.now()
@@ -462,7 +462,7 @@ class Guard:
             self._note(passage, at, None)
             raise
 
-    def _note(self, passage: _Passage, at: datetime, exchange: Exchange | None) -> None:
+    def _note(self, passage: _PendingRequest, at: datetime, exchange: Exchange | None) -> None:
         if self._watch is None or not passage.effect.runs:
             return
         body = passage.effect.body
@@ -481,13 +481,13 @@ class Guard:
             )
         )
 
-    def _close(self, passage: _Passage) -> None:
+    def _close(self, passage: _PendingRequest) -> None:
         """The request did not arrive, so it made nothing."""
         self._ledger.settle(passage.charge, 0)
         if passage.intent is not None:
             self._opened_journal.made(passage.intent, ())
 
-    def _exchange(self, passage: _Passage, start: _Start | None) -> Exchange:
+    def _exchange(self, passage: _PendingRequest, start: _Start | None) -> Exchange:
         if passage.effect.creates:
             self._has_sent_creates = True
             passage.intent = self._opened_journal.intend(self._intent(passage))
@@ -512,7 +512,7 @@ class Guard:
         start.meet()
         return connection
 
-    def _answer(self, passage: _Passage, connection: Connection | None) -> Answer:
+    def _answer(self, passage: _PendingRequest, connection: Connection | None) -> Answer:
         left_s = self._schedule.left_s(creates=passage.effect.creates)
         if left_s <= 0:
             raise _NeverArrived(f"{_in_words(passage.masked)}: the time of the check is over")
@@ -552,7 +552,7 @@ class Guard:
 
     # What came of it
 
-    def _conclude(self, passage: _Passage, exchange: Exchange) -> None:
+    def _conclude(self, passage: _PendingRequest, exchange: Exchange) -> None:
         status = exchange.answer.status
         # A redirect of 307 or 308 asks for the same request elsewhere, so it was not done here; 303 tells it was.
         refused = 400 <= status < 500 or status in {307, 308}
@@ -590,7 +590,7 @@ class Guard:
             now = self._clock.now().timestamp()
             self._opened_journal.answered(passage.intent, run_ids, now, unproven)
 
-    def _leave_open(self, passage: _Passage, run_ids: Sequence[str] = ()) -> None:
+    def _leave_open(self, passage: _PendingRequest, run_ids: Sequence[str] = ()) -> None:
         """Nobody knows what the create made: the charge stays, and clean-up will look for it."""
         self._ledger.settle(passage.charge, max(passage.charge.runs, len(run_ids)))
 
@@ -601,7 +601,7 @@ class Guard:
         old = is_older(run.shown, answer, self._started_at, self._clock.now())
         return not old or carries(self.marker, run.shown)
 
-    def _intent(self, passage: _Passage) -> Intent:
+    def _intent(self, passage: _PendingRequest) -> Intent:
         masked = passage.masked
         body = passage.effect.body
         inputs = body.get("input_values") if isinstance(body, dict) else None
@@ -658,7 +658,7 @@ class Guard:
         def pay() -> bool:
             return self._ledger.charge_request(cleaning=cleaning or self._is_cleaning)
 
-        asker = Asker(
+        asker = InternalClient(
             self._upstream, self._tokens, self._pace, pay=pay, left_s=self._schedule.left_to_ask_s, record=self._record
         )
         return Cleaner(

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from contracts.core.target import Target, is_loopback
-from contracts.guard.asking import Asker
+from contracts.guard.asking import InternalClient
 from contracts.guard.cleanup import Cleaner
 from contracts.guard.journal import AUTHORIZATIONS, Journal, default_directory, fingerprint, journals
 from contracts.guard.journal_cleanup import clean_up, what_may_follow
-from contracts.guard.pace import Clock, Pace
+from contracts.guard.pace import Clock, RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Upstream, proxy_for
@@ -99,7 +99,7 @@ def _clean_up_journal(journal: Journal, given: list[str], ca_bundle: str | None,
         return True
     upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
     try:
-        asker = Asker(upstream, Tokens(tokens.get("first"), tokens.get("second")), Pace(None, clock))
+        asker = InternalClient(upstream, Tokens(tokens.get("first"), tokens.get("second")), RateLimiter(None, clock))
         started_at = datetime.fromtimestamp(record.started_at, UTC)
         careful = record.profile == "live" or not is_loopback(record.url)
         cleaner = Cleaner(asker, clock, careful=careful, started_at=started_at, marker=record.marker)

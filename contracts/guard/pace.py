@@ -31,7 +31,7 @@ class Clock:
     now: Callable[[], datetime] = _utc_now
 
 
-class Pace:
+class RateLimiter:
     """Thread-safe. Requests leave evenly, `1 / rate` seconds apart; a group takes its slots at once."""
 
     def __init__(self, rate: float | None, clock: Clock) -> None:

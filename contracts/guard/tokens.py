@@ -21,16 +21,16 @@ class Tokens:
 
     def __init__(self, token: str | None, second_token: str | None) -> None:
         self._by_placeholder = {"$SECOND_TOKEN": second_token, "$TOKEN": token}
-        marks: list[tuple[str, str]] = []
+        canaries: list[tuple[str, str]] = []
         for placeholder, secret in self._by_placeholder.items():
             if not secret:
                 continue
             long = len(secret) >= _LONG_ENOUGH_TO_BE_A_SECRET
             for form in {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}:
-                marks.append((form, placeholder) if long else (f"Bearer {form}", f"Bearer {placeholder}"))
-        marks.sort(key=lambda mark: -len(mark[0]))
-        self._marks = marks
-        self._in_bytes = [(form.encode(), placeholder.encode()) for form, placeholder in marks]
+                canaries.append((form, placeholder) if long else (f"Bearer {form}", f"Bearer {placeholder}"))
+        canaries.sort(key=lambda mark: -len(mark[0]))
+        self._marks = canaries
+        self._in_bytes = [(form.encode(), placeholder.encode()) for form, placeholder in canaries]
 
     def __repr__(self) -> str:
         return "Tokens(masked)"

@@ -58,22 +58,22 @@ class Fault:
 
 
 @dataclass(slots=True)
-class Notes:
+class Diagnostics:
     """What was found on the way through a value."""
 
     faults: list[Fault] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
+    ambiguities: list[str] = field(default_factory=list)
 
     def fault(self, path: Path, kind: str) -> Any:
         self.faults.append(Fault(path, kind))
         return UNREAD
 
-    def doubt(self, what: str, value: Any = UNREAD) -> Any:
-        self.doubts.append(what)
+    def ambiguity(self, what: str, value: Any = UNREAD) -> Any:
+        self.ambiguities.append(what)
         return value
 
 
-Shape = Callable[[Any, Path, Notes], Any]
+SchemaReader = Callable[[Any, Path, Diagnostics], Any]
 """Reads a value into its normal form, noting what is wrong or in doubt."""
 
 
@@ -116,7 +116,7 @@ def schema(name: str) -> dict[str, Any]:
 
 
 @functools.cache
-def shape(name: str) -> Shape:
+def shape(name: str) -> SchemaReader:
     """The shape of a component schema."""
     return _compile(schema(name))
 
@@ -146,10 +146,10 @@ def body_schema(operation: str) -> str | None:
 # Compiling
 
 
-def _compile(spec: dict[str, Any]) -> Shape:
+def _compile(spec: dict[str, Any]) -> SchemaReader:
     if "$ref" in spec:
         name = spec["$ref"].rsplit("/", 1)[-1]
-        return lambda value, path, notes: shape(name)(value, path, notes)
+        return lambda value, path, diagnostics: shape(name)(value, path, diagnostics)
     if "anyOf" in spec:
         (inner,) = [option for option in spec["anyOf"] if option.get("type") != "null"]
         return _nullable(_compile(inner))
@@ -172,82 +172,90 @@ def _compile(spec: dict[str, Any]) -> Shape:
     raise ValueError(f"a schema that contracts.openapi.schemas does not understand: {spec}")
 
 
-def _nullable(inner: Shape) -> Shape:
-    return lambda value, path, notes: None if value is None else inner(value, path, notes)
+def _nullable(inner: SchemaReader) -> SchemaReader:
+    return lambda value, path, diagnostics: None if value is None else inner(value, path, diagnostics)
 
 
-def _enumerated(names: frozenset[str]) -> Shape:
-    def read(value: Any, path: Path, notes: Notes) -> Any:
+def _enumerated(names: frozenset[str]) -> SchemaReader:
+    def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
         if not isinstance(value, str):
-            return notes.fault(path, "type")
-        return value if value in names else notes.fault(path, "form")
+            return diagnostics.fault(path, "type")
+        return value if value in names else diagnostics.fault(path, "form")
 
     return read
 
 
-def _record(fields: dict[str, Shape], required: list[str]) -> Shape:
-    def read(value: Any, path: Path, notes: Notes) -> Any:
+def _record(fields: dict[str, SchemaReader], required: list[str]) -> SchemaReader:
+    def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
         if not isinstance(value, dict):
-            return notes.fault(path, "type")
+            return diagnostics.fault(path, "type")
         for name in required:
             if name not in value:
-                notes.fault((*path, name), "missing")
-        return {name: fields[name](v, (*path, name), notes) for name, v in value.items() if name in fields}
+                diagnostics.fault((*path, name), "missing")
+        return {name: fields[name](v, (*path, name), diagnostics) for name, v in value.items() if name in fields}
 
     return read
 
 
-def _list(item: Shape, least: int) -> Shape:
-    def read(value: Any, path: Path, notes: Notes) -> Any:
+def _list(item: SchemaReader, least: int) -> SchemaReader:
+    def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
         if not isinstance(value, list):
-            return notes.fault(path, "type")
+            return diagnostics.fault(path, "type")
         if len(value) < least:
-            return notes.fault(path, "length")
-        return [item(v, (*path, index), notes) for index, v in enumerate(value)]
+            return diagnostics.fault(path, "length")
+        return [item(v, (*path, index), diagnostics) for index, v in enumerate(value)]
 
     return read
 
 
-def _object(value: Any, path: Path, notes: Notes) -> Any:
-    return value if isinstance(value, dict) else notes.fault(path, "type")
+def _object(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+    return value if isinstance(value, dict) else diagnostics.fault(path, "type")
 
 
-def _read_text(value: Any, path: Path, notes: Notes) -> Any:
-    return value if isinstance(value, str) else notes.fault(path, "type")
+def _read_text(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+    return value if isinstance(value, str) else diagnostics.fault(path, "type")
 
 
-def _read_uuid(value: Any, path: Path, notes: Notes) -> Any:
+def _read_uuid(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if not isinstance(value, str):
-        return notes.fault(path, "type")
+        return diagnostics.fault(path, "type")
     if _UUID.fullmatch(value):
         return value
     try:
         read = uuid.UUID(value)
     except ValueError:
         has_blanks = value.strip(" \t") != value and not value.endswith("\n")
-        return notes.doubt("a UUID with blanks") if has_blanks else notes.fault(path, "form")
-    return notes.doubt("another form of a UUID", str(read))
+        return diagnostics.ambiguity("a UUID with blanks") if has_blanks else diagnostics.fault(path, "form")
+    return diagnostics.ambiguity("another form of a UUID", str(read))
 
 
-def _read_moment(value: Any, path: Path, notes: Notes) -> Any:
+def _read_moment(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if isinstance(value, (bool, list, dict)) or value is None:
-        return notes.fault(path, "type")
+        return diagnostics.fault(path, "type")
     if isinstance(value, (int, float)):
-        return notes.doubt("a number for a moment")
+        return diagnostics.ambiguity("a number for a moment")
     moment = moment_of(value)
     if moment is not None:
-        return value if _MIN_YEAR < moment.year < _MAX_YEAR else notes.doubt("a moment at the end of the calendar")
-    return notes.doubt("a moment in another form") if any(c.isdigit() for c in value) else notes.fault(path, "form")
+        return (
+            value
+            if _MIN_YEAR < moment.year < _MAX_YEAR
+            else diagnostics.ambiguity("a moment at the end of the calendar")
+        )
+    return (
+        diagnostics.ambiguity("a moment in another form")
+        if any(c.isdigit() for c in value)
+        else diagnostics.fault(path, "form")
+    )
 
 
-def _read_base64(value: Any, path: Path, notes: Notes) -> Any:
+def _read_base64(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if not isinstance(value, str):
-        return notes.fault(path, "type")
-    return value if is_valid_base64(value) else notes.doubt("content that is not base64")
+        return diagnostics.fault(path, "type")
+    return value if is_valid_base64(value) else diagnostics.ambiguity("content that is not base64")
 
 
-def _integer(above: float, most: float) -> Shape:
-    def read(value: Any, path: Path, notes: Notes) -> Any:
+def _integer(above: float, most: float) -> SchemaReader:
+    def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
         lenient = True
         if isinstance(value, bool):
             number = int(value)
@@ -255,42 +263,42 @@ def _integer(above: float, most: float) -> Shape:
             number, lenient = value, False
         elif isinstance(value, float):
             if not math.isfinite(value) or not value.is_integer():
-                return notes.fault(path, "type")
+                return diagnostics.fault(path, "type")
             number = int(value)
         elif isinstance(value, str):
             if re.fullmatch(r"[0-9]{1,300}", value):
                 number = int(value)
             elif _NUMBERLIKE.fullmatch(value):
-                return _text_of_number(value, path, notes)
+                return _text_of_number(value, path, diagnostics)
             else:
-                return notes.fault(path, "type")
+                return diagnostics.fault(path, "type")
         else:
-            return notes.fault(path, "type")
+            return diagnostics.fault(path, "type")
         if not above < number <= most:
-            return notes.fault(path, "range")
-        return notes.doubt("another form of an integer", number) if lenient else number
+            return diagnostics.fault(path, "range")
+        return diagnostics.ambiguity("another form of an integer", number) if lenient else number
 
-    def _text_of_number(value: str, path: Path, notes: Notes) -> Any:
+    def _text_of_number(value: str, path: Path, diagnostics: Diagnostics) -> Any:
         try:
             number = float(value)
         except ValueError:
-            return notes.doubt("text that looks like a number")
+            return diagnostics.ambiguity("text that looks like a number")
         if not number.is_integer() or not above < number <= most:
-            return notes.fault(path, "type")
-        return notes.doubt("text that looks like a number")
+            return diagnostics.fault(path, "type")
+        return diagnostics.ambiguity("text that looks like a number")
 
     return read
 
 
-def _read_boolean(value: Any, path: Path, notes: Notes) -> Any:
+def _read_boolean(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, (int, float)) and value in (0, 1):
-        return notes.doubt("a number for a boolean", bool(value))
+        return diagnostics.ambiguity("a number for a boolean", bool(value))
     if isinstance(value, str) and value.strip().lower() in _TRUE_TEXTS | _FALSE_TEXTS:
         text = value.strip().lower()
-        return notes.doubt("text for a boolean", text in _TRUE_TEXTS)
-    return notes.fault(path, "type")
+        return diagnostics.ambiguity("text for a boolean", text in _TRUE_TEXTS)
+    return diagnostics.fault(path, "type")
 
 
 # Limits that hold for every value

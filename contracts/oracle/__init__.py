@@ -6,7 +6,7 @@ is not judged further, and an answer that is no answer at all is not judged for 
 
 from __future__ import annotations
 
-from contracts.oracle.answer import is_retry_after, misfit, universal_violations
+from contracts.oracle.answer import is_retry_after, schema_error, universal_violations
 from contracts.oracle.create import Seen, alias_difference, create_options_violations, judge_create, run_misfits
 from contracts.oracle.operation import ANSWER_RULE, CREATES, operation_at
 from contracts.oracle.refusal import (
@@ -18,7 +18,7 @@ from contracts.oracle.refusal import (
     refuses,
     rule_of_fault,
 )
-from contracts.oracle.request import Reading, is_plain_filename, read_body, read_request
+from contracts.oracle.request import ParsedRequest, is_plain_filename, read_body, read_request
 from contracts.oracle.run import (
     STABLE,
     STATUSES,
@@ -40,7 +40,7 @@ __all__ = [
     "STABLE",
     "STATUSES",
     "TERMINAL",
-    "Reading",
+    "ParsedRequest",
     "Seen",
     "Violation",
     "acceptance_of_invalid",
@@ -57,7 +57,6 @@ __all__ = [
     "is_plain_filename",
     "is_retry_after",
     "judge_create",
-    "misfit",
     "operation_at",
     "parameter_error_violations",
     "read_body",
@@ -66,6 +65,7 @@ __all__ = [
     "refuses",
     "rule_of_fault",
     "run_misfits",
+    "schema_error",
     "stable_fields",
     "status_misfit",
     "step_violation",

@@ -14,7 +14,7 @@ from contracts.oracle.violation import Violation, excerpt
 
 
 def universal_violations(
-    operation: str | None, answer: Answer, sought: Sequence[bytes], request: Request | None = None
+    operation: str | None, answer: Answer, canaries: Sequence[bytes], request: Request | None = None
 ) -> Iterator[Violation]:
     """What holds for every answer to anything. `sought` are the forms in which a secret could be seen; what a request
     itself sends openly may come back.
@@ -23,7 +23,7 @@ def universal_violations(
     if answer.status >= 500 or answer.status == 0:
         got = f"{answer.status} {excerpt(answer.body)}" if answer.status else f"no answer: {answer.lost}".rstrip(": ")
         yield Violation("NO-5XX", f"a 5xx from {at}", "no 5xx, whatever is sent", got)
-    if _shows_any(answer, sought) and not (request is not None and sends_openly(request, sought)):
+    if _shows_any(answer, canaries) and not (request is not None and sends_openly(request, canaries)):
         yield Violation(
             "SECRET-LEAK",
             f"in an answer of {at}" if answer.status < 400 else "in an error",
@@ -39,15 +39,15 @@ def universal_violations(
             yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", f"Retry-After {waits!r}")
 
 
-def _shows_any(answer: Answer, sought: Sequence[bytes]) -> bool:
+def _shows_any(answer: Answer, canaries: Sequence[bytes]) -> bool:
     told = [answer.body, *(value.encode(errors="replace") for _, value in answer.headers)]
-    return any(form in text for form in sought for text in told)
+    return any(form in text for form in canaries for text in told)
 
 
 _SENSITIVE: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs")
 
 
-def sends_openly(request: Request, sought: Sequence[bytes]) -> bool:
+def sends_openly(request: Request, canaries: Sequence[bytes]) -> bool:
     """Whether a body has a secret outside of every field for secrets: there it is a value like any other."""
     try:
         body = request.json() if request.body else None
@@ -56,7 +56,7 @@ def sends_openly(request: Request, sought: Sequence[bytes]) -> bool:
     if isinstance(body, str):
         return not any(name in body for name in _SENSITIVE)
     open_part = json.dumps(_without_sensitive(body), ensure_ascii=False).encode(errors="replace")
-    return any(form in open_part for form in sought)
+    return any(form in open_part for form in canaries)
 
 
 def _without_sensitive(value: Any) -> Any:
@@ -93,7 +93,7 @@ def is_retry_after(value: str | None) -> bool:
     return True
 
 
-def misfit(operation: str, answer: Answer) -> Violation | None:
+def schema_error(operation: str, answer: Answer) -> Violation | None:
     """A success that is not the documented one: another status, no JSON, no object."""
     rule = ANSWER_RULE.get(operation)
     if rule is None or not accepts(answer):

@@ -12,13 +12,13 @@ from typing import Any, Final
 from contracts.core.exchange import Answer
 from contracts.openapi.schemas import (
     UNREAD,
-    Notes,
+    Diagnostics,
     is_uuid,
     moment_of,
     shape,
 )
-from contracts.oracle.answer import misfit
-from contracts.oracle.request import Reading
+from contracts.oracle.answer import schema_error
+from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import input_difference
 from contracts.oracle.violation import Violation, excerpt
 
@@ -46,14 +46,14 @@ def run_misfits(run: Any) -> list[tuple[str, str]]:
     """(field, what is wrong) where a run is not of the documented schema."""
     if not isinstance(run, dict):
         return [("", f"no object but {excerpt(json.dumps(run))}")]
-    notes = Notes()
-    shape("RunResponse")(run, (), notes)
+    diagnostics = Diagnostics()
+    shape("RunResponse")(run, (), diagnostics)
     found = []
-    for fault in notes.faults:
+    for fault in diagnostics.faults:
         name = str(fault.path[0])
         value = "nothing" if fault.kind == "missing" else excerpt(json.dumps(run.get(name)))
         found.append((name, value))
-    if notes.doubts:
+    if diagnostics.ambiguities:
         for name in ("id", "workflow_id", "machine_id", "session_id", "pool_ids", "created_at"):
             told = run.get(name)
             texts = told if isinstance(told, list) else [told]
@@ -76,12 +76,12 @@ class CreateJudgement:
 
 
 def judge_create(
-    reading: Reading, answer: Answer, *, now: datetime, seen: Seen, source: object = None
+    parsed: ParsedRequest, answer: Answer, *, now: datetime, seen: Seen, source: object = None
 ) -> CreateJudgement:
     """All rules of the answer of a create or bulk create that was accepted. Adds its ids to `seen`, as of `source`."""
-    operation = reading.operation
+    operation = parsed.operation
     single = operation == "create_run"
-    wrong = misfit(operation, answer)
+    wrong = schema_error(operation, answer)
     if wrong is not None:
         return CreateJudgement((wrong,))
     body = answer.json()
@@ -94,9 +94,9 @@ def judge_create(
             got = excerpt(json.dumps(runs))
             return CreateJudgement((Violation("BULK-STATUS", "created_runs is no list", "a list of runs", got),))
         found.extend(_envelope_violations(body))
-        found.extend(_count_violations(reading, body, runs))
+        found.extend(_count_violations(parsed, body, runs))
     earlier: dict[str, Any] = {}
-    found.extend(_runs_violations(reading, answer, runs, now, seen, source, earlier))
+    found.extend(_runs_violations(parsed, answer, runs, now, seen, source, earlier))
     if single:
         found = [_as_single(v) for v in found]
     return CreateJudgement(tuple(found), tuple(run for run in runs if isinstance(run, dict)), earlier)
@@ -116,14 +116,14 @@ def _envelope_violations(body: Mapping[str, Any]) -> Iterator[Violation]:
         yield Violation("BULK-STATUS", "errors is no list of texts", "a list of texts", excerpt(json.dumps(errors)))
 
 
-def _count_violations(reading: Reading, body: Mapping[str, Any], runs: Sequence[Any]) -> Iterator[Violation]:
-    count, failed, errors = reading.given("count"), body.get("failed_count", 0), body.get("errors", [])
+def _count_violations(parsed: ParsedRequest, body: Mapping[str, Any], runs: Sequence[Any]) -> Iterator[Violation]:
+    count, failed, errors = parsed.given("count"), body.get("failed_count", 0), body.get("errors", [])
     if isinstance(failed, bool) or not isinstance(failed, int):
         return
     if isinstance(count, int) and len(runs) + failed != count:
         got = f"{len(runs)} runs and failed_count {failed}"
         yield Violation("BULK-COUNT", "runs and failures do not add up to count", f"{count} in all", got)
-    elif failed and reading.is_valid and isinstance(errors, list) and not errors:
+    elif failed and parsed.is_valid and isinstance(errors, list) and not errors:
         yield Violation("BULK-COUNT", "failures without errors", f"errors for {failed} failures", "none")
     elif not failed and isinstance(errors, list) and errors:
         got = f"errors {excerpt(json.dumps(errors))}"
@@ -131,7 +131,7 @@ def _count_violations(reading: Reading, body: Mapping[str, Any], runs: Sequence[
 
 
 def _runs_violations(
-    reading: Reading,
+    parsed: ParsedRequest,
     answer: Answer,
     runs: Sequence[Any],
     now: datetime,
@@ -149,14 +149,14 @@ def _runs_violations(
             cause = f"{name or 'a run'} is not of its schema"
             yield Violation(rule, cause, f"{name or 'a run'} as documented", f"{got} in {where}")
     judges = (_id_violations, _echo_violations, _initial_violations, _session_violations, _file_violations)
-    context = _Answered(reading, answer, runs, wrong_fields, now, seen, source, earlier)
+    context = _Answered(parsed, answer, runs, wrong_fields, now, seen, source, earlier)
     for judge in (*judges, _alias_violations):
         yield from judge(context)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    reading: Reading
+    parsed: ParsedRequest
     answer: Answer
     runs: Sequence[Any]
     wrong: Sequence[set[str]]
@@ -188,10 +188,10 @@ def _id_violations(at: _Answered) -> Iterator[Violation]:
 
 
 def _echo_violations(at: _Answered) -> Iterator[Violation]:
-    if at.reading.value is UNREAD:
+    if at.parsed.value is UNREAD:
         # Duplicate keys, say: what was asked for is the server's to decide.
         return
-    given = at.reading.given
+    given = at.parsed.given
     workflow, machine, pools, session = (given(n) for n in ("workflow_id", "machine_id", "pool_ids", "session_id"))
     inputs = given("input_values")
     gains = machine is not None or bool(pools)
@@ -209,9 +209,9 @@ def _echo_violations(at: _Answered) -> Iterator[Violation]:
             if (run.get("pool_ids") or []) != (pools or []):
                 got = f"{excerpt(json.dumps(run.get('pool_ids')))} in {where}"
                 yield Violation("BULK-ECHO", "other pool_ids", f"pool_ids {excerpt(json.dumps(pools))}", got)
-    if inputs is UNREAD or "one key for an input and a secret" in at.reading.doubts:
+    if inputs is UNREAD or "one key for an input and a secret" in at.parsed.ambiguities:
         return
-    if any(doubt.startswith("body:") for doubt in at.reading.doubts):
+    if any(doubt.startswith("body:") for doubt in at.parsed.ambiguities):
         return  # beyond what every server must accept: what one makes of NaN, say, is its own affair
     for where, run in at.each("input_values"):
         problem = input_difference(inputs, run.get("input_values"), may_gain=gains)
@@ -251,7 +251,7 @@ def _server_time(answer: Answer) -> datetime | None:
 
 
 def _session_violations(at: _Answered) -> Iterator[Violation]:
-    session, starts = at.reading.given("session_id"), at.reading.given("start_session")
+    session, starts = at.parsed.given("session_id"), at.parsed.given("start_session")
     if session is UNREAD or starts is UNREAD:
         return
     found = [(where, run.get("session_id"), run) for where, run in at.each("session_id", "id")]
@@ -264,7 +264,7 @@ def _session_violations(at: _Answered) -> Iterator[Violation]:
             if got != session:
                 said = f"{json.dumps(got)} in {where}"
                 yield Violation("BULK-SESSION", "another session than the one given", f"session_id {session}", said)
-    elif starts and at.reading.operation == "create_run":
+    elif starts and at.parsed.operation == "create_run":
         for where, got, run in found:
             if got != run["id"]:
                 said = f"{json.dumps(got)} in {where}"
@@ -295,7 +295,7 @@ def _one_session(found: Sequence[tuple[str, Any, Any]]) -> Iterator[Violation]:
 
 
 def _file_violations(at: _Answered) -> Iterator[Violation]:
-    files = at.reading.given("file_inputs")
+    files = at.parsed.given("file_inputs")
     if files is UNREAD:
         return
     expected = len(files or [])
@@ -321,7 +321,7 @@ def _file_violations(at: _Answered) -> Iterator[Violation]:
 
 
 def _alias_violations(at: _Answered) -> Iterator[Violation]:
-    secrets = at.reading.given("sensitive_input_values")
+    secrets = at.parsed.given("sensitive_input_values")
     if secrets is UNREAD:
         return
     for where, run in at.each("sensitive_input_aliases"):
@@ -343,10 +343,10 @@ def alias_difference(secrets: Mapping[str, Any], aliases: Any) -> str | None:
     return f"no alias for {excerpt(json.dumps(empty[:3]))}" if empty else None
 
 
-def create_options_violations(reading: Reading, run: Mapping[str, Any]) -> Iterator[Violation]:
+def create_options_violations(parsed: ParsedRequest, run: Mapping[str, Any]) -> Iterator[Violation]:
     """CREATE-ANSWER: what only a single create can be asked."""
     for name in ("session_alias", "release_session_after"):
-        asked = reading.given(name)
+        asked = parsed.given(name)
         if asked is not None and asked is not UNREAD and run.get(name) != asked:
             got = excerpt(json.dumps(run.get(name)))
             yield Violation("CREATE-ANSWER", f"another {name}", f"{name} {excerpt(json.dumps(asked))}", got)

@@ -14,7 +14,7 @@ from contracts.openapi.schemas import (
     schema,
 )
 from contracts.oracle.operation import CREATES
-from contracts.oracle.request import Reading
+from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Violation, excerpt
 
 
@@ -26,20 +26,20 @@ def refuses(answer: Answer) -> bool:
     return 400 <= answer.status < 500
 
 
-def refusal_of_valid(reading: Reading, answer: Answer) -> Violation:
+def refusal_of_valid(parsed: ParsedRequest, answer: Answer) -> Violation:
     """A valid request was refused. Which rule that breaks follows from what is left in the request."""
-    rule, cause = _blame(reading)
+    rule, cause = _blame(parsed)
     return Violation(
         rule, cause, "a valid request to be accepted", f"{answer.status} {excerpt(answer.body)}", family="refused"
     )
 
 
-def _blame(reading: Reading) -> tuple[str, str]:
-    body = reading.body
-    required = set(schema(body_schema(reading.operation) or "")["required"]) if reading.operation in CREATES else set()
+def _blame(parsed: ParsedRequest) -> tuple[str, str]:
+    body = parsed.body
+    required = set(schema(body_schema(parsed.operation) or "")["required"]) if parsed.operation in CREATES else set()
     optional = {name: value for name, value in body.items() if name not in required}
-    known = set(schema(body_schema(reading.operation) or "")["properties"])
-    if reading.operation == "bulk_create_runs" and not optional:
+    known = set(schema(body_schema(parsed.operation) or "")["properties"])
+    if parsed.operation == "bulk_create_runs" and not optional:
         return "REQ-COUNT", "a count in range is refused"
     for name, value in optional.items():
         if name in known and (value is None or value in ([], {})):
@@ -53,7 +53,7 @@ def _blame(reading: Reading) -> tuple[str, str]:
         return "REQ-FILES", "a good file input is refused"
     if files:
         return "REQ-ACCEPT", "an unusual file input is refused"
-    if body.get("count", 1) > _FEW and reading.operation == "bulk_create_runs":
+    if body.get("count", 1) > _FEW and parsed.operation == "bulk_create_runs":
         return "REQ-COUNT", "a count in range is refused"
     for step in body.get("steps") or ():
         if any(value is None or value == {} for value in step.values()):
@@ -95,8 +95,8 @@ def rule_of_fault(fault: Fault) -> str:
     return "REQ-TYPES"
 
 
-def acceptance_of_invalid(reading: Reading, answer: Answer) -> Violation:
-    fault = reading.faults[0]
+def acceptance_of_invalid(parsed: ParsedRequest, answer: Answer) -> Violation:
+    fault = parsed.faults[0]
     said = f"{fault.where} {_FAULT_WORDS[fault.kind]}"
     return Violation(
         rule_of_fault(fault),
@@ -119,16 +119,16 @@ def _validation_detail(answer: Answer) -> tuple[list[Any] | None, Violation | No
     return None, Violation("REQ-ERROR", "not the shape", "a 422 in the shape of HTTPValidationError", problem)
 
 
-def error_violations(reading: Reading, answer: Answer) -> Iterator[Violation]:
+def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violation]:
     """REQ-ERROR: what a 422 for an invalid request has to say."""
-    if answer.status != 422 or not reading.is_invalid:
+    if answer.status != 422 or not parsed.is_invalid:
         return
     detail, misshapen = _validation_detail(answer)
     if misshapen is not None:
         yield misshapen
     if detail is None:
         return
-    wrong = [fault.path for fault in reading.faults]
+    wrong = [fault.path for fault in parsed.faults]
     locs = [list(item["loc"]) for item in detail]
     where = " or ".join(".".join(map(str, ("body", *path))) for path in wrong[:3])
     if not any(_names(loc, path) for loc in locs for path in wrong):
@@ -137,7 +137,7 @@ def error_violations(reading: Reading, answer: Answer) -> Iterator[Violation]:
         any(_names(loc, path) for loc in locs) for path in wrong
     ):
         yield Violation("REQ-ERROR", "one loc for two errors", "a loc of its own for each field", f"loc {locs[:3]}")
-    elif not reading.doubts:
+    elif not parsed.ambiguities:
         beside = next((loc for loc in locs if not _is_about(loc, wrong)), None)
         if beside is not None:
             yield Violation("REQ-ERROR", "loc names a field that is right", f"only {where} named", f"loc {beside}")

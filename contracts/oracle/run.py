@@ -10,7 +10,7 @@ from typing import Any, Final
 from contracts.openapi.schemas import (
     moment_of,
 )
-from contracts.oracle.request import Reading
+from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Violation, excerpt
 
 TERMINAL: Final = frozenset({"success", "task_failed", "error", "cancelled"})
@@ -78,11 +78,11 @@ STABLE: Final = (
 _MOMENTS: Final = frozenset({"created_at", "started_at", "ended_at"})
 
 
-def stable_fields(reading: Reading | None) -> tuple[str, ...]:
+def stable_fields(parsed: ParsedRequest | None) -> tuple[str, ...]:
     """The fields in which a run made by that request reads the same for ever, as long as nobody changes it."""
-    if reading is None:
+    if parsed is None:
         return STABLE
-    machine, session = reading.given("machine_id"), reading.given("session_id")
+    machine, session = parsed.given("machine_id"), parsed.given("session_id")
     more = ["input_values"]
     if machine is not None and session is None:
         more.append("machine_id")
@@ -91,9 +91,9 @@ def stable_fields(reading: Reading | None) -> tuple[str, ...]:
     return (*STABLE, *more)
 
 
-def gains_inputs(reading: Reading | None) -> bool:
+def gains_inputs(parsed: ParsedRequest | None) -> bool:
     """Whether the target may add keys of a machine or a pool to input_values."""
-    return reading is not None and (reading.given("machine_id") is not None or bool(reading.given("pool_ids")))
+    return parsed is not None and (parsed.given("machine_id") is not None or bool(parsed.given("pool_ids")))
 
 
 def changed_field(

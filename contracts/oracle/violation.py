@@ -16,7 +16,7 @@ class Violation:
     family: str = ""
 
     @property
-    def kin(self) -> str:
+    def dedup_key(self) -> str:
         return self.family or f"{self.rule}: {self.cause}"
 
 

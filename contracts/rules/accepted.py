@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
-from contracts.engine.context import Talk, World, Written, encode
+from contracts.engine.context import CaseContext, CheckContext, WriteResult, encode
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import MAX_BODY_BYTES, MAX_TEXT
@@ -34,9 +34,9 @@ _FILE_OPTIONS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-def null_cases(world: World) -> Iterator[Case]:
+def null_cases(check: CheckContext) -> Iterator[Case]:
     for operation in ("bulk_create_runs", "create_run"):
-        if not world.offers(operation):
+        if not check.offers(operation):
             continue
         features = write_bodies.CREATE_FEATURES[operation]
         bare = write_bodies.minimal(operation)
@@ -51,7 +51,7 @@ def null_cases(world: World) -> Iterator[Case]:
             for value, another in itertools.product(values, others):
                 yield {"op": operation, "body": bare | {one: value, other: another}}
         for row in write_bodies.pairs(write_bodies.states(features)):
-            yield {"op": operation, "body": _with_ids(world, bare | write_bodies.without_absent(row))}
+            yield {"op": operation, "body": _with_ids(check, bare | write_bodies.without_absent(row))}
         nulls = bare | {name: values[0] for name, values in empties.items()}
         yield {"op": operation, "body": nulls}
         if operation == "bulk_create_runs":
@@ -67,33 +67,33 @@ def null_cases(world: World) -> Iterator[Case]:
         yield {"op": operation, "body": bare | {"unknown_property": {"a": 1}, "status": "success", "id": "x"}}
 
 
-def _with_ids(world: World, body: dict[str, Any]) -> dict[str, Any]:
+def _with_ids(check: CheckContext, body: dict[str, Any]) -> dict[str, Any]:
     """Without the ids that the target has none of."""
-    kinds = {"machine_id": world.machines, "pool_ids": world.pools, "session_id": world.sessions}
+    kinds = {"machine_id": check.machines, "pool_ids": check.pools, "session_id": check.sessions}
     return {name: value for name, value in body.items() if name not in kinds or kinds[name].available or not value}
 
 
-def other_null_cases(world: World) -> Iterator[Case]:
+def other_null_cases(check: CheckContext) -> Iterator[Case]:
     """Null, empty and absent in the writes that are no creates of runs."""
     features: dict[str, dict[str, tuple[Any, ...]]] = {
         "create_run_chain": write_bodies.CHAIN_FEATURES,
         "retry_run": write_bodies.RETRY_FEATURES,
     }
     for operation, fields in features.items():
-        if not world.offers(operation, "update_run", "get_run"):
+        if not check.offers(operation, "update_run", "get_run"):
             continue
         bare = write_bodies.minimal(operation)
         for name in fields:
             for value in write_bodies.EMPTY.get(name, ()):
                 yield {"op": operation, "body": bare | {name: value}}
         for row in write_bodies.pairs(write_bodies.states(fields)):
-            yield {"op": operation, "body": _with_ids(world, bare | write_bodies.without_absent(row))}
+            yield {"op": operation, "body": _with_ids(check, bare | write_bodies.without_absent(row))}
         field = "file_inputs" if operation == "retry_run" else "shared_file_inputs"
         good = boundary_values.file()
         for more in _FILE_OPTIONS:
             yield {"op": operation, "body": bare | {field: [boundary_values.file(**more)]}}
             yield {"op": operation, "body": bare | {field: [good, good, boundary_values.file(**more)]}}
-    if world.offers("create_run_chain", "update_run", "get_run"):
+    if check.offers("create_run_chain", "update_run", "get_run"):
         step = {"workflow_id": "«workflow»"}
         states = {name: [write_bodies.ABSENT, values[0], None] for name, values in write_bodies.STEP_FEATURES.items()}
         states["inputs"].append({})
@@ -102,7 +102,7 @@ def other_null_cases(world: World) -> Iterator[Case]:
         for size, row in itertools.product((0, 1, 10), rows):
             last = {name: _numbered(value, size) for name, value in row.items()}
             yield {"op": "create_run_chain", "body": {"steps": [step] * size + [step | last]}}
-    if world.offers("update_run", "get_run"):
+    if check.offers("update_run", "get_run"):
         for name, values in write_bodies.UPDATE_VALUES.items():
             for value in values:
                 if value in ([], {}):
@@ -118,21 +118,21 @@ def _numbered(value: Any, number: int) -> Any:
 # Accepted by the other writes too
 
 
-def run_accepted(talk: Talk, case: Case) -> None:
+def run_accepted(context: CaseContext, case: Case) -> None:
     """A chain, an update or a retry with an odd but valid value."""
     operation = case["op"]
-    ids = _run_for(talk, operation)
-    written: Written = talk.write(operation, *ids, body=talk.fill(case["body"]))
-    if not written.heard.accepted or not isinstance(written.heard.body, dict):
+    ids = _run_for(context, operation)
+    written: WriteResult = context.write(operation, *ids, body=context.fill(case["body"]))
+    if not written.result.accepted or not isinstance(written.result.body, dict):
         return
-    for run_id in (*ids, *(written.heard.body.get("run_ids") or ())[:1]):
-        talk.call("get_run", run_id)
-    if talk.world.offers("list_runs"):
-        talk.call("list_runs", query=[*among(talk), ("limit", "20")])
-        talk.call("list_runs", query=[*among(talk), ("limit", "20"), ("search", "x"), ("deep_search", "true")])
+    for run_id in (*ids, *(written.result.body.get("run_ids") or ())[:1]):
+        context.call("get_run", run_id)
+    if context.check.offers("list_runs"):
+        context.call("list_runs", query=[*among(context), ("limit", "20")])
+        context.call("list_runs", query=[*among(context), ("limit", "20"), ("search", "x"), ("deep_search", "true")])
 
 
-def accepted_cases(world: World) -> Iterator[Case]:
+def accepted_cases(check: CheckContext) -> Iterator[Case]:
     fields = {
         "create_run_chain": ("shared_inputs",),
         "update_run": ("output_data", "input_values", "usage_metadata", "run_message_history", "error"),
@@ -141,10 +141,10 @@ def accepted_cases(world: World) -> Iterator[Case]:
     yield from boundary_values.in_turn(
         _accepted_in(operation, name)
         for operation, names in fields.items()
-        if world.offers(operation, "update_run", "get_run")
+        if check.offers(operation, "update_run", "get_run")
         for name in names
     )
-    if world.offers("retry_run", "update_run", "get_run"):
+    if check.offers("retry_run", "update_run", "get_run"):
         for files in boundary_values.file_ladder():
             if len(files) < 12:
                 yield {"op": "retry_run", "body": {"file_inputs": files}}
@@ -177,22 +177,22 @@ def _without_references(value: Any) -> Any:
     return value
 
 
-def text_cases(world: World) -> Iterator[Case]:
+def text_cases(check: CheckContext) -> Iterator[Case]:
     """Every field that is text, with every kind of text; and valid bodies that are written in another way."""
     texts = boundary_values.TELLING_TEXTS
-    kinds = (_create_text_cases(world, texts), _retry_text_cases(world, texts), _chain_text_cases(world, texts))
-    yield from boundary_values.in_turn((_spelled_cases(world), *kinds))
+    kinds = (_create_text_cases(check, texts), _retry_text_cases(check, texts), _chain_text_cases(check, texts))
+    yield from boundary_values.in_turn((_spelled_cases(check), *kinds))
 
 
 _PIN: Final = {"pin": "«secret»"}
 
 
-def _create_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
-    if world.offers("create_run"):
+def _create_text_cases(check: CheckContext, texts: Sequence[str]) -> Iterator[Case]:
+    if check.offers("create_run"):
         for text in texts:
             yield {"op": "create_run", "body": {"workflow_id": "«workflow»", "session_alias": text}}
     for operation in ("bulk_create_runs", "create_run"):
-        if world.offers(operation):
+        if check.offers(operation):
             bare = write_bodies.minimal(operation)
             for some in boundary_values.packed(texts, 8):
                 yield {"op": operation, "body": bare | {"sensitive_input_values": some | _PIN}}
@@ -213,8 +213,8 @@ def _create_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
                 yield {"op": operation, "body": bare | {"file_inputs": files}}
 
 
-def _retry_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
-    if world.offers("retry_run", "update_run", "get_run"):
+def _retry_text_cases(check: CheckContext, texts: Sequence[str]) -> Iterator[Case]:
+    if check.offers("retry_run", "update_run", "get_run"):
         for text in texts[::2]:
             yield {"op": "retry_run", "body": {"session_alias": text}}
         for pack in boundary_values.packed(boundary_values.values(), 60, limit=300_000):
@@ -223,28 +223,28 @@ def _retry_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
             yield {"op": "retry_run", "body": {"file_inputs": [boundary_values.file(name) for name in names.values()]}}
 
 
-def _offers(world: World, operation: str) -> bool:
+def _offers(check: CheckContext, operation: str) -> bool:
     """Whether it can be sent, with a run that it can change where it needs one."""
-    return world.offers(operation, *(("update_run", "get_run") if operation in _OF_A_RUN else ()))
+    return check.offers(operation, *(("update_run", "get_run") if operation in _OF_A_RUN else ()))
 
 
-def _run_for(talk: Talk, operation: str) -> tuple[str, ...]:
+def _run_for(context: CaseContext, operation: str) -> tuple[str, ...]:
     """The id of the run that an operation is to change, where it changes one."""
-    return (changeable(talk, operation)["id"],) if operation in _OF_A_RUN else ()
+    return (changeable(context, operation)["id"],) if operation in _OF_A_RUN else ()
 
 
 _OF_A_RUN: Final = frozenset({"update_run", "retry_run"})
 
 
-def _spelled_cases(world: World) -> Iterator[Case]:
+def _spelled_cases(check: CheckContext) -> Iterator[Case]:
     for operation in OPERATIONS:
-        if _offers(world, operation):
+        if _offers(check, operation):
             for text in _other_spellings(write_bodies.minimal(operation), operation):
                 yield {"op": operation, "text": text}
 
 
-def _chain_text_cases(world: World, texts: Sequence[str]) -> Iterator[Case]:
-    if not world.offers("create_run_chain", "update_run", "get_run"):
+def _chain_text_cases(check: CheckContext, texts: Sequence[str]) -> Iterator[Case]:
+    if not check.offers("create_run_chain", "update_run", "get_run"):
         return
     step = {"workflow_id": "«workflow»"}
     for aliases in boundary_values.packed(filter(None, texts), 6):
@@ -285,15 +285,15 @@ def _other_spellings(bare: dict[str, Any], operation: str) -> Iterator[str]:
     yield json.dumps({"first_of_later": 1} | body | {"": 1, "é": 2, "$schema": "x"})
 
 
-def run_spelled(talk: Talk, case: Case) -> None:
+def run_spelled(context: CaseContext, case: Case) -> None:
     """One write of a body, or of its text; then read again, with its files."""
     operation = case["op"]
-    ids = _run_for(talk, operation)
+    ids = _run_for(context, operation)
     if "text" in case:
-        written = talk.write(operation, *ids, raw=talk.fill(case["text"]).encode())
+        written = context.write(operation, *ids, raw=context.fill(case["text"]).encode())
     else:
-        written = talk.write(operation, *ids, body=talk.fill(case["body"]))
-    look_at(talk, ids_in(written.heard)[:1], files=8)
+        written = context.write(operation, *ids, body=context.fill(case["body"]))
+    look_at(context, ids_in(written.result)[:1], files=8)
 
 
 # Bodies as large as a target must take
@@ -309,32 +309,32 @@ _LARGE_IN: Final = {
 }
 
 
-def run_sized(talk: Talk, case: Case) -> None:
+def run_sized(context: CaseContext, case: Case) -> None:
     """A valid body of so many bytes, none of its texts longer than it may be; what it made is read, and taken away."""
     operation = case["op"]
-    ids = _run_for(talk, operation)
-    body = talk.fill(write_bodies.minimal(operation)) | {_LARGE_IN[operation]: {}}
+    ids = _run_for(context, operation)
+    body = context.fill(write_bodies.minimal(operation)) | {_LARGE_IN[operation]: {}}
     texts = body[_LARGE_IN[operation]]
     while (room := case["size"] - len(encode(body | {_LARGE_IN[operation]: texts | {f"{len(texts):04}": ""}}))) > 0:
         texts[f"{len(texts):04}"] = "x" * min(MAX_TEXT, room)
-    written = talk.write(operation, *ids, body=body)
-    made = ids_in(written.heard)[:1]
-    look_at(talk, made)
-    for run_id in made if talk.world.offers("delete_run") else ():
-        talk.call("delete_run", run_id)
+    written = context.write(operation, *ids, body=body)
+    made = ids_in(written.result)[:1]
+    look_at(context, made)
+    for run_id in made if context.check.offers("delete_run") else ():
+        context.call("delete_run", run_id)
 
 
-def sized_cases(world: World) -> Iterator[Case]:
+def sized_cases(check: CheckContext) -> Iterator[Case]:
     for size in reversed(_SIZES):
         for operation in _LARGE_IN:
-            if _offers(world, operation):
+            if _offers(check, operation):
                 yield {"op": operation, "size": size}
 
 
 SCENARIOS = (
-    Scenario("null, empty and absent", ("REQ-NULL", "REQ-FILES"), run_create, null_cases, telling=2),
-    Scenario("null, empty and absent elsewhere", ("REQ-NULL", "REQ-FILES"), run_spelled, other_null_cases, telling=3),
-    Scenario("texts in every field", ("REQ-ACCEPT", "NO-5XX"), run_spelled, text_cases, telling=3),
-    Scenario("bodies of every size", ("REQ-ACCEPT", "NO-5XX"), run_sized, sized_cases, telling=3),
-    Scenario("odd values in other writes", ("REQ-ACCEPT", "REQ-NULL"), run_accepted, accepted_cases, telling=4),
+    Scenario("null, empty and absent", ("REQ-NULL", "REQ-FILES"), run_create, null_cases, priority=2),
+    Scenario("null, empty and absent elsewhere", ("REQ-NULL", "REQ-FILES"), run_spelled, other_null_cases, priority=3),
+    Scenario("texts in every field", ("REQ-ACCEPT", "NO-5XX"), run_spelled, text_cases, priority=3),
+    Scenario("bodies of every size", ("REQ-ACCEPT", "NO-5XX"), run_sized, sized_cases, priority=3),
+    Scenario("odd values in other writes", ("REQ-ACCEPT", "REQ-NULL"), run_accepted, accepted_cases, priority=4),
 )

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.data import boundary_values, write_bodies
-from contracts.engine.context import Heard, Talk, Unjudged, World, encode, path_for, request_for
+from contracts.engine.context import CallResult, CaseContext, CheckContext, Inconclusive, encode, path_for, request_for
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import operations
@@ -77,13 +77,13 @@ _SCHEMES: Final = (
 )
 
 
-def wrong_tokens(world: World) -> list[str]:
+def wrong_tokens(check: CheckContext) -> list[str]:
     """Bearer headers whose tokens share nothing with those given."""
-    mine = set(world.target.token + (world.target.second_token or ""))
+    mine = set(check.target.token + (check.target.second_token or ""))
     letters = [c for c in string.ascii_lowercase if c not in mine and c.upper() not in mine]
     if len(letters) < 6:
         letters = list("qxzwjkvy")
-    pick = world.random("tokens")
+    pick = check.random("tokens")
 
     def word(length: int) -> str:
         return "".join(pick.choice(letters) for _ in range(length))
@@ -113,32 +113,32 @@ def _encoded(text: str, pick: random.Random) -> str:
     return base64.b64encode(f"{text}{pick.random()}".encode()).decode()
 
 
-def headers_by_rule(world: World) -> dict[str, Sequence[str | None]]:
-    return {"AUTH-REQUIRED": _REQUIRED, "AUTH-SCHEME": _SCHEMES, "AUTH-TOKEN": wrong_tokens(world)}
+def headers_by_rule(check: CheckContext) -> dict[str, Sequence[str | None]]:
+    return {"AUTH-REQUIRED": _REQUIRED, "AUTH-SCHEME": _SCHEMES, "AUTH-TOKEN": wrong_tokens(check)}
 
 
 # Without good credentials
 
 
-def run_unauthorized(talk: Talk, case: Case) -> None:
+def run_unauthorized(context: CaseContext, case: Case) -> None:
     """One operation with credentials that are none: a valid request in all else."""
     operation, rule, header = case["op"], case["rule"], case["header"]
-    request, undone = _good_request(talk, operation, case)
+    request, undone = _good_request(context, operation, case)
     headers = tuple(h for h in request.headers if h[0].lower() != "authorization")
     if header is not None:
         headers = (("Authorization", header), *headers)
-    heard = talk.send(Request(request.method, request.path, headers, request.body))
-    refused = talk.require(
-        heard.status in {401, 403} or (heard.status in {404, 405} and not talk.world.offers(operation)),
+    result = context.send(Request(request.method, request.path, headers, request.body))
+    refused = context.require(
+        result.status in {401, 403} or (result.status in {404, 405} and not context.check.offers(operation)),
         rule,
         _cause(rule, header, operation),
         "401 or 403",
-        heard.words,
+        result.words,
         *([undone[0]] if case.get("replay") and undone else ()),
-        heard,
+        result,
     )
     if refused and case.get("look"):
-        _nothing_done(talk, operation, rule, heard)
+        _nothing_done(context, operation, rule, result)
 
 
 def _cause(rule: str, header: str | None, operation: str) -> str:
@@ -149,96 +149,98 @@ def _cause(rule: str, header: str | None, operation: str) -> str:
     return "no Authorization passes"
 
 
-def _good_request(talk: Talk, operation: str, case: Case) -> tuple[Request, list[Heard]]:
+def _good_request(context: CaseContext, operation: str, case: Case) -> tuple[Request, list[CallResult]]:
     """A request that would work with a good token, and what it took to have it."""
-    world = talk.world
+    check = context.check
     method, template = operations()[operation]
     if operation in CREATES:
         body = write_bodies.minimal(operation, count=case.get("count", 1))
-        body |= {} if operation == "create_run_chain" else world.base_request
+        body |= {} if operation == "create_run_chain" else check.base_request
         body |= (
             {"input_values": {**(body.get("input_values") or {}), "marker": "«marker»"}}
             if operation != "create_run_chain"
             else {"shared_inputs": {"marker": "«marker»"}}
         )
-        request = request_for(operation, body=talk.fill(body), key=talk.named("key") if case.get("replay") else None)
-        return request, [talk.send(request)] if case.get("replay") else []
+        request = request_for(
+            operation, body=context.fill(body), key=context.named("key") if case.get("replay") else None
+        )
+        return request, [context.send(request)] if case.get("replay") else []
     if "{run_id}" in template:
-        run_id = _a_run(talk)
+        run_id = _a_run(context)
         change: Any = {"update_run": {"release_session_after": True}, "retry_run": {"session_alias": _STOLEN}}.get(
             operation
         )
-        if operation == "retry_run" and talk.has_named("run"):
-            talk.call("update_run", run_id, body={"status": "cancelled"})
+        if operation == "retry_run" and context.has_named("run"):
+            context.call("update_run", run_id, body={"status": "cancelled"})
         if change is None:
             return request_for(operation, run_id, query=[(k, v) for k, v in case.get("query", [])]), []
         return request_for(operation, run_id, body=change), []
     if "{attachment_id}" in template:
-        return request_for(operation, _an_attachment(talk)), []
+        return request_for(operation, _an_attachment(context)), []
     if "{" in template:
-        ids = {"{machine_id}": world.machines, "{pool_id}": world.pools, "{workflow_id}": world.workflows}
+        ids = {"{machine_id}": check.machines, "{pool_id}": check.pools, "{workflow_id}": check.workflows}
         known = next(ids[name].known for name in ids if name in template)
-        one = known[0] if known else talk.named("uuid")
+        one = known[0] if known else context.named("uuid")
         if method == "POST":
             return request_for(operation, one, body={"machine_ids": []}), []
         return request_for(operation, one), []
     if method == "POST":
-        return request_for(operation, body=talk.fill(write_bodies.minimal(operation))), []
+        return request_for(operation, body=context.fill(write_bodies.minimal(operation))), []
     return request_for(operation, query=[(k, v) for k, v in case.get("query", [])]), []
 
 
-def _a_run(talk: Talk) -> str:
-    world = talk.world
-    if world.is_live or not world.may_create:
-        return world.first_run or world.others_run or str(talk.named("unknown"))
-    written = talk.some_runs(1)
-    talk.remember("run", written.ids[0])
+def _a_run(context: CaseContext) -> str:
+    check = context.check
+    if check.is_live or not check.may_create:
+        return check.first_run or check.others_run or str(context.named("unknown"))
+    written = context.some_runs(1)
+    context.remember("run", written.ids[0])
     return written.ids[0]
 
 
-def _an_attachment(talk: Talk) -> str:
-    if talk.world.is_live or not talk.world.may_create:
-        return str(talk.named("unknown"))
-    written = talk.some_runs(1, file_inputs=[boundary_values.file()])
-    ids = written.runs[0].get("input_attachment_ids") or [str(talk.named("uuid"))]
+def _an_attachment(context: CaseContext) -> str:
+    if context.check.is_live or not context.check.may_create:
+        return str(context.named("unknown"))
+    written = context.some_runs(1, file_inputs=[boundary_values.file()])
+    ids = written.runs[0].get("input_attachment_ids") or [str(context.named("uuid"))]
     return str(ids[0])
 
 
-def _nothing_done(talk: Talk, operation: str, rule: str, heard: Heard) -> None:
-    if operation in CREATES and talk.world.offers("list_runs"):
-        marker = talk.named("marker")
-        listed, items = made_with(talk, "search", marker)
+def _nothing_done(context: CaseContext, operation: str, rule: str, result: CallResult) -> None:
+    if operation in CREATES and context.check.offers("list_runs"):
+        marker = context.named("marker")
+        listed, items = made_with(context, "search", marker)
         made = [item for item in items if carries(item, "search", marker)]
         cause = "a refused create makes runs"
-        talk.require(not made, "REQ-ATOMIC", cause, "nothing created", f"{len(made)} runs", heard, listed)
-    elif operation == "delete_run" and talk.has_named("run"):
-        after = talk.call("get_run", talk.named("run"))
+        context.require(not made, "REQ-ATOMIC", cause, "nothing created", f"{len(made)} runs", result, listed)
+    elif operation == "delete_run" and context.has_named("run"):
+        after = context.call("get_run", context.named("run"))
         cause = "a refused delete is carried out"
-        talk.require(after.status != 404, rule, cause, "the run still there", after.words, heard, after)
-    elif operation in {"update_run", "retry_run"} and talk.has_named("run"):
-        after = talk.call("get_run", talk.named("run"))
+        context.require(after.status != 404, rule, cause, "the run still there", after.words, result, after)
+    elif operation in {"update_run", "retry_run"} and context.has_named("run"):
+        after = context.call("get_run", context.named("run"))
         read = after.body if isinstance(after.body, dict) else {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == _STOLEN
         cause = f"a refused {operation} is carried out"
-        talk.require(not changed, rule, cause, "the run as before", after.words, heard, after)
+        context.require(not changed, rule, cause, "the run as before", after.words, result, after)
 
 
-def unauthorized_cases(world: World) -> Iterator[Case]:
+def unauthorized_cases(check: CheckContext) -> Iterator[Case]:
     for operation in operations():
-        if operation == "health_check" or not world.offers(operation):
+        if operation == "health_check" or not check.offers(operation):
             continue
-        for rule, headers in headers_by_rule(world).items():
+        for rule, headers in headers_by_rule(check).items():
             for index, header in enumerate(headers):
                 yield {"op": operation, "rule": rule, "header": header, "look": index in {0, 4}}
-    for rule, headers in headers_by_rule(world).items():
+    for rule, headers in headers_by_rule(check).items():
         for operation in CREATES:
-            if world.offers(operation):
+            if check.offers(operation):
                 yield {"op": operation, "rule": rule, "header": headers[0], "replay": True}
                 yield {"op": operation, "rule": rule, "header": headers[-1], "replay": True}
         for count in (2, 101, 1000):
             yield {"op": "bulk_create_runs", "rule": rule, "header": headers[0], "count": count}
             yield {"op": "bulk_create_runs", "rule": rule, "header": headers[-1], "count": count}
-        if world.offers("list_runs"):
+        if check.offers("list_runs"):
             for query in (
                 [["search", "a"]],
                 [["limit", "1000"]],
@@ -249,7 +251,7 @@ def unauthorized_cases(world: World) -> Iterator[Case]:
             ):
                 yield {"op": "list_runs", "rule": rule, "header": headers[0], "query": query}
                 yield {"op": "list_runs", "rule": rule, "header": headers[-1], "query": query}
-        if world.offers("get_run"):
+        if check.offers("get_run"):
             for header in (headers[0], headers[-1]):
                 yield {"op": "get_run", "rule": rule, "header": header, "query": [["include", "workflow,machine"]]}
 
@@ -257,58 +259,60 @@ def unauthorized_cases(world: World) -> Iterator[Case]:
 # Another organisation
 
 
-def run_tenant(talk: Talk, case: Case) -> None:
+def run_tenant(context: CaseContext, case: Case) -> None:
     """A run of the first organisation, and everything the second one could try on it."""
-    world = talk.world
-    if not world.has_second:
-        raise Unjudged("no second token was given")
+    check = context.check
+    if not check.has_second:
+        raise Inconclusive("no second token was given")
     mine, theirs = (TOKEN, SECOND_TOKEN) if not case.get("reversed") else (SECOND_TOKEN, TOKEN)
-    run, created = _run_of(talk, case, mine)
-    cancelled = case.get("cancelled") and talk.call("update_run", run["id"], body={"status": "cancelled"}, token=mine)
+    run, created = _run_of(context, case, mine)
+    cancelled = case.get("cancelled") and context.call(
+        "update_run", run["id"], body={"status": "cancelled"}, token=mine
+    )
     if cancelled and not cancelled.accepted:
-        raise Unjudged("a run cannot be cancelled")
-    reads = [operation for operation in case["ops"] if operation in _READS_OF_ONE and world.offers(operation)]
+        raise Inconclusive("a run cannot be cancelled")
+    reads = [operation for operation in case["ops"] if operation in _READS_OF_ONE and check.offers(operation)]
     for operation in reads:
-        _try_as_another(talk, operation, run, [created], theirs)
-    before = talk.ask("get_run", run["id"], token=mine)
+        _try_as_another(context, operation, run, [created], theirs)
+    before = context.ask("get_run", run["id"], token=mine)
     for operation in case["ops"]:
-        if world.offers(operation):
+        if check.offers(operation):
             # What its owner has read may be kept for everybody.
-            _try_as_another(talk, operation, run, [created, before] if operation in reads else [created], theirs)
+            _try_as_another(context, operation, run, [created, before] if operation in reads else [created], theirs)
     if set(case["ops"]) & {"update_run", "delete_run", "retry_run"}:
-        after = talk.call("get_run", run["id"], token=mine)
+        after = context.call("get_run", run["id"], token=mine)
         for cause, how in _harm(before.body, after):
-            shown = talk.exchanges
-            talk.require(not how, "AUTH-TENANT", f"another organisation {cause}", "the run as before", how, *shown)
-        for attachment in before.body.get("input_attachment_ids") or () if world.offers("get_run_attachment") else ():
-            heard = talk.call("get_run_attachment", attachment, token=mine)
+            shown = context.exchanges
+            context.require(not how, "AUTH-TENANT", f"another organisation {cause}", "the run as before", how, *shown)
+        for attachment in before.body.get("input_attachment_ids") or () if check.offers("get_run_attachment") else ():
+            result = context.call("get_run_attachment", attachment, token=mine)
             cause = "another organisation takes away attachments"
-            talk.require(
-                heard.status != 404, "AUTH-TENANT", cause, "attachments as before", heard.words, *talk.exchanges
+            context.require(
+                result.status != 404, "AUTH-TENANT", cause, "attachments as before", result.words, *context.exchanges
             )
 
 
-def _run_of(talk: Talk, case: Case, token: str) -> tuple[dict[str, Any], Heard]:
+def _run_of(context: CaseContext, case: Case, token: str) -> tuple[dict[str, Any], CallResult]:
     """A run of one organisation, made in the way that the case says."""
-    fields = talk.fill(case.get("fields", {}))
+    fields = context.fill(case.get("fields", {}))
     if token == TOKEN and "made_by" not in case:
-        created = talk.some_runs(case.get("count", 1), **fields)
-        return created.runs[-1], created.heard
+        created = context.some_runs(case.get("count", 1), **fields)
+        return created.runs[-1], created.result
     operation = case.get("made_by", "bulk_create_runs")
-    if token == SECOND_TOKEN and not talk.world.workflows.invented:
-        talk.remember("workflow", their_workflow(talk))
-        talk.remember("workflow:0", their_workflow(talk))
-    heard = talk.call(operation, body=talk.fill(write_bodies.minimal(operation)) | fields, token=token)
-    body = heard.body if isinstance(heard.body, dict) else {}
-    if operation == "create_run_chain" and heard.accepted:
-        return talk.ask("get_run", body["run_ids"][-1], token=token).body, heard
+    if token == SECOND_TOKEN and not context.check.workflows.invented:
+        context.remember("workflow", their_workflow(context))
+        context.remember("workflow:0", their_workflow(context))
+    result = context.call(operation, body=context.fill(write_bodies.minimal(operation)) | fields, token=token)
+    body = result.body if isinstance(result.body, dict) else {}
+    if operation == "create_run_chain" and result.accepted:
+        return context.ask("get_run", body["run_ids"][-1], token=token).body, result
     runs = body.get("created_runs") or [body]
-    if not heard.accepted or not isinstance(runs[-1].get("id"), str):
-        raise Unjudged(f"{operation} gives no run to go on with")
-    return runs[-1], heard
+    if not result.accepted or not isinstance(runs[-1].get("id"), str):
+        raise Inconclusive(f"{operation} gives no run to go on with")
+    return runs[-1], result
 
 
-def _harm(before: dict[str, Any], after: Heard) -> Iterator[tuple[str, str]]:
+def _harm(before: dict[str, Any], after: CallResult) -> Iterator[tuple[str, str]]:
     """What another organisation can have done to a run, and how it shows; "" where it was not done."""
     yield "deletes a run", "" if after.accepted else after.words
     if not after.accepted or not isinstance(after.body, dict):
@@ -339,12 +343,14 @@ _BODIES_OF_ANOTHER: Final[dict[str, tuple[dict[str, Any], ...]]] = {
 _READS_OF_ONE: Final = frozenset({"get_run", "get_run_attachment", "download_run_attachment"})
 
 
-def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], shown: Sequence[Heard], token: str) -> None:
+def _try_as_another(
+    context: CaseContext, operation: str, run: dict[str, Any], shown: Sequence[CallResult], token: str
+) -> None:
     method, template = operations()[operation]
     if operation in {"list_runs", "list_run_attachments"}:
-        _list_as_another(talk, operation, run, shown[0], token)
+        _list_as_another(context, operation, run, shown[0], token)
         if operation == "list_run_attachments":
-            _attachments_of_others(talk, shown[0], token)
+            _attachments_of_others(context, shown[0], token)
         return
     ids = run.get("input_attachment_ids") or [] if "{attachment_id}" in template else [run["id"]]
     bodies = _BODIES_OF_ANOTHER.get(operation, (None,))
@@ -356,18 +362,18 @@ def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], shown: Sequ
         if body is not None:
             headers.append(("Content-Type", "application/json"))
             raw = encode(body)
-        heard = talk.send(Request(method, path_for(template, one) + query, tuple(headers), raw))
-        talk.require(
-            heard.refused,
+        result = context.send(Request(method, path_for(template, one) + query, tuple(headers), raw))
+        context.require(
+            result.refused,
             "AUTH-TENANT",
             f"another organisation gets through with {operation}",
             "404, since for another organisation the run does not exist",
-            heard.words,
+            result.words,
             *shown,
-            heard,
+            result,
         )
         cause, wish = f"another organisation learns from {operation} that a run is there", "404, as for any unknown run"
-        talk.require(heard.status != 409, "AUTH-TENANT", cause, wish, heard.words, *shown, heard)
+        context.require(result.status != 409, "AUTH-TENANT", cause, wish, result.words, *shown, result)
 
 
 _ONLY_ITS_OWN: Final = frozenset(
@@ -376,7 +382,9 @@ _ONLY_ITS_OWN: Final = frozenset(
 """Filters of which a list as another organisation is empty, and its total 0, where no item is in it."""
 
 
-def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard, token: str) -> None:
+def _list_as_another(
+    context: CaseContext, operation: str, run: dict[str, Any], created: CallResult, token: str
+) -> None:
     if operation == "list_run_attachments":
         queries = [[("run_id", run["id"])], [("limit", "1000")], [("attachment_type", "input"), ("limit", "1000")]]
         queries.append([("run_id", run["id"]), ("attachment_type", "input")])
@@ -397,63 +405,63 @@ def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: H
         beside = [("status", str(run["status"])), ("sort_mode", "created_at_desc"), ("sort_mode", "activity")]
         beside += [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
         beside += [("workflow_id", run["workflow_id"]), ("deep_search", "true")]
-        pairs = [] if talk.world.is_live else itertools.product(there, beside)
+        pairs = [] if context.check.is_live else itertools.product(there, beside)
         queries += [[*one, other] for one, other in pairs if other not in one]
         queries += [
             [("workflow_id", run["workflow_id"]), ("fields", "status")],
             [("workflow_id", run["workflow_id"]), ("include", "workflow,machine,machine.pools")],
         ]
     for query in queries:
-        heard = talk.call(
+        result = context.call(
             operation,
             query=[*query, ("limit", "1000")] if ("limit", "1000") not in query else query,
             token=token,
         )
-        if not heard.accepted:
+        if not result.accepted:
             continue
         key = "run_id" if operation == "list_run_attachments" else "id"
-        seen = [item for item in items_of(heard) if item.get(key) == run["id"]]
-        total = heard.body.get("total") if isinstance(heard.body, dict) else 0
-        counted = bool(total) and not items_of(heard) and {name for name, _ in query} <= _ONLY_ITS_OWN
+        seen = [item for item in items_of(result) if item.get(key) == run["id"]]
+        total = result.body.get("total") if isinstance(result.body, dict) else 0
+        counted = bool(total) and not items_of(result) and {name for name, _ in query} <= _ONLY_ITS_OWN
         filters = "+".join(name for name, _ in query) or "no filter"
-        talk.require(
-            not seen and not (counted and talk.world.workflows.invented),
+        context.require(
+            not seen and not (counted and context.check.workflows.invented),
             "AUTH-TENANT",
             f"another organisation finds a run with {operation}",
             "no run of another organisation in a list",
             f"the run, by {filters}" if seen else f"total {total}, by {filters}",
             created,
-            heard,
+            result,
         )
 
 
-def _maker_of(talk: Talk, run_id: str) -> Exchange | None:
+def _maker_of(context: CaseContext, run_id: str) -> Exchange | None:
     """The create that a run is from, whichever talk sent it."""
-    for exchange in talk.world.guard.exchanges:
+    for exchange in context.check.guard.exchanges:
         makes = exchange.request.method == "POST" and exchange.answer.status == 201
         if makes and run_id.encode() in exchange.answer.body:
             return exchange
     return None
 
 
-def _attachments_of_others(talk: Talk, created: Heard, token: str) -> None:
+def _attachments_of_others(context: CaseContext, created: CallResult, token: str) -> None:
     """Lists of attachments that name no run: the first and the last of them are of runs that are not the owner's."""
     owner = TOKEN if token == SECOND_TOKEN else SECOND_TOKEN
     for query in ([], [("attachment_type", "input")], [("attachment_type", "output")]):
-        heard = talk.call("list_run_attachments", query=[*query, ("limit", "1")], token=token)
-        total = heard.body.get("total") if heard.accepted and isinstance(heard.body, dict) else None
-        ends = [heard]
+        result = context.call("list_run_attachments", query=[*query, ("limit", "1")], token=token)
+        total = result.body.get("total") if result.accepted and isinstance(result.body, dict) else None
+        ends = [result]
         if isinstance(total, int) and total > 1:
             last = [*query, ("limit", "1"), ("skip", str(total - 1))]
-            ends.append(talk.call("list_run_attachments", query=last, token=token))
+            ends.append(context.call("list_run_attachments", query=last, token=token))
         for end in ends:
             for item in items_of(end) if end.accepted else []:
                 run_id = str(item.get("run_id"))
-                theirs = talk.call("get_run", run_id, token=owner)
-                made_by = _maker_of(talk, run_id) if theirs.accepted else created
+                theirs = context.call("get_run", run_id, token=owner)
+                made_by = _maker_of(context, run_id) if theirs.accepted else created
                 cause, wish = "another organisation's attachments are listed", "attachments of its own runs only"
                 got = f"one of run {run_id}"
-                talk.require(not theirs.accepted, "AUTH-TENANT", cause, wish, got, made_by or created, end, theirs)
+                context.require(not theirs.accepted, "AUTH-TENANT", cause, wish, got, made_by or created, end, theirs)
 
 
 _TENANT_OPS: Final = (
@@ -469,11 +477,11 @@ _TENANT_OPS: Final = (
 )
 
 
-def tenant_cases(world: World) -> Iterator[Case]:
-    if not world.has_second:
+def tenant_cases(check: CheckContext) -> Iterator[Case]:
+    if not check.has_second:
         return
     inputs = {"input_values": {"marker": "«marker»"}}
-    session = {"session_id": "«session»"} if world.sessions.invented else {"start_session": True}
+    session = {"session_id": "«session»"} if check.sessions.invented else {"start_session": True}
     for operation in _TENANT_OPS:
         for fields in (
             {},
@@ -485,14 +493,14 @@ def tenant_cases(world: World) -> Iterator[Case]:
         ):
             yield {"ops": [operation], "fields": fields | (inputs if operation == "list_runs" else {})}
             yield {"ops": [operation], "fields": fields, "cancelled": True}
-    made_by = [name for name in ("create_run", "create_run_chain") if world.offers(name)]
+    made_by = [name for name in ("create_run", "create_run_chain") if check.offers(name)]
     for operation in _TENANT_OPS:
         for turned, cancelled in itertools.product((False, True), repeat=2):
             if turned:
                 yield {"ops": [operation], "fields": inputs, "reversed": True, "cancelled": cancelled}
             for maker in made_by:
                 yield {"ops": [operation], "made_by": maker, "reversed": turned, "cancelled": cancelled}
-    if world.machines.available:
+    if check.machines.available:
         yield {"ops": list(_TENANT_OPS), "fields": {"machine_id": "«machine»"}}
     for count in (2, 101, 1000):
         yield {"ops": list(_TENANT_OPS), "fields": inputs | {"file_inputs": [boundary_values.file()]}, "count": count}
@@ -504,7 +512,7 @@ SCENARIOS = (
         ("AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN"),
         run_unauthorized,
         unauthorized_cases,
-        telling=1,
+        priority=1,
     ),
-    Scenario("another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases, telling=1),
+    Scenario("another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases, priority=1),
 )

@@ -10,7 +10,7 @@ from typing import Any
 
 from contracts.data import boundary_values, write_bodies
 from contracts.data.sample_values import VALUES
-from contracts.engine.context import Heard, Talk, World
+from contracts.engine.context import CallResult, CaseContext, CheckContext
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import is_uuid, moment_of
@@ -33,48 +33,48 @@ RULES = (
 )
 
 
-def run_chain(talk: Talk, case: Case) -> None:
-    world = talk.world
-    body = talk.fill(case["body"])
-    written = talk.write("create_run_chain", body=body)
-    heard = written.heard
-    if not heard.accepted or not written.reading.is_valid:
+def run_chain(context: CaseContext, case: Case) -> None:
+    check = context.check
+    body = context.fill(case["body"])
+    written = context.write("create_run_chain", body=body)
+    result = written.result
+    if not result.accepted or not written.parsed.is_valid:
         return
     steps = body["steps"]
-    session, ids = heard.body.get("session_id"), heard.body.get("run_ids")
+    session, ids = result.body.get("session_id"), result.body.get("run_ids")
 
-    def say(cause: str, expected: str, got: str, *shown: Heard) -> None:
-        talk.fail(Violation("CHAIN-RULES", cause, expected, got), heard, *shown)
+    def say(cause: str, expected: str, got: str, *shown: CallResult) -> None:
+        context.fail(Violation("CHAIN-RULES", cause, expected, got), result, *shown)
 
-    world.count("CHAIN-RULES")
+    check.count("CHAIN-RULES")
     if not is_uuid(session) or not isinstance(ids, list) or not all(map(is_uuid, ids)):
-        say("not the documented answer", "session_id and run_ids as UUIDs", excerpt(json.dumps(heard.body)))
+        say("not the documented answer", "session_id and run_ids as UUIDs", excerpt(json.dumps(result.body)))
         return
     if len(ids) != len(steps):
         say("not one run a step", f"{len(steps)} run_ids", f"{len(ids)}")
     if len(set(ids)) != len(ids):
         say("one run for several steps", "a run of its own for each step", "an id twice")
-    with world.lock:
-        old = [one for one in ids if one in world.seen.runs]
-        world.seen.runs.update(dict.fromkeys(ids, heard))
-        known_session = session in world.seen.sessions and body.get("session_id") is None
-        world.seen.sessions.setdefault(session, heard)
+    with check.lock:
+        old = [one for one in ids if one in check.seen.runs]
+        check.seen.runs.update(dict.fromkeys(ids, result))
+        known_session = session in check.seen.sessions and body.get("session_id") is None
+        check.seen.sessions.setdefault(session, result)
     if old:
         say("run ids of an earlier answer", "new runs", f"{old[0]} again")
     if body.get("session_id") is not None and session != body["session_id"]:
         say("another session than the one given", f"session_id {body['session_id']}", str(session))
     if known_session:
         say("a session of an earlier call", "a new session", f"{session} again")
-    if not world.offers("get_run") or len(ids) != len(steps):
+    if not check.offers("get_run") or len(ids) != len(steps):
         return
     picked = (
         sorted({0, 1, len(ids) // 2, len(ids) - 2, len(ids) - 1} & set(range(len(ids))))
         if not case.get("all")
         else range(len(ids))
     )
-    reads = [(index, talk.ask("get_run", ids[index], after=[heard])) for index in picked]
+    reads = [(index, context.ask("get_run", ids[index], after=[result])) for index in picked]
     for index, read in reads:
-        _judge_step(talk, body, steps[index], index, session, heard, read)
+        _judge_step(context, body, steps[index], index, session, result, read)
     moments = [(index, moment_of(read.body.get("created_at"))) for index, read in reads]
     for (_, one), (_, other) in itertools.pairwise(moments):
         if one is not None and other is not None and one > other:
@@ -95,35 +95,43 @@ def run_chain(talk: Talk, case: Case) -> None:
     if body.get("shared_file_inputs"):
         for index, read in (*reads[:2], *reads[2:][-1:]):
             _judge_files(
-                talk, body["shared_file_inputs"], read.body.get("input_attachment_ids") or (), index, heard, say
+                context, body["shared_file_inputs"], read.body.get("input_attachment_ids") or (), index, result, say
             )
-    if world.offers("list_runs"):
-        listed = talk.ask("list_runs", query=[("session_id", session), ("limit", "1000")], after=[heard])
+    if check.offers("list_runs"):
+        listed = context.ask("list_runs", query=[("session_id", session), ("limit", "1000")], after=[result])
         found = {item.get("id") for item in items_of(listed)}
         if not set(ids) <= found and body.get("session_id") is None:
-            talk.fail(
+            context.fail(
                 Violation(
                     "LIST-COMPLETE", "a run of a chain is not listed", f"{len(ids)} runs", f"{len(found & set(ids))}"
                 ),
-                heard,
+                result,
                 listed,
             )
 
 
 def _judge_step(
-    talk: Talk, body: Mapping[str, Any], step: Mapping[str, Any], index: int, session: str, heard: Heard, read: Heard
+    context: CaseContext,
+    body: Mapping[str, Any],
+    step: Mapping[str, Any],
+    index: int,
+    session: str,
+    result: CallResult,
+    read: CallResult,
 ) -> None:
     run = read.body
 
     def say(cause: str, expected: str, got: Any) -> None:
         said = got if isinstance(got, str) else excerpt(json.dumps(got))
-        talk.fail(Violation("CHAIN-RULES", cause, expected, f"{said} in step {index + 1}"), heard, read)
+        context.fail(Violation("CHAIN-RULES", cause, expected, f"{said} in step {index + 1}"), result, read)
 
     misfits = run_misfits(run)
     if misfits:
         name, got = misfits[0]
-        talk.fail(
-            Violation("READ-BACK", f"{name or 'a run'} is not of its schema", f"{name} as documented", got), heard, read
+        context.fail(
+            Violation("READ-BACK", f"{name or 'a run'} is not of its schema", f"{name} as documented", got),
+            result,
+            read,
         )
         return
     if run["workflow_id"] != step["workflow_id"]:
@@ -150,21 +158,26 @@ def _judge_step(
 
 
 def _judge_files(
-    talk: Talk, files: Sequence[Mapping[str, Any]], attachments: Sequence[str], index: int, heard: Heard, say: Any
+    context: CaseContext,
+    files: Sequence[Mapping[str, Any]],
+    attachments: Sequence[str],
+    index: int,
+    result: CallResult,
+    say: Any,
 ) -> None:
     """The run of a step has each of the shared files."""
     if len(attachments) != len(files):
         say("shared files are not on a run", f"{len(files)} attachments in step {index + 1}", f"{len(attachments)}")
         return
-    if not talk.world.offers("download_run_attachment"):
+    if not context.check.offers("download_run_attachment"):
         return
     left = sorted(base64.b64decode(file["content"]) for file in files)
     for attachment in attachments:
-        read = talk.ask("download_run_attachment", attachment, after=[heard])
+        read = context.ask("download_run_attachment", attachment, after=[result])
         if read.answer.body not in left:
-            talk.fail(
+            context.fail(
                 Violation("ATTACHMENTS", "other bytes", "a shared file's bytes", f"{len(read.answer.body)} bytes"),
-                heard,
+                result,
                 read,
             )
             return
@@ -179,8 +192,8 @@ def _step(index: int, *names: str) -> dict[str, Any]:
     return step
 
 
-def chain_cases(world: World) -> Iterator[Case]:
-    distinct = world.workflows.invented
+def chain_cases(check: CheckContext) -> Iterator[Case]:
+    distinct = check.workflows.invented
     many = (1, 2, 3, 4, 5, 8, 10, 11, 16, 17, 20, 33, 50, 51, 64, 100, 101)
     names = tuple(write_bodies.STEP_FEATURES)
     for size in many:
@@ -188,11 +201,11 @@ def chain_cases(world: World) -> Iterator[Case]:
         yield {"body": {"steps": steps}, "all": size <= 20}
         yield {"body": {"steps": [{"workflow_id": step["workflow_id"]} for step in steps]}}
     features = dict(write_bodies.CHAIN_FEATURES)
-    for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+    for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
         if not ids.available:
             del features[name]
     plain = [_step(0), _step(1 if distinct else 0)]
-    for subset in write_bodies.on_and_off(features):
+    for subset in write_bodies.powerset(features):
         if len(subset) <= 2 or len(subset) == len(features):
             yield {"body": {"steps": plain} | subset, "all": True}
             yield {
@@ -228,7 +241,7 @@ def chain_cases(world: World) -> Iterator[Case]:
     }
 
 
-def empty_cases(world: World) -> Iterator[Case]:
+def empty_cases(check: CheckContext) -> Iterator[Case]:
     """What a step leaves empty beside what all steps share, and the other way round."""
     shared = {name: values[0] for name, values in write_bodies.CHAIN_FEATURES.items() if name.startswith("shared")}
     full = _step(0, *write_bodies.STEP_FEATURES)
@@ -242,13 +255,13 @@ def empty_cases(world: World) -> Iterator[Case]:
 
 
 SCENARIOS = (
-    Scenario("chains", ("CHAIN-RULES", "ATTACHMENTS"), run_chain, chain_cases, needs=("create_run_chain",), telling=1),
+    Scenario("chains", ("CHAIN-RULES", "ATTACHMENTS"), run_chain, chain_cases, needs=("create_run_chain",), priority=1),
     Scenario(
         "chains with empty fields",
         ("CHAIN-RULES", "REQ-NULL"),
         run_chain,
         empty_cases,
         needs=("create_run_chain",),
-        telling=1,
+        priority=1,
     ),
 )

@@ -11,12 +11,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
 from contracts.data import boundary_values
-from contracts.engine.context import Talk, Unjudged, World, Written
+from contracts.engine.context import CaseContext, CheckContext, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation
-from contracts.rules.isolated_runs import Corner, Query, corner_fields, corner_name, locate, make_corner, within
+from contracts.rules.isolated_runs import IsolatedRuns, Query, corner_fields, corner_name, locate, make_corner, within
 from contracts.rules.listing import items_of
 from contracts.rules.lists import GROUP, LISTS, check_pages, no_strangers
 from contracts.rules.rule import Rule
@@ -41,26 +41,26 @@ RULES = (
 _WORDS: Final = ("contracts", "Kilo", "MIXEDcase")
 
 
-def run_filters(talk: Talk, case: Case) -> None:
+def run_filters(context: CaseContext, case: Case) -> None:
     """A dozen runs that differ in everything a filter can see, and queries over them."""
-    corner, facts = _filter_runs(talk, case)
+    corner, facts = _filter_runs(context, case)
     for wish in case["queries"]:
-        query, predicate = _wish(talk, corner, facts, wish)
+        query, predicate = _wish(context, corner, facts, wish)
         if query is None:
             continue
         full = within(corner, query)
         expected = [run for run in corner.runs if predicate(run) is True]
         allowed = {run["id"] for run in corner.runs if predicate(run) is not False}
-        items = check_pages(talk, corner, expected, full, limit=case.get("limit", 1000))
+        items = check_pages(context, corner, expected, full, limit=case.get("limit", 1000))
         if items is None:
             continue
-        _no_others(talk, corner, items, allowed, query)
+        _no_others(context, corner, items, allowed, query)
         strangers = [item for identity, item in items.items() if not corner.has(identity)]
-        no_strangers(talk, corner, strangers, full)
+        no_strangers(context, corner, strangers, full)
 
 
-def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
-    world = talk.world
+def _filter_runs(context: CaseContext, case: Case) -> tuple[IsolatedRuns, dict[str, Any]]:
+    check = context.check
     bodies: list[dict[str, Any]] = []
     for index in range(case.get("groups", 6)):
         body: dict[str, Any] = {
@@ -71,42 +71,45 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
             },
         }
         if index == 1:
-            body["input_values"] |= _hidden(talk)
+            body["input_values"] |= _hidden(context)
             body["sensitive_input_values"] = {"k«marker:63»": "«secret»"}
             body["file_inputs"] = [boundary_values.file("f«marker:62».txt")]
-        if index % 2 and world.machines.available and (world.machines.invented or index == 1):
-            body["machine_id"] = f"«machine:{index % 4}»" if world.machines.invented else "«machine»"
-        if index % 3 == 2 and world.sessions.invented and corner_name(world) != "session_id":
+        if index % 2 and check.machines.available and (check.machines.invented or index == 1):
+            body["machine_id"] = f"«machine:{index % 4}»" if check.machines.invented else "«machine»"
+        if index % 3 == 2 and check.sessions.invented and corner_name(check) != "session_id":
             body["session_id"] = f"«session:{index % 2}»"
         bodies.append(body)
-    corner = make_corner(talk, bodies)
+    corner = make_corner(context, bodies)
     facts: dict[str, Any] = {"cancelled": set(), "texts": {}}
-    if world.offers("update_run"):
+    if check.offers("update_run"):
         for index, run in enumerate(corner.runs):
             if index % 3 == 0:
-                heard = talk.call("update_run", run["id"], body={"status": "cancelled"})
-                if heard.accepted and isinstance(heard.body, dict) and heard.body.get("status") == "cancelled":
+                result = context.call("update_run", run["id"], body={"status": "cancelled"})
+                if result.accepted and isinstance(result.body, dict) and result.body.get("status") == "cancelled":
                     facts["cancelled"].add(run["id"])
-    if world.offers("update_run") and corner.runs:
+    if check.offers("update_run") and corner.runs:
         patched = corner.runs[0]
         texts = {
-            "output_data": {"result": {"list": ["x", f"Out{talk.named('marker:40')}put"]}, "n": talk.named("number:1")},
-            "error": ["plain", f"Err{talk.named('marker:41')}or"],
+            "output_data": {
+                "result": {"list": ["x", f"Out{context.named('marker:40')}put"]},
+                "n": context.named("number:1"),
+            },
+            "error": ["plain", f"Err{context.named('marker:41')}or"],
             "run_message_history": [
                 {"role": "user", "content": "hello"},
-                {"role": "tool", "content": [{"text": f"Msg{talk.named('marker:42')}Body"}]},
+                {"role": "tool", "content": [{"text": f"Msg{context.named('marker:42')}Body"}]},
                 {"role": "assistant", "content": "done"},
             ],
-            "usage_metadata": {"u": talk.named("marker:64")},
+            "usage_metadata": {"u": context.named("marker:64")},
         }
         for name, value in texts.items():
-            heard = talk.call("update_run", patched["id"], body={name: value})
-            if heard.accepted and isinstance(heard.body, dict) and heard.body.get(name) == value:
+            result = context.call("update_run", patched["id"], body={name: value})
+            if result.accepted and isinstance(result.body, dict) and result.body.get(name) == value:
                 facts["texts"][name] = patched["id"]
-    if world.offers("create_run") and case.get("alias"):
-        _, fields = corner_fields(talk)
-        alias = {"session_alias": f"Ali{talk.named('marker:43').upper()}as"}
-        written = talk.create(
+    if check.offers("create_run") and case.get("alias"):
+        _, fields = corner_fields(context)
+        alias = {"session_alias": f"Ali{context.named('marker:43').upper()}as"}
+        written = context.create(
             "create_run", fields | alias | ({} if "session_id" in fields else {"start_session": True})
         )
         if written.clean:
@@ -115,27 +118,29 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
     return corner, facts
 
 
-def _hidden(talk: Talk) -> dict[str, Any]:
+def _hidden(context: CaseContext) -> dict[str, Any]:
     """Inputs with words in places that a search comes to last, or not at all."""
     return {
-        f"k{talk.named('marker:60')}": 1,
-        "number": talk.named("number:0"),
-        "long": "x " * 2000 + talk.named("marker:65"),
-        "levels": [[{"a": {"b": [{"c": {"d": [1, None, {"e": talk.named("marker:61")}]}}]}}]],
-        "second": ["x", talk.named("marker:66"), "y"],
-        "joined": f"{talk.named('marker:67')} {talk.named('marker:68')}",
+        f"k{context.named('marker:60')}": 1,
+        "number": context.named("number:0"),
+        "long": "x " * 2000 + context.named("marker:65"),
+        "levels": [[{"a": {"b": [{"c": {"d": [1, None, {"e": context.named("marker:61")}]}}]}}]],
+        "second": ["x", context.named("marker:66"), "y"],
+        "joined": f"{context.named('marker:67')} {context.named('marker:68')}",
     }
 
 
 Predicate = Callable[[Mapping[str, Any]], bool | None]
 
 
-def _wish(talk: Talk, corner: Corner, facts: Mapping[str, Any], wish: Sequence[Any]) -> tuple[Query | None, Predicate]:
+def _wish(
+    context: CaseContext, corner: IsolatedRuns, facts: Mapping[str, Any], wish: Sequence[Any]
+) -> tuple[Query | None, Predicate]:
     """Filters in the words of a case, and what they should find: True, False, or None for either."""
     query: Query = []
     predicates: list[Predicate] = []
     for name, *parts in wish:
-        made = _one_wish(talk, corner, facts, name, parts)
+        made = _one_wish(context, corner, facts, name, parts)
         if made is None:
             return None, lambda run: None
         pairs, predicate = made
@@ -152,10 +157,10 @@ def _wish(talk: Talk, corner: Corner, facts: Mapping[str, Any], wish: Sequence[A
 
 
 def _one_wish(
-    talk: Talk, corner: Corner, facts: Mapping[str, Any], name: str, parts: Sequence[Any]
+    context: CaseContext, corner: IsolatedRuns, facts: Mapping[str, Any], name: str, parts: Sequence[Any]
 ) -> tuple[Query, Predicate] | None:
     if not corner.runs:
-        raise Unjudged("no runs to filter")
+        raise Inconclusive("no runs to filter")
     run = corner.runs[parts[0] % len(corner.runs)] if parts and isinstance(parts[0], int) else corner.runs[0]
     match name:
         case "workflow_id":
@@ -165,7 +170,7 @@ def _one_wish(
                 r
                 for w in corner.made
                 for r in w.runs
-                if w.reading.given("machine_id") and not w.reading.given("session_id")
+                if w.parsed.given("machine_id") and not w.parsed.given("session_id")
             ]
             if not asked:
                 return None
@@ -180,7 +185,7 @@ def _one_wish(
             return [("session_id", session)], lambda r: r.get("session_id") == session
         case "unknown":
             return [
-                (parts[0], talk.named("uuid:77"))
+                (parts[0], context.named("uuid:77"))
             ], lambda r: False if parts[0] != "machine_id" else (False if r.get("machine_id") else None)
         case "status":
             status = parts[0]
@@ -191,7 +196,7 @@ def _one_wish(
         case "from" | "to":
             return _moment_wish(run, name, parts)
         case "search":
-            return _search_wish(talk, corner, facts, parts)
+            return _search_wish(context, corner, facts, parts)
     raise ValueError(name)
 
 
@@ -227,7 +232,7 @@ def _moment_wish(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tup
 
 
 def _search_wish(
-    talk: Talk, corner: Corner, facts: Mapping[str, Any], parts: Sequence[Any]
+    context: CaseContext, corner: IsolatedRuns, facts: Mapping[str, Any], parts: Sequence[Any]
 ) -> tuple[Query, Predicate] | None:
     where, how = parts[0], parts[1]
     deep = len(parts) > 2 and parts[2]
@@ -240,23 +245,23 @@ def _search_wish(
         text, ids = run["id"][9:30], {run["id"]}
     elif where in {"input_values", "nested"}:
         index = 1 if where == "input_values" else 21
-        text = talk.named(f"marker:{index}")
+        text = context.named(f"marker:{index}")
         ids = {r["id"] for r in corner.runs if text in json.dumps(r.get("input_values"))}
     elif where == "nothing":
-        text, ids = talk.named("marker:99"), set()
+        text, ids = context.named("marker:99"), set()
     elif where in _HIDDEN:
-        text = str(talk.named(_HIDDEN[where]))
+        text = str(context.named(_HIDDEN[where]))
         ids = {r["id"] for r in corner.runs if text in json.dumps(r.get("input_values"))}
     elif where in _UNSEARCHED:
-        text, ids = str(talk.named(_UNSEARCHED[where])), set()
+        text, ids = str(context.named(_UNSEARCHED[where])), set()
     elif where == "output number":
         if "output_data" not in facts["texts"]:
             return None
-        text, ids = str(talk.named("number:1")), {facts["texts"]["output_data"]}
+        text, ids = str(context.named("number:1")), {facts["texts"]["output_data"]}
     elif where == "everything":
         if corner.filter[0] == "search":
             return None  # all talks' runs have that word
-        text = talk.world.run_mark
+        text = context.check.run_mark
         ids = {
             r["id"]
             for r in corner.runs
@@ -266,7 +271,7 @@ def _search_wish(
         if where not in facts["texts"]:
             return None
         number = {"output_data": 40, "error": 41, "run_message_history": 42, "session_alias": 43}[where]
-        text, ids = talk.named(f"marker:{number}"), {facts["texts"][where]}
+        text, ids = context.named(f"marker:{number}"), {facts["texts"][where]}
         if where == "run_message_history" and not deep:
             ids = set()
     match how:
@@ -380,16 +385,16 @@ _BESIDE: Final[tuple[Query, ...]] = (
 """What may stand in a query and changes nothing of what is found."""
 
 
-def run_beside(talk: Talk, case: Case) -> None:
+def run_beside(context: CaseContext, case: Case) -> None:
     """Pages of queries with more in them than filters."""
-    corner = make_corner(talk, [{"count": count, "input_values": {"who": "«marker:1»"}} for count in case["counts"]])
+    corner = make_corner(context, [{"count": count, "input_values": {"who": "«marker:1»"}} for count in case["counts"]])
     for pairs in case["beside"]:
-        query = within(corner, [(name, talk.fill(value)) for name, value in pairs])
+        query = within(corner, [(name, context.fill(value)) for name, value in pairs])
         for limit in case["limits"]:
-            check_pages(talk, corner, corner.runs, query, limit=limit)
+            check_pages(context, corner, corner.runs, query, limit=limit)
 
 
-def beside_cases(world: World) -> Iterator[Case]:
+def beside_cases(check: CheckContext) -> Iterator[Case]:
     yield {"counts": [3, 2], "beside": [[list(p) for p in pairs] for pairs in _BESIDE], "limits": [1, 2, 100]}
     yield {
         "counts": [104],
@@ -398,7 +403,7 @@ def beside_cases(world: World) -> Iterator[Case]:
     }
 
 
-def filter_cases(world: World) -> Iterator[Case]:
+def filter_cases(check: CheckContext) -> Iterator[Case]:
     alone = [[wish] for wish in _ALONE]
     searches = [[wish] for wish in _SEARCHES]
     for queries in (
@@ -421,7 +426,7 @@ def filter_cases(world: World) -> Iterator[Case]:
     for start in range(0, len(triples), 25):
         yield {"groups": 6, "queries": triples[start : start + 25]}
     yield {"groups": 12, "queries": [[w] for w in _KINDS.values()] + pairs[::3], "limit": 2}
-    pick = random.Random(world.target.seed)
+    pick = random.Random(check.target.seed)
     yield {
         "groups": 8,
         "queries": [pick.sample(list(_ALONE), 1) + pick.sample(list(_SEARCHES), 1) for _ in range(20)],
@@ -436,11 +441,11 @@ _ATTRIBUTES: Final = ("workflow_id", "machine_id", "session_id", "status", "from
 
 
 @dataclass(frozen=True)
-class Person:
+class FilterFixture:
     """A run, with what each filter would have to be to find it; a filter that is not here says nothing of it."""
 
     run: Mapping[str, Any]
-    written: Written
+    written: WriteResult
     has: Mapping[str, Any]
 
     def is_found(self, asked: Mapping[str, Any]) -> bool | None:
@@ -462,9 +467,9 @@ class Person:
         return bool(own == value)
 
 
-def run_meeting(talk: Talk, case: Case) -> None:
+def run_meeting(context: CaseContext, case: Case) -> None:
     """Runs of several makes, and filters two at a time and more: some that agree on a run, some that do not."""
-    people = _people(talk)
+    people = _people(context)
     for asked_by in case["queries"]:
         asked = {name: people[at % len(people)].has.get(name) for name, at in asked_by}
         if not all(asked.values()) or not {"workflow_id", "session_id", "search", "deep"} & asked.keys():
@@ -476,31 +481,31 @@ def run_meeting(talk: Talk, case: Case) -> None:
                 "to": [("created_at_to", value)],
                 "deep": [("search", value), ("deep_search", "true")],
             }.get(name, [(name, value)])
-        heard = talk.ask("list_runs", query=[*query, ("limit", "1000")])
-        listed = {item.get("id") for item in items_of(heard)}
+        result = context.ask("list_runs", query=[*query, ("limit", "1000")])
+        listed = {item.get("id") for item in items_of(result)}
         names = "+".join(sorted({name for name, _ in query}))
-        talk.world.count("LIST-FILTER")
+        context.check.count("LIST-FILTER")
         for person in people:
             wanted, found = person.is_found(asked), person.run["id"] in listed
             if wanted is None or wanted == found:
                 continue
             rule, cause = "LIST-FILTER", f"{names} gives others too"
             if wanted:
-                corner = Corner(("search", person.run["id"]))
+                corner = IsolatedRuns(("search", person.run["id"]))
                 corner.add(person.written)
-                rule, cause = locate(talk, corner, person.run, query, 1000)
-            talk.fail(
+                rule, cause = locate(context, corner, person.run, query, 1000)
+            context.fail(
                 Violation(rule, cause, "exactly the runs that match", "a run missing" if wanted else "another run"),
-                person.written.heard,
-                heard,
+                person.written.result,
+                result,
             )
 
 
-def _people(talk: Talk) -> list[Person]:
-    world = talk.world
-    workflows = ["«workflow:0»", "«workflow:1»"] if world.workflows.invented else ["«workflow»", "«workflow»"]
-    machines = ["«machine:10»", "«machine:11»"] if world.machines.invented else []
-    sessions = ["«session:0»", "«session:1»"] if world.sessions.invented else []
+def _people(context: CaseContext) -> list[FilterFixture]:
+    check = context.check
+    workflows = ["«workflow:0»", "«workflow:1»"] if check.workflows.invented else ["«workflow»", "«workflow»"]
+    machines = ["«machine:10»", "«machine:11»"] if check.machines.invented else []
+    sessions = ["«session:0»", "«session:1»"] if check.sessions.invented else []
     ways: list[tuple[str, int, dict[str, Any], str | None]] = [
         ("bulk_create_runs", 0, {"machine_id": machines[0]} if machines else {}, "cancelled"),
         ("bulk_create_runs", 1, {"machine_id": machines[1]} if machines else {}, None),
@@ -509,45 +514,45 @@ def _people(talk: Talk) -> list[Person]:
         ("bulk_create_runs", 1, {"session_id": sessions[0]} if sessions else {}, "retried"),
         ("create_run", 0, {"machine_id": machines[1]} if machines else {}, "cancelled"),
     ]
-    people: list[Person] = []
+    people: list[FilterFixture] = []
     for index, (operation, workflow, fields, then) in enumerate(ways):
-        if not world.offers(operation):
+        if not check.offers(operation):
             continue
         count = {"count": 2} if operation == "bulk_create_runs" else {}
-        marker = talk.named(f"marker:{index}")
+        marker = context.named(f"marker:{index}")
         body = {"workflow_id": workflows[workflow], "input_values": {"who": marker}} | fields | count
-        written = talk.create(operation, body)
+        written = context.create(operation, body)
         if not written.clean or not written.runs:
-            raise Unjudged("a create gives runs that break a rule already")
+            raise Inconclusive("a create gives runs that break a rule already")
         has: dict[str, Any] = {
             "search": marker,
             "deep": marker.upper(),
             "session_id": written.runs[0]["session_id"] or "",
         }
-        has |= {"workflow_id": written.runs[0]["workflow_id"]} if world.workflows.invented else {}
+        has |= {"workflow_id": written.runs[0]["workflow_id"]} if check.workflows.invented else {}
         has |= {"machine_id": written.runs[0]["machine_id"]} if "machine_id" in fields else {}
         for run in written.runs:
             at = {"from": run["created_at"], "to": run["created_at"]}
-            people.append(Person(run, written, has | at | _status_after(talk, run, then)))
+            people.append(FilterFixture(run, written, has | at | _status_after(context, run, then)))
     return people
 
 
-def _status_after(talk: Talk, run: Mapping[str, Any], then: str | None) -> dict[str, Any]:
+def _status_after(context: CaseContext, run: Mapping[str, Any], then: str | None) -> dict[str, Any]:
     """What a filter of status should find the run by, after something was done to it. None is cancelled by itself."""
     if then is None:
         return {"status": ""}
-    if not talk.world.offers("update_run"):
+    if not context.check.offers("update_run"):
         return {}
-    heard = talk.call("update_run", run["id"], body={"status": "cancelled"})
-    if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("status") != "cancelled":
+    result = context.call("update_run", run["id"], body={"status": "cancelled"})
+    if not result.accepted or not isinstance(result.body, dict) or result.body.get("status") != "cancelled":
         return {}
     if then == "retried":
-        talk.call("retry_run", run["id"], body={})
+        context.call("retry_run", run["id"], body={})
         return {}
     return {"status": "cancelled"}
 
 
-def meeting_cases(world: World) -> Iterator[Case]:
+def meeting_cases(check: CheckContext) -> Iterator[Case]:
     queries = []
     for a, b in itertools.combinations(_ATTRIBUTES, 2):
         if {a, b} != {"search", "deep"}:
@@ -560,22 +565,22 @@ def meeting_cases(world: World) -> Iterator[Case]:
                 odd = names[(at + size) % size]
                 queries.append([[name, (at + 4) % 9 if name == odd else at] for name in names])
     queries = [query for query in queries if {"workflow_id", "session_id", "search", "deep"} & {n for n, _ in query}]
-    world.random("meeting filters").shuffle(queries)
+    check.random("meeting filters").shuffle(queries)
     for start in range(0, 320, 40):
         yield {"queries": queries[start : start + 40]}
 
 
-def run_large_filters(talk: Talk, case: Case) -> None:
+def run_large_filters(context: CaseContext, case: Case) -> None:
     """Filters over many runs: what matches stands on every page, however large the page."""
     count = case["count"]
     session = (
         {"session_id": "«session:5»"}
-        if talk.world.sessions.invented and corner_name(talk.world) != "session_id"
+        if context.check.sessions.invented and corner_name(context.check) != "session_id"
         else {}
     )
-    machine = {"machine_id": "«machine:5»"} if talk.world.machines.invented else {}
+    machine = {"machine_id": "«machine:5»"} if context.check.machines.invented else {}
     corner = make_corner(
-        talk,
+        context,
         [
             {"count": count, "input_values": {"who": "«marker:1»"}},
             {"count": 2, "input_values": {"who": "«marker:2»"}} | machine,
@@ -584,38 +589,40 @@ def run_large_filters(talk: Talk, case: Case) -> None:
     )
     first, second, third = (written.runs for written in corner.made)
     at = moment_of(second[0]["created_at"])
-    wishes: list[tuple[Query, Sequence[dict[str, Any]]]] = [
-        ([("search", talk.named("marker:1"))], first),
-        ([("search", talk.named("marker:2"))], second),
+    check_options: list[tuple[Query, Sequence[dict[str, Any]]]] = [
+        ([("search", context.named("marker:1"))], first),
+        ([("search", context.named("marker:2"))], second),
     ]
     moments = [moment_of(run["created_at"]) for run in corner.runs]
     if at is not None and None not in moments:
         since = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment >= at]
         until = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment <= at]
-        wishes.append(([("created_at_from", second[0]["created_at"])], since))
-        wishes.append(([("created_at_to", second[0]["created_at"])], until))
+        check_options.append(([("created_at_from", second[0]["created_at"])], since))
+        check_options.append(([("created_at_to", second[0]["created_at"])], until))
     if session:
-        wishes.append(([("session_id", talk.named("session:5"))], third))
-    for query, expected in wishes:
+        check_options.append(([("session_id", context.named("session:5"))], third))
+    for query, expected in check_options:
         for limit in case["limits"]:
-            items = check_pages(talk, corner, expected, within(corner, query), limit=limit)
+            items = check_pages(context, corner, expected, within(corner, query), limit=limit)
             if items is None:
                 continue
-            _no_others(talk, corner, items, {run["id"] for run in expected}, query)
+            _no_others(context, corner, items, {run["id"] for run in expected}, query)
 
 
-def _no_others(talk: Talk, corner: Corner, items: Collection[str], allowed: Collection[str], query: Query) -> None:
+def _no_others(
+    context: CaseContext, corner: IsolatedRuns, items: Collection[str], allowed: Collection[str], query: Query
+) -> None:
     """Of the corner's runs, a list has only those that match its filters."""
     wrong = [run for run in corner.runs if run["id"] in items and run["id"] not in allowed]
     names = "+".join(sorted(name for name, _ in query))
-    talk.require(
+    context.require(
         not wrong,
         "LIST-FILTER",
         f"{names} gives others too",
         "only runs that match",
         f"{len(wrong)} others",
-        *(corner.maker_of(wrong[0]).heard for _ in wrong[:1]),
-        talk.exchanges[-1],
+        *(corner.maker_of(wrong[0]).result for _ in wrong[:1]),
+        context.exchanges[-1],
     )
 
 
@@ -623,11 +630,11 @@ def _span(runs: Sequence[Mapping[str, Any]]) -> tuple[tuple[datetime, str], tupl
     """The first and the last moment at which runs of one create were made, each as it was told too."""
     moments = [(moment, run["created_at"]) for run in runs if (moment := moment_of(run["created_at"])) is not None]
     if not moments:
-        raise Unjudged("no moment in created_at")
+        raise Inconclusive("no moment in created_at")
     return min(moments), max(moments)
 
 
-def large_filter_cases(world: World) -> Iterator[Case]:
+def large_filter_cases(check: CheckContext) -> Iterator[Case]:
     yield {"count": 3, "limits": [1000, 2]}
     yield {"count": 120, "limits": [1000, 100, 50]}
     yield {"count": 1000, "limits": [1000, 500]}
@@ -636,30 +643,30 @@ def large_filter_cases(world: World) -> Iterator[Case]:
 # Values that match nothing
 
 
-def run_nonsense(talk: Talk, case: Case) -> None:
+def run_nonsense(context: CaseContext, case: Case) -> None:
     """A filter of a value that no run can have: refused, or taken and matching nothing."""
-    corner = make_corner(talk, [{"count": 1}])
+    corner = make_corner(context, [{"count": 1}])
     for name, value in case["queries"]:
         if name == corner.filter[0]:
             query = [(name, value)]
         else:
             query = [corner.filter, (name, value)]
-        heard = talk.call("list_runs", query=query)
-        if not heard.accepted:
+        result = context.call("list_runs", query=query)
+        if not result.accepted:
             continue
-        found = [item for item in items_of(heard) if item.get("id") == corner.runs[0]["id"]]
-        talk.require(
+        found = [item for item in items_of(result) if item.get("id") == corner.runs[0]["id"]]
+        context.require(
             not found,
             "LIST-FILTER",
             f"{name} of nonsense gives runs",
             "a refusal, or no run",
             "runs",
-            corner.made[0].heard,
-            heard,
+            corner.made[0].result,
+            result,
         )
 
 
-def nonsense_cases(world: World) -> Iterator[Case]:
+def nonsense_cases(check: CheckContext) -> Iterator[Case]:
     queries = [
         [name, value]
         for name in ("workflow_id", "machine_id", "session_id")
@@ -676,7 +683,7 @@ SCENARIOS = (
         run_filters,
         filter_cases,
         needs=LISTS,
-        telling=1,
+        priority=1,
     ),
     Scenario(
         "pages with more than filters",
@@ -684,7 +691,7 @@ SCENARIOS = (
         run_beside,
         beside_cases,
         needs=LISTS,
-        telling=1,
+        priority=1,
     ),
     Scenario(
         "lists by filters that meet",
@@ -692,7 +699,7 @@ SCENARIOS = (
         run_meeting,
         meeting_cases,
         needs=LISTS,
-        telling=1,
+        priority=1,
     ),
     Scenario(
         "large lists by filters",
@@ -700,7 +707,7 @@ SCENARIOS = (
         run_large_filters,
         large_filter_cases,
         needs=LISTS,
-        telling=1,
+        priority=1,
     ),
-    Scenario("filters of nonsense", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS, telling=1),
+    Scenario("filters of nonsense", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS, priority=1),
 )

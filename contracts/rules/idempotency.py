@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.data import boundary_values, write_bodies
-from contracts.engine.context import Heard, Ids, Talk, Unjudged, World, request_for
+from contracts.engine.context import CallResult, CaseContext, CheckContext, Ids, Inconclusive, request_for
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.oracle import CREATES, difference, excerpt, read_body
@@ -48,21 +48,21 @@ RULES = (
 _IN_PROGRESS_S: Final = 5.0
 
 
-def _request(talk: Talk, case: Case, key: str, *, body: Any = None, token: str = TOKEN) -> Request:
+def _request(context: CaseContext, case: Case, key: str, *, body: Any = None, token: str = TOKEN) -> Request:
     """The write of a case; what it is about (a run) is made once for a talk and an organisation."""
     operation = case["op"]
     ids: tuple[str, ...] = ()
     if operation in _OF_A_RUN:
         name = "run" if token == TOKEN else "their-run"
-        if not talk.has_named(name):
-            made = changeable(talk, operation)["id"] if token == TOKEN else _their_run(talk, operation)
-            talk.remember(name, made)
-        ids = (talk.named(name),)
+        if not context.has_named(name):
+            made = changeable(context, operation)["id"] if token == TOKEN else _their_run(context, operation)
+            context.remember(name, made)
+        ids = (context.named(name),)
     if operation == "delete_run":
         return request_for(operation, *ids, key=key, token=token)
-    filled = talk.fill(case["body"] if body is None else body)
+    filled = context.fill(case["body"] if body is None else body)
     if token == SECOND_TOKEN and operation in CREATES:
-        filled = _with_workflow(filled, their_workflow(talk))
+        filled = _with_workflow(filled, their_workflow(context))
     return request_for(operation, *ids, body=filled, key=key, token=token)
 
 
@@ -75,13 +75,13 @@ def _with_workflow(body: dict[str, Any], workflow: str) -> dict[str, Any]:
 _OF_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
 
 
-def _their_run(talk: Talk, operation: str) -> str:
-    body = {"workflow_id": their_workflow(talk), "count": 1}
-    made = _made(talk, talk.call("bulk_create_runs", body=body, token=SECOND_TOKEN))
+def _their_run(context: CaseContext, operation: str) -> str:
+    body = {"workflow_id": their_workflow(context), "count": 1}
+    made = _made(context, context.call("bulk_create_runs", body=body, token=SECOND_TOKEN))
     if not made:
-        raise Unjudged("the second organisation cannot make a run")
+        raise Inconclusive("the second organisation cannot make a run")
     if operation == "retry_run":
-        talk.call("update_run", made[0], body={"status": "cancelled"}, token=SECOND_TOKEN)
+        context.call("update_run", made[0], body={"status": "cancelled"}, token=SECOND_TOKEN)
     return made[0]
 
 
@@ -91,170 +91,172 @@ def _spelled(request: Request, name: str) -> Request:
     return dataclasses.replace(request, headers=headers)
 
 
-def _key(talk: Talk, case: Case) -> str:
+def _key(context: CaseContext, case: Case) -> str:
     form = case.get("key", "«key»")
-    return str(talk.fill(form))
+    return str(context.fill(form))
 
 
-def _first(talk: Talk, request: Request, operation: str) -> Heard:
-    heard = talk.send(request)
+def _first(context: CaseContext, request: Request, operation: str) -> CallResult:
+    result = context.send(request)
     if operation in CREATES and request.body is not None:
-        talk.judge_write(read_body(operation, json.loads(request.body)), heard)
-    if not heard.accepted:
-        raise Unjudged(f"{operation} under a key answers {heard.status}")
-    return heard
+        context.judge_write(read_body(operation, json.loads(request.body)), result)
+    if not result.accepted:
+        raise Inconclusive(f"{operation} under a key answers {result.status}")
+    return result
 
 
-def _same_answer(talk: Talk, first: Heard, again: Heard, what: str) -> None:
+def _same_answer(context: CaseContext, first: CallResult, again: CallResult, what: str) -> None:
     problem = None
     if again.status != first.status:
         problem = f"{again.words} after {first.status}"
     elif first.answer.body != again.answer.body:
         problem = difference(first.body, again.body)
-    talk.require(
+    context.require(
         problem is None, "IDEM-REPLAY", what, "the answer of the first one", lambda: problem or "", first, again
     )
 
 
-def _made(talk: Talk, heard: Heard) -> list[str]:
-    body = heard.body if isinstance(heard.body, dict) else {}
+def _made(context: CaseContext, result: CallResult) -> list[str]:
+    body = result.body if isinstance(result.body, dict) else {}
     runs = body.get("created_runs")
     ids = [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [body.get("id")]
     return [one for one in [*ids, *(body.get("run_ids") or ())] if isinstance(one, str)]
 
 
-def _nothing_twice(talk: Talk, case: Case, first: Heard, shown: Sequence[Heard]) -> None:
+def _nothing_twice(context: CaseContext, case: Case, first: CallResult, shown: Sequence[CallResult]) -> None:
     """The runs of the talk's own session or workflow are those of the first answer."""
-    listed = _corner(talk)
+    listed = _corner(context)
     if case["op"] not in CREATES or listed is None:
         return
-    heard, items = listed
-    mine = set(_made(talk, first))
+    result, items = listed
+    mine = set(_made(context, first))
     others = [item for item in items if item.get("id") not in mine]
-    talk.require(
+    context.require(
         not others,
         "IDEM-REPLAY",
         "something is created twice",
         f"{len(mine)} runs in all",
         lambda: f"{len(others)} runs more",
         *shown,
-        heard,
+        result,
     )
 
 
-def _corner(talk: Talk, only: str | None = None) -> tuple[Heard, list[dict[str, Any]]] | None:
+def _corner(context: CaseContext, only: str | None = None) -> tuple[CallResult, list[dict[str, Any]]] | None:
     """The runs of the talk's own workflow, or session, or of its marker; `only` names one of its ids."""
-    world = talk.world
-    if not world.offers("list_runs"):
+    check = context.check
+    if not check.offers("list_runs"):
         return None
     corners: tuple[tuple[str, Ids, str], ...] = (
-        ("workflow", world.workflows, "workflow_id"),
-        ("session", world.sessions, "session_id"),
+        ("workflow", check.workflows, "workflow_id"),
+        ("session", check.sessions, "session_id"),
     )
     if only is not None:
         kind = only.partition(":")[0]
         corners = tuple((only, ids, field) for name, ids, field in corners if name == kind)
     for name, ids, field in corners:
-        if ids.invented and talk.has_named(name):
-            value = talk.named(name)
-            heard = talk.call("list_runs", query=[(field, value), ("limit", "1000")])
-            if heard.accepted:
-                return heard, [item for item in items_of(heard) if carries(item, field, value)]
-    if only in (None, "workflow") and talk.has_named("marker"):
-        value = talk.named("marker")
-        heard = talk.call("list_runs", query=[("search", value), ("limit", "1000")])
-        if heard.accepted:
-            return heard, [item for item in items_of(heard) if carries(item, "search", value)]
+        if ids.invented and context.has_named(name):
+            value = context.named(name)
+            result = context.call("list_runs", query=[(field, value), ("limit", "1000")])
+            if result.accepted:
+                return result, [item for item in items_of(result) if carries(item, field, value)]
+    if only in (None, "workflow") and context.has_named("marker"):
+        value = context.named("marker")
+        result = context.call("list_runs", query=[("search", value), ("limit", "1000")])
+        if result.accepted:
+            return result, [item for item in items_of(result) if carries(item, "search", value)]
     return None
 
 
-def run_replay(talk: Talk, case: Case) -> None:
-    operation, key = case["op"], _key(talk, case)
-    request = _request(talk, case, key)
-    first = _first(talk, request, operation)
-    others: list[Heard] = []
-    elsewhere = talk.named("workflow:9" if talk.world.workflows.invented else "workflow")
+def run_replay(context: CaseContext, case: Case) -> None:
+    operation, key = case["op"], _key(context, case)
+    request = _request(context, case, key)
+    first = _first(context, request, operation)
+    others: list[CallResult] = []
+    elsewhere = context.named("workflow:9" if context.check.workflows.invented else "workflow")
     for index in range(case.get("between", 0)):
         other = request_for("bulk_create_runs", body={"workflow_id": elsewhere, "count": 1}, key=f"{key[:200]}-{index}")
-        others.append(talk.send(other))
+        others.append(context.send(other))
     if case.get("changed"):
-        _change_between(talk, operation, first)
+        _change_between(context, operation, first)
     if case.get("deleted"):
-        for run_id in _made(talk, first)[:1]:
-            talk.call("delete_run", run_id)
+        for run_id in _made(context, first)[:1]:
+            context.call("delete_run", run_id)
     repeated = request if "spelled" not in case else _spelled(request, case["spelled"])
     for _ in range(case.get("times", 1)):
-        again = talk.send(repeated)
-        _same_answer(talk, first, again, "another answer for the same key and body")
+        again = context.send(repeated)
+        _same_answer(context, first, again, "another answer for the same key and body")
     if not case.get("changed"):
-        _nothing_twice(talk, case, first, (first, again))
+        _nothing_twice(context, case, first, (first, again))
     elif operation == "update_run":
-        after = talk.call("get_run", talk.named("run"))
+        after = context.call("get_run", context.named("run"))
         kept = isinstance(after.body, dict) and after.body.get("input_values") == {"between": True}
         expected = "what was changed in between to stay"
-        talk.require(kept, "IDEM-REPLAY", "an update is carried out twice", expected, after.words, first, again, after)
+        context.require(
+            kept, "IDEM-REPLAY", "an update is carried out twice", expected, after.words, first, again, after
+        )
     elif operation == "retry_run":
-        after = talk.call("get_run", talk.named("run"))
+        after = context.call("get_run", context.named("run"))
         kept = isinstance(after.body, dict) and after.body.get("status") == "cancelled"
         expected = "the run still cancelled"
-        talk.require(kept, "IDEM-REPLAY", "a retry is carried out twice", expected, after.words, first, again, after)
+        context.require(kept, "IDEM-REPLAY", "a retry is carried out twice", expected, after.words, first, again, after)
 
 
-def _change_between(talk: Talk, operation: str, first: Heard) -> None:
+def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
     if operation == "update_run":
-        talk.ask("update_run", talk.named("run"), body={"input_values": {"between": True}})
+        context.ask("update_run", context.named("run"), body={"input_values": {"between": True}})
     elif operation in {"create_run", "bulk_create_runs"}:
-        for run_id in _made(talk, first)[:1]:
-            talk.call("update_run", run_id, body={"status": "cancelled"})
+        for run_id in _made(context, first)[:1]:
+            context.call("update_run", run_id, body={"status": "cancelled"})
     elif operation == "retry_run":
-        heard = talk.call("update_run", talk.named("run"), body={"status": "cancelled"})
-        if not heard.accepted:
-            raise Unjudged("the run had ended before it could be cancelled")
+        result = context.call("update_run", context.named("run"), body={"status": "cancelled"})
+        if not result.accepted:
+            raise Inconclusive("the run had ended before it could be cancelled")
 
 
-def run_together(talk: Talk, case: Case) -> None:
+def run_together(context: CaseContext, case: Case) -> None:
     operation = case["op"]
-    request = _request(talk, case, _key(talk, case))
-    heards = talk.send_together([request] * case.get("times", 2))
-    done = [heard for heard in heards if heard.accepted]
+    request = _request(context, case, _key(context, case))
+    heards = context.send_together([request] * case.get("times", 2))
+    done = [result for result in heards if result.accepted]
     if not done:
-        if all(heard.status == 409 for heard in heards):
-            done = [_settled(talk, request)]
+        if all(result.status == 409 for result in heards):
+            done = [_settled(context, request)]
         if not done[0].accepted:
-            raise Unjudged(f"{operation} under a key answers {heards[0].status} when sent together")
-    for heard in heards:
-        if heard.accepted:
-            problem = difference(done[0].body, heard.body)
-            same = problem is None and heard.status == done[0].status
+            raise Inconclusive(f"{operation} under a key answers {heards[0].status} when sent together")
+    for result in heards:
+        if result.accepted:
+            problem = difference(done[0].body, result.body)
+            same = problem is None and result.status == done[0].status
             cause, expected = "two answers for two at once", "the same answer for both"
-            talk.require(same, "IDEM-REPLAY", cause, expected, lambda problem=problem: problem or "", *heards)  # type: ignore[misc]
+            context.require(same, "IDEM-REPLAY", cause, expected, lambda problem=problem: problem or "", *heards)  # type: ignore[misc]
         else:
-            waits = heard.status == 409 and (heard.answer.header(_STATUS) or "").strip().lower() == "in_progress"
+            waits = result.status == 409 and (result.answer.header(_STATUS) or "").strip().lower() == "in_progress"
             cause, expected = "one of two at once is refused", f"the answer, or 409 with {_STATUS}: in_progress"
-            talk.require(waits, "IDEM-REPLAY", cause, expected, heard.words, *heards)
-    final = _settled(talk, request)
-    _same_answer(talk, done[0], final, "another answer after two at once")
-    _nothing_twice(talk, case, done[0], heards)
+            context.require(waits, "IDEM-REPLAY", cause, expected, result.words, *heards)
+    final = _settled(context, request)
+    _same_answer(context, done[0], final, "another answer after two at once")
+    _nothing_twice(context, case, done[0], heards)
 
 
-def _settled(talk: Talk, request: Request) -> Heard:
+def _settled(context: CaseContext, request: Request) -> CallResult:
     end = time.monotonic() + _IN_PROGRESS_S
     while True:
-        heard = talk.send(request)
-        if heard.status != 409 or time.monotonic() > end:
-            return heard
+        result = context.send(request)
+        if result.status != 409 or time.monotonic() > end:
+            return result
         time.sleep(0.05)
 
 
-def run_conflict(talk: Talk, case: Case) -> None:
-    operation, key = case["op"], _key(talk, case)
-    request = _request(talk, case, key)
-    other = _request(talk, case, key, body=case["other"])
+def run_conflict(context: CaseContext, case: Case) -> None:
+    operation, key = case["op"], _key(context, case)
+    request = _request(context, case, key)
+    other = _request(context, case, key, body=case["other"])
     if request.body == other.body or not read_body(operation, json.loads(other.body or b"null")).is_valid:
         return
-    first = _first(talk, request, operation)
-    again = talk.send(other)
-    talk.require(
+    first = _first(context, request, operation)
+    again = context.send(other)
+    context.require(
         again.refused,
         "IDEM-CONFLICT",
         "a key is taken for another body",
@@ -263,20 +265,20 @@ def run_conflict(talk: Talk, case: Case) -> None:
         first,
         again,
     )
-    _nothing_of_a_conflict(talk, case, first, again)
-    third = talk.send(request)
-    _same_answer(talk, first, third, "another answer after a conflict")
+    _nothing_of_a_conflict(context, case, first, again)
+    third = context.send(request)
+    _same_answer(context, first, third, "another answer after a conflict")
 
 
-def _nothing_of_a_conflict(talk: Talk, case: Case, first: Heard, again: Heard) -> None:
+def _nothing_of_a_conflict(context: CaseContext, case: Case, first: CallResult, again: CallResult) -> None:
     operation = case["op"]
-    mine = set(_made(talk, first))
+    mine = set(_made(context, first))
     for name in ("workflow", "workflow:2", "session:1") if operation in CREATES else ():
-        listed = _corner(talk, name)
+        listed = _corner(context, name)
         if listed is None:
             continue
         more = [item for item in listed[1] if item.get("id") not in mine]
-        talk.require(
+        context.require(
             not more,
             "IDEM-CONFLICT",
             "a refused conflict creates runs",
@@ -288,35 +290,35 @@ def _nothing_of_a_conflict(talk: Talk, case: Case, first: Heard, again: Heard) -
         )
     if operation not in _OF_A_RUN or not isinstance(first.body, dict):
         return
-    after = talk.call("get_run", talk.named("run"))
-    asked = talk.fill(case["other"])
+    after = context.call("get_run", context.named("run"))
+    asked = context.fill(case["other"])
     for field, value in asked.items() if isinstance(after.body, dict) else ():
         taken = bool(value) and after.body.get(field) == value != first.body.get(field)
         got = excerpt(json.dumps(after.body.get(field)))
         cause = f"a refused conflict changes {field}"
-        talk.require(not taken, "IDEM-CONFLICT", cause, f"{field} as before", got, first, again, after)
+        context.require(not taken, "IDEM-CONFLICT", cause, f"{field} as before", got, first, again, after)
 
 
-def run_conflict_together(talk: Talk, case: Case) -> None:
+def run_conflict_together(context: CaseContext, case: Case) -> None:
     """Two bodies under one key at once: one of them is done, the other is refused."""
-    key = _key(talk, case)
-    one, other = _request(talk, case, key), _request(talk, case, key, body=case["other"])
-    heards = talk.send_together([one, other])
-    done = [heard for heard in heards if heard.accepted]
+    key = _key(context, case)
+    one, other = _request(context, case, key), _request(context, case, key, body=case["other"])
+    heards = context.send_together([one, other])
+    done = [result for result in heards if result.accepted]
     cause, expected = "both of two bodies at once are taken", "one of them refused"
-    talk.require(len(done) < 2, "IDEM-CONFLICT", cause, expected, lambda: heards[1].words, *heards)
+    context.require(len(done) < 2, "IDEM-CONFLICT", cause, expected, lambda: heards[1].words, *heards)
 
 
-def run_keys(talk: Talk, case: Case) -> None:
+def run_keys(context: CaseContext, case: Case) -> None:
     """The same body under two keys: two writes."""
     operation = case["op"]
-    keys = [str(talk.fill(key)) for key in case["keys"]]
+    keys = [str(context.fill(key)) for key in case["keys"]]
     if len(set(keys)) < 2:
         return
-    first = _first(talk, _request(talk, case, keys[0]), operation)
-    second = talk.send(_request(talk, case, keys[1]))
-    overlap = set(_made(talk, first)) & set(_made(talk, second))
-    talk.require(
+    first = _first(context, _request(context, case, keys[0]), operation)
+    second = context.send(_request(context, case, keys[1]))
+    overlap = set(_made(context, first)) & set(_made(context, second))
+    context.require(
         second.accepted and not overlap,
         "IDEM-REPLAY",
         "two keys are taken for one",
@@ -327,27 +329,27 @@ def run_keys(talk: Talk, case: Case) -> None:
     )
 
 
-def run_scope(talk: Talk, case: Case) -> None:
-    if not talk.world.has_second:
-        raise Unjudged("no second token was given")
-    operation, key = case["op"], _key(talk, case)
+def run_scope(context: CaseContext, case: Case) -> None:
+    if not context.check.has_second:
+        raise Inconclusive("no second token was given")
+    operation, key = case["op"], _key(context, case)
     tokens = (TOKEN, SECOND_TOKEN) if not case.get("reversed") else (SECOND_TOKEN, TOKEN)
-    mine = _request(talk, case, key, token=tokens[0])
-    theirs = _request(talk, case, key, body=case.get("other"), token=tokens[1])
+    mine = _request(context, case, key, token=tokens[0])
+    theirs = _request(context, case, key, body=case.get("other"), token=tokens[1])
     if case.get("together"):
-        first, second = talk.send_together([mine, theirs])
+        first, second = context.send_together([mine, theirs])
         if not first.accepted:
             first, second = second, first
             mine, theirs = theirs, mine
     else:
-        first = _first(talk, mine, operation)
-        second = talk.send(theirs)
+        first = _first(context, mine, operation)
+        second = context.send(theirs)
     if not first.accepted:
-        raise Unjudged(f"{operation} under a key answers {first.status}")
-    overlap = set(_made(talk, first)) & set(_made(talk, second))
+        raise Inconclusive(f"{operation} under a key answers {first.status}")
+    overlap = set(_made(context, first)) & set(_made(context, second))
     if operation in {"create_pool", "create_workflow"} and second.status == 409:
-        raise Unjudged("the name may be taken for the second organisation too")
-    talk.require(
+        raise Inconclusive("the name may be taken for the second organisation too")
+    context.require(
         second.accepted and not overlap,
         "IDEM-SCOPE",
         "a key of another organisation is in the way",
@@ -358,20 +360,22 @@ def run_scope(talk: Talk, case: Case) -> None:
     )
     if operation in _OF_A_RUN and isinstance(first.body, dict):
         headers = tuple((name, tokens[1] if name == "Authorization" else value) for name, value in mine.headers)
-        foreign = talk.send(dataclasses.replace(mine, headers=headers))
+        foreign = context.send(dataclasses.replace(mine, headers=headers))
         shown = foreign.body.get("id") if foreign.accepted and isinstance(foreign.body, dict) else None
         cause, wish = "a key gives another organisation's answer", "404, as for any unknown run"
-        talk.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, wish, foreign.words, first, foreign)
-    third = talk.send(mine)
+        context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, wish, foreign.words, first, foreign)
+    third = context.send(mine)
     problem = difference(first.body, third.body)
     cause = "the other organisation's write takes the key over"
-    talk.require(problem is None, "IDEM-SCOPE", cause, "the first answer", lambda: problem or "", first, second, third)
+    context.require(
+        problem is None, "IDEM-SCOPE", cause, "the first answer", lambda: problem or "", first, second, third
+    )
 
 
 # Cases
 
 
-def _bodies(world: World, operation: str) -> Iterator[dict[str, Any]]:
+def _bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     bare = write_bodies.minimal(operation)
     yield bare | ({"input_values": {"a": 1}} if operation in {"update_run", "retry_run"} else {})
     features: dict[str, Any] = {
@@ -381,7 +385,7 @@ def _bodies(world: World, operation: str) -> Iterator[dict[str, Any]]:
         "create_run_chain": write_bodies.CHAIN_FEATURES,
         "update_run": {k: v for k, v in write_bodies.UPDATE_VALUES.items() if k != "output_attachment_ids"},
     }.get(operation, {})
-    ids = {"machine_id": world.machines, "pool_ids": world.pools, "session_id": world.sessions}
+    ids = {"machine_id": check.machines, "pool_ids": check.pools, "session_id": check.sessions}
     for name, values in features.items():
         if name not in ids or ids[name].invented:
             yield bare | {name: values[0]}
@@ -410,21 +414,21 @@ _HEADER: Final = "Idempotency-Key"
 _STATUS: Final = "Idempotency-Status"
 
 
-def _offered(world: World) -> Iterator[str]:
+def _offered(check: CheckContext) -> Iterator[str]:
     for operation in _WRITES:
         needed = ("update_run", "get_run") if operation in {"retry_run", "update_run"} else ()
-        if world.offers(operation, *needed):
+        if check.offers(operation, *needed):
             yield operation
 
 
-def replay_cases(world: World) -> Iterator[Case]:
-    for operation in _offered(world):
+def replay_cases(check: CheckContext) -> Iterator[Case]:
+    for operation in _offered(check):
         if operation == "delete_run":
             yield {"op": operation, "body": {}, "times": 2}
             continue
-        for index, body in enumerate(_bodies(world, operation)):
+        for index, body in enumerate(_bodies(check, operation)):
             yield {"op": operation, "body": body, "times": 3 if index == 0 else 1}
-        body = next(iter(_bodies(world, operation)))
+        body = next(iter(_bodies(check, operation)))
         for key in (
             "k",
             "«uuid»",
@@ -438,28 +442,28 @@ def replay_cases(world: World) -> Iterator[Case]:
         ):
             if key != "k" or operation == "bulk_create_runs":
                 yield {"op": operation, "body": body, "key": key if key != "k" else "k«marker»"}
-        if operation in {"update_run", "bulk_create_runs", "create_run", "retry_run"} and world.offers(
+        if operation in {"update_run", "bulk_create_runs", "create_run", "retry_run"} and check.offers(
             "update_run", "get_run"
         ):
             yield {"op": operation, "body": body, "changed": True}
-        if operation in CREATES and world.offers("delete_run"):
+        if operation in CREATES and check.offers("delete_run"):
             yield {"op": operation, "body": body, "deleted": True}
         for spelled in (_HEADER.lower(), _HEADER.upper()):
             yield {"op": operation, "body": body, "spelled": spelled}
     for count, times in ((1, 12), (10, 5), (100, 3)):
         yield {"op": "bulk_create_runs", "body": write_bodies.minimal("bulk_create_runs", count=count), "times": times}
-    if world.offers("create_run_chain"):
+    if check.offers("create_run_chain"):
         for steps in (2, 10, 30):
             yield {"op": "create_run_chain", "body": write_bodies.minimal("create_run_chain", steps=steps)}
     yield {"op": "bulk_create_runs", "body": write_bodies.minimal("bulk_create_runs", count=2), "between": 150}
 
 
-def together_cases(world: World) -> Iterator[Case]:
-    for operation in _offered(world):
+def together_cases(check: CheckContext) -> Iterator[Case]:
+    for operation in _offered(check):
         if operation == "delete_run":
             yield {"op": operation, "body": {}}
             continue
-        body = next(iter(_bodies(world, operation)))
+        body = next(iter(_bodies(check, operation)))
         for _ in range(2):
             yield {"op": operation, "body": body, "times": 2}
         yield {"op": operation, "body": body, "times": 4}
@@ -473,7 +477,7 @@ def together_cases(world: World) -> Iterator[Case]:
     }
 
 
-def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _differences(check: CheckContext, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     bare = write_bodies.minimal(operation)
     if operation in {"create_pool", "create_workflow"}:
         more = {"create_pool": "description", "create_workflow": "name"}[operation]
@@ -506,18 +510,18 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
         yield bare | {field: one}, bare | {field: other}
     yield bare, bare | {field: {"a": 1}}
     if operation in {"bulk_create_runs", "create_run"}:
-        if world.workflows.invented:
+        if check.workflows.invented:
             yield bare, bare | {"workflow_id": "«workflow:2»"}
         if operation == "bulk_create_runs":
             for count, changed in ((1, 2), (2, 1), (10, 11), (100, 1), (999, 1000)):
                 yield bare | {"count": count}, bare | {"count": changed}
         yield bare | {"start_session": True}, bare | {"start_session": False}
         yield bare, bare | {"start_session": True}
-        for name, ids in (("machine_id", world.machines), ("session_id", world.sessions)):
+        for name, ids in (("machine_id", check.machines), ("session_id", check.sessions)):
             if ids.invented:
                 yield bare | {name: f"«{name[:-3]}»"}, bare | {name: f"«{name[:-3]}:1»"}
                 yield bare, bare | {name: f"«{name[:-3]}»"}
-        if world.pools.invented:
+        if check.pools.invented:
             yield bare | {"pool_ids": ["«pool:0»"]}, bare | {"pool_ids": ["«pool:0»", "«pool:1»"]}
             yield bare | {"pool_ids": ["«pool:0»"]}, bare | {"pool_ids": ["«pool:1»"]}
     if operation != "update_run":
@@ -566,21 +570,21 @@ def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any],
         yield {"session_alias": "a"}, {"session_alias": "b"}
         yield {"reuse_session": True}, {"reuse_session": False}
         yield {"start_session": True}, {"start_session": False}
-        if world.machines.invented:
+        if check.machines.invented:
             yield {"machine_id": "«machine»"}, {"machine_id": "«machine:1»"}
-        if world.pools.invented:
+        if check.pools.invented:
             yield {"pool_ids": ["«pool:0»"]}, {"pool_ids": ["«pool:0»", "«pool:1»"]}
 
 
-def conflict_cases(world: World) -> Iterator[Case]:
-    for operation in _offered(world):
+def conflict_cases(check: CheckContext) -> Iterator[Case]:
+    for operation in _offered(check):
         if operation != "delete_run":
-            for one, other in _differences(world, operation):
+            for one, other in _differences(check, operation):
                 yield {"op": operation, "body": one, "other": other}
 
 
-def conflict_together_cases(world: World) -> Iterator[Case]:
-    for operation in _offered(world):
+def conflict_together_cases(check: CheckContext) -> Iterator[Case]:
+    for operation in _offered(check):
         if operation in CREATES:
             field = "shared_inputs" if operation == "create_run_chain" else "input_values"
             bare = write_bodies.minimal(operation)
@@ -588,7 +592,7 @@ def conflict_together_cases(world: World) -> Iterator[Case]:
                 yield {"op": operation, "body": bare, "other": bare | {field: {"a": 1}}}
 
 
-def keys_cases(world: World) -> Iterator[Case]:
+def keys_cases(check: CheckContext) -> Iterator[Case]:
     body = write_bodies.minimal("bulk_create_runs")
     long = "«marker»" + "k" * 230
     for one, other in (
@@ -604,14 +608,14 @@ def keys_cases(world: World) -> Iterator[Case]:
         ("«marker»/1", "«marker»1"),
     ):
         yield {"op": "bulk_create_runs", "body": body, "keys": [one, other]}
-    for operation in _offered(world):
+    for operation in _offered(check):
         if operation in CREATES:
             yield {"op": operation, "body": write_bodies.minimal(operation), "keys": ["«key»", "«uuid»"]}
 
 
-def scope_cases(world: World) -> Iterator[Case]:
-    for operation in _offered(world):
-        if not world.has_second:
+def scope_cases(check: CheckContext) -> Iterator[Case]:
+    for operation in _offered(check):
+        if not check.has_second:
             continue
         if operation not in CREATES:
             change = {"update_run": {"output_data": {"a": 1}}}.get(operation, {})
@@ -624,7 +628,7 @@ def scope_cases(world: World) -> Iterator[Case]:
             yield {"op": operation, "body": body, "reversed": turned}
             yield {"op": operation, "body": body, "other": body | {field: {"a": 1}}, "reversed": turned}
         yield {"op": operation, "body": body, "together": True}
-    if world.has_second:
+    if check.has_second:
         for count in (101, 1000):
             yield {"op": "bulk_create_runs", "body": write_bodies.minimal("bulk_create_runs", count=count)}
         yield {
@@ -635,11 +639,11 @@ def scope_cases(world: World) -> Iterator[Case]:
 
 
 SCENARIOS = (
-    Scenario("keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases, telling=1),
+    Scenario("keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases, priority=1),
     Scenario(
-        "keys repeated at once", ("IDEM-REPLAY",), run_together, together_cases, attempts=6, together=False, telling=2
+        "keys repeated at once", ("IDEM-REPLAY",), run_together, together_cases, attempts=6, together=False, priority=2
     ),
-    Scenario("keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, telling=2),
+    Scenario("keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, priority=2),
     Scenario(
         "two bodies under a key at once",
         ("IDEM-CONFLICT",),
@@ -647,8 +651,8 @@ SCENARIOS = (
         conflict_together_cases,
         attempts=6,
         together=False,
-        telling=2,
+        priority=2,
     ),
-    Scenario("two keys", ("IDEM-REPLAY",), run_keys, keys_cases, telling=2),
-    Scenario("keys of two organisations", ("IDEM-SCOPE",), run_scope, scope_cases, attempts=4, telling=2),
+    Scenario("two keys", ("IDEM-REPLAY",), run_keys, keys_cases, priority=2),
+    Scenario("keys of two organisations", ("IDEM-SCOPE",), run_scope, scope_cases, attempts=4, priority=2),
 )

@@ -6,22 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.engine.context import Talk, Unjudged, World, Written
+from contracts.engine.context import CaseContext, CheckContext, Inconclusive, WriteResult
 from contracts.rules.listing import items_of, whole
 
 Query = list[tuple[str, str]]
 
 
 @dataclass
-class Corner:
+class IsolatedRuns:
     """Runs that were made for one talk, and a filter that only they match."""
 
     filter: tuple[str, str]
     runs: list[dict[str, Any]] = field(default_factory=list)
-    made: list[Written] = field(default_factory=list)
-    _maker: dict[str, Written] = field(default_factory=dict)
+    made: list[WriteResult] = field(default_factory=list)
+    _maker: dict[str, WriteResult] = field(default_factory=dict)
 
-    def add(self, written: Written) -> None:
+    def add(self, written: WriteResult) -> None:
         self.made.append(written)
         self.runs.extend(written.runs)
         self._maker.update(dict.fromkeys(written.ids, written))
@@ -29,75 +29,77 @@ class Corner:
     def has(self, run_id: str) -> bool:
         return run_id in self._maker
 
-    def maker_of(self, run: Mapping[str, Any]) -> Written:
+    def maker_of(self, run: Mapping[str, Any]) -> WriteResult:
         """The create that the run came from."""
         return self._maker[run["id"]]
 
 
-def within(corner: Corner, query: Query) -> Query:
+def within(corner: IsolatedRuns, query: Query) -> Query:
     """A query among the runs of a corner. What searches by itself leaves out the search that marks the corner."""
     named = {name for name, _ in query}
     return query if corner.filter[0] in named else [corner.filter, *query]
 
 
-def corner_fields(talk: Talk) -> tuple[tuple[str, str], dict[str, Any]]:
+def corner_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, Any]]:
     """A filter that only the talk's runs match, and the fields of a create that make them so."""
-    world = talk.world
-    if world.workflows.invented:
-        return ("workflow_id", talk.named("workflow")), {"workflow_id": talk.named("workflow")}
-    fields = {"workflow_id": talk.named("workflow")}
-    if world.sessions.invented:
-        return ("session_id", talk.named("session")), fields | {"session_id": talk.named("session")}
-    return ("search", talk.named("marker")), fields | {"input_values": {"marker": talk.named("marker")}}
+    check = context.check
+    if check.workflows.invented:
+        return ("workflow_id", context.named("workflow")), {"workflow_id": context.named("workflow")}
+    fields = {"workflow_id": context.named("workflow")}
+    if check.sessions.invented:
+        return ("session_id", context.named("session")), fields | {"session_id": context.named("session")}
+    return ("search", context.named("marker")), fields | {"input_values": {"marker": context.named("marker")}}
 
 
-def make_corner(talk: Talk, bodies: Sequence[Mapping[str, Any]]) -> Corner:
-    if talk.world.is_live:
-        return _make_live_corner(talk, bodies)
-    corner = Corner(corner_fields(talk)[0])
+def make_corner(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
+    if context.check.is_live:
+        return _make_live_corner(context, bodies)
+    corner = IsolatedRuns(corner_fields(context)[0])
     for body in bodies:
-        grow(talk, corner, body)
+        grow(context, corner, body)
     return corner
 
 
-def grow(talk: Talk, corner: Corner, body: Mapping[str, Any]) -> None:
+def grow(context: CaseContext, corner: IsolatedRuns, body: Mapping[str, Any]) -> None:
     """Makes more runs in a corner of the talk."""
-    _, fields = corner_fields(talk)
-    own = dict(talk.fill(dict(body)))
+    _, fields = corner_fields(context)
+    own = dict(context.fill(dict(body)))
     if "session_id" in fields:
         own.pop("start_session", None)  # with both, the session may be another
     if "input_values" in fields and isinstance(own.get("input_values"), dict):
         own["input_values"] = own["input_values"] | fields["input_values"]
-    _add_to(talk, corner, fields | own)
+    _add_to(context, corner, fields | own)
 
 
-def _make_live_corner(talk: Talk, bodies: Sequence[Mapping[str, Any]]) -> Corner:
+def _make_live_corner(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
     """In a session that the first create starts: nothing else of a request that is known to work is touched."""
-    corner = Corner(("session_id", ""))
+    corner = IsolatedRuns(("session_id", ""))
     for body in bodies:
         joins = {"session_id": corner.filter[1]} if corner.runs else {"start_session": True}
-        base = {"workflow_id": talk.named("workflow"), "count": 1} | talk.world.base_request
-        _add_to(talk, corner, base | talk.fill(dict(body)) | joins)
+        base = {"workflow_id": context.named("workflow"), "count": 1} | context.check.base_request
+        _add_to(context, corner, base | context.fill(dict(body)) | joins)
         corner.filter = ("session_id", str(corner.runs[0].get("session_id")))
     return corner
 
 
-def _add_to(talk: Talk, corner: Corner, body: Mapping[str, Any]) -> None:
-    written = talk.create("bulk_create_runs", body)
+def _add_to(context: CaseContext, corner: IsolatedRuns, body: Mapping[str, Any]) -> None:
+    written = context.create("bulk_create_runs", body)
     if not written.clean or not written.runs:
-        raise Unjudged("a bulk create gives runs that break a rule already")
+        raise Inconclusive("a bulk create gives runs that break a rule already")
     corner.add(written)
 
 
-def locate(talk: Talk, corner: Corner, run: Mapping[str, Any], query: Query, limit: int) -> tuple[str, str]:
+def locate(
+    context: CaseContext, corner: IsolatedRuns, run: Mapping[str, Any], query: Query, limit: int
+) -> tuple[str, str]:
     """Which rule a run breaks that is missing from a list: where else it can be found says so."""
     base = [corner.filter]
     extra = [pair for pair in query if pair != corner.filter]
     names = "+".join(sorted({name for name, _ in query}))
-    if extra and _is_in(talk, run, base, 1000):
+    if extra and _is_in(context, run, base, 1000):
         return "LIST-FILTER", f"{names} misses a run"
     for other in (1000, 100, 37):
-        if other != limit and _is_in(talk, run, query, other):
+        if other != limit and _is_in(context, run, query, other):
             return "LIST-PAGE", "a run is on no page"
     elsewhere: list[Query] = [
         [("search", str(run["id"]))],
@@ -107,27 +109,27 @@ def locate(talk: Talk, corner: Corner, run: Mapping[str, Any], query: Query, lim
         elsewhere.append([("session_id", run["session_id"])])
     elsewhere.append([("workflow_id", run["workflow_id"])])
     for other_query in elsewhere:
-        if other_query != query and _is_in(talk, run, other_query, 1000):
+        if other_query != query and _is_in(context, run, other_query, 1000):
             return "LIST-FILTER", f"{names} misses a run"
-    if _is_among_newest(talk, run):
+    if _is_among_newest(context, run):
         return "LIST-FILTER", f"{names} misses a run"
     return "LIST-COMPLETE", "a created run is not listed"
 
 
-def _is_in(talk: Talk, run: Mapping[str, Any], query: Query, limit: int) -> bool:
+def _is_in(context: CaseContext, run: Mapping[str, Any], query: Query, limit: int) -> bool:
     try:
-        items, _ = whole(talk, query, limit=limit)
-    except Unjudged:
+        items, _ = whole(context, query, limit=limit)
+    except Inconclusive:
         return False
     return any(item.get("id") == run["id"] for item in items)
 
 
-def _is_among_newest(talk: Talk, run: Mapping[str, Any]) -> bool:
+def _is_among_newest(context: CaseContext, run: Mapping[str, Any]) -> bool:
     for page in range(6):
-        heard = talk.call(
+        result = context.call(
             "list_runs", query=[("limit", "1000"), ("skip", str(page * 1000)), ("sort_mode", "created_at_desc")]
         )
-        items = items_of(heard)
+        items = items_of(result)
         if any(item.get("id") == run["id"] for item in items):
             return True
         if len(items) < 1000:
@@ -135,5 +137,5 @@ def _is_among_newest(talk: Talk, run: Mapping[str, Any]) -> bool:
     return False
 
 
-def corner_name(world: World) -> str:
-    return "workflow_id" if world.workflows.invented else "session_id" if world.sessions.invented else "search"
+def corner_name(check: CheckContext) -> str:
+    return "workflow_id" if check.workflows.invented else "session_id" if check.sessions.invented else "search"

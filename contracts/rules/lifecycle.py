@@ -10,7 +10,7 @@ from typing import Any
 
 from contracts.data import boundary_values
 from contracts.data.sample_values import VALUES
-from contracts.engine.context import Heard, Talk, Unjudged, World, Written
+from contracts.engine.context import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
@@ -53,10 +53,10 @@ _MANY = 8
 class Watched:
     """Runs that are read again and again, with what was read last."""
 
-    written: Written
+    written: WriteResult
     in_session: bool
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
-    heard: Heard | None = None
+    result: CallResult | None = None
     looks: int = 0
     in_order: bool = True
     """Whether the runs of a session must run in the order of their creation: one that was retried has another place."""
@@ -71,116 +71,120 @@ class Watched:
         self.written = replace(self.written, runs=tuple(run for run in self.written.runs if run["id"] != run_id))
 
 
-def watched(talk: Talk, case: Case) -> Watched:
-    fields = talk.fill(case.get("fields", {}))
+def watched(context: CaseContext, case: Case) -> Watched:
+    fields = context.fill(case.get("fields", {}))
     if case.get("chain"):
-        return _chain(talk, case)
+        return _chain(context, case)
     if case.get("op") == "create_run":
-        made = [talk.create("create_run", {"workflow_id": "«workflow»"} | fields) for _ in range(case.get("count", 1))]
+        made = [
+            context.create("create_run", {"workflow_id": "«workflow»"} | fields) for _ in range(case.get("count", 1))
+        ]
         if not all(one.clean and one.runs for one in made):
-            raise Unjudged("a create gives runs that break a rule already")
-        written = Written(made[0].reading, made[0].heard, tuple(run for one in made for run in one.runs), True)
+            raise Inconclusive("a create gives runs that break a rule already")
+        written = WriteResult(made[0].parsed, made[0].result, tuple(run for one in made for run in one.runs), True)
     else:
-        written = talk.some_runs(case.get("count", _MANY if case.get("delete") else 1), **fields)
+        written = context.some_runs(case.get("count", _MANY if case.get("delete") else 1), **fields)
     in_session = (
         bool(fields.get("session_id") or fields.get("start_session"))
         and len({run.get("session_id") for run in written.runs}) == 1
     )
     watch = Watched(written, in_session, {run["id"]: run for run in written.runs})
     if case.get("retried"):
-        _start_again(talk, watch, case["retried"])
+        _start_again(context, watch, case["retried"])
     return watch
 
 
-def _chain(talk: Talk, case: Case) -> Watched:
+def _chain(context: CaseContext, case: Case) -> Watched:
     """A chain, by itself or in a session that has runs already."""
     before: tuple[dict[str, Any], ...] = ()
-    body = talk.fill({"steps": [{"workflow_id": "«workflow»"}] * case["chain"]})
+    body = context.fill({"steps": [{"workflow_id": "«workflow»"}] * case["chain"]})
     if case.get("joins"):
-        before = talk.some_runs(case["joins"], start_session=True).runs
+        before = context.some_runs(case["joins"], start_session=True).runs
         body["session_id"] = before[0].get("session_id")
-    heard = talk.ask("create_run_chain", body=body)
-    runs = (*before, *(talk.ask("get_run", run_id, after=[heard]).body for run_id in heard.body["run_ids"]))
-    written = Written(read_body("create_run_chain", {}), heard, runs, True)
+    result = context.ask("create_run_chain", body=body)
+    runs = (*before, *(context.ask("get_run", run_id, after=[result]).body for run_id in result.body["run_ids"]))
+    written = WriteResult(read_body("create_run_chain", {}), result, runs, True)
     in_session = len({run.get("session_id") for run in runs}) == 1
     return Watched(written, in_session, {run["id"]: run for run in runs}, in_order=not before)
 
 
-def _start_again(talk: Talk, watch: Watched, number: int) -> None:
+def _start_again(context: CaseContext, watch: Watched, number: int) -> None:
     """The first runs cancelled and retried: they live like new ones, and in a session they wait for the others."""
     for run in watch.written.runs[:number]:
         for operation, body in (("update_run", {"status": "cancelled"}), ("retry_run", {})):
-            heard = talk.call(operation, run["id"], body=body)
-            if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("status") not in STATUSES:
-                raise Unjudged("a run cannot be cancelled and retried")
-            watch.last[run["id"]] = heard.body
+            result = context.call(operation, run["id"], body=body)
+            if not result.accepted or not isinstance(result.body, dict) or result.body.get("status") not in STATUSES:
+                raise Inconclusive("a run cannot be cancelled and retried")
+            watch.last[run["id"]] = result.body
     watch.in_order = False
 
 
-def look(talk: Talk, watch: Watched) -> None:
+def look(context: CaseContext, watch: Watched) -> None:
     """Reads all runs of a watch, one by one and by a list in turns, and judges what happened since."""
     if not watch.written.runs:
         return
     watch.looks += 1
-    lists = talk.world.offers("list_runs") and _list_of(talk, watch) is not None
+    lists = context.check.offers("list_runs") and _list_of(context, watch) is not None
     if lists and (watch.in_session or watch.looks % 2 == 0):
-        heard = talk.call("list_runs", query=_list_of(talk, watch) or ())
-        items = {item["id"]: item for item in items_of(heard) if isinstance(item.get("id"), str)}
-        _judge_looks(talk, watch, items if heard.accepted else {}, dict.fromkeys(items, heard))
+        result = context.call("list_runs", query=_list_of(context, watch) or ())
+        items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
+        _judge_looks(context, watch, items if result.accepted else {}, dict.fromkeys(items, result))
     if not (lists and watch.in_session) or watch.looks % 3 == 0:
         for run in watch.written.runs[:8]:
-            heard = talk.call("get_run", run["id"])
-            if heard.accepted and isinstance(heard.body, dict):
-                _judge_looks(talk, watch, {run["id"]: heard.body}, {run["id"]: heard})
+            result = context.call("get_run", run["id"])
+            if result.accepted and isinstance(result.body, dict):
+                _judge_looks(context, watch, {run["id"]: result.body}, {run["id"]: result})
 
 
-def _list_of(talk: Talk, watch: Watched) -> list[tuple[str, str]] | None:
+def _list_of(context: CaseContext, watch: Watched) -> list[tuple[str, str]] | None:
     """A query for the runs of the watch, and few others."""
     run = watch.written.runs[0]
     if watch.in_session and run.get("session_id"):
         return [("session_id", run["session_id"]), ("limit", "1000")]
-    if talk.world.workflows.invented:
+    if context.check.workflows.invented:
         return [("workflow_id", run["workflow_id"]), ("limit", "1000")]
     return None
 
 
-def _judge_looks(talk: Talk, watch: Watched, reads: Mapping[str, dict[str, Any]], heards: Mapping[str, Heard]) -> None:
+def _judge_looks(
+    context: CaseContext, watch: Watched, reads: Mapping[str, dict[str, Any]], heards: Mapping[str, CallResult]
+) -> None:
     """What was read at one time, beside what was read before."""
-    runs, before_heard = watch.written.runs, watch.heard
+    runs, before_heard = watch.written.runs, watch.result
     for run in runs:
         read = reads.get(run["id"])
         if read is None or read.get("status") not in STATUSES:
             continue
-        shown = [watch.written.heard, *([before_heard] if before_heard else []), heards[run["id"]]]
-        _judge_step(talk, run, watch.last[run["id"]], read, watch.written, shown)
+        shown = [watch.written.result, *([before_heard] if before_heard else []), heards[run["id"]]]
+        _judge_step(context, run, watch.last[run["id"]], read, watch.written, shown)
     if watch.in_session and len(reads) > 1:
-        shown = [watch.written.heard, *([before_heard] if before_heard else []), next(iter(heards.values()))]
+        shown = [watch.written.result, *([before_heard] if before_heard else []), next(iter(heards.values()))]
         before = [watch.last[run["id"]] for run in runs] if watch.in_order else []
-        _judge_order(talk, before, [reads.get(run["id"]) for run in runs], shown)
+        _judge_order(context, before, [reads.get(run["id"]) for run in runs], shown)
     for identity, read in reads.items():
         if identity in watch.last and read.get("status") in STATUSES:
             watch.last[identity] = read
     if heards:
-        watch.heard = next(iter(heards.values()))
+        watch.result = next(iter(heards.values()))
 
 
 def _judge_step(
-    talk: Talk,
+    context: CaseContext,
     created: Mapping[str, Any],
     before: Mapping[str, Any],
     after: dict[str, Any],
-    written: Written,
-    shown: Sequence[Heard],
+    written: WriteResult,
+    shown: Sequence[CallResult],
 ) -> None:
     one, other = before["status"], after["status"]
     wrong = step_violation(one, other)
-    talk.judge("LIFECYCLE", [wrong] if wrong else [], *shown)
+    context.judge("LIFECYCLE", [wrong] if wrong else [], *shown)
     problem = status_misfit(after)
-    talk.require(
+    context.require(
         problem is None, "LIFECYCLE", problem or "", "output_data and error that fit the status", problem or "", *shown
     )
     started, ended = moment_of(after.get("started_at")), moment_of(after.get("ended_at"))
-    talk.require(
+    context.require(
         started is None or ended is None or started <= ended or other not in TERMINAL,
         "LIFECYCLE",
         "ended before it started",
@@ -190,18 +194,23 @@ def _judge_step(
     )
     if one in TERMINAL and one == other:
         changed = changed_field(before, after, ("output_data", "error"))
-        talk.require(
+        context.require(
             changed is None, "LIFECYCLE", "an ended run changes", "an ended run to stay as it is", str(changed), *shown
         )
-    if written.reading.operation != "create_run_chain":
-        changed = changed_field(created, after, stable_fields(written.reading), may_gain=True)
+    if written.parsed.operation != "create_run_chain":
+        changed = changed_field(created, after, stable_fields(written.parsed), may_gain=True)
         if changed is not None:
             cause = f"{changed[0]} reads otherwise"
-            talk.fail(Violation("READ-BACK", cause, f"{changed[0]} as it was created", changed[1]), shown[0], shown[-1])
+            context.fail(
+                Violation("READ-BACK", cause, f"{changed[0]} as it was created", changed[1]), shown[0], shown[-1]
+            )
 
 
 def _judge_order(
-    talk: Talk, before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any] | None], shown: Sequence[Heard]
+    context: CaseContext,
+    before: Sequence[Mapping[str, Any]],
+    after: Sequence[Mapping[str, Any] | None],
+    shown: Sequence[CallResult],
 ) -> None:
     """A later run of a session must not have run while an earlier one, read after it, had not ended. `before` is empty
     where the runs are in no known order.
@@ -214,166 +223,168 @@ def _judge_order(
             if later["status"] in active or later["status"] in TERMINAL - {"cancelled"}:
                 cause = "a session's later run overtakes an earlier one"
                 got = f"{later['status']} while an earlier run is {earlier['status']}"
-                talk.fail(Violation("LIFECYCLE", cause, "one run after the other", got), *shown)
+                context.fail(Violation("LIFECYCLE", cause, "one run after the other", got), *shown)
                 return
         break
     running = [run for run in after if run is not None and run["status"] in active]
     if len(running) > 1:
         cause = "two runs of a session run at a time"
-        talk.fail(Violation("LIFECYCLE", cause, "one running at a time", f"{len(running)}"), *shown)
+        context.fail(Violation("LIFECYCLE", cause, "one running at a time", f"{len(running)}"), *shown)
 
 
-def run_life(talk: Talk, case: Case) -> None:
+def run_life(context: CaseContext, case: Case) -> None:
     """Made, and looked at until all have ended or the patience is over: for making a finding small and sure."""
-    watch = watched(talk, case)
-    if case.get("cancel") is not None and talk.world.offers("update_run"):
-        _cancel(talk, watch, watch.written.runs[case["cancel"] % len(watch.written.runs)]["id"])
+    watch = watched(context, case)
+    if case.get("cancel") is not None and context.check.offers("update_run"):
+        _cancel(context, watch, watch.written.runs[case["cancel"] % len(watch.written.runs)]["id"])
     if case.get("cancel_running"):
-        _cancel_running(talk, watch)
-    deleted = _delete_at_work(talk, watch) if case.get("delete_at_work") else []
+        _cancel_running(context, watch)
+    deleted = _delete_at_work(context, watch) if case.get("delete_at_work") else []
     end = time.monotonic() + case.get("patience_s", _PATIENCE_S)
     pause = 0.02
     while time.monotonic() < end and not watch.has_ended:
-        look(talk, watch)
-        talk.wait(pause)
+        look(context, watch)
+        context.wait(pause)
         pause = min(0.3, pause * 1.3)
-    look(talk, watch)
+    look(context, watch)
     if watch.has_ended:
         # An end is for good: some faults take it back a little later.
-        talk.wait(AFTER_THE_END_S)
-        look(talk, watch)
+        context.wait(AFTER_THE_END_S)
+        look(context, watch)
     for shown in deleted:
-        _stays_deleted(talk, watch, shown)
-    if watch.has_ended and talk.world.offers("list_run_attachments"):
-        _files_by_type(talk, watch)
-    if watch.has_ended and case.get("delete") and talk.world.offers("delete_run"):
-        _delete_ended(talk, watch)
-    if watch.has_ended and case.get("retry") and talk.world.offers("retry_run"):
-        _retry_ended(talk, watch)
+        _stays_deleted(context, watch, shown)
+    if watch.has_ended and context.check.offers("list_run_attachments"):
+        _files_by_type(context, watch)
+    if watch.has_ended and case.get("delete") and context.check.offers("delete_run"):
+        _delete_ended(context, watch)
+    if watch.has_ended and case.get("retry") and context.check.offers("retry_run"):
+        _retry_ended(context, watch)
 
 
-def _files_by_type(talk: Talk, watch: Watched) -> None:
+def _files_by_type(context: CaseContext, watch: Watched) -> None:
     """What runs that ended took in and put out, listed by type."""
     for run in [run for run in watch.last.values() if run.get("output_attachment_ids")][:2]:
         ids = {name: set(run.get(f"{name}_attachment_ids") or ()) for name in ("input", "output")}
         for name, expected in ids.items():
             query = [("run_id", run["id"]), ("attachment_type", name), ("limit", "1000")]
-            heard = talk.ask("list_run_attachments", query=query, after=[watch.written.heard])
-            listed = [item.get("id") for item in items_of(heard)]
-            shown = [watch.written.heard, *([watch.heard] if watch.heard else []), heard]
-            right = set(listed) == expected and len(listed) == len(expected) == heard.body.get("total")
-            cause, got = f"the list of {name} attachments", f"{len(listed)}, total {heard.body.get('total')}"
-            talk.require(right, "ATTACHMENTS", cause, f"{len(expected)} of the run, total too", got, *shown)
+            result = context.ask("list_run_attachments", query=query, after=[watch.written.result])
+            listed = [item.get("id") for item in items_of(result)]
+            shown = [watch.written.result, *([watch.result] if watch.result else []), result]
+            right = set(listed) == expected and len(listed) == len(expected) == result.body.get("total")
+            cause, got = f"the list of {name} attachments", f"{len(listed)}, total {result.body.get('total')}"
+            context.require(right, "ATTACHMENTS", cause, f"{len(expected)} of the run, total too", got, *shown)
 
 
-def _retry_ended(talk: Talk, watch: Watched) -> None:
+def _retry_ended(context: CaseContext, watch: Watched) -> None:
     """Runs that ended by themselves, started again: cleared, whatever they ended in."""
     for run in list(watch.last.values())[:4]:
-        heard = talk.call("retry_run", run["id"], body={})
-        shown = [watch.written.heard, *([watch.heard] if watch.heard else []), heard]
-        if not talk.require(
-            heard.accepted,
+        result = context.call("retry_run", run["id"], body={})
+        shown = [watch.written.result, *([watch.result] if watch.result else []), result]
+        if not context.require(
+            result.accepted,
             "RETRY-RULES",
             "a retry of an ended run is refused",
             "the run started again",
-            heard.words,
+            result.words,
             *shown,
         ):
             continue
-        body = heard.body if isinstance(heard.body, dict) else {}
+        body = result.body if isinstance(result.body, dict) else {}
         right = body.get("id") == run["id"] and body.get("status") == "scheduling"
-        talk.require(right, "RETRY-RULES", "not back to scheduling", "the same run, scheduling", heard.words, *shown)
+        context.require(
+            right, "RETRY-RULES", "not back to scheduling", "the same run, scheduling", result.words, *shown
+        )
         for name in ("output_data", "error", "run_message_history", "output_attachment_ids"):
             got = excerpt(json.dumps(body.get(name)))
-            talk.require(not body.get(name), "RETRY-RULES", f"{name} is not cleared", f"no {name}", got, *shown)
-        if run.get("output_attachment_ids") and talk.world.offers("list_run_attachments"):
+            context.require(not body.get(name), "RETRY-RULES", f"{name} is not cleared", f"no {name}", got, *shown)
+        if run.get("output_attachment_ids") and context.check.offers("list_run_attachments"):
             query = [("run_id", run["id"]), ("attachment_type", "output")]
-            left = talk.ask("list_run_attachments", query=query, after=shown)
+            left = context.ask("list_run_attachments", query=query, after=shown)
             old = [one for one in items_of(left) if one.get("id") in run["output_attachment_ids"]]
             cause = "output attachments are not cleared"
-            talk.require(not old, "RETRY-RULES", cause, "none listed", f"{len(old)}", *shown, left)
+            context.require(not old, "RETRY-RULES", cause, "none listed", f"{len(old)}", *shown, left)
 
 
-def _cancel_running(talk: Talk, watch: Watched) -> None:
+def _cancel_running(context: CaseContext, watch: Watched) -> None:
     """Cancels a run at its work: it must stay so for as long as the others are looked at. One that ends before the
     cancel arrives is left, and the next is tried.
     """
     end = time.monotonic() + _PATIENCE_S
     while time.monotonic() < end and not watch.has_ended:
-        look(talk, watch)
+        look(context, watch)
         for run in [run for run in watch.last.values() if run["status"] == "running"]:
-            if _cancel(talk, watch, run["id"]):
+            if _cancel(context, watch, run["id"]):
                 return
-        talk.wait(0.1)
+        context.wait(0.1)
 
 
-def _cancel(talk: Talk, watch: Watched, run_id: str) -> bool:
+def _cancel(context: CaseContext, watch: Watched, run_id: str) -> bool:
     """Whether it is cancelled now.
 
     The status that the answer tells counts as read; what the run leaves behind may come a little later.
     """
-    heard = talk.call("update_run", run_id, body={"status": "cancelled"})
-    if not (heard.accepted and isinstance(heard.body, dict) and heard.body.get("status") in STATUSES):
+    result = context.call("update_run", run_id, body={"status": "cancelled"})
+    if not (result.accepted and isinstance(result.body, dict) and result.body.get("status") in STATUSES):
         return False
     kept = {name: value for name, value in watch.last[run_id].items() if name not in {"error", "output_data"}}
-    watch.last[run_id] = kept | {"status": heard.body["status"]}
-    return bool(heard.body["status"] == "cancelled")
+    watch.last[run_id] = kept | {"status": result.body["status"]}
+    return bool(result.body["status"] == "cancelled")
 
 
-def _delete_at_work(talk: Talk, watch: Watched) -> list[tuple[str, Heard]]:
+def _delete_at_work(context: CaseContext, watch: Watched) -> list[tuple[str, CallResult]]:
     """Deletes a run that waits and two at their work, and tells which: none may come back when its time would come."""
-    deleted: list[tuple[str, Heard]] = []
+    deleted: list[tuple[str, CallResult]] = []
     end = time.monotonic() + _PATIENCE_S
     while len(deleted) < 3 and time.monotonic() < end and not watch.has_ended:
         waiting = [run_id for run_id, run in watch.last.items() if run["status"] == "scheduling" and not deleted]
         running = [run_id for run_id, run in watch.last.items() if run["status"] == "running"]
         for run_id in (*waiting[:1], *running[: 3 - len(deleted)]):
-            deleted.append((run_id, talk.ask("delete_run", run_id, after=[watch.written.heard])))
+            deleted.append((run_id, context.ask("delete_run", run_id, after=[watch.written.result])))
             watch.forget(run_id)
-        look(talk, watch)
-        talk.wait(0.1)
+        look(context, watch)
+        context.wait(0.1)
     return deleted
 
 
-def _stays_deleted(talk: Talk, watch: Watched, deleted: tuple[str, Heard]) -> None:
-    run_id, heard = deleted
-    shown = [watch.written.heard, heard]
-    read = talk.call("get_run", run_id)
+def _stays_deleted(context: CaseContext, watch: Watched, deleted: tuple[str, CallResult]) -> None:
+    run_id, result = deleted
+    shown = [watch.written.result, result]
+    read = context.call("get_run", run_id)
     cause = "a deleted run comes back"
-    talk.require(read.status == 404, "DELETE-GONE", cause, "404", read.words, *shown, read)
-    if talk.world.offers("list_runs"):
-        listed = talk.call("list_runs", query=[("search", run_id)])
+    context.require(read.status == 404, "DELETE-GONE", cause, "404", read.words, *shown, read)
+    if context.check.offers("list_runs"):
+        listed = context.call("list_runs", query=[("search", run_id)])
         there = listed.accepted and any(item.get("id") == run_id for item in items_of(listed))
-        talk.require(not there, "DELETE-GONE", cause, "no deleted run in a list", "it, by search", *shown, listed)
+        context.require(not there, "DELETE-GONE", cause, "no deleted run in a list", "it, by search", *shown, listed)
 
 
-def _delete_ended(talk: Talk, watch: Watched) -> None:
+def _delete_ended(context: CaseContext, watch: Watched) -> None:
     """Runs that ended by themselves, deleted: what they put out goes with them."""
-    offers = talk.world.offers
+    offers = context.check.offers
     with_output_first = sorted(watch.last.values(), key=lambda run: not run.get("output_attachment_ids"))
     for run in with_output_first[:4]:
-        read = talk.ask("get_run", run["id"])
-        shown = [watch.written.heard, read, talk.ask("delete_run", run["id"], after=[watch.written.heard, read])]
-        gone = talk.call("get_run", run["id"])
+        read = context.ask("get_run", run["id"])
+        shown = [watch.written.result, read, context.ask("delete_run", run["id"], after=[watch.written.result, read])]
+        gone = context.call("get_run", run["id"])
         cause = "get_run after the delete is not 404"
-        talk.require(gone.status == 404, "DELETE-GONE", cause, "404", gone.words, *shown, gone)
+        context.require(gone.status == 404, "DELETE-GONE", cause, "404", gone.words, *shown, gone)
         for attachment in (read.body.get("output_attachment_ids") or ()) if offers("get_run_attachment") else ():
-            left = talk.call("get_run_attachment", attachment)
+            left = context.call("get_run_attachment", attachment)
             cause = "what a deleted run put out is left"
-            talk.require(left.status == 404, "DELETE-GONE", cause, "404", left.words, *shown, left)
+            context.require(left.status == 404, "DELETE-GONE", cause, "404", left.words, *shown, left)
         if offers("list_run_attachments"):
-            left = talk.call("list_run_attachments", query=[("run_id", run["id"])])
+            left = context.call("list_run_attachments", query=[("run_id", run["id"])])
             items = items_of(left) if left.accepted else []
             cause = "attachments of a deleted run are listed"
-            talk.require(not items, "DELETE-GONE", cause, "none", f"{len(items)}", *shown, left)
+            context.require(not items, "DELETE-GONE", cause, "none", f"{len(items)}", *shown, left)
 
 
-def life_cases(world: World) -> Iterator[Case]:
+def life_cases(check: CheckContext) -> Iterator[Case]:
     yield {"count": 6, "retry": True}
     yield {"delete": True, "patience_s": 12}
-    if world.offers("update_run"):
+    if check.offers("update_run"):
         yield {"count": 6, "cancel_running": True}
-    if world.offers("delete_run"):
+    if check.offers("delete_run"):
         yield {"count": 6, "delete_at_work": True}
     yield {"count": 40, "fields": {"sensitive_input_values": {"pin": "«secret»"}}}  # seldom ends are met among many
     yield {"count": 4, "fields": {"start_session": True}, "retry": True}
@@ -385,27 +396,27 @@ def life_cases(world: World) -> Iterator[Case]:
             "file_inputs": [boundary_values.file()],
         },
     }
-    if world.sessions.invented:
+    if check.sessions.invented:
         yield {"count": 4, "fields": {"session_id": "«session»"}}
-    if world.machines.available:
+    if check.machines.available:
         yield {"count": 3, "fields": {"machine_id": "«machine»"}}
-    if world.offers("create_run"):
+    if check.offers("create_run"):
         yield {"count": 4, "op": "create_run", "fields": {"session_alias": "x", "release_session_after": True}}
         yield {"count": 3, "op": "create_run", "fields": {"start_session": True}, "retry": True}
-        if world.sessions.invented:
+        if check.sessions.invented:
             yield {"count": 4, "op": "create_run", "fields": {"session_id": "«session»"}}
-    if world.offers("retry_run", "update_run"):
+    if check.offers("retry_run", "update_run"):
         yield {"count": 4, "retried": 4, "retry": True}
         yield {"count": 3, "retried": 3, "fields": {"start_session": True}}
         yield {"count": 4, "retried": 1, "fields": {"start_session": True}}
-    if world.pools.available:
+    if check.pools.available:
         yield {"count": 3, "fields": {"pool_ids": ["«pool:0»"], "sensitive_input_values": {"pin": "«secret»"}}}
-    if world.offers("create_run_chain"):
+    if check.offers("create_run_chain"):
         yield {"chain": 3}
         yield {"chain": 5}
         yield {"chain": 9}
         yield {"chain": 3, "joins": 2}
-    if world.offers("update_run"):
+    if check.offers("update_run"):
         yield {"count": 4, "fields": {"start_session": True}, "cancel": 1}
         yield {"count": 3, "fields": {"start_session": True}, "cancel": 0}
         yield {"count": 3, "cancel": 2}
@@ -419,7 +430,7 @@ SCENARIOS = (
         life_cases,
         needs=("get_run",),
         attempts=3,
-        telling=2,
+        priority=2,
         waits=True,
     ),
 )

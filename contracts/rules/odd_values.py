@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
-from contracts.engine.context import Talk, World
+from contracts.engine.context import CaseContext, CheckContext
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.oracle import CREATES
@@ -18,58 +18,60 @@ RULES: Final[tuple[Rule, ...]] = ()
 """Those of requests are judged here."""
 
 
-def run_odd(talk: Talk, case: Case) -> None:
+def run_odd(context: CaseContext, case: Case) -> None:
     """Requests beyond what every server must take: no 5xx now, and none when what they made is read or listed."""
     operation = case["op"]
     ids: tuple[str, ...] = ()
     if operation not in CREATES and operation not in BESIDE:
-        ids = (changeable(talk, operation)["id"],)
+        ids = (changeable(context, operation)["id"],)
     elif operation == "add_machine_to_pool":
-        ids = (talk.named("pool"),)
+        ids = (context.named("pool"),)
     made: list[str] = [*ids] if operation != "add_machine_to_pool" else []
     for item in case["items"]:
-        for heard in send_items(talk, operation, ids, [item]):
-            new = [one for one in ids_in(heard) if one not in made]
+        for result in send_items(context, operation, ids, [item]):
+            new = [one for one in ids_in(result) if one not in made]
             made.extend(new)
             if operation not in BESIDE:
-                look_at(talk, new[:1] or (list(ids) if heard.accepted else []))
+                look_at(context, new[:1] or (list(ids) if result.accepted else []))
     if operation not in BESIDE:
-        _change(talk, made[:1])
+        _change(context, made[:1])
 
 
-def look_at(talk: Talk, runs: Sequence[str], *, files: int = 2) -> None:
+def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2) -> None:
     """Reads of what was made, each of which must be no 5xx and show no secret."""
-    offers = talk.world.offers
+    offers = context.check.offers
     for run_id in runs:
-        run = talk.call("get_run", run_id) if offers("get_run") else None
+        run = context.call("get_run", run_id) if offers("get_run") else None
         ids = run.body.get("input_attachment_ids") if run is not None and isinstance(run.body, dict) else None
         if offers("list_run_attachments") and ids:
-            talk.call("list_run_attachments", query=[("run_id", run_id)])
+            context.call("list_run_attachments", query=[("run_id", run_id)])
         for index, attachment in enumerate((ids or [])[:files]):
             for operation in _OF_AN_ATTACHMENT if index == 0 else _OF_AN_ATTACHMENT[:1]:
                 if offers(operation) and isinstance(attachment, str):
-                    talk.call(operation, attachment)
+                    context.call(operation, attachment)
 
 
 _OF_AN_ATTACHMENT: Final = ("download_run_attachment", "get_run_attachment", "get_run_attachment_download_url")
 
 
-def _change(talk: Talk, runs: Sequence[str]) -> None:
+def _change(context: CaseContext, runs: Sequence[str]) -> None:
     """All that could stumble over what was made."""
-    offers = talk.world.offers
+    offers = context.check.offers
     for run_id in runs:
         if offers("list_runs"):
-            talk.call("list_runs", query=[*among(talk), ("limit", "100"), ("sort_mode", "created_at_desc")])
-            talk.call("list_runs", query=[*among(talk), ("search", "x"), ("deep_search", "true"), ("limit", "20")])
+            context.call("list_runs", query=[*among(context), ("limit", "100"), ("sort_mode", "created_at_desc")])
+            context.call(
+                "list_runs", query=[*among(context), ("search", "x"), ("deep_search", "true"), ("limit", "20")]
+            )
         if offers("update_run"):
-            talk.call("update_run", run_id, body={"release_session_after": True})
-            talk.call("update_run", run_id, body={"status": "cancelled"})
+            context.call("update_run", run_id, body={"release_session_after": True})
+            context.call("update_run", run_id, body={"status": "cancelled"})
         if offers("retry_run"):
-            talk.call("retry_run", run_id, body={})
+            context.call("retry_run", run_id, body={})
         if offers("delete_run"):
-            talk.call("delete_run", run_id)
+            context.call("delete_run", run_id)
         if offers("list_runs"):
-            talk.call("list_runs", query=[*among(talk), ("limit", "20")])
+            context.call("list_runs", query=[*among(context), ("limit", "20")])
 
 
 # Beyond the limits
@@ -78,7 +80,7 @@ def _change(talk: Talk, runs: Sequence[str]) -> None:
 _DEPTHS_BEYOND: Final = (65, 66, 100, 128, 1000, 200, 255, 256, 2000, 257, 500, 900, 10_000, 1100, 100_000)
 
 
-def odd_items(world: World, operation: str) -> Iterator[dict[str, Any]]:
+def odd_items(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     """Items beyond REQ-ACCEPT's limits, or otherwise not determined."""
     bare = write_bodies.minimal(operation)
     field = {
@@ -269,13 +271,13 @@ def odd_items(world: World, operation: str) -> Iterator[dict[str, Any]]:
         }
 
 
-def odd_cases(world: World) -> Iterator[Case]:
+def odd_cases(check: CheckContext) -> Iterator[Case]:
     for operation in (*OPERATIONS, *BESIDE):
-        if not world.offers(operation) or (operation == "add_machine_to_pool" and not world.pools.known):
+        if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.pools.known):
             continue
         light: list[Any] = []
         heavy: list[Any] = []
-        for item in odd_items(world, operation):
+        for item in odd_items(check, operation):
             (heavy if len(item.get("latin", "")) > 50_000 or len(repr(item.get("body"))) > 50_000 else light).append(
                 item
             )
@@ -346,24 +348,24 @@ _QUERIES: Final = {
 }
 
 
-def run_query(talk: Talk, case: Case) -> None:
+def run_query(context: CaseContext, case: Case) -> None:
     """A read with an odd query: anything but a 5xx, and a refusal as JSON."""
     for value in case["values"]:
         query = [(case["name"], value)]
         if case.get("twice"):
             query.append((case["name"], "x"))
-        talk.call(case["op"], query=query)
+        context.call(case["op"], query=query)
 
 
-def query_cases(world: World) -> Iterator[Case]:
+def query_cases(check: CheckContext) -> Iterator[Case]:
     for operation, names in _QUERIES.items():
-        if world.offers(operation):
+        if check.offers(operation):
             for name in (*names, "unknown"):
                 yield {"op": operation, "name": name, "values": list(_ODD_QUERY)}
                 yield {"op": operation, "name": name, "values": ["1"], "twice": True}
 
 
 SCENARIOS = (
-    Scenario("odd queries", ("NO-5XX",), run_query, query_cases, creates=False, telling=1),
-    Scenario("beyond the limits", ("NO-5XX",), run_odd, odd_cases, telling=8),
+    Scenario("odd queries", ("NO-5XX",), run_query, query_cases, creates=False, priority=1),
+    Scenario("beyond the limits", ("NO-5XX",), run_odd, odd_cases, priority=8),
 )

@@ -14,13 +14,13 @@ from urllib.parse import parse_qsl
 
 from contracts.data import boundary_values, write_bodies
 from contracts.data.sample_values import VALUES
-from contracts.engine.context import Heard, Talk, Unjudged, World, Written
+from contracts.engine.context import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import TERMINAL, Violation, changed_field, gains_inputs, stable_fields, step_violation
 from contracts.rules.bulk_answer import features_of
-from contracts.rules.isolated_runs import Corner, Query, corner_fields, locate, within
+from contracts.rules.isolated_runs import IsolatedRuns, Query, corner_fields, locate, within
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read
 from contracts.rules.updates import UPDATES
@@ -52,12 +52,12 @@ _FIELDS: Final = (
 
 
 @dataclass
-class Sights:
+class RunViews:
     """The runs of one talk as each was told last, and what they should be found by."""
 
-    corner: Corner
+    corner: IsolatedRuns
     views: dict[str, dict[str, Any]]
-    shown: list[Heard]
+    shown: list[CallResult]
     gone: list[str] = field(default_factory=list)
     rule: str = "READ-BACK"
     """The rule that is broken where something reads otherwise than told last."""
@@ -70,90 +70,90 @@ class Sights:
     """Words by which a search finds the run now, and by which it does so no longer."""
 
 
-def run_windows(talk: Talk, case: Case) -> None:
-    corner = _made(talk, case)
+def run_windows(context: CaseContext, case: Case) -> None:
+    corner = _made(context, case)
     run_id = corner.runs[case.get("index", 0) % len(corner.runs)]["id"]
-    sights = Sights(corner, {run["id"]: dict(run) for run in corner.runs}, [corner.made[-1].heard])
+    sights = RunViews(corner, {run["id"]: dict(run) for run in corner.runs}, [corner.made[-1].result])
     events = case.get("events", [])
     if not events or case.get("first"):
-        _look(talk, sights, run_id, widely=True)
+        _look(context, sights, run_id, widely=True)
     for number, event in enumerate(events):
-        if not _happen(talk, sights, run_id, event):
+        if not _happen(context, sights, run_id, event):
             return
         told = json.dumps(sights.views.get(run_id))
         # Of a case that was made smaller, what a search should find may have gone with the rest.
-        sights.finds = [word for word in talk.fill(event.get("finds", [])) if word in told]
-        sights.loses = talk.fill(event.get("loses", []))
+        sights.finds = [word for word in context.fill(event.get("finds", [])) if word in told]
+        sights.loses = context.fill(event.get("loses", []))
         if number == len(events) - 1 or case.get("each"):
-            _look(talk, sights, run_id, widely=bool(case.get("widely")))
+            _look(context, sights, run_id, widely=bool(case.get("widely")))
 
 
-def _made(talk: Talk, case: Case) -> Corner:
-    chosen, fields = corner_fields(talk)
-    corner = Corner(chosen)
-    operation, body = case["make"], talk.fill(case.get("body", {}))
+def _made(context: CaseContext, case: Case) -> IsolatedRuns:
+    chosen, fields = corner_fields(context)
+    corner = IsolatedRuns(chosen)
+    operation, body = case["make"], context.fill(case.get("body", {}))
     if "session_id" in fields:
         body = {name: value for name, value in body.items() if name not in _SESSIONS}
     if operation == "create_run_chain":
-        corner.add(_chain(talk, fields, body))
+        corner.add(_chain(context, fields, body))
         return corner
     if "input_values" in fields:
         body["input_values"] = (body.get("input_values") or {}) | fields["input_values"]
     count = {"count": case.get("count", 1)} if operation == "bulk_create_runs" else {}
-    written = talk.create(operation, fields | body | count)
+    written = context.create(operation, fields | body | count)
     if not written.clean or len(written.runs) != count.get("count", 1):
-        raise Unjudged("a create gives runs that break a rule already")
+        raise Inconclusive("a create gives runs that break a rule already")
     corner.add(written)
     return corner
 
 
-def _chain(talk: Talk, fields: Mapping[str, Any], body: Mapping[str, Any]) -> Written:
+def _chain(context: CaseContext, fields: Mapping[str, Any], body: Mapping[str, Any]) -> WriteResult:
     """The steps of a chain as if they were runs of a create: as they are read first."""
     steps = [{"workflow_id": fields["workflow_id"]} | step for step in body["steps"]]
     if "input_values" in fields:
         steps = [step | {"inputs": step.get("inputs", {}) | fields["input_values"]} for step in steps]
     more = {"session_id": fields["session_id"]} if "session_id" in fields else {}
-    written = talk.write("create_run_chain", body=dict(body) | {"steps": steps} | more)
-    if not written.heard.accepted or not written.clean:
-        raise Unjudged("a chain cannot be made")
-    runs = tuple(talk.ask("get_run", one, after=[written.heard]).body for one in written.heard.body["run_ids"])
+    written = context.write("create_run_chain", body=dict(body) | {"steps": steps} | more)
+    if not written.result.accepted or not written.clean:
+        raise Inconclusive("a chain cannot be made")
+    runs = tuple(context.ask("get_run", one, after=[written.result]).body for one in written.result.body["run_ids"])
     if len(runs) != len(steps):
-        raise Unjudged("a chain gives other runs than steps")
-    return Written(written.reading, written.heard, runs, True)
+        raise Inconclusive("a chain gives other runs than steps")
+    return WriteResult(written.parsed, written.result, runs, True)
 
 
 # What happens to a run
 
 
-def _happen(talk: Talk, sights: Sights, run_id: str, event: Mapping[str, Any]) -> bool:
+def _happen(context: CaseContext, sights: RunViews, run_id: str, event: Mapping[str, Any]) -> bool:
     """Whether it came about, so that there is something to look at."""
     if "delete" in event:
-        return _delete(talk, sights, run_id, event["delete"])
+        return _delete(context, sights, run_id, event["delete"])
     if "retry" in event:
         operation, body, rule = "retry_run", event["retry"], "RETRY-RULES"
     else:
         operation, body, rule = "update_run", event["update"], "UPDATE-PARTIAL"
-    if not talk.world.offers(operation):
+    if not context.check.offers(operation):
         return False
-    body = talk.fill(body)
+    body = context.fill(body)
     if _leaves(sights.corner, body):
         return False
-    heard = talk.call(operation, run_id, body=body)
-    if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("id") != run_id:
+    result = context.call(operation, run_id, body=body)
+    if not result.accepted or not isinstance(result.body, dict) or result.body.get("id") != run_id:
         return False  # `updates` or `retries` says what is wrong with that
-    shown = [sights.shown[0], *sights.shown[1:][-2:], heard]
+    shown = [sights.shown[0], *sights.shown[1:][-2:], result]
     if operation == "update_run":
-        names = [name for name in stable_fields(sights.corner.maker_of(heard.body).reading) if name not in body]
+        names = [name for name in stable_fields(sights.corner.maker_of(result.body).parsed) if name not in body]
     else:
         names = [name for name, given in _KEPT_BY_RETRY.items() if not given & body.keys()]
     if names:
-        changed = changed_field(sights.views[run_id], heard.body, names, may_gain=True)
+        changed = changed_field(sights.views[run_id], result.body, names, may_gain=True)
         if changed is not None:
             name, problem = changed
-            talk.fail(Violation(rule, f"{name} changes too", f"{name} as before", problem), *shown)
+            context.fail(Violation(rule, f"{name} changes too", f"{name} as before", problem), *shown)
             return False
     sights.before = sights.views[run_id]
-    sights.views[run_id] = heard.body
+    sights.views[run_id] = result.body
     sights.rule, sights.named = rule, frozenset(body) | ({"status"} if operation == "retry_run" else frozenset())
     sights.shown = shown
     return True
@@ -172,82 +172,82 @@ _KEPT_BY_RETRY: Final[dict[str, frozenset[str]]] = {
 """Per field that a retry keeps, what in its body may change it after all."""
 
 
-def _leaves(corner: Corner, body: Mapping[str, Any]) -> bool:
+def _leaves(corner: IsolatedRuns, body: Mapping[str, Any]) -> bool:
     """Whether a change takes the run out of its corner, so that the corner's filter finds it no longer."""
-    marks = {"search": {"input_values"}, "session_id": _SESSIONS}.get(corner.filter[0], frozenset())
-    return bool(marks & body.keys())
+    canaries = {"search": {"input_values"}, "session_id": _SESSIONS}.get(corner.filter[0], frozenset())
+    return bool(canaries & body.keys())
 
 
-def _delete(talk: Talk, sights: Sights, run_id: str, shift: int) -> bool:
+def _delete(context: CaseContext, sights: RunViews, run_id: str, shift: int) -> bool:
     """A run of the same create, so many places on; 0 is the run itself."""
-    if not talk.world.offers("delete_run"):
+    if not context.check.offers("delete_run"):
         return False
     runs = sights.corner.runs
     at = (next(index for index, run in enumerate(runs) if run["id"] == run_id) + shift) % len(runs)
     gone = runs[at]["id"]
-    heard = talk.call("delete_run", gone)
-    if heard.status != 204:
+    result = context.call("delete_run", gone)
+    if result.status != 204:
         return False
     sights.corner.runs = [run for run in runs if run["id"] != gone]
     sights.views.pop(gone)
     sights.gone.append(gone)
     sights.rule, sights.named = "DELETE-GONE", frozenset()
-    sights.shown = [sights.shown[0], *sights.shown[1:][-2:], heard]
+    sights.shown = [sights.shown[0], *sights.shown[1:][-2:], result]
     return bool(sights.views)
 
 
 # Looking
 
 
-def _look(talk: Talk, sights: Sights, focus: str, *, widely: bool) -> None:
-    world = talk.world
+def _look(context: CaseContext, sights: RunViews, focus: str, *, widely: bool) -> None:
+    check = context.check
     if focus not in sights.views:
         focus = next(iter(sights.views))
     readings = [[]] if not widely else [[], [("include", "workflow,machine,machine.pools")]]
-    for query in readings if world.offers("get_run") else ():
-        heard = talk.call("get_run", focus, query=query)
+    for query in readings if check.offers("get_run") else ():
+        result = context.call("get_run", focus, query=query)
         deleted = sights.rule == "DELETE-GONE"
-        if not talk.require(
-            heard.status == 200 and isinstance(heard.body, dict),
+        if not context.require(
+            result.status == 200 and isinstance(result.body, dict),
             "DELETE-GONE" if deleted else "READ-BACK",
             "another run is gone too" if deleted else "a run cannot be read",
             "the run",
-            heard.words,
+            result.words,
             *sights.shown,
-            heard,
+            result,
         ):
             return
-        _judge_item(talk, sights, heard.body, heard)
-    if not world.offers("list_runs"):
+        _judge_item(context, sights, result.body, result)
+    if not check.offers("list_runs"):
         return
     order: list[str] = []
     for query, expected, exact in _windows(sights, focus, widely=widely):
-        heard = talk.ask("list_runs", query=query, after=sights.shown)
-        items = [item for item in items_of(heard) if isinstance(item.get("id"), str)]
-        if not _judge_presence(talk, sights, heard, items, query, expected, exact=exact):
+        result = context.ask("list_runs", query=query, after=sights.shown)
+        items = [item for item in items_of(result) if isinstance(item.get("id"), str)]
+        if not _judge_presence(context, sights, result, items, query, expected, exact=exact):
             continue
         for item in items:
             if item["id"] in sights.views:
-                _judge_item(talk, sights, item, heard)
+                _judge_item(context, sights, item, result)
         if query == [sights.corner.filter, ("sort_mode", "created_at_desc")]:
             order = [item["id"] for item in items if item["id"] in sights.views]
     for query in _left_behind(sights, focus):
-        heard = talk.ask("list_runs", query=query, after=sights.shown)
+        result = context.ask("list_runs", query=query, after=sights.shown)
         names = "+".join(sorted({name for name, _ in query}))
-        found = any(item.get("id") == focus for item in items_of(heard))
+        found = any(item.get("id") == focus for item in items_of(result))
         cause = f"{names} gives others too"
-        talk.require(not found, "LIST-FILTER", cause, "no run by what it had before", "it", *sights.shown, heard)
+        context.require(not found, "LIST-FILTER", cause, "no run by what it had before", "it", *sights.shown, result)
     attachments = sights.views[focus].get("input_attachment_ids") or []
     for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]) if sights.before else ():
-        if world.offers("get_run_attachment"):
-            heard = talk.call("get_run_attachment", attachment)
+        if check.offers("get_run_attachment"):
+            result = context.call("get_run_attachment", attachment)
             cause, wish = "attachments are gone too", "the run's attachment"
-            talk.require(heard.status == 200, sights.rule, cause, wish, heard.words, *sights.shown, heard)
+            context.require(result.status == 200, sights.rule, cause, wish, result.words, *sights.shown, result)
     if widely and focus in order:
-        _judge_single_page(talk, sights, order, focus)
+        _judge_single_page(context, sights, order, focus)
 
 
-def _windows(sights: Sights, focus: str, *, widely: bool) -> Iterator[tuple[Query, set[str], bool]]:
+def _windows(sights: RunViews, focus: str, *, widely: bool) -> Iterator[tuple[Query, set[str], bool]]:
     """Queries, the runs that each must give, and whether it must give no other of them."""
     corner, views = sights.corner, sights.views
     base: Query = [corner.filter]
@@ -272,7 +272,7 @@ def _windows(sights: Sights, focus: str, *, widely: bool) -> Iterator[tuple[Quer
     yield [*moment, ("limit", "1000")], same, False
     yield [*base, *moment], same, True
     yield within(corner, [("search", focus[4:30].upper()), ("deep_search", "true")]), {focus}, True
-    if "machine_id" in stable_fields(corner.maker_of(run).reading):
+    if "machine_id" in stable_fields(corner.maker_of(run).parsed):
         yield [*base, ("machine_id", run["machine_id"])], {focus}, False
     yield [*base, ("include", "workflow,machine")], every, True
     yield [*base, ("limit", "1000"), *(("fields", name) for name in _FIELDS)], every, True
@@ -282,7 +282,7 @@ def _windows(sights: Sights, focus: str, *, widely: bool) -> Iterator[tuple[Quer
         yield [*base, ("workflow_id", run["workflow_id"])], {focus}, False
 
 
-def _left_behind(sights: Sights, focus: str) -> Iterator[Query]:
+def _left_behind(sights: RunViews, focus: str) -> Iterator[Query]:
     """Queries that found the run before the last event, and do so no longer."""
     base, run, before = [sights.corner.filter], sights.views[focus], sights.before
     for word in sights.loses:
@@ -298,9 +298,9 @@ def _left_behind(sights: Sights, focus: str) -> Iterator[Query]:
 
 
 def _judge_presence(
-    talk: Talk,
-    sights: Sights,
-    heard: Heard,
+    context: CaseContext,
+    sights: RunViews,
+    result: CallResult,
     items: Sequence[Mapping[str, Any]],
     query: Query,
     expected: set[str],
@@ -312,110 +312,110 @@ def _judge_presence(
     for identity in sights.gone:
         found = identity in ids
         cause, wish = "a deleted run is listed", "no deleted run in a list"
-        talk.require(not found, "DELETE-GONE", cause, wish, f"it, by {names}", *sights.shown, heard)
+        context.require(not found, "DELETE-GONE", cause, wish, f"it, by {names}", *sights.shown, result)
     twice = next((one for one in ids if ids.count(one) > 1), None)
     if twice is not None:
-        talk.fail(
+        context.fail(
             Violation("LIST-COMPLETE", "a run twice in one page", "every run once", f"{twice} twice"),
             *sights.shown,
-            heard,
+            result,
         )
         return False
     missing = sorted(expected - set(ids))
     if missing and len(ids) < 100:
         run = sights.views[missing[0]]
         by_activity = not any(name == "sort_mode" for name, _ in query)
-        if by_activity and _is_listed_by_moment(talk, query, missing[0]):
+        if by_activity and _is_listed_by_moment(context, query, missing[0]):
             rule, how = "LIST-COMPLETE", "a run is not listed by activity"
         elif sights.rule == "DELETE-GONE":
             rule, how = "DELETE-GONE", "another run is gone too"
         else:
-            rule, how = locate(talk, sights.corner, run, query, 100)
-        talk.fail(
+            rule, how = locate(context, sights.corner, run, query, 100)
+        context.fail(
             Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
             *sights.shown,
-            heard,
+            result,
         )
         return False
     wrong = (set(ids) & set(sights.views)) - expected
     if exact and wrong:
-        talk.fail(
+        context.fail(
             Violation("LIST-FILTER", f"{names} gives others too", "only runs that match", f"{len(wrong)} others"),
             *sights.shown,
-            heard,
+            result,
         )
         return False
-    total = heard.body.get("total")
+    total = result.body.get("total")
     if exact and set(ids) == expected:
         cause, wish = "total is not the number of runs", f"total {len(ids)}"
         deleted = sights.rule == "DELETE-GONE"
         rule, cause = ("DELETE-GONE", "a deleted run is counted") if deleted else ("LIST-PAGE", cause)
-        talk.require(total == len(ids), rule, cause, wish, f"total {total}", *sights.shown, heard)
+        context.require(total == len(ids), rule, cause, wish, f"total {total}", *sights.shown, result)
     return True
 
 
-def _is_listed_by_moment(talk: Talk, query: Query, run_id: str) -> bool:
-    heard = talk.call("list_runs", query=[*query, ("sort_mode", "created_at_desc")])
-    return any(item.get("id") == run_id for item in items_of(heard))
+def _is_listed_by_moment(context: CaseContext, query: Query, run_id: str) -> bool:
+    result = context.call("list_runs", query=[*query, ("sort_mode", "created_at_desc")])
+    return any(item.get("id") == run_id for item in items_of(result))
 
 
-def _judge_item(talk: Talk, sights: Sights, item: dict[str, Any], heard: Heard) -> None:
+def _judge_item(context: CaseContext, sights: RunViews, item: dict[str, Any], result: CallResult) -> None:
     """A run as it is shown, beside what was told of it last."""
     view = sights.views[item["id"]]
     written = sights.corner.maker_of(view)
-    shown = (*sights.shown, heard)
-    partly = any(name == "fields" for name, _ in _query_of(heard))
+    shown = (*sights.shown, result)
+    partly = any(name == "fields" for name, _ in _query_of(result))
     before = {name: value for name, value in view.items() if not partly or name in item}
     if sights.rule == "READ-BACK" and not partly:
-        if judge_read(talk, before, item, written.reading, shown):
+        if judge_read(context, before, item, written.parsed, shown):
             sights.views[item["id"]] = item
         return
-    names = [*stable_fields(written.reading), *_AT_REST]
+    names = [*stable_fields(written.parsed), *_AT_REST]
     one, other = view["status"], item.get("status")
     at_rest = one == other and one in TERMINAL | {"scheduling"}
     names = [name for name in names if at_rest or name not in _AT_REST]
     wrong = step_violation(one, str(other), sights.rule if "status" in sights.named else "LIFECYCLE")
     if wrong is not None:
-        talk.fail(wrong, *shown)
+        context.fail(wrong, *shown)
         return
-    changed = changed_field(before, item, names, may_gain=gains_inputs(written.reading))
-    talk.world.count(sights.rule)
+    changed = changed_field(before, item, names, may_gain=gains_inputs(written.parsed))
+    context.check.count(sights.rule)
     if changed is not None:
         name, problem = changed
         told = name in sights.named or item["id"] != _changed(sights)
         rule = sights.rule if told and sights.rule != "DELETE-GONE" else "READ-BACK"
-        talk.fail(Violation(rule, f"{name} reads otherwise", f"{name} as told before", problem), *shown)
+        context.fail(Violation(rule, f"{name} reads otherwise", f"{name} as told before", problem), *shown)
     elif not partly:
         sights.views[item["id"]] = item
 
 
-def _changed(sights: Sights) -> str | None:
+def _changed(sights: RunViews) -> str | None:
     """The run that the last thing happened to."""
     body = sights.shown[-1].body
     return body.get("id") if isinstance(body, dict) else None
 
 
-def _query_of(heard: Heard) -> list[tuple[str, str]]:
-    return parse_qsl(heard.exchange.request.path.partition("?")[2])
+def _query_of(result: CallResult) -> list[tuple[str, str]]:
+    return parse_qsl(result.exchange.request.path.partition("?")[2])
 
 
-def _judge_single_page(talk: Talk, sights: Sights, order: Sequence[str], focus: str) -> None:
+def _judge_single_page(context: CaseContext, sights: RunViews, order: Sequence[str], focus: str) -> None:
     """The page of one item at the run's place."""
     moments = [moment_of(sights.views[one]["created_at"]) for one in order]
     if None in moments or len(set(moments)) != len(moments):
         return
     at = order.index(focus)
     query = [sights.corner.filter, ("sort_mode", "created_at_desc"), ("limit", "1"), ("skip", str(at))]
-    heard = talk.ask("list_runs", query=query, after=sights.shown)
-    items = items_of(heard)
-    talk.require(
+    result = context.ask("list_runs", query=query, after=sights.shown)
+    items = items_of(result)
+    context.require(
         [item.get("id") for item in items] == [focus],
         "LIST-PAGE",
         "a page of one is not the run at its place",
         f"the run at {at}",
         lambda: f"{len(items)} items, {items[0].get('id') if items else 'none'}",
         *sights.shown,
-        heard,
+        result,
     )
 
 
@@ -444,28 +444,28 @@ _PLAINER: Final[dict[str, Any]] = {
 """Where it is not the values that tell, smaller ones."""
 
 
-def _values_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
-    found = features_of(world, operation)
+def _values_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:
+    found = features_of(check, operation)
     more: dict[str, Any] = dict(_ODD)
-    if world.pools.invented:
+    if check.pools.invented:
         more["pool_ids"] = [f"«pool:{index}»" for index in range(12)]
     return {name: (*values, more[name]) if name in more else values for name, values in found.items()}
 
 
-def _rich(world: World, operation: str) -> dict[str, Any]:
+def _rich(check: CheckContext, operation: str) -> dict[str, Any]:
     """A body with all that a create can be asked at once, but a session that exists."""
-    features = _values_of(world, operation)
+    features = _values_of(check, operation)
     return {name: values[-1] for name, values in features.items() if name not in {"session_id", "machine_id"}}
 
 
-def window_cases(world: World) -> Iterator[Case]:
-    makers = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
+def window_cases(check: CheckContext) -> Iterator[Case]:
+    makers = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in makers:
-        yield {"make": operation, "body": _rich(world, operation)}
-        for name, values in _values_of(world, operation).items():
+        yield {"make": operation, "body": _rich(check, operation)}
+        for name, values in _values_of(check, operation).items():
             for value in values:
                 yield {"make": operation, "body": {name: value}}
-    chains = world.offers("create_run_chain", "get_run")
+    chains = check.offers("create_run_chain", "get_run")
     if chains:
         step = {name: values[0] for name, values in write_bodies.STEP_FEATURES.items()}
         for size in (1, 2, 3, 5):
@@ -479,30 +479,30 @@ def window_cases(world: World) -> Iterator[Case]:
             },
             "index": 1,
         }
-    for name, values in features_of(world, "bulk_create_runs").items():
+    for name, values in features_of(check, "bulk_create_runs").items():
         yield {"make": "bulk_create_runs", "body": {name: values[-1]}, "count": 12, "index": 10}
-    yield {"make": "bulk_create_runs", "body": _rich(world, "bulk_create_runs"), "count": 3, "index": -1}
-    for row in _on_off_pairs(world, makers[-1]):
+    yield {"make": "bulk_create_runs", "body": _rich(check, "bulk_create_runs"), "count": 3, "index": -1}
+    for row in _on_off_pairs(check, makers[-1]):
         yield {"make": makers[-1], "body": row}
-    yield from _event_cases(world, makers)
+    yield from _event_cases(check, makers)
 
 
-def _on_off_pairs(world: World, operation: str) -> Iterator[dict[str, Any]]:
+def _on_off_pairs(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     """Few bodies in which each feature meets each other one."""
-    features = features_of(world, operation)
+    features = features_of(check, operation)
     on_off = {name: [values[-1], write_bodies.ABSENT] for name, values in features.items()}
     for row in write_bodies.pairs(on_off):
         yield write_bodies.without_absent(row)
 
 
-def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
+def _event_cases(check: CheckContext, makers: Sequence[str]) -> Iterator[Case]:
     cancel: dict[str, Any] = {"update": {"status": "cancelled"}}
     for operation in makers:
-        rich: Case = {"make": operation, "body": _rich(world, operation) | _PLAINER}
+        rich: Case = {"make": operation, "body": _rich(check, operation) | _PLAINER}
         if operation == "bulk_create_runs":
             rich |= {"count": 3, "index": 1}
         yield rich | {"events": [cancel], "widely": True}
-        yield {"make": operation, "body": _rich(world, operation), "events": [cancel, {"retry": {}}], "each": True}
+        yield {"make": operation, "body": _rich(check, operation), "events": [cancel, {"retry": {}}], "each": True}
         yield rich | {"events": [cancel, {"retry": {}}], "widely": True, "each": True}
         yield rich | {"events": [{"update": _FILLED}, cancel, {"retry": {}}, cancel, {"retry": {}}], "each": True}
         yield rich | {"events": [cancel, {"update": {"input_values": VALUES, "output_data": VALUES}}], "widely": True}
@@ -521,19 +521,19 @@ def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
             yield rich | {"events": [{"update": {name: value}}], "widely": True}
             yield rich | {"events": [cancel, {"update": {name: value}}]}
         retries = dict(write_bodies.RETRY_FEATURES)
-        for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+        for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
             if not ids.invented:
                 del retries[name]
         for name, options in retries.items():
             for option in options:
                 yield rich | {"events": [cancel, {"retry": {name: option}}]}
-        machine: dict[str, Any] = {"machine_id": "«machine»"} if world.machines.available else {}
+        machine: dict[str, Any] = {"machine_id": "«machine»"} if check.machines.available else {}
         bodies: tuple[dict[str, Any], ...] = (machine, {"input_values": None}, {"input_values": {}})
         for fields in bodies:
             plain: Case = {"make": operation, "body": fields}
             yield plain | {"events": [cancel, {"retry": {}}], "each": True}
             yield plain | {"events": [{"update": {"input_values": {"a": 1}}}], "widely": True}
-        for name, ids in (("machine_id", world.machines), ("session_id", world.sessions)):
+        for name, ids in (("machine_id", check.machines), ("session_id", check.sessions)):
             if ids.invented:
                 kind = name.removesuffix("_id")
                 one, other = f"«{kind}:10»", f"«{kind}:11»"
@@ -541,7 +541,7 @@ def _event_cases(world: World, makers: Sequence[str]) -> Iterator[Case]:
                 yield moved | {"events": [cancel, {"retry": {name: other}}], "widely": True}
                 yield moved | {"events": [cancel, {"retry": {name: one}}], "widely": True}
         yield from _word_cases({"make": operation, "body": {"input_values": {"who": "«marker:8»"}}}, cancel)
-    if world.offers("create_run_chain", "get_run"):
+    if check.offers("create_run_chain", "get_run"):
         chain: dict[str, Any] = {"make": "create_run_chain", "body": {"steps": [{}] * 4}}
         for index in (0, 1, 3):
             yield chain | {"index": index, "events": [cancel, {"retry": {}}], "each": True}
@@ -586,6 +586,6 @@ SCENARIOS = (
         run_windows,
         window_cases,
         needs=("get_run",),
-        telling=1,
+        priority=1,
     ),
 )

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from contracts.data import boundary_values, mutations, strategies, write_bodies
-from contracts.engine.context import Heard, Talk, Unjudged, World, encode
+from contracts.engine.context import CallResult, CaseContext, CheckContext, Inconclusive, encode
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.guard import OutOfBudget
 from contracts.openapi.schemas import body_schema, operations, schema
-from contracts.oracle import CREATES, Reading, excerpt, parameter_error_violations, read_body, read_request
+from contracts.oracle import CREATES, ParsedRequest, excerpt, parameter_error_violations, read_body, read_request
 from contracts.rules.bulk_answer import run_create
 from contracts.rules.listing import carries, items_of, made_with
 from contracts.rules.rule import Rule
@@ -112,34 +112,36 @@ BESIDE: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
 # One talk
 
 
-def run_refused(talk: Talk, case: Case) -> None:
+def run_refused(context: CaseContext, case: Case) -> None:
     """Several requests that are wrong, each for its own reason; then nothing must have come of any."""
     operation = case["op"]
     if operation in CREATES:
-        _nothing_made(talk, send_items(talk, operation, (), case["items"]))
+        _nothing_made(context, send_items(context, operation, (), case["items"]))
         return
-    run = changeable(talk, operation, filled=True)
-    sent = send_items(talk, operation, (run["id"],), case["items"])
-    if not sent or any(heard.accepted for heard in sent):
+    run = changeable(context, operation, filled=True)
+    sent = send_items(context, operation, (run["id"],), case["items"])
+    if not sent or any(result.accepted for result in sent):
         return
-    for attachment in run.get("input_attachment_ids") or () if talk.world.offers("get_run_attachment") else ():
-        left = talk.call("get_run_attachment", attachment)
+    for attachment in run.get("input_attachment_ids") or () if context.check.offers("get_run_attachment") else ():
+        left = context.call("get_run_attachment", attachment)
         cause = f"a refused {operation} takes attachments away"
-        talk.require(left.status != 404, "REQ-ATOMIC", cause, "attachments as before", left.words, *talk.exchanges)
-    after = talk.ask("get_run", run["id"], after=sent[-1:])
+        context.require(
+            left.status != 404, "REQ-ATOMIC", cause, "attachments as before", left.words, *context.exchanges
+        )
+    after = context.ask("get_run", run["id"], after=sent[-1:])
     for name, how in _changes_of_refused(operation, run, after.body, sent):
-        talk.require(
+        context.require(
             not how,
             "REQ-ATOMIC",
             f"a refused {operation} changes {name}",
             f"{name} as before a refused request",
             how,
-            *talk.exchanges,
+            *context.exchanges,
         )
 
 
 def _changes_of_refused(
-    operation: str, before: dict[str, Any], after: Any, sent: Sequence[Heard]
+    operation: str, before: dict[str, Any], after: Any, sent: Sequence[CallResult]
 ) -> Iterator[tuple[str, str]]:
     """Per field how it has changed, "" where it has not. A run that has not ended may move by itself, so in an update
     the rest is judged by what was sent alone.
@@ -148,7 +150,7 @@ def _changes_of_refused(
         same = (before.get(name) or None) == (after.get(name) or None)
         yield name, "" if same else excerpt(json.dumps(after.get(name)))
     for name in _CLEARED if operation == "update_run" else ():
-        asked = [value for value in (_sent_value(heard, name) for heard in sent) if value]
+        asked = [value for value in (_sent_value(result, name) for result in sent) if value]
         taken = after.get(name) in asked and after.get(name) != before.get(name)
         yield name, excerpt(json.dumps(after.get(name))) if taken else ""
 
@@ -160,71 +162,73 @@ _STAYS: Final = (
 _CLEARED: Final = ("status", "error", "output_data", "run_message_history", "usage_metadata", "started_at", "ended_at")
 
 
-def _sent_value(heard: Heard, name: str) -> Any:
+def _sent_value(result: CallResult, name: str) -> Any:
     try:
-        body = heard.exchange.request.json()
+        body = result.exchange.request.json()
     except (ValueError, RecursionError):
         return None
     return body.get(name) if isinstance(body, dict) else None
 
 
-def send_items(talk: Talk, operation: str, ids: Sequence[str], items: Iterable[dict[str, Any]]) -> list[Heard]:
+def send_items(
+    context: CaseContext, operation: str, ids: Sequence[str], items: Iterable[dict[str, Any]]
+) -> list[CallResult]:
     """Those that the budget bears: a count that could cost too much keeps none of the others back."""
     sent = []
     for item in items:
         with contextlib.suppress(OutOfBudget):
-            sent.append(send_item(talk, operation, ids, item))
+            sent.append(send_item(context, operation, ids, item))
     return sent
 
 
-def send_item(talk: Talk, operation: str, ids: Sequence[str], item: dict[str, Any]) -> Heard:
+def send_item(context: CaseContext, operation: str, ids: Sequence[str], item: dict[str, Any]) -> CallResult:
     """An item of a case: a body, or raw text, perhaps of another content type."""
     headers = [("Content-Type", item["type"])] if "type" in item else []
     if "latin" in item:
-        raw = talk.fill(item["latin"]).encode("latin-1")
-        return talk.write(operation, *ids, raw=raw, headers=headers).heard
-    return talk.write(operation, *ids, body=talk.fill(item.get("body")), headers=headers).heard
+        raw = context.fill(item["latin"]).encode("latin-1")
+        return context.write(operation, *ids, raw=raw, headers=headers).result
+    return context.write(operation, *ids, body=context.fill(item.get("body")), headers=headers).result
 
 
 _FILLED: Final = {"output_data": {"kept": True}, "error": ["kept"], "run_message_history": [{"kept": 1}]}
 
 
-def changeable(talk: Talk, operation: str, *, filled: bool = False) -> dict[str, Any]:
+def changeable(context: CaseContext, operation: str, *, filled: bool = False) -> dict[str, Any]:
     """A run that can be updated, or, cancelled, be retried; `filled` with what a retry takes away."""
-    fields: dict[str, Any] = {} if talk.world.is_live else {"input_values": {"kept": "«marker»"}}
-    if filled and operation == "retry_run" and not talk.world.is_live:
+    fields: dict[str, Any] = {} if context.check.is_live else {"input_values": {"kept": "«marker»"}}
+    if filled and operation == "retry_run" and not context.check.is_live:
         fields["file_inputs"] = [boundary_values.file("kept.txt")]
-    created = talk.some_runs(1, **fields)
+    created = context.some_runs(1, **fields)
     run = created.runs[0]
     if operation == "retry_run":
         if filled:
-            talk.call("update_run", run["id"], body=_FILLED)
-        cancelled = talk.call("update_run", run["id"], body={"status": "cancelled"})
+            context.call("update_run", run["id"], body=_FILLED)
+        cancelled = context.call("update_run", run["id"], body={"status": "cancelled"})
         if not cancelled.accepted or cancelled.body.get("status") != "cancelled":
-            raise Unjudged("a run cannot be cancelled, so no retry can be tried")
+            raise Inconclusive("a run cannot be cancelled, so no retry can be tried")
         return dict(cancelled.body) if filled else dict(run, status="cancelled")
     return dict(run)
 
 
-def _nothing_made(talk: Talk, sent: Sequence[Heard]) -> None:
+def _nothing_made(context: CaseContext, sent: Sequence[CallResult]) -> None:
     """REQ-ATOMIC, by what the requests carried that no other has: their workflow, session and marker."""
-    world = talk.world
-    if not world.offers("list_runs") or not any(heard.refused for heard in sent):
+    check = context.check
+    if not check.offers("list_runs") or not any(result.refused for result in sent):
         return
     accepted: set[str] = set()
-    for heard in sent:
-        if heard.accepted and isinstance(heard.body, dict):
-            runs = heard.body.get("created_runs") or [heard.body]
+    for result in sent:
+        if result.accepted and isinstance(result.body, dict):
+            runs = result.body.get("created_runs") or [result.body]
             accepted.update(run["id"] for run in runs if isinstance(run, dict) and isinstance(run.get("id"), str))
-            accepted.update(heard.body.get("run_ids") or ())
-    found = marks(talk)
+            accepted.update(result.body.get("run_ids") or ())
+    found = canaries(context)
     workflow = found.get("workflow_id", "").encode()
-    if workflow and all(workflow in (heard.exchange.request.body or b"") for heard in sent):
+    if workflow and all(workflow in (result.exchange.request.body or b"") for result in sent):
         found = {"workflow_id": found["workflow_id"]}  # a search of all runs is dear
     for name, value in found.items():
-        listed, items = made_with(talk, name, value)
+        listed, items = made_with(context, name, value)
         made = [item for item in items if carries(item, name, value) and item.get("id") not in accepted]
-        talk.require(
+        context.require(
             not made,
             "REQ-ATOMIC",
             "a refused create makes runs",
@@ -235,36 +239,38 @@ def _nothing_made(talk: Talk, sent: Sequence[Heard]) -> None:
         )
 
 
-def marks(talk: Talk) -> dict[str, str]:
+def canaries(context: CaseContext) -> dict[str, str]:
     """What the requests of a talk carried that is theirs alone."""
     found: dict[str, str] = {}
-    if talk.world.workflows.invented and talk.has_named("workflow"):
-        found["workflow_id"] = talk.named("workflow")
-    if talk.world.sessions.invented and talk.has_named("session"):
-        found["session_id"] = talk.named("session")
-    if talk.has_named("marker"):
-        found["search"] = talk.named("marker")
+    if context.check.workflows.invented and context.has_named("workflow"):
+        found["workflow_id"] = context.named("workflow")
+    if context.check.sessions.invented and context.has_named("session"):
+        found["session_id"] = context.named("session")
+    if context.has_named("marker"):
+        found["search"] = context.named("marker")
     return found
 
 
-def among(talk: Talk) -> list[tuple[str, str]]:
+def among(context: CaseContext) -> list[tuple[str, str]]:
     """Only the runs of the talk's own workflow, so that a list costs the same however many runs there are."""
-    return [("workflow_id", talk.named("workflow"))] if talk.has_named("workflow") else []
+    return [("workflow_id", context.named("workflow"))] if context.has_named("workflow") else []
 
 
-def ids_in(heard: Heard) -> list[str]:
-    if not heard.accepted or not isinstance(heard.body, dict):
+def ids_in(result: CallResult) -> list[str]:
+    if not result.accepted or not isinstance(result.body, dict):
         return []
-    runs = heard.body.get("created_runs")
-    ids = [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [heard.body.get("id")]
-    ids += heard.body.get("run_ids") or []
+    runs = result.body.get("created_runs")
+    ids = (
+        [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [result.body.get("id")]
+    )
+    ids += result.body.get("run_ids") or []
     return [one for one in ids if isinstance(one, str)]
 
 
 # Wrong for one thing
 
 
-def full_body(world: World, operation: str) -> dict[str, Any]:
+def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
     """A body with everything in it, several items in each list, so that every place can be made wrong."""
     files = [
         boundary_values.file(target_path="C:\\a.txt", cleanup_imports_after_run=False),
@@ -317,7 +323,7 @@ def full_body(world: World, operation: str) -> dict[str, Any]:
             }
         case _:
             body = {"machine_ids": ["«machine»", "«machine:1»"]}
-    for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+    for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
         if not ids.invented:
             body.pop(name, None)
     return body
@@ -337,7 +343,7 @@ def sample(value: Any) -> Any:
     return value
 
 
-def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Reading]]:
+def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], ParsedRequest]]:
     """Each body once, with what the contract makes of it."""
     seen: set[str] = set()
     for body in bodies:
@@ -347,9 +353,9 @@ def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple
             yield body, read_body(operation, sample(body))
 
 
-def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
+def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     """Bodies with one thing changed: in a bare body, in a full one, and beside each single feature."""
-    bare, full = write_bodies.minimal(operation), full_body(world, operation)
+    bare, full = write_bodies.minimal(operation), full_body(check, operation)
     fields = [name for name in schema(body_schema(operation) or "")["properties"] if name in full or name in bare]
     if operation == "bulk_create_runs":
         for index, count in enumerate(boundary_values.WRONG_COUNTS):
@@ -466,27 +472,27 @@ def _wrong_together(bare: dict[str, Any], full: dict[str, Any], fields: Sequence
     yield {name: value for name, value in wrong.items() if name not in bare}
 
 
-def refused_cases(world: World) -> Iterator[Case]:
-    yield from boundary_values.in_turn(_refused_cases_of(world, operation) for operation in OPERATIONS)
+def refused_cases(check: CheckContext) -> Iterator[Case]:
+    yield from boundary_values.in_turn(_refused_cases_of(check, operation) for operation in OPERATIONS)
 
 
-def _refused_cases_of(world: World, operation: str) -> Iterator[Case]:
-    if not world.offers(operation) or (
-        operation in {"update_run", "retry_run"} and not world.offers("get_run", "update_run")
+def _refused_cases_of(check: CheckContext, operation: str) -> Iterator[Case]:
+    if not check.offers(operation) or (
+        operation in {"update_run", "retry_run"} and not check.offers("get_run", "update_run")
     ):
         return
-    wrong = (body for body, reading in readings(operation, almost_valid(world, operation)) if reading.is_invalid)
+    wrong = (body for body, parsed in readings(operation, almost_valid(check, operation)) if parsed.is_invalid)
     for pack in packs(({"body": body} for body in wrong), 24 if operation in CREATES else 40):
         yield {"op": operation, "items": pack}
 
 
-def beside_cases(world: World) -> Iterator[Case]:
+def beside_cases(check: CheckContext) -> Iterator[Case]:
     """The writes that are not about runs: wrong, no JSON at all, and right in each way."""
     for operation in BESIDE:
-        if not world.offers(operation) or (operation == "add_machine_to_pool" and not world.offers("create_pool")):
+        if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.offers("create_pool")):
             continue
-        bodies = filter(_is_determined, almost_valid(world, operation))
-        wrong = (body for body, reading in readings(operation, bodies) if reading.faults)
+        bodies = filter(_is_determined, almost_valid(check, operation))
+        wrong = (body for body, parsed in readings(operation, bodies) if parsed.faults)
         for pack in packs(({"body": body} for body in wrong), 40):
             yield {"op": operation, "items": pack}
         yield from _body_packs(operation, write_bodies.minimal(operation) or {"machine_ids": []})
@@ -523,47 +529,53 @@ def _right_beside(operation: str) -> Iterator[dict[str, Any]]:
     yield {named: "«marker»"} | dict.fromkeys(free)
 
 
-def run_beside(talk: Talk, case: Case) -> None:
+def run_beside(context: CaseContext, case: Case) -> None:
     """The rules of requests for the writes that are not about runs. A name that is taken may be refused."""
     operation = case["op"]
     ids: tuple[str, ...] = ()
     if operation == "add_machine_to_pool":
-        made = talk.call("create_pool", body=talk.fill(write_bodies.minimal("create_pool")))
+        made = context.call("create_pool", body=context.fill(write_bodies.minimal("create_pool")))
         if not made.accepted or not isinstance(made.body, dict) or not isinstance(made.body.get("id"), str):
-            raise Unjudged("no pool can be made")
+            raise Inconclusive("no pool can be made")
         ids = (made.body["id"],)
-    sent: list[Heard] = []
+    sent: list[CallResult] = []
     for item in case["items"]:
         if "latin" in item:
-            heard = talk.call(operation, *ids, raw=talk.fill(item["latin"]).encode("latin-1"))
+            result = context.call(operation, *ids, raw=context.fill(item["latin"]).encode("latin-1"))
         else:
-            heard = talk.call(operation, *ids, body=talk.fill(item.get("body")))
-        sent.append(heard)
-        reading = read_request(operation, heard.exchange.request.body)
-        if heard.status == 409 and not reading.faults:
+            result = context.call(operation, *ids, body=context.fill(item.get("body")))
+        sent.append(result)
+        parsed = read_request(operation, result.exchange.request.body)
+        if result.status == 409 and not parsed.faults:
             continue
         # "a resource beside the runs" is in doubt as to what comes of it, not as to what is wrong with it
-        plain = Reading(operation, reading.body, reading.value, reading.faults)
-        talk.judge_write(plain if plain.faults else reading, heard)
+        plain = ParsedRequest(operation, parsed.body, parsed.value, parsed.faults)
+        context.judge_write(plain if plain.faults else parsed, result)
     if operation in _LISTED_BY:
-        _nothing_made_beside(talk, _LISTED_BY[operation], sent)
+        _nothing_made_beside(context, _LISTED_BY[operation], sent)
 
 
 _LISTED_BY: Final = {"create_pool": "list_pools", "create_workflow": "list_workflows"}
 _MAX_PAGES: Final = 20
 
 
-def _nothing_made_beside(talk: Talk, listing: str, sent: Sequence[Heard]) -> None:
+def _nothing_made_beside(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:
     """REQ-ATOMIC for pools and workflows, by the marker that stands in their texts."""
-    if not talk.world.offers(listing) or not talk.has_named("marker") or not any(heard.refused for heard in sent):
+    if (
+        not context.check.offers(listing)
+        or not context.has_named("marker")
+        or not any(result.refused for result in sent)
+    ):
         return
-    accepted = {heard.body.get("id") for heard in sent if heard.accepted and isinstance(heard.body, dict)}
+    accepted = {result.body.get("id") for result in sent if result.accepted and isinstance(result.body, dict)}
     for page in range(_MAX_PAGES):
-        heard = talk.call(listing, query=[("limit", "1000"), ("skip", str(1000 * page))])
-        items = items_of(heard) if heard.accepted else []
-        made = [item for item in items if talk.named("marker") in json.dumps(item) and item.get("id") not in accepted]
+        result = context.call(listing, query=[("limit", "1000"), ("skip", str(1000 * page))])
+        items = items_of(result) if result.accepted else []
+        made = [
+            item for item in items if context.named("marker") in json.dumps(item) and item.get("id") not in accepted
+        ]
         cause, wish = "what a refused request asked for is there", "nothing created by a refused request"
-        talk.require(not made, "REQ-ATOMIC", cause, wish, f"{len(made)} in the list", *sent, heard)
+        context.require(not made, "REQ-ATOMIC", cause, wish, f"{len(made)} in the list", *sent, result)
         if len(items) < 1000:
             return
 
@@ -579,14 +591,14 @@ def packs(items: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str,
         yield pack
 
 
-def lenient_cases(world: World) -> Iterator[Case]:
+def lenient_cases(check: CheckContext) -> Iterator[Case]:
     """What may be accepted or refused; accepted, it must fit the value that is read."""
     for operation in ("bulk_create_runs", "create_run"):
-        if not world.offers(operation):
+        if not check.offers(operation):
             continue
-        bodies = almost_valid(world, operation)
-        for body, reading in readings(operation, itertools.chain(bodies, _other_uuid_forms(operation))):
-            if not reading.faults and reading.doubts:
+        bodies = almost_valid(check, operation)
+        for body, parsed in readings(operation, itertools.chain(bodies, _other_uuid_forms(operation))):
+            if not parsed.faults and parsed.ambiguities:
                 yield {"op": operation, "body": body, "read": True}
 
 
@@ -697,9 +709,9 @@ def broken_texts(body: dict[str, Any]) -> Iterator[bytes]:
     )
 
 
-def body_cases(world: World) -> Iterator[Case]:
+def body_cases(check: CheckContext) -> Iterator[Case]:
     for operation in OPERATIONS:
-        if world.offers(operation):
+        if check.offers(operation):
             yield from _body_packs(operation, write_bodies.minimal(operation) or {"input_values": {"changed": True}})
 
 
@@ -736,33 +748,35 @@ _WRONG_PARAMETERS: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
 }
 
 
-def run_wrong_parameter(talk: Talk, case: Case) -> None:
+def run_wrong_parameter(context: CaseContext, case: Case) -> None:
     """A parameter that is wrong: where that is a 422, it says which."""
     operation = case["op"]
-    heard = talk.call(operation, *case.get("ids", ()), query=[(name, value) for name, value in case.get("query", ())])
-    talk.judge("REQ-ERROR", parameter_error_violations(tuple(case["where"].split(".")), heard.answer), heard)
+    result = context.call(
+        operation, *case.get("ids", ()), query=[(name, value) for name, value in case.get("query", ())]
+    )
+    context.judge("REQ-ERROR", parameter_error_violations(tuple(case["where"].split(".")), result.answer), result)
 
 
-def wrong_parameter_cases(world: World) -> Iterator[Case]:
+def wrong_parameter_cases(check: CheckContext) -> Iterator[Case]:
     for operation, parameters in _WRONG_PARAMETERS.items():
-        if not world.offers(operation):
+        if not check.offers(operation):
             continue
         for name, values in parameters:
             for value in values:
                 yield {"op": operation, "query": [[name, value]], "where": f"query.{name}"}
                 yield {"op": operation, "query": [["skip", "1"], [name, value]], "where": f"query.{name}"}
     for operation, (_, template) in operations().items():
-        if "{" in template and operation.startswith("get") and world.offers(operation):
+        if "{" in template and operation.startswith("get") and check.offers(operation):
             name = template.partition("{")[2].partition("}")[0]
             yield {"op": operation, "ids": ["not-a-uuid"], "where": f"path.{name}"}
 
 
-def generated_wrong(world: World) -> SearchStrategy[Case]:
+def generated_wrong(check: CheckContext) -> SearchStrategy[Case]:
     """Bodies of a create in which anything meets anything, and one place has gone wrong."""
-    pools = [operation for operation in ("bulk_create_runs", "create_run") if world.offers(operation)]
+    pools = [operation for operation in ("bulk_create_runs", "create_run") if check.offers(operation)]
     available = frozenset(
         name
-        for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions))
+        for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions))
         if ids.invented
     )
 
@@ -781,18 +795,18 @@ def generated_wrong(world: World) -> SearchStrategy[Case]:
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")
 _BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX")
 SCENARIOS = (
-    Scenario("wrong requests", _REQUEST_RULES, run_refused, refused_cases, telling=1),
-    Scenario("bodies that are none", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, body_cases, telling=2),
-    Scenario("lenient readings", ("REQ-COUNT", "REQ-TYPES"), run_create, lenient_cases, telling=4),
-    Scenario("wrong requests beside the runs", _BESIDE_RULES, run_beside, beside_cases, telling=5),
+    Scenario("wrong requests", _REQUEST_RULES, run_refused, refused_cases, priority=1),
+    Scenario("bodies that are none", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, body_cases, priority=2),
+    Scenario("lenient readings", ("REQ-COUNT", "REQ-TYPES"), run_create, lenient_cases, priority=4),
+    Scenario("wrong requests beside the runs", _BESIDE_RULES, run_beside, beside_cases, priority=5),
     Scenario(
         "wrong requests of any kind",
         _REQUEST_RULES,
         run_create,
-        lambda world: (),
+        lambda check: (),
         generated=generated_wrong,
         examples=300,
-        telling=7,
+        priority=7,
     ),
-    Scenario("wrong parameters", ("REQ-ERROR",), run_wrong_parameter, wrong_parameter_cases, creates=False, telling=2),
+    Scenario("wrong parameters", ("REQ-ERROR",), run_wrong_parameter, wrong_parameter_cases, creates=False, priority=2),
 )

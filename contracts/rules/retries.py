@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
-from contracts.engine.context import Heard, Talk, Unjudged, World, Written, request_for
+from contracts.engine.context import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult, request_for
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import is_uuid
@@ -41,136 +41,144 @@ RULES = (
 )
 
 
-def run_retry(talk: Talk, case: Case) -> None:
+def run_retry(context: CaseContext, case: Case) -> None:
     """A run that has ended, with something in each field that a retry clears, started again."""
-    created = talk.some_runs(case.get("count", 1), **talk.fill(case.get("fields", {})))
+    created = context.some_runs(case.get("count", 1), **context.fill(case.get("fields", {})))
     index = case.get("index", 0) % len(created.runs)
     run = created.runs[index]
-    shown: list[Heard] = [created.heard, cancel(talk, run["id"], after=[created.heard])]
+    shown: list[CallResult] = [created.result, cancel(context, run["id"], after=[created.result])]
     filled: dict[str, Any] = {}
     for name, value in case.get("filled", {}).items():
-        heard = talk.call("update_run", run["id"], body={name: value})
-        if heard.accepted:
+        result = context.call("update_run", run["id"], body={name: value})
+        if result.accepted:
             filled[name] = value
-            shown.append(heard)
-    before: dict[str, Any] = talk.ask("get_run", run["id"], after=shown).body
+            shown.append(result)
+    before: dict[str, Any] = context.ask("get_run", run["id"], after=shown).body
     if before.get("status") not in TERMINAL:
         return
     for attempt in range(case.get("times", 1)):
         if attempt:
-            cancelled = cancel(talk, run["id"], after=shown[:1])
-            refilled = [talk.call("update_run", run["id"], body={name: value}) for name, value in filled.items()]
-            shown = [created.heard, cancelled, *(heard for heard in refilled if heard.accepted)]
-            before = talk.ask("get_run", run["id"], after=shown).body
-        wanted = talk.fill(case.get("body", {}))
-        written = talk.write("retry_run", run["id"], body=wanted)
-        heard = written.heard
-        if not heard.accepted:
-            if not written.reading.is_valid or talk.may_be_unknown(written.reading, heard) or "workflow_id" in wanted:
+            cancelled = cancel(context, run["id"], after=shown[:1])
+            refilled = [context.call("update_run", run["id"], body={name: value}) for name, value in filled.items()]
+            shown = [created.result, cancelled, *(result for result in refilled if result.accepted)]
+            before = context.ask("get_run", run["id"], after=shown).body
+        wanted = context.fill(case.get("body", {}))
+        written = context.write("retry_run", run["id"], body=wanted)
+        result = written.result
+        if not result.accepted:
+            if not written.parsed.is_valid or context.may_be_unknown(written.parsed, result) or "workflow_id" in wanted:
                 return
             cause = "a retry of an ended run is refused"
-            talk.require(False, "RETRY-RULES", cause, "the run started again", heard.words, *shown, heard)
+            context.require(False, "RETRY-RULES", cause, "the run started again", result.words, *shown, result)
             return
-        talk.expect_success(heard, shown)
-        judge_retry(talk, before, heard.body, written, [*shown, heard], at_once=True)
-        read = talk.ask("get_run", run["id"], after=[*shown, heard])
-        judge_retry(talk, before, read.body, written, [*shown, heard, read], at_once=False)
+        context.expect_success(result, shown)
+        judge_retry(context, before, result.body, written, [*shown, result], at_once=True)
+        read = context.ask("get_run", run["id"], after=[*shown, result])
+        judge_retry(context, before, read.body, written, [*shown, result, read], at_once=False)
         if case.get("again"):
-            second = talk.call("retry_run", run["id"], body={})
-            third = talk.ask("get_run", run["id"])
+            second = context.call("retry_run", run["id"], body={})
+            third = context.ask("get_run", run["id"])
             if second.accepted and third.body.get("status") == "scheduling":
-                _not_ended_yet(talk)
-    _attachments_replaced(talk, run, heard.body, written, [*shown, heard])
+                _not_ended_yet(context)
+    _attachments_replaced(context, run, result.body, written, [*shown, result])
     for other in {0, len(created.runs) - 1} - {index}:
-        read = talk.ask("get_run", created.runs[other]["id"])
+        read = context.ask("get_run", created.runs[other]["id"])
         problem = changed_field(
-            created.runs[other], read.body, stable_fields(created.reading), may_gain=gains_inputs(created.reading)
+            created.runs[other], read.body, stable_fields(created.parsed), may_gain=gains_inputs(created.parsed)
         )
         cause = "another run changes too"
-        talk.require(
+        context.require(
             problem is None,
             "RETRY-RULES",
             cause,
             "the other runs as before",
             str(problem),
             *shown,
-            heard,
+            result,
             read,
         )
 
 
-def _not_ended_yet(talk: Talk) -> None:
+def _not_ended_yet(context: CaseContext) -> None:
     """Whether a run that was retried, and waits, can be retried again: shown on one whose siblings of the same moment
     all still wait.
     """
     for _ in range(2):
-        written = talk.some_runs(12)
+        written = context.some_runs(12)
         first = written.ids[0]
-        shown = [written.heard]
+        shown = [written.result]
         for one in reversed(written.ids):
-            cancelled = cancel(talk, one, after=[written.heard])
-            again = talk.call("retry_run", one, body={})
+            cancelled = cancel(context, one, after=[written.result])
+            again = context.call("retry_run", one, body={})
             if not again.accepted:
-                raise Unjudged("a retry of an ended run is refused")
+                raise Inconclusive("a retry of an ended run is refused")
             shown += [cancelled, again] if one == first else []
-        retried = talk.call("retry_run", first, body={})
+        retried = context.call("retry_run", first, body={})
         if not retried.accepted:
             return
-        _require_waiting(talk, written.ids[1:])
+        _require_waiting(context, written.ids[1:])
     cause = "a run that is retried and has not ended is retried again"
-    talk.require(False, "RETRY-RULES", cause, "409 or 422", retried.words, *shown, retried)
+    context.require(False, "RETRY-RULES", cause, "409 or 422", retried.words, *shown, retried)
 
 
-def _require_waiting(talk: Talk, siblings: Sequence[str]) -> None:
+def _require_waiting(context: CaseContext, siblings: Sequence[str]) -> None:
     """A run hardly ended meanwhile where none of those that were made with it has."""
-    if any(talk.ask("get_run", one).body.get("status") in TERMINAL for one in siblings):
-        raise Unjudged("runs end too fast to retry one that has not ended")
+    if any(context.ask("get_run", one).body.get("status") in TERMINAL for one in siblings):
+        raise Inconclusive("runs end too fast to retry one that has not ended")
 
 
-def run_retry_early(talk: Talk, case: Case) -> None:
+def run_retry_early(context: CaseContext, case: Case) -> None:
     """A retry of a run that has only just been made."""
-    written = talk.some_runs(12, **talk.fill(case.get("fields", {})))
+    written = context.some_runs(12, **context.fill(case.get("fields", {})))
     index = case.get("index", 0)
-    retried = talk.call("retry_run", written.ids[index], body=talk.fill(case.get("body", {})))
+    retried = context.call("retry_run", written.ids[index], body=context.fill(case.get("body", {})))
     if retried.accepted:
-        _require_waiting(talk, [one for i, one in enumerate(written.ids) if i != index])
+        _require_waiting(context, [one for i, one in enumerate(written.ids) if i != index])
     cause = "a run that has not ended is retried"
-    talk.require(
-        retried.status in {409, 422}, "RETRY-RULES", cause, "409 or 422", retried.words, written.heard, retried
+    context.require(
+        retried.status in {409, 422}, "RETRY-RULES", cause, "409 or 422", retried.words, written.result, retried
     )
 
 
-def run_retry_together(talk: Talk, case: Case) -> None:
+def run_retry_together(context: CaseContext, case: Case) -> None:
     """Two retries of one ended run that arrive at once: to the second it has not ended any more."""
-    written = talk.some_runs(12)
+    written = context.some_runs(12)
     first = written.ids[0]
-    cancelled = cancel(talk, first, after=[written.heard])
-    heards = talk.send_together([request_for("retry_run", first, body=talk.fill(body)) for body in case["bodies"]])
-    both = len(heards) > 1 and all(heard.accepted for heard in heards)
+    cancelled = cancel(context, first, after=[written.result])
+    heards = context.send_together(
+        [request_for("retry_run", first, body=context.fill(body)) for body in case["bodies"]]
+    )
+    both = len(heards) > 1 and all(result.accepted for result in heards)
     if both:
-        _require_waiting(talk, written.ids[1:])
+        _require_waiting(context, written.ids[1:])
     cause, wish = "two retries at once are both done", "one done, the other 409 or 422"
-    talk.require(not both, "RETRY-RULES", cause, wish, "both done", written.heard, cancelled, *heards)
+    context.require(not both, "RETRY-RULES", cause, wish, "both done", written.result, cancelled, *heards)
 
 
-def together_cases(world: World) -> Iterator[Case]:
+def together_cases(check: CheckContext) -> Iterator[Case]:
     yield {"bodies": [{}, {}]}
     yield {"bodies": [{"input_values": {"a": 1}}, {"input_values": {"b": 2}}]}
 
 
 def judge_retry(
-    talk: Talk, before: Mapping[str, Any], after: Any, written: Written, shown: Sequence[Heard], *, at_once: bool
+    context: CaseContext,
+    before: Mapping[str, Any],
+    after: Any,
+    written: WriteResult,
+    shown: Sequence[CallResult],
+    *,
+    at_once: bool,
 ) -> None:
     def say(cause: str, expected: str, got: str) -> None:
-        talk.fail(Violation("RETRY-RULES", cause, expected, got), *shown)
+        context.fail(Violation("RETRY-RULES", cause, expected, got), *shown)
 
-    talk.world.count("RETRY-RULES")
+    context.check.count("RETRY-RULES")
     misfits = run_misfits(after)
     if misfits:
         name, got = misfits[0]
         say(f"{name or 'a run'} is not of its schema", f"{name} as documented", got)
         return
-    given = written.reading.given
+    given = written.parsed.given
     if after["id"] != before["id"]:
         say("another id", f"id {before['id']}", after["id"])
     if at_once and after["status"] != "scheduling":
@@ -245,8 +253,8 @@ def judge_retry(
         say("input attachments change too", "the same input attachments", f"{len(new)} after {len(old)}")
 
 
-def _judge_retry_session(before: Mapping[str, Any], after: Mapping[str, Any], written: Written, say: Any) -> None:
-    given = written.reading.given
+def _judge_retry_session(before: Mapping[str, Any], after: Mapping[str, Any], written: WriteResult, say: Any) -> None:
+    given = written.parsed.given
     session, old = after.get("session_id"), before.get("session_id")
     if given("session_id") is not None and not given("start_session"):
         if session != given("session_id"):
@@ -263,28 +271,28 @@ def _judge_retry_session(before: Mapping[str, Any], after: Mapping[str, Any], wr
 
 
 def _attachments_replaced(
-    talk: Talk, run: Mapping[str, Any], after: Any, written: Written, shown: Sequence[Heard]
+    context: CaseContext, run: Mapping[str, Any], after: Any, written: WriteResult, shown: Sequence[CallResult]
 ) -> None:
-    files = written.reading.given("file_inputs")
-    if not files or not talk.world.offers("get_run_attachment", "download_run_attachment"):
+    files = written.parsed.given("file_inputs")
+    if not files or not context.check.offers("get_run_attachment", "download_run_attachment"):
         return
     for file, attachment in zip(files, after.get("input_attachment_ids") or (), strict=False):
-        heard = talk.call("download_run_attachment", attachment)
-        same = heard.status == 200 and heard.answer.body == base64.b64decode(file["content"])
-        talk.require(
+        result = context.call("download_run_attachment", attachment)
+        same = result.status == 200 and result.answer.body == base64.b64decode(file["content"])
+        context.require(
             same,
             "ATTACHMENTS",
             "new files of a retry are not there",
             "the new file's bytes",
-            heard.words,
+            result.words,
             *shown,
-            heard,
+            result,
         )
     for attachment in run.get("input_attachment_ids") or ():
-        heard = talk.call("list_run_attachments", query=[("run_id", run["id"]), ("attachment_type", "input")])
-        left = [item for item in items_of(heard) if item.get("id") == attachment]
-        talk.require(
-            not left, "RETRY-RULES", "old input files are left", "only the new files", "an old one", *shown, heard
+        result = context.call("list_run_attachments", query=[("run_id", run["id"]), ("attachment_type", "input")])
+        left = [item for item in items_of(result) if item.get("id") == attachment]
+        context.require(
+            not left, "RETRY-RULES", "old input files are left", "only the new files", "an old one", *shown, result
         )
 
 
@@ -295,14 +303,14 @@ _FILLED: Final[dict[str, Any]] = {
 }
 
 
-def retry_cases(world: World) -> Iterator[Case]:
+def retry_cases(check: CheckContext) -> Iterator[Case]:
     rich = {
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": {"pin": "«secret:5»"},
         "file_inputs": [boundary_values.file("old.txt", b"old")],
     }
     features = dict(write_bodies.RETRY_FEATURES)
-    for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+    for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
         if not ids.invented:
             del features[name]
     yield {"filled": _FILLED}
@@ -331,13 +339,13 @@ def retry_cases(world: World) -> Iterator[Case]:
         "body": {"file_inputs": [boundary_values.file("new.txt", b"new")]},
         "count": 2,
     }
-    if world.sessions.invented:
+    if check.sessions.invented:
         yield {"fields": {"session_id": "«session»"}, "count": 3, "index": 1, "filled": _FILLED}
         yield {"fields": {"session_id": "«session»"}, "body": {"reuse_session": False}}
         yield {"fields": {"session_id": "«session»"}, "body": {"session_id": "«session:2»"}}
 
 
-def early_cases(world: World) -> Iterator[Case]:
+def early_cases(check: CheckContext) -> Iterator[Case]:
     for fields in ({}, {"start_session": True}, {"file_inputs": [boundary_values.file()]}, {"input_values": {"a": 1}}):
         yield {"fields": fields}
     for body in (
@@ -360,7 +368,7 @@ SCENARIOS = (
         run_retry,
         retry_cases,
         needs=("retry_run", "get_run", "update_run"),
-        telling=1,
+        priority=1,
     ),
     Scenario(
         "retries too early",
@@ -369,7 +377,7 @@ SCENARIOS = (
         early_cases,
         needs=("retry_run", "get_run"),
         attempts=4,
-        telling=2,
+        priority=2,
     ),
     Scenario(
         "retries at once",
@@ -379,6 +387,6 @@ SCENARIOS = (
         needs=("retry_run", "get_run", "update_run"),
         attempts=6,
         together=False,
-        telling=3,
+        priority=3,
     ),
 )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
 from contracts.data.sample_values import VALUES
-from contracts.engine.context import Heard, Talk, Unjudged, World, Written
+from contracts.engine.context import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
@@ -86,74 +86,76 @@ _NEVER_CHANGED: Final = {"id": "«uuid:7»", "workflow_id": "«uuid:8»", "creat
 """To an update they are unknown properties, which may be refused, but do nothing."""
 
 
-def cancel(talk: Talk, run_id: str, *, after: Sequence[Heard] = ()) -> Heard:
+def cancel(context: CaseContext, run_id: str, *, after: Sequence[CallResult] = ()) -> CallResult:
     """Ends a run: cancels it, unless it has ended by itself before. What comes back tells the run as it ended."""
-    heard = talk.call("update_run", run_id, body={"status": "cancelled"})
-    if heard.accepted:
-        talk.expect_success(heard, after)
+    result = context.call("update_run", run_id, body={"status": "cancelled"})
+    if result.accepted:
+        context.expect_success(result, after)
         cause, wish = "a run is not cancelled", "status cancelled"
-        holds = isinstance(heard.body, dict) and heard.body.get("status") == "cancelled"
-        if not talk.require(holds, "UPDATE-PARTIAL", cause, wish, heard.words, *after, heard):
-            raise Unjudged("a run cannot be cancelled")
-        return heard
+        holds = isinstance(result.body, dict) and result.body.get("status") == "cancelled"
+        if not context.require(holds, "UPDATE-PARTIAL", cause, wish, result.words, *after, result):
+            raise Inconclusive("a run cannot be cancelled")
+        return result
     for _ in range(20):
-        read = talk.ask("get_run", run_id, after=[*after, heard])
+        read = context.ask("get_run", run_id, after=[*after, result])
         status = read.body.get("status")
         if status in TERMINAL:
             return read
         if status != "running_checks":
-            talk.expect_success(heard, after)
-        talk.wait(0.1)
-    raise Unjudged("a run cannot be cancelled, nor does it end")
+            context.expect_success(result, after)
+        context.wait(0.1)
+    raise Inconclusive("a run cannot be cancelled, nor does it end")
 
 
-def run_update(talk: Talk, case: Case) -> None:
+def run_update(context: CaseContext, case: Case) -> None:
     """Updates of one run of several, one after the other; each must leave all else alone."""
     if case.get("op") == "create_run":
-        created = talk.create("create_run", {"workflow_id": "«workflow»"} | talk.fill(case.get("fields", {})))
+        created = context.create("create_run", {"workflow_id": "«workflow»"} | context.fill(case.get("fields", {})))
         if not created.clean or not created.runs:
-            raise Unjudged("a create gives a run that breaks a rule already")
+            raise Inconclusive("a create gives a run that breaks a rule already")
     else:
-        created = talk.some_runs(case.get("count", 1), **talk.fill(case.get("fields", {})))
+        created = context.some_runs(case.get("count", 1), **context.fill(case.get("fields", {})))
     index = case.get("index", 0) % len(created.runs)
     run = created.runs[index]
-    shown: list[Heard] = [created.heard]
+    shown: list[CallResult] = [created.result]
     if case.get("cancelled", True):
-        shown.append(cancel(talk, run["id"], after=shown))
-    before: dict[str, Any] = talk.ask("get_run", run["id"], after=shown).body
+        shown.append(cancel(context, run["id"], after=shown))
+    before: dict[str, Any] = context.ask("get_run", run["id"], after=shown).body
     for body in case["updates"]:
-        wanted = talk.fill(body)
-        heard = talk.call("update_run", run["id"], body=wanted)
-        if not heard.accepted:
+        wanted = context.fill(body)
+        result = context.call("update_run", run["id"], body=wanted)
+        if not result.accepted:
             may_be_refused = {"output_attachment_ids"}
             if wanted.get("status", before.get("status")) not in TERMINAL:
                 may_be_refused.add("ended_at")
             if set(wanted) <= set(CHANGEABLE) - may_be_refused:
                 cause = "an update is refused"
-                talk.require(False, "REQ-ACCEPT", cause, "a valid update to be accepted", heard.words, *shown, heard)
+                context.require(
+                    False, "REQ-ACCEPT", cause, "a valid update to be accepted", result.words, *shown, result
+                )
             continue
-        talk.expect_success(heard, shown)
-        _judge_update(talk, before, heard.body, wanted, created, [*shown, heard])
-        read = talk.ask("get_run", run["id"], after=[*shown, heard])
-        _judge_update(talk, before, read.body, wanted, created, [*shown, heard, read])
+        context.expect_success(result, shown)
+        _judge_update(context, before, result.body, wanted, created, [*shown, result])
+        read = context.ask("get_run", run["id"], after=[*shown, result])
+        _judge_update(context, before, read.body, wanted, created, [*shown, result, read])
         before = read.body
-        shown = [created.heard, *shown[1:2], heard] if case.get("cancelled", True) else [created.heard, heard]
-    _neighbours(talk, created, index, shown)
+        shown = [created.result, *shown[1:2], result] if case.get("cancelled", True) else [created.result, result]
+    _neighbours(context, created, index, shown)
 
 
 def _judge_update(
-    talk: Talk,
+    context: CaseContext,
     before: Mapping[str, Any],
     after: Any,
     wanted: Mapping[str, Any],
-    created: Written,
-    shown: Sequence[Heard],
+    created: WriteResult,
+    shown: Sequence[CallResult],
 ) -> None:
     misfits = run_misfits(after)
     if misfits:
         name, got = misfits[0]
         cause = f"{name or 'a run'} is not of its schema"
-        talk.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as documented", got), *shown)
+        context.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as documented", got), *shown)
         return
     wanted = {name: value for name, value in wanted.items() if name in CHANGEABLE or name == "status"}
     moves = has_moved(before, after, wanted)
@@ -162,8 +164,8 @@ def _judge_update(
             continue  # a server that is older than these
         if moves and name in _MOVED_BY_ITSELF:
             continue  # it may have another value since
-        same = _is_as_asked(name, value, after.get(name), may_gain=gains_inputs(created.reading))
-        talk.require(
+        same = _is_as_asked(name, value, after.get(name), may_gain=gains_inputs(created.parsed))
+        context.require(
             same,
             "UPDATE-PARTIAL",
             f"{name} is not changed",
@@ -185,11 +187,11 @@ def _judge_update(
     ):
         name, problem = changed
         cause = f"{name} changes too"
-        talk.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as before", problem), *shown)
+        context.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as before", problem), *shown)
     if "status" not in wanted and before.get("status") in TERMINAL:
         kept = after.get("status") == before.get("status")
         expected, got = f"status {before.get('status')}", excerpt(json.dumps(after.get("status")))
-        talk.require(kept, "UPDATE-PARTIAL", "status changes too", expected, got, *shown)
+        context.require(kept, "UPDATE-PARTIAL", "status changes too", expected, got, *shown)
 
 
 def has_moved(before: Mapping[str, Any], after: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
@@ -215,24 +217,24 @@ def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
     return difference(asked, got) is None
 
 
-def _neighbours(talk: Talk, created: Written, index: int, shown: Sequence[Heard]) -> None:
+def _neighbours(context: CaseContext, created: WriteResult, index: int, shown: Sequence[CallResult]) -> None:
     """The runs beside the one that was updated, read again."""
     last = len(created.runs) - 1
     for other in sorted({index - 1, index + 1, 0, last} - {index}):
         if not 0 <= other <= last:
             continue
         run = created.runs[other]
-        read = talk.call("get_run", run["id"])
+        read = context.call("get_run", run["id"])
         gone = not read.accepted or not isinstance(read.body, dict)
         problem: tuple[str, str] | None = ("", read.words) if gone else None
         if not gone:
-            names = stable_fields(created.reading)
+            names = stable_fields(created.parsed)
             if read.body.get("status") == "scheduling":
                 names = (*names, "run_message_history", "output_attachment_ids", "usage_metadata")
-            problem = changed_field(run, read.body, names, may_gain=gains_inputs(created.reading))
+            problem = changed_field(run, read.body, names, may_gain=gains_inputs(created.parsed))
             if problem is None and read.body.get("status") == "cancelled":
                 problem = ("status", "cancelled")
-        talk.require(
+        context.require(
             problem is None,
             "UPDATE-PARTIAL",
             "another run changes too",
@@ -243,7 +245,7 @@ def _neighbours(talk: Talk, created: Written, index: int, shown: Sequence[Heard]
         )
 
 
-def update_cases(world: World) -> Iterator[Case]:
+def update_cases(check: CheckContext) -> Iterator[Case]:
     values = UPDATES
     singles = [{name: value} for name, options in values.items() for value in options]
     rich = {
@@ -263,7 +265,7 @@ def update_cases(world: World) -> Iterator[Case]:
     yield {"updates": [{name: options[0] for name, options in values.items() if name != "output_attachment_ids"}]}
     yield {"updates": [*singles, *singles[::-1]], "fields": rich}
     full = {name: options[0] for name, options in write_bodies.UPDATE_VALUES.items() if name != "output_attachment_ids"}
-    if world.offers("create_run"):
+    if check.offers("create_run"):
         named = rich | {"session_alias": "Front Desk", "release_session_after": True}
         for cancelled in (True, False):
             more = {"op": "create_run", "fields": named, "cancelled": cancelled}
@@ -288,9 +290,9 @@ def update_cases(world: World) -> Iterator[Case]:
     for name, option in values.items():
         yield {"updates": [{"status": "cancelled", name: option[0]}], "cancelled": False, "count": 2}
     for fields in (
-        {"machine_id": "«machine»"} if world.machines.available else {},
-        {"pool_ids": ["«pool:0»"]} if world.pools.available else {},
-        {"session_id": "«session»"} if world.sessions.invented else {},
+        {"machine_id": "«machine»"} if check.machines.available else {},
+        {"pool_ids": ["«pool:0»"]} if check.pools.available else {},
+        {"session_id": "«session»"} if check.sessions.invented else {},
     ):
         if fields:
             yield {"updates": [*singles[:4], {"status": "cancelled"}], "cancelled": False, "fields": fields, "count": 2}
@@ -303,6 +305,6 @@ SCENARIOS = (
         run_update,
         update_cases,
         needs=("update_run", "get_run"),
-        telling=1,
+        priority=1,
     ),
 )

@@ -28,7 +28,7 @@ def test_in_pairs_any_two_values_of_two_parameters_meet() -> None:
 
 
 def test_every_subset_of_features_is_tried_the_small_ones_first() -> None:
-    subsets = list(write_bodies.on_and_off({"a": (1,), "b": (2,), "c": (3,)}))
+    subsets = list(write_bodies.powerset({"a": (1,), "b": (2,), "c": (3,)}))
 
     assert len(subsets) == 8
     assert subsets[0] == {}
@@ -104,8 +104,8 @@ def test_the_ladders_stay_within_what_every_server_must_take() -> None:
 
     assert not beyond
     for files in boundary_values.file_ladder():
-        reading = read_body("create_run", {"workflow_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "file_inputs": files})
-        assert not reading.faults
+        parsed = read_body("create_run", {"workflow_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "file_inputs": files})
+        assert not parsed.faults
 
 
 def test_no_value_of_a_ladder_is_tried_twice() -> None:

@@ -15,7 +15,7 @@ from hypothesis.database import InMemoryExampleDatabase
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import Finding, Spent
 from contracts.core.target import Target
-from contracts.engine.context import Heard, Ids, OutOfTime, Talk, Unjudged, World
+from contracts.engine.context import CallResult, CaseContext, CheckContext, Ids, Inconclusive, OutOfTime
 from contracts.engine.runner import MAX_CAUSES, Scenario, Search, alone_case, most_runs, run_alone
 from contracts.engine.shrink import Case
 from contracts.guard import NoAnswer, NotAllowed, Surprise
@@ -54,25 +54,25 @@ class Server:
         return 0
 
 
-def world_of(reply: Reply) -> World:
+def world_of(reply: Reply) -> CheckContext:
     some = Ids(invented=True)
     server: Any = Server(reply)
     target = Target("http://127.0.0.1:9", "token")
-    return World(target, server, math.inf, workflows=some, machines=some, pools=some, sessions=some)
+    return CheckContext(target, server, math.inf, workflows=some, machines=some, pools=some, sessions=some)
 
 
-def scenario(run: Callable[[Talk, Case], None], **more: Any) -> Scenario:
-    return Scenario("a scenario", ("NO-5XX",), run, lambda world: (), together=False, **more)
+def scenario(run: Callable[[CaseContext, Case], None], **more: Any) -> Scenario:
+    return Scenario("a scenario", ("NO-5XX",), run, lambda check: (), together=False, **more)
 
 
-def searched(reply: Reply, run: Callable[[Talk, Case], None], *cases: Case, **more: Any) -> Search:
+def searched(reply: Reply, run: Callable[[CaseContext, Case], None], *cases: Case, **more: Any) -> Search:
     search = Search(world_of(reply))
     search.run(scenario(run, **more), iter(cases), until=math.inf)
     return search
 
 
-def create(talk: Talk, case: Case) -> None:
-    talk.call("bulk_create_runs", body=talk.fill(case["body"]))
+def create(context: CaseContext, case: Case) -> None:
+    context.call("bulk_create_runs", body=context.fill(case["body"]))
 
 
 def count_in(request: Request) -> int:
@@ -86,9 +86,9 @@ def breaks_from(least: int) -> Reply:
 
 
 def test_a_failing_request_is_told_alone_and_as_small_as_it_fails() -> None:
-    def run(talk: Talk, case: Case) -> None:
-        talk.call("list_runs")
-        create(talk, case)
+    def run(context: CaseContext, case: Case) -> None:
+        context.call("list_runs")
+        create(context, case)
 
     search = searched(breaks_from(7), run, {"body": {"count": 900, "input_values": {"a": ["x"] * 9}}})
 
@@ -130,8 +130,8 @@ def test_one_cause_is_told_once() -> None:
 
 
 def test_of_one_rule_no_more_is_told_than_tells_something() -> None:
-    def run(talk: Talk, case: Case) -> None:
-        talk.require(False, "READ-BACK", f"cause {case['cause']}", "this", "that", talk.call("list_runs"))
+    def run(context: CaseContext, case: Case) -> None:
+        context.require(False, "READ-BACK", f"cause {case['cause']}", "this", "that", context.call("list_runs"))
 
     search = searched(lambda request: (200, {}), run, *({"cause": number} for number in range(9)))
 
@@ -139,10 +139,10 @@ def test_of_one_rule_no_more_is_told_than_tells_something() -> None:
 
 
 def test_what_hides_behind_a_fault_of_the_same_case_is_told_too() -> None:
-    def run(talk: Talk, case: Case) -> None:
-        heard = talk.call("list_runs")
+    def run(context: CaseContext, case: Case) -> None:
+        result = context.call("list_runs")
         for cause in ("first", "second"):
-            talk.require(False, "READ-BACK", cause, "this", "that", heard)
+            context.require(False, "READ-BACK", cause, "this", "that", result)
 
     search = searched(lambda request: (200, {}), run, {"a": 1})
 
@@ -171,9 +171,9 @@ class Runs:
 
 
 def test_a_read_that_fails_is_told_with_the_create_of_its_run_made_small() -> None:
-    def run(talk: Talk, case: Case) -> None:
-        made = talk.call("create_run", body=case["body"])
-        talk.call("get_run", made.body["id"])
+    def run(context: CaseContext, case: Case) -> None:
+        made = context.call("create_run", body=case["body"])
+        context.call("get_run", made.body["id"])
 
     body = {"workflow_id": W, "input_values": {"a": "plain", "b": {"c": "odd"}}, "session_alias": "x"}
     search = searched(Runs(), run, {"body": body})
@@ -186,9 +186,9 @@ def test_a_read_that_fails_is_told_with_the_create_of_its_run_made_small() -> No
 
 
 def test_a_list_that_a_write_has_brought_down_is_told_with_that_write() -> None:
-    def run(talk: Talk, case: Case) -> None:
-        talk.call("create_run", body=case["body"])
-        talk.call("list_runs", query=[("limit", "20")])
+    def run(context: CaseContext, case: Case) -> None:
+        context.call("create_run", body=case["body"])
+        context.call("list_runs", query=[("limit", "20")])
 
     cases: Iterable[Case] = (
         {"body": {"workflow_id": W, "input_values": {"a": value}}} for value in ("fine", "odd", "x")
@@ -204,25 +204,25 @@ def test_a_list_that_a_write_has_brought_down_is_told_with_that_write() -> None:
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (Unjudged("no id"), "no id"),
+        (Inconclusive("no id"), "no id"),
         (NotAllowed("not this"), "not this"),
         (NoAnswer("cut"), "no answer: cut"),
         (KeyError("id"), "an answer that cannot be gone on from: KeyError('id')"),
     ],
 )
 def test_a_case_that_cannot_be_judged_says_why(error: Exception, why: str) -> None:
-    def run(talk: Talk, case: Case) -> None:
+    def run(context: CaseContext, case: Case) -> None:
         raise error
 
     search = searched(lambda request: (200, {}), run, {"a": 1})
 
     assert search.skipped == {"a scenario": why}
     assert not search.findings
-    assert bool(search.world.stumbles) == isinstance(error, KeyError)
+    assert bool(search.check.internal_errors) == isinstance(error, KeyError)
 
 
 def test_an_error_that_a_case_cannot_bring_about_is_not_swallowed() -> None:
-    def run(talk: Talk, case: Case) -> None:
+    def run(context: CaseContext, case: Case) -> None:
         raise NotImplementedError
 
     with pytest.raises(NotImplementedError):
@@ -233,7 +233,7 @@ def test_a_scenario_whose_time_is_over_can_be_gone_on_with() -> None:
     tried: list[int] = []
     cases = iter([{"n": number} for number in range(3)])
     search = Search(world_of(lambda request: (200, {})))
-    one = scenario(lambda talk, case: tried.append(case["n"]))
+    one = scenario(lambda context, case: tried.append(case["n"]))
 
     assert not search.run(one, cases, until=-math.inf)
     assert tried == [0]
@@ -242,14 +242,14 @@ def test_a_scenario_whose_time_is_over_can_be_gone_on_with() -> None:
 
 
 def test_nothing_is_sent_when_the_check_is_over() -> None:
-    world = world_of(lambda request: (200, {}))
-    world.deadline = 0.0
+    check = world_of(lambda request: (200, {}))
+    check.deadline = 0.0
 
     with pytest.raises(OutOfTime):
-        Talk(world).call("list_runs")
+        CaseContext(check).call("list_runs")
 
 
-def generated(world: World) -> st.SearchStrategy[Case]:
+def generated(check: CheckContext) -> st.SearchStrategy[Case]:
     return st.fixed_dictionaries({"body": st.fixed_dictionaries({"count": st.integers(0, 1000)})})
 
 
@@ -279,7 +279,7 @@ def test_a_database_that_knows_nothing_shows_nothing() -> None:
 def test_a_seed_gives_the_same_generated_cases() -> None:
     def tried() -> list[Case]:
         cases: list[Case] = []
-        one = scenario(lambda talk, case: cases.append(case), generated=generated, examples=20)
+        one = scenario(lambda context, case: cases.append(case), generated=generated, examples=20)
         Search(world_of(lambda request: (200, {}))).explore(one, examples=20, until=math.inf)
         return cases
 
@@ -290,7 +290,7 @@ def test_a_seed_gives_the_same_generated_cases() -> None:
 
 def test_no_more_is_generated_when_the_time_is_over() -> None:
     cases: list[Case] = []
-    one = scenario(lambda talk, case: cases.append(case), generated=generated, examples=20)
+    one = scenario(lambda context, case: cases.append(case), generated=generated, examples=20)
 
     Search(world_of(lambda request: (200, {}))).explore(one, examples=20, until=-math.inf)
 
@@ -323,7 +323,7 @@ def test_a_request_is_the_same_as_a_case(body: bytes | None) -> None:
         return 404, {"detail": "x"}
 
     request = Request("POST", "/v1/nothing", (("Authorization", TOKEN),), body)
-    run_alone(Talk(world_of(reply)), alone_case(request))
+    run_alone(CaseContext(world_of(reply)), alone_case(request))
 
     assert seen == [request]
 
@@ -337,19 +337,19 @@ def test_a_case_that_was_cut_down_to_no_request_is_not_sent(change: Case) -> Non
 
     case = alone_case(Request("POST", "/v1/runs", (("Authorization", TOKEN),), b"{}"))
 
-    run_alone(Talk(world_of(reply)), case | change)
+    run_alone(CaseContext(world_of(reply)), case | change)
 
 
 @pytest.mark.parametrize(("authorization", "is_judged"), [(TOKEN, True), (None, False), ("Bearer nobody", False)])
 def test_a_valid_request_may_be_refused_to_those_who_give_no_token(authorization: str | None, is_judged: bool) -> None:
     headers = (*((("Authorization", authorization),) if authorization else ()), *JSON)
     request = Request("POST", "/v1/runs", headers, json.dumps({"workflow_id": W}).encode())
-    world = world_of(lambda sent: (422, {"detail": [{"loc": ["body"], "msg": "m", "type": "t"}]}))
-    search = Search(world)
+    check = world_of(lambda sent: (422, {"detail": [{"loc": ["body"], "msg": "m", "type": "t"}]}))
+    search = Search(check)
 
-    def run(talk: Talk, case: Case) -> None:
-        heard: Heard = talk.send(request)
-        talk.judge_write(read_request("create_run", request.body), heard)
+    def run(context: CaseContext, case: Case) -> None:
+        result: CallResult = context.send(request)
+        context.judge_write(read_request("create_run", request.body), result)
 
     search.try_case(scenario(run), {"a": 1})
 

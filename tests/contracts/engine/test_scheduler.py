@@ -9,7 +9,7 @@ from typing import Any
 
 from contracts.core.findings import Finding, Spent
 from contracts.core.target import Target
-from contracts.engine.context import Ids, OutOfTime, World
+from contracts.engine.context import CheckContext, Ids, OutOfTime
 from contracts.engine.runner import Scenario
 from contracts.engine.scheduler import MANY_RUNS, Course
 from contracts.engine.shrink import Case
@@ -44,10 +44,10 @@ class OneCaseEach:
 
 
 def scenario(name: str, *cases: Case, **more: Any) -> Scenario:
-    return Scenario(name, ("NO-5XX",), lambda talk, case: None, lambda world: cases, **more)
+    return Scenario(name, ("NO-5XX",), lambda context, case: None, lambda check: cases, **more)
 
 
-class Ending(World):
+class Ending(CheckContext):
     """Late from the third look at the time on."""
 
     looks = 0
@@ -58,14 +58,14 @@ class Ending(World):
         return 1000.0 if self.looks < 3 else 10.0
 
 
-def course_of(search: OneCaseEach, *course: Scenario, kind: type[World] = World) -> list[str]:
+def course_of(search: OneCaseEach, *course: Scenario, kind: type[CheckContext] = CheckContext) -> list[str]:
     """The names of what was not reached."""
     some = Ids(invented=True)
     guard: Any = SimpleNamespace(spent=Spent(0, 0, 0, 0.0))
     target = Target("http://127.0.0.1:9", "token", allow_writes=True)
-    world = kind(target, guard, math.inf, workflows=some, machines=some, pools=some, sessions=some)
+    check = kind(target, guard, math.inf, workflows=some, machines=some, pools=some, sessions=some)
     told: Any = search
-    return [scenario.name for scenario in Course(world, told, course, None, {}).run()]
+    return [scenario.name for scenario in Course(check, told, course, None, {}).run()]
 
 
 def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_all_else() -> None:
@@ -81,7 +81,7 @@ def test_what_tells_least_comes_with_many_runs_and_the_last_after_everything() -
     course_of(
         search,
         scenario("the last", FEW, last=True),
-        scenario("tells little", FEW, telling=8),
+        scenario("tells little", FEW, priority=8),
         scenario("tells much", FEW, MANY),
     )
     assert [name for name, _ in search.done] == ["tells much", "tells little", "tells much", "the last"]

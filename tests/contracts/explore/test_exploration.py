@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from contracts.core.target import Target
-from contracts.engine.context import OutOfTime, World
+from contracts.engine.context import CheckContext, OutOfTime
 from contracts.engine.runner import Search
 from contracts.explore import exploration, schema_fuzz, step_sequences
 from contracts.explore.exploration import explore_beyond
@@ -24,7 +24,7 @@ class Begun:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, max_time_s: float = 240, **more: Any) -> None:
         target = Target("http://127.0.0.1:9", "token", max_time_s=max_time_s, **more)
-        self.world = World(target, Guard(target, journal_dir=folder), deadline=time.monotonic() + 1000)
+        self.check = CheckContext(target, Guard(target, journal_dir=folder), deadline=time.monotonic() + 1000)
         self.seconds: dict[str, float] = {}
         self.examples: list[tuple[int, int]] = []
         parts = [(name, judges, part, self.explore(name)) for name, judges, part, _ in exploration._PARTS]
@@ -40,7 +40,7 @@ class Begun:
         return note
 
     def by(self, rules: Any = REGISTRY, *, round_number: int = 0) -> bool:
-        return explore_beyond(Search(self.world), rules, lambda name: None, round_number=round_number)
+        return explore_beyond(Search(self.check), rules, lambda name: None, round_number=round_number)
 
 
 def test_rows_come_before_schemathesis_and_both_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,6 +87,6 @@ def test_nothing_is_begun_where_nothing_could_come_of_it(
 
 def test_nothing_is_begun_where_nothing_may_be_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = Begun(tmp_path, monkeypatch)
-    begun.world.may_create = False
+    begun.check.may_create = False
 
     assert not begun.by()

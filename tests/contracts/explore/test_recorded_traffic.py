@@ -11,8 +11,8 @@ import pytest
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.target import Target
-from contracts.engine.context import Shown, Talk, Unjudged, World
-from contracts.explore.recorded_traffic import Record, There, judge_overheard, run_overheard
+from contracts.engine.context import CaseContext, CheckContext, Inconclusive, RuleViolated
+from contracts.explore.recorded_traffic import KnownResources, Record, judge_overheard, run_overheard
 from contracts.guard import Guard
 from tests.standin.serving import serving
 
@@ -31,11 +31,11 @@ NOT_FOUND = {"detail": "Run not found"}
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def check(tmp_path: Path) -> CheckContext:
     target = Target("http://127.0.0.1:9", "token", "other-token", allow_writes=True)
-    world = World(target, Guard(target, journal_dir=tmp_path), deadline=math.inf)
-    world.workflows.invented = True
-    return world
+    check = CheckContext(target, Guard(target, journal_dir=tmp_path), deadline=math.inf)
+    check.workflows.invented = True
+    return check
 
 
 def exchange(
@@ -56,13 +56,13 @@ def exchange(
     return Exchange(Request(method, path, tuple(given), body), answer)
 
 
-def broken(world: World, one: Exchange, there: There | None = None) -> tuple[str, str] | None:
-    talk = Talk(world)
+def broken(check: CheckContext, one: Exchange, known_resources: KnownResources | None = None) -> tuple[str, str] | None:
+    context = CaseContext(check)
     try:
-        judge_overheard(talk, talk.hear(one), there or There())
-    except Shown as shown:
+        judge_overheard(context, context.hear(one), known_resources or KnownResources())
+    except RuleViolated as shown:
         return shown.rule, shown.cause
-    except Unjudged:
+    except Inconclusive:
         return None
     return None
 
@@ -104,10 +104,10 @@ def page(*items: Any, **more: Any) -> dict[str, Any]:
         (exchange("GET", "/v1/runs?search=abc", 422, {"detail": "no"}), "LIST-COMPLETE"),
     ],
 )
-def test_a_broken_rule_is_told_by_its_id(one: Exchange, rule: str, world: World) -> None:
-    there = There(alive={RUN}, unknown={OTHER})
+def test_a_broken_rule_is_told_by_its_id(one: Exchange, rule: str, check: CheckContext) -> None:
+    known_resources = KnownResources(alive={RUN}, unknown={OTHER})
 
-    found = broken(world, one, there)
+    found = broken(check, one, known_resources)
 
     assert found is not None
     assert found[0] == rule
@@ -139,31 +139,31 @@ def test_a_broken_rule_is_told_by_its_id(one: Exchange, rule: str, world: World)
         exchange("GET", f"/v1/run-attachments/{ATTACHMENT}/download", 200, 5),
     ],
 )
-def test_what_is_lawful_or_not_determined_is_let_be(one: Exchange, world: World) -> None:
-    assert broken(world, one, There(alive={RUN}, keys={"key-used"})) is None
+def test_what_is_lawful_or_not_determined_is_let_be(one: Exchange, check: CheckContext) -> None:
+    assert broken(check, one, KnownResources(alive={RUN}, keys={"key-used"})) is None
 
 
-def test_what_was_deleted_must_be_gone(world: World) -> None:
-    there = There(alive={RUN})
-    there.learn(exchange("DELETE", f"/v1/runs/{RUN}", 404, NOT_FOUND))
-    assert broken(world, exchange("GET", f"/v1/runs/{RUN}", 200, A_RUN), there) is None
+def test_what_was_deleted_must_be_gone(check: CheckContext) -> None:
+    known_resources = KnownResources(alive={RUN})
+    known_resources.learn(exchange("DELETE", f"/v1/runs/{RUN}", 404, NOT_FOUND))
+    assert broken(check, exchange("GET", f"/v1/runs/{RUN}", 200, A_RUN), known_resources) is None
 
-    there.learn(exchange("DELETE", f"/v1/runs/{RUN}", 204))
+    known_resources.learn(exchange("DELETE", f"/v1/runs/{RUN}", 204))
 
-    assert broken(world, exchange("GET", f"/v1/runs/{RUN}", 404, NOT_FOUND), there) is None
-    found = broken(world, exchange("GET", f"/v1/runs/{RUN}", 200, A_RUN), there)
+    assert broken(check, exchange("GET", f"/v1/runs/{RUN}", 404, NOT_FOUND), known_resources) is None
+    found = broken(check, exchange("GET", f"/v1/runs/{RUN}", 200, A_RUN), known_resources)
     assert found == ("DELETE-GONE", "get_run after the delete is not 404")
 
 
-def test_what_creates_tell_is_there(world: World) -> None:
-    there = There()
+def test_what_creates_tell_is_there(check: CheckContext) -> None:
+    known_resources = KnownResources()
 
-    there.learn(exchange("POST", "/v1/runs", 201, A_RUN, Idempotency_Key="k"))
-    there.learn(exchange("POST", "/v1/runs/chain", 201, {"run_ids": [OTHER]}))
-    there.learn(exchange("POST", "/v1/runs", 201, "no object"))
-    there.learn(Exchange(Request("POST", "/v1/runs"), Answer(201, (), b"no JSON")))
+    known_resources.learn(exchange("POST", "/v1/runs", 201, A_RUN, Idempotency_Key="k"))
+    known_resources.learn(exchange("POST", "/v1/runs/chain", 201, {"run_ids": [OTHER]}))
+    known_resources.learn(exchange("POST", "/v1/runs", 201, "no object"))
+    known_resources.learn(Exchange(Request("POST", "/v1/runs"), Answer(201, (), b"no JSON")))
 
-    assert there == There(alive={RUN, OTHER}, keys={"k"})
+    assert known_resources == KnownResources(alive={RUN, OTHER}, keys={"k"})
 
 
 def test_a_row_begins_with_the_create_of_the_run_that_it_is_about() -> None:
@@ -219,14 +219,14 @@ def told_again(defect: str | None, case: dict[str, Any], folder: Path) -> tuple[
     with serving(defect) as url:
         target = Target(url, "standin-token-one", "standin-token-two", allow_writes=True)
         with Guard(target, journal_dir=folder) as guard:
-            world = World(target, guard, deadline=math.inf)
-            world.workflows.invented = True
-            talk = Talk(world)
+            check = CheckContext(target, guard, deadline=math.inf)
+            check.workflows.invented = True
+            context = CaseContext(check)
             try:
-                run_overheard(talk, case)
-            except Shown as shown:
-                return shown.rule, [one.answer.status for one in talk.exchanges]
-            return "", [one.answer.status for one in talk.exchanges]
+                run_overheard(context, case)
+            except RuleViolated as shown:
+                return shown.rule, [one.answer.status for one in context.exchanges]
+            return "", [one.answer.status for one in context.exchanges]
 
 
 def test_a_row_is_sent_again_with_a_run_of_its_own(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_what_is_left_of_a_row_that_was_cut_down_too_far_is_not_sent(left: Any, 
 
 
 def test_a_row_without_its_create_cannot_be_judged(tmp_path: Path) -> None:
-    with pytest.raises(Unjudged):
+    with pytest.raises(Inconclusive):
         told_again(None, a_row(step("GET", "/v1/runs/«run»"), body={"json": {}}), tmp_path)
-    with pytest.raises(Unjudged):
+    with pytest.raises(Inconclusive):
         told_again(None, {"make": {"run": 0}, "rows": []}, tmp_path)

@@ -194,11 +194,11 @@ def test_a_journal_holds_no_token_and_no_value(server: StandIn, journal_dir: Pat
 
 
 def test_a_check_that_leaves_nothing_leaves_no_journal(open_guard: OpenGuard, journal_dir: Path) -> None:
-    reading, cleaning, leaving = open_guard(), open_guard(), open_guard()
+    parsed, cleaning, leaving = open_guard(), open_guard(), open_guard()
     cleaning.send(bulk(3))
     cleaning.clean_up()
     leaving.send(bulk(3))
-    for guard in (reading, cleaning, leaving):
+    for guard in (parsed, cleaning, leaving):
         guard.__exit__(None, None, None)
     assert [path.suffix for path in sorted(journal_dir.iterdir())] == [".jsonl", ".lock"]
 

@@ -15,7 +15,7 @@ from contracts.core.target import Budget, Target
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.bounds import BOUNDS
 from contracts.guard.later import clean_up_journals
-from contracts.guard.pace import Clock, Pace
+from contracts.guard.pace import Clock, RateLimiter
 from contracts.guard.threads import WORKERS
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get
@@ -42,7 +42,7 @@ def test_without_a_rate_nothing_waits(guard: Guard, manual: ManualClock) -> None
 
 
 def test_a_rate_that_was_not_used_up_is_not_saved_for_a_burst(manual: ManualClock) -> None:
-    pace = Pace(5, manual.clock)
+    pace = RateLimiter(5, manual.clock)
     manual.moment += 100
     pace.wait()
     pace.wait()
@@ -50,7 +50,7 @@ def test_a_rate_that_was_not_used_up_is_not_saved_for_a_burst(manual: ManualCloc
 
 
 def test_a_group_takes_its_slots_at_once(manual: ManualClock) -> None:
-    pace = Pace(5, manual.clock)
+    pace = RateLimiter(5, manual.clock)
     pace.wait(2)
     pace.wait()
     assert manual.sleeps == [0.4]
@@ -233,7 +233,7 @@ def test_after_a_503_with_retry_after_the_next_request_waits_and_nothing_is_repe
     ],
 )
 def test_retry_after_is_read_as_seconds_or_as_a_date_and_else_waits_grow(text: str, seconds: float) -> None:
-    pace = Pace(None, Clock(now=lambda: datetime(2030, 1, 1, tzinfo=UTC)))
+    pace = RateLimiter(None, Clock(now=lambda: datetime(2030, 1, 1, tzinfo=UTC)))
     assert pace.asked_wait_s(Answer(429, (("Retry-After", text),), b""), attempt=2) == seconds
     assert pace.asked_wait_s(Answer(429, (), b""), attempt=0) == 1
 
@@ -346,14 +346,14 @@ def test_cleaning_up_waits_for_creates_that_are_on_their_way(guard: Guard, serve
 
 
 def test_a_date_that_is_far_away_is_a_long_wait_and_no_error(manual: ManualClock) -> None:
-    pace = Pace(None, manual.clock)
+    pace = RateLimiter(None, manual.clock)
     text = format_datetime(datetime.now(UTC) + timedelta(days=400), usegmt=True)
     assert pace.asked_wait_s(Answer(429, (("retry-after", text),), b""), attempt=0) > 3e7
 
 
 def test_a_pause_to_the_end_of_the_check_is_told_however_late_the_next_request_asks(manual: ManualClock) -> None:
     """Nothing is slept for: what is left is read after the clock, not before."""
-    pace = Pace(None, manual.clock)
+    pace = RateLimiter(None, manual.clock)
     end = manual.clock.monotonic() + 20
     pace.pause(20, asked_s=31_536_000)
 

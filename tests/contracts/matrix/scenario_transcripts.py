@@ -58,7 +58,7 @@ def transcript(scenario: Scenario) -> list[str]:
         target = Target(url=url, token=TOKENS[0], second_token=TOKENS[1], max_time_s=EACH_FOR_S)
         with Guard(target, journal_dir=Path(journal)) as guard:
             search = Search(discover(target, guard, deadline=time.monotonic() + EACH_FOR_S))
-            cases = list(scenario.cases(search.world))
+            cases = list(scenario.cases(search.check))
             sent = len(guard.exchanges)
             try:
                 for case in islice(cases, 0, None, max(1, len(cases) // CASES)):

@@ -13,8 +13,8 @@ from contracts.openapi.schemas import (
     MAX_KEYS,
     MAX_TEXT,
     UNREAD,
+    Diagnostics,
     Fault,
-    Notes,
     beyond_limits,
     body_schema,
     is_uuid,
@@ -26,20 +26,20 @@ from contracts.openapi.schemas import (
 W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 
 
-def read(schema: str, **fields: Any) -> tuple[Any, Notes]:
-    notes = Notes()
-    return shape(schema)(fields, (), notes), notes
+def read(schema: str, **fields: Any) -> tuple[Any, Diagnostics]:
+    diagnostics = Diagnostics()
+    return shape(schema)(fields, (), diagnostics), diagnostics
 
 
 @pytest.mark.parametrize(
     "form", [W.upper(), W.replace("-", ""), "{" + W + "}", f"urn:uuid:{W}", W.replace("-", "").upper()]
 )
 def test_another_form_of_a_uuid_is_in_doubt_and_read(form: str) -> None:
-    value, notes = read("RunCreate", workflow_id=form)
+    value, diagnostics = read("RunCreate", workflow_id=form)
 
     assert value["workflow_id"] == W
-    assert notes.doubts
-    assert not notes.faults
+    assert diagnostics.ambiguities
+    assert not diagnostics.faults
     assert not is_uuid(form)
 
 
@@ -49,36 +49,36 @@ def test_what_is_no_uuid_is_a_fault(wrong: Any) -> None:
 
 
 def test_a_uuid_with_blanks_is_in_doubt() -> None:
-    value, notes = read("RunCreate", workflow_id=f" {W} ")
+    value, diagnostics = read("RunCreate", workflow_id=f" {W} ")
 
     assert value["workflow_id"] is UNREAD
-    assert (bool(notes.doubts), notes.faults) == (True, [])
+    assert (bool(diagnostics.ambiguities), diagnostics.faults) == (True, [])
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
 def test_a_moment_at_the_ends_of_the_calendar_is_in_doubt(moment: str) -> None:
-    _, notes = read("RunUpdate", started_at=moment)
+    _, diagnostics = read("RunUpdate", started_at=moment)
 
-    assert (bool(notes.doubts), notes.faults) == (True, [])
+    assert (bool(diagnostics.ambiguities), diagnostics.faults) == (True, [])
 
 
 @pytest.mark.parametrize(
     ("count", "number"), [("5", 5), (5.0, 5), (True, 1), ("0005", 5), (1000.0, 1000), ("1000", 1000)]
 )
 def test_a_lenient_form_of_an_integer_is_in_doubt_and_read(count: Any, number: int) -> None:
-    value, notes = read("RunBulkCreate", workflow_id=W, count=count)
+    value, diagnostics = read("RunBulkCreate", workflow_id=W, count=count)
 
     assert value["count"] == number
-    assert notes.doubts
-    assert not notes.faults
+    assert diagnostics.ambiguities
+    assert not diagnostics.faults
 
 
 @pytest.mark.parametrize("count", ["1e2", "5.0", " 5", "+5", "1_0", "1__."])
 def test_a_text_that_looks_like_a_number_is_in_doubt_and_not_read(count: str) -> None:
-    value, notes = read("RunBulkCreate", workflow_id=W, count=count)
+    value, diagnostics = read("RunBulkCreate", workflow_id=W, count=count)
 
     assert value["count"] is UNREAD
-    assert (bool(notes.doubts), notes.faults) == (True, [])
+    assert (bool(diagnostics.ambiguities), diagnostics.faults) == (True, [])
 
 
 @pytest.mark.parametrize(
@@ -90,10 +90,10 @@ def test_what_is_no_integer_in_range_is_a_fault(count: Any) -> None:
 
 @pytest.mark.parametrize(("flag", "means"), [(1, True), (0, False), (1.0, True), ("yes", True), (" OFF ", False)])
 def test_a_lenient_form_of_a_boolean_is_in_doubt_and_read(flag: Any, means: bool) -> None:
-    value, notes = read("RunCreate", workflow_id=W, start_session=flag)
+    value, diagnostics = read("RunCreate", workflow_id=W, start_session=flag)
 
     assert value["start_session"] is means
-    assert notes.doubts
+    assert diagnostics.ambiguities
 
 
 @pytest.mark.parametrize("flag", ["maybe", 2, -1, 0.5, [], {}, ""])
@@ -114,10 +114,10 @@ def test_what_is_no_boolean_is_a_fault(flag: Any) -> None:
         ([], True, False),
     ],
 )
-def test_moments_are_rfc_3339(moment: Any, fault: bool, doubt: bool) -> None:
-    _, notes = read("RunUpdate", started_at=moment)
+def test_moments_are_rfc_3339(moment: Any, fault: bool, ambiguity: bool) -> None:
+    _, diagnostics = read("RunUpdate", started_at=moment)
 
-    assert (bool(notes.faults), bool(notes.doubts)) == (fault, doubt)
+    assert (bool(diagnostics.faults), bool(diagnostics.ambiguities)) == (fault, ambiguity)
 
 
 def test_a_moment_is_one_wherever_it_is_told() -> None:
@@ -133,10 +133,10 @@ def test_a_status_is_one_of_the_documented_words(wrong: Any) -> None:
 
 
 def test_a_fault_says_where_it_is_without_what_changes_from_one_request_to_the_next() -> None:
-    _, notes = read("WorkflowChainCreate", steps=[{"workflow_id": W}, {"workflow_id": W, "inputs": 5}])
+    _, diagnostics = read("WorkflowChainCreate", steps=[{"workflow_id": W}, {"workflow_id": W, "inputs": 5}])
 
-    assert notes.faults == [Fault(("steps", 1, "inputs"), "type")]
-    assert notes.faults[0].where == "steps.*.inputs"
+    assert diagnostics.faults == [Fault(("steps", 1, "inputs"), "type")]
+    assert diagnostics.faults[0].where == "steps.*.inputs"
     assert Fault((), "body").where == "the body"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.core.exchange import Answer, Request
 from contracts.oracle import (
-    Reading,
+    ParsedRequest,
     Seen,
     Violation,
     acceptance_of_invalid,
@@ -27,13 +27,13 @@ from contracts.oracle import (
     is_plain_filename,
     is_retry_after,
     judge_create,
-    misfit,
     operation_at,
     parameter_error_violations,
     read_body,
     read_request,
     refusal_of_valid,
     run_misfits,
+    schema_error,
     stable_fields,
     status_misfit,
     step_violation,
@@ -72,12 +72,12 @@ def bulk(runs: Sequence[Any], **more: Any) -> Answer:
     return answer({"created_runs": list(runs), "failed_count": 0, "errors": []} | more)
 
 
-def reading_of(**fields: Any) -> Reading:
+def reading_of(**fields: Any) -> ParsedRequest:
     return read_body("bulk_create_runs", {"workflow_id": W, "count": 1} | fields)
 
 
-def broken_by(reading: Reading, told: Answer, seen: Seen | None = None) -> list[tuple[str, str]]:
-    judgement = judge_create(reading, told, now=NOW, seen=seen or Seen())
+def broken_by(parsed: ParsedRequest, told: Answer, seen: Seen | None = None) -> list[tuple[str, str]]:
+    judgement = judge_create(parsed, told, now=NOW, seen=seen or Seen())
     return [(violation.rule, violation.cause) for violation in judgement.violations]
 
 
@@ -92,11 +92,11 @@ class TestRequests:
 
     @pytest.mark.parametrize("count", ["5", 5.0, True])
     def test_a_count_that_may_be_read_leniently_is_in_doubt(self, count: Any) -> None:
-        reading = reading_of(count=count)
+        parsed = reading_of(count=count)
 
-        assert not reading.faults
-        assert not reading.is_valid
-        assert reading.given("count") in {5, 1}
+        assert not parsed.faults
+        assert not parsed.is_valid
+        assert parsed.given("count") in {5, 1}
 
     @pytest.mark.parametrize(
         ("raw", "content_type", "fault", "doubt"),
@@ -117,19 +117,19 @@ class TestRequests:
         ],
     )
     def test_bytes_are_read_as_the_contract_does(
-        self, raw: bytes, content_type: str | None, fault: bool, doubt: str
+        self, raw: bytes, content_type: str | None, fault: bool, ambiguity: str
     ) -> None:
-        reading = read_request("bulk_create_runs", raw, content_type)
+        parsed = read_request("bulk_create_runs", raw, content_type)
 
-        assert bool(reading.faults) == fault
-        assert any(doubt in found for found in reading.doubts) == bool(doubt)
+        assert bool(parsed.faults) == fault
+        assert any(ambiguity in found for found in parsed.ambiguities) == bool(ambiguity)
 
     @pytest.mark.parametrize("raw", [b"", b"null"])
     def test_a_retry_needs_no_body(self, raw: bytes) -> None:
-        reading = read_request("retry_run", raw)
+        parsed = read_request("retry_run", raw)
 
-        assert not reading.faults
-        assert reading.doubts
+        assert not parsed.faults
+        assert parsed.ambiguities
 
     @pytest.mark.parametrize(
         ("operation", "body"),
@@ -148,10 +148,10 @@ class TestRequests:
         ],
     )
     def test_what_is_not_determined_is_in_doubt(self, operation: str, body: Any) -> None:
-        reading = read_body(operation, body)
+        parsed = read_body(operation, body)
 
-        assert not reading.faults
-        assert not reading.is_valid
+        assert not parsed.faults
+        assert not parsed.is_valid
 
     @pytest.mark.parametrize(
         ("operation", "body"),
@@ -189,9 +189,9 @@ class TestBlame:
         assert refusal_of_valid(reading_of(**body), answer({"detail": "no"}, 422)).rule == rule
 
     def test_null_in_a_step_is_blamed_as_null(self) -> None:
-        reading = read_body("create_run_chain", {"steps": [{"workflow_id": W}, {"workflow_id": W, "inputs": None}]})
+        parsed = read_body("create_run_chain", {"steps": [{"workflow_id": W}, {"workflow_id": W, "inputs": None}]})
 
-        assert refusal_of_valid(reading, answer({"detail": "no"}, 422)).rule == "REQ-NULL"
+        assert refusal_of_valid(parsed, answer({"detail": "no"}, 422)).rule == "REQ-NULL"
 
     @pytest.mark.parametrize(
         ("body", "rule"),
@@ -210,15 +210,15 @@ class TestBlame:
         assert "*" in violation.cause or "count" in violation.cause or "workflow" in violation.cause
 
     def test_a_body_that_is_none_breaks_the_rule_of_bodies(self) -> None:
-        reading = read_request("bulk_create_runs", b"[]")
+        parsed = read_request("bulk_create_runs", b"[]")
 
-        assert acceptance_of_invalid(reading, bulk([run_of()])).rule == "REQ-BODY"
+        assert acceptance_of_invalid(parsed, bulk([run_of()])).rule == "REQ-BODY"
 
 
 class TestErrors:
     @staticmethod
-    def causes(reading: Reading, detail: Any, status: int = 422) -> list[str]:
-        return [violation.cause for violation in error_violations(reading, answer({"detail": detail}, status))]
+    def causes(parsed: ParsedRequest, detail: Any, status: int = 422) -> list[str]:
+        return [violation.cause for violation in error_violations(parsed, answer({"detail": detail}, status))]
 
     @staticmethod
     def error(*loc: Any) -> dict[str, Any]:
@@ -228,9 +228,9 @@ class TestErrors:
         assert not self.causes(reading_of(count=0), [self.error("body", "count")])
 
     def test_a_union_may_put_names_between(self) -> None:
-        reading = reading_of(file_inputs=[FILE, {"filename": "b"}])
+        parsed = reading_of(file_inputs=[FILE, {"filename": "b"}])
 
-        assert not self.causes(reading, [self.error("body", "file_inputs", "list[FileInput]", 1, "content")])
+        assert not self.causes(parsed, [self.error("body", "file_inputs", "list[FileInput]", 1, "content")])
 
     @pytest.mark.parametrize(
         "detail",
@@ -253,9 +253,9 @@ class TestErrors:
         "loc", [("body", "machine_id"), ("body",), ("query", "count"), ("body", "file_inputs", 0, "content")]
     )
     def test_a_loc_of_another_place_breaks_the_rule(self, loc: tuple[Any, ...]) -> None:
-        reading = reading_of(file_inputs=[FILE, {"filename": "b"}])
+        parsed = reading_of(file_inputs=[FILE, {"filename": "b"}])
 
-        assert self.causes(reading, [self.error(*loc)]) == ["loc names another place"]
+        assert self.causes(parsed, [self.error(*loc)]) == ["loc names another place"]
 
     def test_one_loc_for_the_errors_of_two_fields_breaks_the_rule(self) -> None:
         both = [self.error("body", "count")] * 2
@@ -301,8 +301,8 @@ class TestErrors:
 
 class TestAnswersToAnything:
     @staticmethod
-    def rules(told: Answer, sought: Sequence[bytes] = ()) -> list[str]:
-        return [violation.rule for violation in universal_violations("get_run", told, sought)]
+    def rules(told: Answer, canaries: Sequence[bytes] = ()) -> list[str]:
+        return [violation.rule for violation in universal_violations("get_run", told, canaries)]
 
     @pytest.mark.parametrize("status", [500, 502, 599, 0])
     def test_a_5xx_or_none_breaks_a_rule(self, status: int) -> None:
@@ -381,7 +381,7 @@ class TestAnswersToAnything:
         ],
     )
     def test_a_success_is_the_documented_one(self, operation: str, told: Answer, fits: bool) -> None:
-        assert (misfit(operation, told) is None) == fits
+        assert (schema_error(operation, told) is None) == fits
 
 
 class TestCreates:
@@ -485,17 +485,17 @@ class TestCreates:
         }
 
     def test_a_single_create_starts_its_own_session_and_breaks_its_own_rule(self) -> None:
-        reading = read_body("create_run", {"workflow_id": W, "start_session": True, "session_alias": "a"})
+        parsed = read_body("create_run", {"workflow_id": W, "start_session": True, "session_alias": "a"})
 
-        assert broken_by(reading, answer(run_of(session_id=S))) == [("CREATE-ANSWER", "no session of its own")]
-        assert not broken_by(reading, answer(run_of(session_id=run_of()["id"])))
-        causes = [v.cause for v in create_options_violations(reading, run_of(session_alias="b"))]
+        assert broken_by(parsed, answer(run_of(session_id=S))) == [("CREATE-ANSWER", "no session of its own")]
+        assert not broken_by(parsed, answer(run_of(session_id=run_of()["id"])))
+        causes = [v.cause for v in create_options_violations(parsed, run_of(session_alias="b"))]
         assert causes == ["another session_alias"]
 
     def test_an_alias_that_nobody_gave_breaks_the_rule_of_creates(self) -> None:
-        reading = read_body("create_run", {"workflow_id": W})
+        parsed = read_body("create_run", {"workflow_id": W})
 
-        causes = [v.cause for v in create_options_violations(reading, run_of(session_alias="b"))]
+        causes = [v.cause for v in create_options_violations(parsed, run_of(session_alias="b"))]
         assert causes == ["a session_alias nobody gave"]
 
     def test_of_a_body_with_duplicate_keys_no_echo_is_judged(self) -> None:
@@ -586,7 +586,7 @@ class TestLives:
     def test_in_what_a_run_ended_does_not_make_another_fault(self) -> None:
         wrong = [step_violation("cancelled", after) for after in ("success", "error", "running")]
 
-        ended, failed, back = (one.kin if one else None for one in wrong)
+        ended, failed, back = (one.dedup_key if one else None for one in wrong)
         assert ended == failed
         assert back not in {ended, None}
         assert [one.cause for one in wrong if one] == [f"cancelled to {end}" for end in ("success", "error", "running")]
@@ -616,8 +616,8 @@ class TestWords:
         assert len(excerpt("x" * 500)) == 120
 
     def test_kin_stays_while_a_request_gets_smaller(self) -> None:
-        assert Violation("A", "b", "", "").kin == "A: b"
-        assert Violation("A", "b", "", "", family="f").kin == "f"
+        assert Violation("A", "b", "", "").dedup_key == "A: b"
+        assert Violation("A", "b", "", "", family="f").dedup_key == "f"
 
     @pytest.mark.parametrize(
         ("line", "operation"),

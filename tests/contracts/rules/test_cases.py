@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from contracts.core.target import Target
-from contracts.engine.context import Ids, Talk, Unjudged, World
+from contracts.engine.context import CaseContext, CheckContext, Ids, Inconclusive
 from contracts.engine.discovery import discover
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
@@ -28,20 +28,22 @@ SAMPLE = 4
 DEPEND_ON_WHAT_WAS_DONE = frozenset({"limits met on the way", "runs made long before"})
 
 
-def world(*, invented: bool = True, known: tuple[str, ...] = SOME, without: frozenset[str] = frozenset()) -> World:
+def check(
+    *, invented: bool = True, known: tuple[str, ...] = SOME, without: frozenset[str] = frozenset()
+) -> CheckContext:
     ids = Ids(known, invented=invented)
     nobody: Any = None
     target = Target("http://127.0.0.1:9", "one", "two")
     not_offered = dict.fromkeys(without, "it is not there")
     kinds = {"workflows": ids, "machines": ids, "pools": ids, "sessions": ids}
-    return World(target, nobody, math.inf, **kinds, not_offered=not_offered, first_run=SOME[0])
+    return CheckContext(target, nobody, math.inf, **kinds, not_offered=not_offered, first_run=SOME[0])
 
 
 WORLDS = {
-    "takes any id": world(),
-    "takes its own ids": world(invented=False),
-    "knows no ids": World(Target("http://127.0.0.1:9", "one"), None, math.inf, Ids(SOME)),  # type: ignore[arg-type]
-    "bulk alone": world(without=BESIDE_BULK),
+    "takes any id": check(),
+    "takes its own ids": check(invented=False),
+    "knows no ids": CheckContext(Target("http://127.0.0.1:9", "one"), None, math.inf, Ids(SOME)),  # type: ignore[arg-type]
+    "bulk alone": check(without=BESIDE_BULK),
 }
 
 
@@ -70,7 +72,7 @@ def test_a_live_check_tries_few_cases_of_each_scenario(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckContext]:
     with serving() as url:
         target = Target(url, *Settings().tokens, max_time_s=600)
         with Guard(target, journal_dir=tmp_path_factory.mktemp("journal")) as guard:
@@ -85,12 +87,12 @@ def sample(cases: list[Case]) -> list[Case]:
 
 
 @pytest.mark.parametrize("scenario", [one for one in SCENARIOS if not one.waits], ids=named)
-def test_some_cases_of_each_scenario_hold_on_a_healthy_server(scenario: Scenario, healthy: World) -> None:
+def test_some_cases_of_each_scenario_hold_on_a_healthy_server(scenario: Scenario, healthy: CheckContext) -> None:
     judged = healthy.judged.total()
 
     for case in sample(list(scenario.cases(healthy))):
-        with contextlib.suppress(Unjudged, Refused):
-            scenario.run(Talk(healthy), case)
+        with contextlib.suppress(Inconclusive, Refused):
+            scenario.run(CaseContext(healthy), case)
 
     if scenario.generated is None and scenario.name not in DEPEND_ON_WHAT_WAS_DONE:
         assert healthy.judged.total() > judged
