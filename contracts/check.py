@@ -16,9 +16,9 @@ from contracts.core.target import Target
 from contracts.engine.context import CheckContext, OutOfTime
 from contracts.engine.discovery import discover
 from contracts.engine.runner import Scenario, Search, most_runs
-from contracts.engine.scheduler import LOWEST_PRIORITY, Course, Progress
+from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
 from contracts.engine.shrink import Case
-from contracts.explore.exploration import beyond, explore_beyond
+from contracts.explore.exploration import explore, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
 
@@ -48,7 +48,7 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
     for scenario in _ordered(target, wanted):
         judged = tuple(rule for rule in REGISTRY if rule in wanted and rule in IN_PASSING.union(scenario.rules))
         steps.append(Step(scenario.name, judged, _cost(unknown, scenario)))
-    for name, judges in beyond(target, wanted):
+    for name, judges in parts_for(target, wanted):
         steps.append(Step(name, tuple(rule for rule in REGISTRY if rule in wanted and rule in judges), "creates runs"))
     budget = target.budget
     runs = f"{budget.max_runs} runs" if target.allow_writes else "no run"
@@ -87,9 +87,9 @@ def check(
     search = Search(context, on_finding=_only(wanted, on_finding))
     course = _ordered(target, wanted)
     try:
-        unreached = Course(context, search, course, progress, live.PLAN).run()
+        unreached = Scheduler(context, search, course, progress, live.PLAN).run()
         if not unreached:
-            explore_beyond(search, wanted, _announcing(search, progress))
+            explore(search, wanted, _announcing(search, progress))
         search.look_at_the_end()
     finally:
         search.end()
@@ -118,7 +118,7 @@ def fuzz(
         for scenario in generating:
             if context.offers(*scenario.needs):
                 search.replay(scenario, until=context.deadline)
-        unreached = Course(context, search, course, progress, live.PLAN).run()
+        unreached = Scheduler(context, search, course, progress, live.PLAN).run()
         round_number = 0
         while not unreached and context.time_left > 0:
             round_number += 1
@@ -135,7 +135,7 @@ def fuzz(
                     )
                 if context.offers(*scenario.needs):
                     search.explore(scenario, examples=FUZZ_EXAMPLES, until=context.deadline, round_number=round_number)
-            has_begun = explore_beyond(search, wanted, _announcing(search, progress), round_number=round_number)
+            has_begun = explore(search, wanted, _announcing(search, progress), round_number=round_number)
             if not generating and not has_begun:
                 break
             if not guard.affords(runs=1, requests=1):

@@ -21,11 +21,11 @@ from contracts.cli.options import (
     base_url,
     check_options,
     known_rule,
+    options_from,
     readable_ca_bundle,
     selected_rules,
     target_from,
     token_from,
-    wishes_from,
 )
 from contracts.cli.outcome import EXIT_INTERRUPTED
 from contracts.core.findings import CouldNotCheck, Finding
@@ -103,7 +103,7 @@ def check(context: click.Context, /, **flags: Any) -> None:
     """Checks every rule against the server at URL (its base, before /v1)."""
     rules = load_rules()
     target = target_from(flags)
-    check_options = wishes_from(flags, rules)
+    check_options = options_from(flags, rules)
     if flags["plan"]:
         _tell_plan(target, selected_rules(check_options, rules))
         return
@@ -140,7 +140,7 @@ def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     """Searches the server at URL with the same rules until time or budget is spent."""
     rules = load_rules()
     target = dataclasses.replace(target_from(flags), max_time_s=for_s)
-    check_options = wishes_from(flags, rules)
+    check_options = options_from(flags, rules)
     from contracts.check import fuzz as fuzz_rules
     from contracts.cli.run import check_target, prepare
     from contracts.report.text import render_finding

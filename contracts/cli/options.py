@@ -259,7 +259,7 @@ def target_from(flags: dict[str, Any]) -> Target:
     )
 
 
-def wishes_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOptions:
+def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOptions:
     """Raises click.UsageError for a rule that there is not, with the one that may be meant."""
     for flag in ("rules", "skip_rules", "required"):
         for rule in flags[flag]:

@@ -24,7 +24,7 @@ import pytest
 
 from contracts.cli.main import check as check_command
 from contracts.cli.main import load_rules
-from contracts.cli.options import CheckOptions, selected_rules, target_from, wishes_from
+from contracts.cli.options import CheckOptions, options_from, selected_rules, target_from
 from contracts.cli.run import Checked, check_target, prepare, write_reports
 from contracts.core.printable import printable
 from contracts.core.target import Target
@@ -229,7 +229,7 @@ def _session_from_flags(config: pytest.Config) -> ContractSession | None:
     try:
         flags = check_command.make_context("pytest", args).params
         rules = load_rules()
-        target, check_options = target_from(flags), wishes_from(flags, rules)
+        target, check_options = target_from(flags), options_from(flags, rules)
         prepare(check_options)
         return ContractSession(target, check_options, rules)
     except click.ClickException as error:

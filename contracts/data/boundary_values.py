@@ -257,7 +257,7 @@ def texts() -> Iterator[str]:
     yield "".join(chr(c) for c in range(1, 256) if chr(c) not in "«»")
 
 
-TELLING_TEXTS: Final = (
+REVEALING_TEXTS: Final = (
     *(
         "",
         "\x00",
@@ -532,7 +532,7 @@ def values() -> Iterator[Json]:
     yield {key: index for index, key in enumerate(ODD_KEYS)}
 
 
-def input_ladder() -> Iterator[dict[str, Json]]:
+def input_boundary_values() -> Iterator[dict[str, Json]]:
     """`input_values`, each unusual in one way."""
     for value in values():
         yield {"value": value}
@@ -670,7 +670,7 @@ def file_contents() -> Iterator[bytes]:
         yield bytes(index * 7 % 251 for index in range(size))
 
 
-def file_ladder() -> Iterator[list[dict[str, Json]]]:
+def file_boundary_values() -> Iterator[list[dict[str, Json]]]:
     """`file_inputs`, each unusual in one way."""
     for raw in file_contents():
         yield [file(raw=raw)]

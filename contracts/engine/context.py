@@ -55,8 +55,8 @@ JSON_HEADER: Final = ("Content-Type", "application/json")
 
 
 class RuleViolated(Broken):
-    """A broken rule as a talk has shown it. `kin` stays the same while the case is made smaller; `told` is all that the
-    talk sent.
+    """A rule that a case has shown to be broken. `dedup_key` stays the same while the case is shrunk; `told` is every
+    exchange of the case.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class Ids:
 
 @dataclass
 class CheckContext:
-    """Shared by all talks of a check, from several threads."""
+    """Shared by all cases of a check, from several threads."""
 
     target: Target
     guard: Guard
@@ -268,7 +268,7 @@ class CheckContext:
 
 
 class CaseContext:
-    """One try of one case. `only` is the kin that is looked for while a case is made smaller; others pass."""
+    """One try of one case. `only` is the dedup key that is looked for while a case is made smaller; others pass."""
 
     def __init__(self, check: CheckContext, *, only: str | None = None) -> None:
         self.check = check
@@ -277,7 +277,7 @@ class CaseContext:
         self._named: dict[str, Any] = {}
         self._random = check.random("talk")
 
-    # Values made for the talk
+    # Values made for the case
 
     def fill(self, value: Any) -> Any:
         """A case with its placeholders («session», «secret:2», …) replaced; the same name gives the same value."""
@@ -365,23 +365,23 @@ class CaseContext:
     # Sending
 
     def send(self, request: Request) -> CallResult:
-        """Raises a Refused of the guard, and Shown where the answer breaks a rule that holds for all."""
+        """Raises a Refused of the guard, and RuleViolated where the answer breaks a rule that holds for all."""
         self._check_time()
         try:
             exchange = self.check.guard.send(request)
         except NoAnswer:
             exchange = self._unanswered(request)
-        self.hear_of_untold_runs()
-        return self.hear(exchange)
+        self.look_for_unreported_runs()
+        return self.observe(exchange)
 
     def send_together(self, requests: Sequence[Request]) -> list[CallResult]:
         self._check_time()
         exchanges = self.check.guard.send_together(requests)
-        self.hear_of_untold_runs()
-        return [self.hear(exchange) for exchange in exchanges]
+        self.look_for_unreported_runs()
+        return [self.observe(exchange) for exchange in exchanges]
 
-    def hear_of_untold_runs(self) -> None:
-        """Raises Shown where runs came into being that no answer told."""
+    def look_for_unreported_runs(self) -> None:
+        """Raises RuleViolated where runs came into being that no answer told."""
         if self.only is not None:
             return  # another rule is looked for; the next try is told of them
         self.check.count("REQ-ATOMIC", self.check.guard.take_refused_looked_after())
@@ -411,7 +411,7 @@ class CaseContext:
             self.check.guard.send(Request("GET", "/v1/runs?limit=1", (("Authorization", TOKEN),)))
             return Exchange(request, Answer(0, (), b"", lost=error.lost))
 
-    def hear(self, exchange: Exchange) -> CallResult:
+    def observe(self, exchange: Exchange) -> CallResult:
         """An exchange, judged by the rules that hold for every answer."""
         self.exchanges.append(exchange)
         request = exchange.request
@@ -481,7 +481,7 @@ class CaseContext:
     # Judging
 
     def fail(self, violation: Violation, *shown: CallResult | Exchange) -> None:
-        """Ends the talk with the broken rule, unless it is known already, or another one is looked for."""
+        """Ends the case with the broken rule, unless it is known already, or another one is looked for."""
         if self.only is not None:
             if violation.dedup_key != self.only:
                 return
@@ -491,7 +491,7 @@ class CaseContext:
         raise RuleViolated(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
 
     def judge(self, rule: str, violations: Iterable[Violation], *shown: CallResult | Exchange) -> bool:
-        """Whether the rule holds; counted as judged. Raises Shown for the first violation that is news."""
+        """Whether the rule holds; counted as judged. Raises RuleViolated for the first violation that is news."""
         self.check.count(rule)
         holds = True
         for violation in violations:

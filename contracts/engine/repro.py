@@ -13,21 +13,21 @@ from typing import Final
 from contracts.core.exchange import Exchange, Request
 
 MOST_SUSPECTS: Final = 12
-"""Of the writes of other talks that may have brought a read down, as many of the last are told."""
+"""Of the writes of other cases that may have brought a read down, as many of the last are told."""
 
 _UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def retold(
+def repro_of(
     shown: Sequence[Exchange],
     told: Sequence[Exchange],
     recorded: Sequence[Exchange] = (),
     *,
     replaceable: Collection[str] = (),
 ) -> tuple[Exchange, ...]:
-    """`told` are all exchanges of the talk that shows it, `recorded` those of the whole check, both in their order.
-    What is shown and was no part of the talk comes first. Of an id that is `replaceable` in a body, since the target
+    """`told` are all exchanges of the case that shows it, `recorded` those of the whole check, both in their order.
+    What is shown and was no part of the case comes first. Of an id that is `replaceable` in a body, since the target
     takes made-up ones there as well, nobody needs to know where it is from.
     """
     return _ReproBuilder(shown, told, recorded, {one.encode() for one in replaceable}).whole()
@@ -46,7 +46,7 @@ def is_read(request: Request) -> bool:
     return request.method in _READS
 
 
-def was_well_before(request: Request, recorded: Sequence[Exchange]) -> bool:
+def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
     """Whether the same request was answered with a success once: then what is wrong with it now is not in itself."""
     return any(_same(request, exchange.request) and accepted(exchange) for exchange in recorded)
 
@@ -120,7 +120,7 @@ class _ReproBuilder:
                 yield origin
 
     def _listed(self, exchange: Exchange) -> set[bytes]:
-        """The runs of the talk that a list is about, so that what changed them is told too."""
+        """The runs of the case that a list is about, so that what changed them is told too."""
         if not is_read(exchange.request) or _ids_in(exchange.request.path.partition("?")[0].encode()):
             return set()
         made = [self._given[id(other)] - self._named[id(other)] for other in self._told if self._makes(other)]

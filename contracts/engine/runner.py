@@ -23,7 +23,7 @@ from hypothesis.strategies import SearchStrategy
 from contracts.core.exchange import Exchange, Request
 from contracts.core.findings import Finding
 from contracts.engine.context import CaseContext, CheckContext, Inconclusive, OutOfTime, RuleViolated, encode
-from contracts.engine.repro import is_read, retold, was_well_before
+from contracts.engine.repro import is_read, repro_of, succeeded_before
 from contracts.engine.shrink import Case, shrink
 from contracts.guard import NoAnswer, Refused
 from contracts.openapi.schemas import body_schema
@@ -49,7 +49,7 @@ INTERNAL_ERRORS: Final = (
 
 @dataclass(frozen=True)
 class Scenario:
-    """`run` raises Shown where a rule is broken. `cases` are fixed for a world; `generated` gives more of the kind.
+    """`run` raises RuleViolated where a rule is broken. `cases` are the fixed ones; `generated` gives more of the kind.
 
     `needs` are the operations without which it makes no sense. `attempts` is how often a case is sent again before
     it is called unstable: more than 2 where chance decides. `telling` orders scenarios: lower ones come first. One that
@@ -251,8 +251,8 @@ class Search:
         if shown.is_certain is not None:
             self._keep(shown, first, stable=shown.is_certain)
             return
-        is_brought_down = self._is_brought_down(shown)
-        alone = None if is_brought_down else self._alone(shown)
+        is_broken_by_a_write = self._is_broken_by_a_write(shown)
+        alone = None if is_broken_by_a_write else self._alone(shown)
         before: tuple[Exchange, ...] = ()
         if alone is not None:
             before = tuple(exchange for exchange in shown.told if exchange is not shown.exchanges[-1])
@@ -269,7 +269,7 @@ class Search:
             return found is not None
 
         # What a write has left wrong stays so, whatever is sent: of a smaller case one could not tell.
-        small = case if is_brought_down else shrink(case, still_fails, tries=MAX_TRIES)
+        small = case if is_broken_by_a_write else shrink(case, still_fails, tries=MAX_TRIES)
         confirmed = self._again(scenario, small, shown.dedup_key)
         if confirmed is None and small != case:  # it was made so small that it fails by luck only
             confirmed = self._again(scenario, case, shown.dedup_key)
@@ -278,10 +278,10 @@ class Search:
         self._shaky[first] += not stable
         if stable or self._shaky[first] > 1:  # what did not repeat here may do so where another scenario meets it
             check.known.update({first, (shown.rule, shown.cause), (final.rule, final.cause)})
-        if is_brought_down:
+        if is_broken_by_a_write:
             final = shown  # what has brought it about comes before this one
         told = (*before, *final.told)
-        exchanges = retold(final.exchanges, told, check.guard.exchanges, replaceable=check.replaceable_ids)
+        exchanges = repro_of(final.exchanges, told, check.guard.exchanges, replaceable=check.replaceable_ids)
         finding = Finding(final.rule, final.cause, final.expected, final.got, exchanges, stable=stable)
         (self.findings if stable else self.unstable).append(finding)
         if stable:
@@ -297,30 +297,30 @@ class Search:
 
     def look_at_the_end(self) -> None:
         """Judges runs that came into being since the last request, or while nothing was judged."""
-        shown = self._outcome(UNTOLD, {})
+        shown = self._outcome(UNREPORTED, {})
         while shown is not None:
-            self.look_into(UNTOLD, {}, shown)
-            shown = self._outcome(UNTOLD, {})
+            self.look_into(UNREPORTED, {}, shown)
+            shown = self._outcome(UNREPORTED, {})
 
     def _alone(self, shown: RuleViolated) -> tuple[Scenario, Case, RuleViolated] | None:
-        """Whether one request of the failing talk shows the same when it is sent by itself."""
+        """Whether one request of the failing case shows the same when it is sent by itself."""
         if not shown.exchanges:
             return None
         last = shown.exchanges[-1]
-        if is_read(last.request) and len(retold((last,), shown.told)) > 1:
-            return None  # it needs what the talk made, which only the whole case makes smaller
+        if is_read(last.request) and len(repro_of((last,), shown.told)) > 1:
+            return None  # it needs what the case made, which only the whole case makes smaller
         case = alone_case(last.request)
         found = self._outcome(ALONE, case, only=shown.dedup_key)
         return None if found is None else (ALONE, case, found)
 
-    def _is_brought_down(self, shown: RuleViolated) -> bool:
+    def _is_broken_by_a_write(self, shown: RuleViolated) -> bool:
         """Whether a read fails that was well before: then some write in between has left the target worse."""
         last = shown.exchanges[-1] if shown.exchanges else None
         return (
             last is not None
             and last.answer.status >= 500
             and is_read(last.request)
-            and was_well_before(last.request, self.check.guard.exchanges)
+            and succeeded_before(last.request, self.check.guard.exchanges)
         )
 
     def _again(self, scenario: Scenario, case: Case, dedup_key: str) -> RuleViolated | None:
@@ -380,4 +380,6 @@ def run_alone(context: CaseContext, case: Case) -> None:
 
 
 ALONE: Final = Scenario("alone", (), run_alone, lambda check: (), together=False)
-UNTOLD: Final = Scenario("untold runs", (), lambda context, case: context.hear_of_untold_runs(), lambda check: ())
+UNREPORTED: Final = Scenario(
+    "untold runs", (), lambda context, case: context.look_for_unreported_runs(), lambda check: ()
+)

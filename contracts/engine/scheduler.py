@@ -52,7 +52,7 @@ class _Part:
     explores: bool
 
 
-class Course:
+class Scheduler:
     def __init__(
         self,
         check: CheckContext,

@@ -21,26 +21,24 @@ FUZZ_TIMES: Final = 4
 """How much longer than in a check they may take in one round of a fuzz."""
 
 _PARTS: Final = (
-    (MODEL.name, frozenset(MODEL.rules), step_sequences, step_sequences.explore_rows),
+    (MODEL.name, frozenset(MODEL.rules), step_sequences, step_sequences.explore_step_sequences),
     ("schema-wide requests", schema_fuzz.JUDGES, schema_fuzz, schema_fuzz.explore_schema),
 )
 
 
-def beyond(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
+def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
     """(name, rules) of what would be done. It creates runs as it likes, so not where they cost anything."""
     if target.profile == "full" and (target.allow_writes or target.is_loopback):
         yield from ((name, judges) for name, judges, _, _ in _PARTS if judges.intersection(wanted))
 
 
-def explore_beyond(
-    search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int = 0
-) -> bool:
+def explore(search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int = 0) -> bool:
     """Round 0 is a check; the rounds of a fuzz are numbered from 1. What there is too little time for is not begun;
     whether anything was is told.
     """
     check = search.check
     has_begun = False
-    names = dict(beyond(check.target, wanted))
+    names = dict(parts_for(check.target, wanted))
     for name, judges, part, explore in _PARTS:
         asked_for = math.sqrt(len(judges.intersection(wanted)) / len(judges))  # who asks for one rule waits less for it
         longest_s = max(part.LEAST_S, part.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)

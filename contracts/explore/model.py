@@ -27,7 +27,7 @@ from contracts.oracle import (
     difference,
     excerpt,
     gains_inputs,
-    run_misfits,
+    run_schema_errors,
     stable_fields,
     step_violation,
 )
@@ -324,7 +324,7 @@ class Shadow:
         return list(dict.fromkeys([*stable_fields(run.parsed), "input_values"]))
 
     def _require_a_run(self, run: ShadowRun, result: CallResult, view: Any, rule_id: str) -> None:
-        misfits = run_misfits(view)
+        misfits = run_schema_errors(view)
         if misfits:
             name, got = misfits[0]
             cause = f"{name or 'a run'} is not of its schema"

@@ -29,7 +29,7 @@ from contracts.oracle import (
     excerpt,
     operation_at,
     read_request,
-    run_misfits,
+    run_schema_errors,
     schema_error,
 )
 
@@ -156,7 +156,7 @@ def _with_placeholder(value: Any, secret: str) -> Any:
 # Told again
 
 
-def run_overheard(context: CaseContext, case: Case) -> None:
+def run_recorded(context: CaseContext, case: Case) -> None:
     known_resources = KnownResources()
     if "make" in case:
         _make(context, case["make"])
@@ -166,7 +166,7 @@ def run_overheard(context: CaseContext, case: Case) -> None:
         if request is None:
             return
         result = context.send(request)
-        judge_overheard(context, result, known_resources)
+        judge_recorded(context, result, known_resources)
         known_resources.learn(result.exchange)
 
 
@@ -204,8 +204,8 @@ def _request(context: CaseContext, row: Any) -> Request | None:
 # Judging
 
 
-def judge_overheard(context: CaseContext, result: CallResult, known_resources: KnownResources) -> None:
-    """Raises Shown. What holds for every answer has been judged when it was heard."""
+def judge_recorded(context: CaseContext, result: CallResult, known_resources: KnownResources) -> None:
+    """Raises RuleViolated. What holds for every answer has been judged when it was heard."""
     request = result.exchange.request
     operation = result.operation
     if operation is None:
@@ -321,16 +321,16 @@ def _judge_shape(context: CaseContext, result: CallResult, operation: str) -> No
     if wrong is not None:
         context.fail(wrong, result)
         return
-    for name, got in _misfits(operation, result.body):
+    for name, got in _schema_errors(operation, result.body):
         cause = f"{name or 'an answer'} is not of its schema"
         context.fail(Violation(_ITEM_RULE.get(operation, rule), cause, f"{name} as documented", got), result)
 
 
-def _misfits(operation: str, body: Any) -> Iterable[tuple[str, str]]:
+def _schema_errors(operation: str, body: Any) -> Iterable[tuple[str, str]]:
     if operation in {"get_run", "update_run", "retry_run"}:
-        return run_misfits(body)
+        return run_schema_errors(body)
     if operation == "list_runs":
-        return [found for run in _items(body) for found in run_misfits(run)]
+        return [found for run in _items(body) for found in run_schema_errors(run)]
     name = {
         "create_run_chain": "WorkflowChainResponse",
         "list_run_attachments": "RunAttachmentList",
@@ -420,4 +420,4 @@ def _plain_query(path: str) -> dict[str, str] | None:
     return query if all(name in _PLAIN_QUERY and _PLAIN_QUERY[name](value) for name, value in given) else None
 
 
-OVERHEARD: Final = Scenario("schema-wide requests", (), run_overheard, lambda check: (), together=False)
+RECORDED: Final = Scenario("schema-wide requests", (), run_recorded, lambda check: (), together=False)

@@ -23,7 +23,7 @@ import contracts
 from contracts.core.exchange import Exchange
 from contracts.engine.context import CaseContext, CheckContext, Inconclusive, RuleViolated
 from contracts.engine.runner import INTERNAL_ERRORS, Search
-from contracts.explore.recorded_traffic import OVERHEARD, KnownResources, Record, judge_overheard
+from contracts.explore.recorded_traffic import RECORDED, KnownResources, Record, judge_recorded
 from contracts.explore.schema_plan import VARIABLE, SchemaPlan
 from contracts.guard import NoAnswer, Refused
 from contracts.oracle import ANSWER_RULE, operation_at
@@ -229,7 +229,7 @@ def _look(
         if _is_its(exchange):
             shown = _first_wanted(check, exchange, known_resources, wanted)
             if shown is not None and not _is_known_elsewhere(check, shown):
-                search.look_into(OVERHEARD, record.case_at(position), shown)
+                search.look_into(RECORDED, record.case_at(position), shown)
         known_resources.learn(exchange)
 
 
@@ -244,7 +244,7 @@ def _first_wanted(
     for _ in range(4):
         context = CaseContext(check)
         try:
-            judge_overheard(context, context.hear(exchange), known_resources)
+            judge_recorded(context, context.observe(exchange), known_resources)
         except RuleViolated as shown:
             if shown.rule in wanted:
                 return shown

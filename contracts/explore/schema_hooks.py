@@ -25,7 +25,7 @@ _MANY_RUNS: Final = 10_000
 """What asks for more than these is as wrong with fewer, and could not be paid for."""
 
 
-class Course:
+class CaseRewriter:
     """What a run of schemathesis has to know, and what it has seen."""
 
     def __init__(self, plan: SchemaPlan) -> None:
@@ -145,9 +145,9 @@ def _ids(value: Any) -> Iterable[str]:
 
 
 @functools.cache
-def course() -> Course:
+def course() -> CaseRewriter:
     """The one of this process."""
-    return Course(SchemaPlan.read(Path(os.environ[VARIABLE])))
+    return CaseRewriter(SchemaPlan.read(Path(os.environ[VARIABLE])))
 
 
 @schemathesis.hook

@@ -27,7 +27,7 @@ MOST_S: Final = 8.0
 LEAST_S: Final = 1.0
 
 
-class _Rows(RuleBasedStateMachine):
+class _StepMachine(RuleBasedStateMachine):
     """Every rule is a step of one shadow. What fails is told with all the steps before it."""
 
     def __init__(self, check: CheckContext, failed: list[tuple[Case, RuleViolated]], until: float) -> None:
@@ -115,7 +115,7 @@ class _Rows(RuleBasedStateMachine):
                 self._shadow.finish()
 
 
-def explore_rows(
+def explore_step_sequences(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
 ) -> None:
     """Fixed rows, then those that hypothesis writes, until their number or the moment (monotonic) is reached."""
@@ -139,7 +139,7 @@ def explore_rows(
         )
 
         @seed(check.random("rows", round_number, attempt).getrandbits(64))
-        class Rows(_Rows):
+        class Rows(_StepMachine):
             def __init__(self, failed: list[tuple[Case, RuleViolated]] = failed) -> None:
                 super().__init__(check, failed, until)
 

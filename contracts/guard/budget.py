@@ -60,7 +60,7 @@ class Ledger:
             self._to_clean += runs - charge.runs if charge.makes else 0
             charge.runs = runs
 
-    def add_untold(self, runs: int) -> None:
+    def add_unreported(self, runs: int) -> None:
         """Runs that no answer told, and that this check has made, or perhaps."""
         with self._lock:
             self._runs += runs

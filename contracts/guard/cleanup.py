@@ -19,16 +19,16 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
-from contracts.guard.asking import InternalClient
+from contracts.guard.created import ahead, carries, is_older, run_id_in
 from contracts.guard.effect import path_of_run
+from contracts.guard.internal_client import InternalClient
 from contracts.guard.journal import (
     IDENTITIES,
     Intent,
     Record,
     digest,
 )
-from contracts.guard.made import ahead, carries, is_older, run_id_in
-from contracts.guard.pace import Clock
+from contracts.guard.rate_limiter import Clock
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.threads import in_threads
 

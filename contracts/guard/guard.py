@@ -23,14 +23,15 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Reque
 from contracts.core.findings import Spent
 from contracts.core.interrupts import held_back
 from contracts.core.target import Target
-from contracts.guard.asking import InternalClient
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Charge, Ledger
 from contracts.guard.cleanup import Cleaner
 from contracts.guard.connection import Broken, Connection
+from contracts.guard.created import CreatedRun, carries, created_by, is_older
 from contracts.guard.effect import SAFE_METHODS, Effect, effect_of, uuids_under
 from contracts.guard.gate import Gate
 from contracts.guard.in_flight import InFlight
+from contracts.guard.internal_client import InternalClient
 from contracts.guard.journal import (
     IDENTITIES,
     OTHER,
@@ -40,10 +41,9 @@ from contracts.guard.journal import (
     drop_stale_loopback_journals,
 )
 from contracts.guard.journal_cleanup import clean_up, what_may_follow
-from contracts.guard.made import MadeRun, carries, is_older, made_by
 from contracts.guard.ownership import Ownership
-from contracts.guard.pace import Clock, RateLimiter
 from contracts.guard.proxy import Proxy
+from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.schedule import Schedule
 from contracts.guard.tokens import Tokens
@@ -357,7 +357,7 @@ class Guard:
             self._ownership.add_run(run_id, authorization)
             journal.told(IDENTITIES[authorization], [run_id])
         self._possibly_left |= seen.possible
-        self._ledger.add_untold(len(seen.proven) + len(seen.possible))
+        self._ledger.add_unreported(len(seen.proven) + len(seen.possible))
         self._refused_looked_after += seen.refused
         if seen.settled:
             journal.close_intents([each for each in seen.settled if each in journal.record.open_intents])
@@ -560,10 +560,10 @@ class Guard:
             if passage.charge.runs and refused:
                 self._ledger.settle(passage.charge, 0)
             if passage.effect.collections and 200 <= status < 300:
-                for thing in made_by(exchange.answer).runs:
+                for thing in created_by(exchange.answer).runs:
                     self._ownership.add_other(thing.id)
             return
-        made = made_by(exchange.answer)
+        made = created_by(exchange.answer)
         told = {run.id: run for run in made.runs if self._is_ours(run, exchange.answer)}
         run_ids = list(told)
         passage.told = tuple(run_ids)
@@ -594,7 +594,7 @@ class Guard:
         """Nobody knows what the create made: the charge stays, and clean-up will look for it."""
         self._ledger.settle(passage.charge, max(passage.charge.runs, len(run_ids)))
 
-    def _is_ours(self, run: MadeRun, answer: Answer) -> bool:
+    def _is_ours(self, run: CreatedRun, answer: Answer) -> bool:
         """A broken server may answer a create with older runs, which are someone's."""
         if not self._is_shared or run.shown is None:
             return True

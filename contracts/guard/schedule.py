@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from contracts.guard.effect import SAFE_METHODS
-from contracts.guard.pace import Clock
+from contracts.guard.rate_limiter import Clock
 
 _FOR_CREATES: Final = 1 / 3
 """The part of the grace in which the answer to a create may still come: what it made can be cleaned up then."""

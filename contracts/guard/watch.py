@@ -22,9 +22,9 @@ from typing import Any, Final
 
 from contracts.core.exchange import Exchange, Request
 from contracts.guard.cleanup import NEWEST, Cleaner
-from contracts.guard.made import carries
+from contracts.guard.created import carries
 from contracts.guard.ownership import Ownership
-from contracts.guard.pace import Clock
+from contracts.guard.rate_limiter import Clock
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget
 
 _EARLIER: Final = timedelta(seconds=1.5)

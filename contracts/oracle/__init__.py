@@ -7,7 +7,7 @@ is not judged further, and an answer that is no answer at all is not judged for 
 from __future__ import annotations
 
 from contracts.oracle.answer import is_retry_after, schema_error, universal_violations
-from contracts.oracle.create import Seen, alias_difference, create_options_violations, judge_create, run_misfits
+from contracts.oracle.create import Seen, alias_difference, create_options_violations, judge_create, run_schema_errors
 from contracts.oracle.operation import ANSWER_RULE, CREATES, operation_at
 from contracts.oracle.refusal import (
     acceptance_of_invalid,
@@ -29,7 +29,7 @@ from contracts.oracle.run import (
     gains_inputs,
     input_difference,
     stable_fields,
-    status_misfit,
+    status_schema_error,
     step_violation,
 )
 from contracts.oracle.violation import Violation, excerpt
@@ -64,10 +64,10 @@ __all__ = [
     "refusal_of_valid",
     "refuses",
     "rule_of_fault",
-    "run_misfits",
+    "run_schema_errors",
     "schema_error",
     "stable_fields",
-    "status_misfit",
+    "status_schema_error",
     "step_violation",
     "universal_violations",
 ]

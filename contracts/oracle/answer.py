@@ -31,7 +31,7 @@ def universal_violations(
             f"one in the {answer.status} of {at}",
         )
     if 400 <= answer.status < 500:
-        problem = _misfit_of_error(answer)
+        problem = _schema_error_of_error(answer)
         if problem is not None:
             yield Violation("HTTP-ERROR-JSON", f"{answer.status}: {problem}", "an error as JSON with detail", problem)
         if answer.status == 429 and not is_retry_after(answer.header("retry-after")):
@@ -65,7 +65,7 @@ def _without_sensitive(value: Any) -> Any:
     return [_without_sensitive(item) for item in value] if isinstance(value, list) else value
 
 
-def _misfit_of_error(answer: Answer) -> str | None:
+def _schema_error_of_error(answer: Answer) -> str | None:
     if not is_json(answer):
         return f"content type {answer.header('content-type')}"
     try:

@@ -42,7 +42,7 @@ class Seen:
     attachments: dict[str, Any] = field(default_factory=dict)
 
 
-def run_misfits(run: Any) -> list[tuple[str, str]]:
+def run_schema_errors(run: Any) -> list[tuple[str, str]]:
     """(field, what is wrong) where a run is not of the documented schema."""
     if not isinstance(run, dict):
         return [("", f"no object but {excerpt(json.dumps(run))}")]
@@ -141,7 +141,7 @@ def _runs_violations(
 ) -> Iterator[Violation]:
     wrong_fields: list[set[str]] = []
     for index, run in enumerate(runs):
-        misfits = run_misfits(run)
+        misfits = run_schema_errors(run)
         wrong_fields.append({name for name, _ in misfits})
         for name, got in misfits:
             where = f"run {index + 1} of {len(runs)}"

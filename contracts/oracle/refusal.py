@@ -113,7 +113,7 @@ def _validation_detail(answer: Answer) -> tuple[list[Any] | None, Violation | No
         detail = answer.json().get("detail")
     except (ValueError, AttributeError):
         return None, None
-    problem = _misfit_of_validation_error(detail)
+    problem = _schema_error_of_validation_error(detail)
     if problem is None:
         return detail, None
     return None, Violation("REQ-ERROR", "not the shape", "a 422 in the shape of HTTPValidationError", problem)
@@ -166,7 +166,7 @@ def _is_about(loc: Sequence[Any], wrong: Sequence[Path]) -> bool:
 _MAY_BE_UNKNOWN: Final = frozenset({"workflow_id", "machine_id", "pool_ids", "session_id", "steps"})
 
 
-def _misfit_of_validation_error(detail: Any) -> str | None:
+def _schema_error_of_validation_error(detail: Any) -> str | None:
     if not isinstance(detail, list) or not detail:
         return f"detail {excerpt(json.dumps(detail))}"
     for item in detail:

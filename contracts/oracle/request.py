@@ -103,13 +103,13 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
         return ParsedRequest(operation, body, UNREAD, faults=(Fault((), "body"),))
     diagnostics = Diagnostics()
     value = shape(name)(body, (), diagnostics)
-    ambiguities = [*diagnostics.ambiguities, *_domain_doubts(operation, body)]
+    ambiguities = [*diagnostics.ambiguities, *_domain_ambiguities(operation, body)]
     if beyond is not None:
         ambiguities.append(f"body: {beyond}")
     return ParsedRequest(operation, body, value, tuple(diagnostics.faults), tuple(ambiguities))
 
 
-def _domain_doubts(operation: str, body: Mapping[str, Any]) -> Iterator[str]:
+def _domain_ambiguities(operation: str, body: Mapping[str, Any]) -> Iterator[str]:
     """What is of the right type, and still not determined."""
     for files in (body.get("file_inputs"), body.get("shared_file_inputs")):
         for file in files if isinstance(files, list) else ():

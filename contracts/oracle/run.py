@@ -144,7 +144,7 @@ def step_violation(before: str, after: str, rule: str = "LIFECYCLE") -> Violatio
     return Violation(rule, f"{before} to {after}", f"a status that can follow {before}", got, family)
 
 
-def status_misfit(run: Mapping[str, Any]) -> str | None:
+def status_schema_error(run: Mapping[str, Any]) -> str | None:
     """How error and output_data do not fit the status, in words. Only for runs that nobody has updated."""
     status, error, output = run.get("status"), run.get("error"), run.get("output_data")
     if status in {"scheduling", "running", "running_checks"}:

@@ -145,13 +145,13 @@ def accepted_cases(check: CheckContext) -> Iterator[Case]:
         for name in names
     )
     if check.offers("retry_run", "update_run", "get_run"):
-        for files in boundary_values.file_ladder():
+        for files in boundary_values.file_boundary_values():
             if len(files) < 12:
                 yield {"op": "retry_run", "body": {"file_inputs": files}}
 
 
 def _accepted_in(operation: str, name: str) -> Iterator[Case]:
-    """One field of a write, with every value of the ladders."""
+    """One field of a write, with every value of the boundary values."""
     bare = write_bodies.minimal(operation)
     if name == "error":
         for texts in boundary_values.packed((text for text in boundary_values.texts() if len(text) < 100_000), 30):
@@ -179,7 +179,7 @@ def _without_references(value: Any) -> Any:
 
 def text_cases(check: CheckContext) -> Iterator[Case]:
     """Every field that is text, with every kind of text; and valid bodies that are written in another way."""
-    texts = boundary_values.TELLING_TEXTS
+    texts = boundary_values.REVEALING_TEXTS
     kinds = (_create_text_cases(check, texts), _retry_text_cases(check, texts), _chain_text_cases(check, texts))
     yield from boundary_values.in_turn((_spelled_cases(check), *kinds))
 
@@ -258,7 +258,7 @@ def _chain_text_cases(check: CheckContext, texts: Sequence[str]) -> Iterator[Cas
         yield {"op": "create_run_chain", "body": {"steps": [step]} | secrets}
     for keys in (dict.fromkeys(boundary_values.ODD_KEYS, "x"), {f"key{index}": index for index in range(5000)}):
         yield {"op": "create_run_chain", "body": {"steps": [step, step | {"inputs": _without_references(keys)}]}}
-    for files in boundary_values.file_ladder():
+    for files in boundary_values.file_boundary_values():
         if len(files) < 12:
             yield {"op": "create_run_chain", "body": {"steps": [step], "shared_file_inputs": files}}
     for size in (2, 3, 5, 10, 11, 20, 50, 100):

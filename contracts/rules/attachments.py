@@ -279,7 +279,7 @@ def _maker_cases(check: CheckContext) -> Iterator[Case]:
 def attachment_cases(check: CheckContext) -> Iterator[Case]:
     yield from _maker_cases(check)
     yield {"files": [boundary_values.file("a.txt", b"one"), boundary_values.file("b.txt", b"two")], "around": True}
-    for files in boundary_values.file_ladder():
+    for files in boundary_values.file_boundary_values():
         yield {"files": files, "around": len(files) in {1, 3, 11, 101} and len(files[0]["content"]) < 9}
     for files in (
         [

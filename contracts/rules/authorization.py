@@ -436,7 +436,7 @@ def _list_as_another(
 
 
 def _maker_of(context: CaseContext, run_id: str) -> Exchange | None:
-    """The create that a run is from, whichever talk sent it."""
+    """The create that a run is from, whichever case sent it."""
     for exchange in context.check.guard.exchanges:
         makes = exchange.request.method == "POST" and exchange.answer.status == 201
         if makes and run_id.encode() in exchange.answer.body:
@@ -458,10 +458,12 @@ def _attachments_of_others(context: CaseContext, created: CallResult, token: str
             for item in items_of(end) if end.accepted else []:
                 run_id = str(item.get("run_id"))
                 theirs = context.call("get_run", run_id, token=owner)
-                made_by = _maker_of(context, run_id) if theirs.accepted else created
+                created_by = _maker_of(context, run_id) if theirs.accepted else created
                 cause, wish = "another organisation's attachments are listed", "attachments of its own runs only"
                 got = f"one of run {run_id}"
-                context.require(not theirs.accepted, "AUTH-TENANT", cause, wish, got, made_by or created, end, theirs)
+                context.require(
+                    not theirs.accepted, "AUTH-TENANT", cause, wish, got, created_by or created, end, theirs
+                )
 
 
 _TENANT_OPS: Final = (
@@ -493,12 +495,12 @@ def tenant_cases(check: CheckContext) -> Iterator[Case]:
         ):
             yield {"ops": [operation], "fields": fields | (inputs if operation == "list_runs" else {})}
             yield {"ops": [operation], "fields": fields, "cancelled": True}
-    made_by = [name for name in ("create_run", "create_run_chain") if check.offers(name)]
+    created_by = [name for name in ("create_run", "create_run_chain") if check.offers(name)]
     for operation in _TENANT_OPS:
         for turned, cancelled in itertools.product((False, True), repeat=2):
             if turned:
                 yield {"ops": [operation], "fields": inputs, "reversed": True, "cancelled": cancelled}
-            for maker in made_by:
+            for maker in created_by:
                 yield {"ops": [operation], "made_by": maker, "reversed": turned, "cancelled": cancelled}
     if check.machines.available:
         yield {"ops": list(_TENANT_OPS), "fields": {"machine_id": "«machine»"}}

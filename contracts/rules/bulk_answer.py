@@ -156,7 +156,7 @@ def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
     return {"op": operation, "body": write_bodies.minimal(operation, count=count) | more} | settings
 
 
-def telling_cases(check: CheckContext) -> Iterator[Case]:
+def feature_cases(check: CheckContext) -> Iterator[Case]:
     """Few requests that most faults show in."""
     features = features_of(check, "bulk_create_runs")
     for count in boundary_values.TELLING_COUNTS:
@@ -204,7 +204,7 @@ def meeting_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def odd_value_cases(check: CheckContext) -> Iterator[Case]:
-    for inputs in boundary_values.input_ladder():
+    for inputs in boundary_values.input_boundary_values():
         yield _case("bulk_create_runs", read=True, input_values=inputs)
     operations = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in operations:
@@ -215,7 +215,7 @@ def odd_value_cases(check: CheckContext) -> Iterator[Case]:
         two = {"count": 2} if operation == "bulk_create_runs" else {}
         for pack in boundary_values.packed(boundary_values.values(), 12):
             yield _case(operation, read=True, input_values=pack, **two)
-        for files in boundary_values.file_ladder():
+        for files in boundary_values.file_boundary_values():
             yield _case(operation, file_inputs=files, **two)
     light = (value for value in boundary_values.values() if len(repr(value)) < 600)
     for pack in boundary_values.packed(light, 40, limit=6000):
@@ -290,7 +290,7 @@ def generated(check: CheckContext) -> SearchStrategy[Case]:
 _ANSWER_RULES = tuple(rule.id for rule in RULES)
 _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 SCENARIOS = (
-    Scenario("creates, the telling ones", (*_READ_RULES, "REQ-COUNT"), run_create, telling_cases, priority=0),
+    Scenario("creates, the telling ones", (*_READ_RULES, "REQ-COUNT"), run_create, feature_cases, priority=0),
     Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, priority=2),
     Scenario("creates whose features meet", _READ_RULES, run_create, meeting_cases, priority=3),
     Scenario("creates with odd values", _READ_RULES, run_create, odd_value_cases, priority=3),

@@ -14,7 +14,7 @@ from contracts.engine.context import CallResult, CaseContext, CheckContext
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import is_uuid, moment_of
-from contracts.oracle import Violation, difference, excerpt, run_misfits
+from contracts.oracle import Violation, difference, excerpt, run_schema_errors
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 
@@ -125,7 +125,7 @@ def _judge_step(
         said = got if isinstance(got, str) else excerpt(json.dumps(got))
         context.fail(Violation("CHAIN-RULES", cause, expected, f"{said} in step {index + 1}"), result, read)
 
-    misfits = run_misfits(run)
+    misfits = run_schema_errors(run)
     if misfits:
         name, got = misfits[0]
         context.fail(

@@ -45,7 +45,7 @@ def run_filters(context: CaseContext, case: Case) -> None:
     """A dozen runs that differ in everything a filter can see, and queries over them."""
     corner, facts = _filter_runs(context, case)
     for wish in case["queries"]:
-        query, predicate = _wish(context, corner, facts, wish)
+        query, predicate = _filters(context, corner, facts, wish)
         if query is None:
             continue
         full = within(corner, query)
@@ -133,14 +133,14 @@ def _hidden(context: CaseContext) -> dict[str, Any]:
 Predicate = Callable[[Mapping[str, Any]], bool | None]
 
 
-def _wish(
+def _filters(
     context: CaseContext, corner: IsolatedRuns, facts: Mapping[str, Any], wish: Sequence[Any]
 ) -> tuple[Query | None, Predicate]:
     """Filters in the words of a case, and what they should find: True, False, or None for either."""
     query: Query = []
     predicates: list[Predicate] = []
     for name, *parts in wish:
-        made = _one_wish(context, corner, facts, name, parts)
+        made = _filter(context, corner, facts, name, parts)
         if made is None:
             return None, lambda run: None
         pairs, predicate = made
@@ -156,7 +156,7 @@ def _wish(
     return query, together
 
 
-def _one_wish(
+def _filter(
     context: CaseContext, corner: IsolatedRuns, facts: Mapping[str, Any], name: str, parts: Sequence[Any]
 ) -> tuple[Query, Predicate] | None:
     if not corner.runs:
@@ -194,13 +194,13 @@ def _one_wish(
                 ("status", status)
             ], lambda r: (status == "cancelled") if r["id"] in cancelled else (None if status != "cancelled" else False)
         case "from" | "to":
-            return _moment_wish(run, name, parts)
+            return _time_filter(run, name, parts)
         case "search":
-            return _search_wish(context, corner, facts, parts)
+            return _search_filter(context, corner, facts, parts)
     raise ValueError(name)
 
 
-def _moment_wish(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tuple[Query, Predicate] | None:
+def _time_filter(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tuple[Query, Predicate] | None:
     """At the run's own moment, or a microsecond beside it, told in one of several ways; or at a whole second."""
     moment = moment_of(run["created_at"])
     if moment is None:
@@ -231,7 +231,7 @@ def _moment_wish(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tup
     return [(f"created_at_{name}", text)], at_or_after if name == "from" else at_or_before
 
 
-def _search_wish(
+def _search_filter(
     context: CaseContext, corner: IsolatedRuns, facts: Mapping[str, Any], parts: Sequence[Any]
 ) -> tuple[Query, Predicate] | None:
     where, how = parts[0], parts[1]
@@ -260,7 +260,7 @@ def _search_wish(
         text, ids = str(context.named("number:1")), {facts["texts"]["output_data"]}
     elif where == "everything":
         if corner.filter[0] == "search":
-            return None  # all talks' runs have that word
+            return None  # all cases' runs have that word
         text = context.check.run_mark
         ids = {
             r["id"]

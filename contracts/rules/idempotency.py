@@ -49,7 +49,7 @@ _IN_PROGRESS_S: Final = 5.0
 
 
 def _request(context: CaseContext, case: Case, key: str, *, body: Any = None, token: str = TOKEN) -> Request:
-    """The write of a case; what it is about (a run) is made once for a talk and an organisation."""
+    """The write of a case; what it is about (a run) is made once for a case and an organisation."""
     operation = case["op"]
     ids: tuple[str, ...] = ()
     if operation in _OF_A_RUN:
@@ -124,7 +124,7 @@ def _made(context: CaseContext, result: CallResult) -> list[str]:
 
 
 def _nothing_twice(context: CaseContext, case: Case, first: CallResult, shown: Sequence[CallResult]) -> None:
-    """The runs of the talk's own session or workflow are those of the first answer."""
+    """The runs of the case's own session or workflow are those of the first answer."""
     listed = _corner(context)
     if case["op"] not in CREATES or listed is None:
         return
@@ -143,7 +143,7 @@ def _nothing_twice(context: CaseContext, case: Case, first: CallResult, shown: S
 
 
 def _corner(context: CaseContext, only: str | None = None) -> tuple[CallResult, list[dict[str, Any]]] | None:
-    """The runs of the talk's own workflow, or session, or of its marker; `only` names one of its ids."""
+    """The runs of the case's own workflow, or session, or of its marker; `only` names one of its ids."""
     check = context.check
     if not check.offers("list_runs"):
         return None

@@ -14,7 +14,7 @@ Query = list[tuple[str, str]]
 
 @dataclass
 class IsolatedRuns:
-    """Runs that were made for one talk, and a filter that only they match."""
+    """Runs that were made for one case, and a filter that only they match."""
 
     filter: tuple[str, str]
     runs: list[dict[str, Any]] = field(default_factory=list)
@@ -41,7 +41,7 @@ def within(corner: IsolatedRuns, query: Query) -> Query:
 
 
 def corner_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, Any]]:
-    """A filter that only the talk's runs match, and the fields of a create that make them so."""
+    """A filter that only the case's runs match, and the fields of a create that make them so."""
     check = context.check
     if check.workflows.invented:
         return ("workflow_id", context.named("workflow")), {"workflow_id": context.named("workflow")}
@@ -61,7 +61,7 @@ def make_corner(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> Is
 
 
 def grow(context: CaseContext, corner: IsolatedRuns, body: Mapping[str, Any]) -> None:
-    """Makes more runs in a corner of the talk."""
+    """Makes more runs in a corner of the case."""
     _, fields = corner_fields(context)
     own = dict(context.fill(dict(body)))
     if "session_id" in fields:

@@ -22,7 +22,7 @@ from contracts.oracle import (
     excerpt,
     read_body,
     stable_fields,
-    status_misfit,
+    status_schema_error,
     step_violation,
 )
 from contracts.rules.listing import items_of
@@ -179,7 +179,7 @@ def _judge_step(
     one, other = before["status"], after["status"]
     wrong = step_violation(one, other)
     context.judge("LIFECYCLE", [wrong] if wrong else [], *shown)
-    problem = status_misfit(after)
+    problem = status_schema_error(after)
     context.require(
         problem is None, "LIFECYCLE", problem or "", "output_data and error that fit the status", problem or "", *shown
     )
@@ -232,7 +232,7 @@ def _judge_order(
         context.fail(Violation("LIFECYCLE", cause, "one running at a time", f"{len(running)}"), *shown)
 
 
-def run_life(context: CaseContext, case: Case) -> None:
+def run_lifecycle(context: CaseContext, case: Case) -> None:
     """Made, and looked at until all have ended or the patience is over: for making a finding small and sure."""
     watch = watched(context, case)
     if case.get("cancel") is not None and context.check.offers("update_run"):
@@ -379,7 +379,7 @@ def _delete_ended(context: CaseContext, watch: Watched) -> None:
             context.require(not items, "DELETE-GONE", cause, "none", f"{len(items)}", *shown, left)
 
 
-def life_cases(check: CheckContext) -> Iterator[Case]:
+def lifecycle_cases(check: CheckContext) -> Iterator[Case]:
     yield {"count": 6, "retry": True}
     yield {"delete": True, "patience_s": 12}
     if check.offers("update_run"):
@@ -426,8 +426,8 @@ SCENARIOS = (
     Scenario(
         "lives of runs",
         ("LIFECYCLE", "RETRY-RULES", "DELETE-GONE", "ATTACHMENTS"),
-        run_life,
-        life_cases,
+        run_lifecycle,
+        lifecycle_cases,
         needs=("get_run",),
         attempts=3,
         priority=2,

@@ -55,7 +55,7 @@ _OF_AN_ATTACHMENT: Final = ("download_run_attachment", "get_run_attachment", "ge
 
 
 def _change(context: CaseContext, runs: Sequence[str]) -> None:
-    """All that could stumble over what was made."""
+    """All that could internal error over what was made."""
     offers = context.check.offers
     for run_id in runs:
         if offers("list_runs"):

@@ -53,7 +53,7 @@ _FIELDS: Final = (
 
 @dataclass
 class RunViews:
-    """The runs of one talk as each was told last, and what they should be found by."""
+    """The runs of one case as each was told last, and what they should be found by."""
 
     corner: IsolatedRuns
     views: dict[str, dict[str, Any]]

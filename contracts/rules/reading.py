@@ -16,9 +16,9 @@ from contracts.oracle import (
     Violation,
     changed_field,
     gains_inputs,
-    run_misfits,
+    run_schema_errors,
     stable_fields,
-    status_misfit,
+    status_schema_error,
     step_violation,
 )
 from contracts.rules.listing import items_of
@@ -71,7 +71,7 @@ def judge_read(
     context: CaseContext, run: dict[str, Any], read: Any, parsed: ParsedRequest | None, shown: RuleViolated
 ) -> bool:
     """READ-BACK and LIFECYCLE of one run that nobody has changed."""
-    misfits = run_misfits(read)
+    misfits = run_schema_errors(read)
     context.judge(
         "READ-BACK",
         (
@@ -87,14 +87,14 @@ def judge_read(
         name, problem = changed
         context.fail(Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem), *shown)
         return False
-    return judge_life(context, run, read, shown)
+    return judge_lifecycle(context, run, read, shown)
 
 
-def judge_life(context: CaseContext, before: dict[str, Any], after: dict[str, Any], shown: RuleViolated) -> bool:
+def judge_lifecycle(context: CaseContext, before: dict[str, Any], after: dict[str, Any], shown: RuleViolated) -> bool:
     wrong = step_violation(before["status"], after["status"])
     if not context.judge("LIFECYCLE", [wrong] if wrong else [], *shown):
         return False
-    problem = status_misfit(after)
+    problem = status_schema_error(after)
     return context.require(
         problem is None, "LIFECYCLE", problem or "", "output_data and error that fit the status", problem or "", *shown
     )

@@ -109,7 +109,7 @@ OPERATIONS: Final = ("bulk_create_runs", "create_run", "create_run_chain", "upda
 BESIDE: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
 
 
-# One talk
+# One case
 
 
 def run_refused(context: CaseContext, case: Case) -> None:
@@ -240,7 +240,7 @@ def _nothing_made(context: CaseContext, sent: Sequence[CallResult]) -> None:
 
 
 def canaries(context: CaseContext) -> dict[str, str]:
-    """What the requests of a talk carried that is theirs alone."""
+    """What the requests of a case carried that is theirs alone."""
     found: dict[str, str] = {}
     if context.check.workflows.invented and context.has_named("workflow"):
         found["workflow_id"] = context.named("workflow")
@@ -252,7 +252,7 @@ def canaries(context: CaseContext) -> dict[str, str]:
 
 
 def among(context: CaseContext) -> list[tuple[str, str]]:
-    """Only the runs of the talk's own workflow, so that a list costs the same however many runs there are."""
+    """Only the runs of the case's own workflow, so that a list costs the same however many runs there are."""
     return [("workflow_id", context.named("workflow"))] if context.has_named("workflow") else []
 
 
@@ -519,7 +519,7 @@ def _right_beside(operation: str) -> Iterator[dict[str, Any]]:
     }.get(operation, ("", ()))
     if not named:
         return
-    for number, text in enumerate(boundary_values.TELLING_TEXTS):
+    for number, text in enumerate(boundary_values.REVEALING_TEXTS):
         unlike = f"«marker:{number}»"
         yield {named: unlike + text[:99_900]}
         if text.strip():

@@ -20,7 +20,7 @@ from contracts.oracle import (
     changed_field,
     excerpt,
     gains_inputs,
-    run_misfits,
+    run_schema_errors,
     stable_fields,
 )
 from contracts.rules.listing import items_of
@@ -173,7 +173,7 @@ def judge_retry(
         context.fail(Violation("RETRY-RULES", cause, expected, got), *shown)
 
     context.check.count("RETRY-RULES")
-    misfits = run_misfits(after)
+    misfits = run_schema_errors(after)
     if misfits:
         name, got = misfits[0]
         say(f"{name or 'a run'} is not of its schema", f"{name} as documented", got)

@@ -22,7 +22,7 @@ from contracts.oracle import (
     difference,
     excerpt,
     gains_inputs,
-    run_misfits,
+    run_schema_errors,
     stable_fields,
 )
 from contracts.rules.rule import Rule
@@ -151,7 +151,7 @@ def _judge_update(
     created: WriteResult,
     shown: Sequence[CallResult],
 ) -> None:
-    misfits = run_misfits(after)
+    misfits = run_schema_errors(after)
     if misfits:
         name, got = misfits[0]
         cause = f"{name or 'a run'} is not of its schema"

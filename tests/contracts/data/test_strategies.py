@@ -99,11 +99,13 @@ def test_nesting_is_as_deep_as_asked_for(kind: str, depth: int) -> None:
 
 def test_the_ladders_stay_within_what_every_server_must_take() -> None:
     beyond = [
-        str(value)[:60] for value in (*boundary_values.values(), *boundary_values.TELLING_TEXTS) if beyond_limits(value)
+        str(value)[:60]
+        for value in (*boundary_values.values(), *boundary_values.REVEALING_TEXTS)
+        if beyond_limits(value)
     ]
 
     assert not beyond
-    for files in boundary_values.file_ladder():
+    for files in boundary_values.file_boundary_values():
         parsed = read_body("create_run", {"workflow_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "file_inputs": files})
         assert not parsed.faults
 
@@ -113,7 +115,7 @@ def test_no_value_of_a_ladder_is_tried_twice() -> None:
 
     assert len(texts) == len(set(texts))
     assert len(boundary_values.COUNTS) == len(set(boundary_values.COUNTS))
-    assert len(set(boundary_values.TELLING_TEXTS)) == len(boundary_values.TELLING_TEXTS)
+    assert len(set(boundary_values.REVEALING_TEXTS)) == len(boundary_values.REVEALING_TEXTS)
 
 
 @given(data=st.data(), operation=st.sampled_from(["bulk_create_runs", "create_run"]))

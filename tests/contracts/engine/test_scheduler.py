@@ -11,7 +11,7 @@ from contracts.core.findings import Finding, Spent
 from contracts.core.target import Target
 from contracts.engine.context import CheckContext, Ids, OutOfTime
 from contracts.engine.runner import Scenario
-from contracts.engine.scheduler import MANY_RUNS, Course
+from contracts.engine.scheduler import MANY_RUNS, Scheduler
 from contracts.engine.shrink import Case
 
 FEW, MANY = {"count": 1}, {"count": MANY_RUNS}
@@ -65,7 +65,7 @@ def course_of(search: OneCaseEach, *course: Scenario, kind: type[CheckContext] =
     target = Target("http://127.0.0.1:9", "token", allow_writes=True)
     check = kind(target, guard, math.inf, workflows=some, machines=some, pools=some, sessions=some)
     told: Any = search
-    return [scenario.name for scenario in Course(check, told, course, None, {}).run()]
+    return [scenario.name for scenario in Scheduler(check, told, course, None, {}).run()]
 
 
 def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_all_else() -> None:

@@ -13,7 +13,7 @@ from contracts.core.target import Target
 from contracts.engine.context import CheckContext, OutOfTime
 from contracts.engine.runner import Search
 from contracts.explore import exploration, schema_fuzz, step_sequences
-from contracts.explore.exploration import explore_beyond
+from contracts.explore.exploration import explore
 from contracts.explore.model import MODEL
 from contracts.guard import Guard
 from contracts.rules import REGISTRY
@@ -40,7 +40,7 @@ class Begun:
         return note
 
     def by(self, rules: Any = REGISTRY, *, round_number: int = 0) -> bool:
-        return explore_beyond(Search(self.check), rules, lambda name: None, round_number=round_number)
+        return explore(Search(self.check), rules, lambda name: None, round_number=round_number)
 
 
 def test_rows_come_before_schemathesis_and_both_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

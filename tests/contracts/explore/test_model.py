@@ -45,7 +45,9 @@ def searching(target: Target, folder: Path) -> Iterator[Search]:
 def explored(target: Target, folder: Path, *, examples: int, round_number: int = 0) -> Search:
     with searching(target, folder) as search:
         until = time.monotonic() + LONG_S
-        step_sequences.explore_rows(search, REGISTRY, examples=examples, until=until, round_number=round_number)
+        step_sequences.explore_step_sequences(
+            search, REGISTRY, examples=examples, until=until, round_number=round_number
+        )
     return search
 
 

@@ -12,7 +12,7 @@ import pytest
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.target import Target
 from contracts.engine.context import CaseContext, CheckContext, Inconclusive, RuleViolated
-from contracts.explore.recorded_traffic import KnownResources, Record, judge_overheard, run_overheard
+from contracts.explore.recorded_traffic import KnownResources, Record, judge_recorded, run_recorded
 from contracts.guard import Guard
 from tests.standin.serving import serving
 
@@ -59,7 +59,7 @@ def exchange(
 def broken(check: CheckContext, one: Exchange, known_resources: KnownResources | None = None) -> tuple[str, str] | None:
     context = CaseContext(check)
     try:
-        judge_overheard(context, context.hear(one), known_resources or KnownResources())
+        judge_recorded(context, context.observe(one), known_resources or KnownResources())
     except RuleViolated as shown:
         return shown.rule, shown.cause
     except Inconclusive:
@@ -223,7 +223,7 @@ def told_again(defect: str | None, case: dict[str, Any], folder: Path) -> tuple[
             check.workflows.invented = True
             context = CaseContext(check)
             try:
-                run_overheard(context, case)
+                run_recorded(context, case)
             except RuleViolated as shown:
                 return shown.rule, [one.answer.status for one in context.exchanges]
             return "", [one.answer.status for one in context.exchanges]

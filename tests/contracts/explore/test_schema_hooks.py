@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from contracts.explore import schema_hooks
-from contracts.explore.schema_hooks import Course
+from contracts.explore.schema_hooks import CaseRewriter
 from contracts.explore.schema_plan import FRESH_KEY, VARIABLE, SchemaPlan
 
 OWN, OTHER_OWN = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
@@ -19,9 +19,9 @@ UNKNOWN = "33333333-3333-4333-8333-333333333333"
 DRAWN = "44444444-4444-4444-8444-444444444444"
 
 
-def course(tmp_path: Path, **more: Any) -> Course:
+def course(tmp_path: Path, **more: Any) -> CaseRewriter:
     given = {"paths": {"run_id": [OWN, OTHER_OWN], "pool_id": []}, "unknown": [UNKNOWN]} | more
-    return Course(SchemaPlan(failures=str(tmp_path / "failures"), secret="the-long-secret", **given))
+    return CaseRewriter(SchemaPlan(failures=str(tmp_path / "failures"), secret="the-long-secret", **given))
 
 
 def case(*, odd: bool = False, phase: str = "fuzzing", **parts: Any) -> Any:
@@ -36,7 +36,7 @@ def call(method: str, **path_parameters: str) -> Any:
     return SimpleNamespace(operation=SimpleNamespace(method=method), path_parameters=path_parameters)
 
 
-def tempered(one: Course, drawn: Any) -> Any:
+def tempered(one: CaseRewriter, drawn: Any) -> Any:
     one.temper(drawn)
     return drawn
 

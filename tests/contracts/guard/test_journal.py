@@ -24,7 +24,7 @@ from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Target
 from contracts.guard import Guard, NoAnswer, clean_up_journals
 from contracts.guard.journal import Journal, default_directory, journals
-from contracts.guard.pace import Clock
+from contracts.guard.rate_limiter import Clock
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, post
 from tests.contracts.guard.standin import CUT, FIRST, SECOND, WORKFLOW, Received, Reply, StandIn

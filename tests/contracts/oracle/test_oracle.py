@@ -32,10 +32,10 @@ from contracts.oracle import (
     read_body,
     read_request,
     refusal_of_valid,
-    run_misfits,
+    run_schema_errors,
     schema_error,
     stable_fields,
-    status_misfit,
+    status_schema_error,
     step_violation,
     universal_violations,
 )
@@ -507,11 +507,11 @@ class TestCreates:
         assert broken_by(reading_of(), answer({}, 200)) == [("BULK-STATUS", "another status from bulk_create_runs")]
 
     def test_the_oracle_says_what_is_wrong_with_a_run(self) -> None:
-        assert run_misfits(5) == [("", "no object but 5")]
-        assert run_misfits({key: value for key, value in run_of().items() if key != "status"}) == [
+        assert run_schema_errors(5) == [("", "no object but 5")]
+        assert run_schema_errors({key: value for key, value in run_of().items() if key != "status"}) == [
             ("status", "nothing")
         ]
-        assert not run_misfits(run_of() | {"of_later": 1})
+        assert not run_schema_errors(run_of() | {"of_later": 1})
 
 
 class TestComparing:
@@ -607,7 +607,7 @@ class TestLives:
         ],
     )
     def test_error_and_output_fit_the_status(self, fields: dict[str, Any], fits: bool) -> None:
-        assert (status_misfit(run_of(**fields)) is None) == fits
+        assert (status_schema_error(run_of(**fields)) is None) == fits
 
 
 class TestWords:

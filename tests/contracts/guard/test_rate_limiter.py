@@ -14,8 +14,8 @@ from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget, Target
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.bounds import BOUNDS
-from contracts.guard.later import clean_up_journals
-from contracts.guard.pace import Clock, RateLimiter
+from contracts.guard.later_cleanup import clean_up_journals
+from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.threads import WORKERS
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from contracts.core.target import Target, is_loopback
-from contracts.guard.asking import InternalClient
 from contracts.guard.cleanup import Cleaner
+from contracts.guard.internal_client import InternalClient
 from contracts.guard.journal import AUTHORIZATIONS, Journal, default_directory, fingerprint, journals
 from contracts.guard.journal_cleanup import clean_up, what_may_follow
-from contracts.guard.pace import Clock, RateLimiter
+from contracts.guard.rate_limiter import Clock, RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Upstream, proxy_for

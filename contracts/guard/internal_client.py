@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.guard.bounds import BOUNDS
-from contracts.guard.pace import RateLimiter
+from contracts.guard.rate_limiter import RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream

@@ -17,7 +17,7 @@ _ZONES_DIFFER_BY = timedelta(hours=26)
 
 
 @dataclass(frozen=True, slots=True)
-class MadeRun:
+class CreatedRun:
     """`shown` is the run as the answer shows it, where it does: a chain tells ids alone."""
 
     id: str
@@ -26,26 +26,26 @@ class MadeRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Created:
     """`others` are ids of what came with the runs: their input attachments."""
 
-    runs: tuple[MadeRun, ...] = ()
+    runs: tuple[CreatedRun, ...] = ()
     failed: int = 0
     others: frozenset[str] = frozenset()
 
 
-def made_by(answer: Answer) -> Made:
+def created_by(answer: Answer) -> Created:
     """Reads where the three creates tell ids, whatever the status; not what an error repeats of the request."""
     try:
         told = answer.json()
     except ValueError:
-        return Made()
+        return Created()
     if not isinstance(told, dict):
-        return Made()
+        return Created()
     runs = {run.id: run for run in _runs(told)}
     others = frozenset(_attachments(told))
     failed = told.get("failed_count")
-    return Made(tuple(runs.values()), failed if isinstance(failed, int) and failed > 0 else 0, others)
+    return Created(tuple(runs.values()), failed if isinstance(failed, int) and failed > 0 else 0, others)
 
 
 def _objects(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -53,14 +53,14 @@ def _objects(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else (told,)
 
 
-def _runs(told: dict[str, Any]) -> Iterator[MadeRun]:
+def _runs(told: dict[str, Any]) -> Iterator[CreatedRun]:
     for run in _objects(told):
         if (found := run_id_in(run.get("id"))) is not None:
-            yield MadeRun(found, _id(run.get("session_id")), run)
+            yield CreatedRun(found, _id(run.get("session_id")), run)
     run_ids = told.get("run_ids")
     for text in run_ids if isinstance(run_ids, list) else ():
         if (found := run_id_in(text)) is not None:
-            yield MadeRun(found, _id(told.get("session_id")))
+            yield CreatedRun(found, _id(told.get("session_id")))
 
 
 def _attachments(told: dict[str, Any]) -> Iterator[str]:
