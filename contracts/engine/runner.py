@@ -381,5 +381,5 @@ def run_alone(context: CaseContext, case: Case) -> None:
 
 ALONE: Final = Scenario("alone", (), run_alone, lambda check: (), together=False)
 UNREPORTED: Final = Scenario(
-    "untold runs", (), lambda context, case: context.look_for_unreported_runs(), lambda check: ()
+    "unreported runs", (), lambda context, case: context.look_for_unreported_runs(), lambda check: ()
 )

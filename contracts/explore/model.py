@@ -572,7 +572,7 @@ def fixed_cases(check: CheckContext) -> list[Case]:
 
 
 MODEL: Final = Scenario(
-    "rows of reads and writes",
+    "sequences of reads and writes",
     (
         *("READ-BACK", "LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER", "UPDATE-PARTIAL", "DELETE-GONE", "RETRY-RULES"),
         *("AUTH-TENANT", "IDEM-REPLAY", "LIFECYCLE"),

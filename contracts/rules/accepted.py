@@ -333,8 +333,10 @@ def sized_cases(check: CheckContext) -> Iterator[Case]:
 
 SCENARIOS = (
     Scenario("null, empty and absent", ("REQ-NULL", "REQ-FILES"), run_create, null_cases, priority=2),
-    Scenario("null, empty and absent elsewhere", ("REQ-NULL", "REQ-FILES"), run_spelled, other_null_cases, priority=3),
-    Scenario("texts in every field", ("REQ-ACCEPT", "NO-5XX"), run_spelled, text_cases, priority=3),
+    Scenario(
+        "null, empty and absent in other writes", ("REQ-NULL", "REQ-FILES"), run_spelled, other_null_cases, priority=3
+    ),
+    Scenario("boundary texts in every field", ("REQ-ACCEPT", "NO-5XX"), run_spelled, text_cases, priority=3),
     Scenario("bodies of every size", ("REQ-ACCEPT", "NO-5XX"), run_sized, sized_cases, priority=3),
-    Scenario("odd values in other writes", ("REQ-ACCEPT", "REQ-NULL"), run_accepted, accepted_cases, priority=4),
+    Scenario("unusual values in other writes", ("REQ-ACCEPT", "REQ-NULL"), run_accepted, accepted_cases, priority=4),
 )

@@ -510,11 +510,11 @@ def tenant_cases(check: CheckContext) -> Iterator[Case]:
 
 SCENARIOS = (
     Scenario(
-        "without good credentials",
+        "missing and invalid credentials",
         ("AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN"),
         run_unauthorized,
         unauthorized_cases,
         priority=1,
     ),
-    Scenario("another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases, priority=1),
+    Scenario("access by another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases, priority=1),
 )

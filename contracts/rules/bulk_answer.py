@@ -290,12 +290,12 @@ def generated(check: CheckContext) -> SearchStrategy[Case]:
 _ANSWER_RULES = tuple(rule.id for rule in RULES)
 _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 SCENARIOS = (
-    Scenario("creates, the telling ones", (*_READ_RULES, "REQ-COUNT"), run_create, feature_cases, priority=0),
+    Scenario("creates with each feature", (*_READ_RULES, "REQ-COUNT"), run_create, feature_cases, priority=0),
     Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, priority=2),
-    Scenario("creates whose features meet", _READ_RULES, run_create, meeting_cases, priority=3),
-    Scenario("creates with odd values", _READ_RULES, run_create, odd_value_cases, priority=3),
-    Scenario("creates sent again", _ANSWER_RULES, run_create, repeated_cases, priority=1),
+    Scenario("creates with features combined", _READ_RULES, run_create, meeting_cases, priority=3),
+    Scenario("creates with unusual values", _READ_RULES, run_create, odd_value_cases, priority=3),
+    Scenario("creates repeated", _ANSWER_RULES, run_create, repeated_cases, priority=1),
     Scenario(
-        "creates of any kind", _READ_RULES, run_create, lambda check: (), generated=generated, examples=120, priority=7
+        "generated creates", _READ_RULES, run_create, lambda check: (), generated=generated, examples=120, priority=7
     ),
 )

@@ -678,7 +678,7 @@ def nonsense_cases(check: CheckContext) -> Iterator[Case]:
 
 SCENARIOS = (
     Scenario(
-        "lists by filters",
+        "lists with one filter",
         ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE"),
         run_filters,
         filter_cases,
@@ -686,7 +686,7 @@ SCENARIOS = (
         priority=1,
     ),
     Scenario(
-        "pages with more than filters",
+        "pages with filters",
         ("LIST-PAGE", "LIST-FILTER", "LIST-COMPLETE"),
         run_beside,
         beside_cases,
@@ -694,7 +694,7 @@ SCENARIOS = (
         priority=1,
     ),
     Scenario(
-        "lists by filters that meet",
+        "lists with filters combined",
         ("LIST-FILTER", "LIST-COMPLETE"),
         run_meeting,
         meeting_cases,
@@ -702,12 +702,12 @@ SCENARIOS = (
         priority=1,
     ),
     Scenario(
-        "large lists by filters",
+        "large lists with filters",
         ("LIST-FILTER", "LIST-PAGE"),
         run_large_filters,
         large_filter_cases,
         needs=LISTS,
         priority=1,
     ),
-    Scenario("filters of nonsense", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS, priority=1),
+    Scenario("filters with invalid values", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS, priority=1),
 )

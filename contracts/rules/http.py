@@ -370,7 +370,7 @@ SCENARIOS = (
     Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, together=False, priority=1),
     Scenario("many writes", ("HTTP-LIMIT",), run_many, many_writes_cases, together=False, priority=2),
     Scenario(
-        "limits met on the way",
+        "rate limits met during the check",
         ("HTTP-LIMIT",),
         run_met_on_the_way,
         lambda check: [{}],
@@ -395,7 +395,7 @@ SCENARIOS = (
         priority=1,
     ),
     Scenario(
-        "headers of other clients",
+        "headers of common clients",
         ("HTTP-ERROR-JSON", "NO-5XX"),
         run_asked_for,
         headers_cases,
@@ -403,7 +403,7 @@ SCENARIOS = (
         priority=2,
     ),
     Scenario(
-        "odd credentials", ("NO-5XX", "HTTP-ERROR-JSON"), run_odd_token, odd_token_cases, creates=False, priority=1
+        "unusual credentials", ("NO-5XX", "HTTP-ERROR-JSON"), run_odd_token, odd_token_cases, creates=False, priority=1
     ),
-    Scenario("odd ids", ("NO-5XX", "HTTP-ERROR-JSON"), run_odd_id, odd_id_cases, creates=False, priority=2),
+    Scenario("unusual ids", ("NO-5XX", "HTTP-ERROR-JSON"), run_odd_id, odd_id_cases, creates=False, priority=2),
 )

@@ -639,13 +639,19 @@ def scope_cases(check: CheckContext) -> Iterator[Case]:
 
 
 SCENARIOS = (
-    Scenario("keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases, priority=1),
+    Scenario("idempotency keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases, priority=1),
     Scenario(
-        "keys repeated at once", ("IDEM-REPLAY",), run_together, together_cases, attempts=6, together=False, priority=2
+        "idempotency keys repeated concurrently",
+        ("IDEM-REPLAY",),
+        run_together,
+        together_cases,
+        attempts=6,
+        together=False,
+        priority=2,
     ),
-    Scenario("keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, priority=2),
+    Scenario("idempotency keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, priority=2),
     Scenario(
-        "two bodies under a key at once",
+        "idempotency keys with two bodies concurrently",
         ("IDEM-CONFLICT",),
         run_conflict_together,
         conflict_together_cases,
@@ -653,6 +659,6 @@ SCENARIOS = (
         together=False,
         priority=2,
     ),
-    Scenario("two keys", ("IDEM-REPLAY",), run_keys, keys_cases, priority=2),
-    Scenario("keys of two organisations", ("IDEM-SCOPE",), run_scope, scope_cases, attempts=4, priority=2),
+    Scenario("two idempotency keys", ("IDEM-REPLAY",), run_keys, keys_cases, priority=2),
+    Scenario("idempotency keys of two organisations", ("IDEM-SCOPE",), run_scope, scope_cases, attempts=4, priority=2),
 )

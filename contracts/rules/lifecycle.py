@@ -424,7 +424,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[Case]:
 
 SCENARIOS = (
     Scenario(
-        "lives of runs",
+        "lifecycles of runs",
         ("LIFECYCLE", "RETRY-RULES", "DELETE-GONE", "ATTACHMENTS"),
         run_lifecycle,
         lifecycle_cases,

@@ -542,14 +542,14 @@ SCENARIOS = (
         priority=1,
     ),
     Scenario(
-        "lists that grow",
+        "lists that grow while paged",
         ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER"),
         run_growing,
         growing_cases,
         needs=LISTS,
         priority=1,
     ),
-    Scenario("pages of the other lists", ("LIST-PAGE",), run_other_pages, other_page_cases, creates=False, priority=2),
+    Scenario("pages of other lists", ("LIST-PAGE",), run_other_pages, other_page_cases, creates=False, priority=2),
     Scenario("single pages", ("LIST-PAGE",), run_skips, skip_cases, needs=LISTS, priority=1),
     Scenario(
         "lists without filters",
@@ -560,9 +560,11 @@ SCENARIOS = (
         together=False,
         priority=1,
     ),
-    Scenario("lists with other fields", ("READ-BACK", "LIST-FILTER"), run_views, view_cases, needs=LISTS, priority=1),
     Scenario(
-        "runs that are there",
+        "lists with selected fields", ("READ-BACK", "LIST-FILTER"), run_views, view_cases, needs=LISTS, priority=1
+    ),
+    Scenario(
+        "existing runs",
         ("LIST-PAGE", "LIST-FILTER", "READ-BACK"),
         run_existing,
         lambda check: [{"limit": 5}, {"limit": 100}],

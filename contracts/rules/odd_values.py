@@ -366,6 +366,6 @@ def query_cases(check: CheckContext) -> Iterator[Case]:
 
 
 SCENARIOS = (
-    Scenario("odd queries", ("NO-5XX",), run_query, query_cases, creates=False, priority=1),
-    Scenario("beyond the limits", ("NO-5XX",), run_odd, odd_cases, priority=8),
+    Scenario("unusual queries", ("NO-5XX",), run_query, query_cases, creates=False, priority=1),
+    Scenario("values beyond the limits", ("NO-5XX",), run_odd, odd_cases, priority=8),
 )

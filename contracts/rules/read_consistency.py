@@ -573,7 +573,7 @@ def _word_cases(plain: Case, cancel: dict[str, Any]) -> Iterator[Case]:
 RULES = ()
 SCENARIOS = (
     Scenario(
-        "runs through every window",
+        "runs seen through every list and read",
         (
             "READ-BACK",
             "LIST-COMPLETE",

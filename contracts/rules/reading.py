@@ -316,9 +316,9 @@ def _almost_cases(check: CheckContext, operation: str, template: str) -> Iterato
 
 
 SCENARIOS = (
-    Scenario("runs to be read at the end", ("READ-BACK", "LIST-COMPLETE"), run_keep, keep_cases, priority=0),
+    Scenario("runs read again at the end: creation", ("READ-BACK", "LIST-COMPLETE"), run_keep, keep_cases, priority=0),
     Scenario(
-        "runs made long before",
+        "runs read again at the end",
         ("READ-BACK", "LIST-COMPLETE", "LIFECYCLE"),
         run_kept,
         kept_cases,
@@ -335,7 +335,7 @@ SCENARIOS = (
         priority=3,
     ),
     Scenario(
-        "ids that nobody has",
+        "unknown ids",
         ("READ-UNKNOWN",),
         run_unknown,
         unknown_cases,

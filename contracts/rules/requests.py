@@ -795,12 +795,12 @@ def generated_wrong(check: CheckContext) -> SearchStrategy[Case]:
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")
 _BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX")
 SCENARIOS = (
-    Scenario("wrong requests", _REQUEST_RULES, run_refused, refused_cases, priority=1),
-    Scenario("bodies that are none", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, body_cases, priority=2),
-    Scenario("lenient readings", ("REQ-COUNT", "REQ-TYPES"), run_create, lenient_cases, priority=4),
-    Scenario("wrong requests beside the runs", _BESIDE_RULES, run_beside, beside_cases, priority=5),
+    Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases, priority=1),
+    Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, body_cases, priority=2),
+    Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_create, lenient_cases, priority=4),
+    Scenario("invalid requests to other operations", _BESIDE_RULES, run_beside, beside_cases, priority=5),
     Scenario(
-        "wrong requests of any kind",
+        "generated invalid requests",
         _REQUEST_RULES,
         run_create,
         lambda check: (),
@@ -808,5 +808,7 @@ SCENARIOS = (
         examples=300,
         priority=7,
     ),
-    Scenario("wrong parameters", ("REQ-ERROR",), run_wrong_parameter, wrong_parameter_cases, creates=False, priority=2),
+    Scenario(
+        "invalid parameters", ("REQ-ERROR",), run_wrong_parameter, wrong_parameter_cases, creates=False, priority=2
+    ),
 )

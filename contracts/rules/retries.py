@@ -380,7 +380,7 @@ SCENARIOS = (
         priority=2,
     ),
     Scenario(
-        "retries at once",
+        "concurrent retries",
         ("RETRY-RULES",),
         run_retry_together,
         together_cases,

@@ -452,9 +452,9 @@ def _alias_shapes() -> Iterator[dict[str, Any]]:
 
 
 SCENARIOS = (
-    Scenario("secrets in what works", ("SECRET-LEAK",), run_secret, shown_cases, priority=1),
-    Scenario("secrets beside other faults", ("SECRET-LEAK",), run_exposed, exposed_cases, priority=1),
-    Scenario("secrets in what has ended", ("SECRET-LEAK",), run_ended, ended_cases, attempts=4, waits=True, priority=2),
+    Scenario("secrets in accepted requests", ("SECRET-LEAK",), run_secret, shown_cases, priority=1),
+    Scenario("secrets in invalid requests with other faults", ("SECRET-LEAK",), run_exposed, exposed_cases, priority=1),
+    Scenario("secrets in ended runs", ("SECRET-LEAK",), run_ended, ended_cases, attempts=4, waits=True, priority=2),
     Scenario("aliases of secrets", ("BULK-ALIASES",), run_aliases, alias_cases, priority=1),
-    Scenario("secrets in what is wrong", ("SECRET-LEAK",), run_secret, wrong_beside_secret, priority=1),
+    Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_secret, wrong_beside_secret, priority=1),
 )

@@ -89,10 +89,10 @@ def test_a_plan_says_of_each_step_what_it_sends_and_may_create() -> None:
         for step in plan(Target("https://api.example.com", "token", allow_writes=True, profile="live"))
     }
 
-    assert steps["ids that nobody has"] == "10 cases, creates none"
-    assert steps["keys repeated"] == "1 case, creates runs: 2 at most"
+    assert steps["unknown ids"] == "10 cases, creates none"
+    assert steps["idempotency keys repeated"] == "1 case, creates runs: 2 at most"
     # Requests that should be refused, one by one: those a broken server could make runs of.
-    assert re.fullmatch(r"2\d cases, creates runs: 2\d at most", steps["wrong requests"])
+    assert re.fullmatch(r"2\d cases, creates runs: 2\d at most", steps["invalid requests"])
 
 
 def test_a_plan_without_writes_has_no_step_that_creates() -> None:

@@ -18,8 +18,8 @@ from tests.contracts.rules import faults
 from tests.standin.defects import DEFECTS, Defect
 from tests.standin.serving import serving
 
-WINDOWS = "runs through every window"
-KEPT = "runs to be read at the end", "single pages", "runs made long before"
+WINDOWS = "runs seen through every list and read"
+KEPT = "runs read again at the end: creation", "single pages", "runs read again at the end"
 STATUSES = "runs in every status"
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.ReadTrimsAlias, WINDOWS, "READ-BACK"),
@@ -50,15 +50,15 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.SharedFilesOnFirstStep, "chains", "CHAIN-RULES"),
     (faults.AttachmentTotalOfPage, "attachments", "ATTACHMENTS"),
     (faults.CleanUpLostInBulk, "attachments", "ATTACHMENTS"),
-    (faults.EndsBeforeItStarts, "lives of runs", "LIFECYCLE"),
-    (faults.ListShowsOldStatus, "lives of runs", "LIFECYCLE"),
-    (faults.CancelledAtWorkGoesOn, "lives of runs", "LIFECYCLE"),
-    (faults.SessionHidesWorkflow, "lists by filters that meet", "LIST-FILTER"),
-    (faults.SearchFindsNamesOfFiles, "lists by filters", "LIST-FILTER"),
-    (faults.SearchFindsNoNumbers, "lists by filters", "LIST-FILTER"),
+    (faults.EndsBeforeItStarts, "lifecycles of runs", "LIFECYCLE"),
+    (faults.ListShowsOldStatus, "lifecycles of runs", "LIFECYCLE"),
+    (faults.CancelledAtWorkGoesOn, "lifecycles of runs", "LIFECYCLE"),
+    (faults.SessionHidesWorkflow, "lists with filters combined", "LIST-FILTER"),
+    (faults.SearchFindsNamesOfFiles, "lists with one filter", "LIST-FILTER"),
+    (faults.SearchFindsNoNumbers, "lists with one filter", "LIST-FILTER"),
     (faults.RetryCutsFiles, "attachments", "ATTACHMENTS"),
-    (faults.BeginningOfAnIdIsEnough, "ids that nobody has", "READ-UNKNOWN"),
-    (faults.FieldsHideLastOfPage, "pages with more than filters", "LIST-PAGE"),
+    (faults.BeginningOfAnIdIsEnough, "unknown ids", "READ-UNKNOWN"),
+    (faults.FieldsHideLastOfPage, "pages with filters", "LIST-PAGE"),
     (faults.UsageEmptiesAlias, "updates", "UPDATE-PARTIAL"),
     (faults.OldRunsForgotten, KEPT, "READ-BACK"),
 ]
@@ -118,7 +118,7 @@ def test_a_word_that_a_search_misses_stands_in_what_is_told(tmp_path: Path, monk
 WHERE_ALL_MUST_EXIST = ("unknown_workflow_refused", "unknown_session_refused", "unknown_machine_refused")
 
 
-@pytest.mark.parametrize("scenario", [WINDOWS, "lists by filters", "lists in pages", "updates"])
+@pytest.mark.parametrize("scenario", [WINDOWS, "lists with one filter", "lists in pages", "updates"])
 def test_the_scenario_finds_nothing_where_no_id_can_be_made_up(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
