@@ -34,13 +34,13 @@ class Instant(NamedTuple):
     """One reading of the clock."""
 
     moment: int
-    lived: int
+    sim_time: int
 
 
 class _Segment(NamedTuple):
     """From where on lived time runs at a scale. After a `jump` its moment does not follow from the segment before."""
 
-    lived: int
+    sim_time: int
     moment: int
     scale: float
     jump: bool
@@ -86,10 +86,10 @@ class Clock:
         else:
             self._latest = wall
         passed = wall - self._since
-        moment, lived = self._base
+        moment, sim_time = self._base
         if self._scale == 1:
-            return Instant(moment + passed, lived + passed)
-        return Instant(moment + passed, lived + math.floor(passed * self._scale))
+            return Instant(moment + passed, sim_time + passed)
+        return Instant(moment + passed, sim_time + math.floor(passed * self._scale))
 
     def _wall(self) -> int:
         wall = self._source() // 1000
@@ -104,7 +104,7 @@ class Clock:
         """From now on runs live `scale` times faster than the moments pass; 0 holds them still."""
         at = self.read()
         self._scale = scale
-        self._go_on_from(at, Instant(at.moment, at.lived))
+        self._go_on_from(at, Instant(at.moment, at.sim_time))
 
     def freeze(self, moment: int | None = None) -> None:
         """Stops the clock, at a moment if one is given: later or earlier than now. Lived time does not jump with it."""
@@ -115,7 +115,7 @@ class Clock:
         else:
             self._jumped += moment - at.moment
             # What was lived until now keeps its moment: what is lived from here on begins one later.
-            self._go_on_from(at, Instant(moment, at.lived + 1), jump=True)
+            self._go_on_from(at, Instant(moment, at.sim_time + 1), jump=True)
 
     def resume(self) -> None:
         """Goes on from the moment at which it stands."""
@@ -128,11 +128,11 @@ class Clock:
         self.check_step(seconds, self.now())
         micros = round(seconds * SECOND)
         at = self.read()
-        then = Instant(at.moment + micros, at.lived + micros)
+        then = Instant(at.moment + micros, at.sim_time + micros)
         if self._scale == 1:
             self._go_on_from(at, then, is_new=False)
         else:
-            self._segments.append(_Segment(at.lived, at.moment, 1.0, False))
+            self._segments.append(_Segment(at.sim_time, at.moment, 1.0, False))
             self._go_on_from(at, then)
 
     def release(self) -> None:
@@ -146,7 +146,7 @@ class Clock:
         self._since = self._wall()
         self._base = base
         if is_new or self._scale != 1:
-            self._segments.append(_Segment(base.lived, base.moment, self._scale, jump))
+            self._segments.append(_Segment(base.sim_time, base.moment, self._scale, jump))
             if len(self._segments) > _MOST_SEGMENTS:
                 # The oldest are told by the line of the one behind them.
                 del self._segments[: _MOST_SEGMENTS // 2]
@@ -168,16 +168,16 @@ class Clock:
 
     # --- What was, and what will be
 
-    def moment_of(self, lived: int) -> int:
+    def moment_of(self, sim_time: int) -> int:
         """The first moment at which so much was, or will be, lived; FOREVER where the clock is held before it."""
-        if lived >= FOREVER:
+        if sim_time >= FOREVER:
             return FOREVER
         segments = self._segments
-        place = max(0, bisect_right(segments, lived, key=lambda each: each.lived) - 1)
-        while place and segments[place].lived == lived and not segments[place].jump:
+        place = max(0, bisect_right(segments, sim_time, key=lambda each: each.sim_time) - 1)
+        while place and segments[place].sim_time == sim_time and not segments[place].jump:
             place -= 1
         segment = segments[place]
-        ahead = lived - segment.lived
+        ahead = sim_time - segment.sim_time
         if segment.scale == 1 or ahead <= 0:
             return segment.moment + ahead
         if not segment.scale or ahead / segment.scale >= FOREVER:
@@ -218,7 +218,7 @@ class Clock:
             "scale": self._scale,
             "frozen": self._is_frozen,
             "moment": self._base.moment,
-            "lived": self._base.lived,
+            "sim_time": self._base.sim_time,
             "wall": self._since,
             "segments": [list(segment) for segment in self._segments],
         }
@@ -226,13 +226,13 @@ class Clock:
     def restore(self, state: dict[str, Any]) -> None:
         """Raises ValueError, KeyError or TypeError for what `state` did not make."""
         segments = [
-            _Segment(int(lived), int(moment), float(scale), bool(jump))
-            for lived, moment, scale, jump in state["segments"]
+            _Segment(int(sim_time), int(moment), float(scale), bool(jump))
+            for sim_time, moment, scale, jump in state["segments"]
         ]
-        if not segments or any(one.lived > other.lived for one, other in pairwise(segments)):
+        if not segments or any(one.sim_time > other.sim_time for one, other in pairwise(segments)):
             raise ValueError("the segments of a clock stand in the order of their lived time")
         base, wall, scale = (
-            Instant(int(state["moment"]), int(state["lived"])),
+            Instant(int(state["moment"]), int(state["sim_time"])),
             int(state["wall"]),
             float(state["scale"]),
         )

@@ -332,7 +332,7 @@ def _as_the_fault_has_it(scope: Scope, preferences: Preferences, now: Instant) -
     if "mockserver.failed_share" in scope:
         preferences = replace(preferences, failed_share=scope["mockserver.failed_share"])
     stale = round(scope.get("mockserver.stale_s", 0) * SECOND)
-    return preferences, Instant(now.moment - stale, now.lived - stale)
+    return preferences, Instant(now.moment - stale, now.sim_time - stale)
 
 
 _FAULT_KEYS = frozenset({"mockserver.failed", "mockserver.failed_share", "mockserver.stale_s"})

@@ -26,7 +26,7 @@ from mockserver.behaviour.batch import (
     Session,
 )
 from mockserver.behaviour.chains import MergedInputs
-from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Recalled, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Cache, Context, Preferences, Space
 from mockserver.behaviour.ledger import LEDGER, Block
 from mockserver.behaviour.places import COUNTER, POOL, WORKFLOW, PoolRecord, WorkflowRecord
 from mockserver.behaviour.run_view import CreatedContent, CreatedRunContent, RunContent
@@ -177,7 +177,7 @@ class States:
         space.store = MemoryStore().space(space.namespace, space.organisation)
         await space.store.commit(*writes)
         await check_shown(self._make_context(space, NO_PREFERENCES, space.clock.read(), {}))
-        space.recalled = Recalled()
+        space.cached = Cache()
 
     def _warn_of_others(self, made_by: Any) -> None:
         given = made_by if isinstance(made_by, dict) else {}

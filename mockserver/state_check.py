@@ -32,7 +32,7 @@ async def check_shown(context: Context) -> None:
                 shown = run.batch
                 what = f"run {run.id}"
                 UUID(run.id)
-                json.loads(run_json(listing.space, run, listing.lived))
-                run.attachments(listing.lived, context.space.clock)
+                json.loads(run_json(listing.space, run, listing.sim_time))
+                run.attachments(listing.sim_time, context.space.clock)
     except Exception as error:
         raise StateError(f": {what} cannot be shown: {type(error).__name__}: {error}") from error

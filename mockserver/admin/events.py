@@ -105,12 +105,12 @@ class RunWatch:
         changed: list[bytes] = []
         counts: Counter[str] = Counter()
         async for listing, run in overview.runs(0, _MAX_RUNS):
-            status = run.life.status_at(listing.lived)
+            status = run.timeline.status_at(listing.sim_time)
             counts[status] += 1
             known[run.id] = status, run.change
             was, change = (before or {}).get(run.id, ("", None))
             if status != was or change is not run.change:
-                changed.append(projected(listing.space, run, _SHOWN, listing.lived))
+                changed.append(projected(listing.space, run, _SHOWN, listing.sim_time))
         gone = [run_id for run_id in before or () if run_id not in known]
         is_news = before is None or changed or gone or overview.total != self._total
         self._known, self._total = known, overview.total

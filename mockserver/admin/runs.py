@@ -40,13 +40,13 @@ async def list_runs(call: Call, context: AdminContext) -> Reply:
     skip, limit = window(query)
     wanted = query.get("fields")
     items = [
-        run_json(listing.space, run, listing.lived)
+        run_json(listing.space, run, listing.sim_time)
         if wanted is None
-        else projected(listing.space, run, wanted, listing.lived)
+        else projected(listing.space, run, wanted, listing.sim_time)
         async for listing, run in found.runs(skip, limit)
     ]
     every = found if same["status"] is None else await Overview.of(contexts, {**same, "status": None})
-    counts = Counter([run.life.status_at(listing.lived) async for listing, run in every.runs(0, _MOST_COUNTED)])
+    counts = Counter([run.timeline.status_at(listing.sim_time) async for listing, run in every.runs(0, _MOST_COUNTED)])
     text = b'{"items":[%b],"total":%d,"skip":%d,"limit":%d,"counts":%b}'
     return Reply(200, BytesContent(text % (b",".join(items), found.total, skip, limit, render_json(counts))))
 
@@ -62,7 +62,7 @@ async def list_attachments(call: Call, context: AdminContext) -> Reply:
     expires = space.now // SECOND + _URL_HOLDS_S
     items = [
         {**attachment_fields(attachment), "url": space.sign_download(attachment.id, expires)}
-        for attachment in found.run.attachments(space.lived, space.space.clock)
+        for attachment in found.run.attachments(space.sim_time, space.space.clock)
     ]
     return Reply(200, JSONContent({"items": items, "total": len(items)}))
 
@@ -111,7 +111,7 @@ async def advance_run(call: Call, context: AdminContext) -> Reply:
 
 async def _end(call: Call, context: AdminContext, status: str) -> Reply:
     space, found = await _find(call, context)
-    current = found.run.life.status_at(space.lived)
+    current = found.run.timeline.status_at(space.sim_time)
     if current in TERMINAL:
         raise Refused(f"This run has ended in {current}; PATCH takes it out of that")
     return await _changed(space, found, _moved(space, found.run, found.run.change, status))
@@ -121,7 +121,7 @@ def _moved(space: Context, run: Run, change: Change, status: str) -> Change:
     """What an update has said of its end does not hold for a run that goes on."""
     gone = {"scheduling": _MOMENTS, "running": ("ended_at",), "running_checks": ("ended_at",)}.get(status, ())
     change = replace(change, fields={name: value for name, value in change.fields.items() if name not in gone})
-    return moved(space, run.batch, run.place, change, status, space.lived)
+    return moved(space, run.batch, run.place, change, status, space.sim_time)
 
 
 async def _changed(space: Context, found: Found, change: Change) -> Reply:

@@ -64,7 +64,7 @@ async def _of_run(context: Context, run_id: str, wanted: Collection[str]) -> lis
         return []
     return [
         attachment
-        for attachment in run.attachments(context.lived, context.space.clock)
+        for attachment in run.attachments(context.sim_time, context.space.clock)
         if attachment.file.type in wanted
     ]
 

@@ -112,11 +112,11 @@ class Batch(NamedTuple):
     def tail(self) -> str:
         return self.ids.tail
 
-    def moment_of(self, lived: int, clock: Clock) -> int:
+    def moment_of(self, sim_time: int, clock: Clock) -> int:
         """When one of its runs had lived so long."""
-        if lived >= self.seeded:
-            return clock.moment_of(lived)
-        return self.created + (lived - self.born)
+        if sim_time >= self.seeded:
+            return clock.moment_of(sim_time)
+        return self.created + (sim_time - self.born)
 
 
 class Move(NamedTuple):

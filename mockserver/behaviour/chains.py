@@ -99,7 +99,7 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
             ids=ids,
             number=first + place,
             created=context.now,
-            born=context.lived,
+            born=context.sim_time,
             workflow_id=step["workflow_id"],
             placement=placement,
             input_values=shared.inputs_of(step),

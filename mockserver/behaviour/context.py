@@ -8,22 +8,22 @@ from typing import NamedTuple
 
 from mockserver.behaviour.batch import Change
 from mockserver.behaviour.ids import one_id
-from mockserver.behaviour.lifecycle import Courses, Life, Progression
-from mockserver.behaviour.world import Temper, World
+from mockserver.behaviour.lifecycle import Progression, Schedules, Timeline
+from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import Clock
 from mockserver.settings import Limits
 from mockserver.spec import render_json
 from mockserver.store import SpaceStore
 
 
-class Tempers(dict[str, Temper]):
+class RunProfiles(dict[str, RunProfile]):
     """By workflow id; a workflow that the world does not know lives as the world's defaults say."""
 
     def __init__(self, world: World) -> None:
-        super().__init__({id_: workflow.temper for id_, workflow in world.workflows.items()})
-        self._default = world.default_temper
+        super().__init__({id_: workflow.profile for id_, workflow in world.workflows.items()})
+        self._default = world.default_profile
 
-    def __missing__(self, workflow_id: str) -> Temper:
+    def __missing__(self, workflow_id: str) -> RunProfile:
         return self._default
 
 
@@ -31,12 +31,12 @@ class Rendered(NamedTuple):
     """A run's JSON, and what it was written from: it holds while both are the same and until the lived time."""
 
     change: Change
-    lives: Mapping[tuple[str, int], Life] | None
+    timelines: Mapping[tuple[str, int], Timeline] | None
     until: int
     text: bytes
 
 
-class Tally(NamedTuple):
+class BlockStats(NamedTuple):
     """A block of batches, summed up: how many runs stand in it, and between which lived times some may be active.
 
     Before `active_until` all of them are active, from `ended_from` on all have ended. `oldest` and `newest`: moments.
@@ -62,7 +62,7 @@ class Endings(NamedTuple):
 
 
 @dataclass(slots=True)
-class Recalled:
+class Cache:
     """Derived from the store and kept for speed, never for truth: each entry says what it was derived from.
 
     `timelines` by session id, with the version of the session; `rendered` by the batch's tail and the run's index;
@@ -70,12 +70,12 @@ class Recalled:
     `tallies` by the block of the ledger, with its version; `endings` by the batch's tail, for ever true of it.
     """
 
-    timelines: dict[str, tuple[int, Mapping[tuple[str, int], Life]]] = field(default_factory=dict)
-    lives: int = 0  # so many stand in the timelines
+    timelines: dict[str, tuple[int, Mapping[tuple[str, int], Timeline]]] = field(default_factory=dict)
+    timeline_count: int = 0  # of all sessions together
     rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
     rendered_bytes: int = 0
     stretches: dict[tuple[str, range], tuple[int, bytes]] = field(default_factory=dict)
-    tallies: dict[str, tuple[int, Tally]] = field(default_factory=dict)
+    tallies: dict[str, tuple[int, BlockStats]] = field(default_factory=dict)
     endings: dict[str, Endings] = field(default_factory=dict)
 
 
@@ -102,9 +102,9 @@ class Space:
         self.user_id = one_id(key, "user")
         self.organisation_json = render_json(organisation)
         self.user_id_json = render_json(self.user_id)
-        self.tempers = Tempers(world)
-        self.courses = Courses(key, progression)
-        self.recalled = Recalled()
+        self.profiles = RunProfiles(world)
+        self.schedules = Schedules(key, progression)
+        self.cached = Cache()
         self.created_template: bytes | None = None
         self.requests = 0  # that are being handled
         self.secret = secret
@@ -139,7 +139,7 @@ class Context(NamedTuple):
     limits: Limits
     now: int
     """The moment of the request: everything it does happens at once."""
-    lived: int
+    sim_time: int
     """The same in lived time."""
     sign_download: Callable[[str, int], str]
     """(attachment id, seconds since 1970 at which it expires) → a URL that needs no token."""

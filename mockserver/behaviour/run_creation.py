@@ -129,7 +129,7 @@ async def _new_batch(
         ids,
         number,
         context.now,
-        context.lived,
+        context.sim_time,
         body["workflow_id"],
         placement,
         json_or_null(body.get("input_values")),

@@ -34,7 +34,7 @@ class Overview:
             skip = max(0, skip - len(row.places))
             if not places:
                 continue
-            await listing.load_lives(row.batch, row.changes)
+            await listing.load_timelines(row.batch, row.changes)
             for place in places:
                 yield listing, listing.run(row.batch, place, row.changes.get(place, UNCHANGED))
             limit -= len(places)

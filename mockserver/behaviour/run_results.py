@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from mockserver.behaviour.lifecycle import Life
-from mockserver.behaviour.world import Temper
+from mockserver.behaviour.lifecycle import Timeline
+from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER, SECOND
 from mockserver.spec import render_json
 
@@ -31,14 +31,14 @@ class Results(NamedTuple):
 NOTHING_YET = Results(NULL, NULL, NULL, NULL)
 
 
-def results(temper: Temper, life: Life, number: int) -> Results:
+def results(profile: RunProfile, timeline: Timeline, number: int) -> Results:
     """Of a run that has ended. `number` picks one of the workflow's errors."""
-    started = life.started if life.started < FOREVER else life.ended
-    if life.outcome == "cancelled" and started >= life.ended:
+    started = timeline.started if timeline.started < FOREVER else timeline.ended
+    if timeline.outcome == "cancelled" and started >= timeline.ended:
         return NOTHING_YET  # nothing was ever done
-    steps = 1 + (life.ended - started) // _STEP_US
-    error = temper.errors[number % len(temper.errors)]
-    told = _told(temper.output_data, error, life.outcome)
+    steps = 1 + (timeline.ended - started) // _STEP_US
+    error = profile.errors[number % len(profile.errors)]
+    told = _told(profile.output_data, error, timeline.outcome)
     return Results(*told, _USAGE % (steps, 1200 * steps, 85 * steps))
 
 
@@ -59,8 +59,12 @@ def _told(output_data: bytes, error: str, outcome: str) -> tuple[bytes, bytes, b
 _LAST_MESSAGES = {"success": "The workflow ran to its end.", "cancelled": "The run was cancelled."}
 
 
-def texts_of(temper: Temper, *, with_history: bool) -> Iterator[bytes]:
+def texts_of(profile: RunProfile, *, with_history: bool) -> Iterator[bytes]:
     """JSON of all that its runs may show of themselves, but for what they used."""
-    for outcome, errors in (("success", temper.errors[:1]), ("cancelled", temper.errors[:1]), ("error", temper.errors)):
+    for outcome, errors in (
+        ("success", profile.errors[:1]),
+        ("cancelled", profile.errors[:1]),
+        ("error", profile.errors),
+    ):
         for error in errors:
-            yield from _told(temper.output_data, error, outcome)[: 3 if with_history else 2]
+            yield from _told(profile.output_data, error, outcome)[: 3 if with_history else 2]

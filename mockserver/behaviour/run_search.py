@@ -26,13 +26,13 @@ _MAY_BE_AN_EXPONENT = re.compile(r"[-+.0-9]*e[-+0-9]*")
 class TextSearch:
     """For one text, in the runs of one space as they are at a lived time. Capitals make no difference."""
 
-    def __init__(self, space: Space, text: str, *, deep: bool, lived: int) -> None:
+    def __init__(self, space: Space, text: str, *, deep: bool, sim_time: int) -> None:
         """`deep`: in the history of messages too."""
         self._space = space
         self._text = text.casefold()
         self._deep = deep
         self._own = (*_OWN, "run_message_history") if deep else _OWN
-        self._lived = lived
+        self._sim_time = sim_time
 
     async def finds_batch(self, batch: Batch) -> bool | None:
         """Whether all runs of a batch to which nothing has happened are found, or none; None where it hangs on the run:
@@ -44,14 +44,14 @@ class TextSearch:
             return True
         if batch.ids.may_begin(self._text):
             return None
-        ends = texts_of(self._space.tempers[batch.workflow_id], with_history=self._deep)
+        ends = texts_of(self._space.profiles[batch.workflow_id], with_history=self._deep)
         return None if any(_holds(text, self._text) for text in ends) else False
 
     async def finds(self, run: Run, *, shared_too: bool) -> bool:
         """`shared_too` is False where it is known that what the batch shares does not hold the text."""
         if self._text in run.id:
             return True
-        fields = dict(zip(FIELDS, run_fields(self._space, run, self._lived), strict=True))
+        fields = dict(zip(FIELDS, run_fields(self._space, run, self._sim_time), strict=True))
         for name in (*_SHARED, *self._own) if shared_too else self._own:
             if await self._stands_in(fields[name]):
                 return True

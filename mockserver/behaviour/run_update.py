@@ -10,10 +10,10 @@ from typing import Any
 from mockserver.behaviour.attachments import find_attachment
 from mockserver.behaviour.batch import TERMINAL, Move, Session
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.lifecycle import EDGES, Life, members
+from mockserver.behaviour.lifecycle import EDGES, Timeline, members
 from mockserver.behaviour.run_control import commit_change
 from mockserver.behaviour.run_creation import json_or_null
-from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, session_lives, shown_start
+from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, session_timelines, shown_start
 from mockserver.clock import moment_from, text_of
 from mockserver.errors import NotFound, Refused
 from mockserver.reply import Reply
@@ -37,13 +37,13 @@ _LATEST = moment_from(datetime.fromisoformat("9999-12-31T23:59:59.999999Z"))
 async def update_run(call: Call, context: Context) -> Reply:
     found = await find_run(context, call.path["run_id"])
     run, body = found.run, call.body
-    lived = context.lived
+    sim_time = context.sim_time
     change = run.change
-    current = run.life.status_at(lived)
+    current = run.timeline.status_at(sim_time)
     status = body.get("status") or current
     if status != current:
         await _check_move(context, found, status)
-        change = replace(change, moves=(*change.moves, Move(status, lived)))
+        change = replace(change, moves=(*change.moves, Move(status, sim_time)))
     fields = dict(change.fields)
     for name in call.given & _SETTABLE:
         fields[name] = json_or_null(body[name])
@@ -61,8 +61,8 @@ async def update_run(call: Call, context: Context) -> Reply:
 
 async def _check_move(context: Context, found: Found, status: str) -> None:
     """Raises Refused where the run's status cannot become this one now."""
-    run, lived = found.run, context.lived
-    current = run.life.status_at(lived)
+    run, sim_time = found.run, context.sim_time
+    current = run.timeline.status_at(sim_time)
     if status not in EDGES[current]:
         raise Refused(
             f"A run that is {current} cannot become {status}"
@@ -71,13 +71,13 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
     if found.session is None or status == "cancelled" or current != "scheduling":
         return
     session: Session = found.session.value
-    lives = await session_lives(context, run.placement.session_id or "", found.session)
+    timelines = await session_timelines(context, run.placement.session_id or "", found.session)
     here = (run.batch.tail, run.place)
     for member in members(session):
         if member == here:
             return
-        before: Life | None = lives.get(member)
-        if before is not None and before.ended > lived:
+        before: Timeline | None = timelines.get(member)
+        if before is not None and before.ended > sim_time:
             raise Refused(f"A run that comes before it in its session has not ended, so it cannot become {status} yet")
 
 
@@ -96,7 +96,7 @@ def _check_moments(run: Run, context: Context, moments: Mapping[str, int | None]
         if moment is not None and moment < created:
             raise Refused(f"{name} is before created_at, which is {text_of(created)}")
     if "started_at" not in moments:
-        started = shown_start(context.space, run, context.lived)
+        started = shown_start(context.space, run, context.sim_time)
     if started is not None and ended is not None and ended < started:
         raise Refused(f"ended_at is before started_at, which is {text_of(started)}")
 

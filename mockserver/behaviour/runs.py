@@ -39,7 +39,7 @@ from mockserver.store import Write
 async def get_run(call: Call, context: Context) -> Reply:
     run = (await find_run(context, call.path["run_id"])).run
     resources = await included(context, call.query.get("include"), [run])
-    return Reply(200, RunContent(context.space, run, context.lived, resources))
+    return Reply(200, RunContent(context.space, run, context.sim_time, resources))
 
 
 _CLEARED_BY_RETRY = frozenset(
@@ -52,7 +52,9 @@ async def delete_run(call: Call, context: Context) -> Reply:
     run, session_id = found.run, found.run.placement.session_id
     gone = run.change
     # How it lived stays: the runs that come after it in its session build on that.
-    change = Change(deleted=context.lived, moves=gone.moves, began=gone.began, attempt=gone.attempt, script=gone.script)
+    change = Change(
+        deleted=context.sim_time, moves=gone.moves, began=gone.began, attempt=gone.attempt, script=gone.script
+    )
     changes = changes_with(found.changes, run.place, change)
     writes: list[Write] = []
     if found.session is not None and session_id is not None:
@@ -80,7 +82,7 @@ async def _without_owners(context: Context, files: Iterable[File]) -> list[Write
 async def retry_run(call: Call, context: Context) -> Reply:
     found = await find_run(context, call.path["run_id"])
     run, body = found.run, call.body or {}
-    current = run.life.status_at(context.lived)
+    current = run.timeline.status_at(context.sim_time)
     if current not in TERMINAL:
         raise Refused(f"Only a run that has ended can be retried; this one is {current}")
     known = await workflow(context, run.batch.workflow_id)
@@ -113,7 +115,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
     sensitive = body.get("sensitive_input_values")
     change = Change(
         fields=fields or NO_FIELDS,
-        began=context.lived,
+        began=context.sim_time,
         attempt=attempt,
         placement=placement,
         files=files,
@@ -127,7 +129,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
     left = run.placement.session_id
     if found.session is not None and left is not None and left != placement.session_id:
         session: Session = found.session.value
-        stays = session.without(run.batch.tail, run.place, run.life.ended)
+        stays = session.without(run.batch.tail, run.place, run.timeline.ended)
         writes.append(Write(SESSION, left, stays, found.session.version))
     if session_write is not None:
         writes.append(session_write)
@@ -171,5 +173,5 @@ async def _retry_placement(
         return placement, None
     slot = Slot(run.batch.tail, run.place, run.place + 1, attempt)
     if session_id == old.session_id and session.value is not None:
-        session = session._replace(value=session.value.without(run.batch.tail, run.place, run.life.ended))
+        session = session._replace(value=session.value.without(run.batch.tail, run.place, run.timeline.ended))
     return placement, joined(session_id, session, machine_id, slot)

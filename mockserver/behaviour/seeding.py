@@ -11,7 +11,7 @@ from mockserver.behaviour.batch import BATCH, CHANGES, TERMINAL, UNCHANGED, Batc
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import GivenIds, Ids, id_row, tail_of
 from mockserver.behaviour.ledger import block_of_its_own
-from mockserver.behaviour.lifecycle import live
+from mockserver.behaviour.lifecycle import timeline_of
 from mockserver.behaviour.new_files import outputs
 from mockserver.behaviour.places import COUNTER, by_lot, check_machine, workflow
 from mockserver.behaviour.run_control import moved
@@ -141,7 +141,7 @@ def _batch(
         ids=ids,
         number=number,
         created=created,
-        born=context.lived - (context.now - created),
+        born=context.sim_time - (context.now - created),
         workflow_id=seed.workflow_id,
         placement=Placement(machine_id, NULL, None, NULL, NULL),
         input_values=json_or_null(seed.input_values),
@@ -150,7 +150,7 @@ def _batch(
         script=seed.script,
         outputs=() if seed.outputs else files,
         given=files if seed.outputs else (),
-        seeded=context.lived,
+        seeded=context.sim_time,
         block=block,
     )
     return batch, owners
@@ -166,12 +166,12 @@ def _change(context: Context, seed: Seed, batch: Batch, place: int) -> Change:
         change = moved(context, batch, place, change, "running", batch.born + seed.started - batch.created)
     if seed.status is None:
         return change
-    at = context.lived
+    at = context.sim_time
     if seed.status in TERMINAL:
         if seed.ended is not None:
             at = batch.born + seed.ended - batch.created
         else:
             # As if it had ended by itself, if it has had the time for that.
-            course = context.space.courses.course(context.space.tempers[batch.workflow_id], batch, place, change)
-            at = min(at, live(course, change, batch.born).ended)
+            schedule = context.space.schedules.schedule(context.space.profiles[batch.workflow_id], batch, place, change)
+            at = min(at, timeline_of(schedule, change, batch.born).ended)
     return moved(context, batch, place, change, seed.status, at)

@@ -25,7 +25,7 @@ _LARGEST_FILE = 4_194_304
 
 
 @dataclass(frozen=True, slots=True)
-class Temper:
+class RunProfile:
     """How runs of a workflow live: lived microseconds from–to (None: never), and what they end with. JSON as bytes."""
 
     scheduling: tuple[int, int] | None
@@ -86,7 +86,7 @@ class Workflow:
     main_prompt: str
     input_schema: Mapping[str, Any] | None
     output_schema: Mapping[str, Any] | None
-    temper: Temper
+    profile: RunProfile
     bulk_failures: float
     outputs: tuple[Output, ...] = ()
     create_failures: int = 0
@@ -97,7 +97,7 @@ class World:
     machines: Mapping[str, Machine]
     pools: Mapping[str, Pool]
     workflows: Mapping[str, Workflow]
-    default_temper: Temper
+    default_profile: RunProfile
     connected: tuple[Machine, ...]
     """The machines that can be picked."""
     runs: bytes = b""
@@ -147,9 +147,9 @@ def _read(text: str, name: str, under: World | None) -> World:
     top = _Reader(name, "#", {} if document is None else document)
     top.allow("builtin", "defaults", "machines", "pools", "workflows", "runs")
     if not top.boolean("builtin", True):
-        bare = under.default_temper if under else None
+        bare = under.default_profile if under else None
         under = World({}, {}, {}, bare, ()) if bare else None
-    default = _temper(top.object("defaults"), under.default_temper if under else None)
+    default = _profile(top.object("defaults"), under.default_profile if under else None)
 
     machines = dict(under.machines) if under else {}
     for item in top.items("machines"):
@@ -172,7 +172,7 @@ def _read(text: str, name: str, under: World | None) -> World:
 
     workflows = dict(under.workflows) if under else {}
     for item in top.items("workflows"):
-        item.allow(*_WORKFLOW, *_TEMPER)
+        item.allow(*_WORKFLOW, *_PROFILE)
         id_ = item.id()
         workflows[id_] = Workflow(
             id_,
@@ -180,7 +180,7 @@ def _read(text: str, name: str, under: World | None) -> World:
             item.text("main_prompt", ""),
             item.schema("input_schema"),
             item.schema("output_schema"),
-            _temper(item, default),
+            _profile(item, default),
             item.number("bulk_failures", 0.0, most=1.0),
             tuple(_output(each) for each in item.items("outputs")),
             int(item.number("create_failures", 0.0)),
@@ -199,16 +199,16 @@ _WORKFLOW = (
     "outputs",
     "create_failures",
 )
-_TEMPER = ("scheduling_s", "running_s", "checks_s", "outcomes", "retry_outcomes", "output_data", "errors")
+_PROFILE = ("scheduling_s", "running_s", "checks_s", "outcomes", "retry_outcomes", "output_data", "errors")
 _OUTCOMES = ("success", "task_failed", "error")
 
 
-def _temper(item: _Reader, default: Temper | None) -> Temper:
+def _profile(item: _Reader, default: RunProfile | None) -> RunProfile:
     if item.pointer == "#/defaults":
-        item.allow(*_TEMPER)
+        item.allow(*_PROFILE)
     odds, retry_odds = _odds(item.object("outcomes")), _odds(item.object("retry_outcomes"))
     value = item.value
-    return Temper(
+    return RunProfile(
         item.seconds("scheduling_s", default.scheduling if default else (SECOND, 3 * SECOND)),
         item.seconds("running_s", default.running if default else (5 * SECOND, 20 * SECOND)),
         odds or (default.outcomes if default else (("success", 1.0),)),
