@@ -1,7 +1,8 @@
-"""A check's conversation with its target: sends requests, judges every answer, remembers what was seen.
+"""Sends the requests of a check, judges every answer, and records what was seen.
 
-A `World` is what the whole check knows; a `Talk` is one try of one case, with the exchanges it took. Whatever a talk
-sends is judged by the rules that hold for every answer, and every create by all rules of creates.
+`CheckContext` holds what the whole check knows. `CaseContext` is one attempt at one case, with the exchanges it made.
+Every answer is judged by the rules that hold for all answers; `CaseContext.write` also applies the rules about request
+bodies and creates.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ JSON_HEADER: Final = ("Content-Type", "application/json")
 
 
 class RuleViolated(Broken):
-    """A rule that a case has shown to be broken. `dedup_key` stays the same while the case is shrunk; `told` is every
-    exchange of the case.
+    """A case has broken a rule. `exchanges` are those that show it, `told` all exchanges of the case. `dedup_key` stays
+    the same while the case is shrunk.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class RuleViolated(Broken):
         self.violation = violation
         self.told = exchanges if told is None else told
         self.is_certain: bool | None = None
-        """Where it must not be sent again, whether it counts without being repeated: it leaves runs behind."""
+        """None if the violation is reproduced before it is reported. Unreported runs are not, since every repeat would
+        leave runs behind: this says whether the finding is stable without a repeat.
+        """
 
     @property
     def cause(self) -> str:
@@ -87,7 +90,7 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
-    """An exchange as a rule looks at it."""
+    """An exchange, its operation and the decoded answer; `body` is None if the answer is empty or not JSON."""
 
     operation: str | None
     exchange: Exchange
@@ -117,7 +120,7 @@ class CallResult:
 
 
 class Canaries:
-    """Makes sensitive values that can be recognised in any answer, whole or in part, and plainly or encoded."""
+    """Makes sensitive values that can be recognised in any answer, whole or in part, plain or encoded."""
 
     def __init__(self) -> None:
         self._head = _letters(14)
@@ -138,7 +141,7 @@ class Canaries:
         return float(f"{self._digits[0]}.{self._digits[1:15]}")
 
     def large_real(self) -> float:
-        """Beyond the integers that a double holds one by one; some write it with an exponent, some with zeros."""
+        """Above the range in which a double holds every integer. Serialisers write it with an exponent or zeros."""
         return float(f"{self._digits[0]}.{self._digits[1:15]}e18")
 
     def _forms(self) -> Iterable[bytes]:
@@ -149,7 +152,7 @@ class Canaries:
             yield raw.capitalize()
             yield raw[::-1]
             yield raw.hex().encode()
-            for shift in range(3):  # base64 shows a text in one of three ways, by where it begins
+            for shift in range(3):  # base64 encodes a text in one of three ways, by its offset modulo 3
                 encoded = base64.b64encode(b"\0" * shift + raw)
                 yield encoded[4 : len(raw) * 4 // 3 - 2]
         yield self._digits.encode()
@@ -163,7 +166,7 @@ def _letters(length: int) -> str:
 
 @dataclass(slots=True)
 class Ids:
-    """Ids of one kind: `known` exist on the target; `invented` tells whether it takes made-up ones too."""
+    """Ids of one kind. `known` exist on the target; `invented` is true if the target also accepts made-up ids."""
 
     known: tuple[str, ...] = ()
     invented: bool = False
@@ -175,7 +178,7 @@ class Ids:
 
 @dataclass
 class CheckContext:
-    """Shared by all cases of a check, from several threads."""
+    """The state of a check. All its cases share it, from several threads."""
 
     target: Target
     guard: Guard
@@ -185,13 +188,13 @@ class CheckContext:
     pools: Ids = field(default_factory=Ids)
     sessions: Ids = field(default_factory=Ids)
     not_offered: dict[str, str] = field(default_factory=dict)
-    """operationId → why; an operation that is not here is offered."""
+    """operationId → reason. All other operations are offered."""
     first_run: str | None = None
-    """A run of this check, made before anything is judged."""
+    """A run that this check created before it judged anything."""
     kept: dict[int, WriteResult] = field(default_factory=dict)
-    """Creates of the beginning, whose runs are read again at the end."""
+    """Creates from the start of the check, by number. Their runs are read again at the end."""
     others_run: str | None = None
-    """A run that is not of this check: it may be read, where nothing may be created."""
+    """A run that this check did not create, for reads where it may not create any."""
     may_create: bool = True
     seen: Seen = field(default_factory=Seen)
     canaries: Canaries = field(default_factory=Canaries)
@@ -199,9 +202,9 @@ class CheckContext:
     judged: Counter[str] = field(default_factory=Counter)
     notes: dict[str, None] = field(default_factory=dict)
     internal_errors: dict[str, None] = field(default_factory=dict)
-    """Errors of the suite's own, behind which something may have been overlooked."""
+    """Errors of the suite itself. They may have hidden a violation."""
     over: threading.Event = field(default_factory=threading.Event)
-    """Set when the check ends, however it ends: what still runs beside it sends nothing more."""
+    """Set when the check ends, for whatever reason: cases that still run in other threads send nothing more."""
     lock: Any = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -220,17 +223,17 @@ class CheckContext:
 
     @property
     def replaceable_ids(self) -> frozenset[str]:
-        """Ids that the target listed, of kinds of which it takes made-up ones too."""
+        """Known ids of the kinds for which the target also accepts made-up ids."""
         kinds = (self.workflows, self.machines, self.pools, self.sessions)
         return frozenset(one for ids in kinds if ids.invented for one in ids.known)
 
     @property
     def base_request(self) -> dict[str, Any]:
-        """What every create has on a live target that was told of a request known to work."""
+        """The fields of every create on a live target, from the request that the user knows to work."""
         return dict(self.target.base_request or {}) if self.is_live else {}
 
     def random(self, *parts: object) -> random.Random:
-        """The same for the same seed and parts."""
+        """Return a generator that depends only on the seed and `parts`."""
         return random.Random(f"{self.target.seed}/{'/'.join(map(str, parts))}")
 
     def count(self, rule: str, times: int = 1) -> None:
@@ -242,7 +245,9 @@ class CheckContext:
             self.notes[words] = None
 
     def knows(self, violation: Violation) -> bool:
-        """Whether it is no news. What some filters show together, after fewer of them have shown it, is none."""
+        """Return whether the violation is already known. A violation by a combination of filters counts as known if a
+        smaller combination of the same filters has already shown it.
+        """
         if (violation.rule, violation.cause) in self.known:
             return True
         names, _, how = violation.cause.partition(" ")
@@ -258,7 +263,9 @@ class CheckContext:
             self.internal_errors[f"{name!r} could not be judged to its end: {error!r}"] = None
 
     def marker(self) -> str:
-        """A word of letters and digits that no other run has, nor a part of it that is not at an end."""
+        """Return a word of letters and digits that no other run contains. Nor does another run contain a part of it,
+        unless that part is at one of its ends. On a live target the guard's marker follows.
+        """
         word = f"{self.run_mark}{_letters(6)}{secrets.randbelow(900) + 100}{_letters(4)}"
         return f"{word} {self.guard.marker}" if self.is_live else word
 
@@ -268,7 +275,9 @@ class CheckContext:
 
 
 class CaseContext:
-    """One try of one case. `only` is the dedup key that is looked for while a case is made smaller; others pass."""
+    """One attempt at one case. `only` is set while a case is shrunk or reproduced: the dedup key of the violation to
+    find. All other violations are then ignored.
+    """
 
     def __init__(self, check: CheckContext, *, only: str | None = None) -> None:
         self.check = check
@@ -277,10 +286,10 @@ class CaseContext:
         self._named: dict[str, Any] = {}
         self._random = check.random("talk")
 
-    # Values made for the case
+    # Placeholders
 
     def fill(self, value: Any) -> Any:
-        """A case with its placeholders («session», «secret:2», …) replaced; the same name gives the same value."""
+        """Replace the placeholders («session», «secret:2», …) of a case. The same name gives the same value."""
         if isinstance(value, str):
             return self._fill_text(value) if "«" in value else value
         if isinstance(value, list):
@@ -290,9 +299,9 @@ class CaseContext:
         return value
 
     def _fill_text(self, text: str) -> Any:
-        whole = _PLACEHOLDER.fullmatch(text)
-        if whole is not None:
-            return self.named(whole.group(1))
+        placeholder = _PLACEHOLDER.fullmatch(text)
+        if placeholder is not None:
+            return self.named(placeholder.group(1))
         return _PLACEHOLDER.sub(lambda match: str(self.named(match.group(1))), text)
 
     def named(self, name: str) -> Any:
@@ -315,7 +324,7 @@ class CaseContext:
         check = self.check
         match kind:
             case "workflow":
-                # One that exists may check its inputs: made-up ones where they are taken.
+                # An existing workflow may validate its inputs; so prefer a made-up id if the target accepts one.
                 return str(uuid.uuid4()) if check.workflows.invented else self._id_of(check.workflows, index)
             case "machine":
                 return self._id_of(check.machines, index)
@@ -365,7 +374,9 @@ class CaseContext:
     # Sending
 
     def send(self, request: Request) -> CallResult:
-        """Raises a Refused of the guard, and RuleViolated where the answer breaks a rule that holds for all."""
+        """Raises Refused if the guard refuses the request, and RuleViolated if the answer breaks a rule that holds for
+        every answer.
+        """
         self._check_time()
         try:
             exchange = self.check.guard.send(request)
@@ -381,9 +392,9 @@ class CaseContext:
         return [self.observe(exchange) for exchange in exchanges]
 
     def look_for_unreported_runs(self) -> None:
-        """Raises RuleViolated where runs came into being that no answer told."""
+        """Raises RuleViolated if the target created runs that no answer reported."""
         if self.only is not None:
-            return  # another rule is looked for; the next try is told of them
+            return  # another violation is to be found; the guard keeps these runs for the next attempt
         self.check.count("REQ-ATOMIC", self.check.guard.take_refused_looked_after())
         for surprise in self.check.guard.take_surprises():
             try:
@@ -397,22 +408,24 @@ class CaseContext:
             raise OutOfTime
 
     def wait(self, seconds: float) -> None:
-        """Lets time pass. Raises OutOfTime where the check ends meanwhile."""
+        """Raises OutOfTime if the check ends meanwhile."""
         if self.check.over.wait(max(0.0, min(seconds, self.check.time_left))):
             raise OutOfTime
 
     def _unanswered(self, request: Request) -> Exchange:
-        """A request that got no answer, twice, while the target answers others: as bad as a 5xx."""
+        """Send a request again that got no answer. If it gets none again while the target answers a list, return an
+        answer with status 0, which the oracle judges like a 5xx. Raises NoAnswer if the list is not answered either.
+        """
         self._check_time()
         try:
             return self.check.guard.send(request)
         except NoAnswer as error:
-            self._check_time()  # an answer that was cut off by the end of the check is no fault of the target
+            self._check_time()  # the end of the check may have cut the answer off
             self.check.guard.send(Request("GET", "/v1/runs?limit=1", (("Authorization", TOKEN),)))
             return Exchange(request, Answer(0, (), b"", lost=error.lost))
 
     def observe(self, exchange: Exchange) -> CallResult:
-        """An exchange, judged by the rules that hold for every answer."""
+        """Judge an exchange by the rules that hold for every answer. Raises Inconclusive for a 429."""
         self.exchanges.append(exchange)
         request = exchange.request
         operation = operation_at(request.method, request.path)
@@ -454,7 +467,7 @@ class CaseContext:
         after: Sequence[CallResult | Exchange] | None = None,
         **more: Any,
     ) -> CallResult:
-        """A good request, whose answer must be the documented success. `after` is what it builds on."""
+        """Send a valid request; the answer must be the documented success. `after` are the exchanges it depends on."""
         if operation in self.check.not_offered:
             raise Inconclusive(f"{operation} is not offered")
         result = self.call(operation, *ids, query=query, **more)
@@ -481,7 +494,7 @@ class CaseContext:
     # Judging
 
     def fail(self, violation: Violation, *shown: CallResult | Exchange) -> None:
-        """Ends the case with the broken rule, unless it is known already, or another one is looked for."""
+        """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for."""
         if self.only is not None:
             if violation.dedup_key != self.only:
                 return
@@ -491,7 +504,7 @@ class CaseContext:
         raise RuleViolated(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
 
     def judge(self, rule: str, violations: Iterable[Violation], *shown: CallResult | Exchange) -> bool:
-        """Whether the rule holds; counted as judged. Raises RuleViolated for the first violation that is news."""
+        """Count the rule as judged and return whether it holds. Raises RuleViolated for the first new violation."""
         self.check.count(rule)
         holds = True
         for violation in violations:
@@ -518,7 +531,7 @@ class CaseContext:
     def write(
         self, operation: str, *ids: str, body: Any = UNREAD, raw: bytes | None = None, **more: Any
     ) -> WriteResult:
-        """A write whose body may be anything: judged by what the contract makes of it."""
+        """Send a write with any body, and judge the answer by whether the contract allows that body."""
         result = self.call(operation, *ids, body=body, raw=raw, **more)
         parsed = read_request(operation, result.exchange.request.body, result.exchange.request.header("content-type"))
         return self.judge_write(parsed, result)
@@ -569,15 +582,19 @@ class CaseContext:
         return clean, judgement.runs
 
     def _may_be_refused(self, parsed: ParsedRequest, result: CallResult) -> bool:
-        """What a valid request may be refused for: ids that the target need not know, and the state of a run."""
+        """Return whether a valid request may be refused: for an id that the target need not know, or the status of the
+        run.
+        """
         if result.status in {404, 409} and (
             parsed.operation == "retry_run" or (parsed.operation == "update_run" and parsed.given("status"))
         ):
-            return True  # the run, not the request
+            return True  # refused for the status of the run
         return self.may_be_unknown(parsed, result)
 
     def may_be_unknown(self, parsed: ParsedRequest, result: CallResult) -> bool:
-        """Whether a request may be refused for an id that it names."""
+        """Return whether a request may be refused for an id that it names. Also true if it was sent without one of the
+        two tokens of the check.
+        """
         check = self.check
         if result.exchange.request.header("Authorization") not in (TOKEN, SECOND_TOKEN):
             return True
@@ -597,14 +614,16 @@ class CaseContext:
         )
 
     def create(self, operation: str, body: Any, **more: Any) -> WriteResult:
-        """A create of a body that is filled in, which must be accepted for the case to go on."""
+        """Fill in the placeholders of a body and create runs with it. Raises Inconclusive unless it is accepted."""
         written = self.write(operation, body=self.fill(body), **more)
         if not written.result.accepted:
             raise Inconclusive(f"{operation} answers {written.result.status}")
         return written
 
     def some_runs(self, count: int = 1, **fields: Any) -> WriteResult:
-        """Runs to do something with, from a bulk create: on a live target perhaps not as many as asked."""
+        """Bulk create runs for the case to work with. On a live target, `count` is replaced by that of the base request
+        unless the count may vary. Raises Inconclusive if the answer breaks a rule or has another number of runs.
+        """
         base = self.check.base_request
         if base and "count" not in self.check.target.vary:
             count = base.get("count", 1)
@@ -639,7 +658,7 @@ def _rules_of_request(parsed: ParsedRequest) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class WriteResult:
-    """A write as it was judged. `clean` tells whether its runs can be relied on: no rule is broken in them."""
+    """A judged write. `clean` is true if it broke no rule, so that the case can rely on its runs."""
 
     parsed: ParsedRequest
     result: CallResult
@@ -690,7 +709,9 @@ def path_for(template: str, *ids: str) -> str:
 
 
 def encode(body: Any) -> bytes:
-    """JSON as plain clients send it: UTF-8, and escapes only for lone surrogates."""
+    """Encode JSON as ordinary clients do: UTF-8 without escapes. A lone surrogate cannot be encoded in UTF-8; a body
+    with one becomes ASCII, with all other characters escaped.
+    """
     try:
         return json.dumps(body, ensure_ascii=False).encode("utf-8")
     except UnicodeEncodeError:

@@ -1,7 +1,6 @@
-"""Finds out what a target is before it is judged: whether it lets us in, which ids it knows or takes, what it offers.
+"""Finds out, before a target is judged, whether it accepts the token, which ids it accepts and what it offers.
 
-What is found out here is never judged. A server that answers oddly is taken as offering what it answers to at all,
-and the rules say what is wrong with it.
+Discovery judges nothing. An operation that gives an odd answer counts as offered; the rules then report what is wrong.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from contracts.openapi.schemas import is_uuid, operations
 from contracts.oracle import CREATES, excerpt, operation_at
 
 _NOT_THERE = frozenset({404, 405})
-_BESIDE = frozenset({"create_pool", "create_workflow"})
-"""What makes other things than runs is not sent to find out whether it is there."""
+_CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})
+"""Not probed one by one for 405, since they create other things than runs."""
 
 
 def discover(target: Target, guard: Guard, *, deadline: float) -> CheckContext:
-    """Raises CouldNotCheck where nothing could be judged at all."""
+    """Raises CouldNotCheck if nothing at all could be judged."""
     guard.tell_kinds(kind_of)
-    return _Discovery(CheckContext(target, guard, deadline)).made()
+    return _Discovery(CheckContext(target, guard, deadline)).run()
 
 
 class _Discovery:
@@ -36,20 +35,20 @@ class _Discovery:
         self.check = check
         self.target = check.target
         self.first_run: dict[str, Any] | None = None
-        self._nowhere: bytes | None = None
+        self._unknown_path_answer: bytes | None = None
         self._why_unanswered = "no answer"
 
-    def made(self) -> CheckContext:
+    def run(self) -> CheckContext:
         self._reach()
-        self._know_ids()
-        self._create_something()
+        self._find_known_ids()
+        self._create_first_run()
         self._try_made_up_ids()
         self._find_not_offered()
         self.check.first_run = None if self.first_run is None else self.first_run["id"]
         return self.check
 
     def _send(self, request: Request) -> Answer | None:
-        """None where the guard did not let it out, or nothing came back."""
+        """Return None if the guard refused the request or no answer came. Raises CouldNotCheck at the deadline."""
         try:
             return self.check.guard.send(request).answer
         except (Refused, NoAnswer) as error:
@@ -60,7 +59,7 @@ class _Discovery:
                 ) from None
             return None
 
-    # Is it there, and does it let us in
+    # Reachability and credentials
 
     def _reach(self) -> None:
         answer = self._first_answer(request_for("list_runs", query=[("limit", "1")]))
@@ -87,19 +86,19 @@ class _Discovery:
             raise CouldNotCheck(f"the target puts the first request off with 429{asked}, longer than there is time for")
         return answer
 
-    # Which ids there are
+    # Known ids
 
-    def _know_ids(self) -> None:
+    def _find_known_ids(self) -> None:
         check, target = self.check, self.target
         check.workflows = Ids(_given(target.workflow_id) or self._listed("list_workflows"))
-        check.machines = Ids(_given(target.machine_id) or self._listed_in_full("list_machines"))
-        check.pools = Ids(_given(target.pool_id) or self._listed_in_full("list_pools"))
+        check.machines = Ids(_given(target.machine_id) or self._listed_unless_live("list_machines"))
+        check.pools = Ids(_given(target.pool_id) or self._listed_unless_live("list_pools"))
         base = target.base_request or {}
         if not target.workflow_id and is_uuid(base.get("workflow_id")):
             check.workflows = Ids((base["workflow_id"],))
 
-    def _listed_in_full(self, operation: str) -> tuple[str, ...]:
-        """A real machine is not to be used because it is listed: a live check takes only those that it was given."""
+    def _listed_unless_live(self, operation: str) -> tuple[str, ...]:
+        """Return nothing on a live check: it uses a real machine only if the options name it."""
         return () if self.check.is_live else self._listed(operation)
 
     def _listed(self, operation: str) -> tuple[str, ...]:
@@ -112,9 +111,9 @@ class _Discovery:
         except (ValueError, KeyError, TypeError, AttributeError):
             return ()
 
-    # Does a create work at all
+    # The first create
 
-    def _create_something(self) -> None:
+    def _create_first_run(self) -> None:
         check = self.check
         if not (self.target.is_loopback or self.target.allow_writes):
             check.may_create = False
@@ -123,7 +122,7 @@ class _Discovery:
             )
             return
         if check.is_live:
-            self._create_one()
+            self._create_live_run()
             return
         answers: list[Answer] = []
         for workflow in (str(uuid.uuid4()), *check.workflows.known[:3]):
@@ -144,7 +143,7 @@ class _Discovery:
         raise CouldNotCheck(f"no create succeeds ({said}); give --workflow-id a workflow that the target knows")
 
     def _plain_workflows(self) -> tuple[str, ...]:
-        """Those of the listed workflows that check no inputs: runs of them can be made of anything."""
+        """Return the known workflows that accept a create without inputs, or all of them if none does."""
         good = []
         for known in self.check.workflows.known[:8]:
             answer = self._send(request_for("bulk_create_runs", body={"workflow_id": known, "count": 1}))
@@ -152,8 +151,8 @@ class _Discovery:
                 good.append(known)
         return tuple(good) or self.check.workflows.known
 
-    def _create_one(self) -> None:
-        """The one run that a live check does without judging it: what needs any run takes this one."""
+    def _create_live_run(self) -> None:
+        """Create the one run of a live check that is not judged. Every rule that needs just any run uses it."""
         check, target = self.check, self.target
         try:
             if not target.leave_runs and not check.guard.offers_delete():
@@ -188,9 +187,9 @@ class _Discovery:
             return
         workflow = str(uuid.uuid4()) if check.workflows.invented else check.workflows.known[0]
         plain = {"workflow_id": workflow, "count": 1}
-        check.machines = self._taken(check.machines, plain, "machine_id", lambda made_up: made_up)
-        check.pools = self._taken(check.pools, plain, "pool_ids", lambda made_up: [made_up])
-        check.sessions = self._taken(check.sessions, plain, "session_id", lambda made_up: made_up)
+        check.machines = self._accepted_ids(check.machines, plain, "machine_id", lambda made_up: made_up)
+        check.pools = self._accepted_ids(check.pools, plain, "pool_ids", lambda made_up: [made_up])
+        check.sessions = self._accepted_ids(check.sessions, plain, "session_id", lambda made_up: made_up)
         if not check.sessions.invented:
             answer = self._send(request_for("bulk_create_runs", body=plain | {"start_session": True}))
             run = None if answer is None else _first_run(answer)
@@ -202,8 +201,8 @@ class _Discovery:
                     f"No {name} is known, and the target takes none that is made up: what needs one was not checked."
                 )
 
-    def _taken(self, ids: Ids, plain: dict[str, Any], field: str, value: Any) -> Ids:
-        """Whether the target takes a made-up id, and which of the listed ones a create takes."""
+    def _accepted_ids(self, ids: Ids, plain: dict[str, Any], field: str, value: Any) -> Ids:
+        """Find out whether a create accepts a made-up id, and if not, which of the known ids it accepts."""
         answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(str(uuid.uuid4()))}))
         if answer is not None and answer.status // 100 == 2:
             return Ids(ids.known, invented=True)
@@ -217,7 +216,7 @@ class _Discovery:
         given = (self.target.machine_id, self.target.pool_id)
         return Ids(tuple(good) or tuple(known for known in ids.known if known in given))
 
-    # What is not offered
+    # Operations that are not offered
 
     def _find_not_offered(self) -> None:
         by_path: dict[str, list[str]] = {}
@@ -231,15 +230,17 @@ class _Discovery:
                 continue
             for name in names if len(names) > 1 or path == "/v1/runs/chain" else ():
                 method = operations()[name][0]
-                if method != "GET" and name not in _BESIDE and not self._is_routed(method, path):
+                if method != "GET" and name not in _CREATES_OTHER_RESOURCES and not self._is_routed(method, path):
                     self.check.not_offered[name] = f"{method} {path} is 405, whatever the id"
 
     def _is_routed(self, method: str, path: str) -> bool:
-        """Whether a method is there on a path that is: not where it is 405 for unknown ids and malformed ones alike."""
+        """Return whether an offered path has this method: not if it answers 405 to an unknown and to a malformed id.
+        A live check sends only the unknown id.
+        """
         if method == "DELETE" and self.check.is_live:
             return self._offers_delete()
         ids = [""] if "{" not in path else [self._made_up()] if self.check.is_live else [self._made_up(), "not-a-uuid"]
-        probes = [self._with_own_session(_probe(method, _put_in(path, one))) for one in ids]
+        probes = [self._with_own_session(_probe(method, _with_id(path, one))) for one in ids]
         answers = list(map(self._send, probes))
         return any(answer is None or answer.status != 405 for answer in answers)
 
@@ -250,7 +251,9 @@ class _Discovery:
             return True
 
     def _is_offered(self, path: str) -> bool:
-        """Also where it could not be found out: then the rules will say what they find."""
+        """Return whether any probe gets another status than 404 and 405. Also true if no probe could be sent or
+        answered: the rules then report what they find.
+        """
         probed = False
         for request in self._probes(path):
             try:
@@ -263,19 +266,21 @@ class _Discovery:
                 return True
             probed = True
             if self.check.is_live and request.method == "GET" and answer.status == 404:
-                # On a real deployment few probes are made, and the words of a 404 tell what is not there.
-                return answer.body != self._nothing_here()
+                # A live check sends few probes: it compares the 404 with that of a path that does not exist.
+                return answer.body != self._answer_of_unknown_path()
         return not probed
 
-    def _nothing_here(self) -> bytes:
-        """What the target says of a path that does not exist."""
-        if self._nowhere is None:
+    def _answer_of_unknown_path(self) -> bytes:
+        """Return the body of the answer for a path that does not exist."""
+        if self._unknown_path_answer is None:
             answer = self._send(_probe("GET", "/v1/nothing-is-here"))
-            self._nowhere = b"" if answer is None else answer.body
-        return self._nowhere
+            self._unknown_path_answer = b"" if answer is None else answer.body
+        return self._unknown_path_answer
 
     def _probes(self, path: str) -> Iterable[Request]:
-        """Every kind of request to a path, the telling ones first: an id that exists, one that does not, malformed."""
+        """Yield every kind of request to a path, the most informative first: by an id that exists, a malformed one and
+        an unknown one, then by methods that are not documented.
+        """
         names = [name for name, (_, template) in operations().items() if template == path]
         documented = [operations()[name][0] for name in names]
         ids = [*self._real_ids(path), "not-a-uuid"] if "{" in path else [""]
@@ -284,13 +289,15 @@ class _Discovery:
         for one in ids:
             for method in documented:
                 if method == "GET" or one != self.check.others_run:
-                    yield self._with_own_session(_probe(method, _put_in(path, one)))
+                    yield self._with_own_session(_probe(method, _with_id(path, one)))
         for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
             if method not in documented and not self.check.is_live:
-                yield _probe(method, _put_in(path, ids[-1]))
+                yield _probe(method, _with_id(path, ids[-1]))
 
     def _with_own_session(self, probe: Request) -> Request:
-        """On a real deployment, so that a run is proven to be ours that is made of a create that must be refused."""
+        """On a live check, put a session of this check into a create. The create must be refused; if the target creates
+        a run all the same, the session proves that the run is ours.
+        """
         operation = operation_at(probe.method, probe.path)
         if not self.check.is_live or operation not in CREATES:
             return probe
@@ -337,7 +344,7 @@ def _probe(method: str, path: str) -> Request:
     return Request(method, path, headers)
 
 
-def _put_in(path: str, one: str) -> str:
+def _with_id(path: str, one: str) -> str:
     return path.partition("{")[0] + one + path.partition("}")[2] if one else path
 
 

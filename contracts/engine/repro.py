@@ -1,7 +1,8 @@
-"""Which exchanges a finding needs, so that it shows again when they are sent alone, in their order, to a new server.
+"""Selects the exchanges that reproduce a finding when they are sent alone, in their order, to a new server.
 
-A rule shows the exchanges that it judged. What they build on is found here: what made or changed the resources that
-they name, earlier uses of their idempotency key, and the writes since which a read that was well before is not.
+A rule gives the exchanges that it judged. This module adds those that they depend on: the exchanges that created or
+changed the resources they name, earlier uses of their idempotency key, and, for a read that succeeded before and now
+gets a 5xx, the writes in between.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 from contracts.core.exchange import Exchange, Request
 
 MOST_SUSPECTS: Final = 12
-"""Of the writes of other cases that may have brought a read down, as many of the last are told."""
+"""If writes of other cases may have made a read fail, this many of the last ones are included."""
 
 _UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -26,11 +27,11 @@ def repro_of(
     *,
     replaceable: Collection[str] = (),
 ) -> tuple[Exchange, ...]:
-    """`told` are all exchanges of the case that shows it, `recorded` those of the whole check, both in their order.
-    What is shown and was no part of the case comes first. Of an id that is `replaceable` in a body, since the target
-    takes made-up ones there as well, nobody needs to know where it is from.
+    """`shown` are the exchanges that show the violation, `told` all of its case and `recorded` all of the check, the
+    last two in the order sent. Exchanges that are not part of the case come first in the result. For a `replaceable` id
+    in a body, `recorded` is not searched for its origin, since the target also accepts made-up ids there.
     """
-    return _ReproBuilder(shown, told, recorded, {one.encode() for one in replaceable}).whole()
+    return _ReproBuilder(shown, told, recorded, {one.encode() for one in replaceable}).build()
 
 
 def accepted(exchange: Exchange) -> bool:
@@ -38,7 +39,7 @@ def accepted(exchange: Exchange) -> bool:
 
 
 def _may_be_done(exchange: Exchange) -> bool:
-    """Accepted, or failed on the way (0: no answer came), when what it asked for may have been done already."""
+    """Return whether the request may have taken effect: it was accepted, got a 5xx or got no answer (status 0)."""
     return accepted(exchange) or exchange.answer.status >= 500 or exchange.answer.status == 0
 
 
@@ -47,12 +48,12 @@ def is_read(request: Request) -> bool:
 
 
 def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
-    """Whether the same request was answered with a success once: then what is wrong with it now is not in itself."""
+    """Return whether the same request succeeded before: then the request itself is not what makes it fail now."""
     return any(_same(request, exchange.request) and accepted(exchange) for exchange in recorded)
 
 
 def _uses(exchange: Exchange, key: str) -> bool:
-    """A key means nothing to a read."""
+    """Return whether a write uses the key; reads ignore keys."""
     return exchange.request.header("Idempotency-Key") == key and not is_read(exchange.request)
 
 
@@ -65,68 +66,68 @@ class _ReproBuilder:
         replaceable: Collection[bytes],
     ) -> None:
         self._replaceable = replaceable
-        self._told = list(told)
+        self._case = list(told)
         self._recorded = recorded
-        self._at = {id(exchange): position for position, exchange in enumerate(told)}
+        self._position = {id(exchange): position for position, exchange in enumerate(told)}
         self._origins: list[Exchange] = []
         self._needed: dict[int, Exchange] = {}
-        self._open: list[Exchange] = []
-        self._named = {id(exchange): _named_in(exchange.request) for exchange in told}
-        self._given = {id(exchange): _ids_in(exchange.answer.body) for exchange in told}
+        self._pending: list[Exchange] = []
+        self._ids_in_request = {id(exchange): _named_in(exchange.request) for exchange in told}
+        self._ids_in_answer = {id(exchange): _ids_in(exchange.answer.body) for exchange in told}
         for exchange in shown:
             self._need(exchange)
 
-    def whole(self) -> tuple[Exchange, ...]:
-        while self._open:
-            exchange = self._open.pop()
-            for other in [*self._bringing_down(exchange), *self._built_on(exchange)]:
+    def build(self) -> tuple[Exchange, ...]:
+        while self._pending:
+            exchange = self._pending.pop()
+            for other in [*self._writes_before_failure(exchange), *self._dependencies(exchange)]:
                 self._need(other)
-        kept = sorted((e for e in self._needed.values() if id(e) in self._at), key=lambda e: self._at[id(e)])
-        return (*self._in_order_of_record(self._origins), *kept)
+        kept = sorted((e for e in self._needed.values() if id(e) in self._position), key=lambda e: self._position[id(e)])
+        return (*self._in_recorded_order(self._origins), *kept)
 
     def _need(self, exchange: Exchange) -> None:
         if id(exchange) in self._needed:
             return
         self._needed[id(exchange)] = exchange
-        self._open.append(exchange)
-        if id(exchange) not in self._at:
+        self._pending.append(exchange)
+        if id(exchange) not in self._position:
             self._origins.append(exchange)
 
-    def _in_order_of_record(self, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+    def _in_recorded_order(self, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
         positions = {id(exchange): position for position, exchange in enumerate(self._recorded)}
         yield from sorted(exchanges, key=lambda exchange: positions.get(id(exchange), -1))
 
-    def _built_on(self, exchange: Exchange) -> Iterator[Exchange]:
-        names = self._named.get(id(exchange)) or _named_in(exchange.request)
-        before = self._told[: self._at.get(id(exchange), 0)]
-        looks_at = names | self._listed(exchange)
+    def _dependencies(self, exchange: Exchange) -> Iterator[Exchange]:
+        names = self._ids_in_request.get(id(exchange)) or _named_in(exchange.request)
+        before = self._case[: self._position.get(id(exchange), 0)]
+        relevant = names | self._listed(exchange)
         key = exchange.request.header("Idempotency-Key")
         if key is not None:
             uses = [other for other in before if _uses(other, key)]
-            looks_at = looks_at.union(*(self._given[id(use)] - self._named[id(use)] for use in uses))
+            relevant = relevant.union(*(self._ids_in_answer[id(use)] - self._ids_in_request[id(use)] for use in uses))
         for other in before:
             if key is not None and _uses(other, key):
                 yield other
             elif exchange.request.method == "DELETE" and _same(other.request, exchange.request):
-                yield other  # how often it was sent may be what matters
+                yield other  # the number of deletes may matter
             elif not is_read(other.request) and _may_be_done(other):
                 path = _ids_in(other.request.path.encode())
-                made_there = is_read(exchange.request) and not path and self._named[id(other)] & names
-                if path & looks_at or made_there:
+                made_there = is_read(exchange.request) and not path and self._ids_in_request[id(other)] & names
+                if path & relevant or made_there:
                     yield other
-        for name in sorted(looks_at):
+        for name in sorted(relevant):
             origin = self._origin(name, before, is_sought=name in names and not self._is_replaceable(name, exchange))
             if origin is not None:
                 yield origin
 
     def _listed(self, exchange: Exchange) -> set[bytes]:
-        """The runs of the case that a list is about, so that what changed them is told too."""
+        """Return the runs of the case that a list is about, so that the writes that changed them are included."""
         if not is_read(exchange.request) or _ids_in(exchange.request.path.partition("?")[0].encode()):
             return set()
-        made = [self._given[id(other)] - self._named[id(other)] for other in self._told if self._makes(other)]
-        of_the_talk = set().union(*made)
-        needed = set().union(*(self._given.get(key, set()) for key in self._needed)) & of_the_talk
-        return (self._given.get(id(exchange), set()) & of_the_talk) | needed
+        made = [self._ids_in_answer[id(other)] - self._ids_in_request[id(other)] for other in self._case if self._makes(other)]
+        of_the_case = set().union(*made)
+        needed = set().union(*(self._ids_in_answer.get(key, set()) for key in self._needed)) & of_the_case
+        return (self._ids_in_answer.get(id(exchange), set()) & of_the_case) | needed
 
     @staticmethod
     def _makes(exchange: Exchange) -> bool:
@@ -136,11 +137,11 @@ class _ReproBuilder:
         return name in self._replaceable and name not in exchange.request.path.encode()
 
     def _origin(self, name: bytes, before: Sequence[Exchange], *, is_sought: bool) -> Exchange | None:
-        """What first told of an id; None where that was a request, which made it up."""
+        """Return the exchange whose answer first contained an id; None if a request contained it before (made it up)."""
         for other in before:
-            if name in self._named[id(other)]:
+            if name in self._ids_in_request[id(other)]:
                 return None
-            if name in self._given[id(other)]:
+            if name in self._ids_in_answer[id(other)]:
                 return other
         if is_sought:
             for other in self._recorded:
@@ -150,21 +151,21 @@ class _ReproBuilder:
                     return other
         return None
 
-    def _bringing_down(self, exchange: Exchange) -> Iterator[Exchange]:
-        """The writes between the last good answer to a read and the one that is a 5xx."""
+    def _writes_before_failure(self, exchange: Exchange) -> Iterator[Exchange]:
+        """Yield the writes between the last success of a read and its 5xx: those of the case if there are any."""
         if not is_read(exchange.request) or exchange.answer.status < 500:
             return
         since: list[Exchange] = []
-        was_well = False
+        has_succeeded = False
         for other in self._recorded:
             if other is exchange:
                 break
             if _same(other.request, exchange.request) and accepted(other):
-                was_well, since = True, []
+                has_succeeded, since = True, []
             elif not is_read(other.request) and _may_be_done(other):
                 since.append(other)
-        if was_well:
-            own = [other for other in since if id(other) in self._at]
+        if has_succeeded:
+            own = [other for other in since if id(other) in self._position]
             yield from own or since[-MOST_SUSPECTS:]
 
 

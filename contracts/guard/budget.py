@@ -32,7 +32,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._requests = 0
         self._runs = 0
-        self._to_clean = 0
+        self._runs_to_clean = 0
 
     @property
     def requests(self) -> int:
@@ -50,21 +50,21 @@ class Ledger:
                 raise OutOfBudget(f"{what}: {refusal}")
             self._requests += requests
             self._runs += runs
-            self._to_clean += runs if makes else 0
+            self._runs_to_clean += runs if makes else 0
         return Charge(runs, makes)
 
     def settle(self, charge: Charge, runs: int) -> None:
         """What the request cost in truth, in place of what it was charged with."""
         with self._lock:
             self._runs += runs - charge.runs
-            self._to_clean += runs - charge.runs if charge.makes else 0
+            self._runs_to_clean += runs - charge.runs if charge.makes else 0
             charge.runs = runs
 
     def add_unreported(self, runs: int) -> None:
         """Runs that no answer told, and that this check has made, or perhaps."""
         with self._lock:
             self._runs += runs
-            self._to_clean += runs
+            self._runs_to_clean += runs
 
     def take_back_request(self, requests: int = 1) -> None:
         """For requests that were charged and never sent."""
@@ -75,7 +75,7 @@ class Ledger:
         """One request that makes nothing: a repeat, or one of cleaning up, which may use the reserve."""
         with self._lock:
             limit = self._budget.max_requests
-            kept = 0 if cleaning else self._reserve(self._to_clean)
+            kept = 0 if cleaning else self._reserve(self._runs_to_clean)
             if limit is not None and self._requests + 1 + kept > limit:
                 return False
             self._requests += 1
@@ -92,7 +92,7 @@ class Ledger:
         limit = self._budget.max_requests
         if limit is None:
             return None
-        kept = self._reserve(self._to_clean + (runs if makes else 0))
+        kept = self._reserve(self._runs_to_clean + (runs if makes else 0))
         if self._requests + requests + kept > limit:
             reserve = f" and {kept} kept for cleaning up" if kept else ""
             return f"no request is left: {self._requests} of {limit} are spent{reserve}"

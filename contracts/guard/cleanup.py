@@ -40,13 +40,13 @@ _MAX_SHARED_PAGES: Final = 10
 """Where others use the target, their runs are not read through to the end of days."""
 _COUNTED_ONE_BY_ONE: Final = 200
 _SAMPLE: Final = 50
-_SHORTEST: Final = "session_id"
+_MINIMAL_FIELDS: Final = "session_id"
 """Of a run's fields, those that always stay are enough: one more is named, since none cannot be asked for."""
 _WINDOW_S: Final = 300.0
 """How far the target's clock, and a slow create, may be from the moment of an intent."""
-_CLOCKS_DIFFER_BY_S: Final = 3.0
+_CLOCK_TOLERANCE_S: Final = 3.0
 """By so much a moment may lie beside the true one once the target's Date, which has whole seconds, is reckoned with."""
-_STILL_AT_WORK_S: Final = 60.0
+_LATE_CREATE_S: Final = 60.0
 """For so long after it was sent, a create that got no answer may yet be carried out."""
 _DEAD_AFTER: Final = 20
 """Requests in a row without an answer, after which a target counts as dead."""
@@ -92,7 +92,7 @@ class Cleaner:
 
     def __init__(
         self,
-        asker: InternalClient,
+        client: InternalClient,
         clock: Clock,
         *,
         careful: bool,
@@ -102,17 +102,17 @@ class Cleaner:
         lists_lag: bool = False,
     ) -> None:
         """`unknown_is_404`: what `offers_delete` has found. `lists_lag`: the lists did not show what had been made."""
-        self._asker = asker
+        self._client = client
         self._clock = clock
         self._careful = careful
         self._started_at = started_at
         self._marker = marker
         self._lists_lag = lists_lag
         self._listed_before: dict[str, Mapping[str, Any]] | None = None
-        self._read: set[str] = set()
+        self._found_by_read: set[str] = set()
         self._not_found: set[str] = set()
         self._deleted: set[str] = set()
-        self._deletes_found: set[str] = set()
+        self._found_by_delete: set[str] = set()
         """Runs whose delete says that they were there: it succeeded, where that of an unknown id is 404."""
         self.unknown_is_404 = unknown_is_404
         self._unanswered = 0
@@ -142,7 +142,7 @@ class Cleaner:
         `unproven` an answer told the id alone: they are not touched unless the target shows that they are new.
         """
         if self._careful:
-            self._listed_before = self._rows(runs)
+            self._listed_before = self._listed_rows(runs)
         in_threads(
             lambda item: self._clean_one(item[0], item[1], deletes=deletes, proven=item[0] not in unproven),
             runs.items(),
@@ -151,28 +151,30 @@ class Cleaner:
     def left(self, runs: Mapping[str, Authorizations]) -> Left:
         """What the server still has of the runs, by its reads and its lists."""
         if self._careful:
-            return self._left_by_all_that_is_told(runs)
-        listed = self._left_on_own_server(runs)
-        return Left(listed, frozenset())
+            return self._left_on_shared_target(runs)
+        left = self._left_on_own_server(runs)
+        return Left(left, frozenset())
 
-    def _left_by_all_that_is_told(self, runs: Mapping[str, Authorizations]) -> Left:
+    def _left_on_shared_target(self, runs: Mapping[str, Authorizations]) -> Left:
         """A run is gone where a source that has not been found to deny what is there says so, and none shows it."""
         before = self._listed_before
         for pause_s in (*_LAGS_S, None):
-            after = self._rows(runs)
+            after = self._listed_rows(runs)
             if pause_s is None or after is None or not any(run in after and run in self._deleted for run in runs):
                 break
             self._clock.sleep(pause_s)  # the list may lag behind
         by_read: dict[str, bool | None] = {}
 
         def look(item: tuple[str, Authorizations]) -> None:
-            by_read[item[0]] = self._is_there(*item)
+            by_read[item[0]] = self._exists_by_read(*item)
 
         in_threads(look, runs.items())
-        was_there = {run for run in runs if run in self._read or run in (before or ()) or run in self._deletes_found}
-        reads_deny = any(run in was_there for run in self._not_found - self._read)
-        by_known = {run for run in was_there if all(each in IDENTITIES for each in runs[run])}
-        lists_deny = self._lists_lag or (before is not None and any(run not in before for run in by_known))
+        was_there = {
+            run for run in runs if run in self._found_by_read or run in (before or ()) or run in self._found_by_delete
+        }
+        reads_deny = any(run in was_there for run in self._not_found - self._found_by_read)
+        with_known_token = {run for run in was_there if all(each in IDENTITIES for each in runs[run])}
+        lists_deny = self._lists_lag or (before is not None and any(run not in before for run in with_known_token))
         left: set[str] = set()
         unknown: set[str] = set()
         for run in runs:
@@ -182,21 +184,23 @@ class Cleaner:
                 unknown.add(run)
         return Left(frozenset(left), frozenset(unknown), lists_tell=not lists_deny)
 
-    def _rows(self, runs: Mapping[str, Authorizations]) -> dict[str, Mapping[str, Any]] | None:
+    def _listed_rows(self, runs: Mapping[str, Authorizations]) -> dict[str, Mapping[str, Any]] | None:
         """Those of the runs that stand in the lists, as they stand there; None where a list cannot be read."""
         found: dict[str, Mapping[str, Any]] = {}
         earliest = self._started_at + self.ahead - timedelta(seconds=_WINDOW_S)
         since = earliest.isoformat().replace("+00:00", "Z")
         try:
-            for authorization in dict.fromkeys(each for them in runs.values() for each in them):
+            for authorization in dict.fromkeys(
+                each for run_authorizations in runs.values() for each in run_authorizations
+            ):
                 if authorization in IDENTITIES:
-                    listed = self._pages(authorization, fields=_SHORTEST, created_at_from=since)
+                    listed = self._pages(authorization, fields=_MINIMAL_FIELDS, created_at_from=since)
                     found |= {row["id"]: row for row in listed if row["id"] in runs}
         except (NoAnswer, OutOfBudget):
             return None
         return found
 
-    def _is_there(self, run_id: str, authorizations: Authorizations) -> bool | None:
+    def _exists_by_read(self, run_id: str, authorizations: Authorizations) -> bool | None:
         """By reads; None where they do not tell."""
         path = path_of_run(run_id)
         if path is None:
@@ -215,10 +219,10 @@ class Cleaner:
         """The runs that the server still has, or does not say it has not."""
         if len(runs) <= _COUNTED_ONE_BY_ONE:
             read = self._left_one_by_one(runs)
-            shown: set[str] = set()
+            listed: set[str] = set()
             for authorization in {each for authorizations in runs.values() for each in authorizations}:
-                shown |= self._listed(runs, authorization) or set()
-            return frozenset(read | shown)
+                listed |= self._listed(runs, authorization) or set()
+            return frozenset(read | listed)
         return frozenset(self._left_by_lists(runs))
 
     def _left_by_lists(self, runs: Mapping[str, Authorizations]) -> set[str]:
@@ -242,15 +246,15 @@ class Cleaner:
         intents = tuple(record.open_intents.values())
         searches = [{"search": record.marker}]
         searches += [{"session_id": i.session_id} for i in intents if i.session_id in record.sessions]
-        leaves_a_proof = bool(intents) and all(i.carries_marker or i.session_id in record.sessions for i in intents)
+        all_provable = bool(intents) and all(i.carries_marker or i.session_id in record.sessions for i in intents)
         for authorization in authorizations:
             found = [run for search in searches for run in self._all(authorization, **search)[0]]
             ours = {run["id"]: authorization for run in found if _is_proven(run, record)}
-            if intents and not (leaves_a_proof and ours):  # what was searched for may not have been understood
+            if intents and not (all_provable and ours):  # what was searched for may not have been understood
                 earliest = datetime.fromtimestamp(min(i.at for i in intents) - _WINDOW_S, UTC) + self.ahead
                 since = earliest.isoformat().replace("+00:00", "Z")
-                listed, whole = self._all(authorization, created_at_from=since)
-                all_seen = all_seen and whole
+                listed, complete = self._all(authorization, created_at_from=since)
+                all_seen = all_seen and complete
                 for run in listed:
                     if _is_proven(run, record):
                         ours[run["id"]] = authorization
@@ -266,7 +270,7 @@ class Cleaner:
         unanswered = [intent for intent in record.open_intents.values() if not intent.was_answered]
         all_found = found >= sum(intent.runs for intent in unanswered)
         now = self._clock.now().timestamp()
-        waits = {i.number for i in unanswered if not all_found and now - i.at < _STILL_AT_WORK_S}
+        waits = {i.number for i in unanswered if not all_found and now - i.at < _LATE_CREATE_S}
         return [number for number in record.open_intents if number not in waits]
 
     def _looks_like(self, run: Mapping[str, Any], intent: Intent, salt: str) -> bool:
@@ -276,11 +280,11 @@ class Cleaner:
             created_at = datetime.fromisoformat(str(run.get("created_at")))
         except ValueError:
             return False
-        here = (created_at.replace(tzinfo=created_at.tzinfo or UTC) - self.ahead).timestamp()
+        created_at_s = (created_at.replace(tzinfo=created_at.tzinfo or UTC) - self.ahead).timestamp()
         if intent.answered_at is not None:  # it was under way between two moments
-            if not intent.at - _CLOCKS_DIFFER_BY_S <= here <= intent.answered_at + _CLOCKS_DIFFER_BY_S:
+            if not intent.at - _CLOCK_TOLERANCE_S <= created_at_s <= intent.answered_at + _CLOCK_TOLERANCE_S:
                 return False
-        elif abs(here - intent.at) > _WINDOW_S:
+        elif abs(created_at_s - intent.at) > _WINDOW_S:
             return False
         return intent.digest is None or digest(run.get("input_values") or None, salt) == intent.digest
 
@@ -301,8 +305,8 @@ class Cleaner:
         if self._careful:
             answer = self._ask("GET", path, authorization)
             if answer.status in {200, 404}:
-                (self._read if answer.status == 200 else self._not_found).add(run_id)
-            run = _object(answer) or (self._listed_before or {}).get(run_id)
+                (self._found_by_read if answer.status == 200 else self._not_found).add(run_id)
+            run = _json_object(answer) or (self._listed_before or {}).get(run_id)
             if run is None and not proven:
                 return False
             if run is not None and not self._is_ours(run, answer):
@@ -320,14 +324,14 @@ class Cleaner:
         if status < 300:
             self._deleted.add(run_id)
             if self.unknown_is_404:
-                self._deletes_found.add(run_id)
+                self._found_by_delete.add(run_id)
         return status < 300
 
     def newest(self, authorization: str) -> tuple[Exchange, list[dict[str, Any]]] | None:
         """The newest runs of the list, with the question and its answer; None where that is no list."""
         path = f"/v1/runs?{urlencode({'sort_mode': 'created_at_desc', 'limit': NEWEST})}"
         answer = self._ask("GET", path, authorization)
-        listed = (_object(answer) or {}).get("items")
+        listed = (_json_object(answer) or {}).get("items")
         if not isinstance(listed, list):
             return None
         exchange = Exchange(Request("GET", path, (("Authorization", authorization),)), answer)
@@ -348,7 +352,7 @@ class Cleaner:
     def is_ours(self, run_id: str, authorization: str | None) -> bool:
         """Of a run of which an answer told the id alone: whether it is new, or gone."""
         answer = self._ask("GET", path_of_run(run_id) or "/v1/runs/not-a-uuid", authorization)
-        run = _object(answer)
+        run = _json_object(answer)
         return answer.status == 404 if run is None else self._is_ours(run, answer)
 
     def _is_ours(self, run: Mapping[str, Any], answer: Answer) -> bool:
@@ -361,7 +365,7 @@ class Cleaner:
         if self._seems_dead(began_at):
             raise NoAnswer(f"{method} {path}: not sent, since the target has not answered {self._unanswered} times")
         try:
-            answer = self._asker.ask(method, path, authorization, body)
+            answer = self._client.ask(method, path, authorization, body)
         except NoAnswer:
             self._unanswered += 1
             if self._silent_since is None:
@@ -407,7 +411,7 @@ class Cleaner:
         """Those of the runs that stand in the list; None where it cannot be read to its end."""
         found: set[str] = set()
         try:
-            for run in self._pages(authorization, fields=_SHORTEST):
+            for run in self._pages(authorization, fields=_MINIMAL_FIELDS):
                 if run["id"] in runs:
                     found.add(run["id"])
                     if len(found) == len(runs):
@@ -429,11 +433,11 @@ class Cleaner:
 
     def _pages(self, authorization: str | None, **query: str | None) -> Iterator[dict[str, Any]]:
         """The runs of a list, newest first. Raises NoAnswer where a page is no list, or where there are too many."""
-        most = _MAX_SHARED_PAGES if self._careful else _MAX_PAGES
-        for page in range(most):
-            asked = {"sort_mode": "created_at_desc", "limit": _PAGE, "skip": page * _PAGE, **query}
-            answer = self._ask("GET", f"/v1/runs?{urlencode(asked)}", authorization)
-            listed = (_object(answer) or {}).get("items")
+        max_pages = _MAX_SHARED_PAGES if self._careful else _MAX_PAGES
+        for page in range(max_pages):
+            parameters = {"sort_mode": "created_at_desc", "limit": _PAGE, "skip": page * _PAGE, **query}
+            answer = self._ask("GET", f"/v1/runs?{urlencode(parameters)}", authorization)
+            listed = (_json_object(answer) or {}).get("items")
             if not isinstance(listed, list):
                 raise NoAnswer(f"GET /v1/runs: {answer.status}, and no list")
             for run in listed:
@@ -441,17 +445,17 @@ class Cleaner:
                     yield run | {"id": run_id}
             if len(listed) < _PAGE:
                 return
-        raise NoAnswer(f"GET /v1/runs: more than {most} pages")
+        raise NoAnswer(f"GET /v1/runs: more than {max_pages} pages")
 
 
-def _object(answer: Answer) -> dict[str, Any] | None:
+def _json_object(answer: Answer) -> dict[str, Any] | None:
     if answer.status != 200:
         return None
     try:
-        told = answer.json()
+        value = answer.json()
     except (ValueError, RecursionError):
         return None
-    return told if isinstance(told, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _is_proven(run: Mapping[str, Any], record: Record) -> bool:

@@ -17,8 +17,8 @@ from urllib.parse import SplitResult, unquote
 from contracts.core.printable import printable
 from contracts.guard.bounds import BOUNDS, Bounds
 
-_RECEIVED_AT_ONCE = 256 * 1024
-_SENT_AT_ONCE = 64 * 1024
+_RECEIVE_BYTES = 256 * 1024
+_SEND_BYTES = 64 * 1024
 
 
 class Broken(Exception):
@@ -63,16 +63,16 @@ class Connection:
         if self.sock is not None:
             return
         try:
-            self.sock = self._connected()
+            self.sock = self._connect_tcp()
             if self._tunnel is not None:
-                self._dig(self._tunnel)
+                self._open_tunnel(self._tunnel)
             if self._context is not None:
-                self.sock = self._secured(self._context, self.sock)
+                self.sock = self._wrap_tls(self._context, self.sock)
         except BaseException:
             self.close()
             raise
 
-    def _connected(self) -> socket.socket:
+    def _connect_tcp(self) -> socket.socket:
         host, port = self._host, self._port
         if self._tunnel is not None:
             host, port = self._tunnel.hostname or "", self._tunnel.port or 80
@@ -87,7 +87,7 @@ class Connection:
         for family, kind, protocol, _, address in addresses:
             sock = socket.socket(family, kind, protocol)
             try:
-                sock.settimeout(self._left_s(end, "no connection"))
+                sock.settimeout(self._remaining_s(end, "no connection"))
                 sock.connect(address)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return sock
@@ -101,14 +101,14 @@ class Connection:
             sock.close()
         raise Broken(problem)
 
-    def _dig(self, tunnel: SplitResult) -> None:
+    def _open_tunnel(self, tunnel: SplitResult) -> None:
         """Asks the proxy to pass on what is said."""
         host = f"[{self._host}]" if ":" in self._host else self._host.encode("idna").decode()
         lines = [f"CONNECT {host}:{self._port} HTTP/1.1", f"Host: {host}:{self._port}"]
         if tunnel.username is not None:
             pair = f"{unquote(tunnel.username)}:{unquote(tunnel.password or '')}"
             lines.append(f"Proxy-Authorization: Basic {b64encode(pair.encode()).decode()}")
-        before, self.ends_at = self.ends_at, min(self.ends_at, self._monotonic() + self._bounds.connect_s)
+        previous_end, self.ends_at = self.ends_at, min(self.ends_at, self._monotonic() + self._bounds.connect_s)
         try:
             self.send("\r\n".join([*lines, "", ""]).encode())
             status_line = self.line(self._bounds.head_bytes, "the proxy's answer")
@@ -116,22 +116,22 @@ class Connection:
             while line := self.line(self._bounds.head_bytes - size, "the proxy's answer"):
                 size += len(line) + 1
         finally:
-            self.ends_at = before
-        said = status_line.decode("latin-1").partition(" ")[2].strip()
-        if not said.startswith("2"):
-            raise Broken(f"the proxy refuses: {shown(said)}")
+            self.ends_at = previous_end
+        status_text = status_line.decode("latin-1").partition(" ")[2].strip()
+        if not status_text.startswith("2"):
+            raise Broken(f"the proxy refuses: {shown(status_text)}")
 
-    def _secured(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
+    def _wrap_tls(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
         end = self._monotonic() + self._bounds.connect_s
         try:
-            sock.settimeout(self._left_s(end, "no TLS handshake"))
+            sock.settimeout(self._remaining_s(end, "no TLS handshake"))
             return context.wrap_socket(sock, server_hostname=self._host, suppress_ragged_eofs=False)
         except TimeoutError:
             raise Broken(f"the TLS handshake was not done within {self._bounds.connect_s:g} s") from None
         except OSError as error:
-            raise Broken(_of_tls(error, "the TLS handshake")) from None
+            raise Broken(_error_text(error, "the TLS handshake")) from None
 
-    def _left_s(self, end: float, else_words: str) -> float:
+    def _remaining_s(self, end: float, else_words: str) -> float:
         """The time to the end of this step, or of the exchange where that is earlier. Raises OutOfTime."""
         left_s = min(end, self.ends_at) - self._monotonic()
         if left_s <= 0:
@@ -145,44 +145,44 @@ class Connection:
         sock = self._open_socket
         view = memoryview(data)
         try:
-            for start in range(0, len(view), _SENT_AT_ONCE):
-                sock.settimeout(self._left_s(self.ends_at, "the request was not taken"))
-                sock.sendall(view[start : start + _SENT_AT_ONCE])
+            for start in range(0, len(view), _SEND_BYTES):
+                sock.settimeout(self._remaining_s(self.ends_at, "the request was not taken"))
+                sock.sendall(view[start : start + _SEND_BYTES])
         except TimeoutError:
             raise OutOfTime("the request was not taken in time") from None
         except (ssl.SSLError, OSError) as error:
-            raise Cut(_of_tls(error, "the connection")) from None
+            raise Cut(_error_text(error, "the connection")) from None
 
-    def receive(self, most: int = _RECEIVED_AT_ONCE) -> bytes:
+    def receive(self, max_bytes: int = _RECEIVE_BYTES) -> bytes:
         """What comes next; empty at the end of it. Raises OutOfTime, Cut."""
         if self._buffer:
-            some = bytes(self._buffer[:most])
-            del self._buffer[:most]
-            return some
-        return self._received(most)
+            data = bytes(self._buffer[:max_bytes])
+            del self._buffer[:max_bytes]
+            return data
+        return self._read_socket(max_bytes)
 
-    def _received(self, most: int) -> bytes:
+    def _read_socket(self, max_bytes: int) -> bytes:
         sock = self._open_socket
         try:
-            sock.settimeout(self._left_s(self.ends_at, "no answer"))
-            return sock.recv(min(most, _RECEIVED_AT_ONCE))
+            sock.settimeout(self._remaining_s(self.ends_at, "no answer"))
+            return sock.recv(min(max_bytes, _RECEIVE_BYTES))
         except TimeoutError:
             raise OutOfTime("no answer in time") from None
         except (ssl.SSLError, OSError) as error:
-            raise Cut(_of_tls(error, "the connection")) from None
+            raise Cut(_error_text(error, "the connection")) from None
 
-    def line(self, most: int, what: str) -> bytes:
+    def line(self, max_bytes: int, what: str) -> bytes:
         """Up to a line feed, without it and a carriage return before it. Raises Broken where there is none in `most`
         bytes.
         """
-        looked = 0
-        while (end := self._buffer.find(b"\n", looked, most)) < 0:
-            if len(self._buffer) >= most:
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched, max_bytes)) < 0:
+            if len(self._buffer) >= max_bytes:
                 raise Broken(f"{what} is longer than it may be")
-            looked = len(self._buffer)
-            if not (some := self._received(65_536)):
+            searched = len(self._buffer)
+            if not (data := self._read_socket(65_536)):
                 raise Cut("the connection was closed")
-            self._buffer += some
+            self._buffer += data
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line[:-1] if line.endswith(b"\r") else line
@@ -195,7 +195,7 @@ class Connection:
     @property
     def is_open(self) -> bool:
         """False too where the server has closed its side, or sent what nobody asked for."""
-        return self.sock is not None and not self._buffer and not _readable(self.sock)
+        return self.sock is not None and not self._buffer and not _is_readable(self.sock)
 
     @property
     def _open_socket(self) -> socket.socket:
@@ -215,13 +215,13 @@ class Connection:
             self.sock = None
 
 
-def shown(text: str, most: int = 80) -> str:
+def shown(text: str, max_length: int = 80) -> str:
     """A stranger's words in a message: one line, nothing that a terminal would obey, not too many."""
-    plain = printable(text[: most + 1])
-    return plain if len(plain) <= most else plain[:most] + "…"
+    plain = printable(text[: max_length + 1])
+    return plain if len(plain) <= max_length else plain[:max_length] + "…"
 
 
-def _of_tls(error: OSError, what: str) -> str:
+def _error_text(error: OSError, what: str) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             return f"the certificate is not trusted: {error.verify_message}"
@@ -235,7 +235,7 @@ def _of_tls(error: OSError, what: str) -> str:
             return error.strerror or str(error) or type(error).__name__
 
 
-def _readable(sock: socket.socket) -> bool:
+def _is_readable(sock: socket.socket) -> bool:
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(sock, select.POLLIN)

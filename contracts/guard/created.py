@@ -12,8 +12,8 @@ from typing import Any
 from contracts.core.exchange import Answer
 from contracts.guard.effect import canonical
 
-_CLOCKS_DIFFER_BY = timedelta(hours=1)
-_ZONES_DIFFER_BY = timedelta(hours=26)
+_CLOCK_TOLERANCE = timedelta(hours=1)
+_ZONE_TOLERANCE = timedelta(hours=26)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,38 +37,38 @@ class Created:
 def created_by(answer: Answer) -> Created:
     """Reads where the three creates tell ids, whatever the status; not what an error repeats of the request."""
     try:
-        told = answer.json()
+        body = answer.json()
     except ValueError:
         return Created()
-    if not isinstance(told, dict):
+    if not isinstance(body, dict):
         return Created()
-    runs = {run.id: run for run in _runs(told)}
-    others = frozenset(_attachments(told))
-    failed = told.get("failed_count")
+    runs = {run.id: run for run in _runs(body)}
+    others = frozenset(_attachments(body))
+    failed = body.get("failed_count")
     return Created(tuple(runs.values()), failed if isinstance(failed, int) and failed > 0 else 0, others)
 
 
-def _objects(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    listed = told.get("created_runs")
-    yield from (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else (told,)
+def _objects(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    listed = body.get("created_runs")
+    yield from (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else (body,)
 
 
-def _runs(told: dict[str, Any]) -> Iterator[CreatedRun]:
-    for run in _objects(told):
-        if (found := run_id_in(run.get("id"))) is not None:
-            yield CreatedRun(found, _id(run.get("session_id")), run)
-    run_ids = told.get("run_ids")
+def _runs(body: dict[str, Any]) -> Iterator[CreatedRun]:
+    for run in _objects(body):
+        if (run_id := run_id_in(run.get("id"))) is not None:
+            yield CreatedRun(run_id, _id(run.get("session_id")), run)
+    run_ids = body.get("run_ids")
     for text in run_ids if isinstance(run_ids, list) else ():
-        if (found := run_id_in(text)) is not None:
-            yield CreatedRun(found, _id(told.get("session_id")))
+        if (run_id := run_id_in(text)) is not None:
+            yield CreatedRun(run_id, _id(body.get("session_id")))
 
 
-def _attachments(told: dict[str, Any]) -> Iterator[str]:
-    for run in _objects(told):
+def _attachments(body: dict[str, Any]) -> Iterator[str]:
+    for run in _objects(body):
         listed = run.get("input_attachment_ids")
         for text in listed if isinstance(listed, list) else ():
-            if (found := _id(text)) is not None:
-                yield found
+            if (attachment_id := _id(text)) is not None:
+                yield attachment_id
 
 
 def _id(value: object) -> str | None:
@@ -88,7 +88,7 @@ def is_older(run: Mapping[str, Any], answer: Answer, started_at: datetime, now: 
     """
     try:
         created_at = datetime.fromisoformat(str(run.get("created_at")))
-        slack = _CLOCKS_DIFFER_BY if created_at.tzinfo else _ZONES_DIFFER_BY
+        slack = _CLOCK_TOLERANCE if created_at.tzinfo else _ZONE_TOLERANCE
         return created_at.replace(tzinfo=created_at.tzinfo or UTC) < started_at + ahead(answer, now) - slack
     except (ValueError, OverflowError):
         return False
@@ -97,8 +97,8 @@ def is_older(run: Mapping[str, Any], answer: Answer, started_at: datetime, now: 
 def ahead(answer: Answer, now: datetime) -> timedelta:
     """How far the target's clock is ahead of ours, by the answer's Date; nothing where it has none."""
     try:
-        there = parsedate_to_datetime(answer.header("date") or "")
-        return there.replace(tzinfo=there.tzinfo or UTC) - now
+        target_now = parsedate_to_datetime(answer.header("date") or "")
+        return target_now.replace(tzinfo=target_now.tzinfo or UTC) - now
     except (ValueError, OverflowError):
         return timedelta()
 

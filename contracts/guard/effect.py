@@ -34,7 +34,7 @@ _UUID = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _COUNT_IN_TEXT = re.compile(r"(?i)count\W{0,16}?([-+]?[\d.][\w.+-]*)")
 _NUMBER_PREFIX = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
-_SPLITS_A_PATH = re.compile(r"[/\\?#;%*]")
+_PATH_DELIMITER = re.compile(r"[/\\?#;%*]")
 _CREATING = frozenset({"bulk", "chain"})
 _RESOURCES = frozenset({"runs", "run-attachments", "machines", "pools", "workflows", "health"})
 _ID_KEYS = frozenset({"id", "ids", "run_id", "run_ids"})
@@ -104,7 +104,7 @@ def effect_of(request: Request) -> Effect:
     ids, odd = _ids_in_path(readings)
     creates = method != "DELETE" and any(r.creates_runs for r in readings)
     if creates:
-        runs = max(1, most_runs(body), _most_in_query(query))
+        runs = max(1, most_runs(body), _max_count_in_query(query))
     else:
         runs = int(method not in {"PATCH", "PUT", "DELETE"} and any(r.retries for r in readings))
     return Effect(
@@ -121,7 +121,7 @@ def effect_of(request: Request) -> Effect:
 
 def path_of_run(run_id: str) -> str | None:
     """The path of a run whose id may be any text; None where a server could read the path as that of something else."""
-    if _SPLITS_A_PATH.search(run_id) or not any(character.isalnum() for character in run_id):
+    if _PATH_DELIMITER.search(run_id) or not any(character.isalnum() for character in run_id):
         return None
     path = f"/v1/runs/{quote(run_id, safe='', errors='surrogatepass')}"
     readings = readings_of(path)
@@ -132,27 +132,27 @@ def path_of_run(run_id: str) -> str | None:
 def _ids_in_path(readings: tuple[PathReading, ...]) -> tuple[frozenset[str], frozenset[str]]:
     ids: set[str] = set()
     odd: set[str] = set()
-    for parsed in readings:
-        for position, segment in enumerate(parsed.segments):
-            whole = canonical(segment)
+    for reading in readings:
+        for position, segment in enumerate(reading.segments):
+            exact = canonical(segment)
             found = (
-                {whole} if whole else {str(uuid.UUID(hex=m.group().replace("-", ""))) for m in _UUID.finditer(segment)}
+                {exact} if exact else {str(uuid.UUID(hex=m.group().replace("-", ""))) for m in _UUID.finditer(segment)}
             )
             ids |= found
-            if not found and position == 0 and parsed.resource and not parsed.creates_runs:
+            if not found and position == 0 and reading.resource and not reading.creates_runs:
                 odd.add(segment)
     return frozenset(ids), frozenset(odd)
 
 
 def _collections(readings: tuple[PathReading, ...], method: str) -> Iterator[str]:
-    for parsed in readings:
-        if not parsed.resource:
+    for reading in readings:
+        if not reading.resource:
             yield "?"
-        elif parsed.creates_runs:
+        elif reading.creates_runs:
             if method not in {"POST", *SAFE_METHODS}:
                 yield "runs"
-        elif not parsed.segments:
-            yield parsed.resource
+        elif not reading.segments:
+            yield reading.resource
 
 
 # Paths
@@ -171,7 +171,7 @@ def readings_of(path: str) -> tuple[PathReading, ...]:
         plain = re.sub(r"[\x00-\x20\x7f]", "", text.replace("\\", "/"))
         for variant in (plain, re.split(r"[?#]", plain)[0], re.sub(r";[^/]*", "", plain)):
             readings[_reading(variant)] = None
-            readings[_reading(_without_dots(variant))] = None
+            readings[_reading(_resolve_dots(variant))] = None
     return tuple(readings)
 
 
@@ -188,7 +188,7 @@ def _stem(segment: str) -> str:
     return segment.partition(".")[0]
 
 
-def _without_dots(path: str) -> str:
+def _resolve_dots(path: str) -> str:
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
@@ -234,21 +234,21 @@ def readable_body(request: Request) -> Body:
     raw = request.body
     encoding = (request.header("content-encoding") or "identity").strip().lower()
     if encoding != "identity":
-        inflated = _inflated(raw)
+        inflated = _inflate(raw)
         if inflated is None:
             return Body(unreadable=True)
         raw = inflated
     try:
-        read = json.loads(raw, object_pairs_hook=_Pairs)
+        parsed = json.loads(raw, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return Body(text=raw.replace(b"\0", b"").decode("latin-1"))
-    if isinstance(read, str):
-        return Body(text=read)
-    objects = read if isinstance(read, list) else [read]
-    return Body(json=read, objects=tuple(tuple(each.pairs) for each in objects if isinstance(each, _Pairs)))
+    if isinstance(parsed, str):
+        return Body(text=parsed)
+    objects = parsed if isinstance(parsed, list) else [parsed]
+    return Body(json=parsed, objects=tuple(tuple(each.pairs) for each in objects if isinstance(each, _Pairs)))
 
 
-def _inflated(raw: bytes) -> bytes | None:
+def _inflate(raw: bytes) -> bytes | None:
     for wbits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
         inflater = zlib.decompressobj(wbits)
         with contextlib.suppress(zlib.error):
@@ -263,55 +263,55 @@ def most_runs(body: Body) -> int:
     if body.unreadable:
         return UNREADABLE
     if body.text is not None:
-        return max((_most_in_text(number) for number in _COUNT_IN_TEXT.findall(body.text)), default=1)
-    return max(1, sum(_most_of_object(pairs) for pairs in body.objects))
+        return max((_max_number_in_text(number) for number in _COUNT_IN_TEXT.findall(body.text)), default=1)
+    return max(1, sum(_max_runs_of_object(pairs) for pairs in body.objects))
 
 
-def _most_of_object(pairs: tuple[tuple[str, Any], ...]) -> int:
-    most = 1
+def _max_runs_of_object(pairs: tuple[tuple[str, Any], ...]) -> int:
+    largest = 1
     for key, value in pairs:
         name = key.strip().lower()
         if name == "count":
-            most = max(most, _most_of(value))
+            largest = max(largest, _max_number_in(value))
         elif name == "steps" and isinstance(value, list | dict):
-            most = max(most, len(value))
-    return most
+            largest = max(largest, len(value))
+    return largest
 
 
-def _most_in_query(query: str) -> int:
-    return max((_most_in_text(value) for key, value in parse_qsl(query) if key.lower() == "count"), default=1)
+def _max_count_in_query(query: str) -> int:
+    return max((_max_number_in_text(value) for key, value in parse_qsl(query) if key.lower() == "count"), default=1)
 
 
-def _most_of(value: Any, depth: int = 0) -> int:
+def _max_number_in(value: Any, depth: int = 0) -> int:
     """The largest whole number that a reader, however lenient, could make of a JSON value; at least 1."""
     match value:
         case bool() | None:
             return 1
         case int():
-            return _bounded(value)
+            return _clamp(value)
         case float():
-            return _bounded(value)
+            return _clamp(value)
         case str():
-            return _most_in_text(value)
+            return _max_number_in_text(value)
         case list() if depth < 4:
-            return max((_most_of(each, depth + 1) for each in value), default=1)
+            return max((_max_number_in(each, depth + 1) for each in value), default=1)
         case dict() if depth < 4:
-            return max((_most_of(each, depth + 1) for each in value.values()), default=1)
+            return max((_max_number_in(each, depth + 1) for each in value.values()), default=1)
         case _:
             return 1
 
 
-def _most_in_text(text: str) -> int:
+def _max_number_in_text(text: str) -> int:
     stripped = text.strip().replace("_", "").replace(",", "")
-    found = 1
+    largest = 1
     if re.fullmatch(r"[-+]?\d{19,}(\.\d*)?", stripped):
         return UNBOUNDED
-    for read in (int, float, _int_of_any_base, _number_before_other_text):
+    for convert in (int, float, _int_of_any_base, _number_before_other_text):
         try:
-            found = max(found, _bounded(read(stripped)))
+            largest = max(largest, _clamp(convert(stripped)))
         except (ValueError, OverflowError):
             continue
-    return found
+    return largest
 
 
 def _int_of_any_base(text: str) -> int:
@@ -323,7 +323,7 @@ def _number_before_other_text(text: str) -> float:
     return float(match.group()) if match else 0.0
 
 
-def _bounded(number: float) -> int:
+def _clamp(number: float) -> int:
     if isinstance(number, float):
         if math.isnan(number):
             return 1

@@ -28,7 +28,7 @@ from contracts.guard.refusals import NotAllowed, NotOwned
 _HARMLESS_ODD_ID = "not-a-uuid"
 _SESSION = frozenset({"session_id"})
 _ATTACHMENTS = frozenset({"output_attachment_ids"})
-_MAKEABLE_IN_FULL = frozenset({"pools", "workflows"})
+_CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
 
 
 class Gate:
@@ -70,7 +70,7 @@ class Gate:
 
     def _check_reach(self, what: str, effect: Effect) -> None:
         for resource in effect.collections:
-            if self._is_live or resource not in _MAKEABLE_IN_FULL:
+            if self._is_live or resource not in _CREATABLE_IN_FULL:
                 raise NotAllowed(f"{what}: could change more than this check made")
         for text in effect.odd_ids:
             if not (_HARMLESS_ODD_ID in text or self._marker in text or self._ownership.builds_on_ours(text)):
@@ -80,10 +80,10 @@ class Gate:
 
     def _check_links(self, what: str, body: Any) -> None:
         for session_id in uuids_under(body, _SESSION):
-            if not self._ownership.is_session_of_ours(session_id) and not self._may_pass_as_unknown(session_id):
+            if not self._ownership.is_session_of_ours(session_id) and not self._is_allowed_unknown(session_id):
                 raise NotOwned(f"{what}: session {session_id} is not one of this check")
         for attachment_id in uuids_under(body, _ATTACHMENTS):
-            if not self._ownership.made(attachment_id) and not self._may_pass_as_unknown(attachment_id):
+            if not self._ownership.made(attachment_id) and not self._is_allowed_unknown(attachment_id):
                 raise NotOwned(f"{what}: attachment {attachment_id} is not one of this check")
 
     def _check_id(self, what: str, text: str) -> None:
@@ -91,10 +91,10 @@ class Gate:
             if self._is_own_server or self._ownership.is_proven(text) or self._is_ours(text):
                 return
             raise NotOwned(f"{what}: {text} is older than this check, though an answer told it was made")
-        if not self._may_pass_as_unknown(text):
+        if not self._is_allowed_unknown(text):
             raise NotOwned(f"{what}: {text} was not made by this check")
 
-    def _may_pass_as_unknown(self, text: str) -> bool:
+    def _is_allowed_unknown(self, text: str) -> bool:
         if not self._ownership.is_claimed_unknown(text):
             return False
         if self._is_own_server or self._ownership.is_proven_unknown(text):

@@ -62,7 +62,7 @@ class _PendingRequest:
     effect: Effect
     charge: Charge
     intent: Intent | None = None
-    told: tuple[str, ...] = ()
+    reported_ids: tuple[str, ...] = ()
     """The ids of the runs that the answer told."""
 
 
@@ -95,7 +95,7 @@ class Guard:
         self._is_shared = target.profile == "live" or not target.is_loopback
         """Others use the target too, so nothing may be taken for the check's own on an answer's word alone."""
         self._ledger = Ledger(target.budget, keeps_reserve=target.clean_up)
-        self._pace = RateLimiter(target.budget.rate, self._clock)
+        self._rate_limiter = RateLimiter(target.budget.rate, self._clock)
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
         self._schedule = Schedule(self._started + target.max_time_s, self._clock, self._grace_s)
@@ -107,9 +107,9 @@ class Guard:
         self._lost_answers = 0
         self._first_lost = ""
         self._possibly_left: frozenset[str] = frozenset()
-        self._doubtful: set[str] = set()
+        self._seemingly_older: set[str] = set()
         self._offers_delete: bool | None = None
-        self._asking_for_delete = threading.Lock()
+        self._offers_delete_lock = threading.Lock()
         self._has_sent_creates = False
         self._creates_in_flight = InFlight()
         self._proxy: Proxy | None = None
@@ -230,7 +230,7 @@ class Guard:
 
     def offers_delete(self) -> bool:
         """Whether the target deletes runs. Asked once, of an id that nobody has. Raises as `send` does."""
-        with self._asking_for_delete:
+        with self._offers_delete_lock:
             if self._offers_delete is None:
                 cleaner = self._cleaner()
                 self._offers_delete = cleaner.offers_delete()
@@ -254,24 +254,24 @@ class Guard:
                 done = clean_up(self._cleaner(), journal, self._authorizations, known, lambda: offers_delete)
                 self._possibly_left |= done.orphans.possible - self._ownership.authorizations.keys()
                 if words := what_may_follow(journal.record, done):
-                    self._leave_unknown(words)
+                    self._add_unknown(words)
                 if done.left.unknown:
                     count = len(done.left.unknown)
-                    self._leave_unknown(f"of {count} runs neither reads nor lists tell whether they are still there")
+                    self._add_unknown(f"of {count} runs neither reads nor lists tell whether they are still there")
                 for run_id, authorization in done.orphans.proven.items():
                     self._ownership.add_run(run_id, authorization)
             except (NoAnswer, OutOfBudget) as error:
-                self._leave_unknown(str(error))
+                self._add_unknown(str(error))
             if self._watch is not None:
-                self._doubt_lists(self._watch)
+                self._note_unreliable_lists(self._watch)
         self._runs_left = len(journal.record.unfinished)
         return self._runs_left
 
-    def _doubt_lists(self, watch: Watch) -> None:
+    def _note_unreliable_lists(self, watch: Watch) -> None:
         if not watch.lists_tell:
-            self._leave_unknown("the list of runs did not show what had been made, or could not be read")
+            self._add_unknown("the list of runs did not show what had been made, or could not be read")
 
-    def _leave_unknown(self, words: str) -> None:
+    def _add_unknown(self, words: str) -> None:
         self._unknown[words] = None
         self._skip(f"cleaning up: {words}")
 
@@ -286,8 +286,8 @@ class Guard:
         self._schedule.begin_cleaning()
         if self._watch is not None:
             self._look(self._watch, is_last=True)
-            self._doubt_lists(self._watch)
-        runs = {run: self._reaching(run) for run in journal.record.unfinished}
+            self._note_unreliable_lists(self._watch)
+        runs = {run: self._authorizations_for(run) for run in journal.record.unfinished}
         left = self._cleaner().left(runs).all
         journal.gone([run for run in runs if run not in left])
         self._runs_left = len(left)
@@ -303,7 +303,7 @@ class Guard:
         requests = REQUESTS_TO_CLEAN_AT_ALL + REQUESTS_TO_CLEAN_A_RUN * len(self._ownership.runs)
         return self._bounds.clean_up_s + (requests / rate if rate else 0.0)
 
-    def _reaching(self, run_id: str) -> tuple[str | None, ...]:
+    def _authorizations_for(self, run_id: str) -> tuple[str | None, ...]:
         authorization = self._ownership.authorizations[run_id]
         if authorization in self._authorizations:
             return (authorization,)
@@ -314,17 +314,17 @@ class Guard:
         """Ids of runs that creates of this check may have made, and that nothing proves to be ours: not touched. They
         look like what an unanswered create asked for, or an answer told them though they seem older than the check.
         """
-        return tuple(sorted({*self._possibly_left, *self._doubtful}))
+        return tuple(sorted({*self._possibly_left, *self._seemingly_older}))
 
     # Sending
 
     def send(self, request: Request) -> Exchange:
         """Raises a Refused where the request may not go out, NoAnswer where no whole answer came."""
         with self._watching() as watch:
-            passage = self._admit(request)
-            self._wait(passage)
+            pending = self._admit(request)
+            self._wait(pending)
             try:
-                return self._carry_out(passage)
+                return self._execute(pending)
             finally:
                 if watch is not None and watch.must_look:
                     self._look(watch)
@@ -363,26 +363,26 @@ class Guard:
             journal.close_intents([each for each in seen.settled if each in journal.record.open_intents])
 
     def _send_together(self, requests: Sequence[Request]) -> list[Exchange]:
-        passages: list[_PendingRequest] = []
+        pending_requests: list[_PendingRequest] = []
         try:
             for request in requests:
-                passages.append(self._admit(request))
+                pending_requests.append(self._admit(request))
         except Refused:
-            for passage in passages:
-                self._refund(passage)
+            for pending in pending_requests:
+                self._refund(pending)
             raise
-        self._wait(*passages)
-        outcomes: list[Exchange | BaseException | None] = [None] * len(passages)
-        start = _Start(len(passages))
+        self._wait(*pending_requests)
+        outcomes: list[Exchange | BaseException | None] = [None] * len(pending_requests)
+        barrier = _StartBarrier(len(pending_requests))
 
-        def carry_out(position: int, passage: _PendingRequest) -> None:
+        def execute(position: int, pending: _PendingRequest) -> None:
             try:
-                outcomes[position] = self._carry_out(passage, start)
+                outcomes[position] = self._execute(pending, barrier)
             except BaseException as error:  # noqa: BLE001  raised again below, in the caller's thread
-                start.abandon()
+                barrier.abandon()
                 outcomes[position] = error
 
-        threads = [threading.Thread(target=carry_out, args=each, daemon=True) for each in enumerate(passages)]
+        threads = [threading.Thread(target=execute, args=each, daemon=True) for each in enumerate(pending_requests)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -404,127 +404,127 @@ class Guard:
             raise NotAllowed("no second token was given")
         watch = self._watch if effect.runs else None
         authorization = masked.header("authorization")
-        looks = 0
+        look_requests = 0
         if watch is not None:
             watch.judge(masked)
-            if self._doubtful:
+            if self._seemingly_older:
                 raise NotAllowed("an answer told runs older than this check, so what a create makes cannot be known")
-            looks = watch.requests_for(authorization)
+            look_requests = watch.requests_for(authorization)
         try:
-            what = _in_words(masked)
-            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=what, requests=1 + looks)
+            what = _describe(masked)
+            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=what, requests=1 + look_requests)
         except OutOfBudget as error:
             self._skip(str(error))
             raise
         if watch is not None:
-            self._ledger.take_back_request(looks)  # charged again when they are sent
+            self._ledger.take_back_request(look_requests)  # charged again when they are sent
             watch.begin(authorization)
         return _PendingRequest(request, masked, effect, charge)
 
-    def _wait(self, *passages: _PendingRequest) -> None:
+    def _wait(self, *pending_requests: _PendingRequest) -> None:
         try:
-            self._pace.wait(len(passages), left_s=self._schedule.left_s)
+            self._rate_limiter.wait(len(pending_requests), left_s=self._schedule.left_s)
         except BaseException as error:
             if isinstance(error, OutOfBudget):
                 self._skip(str(error))
-            for passage in passages:
-                self._refund(passage)
+            for pending in pending_requests:
+                self._refund(pending)
             raise
 
-    def _refund(self, passage: _PendingRequest) -> None:
-        self._ledger.settle(passage.charge, 0)
+    def _refund(self, pending: _PendingRequest) -> None:
+        self._ledger.settle(pending.charge, 0)
         self._ledger.take_back_request()
 
-    def _carry_out(self, passage: _PendingRequest, start: _Start | None = None) -> Exchange:
+    def _execute(self, pending: _PendingRequest, barrier: _StartBarrier | None = None) -> Exchange:
         """A create that is under way when Ctrl-C comes still gets its answer: what it made is known then."""
-        if not passage.effect.creates:
-            return self._carried_out(passage, start)
+        if not pending.effect.creates:
+            return self._send_and_settle(pending, barrier)
         with held_back():
-            return self._carried_out(passage, start)
+            return self._send_and_settle(pending, barrier)
 
-    def _carried_out(self, passage: _PendingRequest, start: _Start | None) -> Exchange:
+    def _send_and_settle(self, pending: _PendingRequest, barrier: _StartBarrier | None) -> Exchange:
         """Whatever happens on the way, at the end it is known, in the journal too, what the request may have made."""
-        creates = passage.effect.creates
-        at = self._clock.now()
+        creates = pending.effect.creates
+        sent_at = self._clock.now()
         try:
             with self._creates_in_flight if creates else contextlib.nullcontext():
-                exchange = self._exchange(passage, start)
-            self._note(passage, at, exchange)
+                exchange = self._exchange(pending, barrier)
+            self._note_for_watch(pending, sent_at, exchange)
             return exchange
-        except _NeverArrived as error:
-            self._close(passage)
+        except _NotDelivered as error:
+            self._close_as_undelivered(pending)
             raise NoAnswer(str(error)) from None
         except NotAllowed:
-            self._close(passage)
+            self._close_as_undelivered(pending)
             raise
         except BaseException:
-            self._leave_open(passage)
-            self._note(passage, at, None)
+            self._leave_open(pending)
+            self._note_for_watch(pending, sent_at, None)
             raise
 
-    def _note(self, passage: _PendingRequest, at: datetime, exchange: Exchange | None) -> None:
-        if self._watch is None or not passage.effect.runs:
+    def _note_for_watch(self, pending: _PendingRequest, sent_at: datetime, exchange: Exchange | None) -> None:
+        if self._watch is None or not pending.effect.runs:
             return
-        body = passage.effect.body
+        body = pending.effect.body
         is_object = isinstance(body, dict)
         self._watch.note(
             Sent(
-                kind=self._watch.kind_of(passage.masked),
-                authorization=passage.masked.header("authorization"),
+                kind=self._watch.kind_of(pending.masked),
+                authorization=pending.masked.header("authorization"),
                 workflow_ids=frozenset(_workflow_ids(body)),
                 inputs=ANY if is_object and "steps" in body else body.get("input_values") if is_object else None,
-                at=at,
+                at=sent_at,
                 exchange=exchange,
                 answered_at=None if exchange is None else self._clock.now(),
-                told=passage.told,
-                intent=None if passage.intent is None else passage.intent.number,
+                told=pending.reported_ids,
+                intent=None if pending.intent is None else pending.intent.number,
             )
         )
 
-    def _close(self, passage: _PendingRequest) -> None:
+    def _close_as_undelivered(self, pending: _PendingRequest) -> None:
         """The request did not arrive, so it made nothing."""
-        self._ledger.settle(passage.charge, 0)
-        if passage.intent is not None:
-            self._opened_journal.made(passage.intent, ())
+        self._ledger.settle(pending.charge, 0)
+        if pending.intent is not None:
+            self._opened_journal.made(pending.intent, ())
 
-    def _exchange(self, passage: _PendingRequest, start: _Start | None) -> Exchange:
-        if passage.effect.creates:
+    def _exchange(self, pending: _PendingRequest, barrier: _StartBarrier | None) -> Exchange:
+        if pending.effect.creates:
             self._has_sent_creates = True
-            passage.intent = self._opened_journal.intend(self._intent(passage))
-        connection = None if start is None else self._meet(start)
+            pending.intent = self._opened_journal.intend(self._intent(pending))
+        connection = None if barrier is None else self._connect_with_group(barrier)
         for attempt in range(self._bounds.repeats + 1):
-            exchange = Exchange(passage.masked, self._answer(passage, connection if attempt == 0 else None))
+            exchange = Exchange(pending.masked, self._answer(pending, connection if attempt == 0 else None))
             self._record(exchange)
             if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
                 break
         if exchange.answer.status == 503 and exchange.answer.header("retry-after"):
-            wait_s = self._pace.asked_wait_s(exchange.answer, 0)
-            self._pace.pause(min(wait_s, self._longest_wait_s), asked_s=wait_s)
-        if passage.effect.writes:
-            self._conclude(passage, exchange)
+            wait_s = self._rate_limiter.asked_wait_s(exchange.answer, 0)
+            self._rate_limiter.pause(min(wait_s, self._longest_wait_s), asked_s=wait_s)
+        if pending.effect.writes:
+            self._process_answer(pending, exchange)
         return exchange
 
-    def _meet(self, start: _Start) -> Connection:
+    def _connect_with_group(self, barrier: _StartBarrier) -> Connection:
         """An open connection, once all the others of the group have one too."""
         connection = self._upstream.connection(for_write=True)
         with contextlib.suppress(Broken):  # tried again by the exchange, which says why it fails
             connection.open()
-        start.meet()
+        barrier.meet()
         return connection
 
-    def _answer(self, passage: _PendingRequest, connection: Connection | None) -> Answer:
-        left_s = self._schedule.left_s(creates=passage.effect.creates)
+    def _answer(self, pending: _PendingRequest, connection: Connection | None) -> Answer:
+        left_s = self._schedule.left_s(creates=pending.effect.creates)
         if left_s <= 0:
-            raise _NeverArrived(f"{_in_words(passage.masked)}: the time of the check is over")
-        outcome = self._upstream.exchange(passage.request, self._tokens.put_in, connection, within_s=left_s)
+            raise _NotDelivered(f"{_describe(pending.masked)}: the time of the check is over")
+        outcome = self._upstream.exchange(pending.request, self._tokens.put_in, connection, within_s=left_s)
         if isinstance(outcome, Lost):
-            words = f"{_in_words(passage.masked)}: {outcome.words}"
+            words = f"{_describe(pending.masked)}: {outcome.words}"
             if outcome.malformed:
                 raise NotAllowed(words)
             with self._lock:
                 self._lost_answers += 1
                 self._first_lost = self._first_lost or words
-            raise NoAnswer(words, lost=outcome.words) if outcome.reached else _NeverArrived(words)
+            raise NoAnswer(words, lost=outcome.words) if outcome.reached else _NotDelivered(words)
         return self._tokens.mask_answer(outcome)
 
     def _may_repeat(self, exchange: Exchange, attempt: int) -> bool:
@@ -532,14 +532,14 @@ class Guard:
         with self._lock:
             if len(self._throttled) < self._bounds.throttled and _size(exchange) <= self._bounds.throttled_bytes:
                 self._throttled.append(exchange)
-        wait_s = self._pace.asked_wait_s(exchange.answer, attempt)
-        self._pace.pause(wait_s)
+        wait_s = self._rate_limiter.asked_wait_s(exchange.answer, attempt)
+        self._rate_limiter.pause(wait_s)
         if attempt == self._bounds.repeats or wait_s > self._longest_wait_s:
             return False
         if not self._ledger.charge_request(cleaning=False):
             return False
         try:
-            self._pace.wait(left_s=self._schedule.left_s)
+            self._rate_limiter.wait(left_s=self._schedule.left_s)
         except OutOfBudget:
             self._ledger.take_back_request()
             return False
@@ -552,47 +552,47 @@ class Guard:
 
     # What came of it
 
-    def _conclude(self, passage: _PendingRequest, exchange: Exchange) -> None:
+    def _process_answer(self, pending: _PendingRequest, exchange: Exchange) -> None:
         status = exchange.answer.status
         # A redirect of 307 or 308 asks for the same request elsewhere, so it was not done here; 303 tells it was.
         refused = 400 <= status < 500 or status in {307, 308}
-        if not passage.effect.creates:
-            if passage.charge.runs and refused:
-                self._ledger.settle(passage.charge, 0)
-            if passage.effect.collections and 200 <= status < 300:
-                for thing in created_by(exchange.answer).runs:
-                    self._ownership.add_other(thing.id)
+        if not pending.effect.creates:
+            if pending.charge.runs and refused:
+                self._ledger.settle(pending.charge, 0)
+            if pending.effect.collections and 200 <= status < 300:
+                for resource in created_by(exchange.answer).runs:
+                    self._ownership.add_other(resource.id)
             return
         made = created_by(exchange.answer)
-        told = {run.id: run for run in made.runs if self._is_ours(run, exchange.answer)}
-        run_ids = list(told)
-        passage.told = tuple(run_ids)
-        unproven = [run.id for run in told.values() if run.shown is None]
-        self._doubtful.update(run.id for run in made.runs if run.id not in told)
+        reported = {run.id: run for run in made.runs if self._is_ours(run, exchange.answer)}
+        run_ids = list(reported)
+        pending.reported_ids = tuple(run_ids)
+        unproven = [run.id for run in reported.values() if run.shown is None]
+        self._seemingly_older.update(run.id for run in made.runs if run.id not in reported)
         new = sum(run_id not in self._ownership.authorizations for run_id in run_ids)  # a replay makes none
         authorization = exchange.request.header("authorization")
-        for run_id, run in told.items():
+        for run_id, run in reported.items():
             self._ownership.add_run(run_id, authorization, proven=run.shown is not None)
         for other in made.others:
             self._ownership.add_other(other)
-        for session_id in {run.session_id for run in told.values() if run.session_id}:
+        for session_id in {run.session_id for run in reported.values() if run.session_id}:
             self._ownership.add_session(session_id)
         # What reads was charged for a server that mixes up methods; where no run is told, it read.
         only_read = exchange.request.method in SAFE_METHODS and not made.runs
-        if refused or only_read or (status < 300 and len(run_ids) + made.failed == passage.charge.runs):
-            self._ledger.settle(passage.charge, new)
-            if passage.intent is not None and self._watch is None:
-                self._opened_journal.made(passage.intent, run_ids, unproven)
+        if refused or only_read or (status < 300 and len(run_ids) + made.failed == pending.charge.runs):
+            self._ledger.settle(pending.charge, new)
+            if pending.intent is not None and self._watch is None:
+                self._opened_journal.made(pending.intent, run_ids, unproven)
                 return
         else:
-            self._leave_open(passage, run_ids)
-        if passage.intent is not None:  # open until it is known that nothing else came into being
+            self._leave_open(pending, run_ids)
+        if pending.intent is not None:  # open until it is known that nothing else came into being
             now = self._clock.now().timestamp()
-            self._opened_journal.answered(passage.intent, run_ids, now, unproven)
+            self._opened_journal.answered(pending.intent, run_ids, now, unproven)
 
-    def _leave_open(self, passage: _PendingRequest, run_ids: Sequence[str] = ()) -> None:
+    def _leave_open(self, pending: _PendingRequest, run_ids: Sequence[str] = ()) -> None:
         """Nobody knows what the create made: the charge stays, and clean-up will look for it."""
-        self._ledger.settle(passage.charge, max(passage.charge.runs, len(run_ids)))
+        self._ledger.settle(pending.charge, max(pending.charge.runs, len(run_ids)))
 
     def _is_ours(self, run: CreatedRun, answer: Answer) -> bool:
         """A broken server may answer a create with older runs, which are someone's."""
@@ -601,9 +601,9 @@ class Guard:
         old = is_older(run.shown, answer, self._started_at, self._clock.now())
         return not old or carries(self.marker, run.shown)
 
-    def _intent(self, passage: _PendingRequest) -> Intent:
-        masked = passage.masked
-        body = passage.effect.body
+    def _intent(self, pending: _PendingRequest) -> Intent:
+        masked = pending.masked
+        body = pending.effect.body
         inputs = body.get("input_values") if isinstance(body, dict) else None
         has_inputs = isinstance(body, dict) and "steps" not in body
         sessions = tuple(uuids_under(body, frozenset({"session_id"})))
@@ -611,7 +611,7 @@ class Guard:
             number=0,
             at=self._clock.now().timestamp(),
             identity=IDENTITIES.get(masked.header("authorization") or "", OTHER),
-            runs=passage.effect.runs,
+            runs=pending.effect.runs,
             workflow_ids=tuple(_workflow_ids(body)),
             session_id=sessions[0] if sessions else None,
             carries_marker=self.marker.encode() in (masked.body or b""),
@@ -658,11 +658,16 @@ class Guard:
         def pay() -> bool:
             return self._ledger.charge_request(cleaning=cleaning or self._is_cleaning)
 
-        asker = InternalClient(
-            self._upstream, self._tokens, self._pace, pay=pay, left_s=self._schedule.left_to_ask_s, record=self._record
+        client = InternalClient(
+            self._upstream,
+            self._tokens,
+            self._rate_limiter,
+            pay=pay,
+            left_s=self._schedule.left_to_ask_s,
+            record=self._record,
         )
         return Cleaner(
-            asker,
+            client,
             self._clock,
             careful=self._is_shared,
             started_at=self._started_at,
@@ -674,30 +679,30 @@ class Guard:
 
 def _size(exchange: Exchange) -> int:
     headers = (*exchange.request.headers, *exchange.answer.headers)
-    named = sum(len(name) + len(value) for name, value in headers)
-    return len(exchange.request.body or b"") + len(exchange.answer.body) + named
+    header_size = sum(len(name) + len(value) for name, value in headers)
+    return len(exchange.request.body or b"") + len(exchange.answer.body) + header_size
 
 
-class _NeverArrived(Exception):
+class _NotDelivered(Exception):
     """No connection was made, so the target did nothing."""
 
 
-class _Start:
+class _StartBarrier:
     """Where the requests of a group wait for one another. One that cannot go releases the others, which then do not."""
 
     def __init__(self, parties: int) -> None:
         self._barrier = threading.Barrier(parties)
-        self._gone: set[int] = set()
+        self._passed: set[int] = set()
 
     def meet(self) -> None:
         try:
             self._barrier.wait()
         except threading.BrokenBarrierError:
-            raise _NeverArrived("not sent, since another request of the group could not be") from None
-        self._gone.add(threading.get_ident())
+            raise _NotDelivered("not sent, since another request of the group could not be") from None
+        self._passed.add(threading.get_ident())
 
     def abandon(self) -> None:
-        if threading.get_ident() not in self._gone:
+        if threading.get_ident() not in self._passed:
             self._barrier.abort()
 
 
@@ -710,7 +715,7 @@ def _workflow_ids(body: Any) -> Iterator[str]:
             yield each["workflow_id"][:64]
 
 
-def _in_words(request: Request) -> str:
+def _describe(request: Request) -> str:
     """The request in a few words, for a message: what it asks for, and how many."""
     words = f"{request.method} {request.path[:120]}"
     if request.body and (match := _COUNT.search(request.body)):

@@ -21,7 +21,7 @@ class InternalClient:
         self,
         upstream: Upstream,
         tokens: Tokens,
-        pace: RateLimiter,
+        rate_limiter: RateLimiter,
         *,
         pay: Callable[[], bool] = lambda: True,
         left_s: Callable[[str], float] = lambda _: float("inf"),
@@ -29,7 +29,7 @@ class InternalClient:
     ) -> None:
         self._upstream = upstream
         self._tokens = tokens
-        self._pace = pace
+        self._rate_limiter = rate_limiter
         self._pay = pay
         self._left_s = left_s
         self._record = record
@@ -43,7 +43,7 @@ class InternalClient:
         for attempt in range(BOUNDS.repeats + 1):
             if not self._pay():
                 raise OutOfBudget(f"{method} {path}: no request is left")
-            self._pace.wait(left_s=lambda: self._left_s(method))
+            self._rate_limiter.wait(left_s=lambda: self._left_s(method))
             if (left_s := self._left_s(method)) <= 0:
                 raise OutOfBudget(f"{method} {path}: no time is left")
             outcome = self._upstream.exchange(request, self._tokens.put_in, within_s=left_s)
@@ -53,8 +53,8 @@ class InternalClient:
             self._record(Exchange(request, answer))
             if answer.status != 429:
                 break
-            wait_s = self._pace.asked_wait_s(answer, attempt)
-            self._pace.pause(wait_s)
+            wait_s = self._rate_limiter.asked_wait_s(answer, attempt)
+            self._rate_limiter.pause(wait_s)
             if wait_s > BOUNDS.wait_s:
                 break
         return answer

@@ -30,7 +30,7 @@ from contracts.core.target import Target, is_loopback
 
 _VERSION = 1
 _SUFFIX = ".jsonl"
-_KEEP_LOOPBACK_FOR = timedelta(days=1)
+_LOOPBACK_MAX_AGE = timedelta(days=1)
 _FINGERPRINT_ROUNDS = 20_000
 _HEADER = ("url", "origin", "profile", "marker", "started_at", "salt", "fingerprints")
 
@@ -132,7 +132,7 @@ class Journal:
         self._file_lock = lock
         self._written_through = not is_loopback(record.url)
         self._lock = threading.Lock()
-        self._numbers = max(record.open_intents, default=_NO_INTENT)
+        self._last_number = max(record.open_intents, default=_NO_INTENT)
         self._file = os.open(path, os.O_APPEND | os.O_WRONLY)
 
     @classmethod
@@ -159,7 +159,7 @@ class Journal:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock.acquire()
             with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-                file.write(_line(header))
+                file.write(_json_line(header))
             return cls(path, record, lock)
         except OSError as error:
             raise CouldNotCheck(f"the journal cannot be written in {directory}: {error.strerror or error}") from None
@@ -167,8 +167,8 @@ class Journal:
     def intend(self, intent: Intent) -> Intent:
         """Gives the intent its number; it stands on disk when this returns."""
         with self._lock:
-            self._numbers += 1
-            intent.number = self._numbers
+            self._last_number += 1
+            intent.number = self._last_number
             line = {"intent": intent.number, "at": intent.at, "as": intent.identity, "runs": intent.runs}
             for name, value in (
                 ("workflows", intent.workflow_ids),
@@ -184,7 +184,7 @@ class Journal:
     def made(self, intent: Intent, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
         """Closes the intent: these runs came of it, and none else. Of the `unproven` the answer told the id alone."""
         with self._lock:
-            self._write(_told({"made": intent.number, "as": intent.identity, "ids": list(run_ids)}, unproven))
+            self._write(_with_unproven({"made": intent.number, "as": intent.identity, "ids": list(run_ids)}, unproven))
 
     def told(self, identity: str, run_ids: Sequence[str]) -> None:
         """Runs of ours that close no intent: there may be more."""
@@ -203,7 +203,7 @@ class Journal:
         """The intent stays open, since it may have made more than these; but the target is done with it."""
         line = {"answered": intent.number, "at": at, "as": intent.identity, "ids": list(run_ids)}
         with self._lock:
-            self._write(_told(line, unproven))
+            self._write(_with_unproven(line, unproven))
 
     def close_intents(self, numbers: Sequence[int]) -> None:
         """What they made was looked for, and is known."""
@@ -224,7 +224,7 @@ class Journal:
 
     def _write(self, line: dict[str, Any]) -> None:
         try:
-            os.write(self._file, _line(line))
+            os.write(self._file, _json_line(line))
             if self._written_through:
                 os.fsync(self._file)
         except OSError as error:
@@ -262,7 +262,7 @@ def journals(directory: Path) -> Iterator[tuple[Path, Journal | str]]:
 
 def drop_stale_loopback_journals(directory: Path, now: datetime) -> None:
     """Servers on loopback that a full check left runs on are mostly long gone, and their journals would pile up."""
-    oldest = (now - _KEEP_LOOPBACK_FOR).timestamp()
+    oldest = (now - _LOOPBACK_MAX_AGE).timestamp()
     old = [path for path in directory.glob(f"*{_SUFFIX}") if path.stat().st_mtime < oldest]
     for _, journal in journals(directory) if old else ():
         if isinstance(journal, Journal):
@@ -280,7 +280,7 @@ def _read(path: Path) -> Record | None:
     if not raw.endswith(b"\n"):
         with path.open("ab") as file:
             file.write(b"\n")
-    first, *lines = (_parsed(line) for line in raw.split(b"\n"))
+    first, *lines = (_parse_line(line) for line in raw.split(b"\n"))
     if first.get("journal") != _VERSION or not first.keys() >= set(_HEADER):
         return None
     record = Record(**{name: first[name] for name in _HEADER})
@@ -289,11 +289,11 @@ def _read(path: Path) -> Record | None:
     return record
 
 
-def _told(line: dict[str, Any], unproven: Sequence[str]) -> dict[str, Any]:
+def _with_unproven(line: dict[str, Any], unproven: Sequence[str]) -> dict[str, Any]:
     return line | {"unproven": list(unproven)} if unproven else line
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
+def _parse_line(line: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(line)
     except ValueError:
@@ -301,5 +301,5 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def _line(line: dict[str, Any]) -> bytes:
+def _json_line(line: dict[str, Any]) -> bytes:
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"

@@ -68,7 +68,7 @@ def clean_up_journals(
     """
     tally = _Tally()
     wanted = Target(url, token).origin if url is not None else None
-    given = [each for each in (token, second_token) if each]
+    given_tokens = [each for each in (token, second_token) if each]
     for path, found in journals(journal_dir or default_directory()):
         if isinstance(found, str):
             tally.words.append(f"{path.name} {found}")
@@ -76,21 +76,23 @@ def clean_up_journals(
         keep = True
         try:
             if wanted is None or found.record.origin == wanted:
-                keep = _clean_up_journal(found, given, ca_bundle, clock or Clock(), tally)
+                keep = _clean_up_journal(found, given_tokens, ca_bundle, clock or Clock(), tally)
         finally:
             found.close(keep=keep)
     return tally.report()
 
 
-def _clean_up_journal(journal: Journal, given: list[str], ca_bundle: str | None, clock: Clock, tally: _Tally) -> bool:
+def _clean_up_journal(
+    journal: Journal, given_tokens: list[str], ca_bundle: str | None, clock: Clock, tally: _Tally
+) -> bool:
     """Whether the journal must be kept: something is left, or might be."""
     record = journal.record
     unfinished = len(record.unfinished)
     tokens = {
         identity: token
-        for token in given
-        for identity, print_ in record.fingerprints.items()
-        if fingerprint(token, record.salt) == print_
+        for token in given_tokens
+        for identity, known_fingerprint in record.fingerprints.items()
+        if fingerprint(token, record.salt) == known_fingerprint
     }
     tally.journals += 1
     if not tokens:
@@ -99,10 +101,10 @@ def _clean_up_journal(journal: Journal, given: list[str], ca_bundle: str | None,
         return True
     upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
     try:
-        asker = InternalClient(upstream, Tokens(tokens.get("first"), tokens.get("second")), RateLimiter(None, clock))
+        client = InternalClient(upstream, Tokens(tokens.get("first"), tokens.get("second")), RateLimiter(None, clock))
         started_at = datetime.fromtimestamp(record.started_at, UTC)
         careful = record.profile == "live" or not is_loopback(record.url)
-        cleaner = Cleaner(asker, clock, careful=careful, started_at=started_at, marker=record.marker)
+        cleaner = Cleaner(client, clock, careful=careful, started_at=started_at, marker=record.marker)
         authorizations = tuple(AUTHORIZATIONS[identity] for identity in tokens)
         done = clean_up(cleaner, journal, authorizations)
     except (NoAnswer, OutOfBudget) as error:

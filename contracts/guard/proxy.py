@@ -40,7 +40,7 @@ class Proxy:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                self._answer,
+                self._app,
                 interface="asgi3",
                 lifespan="off",
                 ws="none",
@@ -69,7 +69,7 @@ class Proxy:
         with self._socket:
             self._server.run(sockets=[self._socket])
 
-    async def _answer(
+    async def _app(
         self,
         scope: _Message,
         receive: Callable[[], Awaitable[_Message]],
@@ -80,7 +80,9 @@ class Proxy:
         path = (scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")).decode("latin-1")
         prefix = f"/{self._key}"
         if not path.startswith(f"{prefix}/"):
-            answer = _marked(403, "refused", "this is the guard of a contract check; its URL has one segment more")
+            answer = _guard_answer(
+                403, "refused", "this is the guard of a contract check; its URL has one segment more"
+            )
         else:
             request = Request(
                 method=scope["method"],
@@ -90,22 +92,22 @@ class Proxy:
             )
             loop = asyncio.get_running_loop()
             try:
-                answer = await loop.run_in_executor(self._workers, self._passed_on, request)
+                answer = await loop.run_in_executor(self._workers, self._forward, request)
             except Exception as error:  # noqa: BLE001  raised again below, once the client has its answer
                 fault = error
-                answer = _marked(502, "fault", f"{type(error).__name__}: {error}")
+                answer = _guard_answer(502, "fault", f"{type(error).__name__}: {error}")
         await send({"type": "http.response.start", "status": answer.status, "headers": _wire_headers(answer)})
         await send({"type": "http.response.body", "body": answer.body})
         if fault is not None:
             raise fault
 
-    def _passed_on(self, request: Request) -> Answer:
+    def _forward(self, request: Request) -> Answer:
         try:
             answer = self._send(request).answer
         except Refused as error:
-            return _marked(403, f"refused; {type(error).__name__}", str(error))
+            return _guard_answer(403, f"refused; {type(error).__name__}", str(error))
         except NoAnswer as error:
-            return _marked(502, "no-answer", str(error))
+            return _guard_answer(502, "no-answer", str(error))
         headers = tuple(h for h in answer.headers if h[0].lower() != MARK.lower())
         return Answer(answer.status, headers, answer.body)
 
@@ -131,17 +133,17 @@ def _wire_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
     """As they came, but for what no server may send: control characters in a value, and a length that is not the
     body's (beside chunks it means nothing, and for HEAD it is that of another body).
     """
-    told: list[tuple[bytes, bytes]] = []
+    headers: list[tuple[bytes, bytes]] = []
     for name, value in answer.headers:
         if name.lower() in HOP_BY_HOP:
             continue
         if name.lower() == "content-length" and answer.body:
             value = str(len(answer.body))
-        told.append((name.encode("latin-1"), _CONTROL.sub(" ", value).encode("latin-1")))
-    return told
+        headers.append((name.encode("latin-1"), _CONTROL.sub(" ", value).encode("latin-1")))
+    return headers
 
 
-def _marked(status: int, mark: str, why: str) -> Answer:
+def _guard_answer(status: int, mark: str, why: str) -> Answer:
     body = json.dumps({"detail": f"not sent by the guard: {why}"}).encode()
     headers = (("Content-Type", "application/json"), ("Content-Length", str(len(body))), (MARK, mark))
     return Answer(status, headers, body)

@@ -20,7 +20,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _no_end() -> float:
+def _unlimited() -> float:
     return float("inf")
 
 
@@ -35,19 +35,19 @@ class RateLimiter:
     """Thread-safe. Requests leave evenly, `1 / rate` seconds apart; a group takes its slots at once."""
 
     def __init__(self, rate: float | None, clock: Clock) -> None:
-        self._gap_s = 1 / rate if rate else 0.0
+        self._interval_s = 1 / rate if rate else 0.0
         self._clock = clock
         self._lock = threading.Lock()
         self._next_at = clock.monotonic()
         self._paused = False
         self._asked_s = 0.0
 
-    def wait(self, requests: int = 1, *, left_s: Callable[[], float] = _no_end) -> None:
+    def wait(self, requests: int = 1, *, left_s: Callable[[], float] = _unlimited) -> None:
         """Returns when that many requests may be sent. Raises OutOfBudget where that is later than there is time, or
         than is waited for whoever asks for it. `left_s` is asked after the clock is read: a pause to the end of the
         check is then never shorter than what is left, however long this thread was held up in between.
         """
-        if not self._gap_s and not self._paused:
+        if not self._interval_s and not self._paused:
             return
         with self._lock:
             now = self._clock.monotonic()
@@ -59,7 +59,7 @@ class RateLimiter:
                 )
             if at - now > longest_s:
                 raise OutOfBudget("at the rate that is allowed there is no time for more (--rate, --max-time)")
-            self._next_at = at + requests * self._gap_s
+            self._next_at = at + requests * self._interval_s
             self._paused = self._paused and at > now
         if at > now:
             self._clock.sleep(at - now)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from contracts.core.exchange import Answer, Request
 from contracts.guard.refusals import NotAllowed
 
-_LONG_ENOUGH_TO_BE_A_SECRET = 16
+_MIN_SECRET_LENGTH = 16
 
 
 class Tokens:
@@ -21,16 +21,16 @@ class Tokens:
 
     def __init__(self, token: str | None, second_token: str | None) -> None:
         self._by_placeholder = {"$SECOND_TOKEN": second_token, "$TOKEN": token}
-        canaries: list[tuple[str, str]] = []
+        masks: list[tuple[str, str]] = []
         for placeholder, secret in self._by_placeholder.items():
             if not secret:
                 continue
-            long = len(secret) >= _LONG_ENOUGH_TO_BE_A_SECRET
+            long = len(secret) >= _MIN_SECRET_LENGTH
             for form in {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}:
-                canaries.append((form, placeholder) if long else (f"Bearer {form}", f"Bearer {placeholder}"))
-        canaries.sort(key=lambda mark: -len(mark[0]))
-        self._marks = canaries
-        self._in_bytes = [(form.encode(), placeholder.encode()) for form, placeholder in canaries]
+                masks.append((form, placeholder) if long else (f"Bearer {form}", f"Bearer {placeholder}"))
+        masks.sort(key=lambda mask: -len(mask[0]))
+        self._text_masks = masks
+        self._byte_masks = [(form.encode(), placeholder.encode()) for form, placeholder in masks]
 
     def __repr__(self) -> str:
         return "Tokens(masked)"
@@ -47,19 +47,19 @@ class Tokens:
         return authorization
 
     def mask_text(self, text: str) -> str:
-        for form, placeholder in self._marks:
+        for form, placeholder in self._text_masks:
             if form in text:
                 text = text.replace(form, placeholder)
         return text
 
     def mask_bytes(self, body: bytes) -> bytes:
-        for form, placeholder in self._in_bytes:
+        for form, placeholder in self._byte_masks:
             if form in body:
                 body = body.replace(form, placeholder)
         return body
 
     def mask_headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        if any(form in value for _, value in headers for form, _ in self._marks):
+        if any(form in value for _, value in headers for form, _ in self._text_masks):
             return tuple((name, self.mask_text(value)) for name, value in headers)
         return headers
 

@@ -27,14 +27,14 @@ from contracts.guard.ownership import Ownership
 from contracts.guard.rate_limiter import Clock
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget
 
-_EARLIER: Final = timedelta(seconds=1.5)
-_LATER: Final = timedelta(seconds=3)
+_TOLERANCE_BEFORE: Final = timedelta(seconds=1.5)
+_TOLERANCE_AFTER: Final = timedelta(seconds=3)
 """By so much a moment may lie beside the true one once the target's Date is reckoned with, which has whole seconds, and
 which some servers make anew but once a second.
 """
 _LAGS_S: Final = (0.3, 0.7, 1.5)
 """How long a list is waited for that does not show yet what an answer told."""
-_QUIET_FOR: Final = timedelta(minutes=10)
+_IDLE_AFTER: Final = timedelta(minutes=10)
 """A workflow of which nobody made a run for so long is one of which a run that fits a request is no coincidence."""
 
 
@@ -129,14 +129,14 @@ class Watch:
         self._sessions = sessions
         self._known: dict[str, set[str]] = {}
         self._since: dict[str, datetime] = {}
-        self._busy: dict[str, datetime] = {}
+        self._foreign_runs_at: dict[str, datetime] = {}
         """Per workflow, when someone else last made a run of it, as far as that was seen."""
         self._sent: list[Sent] = []
         self._pending: list[Sent] = []
-        self._tried: set[Kind] = set()
+        self._checked_kinds: set[Kind] = set()
         self._stopped: dict[str, bool] = {}
         """Per operation that made what it did not tell, whether only what must create nothing is to be kept back."""
-        self._unseen: set[Kind] = set()
+        self._unverified: set[Kind] = set()
         """Kinds of which one was sent, and could not be looked after."""
         self._lag_s = 0.0
 
@@ -145,7 +145,7 @@ class Watch:
         kind = self.kind_of(request)
         if kind.operation in self._stopped and (kind.reason is not None or not self._stopped[kind.operation]):
             raise NotAllowed(f"{kind.operation}: an earlier one made runs that no answer told, so no more is sent")
-        if kind.reason is not None and kind in self._unseen:
+        if kind.reason is not None and kind in self._unverified:
             raise NotAllowed(
                 f"{kind.operation}: what one that must create nothing makes cannot be looked for, since the list of"
                 " runs does not tell: no second one is sent"
@@ -153,10 +153,10 @@ class Watch:
 
     def begin(self, authorization: str | None) -> None:
         """Before a request that may create: what is there already is not ours."""
-        for each in self._where(authorization):
+        for each in self._lists_for(authorization):
             if each not in self._known:
                 self._known[each] = set()
-                page = self._newest(each)
+                page = self._newest_runs(each)
                 for run in page[1] if page is not None else ():
                     self._known[each].add(run["id"])
                     self._note_foreign(run)
@@ -164,9 +164,9 @@ class Watch:
 
     def requests_for(self, authorization: str | None) -> int:
         """How many requests it takes to see what a request makes: one a list, and one more the first time."""
-        return sum(1 if each in self._known else 2 for each in self._where(authorization))
+        return sum(1 if each in self._known else 2 for each in self._lists_for(authorization))
 
-    def _where(self, authorization: str | None) -> tuple[str, ...]:
+    def _lists_for(self, authorization: str | None) -> tuple[str, ...]:
         """In whose lists stands what a request makes: in any, where it has neither token."""
         return (authorization,) if authorization in self._authorizations else self._authorizations
 
@@ -180,7 +180,7 @@ class Watch:
         if not self._pending:
             return False
         last = self._pending[-1]
-        return not last.refused or self._kind_with_answer(last) not in self._tried
+        return not last.refused or self._kind_with_answer(last) not in self._checked_kinds
 
     @staticmethod
     def _kind_with_answer(sent: Sent) -> Kind:
@@ -196,55 +196,61 @@ class Watch:
             return Seen({}, frozenset(), (), 0)
         # What was made is rather the doing of a kind that is new than of one that was found to make nothing.
         latest_first = pending[::-1]
-        order = sorted(latest_first, key=lambda sent: (self._kind_with_answer(sent) in self._tried, sent.accepted))
-        self._tried.update(map(self._kind_with_answer, pending))
+        order = sorted(
+            latest_first, key=lambda sent: (self._kind_with_answer(sent) in self._checked_kinds, sent.accepted)
+        )
+        self._checked_kinds.update(map(self._kind_with_answer, pending))
         proven: dict[str, str] = {}
         possible: set[str] = set()
         suspected: list[tuple[Sent, dict[str, Any], Exchange]] = []
-        all_told = True
+        lists_complete = True
         if self._lag_s and not all(sent.told for sent in pending):
             self._clock.sleep(self._lag_s)
-        asked = tuple(self._known) if is_last else (e for sent in pending for e in self._where(sent.authorization))
-        for authorization in dict.fromkeys(asked):
-            page = self._showing(authorization, [sent for sent in pending if sent.authorization == authorization])
+        lists = tuple(self._known) if is_last else (e for sent in pending for e in self._lists_for(sent.authorization))
+        for authorization in dict.fromkeys(lists):
+            page = self._page_with_reported(
+                authorization, [sent for sent in pending if sent.authorization == authorization]
+            )
             if page is None:
-                all_told = False
+                lists_complete = False
                 continue
             exchange, runs = page
-            for run in self._new(authorization, runs):
-                culprit = self._maker(run, order)
+            for run in self._new_runs(authorization, runs):
+                origin = self._matching_request(run, order)
                 if self._is_proven(run):
                     proven[run["id"]] = authorization
-                elif culprit is not None:
+                elif origin is not None:
                     possible.add(run["id"])
                 else:
                     self._note_foreign(run)
                     continue
-                suspected.append((culprit or (pending or self._sent)[-1], run, exchange))
+                suspected.append((origin or (pending or self._sent)[-1], run, exchange))
         if suspected:
-            self._conclude(suspected, proven)
-        if not all_told:
+            self._report_surprise(suspected, proven)
+        if not lists_complete:
             self.lists_tell = False
-            self._unseen.update(sent.kind for sent in pending if not sent.accepted)
-        known = all_told and not possible
+            self._unverified.update(sent.kind for sent in pending if not sent.accepted)
+        known = lists_complete and not possible
         intents = [sent.intent for sent in pending if sent.intent is not None and sent.exchange is not None]
-        refused = sum(sent.refused for sent in pending) if all_told else 0
+        refused = sum(sent.refused for sent in pending) if lists_complete else 0
         return Seen(proven, frozenset(possible), tuple(intents) if known else (), refused)
 
-    def _newest(self, authorization: str) -> tuple[Exchange, list[dict[str, Any]]] | None:
+    def _newest_runs(self, authorization: str) -> tuple[Exchange, list[dict[str, Any]]] | None:
         try:
             return self._cleaner.newest(authorization)
         except (NoAnswer, OutOfBudget):
             return None
 
-    def _showing(self, authorization: str, pending: Iterable[Sent]) -> tuple[Exchange, list[dict[str, Any]]] | None:
+    def _page_with_reported(
+        self, authorization: str, pending: Iterable[Sent]
+    ) -> tuple[Exchange, list[dict[str, Any]]] | None:
         """The newest runs, among them all that answers told just now; None where those do not come to stand there."""
-        told = {run for sent in pending for run in sent.told}
+        reported = {run for sent in pending for run in sent.told}
         waited_s = 0.0
         for pause_s in (*(_LAGS_S if self.lists_tell else ()), None):
-            page = self._newest(authorization)
+            page = self._newest_runs(authorization)
             shown = set() if page is None else {run["id"] for run in page[1]}
-            if page is not None and (told <= shown or len(page[1]) >= NEWEST):
+            if page is not None and (reported <= shown or len(page[1]) >= NEWEST):
                 self._lag_s = max(self._lag_s, waited_s)
                 return page
             if page is None or pause_s is None:
@@ -253,59 +259,59 @@ class Watch:
             waited_s += pause_s
         return None
 
-    def _new(self, authorization: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _new_runs(self, authorization: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Those that were not there before and that no answer told. What only moves up a list was there before."""
         known = self._known.setdefault(authorization, set())
         new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.authorizations]
         known.update(run["id"] for run in runs)
-        earliest = self._since.get(authorization, datetime.min.replace(tzinfo=UTC)) - _EARLIER
-        return [run for run in new if self._is_proven(run) or (_moment(run, self._ahead) or earliest) >= earliest]
+        earliest = self._since.get(authorization, datetime.min.replace(tzinfo=UTC)) - _TOLERANCE_BEFORE
+        return [run for run in new if self._is_proven(run) or (_created_at(run, self._ahead) or earliest) >= earliest]
 
     def _is_proven(self, run: Mapping[str, Any]) -> bool:
         return carries(self._marker, run) or run.get("session_id") in self._sessions()
 
-    def _maker(self, run: Mapping[str, Any], order: list[Sent]) -> Sent | None:
+    def _matching_request(self, run: Mapping[str, Any], order: list[Sent]) -> Sent | None:
         """The first request in that order that the run fits: by workflow, input values and moment."""
-        named = {workflow for sent in self._sent for workflow in sent.workflow_ids}
+        named_workflows = {workflow for sent in self._sent for workflow in sent.workflow_ids}
         earlier: Iterable[Sent] = reversed(self._sent) if self._lag_s or not self.lists_tell else ()
         for sent in (*order, *earlier):
-            if run.get("workflow_id") not in (sent.workflow_ids or named):
+            if run.get("workflow_id") not in (sent.workflow_ids or named_workflows):
                 continue
             if run.get("input_values") and sent.inputs is not ANY and run["input_values"] != sent.inputs:
                 continue
-            moment = _moment(run, self._ahead)
+            moment = _created_at(run, self._ahead)
             end = sent.answered_at or sent.at + timedelta(seconds=60)
-            if moment is None or sent.at - _EARLIER <= moment <= end + _LATER:
+            if moment is None or sent.at - _TOLERANCE_BEFORE <= moment <= end + _TOLERANCE_AFTER:
                 return sent
         return None
 
-    def _conclude(self, suspected: list[tuple[Sent, dict[str, Any], Exchange]], proven: Collection[str]) -> None:
-        culprit, _, look = next((one for one in suspected if one[0].exchange is not None), suspected[0])
-        certain = any(run["id"] in proven or self._is_quiet(run) for _, run, _ in suspected)
-        operation = culprit.kind.operation
-        if certain or culprit.refused:  # others may use the same workflow, and must not end a check of a sound server
-            is_known_before = culprit.refused and culprit.kind.reason is not None
-            self._stopped[operation] = is_known_before and self._stopped.get(operation, True)
-        if culprit.exchange is not None:
-            exchanges = (culprit.exchange, look)
-            status, told = culprit.exchange.answer.status, len(culprit.told)
+    def _report_surprise(self, suspected: list[tuple[Sent, dict[str, Any], Exchange]], proven: Collection[str]) -> None:
+        origin, _, look = next((one for one in suspected if one[0].exchange is not None), suspected[0])
+        certain = any(run["id"] in proven or self._is_idle(run) for _, run, _ in suspected)
+        operation = origin.kind.operation
+        if certain or origin.refused:  # others may use the same workflow, and must not end a check of a sound server
+            must_create_nothing = origin.refused and origin.kind.reason is not None
+            self._stopped[operation] = must_create_nothing and self._stopped.get(operation, True)
+        if origin.exchange is not None:
+            exchanges = (origin.exchange, look)
+            status, told = origin.exchange.answer.status, len(origin.told)
             self.surprises.append(Surprise(operation, status, len(suspected), told, exchanges, certain))
 
-    def _is_quiet(self, run: Mapping[str, Any]) -> bool:
-        last = self._busy.get(str(run.get("workflow_id")))
-        return last is None or self._clock.now() - last > _QUIET_FOR
+    def _is_idle(self, run: Mapping[str, Any]) -> bool:
+        last = self._foreign_runs_at.get(str(run.get("workflow_id")))
+        return last is None or self._clock.now() - last > _IDLE_AFTER
 
     def _note_foreign(self, run: Mapping[str, Any]) -> None:
         workflow = str(run.get("workflow_id"))
-        moment = _moment(run, self._ahead) or self._clock.now()
-        self._busy[workflow] = max(moment, self._busy.get(workflow, moment))
+        moment = _created_at(run, self._ahead) or self._clock.now()
+        self._foreign_runs_at[workflow] = max(moment, self._foreign_runs_at.get(workflow, moment))
 
     @property
     def _ahead(self) -> timedelta:
         return self._cleaner.ahead
 
 
-def _moment(run: Mapping[str, Any], ahead: timedelta) -> datetime | None:
+def _created_at(run: Mapping[str, Any], ahead: timedelta) -> datetime | None:
     """When the run was created, by our clock; None where it does not say."""
     try:
         created_at = datetime.fromisoformat(str(run.get("created_at")))

@@ -1,4 +1,4 @@
-"""The rules of the contract, by id, in the order in which they are told."""
+"""The rules of the contract by id, in the order in which reports list them, and the scenarios that judge them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How runs move through their life: watched over the whole check, and judged by the edges between what was read."""
+"""The lifecycle of runs: reads runs repeatedly and judges every status change between two reads."""
 
 from __future__ import annotations
 
@@ -44,14 +44,16 @@ RULES = (
 
 
 AFTER_THE_END_S = 1.0
-_PATIENCE_S = 6.0
-_MANY = 8
-"""Where it takes some runs for one of them to end in the way that is looked for: making a case small leaves it so."""
+_TIMEOUT_S = 6.0
+_DELETE_RUN_COUNT = 8
+"""How many runs a case with `delete` creates, unless it gives a count: only some runs end in the way that the case
+looks for. It is not part of the case, so that shrinking does not reduce it.
+"""
 
 
 @dataclass
 class Watched:
-    """Runs that are read again and again, with what was read last."""
+    """Runs that are read repeatedly, with the last state that was read of each."""
 
     written: WriteResult
     in_session: bool
@@ -59,14 +61,14 @@ class Watched:
     result: CallResult | None = None
     looks: int = 0
     in_order: bool = True
-    """Whether the runs of a session must run in the order of their creation: one that was retried has another place."""
+    """Whether the runs of a session must run in the order of their creation. A retried run has another position."""
 
     @property
     def has_ended(self) -> bool:
         return len(self.last) == len(self.written.runs) and all(run["status"] in TERMINAL for run in self.last.values())
 
     def forget(self, run_id: str) -> None:
-        """It was deleted."""
+        """Stop watching a run that was deleted."""
         del self.last[run_id]
         self.written = replace(self.written, runs=tuple(run for run in self.written.runs if run["id"] != run_id))
 
@@ -74,7 +76,7 @@ class Watched:
 def watched(context: CaseContext, case: Case) -> Watched:
     fields = context.fill(case.get("fields", {}))
     if case.get("chain"):
-        return _chain(context, case)
+        return _create_chain(context, case)
     if case.get("op") == "create_run":
         made = [
             context.create("create_run", {"workflow_id": "«workflow»"} | fields) for _ in range(case.get("count", 1))
@@ -83,19 +85,19 @@ def watched(context: CaseContext, case: Case) -> Watched:
             raise Inconclusive("a create gives runs that break a rule already")
         written = WriteResult(made[0].parsed, made[0].result, tuple(run for one in made for run in one.runs), True)
     else:
-        written = context.some_runs(case.get("count", _MANY if case.get("delete") else 1), **fields)
+        written = context.some_runs(case.get("count", _DELETE_RUN_COUNT if case.get("delete") else 1), **fields)
     in_session = (
         bool(fields.get("session_id") or fields.get("start_session"))
         and len({run.get("session_id") for run in written.runs}) == 1
     )
     watch = Watched(written, in_session, {run["id"]: run for run in written.runs})
     if case.get("retried"):
-        _start_again(context, watch, case["retried"])
+        _cancel_and_retry(context, watch, case["retried"])
     return watch
 
 
-def _chain(context: CaseContext, case: Case) -> Watched:
-    """A chain, by itself or in a session that has runs already."""
+def _create_chain(context: CaseContext, case: Case) -> Watched:
+    """Creates a chain, either in a new session or in one that already has runs (`joins`)."""
     before: tuple[dict[str, Any], ...] = ()
     body = context.fill({"steps": [{"workflow_id": "«workflow»"}] * case["chain"]})
     if case.get("joins"):
@@ -108,8 +110,8 @@ def _chain(context: CaseContext, case: Case) -> Watched:
     return Watched(written, in_session, {run["id"]: run for run in runs}, in_order=not before)
 
 
-def _start_again(context: CaseContext, watch: Watched, number: int) -> None:
-    """The first runs cancelled and retried: they live like new ones, and in a session they wait for the others."""
+def _cancel_and_retry(context: CaseContext, watch: Watched, number: int) -> None:
+    """Cancels and retries the first `number` runs, which then behave like new ones: in a session, they go last."""
     for run in watch.written.runs[:number]:
         for operation, body in (("update_run", {"status": "cancelled"}), ("retry_run", {})):
             result = context.call(operation, run["id"], body=body)
@@ -120,13 +122,13 @@ def _start_again(context: CaseContext, watch: Watched, number: int) -> None:
 
 
 def look(context: CaseContext, watch: Watched) -> None:
-    """Reads all runs of a watch, one by one and by a list in turns, and judges what happened since."""
+    """Reads the watched runs by a list, one by one (the first 8) or both, and judges what has changed."""
     if not watch.written.runs:
         return
     watch.looks += 1
-    lists = context.check.offers("list_runs") and _list_of(context, watch) is not None
+    lists = context.check.offers("list_runs") and _list_query(context, watch) is not None
     if lists and (watch.in_session or watch.looks % 2 == 0):
-        result = context.call("list_runs", query=_list_of(context, watch) or ())
+        result = context.call("list_runs", query=_list_query(context, watch) or ())
         items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
         _judge_looks(context, watch, items if result.accepted else {}, dict.fromkeys(items, result))
     if not (lists and watch.in_session) or watch.looks % 3 == 0:
@@ -136,8 +138,8 @@ def look(context: CaseContext, watch: Watched) -> None:
                 _judge_looks(context, watch, {run["id"]: result.body}, {run["id"]: result})
 
 
-def _list_of(context: CaseContext, watch: Watched) -> list[tuple[str, str]] | None:
-    """A query for the runs of the watch, and few others."""
+def _list_query(context: CaseContext, watch: Watched) -> list[tuple[str, str]] | None:
+    """A query that matches the watched runs and few others; None if there is no such query."""
     run = watch.written.runs[0]
     if watch.in_session and run.get("session_id"):
         return [("session_id", run["session_id"]), ("limit", "1000")]
@@ -147,25 +149,25 @@ def _list_of(context: CaseContext, watch: Watched) -> list[tuple[str, str]] | No
 
 
 def _judge_looks(
-    context: CaseContext, watch: Watched, reads: Mapping[str, dict[str, Any]], heards: Mapping[str, CallResult]
+    context: CaseContext, watch: Watched, reads: Mapping[str, dict[str, Any]], results: Mapping[str, CallResult]
 ) -> None:
-    """What was read at one time, beside what was read before."""
-    runs, before_heard = watch.written.runs, watch.result
+    """Judges the states of runs that were read at one time against those read before."""
+    runs, before_result = watch.written.runs, watch.result
     for run in runs:
         read = reads.get(run["id"])
         if read is None or read.get("status") not in STATUSES:
             continue
-        shown = [watch.written.result, *([before_heard] if before_heard else []), heards[run["id"]]]
+        shown = [watch.written.result, *([before_result] if before_result else []), results[run["id"]]]
         _judge_step(context, run, watch.last[run["id"]], read, watch.written, shown)
     if watch.in_session and len(reads) > 1:
-        shown = [watch.written.result, *([before_heard] if before_heard else []), next(iter(heards.values()))]
+        shown = [watch.written.result, *([before_result] if before_result else []), next(iter(results.values()))]
         before = [watch.last[run["id"]] for run in runs] if watch.in_order else []
         _judge_order(context, before, [reads.get(run["id"]) for run in runs], shown)
     for identity, read in reads.items():
         if identity in watch.last and read.get("status") in STATUSES:
             watch.last[identity] = read
-    if heards:
-        watch.result = next(iter(heards.values()))
+    if results:
+        watch.result = next(iter(results.values()))
 
 
 def _judge_step(
@@ -212,8 +214,8 @@ def _judge_order(
     after: Sequence[Mapping[str, Any] | None],
     shown: Sequence[CallResult],
 ) -> None:
-    """A later run of a session must not have run while an earlier one, read after it, had not ended. `before` is empty
-    where the runs are in no known order.
+    """Judges the order within a session: if an earlier run has not ended in `after`, no later run may have been running
+    or finished in `before`, which was read first. `before` is empty if the order of the runs is not known.
     """
     active = {"running", "running_checks"}
     for index, earlier in enumerate(after):
@@ -233,14 +235,14 @@ def _judge_order(
 
 
 def run_lifecycle(context: CaseContext, case: Case) -> None:
-    """Made, and looked at until all have ended or the patience is over: for making a finding small and sure."""
+    """Creates runs and reads them until all have ended or `patience_s` is over."""
     watch = watched(context, case)
     if case.get("cancel") is not None and context.check.offers("update_run"):
         _cancel(context, watch, watch.written.runs[case["cancel"] % len(watch.written.runs)]["id"])
     if case.get("cancel_running"):
         _cancel_running(context, watch)
-    deleted = _delete_at_work(context, watch) if case.get("delete_at_work") else []
-    end = time.monotonic() + case.get("patience_s", _PATIENCE_S)
+    deleted = _delete_active(context, watch) if case.get("delete_at_work") else []
+    end = time.monotonic() + case.get("patience_s", _TIMEOUT_S)
     pause = 0.02
     while time.monotonic() < end and not watch.has_ended:
         look(context, watch)
@@ -248,11 +250,11 @@ def run_lifecycle(context: CaseContext, case: Case) -> None:
         pause = min(0.3, pause * 1.3)
     look(context, watch)
     if watch.has_ended:
-        # An end is for good: some faults take it back a little later.
+        # A terminal status is final, but some faults revert it a little later.
         context.wait(AFTER_THE_END_S)
         look(context, watch)
     for shown in deleted:
-        _stays_deleted(context, watch, shown)
+        _check_stays_deleted(context, watch, shown)
     if watch.has_ended and context.check.offers("list_run_attachments"):
         _files_by_type(context, watch)
     if watch.has_ended and case.get("delete") and context.check.offers("delete_run"):
@@ -262,7 +264,7 @@ def run_lifecycle(context: CaseContext, case: Case) -> None:
 
 
 def _files_by_type(context: CaseContext, watch: Watched) -> None:
-    """What runs that ended took in and put out, listed by type."""
+    """Judges the attachment lists of ended runs by type: input and output."""
     for run in [run for run in watch.last.values() if run.get("output_attachment_ids")][:2]:
         ids = {name: set(run.get(f"{name}_attachment_ids") or ()) for name in ("input", "output")}
         for name, expected in ids.items():
@@ -276,7 +278,7 @@ def _files_by_type(context: CaseContext, watch: Watched) -> None:
 
 
 def _retry_ended(context: CaseContext, watch: Watched) -> None:
-    """Runs that ended by themselves, started again: cleared, whatever they ended in."""
+    """Retries ended runs. The retry clears the results of the run, whatever its final status was."""
     for run in list(watch.last.values())[:4]:
         result = context.call("retry_run", run["id"], body={})
         shown = [watch.written.result, *([watch.result] if watch.result else []), result]
@@ -306,10 +308,10 @@ def _retry_ended(context: CaseContext, watch: Watched) -> None:
 
 
 def _cancel_running(context: CaseContext, watch: Watched) -> None:
-    """Cancels a run at its work: it must stay so for as long as the others are looked at. One that ends before the
-    cancel arrives is left, and the next is tried.
+    """Cancels a running run, which must then stay cancelled while the other runs are watched. If the run ends before
+    the cancel arrives, tries the next one.
     """
-    end = time.monotonic() + _PATIENCE_S
+    end = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < end and not watch.has_ended:
         look(context, watch)
         for run in [run for run in watch.last.values() if run["status"] == "running"]:
@@ -319,9 +321,10 @@ def _cancel_running(context: CaseContext, watch: Watched) -> None:
 
 
 def _cancel(context: CaseContext, watch: Watched, run_id: str) -> bool:
-    """Whether it is cancelled now.
+    """Cancels a run and returns whether it is cancelled now.
 
-    The status that the answer tells counts as read; what the run leaves behind may come a little later.
+    Stores the status of the answer as the last one read. error and output_data are dropped, as the server may set them
+    a little later.
     """
     result = context.call("update_run", run_id, body={"status": "cancelled"})
     if not (result.accepted and isinstance(result.body, dict) and result.body.get("status") in STATUSES):
@@ -331,10 +334,13 @@ def _cancel(context: CaseContext, watch: Watched, run_id: str) -> bool:
     return bool(result.body["status"] == "cancelled")
 
 
-def _delete_at_work(context: CaseContext, watch: Watched) -> list[tuple[str, CallResult]]:
-    """Deletes a run that waits and two at their work, and tells which: none may come back when its time would come."""
+def _delete_active(context: CaseContext, watch: Watched) -> list[tuple[str, CallResult]]:
+    """Deletes a run that is scheduling and two that are running, and returns them with the answers to the deletes.
+
+    None of them may reappear at the time when it would have changed its status.
+    """
     deleted: list[tuple[str, CallResult]] = []
-    end = time.monotonic() + _PATIENCE_S
+    end = time.monotonic() + _TIMEOUT_S
     while len(deleted) < 3 and time.monotonic() < end and not watch.has_ended:
         waiting = [run_id for run_id, run in watch.last.items() if run["status"] == "scheduling" and not deleted]
         running = [run_id for run_id, run in watch.last.items() if run["status"] == "running"]
@@ -346,7 +352,7 @@ def _delete_at_work(context: CaseContext, watch: Watched) -> list[tuple[str, Cal
     return deleted
 
 
-def _stays_deleted(context: CaseContext, watch: Watched, deleted: tuple[str, CallResult]) -> None:
+def _check_stays_deleted(context: CaseContext, watch: Watched, deleted: tuple[str, CallResult]) -> None:
     run_id, result = deleted
     shown = [watch.written.result, result]
     read = context.call("get_run", run_id)
@@ -359,7 +365,7 @@ def _stays_deleted(context: CaseContext, watch: Watched, deleted: tuple[str, Cal
 
 
 def _delete_ended(context: CaseContext, watch: Watched) -> None:
-    """Runs that ended by themselves, deleted: what they put out goes with them."""
+    """Deletes ended runs. Their output attachments must be deleted with them."""
     offers = context.check.offers
     with_output_first = sorted(watch.last.values(), key=lambda run: not run.get("output_attachment_ids"))
     for run in with_output_first[:4]:
@@ -386,7 +392,8 @@ def lifecycle_cases(check: CheckContext) -> Iterator[Case]:
         yield {"count": 6, "cancel_running": True}
     if check.offers("delete_run"):
         yield {"count": 6, "delete_at_work": True}
-    yield {"count": 40, "fields": {"sensitive_input_values": {"pin": "«secret»"}}}  # seldom ends are met among many
+    # With many runs, rare final statuses occur too.
+    yield {"count": 40, "fields": {"sensitive_input_values": {"pin": "«secret»"}}}
     yield {"count": 4, "fields": {"start_session": True}, "retry": True}
     yield {
         "count": 8,

@@ -1,4 +1,4 @@
-"""Lists as the rules use them: whole lists put together from pages, and finding runs by what they alone carry."""
+"""Helpers for lists: reads all pages of a list, and finds runs by a value that only they have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_PAGES = 60
 
 
 def made_with(context: CaseContext, name: str, value: str) -> tuple[CallResult, list[dict[str, Any]]]:
-    """The runs that a filter finds, one full page of them."""
+    """The answer to a list of runs by one filter, and its items: one page of up to 1000, newest first."""
     result = context.ask("list_runs", query=[(name, value), ("limit", "1000"), ("sort_mode", "created_at_desc")])
     return result, items_of(result)
 
@@ -26,14 +26,14 @@ def items_of(result: CallResult) -> list[dict[str, Any]]:
 
 
 def carries(item: dict[str, Any], name: str, value: str) -> bool:
-    """Whether a listed run truly has what it was looked for by: a broken filter must not make others ours."""
+    """Whether a listed run really has the value that was filtered by: a broken filter may return runs of others."""
     if name == "search":
         return value in json.dumps(item.get("input_values")) or value in json.dumps(item.get("session_alias"))
     return item.get(name) == value
 
 
 def their_workflow(context: CaseContext) -> str:
-    """A workflow that the second organisation may use: any, where made-up ones are taken, else one of its own."""
+    """A workflow that the second organisation may use: a made-up one if the target takes any, else a listed one."""
     if context.check.workflows.invented:
         return str(context.named("workflow"))
     if not context.has_named("their-workflow"):
@@ -48,15 +48,19 @@ def their_workflow(context: CaseContext) -> str:
 def whole(
     context: CaseContext, query: Sequence[tuple[str, str]], *, limit: int = 1000, sort: str = "created_at_desc"
 ) -> tuple[list[dict[str, Any]], list[CallResult]]:
-    """Every page of a list, one after the other."""
+    """All items of a list of runs, read page by page, and the answers they came from.
+
+    Raises:
+        Inconclusive: the list has more than MAX_PAGES pages.
+    """
     found: list[dict[str, Any]] = []
-    heards: list[CallResult] = []
+    results: list[CallResult] = []
     for page in range(MAX_PAGES):
         paging = [("limit", str(limit)), ("sort_mode", sort), *([("skip", str(page * limit))] if page else [])]
-        result = context.ask("list_runs", query=[*query, *paging], after=heards[:1])
-        heards.append(result)
+        result = context.ask("list_runs", query=[*query, *paging], after=results[:1])
+        results.append(result)
         items = items_of(result)
         found.extend(items)
         if len(items) < limit:
-            return found, heards
+            return found, results
     raise Inconclusive(f"a list of more than {MAX_PAGES * limit} runs")

@@ -1,4 +1,4 @@
-"""Lists of runs: complete, in pages of any size, with the fields that are asked for."""
+"""Lists of runs: complete, in pages of any size, with the requested fields."""
 
 from __future__ import annotations
 
@@ -59,15 +59,15 @@ def check_pages(
     sort: str = _NEWEST,
     before: Sequence[Exchange] = (),
 ) -> dict[str, dict[str, Any]] | None:
-    """Reads a whole list in pages and judges it; the items by id, where nothing is wrong with them.
+    """Reads and judges all pages of a list. Returns the items by id, or None if an expected run is missing.
 
-    `before` is what was sent before and may matter to what the list tells now.
+    `before` are earlier exchanges that may influence the list; a finding shows them too.
     """
     if limit < 1:
-        raise Inconclusive("a page must have room for one")  # where a case was made smaller than it can be
-    items, heards = whole(context, query, limit=limit, sort=sort)
+        raise Inconclusive("a page must have room for one")  # shrinking can make the limit 0
+    items, results = whole(context, query, limit=limit, sort=sort)
     created: list[CallResult | Exchange] = [*before, *(written.result for written in corner.made[-2:])]
-    for page, result in enumerate(heards):
+    for page, result in enumerate(results):
         listed = items_of(result)
         _check_frame(context, result, skip=page * limit, limit=limit, created=created)
         if sort == _NEWEST:
@@ -84,7 +84,7 @@ def check_pages(
             )
     ids = [item.get("id") for item in items]
     own = {run["id"] for run in expected}
-    totals = {result.body.get("total") for result in heards}
+    totals = {result.body.get("total") for result in results}
     if own == set(ids) and len(ids) == len(own):
         context.require(
             totals == {len(own)},
@@ -93,24 +93,24 @@ def check_pages(
             f"total {len(own)}",
             f"total {excerpt(json.dumps(sorted(totals, key=str)))}",
             *created,
-            *heards[:2],
+            *results[:2],
         )
-    _check_repeats(context, heards, created)
+    _check_repeats(context, results, created)
     there = set(ids)
     missing = [run for run in expected if run["id"] not in there]
     if missing:
         rule, how = locate(context, corner, missing[0], query, limit)
-        if len(heards) > 1:
+        if len(results) > 1:
             one_page = context.ask(
-                "list_runs", query=[*query, ("limit", "1000"), ("sort_mode", sort)], after=heards[:1]
+                "list_runs", query=[*query, ("limit", "1000"), ("sort_mode", sort)], after=results[:1]
             )
             if missing[0]["id"] not in {item.get("id") for item in items_of(one_page)}:
-                heards = [one_page]
+                results = [one_page]
         context.fail(
             Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
             corner.maker_of(missing[0]).result,
             *before,
-            *heards[:3],
+            *results[:3],
         )
         return None
     return {str(item.get("id")): item for item in items}
@@ -149,10 +149,10 @@ def _check_frame(
 
 
 def _check_repeats(
-    context: CaseContext, heards: Sequence[CallResult], created: Sequence[CallResult | Exchange]
+    context: CaseContext, results: Sequence[CallResult], created: Sequence[CallResult | Exchange]
 ) -> None:
     seen: dict[Any, CallResult] = {}
-    for result in heards:
+    for result in results:
         for item in items_of(result):
             identity = item.get("id")
             if identity in seen:
@@ -171,9 +171,9 @@ def _check_repeats(
 
 
 def run_pages(context: CaseContext, case: Case) -> None:
-    """Runs of a corner of their own, listed whole in pages of several sizes, and each item compared.
+    """Lists isolated runs in pages of several sizes and compares each item with the created run.
 
-    By activity, where runs move between pages, only what one page can hold.
+    Cases sorted by activity have only one page, since runs that change move between pages.
     """
     corner = make_corner(context, [{"count": count} | case.get("fields", {}) for count in case["counts"]])
     query: Query = [corner.filter]
@@ -207,7 +207,7 @@ def no_strangers(context: CaseContext, corner: IsolatedRuns, extra: Sequence[Map
 
 
 def run_skips(context: CaseContext, case: Case) -> None:
-    """Single pages at any skip and limit, and the defaults."""
+    """Reads single pages with various skips and limits, and with the defaults."""
     corner = make_corner(context, [{"count": count} for count in case["counts"]])
     ids = {run["id"] for run in corner.runs}
     total = len(ids)
@@ -219,9 +219,9 @@ def run_skips(context: CaseContext, case: Case) -> None:
         result = context.ask("list_runs", query=query)
         _check_frame(context, result, skip=skip or 0, limit=100 if limit is None else limit, created=created)
         if corner.filter[0] != "search" and all(item.get("id") in ids for item in items_of(result)):
-            said = result.body.get("total")
+            got = result.body.get("total")
             cause, expected = "total is not the number of runs", f"total {total}"
-            context.require(said == total, "LIST-PAGE", cause, expected, f"total {said}", *created, result)
+            context.require(got == total, "LIST-PAGE", cause, expected, f"total {got}", *created, result)
         _check_repeats(context, [result], created)
 
 
@@ -240,16 +240,16 @@ def page_cases(check: CheckContext) -> Iterator[Case]:
     ):
         yield {"counts": [3, 120], "fields": {name: value}, "limits": [1000, 50]}
     yield {"counts": [1000], "fields": {"input_values": write_bodies.INPUTS, "start_session": True}, "limits": [1000]}
-    # In one session most of them are still active when they are listed.
+    # Runs of one session run one by one, so most are still active when they are listed.
     yield {"counts": [501, 498], "fields": {"start_session": True}, "limits": [1000], "sort": "activity"}
 
 
 def run_growing(context: CaseContext, case: Case) -> None:
-    """Lists that were read before, after runs came to them and went: they tell what there is now."""
+    """Reads the same lists before and after runs are created and deleted: each must show the current runs."""
     body = {"count": case["count"], "input_values": {"who": "«marker:1»"}}
     corner = make_corner(context, [body])
     queries = [within(corner, [(name, context.fill(value)) for name, value in pairs]) for pairs in case["queries"]]
-    told: dict[int, list[Exchange]] = {}
+    last_exchanges: dict[int, list[Exchange]] = {}
     for change in ("", "more", "less", "more"):
         if change == "more":
             grow(context, corner, body)
@@ -259,8 +259,8 @@ def run_growing(context: CaseContext, case: Case) -> None:
             corner.runs = [run for run in corner.runs if run["id"] != gone]
         for number, query in enumerate(queries):
             sent = len(context.exchanges)
-            check_pages(context, corner, corner.runs, query, limit=case["limit"], before=told.get(number, ()))
-            told[number] = context.exchanges[sent:]
+            check_pages(context, corner, corner.runs, query, limit=case["limit"], before=last_exchanges.get(number, ()))
+            last_exchanges[number] = context.exchanges[sent:]
 
 
 def growing_cases(check: CheckContext) -> Iterator[Case]:
@@ -344,15 +344,18 @@ _OTHER_LISTS: Final = ("list_machines", "list_pools", "list_workflows")
 
 
 def run_other_pages(context: CaseContext, case: Case) -> None:
-    """A page of what is there tells the truth of itself. Nobody says that these lists must be given in pages."""
+    """Judges a page of another list against its own total, skip and limit.
+
+    Paging is not documented for these lists, so a list without it is inconclusive.
+    """
     operation = case["op"]
     query = [(name, str(case[name])) for name in ("skip", "limit") if case[name] is not None]
     before, page, after = (context.call(operation, query=asked) for asked in ([], query, []))
     totals = [result.body.get("total") for result in (before, page, after) if isinstance(result.body, dict)]
     if len(totals) < 3 or not page.accepted or totals[0] != totals[2]:
         raise Inconclusive("a list that others change, or that is not given in pages")
-    cause, wish = "total is another on another page", f"total {totals[0]}"
-    context.require(totals[1] == totals[0], "LIST-PAGE", cause, wish, f"total {totals[1]}", before, page)
+    cause, expected = "total is another on another page", f"total {totals[0]}"
+    context.require(totals[1] == totals[0], "LIST-PAGE", cause, expected, f"total {totals[1]}", before, page)
     _check_frame(context, page, skip=page.body.get("skip"), limit=page.body.get("limit"), created=())
 
 
@@ -367,29 +370,29 @@ def other_page_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def run_unfiltered(context: CaseContext, case: Case) -> None:
-    """Runs just made stand among the newest of a list without filters, once."""
+    """Runs that were just created must be among the newest of an unfiltered list, once each."""
     written = context.some_runs(case["count"])
-    want = {run["id"] for run in written.runs}
+    created_ids = {run["id"] for run in written.runs}
     oldest = min(filter(None, (moment_of(run["created_at"]) for run in written.runs)), default=None)
     found: list[str] = []
-    heards: list[CallResult] = []
+    results: list[CallResult] = []
     for page in range(12):
         query = [("limit", str(case["limit"])), ("skip", str(page * case["limit"]))]
         result = context.ask(
             "list_runs", query=[*query, *([("sort_mode", "created_at_desc")] if case["sorted"] else [])]
         )
-        heards.append(result)
+        results.append(result)
         items = items_of(result)
-        found += [item["id"] for item in items if item.get("id") in want]
+        found += [item["id"] for item in items if item.get("id") in created_ids]
         moments = [moment_of(item.get("created_at")) for item in items]
         past = oldest is not None and any(moment is not None and moment < oldest for moment in moments)
-        if len(items) < case["limit"] or want <= set(found) or (past and case["sorted"]):
+        if len(items) < case["limit"] or created_ids <= set(found) or (past and case["sorted"]):
             break
     else:
         return
-    for result in heards:
+    for result in results:
         _check_repeats(context, [result], [written.result])
-    missing = want - set(found)
+    missing = created_ids - set(found)
     if missing:
         lost = next(run for run in written.runs if run["id"] in missing)
         reads = context.check.offers("get_run") and context.call("get_run", lost["id"]).accepted
@@ -401,10 +404,10 @@ def run_unfiltered(context: CaseContext, case: Case) -> None:
                 "LIST-COMPLETE",
                 "a created run is not listed",
                 "every created run in the list",
-                f"{len(missing)} of {len(want)} runs missing{', though a search finds them' if again else ''}",
+                f"{len(missing)} of {len(created_ids)} runs missing{', though a search finds them' if again else ''}",
             ),
             written.result,
-            *heards[:2],
+            *results[:2],
         )
 
 
@@ -414,7 +417,7 @@ def unfiltered_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def run_views(context: CaseContext, case: Case) -> None:
-    """The same runs with other fields asked for, or related resources included: they read the same."""
+    """Lists the same runs with selected fields or included resources: the values must be the same."""
     fields = dict(case["fields"])
     corner = make_corner(context, [{"count": case.get("count", 2)} | fields])
     written = corner.made[0]
@@ -511,7 +514,7 @@ def view_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def run_existing(context: CaseContext, case: Case) -> None:
-    """Runs that are there, whoever made them: a page of them, some filters, and each read by itself."""
+    """Judges runs that already exist: a page of them, three filters, and two runs read one by one."""
     newest = [("limit", str(case["limit"])), ("sort_mode", "created_at_desc")]
     result = context.ask("list_runs", query=newest)
     _check_frame(context, result, skip=0, limit=case["limit"], created=())

@@ -1,7 +1,8 @@
-"""What a check of a real deployment sends: few requests, the most telling first, in the names of the scenarios.
+"""The cases of a check of a real deployment, by scenario: few requests, the most informative first.
 
-Real workflows check their inputs and real desktops act on them. So a base request stays as it is but for the fields
-that may be varied; without one, only what the API itself looks at (count, sessions, null) is varied.
+Real workflows validate their inputs and real desktops act on them. So a case changes only those fields of the base
+request that may be varied. Without a base request, it varies only what the API itself interprets (count, sessions,
+null).
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from contracts.rules.authorization import headers_by_rule
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 PROOF: Final = {"proof": "«proof»"}
-"""Stands in what is created, or must not be, so that a run that no answer tells is proven to be of this check."""
+"""Input values with the marker of this check: it proves that a run belongs to the check, even if no answer names it."""
 OWN_SESSION: Final = {"session_id": "«own-session»"}
-"""The same for requests that must create nothing: where a run comes of one, nobody's desktop works on it."""
+"""A new session of this check, with the same purpose, for requests that must create nothing. If one creates a run after
+all, no desktop works on it.
+"""
 
 
 def may_vary(check: CheckContext, *names: str) -> bool:
@@ -29,7 +32,7 @@ def may_vary(check: CheckContext, *names: str) -> bool:
 def body(
     check: CheckContext, operation: str = "bulk_create_runs", *, count: int = 1, **fields: Any
 ) -> dict[str, Any] | None:
-    """The base request with some fields varied; None where they may not be."""
+    """The base request with some fields varied; None if one of them may not be varied."""
     if not may_vary(check, *fields):
         return None
     made = {"workflow_id": "«workflow»", "count": 1} | check.base_request
@@ -41,7 +44,7 @@ def body(
 
 
 def _creates(check: CheckContext) -> Iterator[Case]:
-    check_options: list[tuple[str, dict[str, Any]]] = [
+    creates: list[tuple[str, dict[str, Any]]] = [
         ("bulk_create_runs", {"count": 2, "start_session": True}),
         ("create_run", {"start_session": True, "session_alias": "First Älias «proof»", "release_session_after": True}),
         (
@@ -52,7 +55,7 @@ def _creates(check: CheckContext) -> Iterator[Case]:
         ("bulk_create_runs", {"machine_id": "«machine»"}),
         ("bulk_create_runs", {"pool_ids": ["«pool»"]}),
     ]
-    for operation, fields in check_options:
+    for operation, fields in creates:
         asks_for = {"machine_id": check.machines, "pool_ids": check.pools}
         made = body(check, operation, **fields)
         if made is not None and check.offers(operation) and all(asks_for[n].known for n in fields if n in asks_for):
@@ -60,7 +63,7 @@ def _creates(check: CheckContext) -> Iterator[Case]:
 
 
 def _nulls(check: CheckContext) -> Iterator[Case]:
-    """One request in which all that may be null is, and is not part of what is known to work."""
+    """Per operation, one request with null in every nullable field that the base request does not set."""
     for operation in ("bulk_create_runs", "create_run"):
         free = [name for name in write_bodies.EMPTY if name in write_bodies.CREATE_FEATURES[operation]]
         nulls = {name: None for name in free if name not in check.base_request}
@@ -72,7 +75,8 @@ def _nulls(check: CheckContext) -> Iterator[Case]:
 def _refused(check: CheckContext) -> Iterator[Case]:
     base = body(check)
     assert base is not None
-    wrong: list[dict[str, Any]] = [base | {"count": 0} | OWN_SESSION]  # the first alone tells whether more may follow
+    # The first one shows by itself whether it is safe to send the others.
+    wrong: list[dict[str, Any]] = [base | {"count": 0} | OWN_SESSION]
     wrong += [base | {"count": count} for count in (0, -1, 1.5, "x", None)]
     wrong.append({name: value for name, value in base.items() if name != "count"})
     wrong += [base | {"workflow_id": value} for value in (None, "", "not-a-uuid", 5)]
@@ -83,13 +87,13 @@ def _refused(check: CheckContext) -> Iterator[Case]:
     yield {"op": "bulk_create_runs", "items": [{"body": one} for one in wrong]}
 
 
-def _no_bodies(check: CheckContext) -> Iterator[Case]:
+def _malformed_bodies(check: CheckContext) -> Iterator[Case]:
     texts = ("", "[]", "null", "{", "not json", "\xff", '{"workflow_id": "«workflow»", "count": 1')
     yield {"op": "bulk_create_runs", "items": [{"latin": text} for text in texts]}
 
 
 def _secrets(check: CheckContext) -> Iterator[Case]:
-    """Secrets in requests that are refused, so that nothing comes of them."""
+    """Secrets in invalid requests, which create nothing."""
     secret = {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}
     for one in ({"count": 1}, {"workflow_id": "«workflow»", "count": "x"}, {"workflow_id": "«workflow»", "count": 0}):
         yield {"op": "bulk_create_runs", "body": one | OWN_SESSION | {"sensitive_input_values": secret}}
@@ -220,7 +224,7 @@ PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Case]]]] = {
     "creates with each feature": _creates,
     "missing and invalid credentials": _unauthorized,
     "invalid requests": _refused,
-    "malformed bodies": _no_bodies,
+    "malformed bodies": _malformed_bodies,
     "access by another organisation": _tenant,
     "secrets in invalid requests": _secrets,
     "null, empty and absent": _nulls,
@@ -241,4 +245,4 @@ PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Case]]]] = {
     "undocumented methods": _methods,
     "unknown paths": _paths,
 }
-"""By the name of a scenario, the cases of it that a live check tries, in their order."""
+"""Scenario name to the cases of it that a live check runs. Both are in order."""

@@ -1,4 +1,4 @@
-"""What lies beyond the limits of a valid request: accepted or refused, but never a 5xx, now or later."""
+"""Requests beyond the documented limits: the server may accept or refuse them, but never answers 5xx, now or later."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from contracts.rules.requests import BESIDE, OPERATIONS, among, changeable, ids_
 from contracts.rules.rule import Rule
 
 RULES: Final[tuple[Rule, ...]] = ()
-"""Those of requests are judged here."""
+"""None: the rules judged here are those of `requests`."""
 
 
 def run_odd(context: CaseContext, case: Case) -> None:
-    """Requests beyond what every server must take: no 5xx now, and none when what they made is read or listed."""
+    """Sends requests beyond what a server must accept, then reads, lists and changes the runs that they created."""
     operation = case["op"]
     ids: tuple[str, ...] = ()
     if operation not in CREATES and operation not in BESIDE:
@@ -34,11 +34,11 @@ def run_odd(context: CaseContext, case: Case) -> None:
             if operation not in BESIDE:
                 look_at(context, new[:1] or (list(ids) if result.accepted else []))
     if operation not in BESIDE:
-        _change(context, made[:1])
+        _change_runs(context, made[:1])
 
 
 def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2) -> None:
-    """Reads of what was made, each of which must be no 5xx and show no secret."""
+    """Reads the runs and their attachments. As with any answer, a 5xx or a leaked secret is a finding."""
     offers = context.check.offers
     for run_id in runs:
         run = context.call("get_run", run_id) if offers("get_run") else None
@@ -46,16 +46,16 @@ def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2) -> Non
         if offers("list_run_attachments") and ids:
             context.call("list_run_attachments", query=[("run_id", run_id)])
         for index, attachment in enumerate((ids or [])[:files]):
-            for operation in _OF_AN_ATTACHMENT if index == 0 else _OF_AN_ATTACHMENT[:1]:
+            for operation in _ATTACHMENT_READS if index == 0 else _ATTACHMENT_READS[:1]:
                 if offers(operation) and isinstance(attachment, str):
                     context.call(operation, attachment)
 
 
-_OF_AN_ATTACHMENT: Final = ("download_run_attachment", "get_run_attachment", "get_run_attachment_download_url")
+_ATTACHMENT_READS: Final = ("download_run_attachment", "get_run_attachment", "get_run_attachment_download_url")
 
 
-def _change(context: CaseContext, runs: Sequence[str]) -> None:
-    """All that could internal error over what was made."""
+def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
+    """Sends every operation that could fail with a 5xx because of the stored values."""
     offers = context.check.offers
     for run_id in runs:
         if offers("list_runs"):
@@ -81,7 +81,7 @@ _DEPTHS_BEYOND: Final = (65, 66, 100, 128, 1000, 200, 255, 256, 2000, 257, 500, 
 
 
 def odd_items(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
-    """Items beyond REQ-ACCEPT's limits, or otherwise not determined."""
+    """Yields items beyond the limits of REQ-ACCEPT, and others whose outcome the contract does not determine."""
     bare = write_bodies.minimal(operation)
     field = {
         "create_run_chain": "shared_inputs",
@@ -349,7 +349,7 @@ _QUERIES: Final = {
 
 
 def run_query(context: CaseContext, case: Case) -> None:
-    """A read with an odd query: anything but a 5xx, and a refusal as JSON."""
+    """Reads with unusual query values: any answer except a 5xx is allowed, but a refusal must be JSON."""
     for value in case["values"]:
         query = [(case["name"], value)]
         if case.get("twice"):

@@ -1,7 +1,7 @@
-"""Runs as they look through every window: read alone and in lists of all kinds, after anything has happened to them.
+"""The consistency of reads: a run must look the same in get_run and in every list, whatever was done to it before.
 
-The other rules look closely at one operation; here every way to make a run, everything that happens to it and every
-way to see it meet.
+Other scenarios test one operation in detail. These combine every way to create a run, every change to it and every
+way to read it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read
 from contracts.rules.updates import UPDATES
 
-_AT_REST: Final = (
+_CHANGES_WITH_STATUS: Final = (
     "error",
     "output_data",
     "run_message_history",
@@ -34,7 +34,7 @@ _AT_REST: Final = (
     "started_at",
     "ended_at",
 )
-"""What changes when a run moves, and stays while it does not."""
+"""Fields that change only together with the status of a run."""
 _FIELDS: Final = (
     "input_values",
     "pool_ids",
@@ -53,49 +53,49 @@ _FIELDS: Final = (
 
 @dataclass
 class RunViews:
-    """The runs of one case as each was told last, and what they should be found by."""
+    """The runs of one case with the last known state of each, and the search words that should find them."""
 
     corner: IsolatedRuns
     views: dict[str, dict[str, Any]]
     shown: list[CallResult]
     gone: list[str] = field(default_factory=list)
     rule: str = "READ-BACK"
-    """The rule that is broken where something reads otherwise than told last."""
+    """The rule that is broken if a read differs from the last known state."""
     named: frozenset[str] = frozenset()
-    """The fields that what happened last was about."""
+    """The fields that the last event changed."""
     before: Mapping[str, Any] = field(default_factory=dict)
-    """The run that it happened to, as it was told before."""
+    """The run that the last event changed, in its state before that event."""
     finds: Sequence[str] = ()
     loses: Sequence[str] = ()
-    """Words by which a search finds the run now, and by which it does so no longer."""
+    """Words by which a search must find the run now (`finds`), and by which it must no longer find it (`loses`)."""
 
 
 def run_windows(context: CaseContext, case: Case) -> None:
-    corner = _made(context, case)
+    corner = _create_runs(context, case)
     run_id = corner.runs[case.get("index", 0) % len(corner.runs)]["id"]
-    sights = RunViews(corner, {run["id"]: dict(run) for run in corner.runs}, [corner.made[-1].result])
+    run_views = RunViews(corner, {run["id"]: dict(run) for run in corner.runs}, [corner.made[-1].result])
     events = case.get("events", [])
     if not events or case.get("first"):
-        _look(context, sights, run_id, widely=True)
+        _check_views(context, run_views, run_id, widely=True)
     for number, event in enumerate(events):
-        if not _happen(context, sights, run_id, event):
+        if not _apply_event(context, run_views, run_id, event):
             return
-        told = json.dumps(sights.views.get(run_id))
-        # Of a case that was made smaller, what a search should find may have gone with the rest.
-        sights.finds = [word for word in context.fill(event.get("finds", [])) if word in told]
-        sights.loses = context.fill(event.get("loses", []))
+        told = json.dumps(run_views.views.get(run_id))
+        # Shrinking may have removed a word that the search should find.
+        run_views.finds = [word for word in context.fill(event.get("finds", [])) if word in told]
+        run_views.loses = context.fill(event.get("loses", []))
         if number == len(events) - 1 or case.get("each"):
-            _look(context, sights, run_id, widely=bool(case.get("widely")))
+            _check_views(context, run_views, run_id, widely=bool(case.get("widely")))
 
 
-def _made(context: CaseContext, case: Case) -> IsolatedRuns:
+def _create_runs(context: CaseContext, case: Case) -> IsolatedRuns:
     chosen, fields = corner_fields(context)
     corner = IsolatedRuns(chosen)
     operation, body = case["make"], context.fill(case.get("body", {}))
     if "session_id" in fields:
         body = {name: value for name, value in body.items() if name not in _SESSIONS}
     if operation == "create_run_chain":
-        corner.add(_chain(context, fields, body))
+        corner.add(_create_chain(context, fields, body))
         return corner
     if "input_values" in fields:
         body["input_values"] = (body.get("input_values") or {}) | fields["input_values"]
@@ -107,8 +107,8 @@ def _made(context: CaseContext, case: Case) -> IsolatedRuns:
     return corner
 
 
-def _chain(context: CaseContext, fields: Mapping[str, Any], body: Mapping[str, Any]) -> WriteResult:
-    """The steps of a chain as if they were runs of a create: as they are read first."""
+def _create_chain(context: CaseContext, fields: Mapping[str, Any], body: Mapping[str, Any]) -> WriteResult:
+    """Creates a chain and returns its runs, as first read, like the runs of any other create."""
     steps = [{"workflow_id": fields["workflow_id"]} | step for step in body["steps"]]
     if "input_values" in fields:
         steps = [step | {"inputs": step.get("inputs", {}) | fields["input_values"]} for step in steps]
@@ -122,13 +122,13 @@ def _chain(context: CaseContext, fields: Mapping[str, Any], body: Mapping[str, A
     return WriteResult(written.parsed, written.result, runs, True)
 
 
-# What happens to a run
+# Events
 
 
-def _happen(context: CaseContext, sights: RunViews, run_id: str, event: Mapping[str, Any]) -> bool:
-    """Whether it came about, so that there is something to look at."""
+def _apply_event(context: CaseContext, run_views: RunViews, run_id: str, event: Mapping[str, Any]) -> bool:
+    """Applies an event to the run and returns whether the target did it, so that there is something to check."""
     if "delete" in event:
-        return _delete(context, sights, run_id, event["delete"])
+        return _delete(context, run_views, run_id, event["delete"])
     if "retry" in event:
         operation, body, rule = "retry_run", event["retry"], "RETRY-RULES"
     else:
@@ -136,26 +136,26 @@ def _happen(context: CaseContext, sights: RunViews, run_id: str, event: Mapping[
     if not context.check.offers(operation):
         return False
     body = context.fill(body)
-    if _leaves(sights.corner, body):
+    if _may_leave_filter(run_views.corner, body):
         return False
     result = context.call(operation, run_id, body=body)
     if not result.accepted or not isinstance(result.body, dict) or result.body.get("id") != run_id:
-        return False  # `updates` or `retries` says what is wrong with that
-    shown = [sights.shown[0], *sights.shown[1:][-2:], result]
+        return False  # the scenarios of `updates` and `retries` judge this
+    shown = [run_views.shown[0], *run_views.shown[1:][-2:], result]
     if operation == "update_run":
-        names = [name for name in stable_fields(sights.corner.maker_of(result.body).parsed) if name not in body]
+        names = [name for name in stable_fields(run_views.corner.maker_of(result.body).parsed) if name not in body]
     else:
         names = [name for name, given in _KEPT_BY_RETRY.items() if not given & body.keys()]
     if names:
-        changed = changed_field(sights.views[run_id], result.body, names, may_gain=True)
+        changed = changed_field(run_views.views[run_id], result.body, names, may_gain=True)
         if changed is not None:
             name, problem = changed
             context.fail(Violation(rule, f"{name} changes too", f"{name} as before", problem), *shown)
             return False
-    sights.before = sights.views[run_id]
-    sights.views[run_id] = result.body
-    sights.rule, sights.named = rule, frozenset(body) | ({"status"} if operation == "retry_run" else frozenset())
-    sights.shown = shown
+    run_views.before = run_views.views[run_id]
+    run_views.views[run_id] = result.body
+    run_views.rule, run_views.named = rule, frozenset(body) | ({"status"} if operation == "retry_run" else frozenset())
+    run_views.shown = shown
     return True
 
 
@@ -169,87 +169,87 @@ _KEPT_BY_RETRY: Final[dict[str, frozenset[str]]] = {
     "input_attachment_ids": frozenset({"file_inputs"}),
     "session_id": _SESSIONS,
 }
-"""Per field that a retry keeps, what in its body may change it after all."""
+"""Fields that a retry keeps, each with the fields of the request body that may change it after all."""
 
 
-def _leaves(corner: IsolatedRuns, body: Mapping[str, Any]) -> bool:
-    """Whether a change takes the run out of its corner, so that the corner's filter finds it no longer."""
-    canaries = {"search": {"input_values"}, "session_id": _SESSIONS}.get(corner.filter[0], frozenset())
-    return bool(canaries & body.keys())
+def _may_leave_filter(corner: IsolatedRuns, body: Mapping[str, Any]) -> bool:
+    """Whether a change may remove the run from the isolated runs, so that their filter no longer matches it."""
+    filtered_fields = {"search": {"input_values"}, "session_id": _SESSIONS}.get(corner.filter[0], frozenset())
+    return bool(filtered_fields & body.keys())
 
 
-def _delete(context: CaseContext, sights: RunViews, run_id: str, shift: int) -> bool:
-    """A run of the same create, so many places on; 0 is the run itself."""
+def _delete(context: CaseContext, run_views: RunViews, run_id: str, shift: int) -> bool:
+    """Deletes the run `shift` positions after this one among the isolated runs; with 0, this run."""
     if not context.check.offers("delete_run"):
         return False
-    runs = sights.corner.runs
+    runs = run_views.corner.runs
     at = (next(index for index, run in enumerate(runs) if run["id"] == run_id) + shift) % len(runs)
     gone = runs[at]["id"]
     result = context.call("delete_run", gone)
     if result.status != 204:
         return False
-    sights.corner.runs = [run for run in runs if run["id"] != gone]
-    sights.views.pop(gone)
-    sights.gone.append(gone)
-    sights.rule, sights.named = "DELETE-GONE", frozenset()
-    sights.shown = [sights.shown[0], *sights.shown[1:][-2:], result]
-    return bool(sights.views)
+    run_views.corner.runs = [run for run in runs if run["id"] != gone]
+    run_views.views.pop(gone)
+    run_views.gone.append(gone)
+    run_views.rule, run_views.named = "DELETE-GONE", frozenset()
+    run_views.shown = [run_views.shown[0], *run_views.shown[1:][-2:], result]
+    return bool(run_views.views)
 
 
-# Looking
+# Checks after an event
 
 
-def _look(context: CaseContext, sights: RunViews, focus: str, *, widely: bool) -> None:
+def _check_views(context: CaseContext, run_views: RunViews, focus: str, *, widely: bool) -> None:
     check = context.check
-    if focus not in sights.views:
-        focus = next(iter(sights.views))
+    if focus not in run_views.views:
+        focus = next(iter(run_views.views))
     readings = [[]] if not widely else [[], [("include", "workflow,machine,machine.pools")]]
     for query in readings if check.offers("get_run") else ():
         result = context.call("get_run", focus, query=query)
-        deleted = sights.rule == "DELETE-GONE"
+        deleted = run_views.rule == "DELETE-GONE"
         if not context.require(
             result.status == 200 and isinstance(result.body, dict),
             "DELETE-GONE" if deleted else "READ-BACK",
             "another run is gone too" if deleted else "a run cannot be read",
             "the run",
             result.words,
-            *sights.shown,
+            *run_views.shown,
             result,
         ):
             return
-        _judge_item(context, sights, result.body, result)
+        _judge_item(context, run_views, result.body, result)
     if not check.offers("list_runs"):
         return
     order: list[str] = []
-    for query, expected, exact in _windows(sights, focus, widely=widely):
-        result = context.ask("list_runs", query=query, after=sights.shown)
+    for query, expected, exact in _list_queries(run_views, focus, widely=widely):
+        result = context.ask("list_runs", query=query, after=run_views.shown)
         items = [item for item in items_of(result) if isinstance(item.get("id"), str)]
-        if not _judge_presence(context, sights, result, items, query, expected, exact=exact):
+        if not _judge_presence(context, run_views, result, items, query, expected, exact=exact):
             continue
         for item in items:
-            if item["id"] in sights.views:
-                _judge_item(context, sights, item, result)
-        if query == [sights.corner.filter, ("sort_mode", "created_at_desc")]:
-            order = [item["id"] for item in items if item["id"] in sights.views]
-    for query in _left_behind(sights, focus):
-        result = context.ask("list_runs", query=query, after=sights.shown)
+            if item["id"] in run_views.views:
+                _judge_item(context, run_views, item, result)
+        if query == [run_views.corner.filter, ("sort_mode", "created_at_desc")]:
+            order = [item["id"] for item in items if item["id"] in run_views.views]
+    for query in _outdated_queries(run_views, focus):
+        result = context.ask("list_runs", query=query, after=run_views.shown)
         names = "+".join(sorted({name for name, _ in query}))
         found = any(item.get("id") == focus for item in items_of(result))
         cause = f"{names} gives others too"
-        context.require(not found, "LIST-FILTER", cause, "no run by what it had before", "it", *sights.shown, result)
-    attachments = sights.views[focus].get("input_attachment_ids") or []
-    for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]) if sights.before else ():
+        context.require(not found, "LIST-FILTER", cause, "no run by what it had before", "it", *run_views.shown, result)
+    attachments = run_views.views[focus].get("input_attachment_ids") or []
+    for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]) if run_views.before else ():
         if check.offers("get_run_attachment"):
             result = context.call("get_run_attachment", attachment)
             cause, wish = "attachments are gone too", "the run's attachment"
-            context.require(result.status == 200, sights.rule, cause, wish, result.words, *sights.shown, result)
+            context.require(result.status == 200, run_views.rule, cause, wish, result.words, *run_views.shown, result)
     if widely and focus in order:
-        _judge_single_page(context, sights, order, focus)
+        _judge_single_page(context, run_views, order, focus)
 
 
-def _windows(sights: RunViews, focus: str, *, widely: bool) -> Iterator[tuple[Query, set[str], bool]]:
-    """Queries, the runs that each must give, and whether it must give no other of them."""
-    corner, views = sights.corner, sights.views
+def _list_queries(run_views: RunViews, focus: str, *, widely: bool) -> Iterator[tuple[Query, set[str], bool]]:
+    """Yields queries, the runs that each must return, and whether it must return no other run of the case."""
+    corner, views = run_views.corner, run_views.views
     base: Query = [corner.filter]
     run, every = views[focus], set(views)
     yield base, every, True
@@ -260,9 +260,9 @@ def _windows(sights: RunViews, focus: str, *, widely: bool) -> Iterator[tuple[Qu
         yield [("session_id", session)], {i for i, view in views.items() if view.get("session_id") == session}, True
     if run["status"] in TERMINAL:
         yield [*base, ("status", run["status"])], {focus}, False
-    if "machine_id" in sights.named and run.get("machine_id"):
+    if "machine_id" in run_views.named and run.get("machine_id"):
         yield [*base, ("machine_id", run["machine_id"])], {focus}, False
-    for word in sights.finds:
+    for word in run_views.finds:
         yield within(corner, [("search", word), ("deep_search", "true")]), {focus}, True
     if not widely:
         return
@@ -282,16 +282,16 @@ def _windows(sights: RunViews, focus: str, *, widely: bool) -> Iterator[tuple[Qu
         yield [*base, ("workflow_id", run["workflow_id"])], {focus}, False
 
 
-def _left_behind(sights: RunViews, focus: str) -> Iterator[Query]:
-    """Queries that found the run before the last event, and do so no longer."""
-    base, run, before = [sights.corner.filter], sights.views[focus], sights.before
-    for word in sights.loses:
-        yield within(sights.corner, [("search", word), ("deep_search", "true")])
+def _outdated_queries(run_views: RunViews, focus: str) -> Iterator[Query]:
+    """Yields queries that matched the run before the last event and must no longer match it."""
+    base, run, before = [run_views.corner.filter], run_views.views[focus], run_views.before
+    for word in run_views.loses:
+        yield within(run_views.corner, [("search", word), ("deep_search", "true")])
     if not before or before.get("id") != focus:
         return
     if before.get("session_id") and before["session_id"] != run.get("session_id"):
         yield [*base, ("session_id", before["session_id"])]
-    if before.get("machine_id") and before["machine_id"] != run.get("machine_id") and "machine_id" in sights.named:
+    if before.get("machine_id") and before["machine_id"] != run.get("machine_id") and "machine_id" in run_views.named:
         yield [*base, ("machine_id", before["machine_id"])]
     if before["status"] in TERMINAL and run["status"] not in TERMINAL:
         yield [*base, ("status", "cancelled")]
@@ -299,7 +299,7 @@ def _left_behind(sights: RunViews, focus: str) -> Iterator[Query]:
 
 def _judge_presence(
     context: CaseContext,
-    sights: RunViews,
+    run_views: RunViews,
     result: CallResult,
     items: Sequence[Mapping[str, Any]],
     query: Query,
@@ -309,48 +309,48 @@ def _judge_presence(
 ) -> bool:
     ids = [item["id"] for item in items]
     names = "+".join(sorted({name for name, _ in query}))
-    for identity in sights.gone:
+    for identity in run_views.gone:
         found = identity in ids
         cause, wish = "a deleted run is listed", "no deleted run in a list"
-        context.require(not found, "DELETE-GONE", cause, wish, f"it, by {names}", *sights.shown, result)
+        context.require(not found, "DELETE-GONE", cause, wish, f"it, by {names}", *run_views.shown, result)
     twice = next((one for one in ids if ids.count(one) > 1), None)
     if twice is not None:
         context.fail(
             Violation("LIST-COMPLETE", "a run twice in one page", "every run once", f"{twice} twice"),
-            *sights.shown,
+            *run_views.shown,
             result,
         )
         return False
     missing = sorted(expected - set(ids))
     if missing and len(ids) < 100:
-        run = sights.views[missing[0]]
+        run = run_views.views[missing[0]]
         by_activity = not any(name == "sort_mode" for name, _ in query)
         if by_activity and _is_listed_by_moment(context, query, missing[0]):
             rule, how = "LIST-COMPLETE", "a run is not listed by activity"
-        elif sights.rule == "DELETE-GONE":
+        elif run_views.rule == "DELETE-GONE":
             rule, how = "DELETE-GONE", "another run is gone too"
         else:
-            rule, how = locate(context, sights.corner, run, query, 100)
+            rule, how = locate(context, run_views.corner, run, query, 100)
         context.fail(
             Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
-            *sights.shown,
+            *run_views.shown,
             result,
         )
         return False
-    wrong = (set(ids) & set(sights.views)) - expected
+    wrong = (set(ids) & set(run_views.views)) - expected
     if exact and wrong:
         context.fail(
             Violation("LIST-FILTER", f"{names} gives others too", "only runs that match", f"{len(wrong)} others"),
-            *sights.shown,
+            *run_views.shown,
             result,
         )
         return False
     total = result.body.get("total")
     if exact and set(ids) == expected:
         cause, wish = "total is not the number of runs", f"total {len(ids)}"
-        deleted = sights.rule == "DELETE-GONE"
+        deleted = run_views.rule == "DELETE-GONE"
         rule, cause = ("DELETE-GONE", "a deleted run is counted") if deleted else ("LIST-PAGE", cause)
-        context.require(total == len(ids), rule, cause, wish, f"total {total}", *sights.shown, result)
+        context.require(total == len(ids), rule, cause, wish, f"total {total}", *run_views.shown, result)
     return True
 
 
@@ -359,39 +359,39 @@ def _is_listed_by_moment(context: CaseContext, query: Query, run_id: str) -> boo
     return any(item.get("id") == run_id for item in items_of(result))
 
 
-def _judge_item(context: CaseContext, sights: RunViews, item: dict[str, Any], result: CallResult) -> None:
-    """A run as it is shown, beside what was told of it last."""
-    view = sights.views[item["id"]]
-    written = sights.corner.maker_of(view)
-    shown = (*sights.shown, result)
+def _judge_item(context: CaseContext, run_views: RunViews, item: dict[str, Any], result: CallResult) -> None:
+    """Compares a run, as an answer shows it, with its last known state."""
+    view = run_views.views[item["id"]]
+    written = run_views.corner.maker_of(view)
+    shown = (*run_views.shown, result)
     partly = any(name == "fields" for name, _ in _query_of(result))
     before = {name: value for name, value in view.items() if not partly or name in item}
-    if sights.rule == "READ-BACK" and not partly:
+    if run_views.rule == "READ-BACK" and not partly:
         if judge_read(context, before, item, written.parsed, shown):
-            sights.views[item["id"]] = item
+            run_views.views[item["id"]] = item
         return
-    names = [*stable_fields(written.parsed), *_AT_REST]
+    names = [*stable_fields(written.parsed), *_CHANGES_WITH_STATUS]
     one, other = view["status"], item.get("status")
     at_rest = one == other and one in TERMINAL | {"scheduling"}
-    names = [name for name in names if at_rest or name not in _AT_REST]
-    wrong = step_violation(one, str(other), sights.rule if "status" in sights.named else "LIFECYCLE")
+    names = [name for name in names if at_rest or name not in _CHANGES_WITH_STATUS]
+    wrong = step_violation(one, str(other), run_views.rule if "status" in run_views.named else "LIFECYCLE")
     if wrong is not None:
         context.fail(wrong, *shown)
         return
     changed = changed_field(before, item, names, may_gain=gains_inputs(written.parsed))
-    context.check.count(sights.rule)
+    context.check.count(run_views.rule)
     if changed is not None:
         name, problem = changed
-        told = name in sights.named or item["id"] != _changed(sights)
-        rule = sights.rule if told and sights.rule != "DELETE-GONE" else "READ-BACK"
+        told = name in run_views.named or item["id"] != _changed_run_id(run_views)
+        rule = run_views.rule if told and run_views.rule != "DELETE-GONE" else "READ-BACK"
         context.fail(Violation(rule, f"{name} reads otherwise", f"{name} as told before", problem), *shown)
     elif not partly:
-        sights.views[item["id"]] = item
+        run_views.views[item["id"]] = item
 
 
-def _changed(sights: RunViews) -> str | None:
-    """The run that the last thing happened to."""
-    body = sights.shown[-1].body
+def _changed_run_id(run_views: RunViews) -> str | None:
+    """The id of the run that the last event changed; None if the last answer has no run (a delete)."""
+    body = run_views.shown[-1].body
     return body.get("id") if isinstance(body, dict) else None
 
 
@@ -399,14 +399,14 @@ def _query_of(result: CallResult) -> list[tuple[str, str]]:
     return parse_qsl(result.exchange.request.path.partition("?")[2])
 
 
-def _judge_single_page(context: CaseContext, sights: RunViews, order: Sequence[str], focus: str) -> None:
-    """The page of one item at the run's place."""
-    moments = [moment_of(sights.views[one]["created_at"]) for one in order]
+def _judge_single_page(context: CaseContext, run_views: RunViews, order: Sequence[str], focus: str) -> None:
+    """Judges that the page with limit 1 at the position of the run has exactly that run."""
+    moments = [moment_of(run_views.views[one]["created_at"]) for one in order]
     if None in moments or len(set(moments)) != len(moments):
         return
     at = order.index(focus)
-    query = [sights.corner.filter, ("sort_mode", "created_at_desc"), ("limit", "1"), ("skip", str(at))]
-    result = context.ask("list_runs", query=query, after=sights.shown)
+    query = [run_views.corner.filter, ("sort_mode", "created_at_desc"), ("limit", "1"), ("skip", str(at))]
+    result = context.ask("list_runs", query=query, after=run_views.shown)
     items = items_of(result)
     context.require(
         [item.get("id") for item in items] == [focus],
@@ -414,7 +414,7 @@ def _judge_single_page(context: CaseContext, sights: RunViews, order: Sequence[s
         "a page of one is not the run at its place",
         f"the run at {at}",
         lambda: f"{len(items)} items, {items[0].get('id') if items else 'none'}",
-        *sights.shown,
+        *run_views.shown,
         result,
     )
 
@@ -429,31 +429,31 @@ _FILLED: Final[dict[str, Any]] = {
 }
 
 
-_ODD: Final[dict[str, Any]] = {
+_FRAGILE_VALUES: Final[dict[str, Any]] = {
     "input_values": VALUES,
     "session_alias": "  MiXed é łŁ 😀 ",
     "sensitive_input_values": {"Pass Word": "«secret»", " é.K ": {"pin": "«secret:2»"}, "0": "«secret:3»"},
     "file_inputs": [boundary_values.file(f"{index * 7 % 11}.txt", str(index).encode()) for index in range(11)],
     "release_session_after": False,
 }
-"""Values of fields that are more easily changed than others."""
-_PLAINER: Final[dict[str, Any]] = {
+"""Values that a server is likely to alter by mistake: unusual texts and keys, and many files."""
+_SMALLER_VALUES: Final[dict[str, Any]] = {
     "input_values": write_bodies.INPUTS,
     "file_inputs": [boundary_values.file("b.txt", b"b"), boundary_values.file("a.txt", b"a")],
 }
-"""Where it is not the values that tell, smaller ones."""
+"""Smaller values, for cases that do not depend on the values."""
 
 
 def _values_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:
     found = features_of(check, operation)
-    more: dict[str, Any] = dict(_ODD)
+    more: dict[str, Any] = dict(_FRAGILE_VALUES)
     if check.pools.invented:
         more["pool_ids"] = [f"«pool:{index}»" for index in range(12)]
     return {name: (*values, more[name]) if name in more else values for name, values in found.items()}
 
 
-def _rich(check: CheckContext, operation: str) -> dict[str, Any]:
-    """A body with all that a create can be asked at once, but a session that exists."""
+def _full_body(check: CheckContext, operation: str) -> dict[str, Any]:
+    """A body with every feature that a create can have at once, except an existing session and a machine."""
     features = _values_of(check, operation)
     return {name: values[-1] for name, values in features.items() if name not in {"session_id", "machine_id"}}
 
@@ -461,7 +461,7 @@ def _rich(check: CheckContext, operation: str) -> dict[str, Any]:
 def window_cases(check: CheckContext) -> Iterator[Case]:
     makers = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in makers:
-        yield {"make": operation, "body": _rich(check, operation)}
+        yield {"make": operation, "body": _full_body(check, operation)}
         for name, values in _values_of(check, operation).items():
             for value in values:
                 yield {"make": operation, "body": {name: value}}
@@ -481,14 +481,14 @@ def window_cases(check: CheckContext) -> Iterator[Case]:
         }
     for name, values in features_of(check, "bulk_create_runs").items():
         yield {"make": "bulk_create_runs", "body": {name: values[-1]}, "count": 12, "index": 10}
-    yield {"make": "bulk_create_runs", "body": _rich(check, "bulk_create_runs"), "count": 3, "index": -1}
+    yield {"make": "bulk_create_runs", "body": _full_body(check, "bulk_create_runs"), "count": 3, "index": -1}
     for row in _on_off_pairs(check, makers[-1]):
         yield {"make": makers[-1], "body": row}
     yield from _event_cases(check, makers)
 
 
 def _on_off_pairs(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
-    """Few bodies in which each feature meets each other one."""
+    """Few bodies that together contain every pair of features (pairwise testing)."""
     features = features_of(check, operation)
     on_off = {name: [values[-1], write_bodies.ABSENT] for name, values in features.items()}
     for row in write_bodies.pairs(on_off):
@@ -498,11 +498,11 @@ def _on_off_pairs(check: CheckContext, operation: str) -> Iterator[dict[str, Any
 def _event_cases(check: CheckContext, makers: Sequence[str]) -> Iterator[Case]:
     cancel: dict[str, Any] = {"update": {"status": "cancelled"}}
     for operation in makers:
-        rich: Case = {"make": operation, "body": _rich(check, operation) | _PLAINER}
+        rich: Case = {"make": operation, "body": _full_body(check, operation) | _SMALLER_VALUES}
         if operation == "bulk_create_runs":
             rich |= {"count": 3, "index": 1}
         yield rich | {"events": [cancel], "widely": True}
-        yield {"make": operation, "body": _rich(check, operation), "events": [cancel, {"retry": {}}], "each": True}
+        yield {"make": operation, "body": _full_body(check, operation), "events": [cancel, {"retry": {}}], "each": True}
         yield rich | {"events": [cancel, {"retry": {}}], "widely": True, "each": True}
         yield rich | {"events": [{"update": _FILLED}, cancel, {"retry": {}}, cancel, {"retry": {}}], "each": True}
         yield rich | {"events": [cancel, {"update": {"input_values": VALUES, "output_data": VALUES}}], "widely": True}
@@ -551,7 +551,7 @@ def _event_cases(check: CheckContext, makers: Sequence[str]) -> Iterator[Case]:
 
 
 def _word_cases(plain: Case, cancel: dict[str, Any]) -> Iterator[Case]:
-    """A word that a search found goes, another comes."""
+    """Cases in which an event removes a word that a search found, or adds another one."""
     old, new = ["«marker:8»"], ["«marker:9»"]
     word = new[0]
     yield plain | {"events": [{"update": {"input_values": {"who": word}}, "finds": new, "loses": old}]}
@@ -565,7 +565,7 @@ def _word_cases(plain: Case, cancel: dict[str, Any]) -> Iterator[Case]:
         ("run_message_history", [{"a": "b"}, {"c": {"d": word}}], []),
     ):
         put: dict[str, Any] = {"update": {name: value}, "finds": new + old}
-        # Once it has ended: before, the run may write there itself.
+        # Only after the run has ended, since an active run may write these fields itself.
         yield plain | {"events": [cancel, put, {"update": {name: empty}, "loses": new}], "each": True}
         yield plain | {"events": [cancel, put, {"retry": {}, "loses": new}], "each": True}
 

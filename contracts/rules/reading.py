@@ -1,4 +1,4 @@
-"""Reading runs one by one: what was created reads the same, and what does not exist is not there."""
+"""Reading runs one by one: a created run reads the same, and an unknown id is 404."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ RuleViolated = Sequence[CallResult | Exchange]
 
 
 def read_back(context: CaseContext, written: WriteResult) -> None:
-    """The first, the last and a middle run of a create, each read by itself."""
+    """Reads the first, the middle and the last run of a create one by one and judges them."""
     if not context.check.offers("get_run"):
         return
     last = len(written.runs) - 1
@@ -70,17 +70,17 @@ def read_one(
 def judge_read(
     context: CaseContext, run: dict[str, Any], read: Any, parsed: ParsedRequest | None, shown: RuleViolated
 ) -> bool:
-    """READ-BACK and LIFECYCLE of one run that nobody has changed."""
-    misfits = run_schema_errors(read)
+    """Judges READ-BACK and LIFECYCLE for a run that no request has changed."""
+    schema_errors = run_schema_errors(read)
     context.judge(
         "READ-BACK",
         (
             Violation("READ-BACK", f"{name or 'a run'} is not of its schema", f"{name} as documented", got)
-            for name, got in misfits
+            for name, got in schema_errors
         ),
         *shown,
     )
-    if misfits:
+    if schema_errors:
         return False
     changed = changed_field(run, read, stable_fields(parsed), may_gain=gains_inputs(parsed))
     if changed is not None:
@@ -103,7 +103,7 @@ def judge_lifecycle(context: CaseContext, before: dict[str, Any], after: dict[st
 # Every run of a large create
 
 
-_EDGES: Final = (
+_BOUNDARY_INDEXES: Final = (
     0,
     1,
     2,
@@ -138,12 +138,12 @@ _EDGES: Final = (
 
 
 def run_read_many(context: CaseContext, case: Case) -> None:
-    """A create, and many of its runs read one by one."""
+    """Creates runs and reads many of them one by one."""
     written = context.create(case["op"], case["body"])
     if not written.clean:
         return
     runs = written.runs
-    indexes = [i for i in _EDGES if i < len(runs)] if not case.get("all") else list(range(len(runs)))
+    indexes = [i for i in _BOUNDARY_INDEXES if i < len(runs)] if not case.get("all") else list(range(len(runs)))
     for index in dict.fromkeys([*indexes, len(runs) - 1]):
         read_one(context, runs[index], written.parsed, after=(written.result,))
 
@@ -165,11 +165,11 @@ def read_many_cases(check: CheckContext) -> Iterator[Case]:
         yield {"op": "bulk_create_runs", "body": bare | {"count": 12, name: value}, "all": True}
 
 
-# Runs that others were made after
+# Old runs: created first, read last
 
 
 def run_keep(context: CaseContext, case: Case) -> None:
-    """Runs with all that a create can give them, to be read when all else is done."""
+    """Creates runs with many fields and keeps them in `check.kept`; `run_kept` reads them at the end of the check."""
     written = context.create(case["op"], case["body"])
     if written.clean and written.runs:
         with context.check.lock:
@@ -216,7 +216,7 @@ def kept_cases(check: CheckContext) -> Iterator[Case]:
         yield {"kept": number}
 
 
-# What does not exist
+# Unknown ids
 
 
 _MALFORMED: Final = (
@@ -250,7 +250,7 @@ _MALFORMED: Final = (
 
 
 def run_unknown(context: CaseContext, case: Case) -> None:
-    """One operation on an id that nobody has, or that is none."""
+    """Sends one operation with an unknown or malformed id, or with the id of another kind of resource."""
     operation = case["op"]
     method, template = operations()[operation]
     identity = str(context.fill(case["id"]))
@@ -291,11 +291,11 @@ def unknown_cases(check: CheckContext) -> Iterator[Case]:
             yield {"op": operation, "id": identity}
         for identity in _MALFORMED:
             yield {"op": operation, "id": identity, "malformed": True}
-        yield from _almost_cases(check, operation, template)
+        yield from _similar_id_cases(check, operation, template)
 
 
-def _almost_cases(check: CheckContext, operation: str, template: str) -> Iterator[Case]:
-    """Ids that are nearly those of something, or are those of something else."""
+def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Iterator[Case]:
+    """Yields ids that differ slightly from an existing one, and (for GET) existing ids of another kind of resource."""
     by_kind = {
         "run_id": check.first_run,
         "workflow_id": next(iter(check.workflows.known), None),

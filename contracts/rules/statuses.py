@@ -1,4 +1,4 @@
-"""What can be done to a run, and what cannot, in each status that it may have."""
+"""Which operations a run allows in each status, and which it does not."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from contracts.rules.rule import Rule
 from contracts.rules.updates import CHANGEABLE, UPDATES, has_moved
 
 RULES: Final[tuple[Rule, ...]] = ()
-"""Those of updates, deletes, retries and lives are judged here."""
+"""None: the rules judged here are those of `updates`, `deletes`, `retries`, `lifecycle`, `lists` and `filters`."""
 
 
-_ROADS: Final[dict[str, tuple[str, ...]]] = {
+_STATUS_PATHS: Final[dict[str, tuple[str, ...]]] = {
     "running": ("running",),
     "running_checks": ("running", "running_checks"),
     "success": ("running", "success"),
@@ -37,18 +37,18 @@ _ROADS: Final[dict[str, tuple[str, ...]]] = {
     "cancelled": ("cancelled",),
     "cancelled while running": ("running", "cancelled"),
 }
-"""By which updates of its status a run comes into one, where the target takes them."""
+"""The status updates that bring a run into a status, on a target that accepts them."""
 
 
 def run_status(context: CaseContext, case: Case) -> None:
-    """A run is brought into a status by updates; then what may be done to it is, and what may not be is not."""
+    """Brings a run into a status by updates, then tries one operation on it (`do`) and judges the outcome."""
     created = context.some_runs(case.get("count", 1), **context.fill(case.get("fields", {})))
     run_id = created.ids[case.get("index", 0) % len(created.ids)]
     shown: list[CallResult] = [created.result]
     for body in ({name: value} for name, value in case.get("filled", {}).items()):
         result = context.call("update_run", run_id, body=body)
         shown += [result] if result.accepted else []
-    for status in _ROADS.get(case["status"], ()):
+    for status in _STATUS_PATHS.get(case["status"], ()):
         result = context.call("update_run", run_id, body={"status": status})
         if not result.accepted or not isinstance(result.body, dict) or result.body.get("status") != status:
             raise Inconclusive("a status cannot be set by an update")
@@ -64,9 +64,9 @@ def run_status(context: CaseContext, case: Case) -> None:
             context.require(read.status == 404, "DELETE-GONE", cause, "404", read.words, *shown, result, read)
             not_listed(context, before, [*shown, result], widely=False)
         case "leave":
-            _leave_the_end(context, run_id, before, shown, case["for"])
+            _update_ended(context, run_id, before, shown, case["for"])
         case "refuse":
-            _refused_update(context, run_id, before, shown, context.fill(case["body"]))
+            _send_invalid_update(context, run_id, before, shown, context.fill(case["body"]))
         case "list":
             _listed_by_status(context, before, shown)
 
@@ -87,8 +87,8 @@ def _retry_by_status(
     result = context.call("retry_run", run_id, body=body)
     read = context.ask("get_run", run_id, after=[*shown, result])
     if result.accepted:
-        # It may have ended by itself just before: of several runs at once, hardly all.
-        raise _Retried([*shown, result], before)
+        # The run may have ended by itself since it was read. `run_status_thrice` fails only if all three attempts do this.
+        raise _RetriedTooEarly([*shown, result], before)
     changed = None if has_moved(before, read.body, {}) else changed_field(before, read.body, (*STABLE, *CHANGEABLE))
     context.require(
         changed is None,
@@ -102,8 +102,8 @@ def _retry_by_status(
     )
 
 
-class _Retried(Exception):
-    """A run was retried that had not ended when it was read last."""
+class _RetriedTooEarly(Exception):
+    """A retry was accepted for a run that had not ended when it was last read."""
 
     def __init__(self, shown: Sequence[CallResult], before: Mapping[str, Any]) -> None:
         super().__init__(before.get("status"))
@@ -114,7 +114,7 @@ def run_status_thrice(context: CaseContext, case: Case) -> None:
     for attempt in (1, 2, 3):
         try:
             run_status(context, case)
-        except _Retried as retried:
+        except _RetriedTooEarly as retried:
             if attempt == 3:
                 cause, status = "a run that has not ended is retried", retried.before.get("status")
                 context.fail(
@@ -125,10 +125,10 @@ def run_status_thrice(context: CaseContext, case: Case) -> None:
             return
 
 
-def _leave_the_end(
+def _update_ended(
     context: CaseContext, run_id: str, before: Mapping[str, Any], shown: Sequence[CallResult], status: str
 ) -> None:
-    """A run that has ended stays as it ended, whatever status an update asks for."""
+    """Judges that an update cannot change the status of an ended run."""
     if before.get("status") not in TERMINAL:
         return
     result = context.call("update_run", run_id, body={"status": status})
@@ -138,10 +138,10 @@ def _leave_the_end(
     context.require(kept, "LIFECYCLE", cause, f"status {before['status']}", got, *shown, result, read)
 
 
-def _refused_update(
+def _send_invalid_update(
     context: CaseContext, run_id: str, before: Mapping[str, Any], shown: Sequence[CallResult], body: Mapping[str, Any]
 ) -> None:
-    """An update that is wrong for one of its fields changes none of them."""
+    """Judges that an update with one invalid field changes no field at all."""
     result = context.call("update_run", run_id, body=body)
     if not result.refused:
         return
@@ -154,7 +154,10 @@ def _refused_update(
 
 
 def _listed_by_status(context: CaseContext, before: Mapping[str, Any], shown: Sequence[CallResult]) -> None:
-    """In a list of either order; by its status, where it has ended, and by no other."""
+    """Judges that lists in either order contain the run, and that the status filter finds it by its own status only.
+
+    The run itself is looked for in the filtered lists only if it has ended, since it may change its status before.
+    """
     if not context.check.offers("list_runs"):
         return
     for mode in ("activity", "created_at_desc"):
@@ -164,13 +167,21 @@ def _listed_by_status(context: CaseContext, before: Mapping[str, Any], shown: Se
         context.require(
             listed, "LIST-COMPLETE", cause, f"the run, by {mode}", f"{result.status} without it", *shown, result
         )
-    for status in sorted(STATUSES - {"running_checks"} | {before["status"]}):  # older servers have not all
+    for status in sorted(STATUSES - {"running_checks"} | {before["status"]}):  # older servers lack running_checks
         result = context.ask(
             "list_runs", query=[("workflow_id", before["workflow_id"]), ("search", before["id"]), ("status", status)]
         )
         others = sorted({str(item.get("status")) for item in items_of(result)} - {status})
-        cause, wish = "status gives others too", f"the runs that are {status}"
-        context.require(not others, "LIST-FILTER", cause, wish, lambda others=others: ", ".join(others), *shown, result)  # type: ignore[misc]
+        cause, expected = "status gives others too", f"the runs that are {status}"
+        context.require(
+            not others,
+            "LIST-FILTER",
+            cause,
+            expected,
+            lambda others=others: ", ".join(others),  # type: ignore[misc]
+            *shown,
+            result,
+        )
         if before.get("status") not in TERMINAL:
             continue
         found = any(item.get("id") == before["id"] for item in items_of(result))
@@ -194,7 +205,7 @@ def status_cases(check: CheckContext) -> Iterator[Case]:
         "file_inputs": [boundary_values.file()],
         "start_session": True,
     }
-    statuses = ("scheduling", *_ROADS)
+    statuses = ("scheduling", *_STATUS_PATHS)
     for status in statuses:
         for fields in ({}, rich):
             more = {"fields": fields, "status": status, "filled": filled if fields else {}}

@@ -1,4 +1,4 @@
-"""What a behaviour is given beside its call: the space it works in, the world, and what the client prefers."""
+"""What a behaviour gets besides its call: the space it works in, the world, and the preferences of the client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mockserver.store import SpaceStore
 
 
 class RunProfiles(dict[str, RunProfile]):
-    """By workflow id; a workflow that the world does not know lives as the world's defaults say."""
+    """Run profiles by workflow id. A workflow that is not in the world has the default profile."""
 
     def __init__(self, world: World) -> None:
         super().__init__({id_: workflow.profile for id_, workflow in world.workflows.items()})
@@ -28,7 +28,10 @@ class RunProfiles(dict[str, RunProfile]):
 
 
 class Rendered(NamedTuple):
-    """A run's JSON, and what it was written from: it holds while both are the same and until the lived time."""
+    """A cached run's JSON and what it was rendered from.
+
+    Valid while `change` and `timelines` are the same objects and the simulated time is before `until`.
+    """
 
     change: Change
     timelines: Mapping[tuple[str, int], Timeline] | None
@@ -37,9 +40,10 @@ class Rendered(NamedTuple):
 
 
 class BlockStats(NamedTuple):
-    """A block of batches, summed up: how many runs stand in it, and between which lived times some may be active.
+    """Statistics of the runs in one ledger block.
 
-    Before `active_until` all of them are active, from `ended_from` on all have ended. `oldest` and `newest`: moments.
+    Before the simulated time `active_until` all runs are active; from `ended_from` on all have ended. `oldest` and
+    `newest` are moments of creation.
     """
 
     runs: int
@@ -48,14 +52,14 @@ class BlockStats(NamedTuple):
     oldest: int
     newest: int
     is_ordered: bool
-    """Whether they stand in the order in which they were created."""
+    """Whether the block has its batches in order of creation."""
     workflow_ids: Collection[str]
     machine_ids: Collection[str | None]
     session_ids: Collection[str | None]
 
 
 class Endings(NamedTuple):
-    """When the runs of a batch end of themselves, in lived time: each at its place, and all in the order of time."""
+    """The simulated times at which the unchanged runs of a batch end: by place, and sorted."""
 
     by_place: Sequence[int]
     in_order: Sequence[int]
@@ -63,11 +67,11 @@ class Endings(NamedTuple):
 
 @dataclass(slots=True)
 class Cache:
-    """Derived from the store and kept for speed, never for truth: each entry says what it was derived from.
+    """Values derived from the store, cached for speed only: each entry holds what it was derived from.
 
-    `timelines` by session id, with the version of the session; `rendered` by the batch's tail and the run's index;
-    `stretches`, some runs of a batch together, by its tail and their places, with the lived time until which they hold;
-    `tallies` by the block of the ledger, with its version; `endings` by the batch's tail, for ever true of it.
+    `timelines`: by session id, with the version of the session. `rendered`: by batch tail and run index. `stretches`:
+    the JSON of several runs of a batch, by batch tail and places, with the simulated time until which it is valid.
+    `tallies`: statistics by ledger block, with the version of the block. `endings`: by batch tail, never outdated.
     """
 
     timelines: dict[str, tuple[int, Mapping[tuple[str, int], Timeline]]] = field(default_factory=dict)
@@ -80,7 +84,7 @@ class Cache:
 
 
 class Space:
-    """One organisation in one namespace: its store, its clock, and the key from which all its chance follows."""
+    """One organisation in one namespace: its store, its clock, and the key that seeds all its randomness."""
 
     def __init__(
         self,
@@ -106,13 +110,13 @@ class Space:
         self.schedules = Schedules(key, progression)
         self.cached = Cache()
         self.created_template: bytes | None = None
-        self.requests = 0  # that are being handled
+        self.requests = 0  # in flight
         self.secret = secret
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What `Prefer` (and `?__code=`) asked for. `delay_s` in real seconds, `duration_s` in a run's own."""
+    """What `Prefer` (and `?__code=`) asked for. `delay_s` is in real seconds, `duration_s` in simulated seconds."""
 
     code: int | None = None
     example: str | None = None
@@ -124,7 +128,7 @@ class Preferences:
     delay_s: float | None = None
     applied: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
-    """Why others were passed over."""
+    """Why the other preferences were ignored."""
 
 
 NO_PREFERENCES = Preferences()
@@ -138,9 +142,9 @@ class Context(NamedTuple):
     strict: bool
     limits: Limits
     now: int
-    """The moment of the request: everything it does happens at once."""
+    """The moment of the request: all its effects have this timestamp."""
     sim_time: int
-    """The same in lived time."""
+    """The same in simulated time."""
     sign_download: Callable[[str, int], str]
     """(attachment id, seconds since 1970 at which it expires) → a URL that needs no token."""
 

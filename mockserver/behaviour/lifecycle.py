@@ -1,11 +1,11 @@
-"""How a run lives: a pure function of what is kept of it, the seed and the clock. Nothing runs in the background.
+"""The lifecycle of runs: a pure function of their stored state, the seed and the clock. No background tasks.
 
     scheduling ──► running ──► (running_checks) ──► success | task_failed | error
         └─────────────┴──────────────┴──► cancelled
 
-A run without a session lives by itself. In a session the runs execute one after the other, in order: each starts
-when it is ready and all before it have ended. What happens to a run at a moment moves only what comes after that
-moment, so a status once read is never taken back.
+A run without a session is independent of other runs. In a session the runs execute one after the other, in order:
+each starts when it is ready and all runs before it have ended. A change of a run affects only what comes after the
+time of the change, so a status that a client has read stays true for that time.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ EDGES: Mapping[str, frozenset[str]] = {
     "running_checks": frozenset({"running_checks", *TERMINAL}),
     **{status: frozenset({status}) for status in TERMINAL},
 }
-"""Where an update may take a run from each status. A terminal status is left by a retry only."""
+"""The statuses that an update may set, by the current status. In the API only a retry leaves a terminal status."""
 
 
 class Schedule(NamedTuple):
-    """What a run would do if nothing came between: lived microseconds, FOREVER for never."""
+    """The phases of a run if nothing changes it: durations in simulated microseconds, FOREVER for never ending."""
 
     scheduling: int
     running: int
     outcome: str
     checks: int = 0
-    """How long it is in `running_checks`, after `running`."""
+    """The duration of `running_checks`, after `running`."""
 
 
 class Timeline(NamedTuple):
-    """When a run starts and ends, in lived time. `started` is FOREVER for one that ended without ever running."""
+    """When a run starts and ends, in simulated time. `started` is FOREVER for a run that ended without running."""
 
     started: int
     checking: int
@@ -56,14 +56,14 @@ class Timeline(NamedTuple):
         return "running" if sim_time >= self.started else "scheduling"
 
     def next_turn(self, sim_time: int) -> int:
-        """When the status changes next, or FOREVER."""
+        """The time of the next status change, or FOREVER."""
         if sim_time >= self.ended:
             return FOREVER
         return min(turn for turn in (self.started, self.checking, self.ended) if turn > sim_time)
 
 
 class Schedules:
-    """Draws the schedules of one space's runs from its key: the same run takes the same schedule in every process."""
+    """Derives the schedules of one space's runs from its key: a run has the same schedule in every process."""
 
     def __init__(self, key: bytes, progression: Progression) -> None:
         self._key = key
@@ -71,7 +71,7 @@ class Schedules:
         self._draws: dict[tuple[str, int], bytes] = {}
 
     def schedule(self, profile: RunProfile, batch: Batch, index: int, change: Change) -> Schedule:
-        draws = self._drawn(batch, change.attempt)
+        draws = self._random_bytes(batch, change.attempt)
         number = int.from_bytes(draws[12 * index : 12 * index + 12], "little")
         scheduling = _between(profile.scheduling, number & 0xFFFFFFFF)
         running = _between(profile.running, number >> 32 & 0xFFFFFFFF)
@@ -87,8 +87,8 @@ class Schedules:
             return Schedule(0, 0 if running < FOREVER else FOREVER, outcome)
         return Schedule(scheduling, running, outcome, checks)
 
-    def _drawn(self, batch: Batch, attempt: int) -> bytes:
-        # One hash for the whole batch, kept for a while: a list of its runs asks for it a thousand times.
+    def _random_bytes(self, batch: Batch, attempt: int) -> bytes:
+        # One hash for the whole batch, cached: a list of its runs needs it up to a thousand times.
         draws = self._draws.get((batch.tail, attempt))
         if draws is None:
             if len(self._draws) >= 256:
@@ -98,11 +98,11 @@ class Schedules:
         return draws
 
     def active_until(self, profile: RunProfile, batch: Batch) -> int:
-        """Lived microseconds after its creation for which no unchanged run of the batch has ended."""
+        """Simulated microseconds after creation before which no unchanged run of the batch has ended."""
         return self._bounds(profile, batch)[0]
 
     def settled_after(self, profile: RunProfile, batch: Batch) -> int:
-        """Lived microseconds after its creation from which on every unchanged run of the batch has ended."""
+        """Simulated microseconds after creation from which every unchanged run of the batch has ended."""
         return self._bounds(profile, batch)[1]
 
     def _bounds(self, profile: RunProfile, batch: Batch) -> tuple[int, int]:
@@ -125,7 +125,10 @@ def _between(limits: tuple[int, int] | None, number: int) -> int:
 
 
 def timeline_of(schedule: Schedule, change: Change, born: int, *, free: int = 0) -> Timeline:
-    """The life of a run that was born at a lived time, and in whose session all before it have ended by `free`."""
+    """The timeline of a run that was created at the simulated time `born`.
+
+    `free` is the simulated time at which all earlier runs of its session have ended.
+    """
     base = born if change.began is None else change.began
     started = min(FOREVER, max(base + schedule.scheduling, free))
     checking, ended = _end(schedule, started)
@@ -139,7 +142,7 @@ def timeline_of(schedule: Schedule, change: Change, born: int, *, free: int = 0)
                 started = FOREVER if move.status == "cancelled" else at
             ended, outcome = at, move.status
         elif move.status == "scheduling":
-            # Only the control API takes a run back.
+            # Only the control API sets a run back to `scheduling`.
             started, outcome = FOREVER if move.holds else min(FOREVER, at + schedule.scheduling), schedule.outcome
             checking, ended = _end(schedule, started)
         else:
@@ -156,20 +159,20 @@ def timeline_of(schedule: Schedule, change: Change, born: int, *, free: int = 0)
 
 
 def _end(schedule: Schedule, running_since: int) -> tuple[int, int]:
-    """When the checks of a run begin, and when it ends."""
+    """Return when the checks of a run begin (FOREVER without checks) and when it ends."""
     done = min(FOREVER, running_since + schedule.running)
     return (done if schedule.checks else FOREVER), min(FOREVER, done + schedule.checks)
 
 
 class Timelines(dict[tuple[str, int], Timeline]):
-    """The lives of a session's runs in their latest attempt, by tail and index."""
+    """The timelines of a session's runs in their latest attempt, by batch tail and index."""
 
     def __missing__(self, run: tuple[str, int]) -> Timeline:
         raise Conflict(f"run {run[1]} of {run[0]} has left its session while that was read")
 
 
 class SessionTimeline:
-    """The lives of all runs of a session, worked out slot by slot in their order. `profile_of` is by workflow."""
+    """Computes the timelines of all runs of a session, slot by slot in order. `profile_of` is by workflow id."""
 
     def __init__(self, schedules: Schedules, profile_of: Mapping[str, RunProfile]) -> None:
         self.timelines = Timelines()
@@ -183,7 +186,7 @@ class SessionTimeline:
         for index in range(slot.first, slot.stop):
             change = changes.get(index, UNCHANGED)
             if change.attempt != slot.attempt:
-                continue  # the session is not of the moment of the changes
+                continue  # the session and the changes were read at different versions
             schedule = self._schedules.schedule(profile, batch, index, change)
             timeline = timeline_of(schedule, change, batch.born, free=free)
             self.timelines[batch.tail, index] = timeline
@@ -192,7 +195,7 @@ class SessionTimeline:
 
 
 def members(session: Session) -> Iterator[tuple[str, int]]:
-    """Tail and index of each run in the order in which they execute."""
+    """Yield the batch tail and index of each run, in order of execution."""
     for slot in session.slots:
         for index in range(slot.first, slot.stop):
             yield slot.batch_tail, index

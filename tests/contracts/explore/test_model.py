@@ -51,6 +51,7 @@ def explored(target: Target, folder: Path, *, examples: int, round_number: int =
     return search
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "variations", [(), ("bulk_only",), ("unknown_workflow_refused",), ("no_list",), ("runs_end_at_once",)]
 )
@@ -113,6 +114,7 @@ class DeleteForgetsTheKeys(Standin):
         org.keys.clear()
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("kind", "rule"),
     [
@@ -328,6 +330,7 @@ def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path, monkeypatch: pyt
             run_model(CaseContext(search.check_context), {"steps": [MAKE, do("cancel"), do("retry")]})
 
 
+@pytest.mark.matrix
 def test_a_check_finds_what_only_a_row_of_steps_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(UpdateAfterRetryForgetsInputs(Settings())))
     monkeypatch.setattr("contracts.check.SCENARIOS", ())

@@ -66,6 +66,7 @@ def broken(monkeypatch: pytest.MonkeyPatch, is_hit: Callable[[str, str], bool], 
     monkeypatch.setattr(standin_serving, "create_standin", create)
 
 
+@pytest.mark.matrix
 def test_nothing_is_found_in_a_healthy_server(tmp_path: Path) -> None:
     with serving() as url:
         search = explored(url, tmp_path)
@@ -87,6 +88,7 @@ def test_nothing_is_found_where_only_bulk_is_offered(tmp_path: Path, monkeypatch
     assert {"list_runs", "create_run"} <= search.check_context.not_offered.keys()
 
 
+@pytest.mark.matrix
 def test_a_fault_where_none_of_our_scenarios_looks_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch, lambda method, target: target.startswith("/v1/workflows?") and "skip=" in target)
 
@@ -113,6 +115,7 @@ class DeletedRunsCanBeRead(Standin):
         return ghost if ghost is not None and call.operation == "get_run" else super().find(call, run_id)
 
 
+@pytest.mark.matrix
 def test_what_only_a_row_of_requests_shows_is_sent_again_as_a_row(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_plan_without_writes_has_no_step_that_creates() -> None:
     assert "at most no run" in str(steps[-1])
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("rule", ["AUTH-SCHEME", "DELETE-GONE"])
 def test_a_healthy_server_keeps_the_rule(rule: str, tmp_path: Path) -> None:
     result = judged(rule, tmp_path)
@@ -129,6 +130,7 @@ def test_a_defect_is_found_under_its_rule(defect: str, rule: str, tmp_path: Path
     assert finding.exchanges
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("rule", ["IDEM-SCOPE", "AUTH-TENANT"])
 def test_each_organisation_uses_workflows_of_its_own_where_made_up_ones_are_refused(rule: str, tmp_path: Path) -> None:
     with (
@@ -186,6 +188,7 @@ def test_an_error_of_the_suite_itself_is_named_and_leaves_the_check_incomplete(
     assert [note for note in result.notes if "a broken one" in note and "of our own" in note]
 
 
+@pytest.mark.matrix
 def test_a_target_without_limits_passes(tmp_path: Path) -> None:
     with serving(None) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
         result = check(guard.target, guard, rules={"HTTP-LIMIT", "READ-UNKNOWN"})
@@ -228,6 +231,7 @@ def test_a_method_that_is_405_whatever_the_id_is_not_offered(variation: str, mis
     assert set(check_context.not_offered) == missing
 
 
+@pytest.mark.matrix
 def test_a_server_without_a_delete_breaks_no_rule_of_deletes(tmp_path: Path) -> None:
     with serving(None, ["no_delete"]) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
         result = check(guard.target, guard, rules={"DELETE-GONE"})
@@ -236,6 +240,7 @@ def test_a_server_without_a_delete_breaks_no_rule_of_deletes(tmp_path: Path) -> 
     assert not result.findings
 
 
+@pytest.mark.matrix
 def test_a_server_that_offers_bulk_only_breaks_no_rule_of_reads_and_tenants(tmp_path: Path) -> None:
     with serving(None, ["bulk_only"]) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
         result = check(guard.target, guard, rules={"READ-BACK", "AUTH-TENANT", "CHAIN-RULES", "LIFECYCLE"})

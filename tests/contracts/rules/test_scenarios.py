@@ -18,6 +18,8 @@ from tests.contracts.rules import faults
 from tests.standin.defects import DEFECTS, Defect
 from tests.standin.serving import serving
 
+pytestmark = pytest.mark.matrix
+
 WINDOWS = "runs seen through every list and read"
 KEPT = "runs read again at the end: creation", "single pages", "runs read again at the end"
 STATUSES = "runs in every status"

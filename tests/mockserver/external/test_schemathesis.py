@@ -22,6 +22,8 @@ FRESH_KEYS = """
 import uuid
 import schemathesis
 
+pytestmark = pytest.mark.matrix
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     if case.meta is not None and not case.meta.generation.mode.is_negative:
