@@ -23,7 +23,7 @@ full-matrix: $(VENV)/dev.stamp
 
 # machine-made mutants of the stand-in: which of them a check finds
 mutants: $(VENV)/dev.stamp
-	$(BIN)/python -m tests.standin.mutants --number $(N) $(ARGS)
+	$(BIN)/python -m tests.contracts.mutation.score --number $(N) $(ARGS)
 
 # hostile clients for some minutes, where make test takes some seconds of them
 hostile: $(VENV)/dev.stamp

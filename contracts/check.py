@@ -1,4 +1,4 @@
-"""A whole check: finds out what the target is, runs the scenarios, the most telling first, and says what came of it."""
+"""A whole check: discovers the target, runs the scenarios by priority, and returns the result."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
 
 IN_PASSING: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
-"""Rules of every answer: who asks for one of them gets all scenarios, those that look for it first."""
+"""Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
 FUZZ_EXAMPLES = 100
-"""Generated cases of one scenario in one round of a fuzz."""
+"""Number of generated cases per scenario in one round of a fuzz."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A part of a check as it is planned."""
+    """A planned part of a check."""
 
     name: str
     rules: tuple[str, ...]
@@ -41,13 +41,13 @@ class Step:
 
 
 def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
-    """What a check would do, in its order, and the most it could cost. Sends nothing."""
+    """Return the steps of a check in order, with the most that each could cost. Sends nothing."""
     wanted = _wanted(rules)
     steps = []
-    unknown = CheckContext(target, Guard(target), deadline=0.0)
+    undiscovered = CheckContext(target, Guard(target), deadline=0.0)
     for scenario in _ordered(target, wanted):
         judged = tuple(rule for rule in REGISTRY if rule in wanted and rule in IN_PASSING.union(scenario.rules))
-        steps.append(Step(scenario.name, judged, _cost(unknown, scenario)))
+        steps.append(Step(scenario.name, judged, _cost(undiscovered, scenario)))
     for name, judges in parts_for(target, wanted):
         steps.append(Step(name, tuple(rule for rule in REGISTRY if rule in wanted and rule in judges), "creates runs"))
     budget = target.budget
@@ -59,8 +59,9 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
 
 
 def _cost(context: CheckContext, scenario: Scenario) -> str:
-    """What its fixed cases come to, as far as that can be said of a target that nothing is known of; what a broken one
-    could make of them counts too: a request that should be refused may create all the same.
+    """Describe how many fixed cases a scenario has and how many runs they may create, as far as known before discovery.
+
+    Cases that must be refused count too, since a faulty target may create runs for them.
     """
     cases: list[Case] = []
     for case in live.PLAN[scenario.name](context) if context.is_live else scenario.cases(context):
@@ -81,13 +82,16 @@ def check(
     progress: Callable[[Progress], None] | None = None,
     on_finding: Callable[[Finding], None] | None = None,
 ) -> CheckResult:
-    """Raises CouldNotCheck. `rules` are the ids to judge; None is all. What `on_finding` raises ends the check."""
+    """Check a target. `rules` are the ids to judge; None means all. An exception from `on_finding` ends the check.
+
+    Raises CouldNotCheck.
+    """
     wanted = _wanted(rules)
     context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
     search = Search(context, on_finding=_only(wanted, on_finding))
-    course = _ordered(target, wanted)
+    scenarios = _ordered(target, wanted)
     try:
-        unreached = Scheduler(context, search, course, progress, live.PLAN).run()
+        unreached = Scheduler(context, search, scenarios, progress, live.PLAN).run()
         if not unreached:
             explore(search, wanted, _announcing(search, progress))
         search.look_at_the_end()
@@ -105,20 +109,21 @@ def fuzz(
     progress: Callable[[Progress], None] | None = None,
     on_finding: Callable[[Finding], None] | None = None,
 ) -> CheckResult:
-    """Searches until the time is over: what the example database knows first, then the fixed cases, then generated
-    ones in rounds, each with a seed of its own. Raises CouldNotCheck.
+    """Search until the time is over: replay the example database, run the fixed cases, then generate cases in rounds.
+
+    Each round has its own seed. Raises CouldNotCheck.
     """
     wanted = _wanted(rules)
     target = dataclasses.replace(target, max_time_s=for_s)
     context = discover(target, guard, deadline=time.monotonic() + for_s)
     search = Search(context, on_finding=_only(wanted, on_finding), database=_example_database())
-    course = _ordered(target, wanted)
-    generating = [scenario for scenario in course if scenario.generated is not None]
+    scenarios = _ordered(target, wanted)
+    generating = [scenario for scenario in scenarios if scenario.generated is not None]
     try:
         for scenario in generating:
             if context.offers(*scenario.needs):
                 search.replay(scenario, until=context.deadline)
-        unreached = Scheduler(context, search, course, progress, live.PLAN).run()
+        unreached = Scheduler(context, search, scenarios, progress, live.PLAN).run()
         round_number = 0
         while not unreached and context.time_left > 0:
             round_number += 1
@@ -163,12 +168,12 @@ def _wanted(rules: Collection[str] | None) -> frozenset[str]:
 def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario]:
     if target.profile == "live":
         by_name = {scenario.name: scenario for scenario in SCENARIOS}
-        course = [by_name[name] for name in live.PLAN]
+        scenarios = [by_name[name] for name in live.PLAN]
     else:
-        course = sorted(SCENARIOS, key=lambda scenario: scenario.priority)
-    chosen = [scenario for scenario in course if set(wanted).intersection(scenario.rules)]
-    if IN_PASSING.intersection(wanted) and len(chosen) < len(course):
-        others = [scenario for scenario in course if scenario not in chosen]
+        scenarios = sorted(SCENARIOS, key=lambda scenario: scenario.priority)
+    chosen = [scenario for scenario in scenarios if set(wanted).intersection(scenario.rules)]
+    if IN_PASSING.intersection(wanted) and len(chosen) < len(scenarios):
+        others = [scenario for scenario in scenarios if scenario not in chosen]
         chosen = [
             dataclasses.replace(scenario, priority=min(scenario.priority, LOWEST_PRIORITY - 1)) for scenario in chosen
         ]
@@ -177,7 +182,7 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario]:
 
 
 def _only(wanted: Collection[str], on_finding: Callable[[Finding], None] | None) -> Callable[[Finding], None] | None:
-    """A rule that was not asked for is not told of, though a scenario judges it in passing."""
+    """Limit `on_finding` to the selected rules, since a scenario may judge others too."""
     if on_finding is None:
         return None
     return lambda finding: on_finding(finding) if finding.rule in wanted else None
@@ -216,9 +221,9 @@ def _result(context: CheckContext, search: Search, wanted: Collection[str], unre
 
 
 def _not_sent(skipped: Sequence[str]) -> str:
-    few = "; ".join(skipped[:3])
+    first = "; ".join(skipped[:3])
     more = f", and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-    return f"Not sent, since the budget could not bear it: {few}{more}."
+    return f"Not sent, since the budget could not bear it: {first}{more}."
 
 
 def _status(

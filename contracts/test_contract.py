@@ -1,4 +1,4 @@
-"""The rules as tests: `pytest --pyargs contracts --target URL`."""
+"""One test per rule: `pytest --pyargs contracts --target URL`."""
 
 from __future__ import annotations
 

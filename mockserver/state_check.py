@@ -1,4 +1,4 @@
-"""Whether a space that was restored can be shown: a state that was edited by hand may hold what fits its types only."""
+"""Checks that a restored space can be shown: values of a state edited by hand may have valid types only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EVERYTHING = {"workflow_id": None, "status": None}
 
 
 async def check_shown(context: Context) -> None:
-    """Shows pools, workflows, and of each batch the first run and those that have changed. Raises StateError."""
+    """Render pools, workflows, and of each batch the first run and all changed runs. Raises StateError."""
     what = "the pools and workflows"
     try:
         for pool in await all_pools(context):

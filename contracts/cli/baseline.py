@@ -1,4 +1,4 @@
-"""Findings that were accepted, each with a reason and a day it is accepted until. Only others fail a check."""
+"""The baseline: accepted findings, each with a reason and an expiry date. A check fails only on other findings."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import yaml
 
 from contracts.core.findings import CheckResult, Finding, RuleResult
 
-_ACCEPTED_FOR = timedelta(days=30)
-_NOT_EXPLAINED = "not yet explained"
+_ACCEPTANCE_PERIOD = timedelta(days=30)
+_DEFAULT_REASON = "not yet explained"
 _HEADER = """\
 # Findings of `contracts check` that are accepted for now. Each has a reason, and counts until the day it expires.
 # Written by --update-baseline, which keeps the entries and their reasons, but no comments.
@@ -22,12 +22,12 @@ _HEADER = """\
 
 
 class BaselineError(Exception):
-    """The file cannot be used. The message is one line and names it."""
+    """The baseline file cannot be used. The message is one line and names the file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """`expires` is the last day on which it counts."""
+    """An accepted finding. `expires` is the last day on which it is accepted."""
 
     fingerprint: str
     rule: str
@@ -42,10 +42,10 @@ class Baseline:
 
     @classmethod
     def from_path(cls, path: Path) -> Baseline:
-        """A file that is not there is an empty baseline: the first --update-baseline makes it.
+        """Read a baseline file. A missing file is an empty baseline; the first --update-baseline creates it.
 
         Raises:
-            BaselineError: it cannot be read, is no YAML, or an entry lacks something.
+            BaselineError: the file cannot be read, is not YAML, or has an invalid entry.
         """
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -59,10 +59,10 @@ class Baseline:
             return cls()
         if not isinstance(document, dict) or not isinstance(document.get("accepted"), list):
             raise BaselineError(f"{path} needs a list under `accepted:`")
-        return cls(tuple(_accepted(entry, f"{path}: entry {n}") for n, entry in enumerate(document["accepted"], 1)))
+        return cls(tuple(_parse_entry(entry, f"{path}: entry {n}") for n, entry in enumerate(document["accepted"], 1)))
 
     def apply(self, result: CheckResult, today: date) -> CheckResult:
-        """The result with accepted findings set apart, and notes of what expired and what is no longer found."""
+        """Return the result with accepted findings moved to `baselined`, and notes on expired and fixed entries."""
         valid = {entry.fingerprint: entry for entry in self.accepted if entry.expires >= today}
         expired = {entry.fingerprint: entry for entry in self.accepted if entry.expires < today}
         baselined = tuple(finding for finding in result.findings if finding.fingerprint in valid)
@@ -88,13 +88,13 @@ class Baseline:
         )
 
     def updated(self, findings: Sequence[Finding], today: date) -> Baseline:
-        """With these findings accepted: new ones from today on, expired ones anew, others as they were."""
+        """Return a baseline that also accepts these findings. New and expired entries get a new date, others stay."""
         entries = {entry.fingerprint: entry for entry in self.accepted}
-        until = today + _ACCEPTED_FOR
+        until = today + _ACCEPTANCE_PERIOD
         for finding in findings:
             known = entries.get(finding.fingerprint)
             if known is None:
-                known = Accepted(finding.fingerprint, finding.rule, finding.cause, _NOT_EXPLAINED, until)
+                known = Accepted(finding.fingerprint, finding.rule, finding.cause, _DEFAULT_REASON, until)
             elif known.expires < today:
                 known = dataclasses.replace(known, expires=until)
             entries[finding.fingerprint] = known
@@ -106,12 +106,12 @@ class Baseline:
         path.write_text(_HEADER + text, encoding="utf-8")
 
 
-def _accepted(entry: Any, where: str) -> Accepted:
+def _parse_entry(entry: Any, where: str) -> Accepted:
     if not isinstance(entry, dict):
         raise BaselineError(f"{where} is no mapping with fingerprint, rule, cause, reason, expires")
     for name in ("fingerprint", "rule", "reason"):
         value = entry.get(name)
-        # YAML reads a fingerprint of digits only as a number.
+        # YAML reads a fingerprint that consists of digits as a number.
         if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
             raise BaselineError(f"{where} needs a {name}")
     if type(entry.get("expires")) is not date:

@@ -1,4 +1,4 @@
-"""Environment variables that no option has: one of a misspelled name would be without effect, and nobody would know."""
+"""Warnings for unknown CONTRACTS_* environment variables: a misspelled one would be ignored silently."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from difflib import get_close_matches
 import click
 
 _PREFIX = "CONTRACTS_"
-_OTHERS = frozenset({"CONTRACTS_JOURNAL_DIR", "CONTRACTS_SCHEMA_PLAN"})
+_WITHOUT_OPTION = frozenset({"CONTRACTS_JOURNAL_DIR", "CONTRACTS_SCHEMA_PLAN"})
 _OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_\w+)?)?)\Z")
 """Variables that Kubernetes sets for a Service of this name."""
 
 
 def warn_of_unknown_variables(group: click.Group) -> None:
     known = {str(param.envvar) for command in group.commands.values() for param in command.params if param.envvar}
-    known |= _OTHERS
+    known |= _WITHOUT_OPTION
     for name in sorted(os.environ):
         if name.startswith(_PREFIX) and name not in known and not _OF_KUBERNETES.search(name):
             names = [each.removeprefix(_PREFIX) for each in known]

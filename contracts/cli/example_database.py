@@ -1,4 +1,4 @@
-"""Where hypothesis keeps the examples that failed: the local folder, and beside it one that CI shards share."""
+"""The Hypothesis example database: the local directory, and a second database that CI shards can share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ _PREFIXES = ("redis://", "rediss://", "unix://")
 
 
 def use_example_database(where: str) -> None:
-    """From now on hypothesis reads and writes both. Raises click.UsageError where the other cannot be had."""
+    """Make Hypothesis use the database at `where` (a Redis URL or a directory) in addition to its default one.
+
+    Raises:
+        click.UsageError: the Redis client is not installed, or the Redis does not answer.
+    """
     from hypothesis import settings
     from hypothesis.database import DirectoryBasedExampleDatabase, MultiplexedDatabase
 

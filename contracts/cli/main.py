@@ -1,6 +1,6 @@
-"""The `contracts` command: argv and environment to one check, its report and an exit code.
+"""The `contracts` command: reads arguments and environment, runs a check, and prints its report.
 
-Only this and what the options need is imported at start; the engine, and with it the extra, when a command needs it.
+The engine, and with it the packages of the `contracts` extra, is imported only when a command needs it.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdes
 
 
 class Unusable(click.ClickException):
-    """Nothing could be checked, for a reason that is told in one line."""
+    """Nothing could be checked. The message gives the reason in one line."""
 
     exit_code = 2
 
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
-    """Every error is one line on stderr and exit code 2."""
+    """Run the command and exit. An error is one line on stderr and exit code 2; an interruption exits with 130."""
     try:
         status = cli.main(args, prog_name="contracts", standalone_mode=False)
     except click.ClickException as error:
@@ -271,7 +271,7 @@ def _tell(checked: Checked, check_options: Any) -> int:
 
 
 def _next_step(problem: str) -> str:
-    """What a reader can do, where the words of the engine do not say it."""
+    """What the user can do about a problem, if the message of the engine does not say it."""
     for said, step in (
         ("no answer", "start the server, or mend the URL"),
         ("second token is refused", "give a valid one with --second-token, or none"),
@@ -291,7 +291,7 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 class Progress:
-    """One line on a terminal that is written over; nothing anywhere else."""
+    """A progress line on stderr that overwrites itself; shown only if stderr is a terminal."""
 
     def __init__(self) -> None:
         self._shown = _is_terminal(sys.stderr)

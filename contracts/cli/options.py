@@ -1,4 +1,4 @@
-"""The flags of a check, their environment variables, and what they make: a Target and what is wanted beside it."""
+"""The options of a check and their environment variables, and the Target and CheckOptions that they give."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
 
 
 class ReportPath(click.ParamType):  # type: ignore[type-arg]
-    """FORMAT=PATH; the folder must be there, since a report lost after two minutes is a pity."""
+    """FORMAT=PATH. The directory must exist: otherwise the report would be lost at the end of the check."""
 
     name = "format=path"
 
@@ -71,7 +71,7 @@ class ReportPath(click.ParamType):  # type: ignore[type-arg]
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What is wanted of a check beside its target."""
+    """The options of a check other than its target."""
 
     rules: tuple[str, ...] = ()
     skip_rules: tuple[str, ...] = ()
@@ -211,7 +211,11 @@ def check_options(command: _F) -> _F:
 
 
 def target_from(flags: dict[str, Any]) -> Target:
-    """Raises click.UsageError, in one line, where the flags do not make a target."""
+    """Return the target that the flags describe.
+
+    Raises:
+        click.UsageError: a flag is invalid, or the flags contradict each other.
+    """
     url = base_url(flags["url"])
     profile: Profile = flags["profile"] or ("full" if is_loopback(url) else "live")
     usual = Budget.of(profile)
@@ -260,7 +264,12 @@ def target_from(flags: dict[str, Any]) -> Target:
 
 
 def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOptions:
-    """Raises click.UsageError for a rule that there is not, with the one that may be meant."""
+    """Return the options that the flags describe.
+
+    Raises:
+        click.UsageError: a rule is unknown (the message suggests a similar one), the flags contradict each other, or no
+            rule is left to check.
+    """
     for flag in ("rules", "skip_rules", "required"):
         for rule in flags[flag]:
             known_rule(rule, known_rules)
@@ -286,7 +295,7 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
 
 
 def selected_rules(check_options: CheckOptions, known_rules: Collection[str]) -> tuple[str, ...] | None:
-    """None is all of them."""
+    """The ids of the rules to check; None means all."""
     if not check_options.rules and not check_options.skip_rules:
         return None
     chosen = check_options.rules or tuple(known_rules)
@@ -294,7 +303,7 @@ def selected_rules(check_options: CheckOptions, known_rules: Collection[str]) ->
 
 
 def known_rule(rule: str, known_rules: Collection[str]) -> str:
-    """The id as the registry has it. Raises click.UsageError where there is none."""
+    """Return the id as in the registry. Raises click.UsageError for an unknown rule."""
     if rule.upper() in known_rules:
         return rule.upper()
     near = difflib.get_close_matches(rule.upper(), known_rules, n=1, cutoff=0.5)
@@ -304,7 +313,7 @@ def known_rule(rule: str, known_rules: Collection[str]) -> str:
 
 
 def base_url(given: str) -> str:
-    """Without a slash or `/v1` at its end."""
+    """Return the URL without a slash or `/v1` at its end. Raises click.UsageError if it is not the URL of a server."""
     try:
         parts = urlsplit(given)
         host, _ = parts.hostname, parts.port
@@ -321,7 +330,9 @@ def base_url(given: str) -> str:
 
 
 def token_from(given: str | None, flag: str, variable: str) -> str | None:
-    """Stripped, since a token from a file often ends in a line break. The message never shows it."""
+    """Return the token without surrounding whitespace, since a token from a file often ends in a line break; None if it
+    is empty. Raises click.UsageError, without showing the token, if it has unusual characters.
+    """
     token = (given or "").strip()
     if not token:
         return None
@@ -331,7 +342,7 @@ def token_from(given: str | None, flag: str, variable: str) -> str | None:
 
 
 def readable_ca_bundle(path: str) -> None:
-    """Raises click.UsageError where it holds no certificates."""
+    """Raises click.UsageError if the file cannot be read or has no certificates."""
     try:
         ssl.create_default_context(cafile=path)
     except OSError as error:
@@ -351,7 +362,7 @@ def _json_object(path: Path) -> dict[str, Any]:
 
 
 def writable(reports: Sequence[tuple[str, Path]]) -> None:
-    """Raises click.UsageError where a report could not be written at the end."""
+    """Raises click.UsageError if a report could not be written at the end of the check."""
     for _, path in reports:
         try:
             with tempfile.NamedTemporaryFile(dir=path.resolve().parent, prefix=".contracts-"):

@@ -1,4 +1,4 @@
-"""From what was found to what the command says and exits with: the baseline, required rules, and the verdict."""
+"""The outcome of a check: its final verdict and the exit code of the command."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EXIT_INTERRUPTED = 130
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`failed_by`: what fails it beside findings, in words."""
+    """`failed_by` are the reasons other than findings for which the check fails, as text."""
 
     result: CheckResult
     failed_by: tuple[str, ...] = ()
@@ -25,7 +25,9 @@ class Outcome:
 
 
 def judge(result: CheckResult, *, required: Collection[str], fail_on_incomplete: bool) -> Outcome:
-    """The verdict anew, since a baseline may have taken findings away and a wish may add a failure."""
+    """Return the result with its verdict recomputed: the baseline may have removed findings, and the options
+    `--require` and `--fail-on-incomplete` may add a failure.
+    """
     if result.verdict == "could_not_check":
         return Outcome(result)
     by_id = {rule.id: rule for rule in result.rules}

@@ -1,8 +1,8 @@
-"""One check as a pytest session, which reports a rule a test.
+"""One check as a pytest session, which reports each rule as one test.
 
-The check is made once, for the rules that are left after `-k` and its like: before the first test; with pytest-xdist
-by the controller, before any worker gets a test. So the guard with its budget, its journal and its proxy is in one
-process, and the verdict is the same however many workers report it.
+The check runs once, before the first test, for the rules that are selected by `-k` and similar options. With
+pytest-xdist the controller runs it, before any worker gets a test. So the guard with its budget, journal and proxy is
+in one process, and the verdict does not depend on the number of workers.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _RULE_TEST = re.compile(r"test_contract\.py::test_rule\[([A-Z0-9-]+)\]")
 
 @dataclass(frozen=True, slots=True)
 class RuleVerdict:
-    """What became of a rule. `text` is what a failing test shows."""
+    """The verdict on a rule. `text` is the message of a failing test."""
 
     status: str
     why: str
@@ -48,7 +48,11 @@ class RuleVerdict:
 
 
 def begin(config: pytest.Config) -> None:
-    """Raises pytest.UsageError where the flags make no check. Without a URL there is none."""
+    """Set up the check of this session, if the flags or the environment give a URL.
+
+    Raises:
+        pytest.UsageError: the flags are invalid.
+    """
     workerinput = getattr(config, "workerinput", None)
     if workerinput is None:
         session = _session_from_flags(config)
@@ -60,7 +64,7 @@ def begin(config: pytest.Config) -> None:
 
 
 def rules_to_test(config: pytest.Config) -> tuple[str, ...] | None:
-    """None where there is no target."""
+    """The ids of the selected rules; None if there is no target."""
     session = config.stash.get(_SESSION, None)
     return None if session is None else session.rules
 
@@ -70,20 +74,20 @@ def verdict_of(rule: str, session: pytest.Session) -> RuleVerdict:
 
 
 class ContractSession:
-    """The check of this session, made when it is first asked for."""
+    """The check of this session, which runs when its first verdict is requested."""
 
     def __init__(self, target: Target, check_options: CheckOptions, rules: dict[str, Any]) -> None:
         self._target = target
-        self._wishes = check_options
+        self._options = check_options
         self._all_rules = rules
         self._checked: Checked | None = None
-        self._fault: Exception | None = None
+        self._error: Exception | None = None
         self._shared = Path(tempfile.mkdtemp(prefix="contracts-"))
         chosen = selected_rules(check_options, tuple(rules))
         self.rules = tuple(rules) if chosen is None else chosen
 
     def verdicts(self, session: pytest.Session) -> dict[str, RuleVerdict]:
-        return self._verdicts(_tested(item.nodeid for item in session.items))
+        return self._verdicts(_tested_rules(item.nodeid for item in session.items))
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self._checked is None:
@@ -104,7 +108,7 @@ class ContractSession:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         shutil.rmtree(self._shared, ignore_errors=True)
-        # Tests that are skipped pass, but --fail-on-incomplete does not let them.
+        # Skipped tests do not fail a session, but with --fail-on-incomplete they must.
         if self._checked is not None and self._checked.outcome.exit_code == 1 and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -117,29 +121,29 @@ class ContractSession:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:
-        """Tests are handed out only after this, so that what a worker reads is there."""
-        tested = _tested(ids)
+        """Run the check and write its verdicts. pytest-xdist distributes the tests only after this hook."""
+        tested = _tested_rules(ids)
         if self._checked is None and tested:
             verdicts = {rule: dataclasses.asdict(verdict) for rule, verdict in self._verdicts(tested).items()}
             (self._shared / _VERDICTS).write_text(json.dumps(verdicts), encoding="utf-8")
 
     def _verdicts(self, tested: tuple[str, ...]) -> dict[str, RuleVerdict]:
-        if self._fault is not None:
-            raise self._fault
+        if self._error is not None:
+            raise self._error
         if self._checked is None:
             try:
                 self._checked = self._check(tested)
             except Exception as fault:
-                self._fault = fault  # every test shows it; none makes the check again
+                self._error = fault  # raised for every test, so that the check is not repeated
                 raise
             if self._checked.interrupted:
                 raise KeyboardInterrupt
-        return _by_rule(self._checked, self._wishes.required)
+        return _verdicts_by_rule(self._checked, self._options.required)
 
     def _check(self, tested: tuple[str, ...]) -> Checked:
         from contracts.check import check
 
-        check_options = dataclasses.replace(self._wishes, rules=tested, skip_rules=())
+        check_options = dataclasses.replace(self._options, rules=tested, skip_rules=())
         checked = check_target(
             self._target,
             check_options,
@@ -151,7 +155,7 @@ class ContractSession:
 
 
 class ContractWorker:
-    """A worker of pytest-xdist: it reports what the controller found, and sends nothing itself."""
+    """A pytest-xdist worker. It reports the verdicts of the controller and sends nothing itself."""
 
     def __init__(self, shared: Path, rules: tuple[str, ...]) -> None:
         self._shared = shared
@@ -162,8 +166,8 @@ class ContractWorker:
         return {rule: RuleVerdict(**verdict) for rule, verdict in found.items()}
 
 
-def _by_rule(checked: Checked, required: Iterable[str]) -> dict[str, RuleVerdict]:
-    """From the masked report: what a test shows may end in a log."""
+def _verdicts_by_rule(checked: Checked, required: Iterable[str]) -> dict[str, RuleVerdict]:
+    """The verdicts from the masked report, since the messages of tests may be logged."""
     report = checked.report
     verdicts = {}
     for rule in report.result.rules:
@@ -181,11 +185,11 @@ def _by_rule(checked: Checked, required: Iterable[str]) -> dict[str, RuleVerdict
     return verdicts
 
 
-def _tested(nodeids: Iterable[str]) -> tuple[str, ...]:
+def _tested_rules(nodeids: Iterable[str]) -> tuple[str, ...]:
     return tuple(found[1] for found in map(_RULE_TEST.search, nodeids) if found)
 
 
-# Flags: those of the command line, which also reads them
+# Flags: those of the command line, which also parses them
 
 
 def _flags() -> list[click.Option]:
@@ -193,12 +197,12 @@ def _flags() -> list[click.Option]:
 
 
 def add_flags(parser: pytest.Parser) -> None:
-    """Raises pytest.UsageError where another plugin has one of the same name."""
+    """Add the flags. Raises pytest.UsageError if another plugin has a flag of the same name."""
     try:
         _add_flags(parser)
     except (ValueError, argparse.ArgumentError) as error:
-        told = f"Another plugin has a flag of this name ({error}): leave it out, -p no:NAME."
-        raise pytest.UsageError(told) from error
+        message = f"Another plugin has a flag of this name ({error}): leave it out, -p no:NAME."
+        raise pytest.UsageError(message) from error
 
 
 def _add_flags(parser: pytest.Parser) -> None:
@@ -215,7 +219,7 @@ def _add_flags(parser: pytest.Parser) -> None:
 
 
 def _session_from_flags(config: pytest.Config) -> ContractSession | None:
-    """None without a URL. Raises pytest.UsageError in the words of the command line."""
+    """None without a URL. Raises pytest.UsageError with the message of the command line."""
     url = config.getoption("contracts_url") or os.environ.get("CONTRACTS_URL")
     if not url:
         return None

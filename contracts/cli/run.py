@@ -1,6 +1,6 @@
-"""One check from its beginning to its report: the guard is opened, the rules judged, what was made cleaned up.
+"""Runs one check: opens the guard, judges the rules, cleans up the created runs and builds the report.
 
-The command line and the pytest plugin both come here, so that they say the same.
+The command line and the pytest plugin both use this, so that they report the same.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ JudgeRules = Callable[["Guard", Callable[[Finding], None]], CheckResult]
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """`report` is masked. `problem` is the one line of a check that could not be made."""
+    """The result of a check. `report` is masked. `problem` says in one line why the target could not be checked."""
 
     report: Report
     outcome: Outcome
@@ -51,18 +51,18 @@ def check_target(
     judge_rules: JudgeRules,
     on_finding: Callable[[Finding], None] | None = None,
 ) -> Checked:
-    """`judge_rules` sends, and tells findings as they come, so that an interruption loses none; `on_finding` gets each
-    stable one, masked.
+    """Run a check. `judge_rules` sends the requests and reports each finding at once, so that an interruption loses
+    none. `on_finding` is called with each stable finding, masked.
 
     Raises:
-        CouldNotCheck: the journal, without which nothing may be created, cannot be written.
+        CouldNotCheck: the journal cannot be written. Without it, nothing may be created.
     """
     started_at = datetime.now(UTC)
-    with terminated_as_interrupted(), _opened(target) as guard:
-        result, problem, interrupted = _judged(target, check_options, rules, guard, judge_rules, on_finding)
-        left, cut_short = _cleaned_up(target, guard)
+    with terminated_as_interrupted(), _open_guard(target) as guard:
+        result, problem, interrupted = _run_rules(target, check_options, rules, guard, judge_rules, on_finding)
+        left, cut_short = _clean_up(target, guard)
         unknown = bool(guard.left_unknown or guard.possibly_left)
-        notes = (*result.notes, *_what_is_left(target, guard, left, cut_short=cut_short))
+        notes = (*result.notes, *_left_run_notes(target, guard, left, cut_short=cut_short))
         spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
         verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
         result = dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes)
@@ -80,7 +80,7 @@ def check_target(
 
 
 @contextmanager
-def _opened(target: Target) -> Iterator[Guard]:
+def _open_guard(target: Target) -> Iterator[Guard]:
     from contracts.guard import Guard
 
     with ExitStack() as stack:
@@ -93,7 +93,7 @@ def _opened(target: Target) -> Iterator[Guard]:
         yield guard
 
 
-def _judged(
+def _run_rules(
     target: Target,
     check_options: CheckOptions,
     rules: Mapping[str, RuleText],
@@ -101,7 +101,7 @@ def _judged(
     judge_rules: JudgeRules,
     on_finding: Callable[[Finding], None] | None,
 ) -> tuple[CheckResult, str | None, bool]:
-    """The result, why it could not be had, and whether it was interrupted."""
+    """Return the result, the problem if the target could not be checked, and whether the check was interrupted."""
     found: list[Finding] = []
 
     def keep(finding: Finding) -> None:
@@ -124,13 +124,13 @@ def _judged(
         result = _without_result(target, check_options, rules, guard, why="interrupted", found=found)
         return dataclasses.replace(result, notes=(note,)), None, True
     except BaseException:
-        # A fault of ours is shown as it is, but costs nobody a run.
-        _cleaned_up(target, guard)
+        # An internal error is raised unchanged, after the cleanup.
+        _clean_up(target, guard)
         raise
 
 
 def conclude(result: CheckResult, check_options: CheckOptions, *, today: date) -> Outcome:
-    """Applies the baseline, and writes it anew where that is wished."""
+    """Apply the baseline, after updating its file if `update_baseline` is set, and return the outcome."""
     if check_options.baseline is not None:
         baseline = Baseline.from_path(check_options.baseline)
         if check_options.update_baseline and result.verdict != "could_not_check":
@@ -142,28 +142,28 @@ def conclude(result: CheckResult, check_options: CheckOptions, *, today: date) -
 
 def mask_of(target: Target) -> Mask:
     tokens = {target.token: "$TOKEN", target.second_token: "$SECOND_TOKEN"}
-    mask = Mask(dict(_as_shown(secret, placeholder) for secret, placeholder in tokens.items() if secret))
+    mask = Mask(dict(_mask_entry(secret, placeholder) for secret, placeholder in tokens.items() if secret))
     mask.learn_body(target.base_request)
     return mask
 
 
-_LEAST_SECRET: Final = 5
+_MIN_TOKEN_LENGTH: Final = 5
 
 
-def _as_shown(token: str, placeholder: str) -> tuple[str, str]:
-    """A token of a few letters is no secret, and stands in many a word."""
-    return (token, placeholder) if len(token) >= _LEAST_SECRET else (f"Bearer {token}", f"Bearer {placeholder}")
+def _mask_entry(token: str, placeholder: str) -> tuple[str, str]:
+    """A token and its placeholder. A very short token may be part of any word, so it is masked only after `Bearer`."""
+    return (token, placeholder) if len(token) >= _MIN_TOKEN_LENGTH else (f"Bearer {token}", f"Bearer {placeholder}")
 
 
-def _cleaned_up(target: Target, guard: Guard) -> tuple[int, bool]:
-    """How many runs are left, and whether a second Ctrl-C ended the cleaning, so that all must be taken as left."""
+def _clean_up(target: Target, guard: Guard) -> tuple[int, bool]:
+    """Return how many runs are left, and whether Ctrl-C ended the cleanup; then all created runs count as left."""
     try:
         return (guard.clean_up() if target.clean_up else guard.count_left()), False
     except KeyboardInterrupt:
         return guard.spent.runs_created, True
 
 
-def _what_is_left(target: Target, guard: Guard, left: int, *, cut_short: bool) -> Iterator[str]:
+def _left_run_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> Iterator[str]:
     again = f"`contracts cleanup {target.url}`"
     runs = "1 run is" if left == 1 else f"{left} runs are"
     if cut_short:
@@ -208,7 +208,11 @@ def _without_result(
 
 
 def prepare(check_options: CheckOptions) -> None:
-    """Everything that can go wrong without a request, before the first. Raises click.UsageError."""
+    """Check the report paths and the baseline, and open the example database, before the first request.
+
+    Raises:
+        click.UsageError: one of these fails.
+    """
     writable(check_options.reports)
     if check_options.baseline is not None:
         try:

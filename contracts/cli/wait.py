@@ -1,4 +1,4 @@
-"""Waits for a target that is just being started."""
+"""Waits until a target that is starting answers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Target
 
 _PAUSE_S = 0.2
-_PATIENCE_S = 5.0
-"""For one answer."""
+_REQUEST_TIMEOUT_S = 5.0
+"""Timeout of one request."""
 
 
 def wait_for(
@@ -25,24 +25,28 @@ def wait_for(
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Returns at the first answer of any status; no token is sent. Raises CouldNotCheck where none has come in time."""
+    """Wait until the target answers with any status. Sends no token.
+
+    Raises:
+        CouldNotCheck: no answer came within `for_s` seconds.
+    """
     end = monotonic() + for_s
-    told = False
+    announced = False
     while True:
         left_s = end - monotonic()
-        problem = _asked(target, min(_PATIENCE_S, max(left_s, _PAUSE_S)))
+        problem = _probe(target, min(_REQUEST_TIMEOUT_S, max(left_s, _PAUSE_S)))
         if problem is None:
             return
         if monotonic() + _PAUSE_S > end:
             raise CouldNotCheck(f"no answer from {target.url} within {for_s:g} s ({problem})")
-        if not told:
+        if not announced:
             tell(f"Waiting for {target.url} to answer, {for_s:g} s at most ({problem}).")
-            told = True
+            announced = True
         sleep(_PAUSE_S)
 
 
-def _asked(target: Target, patience_s: float) -> str | None:
-    """What is in the way, or None where there is an answer, whatever it says."""
+def _probe(target: Target, timeout_s: float) -> str | None:
+    """Send one request. Return why it got no answer, or None if it got one of any status."""
     parts = urlsplit(target.url)
     host = parts.hostname or ""
     connection: http.client.HTTPConnection
@@ -52,15 +56,15 @@ def _asked(target: Target, patience_s: float) -> str | None:
         if not target.is_loopback and not proxy_bypass(host):
             proxy = getproxies().get("https")
         if proxy is None:
-            connection = http.client.HTTPSConnection(host, parts.port, timeout=patience_s, context=context)
+            connection = http.client.HTTPSConnection(host, parts.port, timeout=timeout_s, context=context)
         else:
-            through = urlsplit(proxy)
+            proxy_parts = urlsplit(proxy)
             connection = http.client.HTTPSConnection(
-                through.hostname or "", through.port or 80, timeout=patience_s, context=context
+                proxy_parts.hostname or "", proxy_parts.port or 80, timeout=timeout_s, context=context
             )
             connection.set_tunnel(host, parts.port or 443)
     else:
-        connection = http.client.HTTPConnection(host, parts.port, timeout=patience_s)
+        connection = http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
     try:
         connection.request("GET", quote(parts.path, safe="/%~") + "/v1/health")
         connection.getresponse()

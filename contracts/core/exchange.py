@@ -1,7 +1,8 @@
-"""What goes over the wire: a request, its answer, and both together.
+"""HTTP requests and answers as values, and the exchange of both.
 
-Tokens never stand in these values: a request carries `Bearer $TOKEN` or `Bearer $SECOND_TOKEN`, and the guard puts
-the secret in its place on the way out. So no report, log or database made of exchanges can show one.
+These values never contain a token: a request has the placeholder `Bearer $TOKEN` or `Bearer $SECOND_TOKEN`, and the
+guard replaces it with the secret when it sends the request. So no report, log or database made from exchanges can
+show a token.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ SECOND_TOKEN = "Bearer $SECOND_TOKEN"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`path` is what stands in the request line after the target's base URL: percent-encoded, query included."""
+    """`path` follows the target's base URL: percent-encoded, query included."""
 
     method: str
     path: str
@@ -24,17 +25,17 @@ class Request:
     body: bytes | None = None
 
     def header(self, name: str) -> str | None:
-        """The first header of that name, whatever its case."""
+        """Return the first header of that name, ignoring case."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError where it is none."""
+        """Return the body as JSON. Raises ValueError if it is not JSON or is nested too deeply."""
         return _json(self.body or b"")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`status` is 0 where no whole answer came; `lost` says why."""
+    """`status` is 0 if no complete answer arrived; `lost` then says why."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -45,7 +46,7 @@ class Answer:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def json(self) -> Any:
-        """The body as JSON. Raises ValueError where it is none."""
+        """Return the body as JSON. Raises ValueError if it is not JSON or is nested too deeply."""
         return _json(self.body)
 
 

@@ -1,4 +1,4 @@
-"""What a check concludes: findings, a status for each rule, and what it cost."""
+"""The result of a check: findings, a status for each rule, and the cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VerdictName = Literal["passed", "failed", "incomplete", "could_not_check"]
 
 
 class Broken(AssertionError):
-    """A rule that the target breaks, with the exchanges that show it, in the order they were sent."""
+    """The target breaks a rule. `exchanges` show it, in the order in which they were sent."""
 
     def __init__(self, rule: str, *, expected: str, got: str, exchanges: tuple[Exchange, ...]) -> None:
         super().__init__(f"{rule}: expected {expected}, got {got}")
@@ -24,12 +24,12 @@ class Broken(AssertionError):
 
 
 class CouldNotCheck(Exception):
-    """The check cannot be made at all: no answer, no create that succeeds, a wrong token. The message is one line."""
+    """The check is impossible: no answer, no create that succeeds, a wrong token. The message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`cause` is a short stable text (no ids, no random values) that tells one cause from another under one rule."""
+    """`cause` is a short stable text (no ids, no random values) that distinguishes the causes of one rule."""
 
     rule: str
     cause: str
@@ -40,7 +40,7 @@ class Finding:
 
     @property
     def fingerprint(self) -> str:
-        """The same for the same rule and cause in every run of the check: what a baseline accepts."""
+        """The key of a baseline entry: the same for the same rule and cause in every check."""
         return hashlib.sha256(f"{self.rule}\n{self.cause}".encode(errors="surrogatepass")).hexdigest()[:16]
 
 
@@ -52,13 +52,13 @@ class RuleResult:
 
     @property
     def is_missed(self) -> bool:
-        """Whether the check is incomplete without it. A target that limits nothing has nothing to judge in its 429."""
+        """Whether this result makes the check incomplete. HTTP-LIMIT never does: a target may have no rate limit."""
         return self.status == "skipped" and self.id != "HTTP-LIMIT"
 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """`runs_left` is None where nobody can tell how many there are."""
+    """`runs_left` is None if the number of runs that were not cleaned up is unknown."""
 
     requests: int
     runs_created: int
@@ -72,7 +72,11 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """`findings` repeat when sent again alone; `unstable` did not; `baselined` are accepted by the baseline."""
+    """The verdict of a check, its findings and its cost.
+
+    `findings` were reproduced, or are certain without that; `unstable` were not reproduced; `baselined` are accepted by
+    the baseline.
+    """
 
     target: str
     seed: int

@@ -1,4 +1,4 @@
-"""Ctrl-C, and a CI that stops its job, at moments that lose nothing."""
+"""Handling of SIGINT and SIGTERM, so that an interrupted check does not lose the answer of a create."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_STOPS = (signal.SIGINT, signal.SIGTERM)
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """A CI that stops the job sends SIGTERM: within, it is as Ctrl-C."""
+    """Raise KeyboardInterrupt on SIGTERM, which a CI sends to stop a job. No effect outside the main thread."""
     if not _in_main_thread():
         yield
         return
@@ -21,20 +21,21 @@ def terminated_as_interrupted() -> Iterator[None]:
     def interrupt(signum: int, frame: Any) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    previous = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, previous)
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """The first Ctrl-C within waits for the end: a create that is under way gets its answer, so that what it made can
-    be taken away. A second one does not wait.
+    """Delay the first SIGINT or SIGTERM until the end of the block; a second one interrupts at once.
+
+    A create in flight thus gets its answer, so that the runs that it created can be deleted.
     """
     if not _in_main_thread():
-        yield  # signals are handled in the main thread only
+        yield  # Python handles signals in the main thread only
         return
     held: list[int] = []
 
@@ -43,14 +44,14 @@ def held_back() -> Iterator[None]:
             raise KeyboardInterrupt
         held.append(signum)
 
-    # What is ignored, or left to the system, stays so.
-    before = {stop: handler for stop in _STOPS if callable(handler := signal.getsignal(stop))}
-    for stop in before:
+    # SIG_IGN and SIG_DFL are not callable: a signal that is ignored or has the default action is left so.
+    previous = {stop: handler for stop in _STOP_SIGNALS if callable(handler := signal.getsignal(stop))}
+    for stop in previous:
         signal.signal(stop, hold)
     try:
         yield
     finally:
-        for stop, handler in before.items():
+        for stop, handler in previous.items():
             signal.signal(stop, handler)
         if held:
             raise KeyboardInterrupt

@@ -1,15 +1,15 @@
-"""A stranger's words as a terminal and a page can show them."""
+"""Makes text from a target safe to show on a terminal or a page."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """In one line, and without what a terminal would obey: control characters, ANSI, overrides of the direction."""
+    """Return the text on one line, with control characters, ANSI escapes and direction overrides escaped."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def printable_json(text: str) -> str:
-    """A JSON text of the same value: what json.dumps leaves as it is within strings, though it is not printable."""
+    """Escape the non-printable characters that json.dumps may leave in strings. The JSON value stays the same."""
     return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
 
 

@@ -1,4 +1,4 @@
-"""What is checked: where it is, who asks, which ids it knows, and what may be spent on it."""
+"""The target of a check: its URL, tokens and known ids, and the budget of the check."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Profile = Literal["full", "live"]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """`rate` is requests per second; None is no limit."""
+    """`rate` is in requests per second; None means no limit."""
 
     max_runs: int = 100_000
     max_requests: int | None = None
@@ -25,7 +25,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`url` is the base URL that `/v1/...` is appended to, without a slash at its end."""
+    """`url` is the base URL, to which `/v1/...` is appended, without a trailing slash."""
 
     url: str
     token: str = field(repr=False)
@@ -50,7 +50,7 @@ class Target:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port: a token goes to the origin it was used for, and to no other."""
+        """Scheme, host and port. A token is sent only to the origin that it was used with."""
         parts = urlsplit(self.url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         return f"{parts.scheme}://{parts.hostname}:{port}"

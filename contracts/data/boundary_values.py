@@ -1,4 +1,4 @@
-"""Fixed ladders of boundaries and odd values: counts, texts, numbers, depths, sizes, keys, files."""
+"""Fixed boundary values and unusual values: counts, texts, numbers, depths, sizes, keys, files."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ WRONG_COUNTS: Final[tuple[Json, ...]] = (
 
 
 def texts() -> Iterator[str]:
-    """Texts that are unusual in some way, shortest first."""
+    """Yield texts that are unusual in some way, roughly the shortest first."""
     yield from (
         "",
         " ",
@@ -277,7 +277,7 @@ REVEALING_TEXTS: Final = (
     *("x" * length for length in (64, 65, 100, 101, 128, 129, 255, 256, 257, 1000, 1024, 1025, 4096, 10_000, 65_536)),
     *("é" * 256, "😀" * 300, "x" * 99_999, "😀" * MAX_TEXT),
 )
-"""For fields that are text: what a column, a header, a pattern or a page may not bear."""
+"""For text fields: texts that a database column, a header, a pattern or a page may not handle."""
 
 
 INTEGERS: Final = (
@@ -482,7 +482,7 @@ ODD_KEYS: Final = (
 
 
 def nested(depth: int, *, kind: str = "object") -> Json:
-    """A value of that depth: 1 is an empty container."""
+    """Return a value of that depth; depth 1 is an empty container."""
     value: Json = {} if kind == "object" else []
     for level in range(depth - 1):
         if kind == "object" or (kind == "mixed" and level % 2):
@@ -493,7 +493,7 @@ def nested(depth: int, *, kind: str = "object") -> Json:
 
 
 def values() -> Iterator[Json]:
-    """JSON values that are unusual in some way."""
+    """Yield JSON values that are unusual in some way."""
     yield from (
         True,
         False,
@@ -533,7 +533,7 @@ def values() -> Iterator[Json]:
 
 
 def input_boundary_values() -> Iterator[dict[str, Json]]:
-    """`input_values`, each unusual in one way."""
+    """Yield `input_values`, each unusual in one way."""
     for value in values():
         yield {"value": value}
     for key in ODD_KEYS:
@@ -544,7 +544,7 @@ def input_boundary_values() -> Iterator[dict[str, Json]]:
 
 
 def in_turn(kinds: Iterable[Iterator[Case]]) -> Iterator[Case]:
-    """One of each kind after the other, until all are spent: what is first in each is tried first."""
+    """Yield from the iterators in round-robin order until all are exhausted."""
     left = list(kinds)
     while left:
         for kind in list(left):
@@ -555,7 +555,10 @@ def in_turn(kinds: Iterable[Iterator[Case]]) -> Iterator[Case]:
 
 
 def packed(items: Iterable[Json], size: int, *, limit: int = 400_000) -> Iterator[dict[str, Json]]:
-    """Several values in one object, for operations where one request each would be too many."""
+    """Yield objects of up to `size` values each, for operations where one request per value would be too many.
+
+    `limit` bounds the size of an object of several values, estimated as 4 bytes per character of their repr.
+    """
     pack: dict[str, Json] = {}
     weight = 0
     for index, item in enumerate(items):
@@ -573,7 +576,7 @@ ODD_IDS: Final = (
     *("00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
     *("00000000-0000-4000-8000-000000000000", "3c90c3cc-0d44-1b50-8888-8dd25736052a"),
 )
-"""UUIDs all the same: the nil and the max (RFC 9562), one that is nearly the nil, one of another version."""
+"""Valid but unusual UUIDs: nil and max (RFC 9562), a version 4 UUID that is otherwise zero, a version 1 UUID."""
 
 # Files
 
@@ -638,7 +641,7 @@ def file_contents() -> Iterator[bytes]:
         b'{"a": 1}',
         b"%PDF-1.4\n",
         b" padded \n",
-        b"YWJj",  # what base64 would give a second time
+        b"YWJj",  # itself base64: shows whether content is encoded or decoded twice
         b"PK\x03\x04 no archive",
         b"\x89PNG\r\n\x1a\n",
     )
@@ -671,7 +674,7 @@ def file_contents() -> Iterator[bytes]:
 
 
 def file_boundary_values() -> Iterator[list[dict[str, Json]]]:
-    """`file_inputs`, each unusual in one way."""
+    """Yield `file_inputs`, each unusual in one way."""
     for raw in file_contents():
         yield [file(raw=raw)]
     for name in FILE_NAMES:

@@ -1,4 +1,4 @@
-"""Wrong for one thing: values that have no place where they stand, and how to put them into a body."""
+"""Mutations of request bodies: wrong values, and functions that put them into a body."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ WRONG_VALUES: Final[tuple[Json, ...]] = (
     [["x"]],
     [5, "x"],
 )
-"""Put in the place of every field, item and member; which of them are wrong there, the oracle knows."""
+"""Values that replace each field, item and member. The oracle decides which of them are wrong in that place."""
 WRONG_CORE: Final[tuple[Json, ...]] = (
     *(None, True, False, 0, 5, 1.5, "", "x", '{"a": 1}', "3c90c3cc-0d44-4b50-8888-8dd25736052"),
     *([], [1], ["x"], [None], [{}], {}, {"a": 1}),
@@ -58,13 +58,16 @@ WRONG_IDS: Final = (
     ),
 )
 WRONG_NAMES: Final = ("canceled", "Cancelled", "CANCELLED", "cancelled ", "failed", "pending", "completed", "done", "0")
-"""Words that are no status, and that one might take for one."""
+"""Words that are not a status, but resemble one or a usual name of one."""
 LIST_SIZES: Final = (1, 2, 5, 10, 50, 100)
-"""How many good items come before a wrong one."""
+"""Numbers of good items before the wrong one."""
 
 
 def after_good_items(body: Json, *, free: frozenset[str]) -> Iterator[Json]:
-    """A body whose lists have a wrong item after many good ones, in each way in which an item can be wrong."""
+    """Yield copies of a body in which one list has a wrong item after good ones.
+
+    Every kind of wrong item follows 1 and 10 good ones; a few kinds follow the other sizes.
+    """
     for path in places(body, free=free):
         items = at(body, path)
         if not isinstance(items, list) or not items or (isinstance(path[-1], str) and path[-1] in free):
@@ -93,7 +96,7 @@ def at(value: Json, path: tuple[str | int, ...]) -> Json:
 
 
 def places(value: Json, path: tuple[str | int, ...] = (), *, free: frozenset[str]) -> Iterator[tuple[str | int, ...]]:
-    """Every place in a body, outer ones first. Below the fields in `free` anything may stand."""
+    """Yield the path of every value in a body, outer ones first, but of none below the fields in `free`."""
     if path:
         yield path
         if isinstance(path[-1], str) and path[-1] in free:
@@ -119,11 +122,11 @@ FREE_OBJECTS: Final = frozenset(
         "pool_parameters",
     }
 )
-"""Objects in which anything may stand."""
+"""Objects that may have any members."""
 
 
 def put(value: Json, path: tuple[str | int, ...], new: Json) -> Json:
-    """A copy with another value at the path; the value's own parts are shared."""
+    """Return a copy with another value at the path. It shares all other parts with the original."""
     if not path:
         return new
     if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""One object with every kind of value that servers are known to change, small enough to be sent wherever values go.
+"""One object with every kind of value that servers are known to change, small enough for every operation.
 
-The ladders (`ladders`) try each value by itself; this one carries a bit of all of them through every operation
-that writes values and every one that shows them.
+The cases with `boundary_values` try each value separately. This object takes a sample of all of them through every
+operation that writes or returns values.
 """
 
 from __future__ import annotations

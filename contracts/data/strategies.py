@@ -1,4 +1,4 @@
-"""Beyond the ladders: hypothesis strategies for valid bodies in which anything meets anything."""
+"""Hypothesis strategies for valid bodies with any combination of fields, beyond the fixed boundary values."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ counts: Final = (
 
 
 def files() -> SearchStrategy[list[dict[str, Json]]]:
-    one = st.fixed_dictionaries(
+    file_input = st.fixed_dictionaries(
         {"filename": st.sampled_from(FILE_NAMES), "content": st.binary(max_size=300).map(content)},
         optional={
             "target_path": st.none() | st.sampled_from(["C:\\x.txt", "/tmp/é"]),
             "cleanup_imports_after_run": st.booleans(),
         },
     )
-    return st.lists(one, max_size=4)
+    return st.lists(file_input, max_size=4)
 
 
 def bodies(operation: str, available: frozenset[str]) -> SearchStrategy[dict[str, Json]]:
-    """Valid bodies of a create, in which anything meets anything. `available` names the ids that there are."""
+    """Valid bodies of a create with any combination of fields. `available` names the id fields that may be used."""
     optional: dict[str, SearchStrategy[Json]] = {
         "input_values": st.none() | objects,
         "file_inputs": st.none() | files(),
@@ -78,10 +78,10 @@ def bodies(operation: str, available: frozenset[str]) -> SearchStrategy[dict[str
     if operation == "create_run":
         optional["session_alias"] = st.none() | st.sampled_from(["one", "é", "a b", "x" * 100])
         optional["release_session_after"] = st.sampled_from([None, False, True])
-        return st.fixed_dictionaries({"workflow_id": st.just("«workflow»")}, optional=optional).filter(_keys_apart)
+        return st.fixed_dictionaries({"workflow_id": st.just("«workflow»")}, optional=optional).filter(_disjoint_keys)
     required = {"workflow_id": st.just("«workflow»"), "count": counts}
-    return st.fixed_dictionaries(required, optional=optional).filter(_keys_apart)
+    return st.fixed_dictionaries(required, optional=optional).filter(_disjoint_keys)
 
 
-def _keys_apart(body: Mapping[str, Json]) -> bool:
+def _disjoint_keys(body: Mapping[str, Json]) -> bool:
     return not set(body.get("input_values") or ()) & set(body.get("sensitive_input_values") or ())

@@ -1,7 +1,7 @@
-"""The writes, as bodies to send: the least of each, the features it may have, and how features meet.
+"""Bodies of the writes: the minimal body of each, its optional features, and combinations of features.
 
-Bodies are data with placeholders («workflow», «session», «secret»): a talk fills them in, so the same seed gives the
-same cases whatever ids the target has.
+Bodies are data with placeholders («workflow», «session», «secret»), which `CaseContext.fill` replaces. So the same
+seed gives the same cases, whatever ids the target has.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SHARED: Final[dict[str, tuple[Json, ...]]] = {
     "session_id": ("«session»",),
     "start_session": (True,),
 }
-"""Per optional field of a create, values that are at work there."""
+"""Per optional field of a create: values that have an effect."""
 _ONLY_SINGLE: Final[dict[str, tuple[Json, ...]]] = {"session_alias": ("first",), "release_session_after": (True, False)}
 
 EMPTY: Final[dict[str, tuple[Json, ...]]] = {
@@ -50,7 +50,7 @@ EMPTY: Final[dict[str, tuple[Json, ...]]] = {
     "shared_file_inputs": (None, []),
     "keep_session_after_completion": (None, False),
 }
-"""Per field, what says the same as leaving it out."""
+"""Per field: values that mean the same as leaving it out."""
 
 CREATE_FEATURES: Final = {"bulk_create_runs": _SHARED, "create_run": _SHARED | _ONLY_SINGLE}
 RETRY_FEATURES: Final[dict[str, tuple[Json, ...]]] = {
@@ -89,7 +89,7 @@ UPDATE_VALUES: Final[dict[str, tuple[Json, ...]]] = {
     ),
     "input_values": ({"changed": True, "n": 5, "x": 1.5}, {}),
     "usage_metadata": ({"tokens": 10, "cost": 0.25},),
-    # Later than the creation of any run: a server may refuse what is before it.
+    # Later than any created_at: a server may refuse a moment before it.
     "started_at": ("2099-01-02T03:04:05.678901Z", "2099-01-02T03:04:05+05:30"),
     "ended_at": ("2099-01-02T04:04:05Z",),
     "release_session_after": (True, False),
@@ -114,7 +114,7 @@ def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json
 
 
 def powerset(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]]:
-    """Every subset of the features, smaller ones first, each with its plainest value."""
+    """Yield every subset of the features, smaller ones first. Each feature has its first value."""
     names = list(features)
     for size in range(len(names) + 1):
         for chosen in itertools.combinations(names, size):
@@ -122,7 +122,7 @@ def powerset(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]
 
 
 def pairs(parameters: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
-    """Few rows in which any two parameters meet in every two of their values. Greedy, and always the same."""
+    """Return few rows that cover every pair of values of any two parameters. Greedy and deterministic."""
     names = list(parameters)
     open_pairs = {
         (a, i, b, j)
@@ -158,8 +158,8 @@ ABSENT: Final = "«absent»"
 
 
 def states(features: Mapping[str, Sequence[Json]]) -> dict[str, list[Json]]:
-    """Per field: left out, at work in each way, null, empty."""
-    return {name: [ABSENT, *working, *EMPTY.get(name, ())] for name, working in features.items()}
+    """Per field: absent, each value that has an effect, null, empty."""
+    return {name: [ABSENT, *values, *EMPTY.get(name, ())] for name, values in features.items()}
 
 
 def without_absent(row: Mapping[str, Json]) -> dict[str, Json]:

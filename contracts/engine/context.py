@@ -399,8 +399,8 @@ class CaseContext:
         for surprise in self.check.guard.take_surprises():
             try:
                 self.judge(violation_of(surprise).rule, [violation_of(surprise)], *surprise.exchanges)
-            except RuleViolated as shown:
-                shown.is_certain = surprise.certain
+            except RuleViolated as violated:
+                violated.is_certain = surprise.certain
                 raise
 
     def _check_time(self) -> None:
@@ -494,7 +494,9 @@ class CaseContext:
     # Judging
 
     def fail(self, violation: Violation, *shown: CallResult | Exchange) -> None:
-        """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for."""
+        """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for. `shown`
+        are the exchanges that show it, by default all of the case.
+        """
         if self.only is not None:
             if violation.dedup_key != self.only:
                 return

@@ -72,8 +72,8 @@ class _ReproBuilder:
         self._origins: list[Exchange] = []
         self._needed: dict[int, Exchange] = {}
         self._pending: list[Exchange] = []
-        self._ids_in_request = {id(exchange): _named_in(exchange.request) for exchange in told}
-        self._ids_in_answer = {id(exchange): _ids_in(exchange.answer.body) for exchange in told}
+        self._request_ids = {id(exchange): _named_in(exchange.request) for exchange in told}
+        self._answer_ids = {id(exchange): _ids_in(exchange.answer.body) for exchange in told}
         for exchange in shown:
             self._need(exchange)
 
@@ -82,7 +82,9 @@ class _ReproBuilder:
             exchange = self._pending.pop()
             for other in [*self._writes_before_failure(exchange), *self._dependencies(exchange)]:
                 self._need(other)
-        kept = sorted((e for e in self._needed.values() if id(e) in self._position), key=lambda e: self._position[id(e)])
+        kept = sorted(
+            (e for e in self._needed.values() if id(e) in self._position), key=lambda e: self._position[id(e)]
+        )
         return (*self._in_recorded_order(self._origins), *kept)
 
     def _need(self, exchange: Exchange) -> None:
@@ -98,13 +100,13 @@ class _ReproBuilder:
         yield from sorted(exchanges, key=lambda exchange: positions.get(id(exchange), -1))
 
     def _dependencies(self, exchange: Exchange) -> Iterator[Exchange]:
-        names = self._ids_in_request.get(id(exchange)) or _named_in(exchange.request)
+        names = self._request_ids.get(id(exchange)) or _named_in(exchange.request)
         before = self._case[: self._position.get(id(exchange), 0)]
         relevant = names | self._listed(exchange)
         key = exchange.request.header("Idempotency-Key")
         if key is not None:
             uses = [other for other in before if _uses(other, key)]
-            relevant = relevant.union(*(self._ids_in_answer[id(use)] - self._ids_in_request[id(use)] for use in uses))
+            relevant = relevant.union(*(self._answer_ids[id(use)] - self._request_ids[id(use)] for use in uses))
         for other in before:
             if key is not None and _uses(other, key):
                 yield other
@@ -112,7 +114,7 @@ class _ReproBuilder:
                 yield other  # the number of deletes may matter
             elif not is_read(other.request) and _may_be_done(other):
                 path = _ids_in(other.request.path.encode())
-                made_there = is_read(exchange.request) and not path and self._ids_in_request[id(other)] & names
+                made_there = is_read(exchange.request) and not path and self._request_ids[id(other)] & names
                 if path & relevant or made_there:
                     yield other
         for name in sorted(relevant):
@@ -124,10 +126,12 @@ class _ReproBuilder:
         """Return the runs of the case that a list is about, so that the writes that changed them are included."""
         if not is_read(exchange.request) or _ids_in(exchange.request.path.partition("?")[0].encode()):
             return set()
-        made = [self._ids_in_answer[id(other)] - self._ids_in_request[id(other)] for other in self._case if self._makes(other)]
+        made = [
+            self._answer_ids[id(other)] - self._request_ids[id(other)] for other in self._case if self._makes(other)
+        ]
         of_the_case = set().union(*made)
-        needed = set().union(*(self._ids_in_answer.get(key, set()) for key in self._needed)) & of_the_case
-        return (self._ids_in_answer.get(id(exchange), set()) & of_the_case) | needed
+        needed = set().union(*(self._answer_ids.get(key, set()) for key in self._needed)) & of_the_case
+        return (self._answer_ids.get(id(exchange), set()) & of_the_case) | needed
 
     @staticmethod
     def _makes(exchange: Exchange) -> bool:
@@ -137,11 +141,11 @@ class _ReproBuilder:
         return name in self._replaceable and name not in exchange.request.path.encode()
 
     def _origin(self, name: bytes, before: Sequence[Exchange], *, is_sought: bool) -> Exchange | None:
-        """Return the exchange whose answer first contained an id; None if a request contained it before (made it up)."""
+        """Return the exchange whose answer first contained an id; None if a request contained it earlier."""
         for other in before:
-            if name in self._ids_in_request[id(other)]:
+            if name in self._request_ids[id(other)]:
                 return None
-            if name in self._ids_in_answer[id(other)]:
+            if name in self._answer_ids[id(other)]:
                 return other
         if is_sought:
             for other in self._recorded:

@@ -1,7 +1,7 @@
-"""The search: tries cases, fixed ones first and generated ones after, makes a failing one small, and sends it again.
+"""Runs the cases of scenarios, fixed ones first and generated ones after, and shrinks and repeats a failing case.
 
-A scenario is a function of a talk and a case, which is a JSON value: so any failing case can be made smaller, sent
-again, stored and compared, whatever it is about.
+A scenario is a function of a `CaseContext` and a case. A case is a JSON value, so any failing case can be shrunk, sent
+again, stored and compared in the same way.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from contracts.openapi.schemas import body_schema
 from contracts.oracle import operation_at, read_request
 
 MAX_TRIES: Final = 120
-"""Tries that making one case small may take."""
+"""Tries to shrink one case."""
 MAX_SHRINK_S: Final = 10.0
 MAX_CAUSES: Final = 3
-"""Findings under one rule in one check; more of them tell nothing new."""
+"""Findings under one rule in one check; more of them add no information."""
 THREADS: Final = 3
 BATCH: Final = 12
 INTERNAL_ERRORS: Final = (
@@ -43,17 +43,18 @@ INTERNAL_ERRORS: Final = (
     AttributeError,
     ValueError,
     UnboundLocalError,
-    RecursionError,  # JSON may be nested as deeply as can be read, but not be walked through
+    RecursionError,  # JSON that can be parsed may be nested too deeply for a recursive function
 )
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """`run` raises RuleViolated where a rule is broken. `cases` are the fixed ones; `generated` gives more of the kind.
+    """`run` raises RuleViolated if a rule is broken. `cases` are the fixed cases; `generated` gives more of the kind.
 
-    `needs` are the operations without which it makes no sense. `attempts` is how often a case is sent again before
-    it is called unstable: more than 2 where chance decides. `telling` orders scenarios: lower ones come first. One that
-    `waits` for time to pass more than it sends is begun at once, beside all others; the `last` come after all others.
+    `needs` are the operations that it requires. `attempts` is how often a failing case is sent again before it counts
+    as unstable: more than 2 where chance decides. `together` allows its cases to run in parallel. Scenarios of a lower
+    `priority` run first. A scenario that `waits` more than it sends starts at once, in parallel with all others. Those
+    with `last` run after all others.
     """
 
     name: str
@@ -72,7 +73,7 @@ class Scenario:
 
 
 class Search:
-    """Runs scenarios against one world and keeps what they find."""
+    """Runs the scenarios of one check and keeps their findings."""
 
     def __init__(
         self,
@@ -89,37 +90,39 @@ class Search:
         self._on_finding = on_finding or (lambda finding: None)
         self._on_case = on_case or (lambda scenario: None)
         self._database = database
-        self._shaky: Counter[tuple[str, str]] = Counter()
-        self._begun: dict[str, list[tuple[Case, Future[RuleViolated | None]]]] = {}
-        self._beside: ThreadPoolExecutor | None = None
+        self._unstable_count: Counter[tuple[str, str]] = Counter()
+        self._waiting_cases: dict[str, list[tuple[Case, Future[RuleViolated | None]]]] = {}
+        self._waiting_pool: ThreadPoolExecutor | None = None
 
-    # Cases that wait more than they send
+    # Scenarios that wait more than they send
 
     def begin(self, scenarios: Iterable[Scenario]) -> None:
-        """Starts all cases of scenarios that wait; `run` of such a scenario then looks at what came of them."""
+        """Start all cases of scenarios that wait; `run` of such a scenario then evaluates their outcomes."""
         waiting = [(scenario, case) for scenario in scenarios for case in scenario.cases(self.check)]
         if not waiting:
             return
-        self._beside = ThreadPoolExecutor(len(waiting))
+        self._waiting_pool = ThreadPoolExecutor(len(waiting))
         for scenario, case in waiting:
-            outcome = self._beside.submit(self._outcome, scenario, case)
-            self._begun.setdefault(scenario.name, []).append((case, outcome))
+            outcome = self._waiting_pool.submit(self._outcome, scenario, case)
+            self._waiting_cases.setdefault(scenario.name, []).append((case, outcome))
 
     def end(self) -> None:
-        """Nothing is sent after this."""
+        """Stop. Nothing is sent afterwards."""
         self.check.over.set()
-        if self._beside is not None:
-            self._beside.shutdown(cancel_futures=True)
+        if self._waiting_pool is not None:
+            self._waiting_pool.shutdown(cancel_futures=True)
 
     # Fixed cases
 
     def run(self, scenario: Scenario, cases: Iterator[Case], *, until: float) -> bool:
-        """Whether all cases were tried before the moment (monotonic); `cases` can be gone on with. Raises OutOfTime."""
-        if scenario.name in self._begun:
-            for case, outcome in self._begun.pop(scenario.name):
-                shown = outcome.result()
-                if shown is not None:
-                    self.look_into(scenario, case, shown)
+        """Return whether all cases were tried before `until` (monotonic). If not, a later call can continue `cases`.
+        Raises OutOfTime.
+        """
+        if scenario.name in self._waiting_cases:
+            for case, outcome in self._waiting_cases.pop(scenario.name):
+                violated = outcome.result()
+                if violated is not None:
+                    self.look_into(scenario, case, violated)
             return True
         if scenario.together and not self.check.is_live:
             return self._run_together(scenario, cases, until)
@@ -130,29 +133,29 @@ class Search:
         return True
 
     def _run_together(self, scenario: Scenario, cases: Iterator[Case], until: float) -> bool:
-        """Several cases at a time; what fails is looked into one by one afterwards, in the order of the cases."""
+        """Run cases in parallel, in batches. Look into the failures of a batch one by one, in the order of cases."""
         with ThreadPoolExecutor(THREADS) as pool:
             while batch := list(itertools.islice(cases, BATCH)):
                 outcomes = list(pool.map(lambda case: self._outcome(scenario, case), batch))
-                for case, shown in zip(batch, outcomes, strict=True):
-                    if shown is not None:
-                        self.look_into(scenario, case, shown)
+                for case, violated in zip(batch, outcomes, strict=True):
+                    if violated is not None:
+                        self.look_into(scenario, case, violated)
                 if time.monotonic() > until:
                     return False
         return True
 
     def try_case(self, scenario: Scenario, case: Case) -> None:
-        shown = self._outcome(scenario, case)
-        if shown is not None:
-            self.look_into(scenario, case, shown)
+        violated = self._outcome(scenario, case)
+        if violated is not None:
+            self.look_into(scenario, case, violated)
 
     def _outcome(self, scenario: Scenario, case: Case, *, only: str | None = None) -> RuleViolated | None:
-        """What the case shows, if anything. Raises OutOfTime."""
+        """Return the violation that the case shows, if any. Raises OutOfTime."""
         self._on_case(scenario)
         try:
             scenario.run(CaseContext(self.check, only=only), case)
-        except RuleViolated as shown:
-            return shown
+        except RuleViolated as violated:
+            return violated
         except Inconclusive as reason:
             self.skipped.setdefault(scenario.name, str(reason))
         except Refused as refusal:
@@ -160,7 +163,7 @@ class Search:
         except NoAnswer as reason:
             self.skipped.setdefault(scenario.name, f"no answer: {reason}")
         except INTERNAL_ERRORS as error:
-            # Behind a broken rule, or in a case that was cut down, nothing need be as a scenario expects.
+            # After a broken rule, or in a case that was shrunk, a scenario may not find what it expects.
             self.skipped.setdefault(scenario.name, f"an answer that cannot be gone on from: {error!r}")
             if only is None:
                 self.check.note_internal_error(scenario.name, error)
@@ -169,7 +172,7 @@ class Search:
     # Generated cases
 
     def explore(self, scenario: Scenario, *, examples: int, until: float, round_number: int = 0) -> None:
-        """Generated cases, until their number or the moment (monotonic) is reached."""
+        """Run generated cases until their number or `until` (monotonic) is reached."""
         if scenario.generated is None or not examples:
             return
         for attempt in range(1 + 2 * MAX_CAUSES):
@@ -179,7 +182,7 @@ class Search:
             self.look_into(scenario, *failing)
 
     def replay(self, scenario: Scenario, *, until: float) -> None:
-        """The cases that the example database has kept as failing."""
+        """Run the failing cases of the example database."""
         if scenario.generated is None or self._database is None:
             return
         failing = self._explore_once(scenario, ("replay",), 1, until, (Phase.reuse,))
@@ -197,7 +200,7 @@ class Search:
         last: list[tuple[Case, RuleViolated]] = []
         assert scenario.generated is not None
 
-        # Above the seed, since a seed takes the database away from the settings below it.
+        # `settings` must be above `seed`, since `seed` removes the database from settings below it.
         @settings(
             max_examples=examples,
             phases=phases,
@@ -210,76 +213,77 @@ class Search:
         )
         @seed(self.check.random(scenario.name, *attempt).getrandbits(64))
         @given(scenario.generated(self.check))
-        def look(case: Case) -> None:
+        def run_case(case: Case) -> None:
             if time.monotonic() > until:
                 return
-            shown = self._outcome(scenario, case)
-            if shown is not None:
-                last.append((case, shown))
-                raise shown
+            violated = self._outcome(scenario, case)
+            if violated is not None:
+                last.append((case, violated))
+                raise violated
 
-        look.hypothesis.inner_test.__qualname__ = f"contracts.{scenario.name}"  # type: ignore[attr-defined]
+        run_case.hypothesis.inner_test.__qualname__ = f"contracts.{scenario.name}"  # type: ignore[attr-defined]
         try:
-            look()
+            run_case()
         except (RuleViolated, Flaky):
             return last[-1] if last else None
-        except SkipTest:  # how hypothesis says that the database knows no example
+        except SkipTest:  # Hypothesis raises it if the database has no example
             return None
         return None
 
-    # What fails
+    # Failing cases
 
-    def look_into(self, scenario: Scenario, case: Case, shown: RuleViolated) -> None:
-        """Makes it small, sends it again, and keeps it. What hides behind it in the same case is looked for too."""
+    def look_into(self, scenario: Scenario, case: Case, violated: RuleViolated) -> None:
+        """Shrink the case, repeat it and keep the finding. Then run the case again for violations that this one hid."""
         check = self.check
         for _ in range(2 * MAX_CAUSES):
-            if (shown.rule, shown.cause) not in check.known:
-                self._conclude(scenario, case, shown)
-            if (shown.rule, shown.cause) not in check.known:
+            if (violated.rule, violated.cause) not in check.known:
+                self._conclude(scenario, case, violated)
+            if (violated.rule, violated.cause) not in check.known:
                 return
             again = self._outcome(scenario, case)
             if again is None or (again.rule, again.cause) in check.known:
                 return
-            shown = again
+            violated = again
 
-    def _conclude(self, scenario: Scenario, case: Case, shown: RuleViolated) -> None:
+    def _conclude(self, scenario: Scenario, case: Case, violated: RuleViolated) -> None:
         check = self.check
-        first = (shown.rule, shown.cause)
-        if sum(rule == shown.rule for rule, _ in check.known) >= MAX_CAUSES:
+        first = (violated.rule, violated.cause)
+        if sum(rule == violated.rule for rule, _ in check.known) >= MAX_CAUSES:
             check.known.add(first)
             return
-        if shown.is_certain is not None:
-            self._keep(shown, first, stable=shown.is_certain)
+        if violated.is_certain is not None:
+            self._keep_unrepeated(violated, first, stable=violated.is_certain)
             return
-        is_broken_by_a_write = self._is_broken_by_a_write(shown)
-        alone = None if is_broken_by_a_write else self._alone(shown)
+        is_broken_by_a_write = self._is_broken_by_a_write(violated)
+        alone = None if is_broken_by_a_write else self._alone(violated)
         before: tuple[Exchange, ...] = ()
         if alone is not None:
-            before = tuple(exchange for exchange in shown.told if exchange is not shown.exchanges[-1])
-            scenario, case, shown = alone
-        latest = [shown]
+            before = tuple(exchange for exchange in violated.told if exchange is not violated.exchanges[-1])
+            scenario, case, violated = alone
+        latest = [violated]
         end = time.monotonic() + min(MAX_SHRINK_S, max(0.0, check.time_left - 2))
 
         def still_fails(candidate: Case) -> bool:
             if time.monotonic() > end:
                 return False
-            found = self._outcome(scenario, candidate, only=shown.dedup_key)
+            found = self._outcome(scenario, candidate, only=violated.dedup_key)
             if found is not None:
                 latest[:] = [found]
             return found is not None
 
-        # What a write has left wrong stays so, whatever is sent: of a smaller case one could not tell.
-        small = case if is_broken_by_a_write else shrink(case, still_fails, tries=MAX_TRIES)
-        confirmed = self._again(scenario, small, shown.dedup_key)
-        if confirmed is None and small != case:  # it was made so small that it fails by luck only
-            confirmed = self._again(scenario, case, shown.dedup_key)
+        # A write has broken the target, and it stays broken: any smaller case would seem to fail as well.
+        smallest = case if is_broken_by_a_write else shrink(case, still_fails, tries=MAX_TRIES)
+        confirmed = self._reproduce(scenario, smallest, violated.dedup_key)
+        if confirmed is None and smallest != case:  # shrunk so far that it fails only by chance
+            confirmed = self._reproduce(scenario, case, violated.dedup_key)
         stable = confirmed is not None
         final = confirmed or latest[0]
-        self._shaky[first] += not stable
-        if stable or self._shaky[first] > 1:  # what did not repeat here may do so where another scenario meets it
-            check.known.update({first, (shown.rule, shown.cause), (final.rule, final.cause)})
+        self._unstable_count[first] += not stable
+        # Known only after the second unstable one: another scenario may find a case that repeats.
+        if stable or self._unstable_count[first] > 1:
+            check.known.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
         if is_broken_by_a_write:
-            final = shown  # what has brought it about comes before this one
+            final = violated  # the write that caused it was sent before the first failure
         told = (*before, *final.told)
         exchanges = repro_of(final.exchanges, told, check.guard.exchanges, replaceable=check.replaceable_ids)
         finding = Finding(final.rule, final.cause, final.expected, final.got, exchanges, stable=stable)
@@ -288,34 +292,36 @@ class Search:
             self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
         self._on_finding(finding)
 
-    def _keep(self, shown: RuleViolated, first: tuple[str, str], *, stable: bool) -> None:
-        """What is not sent again, since it has left runs behind."""
+    def _keep_unrepeated(self, violated: RuleViolated, first: tuple[str, str], *, stable: bool) -> None:
+        """Keep a finding without repeating it, since a repeat would leave more runs behind."""
         self.check.known.add(first)
-        finding = Finding(shown.rule, shown.cause, shown.expected, shown.got, shown.exchanges, stable=stable)
+        finding = Finding(
+            violated.rule, violated.cause, violated.expected, violated.got, violated.exchanges, stable=stable
+        )
         (self.findings if stable else self.unstable).append(finding)
         self._on_finding(finding)
 
     def look_at_the_end(self) -> None:
-        """Judges runs that came into being since the last request, or while nothing was judged."""
-        shown = self._outcome(UNREPORTED, {})
-        while shown is not None:
-            self.look_into(UNREPORTED, {}, shown)
-            shown = self._outcome(UNREPORTED, {})
+        """Judge unreported runs that the target created since the last request, or while nothing was judged."""
+        violated = self._outcome(UNREPORTED, {})
+        while violated is not None:
+            self.look_into(UNREPORTED, {}, violated)
+            violated = self._outcome(UNREPORTED, {})
 
-    def _alone(self, shown: RuleViolated) -> tuple[Scenario, Case, RuleViolated] | None:
-        """Whether one request of the failing case shows the same when it is sent by itself."""
-        if not shown.exchanges:
+    def _alone(self, violated: RuleViolated) -> tuple[Scenario, Case, RuleViolated] | None:
+        """Return the last request of the failing case as a case, if it shows the same violation when sent alone."""
+        if not violated.exchanges:
             return None
-        last = shown.exchanges[-1]
-        if is_read(last.request) and len(repro_of((last,), shown.told)) > 1:
-            return None  # it needs what the case made, which only the whole case makes smaller
+        last = violated.exchanges[-1]
+        if is_read(last.request) and len(repro_of((last,), violated.told)) > 1:
+            return None  # it needs what other requests of the case created; only the full case can be shrunk
         case = alone_case(last.request)
-        found = self._outcome(ALONE, case, only=shown.dedup_key)
+        found = self._outcome(ALONE, case, only=violated.dedup_key)
         return None if found is None else (ALONE, case, found)
 
-    def _is_broken_by_a_write(self, shown: RuleViolated) -> bool:
-        """Whether a read fails that was well before: then some write in between has left the target worse."""
-        last = shown.exchanges[-1] if shown.exchanges else None
+    def _is_broken_by_a_write(self, violated: RuleViolated) -> bool:
+        """Return whether a read gets a 5xx that succeeded before: then a write in between has broken the target."""
+        last = violated.exchanges[-1] if violated.exchanges else None
         return (
             last is not None
             and last.answer.status >= 500
@@ -323,7 +329,7 @@ class Search:
             and succeeded_before(last.request, self.check.guard.exchanges)
         )
 
-    def _again(self, scenario: Scenario, case: Case, dedup_key: str) -> RuleViolated | None:
+    def _reproduce(self, scenario: Scenario, case: Case, dedup_key: str) -> RuleViolated | None:
         for _ in range(scenario.attempts):
             try:
                 found = self._outcome(scenario, case, only=dedup_key)
@@ -335,7 +341,7 @@ class Search:
 
 
 def most_runs(case: Case) -> int:
-    """The most runs that a healthy server makes of a case."""
+    """Return the most runs that a correct server creates for a case."""
     body = case.get("body")
     made = body if isinstance(body, dict) else {}
     if "counts" in case:
@@ -347,11 +353,11 @@ def most_runs(case: Case) -> int:
     return count * times if isinstance(count, int) and isinstance(times, int) else 1
 
 
-# One request by itself
+# A single request
 
 
 def alone_case(request: Request) -> Case:
-    """A request as a case: its body as JSON where it is, so that it can be made smaller."""
+    """Return a request as a case. A JSON body is decoded, so that it can be shrunk."""
     case: Case = {"method": request.method, "path": request.path, "headers": [list(h) for h in request.headers]}
     if request.body is not None:
         try:

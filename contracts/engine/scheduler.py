@@ -1,7 +1,8 @@
-"""The course of a check: whose turn it is, and for how long.
+"""Schedules the scenarios of a check: which one runs next, and for how long.
 
-Each scenario has a share of the time, larger in every round, then the others' turn comes first: a target is judged by
-every rule a little before it is judged by one wholly. What makes many runs waits for all else, but not for ever.
+Scenarios run in rounds. In each round a scenario gets a share of the time, which grows from round to round. So every
+rule is judged a little before any rule is judged completely. Cases that create many runs wait for all others, at most
+until LATE_SHARE of the time is left.
 """
 
 from __future__ import annotations
@@ -15,22 +16,22 @@ from contracts.engine.runner import Scenario, Search, most_runs
 from contracts.engine.shrink import Case
 
 SHARES = 120
-"""Into how many parts the time of a check is divided among its scenarios: one for each in the first round."""
+"""The time of a check is divided into this many shares. In round n a scenario gets n of them."""
 LATE_SHARE = 0.4
-"""The part of the time that is kept for cases that make many runs."""
+"""The part of the time that is reserved for cases that create many runs."""
 MANY_RUNS = 60
-"""Cases that make as many runs as this wait until all others have been tried."""
+"""Cases that create this many runs or more wait until all others have been tried."""
 LOWEST_PRIORITY = 8
-"""Scenarios that take long and seldom tell anything wait with them."""
+"""Scenarios with this `priority` take long and seldom find anything, so they wait too."""
 _EXPLORE_S = 5.0
-"""How much longer than its share a scenario may take for what it generates."""
+"""How many seconds beyond its share a scenario may spend on generated cases."""
 LAST_SHARE = 0.03
-"""The part of the time that is kept for the scenarios that come last."""
+"""The part of the time that is reserved for scenarios with `last`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a check is, as one line."""
+    """The progress of a check; `str` formats it as one line."""
 
     step: str
     done: int
@@ -45,7 +46,7 @@ class Progress:
 
 @dataclass(slots=True)
 class _Part:
-    """Some cases of a scenario, as far as they have not been tried."""
+    """The cases of a scenario that are still to be tried."""
 
     scenario: Scenario
     cases: Iterator[Case]
@@ -62,7 +63,7 @@ class Scheduler:
         live_cases: Mapping[str, Callable[[CheckContext], Iterable[Case]]],
     ) -> None:
         """`live_cases` are the cases of a live check, by the name of their scenario."""
-        self._world = check
+        self._check = check
         self._search = search
         self._progress = progress or (lambda _: None)
         self._few, self._many, self._last = _parts(check, scenarios, live_cases)
@@ -71,20 +72,20 @@ class Scheduler:
         self._end = check.deadline - (LAST_SHARE * check.target.max_time_s if self._last else 0.0)
 
     def run(self) -> list[Scenario]:
-        """The scenarios that were not done in time."""
-        if not self._world.is_live:
+        """Run all scenarios; return those that did not finish in time."""
+        if not self._check.is_live:
             self._search.begin(dict.fromkeys(part.scenario for part in self._few if part.scenario.waits))
         left = self._rounds()
         try:
-            while self._last and self._has_ended(self._last[0], self._world.deadline):
+            while self._last and self._has_ended(self._last[0], self._check.deadline):
                 self._last.pop(0)
         except OutOfTime:
             pass
         return list(dict.fromkeys(part.scenario for part in (*left, *self._last)))
 
     def _rounds(self) -> list[_Part]:
-        """What was left when all was done, or the time was over."""
-        share_s = max(1.0, self._world.target.max_time_s / SHARES)
+        """Run rounds until everything is done or the time is over; return what is left."""
+        share_s = max(1.0, self._check.target.max_time_s / SHARES)
         waiting, later = self._few, self._many
         number = 0
         while True:
@@ -97,11 +98,11 @@ class Scheduler:
 
     @property
     def _is_late(self) -> bool:
-        return self._world.time_left < LATE_SHARE * self._world.target.max_time_s
+        return self._check.time_left < LATE_SHARE * self._check.target.max_time_s
 
     def _round(self, waiting: Sequence[_Part], share_s: float, *, can_stop: bool) -> tuple[list[_Part], bool]:
-        """What has not ended in its share of the time, and whether the time is over. A round that `can_stop` does so
-        when it is late, for others wait whose turn it is then.
+        """Run each part for its share. Return the parts that have not ended, and whether the time is over. A round that
+        `can_stop` does so when it is late, since the parts with many runs are still to come.
         """
         left: list[_Part] = []
         for index, part in enumerate(waiting):
@@ -118,8 +119,8 @@ class Scheduler:
         return left, False
 
     def _has_ended(self, part: _Part, until: float) -> bool:
-        """Raises OutOfTime."""
-        scenario, spent = part.scenario, self._world.guard.spent
+        """Run a part until `until` (monotonic) and return whether it has ended. Raises OutOfTime."""
+        scenario, spent = part.scenario, self._check.guard.spent
         self._progress(Progress(scenario.name, self._done, self._total, spent.requests, len(self._search.findings)))
         if not self._search.run(scenario, part.cases, until=until):
             return False
@@ -134,8 +135,8 @@ def _parts(
     scenarios: Sequence[Scenario],
     live_cases: Mapping[str, Callable[[CheckContext], Iterable[Case]]],
 ) -> tuple[list[_Part], list[_Part], list[_Part]]:
-    """Each scenario's cases that make few runs; those that make many, with which every list takes long, and what tells
-    least; the scenarios that come last.
+    """Return three lists: the cases that create few runs; the cases that create many, which slow down every list, and
+    the scenarios of LOWEST_PRIORITY; the scenarios with `last`.
     """
     able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates)]
     if check.is_live:
@@ -167,7 +168,7 @@ def _cases(check: CheckContext, scenario: Scenario, least: int, most: int) -> It
 
 
 def _affordable(check: CheckContext, scenario: Scenario, cases: Iterable[Case]) -> Iterator[Case]:
-    """On a real deployment few, and each only where it can be borne."""
+    """Yield the cases of a live check that its budget allows."""
     for case in cases:
         if check.guard.affords(runs=most_runs(case) if scenario.creates else 0, requests=3):
             yield case

@@ -1,6 +1,7 @@
-"""Makes a failing case smaller, within a budget of tries: fewer members, smaller counts, shorter and plainer values.
+"""Shrinks a failing case within a budget of tries: fewer members, smaller counts, shorter and simpler values.
 
-A case is a JSON value. What its top level has stays; everything below may go. Texts with a placeholder stay whole.
+A case is a JSON value. Its top-level members stay; everything below them may be removed. Strings that contain a
+placeholder are not shortened.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ class Spent(Exception):
 
 
 def shrink(case: Case, still_fails: Callable[[Case], bool], *, tries: int) -> Case:
-    """The smallest case found for which `still_fails`, which is true of `case` itself."""
+    """Return the smallest case found for which `still_fails` is true; it must be true for `case`."""
     left, best = tries, case
     tried: set[str] = {repr(case)}
 
     def fails(candidate: Case) -> bool:
         nonlocal left, best
-        mark = repr(candidate)
-        if mark in tried:
+        key = repr(candidate)
+        if key in tried:
             return False
         if left <= 0:
             raise Spent
         left -= 1
-        tried.add(mark)
+        tried.add(key)
         if not still_fails(candidate):
             return False
         best = candidate
@@ -50,7 +51,9 @@ def shrink(case: Case, still_fails: Callable[[Case], bool], *, tries: int) -> Ca
 
 
 def _places(case: Case) -> Iterator[Where]:
-    """Every part, outer ones first; before all else the requests of a case, then counts, since they cost the most."""
+    """Yield the path of every part, outer parts first. Top-level lists, such as the requests of a case, come before
+    everything else, then counts, since these cost the most.
+    """
     todo: list[Where] = [(key,) for key in case]
     seen: list[Where] = []
     while todo:
@@ -63,10 +66,10 @@ def _places(case: Case) -> Iterator[Where]:
             todo.extend((*where, index) for index in range(min(len(value), 20)))
         if len(seen) > 400:
             break
-    yield from sorted(seen, key=lambda where: _turn(case, where))
+    yield from sorted(seen, key=lambda where: _order(case, where))
 
 
-def _turn(case: Case, where: Where) -> int:
+def _order(case: Case, where: Where) -> int:
     if len(where) == 1 and isinstance(_at(case, where), list):
         return 0
     return 1 if where[-1] in {"count", "times", "limit"} else 2
@@ -111,7 +114,7 @@ def _shrink_at(case: Case, where: Where, fails: Callable[[Case], bool]) -> None:
         return
     value = _at(case, where)
     if where[-1] == "content" and isinstance(value, str):
-        # What a file holds: an empty one would be another case, and not every part of it is base64.
+        # The content of a file: an empty file would be another case, and not every substring is valid base64.
         if len(value) > len(_A_FILE):
             fails(_with(case, where, _A_FILE))
         return
@@ -123,13 +126,13 @@ def _shrink_at(case: Case, where: Where, fails: Callable[[Case], bool]) -> None:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2:
         _bisect(case, where, value, fails)
     elif isinstance(value, str) and (len(where) == 1 or "«" in value):
-        return  # what a case is about, or what stands for a value: no part of it means anything
+        return  # it names the kind of case or contains a placeholder: a substring would mean nothing
     elif isinstance(value, (list, dict, str)) and len(value) > 3:
         _shorten(case, where, fails)
 
 
 def _simpler(value: Any, *, top: bool) -> Iterator[Any]:
-    """Plainer values of the same type, the plainest first."""
+    """Yield simpler values of the same type, the simplest first."""
     if isinstance(value, bool) or value is None:
         return
     if isinstance(value, str):
@@ -155,7 +158,7 @@ def _simpler(value: Any, *, top: bool) -> Iterator[Any]:
 
 
 def _bisect(case: Case, where: Where, high: int, fails: Callable[[Case], bool]) -> None:
-    """The least number that fails, as if all above it did."""
+    """Search for the smallest number that fails, assuming that all larger ones fail."""
     sign = 1 if high > 0 else -1
     low, high = 0, abs(high)
     while high - low > 1:
@@ -167,7 +170,7 @@ def _bisect(case: Case, where: Where, high: int, fails: Callable[[Case], bool]) 
 
 
 def _shorten(case: Case, where: Where, fails: Callable[[Case], bool]) -> None:
-    """Drops chunks, from halves down to single members."""
+    """Remove chunks, from halves down to single members."""
     value = _at(case, where)
     size = len(value) // 2
     while size >= 1:

@@ -1,4 +1,4 @@
-"""Runs that no answer told: which requests must create nothing, and what a server breaks that makes runs of them."""
+"""Runs that the target created but no answer reported: the requests that must create none, and the rule violated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from contracts.oracle import ANSWER_RULE, CREATES, Violation, operation_at, read
 
 
 def kind_of(request: Request) -> Kind:
-    """Requests of one kind must create nothing for the same reason: their credentials, or one field of the body."""
+    """Return the kind of a request. Requests that must create nothing are of one kind if the reason is the same: their
+    credentials, or one field of the body.
+    """
     operation = operation_at(request.method, request.path)
     if operation is None:
         return Kind(f"{request.method} {request.path.partition('?')[0]}")

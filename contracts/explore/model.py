@@ -1,8 +1,8 @@
-"""A shadow of the target: what it must have after any row of reads and writes by two organisations.
+"""A model of the target: the state it must have after any sequence of reads and writes by two organisations.
 
-A row of steps is data, and `Shadow` carries it out and compares; so a failing row is made smaller and sent again like
-any other case. hypothesis writes the rows (`rows`). What the rules look at closely, each operation by itself,
-is met here in any order: a step is never judged by what it answers alone, but by all that was told before.
+A sequence of steps is data. `Shadow` executes it and compares, so a failing sequence is shrunk and sent again like any
+other case. Hypothesis generates the sequences (`step_sequences`). The rules test each operation closely, but by itself;
+here operations come in any order, and each step is judged against all earlier answers, not by its own answer alone.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from contracts.rules.listing import carries, items_of
 
 _TOKENS: Final = (TOKEN, SECOND_TOKEN)
 _MAX_PAGES: Final = 12
-_AT_REST: Final = ("error", "output_data", "run_message_history", "output_attachment_ids", "usage_metadata")
-"""What moves with a run, and stays once it has ended."""
+_FINAL_FIELDS: Final = ("error", "output_data", "run_message_history", "output_attachment_ids", "usage_metadata")
+"""Fields that change while a run is active, and no more once it has ended."""
 CREATE_FIELDS: Final[tuple[dict[str, Any], ...]] = (
     {},
     {"input_values": {"name": "Ada", "n": 5, "x": 1.5, "deep": {"list": [None, True]}}},
@@ -66,8 +66,9 @@ TRESPASSES: Final = ("get_run", "update_run", "retry_run", "delete_run")
 
 @dataclass
 class ShadowRun:
-    """A run as it was told last: `view` is what the last answer to a write showed. `rule` is the one that is broken
-    where it reads otherwise now, by what happened to it last.
+    """The last known state of a run. `view` is the run in the last answers about it. `rule` is the rule that is broken
+    if a read now shows otherwise; it depends on the last operation on the run. `shown` are the exchanges that a finding
+    about the run shows.
     """
 
     organisation: int
@@ -77,7 +78,7 @@ class ShadowRun:
     rule: str = "READ-BACK"
     is_deleted: bool = False
     compared_at: int | None = None
-    """How many changes of any run there had been when it was last seen to be right, by a read or a list."""
+    """The number of changes to any run when this one was last seen to be correct, by a read, a list or a write."""
 
     @property
     def id(self) -> str:
@@ -96,8 +97,8 @@ class ShadowRun:
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """A write that can be sent again under its key."""
+class _KeyedWrite:
+    """A write that can be replayed with its idempotency key."""
 
     send: Callable[[], CallResult]
     first: CallResult
@@ -105,17 +106,17 @@ class _Kept:
 
 
 class Shadow:
-    """Carries out steps, and compares. A step that makes no sense where it stands is passed over."""
+    """Executes steps and compares. A step that is not possible in the current state is skipped."""
 
     def __init__(self, context: CaseContext) -> None:
         self.context = context
         self.runs: list[ShadowRun] = []
         self._filter, self._fields = corner_fields(context)
-        self._writes: list[_Kept] = []
+        self._writes: list[_KeyedWrite] = []
         self._keys = 0
         self._changes: list[tuple[str, ShadowRun, CallResult]] = []
-        """(rule that is broken where it changes another run too, the run, the answer)"""
-        self._does: Final[Mapping[str, Callable[[Case], None]]] = {
+        """(rule that is broken if another run changes too, the changed run, the answer)"""
+        self._handlers: Final[Mapping[str, Callable[[Case], None]]] = {
             "create": self.create,
             "chain": self.chain,
             "replay": self.replay,
@@ -129,17 +130,17 @@ class Shadow:
         }
 
     def step(self, step: Any) -> None:
-        if isinstance(step, dict) and step.get("do") in self._does:
-            self._does[step["do"]](step)
+        if isinstance(step, dict) and step.get("do") in self._handlers:
+            self._handlers[step["do"]](step)
 
     def finish(self) -> None:
-        """Everything is looked at once more: what anything has happened to by itself, the rest as lists show it."""
+        """Compare once more: read up to five runs that were changed or deleted one by one, and list all runs."""
         for run in [run for run in self.runs if run.is_deleted or run.rule != "READ-BACK"][:5]:
             self._read(run)
         for organisation in sorted({run.organisation for run in self.runs}):
             self.look_at_list({"limit": 1000, "second": organisation == 1})
 
-    # Judging: behind a rule that is broken nothing is judged, known or not, since one cause is one finding
+    # Judging: after a broken rule, known or not, nothing more is judged, since one cause is one finding
 
     def _send(self, operation: str, *ids: str, **more: Any) -> CallResult:
         result = self.context.call(operation, *ids, **more)
@@ -157,13 +158,13 @@ class Shadow:
         if not holds:
             self._fail(Violation(rule_id, cause, expected, got), *shown)
 
-    # Making
+    # Creates
 
     def create(self, step: Case) -> None:
         organisation = self._organisation(step)
         single = bool(step.get("single")) and self.context.check.offers("create_run")
         operation = "create_run" if single else "bulk_create_runs"
-        body = self._in_corner({**self._fields, **self.context.fill(step.get("fields", {}))})
+        body = self._within_filter({**self._fields, **self.context.fill(step.get("fields", {}))})
         if not single:
             body["count"] = max(1, min(1000, int(step.get("count", 1))))
         key, token = self._key(), _TOKENS[organisation]
@@ -171,10 +172,10 @@ class Shadow:
         if not written.result.accepted or not written.clean:
             raise Inconclusive(f"{operation} answers {written.result.status}")
         self._add(organisation, written)
-        self._keep(lambda: self._send(operation, body=body, key=key, token=token), written.result, None)
+        self._keep_for_replay(lambda: self._send(operation, body=body, key=key, token=token), written.result, None)
 
-    def _in_corner(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A body that leaves its run where the list that all are looked for in finds it."""
+    def _within_filter(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a body that keeps its run within the filter by which all runs are listed."""
         kept = dict(body)
         if self._filter[0] == "session_id":
             kept = {name: value for name, value in body.items() if name not in {"start_session", "reuse_session"}}
@@ -187,7 +188,7 @@ class Shadow:
             self.runs.append(ShadowRun(organisation, dict(run), written.parsed, [written.result]))
 
     def _organisation(self, step: Case) -> int:
-        """The second one only where it can create too: it need not have the workflows that the first one has."""
+        """Return 1 for the second organisation, only if it can create: it may not have the workflows of the first."""
         check = self.context.check
         return 1 if step.get("second") and check.has_second and check.workflows.invented else 0
 
@@ -207,13 +208,13 @@ class Shadow:
             read = self.context.ask("get_run", run_id, after=[result])
             self.runs.append(ShadowRun(0, read.body, None, [result]))
 
-    # Again under the same key
+    # Replays
 
-    def _keep(self, send: Callable[[], CallResult], first: CallResult, run: ShadowRun | None) -> None:
-        self._writes.append(_Kept(send, first, run))
+    def _keep_for_replay(self, send: Callable[[], CallResult], first: CallResult, run: ShadowRun | None) -> None:
+        self._writes.append(_KeyedWrite(send, first, run))
 
     def replay(self, step: Case) -> None:
-        """A write sent again: the same answer, and nothing done again, whatever has happened since."""
+        """Send a write again: it must get the same answer and have no effect, whatever has happened since."""
         if not self._writes:
             return
         kept = self._writes[-1 - int(step.get("back", 0)) % len(self._writes)]
@@ -227,62 +228,62 @@ class Shadow:
             kept.run.rule = "IDEM-REPLAY"
             self._read(kept.run)
 
-    # Changing
+    # Changes
 
     def _pick(self, step: Case) -> ShadowRun | None:
         return self.runs[int(step.get("run", 0)) % len(self.runs)] if self.runs else None
 
-    def _call(self, run: ShadowRun, operation: str, **more: Any) -> CallResult:
+    def _call_as_owner(self, run: ShadowRun, operation: str, **more: Any) -> CallResult:
         return self._send(operation, run.id, token=_TOKENS[run.organisation], **more)
 
-    def _written(self, run: ShadowRun, operation: str, **more: Any) -> CallResult:
+    def _write_with_key(self, run: ShadowRun, operation: str, **more: Any) -> CallResult:
         key = self._key()
-        result = self._call(run, operation, key=key, **more)
+        result = self._call_as_owner(run, operation, key=key, **more)
         if result.accepted and not run.is_deleted:
-            self._keep(lambda: self._call(run, operation, key=key, **more), result, run)
+            self._keep_for_replay(lambda: self._call_as_owner(run, operation, key=key, **more), result, run)
         return result
 
     def _is_gone(self, run: ShadowRun, result: CallResult) -> bool:
-        """Whether the run was deleted before; then it is judged that it is so."""
+        """Return whether the run was deleted before. If so, the answer must be 404."""
         if run.is_deleted:
             cause = f"{result.operation} after the delete is not 404"
             self._require(result.status == 404, "DELETE-GONE", cause, "404", result.words, *run.shown, result)
         return run.is_deleted
 
     def update(self, step: Case) -> None:
-        run, body = self._pick(step), self._in_corner(step.get("body", {}))
+        run, body = self._pick(step), self._within_filter(step.get("body", {}))
         if run is None or not self.context.check.offers("update_run"):
             return
-        result = self._written(run, "update_run", body=body)
+        result = self._write_with_key(run, "update_run", body=body)
         if self._is_gone(run, result):
             return
         cause = "an update is refused"
-        wish = "a valid update to be accepted"
-        self._require(result.accepted, "REQ-ACCEPT", cause, wish, result.words, *run.shown, result)
+        expected = "a valid update to be accepted"
+        self._require(result.accepted, "REQ-ACCEPT", cause, expected, result.words, *run.shown, result)
         self._judge_change(run, result, body, "UPDATE-PARTIAL")
 
     def cancel(self, step: Case) -> None:
         run = self._pick(step)
         if run is None or not self.context.check.offers("update_run") or (run.has_ended and not run.is_deleted):
             return
-        result = self._written(run, "update_run", body={"status": "cancelled"})
+        result = self._write_with_key(run, "update_run", body={"status": "cancelled"})
         if self._is_gone(run, result) or not result.accepted:
-            return  # it may have ended by itself
+            return  # the run may have ended in the meantime
         self._judge_change(run, result, {"status": "cancelled"}, "UPDATE-PARTIAL")
 
     def retry(self, step: Case) -> None:
-        run, body = self._pick(step), self._in_corner(step.get("body", {}))
+        run, body = self._pick(step), self._within_filter(step.get("body", {}))
         if run is None or not self.context.check.offers("retry_run") or not (run.has_ended or run.is_deleted):
             return
-        result = self._written(run, "retry_run", body=body)
+        result = self._write_with_key(run, "retry_run", body=body)
         if self._is_gone(run, result):
             return
-        cause, wish = "a retry of an ended run is refused", "the run started again"
-        self._require(result.accepted, "RETRY-RULES", cause, wish, result.words, *run.shown, result)
+        cause, expected = "a retry of an ended run is refused", "the run started again"
+        self._require(result.accepted, "RETRY-RULES", cause, expected, result.words, *run.shown, result)
         self._judge_change(run, result, body, "RETRY-RULES")
 
     def _judge_change(self, run: ShadowRun, result: CallResult, body: Mapping[str, Any], rule_id: str) -> None:
-        """The answer of a write to a run: what was asked for, and all else as it was told before."""
+        """Judge the answer to a write: the requested fields must have changed, and all others must be as before."""
         fail, after = self._fail, result.body
         self.context.check.count(rule_id)
         self._require_a_run(run, result, after, rule_id)
@@ -308,7 +309,7 @@ class Shadow:
         if body.get("reuse_session") is False:
             names = [name for name in names if name not in {"session_id", "release_session_after"}]
         if not retried and run.has_ended and "status" not in body:
-            names += [name for name in (*_AT_REST, "status") if name not in body]
+            names += [name for name in (*_FINAL_FIELDS, "status") if name not in body]
         changed = changed_field(run.view, after, names, may_gain=gains_inputs(run.parsed))
         if changed is not None:
             name, problem = changed
@@ -324,9 +325,9 @@ class Shadow:
         return list(dict.fromkeys([*stable_fields(run.parsed), "input_values"]))
 
     def _require_a_run(self, run: ShadowRun, result: CallResult, view: Any, rule_id: str) -> None:
-        misfits = run_schema_errors(view)
-        if misfits:
-            name, got = misfits[0]
+        errors = run_schema_errors(view)
+        if errors:
+            name, got = errors[0]
             cause = f"{name or 'a run'} is not of its schema"
             self._fail(Violation(rule_id, cause, f"{name} as documented", got), *run.shown, result)
 
@@ -334,7 +335,7 @@ class Shadow:
         run = self._pick(step)
         if run is None or not self.context.check.offers("delete_run"):
             return
-        result = self._written(run, "delete_run")
+        result = self._write_with_key(run, "delete_run")
         if self._is_gone(run, result):
             return
         self.context.expect_success(result, run.shown)
@@ -352,7 +353,7 @@ class Shadow:
     def _read(self, run: ShadowRun) -> None:
         if not self.context.check.offers("get_run"):
             return
-        result = self._call(run, "get_run")
+        result = self._call_as_owner(run, "get_run")
         if self._is_gone(run, result):
             return
         there = result.status == 200 and isinstance(result.body, dict)
@@ -364,8 +365,9 @@ class Shadow:
         self._compare(run, result, result.body)
 
     def _change_of_another(self, run: ShadowRun, *, is_gone: bool) -> tuple[str, list[CallResult]] | None:
-        """What another run went through since this one was seen to be right, where nothing has happened to itself: the
-        last delete where it is gone, else the last change.
+        """Return the rule and the exchanges of a change to another run that may have affected this one. Only changes
+        since this run was last seen to be correct count, and only if it was not changed itself. The last delete is
+        preferred if this run is gone, otherwise the last other change.
         """
         if run.rule != "READ-BACK" or (run.compared_at or 0) >= len(self._changes):
             return None
@@ -377,7 +379,7 @@ class Shadow:
         return rule_id, [*run.shown, *other.shown[1:], result]
 
     def _another_reads_right(self, run: ShadowRun) -> bool:
-        """Whether a run that is made in the same way, and let alone, reads as it was told."""
+        """Return whether a new run, created in the same way and not changed, reads as its create reported it."""
         if run.parsed is None:
             return False
         token = _TOKENS[run.organisation]
@@ -390,7 +392,7 @@ class Shadow:
         return isinstance(read.body, dict) and changed_field(made, read.body, names, may_gain=True) is None
 
     def _compare(self, run: ShadowRun, result: CallResult, view: Any) -> None:
-        """A run as a read or a list shows it, beside what was told last."""
+        """Compare a run in a read or a list with its last known state."""
         fail = self._fail
         self.context.check.count(run.rule)
         self._require_a_run(run, result, view, "READ-BACK")
@@ -399,7 +401,7 @@ class Shadow:
         wrong = step_violation(before, status, rule_id)
         if wrong is not None:
             fail(wrong, *run.shown, result)
-        rest = [*_AT_REST, "machine_id"] if before == status and before in TERMINAL | {"scheduling"} else []
+        rest = [*_FINAL_FIELDS, "machine_id"] if before == status and before in TERMINAL | {"scheduling"} else []
         if before == "scheduling":
             rest = rest[:-1]
         changed = changed_field(run.view, view, [*self._stable(run), *rest], may_gain=gains_inputs(run.parsed))
@@ -413,39 +415,39 @@ class Shadow:
         run.compared_at = len(self._changes)
 
     def look_at_list(self, step: Case) -> None:
-        """The corner of one organisation, whole or in pages, perhaps by status or session."""
+        """List the runs of one organisation, in one or more pages, perhaps filtered by status, session or id."""
         check = self.context.check
         if not check.offers("list_runs") or not self.runs:
             return
         organisation = self._organisation(step)
         limit = max(1, min(1000, int(step.get("limit", 1000))))
         there = [run for run in self.runs if run.organisation == organisation and not run.is_deleted]
-        by, more = self._narrowed(step, there)
-        sure = [run for run in there if by(run)]
+        matches, more = self._filter_for(step, there)
+        matching = [run for run in there if matches(run)]
         found: list[dict[str, Any]] = []
-        heards: list[CallResult] = []
+        results: list[CallResult] = []
         for page in range(_MAX_PAGES):
             paging = [("sort_mode", "created_at_desc"), ("limit", str(limit)), ("skip", str(page * limit))]
             query = [self._filter, *more, *paging]
             result = self.context.ask("list_runs", query=query, token=_TOKENS[organisation], after=())
-            heards.append(result)
+            results.append(result)
             found += [item for item in items_of(result) if carries(item, *self._filter)]
             if len(items_of(result)) < limit:
                 break
         else:
             return
-        self._judge_list(organisation, sure, found, heards, exact=not more, narrowed="+".join(n for n, _ in more))
+        self._judge_list(organisation, matching, found, results, exact=not more, narrowed="+".join(n for n, _ in more))
         by_id = {run.id: run for run in there}
         for item in found[:12]:
             run = by_id.get(str(item.get("id")))
-            result = next(h for h in heards if any(i is item for i in items_of(h)))
+            result = next(h for h in results if any(i is item for i in items_of(h)))
             if run is not None:
                 self._compare(run, result, item)
 
-    def _narrowed(
+    def _filter_for(
         self, step: Case, there: Sequence[ShadowRun]
     ) -> tuple[Callable[[ShadowRun], bool], list[tuple[str, str]]]:
-        """Which runs a filter must find, and the filter."""
+        """Return a predicate for the runs that a filter must find, and the filter as query parameters."""
         by = step.get("by")
         run = there[int(step.get("run", 0)) % len(there)] if there else None
         if by == "cancelled":
@@ -460,9 +462,9 @@ class Shadow:
     def _judge_list(
         self,
         organisation: int,
-        sure: Sequence[ShadowRun],
+        matching: Sequence[ShadowRun],
         items: Sequence[Mapping[str, Any]],
-        heards: Sequence[CallResult],
+        results: Sequence[CallResult],
         *,
         exact: bool,
         narrowed: str,
@@ -478,41 +480,41 @@ class Shadow:
                 rule_id = "IDEM-REPLAY" if replayed else "LIST-COMPLETE"
                 cause = "a repeat makes runs again" if replayed else "a run is listed that nobody made"
                 made = [kept.first for kept in self._writes if kept.run is None]
-                fail(Violation(rule_id, cause, "only runs that were made", identity), *made, *heards[:2])
+                fail(Violation(rule_id, cause, "only runs that were made", identity), *made, *results[:2])
             elif run.organisation != organisation:
                 cause = "another organisation finds a run with list_runs"
-                fail(Violation("AUTH-TENANT", cause, "no run of another", identity), *run.shown, *heards[:2])
+                fail(Violation("AUTH-TENANT", cause, "no run of another", identity), *run.shown, *results[:2])
             elif run.is_deleted:
-                cause, wish = "a deleted run is listed", "no deleted run in a list"
-                fail(Violation("DELETE-GONE", cause, wish, identity), *run.shown, *heards[:2])
+                cause, expected = "a deleted run is listed", "no deleted run in a list"
+                fail(Violation("DELETE-GONE", cause, expected, identity), *run.shown, *results[:2])
         if len(set(found)) != len(found):
-            rule_id = "LIST-COMPLETE" if len(heards) == 1 else "LIST-PAGE"
-            cause = "a run twice in one page" if len(heards) == 1 else "a run on two pages"
-            fail(Violation(rule_id, cause, "every run once", "a run twice"), *heards[:3])
-        missing = [run for run in sure if run.id not in set(found)]
+            rule_id = "LIST-COMPLETE" if len(results) == 1 else "LIST-PAGE"
+            cause = "a run twice in one page" if len(results) == 1 else "a run on two pages"
+            fail(Violation(rule_id, cause, "every run once", "a run twice"), *results[:3])
+        missing = [run for run in matching if run.id not in set(found)]
         if missing:
-            rule_id, cause = self._why_missing(missing[0], heards, narrowed)
-            got = f"{len(missing)} of {len(sure)} runs missing"
-            fail(Violation(rule_id, cause, f"{len(sure)} runs", got), *missing[0].shown, *heards[:3])
-        others = [known[one] for one in found if one in known and known[one] not in sure]
+            rule_id, cause = self._why_missing(missing[0], results, narrowed)
+            got = f"{len(missing)} of {len(matching)} runs missing"
+            fail(Violation(rule_id, cause, f"{len(matching)} runs", got), *missing[0].shown, *results[:3])
+        others = [known[one] for one in found if one in known and known[one] not in matching]
         if narrowed == "status":
             others = [run for run in others if run.has_ended]
         if others and narrowed:
             cause, got = f"{narrowed} gives others too", f"{len(others)} others"
-            fail(Violation("LIST-FILTER", cause, "only runs that match", got), *others[0].shown, *heards[:2])
-        total = heards[0].body.get("total")
-        if exact and len(found) == len(sure) and total != len(sure):
-            wish, got = f"total {len(sure)}", f"total {excerpt(json.dumps(total))}"
-            fail(Violation("LIST-PAGE", "total is not the number of runs", wish, got), *heards[:2])
+            fail(Violation("LIST-FILTER", cause, "only runs that match", got), *others[0].shown, *results[:2])
+        total = results[0].body.get("total")
+        if exact and len(found) == len(matching) and total != len(matching):
+            expected, got = f"total {len(matching)}", f"total {excerpt(json.dumps(total))}"
+            fail(Violation("LIST-PAGE", "total is not the number of runs", expected, got), *results[:2])
         moments = [moment for moment in (moment_of(item.get("created_at")) for item in items) if moment is not None]
         if any(one < other for one, other in itertools.pairwise(moments)):
             cause, got = "created_at_desc is not newest first", "an older run before a newer one"
-            fail(Violation("LIST-PAGE", cause, "newest first", got), *heards[:3])
+            fail(Violation("LIST-PAGE", cause, "newest first", got), *results[:3])
 
-    def _why_missing(self, run: ShadowRun, heards: Sequence[CallResult], narrowed: str) -> tuple[str, str]:
+    def _why_missing(self, run: ShadowRun, results: Sequence[CallResult], narrowed: str) -> tuple[str, str]:
         if narrowed:
             return "LIST-FILTER", f"{narrowed} misses a run"
-        if heards[-1].body.get("limit") != 1000:
+        if results[-1].body.get("limit") != 1000:
             query = [self._filter, ("limit", "1000")]
             whole = self.context.ask("list_runs", query=query, token=_TOKENS[run.organisation], after=())
             if any(item.get("id") == run.id for item in items_of(whole)):
@@ -530,7 +532,7 @@ class Shadow:
     # The other organisation
 
     def cross_tenant_access(self, step: Case) -> None:
-        """The other organisation tries its hand at a run; then it is as before."""
+        """Try an operation on a run as the other organisation. It must be refused and must not change the run."""
         run = self._pick(step)
         operation = str(step.get("operation", "get_run"))
         if run is None or not self.context.check.has_second or not self.context.check.offers(operation):
@@ -554,7 +556,7 @@ def run_model(context: CaseContext, case: Case) -> None:
 
 
 def fixed_cases(check: CheckContext) -> list[Case]:
-    """A few rows that are worth having always."""
+    """Return a few sequences that every check runs."""
     make = {"do": "create", "count": 3, "fields": CREATE_FIELDS[1]}
     cancel, retry, delete = ({"do": what, "run": 1} for what in ("cancel", "retry", "delete"))
     trespasses: list[Case] = [{"do": "trespass", "run": 1, "operation": name} for name in TRESPASSES]
@@ -579,6 +581,6 @@ MODEL: Final = Scenario(
     ),
     run_model,
     fixed_cases,
-    together=False,  # what one row does must not be taken for the doing of another
+    together=False,  # a sequence must not be blamed for the effects of another
     priority=6,
 )

@@ -1,8 +1,8 @@
-"""What another engine sent through the guard, judged by our rules, and told again as a case of our own.
+"""Judges what schemathesis sent through the guard by our rules, and turns it into cases of our own.
 
-The other engine knows the schemas and little else; so nothing of its opinion is used here. `judge_overheard` judges one
-exchange by what is known to be there, and `Record.case_at` is the row of requests that leads to an exchange, from the
-create of the run that it is about, so that it can be made smaller and sent again alone.
+schemathesis knows the schemas and little else, so its own verdicts are not used here. `judge_recorded` judges one
+exchange by the resources that are known to exist. `Record.case_at` returns the requests that lead to an exchange, from
+the create of the run that it is about, so that they can be shrunk and sent again alone.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from contracts.oracle import (
 )
 
 MAX_ROWS: Final = 8
-"""Writes before an exchange that are told with it, the last ones."""
-_NOT_TOLD: Final = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
+"""The most writes before an exchange that its case includes: the last ones."""
+_OMITTED_HEADERS: Final = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
 _MADE: Final = {"run_id": "run", "attachment_id": "attachment"}
 _KEY: Final = "idempotency-key"
 
 
 @dataclass
 class KnownResources:
-    """What is known to be there and to be gone, and which idempotency keys have been used."""
+    """Ids that are known to exist, to be deleted or not to exist, and the idempotency keys used so far."""
 
     alive: set[str] = field(default_factory=set)
     gone: set[str] = field(default_factory=set)
@@ -57,21 +57,21 @@ class KnownResources:
             return
         operation = operation_at(request.method, request.path)
         if operation in CREATES:
-            self.alive.update(run_id for run_id, _ in _runs_made(exchange))
+            self.alive.update(run_id for run_id, _ in _created_runs(exchange))
         elif operation == "delete_run":
-            one = path_id(request.path)
-            self.alive.discard(one)
-            self.gone.add(one)
+            resource_id = path_id(request.path)
+            self.alive.discard(resource_id)
+            self.gone.add(resource_id)
 
 
 def path_id(path: str) -> str:
-    """The segment of a path that stands for an id, decoded; empty where there is none."""
-    operation_path = path.partition("?")[0].strip("/").split("/")
-    return unquote(operation_path[2]) if len(operation_path) > 2 else ""
+    """Return the segment of a path that stands for an id, decoded; empty if there is none."""
+    segments = path.partition("?")[0].strip("/").split("/")
+    return unquote(segments[2]) if len(segments) > 2 else ""
 
 
-def _runs_made(exchange: Exchange) -> Iterator[tuple[str, list[str]]]:
-    """(run id, its attachments) of the answer of a create."""
+def _created_runs(exchange: Exchange) -> Iterator[tuple[str, list[str]]]:
+    """Yield (run id, attachment ids) for each run in the answer to a create."""
     try:
         body = exchange.answer.json()
     except (ValueError, RecursionError):
@@ -87,44 +87,44 @@ def _runs_made(exchange: Exchange) -> Iterator[tuple[str, list[str]]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Maker:
+class _Create:
     position: int
     run: int
     attachment: int | None = None
 
 
 class Record:
-    """Exchanges in the order in which they were made."""
+    """Exchanges in the order in which they were sent."""
 
     def __init__(self, exchanges: Sequence[Exchange], *, secret: str) -> None:
         self.exchanges = exchanges
         self._secret = secret
-        self._makers: dict[str, _Maker] = {}
-        self._touching: dict[str, list[int]] = {}
+        self._creates: dict[str, _Create] = {}
+        self._writes: dict[str, list[int]] = {}
         for position, exchange in enumerate(exchanges):
             request = exchange.request
             operation = operation_at(request.method, request.path)
             if operation in CREATES and accepts(exchange.answer):
-                for index, (run_id, attachments) in enumerate(_runs_made(exchange)):
-                    self._makers.setdefault(run_id, _Maker(position, index))
+                for index, (run_id, attachments) in enumerate(_created_runs(exchange)):
+                    self._creates.setdefault(run_id, _Create(position, index))
                     for number, attachment in enumerate(attachments):
-                        self._makers.setdefault(attachment, _Maker(position, index, number))
-            elif request.method != "GET" and (one := path_id(request.path)):
-                self._touching.setdefault(one, []).append(position)
+                        self._creates.setdefault(attachment, _Create(position, index, number))
+            elif request.method != "GET" and (resource_id := path_id(request.path)):
+                self._writes.setdefault(resource_id, []).append(position)
 
     def case_at(self, position: int) -> Case:
         request = self.exchanges[position].request
         rows = [request]
-        maker = self._makers.get(path_id(request.path))
+        create = self._creates.get(path_id(request.path))
         case: Case = {}
-        if maker is not None and maker.position < position:
-            made = self.exchanges[maker.position].request
-            one = path_id(request.path)
-            earlier = [p for p in self._touching.get(one, ()) if maker.position < p < position]
+        if create is not None and create.position < position:
+            made = self.exchanges[create.position].request
+            resource_id = path_id(request.path)
+            earlier = [p for p in self._writes.get(resource_id, ()) if create.position < p < position]
             rows = [*(self.exchanges[p].request for p in earlier[-MAX_ROWS:]), request]
-            case["make"] = self._row(made) | {"run": maker.run}
-            name = "«run»" if maker.attachment is None else f"«attachment:{maker.attachment}»"
-            case["rows"] = [self._row(row, (one, name)) for row in rows]
+            case["make"] = self._row(made) | {"run": create.run}
+            name = "«run»" if create.attachment is None else f"«attachment:{create.attachment}»"
+            case["rows"] = [self._row(row, (resource_id, name)) for row in rows]
         else:
             case["rows"] = [self._row(request)]
         return case
@@ -134,7 +134,7 @@ class Record:
         case["headers"] = [
             [name, "«key»" if name.lower() == _KEY and value.startswith(FRESH_KEY) else value]
             for name, value in case["headers"]
-            if name.lower() not in _NOT_TOLD and not name.lower().startswith("x-schemathesis")
+            if name.lower() not in _OMITTED_HEADERS and not name.lower().startswith("x-schemathesis")
         ]
         if known is not None:
             case["path"] = case["path"].replace(*known)
@@ -153,13 +153,13 @@ def _with_placeholder(value: Any, secret: str) -> Any:
     return value
 
 
-# Told again
+# Replay
 
 
 def run_recorded(context: CaseContext, case: Case) -> None:
     known_resources = KnownResources()
     if "make" in case:
-        _make(context, case["make"])
+        _send_create(context, case["make"])
     known_resources.alive.update(context.named(name) for name in ("run",) if context.has_named(name))
     for row in case["rows"]:
         request = _request(context, row)
@@ -170,12 +170,12 @@ def run_recorded(context: CaseContext, case: Case) -> None:
         known_resources.learn(result.exchange)
 
 
-def _make(context: CaseContext, row: Case) -> None:
+def _send_create(context: CaseContext, row: Case) -> None:
     request = _request(context, row)
     if request is None:
         raise Inconclusive("no create to begin with")
     result = context.send(request)
-    made = list(_runs_made(result.exchange)) if result.accepted else []
+    made = list(_created_runs(result.exchange)) if result.accepted else []
     if not made:
         raise Inconclusive(f"the create that a row begins with answers {result.status}")
     run_id, attachments = made[min(int(row["run"]), len(made) - 1)]
@@ -185,7 +185,7 @@ def _make(context: CaseContext, row: Case) -> None:
 
 
 def _request(context: CaseContext, row: Any) -> Request | None:
-    """None for what is left of a row that was cut down too far."""
+    """Return None for a row that was shrunk too far to be sent."""
     if not isinstance(row, dict) or not {"method", "path", "headers"} <= row.keys():
         return None
     body: Any = row.get("body", {})
@@ -205,7 +205,7 @@ def _request(context: CaseContext, row: Any) -> Request | None:
 
 
 def judge_recorded(context: CaseContext, result: CallResult, known_resources: KnownResources) -> None:
-    """Raises RuleViolated. What holds for every answer has been judged when it was heard."""
+    """Raises RuleViolated. `CaseContext.observe` has already applied the rules that hold for every answer."""
     request = result.exchange.request
     operation = result.operation
     if operation is None:
@@ -216,11 +216,11 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
     if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
         _judge_unauthorized(context, result, operation)
         return
-    one = path_id(request.path) if "{" in operations()[operation][1] else ""
-    if one:
-        _judge_presence(context, result, operation, one, known_resources)
+    resource_id = path_id(request.path) if "{" in operations()[operation][1] else ""
+    if resource_id:
+        _judge_presence(context, result, operation, resource_id, known_resources)
     if body_schema(operation) is not None:
-        _judge_body(context, result, operation, one, known_resources)
+        _judge_body(context, result, operation, resource_id, known_resources)
     elif result.accepted:
         _judge_shape(context, result, operation)
     if operation == "list_runs":
@@ -238,7 +238,7 @@ def _judge_undocumented(context: CaseContext, result: CallResult) -> None:
 
 
 def _template_at(path: str) -> str | None:
-    """The documented path that a request's path is one of."""
+    """Return the documented path template that a request's path matches."""
     plain = path.partition("?")[0]
     known = dict.fromkeys(template for _, template in operations().values())
     if plain in known:
@@ -255,26 +255,26 @@ def _judge_unauthorized(context: CaseContext, result: CallResult, operation: str
     elif scheme.lower() != "bearer":
         rule, cause = "AUTH-SCHEME", "another scheme passes"
     elif token.lower().startswith("test"):
-        return  # a mock may take it for a token of another organisation
+        return  # a mock may accept it as the token of another organisation
     else:
         rule, cause = "AUTH-TOKEN", "a wrong token passes" if token.strip() else "an empty token passes"
     context.require(not result.accepted, rule, cause, "401 or 403", result.words, result)
 
 
 def _judge_presence(
-    context: CaseContext, result: CallResult, operation: str, one: str, known_resources: KnownResources
+    context: CaseContext, result: CallResult, operation: str, resource_id: str, known_resources: KnownResources
 ) -> None:
     if result.accepted:
-        if one in known_resources.gone:
+        if resource_id in known_resources.gone:
             cause = f"{operation} after the delete is not 404"
             context.fail(Violation("DELETE-GONE", cause, "404", result.words), result)
-        elif one in known_resources.unknown:
+        elif resource_id in known_resources.unknown:
             cause = f"an unknown id is not 404 with {operation}"
             context.fail(Violation("READ-UNKNOWN", cause, "404", result.words), result)
-        elif not _may_be_read_as_uuid(one):
+        elif not _may_be_read_as_uuid(resource_id):
             cause = f"a malformed id is taken by {operation}"
             context.fail(Violation("READ-UNKNOWN", cause, "a 4xx", result.words), result)
-    elif operation == "get_run" and one in known_resources.alive and "?" not in result.exchange.request.path:
+    elif operation == "get_run" and resource_id in known_resources.alive and "?" not in result.exchange.request.path:
         context.expect_success(result)
 
 
@@ -287,23 +287,23 @@ def _may_be_read_as_uuid(text: str) -> bool:
 
 
 def _judge_body(
-    context: CaseContext, result: CallResult, operation: str, one: str, known_resources: KnownResources
+    context: CaseContext, result: CallResult, operation: str, resource_id: str, known_resources: KnownResources
 ) -> None:
     request = result.exchange.request
     parsed = read_request(operation, request.body, request.header("content-type"))
     key = request.header(_KEY)
     if key is not None and key in known_resources.keys:
-        return  # a repeat, or a conflict
+        return  # a replay, or a conflict
     plain = (key is None or key.startswith((FRESH_KEY, "key-"))) and "?" not in request.path
     if result.accepted and (operation in CREATES or parsed.is_invalid):
         context.judge_write(parsed, result)
     elif (
         result.refused
         and plain
-        and (operation in CREATES or (operation == "update_run" and one in known_resources.alive))
+        and (operation in CREATES or (operation == "update_run" and resource_id in known_resources.alive))
     ):
         if result.status in {401, 403} or (operation == "update_run" and not parsed.is_invalid):
-            return  # whether a run can be changed depends on how far it is
+            return  # whether a run can be updated depends on its status
         context.judge_write(parsed, result)
     if result.accepted:
         _judge_shape(context, result, operation)
@@ -313,7 +313,7 @@ _ITEM_RULE: Final = {"list_runs": "READ-BACK", "get_run": "READ-BACK"}
 
 
 def _judge_shape(context: CaseContext, result: CallResult, operation: str) -> None:
-    """The answer of a success as the document has it, for all that a rule speaks of."""
+    """Judge a success by the documented schema, if a rule covers the operation."""
     rule = ANSWER_RULE.get(operation)
     if rule is None:
         return
@@ -412,7 +412,7 @@ _PLAIN_QUERY: Final[Mapping[str, Callable[[str], bool]]] = {
 
 
 def _plain_query(path: str) -> dict[str, str] | None:
-    """The parameters of a list that no server may refuse, or read in another way; None where there is any other."""
+    """Return the parameters of a list if no server may refuse any or read it in another way, otherwise None."""
     given = parse_qsl(path.partition("?")[2], keep_blank_values=True)
     query = dict(given)
     if len(query) != len(given):

@@ -1,9 +1,9 @@
-"""schemathesis beside our own engine, for what it does well: every schema, its coverage phase, links of operations.
+"""Runs schemathesis beside our own engine, for what it does well: every schema, the coverage phase, operation links.
 
-It runs in a process of its own, by its command line and its hooks, against the guard's loopback proxy; so budget,
-ownership, pace and journal hold for it, and it knows no token. What it sends is judged by our rules (`overheard`), made
-small and sent again by our search, which knows what our own scenarios have found already. Its own failures only add
-what no rule of ours speaks of: as notes.
+It runs in a separate process, by its command line and its hooks, against the guard's loopback proxy. So the guard's
+budget, ownership, pace and journal apply to it, and it knows no token. Our rules judge what it sends
+(`recorded_traffic`). Our search shrinks and repeats the failures, and knows what our own scenarios have already found.
+The failures that schemathesis itself reports only become notes, if no rule of ours covers them.
 """
 
 from __future__ import annotations
@@ -39,25 +39,24 @@ JUDGES: Final = frozenset(
     }
 )
 EXAMPLES: Final = 6
-"""Of each operation in its fuzzing phase, in one check."""
+"""For each operation in the fuzzing phase, in one check."""
 MOST_S: Final = 8.0
 """In one check."""
 LEAST_S: Final = 4.0
-"""Less than this is not worth the start of a process."""
+"""Starting the process is not worth it for less."""
 LOOK_S: Final = 10.0
-"""For looking into what was overheard, beyond the share."""
+"""For judging the recorded exchanges, in addition to the share."""
 
 PHASES: Final = (
     ("fuzzing,stateful", "--include-path-regex", "^/v1/runs"),
     ("examples,coverage",),
 )
-"""Phases and what they are given, in this order, so that a slow target gets some of each. Links are followed among
-runs: with all else beside them they would hardly be. The second does the same each time, so that one
-round of it is enough.
+"""Phases and their flags, in this order, so that a slow target gets some of each. The first is limited to runs: with
+all other operations, it would hardly follow any link. The second sends the same each time, so one round is enough.
 """
 
 _ROWS: Final = 4
-"""Rows of linked requests for each example."""
+"""Sequences of linked requests for each example."""
 _CONFIG: Final = """\
 max-redirects = 0
 [phases.fuzzing.generation]
@@ -74,19 +73,21 @@ enabled = false
 enabled = false
 """
 _MALFORMED_ANSWERS: Final = frozenset({"ST102", "ST104", "ST105", "ST106", "ST108", "ST109", "ST110", "ST111"})
-"""Failure codes of answers that are not as documented. All others speak of what a rule judges, or leaves open."""
+"""Failure codes of answers that are not as documented. All others are about what a rule judges or leaves open."""
 
 
 def explore_schema(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
 ) -> None:
-    """Until the moment (monotonic) at most. Raises OutOfTime where the time of the check ends in it."""
+    """Run schemathesis until `until` (monotonic), then judge what it sent for at most LOOK_S. Raises OutOfTime if the
+    time of the check ends meanwhile.
+    """
     check = search.check
     if not JUDGES.intersection(wanted) or not check.may_create or check.is_live:
         return
     with tempfile.TemporaryDirectory(prefix="contracts-") as name:
         folder = Path(name)
-        mark = _last(check)
+        mark = _last_exchange(check)
         plan = _plan(check, folder)
         plan.write(folder / "plan.json")
         config = _CONFIG.format(examples=examples, rows=_ROWS * examples)
@@ -95,29 +96,29 @@ def explore_schema(
         for phases in PHASES[:1] if round_number else PHASES:
             if time.monotonic() < until:
                 _run(check, folder, [*_flags(check, seed), "--phases", *phases], until)
-        exchanges = _since(check, mark)
-        _look(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
+        exchanges = _exchanges_since(check, mark)
+        _judge_exchanges(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
         _note_what_no_rule_judges(check, folder / "failures.jsonl")
 
 
-def _last(check: CheckContext) -> Exchange | None:
+def _last_exchange(check: CheckContext) -> Exchange | None:
     exchanges = check.guard.exchanges
     return exchanges[-1] if exchanges else None
 
 
-def _since(check: CheckContext, mark: Exchange | None) -> Sequence[Exchange]:
+def _exchanges_since(check: CheckContext, mark: Exchange | None) -> Sequence[Exchange]:
     """Exchanges after the marked one, oldest first."""
     exchanges = check.guard.exchanges
     position = next((i for i in range(len(exchanges) - 1, -1, -1) if exchanges[i] is mark), -1)
     return exchanges[position + 1 :]
 
 
-# What it is given
+# The parameters of schemathesis
 
 
 def _plan(check: CheckContext, folder: Path) -> SchemaPlan:
     unknown = [str(CaseContext(check).named("unknown")) for _ in range(20)]
-    runs, attachments = _runs_for_it(check)
+    runs, attachments = _runs_for_schemathesis(check)
     paths = {
         "run_id": runs,
         "attachment_id": attachments,
@@ -140,8 +141,8 @@ def _plan(check: CheckContext, folder: Path) -> SchemaPlan:
     )
 
 
-def _runs_for_it(check: CheckContext) -> tuple[list[str], list[str]]:
-    """Ids of some new runs, a third of them cancelled, and of their attachments."""
+def _runs_for_schemathesis(check: CheckContext) -> tuple[list[str], list[str]]:
+    """Create some runs, cancel a third of them, and return the ids of the runs and of their attachments."""
     context = CaseContext(check)
     body = {"workflow_id": "«workflow»", "count": 9, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
     try:
@@ -155,7 +156,7 @@ def _runs_for_it(check: CheckContext) -> tuple[list[str], list[str]]:
     return [run["id"] for run in runs], attachments
 
 
-# Running it
+# The process
 
 
 def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float) -> None:
@@ -169,7 +170,7 @@ def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float) 
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is ours to handle
+            start_new_session=True,  # only this process handles Ctrl-C
         )
         try:
             process.wait(timeout=max(0.0, until - time.monotonic()))
@@ -196,7 +197,7 @@ def _flags(check: CheckContext, seed: int) -> Iterator[str]:
 
 
 def _environment(folder: Path) -> dict[str, str]:
-    """Ours without tokens, and without proxies, since the guard's is on this machine."""
+    """Return our environment without tokens, and without proxies, since the guard's proxy is on this machine."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -211,13 +212,13 @@ def _environment(folder: Path) -> dict[str, str]:
     }
 
 
-# What came of it
+# Results
 
 
-def _look(
+def _judge_exchanges(
     search: Search, wanted: Collection[str], exchanges: Sequence[Exchange], plan: SchemaPlan, until: float
 ) -> None:
-    """Judges what was overheard, in its order, and looks into what is news."""
+    """Judge the recorded exchanges in their order, and look into new violations."""
     check = search.check
     record = Record(exchanges, secret=plan.secret)
     known_resources = KnownResources(unknown=set(plan.unknown))
@@ -226,29 +227,29 @@ def _look(
         if time.monotonic() > until:
             check.note("Not all of what schemathesis sent could be looked into in time.")
             return
-        if _is_its(exchange):
-            shown = _first_wanted(check, exchange, known_resources, wanted)
-            if shown is not None and not _is_known_elsewhere(check, shown):
-                search.look_into(RECORDED, record.case_at(position), shown)
+        if _is_from_schemathesis(exchange):
+            violated = _first_wanted(check, exchange, known_resources, wanted)
+            if violated is not None and not _is_known_elsewhere(check, violated):
+                search.look_into(RECORDED, record.case_at(position), violated)
         known_resources.learn(exchange)
 
 
-def _is_its(exchange: Exchange) -> bool:
+def _is_from_schemathesis(exchange: Exchange) -> bool:
     return (exchange.request.header("user-agent") or "").startswith("schemathesis")
 
 
 def _first_wanted(
     check: CheckContext, exchange: Exchange, known_resources: KnownResources, wanted: Collection[str]
 ) -> RuleViolated | None:
-    """The first broken rule that is news and was asked for."""
+    """Return the first new violation of a wanted rule."""
     for _ in range(4):
         context = CaseContext(check)
         try:
             judge_recorded(context, context.observe(exchange), known_resources)
-        except RuleViolated as shown:
-            if shown.rule in wanted:
-                return shown
-            check.known.add((shown.rule, shown.cause))
+        except RuleViolated as violated:
+            if violated.rule in wanted:
+                return violated
+            check.known.add((violated.rule, violated.cause))
             continue
         except (Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS):
             return None
@@ -256,9 +257,11 @@ def _first_wanted(
     return None
 
 
-def _is_known_elsewhere(check: CheckContext, shown: RuleViolated) -> bool:
-    """One cause is one finding: a field that is wrong in each answer is reported by the first rule that saw it."""
-    return any(cause == shown.cause for _, cause in check.known)
+def _is_known_elsewhere(check: CheckContext, violated: RuleViolated) -> bool:
+    """Return whether any rule has already reported this cause. One cause is one finding: a field that is wrong in every
+    answer is reported by the first rule that saw it.
+    """
+    return any(cause == violated.cause for _, cause in check.known)
 
 
 def _note_what_no_rule_judges(check: CheckContext, path: Path) -> None:
@@ -269,6 +272,6 @@ def _note_what_no_rule_judges(check: CheckContext, path: Path) -> None:
         method, _, template = failure["operation"].partition(" ")
         operation = operation_at(method, template)
         odd_status = failure["code"] == "ST103" and 200 <= failure["status"] < 400
-        is_read = method == "GET"  # what a write should have refused may be echoed as it came
+        is_read = method == "GET"  # a write may echo a value that it should have refused
         if is_read and operation not in ANSWER_RULE and (odd_status or failure["code"] in _MALFORMED_ANSWERS):
             check.note(f"schemathesis: {failure['title']} in {failure['operation']}, of which no rule speaks.")

@@ -1,7 +1,7 @@
-"""What schemathesis loads into its own process: keeps its requests useful and harmless, and writes down its failures.
+"""The hooks that schemathesis loads: they keep its requests useful and harmless, and record its failures.
 
-It knows nothing of rules. A failure is written down and dropped, so that schemathesis neither spends time on making it
-small nor hides the next one of its kind behind it: `contracts.explore.schema_fuzz` does both, with our own means.
+The hooks know nothing of rules. A failure is recorded and dropped, so that schemathesis neither spends time shrinking
+it nor hides the next one of its kind: `contracts.explore.schema_fuzz` shrinks and deduplicates by our own means.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from contracts.explore.schema_plan import FRESH_KEY, VARIABLE, SchemaPlan
 _GUARD_MARK: Final = "x-contracts-guard"
 _FEW_RUNS: Final = 5
 _MANY_RUNS: Final = 10_000
-"""What asks for more than these is as wrong with fewer, and could not be paid for."""
+"""A larger `count` is reduced. It stays invalid, and the budget would not allow that many runs."""
 
 
 class CaseRewriter:
-    """What a run of schemathesis has to know, and what it has seen."""
+    """Rewrites the cases of one schemathesis process, and keeps the ids that it has seen."""
 
     def __init__(self, plan: SchemaPlan) -> None:
         self._plan = plan
@@ -36,8 +36,8 @@ class CaseRewriter:
         self._turn = itertools.count()
         self.deleted: str | None = None
 
-    def temper(self, case: Any) -> None:
-        """Puts ids into a case that lead somewhere, secrets that can be recognised, keys that are new, and few runs."""
+    def rewrite(self, case: Any) -> None:
+        """Change a case to use ids that exist, recognisable secrets, new idempotency keys and few runs."""
         odd = case.meta is None or case.meta.generation.mode.is_negative
         for name in list(case.headers or ()):
             if name.lower() == "idempotency-key" and _is_plain_key(case.headers[name]):
@@ -54,8 +54,8 @@ class CaseRewriter:
         return case.meta is not None and case.meta.phase.name.value == "coverage"
 
     def _path_id(self, name: str, value: Any) -> Any:
-        """Now and then the run that was deleted last. For an id that nobody has seen another: three times of four one
-        that exists, else one that does not.
+        """Return the id to send. One run id in five becomes the run that was deleted last. An id that has not been seen
+        is replaced: three times out of four by one that exists, otherwise by one that does not.
         """
         if not _is_uuid(value):
             return value
@@ -93,7 +93,7 @@ class CaseRewriter:
                 body[name] = ids[:1] if isinstance(body[name], list) else ids[0]
 
     def learn(self, case: Any, answer: bytes) -> None:
-        """Ids that a success tells are real ones from now on."""
+        """Keep the ids in a success: from now on they count as existing. After a delete, keep the id of the run."""
         if case.operation.method.upper() == "DELETE":
             self.deleted = (case.path_parameters or {}).get("run_id")
             return
@@ -104,7 +104,7 @@ class CaseRewriter:
 
     def write_down(self, failure: Any, case: Any, response: Any) -> None:
         if _GUARD_MARK in response.headers:
-            return  # an answer of the guard's own
+            return  # the guard itself gave the answer
         line = {
             "code": failure.code,
             "title": failure.title,
@@ -145,23 +145,23 @@ def _ids(value: Any) -> Iterable[str]:
 
 
 @functools.cache
-def course() -> CaseRewriter:
-    """The one of this process."""
+def rewriter() -> CaseRewriter:
+    """Return the one instance of this process."""
     return CaseRewriter(SchemaPlan.read(Path(os.environ[VARIABLE])))
 
 
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: Any) -> None:
-    course().temper(case)
+    rewriter().rewrite(case)
 
 
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:
     if response.status_code < 300:
-        course().learn(case, response.content)
+        rewriter().learn(case, response.content)
 
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
-    course().write_down(failure, case, response)
+    rewriter().write_down(failure, case, response)
     return False

@@ -1,4 +1,4 @@
-"""What passes between a check and the process in which schemathesis runs for it: a file, and the name of that file."""
+"""The file in which a check passes its parameters to the schemathesis process."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Final, Self
 
 VARIABLE: Final = "CONTRACTS_SCHEMA_PLAN"
-"""The environment variable that names the file."""
+"""The environment variable with the path of the file."""
 FRESH_KEY: Final = "schema-"
-"""How an idempotency key begins that is like any other: what has another beginning was meant to be odd."""
+"""The prefix of an ordinary idempotency key. A key with another prefix is meant to be unusual."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchemaPlan:
-    """`failures` is the file that failures go to, one JSON object a line. `secret` stands for every sensitive value.
-    `known` has, by field of a request, the ids that the target takes, where it takes none that is made up. `paths` has
-    ids that exist, by parameter; `unknown` are ids that surely do not.
+    """`failures` is the path of the file for failures, one JSON object per line. `secret` replaces every sensitive
+    value. `known` maps a request field to the ids that the target accepts, if it accepts no made-up ids there. `paths`
+    maps a parameter to ids that exist; the ids in `unknown` do not exist.
     """
 
     failures: str

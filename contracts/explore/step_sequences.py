@@ -1,4 +1,4 @@
-"""Rows of steps that hypothesis writes: a state machine whose every rule is a step of one shadow."""
+"""Sequences of steps that Hypothesis generates, by a state machine whose rules are the steps of a `Shadow`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from contracts.explore.model import CREATE_FIELDS, MODEL, RETRIES, TRESPASSES, U
 from contracts.guard import NoAnswer, Refused
 
 EXAMPLES: Final = 30
-"""Rows in one check."""
+"""Sequences in one check."""
 MAX_STEPS: Final = 18
 MAX_CAUSES: Final = 4
 MOST_S: Final = 8.0
@@ -28,7 +28,7 @@ LEAST_S: Final = 1.0
 
 
 class _StepMachine(RuleBasedStateMachine):
-    """Every rule is a step of one shadow. What fails is told with all the steps before it."""
+    """Each rule executes one step of a `Shadow`. A failure is recorded with all steps up to it."""
 
     def __init__(self, check: CheckContext, failed: list[tuple[Case, RuleViolated]], until: float) -> None:
         super().__init__()
@@ -44,12 +44,12 @@ class _StepMachine(RuleBasedStateMachine):
     def _guarded(self) -> Iterator[None]:
         try:
             yield
-        except RuleViolated as shown:
-            self._failed.append(({"steps": list(self._steps)}, shown))
+        except RuleViolated as violated:
+            self._failed.append(({"steps": list(self._steps)}, violated))
             self._shadow = None
             raise
         except (Inconclusive, Refused, NoAnswer, OutOfTime, *INTERNAL_ERRORS):
-            self._shadow = None  # behind a broken rule nothing need be as expected
+            self._shadow = None  # after a broken rule nothing can be relied on
 
     def _do(self, **step: Any) -> None:
         if self._shadow is not None and time.monotonic() < self._until:
@@ -118,7 +118,7 @@ class _StepMachine(RuleBasedStateMachine):
 def explore_step_sequences(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
 ) -> None:
-    """Fixed rows, then those that hypothesis writes, until their number or the moment (monotonic) is reached."""
+    """Run the fixed sequences, then generated ones, until their number or `until` (monotonic) is reached."""
     check = search.check
     if not set(MODEL.rules).intersection(wanted) or not check.may_create or check.is_live:
         return
@@ -139,16 +139,16 @@ def explore_step_sequences(
         )
 
         @seed(check.random("rows", round_number, attempt).getrandbits(64))
-        class Rows(_StepMachine):
+        class Sequences(_StepMachine):
             def __init__(self, failed: list[tuple[Case, RuleViolated]] = failed) -> None:
                 super().__init__(check, failed, until)
 
         with contextlib.suppress(RuleViolated, Flaky):  # kept in `failed`
-            run_state_machine_as_test(Rows, settings=chosen)
+            run_state_machine_as_test(Sequences, settings=chosen)
         if not failed:
             return
-        case, shown = failed[-1]
-        if shown.rule in wanted:
-            search.look_into(MODEL, case, shown)
+        case, violated = failed[-1]
+        if violated.rule in wanted:
+            search.look_into(MODEL, case, violated)
         else:
-            check.known.add((shown.rule, shown.cause))
+            check.known.add((violated.rule, violated.cause))

@@ -1,4 +1,4 @@
-"""Reads one answer off a connection (RFC 9112), within bounds, and says in words what is wrong where it is none."""
+"""Reads one HTTP answer from a connection (RFC 9112) within bounds, and describes what is wrong with an invalid one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _CHUNK_LINE: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 _LENGTH: Final = re.compile(r"[0-9]{1,19}")
 _BODILESS: Final = frozenset({204, 304})
 _SMALL_BODY_BYTES: Final = 1024 * 1024
-"""A body as small as this holds few enough values, whatever they are."""
+"""JSON values are not counted in a body of at most this size: it cannot hold 4 million, the default `json_values`."""
 
 Headers = tuple[tuple[str, str], ...]
 
 
 class AnswerReader:
-    """For one answer. `ends_connection` tells afterwards whether nothing more may be sent over it."""
+    """Reads a single answer. After `read`, `ends_connection` tells whether the connection cannot be reused."""
 
     def __init__(self, connection: Connection, bounds: Bounds) -> None:
         self._connection = connection
@@ -95,7 +95,7 @@ class AnswerReader:
     # Body
 
     def _read_body(self, method: str, status: int, headers: Headers, body: bytearray) -> bool:
-        """Whether the answer says where it ends, so that another may follow."""
+        """Read the body; return whether the answer is delimited, so that another one may follow on the connection."""
         if method == "HEAD" or status in _BODILESS:
             return True
         coding = _header_value(headers, "transfer-encoding")
@@ -135,7 +135,7 @@ class AnswerReader:
             if self._connection.line(self._bounds.chunk_line_bytes, "a chunk"):
                 raise Broken("the answer has a chunk that is longer than it says")
         self._head_left = self._bounds.head_bytes
-        self._read_headers()  # trailers, which tell nothing of what is checked
+        self._read_headers()  # trailers: read and discarded, no check needs them
 
     def _append(self, body: bytearray, chunk: bytes) -> None:
         body += chunk
@@ -143,7 +143,10 @@ class AnswerReader:
             raise Broken(f"the answer is larger than {self._bounds.body_bytes} bytes")
 
     def _decode_content(self, answer: Answer) -> Answer:
-        """Without its content encoding, though identity was asked for: what is kept must be readable."""
+        """Decode gzip and deflate, so that reports are readable; a server may use them though identity was requested.
+
+        An answer that cannot be decoded is returned unchanged. Raises Broken if the decoded body is too large.
+        """
         coding = (answer.header("content-encoding") or "").strip().lower()
         if coding not in {"gzip", "x-gzip", "deflate"}:
             return answer
@@ -160,7 +163,7 @@ class AnswerReader:
         return answer
 
     def _check_json_values(self, answer: Answer) -> Answer:
-        """Raises Broken where it would be too many objects as JSON."""
+        """Raises Broken if parsing the body as JSON would create too many values."""
         if (
             len(answer.body) > _SMALL_BODY_BYTES
             and sum(map(answer.body.count, (b",", b"[", b"{"))) > self._bounds.json_values

@@ -1,12 +1,13 @@
-"""Cleaning up: cancels and deletes what a check made, asks the server what is left, finds what a crash left unknown.
+"""Cleaning up: cancels and deletes the runs of a check, counts what is left, and finds runs that no answer reported.
 
-What may be deleted must be proven to be ours:
-- its id stood in the answer to a create of this check (and, on a live target, it was not created long before), or
-- the check's marker, a random text that nobody else uses, stands in one of its values, or
-- its session is one whose random id this check made.
+A run is deleted only if it is proven to belong to the check:
+- the answer to a create of the check reported its id (and, if others use the target too, it was not created more than
+  an hour before the check began), or
+- its input values or session alias contain the check's marker, a random text that nobody else uses, or
+- its session has a random id that the check generated.
 
-A run that only looks like one of ours (made about then, of that workflow, with the same input values) may be someone
-else's, who runs the same workflow: it is told as possibly left, and not touched.
+A run that only looks like one of the check (same workflow, input values and approximate time) may belong to another
+user of the same workflow: it is reported as possibly left, and not changed.
 """
 
 from __future__ import annotations
@@ -34,27 +35,27 @@ from contracts.guard.threads import in_threads
 
 _PAGE: Final = 1000
 NEWEST: Final = 100
-"""How many of the newest runs are looked at after a create."""
+"""How many of the newest runs are read after a create."""
 _MAX_PAGES: Final = 1000
 _MAX_SHARED_PAGES: Final = 10
-"""Where others use the target, their runs are not read through to the end of days."""
+"""The limit if others use the target too, since the list may contain any number of their runs."""
 _COUNTED_ONE_BY_ONE: Final = 200
 _SAMPLE: Final = 50
 _MINIMAL_FIELDS: Final = "session_id"
-"""Of a run's fields, those that always stay are enough: one more is named, since none cannot be asked for."""
+"""The fields that a list always returns are enough; `fields` must name at least one more, since it cannot be empty."""
 _WINDOW_S: Final = 300.0
-"""How far the target's clock, and a slow create, may be from the moment of an intent."""
+"""How far a run's creation may be from the time of its intent, because of differing clocks or a slow create."""
 _CLOCK_TOLERANCE_S: Final = 3.0
-"""By so much a moment may lie beside the true one once the target's Date, which has whole seconds, is reckoned with."""
+"""The tolerance after correcting a time by the target's Date, which has a resolution of a second."""
 _LATE_CREATE_S: Final = 60.0
-"""For so long after it was sent, a create that got no answer may yet be carried out."""
+"""How long after it was sent an unanswered create may still be carried out."""
 _DEAD_AFTER: Final = 20
-"""Requests in a row without an answer, after which a target counts as dead."""
+"""Consecutive requests without an answer after which the target counts as dead."""
 _SILENT_AFTER: Final = 3
 _SILENT_S: Final = 30.0
-"""So many are enough where it has said nothing for so long: each may take as long as reading waits."""
+"""`_SILENT_AFTER` unanswered requests are enough if this time has passed: each may take the whole read timeout."""
 _LAGS_S: Final = (0.5, 1.0, 2.0)
-"""How long a list is waited for that still shows what was deleted."""
+"""Pauses before reading a list again that still shows deleted runs."""
 _TERMINAL = frozenset({"success", "task_failed", "error", "cancelled"})
 _CANCEL = b'{"status": "cancelled"}'
 
@@ -63,22 +64,22 @@ Authorizations = Sequence[str | None]
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """Runs that no answer told of. `proven` are ours, with the authorization they were found by."""
+    """Runs that no answer reported. `proven` maps those that belong to the check to the authorization that found them."""
 
     proven: dict[str, str]
     possible: frozenset[str]
     all_seen: bool
-    """All that the open intents could have made was looked through."""
+    """False if a list that may contain runs of the open intents could not be read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """`runs` are still there; of the `unknown` neither reads nor lists tell."""
+    """`runs` still exist; for `unknown` neither reads nor lists tell whether they do."""
 
     runs: frozenset[str]
     unknown: frozenset[str]
     lists_tell: bool = True
-    """False where the lists did not show a run that was there: they tell nothing of what no answer told."""
+    """False if the lists did not show a run that existed: then they may also omit runs that no answer reported."""
 
     @property
     def all(self) -> frozenset[str]:
@@ -86,8 +87,8 @@ class Left:
 
 
 class Cleaner:
-    """`careful` is for targets that others use: a run is looked at before it is touched, and cancelled before it is
-    deleted, so that no desktop goes on working on it.
+    """`careful` is for targets that others use too: a run is read before it is changed, and cancelled before it is
+    deleted, so that no desktop keeps working on it.
     """
 
     def __init__(
@@ -101,7 +102,7 @@ class Cleaner:
         unknown_is_404: bool = False,
         lists_lag: bool = False,
     ) -> None:
-        """`unknown_is_404`: what `offers_delete` has found. `lists_lag`: the lists did not show what had been made."""
+        """`unknown_is_404`: the delete of an unknown id gave 404. `lists_lag`: the lists did not show created runs."""
         self._client = client
         self._clock = clock
         self._careful = careful
@@ -113,15 +114,17 @@ class Cleaner:
         self._not_found: set[str] = set()
         self._deleted: set[str] = set()
         self._found_by_delete: set[str] = set()
-        """Runs whose delete says that they were there: it succeeded, where that of an unknown id is 404."""
+        """Runs that existed: their delete succeeded, and the target answers 404 to the delete of an unknown id."""
         self.unknown_is_404 = unknown_is_404
         self._unanswered = 0
         self._silent_since: float | None = None
         self._ahead: timedelta | None = None
 
     def offers_delete(self, authorization: str = TOKEN) -> bool:
-        """Tried on an id that nobody has. Where that is 404, as an unknown id and a missing operation both are, the
-        answers to a malformed id and to a path that surely does not exist tell the two apart.
+        """Return whether the target offers DELETE, tested with an unused id.
+
+        An unknown id and a missing operation can both give 404. Then the answers to a malformed id and to a path that
+        certainly does not exist tell the two apart.
         """
         unknown = self._ask("DELETE", f"/v1/runs/{uuid.uuid4()}", TOKEN)
         if unknown.status in {401, 403, 405, 501}:
@@ -138,8 +141,10 @@ class Cleaner:
     def clean(
         self, runs: Mapping[str, Authorizations], *, deletes: bool, unproven: Collection[str] = frozenset()
     ) -> None:
-        """Cancels, and deletes where the target offers it. What did not work shows when what is left is counted. Of the
-        `unproven` an answer told the id alone: they are not touched unless the target shows that they are new.
+        """Cancel the runs, and delete them if `deletes`. Failures are not reported: `left` finds the remaining runs.
+
+        `unproven` are runs of which an answer reported only the id: a careful cleaner does not change them unless the
+        target shows that they are new.
         """
         if self._careful:
             self._listed_before = self._listed_rows(runs)
@@ -149,14 +154,17 @@ class Cleaner:
         )
 
     def left(self, runs: Mapping[str, Authorizations]) -> Left:
-        """What the server still has of the runs, by its reads and its lists."""
+        """Return which of the runs the server still has, by its reads and its lists."""
         if self._careful:
             return self._left_on_shared_target(runs)
         left = self._left_on_own_server(runs)
         return Left(left, frozenset())
 
     def _left_on_shared_target(self, runs: Mapping[str, Authorizations]) -> Left:
-        """A run is gone where a source that has not been found to deny what is there says so, and none shows it."""
+        """Count a run as gone if a reliable source says so and no source shows it.
+
+        The sources are reads and lists. A source is unreliable if it has denied a run that existed.
+        """
         before = self._listed_before
         for pause_s in (*_LAGS_S, None):
             after = self._listed_rows(runs)
@@ -185,7 +193,7 @@ class Cleaner:
         return Left(frozenset(left), frozenset(unknown), lists_tell=not lists_deny)
 
     def _listed_rows(self, runs: Mapping[str, Authorizations]) -> dict[str, Mapping[str, Any]] | None:
-        """Those of the runs that stand in the lists, as they stand there; None where a list cannot be read."""
+        """Return the list items of those runs that the lists contain; None if a list cannot be read."""
         found: dict[str, Mapping[str, Any]] = {}
         earliest = self._started_at + self.ahead - timedelta(seconds=_WINDOW_S)
         since = earliest.isoformat().replace("+00:00", "Z")
@@ -201,7 +209,7 @@ class Cleaner:
         return found
 
     def _exists_by_read(self, run_id: str, authorizations: Authorizations) -> bool | None:
-        """By reads; None where they do not tell."""
+        """Return whether reads show that the run exists; None if they are inconclusive."""
         path = path_of_run(run_id)
         if path is None:
             return None
@@ -216,7 +224,7 @@ class Cleaner:
         return False if all(known) else None
 
     def _left_on_own_server(self, runs: Mapping[str, Authorizations]) -> frozenset[str]:
-        """The runs that the server still has, or does not say it has not."""
+        """Return the runs that the server shows or does not deny."""
         if len(runs) <= _COUNTED_ONE_BY_ONE:
             read = self._left_one_by_one(runs)
             listed: set[str] = set()
@@ -235,11 +243,11 @@ class Cleaner:
         unlisted = [run for run in runs if run not in listed]
         sample = unlisted[:: max(1, len(unlisted) // _SAMPLE)]
         if self._left_one_by_one({run: runs[run] for run in sample}):
-            return listed | self._left_one_by_one({run: runs[run] for run in unlisted})  # the list does not tell all
+            return listed | self._left_one_by_one({run: runs[run] for run in unlisted})  # the list is incomplete
         return listed
 
     def orphans(self, record: Record, authorizations: Sequence[str]) -> Orphans:
-        """What the open intents of a journal may have made, beside the runs that it knows."""
+        """Find the runs that the open intents of a journal may have created and that the journal does not contain."""
         proven: dict[str, str] = {}
         possible: set[str] = set()
         all_seen = True
@@ -250,7 +258,7 @@ class Cleaner:
         for authorization in authorizations:
             found = [run for search in searches for run in self._all(authorization, **search)[0]]
             ours = {run["id"]: authorization for run in found if _is_proven(run, record)}
-            if intents and not (all_provable and ours):  # what was searched for may not have been understood
+            if intents and not (all_provable and ours):  # the target may have ignored the filters
                 earliest = datetime.fromtimestamp(min(i.at for i in intents) - _WINDOW_S, UTC) + self.ahead
                 since = earliest.isoformat().replace("+00:00", "Z")
                 listed, complete = self._all(authorization, created_at_from=since)
@@ -266,7 +274,10 @@ class Cleaner:
         return Orphans(new, frozenset(possible - proven.keys() - known), all_seen)
 
     def settled(self, record: Record, found: int) -> list[int]:
-        """The open intents of which nothing more can come. An unanswered one may yet be carried out."""
+        """Return the open intents that can create no more runs; `found` runs were found beside those reported.
+
+        An unanswered create may still be carried out, until `_LATE_CREATE_S` have passed or all its runs were found.
+        """
         unanswered = [intent for intent in record.open_intents.values() if not intent.was_answered]
         all_found = found >= sum(intent.runs for intent in unanswered)
         now = self._clock.now().timestamp()
@@ -281,7 +292,7 @@ class Cleaner:
         except ValueError:
             return False
         created_at_s = (created_at.replace(tzinfo=created_at.tzinfo or UTC) - self.ahead).timestamp()
-        if intent.answered_at is not None:  # it was under way between two moments
+        if intent.answered_at is not None:  # the run was created between the request and its answer
             if not intent.at - _CLOCK_TOLERANCE_S <= created_at_s <= intent.answered_at + _CLOCK_TOLERANCE_S:
                 return False
         elif abs(created_at_s - intent.at) > _WINDOW_S:
@@ -291,7 +302,7 @@ class Cleaner:
     def _clean_one(self, run_id: str, authorizations: Authorizations, *, deletes: bool, proven: bool) -> None:
         path = path_of_run(run_id)
         if path is None:
-            return  # counted as unknown: its path could be read as that of something else
+            return  # `left` reports it: a request could be interpreted as one for something else
         for authorization in authorizations:
             try:
                 if self._clean_as(run_id, path, authorization, deletes=deletes, proven=proven):
@@ -300,7 +311,7 @@ class Cleaner:
                 continue
 
     def _clean_as(self, run_id: str, path: str, authorization: str | None, *, deletes: bool, proven: bool) -> bool:
-        """False where this authorization does not reach the run."""
+        """Return False if another authorization must be tried: this one cannot see or cannot delete the run."""
         cancelled = False
         if self._careful:
             answer = self._ask("GET", path, authorization)
@@ -328,7 +339,7 @@ class Cleaner:
         return status < 300
 
     def newest(self, authorization: str) -> tuple[Exchange, list[dict[str, Any]]] | None:
-        """The newest runs of the list, with the question and its answer; None where that is no list."""
+        """Return the newest runs of the list, with the exchange that read them; None if the answer is not a list."""
         path = f"/v1/runs?{urlencode({'sort_mode': 'created_at_desc', 'limit': NEWEST})}"
         answer = self._ask("GET", path, authorization)
         listed = (_json_object(answer) or {}).get("items")
@@ -343,14 +354,14 @@ class Cleaner:
 
     @property
     def ahead(self) -> timedelta:
-        """How far the target's clock is ahead of ours, by its answers."""
+        """How far the target's clock is ahead of ours, by the Date of its answers."""
         return self._ahead or timedelta()
 
     def knows(self, run_id: str, authorization: str) -> bool:
         return self._ask("GET", f"/v1/runs/{quote(run_id, safe='')}", authorization).status != 404
 
     def is_ours(self, run_id: str, authorization: str | None) -> bool:
-        """Of a run of which an answer told the id alone: whether it is new, or gone."""
+        """Return whether a run of which an answer reported only the id is new, or no longer exists."""
         answer = self._ask("GET", path_of_run(run_id) or "/v1/runs/not-a-uuid", authorization)
         run = _json_object(answer)
         return answer.status == 404 if run is None else self._is_ours(run, answer)
@@ -360,7 +371,7 @@ class Cleaner:
         return not old or carries(self._marker, run)
 
     def _ask(self, method: str, path: str, authorization: str | None, body: bytes | None = None) -> Answer:
-        """A target that has died is not asked for every single run."""
+        """Send a request. Raises NoAnswer, also without sending if the target seems dead, and OutOfBudget."""
         began_at = self._clock.monotonic()
         if self._seems_dead(began_at):
             raise NoAnswer(f"{method} {path}: not sent, since the target has not answered {self._unanswered} times")
@@ -373,7 +384,7 @@ class Cleaner:
             raise
         self._unanswered, self._silent_since = 0, None
         now_ahead = ahead(answer, self._clock.now())
-        # A Date is cut to whole seconds, so the largest difference is the truest.
+        # Date is truncated to whole seconds, so the largest difference is the most accurate.
         self._ahead = now_ahead if self._ahead is None else max(self._ahead, now_ahead)
         return answer
 
@@ -389,7 +400,7 @@ class Cleaner:
             return False
         status = self._ask("GET", path, authorization).status
         if authorization not in IDENTITIES and run_id in self._deleted:
-            return status in {401, 403, 404}  # who made it without a token can no longer ask, and need not
+            return status in {401, 403, 404}  # without a valid token, a read after the delete may not get a 404
         return status == 404
 
     def _left_one_by_one(self, runs: Mapping[str, Authorizations]) -> set[str]:
@@ -408,7 +419,7 @@ class Cleaner:
         return left
 
     def _listed(self, runs: Collection[str], authorization: str | None) -> set[str] | None:
-        """Those of the runs that stand in the list; None where it cannot be read to its end."""
+        """Return those of the runs that the list contains; None if it cannot be read to its end."""
         found: set[str] = set()
         try:
             for run in self._pages(authorization, fields=_MINIMAL_FIELDS):
@@ -421,8 +432,9 @@ class Cleaner:
         return found
 
     def _all(self, authorization: str, **query: str | None) -> tuple[list[dict[str, Any]], bool]:
-        """The runs of a list as far as it can be read (an older server may not know what is asked for), and whether
-        that was all.
+        """Return the runs of a list as far as it can be read, and whether it was read to its end.
+
+        An older server may not know the query parameters.
         """
         runs: list[dict[str, Any]] = []
         try:
@@ -432,7 +444,7 @@ class Cleaner:
         return runs, True
 
     def _pages(self, authorization: str | None, **query: str | None) -> Iterator[dict[str, Any]]:
-        """The runs of a list, newest first. Raises NoAnswer where a page is no list, or where there are too many."""
+        """Yield the runs of a list, newest first. Raises NoAnswer if a page is not a list or there are too many pages."""
         max_pages = _MAX_SHARED_PAGES if self._careful else _MAX_PAGES
         for page in range(max_pages):
             parameters = {"sort_mode": "created_at_desc", "limit": _PAGE, "skip": page * _PAGE, **query}

@@ -1,6 +1,6 @@
-"""One connection to the target, plain or TLS, perhaps through a proxy's tunnel: bytes out, bytes in, until a moment.
+"""One connection to the target, plain or TLS, optionally through a proxy tunnel: sends and receives bytes.
 
-What comes in is a stranger's: every read is bounded in bytes and by the moment at which the exchange must end.
+The target is not trusted: every read is limited in bytes and by the deadline of the exchange.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SEND_BYTES = 64 * 1024
 
 
 class Broken(Exception):
-    """The exchange cannot be gone on with; the message says in words why."""
+    """The exchange cannot continue; the message says why."""
 
 
 class Cut(Broken):
@@ -30,7 +30,7 @@ class Cut(Broken):
 
 
 class OutOfTime(Broken):
-    """The moment came at which the exchange had to end."""
+    """The deadline of the exchange, or of a step of it, has passed."""
 
 
 class Connection:
@@ -44,7 +44,7 @@ class Connection:
         bounds: Bounds = BOUNDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`tunnel` is the URL of a proxy to go through: it sees the target's name, and nothing that is said."""
+        """`tunnel` is the URL of a proxy. It sees the target's host and port, but not what is sent over TLS."""
         self._host = host
         self._port = port
         self._context = context
@@ -55,11 +55,11 @@ class Connection:
         self.sock: socket.socket | None = None
         self.used_at = float("-inf")
         self.ends_at = float("inf")
-        """The moment (monotonic) at which the exchange must have ended."""
+        """The deadline of the exchange (monotonic)."""
         self.is_spoiled = False
 
     def open(self) -> None:
-        """Raises Broken."""
+        """Connect, unless it is connected already. Raises Broken."""
         if self.sock is not None:
             return
         try:
@@ -102,7 +102,7 @@ class Connection:
         raise Broken(problem)
 
     def _open_tunnel(self, tunnel: SplitResult) -> None:
-        """Asks the proxy to pass on what is said."""
+        """Open a tunnel to the target through the proxy (CONNECT). Raises Broken."""
         host = f"[{self._host}]" if ":" in self._host else self._host.encode("idna").decode()
         lines = [f"CONNECT {host}:{self._port} HTTP/1.1", f"Host: {host}:{self._port}"]
         if tunnel.username is not None:
@@ -132,7 +132,7 @@ class Connection:
             raise Broken(_error_text(error, "the TLS handshake")) from None
 
     def _remaining_s(self, end: float, else_words: str) -> float:
-        """The time to the end of this step, or of the exchange where that is earlier. Raises OutOfTime."""
+        """Return the time left until `end` or the deadline of the exchange, whichever is earlier. Raises OutOfTime."""
         left_s = min(end, self.ends_at) - self._monotonic()
         if left_s <= 0:
             raise OutOfTime(f"{else_words} in time")
@@ -141,7 +141,7 @@ class Connection:
     # Bytes
 
     def send(self, data: bytes) -> None:
-        """Raises Cut where the target does not listen any more; it may have answered all the same."""
+        """Raises Cut if the target no longer reads; it may have sent an answer nevertheless. Raises OutOfTime."""
         sock = self._open_socket
         view = memoryview(data)
         try:
@@ -154,7 +154,7 @@ class Connection:
             raise Cut(_error_text(error, "the connection")) from None
 
     def receive(self, max_bytes: int = _RECEIVE_BYTES) -> bytes:
-        """What comes next; empty at the end of it. Raises OutOfTime, Cut."""
+        """Return the next bytes, or b"" at the end of the stream. Raises OutOfTime, Cut."""
         if self._buffer:
             data = bytes(self._buffer[:max_bytes])
             del self._buffer[:max_bytes]
@@ -172,8 +172,9 @@ class Connection:
             raise Cut(_error_text(error, "the connection")) from None
 
     def line(self, max_bytes: int, what: str) -> bytes:
-        """Up to a line feed, without it and a carriage return before it. Raises Broken where there is none in `most`
-        bytes.
+        """Return the next line without its line feed and a preceding carriage return.
+
+        Raises Broken if no line feed is within `max_bytes`; `what` names the line in the message.
         """
         searched = 0
         while (end := self._buffer.find(b"\n", searched, max_bytes)) < 0:
@@ -189,12 +190,12 @@ class Connection:
 
     @property
     def held(self) -> bytes:
-        """What has come and was not read."""
+        """The bytes that were received and not read yet."""
         return bytes(self._buffer)
 
     @property
     def is_open(self) -> bool:
-        """False too where the server has closed its side, or sent what nobody asked for."""
+        """Also False if the server has closed its side or has sent unsolicited bytes."""
         return self.sock is not None and not self._buffer and not _is_readable(self.sock)
 
     @property
@@ -204,7 +205,7 @@ class Connection:
         return self.sock
 
     def cut(self) -> None:
-        """From another thread: the one that waits for an answer gets an error."""
+        """Shut down the socket. Called from another thread: the thread that waits for an answer gets an error."""
         if (sock := self.sock) is not None:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -216,7 +217,7 @@ class Connection:
 
 
 def shown(text: str, max_length: int = 80) -> str:
-    """A stranger's words in a message: one line, nothing that a terminal would obey, not too many."""
+    """Return text of the target for a message: in one line, without control characters, truncated to `max_length`."""
     plain = printable(text[: max_length + 1])
     return plain if len(plain) <= max_length else plain[:max_length] + "…"
 
@@ -240,4 +241,4 @@ def _is_readable(sock: socket.socket) -> bool:
         poll = select.poll()
         poll.register(sock, select.POLLIN)
         return bool(poll.poll(0))
-    return bool(select.select([sock], [], [], 0)[0])  # Windows, where any number of sockets may be asked
+    return bool(select.select([sock], [], [], 0)[0])  # Windows: its select has no limit on file descriptor numbers

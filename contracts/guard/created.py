@@ -1,4 +1,4 @@
-"""Which runs an answer says were made."""
+"""Finds the runs that an answer reports as created."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ZONE_TOLERANCE = timedelta(hours=26)
 
 @dataclass(frozen=True, slots=True)
 class CreatedRun:
-    """`shown` is the run as the answer shows it, where it does: a chain tells ids alone."""
+    """`shown` is the run object of the answer; None if the answer has only ids, as that of a chain."""
 
     id: str
     session_id: str | None = None
@@ -27,7 +27,7 @@ class CreatedRun:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """`others` are ids of what came with the runs: their input attachments."""
+    """`others` are the ids of the runs' input attachments."""
 
     runs: tuple[CreatedRun, ...] = ()
     failed: int = 0
@@ -35,7 +35,10 @@ class Created:
 
 
 def created_by(answer: Answer) -> Created:
-    """Reads where the three creates tell ids, whatever the status; not what an error repeats of the request."""
+    """Return the ids in the fields where the three create operations report them, whatever the status.
+
+    Other fields are ignored: an error may repeat ids of the request.
+    """
     try:
         body = answer.json()
     except ValueError:
@@ -76,15 +79,17 @@ def _id(value: object) -> str | None:
 
 
 def run_id_in(value: object) -> str | None:
-    """The id of a run as an answer shows it: any text or whole number, since a run is to be deleted whatever its id."""
+    """Return the id of a run in an answer: any text or integer, since a run must be deleted whatever its id is."""
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return (canonical(value) or value) if isinstance(value, str) and value else None
 
 
 def is_older(run: Mapping[str, Any], answer: Answer, started_at: datetime, now: datetime) -> bool:
-    """Whether the run was created before the check began, by more than clocks differ: an hour, or a day and a bit where
-    its date has no time zone. Judged by the target's own clock where the answer tells it. False where it has no date.
+    """Return whether the run was created before the check began.
+
+    The tolerance for differing clocks is an hour, or 26 hours if `created_at` has no time zone. The answer's Date, if
+    present, corrects for the target's clock. False if the run has no valid `created_at`.
     """
     try:
         created_at = datetime.fromisoformat(str(run.get("created_at")))
@@ -95,7 +100,7 @@ def is_older(run: Mapping[str, Any], answer: Answer, started_at: datetime, now: 
 
 
 def ahead(answer: Answer, now: datetime) -> timedelta:
-    """How far the target's clock is ahead of ours, by the answer's Date; nothing where it has none."""
+    """Return how far the target's clock is ahead of ours, by the answer's Date; zero without a valid one."""
     try:
         target_now = parsedate_to_datetime(answer.header("date") or "")
         return target_now.replace(tzinfo=target_now.tzinfo or UTC) - now
@@ -104,5 +109,5 @@ def ahead(answer: Answer, now: datetime) -> timedelta:
 
 
 def carries(marker: str, run: Mapping[str, Any]) -> bool:
-    """Whether the marker stands in a value that came with the create."""
+    """Return whether the run's input values or session alias contain the marker."""
     return marker in json.dumps([run.get(name) for name in ("input_values", "session_alias")])

@@ -1,8 +1,8 @@
-"""What a request could do to the target, at the worst: what it creates, which ids it touches.
+"""The worst-case effect of a request on the target: how many runs it could create, which ids it could change.
 
-A server that is broken, or only lenient, may read a request otherwise than it is meant: percent-encodings decoded
-twice, `//` and `..` resolved, a path in other case, a method override, a count given as text. So a request is
-judged by the union of all its readings; nothing here knows what a healthy server would make of it.
+A broken or lenient server may interpret a request differently than intended: it may decode percent-encodings twice,
+resolve `//` and `..`, ignore the case of a path, accept a method override, or parse a count from text. The effect is
+therefore the union over all interpretations ("readings"), whatever a correct server would do.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from urllib.parse import parse_qsl, quote, unquote
 from contracts.core.exchange import Request
 
 UNBOUNDED: Final = 10**18
-"""The cost of a request whose readings have no upper bound that a budget could ever bear."""
+"""The upper limit of a cost: more than any budget allows."""
 UNREADABLE: Final = 1000
-"""The cost of a create whose body the guard cannot read (an unknown content encoding): a whole bulk."""
+"""The cost of a create whose body the guard cannot decode (an unknown content encoding): a bulk of the maximum size."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OVERRIDE_HEADERS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
@@ -43,12 +43,12 @@ _MAX_INFLATED_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PathReading:
-    """One way to read a path: lower case, decoded, without empty segments and what stands before the resource."""
+    """One interpretation of a path: in lower case, decoded, without empty segments and segments before the resource."""
 
     resource: str
-    """`runs`, `pools`, ...; empty where the path leads to nothing known."""
+    """`runs`, `pools`, ...; empty if the path contains no known resource."""
     segments: tuple[str, ...]
-    """What stands behind the resource; the whole path where that is not known."""
+    """The segments after the resource; all segments if the resource is unknown."""
 
     @property
     def creates_runs(self) -> bool:
@@ -61,18 +61,18 @@ class PathReading:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """`runs` is the most that could be made (or run again); ids are canonical, `odd_ids` what is no UUID."""
+    """`runs` is the maximum that could be created or retried; `ids` are canonical UUIDs, `odd_ids` are not UUIDs."""
 
     writes: bool
     creates: bool = False
-    """Creates runs, of the kind that is asked for by name: bulk, single or chain."""
+    """Whether it could be one of the create operations: bulk, single or chain."""
     runs: int = 0
     ids: frozenset[str] = frozenset()
     body_ids: frozenset[str] = frozenset()
-    """Ids in the body that a broken server might take for the run that is meant."""
+    """Ids in the body that a broken server might take for the run to change."""
     odd_ids: frozenset[str] = frozenset()
     collections: frozenset[str] = frozenset()
-    """Resources of which it could change more than one, or make one; `?` is an unknown resource."""
+    """Resources of which it could change several or create one; `?` is an unknown resource."""
     body: Any = None
 
 
@@ -80,7 +80,7 @@ _READS = Effect(writes=False)
 
 
 def canonical(text: str) -> str | None:
-    """The id in lower case with dashes, where `text` is a UUID in any form that a lenient server may read."""
+    """Return the UUID in lower case with dashes, if `text` is one in any form that a lenient server may accept."""
     if _CANONICAL.fullmatch(text):
         return text
     try:
@@ -96,7 +96,8 @@ def effect_of(request: Request) -> Effect:
     if _is_overridden(request, query):
         method = "*"
     if method in SAFE_METHODS:
-        # A documented GET writes nowhere; one with a body on a create, or on a retry, might where methods are mixed up.
+        # No documented GET writes. A server that mixes up methods might take a GET below a run for a retry, and a GET
+        # with a body on a create path for a create.
         mixed_up = any(r.retries or (r.creates_runs and request.body) for r in readings)
         if not mixed_up:
             return _READS
@@ -120,7 +121,7 @@ def effect_of(request: Request) -> Effect:
 
 
 def path_of_run(run_id: str) -> str | None:
-    """The path of a run whose id may be any text; None where a server could read the path as that of something else."""
+    """Return the path of a run with any text as id; None if a server could interpret it as another path."""
     if _PATH_DELIMITER.search(run_id) or not any(character.isalnum() for character in run_id):
         return None
     path = f"/v1/runs/{quote(run_id, safe='', errors='surrogatepass')}"
@@ -160,7 +161,7 @@ def _collections(readings: tuple[PathReading, ...], method: str) -> Iterator[str
 
 @lru_cache(maxsize=4096)
 def readings_of(path: str) -> tuple[PathReading, ...]:
-    """Every way in which a server may read the path (without query), each once."""
+    """Return the distinct interpretations that a server may have of a path (without query)."""
     if _PLAIN_PATH.fullmatch(path):
         return (_reading(path),)
     texts = [path]
@@ -184,7 +185,7 @@ def _reading(path: str) -> PathReading:
 
 
 def _stem(segment: str) -> str:
-    """`runs` of `runs.json`: some frameworks take the ending for a wanted format."""
+    """Return `runs` for `runs.json`: some frameworks treat the extension as the requested format."""
     return segment.partition(".")[0]
 
 
@@ -210,7 +211,9 @@ def _is_overridden(request: Request, query: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body as a lenient server might read it: `text` where it is no JSON; `objects` keep their duplicate keys."""
+    """A body as a lenient server might parse it: `text` if it is a JSON string or not JSON; `objects` are the key-value
+    pairs of the top-level objects, including duplicate keys.
+    """
 
     json: Any = None
     text: str | None = None
@@ -259,7 +262,7 @@ def _inflate(raw: bytes) -> bytes | None:
 
 
 def most_runs(body: Body) -> int:
-    """The most runs that a broken server could make of a create with this body."""
+    """Return the maximum number of runs that a broken server could create from this body."""
     if body.unreadable:
         return UNREADABLE
     if body.text is not None:
@@ -283,7 +286,7 @@ def _max_count_in_query(query: str) -> int:
 
 
 def _max_number_in(value: Any, depth: int = 0) -> int:
-    """The largest whole number that a reader, however lenient, could make of a JSON value; at least 1."""
+    """Return the largest integer that any lenient parser could read from a JSON value; at least 1."""
     match value:
         case bool() | None:
             return 1
@@ -332,7 +335,7 @@ def _clamp(number: float) -> int:
 
 
 def uuids_under(body: Any, names: frozenset[str]) -> Iterator[str]:
-    """The UUIDs at the top of a body (or of each object of a list) under any of the names, whatever their case."""
+    """Yield the UUIDs in the top-level fields with these names (in any case) of a body, or of each object of a list."""
     for each in body if isinstance(body, list) else [body]:
         if not isinstance(each, dict):
             continue

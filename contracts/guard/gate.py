@@ -1,17 +1,18 @@
-"""Who may pass: judges a request's effect by what was allowed and by what this check made.
+"""Decides whether a request may be sent, by its effect, the permissions given, and what this check created.
 
 | | loopback, full | elsewhere, full | live |
 |---|---|---|---|
 | reads | yes | yes | yes |
-| any write | yes | with allow_writes | with allow_writes, or on loopback |
-| a write to an id | ours, or made up | the same, once the target says it does not know it | as before |
-| a write to what is no UUID | yes | `not-a-uuid`, or with the check's marker in it | as before |
-| making pools and workflows (nothing deletes them) | yes | yes | no |
-| a write to a whole collection or an unknown path | yes | no | no |
-| joining a session, linking attachments | any | any | those of this check |
+| writes at all | yes | with allow_writes | with allow_writes, or on loopback |
+| writes to a UUID | created by this check, or made up | the same, if a made-up id is unknown to the target | as left |
+| writes to an id that is not a UUID | yes | if it contains `not-a-uuid`, the marker or a made-up id | as left |
+| creating pools and workflows (nothing deletes them) | yes | yes | no |
+| writes to a whole collection or an unknown path | yes | no | no |
+| joining a session, linking attachments | any | any | created by this check, or made up and unknown to the target |
 
-What is no UUID is harmless on a server of one's own, but elsewhere a broken server may take it for a number, a
-pattern or a prefix of an id, so only texts that can be none of these pass.
+"Loopback, full" is the user's own server, where an id that is not a UUID is harmless. Elsewhere a broken server may
+take it for a number, a pattern or a prefix of someone's id, so only texts that cannot be any of these pass. "As left"
+means the same as in the column to the left.
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ _CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
 
 
 class Gate:
-    """`is_unknown` asks the target whether it knows an id that was made up, `is_ours` whether a run of which an answer
-    told the id alone is new; each is asked once an id, before a write, where others use the target too.
+    """`is_unknown` asks the target whether a made-up id is unknown to it. `is_ours` asks the target whether a run is new of
+    which an answer reported only the id. Both are called before a write if others use the target too, until the result
+    for the id is True.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
-"""The guard: the one way out. Every request of a check passes `Guard.send`, and what it must not do, it cannot.
+"""The guard: every request of a check goes through `Guard.send`, which refuses what the check must not do.
 
-The order for each request, and why: judged (gate), charged with the most it could cost (ledger), held until its time
-(pace), its intent written down (journal), sent once (upstream), the ids in the answer written down before anyone sees
-it, the charge settled to what came of it, and the exchange recorded with the tokens masked.
+The steps for each request: check its effect (gate), charge its maximum cost (ledger), wait for the rate limit, write
+the intent of a create (journal), send it (upstream; again after a 429), record the exchange with the tokens masked,
+settle the charge to the actual cost, and write the ids of the answer to the journal before the caller gets the answer.
 """
 
 from __future__ import annotations
@@ -63,12 +63,12 @@ class _PendingRequest:
     charge: Charge
     intent: Intent | None = None
     reported_ids: tuple[str, ...] = ()
-    """The ids of the runs that the answer told."""
+    """The ids of the runs that the answer reported and that belong to the check."""
 
 
 class Guard:
-    """Thread-safe. Used as a context: entering opens the journal, leaving closes the proxy, the connections and the
-    journal. Cleaning up is a call of its own, `clean_up`, to be made before leaving.
+    """Thread-safe. A context manager: entering opens the journal; leaving closes the proxy, the connections and the
+    journal. It does not clean up: call `clean_up` before leaving.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Guard:
         self.target = target
         self._bounds = bounds
         self.marker: Final = f"contracts-{secrets.token_hex(8)}"
-        """A text that nobody else uses: a run that has it in its input values is proven to be ours after a crash."""
+        """A unique text: a run with it in its input values or session alias is proven to belong to this check."""
         self._clock = clock or Clock()
         self._journal_dir = journal_dir
         self._journal: Journal | None = None
@@ -93,7 +93,7 @@ class Guard:
             target, self._ownership, self.marker, is_unknown=self._target_does_not_know, is_ours=self._run_is_ours
         )
         self._is_shared = target.profile == "live" or not target.is_loopback
-        """Others use the target too, so nothing may be taken for the check's own on an answer's word alone."""
+        """Others may use the target too, so an answer alone does not prove that a run belongs to the check."""
         self._ledger = Ledger(target.budget, keeps_reserve=target.clean_up)
         self._rate_limiter = RateLimiter(target.budget.rate, self._clock)
         self._started = self._clock.monotonic()
@@ -138,7 +138,7 @@ class Guard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._upstream.close()  # first, so that what the proxy still waits for ends
+        self._upstream.close()  # first, to end the requests that the proxy still waits for
         if self._proxy is not None:
             self._proxy.close()
             self._proxy = None
@@ -147,34 +147,34 @@ class Guard:
             self._journal.close(keep=bool(record.unfinished or record.open_intents))
             self._journal = None
 
-    # What a check may ask
+    # State and settings of a check
 
     @property
     def owned(self) -> Collection[str]:
-        """The ids of the runs that this check made, deleted ones too."""
+        """The ids of the runs that this check created, including deleted ones."""
         return self._ownership.runs
 
     @property
     def exchanges(self) -> Sequence[Exchange]:
-        """The last exchanges (at most 20,000, at most 256 MiB of bodies), oldest first."""
+        """The last exchanges (by default at most 20,000 with 256 MiB of headers and bodies), oldest first."""
         with self._lock:
             return tuple(self._exchanges)
 
     @property
     def throttled(self) -> Sequence[Exchange]:
-        """The exchanges that the target put off with 429, repeated ones too."""
+        """The exchanges that the target answered with 429, including retries (within the bounds)."""
         with self._lock:
             return tuple(self._throttled)
 
     @property
     def skipped(self) -> Sequence[str]:
-        """What the budget could not bear, in words, each once."""
+        """The distinct reasons why requests were not sent and why the clean-up is incomplete."""
         with self._lock:
             return tuple(self._skipped)
 
     @property
     def lost(self) -> str | None:
-        """How many requests got no whole answer, and what was wrong with the first, in words."""
+        """A message with the number of requests without a complete answer and the error of the first; None if all got one."""
         with self._lock:
             if not self._lost_answers:
                 return None
@@ -188,7 +188,7 @@ class Guard:
 
     @property
     def proxy_url(self) -> str:
-        """Base URL of the guard's loopback proxy, which starts when it is first asked for."""
+        """The base URL of the guard's loopback proxy. The first access starts the proxy."""
         with self._lock:
             if self._proxy is None:
                 self._proxy = Proxy(self.send)
@@ -198,30 +198,32 @@ class Guard:
         return self._ledger.affords(runs=runs, requests=requests)
 
     def allow_unknown(self, run_id: str) -> None:
-        """An id that was made up, so that no one owns it: it may be written to. Anywhere but on a full check of a
-        loopback address the target is asked first whether it knows it, once, before the first write.
+        """Allow writes to a made-up id, which belongs to nobody.
+
+        Unless this is a full check of a loopback address, the guard first asks the target whether it knows the id, and
+        refuses the write if it does.
         """
         self._ownership.claim_unknown(run_id)
 
     def tell_kinds(self, kind_of: Callable[[Request], Kind]) -> None:
-        """How to see of what kind a request is that may create runs, and whether it must create nothing."""
+        """Set the function that returns the kind of a request that may create runs, and whether it must create nothing."""
         if self._watch is not None:
             self._watch.kind_of = kind_of
 
     def take_surprises(self) -> list[Surprise]:
-        """Runs that came into being and that no answer told, where others use the target; each is told once."""
+        """Return, and forget, the surprises on a live target: runs that appeared and that no answer reported."""
         if self._watch is None:
             return []
         surprises, self._watch.surprises = self._watch.surprises, []
         return surprises
 
     def take_refused_looked_after(self) -> int:
-        """How many refused requests were found to have created nothing, or what they created; each is told once."""
+        """Return, and reset, the number of refused requests after which the lists were checked for new runs."""
         refused, self._refused_looked_after = self._refused_looked_after, 0
         return refused
 
     def new_session(self) -> str:
-        """A session id that is this check's own: runs may be created in it, and are found by it after a crash."""
+        """Return a new session id of this check: runs may be created in it, and it finds them after a crash."""
         session_id = self._ownership.new_session()
         self._opened_journal.session(session_id)
         return session_id
@@ -229,7 +231,7 @@ class Guard:
     # Cleaning up
 
     def offers_delete(self) -> bool:
-        """Whether the target deletes runs. Asked once, of an id that nobody has. Raises as `send` does."""
+        """Return whether the target can delete runs, tested once with an unused id. Raises as `send` does."""
         with self._offers_delete_lock:
             if self._offers_delete is None:
                 cleaner = self._cleaner()
@@ -238,8 +240,9 @@ class Guard:
             return self._offers_delete
 
     def clean_up(self) -> int:
-        """Cancels and deletes every run of this check, those too that no answer told of as far as they are proven to be
-        ours. Returns how many are left, counted by asking the server; what could not be asked counts as left.
+        """Cancel and delete every run of this check, including unreported runs that are proven to belong to it.
+
+        Returns how many are left according to the server; a run whose state is unknown counts as left.
         """
         journal = self._opened_journal
         self._creates_in_flight.close(wait_s=self._bounds.exchange_s)
@@ -277,11 +280,11 @@ class Guard:
 
     @property
     def left_unknown(self) -> Sequence[str]:
-        """Why it is not known how many runs of this check are left, in words; nothing where it is known."""
+        """The reasons why it is not known how many runs of this check are left; empty if it is known."""
         return tuple(self._unknown)
 
     def count_left(self) -> int:
-        """How many runs of this check the server still has; cleans nothing up."""
+        """Return how many runs of this check the server still has, without cleaning up."""
         journal = self._opened_journal
         self._schedule.begin_cleaning()
         if self._watch is not None:
@@ -294,8 +297,9 @@ class Guard:
         return self._runs_left
 
     def _grace_s(self) -> float:
-        """For cleaning up after the time of the check, or for counting what is left: with a rate it takes as long as
-        the requests need that were kept for it.
+        """Return the time for cleaning up, or only for counting what is left, after the check's time is over.
+
+        A rate limit extends the time for cleaning up by the time that its reserved requests need.
         """
         if not self.target.clean_up:
             return self._bounds.count_left_s
@@ -311,15 +315,17 @@ class Guard:
 
     @property
     def possibly_left(self) -> Sequence[str]:
-        """Ids of runs that creates of this check may have made, and that nothing proves to be ours: not touched. They
-        look like what an unanswered create asked for, or an answer told them though they seem older than the check.
+        """The ids of runs that this check may have created, without proof; they are not changed.
+
+        They match a request of the check that did not report them, or an answer reported them though they seem older
+        than the check.
         """
         return tuple(sorted({*self._possibly_left, *self._seemingly_older}))
 
     # Sending
 
     def send(self, request: Request) -> Exchange:
-        """Raises a Refused where the request may not go out, NoAnswer where no whole answer came."""
+        """Send a request. Raises a Refused if it must not be sent, NoAnswer if no complete answer came."""
         with self._watching() as watch:
             pending = self._admit(request)
             self._wait(pending)
@@ -330,8 +336,10 @@ class Guard:
                     self._look(watch)
 
     def send_together(self, requests: Sequence[Request]) -> list[Exchange]:
-        """Sends all of them at once, each over a connection of its own that is open before the first leaves. All are
-        judged and charged before; where one is refused, none is sent. Raises as `send` does, after all have ended.
+        """Send all requests at the same time, over separate connections that are opened first.
+
+        All are checked and charged before; if one is refused, none is sent. Raises as `send` does, after all have
+        ended.
         """
         with self._watching() as watch:
             try:
@@ -342,7 +350,7 @@ class Guard:
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[Watch | None]:
-        """Where others use the target, one request or group is sent at a time, and looked after before the next."""
+        """On a live target, send one request or group at a time, and check the lists before the next one."""
         if self._watch is None:
             yield None
             return
@@ -350,7 +358,7 @@ class Guard:
             yield self._watch
 
     def _look(self, watch: Watch, *, is_last: bool = False) -> None:
-        """Looks what came into being. What is ours is owned from now on, and written down to be cleaned up."""
+        """Check the lists for new runs. Those proven to belong to the check are added to its runs and to the journal."""
         seen = watch.look(is_last=is_last)
         journal = self._opened_journal
         for run_id, authorization in seen.proven.items():
@@ -417,7 +425,7 @@ class Guard:
             self._skip(str(error))
             raise
         if watch is not None:
-            self._ledger.take_back_request(look_requests)  # charged again when they are sent
+            self._ledger.take_back_request(look_requests)  # they are charged one by one when they are sent
             watch.begin(authorization)
         return _PendingRequest(request, masked, effect, charge)
 
@@ -436,14 +444,14 @@ class Guard:
         self._ledger.take_back_request()
 
     def _execute(self, pending: _PendingRequest, barrier: _StartBarrier | None = None) -> Exchange:
-        """A create that is under way when Ctrl-C comes still gets its answer: what it made is known then."""
+        """Send an admitted request. The first Ctrl-C during a create waits for its answer, which reports the runs."""
         if not pending.effect.creates:
             return self._send_and_settle(pending, barrier)
         with held_back():
             return self._send_and_settle(pending, barrier)
 
     def _send_and_settle(self, pending: _PendingRequest, barrier: _StartBarrier | None) -> Exchange:
-        """Whatever happens on the way, at the end it is known, in the journal too, what the request may have made."""
+        """Send the request. Whatever happens, ledger and journal afterwards cover what it may have created."""
         creates = pending.effect.creates
         sent_at = self._clock.now()
         try:
@@ -482,7 +490,7 @@ class Guard:
         )
 
     def _close_as_undelivered(self, pending: _PendingRequest) -> None:
-        """The request did not arrive, so it made nothing."""
+        """Settle a request that did not reach the target, so that it created nothing."""
         self._ledger.settle(pending.charge, 0)
         if pending.intent is not None:
             self._opened_journal.made(pending.intent, ())
@@ -505,9 +513,9 @@ class Guard:
         return exchange
 
     def _connect_with_group(self, barrier: _StartBarrier) -> Connection:
-        """An open connection, once all the others of the group have one too."""
+        """Return an open connection, after all other requests of the group have one too."""
         connection = self._upstream.connection(for_write=True)
-        with contextlib.suppress(Broken):  # tried again by the exchange, which says why it fails
+        with contextlib.suppress(Broken):  # the exchange tries again, and reports why it fails
             connection.open()
         barrier.meet()
         return connection
@@ -528,7 +536,7 @@ class Guard:
         return self._tokens.mask_answer(outcome)
 
     def _may_repeat(self, exchange: Exchange, attempt: int) -> bool:
-        """After a 429: waits as it asks, and says whether the request may go out again."""
+        """Handle a 429: wait as it asks, and return whether to retry the request."""
         with self._lock:
             if len(self._throttled) < self._bounds.throttled and _size(exchange) <= self._bounds.throttled_bytes:
                 self._throttled.append(exchange)
@@ -547,14 +555,14 @@ class Guard:
 
     @property
     def _longest_wait_s(self) -> float:
-        """How long the target may have a request wait: not past the end of the check."""
+        """The longest time that the target may make a request wait: not beyond the end of the check."""
         return max(0.0, min(self._bounds.wait_s, self._schedule.left_s()))
 
-    # What came of it
+    # Outcome
 
     def _process_answer(self, pending: _PendingRequest, exchange: Exchange) -> None:
         status = exchange.answer.status
-        # A redirect of 307 or 308 asks for the same request elsewhere, so it was not done here; 303 tells it was.
+        # 307 and 308 ask to send the same request elsewhere, so it was not carried out here; 303 says that it was.
         refused = 400 <= status < 500 or status in {307, 308}
         if not pending.effect.creates:
             if pending.charge.runs and refused:
@@ -569,7 +577,7 @@ class Guard:
         pending.reported_ids = tuple(run_ids)
         unproven = [run.id for run in reported.values() if run.shown is None]
         self._seemingly_older.update(run.id for run in made.runs if run.id not in reported)
-        new = sum(run_id not in self._ownership.authorizations for run_id in run_ids)  # a replay makes none
+        new = sum(run_id not in self._ownership.authorizations for run_id in run_ids)  # a replay creates none
         authorization = exchange.request.header("authorization")
         for run_id, run in reported.items():
             self._ownership.add_run(run_id, authorization, proven=run.shown is not None)
@@ -577,7 +585,7 @@ class Guard:
             self._ownership.add_other(other)
         for session_id in {run.session_id for run in reported.values() if run.session_id}:
             self._ownership.add_session(session_id)
-        # What reads was charged for a server that mixes up methods; where no run is told, it read.
+        # A read was charged in case the server mixes up methods; if its answer reports no run, it only read.
         only_read = exchange.request.method in SAFE_METHODS and not made.runs
         if refused or only_read or (status < 300 and len(run_ids) + made.failed == pending.charge.runs):
             self._ledger.settle(pending.charge, new)
@@ -586,16 +594,16 @@ class Guard:
                 return
         else:
             self._leave_open(pending, run_ids)
-        if pending.intent is not None:  # open until it is known that nothing else came into being
+        if pending.intent is not None:  # stays open until the watch or the clean-up has searched for more runs
             now = self._clock.now().timestamp()
             self._opened_journal.answered(pending.intent, run_ids, now, unproven)
 
     def _leave_open(self, pending: _PendingRequest, run_ids: Sequence[str] = ()) -> None:
-        """Nobody knows what the create made: the charge stays, and clean-up will look for it."""
+        """Keep the charge of a request with an unknown outcome; its intent stays open, so the clean-up searches for runs."""
         self._ledger.settle(pending.charge, max(pending.charge.runs, len(run_ids)))
 
     def _is_ours(self, run: CreatedRun, answer: Answer) -> bool:
-        """A broken server may answer a create with older runs, which are someone's."""
+        """Return whether a reported run belongs to the check: a broken server may report older runs of someone else."""
         if not self._is_shared or run.shown is None:
             return True
         old = is_older(run.shown, answer, self._started_at, self._clock.now())
@@ -638,10 +646,10 @@ class Guard:
             raise RuntimeError("a Guard sends only inside its `with` block: the journal is not open")
         return self._journal
 
-    # Questions of the guard's own to the target
+    # Requests of the guard itself
 
     def _target_does_not_know(self, run_id: str) -> bool:
-        """By every organisation there is a token of: none of them sees it."""
+        """Return whether none of the organisations that the check has a token for sees the run."""
         cleaner = self._cleaner(cleaning=False)
         return not any(cleaner.knows(run_id, each) for each in self._authorizations)
 
@@ -684,11 +692,11 @@ def _size(exchange: Exchange) -> int:
 
 
 class _NotDelivered(Exception):
-    """No connection was made, so the target did nothing."""
+    """The request did not reach the target, so it had no effect."""
 
 
 class _StartBarrier:
-    """Where the requests of a group wait for one another. One that cannot go releases the others, which then do not."""
+    """A barrier for the requests of a group. If one of them cannot be sent, the waiting ones are not sent either."""
 
     def __init__(self, parties: int) -> None:
         self._barrier = threading.Barrier(parties)
@@ -716,7 +724,7 @@ def _workflow_ids(body: Any) -> Iterator[str]:
 
 
 def _describe(request: Request) -> str:
-    """The request in a few words, for a message: what it asks for, and how many."""
+    """Return the method, the path and the `count` of a request, for a message."""
     words = f"{request.method} {request.path[:120]}"
     if request.body and (match := _COUNT.search(request.body)):
         words += f" with count {match.group(1).decode('ascii', 'replace').strip()[:40]}"

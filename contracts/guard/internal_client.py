@@ -1,4 +1,4 @@
-"""The guard's own questions to the target: to look whether ids are unknown, to clean up, to count what is left."""
+"""Sends the guard's own requests: to look up ids, to clean up, and to count the runs that are left."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from contracts.guard.upstream import Lost, Upstream
 
 
 class InternalClient:
-    """Thread-safe. `pay` says whether one more request may be spent, `left_s` how much time there is for one of a
-    method; `record` sees each exchange, tokens masked.
+    """Thread-safe. `pay` charges one request and returns whether the budget allows it. `left_s` returns the time left
+    for a request with the given method. `record` receives each exchange, with the tokens masked.
     """
 
     def __init__(
@@ -35,7 +35,10 @@ class InternalClient:
         self._record = record
 
     def ask(self, method: str, path: str, authorization: str | None, body: bytes | None = None) -> Answer:
-        """Raises OutOfBudget, NoAnswer. Waits and repeats after a 429; the last one is the answer."""
+        """Send a request; wait and retry after 429. Returns the 429 if the retries are used up or the wait is too long.
+
+        Raises OutOfBudget, NoAnswer.
+        """
         headers = (("Authorization", authorization),) if authorization is not None else ()
         if body is not None:
             headers = (*headers, ("Content-Type", "application/json"))

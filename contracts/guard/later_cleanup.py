@@ -1,4 +1,4 @@
-"""Cleaning up later: after checks that crashed, or that were told not to clean up, by their journals."""
+"""Cleans up, by their journals, after checks that crashed or did not clean up."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from contracts.guard.upstream import Upstream, proxy_for
 
 @dataclass(frozen=True, slots=True)
 class CleanUpReport:
-    """`words` has a line for each journal that could not be dealt with, and why."""
+    """`words` explains, in a line each, which journals could not be cleaned up completely, and why."""
 
     journals: int = 0
     cleaned: int = 0
@@ -27,9 +27,9 @@ class CleanUpReport:
     possibly_left: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
     unknown: int = 0
-    """Of so many of the runs left, the target does not tell whether they are still there."""
+    """How many of the runs in `left` may already be gone: the target does not tell."""
     unclear: int = 0
-    """Of so many journals it is not certain that nothing more is left; `words` say why."""
+    """For how many journals more runs may be left than those counted; `words` explains why."""
 
 
 @dataclass(slots=True)
@@ -63,8 +63,9 @@ def clean_up_journals(
     ca_bundle: str | None = None,
     clock: Clock | None = None,
 ) -> CleanUpReport:
-    """Cleans up after checks that crashed, or that were told not to: all journals of the URL's origin, or all that the
-    tokens belong to. A journal in use is left alone. A token goes only to the origin it was used for before.
+    """Clean up after checks that crashed or did not clean up: all journals of the URL's origin, or without a URL all
+    journals that were made with one of the tokens. A journal in use is skipped. A token is sent only to the origin that
+    it was used for before.
     """
     tally = _Tally()
     wanted = Target(url, token).origin if url is not None else None
@@ -85,7 +86,7 @@ def clean_up_journals(
 def _clean_up_journal(
     journal: Journal, given_tokens: list[str], ca_bundle: str | None, clock: Clock, tally: _Tally
 ) -> bool:
-    """Whether the journal must be kept: something is left, or might be."""
+    """Clean up one journal; return whether it must be kept, because runs are left or may be left."""
     record = journal.record
     unfinished = len(record.unfinished)
     tokens = {

@@ -1,7 +1,8 @@
-"""What the spec lets a value be, compiled into judgements of values, and what a lenient server may make of others.
+"""Compiles the schemas of the OpenAPI document into functions that read and judge values.
 
-A request's value is valid, wrong, or in doubt: in doubt is what the contract does not determine, and where a lenient
-reading exists, that reading stands in the normal value. Answers have no doubts: a value fits or it does not.
+A value in a request is valid, wrong or ambiguous. It is ambiguous if the contract does not determine whether a server
+accepts it; the normal value then has the reading of a lenient server, if there is one. In a run that was read, the
+oracle takes ambiguous ids and an ambiguous created_at as wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import yaml
 Path = tuple[str | int, ...]
 
 UNREAD: Final = object()
-"""Stands for a value that a lenient server may read, but nobody can say as what."""
+"""Stands in a normal value for what is wrong, or what a lenient server may accept with an unknown reading."""
 
 MAX_DEPTH: Final = 64
 MAX_TEXT: Final = 100_000
@@ -33,7 +34,7 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 
 _MIN_YEAR: Final = 1
 _MAX_YEAR: Final = 9999
-"""The calendar's own ends: in another zone they are beyond what most can hold."""
+"""First and last year of the calendar: in another time zone, their moments may exceed what most date types hold."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _RFC3339: Final = re.compile(
     r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
@@ -46,20 +47,20 @@ _FALSE_TEXTS: Final = frozenset({"0", "false", "f", "no", "n", "off"})
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`kind` is `missing`, `type`, `range`, `form` (text that is no UUID, say), `length` or `body`."""
+    """`kind` is `missing`, `type`, `range`, `form` (text that is not a UUID, for example), `length` or `body`."""
 
     path: Path
     kind: str
 
     @property
     def where(self) -> str:
-        """The path without what differs from one request to the next."""
+        """The path with `*` for each index, since indexes differ between requests."""
         return ".".join("*" if isinstance(part, int) else part for part in self.path) or "the body"
 
 
 @dataclass(slots=True)
 class Diagnostics:
-    """What was found on the way through a value."""
+    """The faults and ambiguities that were found while a value was read."""
 
     faults: list[Fault] = field(default_factory=list)
     ambiguities: list[str] = field(default_factory=list)
@@ -74,22 +75,22 @@ class Diagnostics:
 
 
 SchemaReader = Callable[[Any, Path, Diagnostics], Any]
-"""Reads a value into its normal form, noting what is wrong or in doubt."""
+"""Returns the normal form of a value and records its faults and ambiguities."""
 
 
 def is_uuid(value: Any) -> bool:
-    """Whether it is a UUID as answers have it: lower case, with dashes."""
+    """Whether it is a UUID in the form that answers must use: lower case, with dashes."""
     return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
 def moment_of(value: Any) -> datetime | None:
-    """The moment that an RFC 3339 date-time with a time zone names; None for anything else."""
+    """Parse an RFC 3339 date-time with a time zone; None for anything else, and for a leap second."""
     if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
         return None
     text = re.sub(r"(\.\d{6})\d+", r"\1", value.upper().replace("Z", "+00:00").replace(" ", "T"))
     try:
         return datetime.fromisoformat(text)
-    except ValueError:  # the thirtieth of February, a leap second
+    except ValueError:  # 30 February, or a leap second, which datetime cannot represent
         return None
 
 
@@ -103,7 +104,7 @@ def is_valid_base64(text: str) -> bool:
 
 @functools.cache
 def document() -> dict[str, Any]:
-    """The OpenAPI document that both sides share."""
+    """The OpenAPI document, which the mock server and the suite share."""
     text = (importlib.resources.files("openapi") / "cyberdesk.yaml").read_text(encoding="utf-8")
     loaded: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return loaded
@@ -117,13 +118,13 @@ def schema(name: str) -> dict[str, Any]:
 
 @functools.cache
 def shape(name: str) -> SchemaReader:
-    """The shape of a component schema."""
+    """Return the reader of a component schema."""
     return _compile(schema(name))
 
 
 @functools.cache
 def operations() -> dict[str, tuple[str, str]]:
-    """operationId → (method, path template), in the document's order."""
+    """operationId → (method, path template), in the order of the document."""
     return {
         operation["operationId"]: (method.upper(), path)
         for path, item in document()["paths"].items()
@@ -134,7 +135,7 @@ def operations() -> dict[str, tuple[str, str]]:
 
 @functools.cache
 def body_schema(operation: str) -> str | None:
-    """The name of the component schema of an operation's JSON body."""
+    """Return the name of the component schema of an operation's JSON body; None if it has no body."""
     method, path = operations()[operation]
     body = document()["paths"][path][method.lower()].get("requestBody")
     if body is None:
@@ -163,8 +164,8 @@ def _compile(spec: dict[str, Any]) -> SchemaReader:
     if kind == "array":
         return _list(_compile(spec["items"]), spec.get("minItems", 0))
     if kind == "string":
-        named = {"uuid": _read_uuid, "date-time": _read_moment, "byte": _read_base64}
-        return named.get(spec.get("format", ""), _read_text)
+        readers = {"uuid": _read_uuid, "date-time": _read_moment, "byte": _read_base64}
+        return readers.get(spec.get("format", ""), _read_text)
     if kind == "integer":
         return _integer(spec.get("exclusiveMinimum", -math.inf), spec.get("maximum", math.inf))
     if kind == "boolean":
@@ -197,11 +198,11 @@ def _record(fields: dict[str, SchemaReader], required: list[str]) -> SchemaReade
     return read
 
 
-def _list(item: SchemaReader, least: int) -> SchemaReader:
+def _list(item: SchemaReader, min_items: int) -> SchemaReader:
     def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
         if not isinstance(value, list):
             return diagnostics.fault(path, "type")
-        if len(value) < least:
+        if len(value) < min_items:
             return diagnostics.fault(path, "length")
         return [item(v, (*path, index), diagnostics) for index, v in enumerate(value)]
 
@@ -254,7 +255,7 @@ def _read_base64(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     return value if is_valid_base64(value) else diagnostics.ambiguity("content that is not base64")
 
 
-def _integer(above: float, most: float) -> SchemaReader:
+def _integer(exclusive_minimum: float, maximum: float) -> SchemaReader:
     def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
         lenient = True
         if isinstance(value, bool):
@@ -274,7 +275,7 @@ def _integer(above: float, most: float) -> SchemaReader:
                 return diagnostics.fault(path, "type")
         else:
             return diagnostics.fault(path, "type")
-        if not above < number <= most:
+        if not exclusive_minimum < number <= maximum:
             return diagnostics.fault(path, "range")
         return diagnostics.ambiguity("another form of an integer", number) if lenient else number
 
@@ -283,7 +284,7 @@ def _integer(above: float, most: float) -> SchemaReader:
             number = float(value)
         except ValueError:
             return diagnostics.ambiguity("text that looks like a number")
-        if not number.is_integer() or not above < number <= most:
+        if not number.is_integer() or not exclusive_minimum < number <= maximum:
             return diagnostics.fault(path, "type")
         return diagnostics.ambiguity("text that looks like a number")
 
@@ -301,11 +302,11 @@ def _read_boolean(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     return diagnostics.fault(path, "type")
 
 
-# Limits that hold for every value
+# Limits of every value
 
 
 def beyond_limits(value: Any) -> str | None:
-    """What in a JSON value lies beyond what every server must accept, in words; None where nothing does."""
+    """Describe what in a JSON value exceeds the limits that every server must support; None if nothing does."""
     todo: list[tuple[Any, int]] = [(value, 1)]
     while todo:
         node, depth = todo.pop()

@@ -1,7 +1,8 @@
-"""Judges answers, without sending anything: what a request is worth, and which rules its answer breaks.
+"""Judges requests and answers without sending anything: is the request valid, and which rules does its answer break?
 
-Every function is pure. Violations come most specific first, and one cause gives one: a field that has the wrong type
-is not judged further, and an answer that is no answer at all is not judged for its content.
+The functions have no side effects, except that `judge_create` adds ids to `seen`. The most specific violation comes
+first, and one cause yields one violation: a field of the wrong type is not judged further, and neither is the content
+of an answer without the documented status, content type and JSON object.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What every answer must be, whatever was asked."""
+"""Judges what must hold for every answer, whatever the request, and the form of a success."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from contracts.oracle.violation import Violation, excerpt
 def universal_violations(
     operation: str | None, answer: Answer, canaries: Sequence[bytes], request: Request | None = None
 ) -> Iterator[Violation]:
-    """What holds for every answer to anything. `sought` are the forms in which a secret could be seen; what a request
-    itself sends openly may come back.
+    """Yield violations of the rules that apply to every answer.
+
+    `canaries` are the forms in which an answer could show a secret. If the request itself sends a canary outside of the
+    fields for secrets, the answer may contain it.
     """
     at = operation or "an undocumented place"
     if answer.status >= 500 or answer.status == 0:
         got = f"{answer.status} {excerpt(answer.body)}" if answer.status else f"no answer: {answer.lost}".rstrip(": ")
         yield Violation("NO-5XX", f"a 5xx from {at}", "no 5xx, whatever is sent", got)
-    if _shows_any(answer, canaries) and not (request is not None and sends_openly(request, canaries)):
+    if _contains_any(answer, canaries) and not (request is not None and sends_openly(request, canaries)):
         yield Violation(
             "SECRET-LEAK",
             f"in an answer of {at}" if answer.status < 400 else "in an error",
@@ -35,20 +37,23 @@ def universal_violations(
         if problem is not None:
             yield Violation("HTTP-ERROR-JSON", f"{answer.status}: {problem}", "an error as JSON with detail", problem)
         if answer.status == 429 and not is_retry_after(answer.header("retry-after")):
-            waits = answer.header("retry-after")
-            yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", f"Retry-After {waits!r}")
+            retry_after = answer.header("retry-after")
+            yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", f"Retry-After {retry_after!r}")
 
 
-def _shows_any(answer: Answer, canaries: Sequence[bytes]) -> bool:
-    told = [answer.body, *(value.encode(errors="replace") for _, value in answer.headers)]
-    return any(form in text for form in canaries for text in told)
+def _contains_any(answer: Answer, canaries: Sequence[bytes]) -> bool:
+    texts = [answer.body, *(value.encode(errors="replace") for _, value in answer.headers)]
+    return any(form in text for form in canaries for text in texts)
 
 
 _SENSITIVE: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs")
 
 
 def sends_openly(request: Request, canaries: Sequence[bytes]) -> bool:
-    """Whether a body has a secret outside of every field for secrets: there it is a value like any other."""
+    """Whether a body has a canary outside of the fields for secrets, where it is a value like any other.
+
+    Also true for text and for a body that is not JSON, unless it contains the name of a field for secrets.
+    """
     try:
         body = request.json() if request.body else None
     except (ValueError, RecursionError):
@@ -94,7 +99,7 @@ def is_retry_after(value: str | None) -> bool:
 
 
 def schema_error(operation: str, answer: Answer) -> Violation | None:
-    """A success that is not the documented one: another status, no JSON, no object."""
+    """Return how a success differs from the documented one: its status, its content type, no JSON, or no object."""
     rule = ANSWER_RULE.get(operation)
     if rule is None or not accepts(answer):
         return None
@@ -104,8 +109,8 @@ def schema_error(operation: str, answer: Answer) -> Violation | None:
     if status == 204 or operation == "download_run_attachment":
         return None
     if not is_json(answer):
-        kind = answer.header("content-type")
-        return Violation(rule, f"another content type from {operation}", "application/json", f"content type {kind}")
+        found = answer.header("content-type")
+        return Violation(rule, f"another content type from {operation}", "application/json", f"content type {found}")
     try:
         body = answer.json()
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""What is known of each operation: what it answers, and which rule an answer of its own breaks."""
+"""Facts about each operation: its documented success status, and the rule that an undocumented answer breaks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUCCESS: Final = {
     "create_workflow": 201,
     "delete_run": 204,
 }
-"""Documented statuses that are not 200."""
+"""Documented success statuses other than 200."""
 
 ANSWER_RULE: Final = {
     "bulk_create_runs": "BULK-STATUS",
@@ -43,11 +43,11 @@ ANSWER_RULE: Final = {
     "download_run_attachment": "ATTACHMENTS",
     "get_run_attachment_download_url": "ATTACHMENTS",
 }
-"""The rule that an operation breaks when its answer to a good request is not the documented one."""
+"""The rule that an operation breaks if its answer to a valid request is not the documented one."""
 
 
 def operation_at(method: str, path: str) -> str | None:
-    """The operation that a request line names, where it names one: concrete paths come before templates."""
+    """Return the operationId that matches a method and path, or None. Concrete paths win over templates."""
     segments = path.partition("?")[0].strip("/").split("/")
     best: tuple[int, str] | None = None
     for name, (verb, template) in operations().items():

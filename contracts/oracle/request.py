@@ -1,4 +1,4 @@
-"""What a request is worth: valid, wrong in which places, or in doubt."""
+"""Reads a request body by the contract: it is valid, wrong in certain places, or ambiguous."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from contracts.openapi.schemas import (
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """A request body as the contract reads it. `value` is its normal form where there are no faults."""
+    """A request body as the contract reads it. `value` is its normal form, with UNREAD for parts that have none."""
 
     operation: str
     body: Any
@@ -34,11 +34,11 @@ class ParsedRequest:
 
     @property
     def is_invalid(self) -> bool:
-        """Refused by every server: wrong however its doubtful parts are read."""
+        """Whether every server must refuse it: it has faults, and no ambiguity of the whole body (`body: ...`)."""
         return bool(self.faults) and not any(ambiguity.startswith("body:") for ambiguity in self.ambiguities)
 
     def given(self, name: str) -> Any:
-        """The field's normal value; None where it is absent or null."""
+        """Return the normal value of a field; None if it is absent or null."""
         return self.value.get(name) if isinstance(self.value, dict) else None
 
 
@@ -58,7 +58,7 @@ def _not_json(_: str) -> Any:
 
 
 def read_request(operation: str, raw: bytes | None, content_type: str | None = "application/json") -> ParsedRequest:
-    """What a body is worth as it goes over the wire."""
+    """Parse and judge a body as it is sent over the wire."""
     if raw and len(raw) > MAX_BODY_BYTES:
         return ParsedRequest(operation, None, UNREAD, ambiguities=("body: larger than every server must accept",))
     if content_type is None or content_type.split(";")[0].strip().lower() != "application/json":
@@ -96,7 +96,7 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
     name = body_schema(operation)
     if name is None:
         return ParsedRequest(operation, body, body, ambiguities=("body: the operation has none",))
-    beyond = beyond_limits(body)
+    exceeded_limit = beyond_limits(body)
     if not isinstance(body, dict):
         if body is None and operation == "retry_run":
             return ParsedRequest(operation, body, {}, ambiguities=("body: null for none",))
@@ -104,13 +104,13 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
     diagnostics = Diagnostics()
     value = shape(name)(body, (), diagnostics)
     ambiguities = [*diagnostics.ambiguities, *_domain_ambiguities(operation, body)]
-    if beyond is not None:
-        ambiguities.append(f"body: {beyond}")
+    if exceeded_limit is not None:
+        ambiguities.append(f"body: {exceeded_limit}")
     return ParsedRequest(operation, body, value, tuple(diagnostics.faults), tuple(ambiguities))
 
 
 def _domain_ambiguities(operation: str, body: Mapping[str, Any]) -> Iterator[str]:
-    """What is of the right type, and still not determined."""
+    """Yield ambiguities of fields that have the right type."""
     for files in (body.get("file_inputs"), body.get("shared_file_inputs")):
         for file in files if isinstance(files, list) else ():
             if isinstance(file, dict):
@@ -137,9 +137,9 @@ def _domain_ambiguities(operation: str, body: Mapping[str, Any]) -> Iterator[str
 
 
 def _is_plain_resource(body: Mapping[str, Any]) -> bool:
-    """A pool or a workflow that every server takes: it has a name to go by, and nothing to be parsed."""
-    named = body.get("name", "unnamed"), body.get("main_prompt", "unnamed")
-    return all(text is None or (isinstance(text, str) and text.strip()) for text in named) and not any(
+    """Whether every server accepts a pool or workflow: no blank name or prompt, no schema or parameters to parse."""
+    texts = body.get("name", "unnamed"), body.get("main_prompt", "unnamed")
+    return all(text is None or (isinstance(text, str) and text.strip()) for text in texts) and not any(
         body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters")
     )
 

@@ -1,4 +1,4 @@
-"""What every server must accept: null and nothing, unusual values in each field of each write, other spellings."""
+"""Requests that every server must accept: null, empty and absent fields, unusual values, other JSON notations."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from contracts.rules.requests import OPERATIONS, among, changeable, ids_in
 from contracts.rules.rule import Rule
 
 RULES: Final[tuple[Rule, ...]] = ()
-"""Those of requests are judged here."""
+"""The rules that are judged here are defined in `contracts.rules.requests`."""
 
 # Null, empty and absent
 
@@ -51,7 +51,7 @@ def null_cases(check: CheckContext) -> Iterator[Case]:
             for value, another in itertools.product(values, others):
                 yield {"op": operation, "body": bare | {one: value, other: another}}
         for row in write_bodies.pairs(write_bodies.states(features)):
-            yield {"op": operation, "body": _with_ids(check, bare | write_bodies.without_absent(row))}
+            yield {"op": operation, "body": _without_unavailable_ids(check, bare | write_bodies.without_absent(row))}
         nulls = bare | {name: values[0] for name, values in empties.items()}
         yield {"op": operation, "body": nulls}
         if operation == "bulk_create_runs":
@@ -67,14 +67,14 @@ def null_cases(check: CheckContext) -> Iterator[Case]:
         yield {"op": operation, "body": bare | {"unknown_property": {"a": 1}, "status": "success", "id": "x"}}
 
 
-def _with_ids(check: CheckContext, body: dict[str, Any]) -> dict[str, Any]:
-    """Without the ids that the target has none of."""
+def _without_unavailable_ids(check: CheckContext, body: dict[str, Any]) -> dict[str, Any]:
+    """Remove the id fields for which the target has no ids; null and empty values stay."""
     kinds = {"machine_id": check.machines, "pool_ids": check.pools, "session_id": check.sessions}
     return {name: value for name, value in body.items() if name not in kinds or kinds[name].available or not value}
 
 
 def other_null_cases(check: CheckContext) -> Iterator[Case]:
-    """Null, empty and absent in the writes that are no creates of runs."""
+    """Yield null, empty and absent fields for chains, retries and updates."""
     features: dict[str, dict[str, tuple[Any, ...]]] = {
         "create_run_chain": write_bodies.CHAIN_FEATURES,
         "retry_run": write_bodies.RETRY_FEATURES,
@@ -87,7 +87,7 @@ def other_null_cases(check: CheckContext) -> Iterator[Case]:
             for value in write_bodies.EMPTY.get(name, ()):
                 yield {"op": operation, "body": bare | {name: value}}
         for row in write_bodies.pairs(write_bodies.states(fields)):
-            yield {"op": operation, "body": _with_ids(check, bare | write_bodies.without_absent(row))}
+            yield {"op": operation, "body": _without_unavailable_ids(check, bare | write_bodies.without_absent(row))}
         field = "file_inputs" if operation == "retry_run" else "shared_file_inputs"
         good = boundary_values.file()
         for more in _FILE_OPTIONS:
@@ -100,7 +100,7 @@ def other_null_cases(check: CheckContext) -> Iterator[Case]:
         states["sensitive_inputs"].append({})
         rows = [write_bodies.without_absent(row) for row in write_bodies.pairs(states)]
         for size, row in itertools.product((0, 1, 10), rows):
-            last = {name: _numbered(value, size) for name, value in row.items()}
+            last = {name: _with_step_number(value, size) for name, value in row.items()}
             yield {"op": "create_run_chain", "body": {"steps": [step] * size + [step | last]}}
     if check.offers("update_run", "get_run"):
         for name, values in write_bodies.UPDATE_VALUES.items():
@@ -110,18 +110,18 @@ def other_null_cases(check: CheckContext) -> Iterator[Case]:
                     yield {"op": "update_run", "body": {name: value, "release_session_after": True}}
 
 
-def _numbered(value: Any, number: int) -> Any:
-    """A feature of a step, of which each step has its own."""
+def _with_step_number(value: Any, number: int) -> Any:
+    """Replace `%d` in a feature of a step by the step's number, so that each step has its own value."""
     return json.loads(json.dumps(value).replace("%d", str(number)))
 
 
-# Accepted by the other writes too
+# Unusual values in chains, updates and retries
 
 
 def run_accepted(context: CaseContext, case: Case) -> None:
-    """A chain, an update or a retry with an odd but valid value."""
+    """Send a chain, an update or a retry with an odd but valid value; then read and list the runs."""
     operation = case["op"]
-    ids = _run_for(context, operation)
+    ids = _make_changeable_run(context, operation)
     written: WriteResult = context.write(operation, *ids, body=context.fill(case["body"]))
     if not written.result.accepted or not isinstance(written.result.body, dict):
         return
@@ -151,7 +151,7 @@ def accepted_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def _accepted_in(operation: str, name: str) -> Iterator[Case]:
-    """One field of a write, with every value of the boundary values."""
+    """Yield writes that have the boundary values in one field."""
     bare = write_bodies.minimal(operation)
     if name == "error":
         for texts in boundary_values.packed((text for text in boundary_values.texts() if len(text) < 100_000), 30):
@@ -169,7 +169,7 @@ def _accepted_in(operation: str, name: str) -> Iterator[Case]:
 
 
 def _without_references(value: Any) -> Any:
-    """`$ref` in the inputs of a chain names another step, which may be refused where there is none."""
+    """Remove `$ref` keys: in a chain they refer to other steps, and a server may refuse a step that does not exist."""
     if isinstance(value, dict):
         return {key: _without_references(item) for key, item in value.items() if key != "$ref"}
     if isinstance(value, list):
@@ -178,10 +178,10 @@ def _without_references(value: Any) -> Any:
 
 
 def text_cases(check: CheckContext) -> Iterator[Case]:
-    """Every field that is text, with every kind of text; and valid bodies that are written in another way."""
+    """Yield unusual texts in every text field, and valid bodies in other notations of JSON."""
     texts = boundary_values.REVEALING_TEXTS
     kinds = (_create_text_cases(check, texts), _retry_text_cases(check, texts), _chain_text_cases(check, texts))
-    yield from boundary_values.in_turn((_spelled_cases(check), *kinds))
+    yield from boundary_values.in_turn((_notation_cases(check), *kinds))
 
 
 _PIN: Final = {"pin": "«secret»"}
@@ -224,22 +224,22 @@ def _retry_text_cases(check: CheckContext, texts: Sequence[str]) -> Iterator[Cas
 
 
 def _offers(check: CheckContext, operation: str) -> bool:
-    """Whether it can be sent, with a run that it can change where it needs one."""
-    return check.offers(operation, *(("update_run", "get_run") if operation in _OF_A_RUN else ()))
+    """Return whether the target offers the operation and, if it changes a run, the operations that prepare that run."""
+    return check.offers(operation, *(("update_run", "get_run") if operation in _CHANGING_A_RUN else ()))
 
 
-def _run_for(context: CaseContext, operation: str) -> tuple[str, ...]:
-    """The id of the run that an operation is to change, where it changes one."""
-    return (changeable(context, operation)["id"],) if operation in _OF_A_RUN else ()
+def _make_changeable_run(context: CaseContext, operation: str) -> tuple[str, ...]:
+    """Make a run for an operation that changes one, and return its id; () for other operations."""
+    return (changeable(context, operation)["id"],) if operation in _CHANGING_A_RUN else ()
 
 
-_OF_A_RUN: Final = frozenset({"update_run", "retry_run"})
+_CHANGING_A_RUN: Final = frozenset({"update_run", "retry_run"})
 
 
-def _spelled_cases(check: CheckContext) -> Iterator[Case]:
+def _notation_cases(check: CheckContext) -> Iterator[Case]:
     for operation in OPERATIONS:
         if _offers(check, operation):
-            for text in _other_spellings(write_bodies.minimal(operation), operation):
+            for text in _other_notations(write_bodies.minimal(operation), operation):
                 yield {"op": operation, "text": text}
 
 
@@ -265,8 +265,8 @@ def _chain_text_cases(check: CheckContext, texts: Sequence[str]) -> Iterator[Cas
         yield {"op": "create_run_chain", "body": {"steps": [step] * size}}
 
 
-def _other_spellings(bare: dict[str, Any], operation: str) -> Iterator[str]:
-    """The same JSON in other letters: blanks, escapes, the order of the members, properties that nobody knows."""
+def _other_notations(bare: dict[str, Any], operation: str) -> Iterator[str]:
+    """Yield the same JSON with other whitespace, escapes, numbers and order of members, and with unknown properties."""
     field = {"create_run_chain": "shared_inputs", "update_run": "output_data"}.get(operation, "input_values")
     inputs: dict[str, Any] = {"a/b": "é😀", "list": [1, -0.5, 1e10, True, None, {"x": []}]}
     body = bare | {field: inputs}
@@ -286,9 +286,9 @@ def _other_spellings(bare: dict[str, Any], operation: str) -> Iterator[str]:
 
 
 def run_spelled(context: CaseContext, case: Case) -> None:
-    """One write of a body, or of its text; then read again, with its files."""
+    """Send one write, from a JSON value or from its text; then read the run and its files."""
     operation = case["op"]
-    ids = _run_for(context, operation)
+    ids = _make_changeable_run(context, operation)
     if "text" in case:
         written = context.write(operation, *ids, raw=context.fill(case["text"]).encode())
     else:
@@ -296,11 +296,11 @@ def run_spelled(context: CaseContext, case: Case) -> None:
     look_at(context, ids_in(written.result)[:1], files=8)
 
 
-# Bodies as large as a target must take
+# Bodies up to the largest size that a target must accept
 
 
 _SIZES: Final = (65_537, 100_001, 131_073, 262_145, 500_001, 524_289, 1_000_001, MAX_BODY_BYTES)
-_LARGE_IN: Final = {
+_LARGE_FIELDS: Final = {
     "bulk_create_runs": "input_values",
     "create_run": "input_values",
     "create_run_chain": "shared_inputs",
@@ -310,12 +310,12 @@ _LARGE_IN: Final = {
 
 
 def run_sized(context: CaseContext, case: Case) -> None:
-    """A valid body of so many bytes, none of its texts longer than it may be; what it made is read, and taken away."""
+    """Send a valid body of about `size` bytes, in texts of at most MAX_TEXT; read the new run, and delete it."""
     operation = case["op"]
-    ids = _run_for(context, operation)
-    body = context.fill(write_bodies.minimal(operation)) | {_LARGE_IN[operation]: {}}
-    texts = body[_LARGE_IN[operation]]
-    while (room := case["size"] - len(encode(body | {_LARGE_IN[operation]: texts | {f"{len(texts):04}": ""}}))) > 0:
+    ids = _make_changeable_run(context, operation)
+    body = context.fill(write_bodies.minimal(operation)) | {_LARGE_FIELDS[operation]: {}}
+    texts = body[_LARGE_FIELDS[operation]]
+    while (room := case["size"] - len(encode(body | {_LARGE_FIELDS[operation]: texts | {f"{len(texts):04}": ""}}))) > 0:
         texts[f"{len(texts):04}"] = "x" * min(MAX_TEXT, room)
     written = context.write(operation, *ids, body=body)
     made = ids_in(written.result)[:1]
@@ -326,7 +326,7 @@ def run_sized(context: CaseContext, case: Case) -> None:
 
 def sized_cases(check: CheckContext) -> Iterator[Case]:
     for size in reversed(_SIZES):
-        for operation in _LARGE_IN:
+        for operation in _LARGE_FIELDS:
             if _offers(check, operation):
                 yield {"op": operation, "size": size}
 

@@ -1,4 +1,4 @@
-"""Attachments: what went in comes back, byte for byte, and under its name."""
+"""Attachments: an input file can be downloaded unchanged, with the name and options that were sent."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RULES = (
 def run_attachments(context: CaseContext, case: Case) -> None:
     check = context.check
     files = case["files"]
-    written = _made_with_files(context, case, files)
+    written = _create_with_files(context, case, files)
     runs = written.runs
     if not written.clean or not runs:
         return
@@ -48,7 +48,7 @@ def run_attachments(context: CaseContext, case: Case) -> None:
             described = context.ask("get_run_attachment", attachment, after=[written.result])
             found.append(described)
             if described.body.get("id") != attachment or described.body.get("run_id") != run["id"]:
-                _say(
+                _fail(
                     context,
                     "described as another's",
                     f"id {attachment} of run {run['id']}",
@@ -56,7 +56,7 @@ def run_attachments(context: CaseContext, case: Case) -> None:
                     written.result,
                     described,
                 )
-        # which file an id is for, when the order of the ids is not that of the files, its description says
+        # The ids need not be in the order of the files: match each to its file by the filename in its description.
         for position, attachment in enumerate(ids):
             sent = _file_of(files, found[position].body, position)
             _judge_description(context, run, sent, found[position], written.result)
@@ -87,8 +87,8 @@ def run_attachments(context: CaseContext, case: Case) -> None:
                 _judge_url(context, ids[position], base64.b64decode(sent["content"]), written.result)
 
 
-def _made_with_files(context: CaseContext, case: Case, files: Sequence[Mapping[str, Any]]) -> WriteResult:
-    """Runs that have the files, from any operation that takes some."""
+def _create_with_files(context: CaseContext, case: Case, files: Sequence[Mapping[str, Any]]) -> WriteResult:
+    """Create runs that have the files, by the operation that the case names."""
     fields = {"file_inputs": files} | context.fill(case.get("fields", {}))
     match case.get("op", "bulk_create_runs"):
         case "create_run":
@@ -116,7 +116,7 @@ def _file_of(files: Sequence[Mapping[str, Any]], description: Any, position: int
     return files[position] if files[position] in named or len(named) != 1 else named[0]
 
 
-def _say(context: CaseContext, cause: str, expected: str, result: CallResult, *shown: CallResult) -> None:
+def _fail(context: CaseContext, cause: str, expected: str, result: CallResult, *shown: CallResult) -> None:
     context.fail(Violation("ATTACHMENTS", cause, expected, result.words), *shown)
 
 
@@ -155,7 +155,10 @@ def _difference(sent: bytes, got: bytes) -> str:
 
 
 def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str], created: CallResult) -> None:
-    """The list of a run's attachments. A run that has ended may have output attachments too, which are told by type."""
+    """Check the list of a run's attachments.
+
+    A run that has ended may have output attachments too; their attachment_type tells them apart.
+    """
     mine = set(ids)
     inputs = [("run_id", run["id"]), ("attachment_type", "input")]
     for query in ([*inputs, ("limit", "1000")], [("run_id", run["id"]), ("limit", "1000")]):
@@ -168,13 +171,13 @@ def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str]
     for skip, limit in ((None, None), (0, 1), (1, 1), (len(ids), 1), (1, None), (0, len(ids))):
         _judge_window(context, inputs, mine, skip, limit, created)
     listed: list[Any] = []
-    heards: list[CallResult] = []
+    results: list[CallResult] = []
     for page in range(min(len(ids), 6)):
         query = [*inputs, ("limit", "1"), *([("skip", str(page))] if page else [])]
-        heards.append(context.ask("list_run_attachments", query=query, after=[created]))
-        listed += [item.get("id") for item in items_of(heards[-1])]
+        results.append(context.ask("list_run_attachments", query=query, after=[created]))
+        listed += [item.get("id") for item in items_of(results[-1])]
     if len(ids) <= 6:
-        _judge_items(context, run, listed, mine, created, heards)
+        _judge_items(context, run, listed, mine, created, results)
     result = context.ask(
         "list_run_attachments", query=[("run_id", run["id"]), ("attachment_type", "output")], after=[created]
     )
@@ -190,17 +193,17 @@ def _judge_window(
     limit: int | None,
     created: CallResult,
 ) -> None:
-    """One page of the list: as full as it can be, and true in what it tells of itself."""
+    """Check one page of the list: the number of its items, and total, skip and limit."""
     asked = [*query, *([("skip", str(skip))] if skip is not None else [])]
     asked += [("limit", str(limit))] if limit is not None else []
     result = context.ask("list_run_attachments", query=asked, after=[created])
-    told = {name: result.body.get(name) for name in ("total", "skip", "limit")}
+    frame = {name: result.body.get(name) for name in ("total", "skip", "limit")}
     first, most = skip or 0, 100 if limit is None else limit
     expected = {"total": len(mine), "skip": first, "limit": most}
     items = items_of(result)
     full = min(most, max(0, len(mine) - first))
-    cause, got = "a page of the list", f"{len(items)} items, {json.dumps(told)}"
-    right = told == expected and len(items) == full and {item.get("id") for item in items} <= mine
+    cause, got = "a page of the list", f"{len(items)} items, {json.dumps(frame)}"
+    right = frame == expected and len(items) == full and {item.get("id") for item in items} <= mine
     context.require(right, "ATTACHMENTS", cause, f"{full} items, {json.dumps(expected)}", got, created, result)
 
 
@@ -210,7 +213,7 @@ def _judge_items(
     listed: Sequence[Any],
     mine: set[str],
     created: CallResult,
-    heards: Sequence[CallResult],
+    results: Sequence[CallResult],
 ) -> None:
     context.require(
         set(listed) == mine and len(listed) == len(mine),
@@ -219,21 +222,21 @@ def _judge_items(
         f"the {len(mine)} attachments of the run",
         f"{len(listed)}, {len(mine.intersection(listed))} of them right",
         created,
-        *heards[:3],
+        *results[:3],
     )
 
 
 def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallResult) -> None:
-    heards: list[CallResult] = []
+    results: list[CallResult] = []
     for expires in (None, 10, 3600):
         query = [] if expires is None else [("expires_in", str(expires))]
         result = context.ask("get_run_attachment_download_url", attachment, query=query, after=[created])
-        heards.append(result)
+        results.append(result)
         body = result.body
         right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (expires or 300)
-        cause, wish = "not the documented download url", f"url and expires_in {expires or 300}"
-        if context.require(right, "ATTACHMENTS", cause, wish, result.words, created, result):
-            _follow(context, body["url"], raw, [created, *heards])
+        cause, expected = "not the documented download url", f"url and expires_in {expires or 300}"
+        if context.require(right, "ATTACHMENTS", cause, expected, result.words, created, result):
+            _follow(context, body["url"], raw, [created, *results])
     for wrong in ("9", "3601", "0", "-1", "x"):
         result = context.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])
         context.require(
@@ -242,15 +245,15 @@ def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallR
 
 
 def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResult]) -> None:
-    """What a download url gives, where it leads to the target itself."""
+    """Download from the url, if it points to the target itself, and compare the bytes."""
     parts = urlsplit(url)
     if parts.netloc == urlsplit(context.check.target.url).netloc and parts.scheme in {"http", "https"}:
         prefix = urlsplit(context.check.target.url).path.rstrip("/")
         path = parts.path.removeprefix(prefix) + (f"?{parts.query}" if parts.query else "")
         read = context.send(Request("GET", path, (("Authorization", TOKEN),)))
         same = read.status == 200 and read.answer.body == raw
-        cause, wish = "the download url gives other bytes", f"the {len(raw)} bytes that were sent"
-        context.require(same, "ATTACHMENTS", cause, wish, read.words, *shown, read)
+        cause, expected = "the download url gives other bytes", f"the {len(raw)} bytes that were sent"
+        context.require(same, "ATTACHMENTS", cause, expected, read.words, *shown, read)
 
 
 _ODD_FILES: Final = [
@@ -264,7 +267,7 @@ _ODD_FILES: Final = [
 
 
 def _maker_cases(check: CheckContext) -> Iterator[Case]:
-    """The same files by each operation that takes files."""
+    """Yield the same files for each operation that takes files."""
     makers = {"bulk_create_runs": (), "create_run": (), "retry_run": ("update_run",), "create_run_chain": ("get_run",)}
     for operation, needs in makers.items():
         if check.offers(operation, *needs):

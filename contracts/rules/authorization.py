@@ -1,4 +1,4 @@
-"""Who is let in, and to what: no header, another scheme, a wrong token, and another organisation's token."""
+"""Authorization: a missing header, another scheme, a wrong token, and another organisation's token."""
 
 from __future__ import annotations
 
@@ -78,7 +78,10 @@ _SCHEMES: Final = (
 
 
 def wrong_tokens(check: CheckContext) -> list[str]:
-    """Bearer headers whose tokens share nothing with those given."""
+    """Return Authorization headers with empty, fixed and random tokens that are not valid.
+
+    Random words have no letter of the given tokens, where at least six other letters are left.
+    """
     mine = set(check.target.token + (check.target.second_token or ""))
     letters = [c for c in string.ascii_lowercase if c not in mine and c.upper() not in mine]
     if len(letters) < 6:
@@ -117,13 +120,13 @@ def headers_by_rule(check: CheckContext) -> dict[str, Sequence[str | None]]:
     return {"AUTH-REQUIRED": _REQUIRED, "AUTH-SCHEME": _SCHEMES, "AUTH-TOKEN": wrong_tokens(check)}
 
 
-# Without good credentials
+# Without valid credentials
 
 
 def run_unauthorized(context: CaseContext, case: Case) -> None:
-    """One operation with credentials that are none: a valid request in all else."""
+    """Send a request that is valid except for its credentials."""
     operation, rule, header = case["op"], case["rule"], case["header"]
-    request, undone = _good_request(context, operation, case)
+    request, earlier = _good_request(context, operation, case)
     headers = tuple(h for h in request.headers if h[0].lower() != "authorization")
     if header is not None:
         headers = (("Authorization", header), *headers)
@@ -134,11 +137,11 @@ def run_unauthorized(context: CaseContext, case: Case) -> None:
         _cause(rule, header, operation),
         "401 or 403",
         result.words,
-        *([undone[0]] if case.get("replay") and undone else ()),
+        *([earlier[0]] if case.get("replay") and earlier else ()),
         result,
     )
     if refused and case.get("look"):
-        _nothing_done(context, operation, rule, result)
+        _require_no_effect(context, operation, rule, result)
 
 
 def _cause(rule: str, header: str | None, operation: str) -> str:
@@ -150,7 +153,7 @@ def _cause(rule: str, header: str | None, operation: str) -> str:
 
 
 def _good_request(context: CaseContext, operation: str, case: Case) -> tuple[Request, list[CallResult]]:
-    """A request that would work with a good token, and what it took to have it."""
+    """Return a request that is valid with a good token and, for a replay, the result of the first create."""
     check = context.check
     method, template = operations()[operation]
     if operation in CREATES:
@@ -206,7 +209,7 @@ def _an_attachment(context: CaseContext) -> str:
     return str(ids[0])
 
 
-def _nothing_done(context: CaseContext, operation: str, rule: str, result: CallResult) -> None:
+def _require_no_effect(context: CaseContext, operation: str, rule: str, result: CallResult) -> None:
     if operation in CREATES and context.check.offers("list_runs"):
         marker = context.named("marker")
         listed, items = made_with(context, "search", marker)
@@ -260,7 +263,7 @@ def unauthorized_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def run_tenant(context: CaseContext, case: Case) -> None:
-    """A run of the first organisation, and everything the second one could try on it."""
+    """Try operations on a run of one organisation with the token of the other."""
     check = context.check
     if not check.has_second:
         raise Inconclusive("no second token was given")
@@ -271,17 +274,17 @@ def run_tenant(context: CaseContext, case: Case) -> None:
     )
     if cancelled and not cancelled.accepted:
         raise Inconclusive("a run cannot be cancelled")
-    reads = [operation for operation in case["ops"] if operation in _READS_OF_ONE and check.offers(operation)]
+    reads = [operation for operation in case["ops"] if operation in _SINGLE_READS and check.offers(operation)]
     for operation in reads:
         _try_as_another(context, operation, run, [created], theirs)
     before = context.ask("get_run", run["id"], token=mine)
     for operation in case["ops"]:
         if check.offers(operation):
-            # What its owner has read may be kept for everybody.
+            # The reads are repeated: a server may now answer from a cache that the owner's reads have filled.
             _try_as_another(context, operation, run, [created, before] if operation in reads else [created], theirs)
     if set(case["ops"]) & {"update_run", "delete_run", "retry_run"}:
         after = context.call("get_run", run["id"], token=mine)
-        for cause, how in _harm(before.body, after):
+        for cause, how in _changes_by_another(before.body, after):
             shown = context.exchanges
             context.require(not how, "AUTH-TENANT", f"another organisation {cause}", "the run as before", how, *shown)
         for attachment in before.body.get("input_attachment_ids") or () if check.offers("get_run_attachment") else ():
@@ -293,7 +296,7 @@ def run_tenant(context: CaseContext, case: Case) -> None:
 
 
 def _run_of(context: CaseContext, case: Case, token: str) -> tuple[dict[str, Any], CallResult]:
-    """A run of one organisation, made in the way that the case says."""
+    """Create a run of one organisation as the case says; return it with the result of its create."""
     fields = context.fill(case.get("fields", {}))
     if token == TOKEN and "made_by" not in case:
         created = context.some_runs(case.get("count", 1), **fields)
@@ -312,12 +315,12 @@ def _run_of(context: CaseContext, case: Case, token: str) -> tuple[dict[str, Any
     return runs[-1], result
 
 
-def _harm(before: dict[str, Any], after: CallResult) -> Iterator[tuple[str, str]]:
-    """What another organisation can have done to a run, and how it shows; "" where it was not done."""
+def _changes_by_another(before: dict[str, Any], after: CallResult) -> Iterator[tuple[str, str]]:
+    """Yield each thing that another organisation may have done to a run, with its evidence; "" if it was not done."""
     yield "deletes a run", "" if after.accepted else after.words
     if not after.accepted or not isinstance(after.body, dict):
         return
-    changed = [name for name in _STAYING if (before.get(name) or None) != (after.body.get(name) or None)]
+    changed = [name for name in _UNCHANGED_FIELDS if (before.get(name) or None) != (after.body.get(name) or None)]
     stolen = _STOLEN in json.dumps(after.body) or (after.body.get("status") == "cancelled" != before.get("status"))
     yield "changes a run", after.words if changed or stolen else ""
     retried = before.get("status") == "cancelled" != after.body.get("status")
@@ -325,8 +328,14 @@ def _harm(before: dict[str, Any], after: CallResult) -> Iterator[tuple[str, str]
 
 
 _STOLEN: Final = "stolen-by-another"
-_STAYING: Final = ("input_values", "release_session_after", "session_alias", "session_id", "input_attachment_ids")
-_BODIES_OF_ANOTHER: Final[dict[str, tuple[dict[str, Any], ...]]] = {
+_UNCHANGED_FIELDS: Final = (
+    "input_values",
+    "release_session_after",
+    "session_alias",
+    "session_id",
+    "input_attachment_ids",
+)
+_FOREIGN_BODIES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "update_run": (
         {"release_session_after": True, "input_values": {"stolen": _STOLEN}},
         {"status": "cancelled"},
@@ -340,7 +349,7 @@ _BODIES_OF_ANOTHER: Final[dict[str, tuple[dict[str, Any], ...]]] = {
 }
 
 
-_READS_OF_ONE: Final = frozenset({"get_run", "get_run_attachment", "download_run_attachment"})
+_SINGLE_READS: Final = frozenset({"get_run", "get_run_attachment", "download_run_attachment"})
 
 
 def _try_as_another(
@@ -350,10 +359,10 @@ def _try_as_another(
     if operation in {"list_runs", "list_run_attachments"}:
         _list_as_another(context, operation, run, shown[0], token)
         if operation == "list_run_attachments":
-            _attachments_of_others(context, shown[0], token)
+            _list_foreign_attachments(context, shown[0], token)
         return
     ids = run.get("input_attachment_ids") or [] if "{attachment_id}" in template else [run["id"]]
-    bodies = _BODIES_OF_ANOTHER.get(operation, (None,))
+    bodies = _FOREIGN_BODIES.get(operation, (None,))
     includes = ("", "?include=workflow", "?include=machine", "?include=workflow,machine,machine.pools")
     queries = includes if operation == "get_run" else ("",)
     for one, body, query in itertools.product(ids[:2], bodies, queries):
@@ -372,14 +381,17 @@ def _try_as_another(
             *shown,
             result,
         )
-        cause, wish = f"another organisation learns from {operation} that a run is there", "404, as for any unknown run"
-        context.require(result.status != 409, "AUTH-TENANT", cause, wish, result.words, *shown, result)
+        cause, expected = (
+            f"another organisation learns from {operation} that a run is there",
+            "404, as for any unknown run",
+        )
+        context.require(result.status != 409, "AUTH-TENANT", cause, expected, result.words, *shown, result)
 
 
-_ONLY_ITS_OWN: Final = frozenset(
+_OWN_ONLY_FILTERS: Final = frozenset(
     {"workflow_id", "session_id", "search", "run_id", "created_at_from", "created_at_to", "sort_mode", "deep_search"}
 )
-"""Filters of which a list as another organisation is empty, and its total 0, where no item is in it."""
+"""If a list for another organisation uses only these filters and has no items, its total must be 0."""
 
 
 def _list_as_another(
@@ -422,7 +434,7 @@ def _list_as_another(
         key = "run_id" if operation == "list_run_attachments" else "id"
         seen = [item for item in items_of(result) if item.get(key) == run["id"]]
         total = result.body.get("total") if isinstance(result.body, dict) else 0
-        counted = bool(total) and not items_of(result) and {name for name, _ in query} <= _ONLY_ITS_OWN
+        counted = bool(total) and not items_of(result) and {name for name, _ in query} <= _OWN_ONLY_FILTERS
         filters = "+".join(name for name, _ in query) or "no filter"
         context.require(
             not seen and not (counted and context.check.workflows.invented),
@@ -435,8 +447,8 @@ def _list_as_another(
         )
 
 
-def _maker_of(context: CaseContext, run_id: str) -> Exchange | None:
-    """The create that a run is from, whichever case sent it."""
+def _create_of(context: CaseContext, run_id: str) -> Exchange | None:
+    """Return the create that made a run; any case of the check may have sent it."""
     for exchange in context.check.guard.exchanges:
         makes = exchange.request.method == "POST" and exchange.answer.status == 201
         if makes and run_id.encode() in exchange.answer.body:
@@ -444,8 +456,8 @@ def _maker_of(context: CaseContext, run_id: str) -> Exchange | None:
     return None
 
 
-def _attachments_of_others(context: CaseContext, created: CallResult, token: str) -> None:
-    """Lists of attachments that name no run: the first and the last of them are of runs that are not the owner's."""
+def _list_foreign_attachments(context: CaseContext, created: CallResult, token: str) -> None:
+    """Check lists without run_id: the first and the last attachment must not belong to the other organisation."""
     owner = TOKEN if token == SECOND_TOKEN else SECOND_TOKEN
     for query in ([], [("attachment_type", "input")], [("attachment_type", "output")]):
         result = context.call("list_run_attachments", query=[*query, ("limit", "1")], token=token)
@@ -458,11 +470,11 @@ def _attachments_of_others(context: CaseContext, created: CallResult, token: str
             for item in items_of(end) if end.accepted else []:
                 run_id = str(item.get("run_id"))
                 theirs = context.call("get_run", run_id, token=owner)
-                created_by = _maker_of(context, run_id) if theirs.accepted else created
-                cause, wish = "another organisation's attachments are listed", "attachments of its own runs only"
+                created_by = _create_of(context, run_id) if theirs.accepted else created
+                cause, expected = "another organisation's attachments are listed", "attachments of its own runs only"
                 got = f"one of run {run_id}"
                 context.require(
-                    not theirs.accepted, "AUTH-TENANT", cause, wish, got, created_by or created, end, theirs
+                    not theirs.accepted, "AUTH-TENANT", cause, expected, got, created_by or created, end, theirs
                 )
 
 

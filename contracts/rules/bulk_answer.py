@@ -1,4 +1,4 @@
-"""What a create answers: every field of every run, the last one too, for every combination of what can be asked."""
+"""Answers of creates: every field of every run, the last one included, for combinations of all request fields."""
 
 from __future__ import annotations
 
@@ -114,11 +114,11 @@ ODD_ALIASES: Final = (
     "d" * 256,
     "e" * 1025,
 )
-"""Names of a session as they may be given, each unusual in one way."""
+"""Valid values of session_alias, each unusual in one way."""
 
 
 def run_create(context: CaseContext, case: Case) -> None:
-    """One create, as often as the case says, each judged by every rule of its answer; then read again."""
+    """Send a create as often as the case says, judge each answer, and read and list the runs where the case says so."""
     body = context.fill(case["body"])
     for _ in range(max(1, case.get("times", 1))):
         written = context.write(case["op"], body=body)
@@ -129,7 +129,7 @@ def run_create(context: CaseContext, case: Case) -> None:
 
 
 def _list_back(context: CaseContext, written: WriteResult) -> None:
-    """The runs of a create as a list shows them."""
+    """Compare the runs of a create with their items in a list."""
     first = written.runs[0]
     query = [("workflow_id", first["workflow_id"]), ("created_at_from", first["created_at"])]
     query += [("sort_mode", "created_at_desc"), ("limit", "20")]
@@ -141,7 +141,7 @@ def _list_back(context: CaseContext, written: WriteResult) -> None:
 
 
 def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:
-    """The features of a create for which the target has ids."""
+    """Return the features of a create, without those that need ids of a kind that the target does not have."""
     found = dict(write_bodies.CREATE_FEATURES[operation])
     for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
         if not ids.available:
@@ -157,11 +157,11 @@ def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
 
 
 def feature_cases(check: CheckContext) -> Iterator[Case]:
-    """Few requests that most faults show in."""
+    """Yield a few requests that reveal most faults."""
     features = features_of(check, "bulk_create_runs")
     for count in boundary_values.TELLING_COUNTS:
         yield _case("bulk_create_runs", count=count, read=True)
-    if check.machines.available and check.pools.known:  # pools that are there, perhaps with machines
+    if check.machines.available and check.pools.known:  # existing pools, which may have machines
         yield _case("bulk_create_runs", count=2, machine_id="«machine»", pool_ids=[check.pools.known[0]])
     everything = {name: values[-1] for name, values in features.items() if name not in ("session_id",)}
     for count in (1, 2, 101, 501, 1000):
@@ -181,7 +181,10 @@ def count_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def meeting_cases(check: CheckContext) -> Iterator[Case]:
-    """Every subset of the features for small counts, every pair of their states for large ones."""
+    """Yield every subset of the features for bulk creates of two runs, and every pair of their states for other counts.
+
+    Single creates get the pairs, and the smallest and the largest subsets.
+    """
     features = features_of(check, "bulk_create_runs")
     for subset in write_bodies.powerset(features):
         yield _case("bulk_create_runs", count=2, read=len(subset) < 3, **subset)
@@ -264,7 +267,7 @@ def odd_value_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def repeated_cases(check: CheckContext) -> Iterator[Case]:
-    """The same request again: what the second call gives must be new."""
+    """Yield requests that are sent more than once, without an idempotency key: each call must create new runs."""
     features = features_of(check, "bulk_create_runs")
     for name, values in features.items():
         yield _case("bulk_create_runs", count=2, times=3, **{name: values[-1]})

@@ -1,4 +1,4 @@
-"""Chains: a row of workflows in one session."""
+"""Chains: several workflows, one after the other, in one session."""
 
 from __future__ import annotations
 
@@ -43,28 +43,28 @@ def run_chain(context: CaseContext, case: Case) -> None:
     steps = body["steps"]
     session, ids = result.body.get("session_id"), result.body.get("run_ids")
 
-    def say(cause: str, expected: str, got: str, *shown: CallResult) -> None:
+    def fail(cause: str, expected: str, got: str, *shown: CallResult) -> None:
         context.fail(Violation("CHAIN-RULES", cause, expected, got), result, *shown)
 
     check.count("CHAIN-RULES")
     if not is_uuid(session) or not isinstance(ids, list) or not all(map(is_uuid, ids)):
-        say("not the documented answer", "session_id and run_ids as UUIDs", excerpt(json.dumps(result.body)))
+        fail("not the documented answer", "session_id and run_ids as UUIDs", excerpt(json.dumps(result.body)))
         return
     if len(ids) != len(steps):
-        say("not one run a step", f"{len(steps)} run_ids", f"{len(ids)}")
+        fail("not one run a step", f"{len(steps)} run_ids", f"{len(ids)}")
     if len(set(ids)) != len(ids):
-        say("one run for several steps", "a run of its own for each step", "an id twice")
+        fail("one run for several steps", "a run of its own for each step", "an id twice")
     with check.lock:
         old = [one for one in ids if one in check.seen.runs]
         check.seen.runs.update(dict.fromkeys(ids, result))
         known_session = session in check.seen.sessions and body.get("session_id") is None
         check.seen.sessions.setdefault(session, result)
     if old:
-        say("run ids of an earlier answer", "new runs", f"{old[0]} again")
+        fail("run ids of an earlier answer", "new runs", f"{old[0]} again")
     if body.get("session_id") is not None and session != body["session_id"]:
-        say("another session than the one given", f"session_id {body['session_id']}", str(session))
+        fail("another session than the one given", f"session_id {body['session_id']}", str(session))
     if known_session:
-        say("a session of an earlier call", "a new session", f"{session} again")
+        fail("a session of an earlier call", "a new session", f"{session} again")
     if not check.offers("get_run") or len(ids) != len(steps):
         return
     picked = (
@@ -78,7 +78,7 @@ def run_chain(context: CaseContext, case: Case) -> None:
     moments = [(index, moment_of(read.body.get("created_at"))) for index, read in reads]
     for (_, one), (_, other) in itertools.pairwise(moments):
         if one is not None and other is not None and one > other:
-            say(
+            fail(
                 "steps created out of order",
                 "runs created in the order of the steps",
                 "a later step created earlier",
@@ -86,7 +86,7 @@ def run_chain(context: CaseContext, case: Case) -> None:
             )
     attachments = [a for _, read in reads for a in read.body.get("input_attachment_ids") or ()]
     if len(set(attachments)) != len(attachments):
-        say(
+        fail(
             "steps share attachments",
             "attachments of its own for each run",
             "one attachment on two runs",
@@ -95,7 +95,7 @@ def run_chain(context: CaseContext, case: Case) -> None:
     if body.get("shared_file_inputs"):
         for index, read in (*reads[:2], *reads[2:][-1:]):
             _judge_files(
-                context, body["shared_file_inputs"], read.body.get("input_attachment_ids") or (), index, result, say
+                context, body["shared_file_inputs"], read.body.get("input_attachment_ids") or (), index, result, fail
             )
     if check.offers("list_runs"):
         listed = context.ask("list_runs", query=[("session_id", session), ("limit", "1000")], after=[result])
@@ -121,13 +121,13 @@ def _judge_step(
 ) -> None:
     run = read.body
 
-    def say(cause: str, expected: str, got: Any) -> None:
+    def fail(cause: str, expected: str, got: Any) -> None:
         said = got if isinstance(got, str) else excerpt(json.dumps(got))
         context.fail(Violation("CHAIN-RULES", cause, expected, f"{said} in step {index + 1}"), result, read)
 
-    misfits = run_schema_errors(run)
-    if misfits:
-        name, got = misfits[0]
+    errors = run_schema_errors(run)
+    if errors:
+        name, got = errors[0]
         context.fail(
             Violation("READ-BACK", f"{name or 'a run'} is not of its schema", f"{name} as documented", got),
             result,
@@ -135,11 +135,13 @@ def _judge_step(
         )
         return
     if run["workflow_id"] != step["workflow_id"]:
-        say("another workflow_id", f"workflow_id {step['workflow_id']}", run["workflow_id"])
+        fail("another workflow_id", f"workflow_id {step['workflow_id']}", run["workflow_id"])
     if run.get("session_id") != session:
-        say("another session", f"session_id {session}", run.get("session_id"))
+        fail("another session", f"session_id {session}", run.get("session_id"))
     if (run.get("session_alias") or None) != (step.get("session_alias") or None):
-        say("another session_alias", f"session_alias {json.dumps(step.get('session_alias'))}", run.get("session_alias"))
+        fail(
+            "another session_alias", f"session_alias {json.dumps(step.get('session_alias'))}", run.get("session_alias")
+        )
     shared, own = body.get("shared_inputs") or {}, step.get("inputs") or {}
     wanted = {**shared, **own}
     read_inputs = run.get("input_values") or {}
@@ -150,11 +152,11 @@ def _judge_step(
         {k: v for k, v in wanted.items() if k not in clash}, {k: v for k, v in has.items() if k not in clash}
     )
     if problem is not None:
-        say("other inputs", "the step's and the shared inputs", problem)
+        fail("other inputs", "the step's and the shared inputs", problem)
     secrets = {**(body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
     aliases = run.get("sensitive_input_aliases") or {}
     if aliases.keys() != secrets.keys():
-        say("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
+        fail("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
 
 
 def _judge_files(
@@ -163,11 +165,11 @@ def _judge_files(
     attachments: Sequence[str],
     index: int,
     result: CallResult,
-    say: Any,
+    fail: Any,
 ) -> None:
-    """The run of a step has each of the shared files."""
+    """Check that the run of a step has each of the shared files."""
     if len(attachments) != len(files):
-        say("shared files are not on a run", f"{len(files)} attachments in step {index + 1}", f"{len(attachments)}")
+        fail("shared files are not on a run", f"{len(files)} attachments in step {index + 1}", f"{len(attachments)}")
         return
     if not context.check.offers("download_run_attachment"):
         return
@@ -242,7 +244,7 @@ def chain_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def empty_cases(check: CheckContext) -> Iterator[Case]:
-    """What a step leaves empty beside what all steps share, and the other way round."""
+    """Yield chains in which a step has an empty field, with and without shared fields, or a shared field is empty."""
     shared = {name: values[0] for name, values in write_bodies.CHAIN_FEATURES.items() if name.startswith("shared")}
     full = _step(0, *write_bodies.STEP_FEATURES)
     for name in write_bodies.STEP_FEATURES:

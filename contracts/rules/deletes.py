@@ -1,4 +1,4 @@
-"""Deletes: the run is gone from everywhere, and no other is."""
+"""Deletes: no operation finds the deleted run, and other runs are unchanged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RULES = (
 
 def run_delete(context: CaseContext, case: Case) -> None:
     check = context.check
-    created = _in_its_session(context) if case.get("in_its_session") else _some_runs(context, case)
+    created = _create_in_own_session(context) if case.get("in_its_session") else _some_runs(context, case)
     index = case.get("index", 0) % len(created.runs)
     run = created.runs[index]
     shown: list[CallResult] = [created.result]
@@ -93,8 +93,8 @@ def _some_runs(context: CaseContext, case: Case) -> WriteResult:
     return context.some_runs(case.get("count", 1), **context.fill(case.get("fields", {})))
 
 
-def _in_its_session(context: CaseContext) -> WriteResult:
-    """A run whose id is that of its session, and two more in the session."""
+def _create_in_own_session(context: CaseContext) -> WriteResult:
+    """Create a run that starts a session (the run's id is the session_id), and two more runs in that session."""
     first = context.create("create_run", {"workflow_id": "«workflow»", "start_session": True})
     if not first.clean or not first.runs or not first.runs[0].get("session_id"):
         raise Inconclusive("no session can be started")
@@ -127,8 +127,8 @@ def not_listed(context: CaseContext, run: Mapping[str, Any], shown: Sequence[Cal
         context.require(not found, "DELETE-GONE", cause, "no deleted run in a list", f"it, by {names}", *shown, result)
         total = result.body.get("total") if isinstance(result.body, dict) else None
         if result.accepted and query[0] != ("sort_mode", "created_at_desc") and len(items) < 100:
-            cause, wish = "a deleted run is counted", f"total {len(items)}"
-            context.require(total == len(items), "DELETE-GONE", cause, wish, f"total {total}", *shown, result)
+            cause, expected = "a deleted run is counted", f"total {len(items)}"
+            context.require(total == len(items), "DELETE-GONE", cause, expected, f"total {total}", *shown, result)
 
 
 def delete_cases(check: CheckContext) -> Iterator[Case]:

@@ -1,4 +1,4 @@
-"""Lists of runs by filters: each by itself, any together, over few runs and many, and values that match nothing."""
+"""Filters of the list of runs: each alone, several together, over few and many runs, and values that match nothing."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _WORDS: Final = ("contracts", "Kilo", "MIXEDcase")
 
 
 def run_filters(context: CaseContext, case: Case) -> None:
-    """A dozen runs that differ in everything a filter can see, and queries over them."""
+    """Create runs (a dozen by default) that differ in everything a filter looks at, and judge queries over them."""
     corner, facts = _filter_runs(context, case)
-    for wish in case["queries"]:
-        query, predicate = _filters(context, corner, facts, wish)
+    for spec in case["queries"]:
+        query, predicate = _filters(context, corner, facts, spec)
         if query is None:
             continue
         full = within(corner, query)
@@ -54,7 +54,7 @@ def run_filters(context: CaseContext, case: Case) -> None:
         items = check_pages(context, corner, expected, full, limit=case.get("limit", 1000))
         if items is None:
             continue
-        _no_others(context, corner, items, allowed, query)
+        _require_only_matches(context, corner, items, allowed, query)
         strangers = [item for identity, item in items.items() if not corner.has(identity)]
         no_strangers(context, corner, strangers, full)
 
@@ -71,7 +71,7 @@ def _filter_runs(context: CaseContext, case: Case) -> tuple[IsolatedRuns, dict[s
             },
         }
         if index == 1:
-            body["input_values"] |= _hidden(context)
+            body["input_values"] |= _inputs_hard_to_search(context)
             body["sensitive_input_values"] = {"k«marker:63»": "«secret»"}
             body["file_inputs"] = [boundary_values.file("f«marker:62».txt")]
         if index % 2 and check.machines.available and (check.machines.invented or index == 1):
@@ -118,8 +118,8 @@ def _filter_runs(context: CaseContext, case: Case) -> tuple[IsolatedRuns, dict[s
     return corner, facts
 
 
-def _hidden(context: CaseContext) -> dict[str, Any]:
-    """Inputs with words in places that a search comes to last, or not at all."""
+def _inputs_hard_to_search(context: CaseContext) -> dict[str, Any]:
+    """Return inputs with markers where a search may overlook them, and one in a name, where it must not look."""
     return {
         f"k{context.named('marker:60')}": 1,
         "number": context.named("number:0"),
@@ -134,12 +134,15 @@ Predicate = Callable[[Mapping[str, Any]], bool | None]
 
 
 def _filters(
-    context: CaseContext, corner: IsolatedRuns, facts: Mapping[str, Any], wish: Sequence[Any]
+    context: CaseContext, corner: IsolatedRuns, facts: Mapping[str, Any], spec: Sequence[Any]
 ) -> tuple[Query | None, Predicate]:
-    """Filters in the words of a case, and what they should find: True, False, or None for either."""
+    """Return the query of a case's filters, and a predicate that tells whether they match a run.
+
+    The predicate returns None where either is right. The query is None where a filter cannot be used with these runs.
+    """
     query: Query = []
     predicates: list[Predicate] = []
-    for name, *parts in wish:
+    for name, *parts in spec:
         made = _filter(context, corner, facts, name, parts)
         if made is None:
             return None, lambda run: None
@@ -201,7 +204,10 @@ def _filter(
 
 
 def _time_filter(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tuple[Query, Predicate] | None:
-    """At the run's own moment, or a microsecond beside it, told in one of several ways; or at a whole second."""
+    """Return a filter by the created_at of a run, shifted by microseconds and written in one of several ways.
+
+    The way "second" takes created_at without its fraction of a second, and shifts it by seconds.
+    """
     moment = moment_of(run["created_at"])
     if moment is None:
         return None
@@ -249,8 +255,8 @@ def _search_filter(
         ids = {r["id"] for r in corner.runs if text in json.dumps(r.get("input_values"))}
     elif where == "nothing":
         text, ids = context.named("marker:99"), set()
-    elif where in _HIDDEN:
-        text = str(context.named(_HIDDEN[where]))
+    elif where in _HARD_TO_SEARCH:
+        text = str(context.named(_HARD_TO_SEARCH[where]))
         ids = {r["id"] for r in corner.runs if text in json.dumps(r.get("input_values"))}
     elif where in _UNSEARCHED:
         text, ids = str(context.named(_UNSEARCHED[where])), set()
@@ -260,7 +266,7 @@ def _search_filter(
         text, ids = str(context.named("number:1")), {facts["texts"]["output_data"]}
     elif where == "everything":
         if corner.filter[0] == "search":
-            return None  # all cases' runs have that word
+            return None  # the runs of all cases have that word
         text = context.check.run_mark
         ids = {
             r["id"]
@@ -280,12 +286,12 @@ def _search_filter(
         case "mixed":
             text = "".join(c.upper() if i % 2 else c for i, c in enumerate(text))
         case "middle":
-            text = text[3:-1]  # still with its whole number, which the markers of other runs do not have
+            text = text[3:-1]  # keeps the whole number, which the markers of other runs do not have
     query = [("search", text)] + ([("deep_search", "true")] if deep else [])
     return query, lambda r: r["id"] in ids
 
 
-_HIDDEN: Final = {
+_HARD_TO_SEARCH: Final = {
     "number": "number:0",
     "a long text": "marker:65",
     "many levels down": "marker:61",
@@ -298,8 +304,8 @@ _UNSEARCHED: Final = {
     "name of a secret": "marker:63",
     "usage_metadata": "marker:64",
 }
-"""Where a search does not look: only values of what it is documented to look at count."""
-_ALONE: Final[tuple[Any, ...]] = (
+"""Places where a search must find nothing: it is documented to look only at the values of certain fields."""
+_SINGLE_FILTERS: Final[tuple[Any, ...]] = (
     ["workflow_id", 0],
     ["machine_id", 0],
     ["machine_id", 2],
@@ -356,10 +362,10 @@ _SEARCHES: Final[tuple[Any, ...]] = (
         for how in ("plain", "upper")
     ),
     ["search", "run_message_history", "plain"],
-    *(["search", where, "plain"] for where in (*_HIDDEN, *_UNSEARCHED, "output number")),
-    *(["search", where, "plain", True] for where in (*_HIDDEN, *_UNSEARCHED, "output number")),
+    *(["search", where, "plain"] for where in (*_HARD_TO_SEARCH, *_UNSEARCHED, "output number")),
+    *(["search", where, "plain", True] for where in (*_HARD_TO_SEARCH, *_UNSEARCHED, "output number")),
 )
-_KINDS: Final[dict[str, list[Any]]] = {
+_FILTER_KINDS: Final[dict[str, list[Any]]] = {
     "workflow_id": ["workflow_id", 0],
     "machine_id": ["machine_id", 0],
     "session_id": ["session_id", 0],
@@ -372,7 +378,7 @@ _KINDS: Final[dict[str, list[Any]]] = {
 }
 
 
-_BESIDE: Final[tuple[Query, ...]] = (
+_NEUTRAL_PARAMETERS: Final[tuple[Query, ...]] = (
     [("fields", "input_values")],
     [("fields", "session_id"), ("fields", "error")],
     [("include", "workflow")],
@@ -382,11 +388,11 @@ _BESIDE: Final[tuple[Query, ...]] = (
     [("search", "«marker:1»"), ("fields", "input_values"), ("deep_search", "true")],
     [("search", "«marker:1»"), ("include", "workflow")],
 )
-"""What may stand in a query and changes nothing of what is found."""
+"""Parameters that do not change which runs of `run_beside` are found: marker 1 is in the inputs of all of them."""
 
 
 def run_beside(context: CaseContext, case: Case) -> None:
-    """Pages of queries with more in them than filters."""
+    """Read pages of queries that also have parameters which do not change what is found."""
     corner = make_corner(context, [{"count": count, "input_values": {"who": "«marker:1»"}} for count in case["counts"]])
     for pairs in case["beside"]:
         query = within(corner, [(name, context.fill(value)) for name, value in pairs])
@@ -395,17 +401,21 @@ def run_beside(context: CaseContext, case: Case) -> None:
 
 
 def beside_cases(check: CheckContext) -> Iterator[Case]:
-    yield {"counts": [3, 2], "beside": [[list(p) for p in pairs] for pairs in _BESIDE], "limits": [1, 2, 100]}
+    yield {
+        "counts": [3, 2],
+        "beside": [[list(p) for p in pairs] for pairs in _NEUTRAL_PARAMETERS],
+        "limits": [1, 2, 100],
+    }
     yield {
         "counts": [104],
-        "beside": [[list(p) for p in pairs] for pairs in (*_BESIDE[:3], *_BESIDE[5:])],
+        "beside": [[list(p) for p in pairs] for pairs in (*_NEUTRAL_PARAMETERS[:3], *_NEUTRAL_PARAMETERS[5:])],
         "limits": [50, 1000],
     }
 
 
 def filter_cases(check: CheckContext) -> Iterator[Case]:
-    alone = [[wish] for wish in _ALONE]
-    searches = [[wish] for wish in _SEARCHES]
+    alone = [[spec] for spec in _SINGLE_FILTERS]
+    searches = [[spec] for spec in _SEARCHES]
     for queries in (
         alone[:14],
         alone[14:32],
@@ -417,24 +427,26 @@ def filter_cases(check: CheckContext) -> Iterator[Case]:
     ):
         yield {"groups": 6, "queries": queries, "alias": True}
     pairs = [
-        [one, other] for (a, one), (b, other) in itertools.combinations(_KINDS.items(), 2) if a[0:2] != b[0:2] or a == b
+        [one, other]
+        for (a, one), (b, other) in itertools.combinations(_FILTER_KINDS.items(), 2)
+        if a[0:2] != b[0:2] or a == b
     ]
     pairs = [pair for pair in pairs if len({p[0] for p in pair}) == 2]
     yield {"groups": 6, "queries": pairs[: len(pairs) // 2]}
     yield {"groups": 6, "queries": pairs[len(pairs) // 2 :]}
-    triples = [list(t) for t in itertools.combinations(_KINDS.values(), 3) if len({p[0] for p in t}) == 3]
+    triples = [list(t) for t in itertools.combinations(_FILTER_KINDS.values(), 3) if len({p[0] for p in t}) == 3]
     for start in range(0, len(triples), 25):
         yield {"groups": 6, "queries": triples[start : start + 25]}
-    yield {"groups": 12, "queries": [[w] for w in _KINDS.values()] + pairs[::3], "limit": 2}
+    yield {"groups": 12, "queries": [[w] for w in _FILTER_KINDS.values()] + pairs[::3], "limit": 2}
     pick = random.Random(check.target.seed)
     yield {
         "groups": 8,
-        "queries": [pick.sample(list(_ALONE), 1) + pick.sample(list(_SEARCHES), 1) for _ in range(20)],
+        "queries": [pick.sample(list(_SINGLE_FILTERS), 1) + pick.sample(list(_SEARCHES), 1) for _ in range(20)],
         "alias": True,
     }
 
 
-# Filters that meet
+# Filters combined
 
 
 _ATTRIBUTES: Final = ("workflow_id", "machine_id", "session_id", "status", "from", "to", "search", "deep")
@@ -442,14 +454,14 @@ _ATTRIBUTES: Final = ("workflow_id", "machine_id", "session_id", "status", "from
 
 @dataclass(frozen=True)
 class FilterFixture:
-    """A run, with what each filter would have to be to find it; a filter that is not here says nothing of it."""
+    """A run and, per filter, the value that finds it; for a filter that is not in `has`, either result is right."""
 
     run: Mapping[str, Any]
     written: WriteResult
     has: Mapping[str, Any]
 
     def is_found(self, asked: Mapping[str, Any]) -> bool | None:
-        """Whether filters find it; None where nobody can say."""
+        """Return whether the filters find the run; None where either result is right."""
         answers = [self._answer(name, value) for name, value in asked.items()]
         if False in answers:
             return False
@@ -468,10 +480,10 @@ class FilterFixture:
 
 
 def run_meeting(context: CaseContext, case: Case) -> None:
-    """Runs of several makes, and filters two at a time and more: some that agree on a run, some that do not."""
-    people = _people(context)
-    for asked_by in case["queries"]:
-        asked = {name: people[at % len(people)].has.get(name) for name, at in asked_by}
+    """Create runs in several ways, and combine two or more filters: some match the same run, others different runs."""
+    fixtures = _make_fixtures(context)
+    for spec in case["queries"]:
+        asked = {name: fixtures[at % len(fixtures)].has.get(name) for name, at in spec}
         if not all(asked.values()) or not {"workflow_id", "session_id", "search", "deep"} & asked.keys():
             continue
         query: Query = []
@@ -485,23 +497,23 @@ def run_meeting(context: CaseContext, case: Case) -> None:
         listed = {item.get("id") for item in items_of(result)}
         names = "+".join(sorted({name for name, _ in query}))
         context.check.count("LIST-FILTER")
-        for person in people:
-            wanted, found = person.is_found(asked), person.run["id"] in listed
+        for fixture in fixtures:
+            wanted, found = fixture.is_found(asked), fixture.run["id"] in listed
             if wanted is None or wanted == found:
                 continue
             rule, cause = "LIST-FILTER", f"{names} gives others too"
             if wanted:
-                corner = IsolatedRuns(("search", person.run["id"]))
-                corner.add(person.written)
-                rule, cause = locate(context, corner, person.run, query, 1000)
+                corner = IsolatedRuns(("search", fixture.run["id"]))
+                corner.add(fixture.written)
+                rule, cause = locate(context, corner, fixture.run, query, 1000)
             context.fail(
                 Violation(rule, cause, "exactly the runs that match", "a run missing" if wanted else "another run"),
-                person.written.result,
+                fixture.written.result,
                 result,
             )
 
 
-def _people(context: CaseContext) -> list[FilterFixture]:
+def _make_fixtures(context: CaseContext) -> list[FilterFixture]:
     check = context.check
     workflows = ["«workflow:0»", "«workflow:1»"] if check.workflows.invented else ["«workflow»", "«workflow»"]
     machines = ["«machine:10»", "«machine:11»"] if check.machines.invented else []
@@ -514,7 +526,7 @@ def _people(context: CaseContext) -> list[FilterFixture]:
         ("bulk_create_runs", 1, {"session_id": sessions[0]} if sessions else {}, "retried"),
         ("create_run", 0, {"machine_id": machines[1]} if machines else {}, "cancelled"),
     ]
-    people: list[FilterFixture] = []
+    fixtures: list[FilterFixture] = []
     for index, (operation, workflow, fields, then) in enumerate(ways):
         if not check.offers(operation):
             continue
@@ -533,12 +545,15 @@ def _people(context: CaseContext) -> list[FilterFixture]:
         has |= {"machine_id": written.runs[0]["machine_id"]} if "machine_id" in fields else {}
         for run in written.runs:
             at = {"from": run["created_at"], "to": run["created_at"]}
-            people.append(FilterFixture(run, written, has | at | _status_after(context, run, then)))
-    return people
+            fixtures.append(FilterFixture(run, written, has | at | _status_after(context, run, then)))
+    return fixtures
 
 
 def _status_after(context: CaseContext, run: Mapping[str, Any], then: str | None) -> dict[str, Any]:
-    """What a filter of status should find the run by, after something was done to it. None is cancelled by itself."""
+    """Cancel a run, or cancel and retry it, as `then` says; return the `status` that finds it, {} if that is not known.
+
+    A run that nobody cancels gets "": the filter status=cancelled must not find it.
+    """
     if then is None:
         return {"status": ""}
     if not context.check.offers("update_run"):
@@ -571,7 +586,7 @@ def meeting_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def run_large_filters(context: CaseContext, case: Case) -> None:
-    """Filters over many runs: what matches stands on every page, however large the page."""
+    """Filter many runs: every match must be listed, and nothing else, whatever the size of the pages."""
     count = case["count"]
     session = (
         {"session_id": "«session:5»"}
@@ -589,7 +604,7 @@ def run_large_filters(context: CaseContext, case: Case) -> None:
     )
     first, second, third = (written.runs for written in corner.made)
     at = moment_of(second[0]["created_at"])
-    check_options: list[tuple[Query, Sequence[dict[str, Any]]]] = [
+    queries: list[tuple[Query, Sequence[dict[str, Any]]]] = [
         ([("search", context.named("marker:1"))], first),
         ([("search", context.named("marker:2"))], second),
     ]
@@ -597,22 +612,22 @@ def run_large_filters(context: CaseContext, case: Case) -> None:
     if at is not None and None not in moments:
         since = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment >= at]
         until = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment <= at]
-        check_options.append(([("created_at_from", second[0]["created_at"])], since))
-        check_options.append(([("created_at_to", second[0]["created_at"])], until))
+        queries.append(([("created_at_from", second[0]["created_at"])], since))
+        queries.append(([("created_at_to", second[0]["created_at"])], until))
     if session:
-        check_options.append(([("session_id", context.named("session:5"))], third))
-    for query, expected in check_options:
+        queries.append(([("session_id", context.named("session:5"))], third))
+    for query, expected in queries:
         for limit in case["limits"]:
             items = check_pages(context, corner, expected, within(corner, query), limit=limit)
             if items is None:
                 continue
-            _no_others(context, corner, items, {run["id"] for run in expected}, query)
+            _require_only_matches(context, corner, items, {run["id"] for run in expected}, query)
 
 
-def _no_others(
+def _require_only_matches(
     context: CaseContext, corner: IsolatedRuns, items: Collection[str], allowed: Collection[str], query: Query
 ) -> None:
-    """Of the corner's runs, a list has only those that match its filters."""
+    """Require that a list has only those of the case's runs that match its filters."""
     wrong = [run for run in corner.runs if run["id"] in items and run["id"] not in allowed]
     names = "+".join(sorted(name for name, _ in query))
     context.require(
@@ -627,7 +642,7 @@ def _no_others(
 
 
 def _span(runs: Sequence[Mapping[str, Any]]) -> tuple[tuple[datetime, str], tuple[datetime, str]]:
-    """The first and the last moment at which runs of one create were made, each as it was told too."""
+    """Return the earliest and the latest created_at of runs, each parsed and as text."""
     moments = [(moment, run["created_at"]) for run in runs if (moment := moment_of(run["created_at"])) is not None]
     if not moments:
         raise Inconclusive("no moment in created_at")
@@ -644,7 +659,7 @@ def large_filter_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def run_nonsense(context: CaseContext, case: Case) -> None:
-    """A filter of a value that no run can have: refused, or taken and matching nothing."""
+    """Filter by values that no run can have: the target must refuse them, or not find the case's run."""
     corner = make_corner(context, [{"count": 1}])
     for name, value in case["queries"]:
         if name == corner.filter[0]:

@@ -1,4 +1,4 @@
-"""HTTP itself: methods, errors as JSON, and rate limits."""
+"""HTTP: methods, errors as JSON, rate limits, unusual headers, credentials and ids."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def run_method(context: CaseContext, case: Case) -> None:
 
 
 def _bodies_for(context: CaseContext, case: Case) -> Iterator[bytes | None]:
-    """Nothing, and what an operation of another method would take on any of the paths."""
+    """Yield None for GET and DELETE; else {} and, on a known path, a body with the fields that others require."""
     if case["method"] not in {"POST", "PUT", "PATCH"}:
         yield None
         return
@@ -93,7 +93,7 @@ def method_cases(check: CheckContext) -> Iterator[Case]:
                         made = template.replace(name, "«made»")
                         more = {"template": template, "known": True, "made_by": operation}
                         yield {"method": method, "path": made} | more
-                for name, one in _ids_of_something(check):
+                for name, one in _existing_ids(check):
                     if name in template and (method == "GET" or name == "{run_id}"):
                         yield {
                             "method": method,
@@ -103,7 +103,7 @@ def method_cases(check: CheckContext) -> Iterator[Case]:
                         }
 
 
-def _ids_of_something(check: CheckContext) -> Iterator[tuple[str, str]]:
+def _existing_ids(check: CheckContext) -> Iterator[tuple[str, str]]:
     if check.first_run is not None:
         yield "{run_id}", check.first_run
     for name, ids in (
@@ -139,9 +139,9 @@ def path_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def run_many(context: CaseContext, case: Case) -> None:
-    """Many requests of a kind, in a row or at once. What the target put off was sent again, but is judged here."""
+    """Send many requests of a kind, one by one or at once; judge every 429, even one whose retry succeeded."""
     for _ in range(case["rounds"]):
-        requests = [_of_kind(context, case["kind"], number) for number in range(case["at_once"])]
+        requests = [_request_of_kind(context, case["kind"], number) for number in range(case["at_once"])]
         with contextlib.suppress(Inconclusive):
             if len(requests) == 1:
                 context.send(requests[0])
@@ -151,7 +151,7 @@ def run_many(context: CaseContext, case: Case) -> None:
 
 
 def judge_limits(context: CaseContext) -> None:
-    """Every 429 of the check so far."""
+    """Judge every 429 of the check so far."""
     check = context.check
     for exchange in check.guard.throttled:
         check.count("HTTP-LIMIT")
@@ -160,7 +160,7 @@ def judge_limits(context: CaseContext) -> None:
             context.fail(violation, exchange)
 
 
-def _of_kind(context: CaseContext, kind: str, number: int) -> Request:
+def _request_of_kind(context: CaseContext, kind: str, number: int) -> Request:
     made_up = f"key-{uuid.uuid4()}"
     match kind:
         case "lists":
@@ -172,9 +172,9 @@ def _of_kind(context: CaseContext, kind: str, number: int) -> Request:
         case "refused credentials":
             return request_for("list_runs", token="Bearer nobody-knows-this")
         case "creates":
-            return request_for("bulk_create_runs", body=_small(context), key=made_up)
+            return request_for("bulk_create_runs", body=_minimal_create(context), key=made_up)
         case "equal creates":
-            return request_for("bulk_create_runs", body=_small(context), key=context.named("key"))
+            return request_for("bulk_create_runs", body=_minimal_create(context), key=context.named("key"))
         case "updates":
             if not context.has_named("run"):
                 context.remember("run", context.some_runs(1).ids[0])
@@ -182,7 +182,7 @@ def _of_kind(context: CaseContext, kind: str, number: int) -> Request:
     raise ValueError(f"no such kind of request: {kind}")
 
 
-def _small(context: CaseContext) -> dict[str, Any]:
+def _minimal_create(context: CaseContext) -> dict[str, Any]:
     return {"workflow_id": context.named("workflow"), "count": 1}
 
 
@@ -209,11 +209,11 @@ def run_met_on_the_way(context: CaseContext, case: Case) -> None:
     judge_limits(context)
 
 
-# Errors, whatever a client says that it would rather have
+# Errors, whatever a client's headers ask for
 
 
 def run_asked_for(context: CaseContext, case: Case) -> None:
-    """Errors of each kind with headers of another client: they are JSON all the same, and no 5xx."""
+    """Provoke each kind of error with the headers of another client: errors must still be JSON, and never a 5xx."""
     headers = [(name, value) for name, value in case["headers"]]
     for request in (
         request_for("get_run", context.named("unknown"), headers=headers),
@@ -259,7 +259,7 @@ def headers_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def run_odd_token(context: CaseContext, case: Case) -> None:
-    """Authorizations that a header can carry and a token should not: refused, never a 5xx."""
+    """Send credentials that are valid in a header, but odd for a token: errors must be JSON, and never a 5xx."""
     for operation in ("list_runs", "bulk_create_runs"):
         body = {"count": 0} if operation == "bulk_create_runs" else UNREAD
         context.send(request_for(operation, body=body, token=case["authorization"]))
@@ -284,7 +284,7 @@ def odd_token_cases(check: CheckContext) -> Iterator[Case]:
         "()",
     ):
         yield {"authorization": f"Bearer {token}"}
-    for whole in (
+    for header in (
         "Bearer\tx",
         "Bearer  ",
         "\xff",
@@ -296,9 +296,9 @@ def odd_token_cases(check: CheckContext) -> Iterator[Case]:
         "Bearer x, Bearer y",
         "a" * 4000,
     ):
-        yield {"authorization": whole}
-    for encoded in ("Basic !", "Basic dTpw", "Basic \xff", "Basic", "Digest username", "Negotiate YQ=="):
-        yield {"authorization": encoded}
+        yield {"authorization": header}
+    for header in ("Basic !", "Basic dTpw", "Basic \xff", "Basic", "Digest username", "Negotiate YQ=="):
+        yield {"authorization": header}
 
 
 # Odd ids in a path
@@ -351,7 +351,7 @@ ODD_IDS: Final = (
 
 
 def run_odd_id(context: CaseContext, case: Case) -> None:
-    """An odd id where one belongs: anything but a 5xx, and errors as JSON."""
+    """Send odd ids in a path: errors must be JSON, and never a 5xx."""
     method, template = operations()[case["op"]]
     before, _, after = template.partition("{")
     body = b"{}" if method in {"POST", "PATCH"} else None

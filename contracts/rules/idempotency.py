@@ -1,4 +1,4 @@
-"""Idempotency keys: a write under a key is done once, and answered alike ever after."""
+"""Idempotency keys: a write is carried out once per key, and each replay gets the same answer."""
 
 from __future__ import annotations
 
@@ -45,17 +45,19 @@ RULES = (
     ),
 )
 
-_IN_PROGRESS_S: Final = 5.0
+_IN_PROGRESS_WAIT_S: Final = 5.0
 
 
 def _request(context: CaseContext, case: Case, key: str, *, body: Any = None, token: str = TOKEN) -> Request:
-    """The write of a case; what it is about (a run) is made once for a case and an organisation."""
+    """Return the write of a case. The run that it changes is made once per case and organisation."""
     operation = case["op"]
     ids: tuple[str, ...] = ()
-    if operation in _OF_A_RUN:
+    if operation in _ON_A_RUN:
         name = "run" if token == TOKEN else "their-run"
         if not context.has_named(name):
-            made = changeable(context, operation)["id"] if token == TOKEN else _their_run(context, operation)
+            made = (
+                changeable(context, operation)["id"] if token == TOKEN else _second_organisation_run(context, operation)
+            )
             context.remember(name, made)
         ids = (context.named(name),)
     if operation == "delete_run":
@@ -72,12 +74,12 @@ def _with_workflow(body: dict[str, Any], workflow: str) -> dict[str, Any]:
     return body | {"workflow_id": workflow}
 
 
-_OF_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
+_ON_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
 
 
-def _their_run(context: CaseContext, operation: str) -> str:
+def _second_organisation_run(context: CaseContext, operation: str) -> str:
     body = {"workflow_id": their_workflow(context), "count": 1}
-    made = _made(context, context.call("bulk_create_runs", body=body, token=SECOND_TOKEN))
+    made = _created_ids(context, context.call("bulk_create_runs", body=body, token=SECOND_TOKEN))
     if not made:
         raise Inconclusive("the second organisation cannot make a run")
     if operation == "retry_run":
@@ -85,8 +87,8 @@ def _their_run(context: CaseContext, operation: str) -> str:
     return made[0]
 
 
-def _spelled(request: Request, name: str) -> Request:
-    """The same request with another spelling of the header's name, which means the same."""
+def _with_header_name(request: Request, name: str) -> Request:
+    """Return the request with its Idempotency-Key header spelled as `name`; header names are case-insensitive."""
     headers = tuple((name if header == "Idempotency-Key" else header, value) for header, value in request.headers)
     return dataclasses.replace(request, headers=headers)
 
@@ -96,7 +98,7 @@ def _key(context: CaseContext, case: Case) -> str:
     return str(context.fill(form))
 
 
-def _first(context: CaseContext, request: Request, operation: str) -> CallResult:
+def _send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
     result = context.send(request)
     if operation in CREATES and request.body is not None:
         context.judge_write(read_body(operation, json.loads(request.body)), result)
@@ -105,7 +107,7 @@ def _first(context: CaseContext, request: Request, operation: str) -> CallResult
     return result
 
 
-def _same_answer(context: CaseContext, first: CallResult, again: CallResult, what: str) -> None:
+def _require_same_answer(context: CaseContext, first: CallResult, again: CallResult, what: str) -> None:
     problem = None
     if again.status != first.status:
         problem = f"{again.words} after {first.status}"
@@ -116,20 +118,20 @@ def _same_answer(context: CaseContext, first: CallResult, again: CallResult, wha
     )
 
 
-def _made(context: CaseContext, result: CallResult) -> list[str]:
+def _created_ids(context: CaseContext, result: CallResult) -> list[str]:
     body = result.body if isinstance(result.body, dict) else {}
     runs = body.get("created_runs")
     ids = [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [body.get("id")]
     return [one for one in [*ids, *(body.get("run_ids") or ())] if isinstance(one, str)]
 
 
-def _nothing_twice(context: CaseContext, case: Case, first: CallResult, shown: Sequence[CallResult]) -> None:
-    """The runs of the case's own session or workflow are those of the first answer."""
-    listed = _corner(context)
+def _require_no_duplicates(context: CaseContext, case: Case, first: CallResult, shown: Sequence[CallResult]) -> None:
+    """Require that the case has no runs but those of the first answer."""
+    listed = _runs_of_case(context)
     if case["op"] not in CREATES or listed is None:
         return
     result, items = listed
-    mine = set(_made(context, first))
+    mine = set(_created_ids(context, first))
     others = [item for item in items if item.get("id") not in mine]
     context.require(
         not others,
@@ -142,8 +144,8 @@ def _nothing_twice(context: CaseContext, case: Case, first: CallResult, shown: S
     )
 
 
-def _corner(context: CaseContext, only: str | None = None) -> tuple[CallResult, list[dict[str, Any]]] | None:
-    """The runs of the case's own workflow, or session, or of its marker; `only` names one of its ids."""
+def _runs_of_case(context: CaseContext, only: str | None = None) -> tuple[CallResult, list[dict[str, Any]]] | None:
+    """List the case's runs, by its workflow, session or marker; `only` names one placeholder to list by."""
     check = context.check
     if not check.offers("list_runs"):
         return None
@@ -171,7 +173,7 @@ def _corner(context: CaseContext, only: str | None = None) -> tuple[CallResult, 
 def run_replay(context: CaseContext, case: Case) -> None:
     operation, key = case["op"], _key(context, case)
     request = _request(context, case, key)
-    first = _first(context, request, operation)
+    first = _send_first(context, request, operation)
     others: list[CallResult] = []
     elsewhere = context.named("workflow:9" if context.check.workflows.invented else "workflow")
     for index in range(case.get("between", 0)):
@@ -180,14 +182,14 @@ def run_replay(context: CaseContext, case: Case) -> None:
     if case.get("changed"):
         _change_between(context, operation, first)
     if case.get("deleted"):
-        for run_id in _made(context, first)[:1]:
+        for run_id in _created_ids(context, first)[:1]:
             context.call("delete_run", run_id)
-    repeated = request if "spelled" not in case else _spelled(request, case["spelled"])
+    repeated = request if "spelled" not in case else _with_header_name(request, case["spelled"])
     for _ in range(case.get("times", 1)):
         again = context.send(repeated)
-        _same_answer(context, first, again, "another answer for the same key and body")
+        _require_same_answer(context, first, again, "another answer for the same key and body")
     if not case.get("changed"):
-        _nothing_twice(context, case, first, (first, again))
+        _require_no_duplicates(context, case, first, (first, again))
     elif operation == "update_run":
         after = context.call("get_run", context.named("run"))
         kept = isinstance(after.body, dict) and after.body.get("input_values") == {"between": True}
@@ -206,7 +208,7 @@ def _change_between(context: CaseContext, operation: str, first: CallResult) -> 
     if operation == "update_run":
         context.ask("update_run", context.named("run"), body={"input_values": {"between": True}})
     elif operation in {"create_run", "bulk_create_runs"}:
-        for run_id in _made(context, first)[:1]:
+        for run_id in _created_ids(context, first)[:1]:
             context.call("update_run", run_id, body={"status": "cancelled"})
     elif operation == "retry_run":
         result = context.call("update_run", context.named("run"), body={"status": "cancelled"})
@@ -217,30 +219,32 @@ def _change_between(context: CaseContext, operation: str, first: CallResult) -> 
 def run_together(context: CaseContext, case: Case) -> None:
     operation = case["op"]
     request = _request(context, case, _key(context, case))
-    heards = context.send_together([request] * case.get("times", 2))
-    done = [result for result in heards if result.accepted]
+    results = context.send_together([request] * case.get("times", 2))
+    done = [result for result in results if result.accepted]
     if not done:
-        if all(result.status == 409 for result in heards):
-            done = [_settled(context, request)]
+        if all(result.status == 409 for result in results):
+            done = [_send_until_settled(context, request)]
         if not done[0].accepted:
-            raise Inconclusive(f"{operation} under a key answers {heards[0].status} when sent together")
-    for result in heards:
+            raise Inconclusive(f"{operation} under a key answers {results[0].status} when sent together")
+    for result in results:
         if result.accepted:
             problem = difference(done[0].body, result.body)
             same = problem is None and result.status == done[0].status
             cause, expected = "two answers for two at once", "the same answer for both"
-            context.require(same, "IDEM-REPLAY", cause, expected, lambda problem=problem: problem or "", *heards)  # type: ignore[misc]
+            context.require(same, "IDEM-REPLAY", cause, expected, lambda problem=problem: problem or "", *results)  # type: ignore[misc]
         else:
-            waits = result.status == 409 and (result.answer.header(_STATUS) or "").strip().lower() == "in_progress"
-            cause, expected = "one of two at once is refused", f"the answer, or 409 with {_STATUS}: in_progress"
-            context.require(waits, "IDEM-REPLAY", cause, expected, result.words, *heards)
-    final = _settled(context, request)
-    _same_answer(context, done[0], final, "another answer after two at once")
-    _nothing_twice(context, case, done[0], heards)
+            waits = (
+                result.status == 409 and (result.answer.header(_STATUS_HEADER) or "").strip().lower() == "in_progress"
+            )
+            cause, expected = "one of two at once is refused", f"the answer, or 409 with {_STATUS_HEADER}: in_progress"
+            context.require(waits, "IDEM-REPLAY", cause, expected, result.words, *results)
+    final = _send_until_settled(context, request)
+    _require_same_answer(context, done[0], final, "another answer after two at once")
+    _require_no_duplicates(context, case, done[0], results)
 
 
-def _settled(context: CaseContext, request: Request) -> CallResult:
-    end = time.monotonic() + _IN_PROGRESS_S
+def _send_until_settled(context: CaseContext, request: Request) -> CallResult:
+    end = time.monotonic() + _IN_PROGRESS_WAIT_S
     while True:
         result = context.send(request)
         if result.status != 409 or time.monotonic() > end:
@@ -254,7 +258,7 @@ def run_conflict(context: CaseContext, case: Case) -> None:
     other = _request(context, case, key, body=case["other"])
     if request.body == other.body or not read_body(operation, json.loads(other.body or b"null")).is_valid:
         return
-    first = _first(context, request, operation)
+    first = _send_first(context, request, operation)
     again = context.send(other)
     context.require(
         again.refused,
@@ -265,16 +269,16 @@ def run_conflict(context: CaseContext, case: Case) -> None:
         first,
         again,
     )
-    _nothing_of_a_conflict(context, case, first, again)
+    _require_no_effect(context, case, first, again)
     third = context.send(request)
-    _same_answer(context, first, third, "another answer after a conflict")
+    _require_same_answer(context, first, third, "another answer after a conflict")
 
 
-def _nothing_of_a_conflict(context: CaseContext, case: Case, first: CallResult, again: CallResult) -> None:
+def _require_no_effect(context: CaseContext, case: Case, first: CallResult, again: CallResult) -> None:
     operation = case["op"]
-    mine = set(_made(context, first))
+    mine = set(_created_ids(context, first))
     for name in ("workflow", "workflow:2", "session:1") if operation in CREATES else ():
-        listed = _corner(context, name)
+        listed = _runs_of_case(context, name)
         if listed is None:
             continue
         more = [item for item in listed[1] if item.get("id") not in mine]
@@ -288,7 +292,7 @@ def _nothing_of_a_conflict(context: CaseContext, case: Case, first: CallResult, 
             again,
             listed[0],
         )
-    if operation not in _OF_A_RUN or not isinstance(first.body, dict):
+    if operation not in _ON_A_RUN or not isinstance(first.body, dict):
         return
     after = context.call("get_run", context.named("run"))
     asked = context.fill(case["other"])
@@ -300,24 +304,24 @@ def _nothing_of_a_conflict(context: CaseContext, case: Case, first: CallResult, 
 
 
 def run_conflict_together(context: CaseContext, case: Case) -> None:
-    """Two bodies under one key at once: one of them is done, the other is refused."""
+    """Send two bodies under one key at once: at most one of them may be accepted."""
     key = _key(context, case)
     one, other = _request(context, case, key), _request(context, case, key, body=case["other"])
-    heards = context.send_together([one, other])
-    done = [result for result in heards if result.accepted]
+    results = context.send_together([one, other])
+    done = [result for result in results if result.accepted]
     cause, expected = "both of two bodies at once are taken", "one of them refused"
-    context.require(len(done) < 2, "IDEM-CONFLICT", cause, expected, lambda: heards[1].words, *heards)
+    context.require(len(done) < 2, "IDEM-CONFLICT", cause, expected, lambda: results[1].words, *results)
 
 
 def run_keys(context: CaseContext, case: Case) -> None:
-    """The same body under two keys: two writes."""
+    """Send the same body under two keys: both must be carried out."""
     operation = case["op"]
     keys = [str(context.fill(key)) for key in case["keys"]]
     if len(set(keys)) < 2:
         return
-    first = _first(context, _request(context, case, keys[0]), operation)
+    first = _send_first(context, _request(context, case, keys[0]), operation)
     second = context.send(_request(context, case, keys[1]))
-    overlap = set(_made(context, first)) & set(_made(context, second))
+    overlap = set(_created_ids(context, first)) & set(_created_ids(context, second))
     context.require(
         second.accepted and not overlap,
         "IDEM-REPLAY",
@@ -342,11 +346,11 @@ def run_scope(context: CaseContext, case: Case) -> None:
             first, second = second, first
             mine, theirs = theirs, mine
     else:
-        first = _first(context, mine, operation)
+        first = _send_first(context, mine, operation)
         second = context.send(theirs)
     if not first.accepted:
         raise Inconclusive(f"{operation} under a key answers {first.status}")
-    overlap = set(_made(context, first)) & set(_made(context, second))
+    overlap = set(_created_ids(context, first)) & set(_created_ids(context, second))
     if operation in {"create_pool", "create_workflow"} and second.status == 409:
         raise Inconclusive("the name may be taken for the second organisation too")
     context.require(
@@ -358,12 +362,12 @@ def run_scope(context: CaseContext, case: Case) -> None:
         first,
         second,
     )
-    if operation in _OF_A_RUN and isinstance(first.body, dict):
+    if operation in _ON_A_RUN and isinstance(first.body, dict):
         headers = tuple((name, tokens[1] if name == "Authorization" else value) for name, value in mine.headers)
         foreign = context.send(dataclasses.replace(mine, headers=headers))
         shown = foreign.body.get("id") if foreign.accepted and isinstance(foreign.body, dict) else None
-        cause, wish = "a key gives another organisation's answer", "404, as for any unknown run"
-        context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, wish, foreign.words, first, foreign)
+        cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
+        context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, foreign.words, first, foreign)
     third = context.send(mine)
     problem = difference(first.body, third.body)
     cause = "the other organisation's write takes the key over"
@@ -410,8 +414,8 @@ _WRITES: Final = (
     *("bulk_create_runs", "create_run", "create_run_chain", "update_run", "retry_run", "delete_run"),
     *("create_pool", "create_workflow"),
 )
-_HEADER: Final = "Idempotency-Key"
-_STATUS: Final = "Idempotency-Status"
+_KEY_HEADER: Final = "Idempotency-Key"
+_STATUS_HEADER: Final = "Idempotency-Status"
 
 
 def _offered(check: CheckContext) -> Iterator[str]:
@@ -448,7 +452,7 @@ def replay_cases(check: CheckContext) -> Iterator[Case]:
             yield {"op": operation, "body": body, "changed": True}
         if operation in CREATES and check.offers("delete_run"):
             yield {"op": operation, "body": body, "deleted": True}
-        for spelled in (_HEADER.lower(), _HEADER.upper()):
+        for spelled in (_KEY_HEADER.lower(), _KEY_HEADER.upper()):
             yield {"op": operation, "body": body, "spelled": spelled}
     for count, times in ((1, 12), (10, 5), (100, 3)):
         yield {"op": "bulk_create_runs", "body": write_bodies.minimal("bulk_create_runs", count=count), "times": times}
@@ -477,7 +481,7 @@ def together_cases(check: CheckContext) -> Iterator[Case]:
     }
 
 
-def _differences(check: CheckContext, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+def _body_pairs(check: CheckContext, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     bare = write_bodies.minimal(operation)
     if operation in {"create_pool", "create_workflow"}:
         more = {"create_pool": "description", "create_workflow": "name"}[operation]
@@ -579,7 +583,7 @@ def _differences(check: CheckContext, operation: str) -> Iterator[tuple[dict[str
 def conflict_cases(check: CheckContext) -> Iterator[Case]:
     for operation in _offered(check):
         if operation != "delete_run":
-            for one, other in _differences(check, operation):
+            for one, other in _body_pairs(check, operation):
                 yield {"op": operation, "body": one, "other": other}
 
 

@@ -1,4 +1,4 @@
-"""Runs that are found apart from all others, so that a list of them can be judged wherever others make runs too."""
+"""Runs that one filter separates from all others, so that lists can be judged while other clients create runs too."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Query = list[tuple[str, str]]
 
 @dataclass
 class IsolatedRuns:
-    """Runs that were made for one case, and a filter that only they match."""
+    """The runs of one case (its corner), and a filter that only they match."""
 
     filter: tuple[str, str]
     runs: list[dict[str, Any]] = field(default_factory=list)
@@ -30,18 +30,18 @@ class IsolatedRuns:
         return run_id in self._maker
 
     def maker_of(self, run: Mapping[str, Any]) -> WriteResult:
-        """The create that the run came from."""
+        """Return the create that made the run."""
         return self._maker[run["id"]]
 
 
 def within(corner: IsolatedRuns, query: Query) -> Query:
-    """A query among the runs of a corner. What searches by itself leaves out the search that marks the corner."""
+    """Add the corner's filter to a query, unless the query has a filter of that name already."""
     named = {name for name, _ in query}
     return query if corner.filter[0] in named else [corner.filter, *query]
 
 
 def corner_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, Any]]:
-    """A filter that only the case's runs match, and the fields of a create that make them so."""
+    """Return a filter that only the case's runs match, and the fields of a create that make them match."""
     check = context.check
     if check.workflows.invented:
         return ("workflow_id", context.named("workflow")), {"workflow_id": context.named("workflow")}
@@ -61,18 +61,21 @@ def make_corner(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> Is
 
 
 def grow(context: CaseContext, corner: IsolatedRuns, body: Mapping[str, Any]) -> None:
-    """Makes more runs in a corner of the case."""
+    """Create more runs in a corner."""
     _, fields = corner_fields(context)
     own = dict(context.fill(dict(body)))
     if "session_id" in fields:
-        own.pop("start_session", None)  # with both, the session may be another
+        own.pop("start_session", None)  # with both, a server may use another session
     if "input_values" in fields and isinstance(own.get("input_values"), dict):
         own["input_values"] = own["input_values"] | fields["input_values"]
     _add_to(context, corner, fields | own)
 
 
 def _make_live_corner(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
-    """In a session that the first create starts: nothing else of a request that is known to work is touched."""
+    """Create runs in the session that the first create starts.
+
+    Apart from the session and the fields of the bodies, the base request, which is known to work, is not changed.
+    """
     corner = IsolatedRuns(("session_id", ""))
     for body in bodies:
         joins = {"session_id": corner.filter[1]} if corner.runs else {"start_session": True}
@@ -92,7 +95,7 @@ def _add_to(context: CaseContext, corner: IsolatedRuns, body: Mapping[str, Any])
 def locate(
     context: CaseContext, corner: IsolatedRuns, run: Mapping[str, Any], query: Query, limit: int
 ) -> tuple[str, str]:
-    """Which rule a run breaks that is missing from a list: where else it can be found says so."""
+    """Return the rule and the cause for a run that is missing from a list: they depend on which other lists have it."""
     base = [corner.filter]
     extra = [pair for pair in query if pair != corner.filter]
     names = "+".join(sorted({name for name, _ in query}))

@@ -241,8 +241,10 @@ def _check_views(context: CaseContext, run_views: RunViews, focus: str, *, widel
     for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]) if run_views.before else ():
         if check.offers("get_run_attachment"):
             result = context.call("get_run_attachment", attachment)
-            cause, wish = "attachments are gone too", "the run's attachment"
-            context.require(result.status == 200, run_views.rule, cause, wish, result.words, *run_views.shown, result)
+            cause, expected_text = "attachments are gone too", "the run's attachment"
+            context.require(
+                result.status == 200, run_views.rule, cause, expected_text, result.words, *run_views.shown, result
+            )
     if widely and focus in order:
         _judge_single_page(context, run_views, order, focus)
 
@@ -311,8 +313,8 @@ def _judge_presence(
     names = "+".join(sorted({name for name, _ in query}))
     for identity in run_views.gone:
         found = identity in ids
-        cause, wish = "a deleted run is listed", "no deleted run in a list"
-        context.require(not found, "DELETE-GONE", cause, wish, f"it, by {names}", *run_views.shown, result)
+        cause, expected_text = "a deleted run is listed", "no deleted run in a list"
+        context.require(not found, "DELETE-GONE", cause, expected_text, f"it, by {names}", *run_views.shown, result)
     twice = next((one for one in ids if ids.count(one) > 1), None)
     if twice is not None:
         context.fail(
@@ -347,10 +349,10 @@ def _judge_presence(
         return False
     total = result.body.get("total")
     if exact and set(ids) == expected:
-        cause, wish = "total is not the number of runs", f"total {len(ids)}"
+        cause, expected_text = "total is not the number of runs", f"total {len(ids)}"
         deleted = run_views.rule == "DELETE-GONE"
         rule, cause = ("DELETE-GONE", "a deleted run is counted") if deleted else ("LIST-PAGE", cause)
-        context.require(total == len(ids), rule, cause, wish, f"total {total}", *run_views.shown, result)
+        context.require(total == len(ids), rule, cause, expected_text, f"total {total}", *run_views.shown, result)
     return True
 
 

@@ -1,4 +1,4 @@
-"""What is accepted and what is refused: every field of every write, right and wrong, and requests without a body."""
+"""Which requests are accepted and which are refused: valid and invalid values in every field, and malformed bodies."""
 
 from __future__ import annotations
 
@@ -109,14 +109,14 @@ OPERATIONS: Final = ("bulk_create_runs", "create_run", "create_run_chain", "upda
 BESIDE: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
 
 
-# One case
+# Running a case
 
 
 def run_refused(context: CaseContext, case: Case) -> None:
-    """Several requests that are wrong, each for its own reason; then nothing must have come of any."""
+    """Sends several invalid requests, then judges that none of them created or changed anything."""
     operation = case["op"]
     if operation in CREATES:
-        _nothing_made(context, send_items(context, operation, (), case["items"]))
+        _check_nothing_created(context, send_items(context, operation, (), case["items"]))
         return
     run = changeable(context, operation, filled=True)
     sent = send_items(context, operation, (run["id"],), case["items"])
@@ -143,23 +143,33 @@ def run_refused(context: CaseContext, case: Case) -> None:
 def _changes_of_refused(
     operation: str, before: dict[str, Any], after: Any, sent: Sequence[CallResult]
 ) -> Iterator[tuple[str, str]]:
-    """Per field how it has changed, "" where it has not. A run that has not ended may move by itself, so in an update
-    the rest is judged by what was sent alone.
+    """Yields each field with its new value as text, or "" if it is unchanged.
+
+    An update is sent to a run that has not ended and may change by itself. So the fields of `_CHANGES_BY_ITSELF` count
+    as changed by an update only if they have a value that a request sent.
     """
-    for name in _STAYS if operation == "update_run" else (*_STAYS, *_CLEARED):
+    for name in _STABLE_FIELDS if operation == "update_run" else (*_STABLE_FIELDS, *_CHANGES_BY_ITSELF):
         same = (before.get(name) or None) == (after.get(name) or None)
         yield name, "" if same else excerpt(json.dumps(after.get(name)))
-    for name in _CLEARED if operation == "update_run" else ():
+    for name in _CHANGES_BY_ITSELF if operation == "update_run" else ():
         asked = [value for value in (_sent_value(result, name) for result in sent) if value]
         taken = after.get(name) in asked and after.get(name) != before.get(name)
         yield name, excerpt(json.dumps(after.get(name))) if taken else ""
 
 
-_STAYS: Final = (
+_STABLE_FIELDS: Final = (
     *("input_values", "session_id", "input_attachment_ids", "sensitive_input_aliases", "session_alias"),
     *("release_session_after", "workflow_id", "created_at"),
 )
-_CLEARED: Final = ("status", "error", "output_data", "run_message_history", "usage_metadata", "started_at", "ended_at")
+_CHANGES_BY_ITSELF: Final = (
+    "status",
+    "error",
+    "output_data",
+    "run_message_history",
+    "usage_metadata",
+    "started_at",
+    "ended_at",
+)
 
 
 def _sent_value(result: CallResult, name: str) -> Any:
@@ -173,7 +183,7 @@ def _sent_value(result: CallResult, name: str) -> Any:
 def send_items(
     context: CaseContext, operation: str, ids: Sequence[str], items: Iterable[dict[str, Any]]
 ) -> list[CallResult]:
-    """Those that the budget bears: a count that could cost too much keeps none of the others back."""
+    """Sends the items, except those that exceed the budget, such as a very large count."""
     sent = []
     for item in items:
         with contextlib.suppress(OutOfBudget):
@@ -182,7 +192,7 @@ def send_items(
 
 
 def send_item(context: CaseContext, operation: str, ids: Sequence[str], item: dict[str, Any]) -> CallResult:
-    """An item of a case: a body, or raw text, perhaps of another content type."""
+    """Sends an item of a case: a JSON body (`body`) or raw text (`latin`), optionally with a content type (`type`)."""
     headers = [("Content-Type", item["type"])] if "type" in item else []
     if "latin" in item:
         raw = context.fill(item["latin"]).encode("latin-1")
@@ -194,7 +204,10 @@ _FILLED: Final = {"output_data": {"kept": True}, "error": ["kept"], "run_message
 
 
 def changeable(context: CaseContext, operation: str, *, filled: bool = False) -> dict[str, Any]:
-    """A run that can be updated, or, cancelled, be retried; `filled` with what a retry takes away."""
+    """Creates a run that can be updated, or, for retry_run, a cancelled run.
+
+    With `filled`, the run to be retried has files and results, which a retry would replace or clear.
+    """
     fields: dict[str, Any] = {} if context.check.is_live else {"input_values": {"kept": "«marker»"}}
     if filled and operation == "retry_run" and not context.check.is_live:
         fields["file_inputs"] = [boundary_values.file("kept.txt")]
@@ -210,8 +223,8 @@ def changeable(context: CaseContext, operation: str, *, filled: bool = False) ->
     return dict(run)
 
 
-def _nothing_made(context: CaseContext, sent: Sequence[CallResult]) -> None:
-    """REQ-ATOMIC, by what the requests carried that no other has: their workflow, session and marker."""
+def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> None:
+    """Judges REQ-ATOMIC: lists the runs that have the unique workflow, session or marker of the requests."""
     check = context.check
     if not check.offers("list_runs") or not any(result.refused for result in sent):
         return
@@ -224,7 +237,7 @@ def _nothing_made(context: CaseContext, sent: Sequence[CallResult]) -> None:
     found = canaries(context)
     workflow = found.get("workflow_id", "").encode()
     if workflow and all(workflow in (result.exchange.request.body or b"") for result in sent):
-        found = {"workflow_id": found["workflow_id"]}  # a search of all runs is dear
+        found = {"workflow_id": found["workflow_id"]}  # a search of all runs is expensive
     for name, value in found.items():
         listed, items = made_with(context, name, value)
         made = [item for item in items if carries(item, name, value) and item.get("id") not in accepted]
@@ -240,7 +253,7 @@ def _nothing_made(context: CaseContext, sent: Sequence[CallResult]) -> None:
 
 
 def canaries(context: CaseContext) -> dict[str, str]:
-    """What the requests of a case carried that is theirs alone."""
+    """List filters, by parameter name, that only runs created by this case match."""
     found: dict[str, str] = {}
     if context.check.workflows.invented and context.has_named("workflow"):
         found["workflow_id"] = context.named("workflow")
@@ -252,7 +265,7 @@ def canaries(context: CaseContext) -> dict[str, str]:
 
 
 def among(context: CaseContext) -> list[tuple[str, str]]:
-    """Only the runs of the case's own workflow, so that a list costs the same however many runs there are."""
+    """A filter by the workflow of the case, so that the cost of a list does not depend on the number of other runs."""
     return [("workflow_id", context.named("workflow"))] if context.has_named("workflow") else []
 
 
@@ -267,11 +280,11 @@ def ids_in(result: CallResult) -> list[str]:
     return [one for one in ids if isinstance(one, str)]
 
 
-# Wrong for one thing
+# Bodies with one invalid value
 
 
 def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
-    """A body with everything in it, several items in each list, so that every place can be made wrong."""
+    """A valid body with every field and several items in each list, so that every position can be mutated."""
     files = [
         boundary_values.file(target_path="C:\\a.txt", cleanup_imports_after_run=False),
         boundary_values.file("b.txt", target_path="C:\\b.txt", cleanup_imports_after_run=True),
@@ -333,7 +346,7 @@ _SAMPLE: Final = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 
 
 def sample(value: Any) -> Any:
-    """A case's value with something valid in the place of each placeholder, to be read by the oracle."""
+    """Replaces each placeholder in a value by a valid id, so that the oracle can parse it."""
     if isinstance(value, str):
         return _SAMPLE if "«" in value else value
     if isinstance(value, list):
@@ -344,7 +357,7 @@ def sample(value: Any) -> Any:
 
 
 def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], ParsedRequest]]:
-    """Each body once, with what the contract makes of it."""
+    """Yields each distinct body with its parsed form: whether the contract accepts, refuses or leaves it open."""
     seen: set[str] = set()
     for body in bodies:
         mark = repr(body)
@@ -354,7 +367,10 @@ def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple
 
 
 def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
-    """Bodies with one thing changed: in a bare body, in a full one, and beside each single feature."""
+    """Yields mutations of a minimal body, of a full body, and of a minimal body with one more field.
+
+    Most have one mutation, some have several.
+    """
     bare, full = write_bodies.minimal(operation), full_body(check, operation)
     fields = [name for name in schema(body_schema(operation) or "")["properties"] if name in full or name in bare]
     if operation == "bulk_create_runs":
@@ -370,11 +386,11 @@ def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]
             yield {"status": wrong}
             yield full | {"status": wrong}
     yield from mutations.after_good_items(full, free=mutations.FREE_OBJECTS)
-    yield from _wrong_together(bare, full, fields)
+    yield from _several_wrong(bare, full, fields)
     for path in mutations.places(full, free=mutations.FREE_OBJECTS):
         for wrong in _wrong_values(operation, path):
             yield mutations.put(full, path, wrong)
-        for wrong in _other_wraps(mutations.at(full, path)):
+        for wrong in _wrong_nestings(mutations.at(full, path)):
             yield mutations.put(full, path, wrong)
         if isinstance(path[-1], str):
             yield mutations.drop(full, path)
@@ -386,9 +402,9 @@ def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]
     creates_runs = operation in {"bulk_create_runs", "create_run"}
     for beside, name in itertools.permutations(fields, 2):
         if beside in full:
-            context = bare | {beside: full[beside] if beside != "start_session" else True}
+            base = bare | {beside: full[beside] if beside != "start_session" else True}
             for wrong in (None, "", 5, []) if operation == "bulk_create_runs" else ("",) if creates_runs else ("x",):
-                yield context | {name: wrong}
+                yield base | {name: wrong}
     if operation == "bulk_create_runs":
         for count in (0, 1001, -1, 1.5, None, "x", [], 2000):
             for name in fields:
@@ -442,14 +458,14 @@ def _wrong_of(operation: str, name: str) -> tuple[Any, ...]:
 
 
 def _wrong_values(operation: str, path: Sequence[str | int]) -> tuple[Any, ...]:
-    """A field at the top has been wrong in every way already, in a bare body."""
+    """Few values for a top-level field, since the minimal body was mutated there with all of them."""
     if len(path) == 1:
         return (None, 5, "x", [], {"a": 1})
     return _wrong_of(operation, next(part for part in reversed(path) if isinstance(part, str)))
 
 
-def _other_wraps(good: Any) -> Iterator[Any]:
-    """What is right in itself, but in one wrap too many, or in one too few."""
+def _wrong_nestings(good: Any) -> Iterator[Any]:
+    """A valid value with one level of nesting too many or too few, or encoded as a JSON string."""
     yield [good]
     if isinstance(good, list) and good:
         yield good[0]
@@ -462,8 +478,8 @@ def _other_wraps(good: Any) -> Iterator[Any]:
         yield {"value": good}
 
 
-def _wrong_together(bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Several fields wrong at once: each has its error."""
+def _several_wrong(bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Bodies with several invalid fields. The answer must report an error for each."""
     wrong = {name: 5 if isinstance(full.get(name), (str, list, dict)) else "x" for name in fields}
     for one, other in itertools.combinations(fields, 2):
         yield bare | {one: wrong[one], other: wrong[other]}
@@ -487,7 +503,7 @@ def _refused_cases_of(check: CheckContext, operation: str) -> Iterator[Case]:
 
 
 def beside_cases(check: CheckContext) -> Iterator[Case]:
-    """The writes that are not about runs: wrong, no JSON at all, and right in each way."""
+    """Cases for the writes that are not about runs: invalid, malformed and valid bodies."""
     for operation in BESIDE:
         if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.offers("create_pool")):
             continue
@@ -495,42 +511,45 @@ def beside_cases(check: CheckContext) -> Iterator[Case]:
         wrong = (body for body, parsed in readings(operation, bodies) if parsed.faults)
         for pack in packs(({"body": body} for body in wrong), 40):
             yield {"op": operation, "items": pack}
-        yield from _body_packs(operation, write_bodies.minimal(operation) or {"machine_ids": []})
-        for pack in packs(({"body": body} for body in _right_beside(operation)), 20):
+        yield from _malformed_body_cases(operation, write_bodies.minimal(operation) or {"machine_ids": []})
+        for pack in packs(({"body": body} for body in _valid_beside(operation)), 20):
             yield {"op": operation, "items": pack}
 
 
 def _is_determined(body: Any) -> bool:
-    """Of what type a schema is given, and whether a flag may be null, the facts do not say."""
+    """Whether the contract determines the answer.
+
+    The known facts state neither the types of schemas and pool parameters nor whether is_webhooks_enabled may be null.
+    """
     if not isinstance(body, dict):
         return True
     given = any(body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters"))
     return not given and body.get("is_webhooks_enabled", False) is not None
 
 
-def _right_beside(operation: str) -> Iterator[dict[str, Any]]:
+def _valid_beside(operation: str) -> Iterator[dict[str, Any]]:
     if operation == "add_machine_to_pool":
         for machines in ([], ["«machine»"], ["«machine»", "«machine»"], ["«uuid:1»", "«uuid:1»"]):
             yield {"machine_ids": machines}
         return
-    named, free = {
+    required, optional = {
         "create_pool": ("name", ("description", "pool_parameters")),
         "create_workflow": ("main_prompt", ("name", "input_schema", "output_schema")),
     }.get(operation, ("", ()))
-    if not named:
+    if not required:
         return
     for number, text in enumerate(boundary_values.REVEALING_TEXTS):
-        unlike = f"«marker:{number}»"
-        yield {named: unlike + text[:99_900]}
+        marker = f"«marker:{number}»"
+        yield {required: marker + text[:99_900]}
         if text.strip():
-            yield {named: unlike, free[0]: unlike + text[:99_900]}
-    for number, name in enumerate(free):
-        yield {named: f"«marker:{number}»", name: None}
-    yield {named: "«marker»"} | dict.fromkeys(free)
+            yield {required: marker, optional[0]: marker + text[:99_900]}
+    for number, name in enumerate(optional):
+        yield {required: f"«marker:{number}»", name: None}
+    yield {required: "«marker»"} | dict.fromkeys(optional)
 
 
 def run_beside(context: CaseContext, case: Case) -> None:
-    """The rules of requests for the writes that are not about runs. A name that is taken may be refused."""
+    """Judges the rules of requests for writes that are not about runs. A 409 for a name in use is allowed."""
     operation = case["op"]
     ids: tuple[str, ...] = ()
     if operation == "add_machine_to_pool":
@@ -548,19 +567,19 @@ def run_beside(context: CaseContext, case: Case) -> None:
         parsed = read_request(operation, result.exchange.request.body)
         if result.status == 409 and not parsed.faults:
             continue
-        # "a resource beside the runs" is in doubt as to what comes of it, not as to what is wrong with it
+        # The ambiguity "a resource beside the runs" concerns the result of a valid request, not the faults of a body.
         plain = ParsedRequest(operation, parsed.body, parsed.value, parsed.faults)
         context.judge_write(plain if plain.faults else parsed, result)
     if operation in _LISTED_BY:
-        _nothing_made_beside(context, _LISTED_BY[operation], sent)
+        _check_nothing_created_beside(context, _LISTED_BY[operation], sent)
 
 
 _LISTED_BY: Final = {"create_pool": "list_pools", "create_workflow": "list_workflows"}
 _MAX_PAGES: Final = 20
 
 
-def _nothing_made_beside(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:
-    """REQ-ATOMIC for pools and workflows, by the marker that stands in their texts."""
+def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:
+    """Judges REQ-ATOMIC for pools and workflows, which are recognised by the marker in their texts."""
     if (
         not context.check.offers(listing)
         or not context.has_named("marker")
@@ -574,8 +593,8 @@ def _nothing_made_beside(context: CaseContext, listing: str, sent: Sequence[Call
         made = [
             item for item in items if context.named("marker") in json.dumps(item) and item.get("id") not in accepted
         ]
-        cause, wish = "what a refused request asked for is there", "nothing created by a refused request"
-        context.require(not made, "REQ-ATOMIC", cause, wish, f"{len(made)} in the list", *sent, result)
+        cause, expected = "what a refused request asked for is there", "nothing created by a refused request"
+        context.require(not made, "REQ-ATOMIC", cause, expected, f"{len(made)} in the list", *sent, result)
         if len(items) < 1000:
             return
 
@@ -592,7 +611,7 @@ def packs(items: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str,
 
 
 def lenient_cases(check: CheckContext) -> Iterator[Case]:
-    """What may be accepted or refused; accepted, it must fit the value that is read."""
+    """Bodies that a server may accept or refuse. If it accepts one, the answer must fit the parsed value."""
     for operation in ("bulk_create_runs", "create_run"):
         if not check.offers(operation):
             continue
@@ -618,11 +637,11 @@ def _other_uuid_forms(operation: str) -> Iterator[dict[str, Any]]:
         yield bare | {"pool_ids": ["4d90c3cc-0d44-4b50-8888-8dd25736052a", form]}
 
 
-# Bodies that are none
+# Malformed bodies
 
 
 def broken_texts(body: dict[str, Any]) -> Iterator[bytes]:
-    """Bodies that no JSON parser takes for an object, made of one that would be valid."""
+    """Yields texts that are not a JSON object: fixed ones, and mutations of the given valid body."""
     good = encode(body)
     yield from (
         b"",
@@ -712,16 +731,18 @@ def broken_texts(body: dict[str, Any]) -> Iterator[bytes]:
 def body_cases(check: CheckContext) -> Iterator[Case]:
     for operation in OPERATIONS:
         if check.offers(operation):
-            yield from _body_packs(operation, write_bodies.minimal(operation) or {"input_values": {"changed": True}})
+            yield from _malformed_body_cases(
+                operation, write_bodies.minimal(operation) or {"input_values": {"changed": True}}
+            )
 
 
-def _body_packs(operation: str, bare: dict[str, Any]) -> Iterator[Case]:
+def _malformed_body_cases(operation: str, bare: dict[str, Any]) -> Iterator[Case]:
     items = []
     for raw in broken_texts({"MARK": 0}):
         text = raw.decode("latin-1").replace('"MARK": 0', json.dumps(bare, ensure_ascii=False)[1:-1])
         text = text.replace("'MARK': 0", "'a': 0").replace('\\"MARK\\": 0', '\\"a\\": 0')
         if operation == "retry_run" and text.strip() in {"", "null"}:
-            yield {"op": operation, "items": [{"latin": text}]}  # it may mean: nothing to change, but is no 5xx
+            yield {"op": operation, "items": [{"latin": text}]}  # may mean "no changes", so only a 5xx is an error
             continue
         if read_request(operation, sample_text(text).encode("latin-1")).faults:
             items.append({"latin": text})
@@ -749,7 +770,7 @@ _WRONG_PARAMETERS: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
 
 
 def run_wrong_parameter(context: CaseContext, case: Case) -> None:
-    """A parameter that is wrong: where that is a 422, it says which."""
+    """Sends an invalid parameter: if the answer is 422, it must name that parameter."""
     operation = case["op"]
     result = context.call(
         operation, *case.get("ids", ()), query=[(name, value) for name, value in case.get("query", ())]
@@ -772,8 +793,8 @@ def wrong_parameter_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def generated_wrong(check: CheckContext) -> SearchStrategy[Case]:
-    """Bodies of a create in which anything meets anything, and one place has gone wrong."""
-    pools = [operation for operation in ("bulk_create_runs", "create_run") if check.offers(operation)]
+    """Generates create bodies with any combination of fields, and mutates one value."""
+    creates = [operation for operation in ("bulk_create_runs", "create_run") if check.offers(operation)]
     available = frozenset(
         name
         for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions))
@@ -782,7 +803,7 @@ def generated_wrong(check: CheckContext) -> SearchStrategy[Case]:
 
     @st.composite
     def broken(draw: st.DrawFn) -> Case:
-        operation = draw(st.sampled_from(pools))
+        operation = draw(st.sampled_from(creates))
         body = draw(strategies.bodies(operation, available))
         body = {**body, **({"count": draw(st.integers(1, 3))} if "count" in body else {})}
         path = draw(st.sampled_from(list(mutations.places(body, free=mutations.FREE_OBJECTS))))

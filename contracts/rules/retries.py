@@ -1,4 +1,4 @@
-"""Retries: an ended run starts again in place, one that has not ended does not."""
+"""Retries: a retry restarts an ended run under the same id, and is refused for a run that has not ended."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RULES = (
 
 
 def run_retry(context: CaseContext, case: Case) -> None:
-    """A run that has ended, with something in each field that a retry clears, started again."""
+    """Cancels a run, fills the fields that a retry clears (`filled`), retries it and judges the result."""
     created = context.some_runs(case.get("count", 1), **context.fill(case.get("fields", {})))
     index = case.get("index", 0) % len(created.runs)
     run = created.runs[index]
@@ -79,7 +79,7 @@ def run_retry(context: CaseContext, case: Case) -> None:
             second = context.call("retry_run", run["id"], body={})
             third = context.ask("get_run", run["id"])
             if second.accepted and third.body.get("status") == "scheduling":
-                _not_ended_yet(context)
+                _check_second_retry(context)
     _attachments_replaced(context, run, result.body, written, [*shown, result])
     for other in {0, len(created.runs) - 1} - {index}:
         read = context.ask("get_run", created.runs[other]["id"])
@@ -99,9 +99,11 @@ def run_retry(context: CaseContext, case: Case) -> None:
         )
 
 
-def _not_ended_yet(context: CaseContext) -> None:
-    """Whether a run that was retried, and waits, can be retried again: shown on one whose siblings of the same moment
-    all still wait.
+def _check_second_retry(context: CaseContext) -> None:
+    """Judges that a retried run that is scheduling cannot be retried again.
+
+    Cancels and retries several runs at once, then retries the first one again. An accepted retry counts only if none
+    of its siblings has ended meanwhile.
     """
     for _ in range(2):
         written = context.some_runs(12)
@@ -116,24 +118,27 @@ def _not_ended_yet(context: CaseContext) -> None:
         retried = context.call("retry_run", first, body={})
         if not retried.accepted:
             return
-        _require_waiting(context, written.ids[1:])
+        _require_siblings_active(context, written.ids[1:])
     cause = "a run that is retried and has not ended is retried again"
     context.require(False, "RETRY-RULES", cause, "409 or 422", retried.words, *shown, retried)
 
 
-def _require_waiting(context: CaseContext, siblings: Sequence[str]) -> None:
-    """A run hardly ended meanwhile where none of those that were made with it has."""
+def _require_siblings_active(context: CaseContext, siblings: Sequence[str]) -> None:
+    """Raises Inconclusive if a sibling has ended: the run itself may have ended before the retry, too.
+
+    If no sibling has, it is unlikely that the run had ended.
+    """
     if any(context.ask("get_run", one).body.get("status") in TERMINAL for one in siblings):
         raise Inconclusive("runs end too fast to retry one that has not ended")
 
 
 def run_retry_early(context: CaseContext, case: Case) -> None:
-    """A retry of a run that has only just been made."""
+    """Retries a run right after its creation: the retry must be refused."""
     written = context.some_runs(12, **context.fill(case.get("fields", {})))
     index = case.get("index", 0)
     retried = context.call("retry_run", written.ids[index], body=context.fill(case.get("body", {})))
     if retried.accepted:
-        _require_waiting(context, [one for i, one in enumerate(written.ids) if i != index])
+        _require_siblings_active(context, [one for i, one in enumerate(written.ids) if i != index])
     cause = "a run that has not ended is retried"
     context.require(
         retried.status in {409, 422}, "RETRY-RULES", cause, "409 or 422", retried.words, written.result, retried
@@ -141,18 +146,18 @@ def run_retry_early(context: CaseContext, case: Case) -> None:
 
 
 def run_retry_together(context: CaseContext, case: Case) -> None:
-    """Two retries of one ended run that arrive at once: to the second it has not ended any more."""
+    """Sends two retries of one ended run concurrently. One must be refused, since the other has restarted the run."""
     written = context.some_runs(12)
     first = written.ids[0]
     cancelled = cancel(context, first, after=[written.result])
-    heards = context.send_together(
+    results = context.send_together(
         [request_for("retry_run", first, body=context.fill(body)) for body in case["bodies"]]
     )
-    both = len(heards) > 1 and all(result.accepted for result in heards)
+    both = len(results) > 1 and all(result.accepted for result in results)
     if both:
-        _require_waiting(context, written.ids[1:])
-    cause, wish = "two retries at once are both done", "one done, the other 409 or 422"
-    context.require(not both, "RETRY-RULES", cause, wish, "both done", written.result, cancelled, *heards)
+        _require_siblings_active(context, written.ids[1:])
+    cause, expected = "two retries at once are both done", "one done, the other 409 or 422"
+    context.require(not both, "RETRY-RULES", cause, expected, "both done", written.result, cancelled, *results)
 
 
 def together_cases(check: CheckContext) -> Iterator[Case]:
@@ -169,28 +174,28 @@ def judge_retry(
     *,
     at_once: bool,
 ) -> None:
-    def say(cause: str, expected: str, got: str) -> None:
+    def fail(cause: str, expected: str, got: str) -> None:
         context.fail(Violation("RETRY-RULES", cause, expected, got), *shown)
 
     context.check.count("RETRY-RULES")
-    misfits = run_schema_errors(after)
-    if misfits:
-        name, got = misfits[0]
-        say(f"{name or 'a run'} is not of its schema", f"{name} as documented", got)
+    schema_errors = run_schema_errors(after)
+    if schema_errors:
+        name, got = schema_errors[0]
+        fail(f"{name or 'a run'} is not of its schema", f"{name} as documented", got)
         return
     given = written.parsed.given
     if after["id"] != before["id"]:
-        say("another id", f"id {before['id']}", after["id"])
+        fail("another id", f"id {before['id']}", after["id"])
     if at_once and after["status"] != "scheduling":
-        say("not back to scheduling", "status scheduling", after["status"])
+        fail("not back to scheduling", "status scheduling", after["status"])
     if at_once or after["status"] in {"scheduling", "running"}:
         for name in ("output_data", "error", "run_message_history", "output_attachment_ids"):
             if after.get(name) and (at_once or name in {"output_data", "error"}):
-                say(f"{name} is not cleared", f"no {name}", excerpt(json.dumps(after[name])))
+                fail(f"{name} is not cleared", f"no {name}", excerpt(json.dumps(after[name])))
     for name in ("workflow_id", "user_id", "organization_id", "created_at"):
         changed = changed_field(before, after, (name,))
         if changed is not None:
-            say(f"{name} changes too", f"{name} as before", changed[1])
+            fail(f"{name} changes too", f"{name} as before", changed[1])
     named = given("machine_id") is not None or bool(given("pool_ids"))
     inputs = given("input_values") if given("input_values") is not None else before.get("input_values")
     changed = changed_field(
@@ -201,7 +206,7 @@ def judge_retry(
     )
     if changed is not None:
         cause = "input_values are not replaced" if given("input_values") is not None else "input_values change too"
-        say(
+        fail(
             cause,
             "input_values as given" if given("input_values") is not None else "input_values as before",
             changed[1],
@@ -211,16 +216,16 @@ def judge_retry(
         problem = alias_difference(secrets, after.get("sensitive_input_aliases"))
         kept = set(before.get("sensitive_input_aliases") or {})
         if problem is not None and (after.get("sensitive_input_aliases") or {}).keys() != secrets.keys() | kept:
-            say("aliases of other keys", "aliases with the keys of the new sensitive values", problem)
+            fail("aliases of other keys", "aliases with the keys of the new sensitive values", problem)
     elif (
         secrets is None
         and (before.get("sensitive_input_aliases") or {}).keys() != (after.get("sensitive_input_aliases") or {}).keys()
     ):
-        say("aliases change too", "aliases as before", excerpt(json.dumps(after.get("sensitive_input_aliases"))))
-    _judge_retry_session(before, after, written, say)
+        fail("aliases change too", "aliases as before", excerpt(json.dumps(after.get("sensitive_input_aliases"))))
+    _judge_retry_session(before, after, written, fail)
     for name in ("session_alias", "release_session_after"):
         if given(name) is not None and after.get(name) != given(name):
-            say(
+            fail(
                 f"{name} is not as given",
                 f"{name} {excerpt(json.dumps(given(name)))}",
                 excerpt(json.dumps(after.get(name))),
@@ -232,10 +237,10 @@ def judge_retry(
         and not given("start_session")
         and after.get("machine_id") != given("machine_id")
     ):
-        say("machine_id is not as given", f"machine_id {given('machine_id')}", str(after.get("machine_id")))
+        fail("machine_id is not as given", f"machine_id {given('machine_id')}", str(after.get("machine_id")))
     alone = all(one is None for one in (given("session_id"), given("machine_id"), after.get("session_id")))
     if given("pool_ids") and alone and after.get("pool_ids") != given("pool_ids"):
-        say(
+        fail(
             "pool_ids are not as given",
             f"pool_ids {excerpt(json.dumps(given('pool_ids')))}",
             excerpt(json.dumps(after.get("pool_ids"))),
@@ -244,30 +249,30 @@ def judge_retry(
     old, new = before.get("input_attachment_ids") or [], after.get("input_attachment_ids") or []
     if files:
         if len(new) != len(files) or set(new) & set(old):
-            say(
+            fail(
                 "input attachments are not replaced",
                 f"{len(files)} new attachments",
                 f"{len(new)}, {len(set(new) & set(old))} of them old",
             )
     elif files is None and set(old) != set(new):
-        say("input attachments change too", "the same input attachments", f"{len(new)} after {len(old)}")
+        fail("input attachments change too", "the same input attachments", f"{len(new)} after {len(old)}")
 
 
-def _judge_retry_session(before: Mapping[str, Any], after: Mapping[str, Any], written: WriteResult, say: Any) -> None:
+def _judge_retry_session(before: Mapping[str, Any], after: Mapping[str, Any], written: WriteResult, fail: Any) -> None:
     given = written.parsed.given
     session, old = after.get("session_id"), before.get("session_id")
     if given("session_id") is not None and not given("start_session"):
         if session != given("session_id"):
-            say("session_id is not as given", f"session_id {given('session_id')}", str(session))
+            fail("session_id is not as given", f"session_id {given('session_id')}", str(session))
     elif given("session_id") is None and given("start_session"):
-        # A single create that starts a session gives it the run's own id, so that this one may be the old one.
+        # A single create that starts a session uses the id of the run as its id, so a retry may start the same session.
         if not is_uuid(session) or (session == old and session != before.get("id")):
-            say("no session is started", "a new session", str(session))
+            fail("no session is started", "a new session", str(session))
     elif given("session_id") is None and given("reuse_session") is False:
         if session is not None and session == old:
-            say("the session is kept", "another session or none", str(session))
+            fail("the session is kept", "another session or none", str(session))
     elif given("session_id") is None and given("reuse_session") is not False and session != old:
-        say("the session is not kept", f"session_id {old}", str(session))
+        fail("the session is not kept", f"session_id {old}", str(session))
 
 
 def _attachments_replaced(
@@ -330,7 +335,7 @@ def retry_cases(check: CheckContext) -> Iterator[Case]:
                 yield {"fields": rich, "body": {name: value}}
     yield {"times": 3, "filled": _FILLED}
     yield {"again": True}
-    yield {"body": {"workflow_id": "«uuid:8»"}}  # an unknown property here: refused, or passed over
+    yield {"body": {"workflow_id": "«uuid:8»"}}  # an unknown property of a retry: refused or ignored
     for count in (2, 3, 101, 1000):
         for index in (0, count - 1) if count < 1000 else (999,):
             yield {"count": count, "index": index, "filled": _FILLED, "fields": {"input_values": write_bodies.INPUTS}}

@@ -1,4 +1,4 @@
-"""Sensitive values: wherever they go in, they come out nowhere."""
+"""Sensitive values: no answer may contain them, wherever they were sent."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ _FIELD: Final = {
 
 
 def run_secret(context: CaseContext, case: Case) -> None:
-    """A write that carries secrets; then everything that could show them. The judging is done for every answer."""
+    """Sends a write with secrets, then every read and change that could show them.
+
+    `CaseContext.observe` looks for secrets in every answer.
+    """
     operation = case["op"]
     ids: tuple[str, ...] = ()
     if operation == "retry_run":
@@ -142,7 +145,7 @@ def shown_cases(check: CheckContext) -> Iterator[Case]:
         for index, shape in enumerate(_SHAPES):
             look = index in {0, 2, 4} or (operation == "bulk_create_runs" and index in {1, 7, 8, 13})
             yield {"op": operation, "body": bare | {field: shape}, "look": look}
-        for body in _one_key_twice(operation, bare):
+        for body in _same_key_bodies(operation, bare):
             yield {"op": operation, "body": body, "look": True, "undetermined": True}
         if operation == "create_run_chain":
             step = {"workflow_id": "«workflow»"}
@@ -167,8 +170,8 @@ def shown_cases(check: CheckContext) -> Iterator[Case]:
                 }
 
 
-def _one_key_twice(operation: str, bare: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """An input and a secret of one name. Nobody says whether a target must take it."""
+def _same_key_bodies(operation: str, bare: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Bodies with the same key as an input and as a secret. It is not documented whether a target must accept these."""
     plain, secret = {"password": "plain", "other": 1}, {"password": "«secret»"}
     if operation != "create_run_chain":
         yield bare | {"input_values": plain, "sensitive_input_values": secret}
@@ -182,7 +185,7 @@ def _one_key_twice(operation: str, bare: dict[str, Any]) -> Iterator[dict[str, A
 
 
 def wrong_beside_secret(check: CheckContext) -> Iterator[Case]:
-    """Every kind of error in a request that carries secrets too."""
+    """Cases with every kind of invalid value in a request that also has secrets."""
     for operation in ("bulk_create_runs", "create_run", "create_run_chain", "retry_run"):
         if not check.offers(operation) or (operation == "retry_run" and not check.offers("update_run")):
             continue
@@ -259,17 +262,20 @@ def wrong_beside_secret(check: CheckContext) -> Iterator[Case]:
                 }
 
 
-# In the way of other things that can be wrong
+# Requests that fail for other reasons
 
 
 def run_exposed(context: CaseContext, case: Case) -> None:
-    """A write with secrets that goes wrong for a reason outside its fields. Every answer is judged on its way."""
+    """Sends writes with secrets that fail for a reason other than an invalid field.
+
+    `CaseContext.observe` looks for secrets in every answer.
+    """
     operation, how, body = case["op"], case["how"], context.fill(case["body"])
     method, template = operations()[operation]
     ids = (changeable(context, operation)["id"],) if operation == "retry_run" else ()
     path = path_for(template, *ids)
     raw = encode(body)
-    for request in _ways(context, case, method, path, raw):
+    for request in _exposing_requests(context, case, method, path, raw):
         context.send(request)
     if how == "conflict":
         plain = {name: value for name, value in body.items() if name != _FIELD[operation]}
@@ -277,20 +283,20 @@ def run_exposed(context: CaseContext, case: Case) -> None:
         for first, second in ((plain, body), (body, plain), (body, other), (body, body)):
             key = f"key-{uuid.uuid4()}"
             for one in (first, second, first):
-                context.send(Request(method, path, (*_GOOD, ("Idempotency-Key", key)), encode(one)))
+                context.send(Request(method, path, (*_VALID_HEADERS, ("Idempotency-Key", key)), encode(one)))
 
 
-_GOOD: Final = (("Authorization", TOKEN), JSON_HEADER)
+_VALID_HEADERS: Final = (("Authorization", TOKEN), JSON_HEADER)
 
 
-def _ways(context: CaseContext, case: Case, method: str, path: str, raw: bytes) -> Iterator[Request]:
-    """What is sent in a case: the value of `how` names it."""
+def _exposing_requests(context: CaseContext, case: Case, method: str, path: str, raw: bytes) -> Iterator[Request]:
+    """Yields the requests of a case, which `how` selects."""
     match case["how"]:
         case "other shapes":
             shapes = (b"[%s]", b"[%s, %s]", b'{"body": %s}', b'[{"a": [%s]}]', b'{"steps": %s}', b'{"a": 1, "b": [%s]}')
             for form in shapes:
-                yield Request(method, path, _GOOD, form.replace(b"%s", raw))
-            yield Request(method, path, _GOOD, json.dumps(raw.decode()).encode())
+                yield Request(method, path, _VALID_HEADERS, form.replace(b"%s", raw))
+            yield Request(method, path, _VALID_HEADERS, json.dumps(raw.decode()).encode())
         case "another content type":
             for kind in (None, "text/plain", "application/x-www-form-urlencoded", "application/xml", "nonsense"):
                 headers = (("Authorization", TOKEN), *((("Content-Type", kind),) if kind else ()))
@@ -302,33 +308,35 @@ def _ways(context: CaseContext, case: Case, method: str, path: str, raw: bytes) 
         case "another method":
             for other in ("PUT", "PATCH", "POST", "DELETE"):
                 if operation_at(other, path) is None:
-                    yield Request(other, path, _GOOD, raw)
+                    yield Request(other, path, _VALID_HEADERS, raw)
         case "another path":
             for other in ("/v1/nothing", "/v1/runs/bulk/nothing", "/v1/runs/not-a-uuid/retry", "/v1/runs/bulk?count=x"):
-                yield Request("POST", other, _GOOD, raw)
-            yield Request("POST", f"/v1/runs/{context.named('unknown')}/retry", _GOOD, raw)
+                yield Request("POST", other, _VALID_HEADERS, raw)
+            yield Request("POST", f"/v1/runs/{context.named('unknown')}/retry", _VALID_HEADERS, raw)
         case "a run at work":
             created = context.some_runs(1)
-            yield Request("POST", f"/v1/runs/{created.ids[0]}/retry", _GOOD, raw)
+            yield Request("POST", f"/v1/runs/{created.ids[0]}/retry", _VALID_HEADERS, raw)
         case "unknown ids":
             body = json.loads(raw)
             for name in ("machine_id", "session_id", "workflow_id", "pool_ids"):
                 made_up = str(uuid.uuid4())
-                yield Request(method, path, _GOOD, encode(body | {name: [made_up] if name == "pool_ids" else made_up}))
+                yield Request(
+                    method, path, _VALID_HEADERS, encode(body | {name: [made_up] if name == "pool_ids" else made_up})
+                )
         case "an update":
             created = context.some_runs(1, **{_FIELD["bulk_create_runs"]: {"password": context.named("secret")}})
             for wrong in ({"status": "nonsense"}, {"input_values": 5}, {"error": [5]}, {"started_at": "x"}, {}):
                 yield request_for("update_run", created.ids[0], body=wrong)
 
 
-_HOW: Final = (
+_FAILURE_KINDS: Final = (
     *("other shapes", "another content type", "refused credentials", "another method", "another path"),
     *("a run at work", "unknown ids", "an update", "conflict"),
 )
 
 
 def exposed_cases(check: CheckContext) -> Iterator[Case]:
-    for how in _HOW:
+    for how in _FAILURE_KINDS:
         for operation, field in _FIELD.items():
             needed = ("update_run",) if operation == "retry_run" or how == "an update" else ()
             if not check.offers(operation, *needed) or (how == "a run at work" and operation != "retry_run"):
@@ -341,12 +349,12 @@ def exposed_cases(check: CheckContext) -> Iterator[Case]:
                 yield {"op": operation, "how": how, "body": {"steps": steps}}
 
 
-# When a run has ended
+# Ended runs
 
 
 def run_ended(context: CaseContext, case: Case) -> None:
-    """Runs with secrets are read until all have ended, some by a cancel at their work; then what they left behind."""
-    count = 1 if case.get("one") else _MANY  # one of many ends in the way that shows it, whatever is made smaller
+    """Reads runs with secrets until all have ended (with `cancelled`, cancels running ones), then their results."""
+    count = 1 if case.get("one") else _RUN_COUNT  # not in the case, so that shrinking keeps it
     written = context.create("bulk_create_runs", case["body"] | {"count": count})
     ended: dict[str, Any] = {}
     for _ in range(case["looks"]):
@@ -360,7 +368,7 @@ def run_ended(context: CaseContext, case: Case) -> None:
                 context.call("update_run", run_id, body={"status": "cancelled"})
         if len(ended) == len(written.ids):
             break
-        context.wait(_LOOK_EVERY_S)
+        context.wait(_POLL_INTERVAL_S)
     if not ended:
         raise Inconclusive("no run ended while it was looked at")
     if context.check.offers("list_runs"):
@@ -373,8 +381,9 @@ def run_ended(context: CaseContext, case: Case) -> None:
                 context.call(operation, attachment)
 
 
-_MANY: Final = 12
-_LOOK_EVERY_S: Final = 0.25
+_RUN_COUNT: Final = 12
+"""Enough that some run probably ends with a status that shows a leak."""
+_POLL_INTERVAL_S: Final = 0.25
 
 
 def ended_cases(check: CheckContext) -> Iterator[Case]:
@@ -391,7 +400,7 @@ def ended_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def run_aliases(context: CaseContext, case: Case) -> None:
-    """A create's aliases, in its answer and when it is read again; those of a retry that brings secrets of its own."""
+    """Judges the aliases of a create and of a retry. `CaseContext.write` judges those in the answer to the create."""
     operation = case["op"]
     if operation == "retry_run":
         run = changeable(context, operation)
@@ -423,7 +432,7 @@ _ALIASED: Final[tuple[Any, ...]] = (
     "«secret-large:1»",
     *(None, True, False, 0, 1, 1.5, "", "a", " ", [], {}, [1, "x"], [None], {"a": {"b": None}}),
 )
-"""Secrets of every kind: each has an alias."""
+"""Secrets of every JSON type. Each must have an alias."""
 
 
 def alias_cases(check: CheckContext) -> Iterator[Case]:

@@ -87,7 +87,7 @@ def _retry_by_status(
     result = context.call("retry_run", run_id, body=body)
     read = context.ask("get_run", run_id, after=[*shown, result])
     if result.accepted:
-        # The run may have ended by itself since it was read. `run_status_thrice` fails only if all three attempts do this.
+        # The run may have ended by itself after the read: `run_status_thrice` fails only if this happens three times.
         raise _RetriedTooEarly([*shown, result], before)
     changed = None if has_moved(before, read.body, {}) else changed_field(before, read.body, (*STABLE, *CHANGEABLE))
     context.require(

@@ -1,4 +1,4 @@
-"""Updates: what they name changes, and nothing else."""
+"""Updates: an update changes the fields that it names, and nothing else."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ RULES = (
     ),
 )
 
-_MOVED_BY_ITSELF: Final = frozenset(
+_CHANGES_BY_ITSELF: Final = frozenset(
     {
         "error",
         "output_data",
@@ -81,19 +81,23 @@ UPDATES: Final[dict[str, tuple[Any, ...]]] = {
         *write_bodies.UPDATE_VALUES["run_message_history"],
     ),
 }
-"""Per field that an update may name, values for it."""
+"""Values for each field that an update may name."""
 _NEVER_CHANGED: Final = {"id": "«uuid:7»", "workflow_id": "«uuid:8»", "created_at": "2001-02-03T04:05:06Z"}
-"""To an update they are unknown properties, which may be refused, but do nothing."""
+"""Unknown properties of an update: a server may refuse them, but they must not change the run."""
 
 
 def cancel(context: CaseContext, run_id: str, *, after: Sequence[CallResult] = ()) -> CallResult:
-    """Ends a run: cancels it, unless it has ended by itself before. What comes back tells the run as it ended."""
+    """Cancels a run, unless it has ended by itself, and returns the answer that shows the ended run.
+
+    Raises:
+        Inconclusive: the run cannot be cancelled and does not end.
+    """
     result = context.call("update_run", run_id, body={"status": "cancelled"})
     if result.accepted:
         context.expect_success(result, after)
-        cause, wish = "a run is not cancelled", "status cancelled"
+        cause, expected = "a run is not cancelled", "status cancelled"
         holds = isinstance(result.body, dict) and result.body.get("status") == "cancelled"
-        if not context.require(holds, "UPDATE-PARTIAL", cause, wish, result.words, *after, result):
+        if not context.require(holds, "UPDATE-PARTIAL", cause, expected, result.words, *after, result):
             raise Inconclusive("a run cannot be cancelled")
         return result
     for _ in range(20):
@@ -108,7 +112,7 @@ def cancel(context: CaseContext, run_id: str, *, after: Sequence[CallResult] = (
 
 
 def run_update(context: CaseContext, case: Case) -> None:
-    """Updates of one run of several, one after the other; each must leave all else alone."""
+    """Sends updates to one of several runs, one after the other, and judges that each changes only its own fields."""
     if case.get("op") == "create_run":
         created = context.create("create_run", {"workflow_id": "«workflow»"} | context.fill(case.get("fields", {})))
         if not created.clean or not created.runs:
@@ -140,7 +144,7 @@ def run_update(context: CaseContext, case: Case) -> None:
         _judge_update(context, before, read.body, wanted, created, [*shown, result, read])
         before = read.body
         shown = [created.result, *shown[1:2], result] if case.get("cancelled", True) else [created.result, result]
-    _neighbours(context, created, index, shown)
+    _judge_other_runs(context, created, index, shown)
 
 
 def _judge_update(
@@ -151,9 +155,9 @@ def _judge_update(
     created: WriteResult,
     shown: Sequence[CallResult],
 ) -> None:
-    misfits = run_schema_errors(after)
-    if misfits:
-        name, got = misfits[0]
+    schema_errors = run_schema_errors(after)
+    if schema_errors:
+        name, got = schema_errors[0]
         cause = f"{name or 'a run'} is not of its schema"
         context.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as documented", got), *shown)
         return
@@ -161,10 +165,10 @@ def _judge_update(
     moves = has_moved(before, after, wanted)
     for name, value in wanted.items():
         if name not in after and name in {"usage_metadata", "started_at", "ended_at"}:
-            continue  # a server that is older than these
-        if moves and name in _MOVED_BY_ITSELF:
-            continue  # it may have another value since
-        same = _is_as_asked(name, value, after.get(name), may_gain=gains_inputs(created.parsed))
+            continue  # an older server does not have these fields
+        if moves and name in _CHANGES_BY_ITSELF:
+            continue  # the run may have set another value since
+        same = _is_as_requested(name, value, after.get(name), may_gain=gains_inputs(created.parsed))
         context.require(
             same,
             "UPDATE-PARTIAL",
@@ -195,7 +199,7 @@ def _judge_update(
 
 
 def has_moved(before: Mapping[str, Any], after: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether the run may have gone on by itself between the two."""
+    """Whether the run may have changed by itself between the two reads."""
     one, other = before.get("status"), after.get("status")
     if one in TERMINAL:
         return False
@@ -205,9 +209,9 @@ def has_moved(before: Mapping[str, Any], after: Mapping[str, Any], wanted: Mappi
     return not (one == "scheduling" and other == "cancelled" == wanted.get("status") and never_started)
 
 
-def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
+def _is_as_requested(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
     if name in {"started_at", "ended_at"}:
-        # Servers may keep milliseconds; of a text that is no whole moment nobody can say what it means.
+        # A server may store milliseconds only. A text that is not a complete timestamp has no defined meaning.
         at, kept = moment_of(asked), moment_of(got)
         return at is None or (kept is not None and abs(at - kept) < timedelta(milliseconds=1))
     if asked in ([], {}) and got in (None, [], {}):
@@ -217,8 +221,8 @@ def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
     return difference(asked, got) is None
 
 
-def _neighbours(context: CaseContext, created: WriteResult, index: int, shown: Sequence[CallResult]) -> None:
-    """The runs beside the one that was updated, read again."""
+def _judge_other_runs(context: CaseContext, created: WriteResult, index: int, shown: Sequence[CallResult]) -> None:
+    """Reads the neighbours of the updated run, and the first and the last run, and judges that they are unchanged."""
     last = len(created.runs) - 1
     for other in sorted({index - 1, index + 1, 0, last} - {index}):
         if not 0 <= other <= last:

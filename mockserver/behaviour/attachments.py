@@ -113,11 +113,11 @@ def download(attachment: Attachment) -> Reply:
 
 
 def _disposition(filename: str) -> str:
-    """RFC 6266: a name that is not quoted ASCII is sent as an ASCII `filename` and as the exact `filename*`."""
+    """RFC 6266: a name that is not plain ASCII is sent as an ASCII `filename` and as the exact `filename*`."""
     ascii_name = filename.encode("ascii", "replace").decode()
-    quoted = "".join("_" if char in '"\\' or ord(char) < 32 or ord(char) == 127 else char for char in ascii_name)
-    extended = "" if quoted == filename else f"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"
-    return f'attachment; filename="{quoted}"{extended}'
+    plain = "".join("_" if char in '"\\' or ord(char) < 32 or ord(char) == 127 else char for char in ascii_name)
+    extended = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"
+    return f'attachment; filename="{plain}"{extended}'
 
 
 async def get_run_attachment_download_url(call: Call, context: Context) -> Reply:

@@ -69,7 +69,7 @@ def _relocated(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dic
             if inputs.secrets is None:
                 continue
             where = [*inputs.secrets_at, loc[secret][1:], *loc[secret + 1 :]]
-            yield {**violation, "loc": where, "msg": _message_without_value(violation), "input": "**********", "ctx": {}}
+            yield {**violation, "loc": where, "msg": _without_value(violation), "input": "**********", "ctx": {}}
             continue
         if inputs.chained and isinstance(shown, dict) and shown.keys() == {"$ref"}:
             continue
@@ -78,7 +78,7 @@ def _relocated(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dic
         yield {**violation, "loc": [*inputs.values_at, *loc], "input": shown}
 
 
-def _message_without_value(violation: dict[str, Any]) -> str:
+def _without_value(violation: dict[str, Any]) -> str:
     """Return the message without the details of a parsing error, which may quote the value."""
     message: str = violation["msg"]
     return message.partition(",")[0] if violation["type"].endswith("_parsing") else message

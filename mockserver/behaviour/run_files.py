@@ -1,4 +1,4 @@
-"""Which attachments a run has: the files that went into it, and those that it has made."""
+"""The attachments of a run: its input files and its output files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mockserver.clock import Clock
 
 
 class Attachment(NamedTuple):
-    """`created` is a moment: of an output that of the end of its run."""
+    """`created` is a moment: for an output file of a run that has ended, the end of the run."""
 
     id: str
     run_id: str
@@ -59,5 +59,5 @@ def output_attachments(
 
 
 def _id(ids: Ids, place: int) -> str:
-    """A file of the whole batch has an id for each of its runs, a file of one run only one."""
+    """A file of the whole batch has one id per run; a file of a single run has one id."""
     return ids.id(min(place, ids.size - 1))

@@ -1,4 +1,4 @@
-"""Listing runs: filters, search, order and paging. A batch is judged whole wherever it can be, not run by run."""
+"""Lists runs: filters, search, order and paging. Where possible it decides for whole batches, not run by run."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from mockserver.spec import Call
 from mockserver.store import Unit
 from mockserver.time_slice import TimeSlice
 
-_FEW = 16
+_MAX_PLACES_WITHOUT_ENDINGS = 16
 _ENDINGS_CACHED = 1024
 Timelines = Mapping[tuple[str, int], Timeline]
 
 
 class Row(NamedTuple):
-    """Some runs of one batch, by their places, in the order in which they are listed."""
+    """Some runs of one batch: their places, in list order."""
 
     batch: Batch
     changes: Changes
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 
 class _Places(Sequence[int]):
-    """Those of some places whose runs have ended, or have not: counted at once, and looked for when they are shown."""
+    """The places whose runs have ended, or have not. Their number is known; they are filtered when iterated."""
 
     def __init__(self, places: range, ends: Sequence[int], sim_time: int, ended: bool, size: int) -> None:
         self._places, self._ends, self._sim_time, self._ended, self._size = places, ends, sim_time, ended, size
@@ -65,11 +65,11 @@ class _Places(Sequence[int]):
     def __getitem__(self, index: int | slice) -> int | list[int]:
         if isinstance(index, slice) and (index.step or 1) > 0 and (index.start or 0) >= 0 and (index.stop or 0) >= 0:
             return list(islice(self, index.start, index.stop, index.step))
-        return list(self)[index]  # pragma: no cover - what a Sequence owes; a page is a slice
+        return list(self)[index]  # pragma: no cover - Sequence requires it; pages use slices
 
 
 class Part(NamedTuple):
-    """Runs that stand together in the list: rows, or the whole of a stretch that nobody had to look into."""
+    """Consecutive runs of the list. `rows` is None for a whole stretch whose rows were not needed to decide."""
 
     size: int
     rows: Sequence[Row] | None
@@ -77,7 +77,7 @@ class Part(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Blocks that overlap in time, so that their runs have to be sorted together; mostly one alone."""
+    """Ledger blocks that overlap in time, so that their runs must be sorted together; mostly a single block."""
 
     blocks: Sequence[tuple[str, Unit]]
     stats: BlockStats
@@ -101,7 +101,7 @@ async def list_runs(call: Call, context: Context) -> Reply:
 
 
 class RunPage(NamedTuple):
-    """One page of runs, of `total`, as of the moment of the listing."""
+    """One page of runs, out of `total`, as of the time of the request."""
 
     listing: Listing
     rows: Sequence[tuple[Row, Sequence[int]]]
@@ -119,7 +119,7 @@ class RunPage(NamedTuple):
         return b"".join(list_parts(items, self.total, self.skip, self.limit, self.included))
 
     def _items(self, row: Row, places: Sequence[int]) -> Iterator[bytes]:
-        """Some runs that stand together may be one text."""
+        """Yield JSON items; consecutive unchanged runs may come as one comma-separated item."""
         batch, changes, _ = row
         listing = self.listing
         untouched = not changes and batch.placement.session_id is None
@@ -141,7 +141,7 @@ def projected(space: Space, run: Run, wanted: Sequence[str], sim_time: int) -> b
 
 
 def _sliced(listing: Listing, parts: Sequence[Part], skip: int, limit: int) -> Iterator[tuple[Row, Sequence[int]]]:
-    """The rows of one page. Parts that the page passes over are never opened."""
+    """Yield the rows of one page with their places. Does not read the rows of the parts before the page."""
     for part in parts:
         if skip >= part.size:
             skip -= part.size
@@ -158,7 +158,7 @@ def _sliced(listing: Listing, parts: Sequence[Part], skip: int, limit: int) -> I
                 return
 
 
-def _together(one: BlockStats, other: BlockStats) -> BlockStats:
+def _merged(one: BlockStats, other: BlockStats) -> BlockStats:
     return BlockStats(
         one.runs + other.runs,
         min(one.active_until, other.active_until),
@@ -173,7 +173,7 @@ def _together(one: BlockStats, other: BlockStats) -> BlockStats:
 
 
 class Listing:
-    """One list: its filters, read once, and what it has loaded."""
+    """One list request: its parsed filters and the units that it has loaded."""
 
     def __init__(self, context: Context, query: dict[str, Any]) -> None:
         self._context = context
@@ -214,39 +214,40 @@ class Listing:
         await self._time_slice.give_way()
 
     def _take_snapshot(self) -> None:
-        """What others write meanwhile is not seen: the list is one of the moment at which it was begun."""
+        """Copy the loaded units, so that writes of other requests do not change the list while it is made."""
         if not self._is_snapshot:
             self._is_snapshot = True
             self._batches, self._changed = dict(self._batches), dict(self._changed)
 
     async def parts(self, *, by_activity: bool) -> list[Part]:
-        """The matching runs, newest first; by activity, the active ones before those that have ended."""
+        """Return the matching runs, newest first; if `by_activity`, active runs before ended runs."""
         store = self._context.store
-        # In this order: a tally kept under a block's version must not be counted from what is older than the block,
-        # and changes that are newer than their batches could be gone with a batch that still stands there.
+        # The order matters. Statistics cached under a block's version must not be computed from data that is older than
+        # the block. And if a batch were loaded before its deletion and the changes after it, its deleted runs would be
+        # listed.
         newest_first = list(await blocks(store))
         self._changed = await store.items(CHANGES)
         self._batches = await store.items(BATCH)
         if self._search is not None:
-            # It may wait for a thread.
+            # The search may wait for a thread.
             self._take_snapshot()
         first: list[Part] = []
         ended: list[Part] = []
         for stretch in self._stretches(newest_first):
             stats = stretch.stats
-            if not self._may_hold(stats):
+            if not self._stretch_may_match(stats):
                 continue
             if self._unfiltered:
-                whole = Part(stats.runs, None, stretch)
+                part = Part(stats.runs, None, stretch)
                 if not by_activity or self.sim_time < stats.active_until:
-                    first.append(whole)
+                    first.append(part)
                     continue
                 if self.sim_time >= stats.ended_from:
-                    ended.append(whole)
+                    ended.append(part)
                     continue
             rows = []
             for row in self.rows_of(stretch):
-                if not self._may_match(row):
+                if not self._row_may_match(row):
                     continue
                 if row.changes or row.batch.placement.session_id is not None:
                     await self.load_timelines(row.batch, row.changes)
@@ -256,11 +257,11 @@ class Listing:
                 if self._time_slice.is_over:
                     await self._give_way()
             if by_activity:
-                parted = [self._parted(row) for row in rows]
-                rows = [still for still, _ in parted if still.places]
-                over = [over for _, over in parted if over.places]
+                split = [self._split_by_activity(row) for row in rows]
+                rows = [active for active, _ in split if active.places]
+                over = [over for _, over in split if over.places]
                 if self._unfiltered and not rows:
-                    # What has ended is moved by nothing but a change, which gives the block another version.
+                    # Only a change can make an ended run active again, and it gives the block a new version.
                     for key, unit in stretch.blocks:
                         self._tallies[key] = (unit.version, self._stats(key, unit)._replace(ended_from=self.sim_time))
                 ended.append(Part(sum(len(row.places) for row in over), over, stretch))
@@ -268,7 +269,7 @@ class Listing:
         return first + ended
 
     def _stretches(self, blocks: Sequence[tuple[str, Unit]]) -> Iterator[Stretch]:
-        """Newest first."""
+        """Group the blocks into stretches, newest first."""
         tallied = [(self._stats(*block), block) for block in blocks]
         tallied.sort(key=lambda each: each[0].newest, reverse=True)
         stretch: Stretch | None = None
@@ -278,7 +279,7 @@ class Listing:
             if stretch is None:
                 stretch = Stretch([block], stats)
             elif stats.newest > stretch.stats.oldest:
-                stretch = Stretch([*stretch.blocks, block], _together(stretch.stats, stats))
+                stretch = Stretch([*stretch.blocks, block], _merged(stretch.stats, stats))
             else:
                 yield stretch
                 stretch = Stretch([block], stats)
@@ -286,20 +287,20 @@ class Listing:
             yield stretch
 
     def rows_of(self, stretch: Stretch) -> Iterable[Row]:
-        """All runs of a stretch that are not deleted, newest first."""
+        """All runs of a stretch that are not deleted: rows, newest first."""
         if stretch.stats.is_ordered:
             return self._rows_of(stretch.blocks[0][1].value)
         rows = [row for _, unit in stretch.blocks for row in self._rows_of(unit.value)]
         return sorted(rows, key=lambda row: row.batch.created, reverse=True)
 
     def _rows_of(self, block: Block) -> Iterator[Row]:
-        """In the opposite of the order in which they came."""
+        """The rows of a block, in reverse order of entry."""
         for tail in reversed(block.tails):
             unit = self._batches.get(tail)
             if unit is None:
                 continue
             batch: Batch = unit.value
-            # The later of runs made at one moment first: so a chain reads from its last step, like all the rest.
+            # Runs of one moment are listed in reverse too, so a chain begins with its last step.
             places: Sequence[int] = range(batch.ids.size - 1, -1, -1)
             changed = self._changed.get(tail)
             if changed is None:
@@ -310,8 +311,8 @@ class Listing:
             if places:
                 yield Row(batch, changes, places)
 
-    def _may_hold(self, stats: BlockStats) -> bool:
-        """Whether some run of a block may be one that is asked for, as far as it is summed up."""
+    def _stretch_may_match(self, stats: BlockStats) -> bool:
+        """Whether a run of the blocks may match the filters, judged by their statistics."""
         return (
             (self._workflow_id is None or self._workflow_id in stats.workflow_ids)
             and (self._machine_id is None or self._machine_id in stats.machine_ids)
@@ -341,7 +342,7 @@ class Listing:
             placements.add(batch.placement)
             placements.update(change.placement for change in row.changes.values() if change.placement is not None)
             if row.changes or batch.placement.session_id is not None:
-                # How these live may hang on others: each is looked at, every time.
+                # Their timelines may depend on other runs, so they are always checked one by one.
                 active_until, ended_from = 0, FOREVER
                 continue
             profile = space.profiles[batch.workflow_id]
@@ -365,8 +366,8 @@ class Listing:
             self._session_id is None or placement.session_id == self._session_id
         )
 
-    def _may_match(self, row: Row) -> bool:
-        """Judged of the batch alone, before any life of its runs is asked for."""
+    def _row_may_match(self, row: Row) -> bool:
+        """Whether a run of the row may match the filters, judged by its batch alone, without timelines."""
         batch = row.batch
         return (
             (self._workflow_id is None or batch.workflow_id == self._workflow_id)
@@ -403,8 +404,11 @@ class Listing:
             found.append(place)
         return found
 
-    def _parted(self, row: Row) -> tuple[Row, Row]:
-        """The active and the ended ones. Where no run of the batch can be the one, or the other, none is looked at."""
+    def _split_by_activity(self, row: Row) -> tuple[Row, Row]:
+        """Split a row into its active and its ended runs.
+
+        Does not look at single runs if the schedule says that all of them are active, or all have ended.
+        """
         batch, changes, places = row
         space = self._context.space
         if not changes and batch.placement.session_id is None:
@@ -414,19 +418,19 @@ class Listing:
                 return Row(batch, changes, ()), row
             if age < space.schedules.active_until(profile, batch):
                 return row, Row(batch, changes, ())
-            if isinstance(places, range) and len(places) > _FEW:
+            if isinstance(places, range) and len(places) > _MAX_PLACES_WITHOUT_ENDINGS:
                 endings = self._endings(batch)
                 ended = bisect_right(endings.in_order, self.sim_time)
                 return (
                     Row(batch, changes, _Places(places, endings.by_place, self.sim_time, False, len(places) - ended)),
                     Row(batch, changes, _Places(places, endings.by_place, self.sim_time, True, ended)),
                 )
-        still: list[int] = []
+        active: list[int] = []
         over: list[int] = []
         for place in places:
             timeline = self.run(batch, place, changes.get(place, UNCHANGED)).timeline
-            (over if self.sim_time >= timeline.ended else still).append(place)
-        return Row(batch, changes, still), Row(batch, changes, over)
+            (over if self.sim_time >= timeline.ended else active).append(place)
+        return Row(batch, changes, active), Row(batch, changes, over)
 
     def _endings(self, batch: Batch) -> Endings:
         space = self._context.space

@@ -22,7 +22,7 @@ class Overview:
 
     @classmethod
     async def of(cls, contexts: Sequence[Context], query: Mapping[str, Any]) -> Overview:
-        """Of the runs that a query of list_runs asks for, in the space of each context and at its moment."""
+        """The overview of the runs that match a list_runs query, in the space and at the time of each context."""
         listings = [Listing(context, dict(query)) for context in contexts]
         return cls([(listing, await listing.parts(by_activity=False)) for listing in listings])
 

@@ -1,6 +1,6 @@
-"""What a run shows once it has ended: its output or its error, the history of its messages, and what it used.
+"""The results of a run that has ended: output or error, message history and usage.
 
-All of it follows from the workflow and from how the run ended.
+All of them follow from the workflow and from how the run ended.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _USAGE = b'{"steps":%d,"input_tokens":%d,"output_tokens":%d}'
 
 
 class Results(NamedTuple):
-    """JSON of each."""
+    """The JSON of each result."""
 
     error: bytes
     output_data: bytes
@@ -32,19 +32,19 @@ NOTHING_YET = Results(NULL, NULL, NULL, NULL)
 
 
 def results(profile: RunProfile, timeline: Timeline, number: int) -> Results:
-    """Of a run that has ended. `number` picks one of the workflow's errors."""
+    """Return the results of a run that has ended. `number` selects one of the workflow's errors."""
     started = timeline.started if timeline.started < FOREVER else timeline.ended
     if timeline.outcome == "cancelled" and started >= timeline.ended:
-        return NOTHING_YET  # nothing was ever done
+        return NOTHING_YET  # it never ran
     steps = 1 + (timeline.ended - started) // _STEP_US
     error = profile.errors[number % len(profile.errors)]
-    told = _told(profile.output_data, error, timeline.outcome)
+    told = _texts(profile.output_data, error, timeline.outcome)
     return Results(*told, _USAGE % (steps, 1200 * steps, 85 * steps))
 
 
 @lru_cache(maxsize=1024)
-def _told(output_data: bytes, error: str, outcome: str) -> tuple[bytes, bytes, bytes]:
-    """Error, output and history."""
+def _texts(output_data: bytes, error: str, outcome: str) -> tuple[bytes, bytes, bytes]:
+    """Return the JSON of error, output and history."""
     history = [
         {"role": "user", "content": "Run the workflow."},
         {"role": "assistant", "content": _LAST_MESSAGES.get(outcome, error)},
@@ -60,11 +60,11 @@ _LAST_MESSAGES = {"success": "The workflow ran to its end.", "cancelled": "The r
 
 
 def texts_of(profile: RunProfile, *, with_history: bool) -> Iterator[bytes]:
-    """JSON of all that its runs may show of themselves, but for what they used."""
+    """Yield the JSON of every result that a run with this profile can have, except usage."""
     for outcome, errors in (
         ("success", profile.errors[:1]),
         ("cancelled", profile.errors[:1]),
         ("error", profile.errors),
     ):
         for error in errors:
-            yield from _told(profile.output_data, error, outcome)[: 3 if with_history else 2]
+            yield from _texts(profile.output_data, error, outcome)[: 3 if with_history else 2]

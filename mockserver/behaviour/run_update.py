@@ -1,4 +1,4 @@
-"""Updating a run: the fields that are named change, and its status where it can."""
+"""Updates a run: sets the fields that the request names, and the status if the transition is allowed."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def update_run(call: Call, context: Context) -> Reply:
 
 
 async def _check_move(context: Context, found: Found, status: str) -> None:
-    """Raises Refused where the run's status cannot become this one now."""
+    """Raises Refused if the run cannot change to this status now."""
     run, sim_time = found.run, context.sim_time
     current = run.timeline.status_at(sim_time)
     if status not in EDGES[current]:
@@ -82,12 +82,12 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
 
 
 def _moment(value: datetime | None) -> int | None:
-    """In the years that a date-time can tell, whatever its zone."""
+    """Clamped to the years 1 to 9999 in UTC: the time zone may lead out of them."""
     return None if value is None else min(max(moment_from(value), _EARLIEST), _LATEST)
 
 
 def _check_moments(run: Run, context: Context, moments: Mapping[str, int | None], status: str) -> None:
-    """Raises Refused for moments at which the run cannot have started or ended."""
+    """Raises Refused for times at which the run cannot have started or ended."""
     created = run.batch.created
     started, ended = moments.get("started_at"), moments.get("ended_at")
     if ended is not None and status not in TERMINAL:
@@ -102,7 +102,10 @@ def _check_moments(run: Run, context: Context, moments: Mapping[str, int | None]
 
 
 async def _attachment_ids(context: Context, run_id: str, ids: list[str] | None) -> bytes:
-    """JSON of those that are attachments of the run. Raises NotFound for others, where bodies are read strictly."""
+    """Return the JSON of those ids that are attachments of the run; null for None.
+
+    Raises NotFound for other ids if bodies are read strictly.
+    """
     if ids is None:
         return json_or_null(None)
     known: list[Any] = []

@@ -1,4 +1,4 @@
-"""A run as the API shows it: found by its id, its life computed, its JSON written."""
+"""A run as the API shows it: finds it by its id, computes its timeline and renders its JSON."""
 
 from __future__ import annotations
 
@@ -67,17 +67,17 @@ ALWAYS_SHOWN = frozenset({"id", "workflow_id", "machine_id", "status", "created_
 _TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
 _BATCHES_CACHED = 64
 _STRETCHES_CACHED = 64
-_LONGEST_STRETCH = 200
+_MAX_STRETCH_RUNS = 200
 _NO_STRETCH = (0, b"")
 _TIMELINES_CACHED = 200_000
 _BYTES_CACHED = 32 * MEBIBYTE
-_LONGEST_CACHED = 16_384
+_MAX_CACHED_RUN_BYTES = 16_384
 _FRAME_BYTES = 1_536
 _ID_BYTES = 39
 
 
 class Run(NamedTuple):
-    """One run as it stands in the store, and its life."""
+    """One run as stored, with its timeline."""
 
     batch: Batch
     place: int
@@ -103,7 +103,7 @@ class Run(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A run with the units it was loaded from, so that a change of it can be committed."""
+    """A run with the units that it was loaded from, so that a change can be committed."""
 
     run: Run
     changes: Unit
@@ -111,7 +111,7 @@ class Found(NamedTuple):
 
 
 async def find_run(context: Context, run_id: str) -> Found:
-    """Raises NotFound; Conflict where the run and its session are not of one moment."""
+    """Raises NotFound; Conflict if the run or its session changed while it was read."""
     tail = tail_of(run_id)
     batch: Batch | None = (await context.store.load(BATCH, tail)).value
     index = batch.ids.place(run_id) if batch is not None else None
@@ -132,13 +132,16 @@ async def find_run(context: Context, run_id: str) -> Found:
 
 
 def single_timeline(space: Space, batch: Batch, index: int, change: Change) -> Timeline:
-    """The life of a run that is in no session."""
+    """The timeline of a run without a session."""
     schedule = space.schedules.schedule(space.profiles[batch.workflow_id], batch, index, change)
     return timeline_of(schedule, change, batch.born)
 
 
 async def session_timelines(context: Context, session_id: str, unit: Unit) -> Mapping[tuple[str, int], Timeline]:
-    """The timelines of all runs of a session. A change of one of them commits the session too: its version tells."""
+    """The timelines of all runs of a session, cached by its version: every change of a run commits its session too.
+
+    Raises Conflict if the session changes while it is read.
+    """
     cached = context.space.cached.timelines
     known = cached.get(session_id)
     if known is not None and known[0] == unit.version:
@@ -166,7 +169,7 @@ async def session_timelines(context: Context, session_id: str, unit: Unit) -> Ma
 
 
 def run_fields(space: Space, run: Run, sim_time: int) -> tuple[JSONText, ...]:
-    """The JSON of each of FIELDS, as of a lived time."""
+    """The JSON of each of FIELDS, as of a simulated time."""
     batch, change, timeline, placement = run.batch, run.change, run.timeline, run.placement
     set_ = change.fields
     status = timeline.status_at(sim_time)
@@ -201,7 +204,7 @@ def run_fields(space: Space, run: Run, sim_time: int) -> tuple[JSONText, ...]:
 
 
 def shown_size(batch: Batch, changes: Changes) -> int:
-    """About how many bytes the JSON of a run of the batch has at the most."""
+    """Estimate the largest size of the JSON of a run of the batch, in bytes."""
     most = len(batch.input_values) + len(batch.aliases) + _FRAME_BYTES
     for change in changes.values():
         most = max(most, _FRAME_BYTES + sum(map(len, change.fields.values())) + len(batch.input_values))
@@ -220,14 +223,14 @@ def shown(
     timelines: Mapping[tuple[str, int], Timeline] | None,
     sim_time: int,
 ) -> bytes:
-    """The JSON of a run, from the cache where it has not changed. `timelines` are those of its session."""
+    """The JSON of a run, from the cache if it has not changed. `timelines` are those of its session."""
     return _rendered(space, batch, index, change, timelines, sim_time).text
 
 
 def shown_untouched(space: Space, batch: Batch, places: Sequence[int], sim_time: int) -> bytes:
-    """The same, separated by commas, for runs that are in no session, and to which nothing has happened since."""
+    """The JSON of unchanged runs without a session, separated by commas."""
     stretches = space.cached.stretches
-    key = (batch.tail, places) if isinstance(places, range) and len(places) <= _LONGEST_STRETCH else None
+    key = (batch.tail, places) if isinstance(places, range) and len(places) <= _MAX_STRETCH_RUNS else None
     if key is not None:
         until, text = stretches.get(key, _NO_STRETCH)
         if sim_time < until:
@@ -263,7 +266,7 @@ def _rendered(
     timeline = single_timeline(space, batch, index, change) if timelines is None else timelines[batch.tail, index]
     text = run_json(space, Run(batch, index, change, timeline), sim_time)
     known = Rendered(change, timelines, timeline.next_turn(sim_time), text)
-    if len(text) <= _LONGEST_CACHED:
+    if len(text) <= _MAX_CACHED_RUN_BYTES:
         of_batch[index] = known
         cached.rendered_bytes += len(text)
     return known
@@ -280,7 +283,7 @@ def _moment(space: Space, batch: Batch, at: int, sim_time: int) -> bytes:
 
 
 def shown_start(space: Space, run: Run, sim_time: int) -> int | None:
-    """The moment that a run shows as its started_at."""
+    """The moment that a run shows as its `started_at`."""
     set_ = run.change.fields.get("started_at")
     if set_ is not None:
         return None if set_ == NULL else moment_from(datetime.fromisoformat(set_[1:-1].decode()))
@@ -292,7 +295,7 @@ async def run_as_it_is(context: Context, run_id: str) -> Reply:
 
 
 class RunContent(NamedTuple):
-    """One run as of a lived time, with what `include` asked for: JSON of each resource."""
+    """One run as of a simulated time, with the JSON of the resources that `include` asked for."""
 
     space: Space
     run: Run
@@ -310,9 +313,9 @@ _CREATED = b'{"created_runs":[%b],"failed_count":%d,"errors":%b}'
 
 
 class CreatedContent(NamedTuple):
-    """The runs of a batch as they were when they were created; `failed` counts those that were not.
+    """The runs of a batch as of their creation. `failed` counts the runs that were not created.
 
-    `batch` is None where none was created.
+    `batch` is None if no run was created.
     """
 
     space: Space
@@ -325,9 +328,9 @@ class CreatedContent(NamedTuple):
         if self.batch is None:
             return _CREATED % (b"", self.failed, errors)
         batch = self.batch
-        is_long = batch.ids.size > 1 or len(batch.input_values) > _LONGEST_CACHED or batch.files
+        is_long = batch.ids.size > 1 or len(batch.input_values) > _MAX_CACHED_RUN_BYTES or batch.files
         if is_long and batch.ids.size * shown_size(batch, NO_CHANGES) > LARGE_BYTES:
-            # That is a bound. What is shown of a run at its creation is as long for each of them.
+            # `shown_size` may be too large. At creation the JSON of every run has the same length: measure the first.
             first = created_run_json(self.space, batch, 0)
             if batch.ids.size * len(first) > LARGE_BYTES:
                 return self._parts(batch, errors)
@@ -344,7 +347,7 @@ class CreatedContent(NamedTuple):
 
 
 def _created_template(space: Space) -> bytes:
-    """The JSON of a run as created, with gaps for what differs from one batch to another."""
+    """The JSON of a run at its creation, with a placeholder for each value that differs between batches."""
     known = {
         "user_id": space.user_id_json.replace(b"%", b"%%"),
         "organization_id": space.organisation_json.replace(b"%", b"%%"),
@@ -367,7 +370,7 @@ def _created_template(space: Space) -> bytes:
 
 
 def created_run_json(space: Space, batch: Batch, place: int) -> bytes:
-    """A run as it was when it was created: what `run_json` would write of it, without a life to ask."""
+    """The JSON of a run at its creation: in `scheduling`, without results. Needs no timeline."""
     if space.created_template is None:
         space.created_template = _created_template(space)
     placement = batch.placement
@@ -395,17 +398,17 @@ class CreatedRunContent(NamedTuple):
 
 
 def created_runs_json(space: Space, batch: Batch) -> bytes:
-    """The runs of a batch as created, separated by commas.
+    """The JSON of the runs of a batch at their creation, separated by commas.
 
-    They differ in nothing but their ids, so one is written and the heads of the ids are joined with all that stands
-    between two of them: what costs is the copying of the bytes.
+    They differ only in their ids, so one is rendered, and the heads of the ids are joined with the bytes between two
+    heads: the only cost is copying bytes.
     """
     if batch.ids.size == 1:
         return created_run_json(space, batch, 0)
     if batch.files:
         return b",".join(created_run_json(space, batch, place) for place in range(batch.ids.size))
     first = created_run_json(space, batch, 0)
-    # The id is found by its key, which no value before it can hold unescaped: workflow_id and machine_id are UUIDs.
+    # The key of the id cannot occur before it: the values there, workflow_id and machine_id, are UUIDs.
     before, key, after = first.partition(b',"id":"')
     before += key
     after = after[8:]

@@ -61,16 +61,16 @@ def test_nothing_is_found_in_a_healthy_server(variations: tuple[str, ...], tmp_p
 
     assert search.findings == []
     assert search.unstable == []
-    assert not search.check_context.internal_errors
-    assert search.check_context.judged["READ-BACK"] > 10 or "get_run" in search.check_context.not_offered
+    assert not search.check.internal_errors
+    assert search.check.judged["READ-BACK"] > 10 or "get_run" in search.check.not_offered
 
 
 def test_nothing_is_found_in_the_mock(tmp_path: Path) -> None:
     with served() as url:
         search = explored(target_at(url, "test-one", "test-two"), tmp_path, examples=12)
 
-    assert (search.findings, search.unstable, search.check_context.internal_errors) == ([], [], {})
-    assert search.check_context.judged["RETRY-RULES"] > 5
+    assert (search.findings, search.unstable, search.check.internal_errors) == ([], [], {})
+    assert search.check.judged["RETRY-RULES"] > 5
 
 
 class UpdateAfterRetryForgetsInputs(Standin):
@@ -149,7 +149,7 @@ def shown_by(steps: list[Any], folder: Path) -> tuple[str, str] | None:
     """(rule, cause) of what a row shows of the stand-in that is served."""
     with serving() as url, searching(target_at(url), folder) as search:
         try:
-            run_model(CaseContext(search.check_context), {"steps": steps})
+            run_model(CaseContext(search.check), {"steps": steps})
         except RuleViolated as shown:
             return shown.rule, shown.cause
     return None
@@ -325,9 +325,9 @@ def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(RetriesFail(Settings())))
 
     with serving() as url, searching(target_at(url), tmp_path) as search:
-        search.check_context.known.add(("NO-5XX", "a 5xx from retry_run"))
+        search.check.known.add(("NO-5XX", "a 5xx from retry_run"))
         with pytest.raises(Inconclusive):
-            run_model(CaseContext(search.check_context), {"steps": [MAKE, do("cancel"), do("retry")]})
+            run_model(CaseContext(search.check), {"steps": [MAKE, do("cancel"), do("retry")]})
 
 
 @pytest.mark.matrix
@@ -375,7 +375,7 @@ def test_the_same_seed_writes_the_same_rows(tmp_path: Path) -> None:
     def rows_of(seed: int) -> list[tuple[str, str]]:
         with serving() as url:
             search = explored(target_at(url, seed=seed), tmp_path, examples=3, round_number=1)
-        exchanges = search.check_context.guard.exchanges
+        exchanges = search.check.guard.exchanges
         return [(e.request.method, e.request.path.partition("?")[0][:9]) for e in exchanges]
 
     first = rows_of(1)

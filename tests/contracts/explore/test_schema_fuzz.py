@@ -73,9 +73,9 @@ def test_nothing_is_found_in_a_healthy_server(tmp_path: Path) -> None:
 
     assert search.findings == []
     assert search.unstable == []
-    assert list(search.check_context.notes) == []
-    assert search.check_context.judged["NO-5XX"] > 500
-    assert search.check_context.judged["BULK-ECHO"] > 5
+    assert list(search.check.notes) == []
+    assert search.check.judged["NO-5XX"] > 500
+    assert search.check.judged["BULK-ECHO"] > 5
 
 
 def test_nothing_is_found_where_only_bulk_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_nothing_is_found_where_only_bulk_is_offered(tmp_path: Path, monkeypatch
         search = explored(url, tmp_path)
 
     assert (search.findings, search.unstable) == ([], [])
-    assert {"list_runs", "create_run"} <= search.check_context.not_offered.keys()
+    assert {"list_runs", "create_run"} <= search.check.not_offered.keys()
 
 
 @pytest.mark.matrix
@@ -156,7 +156,7 @@ def test_it_is_stopped_at_the_end_of_its_time(tmp_path: Path) -> None:
     with serving() as url, searching(target_at(url), tmp_path) as search:
         schema_fuzz.explore_schema(search, REGISTRY, examples=1000, until=time.monotonic() + 0.3)
 
-    assert list(search.check_context.notes) == ["schemathesis was stopped at the end of its share of the time."]
+    assert list(search.check.notes) == ["schemathesis was stopped at the end of its share of the time."]
     assert search.findings == []
 
 
@@ -166,7 +166,7 @@ def test_it_says_why_it_could_not_run(tmp_path: Path, monkeypatch: pytest.Monkey
     with serving() as url:
         search = explored(url, tmp_path)
 
-    (note,) = search.check_context.notes
+    (note,) = search.check.notes
     assert note.startswith("schemathesis could not run: ")
     assert "no-such-phase" in note
 
@@ -242,9 +242,9 @@ def test_a_failure_of_which_no_rule_speaks_is_a_note_and_any_other_is_not(tmp_pa
     (tmp_path / "failures.jsonl").write_text("\n".join(map(json.dumps, failures)))
 
     with serving() as url, searching(target_at(url), tmp_path) as search:
-        schema_fuzz._note_what_no_rule_judges(search.check_context, tmp_path / "failures.jsonl")
+        schema_fuzz._note_what_no_rule_judges(search.check, tmp_path / "failures.jsonl")
 
-    assert list(search.check_context.notes) == [
+    assert list(search.check.notes) == [
         "schemathesis: Response violates schema in GET /v1/machines, of which no rule speaks.",
         "schemathesis: Undocumented HTTP status code in GET /v1/pools, of which no rule speaks.",
     ]
@@ -255,10 +255,10 @@ def test_a_cause_that_is_known_is_not_told_again(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(schema_fuzz, "PHASES", (("examples",),))
 
     with serving() as url, searching(target_at(url), tmp_path) as search:
-        search.check_context.known.add(("NO-5XX", "a 5xx from list_machines"))
+        search.check.known.add(("NO-5XX", "a 5xx from list_machines"))
         schema_fuzz.explore_schema(search, REGISTRY, examples=2, until=time.monotonic() + LONG_S)
         told_of_known = list(search.findings)
-        search.check_context.known.clear()
+        search.check.known.clear()
         schema_fuzz.explore_schema(search, {"NO-5XX"}, examples=2, until=time.monotonic() + LONG_S)
 
     assert told_of_known == []

@@ -75,7 +75,7 @@ class Enough(Exception):
 def only(scenario: str | tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     names = (scenario,) if isinstance(scenario, str) else scenario
     monkeypatch.setattr(contracts.check, "SCENARIOS", tuple(one for one in SCENARIOS if one.name in names))
-    monkeypatch.setattr(contracts.check, "explore_beyond", lambda *args, **more: None)
+    monkeypatch.setattr(contracts.check, "explore", lambda *args, **more: None)
 
 
 def checked(defect: str | None, variations: tuple[str, ...], tmp_path: Path, **more: Any) -> CheckResult:

@@ -10,9 +10,9 @@ from urllib.parse import quote, urlencode
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from tests.api_models import ChainStep, FileInput
 from tests.mockserver.external import reference
 from tests.mockserver.spec import requests
-from tests.mockserver.spec.reference import ChainStep, FileInput
 from tests.mockserver.spec.requests import UUID
 
 POOL = "30000000-0000-4000-8000-000000000001"

@@ -459,13 +459,13 @@ class ReadsAtOnceWithoutRetryAfter(Standin):
     async def admit(self, call):
         if call.method != "GET":
             return
-        self.parsed = getattr(self, "reading", 0) + 1
+        self.reading = getattr(self, "reading", 0) + 1
         try:
             await asyncio.sleep(0.01)
-            if self.parsed > 8:
+            if self.reading > 8:
                 raise Problem(429, "Too many at once.")
         finally:
-            self.parsed -= 1
+            self.reading -= 1
 
     @staticmethod
     def obeys(c: Client) -> None:

@@ -1,4 +1,4 @@
-"""The kill rate of the suite over machine-made mutants of the stand-in: `python -m tests.standin.mutants`.
+"""The kill rate of the suite over machine-made mutants of the stand-in: `python -m tests.contracts.mutation.score`.
 
 Of all mutants a seeded sample is taken. Each is served by a process of its own and gets a whole check, as a user runs
 it, which ends at its first stable finding. A survivor is sent the recorded requests of a check of the healthy
@@ -28,11 +28,11 @@ from contracts.core.findings import CouldNotCheck, Finding
 from contracts.core.target import Target
 from contracts.guard import Guard
 from tests.contracts.matrix.transcripts import answers_of
+from tests.contracts.mutation.operators import Mutant, mutants, mutated
 from tests.standin.behaviour import Settings
-from tests.standin.mutation import Mutant, mutants, mutated
 from tests.standin.serving import serving
 
-HERE = Path(__file__).parent
+STANDIN = Path(__file__).parents[2] / "standin"
 MODULES = ("behaviour", "models", "server", "store")
 TOKENS = Settings().tokens
 RECORDED_FOR_S = 20
@@ -66,7 +66,7 @@ def sample(number: int, seed: int) -> list[tuple[Mutant, str]]:
 
 
 def _source(module: str) -> str:
-    return (HERE / f"{module}.py").read_text(encoding="utf-8")
+    return (STANDIN / f"{module}.py").read_text(encoding="utf-8")
 
 
 # Serving a mutant
@@ -91,7 +91,7 @@ class Mutated(MetaPathFinder):
 
 
 def serve(module: str, source: str, *, scheduling_s: float | None) -> None:
-    for name in [each for each in sys.modules if each.startswith("tests.standin.") and not each.endswith("mutants")]:
+    for name in [each for each in sys.modules if each.startswith("tests.standin.")]:
         del sys.modules[name]
     sys.meta_path.insert(0, Mutated(module, source))
     from tests.standin.behaviour import Settings
@@ -116,7 +116,7 @@ def serving_mutant(mutant: Mutant, source: str, *, scheduling_s: float | None = 
             *([] if scheduling_s is None else ["--scheduling", str(scheduling_s)]),
         ]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.standin.mutants", *args],
+            [sys.executable, "-m", "tests.contracts.mutation.score", *args],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -212,7 +212,7 @@ def table(rows: Sequence[dict[str, Any]], known: dict[str, Mutant], *, seed: int
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.standin.mutants", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.contracts.mutation.score", description=__doc__)
     parser.add_argument("--number", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--max-time", type=float, default=60, help="seconds of a check")

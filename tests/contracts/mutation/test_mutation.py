@@ -6,9 +6,9 @@ import ast
 
 import pytest
 
-from tests.standin import mutants
-from tests.standin.mutation import Mutant, mutated
-from tests.standin.mutation import mutants as mutants_of
+from tests.contracts.mutation import score
+from tests.contracts.mutation.operators import Mutant, mutated
+from tests.contracts.mutation.operators import mutants as mutants_of
 
 
 def changed(source: str, operator: str) -> list[str]:
@@ -62,23 +62,23 @@ def test_annotations_decorators_docstrings_and_imports_stay() -> None:
 
 
 def test_every_change_of_the_stand_in_is_one_of_its_source_and_the_same_each_time() -> None:
-    drawn = mutants.sample(5, seed=3)
-    assert drawn == mutants.sample(5, seed=3)
+    drawn = score.sample(5, seed=3)
+    assert drawn == score.sample(5, seed=3)
     for mutant, source in drawn:
-        original = ast.unparse(ast.parse(mutants._source(mutant.module)))
+        original = ast.unparse(ast.parse(score._source(mutant.module)))
         lines = [old == new for old, new in zip(original.splitlines(), source.splitlines(), strict=False)]
         assert not all(lines) or len(original) != len(source), mutant
 
 
 def test_a_mutant_is_served_in_place_of_the_healthy_module() -> None:
     """One that lets in any scheme of authorization."""
-    source = mutants._source("behaviour")
+    source = score._source("behaviour")
     (mutant,) = (
         each
         for each in mutants_of("behaviour", source)
         if each.before == "raise self.unauthorized('Only Bearer is understood.')"
     )
-    row = mutants.checked(mutant, mutated(source, mutant.place), (), max_time_s=20)
+    row = score.checked(mutant, mutated(source, mutant.place), (), max_time_s=20)
     assert row["verdict"] == "AUTH-SCHEME"
 
 
@@ -87,7 +87,7 @@ def test_the_table_counts_what_could_be_killed() -> None:
     verdicts = ("NO-5XX", "survived", "equivalent", "does not start")
     rows = [{"name": name, "verdict": verdict, "s": 1.0} for name, verdict in zip(known, verdicts, strict=True)]
 
-    text = mutants.table(rows, known, seed=1, max_time_s=60)
+    text = score.table(rows, known, seed=1, max_time_s=60)
 
     assert "Killed 1 of 2." in text
     assert text.index("| survived |") < text.index("| NO-5XX |")
