@@ -119,6 +119,7 @@ def fuzz(
     search = Search(context, on_finding=_only(wanted, on_finding), database=_example_database())
     scenarios = _ordered(target, wanted)
     generating = [scenario for scenario in scenarios if scenario.generated is not None]
+    unreached = list(scenarios)
     try:
         for scenario in generating:
             if context.offers(*scenario.needs):
@@ -147,7 +148,7 @@ def fuzz(
                 context.note("The budget was spent before the time was over.")
                 break
     except OutOfTime:
-        unreached = []
+        pass
     finally:
         search.end()
     return _result(context, search, wanted, unreached)

@@ -111,7 +111,11 @@ class MockApp:
         self._world = World.from_files(settings.world)
         self._journals = JournalBudget(settings.journal_bytes)
         self.namespaces = Namespaces(
-            self._make_namespace, self._make_space, self._seed_space, self._store, most_spaces=settings.limits.max_spaces
+            self._make_namespace,
+            self._make_space,
+            self._seed_space,
+            self._store,
+            most_spaces=settings.limits.max_spaces,
         )
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 

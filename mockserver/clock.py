@@ -124,7 +124,7 @@ class Clock:
         self._continue_from(at, at, is_new=False)
 
     def advance(self, seconds: float) -> None:
-        """Move moments and simulated time forward by exactly `seconds`. Raises ValueError as `check_step` does."""
+        """Move moments and simulated time forward by `seconds`, exact to the microsecond. Raises as `check_step`."""
         self.check_step(seconds, self.now())
         micros = round(seconds * SECOND)
         at = self.read()
@@ -169,7 +169,7 @@ class Clock:
     # --- Conversion and waiting
 
     def moment_of(self, sim_time: int) -> int:
-        """Return the first moment with this simulated time, past or future; FOREVER if scale 0 keeps it from coming."""
+        """Return the first moment with this simulated time, past or future; FOREVER if scale 0 stops it before."""
         if sim_time >= FOREVER:
             return FOREVER
         segments = self._segments
@@ -213,7 +213,7 @@ class Clock:
     # --- State
 
     def state(self) -> dict[str, Any]:
-        """Return JSON. A running clock is stored relative to the wall clock: it goes on while it is stored."""
+        """Return JSON. A running clock is stored relative to the wall clock: it continues to run while it is stored."""
         return {
             "scale": self._scale,
             "frozen": self._is_frozen,

@@ -22,7 +22,7 @@ PREFIX = "/__downloads/"
 
 
 def base_url(scope: Scope) -> str:
-    """Return the origin as the client addressed it; https if a proxy in front of the server terminates TLS."""
+    """Return the origin as the client addressed it; https if a proxy in front says so by X-Forwarded-Proto."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
     scheme = "https" if headers.get(b"x-forwarded-proto") == b"https" else scope.get("scheme", "http")
     if b"host" in headers:

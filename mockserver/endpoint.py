@@ -251,7 +251,7 @@ class Endpoint:
         scope: Scope,
         extra: dict[str, str],
     ) -> Reply:
-        """Handle a request with an idempotency key once, and replay its reply to every repeat."""
+        """Handle a request with an idempotency key once, and replay a successful reply to every repeat."""
         replayed_reply = await self._idempotency.claim(space.store, key, fingerprint, now.moment)
         if replayed_reply is not None:
             extra["Idempotency-Status"] = "replayed"

@@ -51,8 +51,9 @@ class Namespace:
 
 
 class Namespaces:
-    """`make` makes a namespace, and `make_space` a space in it; equal names give equal random draws. `seed_space` writes
-    the initial data of a new space.
+    """`make` makes a namespace, and `make_space` a space in it, the same each time for the same names.
+
+    `seed_space` writes the initial data of a new space.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Namespaces:
         return self._namespaces.get(name)
 
     async def get(self, name: str) -> Namespace:
-        """Return a namespace; make it if it is new. Raises Unavailable if the limit is reached and none can be dropped."""
+        """Return a namespace; make it if it is new. Raises Unavailable at the limit, if nothing can be dropped."""
         namespace = self._namespaces.get(name)
         if namespace is None:
             await self._make_room()

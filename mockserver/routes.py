@@ -13,7 +13,7 @@ class Routes:
     """Maps paths to operations. Concrete paths come before templates: /runs/bulk before /runs/{run_id}."""
 
     def __init__(self, operations: Mapping[str, Operation], *, first_path_only: bool) -> None:
-        """With `first_path_only`, only the first path that matches is used, whatever its methods; else all that match."""
+        """With `first_path_only`, only the first path that matches counts, whatever its methods; else all of them."""
         self._first_path_only = first_path_only
         self._concrete: dict[str, dict[str, Operation]] = {}
         templates: dict[str, dict[str, Operation]] = {}

@@ -36,7 +36,6 @@ from contracts.oracle import (
 MAX_ROWS: Final = 8
 """The most writes before an exchange that its case includes: the last ones."""
 _OMITTED_HEADERS: Final = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
-_MADE: Final = {"run_id": "run", "attachment_id": "attachment"}
 _KEY: Final = "idempotency-key"
 
 

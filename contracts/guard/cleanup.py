@@ -64,7 +64,7 @@ Authorizations = Sequence[str | None]
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """Runs that no answer reported. `proven` maps those that belong to the check to the authorization that found them."""
+    """Runs that no answer reported. `proven` belong to the check: a map of ids to the authorization that found them."""
 
     proven: dict[str, str]
     possible: frozenset[str]
@@ -444,7 +444,7 @@ class Cleaner:
         return runs, True
 
     def _pages(self, authorization: str | None, **query: str | None) -> Iterator[dict[str, Any]]:
-        """Yield the runs of a list, newest first. Raises NoAnswer if a page is not a list or there are too many pages."""
+        """Yield the runs of a list, newest first. Raises NoAnswer for a page that is not a list, or too many pages."""
         max_pages = _MAX_SHARED_PAGES if self._careful else _MAX_PAGES
         for page in range(max_pages):
             parameters = {"sort_mode": "created_at_desc", "limit": _PAGE, "skip": page * _PAGE, **query}

@@ -33,8 +33,8 @@ _CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
 
 
 class Gate:
-    """`is_unknown` asks the target whether a made-up id is unknown to it. `is_ours` asks the target whether a run is new of
-    which an answer reported only the id. Both are called before a write if others use the target too, until the result
+    """`is_unknown` asks the target whether a made-up id is unknown to it. `is_ours` asks it whether a run of which an
+    answer reported only the id is new. Both are called before a write if others use the target too, until the result
     for the id is True.
     """
 

@@ -174,7 +174,7 @@ class Guard:
 
     @property
     def lost(self) -> str | None:
-        """A message with the number of requests without a complete answer and the error of the first; None if all got one."""
+        """How many requests got no complete answer, and the error of the first one; None if all got one."""
         with self._lock:
             if not self._lost_answers:
                 return None
@@ -206,7 +206,7 @@ class Guard:
         self._ownership.claim_unknown(run_id)
 
     def tell_kinds(self, kind_of: Callable[[Request], Kind]) -> None:
-        """Set the function that returns the kind of a request that may create runs, and whether it must create nothing."""
+        """Set the function that returns the `Kind` of a request that may create runs."""
         if self._watch is not None:
             self._watch.kind_of = kind_of
 
@@ -223,7 +223,7 @@ class Guard:
         return refused
 
     def new_session(self) -> str:
-        """Return a new session id of this check: runs may be created in it, and it finds them after a crash."""
+        """Return a new session id of this check. Runs created in it can be found by it after a crash."""
         session_id = self._ownership.new_session()
         self._opened_journal.session(session_id)
         return session_id
@@ -358,7 +358,7 @@ class Guard:
             yield self._watch
 
     def _look(self, watch: Watch, *, is_last: bool = False) -> None:
-        """Check the lists for new runs. Those proven to belong to the check are added to its runs and to the journal."""
+        """Check the lists for new runs. Add those proven to belong to the check to its runs and to the journal."""
         seen = watch.look(is_last=is_last)
         journal = self._opened_journal
         for run_id, authorization in seen.proven.items():
@@ -599,7 +599,7 @@ class Guard:
             self._opened_journal.answered(pending.intent, run_ids, now, unproven)
 
     def _leave_open(self, pending: _PendingRequest, run_ids: Sequence[str] = ()) -> None:
-        """Keep the charge of a request with an unknown outcome; its intent stays open, so the clean-up searches for runs."""
+        """Keep the charge of a request with an unknown outcome. Its open intent makes the clean-up search for runs."""
         self._ledger.settle(pending.charge, max(pending.charge.runs, len(run_ids)))
 
     def _is_ours(self, run: CreatedRun, answer: Answer) -> bool:

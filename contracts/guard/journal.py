@@ -45,7 +45,7 @@ _NO_INTENT = 0
 
 
 def default_directory() -> Path:
-    """Return `CONTRACTS_JOURNAL_DIR`, or a folder in the user's state directory; independent of the working directory."""
+    """Return `CONTRACTS_JOURNAL_DIR` or a folder in the user's state directory, whatever the working directory."""
     if chosen := os.environ.get("CONTRACTS_JOURNAL_DIR"):
         return Path(chosen)
     state = os.environ.get("XDG_STATE_HOME")
@@ -203,9 +203,8 @@ class Journal:
             self._write({"gone": list(run_ids)})
 
     def answered(self, intent: Intent, run_ids: Sequence[str], at: float, unproven: Sequence[str] = ()) -> None:
-        """Add the runs that the answer reported. The intent stays open, since the create may have made more runs.
-
-        But the target has finished the request, so no runs can follow later.
+        """Add the runs that the answer reported. The intent stays open: the create may have made more runs than these.
+        But the target has finished the request, so it makes no further ones.
         """
         line = {"answered": intent.number, "at": at, "as": intent.identity, "ids": list(run_ids)}
         with self._lock:
@@ -248,7 +247,7 @@ def digest(values: Any, salt: str) -> str:
 
 
 def journals(directory: Path) -> Iterator[tuple[Path, Journal | str]]:
-    """Yield each journal in the directory, oldest first, locked until the caller closes it, or why it cannot be opened."""
+    """Yield each journal of the directory, oldest first and locked until it is closed, or why it cannot be used."""
     for path in sorted(directory.glob(f"*{_SUFFIX}")):
         lock = FileLock(f"{path}.lock", timeout=0)
         try:

@@ -1,9 +1,9 @@
-"""A loopback front of the guard, for what speaks HTTP only: schemathesis and its probes, pytest-xdist's workers.
+"""A loopback HTTP proxy in front of the guard, for HTTP clients: schemathesis and its probes, pytest-xdist's workers.
 
-Whatever comes in is sent on as it came, through `send`; the answer goes back as it came. What the guard does not let
-out gets an answer marked by the `X-Contracts-Guard` header, which the target's answers never have, so that nobody
-takes it for one of the target's. The base URL has a random segment: the proxy holds tokens, and other processes of
-this machine must not be able to use them.
+It forwards each request unchanged through `send` and returns the answer unchanged. A request that the guard refuses
+gets an answer with the `X-Contracts-Guard` header. The proxy removes this header from the target's answers, so the two
+cannot be confused. The base URL has a random segment, because the proxy adds tokens and other processes of this
+machine must not be able to use them.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Message = MutableMapping[str, Any]
 
 
 class Proxy:
-    """Serves in a thread of its own, from the moment it is made until it is closed."""
+    """Serves in its own thread, from its construction until `close`."""
 
     def __init__(self, send: Callable[[Request], Exchange]) -> None:
         self._send = send
@@ -44,7 +44,7 @@ class Proxy:
                 interface="asgi3",
                 lifespan="off",
                 ws="none",
-                http="h11",  # any method passes; httptools knows a list
+                http="h11",  # accepts any method; httptools accepts only a fixed list
                 access_log=False,
                 log_level="error",
                 server_header=False,
@@ -123,15 +123,16 @@ async def _body(receive: Callable[[], Awaitable[_Message]]) -> bytes:
 
 
 def _text_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
-    """Those meant for the target; the others are of the way to the proxy, and would make a finding's curl wrong."""
+    """Yield the headers for the target. The others concern the hop to the proxy and would falsify a finding's curl."""
     for name, value in headers:
         if (text := name.decode("latin-1")) not in NOT_SENT_ON:
             yield text, value.decode("latin-1")
 
 
 def _wire_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
-    """As they came, but for what no server may send: control characters in a value, and a length that is not the
-    body's (beside chunks it means nothing, and for HEAD it is that of another body).
+    """Return the headers that uvicorn can send: without hop-by-hop headers and without control characters in values.
+
+    Content-Length is set to the length of the body. Without a body it is kept: for HEAD it is that of the GET's body.
     """
     headers: list[tuple[bytes, bytes]] = []
     for name, value in answer.headers:

@@ -1,4 +1,4 @@
-"""When the next request may go out: the rate that was allowed, and what the target asks for by Retry-After."""
+"""Delays requests: enforces the configured rate and the target's Retry-After."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Clock:
 
 
 class RateLimiter:
-    """Thread-safe. Requests leave evenly, `1 / rate` seconds apart; a group takes its slots at once."""
+    """Thread-safe. Spaces requests evenly, `1 / rate` seconds apart; a group takes all its slots at once."""
 
     def __init__(self, rate: float | None, clock: Clock) -> None:
         self._interval_s = 1 / rate if rate else 0.0
@@ -43,9 +43,11 @@ class RateLimiter:
         self._asked_s = 0.0
 
     def wait(self, requests: int = 1, *, left_s: Callable[[], float] = _unlimited) -> None:
-        """Returns when that many requests may be sent. Raises OutOfBudget where that is later than there is time, or
-        than is waited for whoever asks for it. `left_s` is asked after the clock is read: a pause to the end of the
-        check is then never shorter than what is left, however long this thread was held up in between.
+        """Sleep until that many requests may be sent. Raises OutOfBudget if that takes longer than `left_s`, or after
+        a pause longer than the longest Retry-After that the guard waits for.
+
+        `left_s` is called after the clock is read. So a pause until the end of the check is never shorter than the time
+        left, even if this thread is delayed in between.
         """
         if not self._interval_s and not self._paused:
             return
@@ -65,8 +67,8 @@ class RateLimiter:
             self._clock.sleep(at - now)
 
     def pause(self, seconds: float, *, asked_s: float | None = None) -> None:
-        """Nothing leaves for that long: whoever waits next waits for its end. `asked_s` is what the target asked for,
-        where that is more than it gets.
+        """Delay all later requests by at least that time. `asked_s` is the time that the target asked for, if it is
+        longer than the pause.
         """
         with self._lock:
             until = self._clock.monotonic() + seconds
@@ -75,7 +77,10 @@ class RateLimiter:
             self._paused = True
 
     def asked_wait_s(self, answer: Answer, attempt: int) -> float:
-        """What the answer's Retry-After asks for (RFC 9110, 10.2.3: seconds or a date); without it, growing seconds."""
+        """Return the wait that Retry-After asks for (RFC 9110, 10.2.3: seconds or a date).
+
+        Without a valid one: 1 s, doubled with each attempt.
+        """
         text = (answer.header("retry-after") or "").strip()
         if text.isdecimal() and text.isascii():
             return float(text[:9])

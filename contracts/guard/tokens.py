@@ -1,6 +1,6 @@
-"""The bearer tokens: put in the place of `$TOKEN` on the way out, and masked in whatever is kept.
+"""The bearer tokens: they replace `$TOKEN` when a request is sent, and are masked in everything that is stored.
 
-Nothing else in the guard holds a token, and this shows none when printed.
+Nothing else in the guard stores a token, and the repr of `Tokens` shows none.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ _MIN_SECRET_LENGTH = 16
 
 
 class Tokens:
-    """Masks a long token wherever it stands; a short one (`test`, on a mock) only behind `Bearer`, since there it is
-    no secret, and as a word of the answer's own it must not be changed.
+    """Masks a long token everywhere, and a short one (such as `test`, for a mock) only after `Bearer`: a short token is
+    not secret, and the same word elsewhere in an answer must not be changed.
     """
 
     def __init__(self, token: str | None, second_token: str | None) -> None:
@@ -36,7 +36,7 @@ class Tokens:
         return "Tokens(masked)"
 
     def put_in(self, authorization: str) -> str:
-        """Raises NotAllowed where a second token is named and none was given."""
+        """Replace the placeholder by its token. Raises NotAllowed if that token was not given."""
         if "$" not in authorization:
             return authorization
         for placeholder, secret in self._by_placeholder.items():

@@ -1,8 +1,8 @@
-"""The way to the target: HTTP/1.1 over kept connections, request line and bytes exactly as given.
+"""The HTTP/1.1 client of the guard: keeps connections alive and sends the request line and the body exactly as given.
 
-Made for servers that may be hostile, and for requests that no client would send: nothing is normalised, no redirect is
-followed, no cookie is known, and what is wrong with an answer is said. A request is never sent a second time here:
-what may be repeated is the guard's to say.
+It is made for hostile servers and for requests that other clients refuse to send: it normalises nothing, follows no
+redirects, stores no cookies, and describes what is wrong with an answer. It resends a request only if it is a read and
+a reused connection was closed before the answer began; the guard decides about every other retry.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.connection import Broken, Connection, Cut
 
 _MAX_IDLE_FOR_WRITE_S = 2.0
-"""A connection idle for longer may be on the point of being closed by the server: no write goes over it."""
+"""The server may be about to close a connection that has been idle for longer, so writes do not use it."""
 
 HOP_BY_HOP = frozenset(
     {
@@ -50,14 +50,14 @@ _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No whole answer. `reached` tells whether the request may have reached the target; `words` name no secret."""
+    """No complete answer. `reached` tells whether the request may have reached the target; `words` has no secret."""
 
     words: str
     reached: bool
     was_cut: bool = False
     """The connection was closed before the first byte of an answer."""
     malformed: bool = False
-    """Not even tried: it cannot be put on the wire (a line break in a header, say)."""
+    """Not sent, because the request cannot be serialised (for example, a line break in a header)."""
 
 
 class Upstream:
@@ -72,7 +72,7 @@ class Upstream:
         bounds: Bounds = BOUNDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`proxy` is for https alone: over http it would read the token."""
+        """`proxy` is used only for https: with http, it could read the token."""
         parts = urlsplit(base)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise CouldNotCheck(f"{base} is no http or https URL")
@@ -92,7 +92,7 @@ class Upstream:
         self._lock = threading.Lock()
 
     def connection(self, *, for_write: bool) -> Connection:
-        """An idle connection, or a new one, not yet connected."""
+        """Return an idle connection, or a new one that is not yet connected."""
         while True:
             try:
                 idle = self._idle.pop()
@@ -116,8 +116,9 @@ class Upstream:
         *,
         within_s: float = float("inf"),
     ) -> Answer | Lost:
-        """Sends once and reads the whole answer, in the time that bounds and `within_s` allow. A failure is a value: no
-        frame with a token is in its traceback.
+        """Send the request and read the whole answer, within `within_s` and the bounds.
+
+        A failure is returned, not raised, so that no traceback refers to a frame with a token.
         """
         writes = request.method not in {"GET", "HEAD", "OPTIONS"}
         conn = connection or self.connection(for_write=writes)
@@ -147,7 +148,7 @@ class Upstream:
     def _exchange_over(self, conn: Connection, request: Request, authorization: Callable[[str], str]) -> Answer | Lost:
         try:
             head = self._head(request, authorization)
-        except ValueError:  # its message holds what was to be sent, so a token perhaps
+        except ValueError:  # do not use its message: it may contain the token
             words = "cannot be put on the wire: its method, path or a header is malformed"
             return Lost(words, reached=False, malformed=True)
         reader = AnswerReader(conn, self._bounds)
@@ -155,7 +156,7 @@ class Upstream:
             try:
                 conn.send(head + request.body if request.body else head)
             except Cut:
-                conn.is_spoiled = True  # an answer may have come all the same: to a body that is too large, say
+                conn.is_spoiled = True  # the target may have answered nevertheless, e.g. if the body is too large
             answer = reader.read(request.method)
         except Broken as error:
             return Lost(str(error), reached=True, was_cut=isinstance(error, Cut) and not reader.has_begun)
@@ -163,7 +164,7 @@ class Upstream:
         return answer
 
     def _head(self, request: Request, authorization: Callable[[str], str]) -> bytes:
-        """Raises ValueError where it cannot be put on the wire as it is."""
+        """Raises ValueError if the request cannot be serialised unchanged."""
         target = self._prefix + request.path
         if not _is_token(request.method) or not request.path.startswith("/") or _INVALID_IN_TARGET.search(target):
             raise ValueError("no request line")
@@ -208,7 +209,7 @@ class Upstream:
         conn.close()
 
     def close(self) -> None:
-        """Cuts what is still on its way: whoever waits for an answer learns that none will come."""
+        """Close idle connections and cut those in use: a thread that waits for an answer gets an error."""
         with self._lock:
             self._closed = True
             idle = list(self._idle)
@@ -225,7 +226,7 @@ def _is_token(text: str) -> bool:
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for a URL (HTTPS_PROXY, NO_PROXY); none for a loopback address."""
+    """Return the proxy of the environment for a URL (HTTPS_PROXY, NO_PROXY); None for a loopback address."""
     parts = urlsplit(url)
     if is_loopback(url) or proxy_bypass(parts.hostname or ""):
         return None

@@ -22,11 +22,6 @@ from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import input_difference
 from contracts.oracle.violation import Violation, excerpt
 
-_SECRET_FIELDS: Final = {
-    "bulk_create_runs": "sensitive_input_values",
-    "create_run": "sensitive_input_values",
-    "retry_run": "sensitive_input_values",
-}
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 
 

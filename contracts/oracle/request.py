@@ -53,10 +53,6 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _not_json(_: str) -> Any:
-    raise ValueError("NaN and infinities are no JSON")
-
-
 def read_request(operation: str, raw: bytes | None, content_type: str | None = "application/json") -> ParsedRequest:
     """Parse and judge a body as it is sent over the wire."""
     if raw and len(raw) > MAX_BODY_BYTES:

@@ -105,11 +105,13 @@ class Mask:
         )
 
     def _body(self, body: bytes, *, sent: bool) -> bytes:
-        # latin-1 keeps the bytes of a body that is not UTF-8, but a secret is then found only if it is ASCII.
         try:
             return self._body_text(body.decode(), sent=sent).encode()
         except UnicodeDecodeError:
-            return _latin(self._body_text(body.decode("latin-1"), sent=sent))
+            # Both ways keep the bytes. A secret beside them may be UTF-8 or latin-1, so it is searched for in both.
+            text = self._body_text(body.decode("utf-8", "surrogateescape"), sent=sent)
+            body = text.encode("utf-8", "surrogateescape")
+            return _latin(self.text(body.decode("latin-1")))
 
     def _body_text(self, text: str, *, sent: bool) -> str:
         text = self._mask_under_keys(text, sent=sent)

@@ -134,7 +134,7 @@ def run_unauthorized(context: CaseContext, case: Case) -> None:
     refused = context.require(
         result.status in {401, 403} or (result.status in {404, 405} and not context.check.offers(operation)),
         rule,
-        _cause(rule, header, operation),
+        _cause(rule, header),
         "401 or 403",
         result.words,
         *([earlier[0]] if case.get("replay") and earlier else ()),
@@ -144,7 +144,7 @@ def run_unauthorized(context: CaseContext, case: Case) -> None:
         _require_no_effect(context, operation, rule, result)
 
 
-def _cause(rule: str, header: str | None, operation: str) -> str:
+def _cause(rule: str, header: str | None) -> str:
     if rule == "AUTH-TOKEN":
         return "an empty token passes" if header in {"Bearer", "Bearer "} else "a wrong token passes"
     if rule == "AUTH-SCHEME":

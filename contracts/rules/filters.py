@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, timedelta, timezone
 from typing import Any, Final
 
 from contracts.data import boundary_values
@@ -426,12 +426,7 @@ def filter_cases(check: CheckContext) -> Iterator[Case]:
         searches[54:],
     ):
         yield {"groups": 6, "queries": queries, "alias": True}
-    pairs = [
-        [one, other]
-        for (a, one), (b, other) in itertools.combinations(_FILTER_KINDS.items(), 2)
-        if a[0:2] != b[0:2] or a == b
-    ]
-    pairs = [pair for pair in pairs if len({p[0] for p in pair}) == 2]
+    pairs = [list(pair) for pair in itertools.combinations(_FILTER_KINDS.values(), 2) if pair[0][0] != pair[1][0]]
     yield {"groups": 6, "queries": pairs[: len(pairs) // 2]}
     yield {"groups": 6, "queries": pairs[len(pairs) // 2 :]}
     triples = [list(t) for t in itertools.combinations(_FILTER_KINDS.values(), 3) if len({p[0] for p in t}) == 3]
@@ -639,14 +634,6 @@ def _require_only_matches(
         *(corner.maker_of(wrong[0]).result for _ in wrong[:1]),
         context.exchanges[-1],
     )
-
-
-def _span(runs: Sequence[Mapping[str, Any]]) -> tuple[tuple[datetime, str], tuple[datetime, str]]:
-    """Return the earliest and the latest created_at of runs, each parsed and as text."""
-    moments = [(moment, run["created_at"]) for run in runs if (moment := moment_of(run["created_at"])) is not None]
-    if not moments:
-        raise Inconclusive("no moment in created_at")
-    return min(moments), max(moments)
 
 
 def large_filter_cases(check: CheckContext) -> Iterator[Case]:

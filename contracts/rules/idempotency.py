@@ -222,9 +222,10 @@ def run_together(context: CaseContext, case: Case) -> None:
     results = context.send_together([request] * case.get("times", 2))
     done = [result for result in results if result.accepted]
     if not done:
-        if all(result.status == 409 for result in results):
-            done = [_send_until_settled(context, request)]
-        if not done[0].accepted:
+        settled = _send_until_settled(context, request) if all(result.status == 409 for result in results) else None
+        if settled is not None and settled.accepted:
+            done = [settled]
+        else:
             raise Inconclusive(f"{operation} under a key answers {results[0].status} when sent together")
     for result in results:
         if result.accepted:

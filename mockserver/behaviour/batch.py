@@ -133,7 +133,7 @@ class Batch(NamedTuple):
 class Move(NamedTuple):
     """A status that an update or the control API set at the simulated time `at`.
 
-    If it `holds`, the run stays in this status until the next move.
+    If it `holds`, the run stays in this status until something else changes it.
     """
 
     status: str

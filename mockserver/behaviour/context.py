@@ -1,4 +1,4 @@
-"""What a behaviour gets besides its call: the space it works in, the world, and the preferences of the client."""
+"""What a behaviour gets besides its call: the space that it works in, the world, and the preferences of the client."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Context(NamedTuple):
     sim_time: int
     """The same in simulated time."""
     sign_download: Callable[[str, int], str]
-    """(attachment id, seconds since 1970 at which it expires) → a URL that needs no token."""
+    """Makes a download URL that needs no token, from an attachment id and its expiry in seconds since 1970."""
 
     @property
     def store(self) -> SpaceStore:

@@ -20,8 +20,8 @@ class HasInputSchema(Protocol):
 class Inputs(NamedTuple):
     """The inputs to check, and their locations in the request.
 
-    `secrets` is None if this request has none but an earlier one may have had. `chained`: a value
-    `{"$ref": "alias.outputs.path"}` refers to the output of an earlier step and is not checked.
+    `secrets` is None if they are not in this request but may have been in an earlier one: then they are not checked.
+    `chained`: a value `{"$ref": "alias.outputs.path"}` refers to the output of an earlier step and is not checked.
     """
 
     values: Mapping[str, Any] | None

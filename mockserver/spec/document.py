@@ -151,7 +151,7 @@ def from_value(root: Any, source: str, text: str = "") -> Document:
     return Document(source, root, sensitive, text)
 
 
-# --- What schemas may say ---------------------------------------------------------------------------------------------
+# --- Supported schemas ------------------------------------------------------------------------------------------------
 
 
 def _check_schemas(document: Document) -> Iterator[str]:
@@ -267,7 +267,7 @@ def types_of(schema: dict[str, Any]) -> tuple[str, ...]:
     return tuple(named) if isinstance(named, list) else (named,)
 
 
-# --- Reading ----------------------------------------------------------------------------------------------------------
+# --- Parsing ----------------------------------------------------------------------------------------------------------
 
 
 def _from_json(text: str, source: str) -> Any:

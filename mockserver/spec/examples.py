@@ -161,7 +161,7 @@ class _Maker:
         items = schema.get("items", True)
         return [self.make(items, f"{pointer}/items", depth + 1) for _ in range(length)]
 
-    # --- Leaves
+    # --- Leaf values
 
     def _text(self, schema: dict[str, Any], pointer: str) -> str:
         if "pattern" in schema:

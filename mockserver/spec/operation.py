@@ -140,7 +140,7 @@ class Operation:
         return f"<Operation {self.operation_id}: {self.method} {self.path}>"
 
     def decode(self, raw: RawRequest) -> Call:
-        """Validate and decode a request. Thread-safe, so that a long body can be decoded in another thread.
+        """Validate and decode a request. No side effects, so a long body can be decoded in another thread.
 
         Raises: Invalid with all violations at once, up to `Bounds.violations`, in the order path, query, header, body.
         """

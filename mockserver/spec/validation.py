@@ -1,9 +1,9 @@
 """Compiles JSON Schema to pydantic-core validators, for their error messages, lenient conversions and speed.
 
-A schema is compiled in up to three ways. `quick` accepts mostly values that need no conversion, in compiled code, and
-its errors are discarded. `lax` converts like FastAPI with pydantic 2 and has its error messages. `strict` is `lax`, but
-also refuses what the schema does not literally allow. A value that `quick` accepts, the others accept too, with the
-same result. So they run only when `quick` refuses, and most requests never call into Python.
+A schema is compiled in up to three ways. `quick` accepts the usual form of each value, almost entirely in compiled
+code, and its errors are never shown. `lax` converts like FastAPI with pydantic 2 and has its error messages. `strict`
+is `lax`, but also refuses what the schema does not literally allow. A value that `quick` accepts, the others accept
+too, with the same result. So they run only when `quick` refuses, and most requests never call into Python.
 
 Values: UUIDs become lower-case text with dashes, enums stay text, date-times become aware datetimes, free-form objects
 stay as sent. Objects with properties keep the fields that were sent and gain defaults for the others; unknown fields
@@ -153,7 +153,7 @@ class _Compiler:
             return self._fields(schema, pointer) if schema.get("properties") else self._map(schema, pointer)
         return core_schema.none_schema()
 
-    # --- Places that hold other places
+    # --- Composite schemas
 
     def _reference(self, schema: dict[str, Any], pointer: str) -> CoreSchema:
         target, pointer = self._document.follow(schema, pointer)
@@ -228,7 +228,7 @@ class _Compiler:
         fewest, most = schema.get("minItems"), schema.get("maxItems")
         if self._quick:
             return core_schema.list_schema(items, min_length=fewest, max_length=most, fail_fast=True)
-        read = core_schema.with_info_wrap_validator_function(_read_in_chunks, core_schema.list_schema(items))
+        read = core_schema.with_info_wrap_validator_function(_read_chunked, core_schema.list_schema(items))
         if fewest is None and most is None:
             return read
         anything = core_schema.any_schema()
@@ -249,9 +249,9 @@ class _Compiler:
             return compiled
         if free:
             return core_schema.with_info_after_validator_function(_refuse_infinities, compiled)
-        return core_schema.with_info_wrap_validator_function(_read_in_chunks, compiled)
+        return core_schema.with_info_wrap_validator_function(_read_chunked, compiled)
 
-    # --- Leaves
+    # --- Leaf schemas
 
     def _anything(self) -> CoreSchema:
         if self._quick:
@@ -379,7 +379,7 @@ def _label(schema: Any) -> str:
     return _LABELS.get(next(iter(types_of(schema)), ""), "any")
 
 
-# --- What pydantic-core does not do by itself -------------------------------------------------------------------------
+# --- Conversions and checks that pydantic-core lacks ------------------------------------------------------------------
 
 
 def _given_fields(read: tuple[dict[str, Any], dict[str, Any] | None, set[str]]) -> dict[str, Any]:
@@ -416,7 +416,7 @@ _CHUNK_ITEMS = 256
 """Items per chunk of a list or map. pydantic-core reports every violation in a chunk, and each one costs time."""
 
 
-def _read_in_chunks(value: Any, read: core_schema.ValidatorFunctionWrapHandler, info: core_schema.ValidationInfo) -> Any:
+def _read_chunked(value: Any, read: core_schema.ValidatorFunctionWrapHandler, info: core_schema.ValidationInfo) -> Any:
     """Validate a long list or map in chunks, and keep only as many violations as there is room for."""
     if type(value) not in (list, dict) or len(value) <= _CHUNK_ITEMS:
         return read(value)

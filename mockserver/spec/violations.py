@@ -59,31 +59,31 @@ class Violations:
 
     def add(self, *violations: Violation) -> None:
         if violations:
-            told = list(violations[: self.room])
-            self._omitted += len(violations) - len(told)
-            self._listed = (self._listed or []) + told
+            kept = list(violations[: self.room])
+            self._omitted += len(violations) - len(kept)
+            self._listed = (self._listed or []) + kept
 
     def add_all(self, error: ValidationError, masker: Masker, place: str, name: str | None = None) -> None:
         """Add the violations of one place (path, query, header, body), or of one parameter in it."""
         prefix: Loc = (place,) if name is None else (place, name)
         lines = error.errors(include_url=False)
-        told = [masker.violation(line, prefix) for line in lines[: self.room]]
-        self._omitted += len(lines) - len(told)
-        self._listed = (self._listed or []) + told
+        kept = [masker.violation(line, prefix) for line in lines[: self.room]]
+        self._omitted += len(lines) - len(kept)
+        self._listed = (self._listed or []) + kept
 
     def listed(self) -> list[Violation]:
         """Return the violations, plus one that says how many were omitted, if any."""
-        told = self._listed or []
+        kept = self._listed or []
         if not self._omitted:
-            return told
+            return kept
         more = {
             "type": "too_many_violations",
-            "loc": told[-1]["loc"][:1],
+            "loc": kept[-1]["loc"][:1],
             "msg": f"{self._omitted} more violations are not listed",
             "input": None,
             "ctx": {"omitted": self._omitted},
         }
-        return [*told, more]
+        return [*kept, more]
 
 
 class Masker:

@@ -25,7 +25,7 @@ class SpaceStore(Protocol):
         """Return all units of a kind by key, in the order in which the keys were created. Read-only."""
 
     async def is_empty(self, now: int) -> bool:
-        """Whether all units have expired at the moment `now`."""
+        """Whether the space has no unit that is still valid at the moment `now`."""
 
 
 class Store(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -15,6 +16,7 @@ from contracts.core.target import Target
 from contracts.guard import Guard
 from contracts.rules import SCENARIOS
 from tests.contracts.rules import faults
+from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS, Defect
 from tests.standin.serving import serving
 
@@ -115,6 +117,37 @@ def test_a_word_that_a_search_misses_stands_in_what_is_told(tmp_path: Path, monk
     *before, listed = finding.exchanges
     word = parse_qs(listed.request.path.partition("?")[2])["search"][0]
     assert any(word.encode() in (exchange.request.body or b"") for exchange in before)
+
+
+class KeysAtOnceRefused(Standin):
+    """Refuses all requests with an idempotency key that are in progress at the same time."""
+
+    in_progress = 0
+    overlapping = False
+
+    async def once(self, call: Any, handle: Any) -> Any:
+        self.in_progress += bool(call.key)
+        self.overlapping = self.in_progress > 1 or (self.overlapping and self.in_progress > 0)
+        try:
+            await asyncio.sleep(0.05)
+            if call.key and self.overlapping:
+                return self.refused(422, "One at a time.", {}, call.path)
+        finally:
+            self.in_progress -= bool(call.key)
+        return await super().once(call, handle)
+
+
+def test_concurrent_requests_of_which_none_is_accepted_are_inconclusive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only("idempotency keys repeated concurrently", monkeypatch)
+    monkeypatch.setitem(DEFECTS, "one of these", Defect("one of these", ("IDEM-REPLAY",), "", "", KeysAtOnceRefused))
+
+    result = checked("one of these", (), tmp_path, rules=("IDEM-REPLAY",))
+
+    assert not [note for note in result.notes if "could not be judged" in note]
+    (rule,) = (rule for rule in result.rules if rule.id == "IDEM-REPLAY")
+    assert "answers 422 when sent together" in rule.why
 
 
 WHERE_ALL_MUST_EXIST = ("unknown_workflow_refused", "unknown_session_refused", "unknown_machine_refused")
