@@ -126,16 +126,16 @@ class Cleaner:
         An unknown id and a missing operation can both give 404. Then the answers to a malformed id and to a path that
         certainly does not exist tell the two apart.
         """
-        unknown = self._ask("DELETE", f"/v1/runs/{uuid.uuid4()}", TOKEN)
+        unknown = self._ask("DELETE", f"/v1/runs/{uuid.uuid4()}", authorization)
         if unknown.status in {401, 403, 405, 501}:
             return False
         if unknown.status != 404:
             return True
         self.unknown_is_404 = True
-        malformed = self._ask("DELETE", "/v1/runs/not-a-uuid", TOKEN)
+        malformed = self._ask("DELETE", "/v1/runs/not-a-uuid", authorization)
         if malformed.status not in {404, 405}:
             return True
-        nowhere = self._ask("DELETE", "/v1/contracts-not-a-uuid/nowhere", TOKEN)
+        nowhere = self._ask("DELETE", "/v1/contracts-not-a-uuid/nowhere", authorization)
         return nowhere.body != unknown.body
 
     def clean(

@@ -52,7 +52,8 @@ def clean_up(
             runs[run] = (AUTHORIZATIONS[identity],)
     if runs:
         with contextlib.suppress(OutOfBudget):  # runs that were not reached are counted as left below
-            cleaner.clean(runs, deletes=(deletes or cleaner.offers_delete)(), unproven=record.unproven)
+            offers_delete = cleaner.offers_delete(authorizations[0]) if deletes is None else deletes()
+            cleaner.clean(runs, deletes=offers_delete, unproven=record.unproven)
         left = cleaner.left(runs)
         journal.gone([run for run in runs if run not in left.all])
     if orphans.all_seen and left.lists_tell and not orphans.possible:

@@ -239,17 +239,18 @@ class _Compiler:
     def _map(self, schema: dict[str, Any], pointer: str) -> CoreSchema:
         values = schema.get("additionalProperties", True)
         free = values in (True, False, {})
-        compiled: CoreSchema = core_schema.dict_schema(
-            core_schema.str_schema(),
-            core_schema.any_schema() if free else self.compile(values, f"{pointer}/additionalProperties"),
-            min_length=schema.get("minProperties"),
-            max_length=0 if values is False else schema.get("maxProperties"),
-        )
+        member = core_schema.any_schema() if free else self.compile(values, f"{pointer}/additionalProperties")
+        fewest, most = schema.get("minProperties"), 0 if values is False else schema.get("maxProperties")
+        counted = core_schema.dict_schema(core_schema.str_schema(), member, min_length=fewest, max_length=most)
         if self._quick:
-            return compiled
+            return counted
         if free:
-            return core_schema.with_info_after_validator_function(_refuse_infinities, compiled)
-        return core_schema.with_info_wrap_validator_function(_read_chunked, compiled)
+            return core_schema.with_info_after_validator_function(_refuse_infinities, counted)
+        read = core_schema.with_info_wrap_validator_function(_read_chunked, core_schema.dict_schema(core_schema.str_schema(), member))
+        if fewest is None and most is None:
+            return read
+        anything = core_schema.dict_schema(core_schema.str_schema(), min_length=fewest, max_length=most)
+        return core_schema.chain_schema([anything, read])
 
     # --- Leaf schemas
 

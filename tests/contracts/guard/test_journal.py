@@ -213,8 +213,20 @@ def test_runs_that_were_left_on_purpose_are_cleaned_up_later(
     report = clean_up_journals(None, token=FIRST, journal_dir=journal_dir)
     assert (report.cleaned, report.left) == (3, 2)
     assert "token" in report.words[0]
-    report = clean_up_journals(None, token=SECOND, second_token=FIRST, journal_dir=journal_dir)
+    report = clean_up_journals(None, token=SECOND, journal_dir=journal_dir)
     assert (report.cleaned, report.left, report.words) == (2, 0, ())
+    assert server.runs == {}
+
+
+def test_the_tokens_of_a_later_clean_up_may_come_in_any_order(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    guard = open_guard()
+    guard.send(bulk(3))
+    guard.send(bulk(2, authorization=SECOND_TOKEN))
+    guard.__exit__(None, None, None)
+    report = clean_up_journals(None, token=SECOND, second_token=FIRST, journal_dir=journal_dir)
+    assert (report.cleaned, report.left, report.words) == (5, 0, ())
     assert server.runs == {}
 
 
