@@ -13,8 +13,9 @@ from hypothesis.database import ExampleDatabase
 
 from contracts.core.findings import CheckResult, Finding, RuleResult, VerdictName
 from contracts.core.target import Target
-from contracts.engine.context import CheckContext, OutOfTime
+from contracts.engine.check_context import CheckContext
 from contracts.engine.discovery import discover
+from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search, most_runs
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
 from contracts.engine.shrink import Case

@@ -7,271 +7,40 @@ bodies and creates.
 
 from __future__ import annotations
 
-import base64
-import json
-import random
 import re
 import secrets
-import threading
-import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote, urlencode
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
-from contracts.core.findings import Broken
-from contracts.core.target import Target
 from contracts.data.boundary_values import ODD_IDS
+from contracts.engine.canaries import letters
+from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.request_building import Query, request_for
+from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated, WriteResult
 from contracts.engine.unreported_runs import violation_of
-from contracts.guard import Guard, NoAnswer
-from contracts.openapi.schemas import UNREAD, operations
+from contracts.guard import NoAnswer
+from contracts.openapi.schemas import UNREAD
 from contracts.oracle import (
     ANSWER_RULE,
     CREATES,
     ParsedRequest,
-    Seen,
     Violation,
     acceptance_of_invalid,
-    accepts,
     create_options_violations,
     error_violations,
-    excerpt,
     judge_create,
     operation_at,
     read_request,
     refusal_of_valid,
-    refuses,
     rule_of_fault,
     schema_error,
     universal_violations,
 )
 
-Query = Sequence[tuple[str, str]]
 _PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
-JSON_HEADER: Final = ("Content-Type", "application/json")
-
-
-class RuleViolated(Broken):
-    """A case has broken a rule. `exchanges` are those that show it, `told` all exchanges of the case. `dedup_key` stays
-    the same while the case is shrunk.
-    """
-
-    def __init__(
-        self, violation: Violation, exchanges: tuple[Exchange, ...], told: tuple[Exchange, ...] | None = None
-    ) -> None:
-        super().__init__(violation.rule, expected=violation.expected, got=violation.got, exchanges=exchanges)
-        self.violation = violation
-        self.told = exchanges if told is None else told
-        self.is_certain: bool | None = None
-        """None if the violation is reproduced before it is reported. Unreported runs are not, since every repeat would
-        leave runs behind: this says whether the finding is stable without a repeat.
-        """
-
-    @property
-    def cause(self) -> str:
-        return self.violation.cause
-
-    @property
-    def dedup_key(self) -> str:
-        return self.violation.dedup_key
-
-
-class Inconclusive(Exception):
-    """A case that cannot be judged on this target; the message says why."""
-
-
-class OutOfTime(Exception):
-    """The time of the check is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallResult:
-    """An exchange, its operation and the decoded answer; `body` is None if the answer is empty or not JSON."""
-
-    operation: str | None
-    exchange: Exchange
-    body: Any = None
-
-    @property
-    def answer(self) -> Answer:
-        return self.exchange.answer
-
-    @property
-    def status(self) -> int:
-        return self.exchange.answer.status
-
-    @property
-    def accepted(self) -> bool:
-        return accepts(self.exchange.answer)
-
-    @property
-    def refused(self) -> bool:
-        return refuses(self.exchange.answer)
-
-    @property
-    def words(self) -> str:
-        if not self.status:
-            return f"no answer: {self.answer.lost}"
-        return f"{self.status} {excerpt(self.answer.body)}".strip()
-
-
-class Canaries:
-    """Makes sensitive values that can be recognised in any answer, whole or in part, plain or encoded."""
-
-    def __init__(self) -> None:
-        self._head = _letters(14)
-        self._tail = _letters(14)
-        self._digits = "8" + "".join(secrets.choice("1345679") for _ in range(17))
-        self._made = 0
-        self.forms: Final = tuple(self._forms())
-
-    def text(self) -> str:
-        self._made += 1
-        return f"{self._head}{self._made:04d}{self._tail}"
-
-    def integer(self) -> int:
-        self._made += 1
-        return int(f"{self._digits}{self._made:04d}")
-
-    def real(self) -> float:
-        return float(f"{self._digits[0]}.{self._digits[1:15]}")
-
-    def large_real(self) -> float:
-        """Above the range in which a double holds every integer. Serialisers write it with an exponent or zeros."""
-        return float(f"{self._digits[0]}.{self._digits[1:15]}e18")
-
-    def _forms(self) -> Iterable[bytes]:
-        for mark in (self._head, self._tail):
-            raw = mark.encode()
-            yield raw
-            yield raw.upper()
-            yield raw.capitalize()
-            yield raw[::-1]
-            yield raw.hex().encode()
-            for shift in range(3):  # base64 encodes a text in one of three ways, by its offset modulo 3
-                encoded = base64.b64encode(b"\0" * shift + raw)
-                yield encoded[4 : len(raw) * 4 // 3 - 2]
-        yield self._digits.encode()
-        yield f".{self._digits[1:15]}".encode()
-        yield self._digits[:15].encode()
-
-
-def _letters(length: int) -> str:
-    return "".join(secrets.choice("bcdfghjkmnpqrstvwxz") for _ in range(length))
-
-
-@dataclass(slots=True)
-class Ids:
-    """Ids of one kind. `known` exist on the target; `invented` is true if the target also accepts made-up ids."""
-
-    known: tuple[str, ...] = ()
-    invented: bool = False
-
-    @property
-    def available(self) -> bool:
-        return self.invented or bool(self.known)
-
-
-@dataclass
-class CheckContext:
-    """The state of a check. All its cases share it, from several threads."""
-
-    target: Target
-    guard: Guard
-    deadline: float
-    workflows: Ids = field(default_factory=Ids)
-    machines: Ids = field(default_factory=Ids)
-    pools: Ids = field(default_factory=Ids)
-    sessions: Ids = field(default_factory=Ids)
-    not_offered: dict[str, str] = field(default_factory=dict)
-    """operationId → reason. All other operations are offered."""
-    first_run: str | None = None
-    """A run that this check created before it judged anything."""
-    kept: dict[int, WriteResult] = field(default_factory=dict)
-    """Creates from the start of the check, by number. Their runs are read again at the end."""
-    others_run: str | None = None
-    """A run that this check did not create, for reads where it may not create any."""
-    may_create: bool = True
-    seen: Seen = field(default_factory=Seen)
-    canaries: Canaries = field(default_factory=Canaries)
-    known: set[tuple[str, str]] = field(default_factory=set)
-    judged: Counter[str] = field(default_factory=Counter)
-    notes: dict[str, None] = field(default_factory=dict)
-    internal_errors: dict[str, None] = field(default_factory=dict)
-    """Errors of the suite itself. They may have hidden a violation."""
-    over: threading.Event = field(default_factory=threading.Event)
-    """Set when the check ends, for whatever reason: cases that still run in other threads send nothing more."""
-    lock: Any = field(default_factory=threading.RLock)
-
-    def __post_init__(self) -> None:
-        self.run_mark = _letters(8)
-
-    @property
-    def is_live(self) -> bool:
-        return self.target.profile == "live"
-
-    @property
-    def has_second(self) -> bool:
-        return self.target.second_token is not None
-
-    def offers(self, *names: str) -> bool:
-        return not any(name in self.not_offered for name in names)
-
-    @property
-    def replaceable_ids(self) -> frozenset[str]:
-        """Known ids of the kinds for which the target also accepts made-up ids."""
-        kinds = (self.workflows, self.machines, self.pools, self.sessions)
-        return frozenset(one for ids in kinds if ids.invented for one in ids.known)
-
-    @property
-    def base_request(self) -> dict[str, Any]:
-        """The fields of every create on a live target, from the request that the user knows to work."""
-        return dict(self.target.base_request or {}) if self.is_live else {}
-
-    def random(self, *parts: object) -> random.Random:
-        """Return a generator that depends only on the seed and `parts`."""
-        return random.Random(f"{self.target.seed}/{'/'.join(map(str, parts))}")
-
-    def count(self, rule: str, times: int = 1) -> None:
-        with self.lock:
-            self.judged[rule] += times
-
-    def note(self, words: str) -> None:
-        with self.lock:
-            self.notes[words] = None
-
-    def knows(self, violation: Violation) -> bool:
-        """Return whether the violation is already known. A violation by a combination of filters counts as known if a
-        smaller combination of the same filters has already shown it.
-        """
-        if (violation.rule, violation.cause) in self.known:
-            return True
-        names, _, how = violation.cause.partition(" ")
-        return any(
-            rule == violation.rule
-            and known.endswith(f" {how}")
-            and set(known.partition(" ")[0].split("+")) < set(names.split("+"))
-            for rule, known in tuple(self.known)
-        )
-
-    def note_internal_error(self, name: str, error: Exception) -> None:
-        with self.lock:
-            self.internal_errors[f"{name!r} could not be judged to its end: {error!r}"] = None
-
-    def marker(self) -> str:
-        """Return a word of letters and digits that no other run contains. Nor does another run contain a part of it,
-        unless that part is at one of its ends. On a live target the guard's marker follows.
-        """
-        word = f"{self.run_mark}{_letters(6)}{secrets.randbelow(900) + 100}{_letters(4)}"
-        return f"{word} {self.guard.marker}" if self.is_live else word
-
-    @property
-    def time_left(self) -> float:
-        return self.deadline - time.monotonic()
 
 
 class CaseContext:
@@ -359,7 +128,7 @@ class CaseContext:
             case "key":
                 return f"key-{uuid.uuid4()}"
             case "short":
-                return _letters(5)
+                return letters(5)
         raise ValueError(f"no such placeholder: {name}")
 
     def _id_of(self, ids: Ids, index: int) -> str:
@@ -656,74 +425,6 @@ def _rules_of_request(parsed: ParsedRequest) -> Iterable[str]:
         if any(value is None or value in ([], {}) for value in parsed.body.values()):
             yield "REQ-NULL"
     yield from map(rule_of_fault, parsed.faults)
-
-
-@dataclass(frozen=True, slots=True)
-class WriteResult:
-    """A judged write. `clean` is true if it broke no rule, so that the case can rely on its runs."""
-
-    parsed: ParsedRequest
-    result: CallResult
-    runs: tuple[dict[str, Any], ...]
-    clean: bool
-
-    @property
-    def ids(self) -> list[str]:
-        return [run["id"] for run in self.runs]
-
-
-def request_for(
-    operation: str,
-    *ids: str,
-    query: Query = (),
-    body: Any = UNREAD,
-    raw: bytes | None = None,
-    key: str | None = None,
-    token: str | None = TOKEN,
-    headers: Sequence[tuple[str, str]] = (),
-) -> Request:
-    method, template = operations()[operation]
-    return Request(
-        method,
-        path_for(template, *ids) + (f"?{urlencode(list(query), quote_via=quote)}" if query else ""),
-        (
-            *((("Authorization", token),) if token is not None else ()),
-            *(
-                ((JSON_HEADER,))
-                if (body is not UNREAD or raw is not None) and not _names(headers, "content-type")
-                else ()
-            ),
-            *((("Idempotency-Key", key),) if key is not None else ()),
-            *headers,
-        ),
-        raw if raw is not None else (encode(body) if body is not UNREAD else None),
-    )
-
-
-def _names(headers: Sequence[tuple[str, str]], name: str) -> bool:
-    return any(key.lower() == name for key, _ in headers)
-
-
-def path_for(template: str, *ids: str) -> str:
-    parts = template.split("/")
-    given = iter(ids)
-    return "/".join(quote(next(given), safe="") if part.startswith("{") else part for part in parts)
-
-
-def encode(body: Any) -> bytes:
-    """Encode JSON as ordinary clients do: UTF-8 without escapes. A lone surrogate cannot be encoded in UTF-8; a body
-    with one becomes ASCII, with all other characters escaped.
-    """
-    try:
-        return json.dumps(body, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        return json.dumps(body).encode("ascii")
-
-
-def second(check: CheckContext) -> str:
-    if not check.has_second:
-        raise Inconclusive("no second token was given")
-    return SECOND_TOKEN
 
 
 def creates(operation: str) -> bool:

@@ -13,7 +13,8 @@ from typing import Any
 from contracts.core.exchange import TOKEN, Answer, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Target
-from contracts.engine.context import CheckContext, Ids, encode, request_for
+from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.request_building import encode, request_for
 from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
 from contracts.openapi.schemas import is_uuid, operations

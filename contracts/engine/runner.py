@@ -22,8 +22,11 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts.core.exchange import Exchange, Request
 from contracts.core.findings import Finding
-from contracts.engine.context import CaseContext, CheckContext, Inconclusive, OutOfTime, RuleViolated, encode
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
 from contracts.engine.repro import is_read, repro_of, succeeded_before
+from contracts.engine.request_building import encode
+from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.shrink import Case, shrink
 from contracts.guard import NoAnswer, Refused
 from contracts.openapi.schemas import body_schema

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from contracts.engine.context import CheckContext, OutOfTime
+from contracts.engine.check_context import CheckContext
+from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search, most_runs
 from contracts.engine.shrink import Case
 

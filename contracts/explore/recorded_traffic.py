@@ -15,7 +15,9 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
-from contracts.engine.context import CallResult, CaseContext, Inconclusive, encode
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import encode
+from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario, alone_case
 from contracts.engine.shrink import Case
 from contracts.explore.schema_plan import FRESH_KEY

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from contracts.engine.context import CaseContext, CheckContext, Inconclusive, OutOfTime, RuleViolated
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import INTERNAL_ERRORS, Search
 from contracts.engine.shrink import Case
 from contracts.explore.model import CREATE_FIELDS, MODEL, RETRIES, TRESPASSES, UPDATES, Shadow, fixed_cases

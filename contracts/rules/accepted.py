@@ -8,7 +8,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
-from contracts.engine.context import CaseContext, CheckContext, WriteResult, encode
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import encode
+from contracts.engine.results import WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import MAX_BODY_BYTES, MAX_TEXT

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import boundary_values, write_bodies
-from contracts.engine.context import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.oracle import Violation, excerpt

@@ -12,7 +12,10 @@ from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.data import boundary_values, write_bodies
-from contracts.engine.context import CallResult, CaseContext, CheckContext, Inconclusive, encode, path_for, request_for
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import encode, path_for, request_for
+from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import operations

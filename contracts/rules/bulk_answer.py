@@ -10,7 +10,9 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts.data import boundary_values, strategies, write_bodies
 from contracts.data.sample_values import VALUES
-from contracts.engine.context import CaseContext, CheckContext, WriteResult
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.rules.listing import items_of

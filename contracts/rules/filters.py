@@ -11,7 +11,9 @@ from datetime import UTC, timedelta, timezone
 from typing import Any, Final
 
 from contracts.data import boundary_values
-from contracts.engine.context import CaseContext, CheckContext, Inconclusive, WriteResult
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of

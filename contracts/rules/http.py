@@ -9,7 +9,10 @@ from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import write_bodies
-from contracts.engine.context import JSON_HEADER, CaseContext, CheckContext, Inconclusive, encode, request_for
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import JSON_HEADER, encode, request_for
+from contracts.engine.results import Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import UNREAD, operations

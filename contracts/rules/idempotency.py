@@ -10,7 +10,10 @@ from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.data import boundary_values, write_bodies
-from contracts.engine.context import CallResult, CaseContext, CheckContext, Ids, Inconclusive, request_for
+from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import request_for
+from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.oracle import CREATES, difference, excerpt, read_body

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.engine.context import CaseContext, CheckContext, Inconclusive, WriteResult
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import Inconclusive, WriteResult
 from contracts.rules.listing import items_of, whole
 
 Query = list[tuple[str, str]]

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from contracts.core.exchange import SECOND_TOKEN
-from contracts.engine.context import CallResult, CaseContext, Inconclusive
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive
 
 MAX_PAGES = 60
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
-from contracts.engine.context import CheckContext
+from contracts.engine.check_context import CheckContext
 from contracts.engine.shrink import Case
 from contracts.rules.authorization import headers_by_rule
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
-from contracts.engine.context import CaseContext, CheckContext
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.oracle import CREATES

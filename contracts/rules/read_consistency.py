@@ -14,7 +14,9 @@ from urllib.parse import parse_qsl
 
 from contracts.data import boundary_values, write_bodies
 from contracts.data.sample_values import VALUES
-from contracts.engine.context import CallResult, CaseContext, CheckContext, Inconclusive, WriteResult
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of

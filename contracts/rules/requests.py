@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from contracts.data import boundary_values, mutations, strategies, write_bodies
-from contracts.engine.context import CallResult, CaseContext, CheckContext, Inconclusive, encode
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import encode
+from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.guard import OutOfBudget

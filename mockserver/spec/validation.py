@@ -246,7 +246,9 @@ class _Compiler:
             return counted
         if free:
             return core_schema.with_info_after_validator_function(_refuse_infinities, counted)
-        read = core_schema.with_info_wrap_validator_function(_read_chunked, core_schema.dict_schema(core_schema.str_schema(), member))
+        read = core_schema.with_info_wrap_validator_function(
+            _read_chunked, core_schema.dict_schema(core_schema.str_schema(), member)
+        )
         if fewest is None and most is None:
             return read
         anything = core_schema.dict_schema(core_schema.str_schema(), min_length=fewest, max_length=most)

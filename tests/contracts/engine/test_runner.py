@@ -15,7 +15,9 @@ from hypothesis.database import InMemoryExampleDatabase
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import Finding, Spent
 from contracts.core.target import Target
-from contracts.engine.context import CallResult, CaseContext, CheckContext, Ids, Inconclusive, OutOfTime
+from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive, OutOfTime
 from contracts.engine.runner import MAX_CAUSES, Scenario, Search, alone_case, most_runs, run_alone
 from contracts.engine.shrink import Case
 from contracts.guard import NoAnswer, NotAllowed, Surprise

@@ -9,7 +9,8 @@ from typing import Any
 
 from contracts.core.findings import Finding, Spent
 from contracts.core.target import Target
-from contracts.engine.context import CheckContext, Ids, OutOfTime
+from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario
 from contracts.engine.scheduler import MANY_RUNS, Scheduler
 from contracts.engine.shrink import Case

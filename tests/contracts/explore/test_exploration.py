@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from contracts.core.target import Target
-from contracts.engine.context import CheckContext, OutOfTime
+from contracts.engine.check_context import CheckContext
+from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.explore import exploration, schema_fuzz, step_sequences
 from contracts.explore.exploration import explore

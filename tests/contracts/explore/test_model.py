@@ -14,8 +14,9 @@ import pytest
 from contracts.check import check, fuzz, plan
 from contracts.core.findings import Finding
 from contracts.core.target import Target
-from contracts.engine.context import CaseContext, Inconclusive, RuleViolated
+from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
+from contracts.engine.results import Inconclusive, RuleViolated
 from contracts.engine.runner import Search
 from contracts.explore import exploration, step_sequences
 from contracts.explore.model import MODEL, run_model

@@ -11,7 +11,9 @@ import pytest
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.target import Target
-from contracts.engine.context import CaseContext, CheckContext, Inconclusive, RuleViolated
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import Inconclusive, RuleViolated
 from contracts.explore.recorded_traffic import KnownResources, Record, judge_recorded, run_recorded
 from contracts.guard import Guard
 from tests.standin.serving import serving

@@ -25,8 +25,8 @@ from unittest.mock import patch
 
 from contracts.core.exchange import Exchange
 from contracts.core.target import Target
-from contracts.engine.context import OutOfTime
 from contracts.engine.discovery import discover
+from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search
 from contracts.guard import Guard
 from contracts.rules import SCENARIOS
