@@ -11,7 +11,6 @@ import contextlib
 import re
 import secrets
 import threading
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,8 +43,10 @@ from contracts.guard.journal_cleanup import clean_up, what_may_follow
 from contracts.guard.ownership import Ownership
 from contracts.guard.proxy import Proxy
 from contracts.guard.rate_limiter import Clock, RateLimiter
+from contracts.guard.record import Record
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.schedule import Schedule
+from contracts.guard.start_barrier import NotDelivered, StartBarrier
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream, proxy_for
 from contracts.guard.watch import ANY, Kind, Sent, Surprise, Watch
@@ -100,12 +101,7 @@ class Guard:
         self._started_at = self._clock.now()
         self._schedule = Schedule(self._started + target.max_time_s, self._clock, self._grace_s)
         self._lock = threading.Lock()
-        self._exchanges: deque[Exchange] = deque()
-        self._recorded_bytes = 0
-        self._throttled: list[Exchange] = []
-        self._skipped: dict[str, None] = {}
-        self._lost_answers = 0
-        self._first_lost = ""
+        self._record = Record(bounds)
         self._possibly_left: frozenset[str] = frozenset()
         self._seemingly_older: set[str] = set()
         self._offers_delete: bool | None = None
@@ -157,29 +153,22 @@ class Guard:
     @property
     def exchanges(self) -> Sequence[Exchange]:
         """The last exchanges (by default at most 20,000 with 256 MiB of headers and bodies), oldest first."""
-        with self._lock:
-            return tuple(self._exchanges)
+        return self._record.exchanges
 
     @property
     def throttled(self) -> Sequence[Exchange]:
         """The exchanges that the target answered with 429, including retries (within the bounds)."""
-        with self._lock:
-            return tuple(self._throttled)
+        return self._record.throttled
 
     @property
     def skipped(self) -> Sequence[str]:
         """The distinct reasons why requests were not sent and why the clean-up is incomplete."""
-        with self._lock:
-            return tuple(self._skipped)
+        return self._record.skipped
 
     @property
     def lost(self) -> str | None:
         """How many requests got no complete answer, and the error of the first one; None if all got one."""
-        with self._lock:
-            if not self._lost_answers:
-                return None
-            times = "once" if self._lost_answers == 1 else f"{self._lost_answers} times, first"
-            return f"no whole answer came {times}: {self._first_lost}"
+        return self._record.lost
 
     @property
     def spent(self) -> Spent:
@@ -276,7 +265,7 @@ class Guard:
 
     def _add_unknown(self, words: str) -> None:
         self._unknown[words] = None
-        self._skip(f"cleaning up: {words}")
+        self._record.add_skipped(f"cleaning up: {words}")
 
     @property
     def left_unknown(self) -> Sequence[str]:
@@ -381,7 +370,7 @@ class Guard:
             raise
         self._wait(*pending_requests)
         outcomes: list[Exchange | BaseException | None] = [None] * len(pending_requests)
-        barrier = _StartBarrier(len(pending_requests))
+        barrier = StartBarrier(len(pending_requests))
 
         def execute(position: int, pending: _PendingRequest) -> None:
             try:
@@ -422,7 +411,7 @@ class Guard:
             what = _describe(masked)
             charge = self._ledger.charge(effect.runs, makes=effect.creates, what=what, requests=1 + look_requests)
         except OutOfBudget as error:
-            self._skip(str(error))
+            self._record.add_skipped(str(error))
             raise
         if watch is not None:
             self._ledger.take_back_request(look_requests)  # they are charged one by one when they are sent
@@ -434,7 +423,7 @@ class Guard:
             self._rate_limiter.wait(len(pending_requests), left_s=self._schedule.left_s)
         except BaseException as error:
             if isinstance(error, OutOfBudget):
-                self._skip(str(error))
+                self._record.add_skipped(str(error))
             for pending in pending_requests:
                 self._refund(pending)
             raise
@@ -443,14 +432,14 @@ class Guard:
         self._ledger.settle(pending.charge, 0)
         self._ledger.take_back_request()
 
-    def _execute(self, pending: _PendingRequest, barrier: _StartBarrier | None = None) -> Exchange:
+    def _execute(self, pending: _PendingRequest, barrier: StartBarrier | None = None) -> Exchange:
         """Send an admitted request. The first Ctrl-C during a create waits for its answer, which reports the runs."""
         if not pending.effect.creates:
             return self._send_and_settle(pending, barrier)
         with held_back():
             return self._send_and_settle(pending, barrier)
 
-    def _send_and_settle(self, pending: _PendingRequest, barrier: _StartBarrier | None) -> Exchange:
+    def _send_and_settle(self, pending: _PendingRequest, barrier: StartBarrier | None) -> Exchange:
         """Send the request. Whatever happens, ledger and journal afterwards cover what it may have created."""
         creates = pending.effect.creates
         sent_at = self._clock.now()
@@ -459,7 +448,7 @@ class Guard:
                 exchange = self._exchange(pending, barrier)
             self._note_for_watch(pending, sent_at, exchange)
             return exchange
-        except _NotDelivered as error:
+        except NotDelivered as error:
             self._close_as_undelivered(pending)
             raise NoAnswer(str(error)) from None
         except NotAllowed:
@@ -495,14 +484,14 @@ class Guard:
         if pending.intent is not None:
             self._opened_journal.made(pending.intent, ())
 
-    def _exchange(self, pending: _PendingRequest, barrier: _StartBarrier | None) -> Exchange:
+    def _exchange(self, pending: _PendingRequest, barrier: StartBarrier | None) -> Exchange:
         if pending.effect.creates:
             self._has_sent_creates = True
             pending.intent = self._opened_journal.intend(self._intent(pending))
         connection = None if barrier is None else self._connect_with_group(barrier)
         for attempt in range(self._bounds.repeats + 1):
             exchange = Exchange(pending.masked, self._answer(pending, connection if attempt == 0 else None))
-            self._record(exchange)
+            self._record.add(exchange)
             if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
                 break
         if exchange.answer.status == 503 and exchange.answer.header("retry-after"):
@@ -512,7 +501,7 @@ class Guard:
             self._process_answer(pending, exchange)
         return exchange
 
-    def _connect_with_group(self, barrier: _StartBarrier) -> Connection:
+    def _connect_with_group(self, barrier: StartBarrier) -> Connection:
         """Return an open connection, after all other requests of the group have one too."""
         connection = self._upstream.connection(for_write=True)
         with contextlib.suppress(Broken):  # the exchange tries again, and reports why it fails
@@ -523,23 +512,19 @@ class Guard:
     def _answer(self, pending: _PendingRequest, connection: Connection | None) -> Answer:
         left_s = self._schedule.left_s(creates=pending.effect.creates)
         if left_s <= 0:
-            raise _NotDelivered(f"{_describe(pending.masked)}: the time of the check is over")
+            raise NotDelivered(f"{_describe(pending.masked)}: the time of the check is over")
         outcome = self._upstream.exchange(pending.request, self._tokens.put_in, connection, within_s=left_s)
         if isinstance(outcome, Lost):
             words = f"{_describe(pending.masked)}: {outcome.words}"
             if outcome.malformed:
                 raise NotAllowed(words)
-            with self._lock:
-                self._lost_answers += 1
-                self._first_lost = self._first_lost or words
-            raise NoAnswer(words, lost=outcome.words) if outcome.reached else _NotDelivered(words)
+            self._record.add_lost(words)
+            raise NoAnswer(words, lost=outcome.words) if outcome.reached else NotDelivered(words)
         return self._tokens.mask_answer(outcome)
 
     def _may_repeat(self, exchange: Exchange, attempt: int) -> bool:
         """Handle a 429: wait as it asks, and return whether to retry the request."""
-        with self._lock:
-            if len(self._throttled) < self._bounds.throttled and _size(exchange) <= self._bounds.throttled_bytes:
-                self._throttled.append(exchange)
+        self._record.add_throttled(exchange)
         wait_s = self._rate_limiter.asked_wait_s(exchange.answer, attempt)
         self._rate_limiter.pause(wait_s)
         if attempt == self._bounds.repeats or wait_s > self._longest_wait_s:
@@ -626,20 +611,6 @@ class Guard:
             digest=self._opened_journal.digest(inputs or None) if has_inputs and self._watch is not None else None,
         )
 
-    def _record(self, exchange: Exchange) -> None:
-        size = _size(exchange)
-        with self._lock:
-            self._exchanges.append(exchange)
-            self._recorded_bytes += size
-            while len(self._exchanges) > self._bounds.exchanges or self._recorded_bytes > self._bounds.recorded_bytes:
-                oldest = self._exchanges.popleft()
-                self._recorded_bytes -= _size(oldest)
-
-    def _skip(self, words: str) -> None:
-        with self._lock:
-            if len(self._skipped) < self._bounds.skipped:
-                self._skipped[words] = None
-
     @property
     def _opened_journal(self) -> Journal:
         if self._journal is None:
@@ -672,7 +643,7 @@ class Guard:
             self._rate_limiter,
             pay=pay,
             left_s=self._schedule.left_to_ask_s,
-            record=self._record,
+            record=self._record.add,
         )
         return Cleaner(
             client,
@@ -683,35 +654,6 @@ class Guard:
             unknown_is_404=self._unknown_is_404,
             lists_lag=self._watch is not None and not self._watch.lists_tell,
         )
-
-
-def _size(exchange: Exchange) -> int:
-    headers = (*exchange.request.headers, *exchange.answer.headers)
-    header_size = sum(len(name) + len(value) for name, value in headers)
-    return len(exchange.request.body or b"") + len(exchange.answer.body) + header_size
-
-
-class _NotDelivered(Exception):
-    """The request did not reach the target, so it had no effect."""
-
-
-class _StartBarrier:
-    """A barrier for the requests of a group. If one of them cannot be sent, the waiting ones are not sent either."""
-
-    def __init__(self, parties: int) -> None:
-        self._barrier = threading.Barrier(parties)
-        self._passed: set[int] = set()
-
-    def meet(self) -> None:
-        try:
-            self._barrier.wait()
-        except threading.BrokenBarrierError:
-            raise _NotDelivered("not sent, since another request of the group could not be") from None
-        self._passed.add(threading.get_ident())
-
-    def abandon(self) -> None:
-        if threading.get_ident() not in self._passed:
-            self._barrier.abort()
 
 
 def _workflow_ids(body: Any) -> Iterator[str]:
