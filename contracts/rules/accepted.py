@@ -17,7 +17,7 @@ from contracts.engine.shrink import Case
 from contracts.openapi.schemas import MAX_BODY_BYTES, MAX_TEXT
 from contracts.rules.bulk_answer import run_create
 from contracts.rules.odd_values import look_at
-from contracts.rules.requests import OPERATIONS, among, changeable, ids_in
+from contracts.rules.request_bodies import OPERATIONS, among, changeable, ids_in
 from contracts.rules.rule import Rule
 
 RULES: Final[tuple[Rule, ...]] = ()

@@ -18,7 +18,7 @@ from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.oracle import CREATES, difference, excerpt, read_body
 from contracts.rules.listing import carries, items_of, their_workflow
-from contracts.rules.requests import changeable
+from contracts.rules.request_bodies import changeable
 from contracts.rules.rule import Rule
 
 GROUP = "Idempotency"

@@ -12,7 +12,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.oracle import CREATES
-from contracts.rules.requests import BESIDE, OPERATIONS, among, changeable, ids_in, packs, send_items
+from contracts.rules.request_bodies import BESIDE, OPERATIONS, among, changeable, ids_in, packs, send_items
 from contracts.rules.rule import Rule
 
 RULES: Final[tuple[Rule, ...]] = ()

@@ -18,7 +18,7 @@ from contracts.engine.shrink import Case
 from contracts.openapi.schemas import operations
 from contracts.oracle import TERMINAL, alias_difference, operation_at
 from contracts.rules.listing import items_of
-from contracts.rules.requests import among, changeable, full_body
+from contracts.rules.request_bodies import among, changeable, full_body
 from contracts.rules.rule import Rule
 
 GROUP = "Secrets"
