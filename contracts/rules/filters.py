@@ -5,22 +5,28 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, timedelta, timezone
 from typing import Any, Final
 
 from contracts.data import boundary_values
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.results import Inconclusive, WriteResult
+from contracts.engine.results import Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import Violation
-from contracts.rules.isolated_runs import IsolatedRuns, Query, corner_fields, corner_name, locate, make_corner, within
-from contracts.rules.listing import items_of
-from contracts.rules.lists import GROUP, LISTS, check_pages, no_strangers
+from contracts.rules.combined_filters import meeting_cases, run_meeting
+from contracts.rules.isolated_runs import IsolatedRuns, Query, corner_fields, corner_name, make_corner, within
+from contracts.rules.large_filters import (
+    large_filter_cases,
+    nonsense_cases,
+    require_only_matches,
+    run_large_filters,
+    run_nonsense,
+)
+from contracts.rules.lists import GROUP, LISTS
+from contracts.rules.paging import check_pages, no_strangers
 from contracts.rules.rule import Rule
 
 RULES = (
@@ -56,7 +62,7 @@ def run_filters(context: CaseContext, case: Case) -> None:
         items = check_pages(context, corner, expected, full, limit=case.get("limit", 1000))
         if items is None:
             continue
-        _require_only_matches(context, corner, items, allowed, query)
+        require_only_matches(context, corner, items, allowed, query)
         strangers = [item for identity, item in items.items() if not corner.has(identity)]
         no_strangers(context, corner, strangers, full)
 
@@ -446,238 +452,7 @@ def filter_cases(check: CheckContext) -> Iterator[Case]:
 # Filters combined
 
 
-_ATTRIBUTES: Final = ("workflow_id", "machine_id", "session_id", "status", "from", "to", "search", "deep")
-
-
-@dataclass(frozen=True)
-class FilterFixture:
-    """A run and, per filter, the value that finds it; for a filter that is not in `has`, either result is right."""
-
-    run: Mapping[str, Any]
-    written: WriteResult
-    has: Mapping[str, Any]
-
-    def is_found(self, asked: Mapping[str, Any]) -> bool | None:
-        """Return whether the filters find the run; None where either result is right."""
-        answers = [self._answer(name, value) for name, value in asked.items()]
-        if False in answers:
-            return False
-        return None if None in answers else True
-
-    def _answer(self, name: str, value: Any) -> bool | None:
-        if name in {"from", "to"}:
-            own, at = moment_of(self.run["created_at"]), moment_of(value)
-            if own is None or at is None:
-                return None
-            return own >= at if name == "from" else own <= at
-        if name not in self.has:
-            return None
-        own = self.has[name]
-        return bool(own == value)
-
-
-def run_meeting(context: CaseContext, case: Case) -> None:
-    """Create runs in several ways, and combine two or more filters: some match the same run, others different runs."""
-    fixtures = _make_fixtures(context)
-    for spec in case["queries"]:
-        asked = {name: fixtures[at % len(fixtures)].has.get(name) for name, at in spec}
-        if not all(asked.values()) or not {"workflow_id", "session_id", "search", "deep"} & asked.keys():
-            continue
-        query: Query = []
-        for name, value in asked.items():
-            query += {
-                "from": [("created_at_from", value)],
-                "to": [("created_at_to", value)],
-                "deep": [("search", value), ("deep_search", "true")],
-            }.get(name, [(name, value)])
-        result = context.ask("list_runs", query=[*query, ("limit", "1000")])
-        listed = {item.get("id") for item in items_of(result)}
-        names = "+".join(sorted({name for name, _ in query}))
-        context.check.count("LIST-FILTER")
-        for fixture in fixtures:
-            wanted, found = fixture.is_found(asked), fixture.run["id"] in listed
-            if wanted is None or wanted == found:
-                continue
-            rule, cause = "LIST-FILTER", f"{names} gives others too"
-            if wanted:
-                corner = IsolatedRuns(("search", fixture.run["id"]))
-                corner.add(fixture.written)
-                rule, cause = locate(context, corner, fixture.run, query, 1000)
-            context.fail(
-                Violation(rule, cause, "exactly the runs that match", "a run missing" if wanted else "another run"),
-                fixture.written.result,
-                result,
-            )
-
-
-def _make_fixtures(context: CaseContext) -> list[FilterFixture]:
-    check = context.check
-    workflows = ["«workflow:0»", "«workflow:1»"] if check.workflows.invented else ["«workflow»", "«workflow»"]
-    machines = ["«machine:10»", "«machine:11»"] if check.machines.invented else []
-    sessions = ["«session:0»", "«session:1»"] if check.sessions.invented else []
-    ways: list[tuple[str, int, dict[str, Any], str | None]] = [
-        ("bulk_create_runs", 0, {"machine_id": machines[0]} if machines else {}, "cancelled"),
-        ("bulk_create_runs", 1, {"machine_id": machines[1]} if machines else {}, None),
-        ("bulk_create_runs", 0, {"session_id": sessions[0]} if sessions else {}, "cancelled"),
-        ("create_run", 1, {"session_id": sessions[1], "session_alias": "x"} if sessions else {}, None),
-        ("bulk_create_runs", 1, {"session_id": sessions[0]} if sessions else {}, "retried"),
-        ("create_run", 0, {"machine_id": machines[1]} if machines else {}, "cancelled"),
-    ]
-    fixtures: list[FilterFixture] = []
-    for index, (operation, workflow, fields, then) in enumerate(ways):
-        if not check.offers(operation):
-            continue
-        count = {"count": 2} if operation == "bulk_create_runs" else {}
-        marker = context.named(f"marker:{index}")
-        body = {"workflow_id": workflows[workflow], "input_values": {"who": marker}} | fields | count
-        written = context.create(operation, body)
-        if not written.clean or not written.runs:
-            raise Inconclusive("a create gives runs that break a rule already")
-        has: dict[str, Any] = {
-            "search": marker,
-            "deep": marker.upper(),
-            "session_id": written.runs[0]["session_id"] or "",
-        }
-        has |= {"workflow_id": written.runs[0]["workflow_id"]} if check.workflows.invented else {}
-        has |= {"machine_id": written.runs[0]["machine_id"]} if "machine_id" in fields else {}
-        for run in written.runs:
-            at = {"from": run["created_at"], "to": run["created_at"]}
-            fixtures.append(FilterFixture(run, written, has | at | _status_after(context, run, then)))
-    return fixtures
-
-
-def _status_after(context: CaseContext, run: Mapping[str, Any], then: str | None) -> dict[str, Any]:
-    """Cancel a run, or cancel and retry it, as `then` says; return the `status` that finds it, {} if that is not known.
-
-    A run that nobody cancels gets "": the filter status=cancelled must not find it.
-    """
-    if then is None:
-        return {"status": ""}
-    if not context.check.offers("update_run"):
-        return {}
-    result = context.call("update_run", run["id"], body={"status": "cancelled"})
-    if not result.accepted or not isinstance(result.body, dict) or result.body.get("status") != "cancelled":
-        return {}
-    if then == "retried":
-        context.call("retry_run", run["id"], body={})
-        return {}
-    return {"status": "cancelled"}
-
-
-def meeting_cases(check: CheckContext) -> Iterator[Case]:
-    queries = []
-    for a, b in itertools.combinations(_ATTRIBUTES, 2):
-        if {a, b} != {"search", "deep"}:
-            for at in range(9):
-                queries += [[[a, at], [b, at]], [[a, at], [b, (at * 3 + 2) % 9]], [[a, at], [b, (at * 5 + 4) % 9]]]
-    for at in range(0, 9, 3):
-        for size in (3, 4, 7):
-            for names in itertools.combinations(_ATTRIBUTES[:-1], size):
-                queries.append([[name, at] for name in names])
-                odd = names[(at + size) % size]
-                queries.append([[name, (at + 4) % 9 if name == odd else at] for name in names])
-    queries = [query for query in queries if {"workflow_id", "session_id", "search", "deep"} & {n for n, _ in query}]
-    check.random("meeting filters").shuffle(queries)
-    for start in range(0, 320, 40):
-        yield {"queries": queries[start : start + 40]}
-
-
-def run_large_filters(context: CaseContext, case: Case) -> None:
-    """Filter many runs: every match must be listed, and nothing else, whatever the size of the pages."""
-    count = case["count"]
-    session = (
-        {"session_id": "«session:5»"}
-        if context.check.sessions.invented and corner_name(context.check) != "session_id"
-        else {}
-    )
-    machine = {"machine_id": "«machine:5»"} if context.check.machines.invented else {}
-    corner = make_corner(
-        context,
-        [
-            {"count": count, "input_values": {"who": "«marker:1»"}},
-            {"count": 2, "input_values": {"who": "«marker:2»"}} | machine,
-            {"count": count, "input_values": {"who": "«marker:3»"}} | session,
-        ],
-    )
-    first, second, third = (written.runs for written in corner.made)
-    at = moment_of(second[0]["created_at"])
-    queries: list[tuple[Query, Sequence[dict[str, Any]]]] = [
-        ([("search", context.named("marker:1"))], first),
-        ([("search", context.named("marker:2"))], second),
-    ]
-    moments = [moment_of(run["created_at"]) for run in corner.runs]
-    if at is not None and None not in moments:
-        since = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment >= at]
-        until = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment <= at]
-        queries.append(([("created_at_from", second[0]["created_at"])], since))
-        queries.append(([("created_at_to", second[0]["created_at"])], until))
-    if session:
-        queries.append(([("session_id", context.named("session:5"))], third))
-    for query, expected in queries:
-        for limit in case["limits"]:
-            items = check_pages(context, corner, expected, within(corner, query), limit=limit)
-            if items is None:
-                continue
-            _require_only_matches(context, corner, items, {run["id"] for run in expected}, query)
-
-
-def _require_only_matches(
-    context: CaseContext, corner: IsolatedRuns, items: Collection[str], allowed: Collection[str], query: Query
-) -> None:
-    """Require that a list has only those of the case's runs that match its filters."""
-    wrong = [run for run in corner.runs if run["id"] in items and run["id"] not in allowed]
-    names = "+".join(sorted(name for name, _ in query))
-    context.require(
-        not wrong,
-        "LIST-FILTER",
-        f"{names} gives others too",
-        "only runs that match",
-        f"{len(wrong)} others",
-        *(corner.maker_of(wrong[0]).result for _ in wrong[:1]),
-        context.exchanges[-1],
-    )
-
-
-def large_filter_cases(check: CheckContext) -> Iterator[Case]:
-    yield {"count": 3, "limits": [1000, 2]}
-    yield {"count": 120, "limits": [1000, 100, 50]}
-    yield {"count": 1000, "limits": [1000, 500]}
-
-
 # Values that match nothing
-
-
-def run_nonsense(context: CaseContext, case: Case) -> None:
-    """Filter by values that no run can have: the target must refuse them, or not find the case's run."""
-    corner = make_corner(context, [{"count": 1}])
-    for name, value in case["queries"]:
-        if name == corner.filter[0]:
-            query = [(name, value)]
-        else:
-            query = [corner.filter, (name, value)]
-        result = context.call("list_runs", query=query)
-        if not result.accepted:
-            continue
-        found = [item for item in items_of(result) if item.get("id") == corner.runs[0]["id"]]
-        context.require(
-            not found,
-            "LIST-FILTER",
-            f"{name} of nonsense gives runs",
-            "a refusal, or no run",
-            "runs",
-            corner.made[0].result,
-            result,
-        )
-
-
-def nonsense_cases(check: CheckContext) -> Iterator[Case]:
-    queries = [
-        [name, value]
-        for name in ("workflow_id", "machine_id", "session_id")
-        for value in ("not-a-uuid", "0", "null", "x" * 40)
-    ]
-    queries += [["status", value] for value in ("nonsense", "SCHEDULED", "done", "0")]
-    yield {"queries": queries}
 
 
 SCENARIOS = (

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from contracts.core.exchange import Exchange
 from contracts.data import boundary_values, write_bodies
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.engine.results import Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
-from contracts.openapi.schemas import moment_of
-from contracts.oracle import Violation, changed_field, excerpt, gains_inputs, stable_fields
-from contracts.rules.isolated_runs import IsolatedRuns, Query, grow, locate, make_corner, within
-from contracts.rules.listing import items_of, whole
+from contracts.rules.isolated_runs import Query, grow, make_corner, within
+from contracts.rules.list_views import run_existing, run_unfiltered, run_views, unfiltered_cases, view_cases
+from contracts.rules.listing import items_of
+from contracts.rules.paging import NEWEST, check_frame, check_pages, check_repeats, no_strangers
 from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule
 
@@ -48,130 +46,6 @@ RULES = (
 # Pages
 
 
-_NEWEST: Final = "created_at_desc"
-
-
-def check_pages(
-    context: CaseContext,
-    corner: IsolatedRuns,
-    expected: Sequence[dict[str, Any]],
-    query: Query,
-    *,
-    limit: int,
-    sort: str = _NEWEST,
-    before: Sequence[Exchange] = (),
-) -> dict[str, dict[str, Any]] | None:
-    """Reads and judges all pages of a list. Returns the items by id, or None if an expected run is missing.
-
-    `before` are earlier exchanges that may influence the list; a finding shows them too.
-    """
-    if limit < 1:
-        raise Inconclusive("a page must have room for one")  # shrinking can make the limit 0
-    items, results = whole(context, query, limit=limit, sort=sort)
-    created: list[CallResult | Exchange] = [*before, *(written.result for written in corner.made[-2:])]
-    for page, result in enumerate(results):
-        listed = items_of(result)
-        _check_frame(context, result, skip=page * limit, limit=limit, created=created)
-        if sort == _NEWEST:
-            moments = [moment_of(item.get("created_at")) for item in listed]
-            known = [moment for moment in moments if moment is not None]
-            context.require(
-                all(a >= b for a, b in itertools.pairwise(known)),
-                "LIST-PAGE",
-                "created_at_desc is not newest first",
-                "newest first",
-                "an older run before a newer one",
-                *created,
-                result,
-            )
-    ids = [item.get("id") for item in items]
-    own = {run["id"] for run in expected}
-    totals = {result.body.get("total") for result in results}
-    if own == set(ids) and len(ids) == len(own):
-        context.require(
-            totals == {len(own)},
-            "LIST-PAGE",
-            "total is not the number of runs",
-            f"total {len(own)}",
-            f"total {excerpt(json.dumps(sorted(totals, key=str)))}",
-            *created,
-            *results[:2],
-        )
-    _check_repeats(context, results, created)
-    there = set(ids)
-    missing = [run for run in expected if run["id"] not in there]
-    if missing:
-        rule, how = locate(context, corner, missing[0], query, limit)
-        if len(results) > 1:
-            one_page = context.ask(
-                "list_runs", query=[*query, ("limit", "1000"), ("sort_mode", sort)], after=results[:1]
-            )
-            if missing[0]["id"] not in {item.get("id") for item in items_of(one_page)}:
-                results = [one_page]
-        context.fail(
-            Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
-            corner.maker_of(missing[0]).result,
-            *before,
-            *results[:3],
-        )
-        return None
-    return {str(item.get("id")): item for item in items}
-
-
-def _check_frame(
-    context: CaseContext, result: CallResult, *, skip: int, limit: int, created: Sequence[CallResult | Exchange]
-) -> None:
-    body = result.body
-    listed = items_of(result)
-    frame = {name: body.get(name) for name in ("total", "skip", "limit")}
-    numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in frame.values())
-    shaped = isinstance(body.get("items"), list) and len(listed) == len(body["items"])
-    if not context.require(
-        numbers and shaped,
-        "LIST-PAGE",
-        "a list is not of its schema",
-        "items, total, skip and limit",
-        excerpt(json.dumps(frame)),
-        result,
-    ):
-        return
-    right = frame["skip"] == skip and frame["limit"] == limit
-    expected = f"skip {skip} and limit {limit}"
-    context.require(right, "LIST-PAGE", "skip or limit is not as asked", expected, excerpt(json.dumps(frame)), result)
-    full = min(limit, max(0, frame["total"] - skip))
-    context.require(
-        len(listed) == full or frame["skip"] != skip or frame["limit"] != limit,
-        "LIST-PAGE",
-        "a page is not as full as total says",
-        f"{full} items",
-        lambda: f"{len(listed)} items with {json.dumps(frame)}",
-        *created,
-        result,
-    )
-
-
-def _check_repeats(
-    context: CaseContext, results: Sequence[CallResult], created: Sequence[CallResult | Exchange]
-) -> None:
-    seen: dict[Any, CallResult] = {}
-    for result in results:
-        for item in items_of(result):
-            identity = item.get("id")
-            if identity in seen:
-                once = seen[identity] is result
-                context.fail(
-                    Violation(
-                        "LIST-COMPLETE" if once else "LIST-PAGE",
-                        "a run twice in one page" if once else "a run on two pages",
-                        "every run once",
-                        f"{identity} twice",
-                    ),
-                    *created,
-                    *([result] if once else [seen[identity], result]),
-                )
-            seen[identity] = result
-
-
 def run_pages(context: CaseContext, case: Case) -> None:
     """Lists isolated runs in pages of several sizes and compares each item with the created run.
 
@@ -180,7 +54,7 @@ def run_pages(context: CaseContext, case: Case) -> None:
     corner = make_corner(context, [{"count": count} | case.get("fields", {}) for count in case["counts"]])
     query: Query = [corner.filter]
     for limit in case["limits"]:
-        items = check_pages(context, corner, corner.runs, query, limit=limit, sort=case.get("sort", _NEWEST))
+        items = check_pages(context, corner, corner.runs, query, limit=limit, sort=case.get("sort", NEWEST))
         if items is None:
             continue
         for run in corner.runs:
@@ -189,23 +63,6 @@ def run_pages(context: CaseContext, case: Case) -> None:
                 break
         extra = [item for identity, item in items.items() if not corner.has(identity)]
         no_strangers(context, corner, extra, query)
-
-
-def no_strangers(context: CaseContext, corner: IsolatedRuns, extra: Sequence[Mapping[str, Any]], query: Query) -> None:
-    if not extra:
-        return
-    name, value = corner.filter
-    strangers = [item for item in extra if name == "search" or item.get(name) != value]
-    filters = "+".join(sorted({name for name, _ in query}))
-    context.require(
-        not strangers,
-        "LIST-FILTER",
-        f"{filters} gives others too",
-        "only runs that match",
-        lambda: f"{len(strangers)} others",
-        corner.made[-1].result,
-        context.exchanges[-1],
-    )
 
 
 def run_skips(context: CaseContext, case: Case) -> None:
@@ -219,12 +76,12 @@ def run_skips(context: CaseContext, case: Case) -> None:
         query += [("skip", str(skip))] if skip is not None else []
         query += [("limit", str(limit))] if limit is not None else []
         result = context.ask("list_runs", query=query)
-        _check_frame(context, result, skip=skip or 0, limit=100 if limit is None else limit, created=created)
+        check_frame(context, result, skip=skip or 0, limit=100 if limit is None else limit, created=created)
         if corner.filter[0] != "search" and all(item.get("id") in ids for item in items_of(result)):
             got = result.body.get("total")
             cause, expected = "total is not the number of runs", f"total {total}"
             context.require(got == total, "LIST-PAGE", cause, expected, f"total {got}", *created, result)
-        _check_repeats(context, [result], created)
+        check_repeats(context, [result], created)
 
 
 def page_cases(check: CheckContext) -> Iterator[Case]:
@@ -358,7 +215,7 @@ def run_other_pages(context: CaseContext, case: Case) -> None:
         raise Inconclusive("a list that others change, or that is not given in pages")
     cause, expected = "total is another on another page", f"total {totals[0]}"
     context.require(totals[1] == totals[0], "LIST-PAGE", cause, expected, f"total {totals[1]}", before, page)
-    _check_frame(context, page, skip=page.body.get("skip"), limit=page.body.get("limit"), created=())
+    check_frame(context, page, skip=page.body.get("skip"), limit=page.body.get("limit"), created=())
 
 
 def other_page_cases(check: CheckContext) -> Iterator[Case]:
@@ -369,172 +226,6 @@ def other_page_cases(check: CheckContext) -> Iterator[Case]:
 
 
 # Unfiltered, fields, includes
-
-
-def run_unfiltered(context: CaseContext, case: Case) -> None:
-    """Runs that were just created must be among the newest of an unfiltered list, once each."""
-    written = context.some_runs(case["count"])
-    created_ids = {run["id"] for run in written.runs}
-    oldest = min(filter(None, (moment_of(run["created_at"]) for run in written.runs)), default=None)
-    found: list[str] = []
-    results: list[CallResult] = []
-    for page in range(12):
-        query = [("limit", str(case["limit"])), ("skip", str(page * case["limit"]))]
-        result = context.ask(
-            "list_runs", query=[*query, *([("sort_mode", "created_at_desc")] if case["sorted"] else [])]
-        )
-        results.append(result)
-        items = items_of(result)
-        found += [item["id"] for item in items if item.get("id") in created_ids]
-        moments = [moment_of(item.get("created_at")) for item in items]
-        past = oldest is not None and any(moment is not None and moment < oldest for moment in moments)
-        if len(items) < case["limit"] or created_ids <= set(found) or (past and case["sorted"]):
-            break
-    else:
-        return
-    for result in results:
-        _check_repeats(context, [result], [written.result])
-    missing = created_ids - set(found)
-    if missing:
-        lost = next(run for run in written.runs if run["id"] in missing)
-        reads = context.check.offers("get_run") and context.call("get_run", lost["id"]).accepted
-        again, _ = whole(context, [("search", lost["id"])])
-        if not reads or context.check.is_live:
-            return
-        context.fail(
-            Violation(
-                "LIST-COMPLETE",
-                "a created run is not listed",
-                "every created run in the list",
-                f"{len(missing)} of {len(created_ids)} runs missing{', though a search finds them' if again else ''}",
-            ),
-            written.result,
-            *results[:2],
-        )
-
-
-def unfiltered_cases(check: CheckContext) -> Iterator[Case]:
-    for count, limit in ((1, 100), (3, 2), (101, 100), (1000, 1000)):
-        yield {"count": count, "limit": limit, "sorted": True}
-
-
-def run_views(context: CaseContext, case: Case) -> None:
-    """Lists the same runs with selected fields or included resources: the values must be the same."""
-    fields = dict(case["fields"])
-    corner = make_corner(context, [{"count": case.get("count", 2)} | fields])
-    written = corner.made[0]
-    always = ("id", "workflow_id", "machine_id", "status", "created_at")
-    for query in case["queries"]:
-        result = context.ask(
-            "list_runs", query=[corner.filter, ("limit", "1000"), *[(k, v) for k, v in query]], after=[written.result]
-        )
-        _check_frame(context, result, skip=0, limit=1000, created=[written.result])
-        by_id = {item.get("id"): item for item in items_of(result)}
-        asked = [value for name, value in query if name == "fields"]
-        for run in corner.runs:
-            item = by_id.get(run["id"])
-            if item is None:
-                if run["id"] in {
-                    i.get("id") for i in items_of(context.ask("list_runs", query=[corner.filter, ("limit", "1000")]))
-                }:
-                    cause = "+".join(sorted({name for name, _ in query})) + " misses a run"
-                    context.fail(Violation("LIST-FILTER", cause, "all runs", "a run missing"), written.result, result)
-                break
-            lost = [name for name in always if name not in item]
-            lost += [name for name in asked if name not in item and run.get(name)]
-            ok = context.require(
-                not lost,
-                "READ-BACK",
-                "a field that was asked for is missing",
-                f"{', '.join(lost)} in the item",
-                "not there",
-                written.result,
-                result,
-            )
-            if not ok:
-                break
-            view = {name: run[name] for name in run if name in item and (not asked or name in asked or name in always)}
-            if not judge_view(context, view, item, written, result):
-                break
-
-
-def judge_view(
-    context: CaseContext, view: dict[str, Any], item: dict[str, Any], written: WriteResult, result: CallResult
-) -> bool:
-    changed = changed_field(view, item, stable_fields(written.parsed), may_gain=gains_inputs(written.parsed))
-    if changed is None:
-        return context.require(True, "READ-BACK", "", "", "")
-    name, problem = changed
-    context.fail(
-        Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem), written.result, result
-    )
-    return False
-
-
-def view_cases(check: CheckContext) -> Iterator[Case]:
-    fields: dict[str, Any] = {
-        "input_values": write_bodies.INPUTS,
-        "sensitive_input_values": write_bodies.SECRETS,
-        "file_inputs": [boundary_values.file()],
-        "start_session": True,
-    }
-    names = (
-        "user_id",
-        "organization_id",
-        "error",
-        "output_data",
-        "input_attachment_ids",
-        "output_attachment_ids",
-        "run_message_history",
-        "input_values",
-        "pool_ids",
-        "sensitive_input_aliases",
-        "session_id",
-        "session_alias",
-        "release_session_after",
-        "machine_id",
-    )
-    queries: list[Any] = [[["fields", name]] for name in names]
-    queries += [[["fields", a], ["fields", b]] for a, b in itertools.pairwise(names)]
-    queries += [[["fields", name] for name in names]]
-    queries += [
-        [["include", text]]
-        for text in ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
-    ]
-    queries += [
-        [["include", "workflow"], ["fields", "input_values"]],
-        [["sort_mode", "activity"]],
-        [["deep_search", "true"]],
-        [["deep_search", "false"]],
-    ]
-    yield {"fields": fields, "queries": queries}
-    yield {
-        "fields": fields,
-        "queries": [[["fields", "input_values"]], [["fields", "session_id"]], [["include", "workflow"]]],
-        "count": 120,
-    }
-
-
-def run_existing(context: CaseContext, case: Case) -> None:
-    """Judges runs that already exist: a page of them, three filters, and two runs read one by one."""
-    newest = [("limit", str(case["limit"])), ("sort_mode", "created_at_desc")]
-    result = context.ask("list_runs", query=newest)
-    _check_frame(context, result, skip=0, limit=case["limit"], created=())
-    _check_repeats(context, [result], ())
-    items = [item for item in items_of(result) if isinstance(item.get("id"), str)]
-    for item in items[:2]:
-        if context.check.offers("get_run"):
-            read = context.call("get_run", item["id"])
-            if read.accepted and isinstance(read.body, dict):
-                judge_read(context, item, read.body, None, [result, read])
-    for name in ("workflow_id", "status", "session_id"):
-        value = next((item[name] for item in items if isinstance(item.get(name), str)), None)
-        if value is None:
-            continue
-        listed = context.ask("list_runs", query=[(name, value), *newest])
-        others = [item for item in items_of(listed) if item.get(name) != value]
-        cause, expected = f"{name} gives others too", "only runs that match"
-        context.require(not others, "LIST-FILTER", cause, expected, f"{len(others)} others", listed)
 
 
 SCENARIOS = (
