@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
-from contracts.rules.isolated_runs import Query, corner_name, make_corner, within
+from contracts.rules.isolated_runs import IsolatedRuns, Query, corner_name, make_corner, within
 from contracts.rules.listing import items_of
 from contracts.rules.paging import check_pages
 
