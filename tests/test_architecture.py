@@ -151,6 +151,30 @@ def test_the_glossary_is_short():
     assert 20 <= sum(line.startswith("| ") for line in glossary.splitlines()) - 1 <= 30
 
 
+def test_no_modules_import_each_other_in_a_circle():
+    names = {name_of(path) for path in MODULES}
+    reached = {}
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found = set()
+        for node in tree.body:  # what is imported within a function, or for types only, is loaded later or never
+            if isinstance(node, ast.ImportFrom) and node.module in names:
+                found |= {f"{node.module}.{alias.name}" for alias in node.names} & names or {node.module}
+        reached[name_of(path)] = found
+    for _ in names:
+        further = {name: each.union(*(reached[one] for one in each)) for name, each in reached.items()}
+        if further == reached:
+            break
+        reached = further
+    assert [name for name, each in reached.items() if name in each] == []
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_of_over_500_lines_says_why_at_its_top(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 500 or "Over 500 lines" in (ast.get_docstring(ast.parse(text)) or "")
+
+
 def test_no_module_is_called_by_a_name_that_says_nothing():
     idle = {"utils", "helpers", "common", "base", "constants", "interfaces", "managers", "services", "factories"}
 

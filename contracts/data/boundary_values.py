@@ -1,4 +1,7 @@
-"""Fixed boundary values and unusual values: counts, texts, numbers, depths, sizes, keys, files."""
+"""Fixed boundary values and unusual values: counts, texts, numbers, depths, sizes, keys, files.
+
+Over 500 lines: tables of values, in one place so that every scenario tries the same ones.
+"""
 
 from __future__ import annotations
 

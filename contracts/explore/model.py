@@ -3,6 +3,8 @@
 A sequence of steps is data. `Shadow` executes it and compares, so a failing sequence is shrunk and sent again like any
 other case. Hypothesis generates the sequences (`step_sequences`). The rules test each operation closely, but by itself;
 here operations come in any order, and each step is judged against all earlier answers, not by its own answer alone.
+
+Over 500 lines: one class, whose methods are the steps; each compares with the same state.
 """
 
 from __future__ import annotations

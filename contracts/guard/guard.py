@@ -3,6 +3,8 @@
 The steps for each request: check its effect (gate), charge its maximum cost (ledger), wait for the rate limit, write
 the intent of a create (journal), send it (upstream; again after a 429), record the exchange with the tokens masked,
 settle the charge to the actual cost, and write the ids of the answer to the journal before the caller gets the answer.
+
+Over 500 lines: the order of these steps is what makes the guard safe, so it is read in one place.
 """
 
 from __future__ import annotations
