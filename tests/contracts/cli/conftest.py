@@ -3,7 +3,7 @@ import os
 import pytest
 
 from contracts.cli.main import main
-from tests.contracts.cli.main import fakes
+from tests.contracts.cli import fakes
 
 
 @pytest.fixture

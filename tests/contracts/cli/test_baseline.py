@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from contracts.cli.baseline import Accepted, Baseline, BaselineError
-from tests.contracts.cli.main import fakes
+from tests.contracts.cli import fakes
 
 TODAY = date(2030, 6, 15)
 FOUND = fakes.finding()

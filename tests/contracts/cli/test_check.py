@@ -11,7 +11,7 @@ import yaml
 from contracts.cli.main import Progress
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget
-from tests.contracts.cli.main import fakes
+from tests.contracts.cli import fakes
 
 
 def test_a_healthy_server_passes_with_exit_code_0(check):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contracts.cli.main.fakes import RULES
+from tests.contracts.cli.fakes import RULES
 
 
 def refused(check, *args, **where) -> str:

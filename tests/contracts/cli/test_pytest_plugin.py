@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from contracts.core.findings import CouldNotCheck
-from tests.contracts.cli.main import fakes
+from tests.contracts.cli import fakes
 
 pytest_plugins = "pytester"
 

@@ -102,7 +102,7 @@ def test_what_is_no_boolean_is_a_fault(flag: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("moment", "fault", "doubt"),
+    ("moment", "fault", "ambiguity"),
     [
         ("2025-01-02T03:04:05Z", False, False),
         ("2025-01-02t03:04:05.123456789+05:30", False, False),

@@ -99,7 +99,7 @@ class TestRequests:
         assert parsed.given("count") in {5, 1}
 
     @pytest.mark.parametrize(
-        ("raw", "content_type", "fault", "doubt"),
+        ("raw", "content_type", "fault", "ambiguity"),
         [
             (b"", "application/json", True, ""),
             (b"{", "application/json", True, ""),

@@ -7,7 +7,7 @@ from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding, RuleResult, Spent
 from contracts.report import Report
 from contracts.report.masking import Mask
-from tests.contracts.cli.main.fakes import FakeRule
+from tests.contracts.cli.fakes import FakeRule
 
 RULES = {
     rule: FakeRule(rule, source, title)

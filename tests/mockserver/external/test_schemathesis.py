@@ -15,14 +15,14 @@ from typing import Any
 import httpx
 import pytest
 
+pytestmark = pytest.mark.matrix
+
 # Enough for every phase to go beyond its fixed cases; ten times as many found nothing more.
 MAX_EXAMPLES = 40
 
 FRESH_KEYS = """
 import uuid
 import schemathesis
-
-pytestmark = pytest.mark.matrix
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
