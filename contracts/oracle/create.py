@@ -17,6 +17,7 @@ from contracts.openapi.schemas import (
     moment_of,
     shape,
 )
+from contracts.openapi.strict import differences
 from contracts.oracle.answer import schema_error
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import input_difference
@@ -51,16 +52,9 @@ def run_schema_errors(run: Any) -> list[tuple[str, str]]:
         name = str(fault.path[0])
         value = "nothing" if fault.kind == "missing" else excerpt(json.dumps(run.get(name)))
         found.append((name, value))
-    if diagnostics.ambiguities:
-        for name in ("id", "workflow_id", "machine_id", "session_id", "pool_ids", "created_at"):
-            field_value = run.get(name)
-            elements = field_value if isinstance(field_value, list) else [field_value]
-            if name == "created_at":
-                wrong = field_value is not None and moment_of(field_value) is None
-            else:
-                wrong = any(isinstance(element, str) and not is_uuid(element) for element in elements)
-            if wrong:
-                found.append((name, excerpt(json.dumps(field_value))))
+    if diagnostics.ambiguities:  # which a request may have, and an answer may not
+        fields = dict.fromkeys(str(path[0]) for path in differences("RunResponse", run) if path)
+        found += [(name, excerpt(json.dumps(run.get(name)))) for name in fields]
     return list(dict(found).items())
 
 

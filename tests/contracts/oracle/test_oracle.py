@@ -513,6 +513,33 @@ class TestCreates:
         ]
         assert not run_schema_errors(run_of() | {"of_later": 1})
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("started_at", 1_700_000_000),
+            ("ended_at", "yesterday at 5"),
+            ("ended_at", "2026-01-02T03:04:05"),
+            ("user_id", M.upper()),
+            ("release_session_after", "yes"),
+            ("release_session_after", 1),
+            ("pool_ids", [P[0], P[1].upper()]),
+        ],
+    )
+    def test_a_form_that_only_requests_may_have_is_wrong_in_an_answer(self, name: str, value: Any) -> None:
+        assert [field for field, _ in run_schema_errors(run_of() | {name: value})] == [name]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("started_at", None),
+            ("ended_at", "2026-01-02t03:04:05.123456789-08:00"),
+            ("ended_at", "0001-01-01T00:00:00Z"),
+            ("ended_at", "2016-12-31T23:59:60Z"),
+        ],
+    )
+    def test_every_documented_form_is_right_in_an_answer(self, name: str, value: Any) -> None:
+        assert not run_schema_errors(run_of() | {name: value})
+
 
 class TestComparing:
     @pytest.mark.parametrize(
