@@ -16,14 +16,14 @@ from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext
 from contracts.engine.discovery import discover
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Scenario, Search, most_runs
+from contracts.engine.runner import Scenario, Search, expected_runs
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
 from contracts.engine.shrink import Case
 from contracts.explore.exploration import explore, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
 
-IN_PASSING: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
+RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
 """Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
 FUZZ_EXAMPLES = 100
 """Number of generated cases per scenario in one round of a fuzz."""
@@ -47,7 +47,9 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
     steps = []
     undiscovered = CheckContext(target, Guard(target), deadline=0.0)
     for scenario in _ordered(target, wanted):
-        judged = tuple(rule for rule in REGISTRY if rule in wanted and rule in IN_PASSING.union(scenario.rules))
+        judged = tuple(
+            rule for rule in REGISTRY if rule in wanted and rule in RULES_OF_EVERY_ANSWER.union(scenario.rules)
+        )
         steps.append(Step(scenario.name, judged, _cost(undiscovered, scenario)))
     for name, judges in parts_for(target, wanted):
         steps.append(Step(name, tuple(rule for rule in REGISTRY if rule in wanted and rule in judges), "creates runs"))
@@ -69,7 +71,7 @@ def _cost(context: CheckContext, scenario: Scenario) -> str:
         cases += case.get("items", [case])
     sent = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
     may_create = context.target.allow_writes or context.target.is_loopback
-    runs = sum(max(1, most_runs(case)) for case in cases) if scenario.creates and may_create else 0
+    runs = sum(max(1, expected_runs(case)) for case in cases) if scenario.creates and may_create else 0
     if not runs:
         return f"{sent}, creates none"
     return f"{sent}, creates runs: {runs} at most"
@@ -174,7 +176,7 @@ def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario]:
     else:
         scenarios = sorted(SCENARIOS, key=lambda scenario: scenario.priority)
     chosen = [scenario for scenario in scenarios if set(wanted).intersection(scenario.rules)]
-    if IN_PASSING.intersection(wanted) and len(chosen) < len(scenarios):
+    if RULES_OF_EVERY_ANSWER.intersection(wanted) and len(chosen) < len(scenarios):
         others = [scenario for scenario in scenarios if scenario not in chosen]
         chosen = [
             dataclasses.replace(scenario, priority=min(scenario.priority, LOWEST_PRIORITY - 1)) for scenario in chosen
@@ -225,7 +227,7 @@ def _result(context: CheckContext, search: Search, wanted: Collection[str], unre
 def _not_sent(skipped: Sequence[str]) -> str:
     first = "; ".join(skipped[:3])
     more = f", and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-    return f"Not sent, since the budget could not bear it: {first}{more}."
+    return f"Not sent: {first}{more}."
 
 
 def _status(

@@ -230,7 +230,7 @@ class Clock:
             for sim_time, moment, scale, jump in state["segments"]
         ]
         if not segments or any(one.sim_time > other.sim_time for one, other in pairwise(segments)):
-            raise ValueError("the segments of a clock stand in the order of their lived time")
+            raise ValueError("the segments of a clock stand in the order of their simulated time")
         base, wall, scale = (
             Instant(int(state["moment"]), int(state["sim_time"])),
             int(state["wall"]),

@@ -105,14 +105,12 @@ class Limits:
     max_chain_steps: int = _limit(1_000, "", "Steps of a chain.", "413")
     max_files: int = _limit(10_000, "", "Attachments that one request makes, of a chain those of all its steps.", "413")
     max_pool_machines: int = _limit(10_000, "", "Machines of a pool.", "413")
-    max_spaces: int = _limit(
-        20_000, "", "Namespaces, and organisations in each. Those that keep nothing are let go.", "503"
-    )
+    max_spaces: int = _limit(20_000, "", "Namespaces, and organisations in each. Empty ones are dropped.", "503")
     max_idempotency_keys: int = _limit(
         100_000, "", "Idempotency keys of an organisation in a namespace.", "the oldest are forgotten"
     )
     head_timeout: float = _limit(30.0, "s", "From the first byte of a request to the end of its headers.", "408")
-    body_timeout: float = _limit(30.0, "s", "From some bytes of a body to the next.", "408")
+    body_timeout: float = _limit(30.0, "s", "Longest pause while a body arrives.", "408")
     keep_alive_timeout: float = _limit(75.0, "s", "Between a request and the next.", "the connection is closed")
     shutdown_grace: int = _limit(
         2, "s", "Answers that are being given, from the signal to end on.", "their connections are closed"
@@ -121,7 +119,7 @@ class Limits:
         10_000, "", "Log lines that wait to be written.", "further ones are dropped and counted"
     )
     send_timeout: float = _limit(
-        60.0, "s", "A client may leave a full response buffer unread.", "the connection is closed"
+        60.0, "s", "How long a client may read nothing of a full buffer.", "the connection is closed"
     )
 
     def __post_init__(self) -> None:

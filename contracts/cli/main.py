@@ -231,7 +231,10 @@ def cleanup(
     for words in done.words:
         click.echo(f"Not done: {printable(words)}", err=True)
     if done.possibly_left:
-        click.echo("Perhaps ours, not proven, and so not touched: look at these yourself:", err=True)
+        click.echo(
+            "These runs may be of this check, but that is not proven, so they were left. Look at them yourself:",
+            err=True,
+        )
         for run_id in done.possibly_left:
             click.echo(f"  {printable(run_id)}", err=True)
     context.exit(1 if done.left or done.possibly_left or done.unclear else 0)

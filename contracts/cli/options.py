@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 import click
 
 from contracts.core.target import Budget, Profile, Target, is_loopback
+from contracts.report import FORMATS
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-REPORT_FORMATS = ("json", "junit", "sarif", "html", "har")
+REPORT_FORMATS = tuple(FORMATS)
 
 
 class Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on only
@@ -90,7 +91,11 @@ def _option(*names: str, env: str | None, **settings: Any) -> Callable[[_F], _F]
 
 _FLAGS = (
     _option("--token", env="TOKEN", help="Bearer token of an organisation."),
-    _option("--second-token", env="SECOND_TOKEN", help="Bearer token of another one; without it tenants go unchecked."),
+    _option(
+        "--second-token",
+        env="SECOND_TOKEN",
+        help="Bearer token of a second organisation; without it access across organisations is not checked.",
+    ),
     _option("--workflow-id", env="WORKFLOW_ID", help="A workflow of the target. Else: looked up, else made up."),
     _option("--machine-id", env="MACHINE_ID", help="A machine of the target. Else: looked up, else made up."),
     _option("--pool-id", env="POOL_ID", help="A pool of the target. Else: looked up, else made up."),
@@ -140,7 +145,12 @@ _FLAGS = (
     ),
     _option("--ca-bundle", env="CA_BUNDLE", type=click.Path(), help="PEM file of the authorities to trust."),
     _option(
-        "--max-time", env="MAX_TIME", type=Duration(), default=120.0, show_default="120s", help="As 90s, 10m or 1h."
+        "--max-time",
+        env="MAX_TIME",
+        type=Duration(),
+        default=120.0,
+        show_default="120s",
+        help="The check stops sending after this time, such as 90s, 10m or 1h.",
     ),
     _option(
         "--wait",
@@ -150,7 +160,10 @@ _FLAGS = (
         help="Wait so long, at most, for the target to answer: for one that is just being started.",
     ),
     _option(
-        "--seed", env="SEED", type=click.IntRange(min=0), help="Repeats a search. Default: a new one, which is told."
+        "--seed",
+        env="SEED",
+        type=click.IntRange(min=0),
+        help="Seed of all random choices. Default: a new one, which is printed.",
     ),
     _option("--rule", "rules", env="RULE", multiple=True, help="Check this rule only; repeatable."),
     _option("--skip-rule", "skip_rules", env="SKIP_RULE", multiple=True, help="Leave this rule out; repeatable."),
@@ -183,7 +196,7 @@ _FLAGS = (
         "--example-database",
         env="EXAMPLE_DATABASE",
         metavar="redis://… | DIRECTORY",
-        help="Share failing examples, over CI shards by Redis, beside the local ones.",
+        help="Also keep failing examples here: a Redis URL or a folder that CI shards share.",
     ),
 )
 

@@ -176,7 +176,7 @@ def _left_run_notes(target: Target, guard: Guard, left: int, *, cut_short: bool)
         yield f"How many runs are left is unknown: {why}. {again} tries again."
     if guard.possibly_left:
         yield (
-            "Perhaps ours, not proven, and so not touched, since they may be someone else's: how many runs are left is"
+            "Some runs may be of this check, but that is not proven, so they were left. How many runs of it are left is"
             f" unknown. Look at these yourself: {', '.join(guard.possibly_left)}"
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import secrets
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -25,7 +25,6 @@ from contracts.guard import NoAnswer
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle import (
     ANSWER_RULE,
-    CREATES,
     ParsedRequest,
     Violation,
     acceptance_of_invalid,
@@ -425,11 +424,3 @@ def _rules_of_request(parsed: ParsedRequest) -> Iterable[str]:
         if any(value is None or value in ([], {}) for value in parsed.body.values()):
             yield "REQ-NULL"
     yield from map(rule_of_fault, parsed.faults)
-
-
-def creates(operation: str) -> bool:
-    return operation in CREATES
-
-
-def member(body: Any, name: str) -> Any:
-    return body.get(name) if isinstance(body, Mapping) else None

@@ -343,7 +343,7 @@ class Search:
         return None
 
 
-def most_runs(case: Case) -> int:
+def expected_runs(case: Case) -> int:
     """Return the most runs that a correct server creates for a case."""
     body = case.get("body")
     made = body if isinstance(body, dict) else {}

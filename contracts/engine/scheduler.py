@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from contracts.engine.check_context import CheckContext
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Scenario, Search, most_runs
+from contracts.engine.runner import Scenario, Search, expected_runs
 from contracts.engine.shrink import Case
 
 SHARES = 120
@@ -165,13 +165,13 @@ def _parts(
 
 
 def _cases(check: CheckContext, scenario: Scenario, least: int, most: int) -> Iterator[Case]:
-    return (case for case in scenario.cases(check) if least <= most_runs(case) < most)
+    return (case for case in scenario.cases(check) if least <= expected_runs(case) < most)
 
 
 def _affordable(check: CheckContext, scenario: Scenario, cases: Iterable[Case]) -> Iterator[Case]:
     """Yield the cases of a live check that its budget allows."""
     for case in cases:
-        if check.guard.affords(runs=most_runs(case) if scenario.creates else 0, requests=3):
+        if check.guard.affords(runs=expected_runs(case) if scenario.creates else 0, requests=3):
             yield case
         else:
             check.note(f"Not tried, since the budget does not bear it: {scenario.name}.")

@@ -35,7 +35,7 @@ from contracts.oracle import (
     stable_fields,
     step_violation,
 )
-from contracts.rules.isolated_runs import corner_fields
+from contracts.rules.isolated_runs import isolating_fields
 from contracts.rules.listing import carries, items_of
 
 _TOKENS: Final = (TOKEN, SECOND_TOKEN)
@@ -65,7 +65,7 @@ RETRIES: Final[tuple[dict[str, Any], ...]] = (
     {"file_inputs": [boundary_values.file("new.txt", b"new")]},
     {"reuse_session": False},
 )
-TRESPASSES: Final = ("get_run", "update_run", "retry_run", "delete_run")
+CROSS_TENANT_OPERATIONS: Final = ("get_run", "update_run", "retry_run", "delete_run")
 
 
 @dataclass
@@ -115,7 +115,7 @@ class Shadow:
     def __init__(self, context: CaseContext) -> None:
         self.context = context
         self.runs: list[ShadowRun] = []
-        self._filter, self._fields = corner_fields(context)
+        self._filter, self._fields = isolating_fields(context)
         self._writes: list[_KeyedWrite] = []
         self._keys = 0
         self._changes: list[tuple[str, ShadowRun, CallResult]] = []
@@ -130,7 +130,7 @@ class Shadow:
             "delete": self.delete,
             "read": self.read,
             "list": self.look_at_list,
-            "trespass": self.cross_tenant_access,
+            "cross_tenant": self.cross_tenant_access,
         }
 
     def step(self, step: Any) -> None:
@@ -563,7 +563,9 @@ def fixed_cases(check: CheckContext) -> list[Case]:
     """Return a few sequences that every check runs."""
     make = {"do": "create", "count": 3, "fields": CREATE_FIELDS[1]}
     cancel, retry, delete = ({"do": what, "run": 1} for what in ("cancel", "retry", "delete"))
-    trespasses: list[Case] = [{"do": "trespass", "run": 1, "operation": name} for name in TRESPASSES]
+    cross_tenant_steps: list[Case] = [
+        {"do": "cross_tenant", "run": 1, "operation": name} for name in CROSS_TENANT_OPERATIONS
+    ]
     updates: list[Case] = [{"do": "update", "run": 1, "body": body} for body in UPDATES]
     return [
         {"steps": [make, cancel, {"do": "list", "by": "cancelled"}, retry, {"do": "replay", "back": 1}]},
@@ -573,7 +575,7 @@ def fixed_cases(check: CheckContext) -> list[Case]:
         {"steps": [make, delete, {"do": "delete", "run": 0}, {"do": "list"}, {"do": "delete", "run": 2}]},
         {"steps": [make, cancel, *updates, retry, *updates[::-1], cancel, *updates]},
         {"steps": [{"do": "chain", "steps": 3}, {"do": "delete", "run": 1}, {"do": "create", "single": True}]},
-        {"steps": [make, *trespasses, cancel, *trespasses, retry, *trespasses, cancel, retry]},
+        {"steps": [make, *cross_tenant_steps, cancel, *cross_tenant_steps, retry, *cross_tenant_steps, cancel, retry]},
     ]
 
 

@@ -17,7 +17,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import INTERNAL_ERRORS, Search
 from contracts.engine.shrink import Case
-from contracts.explore.model import CREATE_FIELDS, MODEL, RETRIES, TRESPASSES, UPDATES, Shadow, fixed_cases
+from contracts.explore.model import CREATE_FIELDS, CROSS_TENANT_OPERATIONS, MODEL, RETRIES, UPDATES, Shadow, fixed_cases
 from contracts.guard import NoAnswer, Refused
 
 EXAMPLES: Final = 30
@@ -107,9 +107,9 @@ class _StepMachine(RuleBasedStateMachine):
         self._do(do="list", run=run, limit=limit, by=by, second=second)
 
     @precondition(_has_runs)
-    @rule(run=st.integers(0, 12), operation=st.sampled_from(TRESPASSES))
+    @rule(run=st.integers(0, 12), operation=st.sampled_from(CROSS_TENANT_OPERATIONS))
     def cross_tenant_access(self, run: int, operation: str) -> None:
-        self._do(do="trespass", run=run, operation=operation)
+        self._do(do="cross_tenant", run=run, operation=operation)
 
     def teardown(self) -> None:
         if self._shadow is not None and time.monotonic() < self._until:

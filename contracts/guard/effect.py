@@ -105,7 +105,7 @@ def effect_of(request: Request) -> Effect:
     ids, odd = _ids_in_path(readings)
     creates = method != "DELETE" and any(r.creates_runs for r in readings)
     if creates:
-        runs = max(1, most_runs(body), _max_count_in_query(query))
+        runs = max(1, worst_case_runs(body), _max_count_in_query(query))
     else:
         runs = int(method not in {"PATCH", "PUT", "DELETE"} and any(r.retries for r in readings))
     return Effect(
@@ -261,7 +261,7 @@ def _inflate(raw: bytes) -> bytes | None:
     return None
 
 
-def most_runs(body: Body) -> int:
+def worst_case_runs(body: Body) -> int:
     """Return the maximum number of runs that a broken server could create from this body."""
     if body.unreadable:
         return UNREADABLE

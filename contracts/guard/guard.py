@@ -98,7 +98,7 @@ class Guard:
         self._is_shared = target.profile == "live" or not target.is_loopback
         """Others may use the target too, so an answer alone does not prove that a run belongs to the check."""
         self._ledger = Ledger(target.budget, keeps_reserve=target.clean_up)
-        self._rate_limiter = RateLimiter(target.budget.rate, self._clock)
+        self._rate_limiter = RateLimiter(target.budget.rate, self._clock, bounds)
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
         self._schedule = Schedule(self._started + target.max_time_s, self._clock, self._grace_s)
@@ -646,6 +646,7 @@ class Guard:
             pay=pay,
             left_s=self._schedule.left_to_ask_s,
             record=self._record.add,
+            bounds=self._bounds,
         )
         return Cleaner(
             client,

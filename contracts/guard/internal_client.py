@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from contracts.core.exchange import Answer, Exchange, Request
-from contracts.guard.bounds import BOUNDS
+from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.rate_limiter import RateLimiter
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.tokens import Tokens
@@ -26,7 +26,9 @@ class InternalClient:
         pay: Callable[[], bool] = lambda: True,
         left_s: Callable[[str], float] = lambda _: float("inf"),
         record: Callable[[Exchange], None] = lambda _: None,
+        bounds: Bounds = BOUNDS,
     ) -> None:
+        self._bounds = bounds
         self._upstream = upstream
         self._tokens = tokens
         self._rate_limiter = rate_limiter
@@ -43,7 +45,7 @@ class InternalClient:
         if body is not None:
             headers = (*headers, ("Content-Type", "application/json"))
         request = Request(method, path, headers, body)
-        for attempt in range(BOUNDS.repeats + 1):
+        for attempt in range(self._bounds.repeats + 1):
             if not self._pay():
                 raise OutOfBudget(f"{method} {path}: no request is left")
             self._rate_limiter.wait(left_s=lambda: self._left_s(method))
@@ -58,6 +60,6 @@ class InternalClient:
                 break
             wait_s = self._rate_limiter.asked_wait_s(answer, attempt)
             self._rate_limiter.pause(wait_s)
-            if wait_s > BOUNDS.wait_s:
+            if wait_s > self._bounds.wait_s:
                 break
         return answer

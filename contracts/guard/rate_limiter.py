@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from contracts.core.exchange import Answer
-from contracts.guard.bounds import BOUNDS
+from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.refusals import OutOfBudget
 
 _WAIT_WITHOUT_RETRY_AFTER_S = 1.0
@@ -34,7 +34,8 @@ class Clock:
 class RateLimiter:
     """Thread-safe. Spaces requests evenly, `1 / rate` seconds apart; a group takes all its slots at once."""
 
-    def __init__(self, rate: float | None, clock: Clock) -> None:
+    def __init__(self, rate: float | None, clock: Clock, bounds: Bounds = BOUNDS) -> None:
+        self._bounds = bounds
         self._interval_s = 1 / rate if rate else 0.0
         self._clock = clock
         self._lock = threading.Lock()
@@ -55,7 +56,7 @@ class RateLimiter:
             now = self._clock.monotonic()
             at = max(now, self._next_at)
             longest_s = left_s()
-            if self._paused and (at - now > BOUNDS.wait_s or at - now >= longest_s):
+            if self._paused and (at - now > self._bounds.wait_s or at - now >= longest_s):
                 raise OutOfBudget(
                     f"the target asked to wait for {self._asked_s:.0f} s (Retry-After), longer than there is time for"
                 )

@@ -1,8 +1,8 @@
 """Compiles the schemas of the OpenAPI document into functions that read and judge values.
 
 A value in a request is valid, wrong or ambiguous. It is ambiguous if the contract does not determine whether a server
-accepts it; the normal value then has the reading of a lenient server, if there is one. In a run that was read, the
-oracle takes ambiguous ids and an ambiguous created_at as wrong.
+accepts it; the normal value then has the reading of a lenient server, if there is one. An answer has no lenient forms:
+`strict` judges it.
 """
 
 from __future__ import annotations

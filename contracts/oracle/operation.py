@@ -9,16 +9,6 @@ from contracts.openapi.schemas import (
 )
 
 CREATES: Final = frozenset({"bulk_create_runs", "create_run", "create_run_chain"})
-WRITES: Final = (
-    "bulk_create_runs",
-    "create_run",
-    "create_run_chain",
-    "update_run",
-    "retry_run",
-    "create_pool",
-    "create_workflow",
-    "add_machine_to_pool",
-)
 SUCCESS: Final = {
     "bulk_create_runs": 201,
     "create_run": 201,

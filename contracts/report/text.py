@@ -47,7 +47,10 @@ def _lines(report: Report, width: int | None) -> Iterator[str]:
         if not report.has_masked:
             yield ""
     if report.has_masked and (result.findings or result.unstable):
-        yield "Sensitive values are masked (masked-1, …; a number is 0 in a request): others of that length will do."
+        yield (
+            "Sensitive values are masked (masked-1, …; a number is 0 in a request). "
+            "Any value of that length shows the same."
+        )
         yield ""
     for finding in result.baselined:
         yield f"Accepted by the baseline: {finding.rule} ({finding.fingerprint}): {printable(finding.cause)}"

@@ -288,7 +288,7 @@ def _other_notations(bare: dict[str, Any], operation: str) -> Iterator[str]:
     yield json.dumps({"first_of_later": 1} | body | {"": 1, "é": 2, "$schema": "x"})
 
 
-def run_spelled(context: CaseContext, case: Case) -> None:
+def run_write_and_read(context: CaseContext, case: Case) -> None:
     """Send one write, from a JSON value or from its text; then read the run and its files."""
     operation = case["op"]
     ids = _make_changeable_run(context, operation)
@@ -337,9 +337,13 @@ def sized_cases(check: CheckContext) -> Iterator[Case]:
 SCENARIOS = (
     Scenario("null, empty and absent", ("REQ-NULL", "REQ-FILES"), run_create, null_cases, priority=2),
     Scenario(
-        "null, empty and absent in other writes", ("REQ-NULL", "REQ-FILES"), run_spelled, other_null_cases, priority=3
+        "null, empty and absent in other writes",
+        ("REQ-NULL", "REQ-FILES"),
+        run_write_and_read,
+        other_null_cases,
+        priority=3,
     ),
-    Scenario("boundary texts in every field", ("REQ-ACCEPT", "NO-5XX"), run_spelled, text_cases, priority=3),
+    Scenario("boundary texts in writes", ("REQ-ACCEPT", "NO-5XX"), run_write_and_read, text_cases, priority=3),
     Scenario("bodies of every size", ("REQ-ACCEPT", "NO-5XX"), run_sized, sized_cases, priority=3),
     Scenario("unusual values in other writes", ("REQ-ACCEPT", "REQ-NULL"), run_accepted, accepted_cases, priority=4),
 )

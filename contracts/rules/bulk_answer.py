@@ -182,7 +182,7 @@ def count_cases(check: CheckContext) -> Iterator[Case]:
         yield _case("bulk_create_runs", count=count)
 
 
-def meeting_cases(check: CheckContext) -> Iterator[Case]:
+def combined_feature_cases(check: CheckContext) -> Iterator[Case]:
     """Yield every subset of the features for bulk creates of two runs, and every pair of their states for other counts.
 
     Single creates get the pairs, and the smallest and the largest subsets.
@@ -297,7 +297,7 @@ _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 SCENARIOS = (
     Scenario("creates with each feature", (*_READ_RULES, "REQ-COUNT"), run_create, feature_cases, priority=0),
     Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, priority=2),
-    Scenario("creates with features combined", _READ_RULES, run_create, meeting_cases, priority=3),
+    Scenario("creates with features combined", _READ_RULES, run_create, combined_feature_cases, priority=3),
     Scenario("creates with unusual values", _READ_RULES, run_create, odd_value_cases, priority=3),
     Scenario("creates repeated", _ANSWER_RULES, run_create, repeated_cases, priority=1),
     Scenario(

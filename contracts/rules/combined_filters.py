@@ -47,7 +47,7 @@ class FilterFixture:
 _ATTRIBUTES: Final = ("workflow_id", "machine_id", "session_id", "status", "from", "to", "search", "deep")
 
 
-def run_meeting(context: CaseContext, case: Case) -> None:
+def run_combined_filters(context: CaseContext, case: Case) -> None:
     """Create runs in several ways, and combine two or more filters: some match the same run, others different runs."""
     fixtures = _make_fixtures(context)
     for spec in case["queries"]:
@@ -71,9 +71,9 @@ def run_meeting(context: CaseContext, case: Case) -> None:
                 continue
             rule, cause = "LIST-FILTER", f"{names} gives others too"
             if wanted:
-                corner = IsolatedRuns(("search", fixture.run["id"]))
-                corner.add(fixture.written)
-                rule, cause = locate(context, corner, fixture.run, query, 1000)
+                isolated = IsolatedRuns(("search", fixture.run["id"]))
+                isolated.add(fixture.written)
+                rule, cause = locate(context, isolated, fixture.run, query, 1000)
             context.fail(
                 Violation(rule, cause, "exactly the runs that match", "a run missing" if wanted else "another run"),
                 fixture.written.result,
@@ -135,7 +135,7 @@ def _status_after(context: CaseContext, run: Mapping[str, Any], then: str | None
     return {"status": "cancelled"}
 
 
-def meeting_cases(check: CheckContext) -> Iterator[Case]:
+def combined_filter_cases(check: CheckContext) -> Iterator[Case]:
     queries = []
     for a, b in itertools.combinations(_ATTRIBUTES, 2):
         if {a, b} != {"search", "deep"}:

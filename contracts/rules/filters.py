@@ -16,8 +16,15 @@ from contracts.engine.results import Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
-from contracts.rules.combined_filters import meeting_cases, run_meeting
-from contracts.rules.isolated_runs import IsolatedRuns, Query, corner_fields, corner_name, make_corner, within
+from contracts.rules.combined_filters import combined_filter_cases, run_combined_filters
+from contracts.rules.isolated_runs import (
+    IsolatedRuns,
+    Query,
+    create_isolated_runs,
+    isolating_fields,
+    isolating_filter,
+    within,
+)
 from contracts.rules.large_filters import (
     large_filter_cases,
     nonsense_cases,
@@ -51,20 +58,20 @@ _WORDS: Final = ("contracts", "Kilo", "MIXEDcase")
 
 def run_filters(context: CaseContext, case: Case) -> None:
     """Create runs (a dozen by default) that differ in everything a filter looks at, and judge queries over them."""
-    corner, facts = _filter_runs(context, case)
+    isolated, facts = _filter_runs(context, case)
     for spec in case["queries"]:
-        query, predicate = _filters(context, corner, facts, spec)
+        query, predicate = _filters(context, isolated, facts, spec)
         if query is None:
             continue
-        full = within(corner, query)
-        expected = [run for run in corner.runs if predicate(run) is True]
-        allowed = {run["id"] for run in corner.runs if predicate(run) is not False}
-        items = check_pages(context, corner, expected, full, limit=case.get("limit", 1000))
+        full = within(isolated, query)
+        expected = [run for run in isolated.runs if predicate(run) is True]
+        allowed = {run["id"] for run in isolated.runs if predicate(run) is not False}
+        items = check_pages(context, isolated, expected, full, limit=case.get("limit", 1000))
         if items is None:
             continue
-        require_only_matches(context, corner, items, allowed, query)
-        strangers = [item for identity, item in items.items() if not corner.has(identity)]
-        no_strangers(context, corner, strangers, full)
+        require_only_matches(context, isolated, items, allowed, query)
+        strangers = [item for identity, item in items.items() if not isolated.has(identity)]
+        no_strangers(context, isolated, strangers, full)
 
 
 def _filter_runs(context: CaseContext, case: Case) -> tuple[IsolatedRuns, dict[str, Any]]:
@@ -84,19 +91,19 @@ def _filter_runs(context: CaseContext, case: Case) -> tuple[IsolatedRuns, dict[s
             body["file_inputs"] = [boundary_values.file("f«marker:62».txt")]
         if index % 2 and check.machines.available and (check.machines.invented or index == 1):
             body["machine_id"] = f"«machine:{index % 4}»" if check.machines.invented else "«machine»"
-        if index % 3 == 2 and check.sessions.invented and corner_name(check) != "session_id":
+        if index % 3 == 2 and check.sessions.invented and isolating_filter(check) != "session_id":
             body["session_id"] = f"«session:{index % 2}»"
         bodies.append(body)
-    corner = make_corner(context, bodies)
+    isolated = create_isolated_runs(context, bodies)
     facts: dict[str, Any] = {"cancelled": set(), "texts": {}}
     if check.offers("update_run"):
-        for index, run in enumerate(corner.runs):
+        for index, run in enumerate(isolated.runs):
             if index % 3 == 0:
                 result = context.call("update_run", run["id"], body={"status": "cancelled"})
                 if result.accepted and isinstance(result.body, dict) and result.body.get("status") == "cancelled":
                     facts["cancelled"].add(run["id"])
-    if check.offers("update_run") and corner.runs:
-        patched = corner.runs[0]
+    if check.offers("update_run") and isolated.runs:
+        patched = isolated.runs[0]
         texts = {
             "output_data": {
                 "result": {"list": ["x", f"Out{context.named('marker:40')}put"]},
@@ -115,15 +122,15 @@ def _filter_runs(context: CaseContext, case: Case) -> tuple[IsolatedRuns, dict[s
             if result.accepted and isinstance(result.body, dict) and result.body.get(name) == value:
                 facts["texts"][name] = patched["id"]
     if check.offers("create_run") and case.get("alias"):
-        _, fields = corner_fields(context)
+        _, fields = isolating_fields(context)
         alias = {"session_alias": f"Ali{context.named('marker:43').upper()}as"}
         written = context.create(
             "create_run", fields | alias | ({} if "session_id" in fields else {"start_session": True})
         )
         if written.clean:
-            corner.add(written)
+            isolated.add(written)
             facts["texts"]["session_alias"] = written.runs[0]["id"]
-    return corner, facts
+    return isolated, facts
 
 
 def _inputs_hard_to_search(context: CaseContext) -> dict[str, Any]:
@@ -142,7 +149,7 @@ Predicate = Callable[[Mapping[str, Any]], bool | None]
 
 
 def _filters(
-    context: CaseContext, corner: IsolatedRuns, facts: Mapping[str, Any], spec: Sequence[Any]
+    context: CaseContext, isolated: IsolatedRuns, facts: Mapping[str, Any], spec: Sequence[Any]
 ) -> tuple[Query | None, Predicate]:
     """Return the query of a case's filters, and a predicate that tells whether they match a run.
 
@@ -151,7 +158,7 @@ def _filters(
     query: Query = []
     predicates: list[Predicate] = []
     for name, *parts in spec:
-        made = _filter(context, corner, facts, name, parts)
+        made = _filter(context, isolated, facts, name, parts)
         if made is None:
             return None, lambda run: None
         pairs, predicate = made
@@ -168,18 +175,18 @@ def _filters(
 
 
 def _filter(
-    context: CaseContext, corner: IsolatedRuns, facts: Mapping[str, Any], name: str, parts: Sequence[Any]
+    context: CaseContext, isolated: IsolatedRuns, facts: Mapping[str, Any], name: str, parts: Sequence[Any]
 ) -> tuple[Query, Predicate] | None:
-    if not corner.runs:
+    if not isolated.runs:
         raise Inconclusive("no runs to filter")
-    run = corner.runs[parts[0] % len(corner.runs)] if parts and isinstance(parts[0], int) else corner.runs[0]
+    run = isolated.runs[parts[0] % len(isolated.runs)] if parts and isinstance(parts[0], int) else isolated.runs[0]
     match name:
         case "workflow_id":
             return [("workflow_id", run["workflow_id"])], lambda r: r["workflow_id"] == run["workflow_id"]
         case "machine_id":
             asked = [
                 r
-                for w in corner.made
+                for w in isolated.made
                 for r in w.runs
                 if w.parsed.given("machine_id") and not w.parsed.given("session_id")
             ]
@@ -189,7 +196,7 @@ def _filter(
             determined = {r["id"] for r in asked}
             return [("machine_id", chosen)], lambda r: r["machine_id"] == chosen if r["id"] in determined else None
         case "session_id":
-            with_session = [r for r in corner.runs if r.get("session_id")]
+            with_session = [r for r in isolated.runs if r.get("session_id")]
             if not with_session:
                 return None
             session = with_session[parts[0] % len(with_session)]["session_id"]
@@ -207,7 +214,7 @@ def _filter(
         case "from" | "to":
             return _time_filter(run, name, parts)
         case "search":
-            return _search_filter(context, corner, facts, parts)
+            return _search_filter(context, isolated, facts, parts)
     raise ValueError(name)
 
 
@@ -246,26 +253,26 @@ def _time_filter(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tup
 
 
 def _search_filter(
-    context: CaseContext, corner: IsolatedRuns, facts: Mapping[str, Any], parts: Sequence[Any]
+    context: CaseContext, isolated: IsolatedRuns, facts: Mapping[str, Any], parts: Sequence[Any]
 ) -> tuple[Query, Predicate] | None:
     where, how = parts[0], parts[1]
     deep = len(parts) > 2 and parts[2]
     ids: set[str]
     if where == "id":
-        run = corner.runs[len(corner.runs) // 2]
+        run = isolated.runs[len(isolated.runs) // 2]
         text, ids = run["id"], {run["id"]}
     elif where == "part of id":
-        run = corner.runs[-1]
+        run = isolated.runs[-1]
         text, ids = run["id"][9:30], {run["id"]}
     elif where in {"input_values", "nested"}:
         index = 1 if where == "input_values" else 21
         text = context.named(f"marker:{index}")
-        ids = {r["id"] for r in corner.runs if text in json.dumps(r.get("input_values"))}
+        ids = {r["id"] for r in isolated.runs if text in json.dumps(r.get("input_values"))}
     elif where == "nothing":
         text, ids = context.named("marker:99"), set()
     elif where in _HARD_TO_SEARCH:
         text = str(context.named(_HARD_TO_SEARCH[where]))
-        ids = {r["id"] for r in corner.runs if text in json.dumps(r.get("input_values"))}
+        ids = {r["id"] for r in isolated.runs if text in json.dumps(r.get("input_values"))}
     elif where in _UNSEARCHED:
         text, ids = str(context.named(_UNSEARCHED[where])), set()
     elif where == "output number":
@@ -273,12 +280,12 @@ def _search_filter(
             return None
         text, ids = str(context.named("number:1")), {facts["texts"]["output_data"]}
     elif where == "everything":
-        if corner.filter[0] == "search":
+        if isolated.filter[0] == "search":
             return None  # the runs of all cases have that word
         text = context.check.run_mark
         ids = {
             r["id"]
-            for r in corner.runs
+            for r in isolated.runs
             if text in json.dumps(r.get("input_values")) or r["id"] in facts["texts"].values()
         }
     else:
@@ -396,19 +403,21 @@ _NEUTRAL_PARAMETERS: Final[tuple[Query, ...]] = (
     [("search", "«marker:1»"), ("fields", "input_values"), ("deep_search", "true")],
     [("search", "«marker:1»"), ("include", "workflow")],
 )
-"""Parameters that do not change which runs of `run_beside` are found: marker 1 is in the inputs of all of them."""
+"""Parameters that do not change which runs are found: marker 1 is in the inputs of all of them."""
 
 
-def run_beside(context: CaseContext, case: Case) -> None:
+def run_neutral_parameters(context: CaseContext, case: Case) -> None:
     """Read pages of queries that also have parameters which do not change what is found."""
-    corner = make_corner(context, [{"count": count, "input_values": {"who": "«marker:1»"}} for count in case["counts"]])
+    isolated = create_isolated_runs(
+        context, [{"count": count, "input_values": {"who": "«marker:1»"}} for count in case["counts"]]
+    )
     for pairs in case["beside"]:
-        query = within(corner, [(name, context.fill(value)) for name, value in pairs])
+        query = within(isolated, [(name, context.fill(value)) for name, value in pairs])
         for limit in case["limits"]:
-            check_pages(context, corner, corner.runs, query, limit=limit)
+            check_pages(context, isolated, isolated.runs, query, limit=limit)
 
 
-def beside_cases(check: CheckContext) -> Iterator[Case]:
+def neutral_parameter_cases(check: CheckContext) -> Iterator[Case]:
     yield {
         "counts": [3, 2],
         "beside": [[list(p) for p in pairs] for pairs in _NEUTRAL_PARAMETERS],
@@ -457,7 +466,7 @@ def filter_cases(check: CheckContext) -> Iterator[Case]:
 
 SCENARIOS = (
     Scenario(
-        "lists with one filter",
+        "lists with filters",
         ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE"),
         run_filters,
         filter_cases,
@@ -467,16 +476,16 @@ SCENARIOS = (
     Scenario(
         "pages with filters",
         ("LIST-PAGE", "LIST-FILTER", "LIST-COMPLETE"),
-        run_beside,
-        beside_cases,
+        run_neutral_parameters,
+        neutral_parameter_cases,
         needs=LISTS,
         priority=1,
     ),
     Scenario(
         "lists with filters combined",
         ("LIST-FILTER", "LIST-COMPLETE"),
-        run_meeting,
-        meeting_cases,
+        run_combined_filters,
+        combined_filter_cases,
         needs=LISTS,
         priority=1,
     ),

@@ -208,14 +208,14 @@ def many_writes_cases(check: CheckContext) -> Iterator[Case]:
         yield {"kind": "updates", "at_once": 1, "rounds": 60}
 
 
-def run_met_on_the_way(context: CaseContext, case: Case) -> None:
+def run_judge_throttled(context: CaseContext, case: Case) -> None:
     judge_limits(context)
 
 
 # Errors, whatever a client's headers ask for
 
 
-def run_asked_for(context: CaseContext, case: Case) -> None:
+def run_errors_with_headers(context: CaseContext, case: Case) -> None:
     """Provoke each kind of error with the headers of another client: errors must still be JSON, and never a 5xx."""
     headers = [(name, value) for name, value in case["headers"]]
     for request in (
@@ -375,7 +375,7 @@ SCENARIOS = (
     Scenario(
         "rate limits met during the check",
         ("HTTP-LIMIT",),
-        run_met_on_the_way,
+        run_judge_throttled,
         lambda check: [{}],
         creates=False,
         together=False,
@@ -400,7 +400,7 @@ SCENARIOS = (
     Scenario(
         "headers of common clients",
         ("HTTP-ERROR-JSON", "NO-5XX"),
-        run_asked_for,
+        run_errors_with_headers,
         headers_cases,
         creates=False,
         priority=2,

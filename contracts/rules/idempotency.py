@@ -159,14 +159,14 @@ def _runs_of_case(context: CaseContext, only: str | None = None) -> tuple[CallRe
     check = context.check
     if not check.offers("list_runs"):
         return None
-    corners: tuple[tuple[str, Ids, str], ...] = (
+    isolated_sets: tuple[tuple[str, Ids, str], ...] = (
         ("workflow", check.workflows, "workflow_id"),
         ("session", check.sessions, "session_id"),
     )
     if only is not None:
         kind = only.partition(":")[0]
-        corners = tuple((only, ids, field) for name, ids, field in corners if name == kind)
-    for name, ids, field in corners:
+        isolated_sets = tuple((only, ids, field) for name, ids, field in isolated_sets if name == kind)
+    for name, ids, field in isolated_sets:
         if ids.invented and context.has_named(name):
             value = context.named(name)
             result = context.call("list_runs", query=[(field, value), ("limit", "1000")])

@@ -16,7 +16,7 @@ Query = list[tuple[str, str]]
 
 @dataclass
 class IsolatedRuns:
-    """The runs of one case (its corner), and a filter that only they match."""
+    """The runs of one case, and a filter that only they match."""
 
     filter: tuple[str, str]
     runs: list[dict[str, Any]] = field(default_factory=list)
@@ -36,13 +36,13 @@ class IsolatedRuns:
         return self._maker[run["id"]]
 
 
-def within(corner: IsolatedRuns, query: Query) -> Query:
-    """Add the corner's filter to a query, unless the query has a filter of that name already."""
+def within(isolated: IsolatedRuns, query: Query) -> Query:
+    """Add the isolating filter to a query, unless the query has a filter of that name already."""
     named = {name for name, _ in query}
-    return query if corner.filter[0] in named else [corner.filter, *query]
+    return query if isolated.filter[0] in named else [isolated.filter, *query]
 
 
-def corner_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, Any]]:
+def isolating_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, Any]]:
     """Return a filter that only the case's runs match, and the fields of a create that make them match."""
     check = context.check
     if check.workflows.invented:
@@ -53,53 +53,53 @@ def corner_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, Any]
     return ("search", context.named("marker")), fields | {"input_values": {"marker": context.named("marker")}}
 
 
-def make_corner(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
+def create_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
     if context.check.is_live:
-        return _make_live_corner(context, bodies)
-    corner = IsolatedRuns(corner_fields(context)[0])
+        return _create_live_isolated_runs(context, bodies)
+    isolated = IsolatedRuns(isolating_fields(context)[0])
     for body in bodies:
-        grow(context, corner, body)
-    return corner
+        grow(context, isolated, body)
+    return isolated
 
 
-def grow(context: CaseContext, corner: IsolatedRuns, body: Mapping[str, Any]) -> None:
-    """Create more runs in a corner."""
-    _, fields = corner_fields(context)
+def grow(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) -> None:
+    """Create more runs that the filter matches."""
+    _, fields = isolating_fields(context)
     own = dict(context.fill(dict(body)))
     if "session_id" in fields:
         own.pop("start_session", None)  # with both, a server may use another session
     if "input_values" in fields and isinstance(own.get("input_values"), dict):
         own["input_values"] = own["input_values"] | fields["input_values"]
-    _add_to(context, corner, fields | own)
+    _add_to(context, isolated, fields | own)
 
 
-def _make_live_corner(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
+def _create_live_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
     """Create runs in the session that the first create starts.
 
     Apart from the session and the fields of the bodies, the base request, which is known to work, is not changed.
     """
-    corner = IsolatedRuns(("session_id", ""))
+    isolated = IsolatedRuns(("session_id", ""))
     for body in bodies:
-        joins = {"session_id": corner.filter[1]} if corner.runs else {"start_session": True}
+        joins = {"session_id": isolated.filter[1]} if isolated.runs else {"start_session": True}
         base = {"workflow_id": context.named("workflow"), "count": 1} | context.check.base_request
-        _add_to(context, corner, base | context.fill(dict(body)) | joins)
-        corner.filter = ("session_id", str(corner.runs[0].get("session_id")))
-    return corner
+        _add_to(context, isolated, base | context.fill(dict(body)) | joins)
+        isolated.filter = ("session_id", str(isolated.runs[0].get("session_id")))
+    return isolated
 
 
-def _add_to(context: CaseContext, corner: IsolatedRuns, body: Mapping[str, Any]) -> None:
+def _add_to(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) -> None:
     written = context.create("bulk_create_runs", body)
     if not written.clean or not written.runs:
         raise Inconclusive("a bulk create gives runs that break a rule already")
-    corner.add(written)
+    isolated.add(written)
 
 
 def locate(
-    context: CaseContext, corner: IsolatedRuns, run: Mapping[str, Any], query: Query, limit: int
+    context: CaseContext, isolated: IsolatedRuns, run: Mapping[str, Any], query: Query, limit: int
 ) -> tuple[str, str]:
     """Return the rule and the cause for a run that is missing from a list: they depend on which other lists have it."""
-    base = [corner.filter]
-    extra = [pair for pair in query if pair != corner.filter]
+    base = [isolated.filter]
+    extra = [pair for pair in query if pair != isolated.filter]
     names = "+".join(sorted({name for name, _ in query}))
     if extra and _is_in(context, run, base, 1000):
         return "LIST-FILTER", f"{names} misses a run"
@@ -142,5 +142,5 @@ def _is_among_newest(context: CaseContext, run: Mapping[str, Any]) -> bool:
     return False
 
 
-def corner_name(check: CheckContext) -> str:
+def isolating_filter(check: CheckContext) -> str:
     return "workflow_id" if check.workflows.invented else "session_id" if check.sessions.invented else "search"

@@ -9,7 +9,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
-from contracts.rules.isolated_runs import IsolatedRuns, Query, corner_name, make_corner, within
+from contracts.rules.isolated_runs import IsolatedRuns, Query, create_isolated_runs, isolating_filter, within
 from contracts.rules.listing import items_of
 from contracts.rules.paging import check_pages
 
@@ -19,11 +19,11 @@ def run_large_filters(context: CaseContext, case: Case) -> None:
     count = case["count"]
     session = (
         {"session_id": "«session:5»"}
-        if context.check.sessions.invented and corner_name(context.check) != "session_id"
+        if context.check.sessions.invented and isolating_filter(context.check) != "session_id"
         else {}
     )
     machine = {"machine_id": "«machine:5»"} if context.check.machines.invented else {}
-    corner = make_corner(
+    isolated = create_isolated_runs(
         context,
         [
             {"count": count, "input_values": {"who": "«marker:1»"}},
@@ -31,26 +31,26 @@ def run_large_filters(context: CaseContext, case: Case) -> None:
             {"count": count, "input_values": {"who": "«marker:3»"}} | session,
         ],
     )
-    first, second, third = (written.runs for written in corner.made)
+    first, second, third = (written.runs for written in isolated.made)
     at = moment_of(second[0]["created_at"])
     queries: list[tuple[Query, Sequence[dict[str, Any]]]] = [
         ([("search", context.named("marker:1"))], first),
         ([("search", context.named("marker:2"))], second),
     ]
-    moments = [moment_of(run["created_at"]) for run in corner.runs]
+    moments = [moment_of(run["created_at"]) for run in isolated.runs]
     if at is not None and None not in moments:
-        since = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment >= at]
-        until = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment <= at]
+        since = [run for run, moment in zip(isolated.runs, moments, strict=True) if moment is not None and moment >= at]
+        until = [run for run, moment in zip(isolated.runs, moments, strict=True) if moment is not None and moment <= at]
         queries.append(([("created_at_from", second[0]["created_at"])], since))
         queries.append(([("created_at_to", second[0]["created_at"])], until))
     if session:
         queries.append(([("session_id", context.named("session:5"))], third))
     for query, expected in queries:
         for limit in case["limits"]:
-            items = check_pages(context, corner, expected, within(corner, query), limit=limit)
+            items = check_pages(context, isolated, expected, within(isolated, query), limit=limit)
             if items is None:
                 continue
-            require_only_matches(context, corner, items, {run["id"] for run in expected}, query)
+            require_only_matches(context, isolated, items, {run["id"] for run in expected}, query)
 
 
 def large_filter_cases(check: CheckContext) -> Iterator[Case]:
@@ -61,23 +61,23 @@ def large_filter_cases(check: CheckContext) -> Iterator[Case]:
 
 def run_nonsense(context: CaseContext, case: Case) -> None:
     """Filter by values that no run can have: the target must refuse them, or not find the case's run."""
-    corner = make_corner(context, [{"count": 1}])
+    isolated = create_isolated_runs(context, [{"count": 1}])
     for name, value in case["queries"]:
-        if name == corner.filter[0]:
+        if name == isolated.filter[0]:
             query = [(name, value)]
         else:
-            query = [corner.filter, (name, value)]
+            query = [isolated.filter, (name, value)]
         result = context.call("list_runs", query=query)
         if not result.accepted:
             continue
-        found = [item for item in items_of(result) if item.get("id") == corner.runs[0]["id"]]
+        found = [item for item in items_of(result) if item.get("id") == isolated.runs[0]["id"]]
         context.require(
             not found,
             "LIST-FILTER",
             f"{name} of nonsense gives runs",
             "a refusal, or no run",
             "runs",
-            corner.made[0].result,
+            isolated.made[0].result,
             result,
         )
 
@@ -93,10 +93,10 @@ def nonsense_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def require_only_matches(
-    context: CaseContext, corner: IsolatedRuns, items: Collection[str], allowed: Collection[str], query: Query
+    context: CaseContext, isolated: IsolatedRuns, items: Collection[str], allowed: Collection[str], query: Query
 ) -> None:
     """Require that a list has only those of the case's runs that match its filters."""
-    wrong = [run for run in corner.runs if run["id"] in items and run["id"] not in allowed]
+    wrong = [run for run in isolated.runs if run["id"] in items and run["id"] not in allowed]
     names = "+".join(sorted(name for name, _ in query))
     context.require(
         not wrong,
@@ -104,6 +104,6 @@ def require_only_matches(
         f"{names} gives others too",
         "only runs that match",
         f"{len(wrong)} others",
-        *(corner.maker_of(wrong[0]).result for _ in wrong[:1]),
+        *(isolated.maker_of(wrong[0]).result for _ in wrong[:1]),
         context.exchanges[-1],
     )

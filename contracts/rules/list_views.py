@@ -13,7 +13,7 @@ from contracts.engine.results import CallResult, WriteResult
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation, changed_field, gains_inputs, stable_fields
-from contracts.rules.isolated_runs import make_corner
+from contracts.rules.isolated_runs import create_isolated_runs
 from contracts.rules.listing import items_of, whole
 from contracts.rules.paging import check_frame, check_repeats
 from contracts.rules.reading import judge_read
@@ -69,21 +69,21 @@ def unfiltered_cases(check: CheckContext) -> Iterator[Case]:
 def run_views(context: CaseContext, case: Case) -> None:
     """Lists the same runs with selected fields or included resources: the values must be the same."""
     fields = dict(case["fields"])
-    corner = make_corner(context, [{"count": case.get("count", 2)} | fields])
-    written = corner.made[0]
+    isolated = create_isolated_runs(context, [{"count": case.get("count", 2)} | fields])
+    written = isolated.made[0]
     always = ("id", "workflow_id", "machine_id", "status", "created_at")
     for query in case["queries"]:
         result = context.ask(
-            "list_runs", query=[corner.filter, ("limit", "1000"), *[(k, v) for k, v in query]], after=[written.result]
+            "list_runs", query=[isolated.filter, ("limit", "1000"), *[(k, v) for k, v in query]], after=[written.result]
         )
         check_frame(context, result, skip=0, limit=1000, created=[written.result])
         by_id = {item.get("id"): item for item in items_of(result)}
         asked = [value for name, value in query if name == "fields"]
-        for run in corner.runs:
+        for run in isolated.runs:
             item = by_id.get(run["id"])
             if item is None:
                 if run["id"] in {
-                    i.get("id") for i in items_of(context.ask("list_runs", query=[corner.filter, ("limit", "1000")]))
+                    i.get("id") for i in items_of(context.ask("list_runs", query=[isolated.filter, ("limit", "1000")]))
                 }:
                     cause = "+".join(sorted({name for name, _ in query})) + " misses a run"
                     context.fail(Violation("LIST-FILTER", cause, "all runs", "a run missing"), written.result, result)

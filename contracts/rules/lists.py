@@ -12,7 +12,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
-from contracts.rules.isolated_runs import Query, grow, make_corner, within
+from contracts.rules.isolated_runs import Query, create_isolated_runs, grow, within
 from contracts.rules.list_views import run_existing, run_unfiltered, run_views, unfiltered_cases, view_cases
 from contracts.rules.listing import items_of
 from contracts.rules.paging import NEWEST, check_frame, check_pages, check_repeats, no_strangers
@@ -51,33 +51,33 @@ def run_pages(context: CaseContext, case: Case) -> None:
 
     Cases sorted by activity have only one page, since runs that change move between pages.
     """
-    corner = make_corner(context, [{"count": count} | case.get("fields", {}) for count in case["counts"]])
-    query: Query = [corner.filter]
+    isolated = create_isolated_runs(context, [{"count": count} | case.get("fields", {}) for count in case["counts"]])
+    query: Query = [isolated.filter]
     for limit in case["limits"]:
-        items = check_pages(context, corner, corner.runs, query, limit=limit, sort=case.get("sort", NEWEST))
+        items = check_pages(context, isolated, isolated.runs, query, limit=limit, sort=case.get("sort", NEWEST))
         if items is None:
             continue
-        for run in corner.runs:
-            written = corner.maker_of(run)
+        for run in isolated.runs:
+            written = isolated.maker_of(run)
             if not judge_read(context, run, items[run["id"]], written.parsed, (written.result, context.exchanges[-1])):
                 break
-        extra = [item for identity, item in items.items() if not corner.has(identity)]
-        no_strangers(context, corner, extra, query)
+        extra = [item for identity, item in items.items() if not isolated.has(identity)]
+        no_strangers(context, isolated, extra, query)
 
 
 def run_skips(context: CaseContext, case: Case) -> None:
     """Reads single pages with various skips and limits, and with the defaults."""
-    corner = make_corner(context, [{"count": count} for count in case["counts"]])
-    ids = {run["id"] for run in corner.runs}
+    isolated = create_isolated_runs(context, [{"count": count} for count in case["counts"]])
+    ids = {run["id"] for run in isolated.runs}
     total = len(ids)
-    created = [written.result for written in corner.made[-2:]]
+    created = [written.result for written in isolated.made[-2:]]
     for skip, limit in case["windows"]:
-        query: Query = [corner.filter, ("sort_mode", "created_at_desc")]
+        query: Query = [isolated.filter, ("sort_mode", "created_at_desc")]
         query += [("skip", str(skip))] if skip is not None else []
         query += [("limit", str(limit))] if limit is not None else []
         result = context.ask("list_runs", query=query)
         check_frame(context, result, skip=skip or 0, limit=100 if limit is None else limit, created=created)
-        if corner.filter[0] != "search" and all(item.get("id") in ids for item in items_of(result)):
+        if isolated.filter[0] != "search" and all(item.get("id") in ids for item in items_of(result)):
             got = result.body.get("total")
             cause, expected = "total is not the number of runs", f"total {total}"
             context.require(got == total, "LIST-PAGE", cause, expected, f"total {got}", *created, result)
@@ -106,19 +106,21 @@ def page_cases(check: CheckContext) -> Iterator[Case]:
 def run_growing(context: CaseContext, case: Case) -> None:
     """Reads the same lists before and after runs are created and deleted: each must show the current runs."""
     body = {"count": case["count"], "input_values": {"who": "«marker:1»"}}
-    corner = make_corner(context, [body])
-    queries = [within(corner, [(name, context.fill(value)) for name, value in pairs]) for pairs in case["queries"]]
+    isolated = create_isolated_runs(context, [body])
+    queries = [within(isolated, [(name, context.fill(value)) for name, value in pairs]) for pairs in case["queries"]]
     last_exchanges: dict[int, list[Exchange]] = {}
     for change in ("", "more", "less", "more"):
         if change == "more":
-            grow(context, corner, body)
+            grow(context, isolated, body)
         elif change and context.check.offers("delete_run"):
-            gone = corner.runs[-1]["id"]
-            context.ask("delete_run", gone, after=[corner.made[-1].result])
-            corner.runs = [run for run in corner.runs if run["id"] != gone]
+            gone = isolated.runs[-1]["id"]
+            context.ask("delete_run", gone, after=[isolated.made[-1].result])
+            isolated.runs = [run for run in isolated.runs if run["id"] != gone]
         for number, query in enumerate(queries):
             sent = len(context.exchanges)
-            check_pages(context, corner, corner.runs, query, limit=case["limit"], before=last_exchanges.get(number, ()))
+            check_pages(
+                context, isolated, isolated.runs, query, limit=case["limit"], before=last_exchanges.get(number, ())
+            )
             last_exchanges[number] = context.exchanges[sent:]
 
 
@@ -238,7 +240,7 @@ SCENARIOS = (
         priority=1,
     ),
     Scenario(
-        "lists that grow while paged",
+        "lists of runs that grow",
         ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER"),
         run_growing,
         growing_cases,

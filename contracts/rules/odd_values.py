@@ -12,18 +12,18 @@ from contracts.engine.context import CaseContext
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.oracle import CREATES
-from contracts.rules.request_bodies import BESIDE, OPERATIONS, among, changeable, ids_in, packs, send_items
+from contracts.rules.request_bodies import OPERATIONS, OTHER_WRITES, among, changeable, ids_in, packs, send_items
 from contracts.rules.rule import Rule
 
 RULES: Final[tuple[Rule, ...]] = ()
 """None: the rules judged here are those of `requests`."""
 
 
-def run_odd(context: CaseContext, case: Case) -> None:
+def run_beyond_limits(context: CaseContext, case: Case) -> None:
     """Sends requests beyond what a server must accept, then reads, lists and changes the runs that they created."""
     operation = case["op"]
     ids: tuple[str, ...] = ()
-    if operation not in CREATES and operation not in BESIDE:
+    if operation not in CREATES and operation not in OTHER_WRITES:
         ids = (changeable(context, operation)["id"],)
     elif operation == "add_machine_to_pool":
         ids = (context.named("pool"),)
@@ -32,9 +32,9 @@ def run_odd(context: CaseContext, case: Case) -> None:
         for result in send_items(context, operation, ids, [item]):
             new = [one for one in ids_in(result) if one not in made]
             made.extend(new)
-            if operation not in BESIDE:
+            if operation not in OTHER_WRITES:
                 look_at(context, new[:1] or (list(ids) if result.accepted else []))
-    if operation not in BESIDE:
+    if operation not in OTHER_WRITES:
         _change_runs(context, made[:1])
 
 
@@ -273,7 +273,7 @@ def odd_items(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
 
 
 def odd_cases(check: CheckContext) -> Iterator[Case]:
-    for operation in (*OPERATIONS, *BESIDE):
+    for operation in (*OPERATIONS, *OTHER_WRITES):
         if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.pools.known):
             continue
         light: list[Any] = []
@@ -368,5 +368,5 @@ def query_cases(check: CheckContext) -> Iterator[Case]:
 
 SCENARIOS = (
     Scenario("unusual queries", ("NO-5XX",), run_query, query_cases, creates=False, priority=1),
-    Scenario("values beyond the limits", ("NO-5XX",), run_odd, odd_cases, priority=8),
+    Scenario("values beyond the limits", ("NO-5XX",), run_beyond_limits, odd_cases, priority=8),
 )

@@ -16,14 +16,14 @@ from contracts.rules.invalid_bodies import almost_valid, readings
 from contracts.rules.listing import items_of
 from contracts.rules.malformed_bodies import malformed_body_cases
 from contracts.rules.request_bodies import (
-    BESIDE,
+    OTHER_WRITES,
     packs,
 )
 
 
-def beside_cases(check: CheckContext) -> Iterator[Case]:
+def other_write_cases(check: CheckContext) -> Iterator[Case]:
     """Cases for the writes that are not about runs: invalid, malformed and valid bodies."""
-    for operation in BESIDE:
+    for operation in OTHER_WRITES:
         if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.offers("create_pool")):
             continue
         bodies = filter(_is_determined, almost_valid(check, operation))
@@ -67,7 +67,7 @@ def _valid_beside(operation: str) -> Iterator[dict[str, Any]]:
     yield {required: "«marker»"} | dict.fromkeys(optional)
 
 
-def run_beside(context: CaseContext, case: Case) -> None:
+def run_other_writes(context: CaseContext, case: Case) -> None:
     """Judges the rules of requests for writes that are not about runs. A 409 for a name in use is allowed."""
     operation = case["op"]
     ids: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ NEWEST: Final = "created_at_desc"
 
 def check_pages(
     context: CaseContext,
-    corner: IsolatedRuns,
+    isolated: IsolatedRuns,
     expected: Sequence[dict[str, Any]],
     query: Query,
     *,
@@ -35,7 +35,7 @@ def check_pages(
     if limit < 1:
         raise Inconclusive("a page must have room for one")  # shrinking can make the limit 0
     items, results = whole(context, query, limit=limit, sort=sort)
-    created: list[CallResult | Exchange] = [*before, *(written.result for written in corner.made[-2:])]
+    created: list[CallResult | Exchange] = [*before, *(written.result for written in isolated.made[-2:])]
     for page, result in enumerate(results):
         listed = items_of(result)
         check_frame(context, result, skip=page * limit, limit=limit, created=created)
@@ -68,7 +68,7 @@ def check_pages(
     there = set(ids)
     missing = [run for run in expected if run["id"] not in there]
     if missing:
-        rule, how = locate(context, corner, missing[0], query, limit)
+        rule, how = locate(context, isolated, missing[0], query, limit)
         if len(results) > 1:
             one_page = context.ask(
                 "list_runs", query=[*query, ("limit", "1000"), ("sort_mode", sort)], after=results[:1]
@@ -77,7 +77,7 @@ def check_pages(
                 results = [one_page]
         context.fail(
             Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
-            corner.maker_of(missing[0]).result,
+            isolated.maker_of(missing[0]).result,
             *before,
             *results[:3],
         )
@@ -139,10 +139,12 @@ def check_repeats(
             seen[identity] = result
 
 
-def no_strangers(context: CaseContext, corner: IsolatedRuns, extra: Sequence[Mapping[str, Any]], query: Query) -> None:
+def no_strangers(
+    context: CaseContext, isolated: IsolatedRuns, extra: Sequence[Mapping[str, Any]], query: Query
+) -> None:
     if not extra:
         return
-    name, value = corner.filter
+    name, value = isolated.filter
     strangers = [item for item in extra if name == "search" or item.get(name) != value]
     filters = "+".join(sorted({name for name, _ in query}))
     context.require(
@@ -151,6 +153,6 @@ def no_strangers(context: CaseContext, corner: IsolatedRuns, extra: Sequence[Map
         f"{filters} gives others too",
         "only runs that match",
         lambda: f"{len(strangers)} others",
-        corner.made[-1].result,
+        isolated.made[-1].result,
         context.exchanges[-1],
     )

@@ -18,9 +18,9 @@ from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import TERMINAL, Violation, changed_field, gains_inputs, stable_fields, step_violation
-from contracts.rules.isolated_runs import IsolatedRuns, Query, corner_fields, locate, within
+from contracts.rules.isolated_runs import IsolatedRuns, Query, isolating_fields, locate, within
 from contracts.rules.listing import items_of
-from contracts.rules.read_consistency_cases import window_cases
+from contracts.rules.read_consistency_cases import consistency_cases
 from contracts.rules.reading import judge_read
 
 _CHANGES_WITH_STATUS: Final = (
@@ -53,7 +53,7 @@ _FIELDS: Final = (
 class RunViews:
     """The runs of one case with the last known state of each, and the search words that should find them."""
 
-    corner: IsolatedRuns
+    isolated: IsolatedRuns
     views: dict[str, dict[str, Any]]
     shown: list[CallResult]
     gone: list[str] = field(default_factory=list)
@@ -68,10 +68,10 @@ class RunViews:
     """Words by which a search must find the run now (`finds`), and by which it must no longer find it (`loses`)."""
 
 
-def run_windows(context: CaseContext, case: Case) -> None:
-    corner = _create_runs(context, case)
-    run_id = corner.runs[case.get("index", 0) % len(corner.runs)]["id"]
-    run_views = RunViews(corner, {run["id"]: dict(run) for run in corner.runs}, [corner.made[-1].result])
+def run_read_consistency(context: CaseContext, case: Case) -> None:
+    isolated = _create_runs(context, case)
+    run_id = isolated.runs[case.get("index", 0) % len(isolated.runs)]["id"]
+    run_views = RunViews(isolated, {run["id"]: dict(run) for run in isolated.runs}, [isolated.made[-1].result])
     events = case.get("events", [])
     if not events or case.get("first"):
         _check_views(context, run_views, run_id, widely=True)
@@ -87,22 +87,22 @@ def run_windows(context: CaseContext, case: Case) -> None:
 
 
 def _create_runs(context: CaseContext, case: Case) -> IsolatedRuns:
-    chosen, fields = corner_fields(context)
-    corner = IsolatedRuns(chosen)
+    chosen, fields = isolating_fields(context)
+    isolated = IsolatedRuns(chosen)
     operation, body = case["make"], context.fill(case.get("body", {}))
     if "session_id" in fields:
         body = {name: value for name, value in body.items() if name not in _SESSIONS}
     if operation == "create_run_chain":
-        corner.add(_create_chain(context, fields, body))
-        return corner
+        isolated.add(_create_chain(context, fields, body))
+        return isolated
     if "input_values" in fields:
         body["input_values"] = (body.get("input_values") or {}) | fields["input_values"]
     count = {"count": case.get("count", 1)} if operation == "bulk_create_runs" else {}
     written = context.create(operation, fields | body | count)
     if not written.clean or len(written.runs) != count.get("count", 1):
         raise Inconclusive("a create gives runs that break a rule already")
-    corner.add(written)
-    return corner
+    isolated.add(written)
+    return isolated
 
 
 def _create_chain(context: CaseContext, fields: Mapping[str, Any], body: Mapping[str, Any]) -> WriteResult:
@@ -134,14 +134,14 @@ def _apply_event(context: CaseContext, run_views: RunViews, run_id: str, event: 
     if not context.check.offers(operation):
         return False
     body = context.fill(body)
-    if _may_leave_filter(run_views.corner, body):
+    if _may_leave_filter(run_views.isolated, body):
         return False
     result = context.call(operation, run_id, body=body)
     if not result.accepted or not isinstance(result.body, dict) or result.body.get("id") != run_id:
         return False  # the scenarios of `updates` and `retries` judge this
     shown = [run_views.shown[0], *run_views.shown[1:][-2:], result]
     if operation == "update_run":
-        names = [name for name in stable_fields(run_views.corner.maker_of(result.body).parsed) if name not in body]
+        names = [name for name in stable_fields(run_views.isolated.maker_of(result.body).parsed) if name not in body]
     else:
         names = [name for name, given in _KEPT_BY_RETRY.items() if not given & body.keys()]
     if names:
@@ -170,9 +170,9 @@ _KEPT_BY_RETRY: Final[dict[str, frozenset[str]]] = {
 """Fields that a retry keeps, each with the fields of the request body that may change it after all."""
 
 
-def _may_leave_filter(corner: IsolatedRuns, body: Mapping[str, Any]) -> bool:
+def _may_leave_filter(isolated: IsolatedRuns, body: Mapping[str, Any]) -> bool:
     """Whether a change may remove the run from the isolated runs, so that their filter no longer matches it."""
-    filtered_fields = {"search": {"input_values"}, "session_id": _SESSIONS}.get(corner.filter[0], frozenset())
+    filtered_fields = {"search": {"input_values"}, "session_id": _SESSIONS}.get(isolated.filter[0], frozenset())
     return bool(filtered_fields & body.keys())
 
 
@@ -180,13 +180,13 @@ def _delete(context: CaseContext, run_views: RunViews, run_id: str, shift: int) 
     """Deletes the run `shift` positions after this one among the isolated runs; with 0, this run."""
     if not context.check.offers("delete_run"):
         return False
-    runs = run_views.corner.runs
+    runs = run_views.isolated.runs
     at = (next(index for index, run in enumerate(runs) if run["id"] == run_id) + shift) % len(runs)
     gone = runs[at]["id"]
     result = context.call("delete_run", gone)
     if result.status != 204:
         return False
-    run_views.corner.runs = [run for run in runs if run["id"] != gone]
+    run_views.isolated.runs = [run for run in runs if run["id"] != gone]
     run_views.views.pop(gone)
     run_views.gone.append(gone)
     run_views.rule, run_views.named = "DELETE-GONE", frozenset()
@@ -227,7 +227,7 @@ def _check_views(context: CaseContext, run_views: RunViews, focus: str, *, widel
         for item in items:
             if item["id"] in run_views.views:
                 _judge_item(context, run_views, item, result)
-        if query == [run_views.corner.filter, ("sort_mode", "created_at_desc")]:
+        if query == [run_views.isolated.filter, ("sort_mode", "created_at_desc")]:
             order = [item["id"] for item in items if item["id"] in run_views.views]
     for query in _outdated_queries(run_views, focus):
         result = context.ask("list_runs", query=query, after=run_views.shown)
@@ -249,12 +249,12 @@ def _check_views(context: CaseContext, run_views: RunViews, focus: str, *, widel
 
 def _list_queries(run_views: RunViews, focus: str, *, widely: bool) -> Iterator[tuple[Query, set[str], bool]]:
     """Yields queries, the runs that each must return, and whether it must return no other run of the case."""
-    corner, views = run_views.corner, run_views.views
-    base: Query = [corner.filter]
+    isolated, views = run_views.isolated, run_views.views
+    base: Query = [isolated.filter]
     run, every = views[focus], set(views)
     yield base, every, True
     yield [*base, ("sort_mode", "created_at_desc")], every, True
-    yield within(corner, [("search", focus)]), {focus}, True
+    yield within(isolated, [("search", focus)]), {focus}, True
     session = run.get("session_id")
     if session:
         yield [("session_id", session)], {i for i, view in views.items() if view.get("session_id") == session}, True
@@ -263,7 +263,7 @@ def _list_queries(run_views: RunViews, focus: str, *, widely: bool) -> Iterator[
     if "machine_id" in run_views.named and run.get("machine_id"):
         yield [*base, ("machine_id", run["machine_id"])], {focus}, False
     for word in run_views.finds:
-        yield within(corner, [("search", word), ("deep_search", "true")]), {focus}, True
+        yield within(isolated, [("search", word), ("deep_search", "true")]), {focus}, True
     if not widely:
         return
     at = moment_of(run["created_at"])
@@ -271,22 +271,22 @@ def _list_queries(run_views: RunViews, focus: str, *, widely: bool) -> Iterator[
     moment: Query = [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
     yield [*moment, ("limit", "1000")], same, False
     yield [*base, *moment], same, True
-    yield within(corner, [("search", focus[4:30].upper()), ("deep_search", "true")]), {focus}, True
-    if "machine_id" in stable_fields(corner.maker_of(run).parsed):
+    yield within(isolated, [("search", focus[4:30].upper()), ("deep_search", "true")]), {focus}, True
+    if "machine_id" in stable_fields(isolated.maker_of(run).parsed):
         yield [*base, ("machine_id", run["machine_id"])], {focus}, False
     yield [*base, ("include", "workflow,machine")], every, True
     yield [*base, ("limit", "1000"), *(("fields", name) for name in _FIELDS)], every, True
-    if session and corner.filter[0] != "session_id":
+    if session and isolated.filter[0] != "session_id":
         yield [*base, ("session_id", session)], {focus}, False
-    if corner.filter[0] != "workflow_id":
+    if isolated.filter[0] != "workflow_id":
         yield [*base, ("workflow_id", run["workflow_id"])], {focus}, False
 
 
 def _outdated_queries(run_views: RunViews, focus: str) -> Iterator[Query]:
     """Yields queries that matched the run before the last event and must no longer match it."""
-    base, run, before = [run_views.corner.filter], run_views.views[focus], run_views.before
+    base, run, before = [run_views.isolated.filter], run_views.views[focus], run_views.before
     for word in run_views.loses:
-        yield within(run_views.corner, [("search", word), ("deep_search", "true")])
+        yield within(run_views.isolated, [("search", word), ("deep_search", "true")])
     if not before or before.get("id") != focus:
         return
     if before.get("session_id") and before["session_id"] != run.get("session_id"):
@@ -330,7 +330,7 @@ def _judge_presence(
         elif run_views.rule == "DELETE-GONE":
             rule, how = "DELETE-GONE", "another run is gone too"
         else:
-            rule, how = locate(context, run_views.corner, run, query, 100)
+            rule, how = locate(context, run_views.isolated, run, query, 100)
         context.fail(
             Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
             *run_views.shown,
@@ -362,7 +362,7 @@ def _is_listed_by_moment(context: CaseContext, query: Query, run_id: str) -> boo
 def _judge_item(context: CaseContext, run_views: RunViews, item: dict[str, Any], result: CallResult) -> None:
     """Compares a run, as an answer shows it, with its last known state."""
     view = run_views.views[item["id"]]
-    written = run_views.corner.maker_of(view)
+    written = run_views.isolated.maker_of(view)
     shown = (*run_views.shown, result)
     partly = any(name == "fields" for name, _ in _query_of(result))
     before = {name: value for name, value in view.items() if not partly or name in item}
@@ -405,7 +405,7 @@ def _judge_single_page(context: CaseContext, run_views: RunViews, order: Sequenc
     if None in moments or len(set(moments)) != len(moments):
         return
     at = order.index(focus)
-    query = [run_views.corner.filter, ("sort_mode", "created_at_desc"), ("limit", "1"), ("skip", str(at))]
+    query = [run_views.isolated.filter, ("sort_mode", "created_at_desc"), ("limit", "1"), ("skip", str(at))]
     result = context.ask("list_runs", query=query, after=run_views.shown)
     items = items_of(result)
     context.require(
@@ -435,8 +435,8 @@ SCENARIOS = (
             "RETRY-RULES",
             "DELETE-GONE",
         ),
-        run_windows,
-        window_cases,
+        run_read_consistency,
+        consistency_cases,
         needs=("get_run",),
         priority=1,
     ),

@@ -49,7 +49,7 @@ def _full_body(check: CheckContext, operation: str) -> dict[str, Any]:
     return {name: values[-1] for name, values in features.items() if name not in {"session_id", "machine_id"}}
 
 
-def window_cases(check: CheckContext) -> Iterator[Case]:
+def consistency_cases(check: CheckContext) -> Iterator[Case]:
     makers = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in makers:
         yield {"make": operation, "body": _full_body(check, operation)}

@@ -48,7 +48,7 @@ RULES = (
     ),
 )
 
-RuleViolated = Sequence[CallResult | Exchange]
+Evidence = Sequence[CallResult | Exchange]
 
 
 def read_back(context: CaseContext, written: WriteResult) -> None:
@@ -62,7 +62,7 @@ def read_back(context: CaseContext, written: WriteResult) -> None:
 
 
 def read_one(
-    context: CaseContext, run: dict[str, Any], parsed: ParsedRequest | None, *, after: RuleViolated = ()
+    context: CaseContext, run: dict[str, Any], parsed: ParsedRequest | None, *, after: Evidence = ()
 ) -> dict[str, Any]:
     result = context.ask("get_run", run["id"], after=after)
     judge_read(context, run, result.body, parsed, (*after, result))
@@ -71,7 +71,7 @@ def read_one(
 
 
 def judge_read(
-    context: CaseContext, run: dict[str, Any], read: Any, parsed: ParsedRequest | None, shown: RuleViolated
+    context: CaseContext, run: dict[str, Any], read: Any, parsed: ParsedRequest | None, shown: Evidence
 ) -> bool:
     """Judges READ-BACK and LIFECYCLE for a run that no request has changed."""
     schema_errors = run_schema_errors(read)
@@ -93,7 +93,7 @@ def judge_read(
     return judge_lifecycle(context, run, read, shown)
 
 
-def judge_lifecycle(context: CaseContext, before: dict[str, Any], after: dict[str, Any], shown: RuleViolated) -> bool:
+def judge_lifecycle(context: CaseContext, before: dict[str, Any], after: dict[str, Any], shown: Evidence) -> bool:
     wrong = step_violation(before["status"], after["status"])
     if not context.judge("LIFECYCLE", [wrong] if wrong else [], *shown):
         return False
@@ -171,8 +171,8 @@ def read_many_cases(check: CheckContext) -> Iterator[Case]:
 # Old runs: created first, read last
 
 
-def run_keep(context: CaseContext, case: Case) -> None:
-    """Creates runs with many fields and keeps them in `check.kept`; `run_kept` reads them at the end of the check."""
+def run_create_for_end(context: CaseContext, case: Case) -> None:
+    """Creates runs with many fields and keeps them in `check.kept` for `run_read_at_end`."""
     written = context.create(case["op"], case["body"])
     if written.clean and written.runs:
         with context.check.lock:
@@ -192,7 +192,7 @@ def keep_cases(check: CheckContext) -> Iterator[Case]:
         yield {"kept": 1, "op": "create_run", "body": everything | {"session_alias": "kept"}}
 
 
-def run_kept(context: CaseContext, case: Case) -> None:
+def run_read_at_end(context: CaseContext, case: Case) -> None:
     written = context.check.kept.get(case["kept"])
     if written is None:
         return
@@ -319,11 +319,17 @@ def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Ite
 
 
 SCENARIOS = (
-    Scenario("runs read again at the end: creation", ("READ-BACK", "LIST-COMPLETE"), run_keep, keep_cases, priority=0),
+    Scenario(
+        "runs read again at the end: creation",
+        ("READ-BACK", "LIST-COMPLETE"),
+        run_create_for_end,
+        keep_cases,
+        priority=0,
+    ),
     Scenario(
         "runs read again at the end",
         ("READ-BACK", "LIST-COMPLETE", "LIFECYCLE"),
-        run_kept,
+        run_read_at_end,
         kept_cases,
         needs=("get_run",),
         priority=9,

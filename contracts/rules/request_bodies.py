@@ -15,7 +15,7 @@ from contracts.guard import OutOfBudget
 
 OPERATIONS: Final = ("bulk_create_runs", "create_run", "create_run_chain", "update_run", "retry_run")
 
-BESIDE: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
+OTHER_WRITES: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
 
 
 def send_items(

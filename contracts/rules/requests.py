@@ -22,7 +22,7 @@ from contracts.rules.bulk_answer import run_create
 from contracts.rules.invalid_bodies import almost_valid, readings
 from contracts.rules.listing import carries, made_with
 from contracts.rules.malformed_bodies import body_cases
-from contracts.rules.other_requests import beside_cases, run_beside
+from contracts.rules.other_requests import other_write_cases, run_other_writes
 from contracts.rules.request_bodies import (
     OPERATIONS,
     SAMPLE_ID,
@@ -197,7 +197,7 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
             runs = result.body.get("created_runs") or [result.body]
             accepted.update(run["id"] for run in runs if isinstance(run, dict) and isinstance(run.get("id"), str))
             accepted.update(result.body.get("run_ids") or ())
-    found = canaries(context)
+    found = own_run_filters(context)
     workflow = found.get("workflow_id", "").encode()
     if workflow and all(workflow in (result.exchange.request.body or b"") for result in sent):
         found = {"workflow_id": found["workflow_id"]}  # a search of all runs is expensive
@@ -215,7 +215,7 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
         )
 
 
-def canaries(context: CaseContext) -> dict[str, str]:
+def own_run_filters(context: CaseContext) -> dict[str, str]:
     """List filters, by parameter name, that only runs created by this case match."""
     found: dict[str, str] = {}
     if context.check.workflows.invented and context.has_named("workflow"):
@@ -339,7 +339,7 @@ SCENARIOS = (
     Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases, priority=1),
     Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, body_cases, priority=2),
     Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_create, lenient_cases, priority=4),
-    Scenario("invalid requests to other operations", _BESIDE_RULES, run_beside, beside_cases, priority=5),
+    Scenario("requests to pools and workflows", _BESIDE_RULES, run_other_writes, other_write_cases, priority=5),
     Scenario(
         "generated invalid requests",
         _REQUEST_RULES,

@@ -259,7 +259,7 @@ def wrong_beside_secret(check: CheckContext) -> Iterator[Case]:
 # Requests that fail for other reasons
 
 
-def run_exposed(context: CaseContext, case: Case) -> None:
+def run_failing_writes_with_secrets(context: CaseContext, case: Case) -> None:
     """Sends writes with secrets that fail for a reason other than an invalid field.
 
     `CaseContext.observe` looks for secrets in every answer.
@@ -456,7 +456,13 @@ def _alias_shapes() -> Iterator[dict[str, Any]]:
 
 SCENARIOS = (
     Scenario("secrets in accepted requests", ("SECRET-LEAK",), run_secret, shown_cases, priority=1),
-    Scenario("secrets in invalid requests with other faults", ("SECRET-LEAK",), run_exposed, exposed_cases, priority=1),
+    Scenario(
+        "secrets in requests that fail otherwise",
+        ("SECRET-LEAK",),
+        run_failing_writes_with_secrets,
+        exposed_cases,
+        priority=1,
+    ),
     Scenario("secrets in ended runs", ("SECRET-LEAK",), run_ended, ended_cases, attempts=4, waits=True, priority=2),
     Scenario("aliases of secrets", ("BULK-ALIASES",), run_aliases, alias_cases, priority=1),
     Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_secret, wrong_beside_secret, priority=1),

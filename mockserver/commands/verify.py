@@ -120,7 +120,7 @@ def _check_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterat
     for match, fewest in at_least:
         counted = client.count(match)
         if counted.count < fewest:
-            yield _line(f"{match}: {counted.count} came, at least {fewest} should")
+            yield _line(f"{match}: {counted.count} came, at least {fewest} expected")
             if not counted.complete:
                 yield f"  {_INCOMPLETE}"
 

@@ -297,7 +297,7 @@ def test_what_cleaning_up_could_not_take_away_is_said(check, engine):
 
 def test_what_may_be_ours_but_is_not_proven_is_said(check, engine):
     engine.possibly_left = ("11111111-2222-4333-8444-555555555555",)
-    assert "Perhaps ours, not proven" in check("--clean-up")[1]
+    assert "that is not proven" in check("--clean-up")[1]
 
 
 def test_ctrl_c_cleans_up_and_keeps_the_report(check, engine, tmp_path):

@@ -18,7 +18,7 @@ from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime
-from contracts.engine.runner import MAX_CAUSES, Scenario, Search, alone_case, most_runs, run_alone
+from contracts.engine.runner import MAX_CAUSES, Scenario, Search, alone_case, expected_runs, run_alone
 from contracts.engine.shrink import Case
 from contracts.guard import NoAnswer, NotAllowed, Surprise
 from contracts.oracle import read_request
@@ -313,7 +313,7 @@ def test_no_more_is_generated_when_the_time_is_over() -> None:
     ],
 )
 def test_the_most_runs_of_a_case_are_known(case: Case, runs: int) -> None:
-    assert most_runs(case) == runs
+    assert expected_runs(case) == runs
 
 
 @pytest.mark.parametrize("body", [None, b'{"a": 1}', b"\xff{", b""])

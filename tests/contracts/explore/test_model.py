@@ -189,7 +189,7 @@ def shown_by(steps: list[Any], folder: Path) -> tuple[str, str] | None:
         ),
         (
             *("cancel_forgets_tenant", "AUTH-TENANT", "another organisation gets through with update_run"),
-            [do("trespass", operation="update_run")],
+            [do("cross_tenant", operation="update_run")],
         ),
         ("retry_brings_back", "DELETE-GONE", "retry_run after the delete is not 404", [do("delete"), do("retry")]),
         (
@@ -315,7 +315,7 @@ def test_each_comparison_sees_what_it_is_for(
 
 
 def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Path) -> None:
-    early = [do(what) for what in ("replay", "update", "cancel", "retry", "delete", "read", "list", "trespass")]
+    early = [do(what) for what in ("replay", "update", "cancel", "retry", "delete", "read", "list", "cross_tenant")]
 
     assert (
         shown_by([*early, {"do": "nothing"}, {}, "cut", do("chain", steps=0), do("retry", 0), LIST], tmp_path) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -363,3 +364,14 @@ def test_a_pause_to_the_end_of_the_check_is_told_however_late_the_next_request_a
 
     with pytest.raises(OutOfBudget, match=r"asked to wait for 31536000 s \(Retry-After\)"):
         pace.wait(left_s=left_s)
+
+
+def test_how_long_a_pause_is_waited_for_is_a_bound_that_can_be_given(manual: ManualClock) -> None:
+    patient = RateLimiter(None, manual.clock, replace(BOUNDS, wait_s=100))
+    patient.pause(50)
+    patient.wait()
+
+    impatient = RateLimiter(None, manual.clock, replace(BOUNDS, wait_s=10))
+    impatient.pause(11)
+    with pytest.raises(OutOfBudget):
+        impatient.wait()

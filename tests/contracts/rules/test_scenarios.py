@@ -58,8 +58,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.ListShowsOldStatus, "lifecycles of runs", "LIFECYCLE"),
     (faults.CancelledAtWorkGoesOn, "lifecycles of runs", "LIFECYCLE"),
     (faults.SessionHidesWorkflow, "lists with filters combined", "LIST-FILTER"),
-    (faults.SearchFindsNamesOfFiles, "lists with one filter", "LIST-FILTER"),
-    (faults.SearchFindsNoNumbers, "lists with one filter", "LIST-FILTER"),
+    (faults.SearchFindsNamesOfFiles, "lists with filters", "LIST-FILTER"),
+    (faults.SearchFindsNoNumbers, "lists with filters", "LIST-FILTER"),
     (faults.RetryCutsFiles, "attachments", "ATTACHMENTS"),
     (faults.BeginningOfAnIdIsEnough, "unknown ids", "READ-UNKNOWN"),
     (faults.FieldsHideLastOfPage, "pages with filters", "LIST-PAGE"),
@@ -153,7 +153,7 @@ def test_concurrent_requests_of_which_none_is_accepted_are_inconclusive(
 WHERE_ALL_MUST_EXIST = ("unknown_workflow_refused", "unknown_session_refused", "unknown_machine_refused")
 
 
-@pytest.mark.parametrize("scenario", [WINDOWS, "lists with one filter", "lists in pages", "updates"])
+@pytest.mark.parametrize("scenario", [WINDOWS, "lists with filters", "lists in pages", "updates"])
 def test_the_scenario_finds_nothing_where_no_id_can_be_made_up(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
