@@ -261,9 +261,6 @@ def unauthorized_cases(check: CheckContext) -> Iterator[Case]:
                 yield {"op": "get_run", "rule": rule, "header": header, "query": [["include", "workflow,machine"]]}
 
 
-# Another organisation
-
-
 SCENARIOS = (
     Scenario(
         "missing and invalid credentials",

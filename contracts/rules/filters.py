@@ -458,12 +458,6 @@ def filter_cases(check: CheckContext) -> Iterator[Case]:
     }
 
 
-# Filters combined
-
-
-# Values that match nothing
-
-
 SCENARIOS = (
     Scenario(
         "lists with filters",

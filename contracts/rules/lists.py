@@ -227,9 +227,6 @@ def other_page_cases(check: CheckContext) -> Iterator[Case]:
                 yield {"op": operation, "skip": skip, "limit": limit}
 
 
-# Unfiltered, fields, includes
-
-
 SCENARIOS = (
     Scenario(
         "lists in pages",

@@ -419,9 +419,6 @@ def _judge_single_page(context: CaseContext, run_views: RunViews, order: Sequenc
     )
 
 
-# Cases
-
-
 RULES = ()
 SCENARIOS = (
     Scenario(

@@ -9,7 +9,7 @@ from contracts.core.exchange import TOKEN, Exchange, Request
 from contracts.data import boundary_values, write_bodies
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.request_building import encode
+from contracts.engine.request_building import encode, path_for
 from contracts.engine.results import CallResult, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
@@ -265,8 +265,6 @@ def run_unknown(context: CaseContext, case: Case) -> None:
         "retry_run": {},
         "add_machine_to_pool": {"machine_ids": []},
     }.get(operation)
-    from contracts.engine.request_building import path_for
-
     headers: list[tuple[str, str]] = [("Authorization", TOKEN)]
     if body is not None:
         headers.append(("Content-Type", "application/json"))
