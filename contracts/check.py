@@ -242,6 +242,9 @@ def _status(
     judged = context.judged[rule]
     if judged:
         return RuleResult(rule, "passed", f"judged {judged} times")
+    either = REGISTRY[rule].needs_one_of
+    if either and not any(map(context.offers, either)):
+        return RuleResult(rule, "not_offered", context.not_offered[either[0]])
     return RuleResult(rule, "skipped", _why_skipped(context, search, rule, unreached))
 
 

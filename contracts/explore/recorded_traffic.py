@@ -25,6 +25,7 @@ from contracts.openapi.schemas import Diagnostics, body_schema, is_uuid, moment_
 from contracts.oracle import (
     ANSWER_RULE,
     CREATES,
+    SCHEMA_RULE,
     STATUSES,
     Violation,
     accepts,
@@ -33,6 +34,7 @@ from contracts.oracle import (
     read_request,
     run_schema_errors,
     schema_error,
+    schema_violations,
 )
 
 MAX_ROWS: Final = 8
@@ -317,6 +319,9 @@ def _judge_shape(context: CaseContext, result: CallResult, operation: str) -> No
     """Judge a success by the documented schema, if a rule covers the operation."""
     rule = ANSWER_RULE.get(operation)
     if rule is None:
+        if result.exchange.request.method != "GET":
+            return  # what was written may be shown as it was sent, even if it should have been refused
+        context.judge(SCHEMA_RULE, schema_violations(operation, result.answer), result)
         return
     wrong = schema_error(operation, result.answer)
     if wrong is not None:

@@ -3,12 +3,11 @@
 It runs in a separate process, by its command line and its hooks, against the guard's loopback proxy. So the guard's
 budget, ownership, pace and journal apply to it, and it knows no token. Our rules judge what it sends
 (`recorded_traffic`). Our search shrinks and repeats the failures, and knows what our own scenarios have already found.
-The failures that schemathesis itself reports only become notes, if no rule of ours covers them.
+What its own checks report is not used: our oracle judges the same answers.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -28,7 +27,6 @@ from contracts.engine.runner import INTERNAL_ERRORS, Search
 from contracts.explore.recorded_traffic import RECORDED, KnownResources, Record, judge_recorded
 from contracts.explore.schema_plan import VARIABLE, SchemaPlan
 from contracts.guard import NoAnswer, Refused
-from contracts.oracle import ANSWER_RULE, operation_at
 
 JUDGES: Final = frozenset(
     {
@@ -37,7 +35,7 @@ JUDGES: Final = frozenset(
         *("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO", "BULK-INITIAL", "BULK-SESSION", "BULK-FILES"),
         *("BULK-ALIASES", "CREATE-ANSWER", "READ-BACK", "READ-UNKNOWN", "LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER"),
         *("UPDATE-PARTIAL", "DELETE-GONE", "RETRY-RULES", "CHAIN-RULES", "ATTACHMENTS"),
-        *("HTTP-METHOD", "HTTP-ERROR-JSON"),
+        *("HTTP-METHOD", "HTTP-ERROR-JSON", "HTTP-SCHEMA"),
     }
 )
 EXAMPLES: Final = 6
@@ -74,8 +72,6 @@ enabled = false
 [checks.object_level_authorization]
 enabled = false
 """
-_MALFORMED_ANSWERS: Final = frozenset({"ST102", "ST104", "ST105", "ST106", "ST108", "ST109", "ST110", "ST111"})
-"""Failure codes of answers that are not as documented. All others are about what a rule judges or leaves open."""
 
 
 def explore_schema(
@@ -100,7 +96,6 @@ def explore_schema(
                 _run(check, folder, [*_flags(check, seed), "--phases", *phases], until)
         exchanges = _exchanges_since(check, mark)
         _judge_exchanges(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
-        _note_what_no_rule_judges(check, folder / "failures.jsonl")
 
 
 def _last_exchange(check: CheckContext) -> Exchange | None:
@@ -135,7 +130,6 @@ def _plan(check: CheckContext, folder: Path) -> SchemaPlan:
         "session_id": check.sessions,
     }
     return SchemaPlan(
-        failures=str(folder / "failures.jsonl"),
         secret=check.canaries.text(),
         known={name: list(ids.known) for name, ids in known.items() if not ids.invented},
         paths=paths,
@@ -264,16 +258,3 @@ def _is_known_elsewhere(check: CheckContext, violated: RuleViolated) -> bool:
     answer is reported by the first rule that saw it.
     """
     return any(cause == violated.cause for _, cause in check.known)
-
-
-def _note_what_no_rule_judges(check: CheckContext, path: Path) -> None:
-    if not path.exists():
-        return
-    for line in path.read_text(encoding="utf-8").splitlines():
-        failure = json.loads(line)
-        method, _, template = failure["operation"].partition(" ")
-        operation = operation_at(method, template)
-        odd_status = failure["code"] == "ST103" and 200 <= failure["status"] < 400
-        is_read = method == "GET"  # a write may echo a value that it should have refused
-        if is_read and operation not in ANSWER_RULE and (odd_status or failure["code"] in _MALFORMED_ANSWERS):
-            check.note(f"schemathesis: {failure['title']} in {failure['operation']}, of which no rule speaks.")

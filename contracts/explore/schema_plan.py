@@ -16,12 +16,10 @@ FRESH_KEY: Final = "schema-"
 
 @dataclass(frozen=True, slots=True)
 class SchemaPlan:
-    """`failures` is the path of the file for failures, one JSON object per line. `secret` replaces every sensitive
-    value. `known` maps a request field to the ids that the target accepts, if it accepts no made-up ids there. `paths`
-    maps a parameter to ids that exist; the ids in `unknown` do not exist.
+    """`secret` replaces every sensitive value. `known` maps a request field to the ids that the target accepts, if it
+    accepts no made-up ids there. `paths` maps a parameter to ids that exist; the ids in `unknown` do not exist.
     """
 
-    failures: str
     secret: str
     known: dict[str, list[str]] = field(default_factory=dict)
     paths: dict[str, list[str]] = field(default_factory=dict)

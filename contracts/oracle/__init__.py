@@ -7,9 +7,9 @@ of an answer without the documented status, content type and JSON object.
 
 from __future__ import annotations
 
-from contracts.oracle.answer import is_retry_after, schema_error, universal_violations
+from contracts.oracle.answer import is_retry_after, schema_error, schema_violations, universal_violations
 from contracts.oracle.create import Seen, alias_difference, create_options_violations, judge_create, run_schema_errors
-from contracts.oracle.operation import ANSWER_RULE, CREATES, operation_at
+from contracts.oracle.operation import ANSWER_RULE, CREATES, SCHEMA_RULE, operation_at
 from contracts.oracle.refusal import (
     acceptance_of_invalid,
     accepts,
@@ -38,6 +38,7 @@ from contracts.oracle.violation import Violation, excerpt
 __all__ = [
     "ANSWER_RULE",
     "CREATES",
+    "SCHEMA_RULE",
     "STABLE",
     "STATUSES",
     "TERMINAL",
@@ -67,6 +68,7 @@ __all__ = [
     "rule_of_fault",
     "run_schema_errors",
     "schema_error",
+    "schema_violations",
     "stable_fields",
     "status_schema_error",
     "step_violation",

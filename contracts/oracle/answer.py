@@ -8,7 +8,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from contracts.core.exchange import Answer, Request
-from contracts.oracle.operation import ANSWER_RULE, SUCCESS
+from contracts.openapi.strict import answer_differences
+from contracts.oracle.operation import ANSWER_RULE, SCHEMA_RULE, SUCCESS
 from contracts.oracle.refusal import accepts
 from contracts.oracle.violation import Violation, excerpt
 
@@ -98,10 +99,25 @@ def is_retry_after(value: str | None) -> bool:
     return True
 
 
+def schema_violations(operation: str, answer: Answer) -> Iterator[Violation]:
+    """Yield how a success differs from the documented one, for an operation without a rule of its own."""
+    if (wrong := schema_error(operation, answer)) is not None:
+        yield wrong
+    elif accepts(answer):
+        body = answer.json()
+        for path in answer_differences(operation, answer.status, body):
+            where = ".".join("[]" if isinstance(step, int) else step for step in path) or "an answer"
+            value: Any = body
+            for step in path:
+                value = value[step]
+            got = f"{excerpt(json.dumps(value))} in {'.'.join(map(str, path)) or 'the answer'}"
+            yield Violation(SCHEMA_RULE, f"{where} of {operation} is not of its schema", f"{where} as documented", got)
+
+
 def schema_error(operation: str, answer: Answer) -> Violation | None:
     """Return how a success differs from the documented one: its status, its content type, no JSON, or no object."""
-    rule = ANSWER_RULE.get(operation)
-    if rule is None or not accepts(answer):
+    rule = ANSWER_RULE.get(operation, SCHEMA_RULE)
+    if not accepts(answer):
         return None
     status = SUCCESS.get(operation, 200)
     if answer.status != status:

@@ -34,6 +34,8 @@ ANSWER_RULE: Final = {
     "get_run_attachment_download_url": "ATTACHMENTS",
 }
 """The rule that an operation breaks if its answer to a valid request is not the documented one."""
+SCHEMA_RULE: Final = "HTTP-SCHEMA"
+"""The same for all other operations."""
 
 
 def operation_at(method: str, path: str) -> str | None:

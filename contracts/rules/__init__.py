@@ -7,6 +7,7 @@ from typing import Final
 from contracts.engine.runner import Scenario
 from contracts.rules import (
     accepted,
+    answers,
     attachments,
     authorization,
     bulk_answer,
@@ -48,6 +49,7 @@ _MODULES = (
     attachments,
     idempotency,
     http,
+    answers,
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in module.RULES}

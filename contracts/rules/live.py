@@ -13,6 +13,7 @@ from typing import Any, Final
 from contracts.data import boundary_values, write_bodies
 from contracts.engine.check_context import CheckContext
 from contracts.engine.shrink import Case
+from contracts.rules.answers import answer_cases
 from contracts.rules.authorization import headers_by_rule
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
@@ -220,6 +221,10 @@ def _paths(check: CheckContext) -> Iterator[Case]:
         yield {"method": "GET", "path": path, "template": path, "known": False}
 
 
+def _answers(check: CheckContext) -> Iterator[Case]:
+    yield from (case | {"reads": 1} for case in answer_cases(check))
+
+
 PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Case]]]] = {
     "creates with each feature": _creates,
     "missing and invalid credentials": _unauthorized,
@@ -244,5 +249,6 @@ PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Case]]]] = {
     "unknown ids": _unknown,
     "undocumented methods": _methods,
     "unknown paths": _paths,
+    "answers of other reads": _answers,
 }
 """Scenario name to the cases of it that a live check runs. Both are in order."""

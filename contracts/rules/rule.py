@@ -9,7 +9,7 @@ from typing import Literal
 @dataclass(frozen=True, slots=True)
 class Rule:
     """`source` is `doc` for what the reference page of the bulk create states, and `api` for other public facts about
-    the API. `needs` are the operations without which the rule cannot be judged.
+    the API. `needs` are the operations without which the rule cannot be judged; of `needs_one_of` one is enough.
     """
 
     id: str
@@ -18,3 +18,4 @@ class Rule:
     explanation: str
     group: str
     needs: tuple[str, ...] = ()
+    needs_one_of: tuple[str, ...] = ()

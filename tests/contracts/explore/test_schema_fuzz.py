@@ -225,31 +225,6 @@ def test_an_interrupted_check_leaves_no_process_behind(tmp_path: Path, monkeypat
     assert [process.poll() is None for process in begun] == [False]
 
 
-def test_a_failure_of_which_no_rule_speaks_is_a_note_and_any_other_is_not(tmp_path: Path) -> None:
-    failures = [
-        {"code": "ST104", "title": "Response violates schema", "operation": "GET /v1/machines", "status": 200},
-        {"code": "ST103", "title": "Undocumented HTTP status code", "operation": "GET /v1/pools", "status": 204},
-        {"code": "ST103", "title": "Undocumented HTTP status code", "operation": "GET /v1/pools", "status": 418},
-        {
-            "code": "ST201",
-            "title": "API accepted schema-violating request",
-            "operation": "POST /v1/pools",
-            "status": 201,
-        },
-        {"code": "ST104", "title": "Response violates schema", "operation": "GET /v1/runs", "status": 200},
-        {"code": "ST104", "title": "Response violates schema", "operation": "POST /v1/workflows", "status": 201},
-    ]
-    (tmp_path / "failures.jsonl").write_text("\n".join(map(json.dumps, failures)))
-
-    with serving() as url, searching(target_at(url), tmp_path) as search:
-        schema_fuzz._note_what_no_rule_judges(search.check, tmp_path / "failures.jsonl")
-
-    assert list(search.check.notes) == [
-        "schemathesis: Response violates schema in GET /v1/machines, of which no rule speaks.",
-        "schemathesis: Undocumented HTTP status code in GET /v1/pools, of which no rule speaks.",
-    ]
-
-
 def test_a_cause_that_is_known_is_not_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken(monkeypatch, lambda method, target: method == "GET" and target.startswith("/v1/machines?"))
     monkeypatch.setattr(schema_fuzz, "PHASES", (("examples",),))

@@ -34,6 +34,7 @@ from contracts.oracle import (
     refusal_of_valid,
     run_schema_errors,
     schema_error,
+    schema_violations,
     stable_fields,
     status_schema_error,
     step_violation,
@@ -376,12 +377,30 @@ class TestAnswersToAnything:
             ("delete_run", answer(b"", 204, ()), True),
             ("delete_run", answer({}, 200), False),
             ("download_run_attachment", answer(b"\xff", 200, ()), True),
-            ("list_machines", answer([], 200), True),
+            ("list_machines", answer([], 200), False),
             ("get_run", answer({}, 404), True),
         ],
     )
     def test_a_success_is_the_documented_one(self, operation: str, told: Answer, fits: bool) -> None:
         assert (schema_error(operation, told) is None) == fits
+
+    @pytest.mark.parametrize(
+        ("status", "body", "where"),
+        [
+            (200, {"status": "ok"}, []),
+            (200, {"status": 1}, ["status"]),
+            (200, {}, ["an answer"]),
+            (204, {"status": "ok"}, None),
+        ],
+    )
+    def test_an_answer_without_a_rule_of_its_own_is_judged_by_its_schema(
+        self, status: int, body: Any, where: list[str] | None
+    ) -> None:
+        causes = [violation.cause for violation in schema_violations("health_check", answer(body, status))]
+        if where is None:
+            assert causes == ["another status from health_check"]
+        else:
+            assert causes == [f"{place} of health_check is not of its schema" for place in where]
 
 
 class TestCreates:
