@@ -15,6 +15,7 @@ from contracts.engine.canaries import Canaries, letters
 from contracts.engine.results import WriteResult
 from contracts.guard import Guard
 from contracts.oracle import (
+    FilterCause,
     Seen,
     Violation,
 )
@@ -106,12 +107,9 @@ class CheckContext:
         """
         if (violation.rule, violation.cause) in self.known:
             return True
-        names, _, how = violation.cause.partition(" ")
-        return any(
-            rule == violation.rule
-            and known.endswith(f" {how}")
-            and set(known.partition(" ")[0].split("+")) < set(names.split("+"))
-            for rule, known in tuple(self.known)
+        cause = violation.cause
+        return isinstance(cause, FilterCause) and any(
+            rule == violation.rule and cause.refines(known) for rule, known in tuple(self.known)
         )
 
     def note_internal_error(self, name: str, error: Exception) -> None:

@@ -31,6 +31,8 @@ from contracts.oracle import (
     difference,
     excerpt,
     gains_inputs,
+    gives_others_too,
+    misses_a_run,
     run_schema_errors,
     stable_fields,
     step_violation,
@@ -504,8 +506,12 @@ class Shadow:
         if narrowed == "status":
             others = [run for run in others if run.has_ended]
         if others and narrowed:
-            cause, got = f"{narrowed} gives others too", f"{len(others)} others"
-            fail(Violation("LIST-FILTER", cause, "only runs that match", got), *others[0].shown, *results[:2])
+            got = f"{len(others)} others"
+            fail(
+                Violation("LIST-FILTER", gives_others_too([narrowed]), "only runs that match", got),
+                *others[0].shown,
+                *results[:2],
+            )
         total = results[0].body.get("total")
         if exact and len(found) == len(matching) and total != len(matching):
             expected, got = f"total {len(matching)}", f"total {excerpt(json.dumps(total))}"
@@ -517,7 +523,7 @@ class Shadow:
 
     def _why_missing(self, run: ShadowRun, results: Sequence[CallResult], narrowed: str) -> tuple[str, str]:
         if narrowed:
-            return "LIST-FILTER", f"{narrowed} misses a run"
+            return "LIST-FILTER", misses_a_run([narrowed])
         if results[-1].body.get("limit") != 1000:
             query = [self._filter, ("limit", "1000")]
             whole = self.context.ask("list_runs", query=query, token=_TOKENS[run.organisation], after=())

@@ -33,7 +33,7 @@ from contracts.oracle.run import (
     status_schema_error,
     step_violation,
 )
-from contracts.oracle.violation import Violation, excerpt
+from contracts.oracle.violation import FilterCause, Violation, excerpt, gives_others_too, misses_a_run
 
 __all__ = [
     "ANSWER_RULE",
@@ -42,6 +42,7 @@ __all__ = [
     "STABLE",
     "STATUSES",
     "TERMINAL",
+    "FilterCause",
     "ParsedRequest",
     "Seen",
     "Violation",
@@ -55,10 +56,12 @@ __all__ = [
     "error_violations",
     "excerpt",
     "gains_inputs",
+    "gives_others_too",
     "input_difference",
     "is_plain_filename",
     "is_retry_after",
     "judge_create",
+    "misses_a_run",
     "operation_at",
     "parameter_error_violations",
     "read_body",

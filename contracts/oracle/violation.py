@@ -2,7 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
+
+
+class FilterCause(str):
+    """The cause of a list that is wrong under some filters together: the names of the filters, and the effect.
+
+    It compares as its text, so it is a cause like any other. `refines` tells whether it adds nothing to another one.
+    """
+
+    filters: frozenset[str]
+    effect: str
+
+    def __new__(cls, filters: Iterable[str], effect: str) -> Self:
+        names = frozenset(filters)
+        cause = super().__new__(cls, f"{'+'.join(sorted(names))} {effect}")
+        cause.filters, cause.effect = names, effect
+        return cause
+
+    def refines(self, other: str) -> bool:
+        """Whether the other one has the same effect with some of these filters."""
+        return isinstance(other, FilterCause) and other.effect == self.effect and other.filters < self.filters
+
+
+def misses_a_run(filters: Iterable[str]) -> FilterCause:
+    return FilterCause(filters, "misses a run")
+
+
+def gives_others_too(filters: Iterable[str]) -> FilterCause:
+    return FilterCause(filters, "gives others too")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive, WriteResult
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import Violation
+from contracts.oracle import Violation, gives_others_too
 from contracts.rules.isolated_runs import IsolatedRuns, Query, locate
 from contracts.rules.listing import items_of
 
@@ -63,13 +63,13 @@ def run_combined_filters(context: CaseContext, case: Case) -> None:
             }.get(name, [(name, value)])
         result = context.ask("list_runs", query=[*query, ("limit", "1000")])
         listed = {item.get("id") for item in items_of(result)}
-        names = "+".join(sorted({name for name, _ in query}))
         context.check.count("LIST-FILTER")
         for fixture in fixtures:
             wanted, found = fixture.is_found(asked), fixture.run["id"] in listed
             if wanted is None or wanted == found:
                 continue
-            rule, cause = "LIST-FILTER", f"{names} gives others too"
+            rule: str = "LIST-FILTER"
+            cause: str = gives_others_too(name for name, _ in query)
             if wanted:
                 isolated = IsolatedRuns(("search", fixture.run["id"]))
                 isolated.add(fixture.written)

@@ -9,6 +9,7 @@ from typing import Any
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive, WriteResult
+from contracts.oracle import misses_a_run
 from contracts.rules.listing import items_of, whole
 
 Query = list[tuple[str, str]]
@@ -100,9 +101,9 @@ def locate(
     """Return the rule and the cause for a run that is missing from a list: they depend on which other lists have it."""
     base = [isolated.filter]
     extra = [pair for pair in query if pair != isolated.filter]
-    names = "+".join(sorted({name for name, _ in query}))
+    filter_misses = "LIST-FILTER", misses_a_run(name for name, _ in query)
     if extra and _is_in(context, run, base, 1000):
-        return "LIST-FILTER", f"{names} misses a run"
+        return filter_misses
     for other in (1000, 100, 37):
         if other != limit and _is_in(context, run, query, other):
             return "LIST-PAGE", "a run is on no page"
@@ -115,9 +116,9 @@ def locate(
     elsewhere.append([("workflow_id", run["workflow_id"])])
     for other_query in elsewhere:
         if other_query != query and _is_in(context, run, other_query, 1000):
-            return "LIST-FILTER", f"{names} misses a run"
+            return filter_misses
     if _is_among_newest(context, run):
-        return "LIST-FILTER", f"{names} misses a run"
+        return filter_misses
     return "LIST-COMPLETE", "a created run is not listed"
 
 

@@ -9,6 +9,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
+from contracts.oracle import gives_others_too
 from contracts.rules.isolated_runs import IsolatedRuns, Query, create_isolated_runs, isolating_filter, within
 from contracts.rules.listing import items_of
 from contracts.rules.paging import check_pages
@@ -97,11 +98,10 @@ def require_only_matches(
 ) -> None:
     """Require that a list has only those of the case's runs that match its filters."""
     wrong = [run for run in isolated.runs if run["id"] in items and run["id"] not in allowed]
-    names = "+".join(sorted(name for name, _ in query))
     context.require(
         not wrong,
         "LIST-FILTER",
-        f"{names} gives others too",
+        gives_others_too(name for name, _ in query),
         "only runs that match",
         f"{len(wrong)} others",
         *(isolated.maker_of(wrong[0]).result for _ in wrong[:1]),

@@ -12,7 +12,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, WriteResult
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import Violation, changed_field, gains_inputs, stable_fields
+from contracts.oracle import Violation, changed_field, gains_inputs, gives_others_too, misses_a_run, stable_fields
 from contracts.rules.isolated_runs import create_isolated_runs
 from contracts.rules.listing import items_of, whole
 from contracts.rules.paging import check_frame, check_repeats
@@ -85,7 +85,7 @@ def run_views(context: CaseContext, case: Case) -> None:
                 if run["id"] in {
                     i.get("id") for i in items_of(context.ask("list_runs", query=[isolated.filter, ("limit", "1000")]))
                 }:
-                    cause = "+".join(sorted({name for name, _ in query})) + " misses a run"
+                    cause = misses_a_run(name for name, _ in query)
                     context.fail(Violation("LIST-FILTER", cause, "all runs", "a run missing"), written.result, result)
                 break
             lost = [name for name in always if name not in item]
@@ -181,5 +181,5 @@ def run_existing(context: CaseContext, case: Case) -> None:
             continue
         listed = context.ask("list_runs", query=[(name, value), *newest])
         others = [item for item in items_of(listed) if item.get(name) != value]
-        cause, expected = f"{name} gives others too", "only runs that match"
+        cause, expected = gives_others_too([name]), "only runs that match"
         context.require(not others, "LIST-FILTER", cause, expected, f"{len(others)} others", listed)

@@ -11,7 +11,7 @@ from contracts.core.exchange import Exchange
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import Violation, excerpt
+from contracts.oracle import Violation, excerpt, gives_others_too
 from contracts.rules.isolated_runs import IsolatedRuns, Query, locate
 from contracts.rules.listing import items_of, whole
 
@@ -146,11 +146,10 @@ def no_strangers(
         return
     name, value = isolated.filter
     strangers = [item for item in extra if name == "search" or item.get(name) != value]
-    filters = "+".join(sorted({name for name, _ in query}))
     context.require(
         not strangers,
         "LIST-FILTER",
-        f"{filters} gives others too",
+        gives_others_too(name for name, _ in query),
         "only runs that match",
         lambda: f"{len(strangers)} others",
         isolated.made[-1].result,

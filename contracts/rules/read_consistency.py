@@ -17,7 +17,15 @@ from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import TERMINAL, Violation, changed_field, gains_inputs, stable_fields, step_violation
+from contracts.oracle import (
+    TERMINAL,
+    Violation,
+    changed_field,
+    gains_inputs,
+    gives_others_too,
+    stable_fields,
+    step_violation,
+)
 from contracts.rules.isolated_runs import IsolatedRuns, Query, isolating_fields, locate, within
 from contracts.rules.listing import items_of
 from contracts.rules.read_consistency_cases import consistency_cases
@@ -231,10 +239,11 @@ def _check_views(context: CaseContext, run_views: RunViews, focus: str, *, widel
             order = [item["id"] for item in items if item["id"] in run_views.views]
     for query in _outdated_queries(run_views, focus):
         result = context.ask("list_runs", query=query, after=run_views.shown)
-        names = "+".join(sorted({name for name, _ in query}))
         found = any(item.get("id") == focus for item in items_of(result))
-        cause = f"{names} gives others too"
-        context.require(not found, "LIST-FILTER", cause, "no run by what it had before", "it", *run_views.shown, result)
+        others = gives_others_too(name for name, _ in query)
+        context.require(
+            not found, "LIST-FILTER", others, "no run by what it had before", "it", *run_views.shown, result
+        )
     attachments = run_views.views[focus].get("input_attachment_ids") or []
     for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]) if run_views.before else ():
         if check.offers("get_run_attachment"):
@@ -340,7 +349,12 @@ def _judge_presence(
     wrong = (set(ids) & set(run_views.views)) - expected
     if exact and wrong:
         context.fail(
-            Violation("LIST-FILTER", f"{names} gives others too", "only runs that match", f"{len(wrong)} others"),
+            Violation(
+                "LIST-FILTER",
+                gives_others_too(name for name, _ in query),
+                "only runs that match",
+                f"{len(wrong)} others",
+            ),
             *run_views.shown,
             result,
         )

@@ -19,6 +19,8 @@ from contracts.oracle import (
     Violation,
     changed_field,
     excerpt,
+    gives_others_too,
+    misses_a_run,
 )
 from contracts.rules.deletes import not_listed
 from contracts.rules.listing import items_of
@@ -174,7 +176,7 @@ def _listed_by_status(context: CaseContext, before: Mapping[str, Any], shown: Se
             "list_runs", query=[("workflow_id", before["workflow_id"]), ("search", before["id"]), ("status", status)]
         )
         others = sorted({str(item.get("status")) for item in items_of(result)} - {status})
-        cause, expected = "status gives others too", f"the runs that are {status}"
+        cause, expected = gives_others_too(["status"]), f"the runs that are {status}"
         context.require(
             not others,
             "LIST-FILTER",
@@ -187,7 +189,7 @@ def _listed_by_status(context: CaseContext, before: Mapping[str, Any], shown: Se
         if before.get("status") not in TERMINAL:
             continue
         found = any(item.get("id") == before["id"] for item in items_of(result))
-        cause = "status misses a run" if status == before["status"] else "status gives others too"
+        cause = misses_a_run(["status"]) if status == before["status"] else gives_others_too(["status"])
         context.require(
             found == (status == before["status"]),
             "LIST-FILTER",
