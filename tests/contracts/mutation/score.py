@@ -8,9 +8,9 @@ stand-in: where it answers all of them as the healthy one does, the mutant is co
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import json
-import random
 import subprocess
 import sys
 import tempfile
@@ -46,16 +46,12 @@ class Found(Exception):
         self.finding = finding
 
 
-def all_mutants() -> list[Mutant]:
-    return [each for module in MODULES for each in mutants(module, _source(module))]
-
-
-def sample(number: int, seed: int) -> list[tuple[Mutant, str]]:
-    """That many with their sources, in the order of the draw."""
+def sample(number: int, seed: int, modules: Sequence[str] = MODULES) -> list[tuple[Mutant, str]]:
+    """That many with their sources. A mutant's place in the order depends on itself only, so that a change of the
+    stand-in elsewhere leaves the rest of the sample as it was.
+    """
     drawn: list[tuple[Mutant, str]] = []
-    order = all_mutants()
-    random.Random(seed).shuffle(order)
-    for mutant in order:
+    for mutant in sorted(_all_mutants(modules), key=lambda each: _rank(each, seed)):
         if len(drawn) == number:
             break
         try:
@@ -63,6 +59,15 @@ def sample(number: int, seed: int) -> list[tuple[Mutant, str]]:
         except SyntaxError:
             continue
     return drawn
+
+
+def _all_mutants(modules: Sequence[str]) -> list[Mutant]:
+    return [each for module in modules for each in mutants(module, _source(module))]
+
+
+def _rank(mutant: Mutant, seed: int) -> tuple[bytes, int]:
+    what = f"{seed}/{mutant.module}/{mutant.operator}/{mutant.before}/{mutant.after}"
+    return hashlib.sha256(what.encode()).digest(), mutant.place
 
 
 def _source(module: str) -> str:
@@ -215,6 +220,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.contracts.mutation.score", description=__doc__)
     parser.add_argument("--number", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--module", choices=MODULES, action="append", help="mutants of this one only; repeatable")
     parser.add_argument("--max-time", type=float, default=60, help="seconds of a check")
     parser.add_argument("--out", type=Path, default=Path("build") / "mutants.md")
     parser.add_argument("--serve", nargs=2, metavar=("MODULE", "FILE"), help=argparse.SUPPRESS)
@@ -225,7 +231,7 @@ def main() -> None:
         serve(module, Path(file).read_text(encoding="utf-8"), scheduling_s=asked.scheduling)
         return
     recorded, rows, known = record(), [], {}
-    for mutant, source in sample(asked.number, asked.seed):
+    for mutant, source in sample(asked.number, asked.seed, asked.module or MODULES):
         known[mutant.name] = mutant
         rows.append(checked(mutant, source, recorded, max_time_s=asked.max_time))
         print(json.dumps(rows[-1]), f"line {mutant.line}: {mutant.before}  ->  {mutant.after}", flush=True)
