@@ -53,14 +53,15 @@ _SENSITIVE: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensi
 def sends_openly(request: Request, canaries: Sequence[bytes]) -> bool:
     """Whether a body has a canary outside of the fields for secrets, where it is a value like any other.
 
-    Also true for text and for a body that is not JSON, unless it contains the name of a field for secrets.
+    In text and in a body that is not JSON, a canary counts as outside unless the name of such a field is there too.
     """
+    raw = request.body or b""
     try:
-        body = request.json() if request.body else None
+        body = request.json() if raw else None
     except (ValueError, RecursionError):
-        body = (request.body or b"").decode("latin-1")
+        body = raw.decode("latin-1")
     if isinstance(body, str):
-        return not any(name in body for name in _SENSITIVE)
+        return any(form in raw for form in canaries) and not any(name in body for name in _SENSITIVE)
     open_part = json.dumps(_without_sensitive(body), ensure_ascii=False).encode(errors="replace")
     return any(form in open_part for form in canaries)
 

@@ -326,6 +326,9 @@ class TestAnswersToAnything:
             (b'{"input_values": {"a": ["mark"]}, "sensitive_input_values": {"a": "mark"}}', False),
             (b'{"password": "mark"', False),
             (b'"mark"', False),
+            (b'{"password": "another"', True),
+            (b'"another"', True),
+            (b"\xff", True),
             (None, True),
         ],
     )
