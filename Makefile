@@ -1,21 +1,29 @@
-# make serve · make test · make matrix · make hostile · make check · make bench · make clean
+# make serve · make test · make matrix · make full-matrix · make mutants · make hostile · make check · make bench · make clean
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+N ?= 40
 
-.PHONY: serve test matrix hostile check bench clean
+.PHONY: serve test matrix full-matrix mutants hostile check bench clean
 
 serve: $(VENV)/serve.stamp
 	$(BIN)/mockserver serve $(ARGS)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered --ignore=tests/contracts/matrix $(ARGS)
-	$(BIN)/python -m pytest -n auto tests/contracts/matrix
+	$(BIN)/python -m pytest -n auto -m "not matrix" --durations=10 $(ARGS)
 
-# every planted defect, where make test takes some of each rule
+# whole checks, long searches and comparisons: what make test has no time for
 matrix: $(VENV)/dev.stamp
-	STANDIN_MATRIX=full $(BIN)/python -m pytest -n auto tests/contracts/matrix/test_defects.py $(ARGS)
+	$(BIN)/python -m pytest -n auto -m matrix --durations=10 $(ARGS)
+
+# every planted defect and every variation by itself, where make matrix takes some: hours
+full-matrix: $(VENV)/dev.stamp
+	STANDIN_MATRIX=full $(BIN)/python -m pytest -n auto tests/contracts/matrix $(ARGS)
+
+# machine-made mutants of the stand-in: which of them a check finds
+mutants: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.contracts.mutation.score --number $(N) $(ARGS)
 
 # hostile clients for some minutes, where make test takes some seconds of them
 hostile: $(VENV)/dev.stamp

@@ -1,4 +1,4 @@
-from contracts.cli import main
+from contracts.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""A whole check: finds out what the target is, runs the scenarios, the most telling first, and says what came of it."""
+"""A whole check: discovers the target, runs the scenarios by priority, and returns the result."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from typing import Final
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
 
-from contracts.beyond import beyond, explore_beyond
-from contracts.conversation import OutOfTime, World
-from contracts.course import LEAST_TELLING, Course, Progress
-from contracts.discovery import discover
-from contracts.findings import CheckResult, Finding, RuleResult, VerdictName
+from contracts.core.findings import CheckResult, Finding, RuleResult, VerdictName
+from contracts.core.target import Target
+from contracts.engine.check_context import CheckContext
+from contracts.engine.discovery import discover
+from contracts.engine.results import OutOfTime
+from contracts.engine.runner import Scenario, Search, expected_runs
+from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
+from contracts.engine.shrink import Case
+from contracts.explore.exploration import explore, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
-from contracts.search import Scenario, Search, most_runs
-from contracts.shrinking import Case
-from contracts.target import Target
 
-IN_PASSING: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
-"""Rules of every answer: who asks for one of them gets all scenarios, those that look for it first."""
+RULES_OF_EVERY_ANSWER: Final = frozenset({"NO-5XX", "HTTP-ERROR-JSON", "SECRET-LEAK"})
+"""Rules that apply to every answer: selecting one runs all scenarios, first those that list a selected rule."""
 FUZZ_EXAMPLES = 100
-"""Generated cases of one scenario in one round of a fuzz."""
+"""Number of generated cases per scenario in one round of a fuzz."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A part of a check as it is planned."""
+    """A planned part of a check."""
 
     name: str
     rules: tuple[str, ...]
@@ -41,14 +42,16 @@ class Step:
 
 
 def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
-    """What a check would do, in its order, and the most it could cost. Sends nothing."""
+    """Return the steps of a check in order, with the most that each could cost. Sends nothing."""
     wanted = _wanted(rules)
     steps = []
-    unknown = World(target, Guard(target), deadline=0.0)
+    undiscovered = CheckContext(target, Guard(target), deadline=0.0)
     for scenario in _ordered(target, wanted):
-        judged = tuple(rule for rule in REGISTRY if rule in wanted and rule in IN_PASSING.union(scenario.rules))
-        steps.append(Step(scenario.name, judged, _cost(unknown, scenario)))
-    for name, judges in beyond(target, wanted):
+        judged = tuple(
+            rule for rule in REGISTRY if rule in wanted and rule in RULES_OF_EVERY_ANSWER.union(scenario.rules)
+        )
+        steps.append(Step(scenario.name, judged, _cost(undiscovered, scenario)))
+    for name, judges in parts_for(target, wanted):
         steps.append(Step(name, tuple(rule for rule in REGISTRY if rule in wanted and rule in judges), "creates runs"))
     budget = target.budget
     runs = f"{budget.max_runs} runs" if target.allow_writes else "no run"
@@ -58,16 +61,17 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
     return [*steps, Step("in all", tuple(sorted(wanted)), most)]
 
 
-def _cost(world: World, scenario: Scenario) -> str:
-    """What its fixed cases come to, as far as that can be said of a target that nothing is known of; what a broken one
-    could make of them counts too: a request that should be refused may create all the same.
+def _cost(context: CheckContext, scenario: Scenario) -> str:
+    """Describe how many fixed cases a scenario has and how many runs they may create, as far as known before discovery.
+
+    Cases that must be refused count too, since a faulty target may create runs for them.
     """
     cases: list[Case] = []
-    for case in live.PLAN[scenario.name](world) if world.is_live else scenario.cases(world):
+    for case in live.PLAN[scenario.name](context) if context.is_live else scenario.cases(context):
         cases += case.get("items", [case])
     sent = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
-    may_create = world.target.allow_writes or world.target.is_loopback
-    runs = sum(max(1, most_runs(case)) for case in cases) if scenario.creates and may_create else 0
+    may_create = context.target.allow_writes or context.target.is_loopback
+    runs = sum(max(1, expected_runs(case)) for case in cases) if scenario.creates and may_create else 0
     if not runs:
         return f"{sent}, creates none"
     return f"{sent}, creates runs: {runs} at most"
@@ -81,19 +85,22 @@ def check(
     progress: Callable[[Progress], None] | None = None,
     on_finding: Callable[[Finding], None] | None = None,
 ) -> CheckResult:
-    """Raises CouldNotCheck. `rules` are the ids to judge; None is all. What `on_finding` raises ends the check."""
+    """Check a target. `rules` are the ids to judge; None means all. An exception from `on_finding` ends the check.
+
+    Raises CouldNotCheck.
+    """
     wanted = _wanted(rules)
-    world = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
-    search = Search(world, on_finding=_only(wanted, on_finding))
-    course = _ordered(target, wanted)
+    context = discover(target, guard, deadline=time.monotonic() + target.max_time_s)
+    search = Search(context, on_finding=_only(wanted, on_finding))
+    scenarios = _ordered(target, wanted)
     try:
-        unreached = Course(world, search, course, progress).run()
+        unreached = Scheduler(context, search, scenarios, progress, live.PLAN).run()
         if not unreached:
-            explore_beyond(search, wanted, _announcing(search, progress))
+            explore(search, wanted, _announcing(search, progress))
         search.look_at_the_end()
     finally:
         search.end()
-    return _result(world, search, wanted, unreached)
+    return _result(context, search, wanted, unreached)
 
 
 def fuzz(
@@ -105,22 +112,24 @@ def fuzz(
     progress: Callable[[Progress], None] | None = None,
     on_finding: Callable[[Finding], None] | None = None,
 ) -> CheckResult:
-    """Searches until the time is over: what the example database knows first, then the fixed cases, then generated
-    ones in rounds, each with a seed of its own. Raises CouldNotCheck.
+    """Search until the time is over: replay the example database, run the fixed cases, then generate cases in rounds.
+
+    Each round has its own seed. Raises CouldNotCheck.
     """
     wanted = _wanted(rules)
     target = dataclasses.replace(target, max_time_s=for_s)
-    world = discover(target, guard, deadline=time.monotonic() + for_s)
-    search = Search(world, on_finding=_only(wanted, on_finding), database=_example_database())
-    course = _ordered(target, wanted)
-    generating = [scenario for scenario in course if scenario.generated is not None]
+    context = discover(target, guard, deadline=time.monotonic() + for_s)
+    search = Search(context, on_finding=_only(wanted, on_finding), database=_example_database())
+    scenarios = _ordered(target, wanted)
+    generating = [scenario for scenario in scenarios if scenario.generated is not None]
+    unreached = list(scenarios)
     try:
         for scenario in generating:
-            if world.offers(*scenario.needs):
-                search.replay(scenario, until=world.deadline)
-        unreached = Course(world, search, course, progress).run()
+            if context.offers(*scenario.needs):
+                search.replay(scenario, until=context.deadline)
+        unreached = Scheduler(context, search, scenarios, progress, live.PLAN).run()
         round_number = 0
-        while not unreached and world.time_left > 0:
+        while not unreached and context.time_left > 0:
             round_number += 1
             for index, scenario in enumerate(generating):
                 if progress is not None:
@@ -133,25 +142,25 @@ def fuzz(
                             len(search.findings),
                         )
                     )
-                if world.offers(*scenario.needs):
-                    search.explore(scenario, examples=FUZZ_EXAMPLES, until=world.deadline, round_number=round_number)
-            has_begun = explore_beyond(search, wanted, _announcing(search, progress), round_number=round_number)
+                if context.offers(*scenario.needs):
+                    search.explore(scenario, examples=FUZZ_EXAMPLES, until=context.deadline, round_number=round_number)
+            has_begun = explore(search, wanted, _announcing(search, progress), round_number=round_number)
             if not generating and not has_begun:
                 break
             if not guard.affords(runs=1, requests=1):
-                world.note("The budget was spent before the time was over.")
+                context.note("The budget was spent before the time was over.")
                 break
     except OutOfTime:
-        unreached = []
+        pass
     finally:
         search.end()
-    return _result(world, search, wanted, unreached)
+    return _result(context, search, wanted, unreached)
 
 
 def _announcing(search: Search, progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
     def announce(name: str) -> None:
         if progress is not None:
-            progress(Progress(name, 0, 1, search.world.guard.spent.requests, len(search.findings)))
+            progress(Progress(name, 0, 1, search.check.guard.spent.requests, len(search.findings)))
 
     return announce
 
@@ -163,21 +172,21 @@ def _wanted(rules: Collection[str] | None) -> frozenset[str]:
 def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario]:
     if target.profile == "live":
         by_name = {scenario.name: scenario for scenario in SCENARIOS}
-        course = [by_name[name] for name in live.PLAN]
+        scenarios = [by_name[name] for name in live.PLAN]
     else:
-        course = sorted(SCENARIOS, key=lambda scenario: scenario.telling)
-    chosen = [scenario for scenario in course if set(wanted).intersection(scenario.rules)]
-    if IN_PASSING.intersection(wanted) and len(chosen) < len(course):
-        others = [scenario for scenario in course if scenario not in chosen]
+        scenarios = sorted(SCENARIOS, key=lambda scenario: scenario.priority)
+    chosen = [scenario for scenario in scenarios if set(wanted).intersection(scenario.rules)]
+    if RULES_OF_EVERY_ANSWER.intersection(wanted) and len(chosen) < len(scenarios):
+        others = [scenario for scenario in scenarios if scenario not in chosen]
         chosen = [
-            dataclasses.replace(scenario, telling=min(scenario.telling, LEAST_TELLING - 1)) for scenario in chosen
+            dataclasses.replace(scenario, priority=min(scenario.priority, LOWEST_PRIORITY - 1)) for scenario in chosen
         ]
-        chosen += [dataclasses.replace(scenario, telling=LEAST_TELLING) for scenario in others]
+        chosen += [dataclasses.replace(scenario, priority=LOWEST_PRIORITY) for scenario in others]
     return [s for s in chosen if target.allow_writes or target.is_loopback or not s.creates]
 
 
 def _only(wanted: Collection[str], on_finding: Callable[[Finding], None] | None) -> Callable[[Finding], None] | None:
-    """A rule that was not asked for is not told of, though a scenario judges it in passing."""
+    """Limit `on_finding` to the selected rules, since a scenario may judge others too."""
     if on_finding is None:
         return None
     return lambda finding: on_finding(finding) if finding.rule in wanted else None
@@ -187,63 +196,66 @@ def _example_database() -> ExampleDatabase | None:
     return settings.default.database if settings.default is not None else None
 
 
-def _result(world: World, search: Search, wanted: Collection[str], unreached: list[Scenario]) -> CheckResult:
+def _result(context: CheckContext, search: Search, wanted: Collection[str], unreached: list[Scenario]) -> CheckResult:
     findings = tuple(f for f in search.findings if f.rule in wanted)
-    results = tuple(_status(world, search, rule, findings, unreached) for rule in REGISTRY if rule in wanted)
+    results = tuple(_status(context, search, rule, findings, unreached) for rule in REGISTRY if rule in wanted)
     verdict: VerdictName = "passed"
     if findings:
         verdict = "failed"
-    elif unreached or world.stumbles or any(rule.is_missed for rule in results):
+    elif unreached or context.internal_errors or any(rule.is_missed for rule in results):
         verdict = "incomplete"
-    notes = [*world.notes, *world.stumbles]
+    notes = [*context.notes, *context.internal_errors]
     if unreached:
         names = ", ".join(scenario.name for scenario in unreached)
-        notes.append(f"Not done within {world.target.max_time_s:g} s: {names}. --max-time gives it more.")
-    if (lost := world.guard.lost) is not None:
+        notes.append(f"Not done within {context.target.max_time_s:g} s: {names}. --max-time gives it more.")
+    if (lost := context.guard.lost) is not None:
         notes.append(f"{lost[0].upper()}{lost[1:]}.")
-    if world.guard.skipped:
-        notes.append(_not_sent(world.guard.skipped))
+    if context.guard.skipped:
+        notes.append(_not_sent(context.guard.skipped))
     return CheckResult(
-        target=world.target.url,
-        seed=world.target.seed,
+        target=context.target.url,
+        seed=context.target.seed,
         verdict=verdict,
         rules=results,
         findings=findings,
-        spent=world.guard.spent,
+        spent=context.guard.spent,
         unstable=tuple(f for f in search.unstable if f.rule in wanted),
         notes=tuple(notes),
     )
 
 
 def _not_sent(skipped: Sequence[str]) -> str:
-    few = "; ".join(skipped[:3])
+    first = "; ".join(skipped[:3])
     more = f", and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-    return f"Not sent, since the budget could not bear it: {few}{more}."
+    return f"Not sent: {first}{more}."
 
 
 def _status(
-    world: World, search: Search, rule: str, findings: tuple[Finding, ...], unreached: list[Scenario]
+    context: CheckContext, search: Search, rule: str, findings: tuple[Finding, ...], unreached: list[Scenario]
 ) -> RuleResult:
     failed = next((f for f in findings if f.rule == rule), None)
     if failed is not None:
         return RuleResult(rule, "failed", f"expected {failed.expected}, got {failed.got}")
-    missing = [world.not_offered[name] for name in REGISTRY[rule].needs if name in world.not_offered]
+    missing = [context.not_offered[name] for name in REGISTRY[rule].needs if name in context.not_offered]
     if missing:
         return RuleResult(rule, "not_offered", missing[0])
-    judged = world.judged[rule]
+    judged = context.judged[rule]
     if judged:
         return RuleResult(rule, "passed", f"judged {judged} times")
-    return RuleResult(rule, "skipped", _why_skipped(world, search, rule, unreached))
+    either = REGISTRY[rule].needs_one_of
+    if either and not any(map(context.offers, either)):
+        return RuleResult(rule, "not_offered", context.not_offered[either[0]])
+    return RuleResult(rule, "skipped", _why_skipped(context, search, rule, unreached))
 
 
-def _why_skipped(world: World, search: Search, rule: str, unreached: list[Scenario]) -> str:
+def _why_skipped(context: CheckContext, search: Search, rule: str, unreached: list[Scenario]) -> str:
     if rule == "HTTP-LIMIT":
         return "the target never answered 429"
-    if rule in {"AUTH-TENANT", "IDEM-SCOPE"} and not world.has_second:
+    if rule in {"AUTH-TENANT", "IDEM-SCOPE"} and not context.has_second:
         return "no second token was given"
     if any(rule in scenario.rules for scenario in unreached):
         return "not reached in time"
-    if not world.may_create and all(s.creates for s in SCENARIOS if rule in s.rules):
+    if not context.may_create and all(s.creates for s in SCENARIOS if rule in s.rules):
         return "nothing may be created without --allow-writes"
     reasons = [search.skipped[s.name] for s in SCENARIOS if rule in s.rules and s.name in search.skipped]
     return reasons[0] if reasons else "nothing that was sent could be judged by it"

@@ -1,6 +1,6 @@
-"""`pytest --pyargs contracts --target URL`: every rule as a test, with the flags of `contracts check`.
+"""`pytest --pyargs contracts --target URL`: one test per rule, with the flags of `contracts check`.
 
-Does nothing in any other session: neither flags nor fixtures, and no import beyond pytest's own.
+In any other session, the plugin adds no flags and no fixtures, and imports only pytest.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ _FLAGGED = pytest.StashKey[bool]()
 
 
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser, args: list[str]) -> None:
-    """The flags are there only where this package is what is tested: they have names that others may use too."""
-    if _is_asked_for(args, pyargs=bool(early_config.known_args_namespace.pyargs)):
-        from contracts.pytest_session import add_flags
+    """Add the flags only if this package is tested, since other plugins may use the same names."""
+    if _selects_this_package(args, pyargs=bool(early_config.known_args_namespace.pyargs)):
+        from contracts.cli.pytest_session import add_flags
 
         add_flags(parser)
         early_config.stash[_FLAGGED] = True
@@ -23,14 +23,14 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.stash.get(_FLAGGED, False):
-        from contracts.pytest_session import begin
+        from contracts.cli.pytest_session import begin
 
         begin(config)
 
 
-def _is_asked_for(args: Iterable[str], *, pyargs: bool) -> bool:
+def _selects_this_package(args: Iterable[str], *, pyargs: bool) -> bool:
     files = ("contracts/test_contract.py", "contracts\\test_contract.py")
-    asked = [arg.partition("::")[0] for arg in args]
+    paths = [arg.partition("::")[0] for arg in args]
     return any(
-        arg.endswith(files) or (pyargs and (arg == "contracts" or arg.startswith("contracts."))) for arg in asked
+        arg.endswith(files) or (pyargs and (arg == "contracts" or arg.startswith("contracts."))) for arg in paths
     )

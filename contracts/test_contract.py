@@ -1,10 +1,10 @@
-"""The rules as tests: `pytest --pyargs contracts --target URL`."""
+"""One test per rule: `pytest --pyargs contracts --target URL`."""
 
 from __future__ import annotations
 
 import pytest
 
-from contracts.pytest_session import NO_TARGET, rules_to_test, verdict_of
+from contracts.cli.pytest_session import NO_TARGET, rules_to_test, verdict_of
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

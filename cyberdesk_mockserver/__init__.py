@@ -1,7 +1,7 @@
-"""What the entry points load first, under a name that nobody else has.
+"""Loaded first by the entry points, under a name that no other package has.
 
-`mockserver` and `contracts` are names that a project may well use for a package of its own, which then comes first on
-the path. That is told here; without this, pytest and the commands would fail with an ImportError that explains nothing.
+A project may well have its own package `mockserver` or `contracts`, which then comes first on the path. This module
+reports that; without it, pytest and the commands would fail with an ImportError that explains nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from importlib.util import find_spec
 
 
 def problem_of(name: str) -> str | None:
-    """What is in the way of our package of a name, or None where Python finds ours."""
+    """Return why Python does not find our package of this name, or None if it does."""
     ours = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), name)
     spec = find_spec(name)
     found = os.path.realpath(os.path.dirname(spec.origin)) if spec is not None and spec.origin else None
@@ -35,7 +35,7 @@ def mockserver() -> None:
 
 def contracts() -> None:
     _check("contracts")
-    from contracts.cli import main
+    from contracts.cli.main import main
 
     main()
 

@@ -1,4 +1,4 @@
-"""Commands whose help shows their options in groups, and examples below them."""
+"""Commands whose help shows options in groups, followed by examples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 Groups = Mapping[str, Collection[str]]
-"""Titles, and the names of the parameters or commands below each. What is in none of them comes last."""
+"""Titles, and the names of the parameters or commands below each. Names in no group come last."""
 
 
 class Command(click.Command):

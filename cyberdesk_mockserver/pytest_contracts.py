@@ -1,4 +1,4 @@
-"""Loads `contracts.pytest_plugin`, unless another package is called contracts too: pytest goes on without it then."""
+"""Loads `contracts.pytest_plugin`, unless another package named contracts is found: then pytest runs without it."""
 
 from cyberdesk_mockserver import problem_of
 

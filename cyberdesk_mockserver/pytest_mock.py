@@ -1,4 +1,4 @@
-"""Loads `mockserver.pytest_plugin`, unless another package is called mockserver too: pytest goes on without it then."""
+"""Loads `mockserver.pytest_plugin`, unless another package named mockserver is found: then pytest runs without it."""
 
 from cyberdesk_mockserver import problem_of
 

@@ -1,11 +1,11 @@
-"""The command `mockserver`. It ends quietly at a signal, also while the rest of it is being loaded."""
+"""The command `mockserver`. A signal ends it without a traceback, also while its modules are being imported."""
 
 import os
 import signal
 
 
 def _end(signum: int, frame: object) -> None:
-    # Nothing has been begun that would have to be ended well, and an exception may be caught by what is imported.
+    # Nothing has started yet that needs a shutdown, and a module that is being imported could catch an exception.
     os._exit(0)
 
 

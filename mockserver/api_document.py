@@ -1,4 +1,4 @@
-"""The OpenAPI document of the API that is mocked, as it is served and printed."""
+"""The OpenAPI document of the mocked API, as it is served and printed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class APIDocument:
         return self._json
 
     def yaml(self) -> bytes:
-        """As it stands in its file, comments and all, where that is YAML."""
+        """Return the file unchanged, comments included, if it is YAML; else the document as YAML."""
         return self._yaml
 
     @cached_property
@@ -35,5 +35,5 @@ class APIDocument:
 
 
 def api_document(path: Path | None) -> APIDocument:
-    """The built-in one where `path` is None. Raises SpecError."""
+    """Load the document; the built-in one if `path` is None. Raises SpecError."""
     return APIDocument(load(path or files("openapi") / "cyberdesk.yaml"))

@@ -1,4 +1,4 @@
-"""The composition root: the only file that names concrete classes, and puts them together."""
+"""The composition root: the only module that names concrete classes and wires them together."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ EXPOSED_HEADERS = (
 
 
 class MockApp:
-    """The mock as an ASGI application. `operations` are those of its spec."""
+    """The mock as an ASGI application. `operations` are those of its OpenAPI document."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class MockApp:
         store: Store | None = None,
         access_log: AccessLog | None = None,
     ) -> None:
-        """`clock` is one for all namespaces, in place of one for each. Raises StartError."""
+        """`clock` is shared by all namespaces; without it, each namespace has its own. Raises StartError."""
         self.settings = settings
         api = api_document(settings.spec)
         self.operations = _operations(settings, api)
@@ -111,7 +111,11 @@ class MockApp:
         self._world = World.from_files(settings.world)
         self._journals = JournalBudget(settings.journal_bytes)
         self.namespaces = Namespaces(
-            self._make_namespace, self._make_space, self._furnish, self._store, most_spaces=settings.limits.max_spaces
+            self._make_namespace,
+            self._make_space,
+            self._seed_space,
+            self._store,
+            most_spaces=settings.limits.max_spaces,
         )
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
@@ -173,16 +177,16 @@ class MockApp:
             raise ValueError(f"the mock speaks HTTP, not {scope['type']}")
 
     def _route(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Who answers the request. No coroutine of its own: each costs on the way of every request."""
+        """Return the awaitable of the handler. Not a coroutine itself: one more would slow down every request."""
         path: str = scope["path"]
         if not path.startswith("/__"):
             if path in self._pages and scope["method"] in ("GET", "HEAD"):
                 return self._show(path, scope, send)
             return self._serve(self.namespaces.default, path, scope, receive, send)
-        return self._route_marked(scope, receive, send)
+        return self._route_reserved(scope, receive, send)
 
-    async def _route_marked(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A path that is in a namespace, or none of the API."""
+    async def _route_reserved(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route a path that begins with `/__`: one in a namespace, a download, or the control API."""
         try:
             name, path = namespace_of(scope)
             namespace = self.namespaces.known(name) or await self.namespaces.get(name)
@@ -242,7 +246,7 @@ class MockApp:
         return namespace
 
     def _make_space(self, namespace: Namespace, organisation: str, key: bytes | None = None) -> Space:
-        """`key` decides what is drawn; without it, it follows from the seed and the names."""
+        """`key` determines all random draws; without it, it is derived from the seed and the names."""
         name = f"{self.settings.seed} {namespace.name} {organisation}".encode("utf-8", "surrogateescape")
         return Space(
             store=self._store.space(namespace.name, organisation),
@@ -255,7 +259,7 @@ class MockApp:
             progression=self.settings.progression,
         )
 
-    async def _furnish(self, space: Space) -> None:
+    async def _seed_space(self, space: Space) -> None:
         seeds = self._seeds.get(space.organisation)
         if seeds:
             _, writes = await prepare(self._make_context(space, NO_PREFERENCES, space.clock.read(), {}), seeds)
@@ -269,7 +273,7 @@ def create_app(
     store: Store | None = None,
     access_log: AccessLog | None = None,
 ) -> MockApp:
-    """The mock as an ASGI application, for in-process use. Raises StartError for what it cannot start with."""
+    """Return the mock as an ASGI application, for in-process use. Raises StartError if it cannot start."""
     return MockApp(settings or Settings(), clock=clock, store=store, access_log=access_log)
 
 

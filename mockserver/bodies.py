@@ -1,4 +1,4 @@
-"""Reading the bodies of requests: up to a size each, and up to a size all together."""
+"""Read request bodies, with a size limit for each and a shared limit for all large ones."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from mockserver.errors import TooLarge
 from mockserver.headers import Headers
 
 LARGE_BODY = 65_536
-"""A larger body takes its bytes from the budget, and is worth a thread."""
+"""In bytes. A larger body takes its size from the shared budget, and is decoded in a thread."""
 
 
 class Disconnected(Exception):
-    """The client has gone before its request was whole: there is nobody to answer, and nothing to do."""
+    """The client disconnected before it had sent the whole request: nobody is left to answer."""
 
 
 class Bodies:
-    """`most_bytes` is the longest body, `most_together` how many bytes all large ones that are handled may have."""
+    """`most_bytes` limits one body; `most_together` limits all large bodies that are in use at the same time."""
 
     def __init__(self, *, most_bytes: int, most_together: int) -> None:
         self._most_bytes = most_bytes
         self._budget = ByteBudget(most_together)
 
     async def read(self, headers: Headers, receive: Receive) -> tuple[bytes, int]:
-        """The body, and how many bytes are to be given back when its request has been handled.
+        """Return the body, and how many bytes to give back once its request has been handled.
 
-        Raises TooLarge, before it is read where its length says so; Disconnected where the client went away.
+        Raises TooLarge (before reading, if Content-Length exceeds the limit), and Disconnected if the client leaves.
         """
         length = headers.get(b"content-length")
         announced = int(length) if length is not None and length.isdigit() else 0

@@ -1,9 +1,11 @@
-"""Which web pages may use the mock: those of this machine, and those that it was told of.
+"""Which web pages may use the mock: pages of this machine, and pages that the settings allow.
 
-A page that a developer visits can send requests to the developer's own machine. Two things keep it out. CORS: only
-pages of loopback origins may read answers, or send what a plain form could not. And the name: a page can have its own
-domain lead to 127.0.0.1 (DNS rebinding) and is then of the same origin, so a request that a browser sends must call the
-mock by a loopback name, by an address, or by a name that was allowed.
+A page that a developer visits can send requests to the developer's own machine. Two checks prevent this:
+
+- The origin. Only pages of loopback origins, of allowed origins and of the mock itself may read answers (CORS), or use
+  a method other than GET, HEAD and OPTIONS.
+- The host. A page can resolve its own domain to 127.0.0.1 (DNS rebinding) and then has the same origin as the mock. So
+  a request from a browser must address the mock by a loopback name, an IP address, or an allowed name.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ _PORT = re.compile(r":[0-9]*\Z")
 
 
 class Browsers:
-    """Lets in what browsers send, as far as their pages may, and adds CORS headers to every answer, errors too."""
+    """Refuses requests of pages that may not send them, and adds CORS headers to all other answers, errors too."""
 
     def __init__(
         self, app: ASGIApp, *, origins: Collection[str], hosts: Collection[str], exposed_headers: Collection[str]
     ) -> None:
-        """`origins` and `hosts` are those that are allowed beside loopback; `*` among the origins allows all."""
+        """`origins` and `hosts` are allowed in addition to loopback; `*` in `origins` allows all origins."""
         self._hosts = {host.lower() for host in hosts}
         self._cors = _CORS(
             app,
@@ -61,17 +63,17 @@ class Browsers:
             await send_reply(reply, reply.render(), {}, scope, send)
 
     def _is_allowed_origin(self, origin: str, host: str) -> bool:
-        """`host` is one that is allowed: so a page of the mock itself, read under that name, is no stranger."""
+        """`host` must be allowed: a page that was loaded under this name then comes from the mock itself."""
         return self._cors.is_allowed_origin(origin) or urlsplit(origin).netloc == host
 
     def is_allowed_host(self, host: str) -> bool:
-        """`host` is the header, with its port."""
+        """`host` is the value of the Host header, with its port."""
         name = _name_of(host)
         return name in self._hosts or is_loopback_name(name) or _is_address(name)
 
 
 class _CORS(CORSMiddleware):
-    """A preflight that is refused says so in JSON, as every other error does."""
+    """Refuses a preflight with a JSON body, like every other error."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)

@@ -1,4 +1,4 @@
-"""How much memory the bodies that are being handled may take together."""
+"""Limits the memory that all request bodies in use take together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 
 
 class ByteBudget:
-    """Bytes that are taken before something is read, and given back behind it. Who comes first is served first."""
+    """A number of bytes: take some before reading a body, give them back after its use. Waiters are served FIFO."""
 
     def __init__(self, total: int) -> None:
         self._left = total
@@ -15,17 +15,17 @@ class ByteBudget:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def take(self, size: int) -> int:
-        """Waits until there are so many bytes, or all there are; returns how many were taken."""
+        """Wait until `size` bytes (at most the total) are available. Return how many were taken."""
         size = min(size, self._total)
         if not self._waiting and size <= self._left:
             self._left -= size
             return size
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append((size, turn))
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, granted))
         try:
-            await turn
+            await granted
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if granted.done() and not granted.cancelled():
                 self.give_back(size)
             raise
         return size
@@ -33,10 +33,10 @@ class ByteBudget:
     def give_back(self, size: int) -> None:
         self._left += size
         while self._waiting:
-            size, turn = self._waiting[0]
-            if not turn.cancelled():
+            size, granted = self._waiting[0]
+            if not granted.cancelled():
                 if size > self._left:
                     return
                 self._left -= size
-                turn.set_result(None)
+                granted.set_result(None)
             self._waiting.popleft()

@@ -1,4 +1,4 @@
-"""The command `mockserver`: arguments and environment become Settings, and Settings a running server."""
+"""The command `mockserver`: reads Settings from arguments and environment variables, and runs the server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _COULD_NOT_START = 2
 
 
 class _Main(Group):
-    """What cannot start is told in one line, whichever the command."""
+    """Reports the StartError of any command in one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -131,11 +131,11 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
         def be_ready() -> None:
             publish()
             if open_page:
-                # Some browsers keep the caller waiting.
+                # In a thread, because some browsers block the caller.
                 threading.Thread(target=_open, args=(page,), daemon=True).start()
 
-        _say_hello(app, listener)
-        # What stands at start never goes: the collector need not look at it, nor look so often at what requests leave.
+        _print_startup_message(app, listener)
+        # Objects made until now live as long as the process: the collector need not scan them, nor run as often.
         gc.freeze()
         gc.set_threshold(20_000, 20, 50)
         Server(app, settings.limits, on_ready=be_ready).run(sockets=[listener])
@@ -171,7 +171,7 @@ def _open(page: str) -> None:
         click.echo(f"mockserver: no browser was found to open {page}", err=True)
 
 
-def _say_hello(app: MockApp, listener: socket.socket) -> None:
+def _print_startup_message(app: MockApp, listener: socket.socket) -> None:
     local = local_url_of(listener)
     lines = [f"Serving the runs API on {url_of(listener)}"]
     if app.settings.admin:
@@ -187,7 +187,7 @@ def _say_hello(app: MockApp, listener: socket.socket) -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:
-        # Nobody reads it, or the disk is full. What is left in its buffer must not be tried again at exit.
+        # The reader is gone, or the disk is full. Python must not try to flush the buffer again at exit.
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
 
 

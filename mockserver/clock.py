@@ -1,12 +1,12 @@
-"""Time, as everything in the mock sees it: injected, in integer microseconds, and under the control of a test.
+"""The clock of the mock: injected everywhere, in integer microseconds, and under the control of a test.
 
-Two readings. A *moment* is what clients see in `created_at`: microseconds since 1970 UTC. It is true to the wall clock
-until the clock is frozen at another moment or advanced. *Lived* time is what runs live by: it never goes back, and runs
-`scale` times faster than the moments do. A run's durations are counted in lived time and shown as moments, so with a
-scale a day of runs passes in minutes and its timestamps still stand near now.
+A reading has two parts. A *moment* is what clients see in `created_at`: microseconds since 1970 UTC. It follows the
+wall clock until the clock is frozen at another moment or advanced. *Simulated time* (`sim_time`) drives the runs: it
+never goes back, and passes `scale` times faster than the moments. The durations of a run are counted in simulated time
+and shown as moments, so with a scale a day of runs passes in minutes and its timestamps stay near now.
 
-Freezing stops both. Advancing moves both by exactly so much, whatever the scale. A change of scale begins a segment of
-its own; what was lived before it keeps its moments.
+Freezing stops both. Advancing moves both by exactly the same amount, whatever the scale. A change of scale begins a new
+segment; earlier simulated times keep their moments.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 real_time = time.monotonic
-"""Seconds as they pass, for how long something took; nothing that clients see."""
+"""Seconds of real time, to measure durations. Clients of the API never see them."""
 
 SECOND = 1_000_000
 FOREVER = 1 << 62
-"""A moment or lived time that never comes."""
+"""A moment or simulated time that is never reached."""
 
 
 class Instant(NamedTuple):
     """One reading of the clock."""
 
     moment: int
-    lived: int
+    sim_time: int
 
 
 class _Segment(NamedTuple):
-    """From where on lived time runs at a scale. After a `jump` its moment does not follow from the segment before."""
+    """Where a scale begins to apply. After a `jump`, the moment does not follow from the previous segment."""
 
-    lived: int
+    sim_time: int
     moment: int
     scale: float
     jump: bool
 
 
 class Clock:
-    """`source` gives nanoseconds since 1970; where it jumps back, the clock stands still until it is reached again."""
+    """`source` returns nanoseconds since 1970. If it jumps back, the clock stands still until it has caught up."""
 
     _runs_by_itself = True
 
@@ -55,14 +55,14 @@ class Clock:
         self._source = source
         self._latest = 0
         start = self._wall()
-        self._since = start  # of the wall clock, when the base was read
+        self._since = start  # wall time at which the base was read
         self._base = Instant(start, start)
         self._scale = scale
         self._is_frozen = False
         self._segments = [_Segment(start, start, scale, True)]
-        self.is_changed = False  # by whoever controls it
+        self.is_changed = False  # whether it was ever controlled or restored
         self._is_released = False
-        self._jumped = 0  # by how much freezing has moved the moments in all
+        self._jumped = 0  # by how much freezing has moved the moments in total
         self._waiting: set[asyncio.Future[None]] = set()
 
     @property
@@ -79,17 +79,17 @@ class Clock:
     def read(self) -> Instant:
         if self._is_frozen:
             return self._base
-        # As `_wall`, which it is too often to be called.
+        # `_wall` inlined: this method is too hot for another call.
         wall = self._source() // 1000
         if wall < self._latest:
             wall = self._latest
         else:
             self._latest = wall
         passed = wall - self._since
-        moment, lived = self._base
+        moment, sim_time = self._base
         if self._scale == 1:
-            return Instant(moment + passed, lived + passed)
-        return Instant(moment + passed, lived + math.floor(passed * self._scale))
+            return Instant(moment + passed, sim_time + passed)
+        return Instant(moment + passed, sim_time + math.floor(passed * self._scale))
 
     def _wall(self) -> int:
         wall = self._source() // 1000
@@ -101,60 +101,60 @@ class Clock:
     # --- Control
 
     def rescale(self, scale: float) -> None:
-        """From now on runs live `scale` times faster than the moments pass; 0 holds them still."""
+        """Make simulated time pass `scale` times faster than the moments from now on; 0 stops it."""
         at = self.read()
         self._scale = scale
-        self._go_on_from(at, Instant(at.moment, at.lived))
+        self._continue_from(at, Instant(at.moment, at.sim_time))
 
     def freeze(self, moment: int | None = None) -> None:
-        """Stops the clock, at a moment if one is given: later or earlier than now. Lived time does not jump with it."""
+        """Stop the clock, at `moment` if given (later or earlier than now). Simulated time does not jump with it."""
         at = self.read()
         self._is_frozen = True
         if moment is None or moment == at.moment:
-            self._go_on_from(at, at, is_new=False)
+            self._continue_from(at, at, is_new=False)
         else:
             self._jumped += moment - at.moment
-            # What was lived until now keeps its moment: what is lived from here on begins one later.
-            self._go_on_from(at, Instant(moment, at.lived + 1), jump=True)
+            # Simulated times until now keep their moments: the new segment begins one microsecond later.
+            self._continue_from(at, Instant(moment, at.sim_time + 1), jump=True)
 
     def resume(self) -> None:
-        """Goes on from the moment at which it stands."""
+        """Let the clock run again, from the moment at which it stands."""
         at = self.read()
         self._is_frozen = False
-        self._go_on_from(at, at, is_new=False)
+        self._continue_from(at, at, is_new=False)
 
     def advance(self, seconds: float) -> None:
-        """Moves moments and lived time on by exactly so much, to the microsecond. Raises ValueError for a step back."""
+        """Move moments and simulated time forward by `seconds`, exact to the microsecond. Raises as `check_step`."""
         self.check_step(seconds, self.now())
         micros = round(seconds * SECOND)
         at = self.read()
-        then = Instant(at.moment + micros, at.lived + micros)
+        then = Instant(at.moment + micros, at.sim_time + micros)
         if self._scale == 1:
-            self._go_on_from(at, then, is_new=False)
+            self._continue_from(at, then, is_new=False)
         else:
-            self._segments.append(_Segment(at.lived, at.moment, 1.0, False))
-            self._go_on_from(at, then)
+            self._segments.append(_Segment(at.sim_time, at.moment, 1.0, False))
+            self._continue_from(at, then)
 
     def release(self) -> None:
-        """Wakes all who sleep, whatever the time: for a clock that nobody can turn any more."""
+        """Wake all sleepers, whatever the time: for a clock that can no longer be controlled."""
         self._is_released = True
         self._wake_all()
 
-    def _go_on_from(self, at: Instant, base: Instant, *, is_new: bool = True, jump: bool = False) -> None:
-        """`is_new` where moments and lived time do not go on along the line on which they were."""
+    def _continue_from(self, at: Instant, base: Instant, *, is_new: bool = True, jump: bool = False) -> None:
+        """`is_new` if moments and simulated time do not continue on the line of the last segment."""
         self.is_changed = True
         self._since = self._wall()
         self._base = base
         if is_new or self._scale != 1:
-            self._segments.append(_Segment(base.lived, base.moment, self._scale, jump))
+            self._segments.append(_Segment(base.sim_time, base.moment, self._scale, jump))
             if len(self._segments) > _MOST_SEGMENTS:
-                # The oldest are told by the line of the one behind them.
+                # Times before the oldest segment that is kept are extrapolated from it.
                 del self._segments[: _MOST_SEGMENTS // 2]
         self._wake_all()
 
     @staticmethod
     def check_step(seconds: float, since: int) -> None:
-        """Raises ValueError for a step that no clock can take from a moment."""
+        """Raises ValueError if a clock cannot be advanced by `seconds` from the moment `since`."""
         if not 0 <= seconds <= _LONGEST_STEP_S:
             raise ValueError(f"the clock is advanced by 0 to {_LONGEST_STEP_S} seconds, not by {seconds:g}")
         if since + round(seconds * SECOND) > LAST_MOMENT:
@@ -162,28 +162,28 @@ class Clock:
 
     def _wake_all(self) -> None:
         for waiting in tuple(self._waiting):
-            # From whatever thread the clock was changed.
+            # Any thread may change the clock. RuntimeError: the event loop of the sleeper is closed.
             with suppress(RuntimeError):
                 waiting.get_loop().call_soon_threadsafe(_wake, waiting)
 
-    # --- What was, and what will be
+    # --- Conversion and waiting
 
-    def moment_of(self, lived: int) -> int:
-        """The first moment at which so much was, or will be, lived; FOREVER where the clock is held before it."""
-        if lived >= FOREVER:
+    def moment_of(self, sim_time: int) -> int:
+        """Return the first moment with this simulated time, past or future; FOREVER if scale 0 stops it before."""
+        if sim_time >= FOREVER:
             return FOREVER
         segments = self._segments
-        place = max(0, bisect_right(segments, lived, key=lambda each: each.lived) - 1)
-        while place and segments[place].lived == lived and not segments[place].jump:
+        place = max(0, bisect_right(segments, sim_time, key=lambda each: each.sim_time) - 1)
+        while place and segments[place].sim_time == sim_time and not segments[place].jump:
             place -= 1
         segment = segments[place]
-        ahead = lived - segment.lived
+        ahead = sim_time - segment.sim_time
         if segment.scale == 1 or ahead <= 0:
             return segment.moment + ahead
         if not segment.scale or ahead / segment.scale >= FOREVER:
             return FOREVER
         moment = segment.moment + math.ceil(ahead / segment.scale)
-        # Floats may have missed it by one, either way.
+        # The float division may be off by one, either way.
         while math.floor((moment - segment.moment) * segment.scale) < ahead:
             moment += 1
         while math.floor((moment - 1 - segment.moment) * segment.scale) >= ahead:
@@ -191,7 +191,7 @@ class Clock:
         return moment
 
     async def sleep(self, seconds: float) -> None:
-        """Until the clock has moved on by so much: as time passes, or at once when it is advanced."""
+        """Sleep until the clock has moved forward by `seconds`: as time passes, or at once when it is advanced."""
         until = self._elapsed() + round(seconds * SECOND)
         while (left := until - self._elapsed()) > 0 and not self._is_released:
             loop = asyncio.get_running_loop()
@@ -207,32 +207,32 @@ class Clock:
                     timer.cancel()
 
     def _elapsed(self) -> int:
-        """Moments without the jumps of freezing."""
+        """The current moment, without the jumps of freezing."""
         return self.now() - self._jumped
 
-    # --- Keeping it
+    # --- State
 
     def state(self) -> dict[str, Any]:
-        """As JSON. A clock that runs is kept by its distance from the wall clock: it goes on while it is kept."""
+        """Return JSON. A running clock is stored relative to the wall clock: it continues to run while it is stored."""
         return {
             "scale": self._scale,
             "frozen": self._is_frozen,
             "moment": self._base.moment,
-            "lived": self._base.lived,
+            "sim_time": self._base.sim_time,
             "wall": self._since,
             "segments": [list(segment) for segment in self._segments],
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Raises ValueError, KeyError or TypeError for what `state` did not make."""
+        """Raises ValueError, KeyError or TypeError for a value that `state` did not return."""
         segments = [
-            _Segment(int(lived), int(moment), float(scale), bool(jump))
-            for lived, moment, scale, jump in state["segments"]
+            _Segment(int(sim_time), int(moment), float(scale), bool(jump))
+            for sim_time, moment, scale, jump in state["segments"]
         ]
-        if not segments or any(one.lived > other.lived for one, other in pairwise(segments)):
-            raise ValueError("the segments of a clock stand in the order of their lived time")
+        if not segments or any(one.sim_time > other.sim_time for one, other in pairwise(segments)):
+            raise ValueError("the segments of a clock stand in the order of their simulated time")
         base, wall, scale = (
-            Instant(int(state["moment"]), int(state["lived"])),
+            Instant(int(state["moment"]), int(state["sim_time"])),
             int(state["wall"]),
             float(state["scale"]),
         )
@@ -249,7 +249,7 @@ class Clock:
 _MOST_SEGMENTS = 10_000
 _LONGEST_STEP_S = 1_000_000_000
 MAX_SCALE = 1e6
-FIRST_MOMENT = -62_135_596_800_000_000  # of the year 1, and the last of 9999: what RFC 3339 can write
+FIRST_MOMENT = -62_135_596_800_000_000  # the first of year 1 and the last of 9999: the range of RFC 3339
 LAST_MOMENT = 253_402_300_799_999_999
 
 
@@ -259,7 +259,7 @@ def _wake(waiting: asyncio.Future[None]) -> None:
 
 
 class ManualClock(Clock):
-    """Stands still until it is advanced: for tests in the process of the mock, whose runs then hold still too."""
+    """Stands still until it is advanced, and the runs with it: for tests in the process of the mock."""
 
     _runs_by_itself = False
 
@@ -268,7 +268,7 @@ class ManualClock(Clock):
         super().__init__(scale=scale, source=lambda: self._moment_ns)
 
     def pass_time(self, seconds: float) -> None:
-        """As if so much time passed: runs live `scale` times as long. Raises ValueError for a step back."""
+        """Let `seconds` of wall time pass, and `scale` times as much simulated time. Raises ValueError if negative."""
         if seconds < 0:
             raise ValueError(f"time does not go back, and {seconds:g} s is a step back")
         self._moment_ns += round(seconds * 1_000_000_000)
@@ -279,21 +279,21 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def text_of(moment: int) -> str:
-    """RFC 3339 with microseconds, in UTC: `2023-11-07T05:31:56.000000Z`."""
+    """Format as RFC 3339 with microseconds, in UTC: `2023-11-07T05:31:56.000000Z`."""
     seconds, micros = divmod(moment, SECOND)
     return f"{_second(seconds)}.{micros:06d}Z"
 
 
 @lru_cache(maxsize=1024)
 def _second(seconds: int) -> str:
-    # A clock that runs on, or a zone, may lead out of the years that can be written.
+    # A running clock, or a time zone offset, may lead outside the years that RFC 3339 can represent.
     seconds = min(max(seconds, FIRST_MOMENT // SECOND), LAST_MOMENT // SECOND)
     year, month, day, hour, minute, second = time.gmtime(seconds)[:6]
     return f"{year:04d}-{month:02d}-{day:02d}T{hour:02d}:{minute:02d}:{second:02d}"
 
 
 def moment_from(when: datetime) -> int:
-    """A date-time without a zone is read as UTC. Exact to the microsecond."""
+    """Convert exactly, to the microsecond. A date-time without a zone is read as UTC."""
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     delta = when - _EPOCH

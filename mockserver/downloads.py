@@ -1,4 +1,4 @@
-"""Signed download URLs: the bytes of an attachment without a token, for as long as they say."""
+"""Signed download URLs: the bytes of an attachment without a token, until the URL expires."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PREFIX = "/__downloads/"
 
 
 def base_url(scope: Scope) -> str:
-    """The origin at which the client reached the server, as it names it, or a proxy that ends TLS before it."""
+    """Return the origin as the client addressed it; https if a proxy in front says so by X-Forwarded-Proto."""
     headers: dict[bytes, bytes] = dict(scope["headers"])
     scheme = "https" if headers.get(b"x-forwarded-proto") == b"https" else scope.get("scheme", "http")
     if b"host" in headers:
@@ -32,7 +32,7 @@ def base_url(scope: Scope) -> str:
 
 
 class Downloads:
-    """Signs URLs, and serves what it has signed, as an ASGI application."""
+    """Signs download URLs, and serves them as an ASGI application."""
 
     def __init__(
         self, namespaces: Namespaces, make_context: Callable[[Space, Preferences, Instant, Scope], Context]
@@ -41,7 +41,7 @@ class Downloads:
         self._make_context = make_context
 
     def sign(self, base_url: str, space: Space, attachment_id: str, expires: int) -> str:
-        # A segment must not be empty, nor one that paths are made shorter by: so each begins with a dash.
+        # Each segment begins with a dash: clients and proxies may drop empty segments and resolve `.` and `..`.
         path = "/".join("-" + quote(each, safe="") for each in (space.namespace, space.organisation, attachment_id))
         return f"{base_url}{PREFIX}{path}?expires={expires}&signature={_signature(path, expires, space.secret)}"
 

@@ -1,4 +1,4 @@
-"""The way of one request: found, let in, read, handled, written. The one place where an error becomes an answer."""
+"""How a request to the API is handled: routing, authentication, reading, the behaviour, the answer or the error."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _log = logging.getLogger("mockserver")
 
 
 class Endpoint:
-    """An ASGI application for all operations."""
+    """Answers the requests for all operations."""
 
     def __init__(
         self,
@@ -92,8 +92,8 @@ class Endpoint:
     async def __call__(
         self, namespace: Namespace, path: str, now: Instant, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """`path` is the one in the namespace."""
-        extra: dict[str, str] = {}  # headers that go with the answer, whatever it is
+        """`path` is the path inside the namespace."""
+        extra: dict[str, str] = {}  # headers of the answer, whether it is a success or an error
         entry: Entry | None = scope.get(JOURNAL_KEY)
         operation: Operation | None = None
         try:
@@ -120,17 +120,17 @@ class Endpoint:
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, the client gets an answer
             reply = self._error_reply(error, scope)
-            self._note_refusal(error, reply, entry, extra)
+            self._record_refusal(error, reply, entry, extra)
             if reply.status >= 500:
-                operation = None  # no document knows of what goes wrong here
+                operation = None  # the document does not describe failures of the mock: no self-check
             body = reply.render()
         if self._self_check and operation is not None and reply.is_documented:
-            reply, body = self._checked(operation, reply, body if isinstance(body, bytes) else b"".join(body))
+            reply, body = self._self_checked(operation, reply, body if isinstance(body, bytes) else b"".join(body))
         self._access_log.add(scope["method"], scope["path"], reply.status, extra.get(_WARNING))
         await send_reply(reply, body, extra, scope, send)
 
     def _error_reply(self, error: Exception, scope: Scope) -> Reply:
-        """The one place where an error becomes an answer. What nobody expected is logged with its traceback."""
+        """Turn an error into an answer. Unexpected errors are logged with their traceback."""
         if isinstance(error, Invalid):
             return _refusal(error)
         if isinstance(error, HTTPError):
@@ -141,8 +141,8 @@ class Endpoint:
         _log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
         return error_reply(500, "Internal Server Error")
 
-    def _note_refusal(self, error: Exception, reply: Reply, entry: Entry | None, extra: dict[str, str]) -> None:
-        """Says why a request was refused, in the journal and in a header."""
+    def _record_refusal(self, error: Exception, reply: Reply, entry: Entry | None, extra: dict[str, str]) -> None:
+        """Record in the journal and in the header Mock-Warning why a request was refused."""
         if isinstance(error, BadRequest):
             extra.pop("Preference-Applied", None)
         reason = "an error of the mock: see its log"
@@ -155,7 +155,7 @@ class Endpoint:
             entry.is_valid = not isinstance(error, Invalid | BadRequest | Unauthorized | MethodNotAllowed | NoRoute)
         self._warn((f"{reply.status}: {reason}",), extra)
 
-    def _note_warnings(self, warnings: Sequence[str], entry: Entry | None, extra: dict[str, str]) -> None:
+    def _record_warnings(self, warnings: Sequence[str], entry: Entry | None, extra: dict[str, str]) -> None:
         if entry is not None:
             entry.warnings = warnings
         self._warn(warnings, extra)
@@ -171,7 +171,7 @@ class Endpoint:
             return self._routes.find("GET" if method == "HEAD" else method, path)
         except NotFound:
             if not self._strict and path != "/" and path.endswith("/"):
-                # As the real server's router does: a path with one slash too many is sent to the one without.
+                # As the router of the real server does: redirect a path with a trailing slash to the path without it.
                 self._routes.allowed(path.rstrip("/"))
                 raise _redirect(scope) from None
             raise
@@ -188,9 +188,9 @@ class Endpoint:
         entry: Entry | None,
         extra: dict[str, str],
     ) -> Reply:
-        """What can be judged without the body is judged before it is read."""
+        """Handle a request. Everything that can be checked without the body is checked before it is read."""
         if self._rate_limit is not None and operation.secured:
-            await self._count(space, self._rate_limit, now.moment, extra)
+            await self._apply_rate_limit(space, self._rate_limit, now.moment, extra)
         query = scope["query_string"].decode("latin-1")
         preferences = NO_PREFERENCES
         if b"prefer" in headers or "__" in query:
@@ -199,8 +199,8 @@ class Endpoint:
             if preferences.applied:
                 extra["Preference-Applied"] = ", ".join(preferences.applied)
         if _FAULT_KEYS & scope.keys():
-            preferences, now = _as_the_fault_has_it(scope, preferences, now)
-        # Where no body is documented none is read: it is passed over, however long.
+            preferences, now = _apply_fault_keys(scope, preferences, now)
+        # A body that is not documented is ignored, whatever its length.
         body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
         if entry is not None:
             entry.body = body
@@ -212,16 +212,16 @@ class Endpoint:
                 if len(body) <= LARGE_BODY:
                     call = operation.decode(raw)
                 else:
-                    # In a thread, so that nobody waits for it.
+                    # In a thread, so that a large body does not block the event loop.
                     loop = asyncio.get_running_loop()
                     call = await loop.run_in_executor(self._readers, operation.decode, raw)
             except Invalid as invalid:
                 warnings = lint(operation, headers, query, invalid.sent, preferences.unused)
-                self._note_warnings(warnings, entry, extra)
+                self._record_warnings(warnings, entry, extra)
                 raise
             warnings = lint(operation, headers, query, call.sent, preferences.unused)
             if warnings:
-                self._note_warnings(warnings, entry, extra)
+                self._record_warnings(warnings, entry, extra)
             if b"idempotency-key" in headers and operation.method in _WRITES:
                 key = headers.text("idempotency-key")
                 if key:
@@ -232,8 +232,8 @@ class Endpoint:
         finally:
             self._bodies.give_back(taken)
 
-    async def _count(self, space: Space, limit: RateLimit, now: int, extra: dict[str, str]) -> None:
-        """Raises TooManyRequests."""
+    async def _apply_rate_limit(self, space: Space, limit: RateLimit, now: int, extra: dict[str, str]) -> None:
+        """Count the request and set the rate-limit headers. Raises TooManyRequests."""
         try:
             extra.update(await count_request(space.store, limit, now))
         except HTTPError as error:
@@ -251,11 +251,11 @@ class Endpoint:
         scope: Scope,
         extra: dict[str, str],
     ) -> Reply:
-        """With an idempotency key: once, and then repeated from what the first request made."""
-        repeated = await self._idempotency.claim(space.store, key, fingerprint, now.moment)
-        if repeated is not None:
+        """Handle a request with an idempotency key once, and replay a successful reply to every repeat."""
+        replayed_reply = await self._idempotency.claim(space.store, key, fingerprint, now.moment)
+        if replayed_reply is not None:
             extra["Idempotency-Status"] = "replayed"
-            return repeated
+            return replayed_reply
         settled = False
         try:
             reply = await self._handle(call, space, preferences, now, scope)
@@ -283,7 +283,7 @@ class Endpoint:
         raise Refused("Too many requests change this at once; try again")
 
     def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, scope: Scope) -> Reply:
-        """Raises BadRequest where the operation documents no such answer."""
+        """Make a reply from the document. Raises BadRequest if it lacks the example, or no reply can be generated."""
         status = preferences.code or operation.success_status
         seed = f"{self._seed} {space.organisation} {operation.operation_id} {scope['path']}"
         try:
@@ -310,8 +310,8 @@ class Endpoint:
             status, BytesContent(value if isinstance(value, bytes) else str(value).encode()), media_type, headers
         )
 
-    def _checked(self, operation: Operation, reply: Reply, payload: bytes) -> tuple[Reply, bytes]:
-        """The reply and its body, or a loud 500 of our own where they do not fit the spec."""
+    def _self_checked(self, operation: Operation, reply: Reply, payload: bytes) -> tuple[Reply, bytes]:
+        """Return the reply and its body, or a 500 if they do not match the document."""
         media_type = reply.media_type if reply.content is not None else None
         problem = operation.check_reply(reply.status, media_type, payload)
         if problem is None:
@@ -326,13 +326,13 @@ def _refusal(invalid: Invalid) -> Reply:
     return Reply(invalid.status, JSONContent({"detail": detail}))
 
 
-def _as_the_fault_has_it(scope: Scope, preferences: Preferences, now: Instant) -> tuple[Preferences, Instant]:
+def _apply_fault_keys(scope: Scope, preferences: Preferences, now: Instant) -> tuple[Preferences, Instant]:
     if "mockserver.failed" in scope:
         preferences = replace(preferences, failed=scope["mockserver.failed"])
     if "mockserver.failed_share" in scope:
         preferences = replace(preferences, failed_share=scope["mockserver.failed_share"])
     stale = round(scope.get("mockserver.stale_s", 0) * SECOND)
-    return preferences, Instant(now.moment - stale, now.lived - stale)
+    return preferences, Instant(now.moment - stale, now.sim_time - stale)
 
 
 _FAULT_KEYS = frozenset({"mockserver.failed", "mockserver.failed_share", "mockserver.stale_s"})

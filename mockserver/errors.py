@@ -1,17 +1,17 @@
-"""Everything that can go wrong, as one tree.
+"""The exceptions of the mock, as one tree.
 
     MockServerError
     ├── StartError          the server cannot start: one line, exit code 2
     │   ├── SpecError       the OpenAPI document (file and JSON pointer; raised by mockserver.spec)
     │   └── WorldError      the world file (file and JSON pointer)
-    ├── ControlError        what a test asked of MockServer or its fixture cannot be done
-    ├── Conflict            a unit of the store has moved on since it was loaded; the pipeline tries again
+    ├── ControlError        MockServer or its fixture cannot do what a test asks for
+    ├── Conflict            a unit of the store has changed since it was loaded; the request is retried
     └── HTTPError           an answer with {"detail": "..."}
         ├── Redirect 307, BadRequest 400, Unauthorized 401, Forbidden 403, NotFound 404 (NoRoute),
         ├── MethodNotAllowed 405, Refused 409, TooLarge 413, Unprocessable 422, TooManyRequests 429,
         └── NotSupported 501, Unavailable 503
 
-Violations of the spec are `mockserver.spec.operation.Invalid`: they carry a list, not a sentence.
+Violations of the spec are `mockserver.spec.operation.Invalid`: they carry a list, not a single message.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class WorldError(StartError):
 
 
 class ControlError(MockServerError):
-    """What a test asked of the mock cannot be done. `status` is that of the control API's answer, if it gave one."""
+    """The mock cannot do what a test asks for. `status` is that of the control API's answer, if there was one."""
 
     def __init__(self, status: int | None, detail: str) -> None:
         super().__init__(detail)
@@ -77,7 +77,7 @@ class NotFound(HTTPError):
 
 
 class NoRoute(NotFound):
-    """No operation has the path."""
+    """No operation has this path."""
 
 
 class MethodNotAllowed(HTTPError):
@@ -85,7 +85,7 @@ class MethodNotAllowed(HTTPError):
 
 
 class Refused(HTTPError):
-    """What the request asks for does not fit the state it meets."""
+    """The request conflicts with the current state."""
 
     status = 409
 
@@ -95,7 +95,7 @@ class TooLarge(HTTPError):
 
 
 class Unprocessable(HTTPError):
-    """Of the control API: the request is well-formed, and means nothing."""
+    """A request to the control API is well-formed, but its content makes no sense."""
 
     status = 422
 
@@ -105,12 +105,12 @@ class TooManyRequests(HTTPError):
 
 
 class NotSupported(HTTPError):
-    """What is asked for cannot be done where the mock runs."""
+    """The mock cannot do this in the environment in which it runs."""
 
     status = 501
 
 
 class Unavailable(HTTPError):
-    """A bound of the server has been reached."""
+    """A limit of the server has been reached."""
 
     status = 503

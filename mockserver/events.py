@@ -1,4 +1,4 @@
-"""What happens in a namespace, for those who watch it: requests, runs that change, faults, the clock."""
+"""Events of a namespace, for its subscribers: requests, changed runs, faults, the clock."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _MAX_WAITING = 1_000
 class Event(NamedTuple):
     type: str
     content: Any
-    """JSON, or the entry of the journal for a request."""
+    """JSON, or the journal entry if the event is a request."""
 
 
 class Subscription:
-    """The events since it was made. One that is read too slowly loses events, and is told how many."""
+    """Queues events from its creation on. If it is read too slowly, it loses events and reports how many."""
 
     def __init__(self) -> None:
         self._waiting: deque[Event] = deque()
@@ -37,7 +37,7 @@ class Subscription:
         self._changed.set()
 
     async def read(self, timeout_s: float) -> list[Event]:
-        """All that have come; none where none came in time, or where it was closed."""
+        """Wait for an event, the timeout or `close`, and return all queued events, if any."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), timeout_s)
         if not self.is_closed:
@@ -55,11 +55,11 @@ class Events:
         self._subscriptions: set[Subscription] = set()
 
     def __bool__(self) -> bool:
-        """Whether anybody watches: without one, no event has to be made."""
+        """Whether there is a subscriber: without one, no event has to be made."""
         return bool(self._subscriptions)
 
     def __len__(self) -> int:
-        """How many watch."""
+        """The number of subscribers."""
         return len(self._subscriptions)
 
     def publish(self, type_: str, content: Any) -> None:
@@ -67,7 +67,7 @@ class Events:
             subscription.put(Event(type_, content))
 
     def close(self) -> None:
-        """For what nobody will publish to any more."""
+        """Close all subscriptions: nothing will be published any more."""
         for subscription in self._subscriptions:
             subscription.close()
 

@@ -10,7 +10,7 @@ _KEY = "mockserver.headers"
 
 
 class Headers(dict[bytes, bytes]):
-    """By lower-case name; the last of a repeated one counts. Decoded only when asked for as text."""
+    """Values by lower-case name; of a repeated header the last one counts. Only `text` decodes them."""
 
     __slots__ = ()
 
@@ -20,7 +20,7 @@ class Headers(dict[bytes, bytes]):
 
 
 def headers_of(scope: Scope) -> Headers:
-    """Read once for each request, and kept in its scope."""
+    """Return the headers of a request, read once and cached in its scope."""
     headers: Any = scope.get(_KEY)
     if headers is None:
         headers = scope[_KEY] = Headers(scope["headers"])

@@ -1,7 +1,7 @@
-"""Idempotency keys: a write with a key is processed at most once, and repeated from what it made.
+"""Idempotency keys: a write with a key is processed at most once, and its reply is replayed to every repeat.
 
-What is kept of a request is a keyed fingerprint, and of its answer the content's references; never a body. A key is
-its organisation's own, and is forgotten 24 hours of the clock after it was first used.
+Of a request, only a keyed fingerprint is stored; of its reply, the references of its content; never a body. A key
+belongs to one organisation, and expires 24 hours after its first use, by the clock of the namespace.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from mockserver.store import SpaceStore, Write
 
 KEY = "idempotency"
 KEPT_US = 24 * 3600 * SECOND
-_LOOKED_AT = 2
+_CHECKED_PER_CLAIM = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """`reply` is None while the first request is still being handled."""
+    """`reply` is None while the first request is in flight."""
 
     fingerprint: bytes
     until: int
@@ -32,19 +32,19 @@ class Use:
 
 class Idempotency:
     def __init__(self, *, most_keys: int) -> None:
-        """`most_keys` an organisation may have at once; past it the oldest that are settled are forgotten."""
+        """`most_keys` limits the keys of an organisation; past it, the oldest settled keys are evicted."""
         self._most_keys = most_keys
 
-    def fingerprint(self, key: bytes, what: str, body: bytes) -> bytes:
-        """`what` is method, path and query. Without the key it cannot be tried against guesses of what was sent."""
-        hash_ = blake2b(f"{what}\n".encode("utf-8", "surrogateescape"), key=key, digest_size=20)
+    def fingerprint(self, key: bytes, target: str, body: bytes) -> bytes:
+        """`target` is method, path and query. `key` is secret: without it, guesses of a request cannot be tested."""
+        hash_ = blake2b(f"{target}\n".encode("utf-8", "surrogateescape"), key=key, digest_size=20)
         hash_.update(body)
         return hash_.digest()
 
     async def claim(self, store: SpaceStore, key: str, fingerprint: bytes, now: int) -> Reply | None:
-        """The answer to repeat; or None, and then the key is held until it is settled or released.
+        """Return the reply to replay; or None, and then the key is held until it is settled or released.
 
-        Raises Refused where the key was used for something else, or its first request is still being handled.
+        Raises Refused if the key was used for another request, or its first request is still in flight.
         """
         while True:
             unit = await store.load(KEY, key)
@@ -61,16 +61,16 @@ class Idempotency:
             until = now + KEPT_US
             try:
                 if use is not None:
-                    # Taken out first: so the keys stand in the order of the moments until which they are kept.
+                    # Remove the expired key first: this keeps the keys ordered by the moment at which they expire.
                     await store.commit(Write(KEY, key, None, unit.version))
                 claimed = Write(KEY, key, Use(fingerprint, until, None), 0, until)
-                await store.commit(claimed, *await self._forgotten(store, now))
+                await store.commit(claimed, *await self._evictions(store, now))
             except Conflict:
                 continue
             return None
 
     async def settle(self, store: SpaceStore, key: str, fingerprint: bytes, now: int, reply: Reply) -> None:
-        """Keeps the answer. A key that was forgotten meanwhile, and claimed by another, is left to that one."""
+        """Store the reply, unless the key has expired meanwhile and another request has claimed it."""
         held = Use(fingerprint, now + KEPT_US, None)
         while (unit := await store.load(KEY, key)).value == held:
             try:
@@ -80,7 +80,7 @@ class Idempotency:
             return
 
     async def release(self, store: SpaceStore, key: str, fingerprint: bytes, now: int) -> None:
-        """Forgets a key whose request was refused: nothing was done, so it may be sent again. Another's is left."""
+        """Remove the key of a refused request, so that it can be sent again, unless another request has claimed it."""
         held = Use(fingerprint, now + KEPT_US, None)
         while (unit := await store.load(KEY, key)).value == held:
             try:
@@ -89,12 +89,12 @@ class Idempotency:
                 continue
             return
 
-    async def _forgotten(self, store: SpaceStore, now: int) -> Sequence[Write]:
-        """A few of the oldest keys, where they are past their time or there are too many."""
-        forgotten: list[Write] = []
+    async def _evictions(self, store: SpaceStore, now: int) -> Sequence[Write]:
+        """Return writes that remove a few of the oldest keys: expired ones, and settled ones if there are too many."""
+        evictions: list[Write] = []
         uses = await store.items(KEY)
         too_many = len(uses) >= self._most_keys
-        for key, unit in islice(uses.items(), _LOOKED_AT):
+        for key, unit in islice(uses.items(), _CHECKED_PER_CLAIM):
             if unit.value.until <= now or (too_many and unit.value.reply is not None):
-                forgotten.append(Write(KEY, key, None, unit.version))
-        return forgotten
+                evictions.append(Write(KEY, key, None, unit.version))
+        return evictions

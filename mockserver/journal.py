@@ -1,7 +1,7 @@
-"""What clients have sent and were answered, in the order in which it came, up to so many bytes in all.
+"""The journal: requests of clients and their answers, in order of arrival, up to a total size in bytes.
 
-An entry holds what the request brought along, by reference: keeping one costs next to nothing. Tokens and sensitive
-values are masked where entries are shown (`mockserver.admin.journal_view`).
+An entry references the data of its request instead of copying it: keeping one costs next to nothing. Tokens and
+sensitive values are masked when entries are shown (`mockserver.admin.requests`).
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from mockserver.clock import real_time
 from mockserver.events import Events
 
 _ENTRY_BYTES = 1_500
-"""What an entry takes beside its bodies and headers."""
+"""The size of an entry without its bodies, headers, path and query."""
 LONGEST_ANSWER = 65_536
-"""Of a longer answer the beginning is kept."""
+"""In bytes. A longer answer is truncated to this length."""
 
 
 class Entry:
-    """One request and its answer. `status` is None while it is being handled, and where none was sent."""
+    """A request and its answer. `status` is None while the request is in flight, and if no answer was sent."""
 
-    # What most requests leave as it is stands in the class: that is quicker to make than an instance of slots.
+    # Defaults that most requests keep are class attributes: creating an instance is faster than with slots.
     body = b""
     organisation = ""
     operation_id: str | None = None
@@ -31,18 +31,18 @@ class Entry:
     answer_headers: Sequence[tuple[bytes, bytes]] = ()
     answer = b""
     answer_bytes: int | None = None
-    """None where they were not counted."""
+    """None if they were not counted."""
     answered_at: float | None = None
     reason: str | None = None
-    """Why it was refused."""
+    """Why the request was refused."""
     is_valid = True
-    """As a request, whatever state it met."""
+    """Whether the request by itself is valid, whatever the state of the mock."""
     warnings: Sequence[str] = ()
     fault: str | None = None
     size = 0
     is_kept = True
     is_held_back = False
-    """While a fault has the answer of the mock, and may send another one."""
+    """True while a fault holds back the answer of the mock, and may send another one."""
 
     def __init__(self, journal: Journal, seq: int, at: int, scope: Mapping[str, Any]) -> None:
         """`at` is a moment."""
@@ -56,7 +56,7 @@ class Entry:
         self.headers: Sequence[tuple[bytes, bytes]] = scope["headers"]
 
     def answered(self, status: int | None, headers: list[tuple[bytes, bytes]], body: bytes | None) -> None:
-        """`body` is None where it is sent in parts; `status` where the connection ended without an answer."""
+        """`body` is None if it is sent in parts; `status` is None if the connection ended without an answer."""
         if self.is_held_back:
             return
         self.answered_at = real_time()
@@ -78,13 +78,13 @@ class Entry:
 
 
 class JournalBudget:
-    """So many bytes may all journals take together; past it the oldest entries go, of whichever journal."""
+    """Limits the size of all journals together; past it the oldest entries are evicted, of whichever journal."""
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes = most_bytes
         self._used = 0
         self._entries: deque[Entry] = deque()
-        self._gone = 0  # of those entries
+        self._gone = 0  # how many of these entries are no longer kept
 
     def add(self, entry: Entry) -> None:
         self._entries.append(entry)
@@ -101,7 +101,7 @@ class JournalBudget:
                 self._gone -= 1
 
     def forget(self, entry: Entry) -> None:
-        """For an entry that its journal has thrown away."""
+        """Release the bytes of an entry that its journal has removed."""
         self._drop(entry)
         self._gone += 1
         if self._gone > 1_000 and self._gone > len(self._entries) // 2:
@@ -115,7 +115,7 @@ class JournalBudget:
 
 
 class Journal:
-    """The entries of one namespace. `seq` counts all that came, those that are gone too."""
+    """The entries of one namespace. `seq` numbers all requests, including those no longer kept."""
 
     def __init__(self, budget: JournalBudget, events: Events) -> None:
         self.budget = budget
@@ -123,7 +123,7 @@ class Journal:
         self._entries: deque[Entry] = deque()
         self._next_seq = 1
         self._evicted_to = 0
-        """The last entry that was dropped because the journal was full."""
+        """The `seq` of the last entry that was evicted because the budget was used up."""
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._entries)
@@ -139,7 +139,7 @@ class Journal:
         return entry
 
     def is_complete_after(self, seq: int) -> bool:
-        """Whether all that came after an entry is still there, but for what was cleared."""
+        """Whether no later entry was evicted. Entries that were cleared do not count."""
         return self._evicted_to <= seq
 
     def find(self, seq: int) -> Entry | None:
@@ -152,11 +152,11 @@ class Journal:
             self.budget.forget(entry)
 
     def evict(self, entry: Entry) -> None:
-        """Called by the budget, for the oldest of all entries, which is the oldest of its journal too."""
+        """Called by the budget for the oldest of all entries, which is also the oldest of its journal."""
         assert self._entries[0] is entry
         self._entries.popleft()
         self._evicted_to = entry.seq
 
 
 JOURNAL_KEY = "mockserver.entry"
-"""Under which a scope holds the entry of its request; absent where nothing is recorded."""
+"""The key of a request's entry in its scope; absent if nothing is recorded."""

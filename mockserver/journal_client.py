@@ -1,4 +1,4 @@
-"""The journal of a mock that runs elsewhere, read by the control API."""
+"""Reads the journal of a mock in another process, through its control API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from mockserver.errors import MockServerError
 
 _PAGE = 1_000
-_PATIENCE_S = 30.0
+_TIMEOUT_S = 30.0
 
 
 class NotReadable(MockServerError):
@@ -26,10 +26,10 @@ class Count:
 
 
 class JournalClient:
-    """`url` is that of the mock, or of a namespace of it: `http://127.0.0.1:4010/__ns/NAME`."""
+    """`url` is the URL of a mock, or of one of its namespaces: `http://127.0.0.1:4010/__ns/NAME`."""
 
     def __init__(self, url: str, *, admin_token: str | None = None) -> None:
-        """Raises ValueError for what is no URL."""
+        """Raises ValueError if `url` is not http(s), or has a query or a fragment."""
         parts = urlsplit(url)
         try:
             port = parts.port
@@ -41,15 +41,15 @@ class JournalClient:
         self._url = url.rstrip("/").removesuffix("/__admin").removesuffix("/v1")
         self._base = quote(urlsplit(self._url).path, safe="/%:@!$&'()*+,;=~")
         make = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._connection = make(parts.hostname or "", port, timeout=_PATIENCE_S)
+        self._connection = make(parts.hostname or "", port, timeout=_TIMEOUT_S)
         self._headers = {"Accept": "application/json"}
         if admin_token is not None:
             self._headers["Authorization"] = f"Bearer {admin_token}"
         self.complete = True
-        """Whether nothing that was asked for was dropped before it was read."""
+        """False once `requests` had to leave out entries that were dropped from the journal."""
 
     def check_mock(self) -> None:
-        """Raises NotReadable where this is no mock, or it keeps no journal."""
+        """Raises NotReadable if the server is not a mock of this kind, or keeps no journal."""
         version = self._ask("GET", "/version")
         if version.get("name") != "cyberdesk-mockserver":
             raise NotReadable(f"{self._url} is no mock of this kind")
@@ -57,7 +57,7 @@ class JournalClient:
             raise NotReadable(f"the mock at {self._url} keeps no journal: start it without --journal-bytes 0")
 
     def requests(self, **filters: str) -> Iterator[Mapping[str, Any]]:
-        """From the latest to the first."""
+        """Yield the matching requests, the latest first."""
         before: Mapping[str, Any] = {}
         while True:
             page = self._ask("GET", f"/requests?{urlencode({**filters, 'limit': _PAGE, **before})}")

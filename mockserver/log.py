@@ -1,7 +1,8 @@
-"""The log: a line for each request, and what goes wrong, on standard error. Never a query, a header or a body.
+"""The log on standard error: a line for each request, and errors. Never a query, a header or a body; but with `notes`,
+the reasons of refusals, which may quote a name or a value from them.
 
-A thread of its own writes the lines. The server never waits for it: where nobody reads standard error, or it is
-closed or full, lines are dropped and counted, and the count is written when lines can be again.
+A separate thread writes the lines. The server never waits for it: while standard error is not read, is closed or full,
+lines are dropped and counted, and the count is logged once lines can be written again.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from typing import Any, NamedTuple, Protocol
 
 from mockserver.settings import LogFormat
 
-_GATHER_S = 0.1
-"""Lines are gathered for so long and written together: a write for each would halve the server's speed."""
-_LAST_WRITE_S = 1.0
-"""How long the last lines may take when the server ends."""
+_FLUSH_INTERVAL_S = 0.1
+"""Lines are collected for this long and written together: one write per line would halve the server's speed."""
+_CLOSE_TIMEOUT_S = 1.0
+"""How long `close` waits until the last lines are written."""
 
 
 class AccessLog(Protocol):
     def add(self, method: str, path: str, status: int, note: str | None = None) -> None:
-        """`note` is what there is to say of the request, for who wants to know more."""
+        """`note` is a detail, such as why the request was refused."""
 
 
 class NoAccessLog:
@@ -45,10 +46,10 @@ class _Access(NamedTuple):
 
 
 class Log:
-    """Thread-safe. `max_lines` is how many lines may wait to be written; past it they are dropped."""
+    """Thread-safe. `max_lines` is how many lines may wait to be written; further lines are dropped."""
 
     def __init__(self, log_format: LogFormat, *, fd: int | None, max_lines: int, notes: bool = False) -> None:
-        """`fd` is a file descriptor to write to, None for nowhere; with `notes` it says why requests were refused."""
+        """`fd` is the file descriptor to write to, or None for nowhere. `notes` adds the note of each request."""
         self._notes = notes
         self._format: Callable[[_Access | logging.LogRecord], str] = _as_json if log_format == "json" else _as_text
         self._fd = fd
@@ -76,17 +77,17 @@ class Log:
             self._has_lines.set()
 
     def close(self) -> None:
-        """Writes what is left, unless that takes too long."""
+        """Write the remaining lines, unless that takes too long."""
         self._is_closing = True
         self._has_lines.set()
-        self._thread.join(_LAST_WRITE_S)
+        self._thread.join(_CLOSE_TIMEOUT_S)
 
     # --- In the thread
 
     def _write_all(self) -> None:
         while not self._is_closing:
             self._has_lines.wait()
-            time.sleep(_GATHER_S)
+            time.sleep(_FLUSH_INTERVAL_S)
             self._has_lines.clear()
             self._write_waiting()
         self._write_waiting()
@@ -101,7 +102,7 @@ class Log:
         self._being_written = 0
 
     def _write(self, text: str) -> bool:
-        """Whether it could be written: not where nothing is open, or the disk is full."""
+        """Return whether the text could be written: False if `fd` is None or closed, or the disk is full."""
         left = text.encode("utf-8", "backslashreplace")
         while left:
             if self._fd is None:
@@ -121,7 +122,7 @@ def _notice(dropped: int) -> logging.LogRecord:
 
 
 class LogHandler(logging.Handler):
-    """What the server logs of itself goes the same way as its access log."""
+    """Sends records of `logging` to the Log that also takes the access log."""
 
     def __init__(self, log: Log) -> None:
         super().__init__()
@@ -156,7 +157,7 @@ def _as_json(line: _Access | logging.LogRecord) -> str:
 
 
 def _printable(text: str) -> str:
-    """With what could move a terminal's cursor, or begin a line, as escapes."""
+    """Escape characters that could move the cursor of a terminal, or begin a new line."""
     return text if text.isprintable() else repr(text)[1:-1]
 
 
@@ -165,7 +166,7 @@ def _local(second: int) -> str:
 
 
 def standard_error() -> int | None:
-    """A descriptor of its own, so that nothing else can ever stand under its number; None where it is closed."""
+    """Return a duplicated descriptor, so that no other file can ever have its number; None if stderr is closed."""
     if sys.stderr is None:
         return None
     with contextlib.suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Which requests are meant: `POST /v1/runs/bulk`, `GET /v1/runs/*`, `list_runs`, `*`."""
+"""Patterns that select requests: `POST /v1/runs/bulk`, `GET /v1/runs/*`, `list_runs`, `*`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST = 1_000
 
 @dataclass(frozen=True, slots=True)
 class RequestMatch:
-    """`text` is what it was made from. Without an operation it goes by method (None: any) and path."""
+    """`text` is the source. Without an operation, requests are matched by method (None: any) and path."""
 
     text: str
     operation_id: str | None = None
@@ -22,9 +22,9 @@ class RequestMatch:
 
     @classmethod
     def from_text(cls, text: str, operation_ids: Collection[str]) -> RequestMatch:
-        """An operationId; a method and a path, in which `*` stands for one segment and `**` for any; `*` for all.
+        """Parse an operationId, a method and a path pattern (see PathPattern), or `*` for all requests.
 
-        Raises ValueError, which says what would be right.
+        Raises ValueError with a hint what to write.
         """
         if len(text) > _LONGEST:
             raise ValueError(f"a match has {_LONGEST} characters at most")
@@ -49,7 +49,7 @@ class RequestMatch:
 class PathPattern:
     """`*` and `{name}` stand for one segment, or a part of one, `**` for any number of segments.
 
-    Matching takes time in proportion to pattern times path: no regular expression, which might go back and forth.
+    Matching takes time in proportion to pattern times path. A regular expression might backtrack for much longer.
     """
 
     def __init__(self, text: str) -> None:
@@ -68,7 +68,7 @@ class PathPattern:
                 at += 1
                 part += 1
             elif wildcard >= 0:
-                # The wildcard takes one part more.
+                # Go back to the last `**`: it takes one more part of the path.
                 tried += 1
                 at, part = wildcard + 1, tried
             else:

@@ -1,7 +1,7 @@
-"""Namespaces: each an API by itself, with its own clock, journal, faults, and a space for each organisation.
+"""Namespaces: each is a separate API, with its own clock, journal, faults, and a space for each organisation.
 
-`/__ns/NAME/v1/…` is /v1/… in the namespace of that name, all else is in the one without a name. One that keeps nothing
-is let go when others need its room.
+`/__ns/NAME/v1/…` is /v1/… in the namespace NAME; every other path is in the default namespace, which has no name. A
+namespace that keeps nothing is dropped when others need its room.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mockserver.store import Store
 
 PREFIX = "/__ns/"
 _LONGEST_NAME = 200
-_FIRST_LOOK = 1_000
+_FIRST_CLEANUP = 1_000
 _IDLE_S = 60.0
 
 
@@ -36,11 +36,11 @@ class Namespace:
         self.faults = Faults()
         self.spaces: dict[str, Space] = {}  # by organisation
         self.secret = secrets.token_bytes(32)
-        """Signs download URLs, and makes fingerprints of requests that cannot be tried against guesses."""
+        """Signs download URLs, and keys the fingerprints of requests, so that guesses cannot be tested on them."""
         self.used_at = real_time()
 
     async def is_empty(self) -> bool:
-        """Whether nothing is kept in it that would be missed."""
+        """Whether dropping it would lose nothing. Its journal does not count."""
         if self.events or self.faults.is_changed or self.clock.is_changed:
             return False
         now = self.clock.now()
@@ -51,28 +51,29 @@ class Namespace:
 
 
 class Namespaces:
-    """`make` makes a namespace, `make_space` a space in it; the same each time for the same names. `furnish` puts into
-    a new space what it begins with.
+    """`make` makes a namespace, and `make_space` a space in it, the same each time for the same names.
+
+    `seed_space` writes the initial data of a new space.
     """
 
     def __init__(
         self,
         make: Callable[[str, Events], Namespace],
         make_space: Callable[[Namespace, str], Space],
-        furnish: Callable[[Space], Awaitable[None]],
+        seed_space: Callable[[Space], Awaitable[None]],
         store: Store,
         *,
         most_spaces: int,
     ) -> None:
         self._make = make
         self._make_space = make_space
-        self._furnish = furnish
+        self._seed_space = seed_space
         self._store = store
-        self._most = most_spaces
+        self._max_spaces = most_spaces
         self.default = make("", Events())
         self._namespaces: dict[str, Namespace] = {"": self.default}
         self._spaces = 0
-        self._next_look = min(most_spaces, _FIRST_LOOK)
+        self._next_cleanup = min(most_spaces, _FIRST_CLEANUP)
 
     def __len__(self) -> int:
         return len(self._namespaces)
@@ -84,7 +85,7 @@ class Namespaces:
         return self._namespaces.get(name)
 
     async def get(self, name: str) -> Namespace:
-        """Raises Unavailable where there are as many as there may be, and none can be let go."""
+        """Return a namespace; make it if it is new. Raises Unavailable at the limit, if nothing can be dropped."""
         namespace = self._namespaces.get(name)
         if namespace is None:
             await self._make_room()
@@ -92,20 +93,20 @@ class Namespaces:
         return namespace
 
     async def space(self, namespace: Namespace, organisation: str) -> Space:
-        """Raises Unavailable."""
+        """Return the space of an organisation; make it if it is new. Raises Unavailable."""
         space = namespace.spaces.get(organisation)
         if space is None:
             await self._make_room()
             space = self._make_space(namespace, organisation)
-            await self._furnish(space)
+            await self._seed_space(space)
             namespace.spaces[organisation] = space
             self._spaces += 1
         return space
 
     def drop(self, name: str) -> None:
-        """All that is kept in a namespace is forgotten, and who watches it is let go.
+        """Remove a namespace with all that it keeps, and close the subscriptions to its events.
 
-        The one without a name can only be reset.
+        Not for the default namespace, which can only be reset.
         """
         namespace = self._forget(name)
         if namespace is not None:
@@ -115,7 +116,7 @@ class Namespaces:
         namespace = self._namespaces.pop(name, None)
         if namespace is not None:
             if not namespace.shares_clock:
-                # Requests that wait by its clock would wait for ever where it is frozen.
+                # Requests that sleep on this clock would never wake up if it is frozen.
                 namespace.clock.release()
             namespace.journal.clear()
             for organisation in namespace.spaces:
@@ -123,27 +124,27 @@ class Namespaces:
         return namespace
 
     def reset(self, name: str) -> None:
-        """As at the start. Who watches it goes on watching."""
+        """Set the namespace back to its initial state. Its subscribers stay subscribed."""
         self.replace(self.make(name), ())
 
     def make(self, name: str) -> Namespace:
-        """A new one, for `replace`: with the watchers of the one in use, if there is one."""
+        """Make a new namespace for `replace`. It takes over the subscribers of the current one, if there is one."""
         known = self._namespaces.get(name)
         return self._make(name, known.events if known is not None else Events())
 
     def replace(self, namespace: Namespace, spaces: Sequence[Space]) -> None:
-        """Puts a namespace in the place of the one of its name. Raises Unavailable, and then leaves that."""
+        """Replace the current namespace of the same name. Raises Unavailable, and then changes nothing."""
         name = namespace.name
         known = self._namespaces.get(name)
         before = 0 if known is None else 1 + len(known.spaces)
-        if spaces and len(self._namespaces) + self._spaces - before + 1 + len(spaces) > self._most:
+        if spaces and len(self._namespaces) + self._spaces - before + 1 + len(spaces) > self._max_spaces:
             raise self._unavailable()
         self._forget(name)
         self._namespaces[name] = namespace
         if not name:
             self.default = namespace
         for space in spaces:
-            # The store gives an empty one only now that the old one is dropped.
+            # Not earlier: until `_forget` the store returned the data of the old space.
             space.store = self._store.space(name, space.organisation)
             namespace.spaces[space.organisation] = space
         self._spaces += len(spaces)
@@ -154,7 +155,7 @@ class Namespaces:
         self._store.drop(namespace.name, organisation)
 
     async def _make_room(self) -> None:
-        if len(self._namespaces) + self._spaces < self._next_look:
+        if len(self._namespaces) + self._spaces < self._next_cleanup:
             return
         idle_since = real_time() - _IDLE_S
         for name, namespace in list(self._namespaces.items()):
@@ -163,24 +164,24 @@ class Namespaces:
                 if not space.requests and await space.store.is_empty(now):
                     del namespace.spaces[organisation]
                     self._drop_space(namespace, organisation)
-            # A journal is for whoever reads it behind a test: it stays for a while.
+            # Keep a namespace for a while after its last request: its journal may be read after a test.
             if name and not namespace.spaces and namespace.used_at < idle_since and await namespace.is_empty():
                 self.drop(name)
         kept = len(self._namespaces) + self._spaces
-        if kept >= self._most:
+        if kept >= self._max_spaces:
             raise self._unavailable()
-        # The next look is worth its while only when there are many more.
-        self._next_look = min(self._most, max(_FIRST_LOOK, 2 * kept))
+        # The next cleanup is worthwhile only once there are many more.
+        self._next_cleanup = min(self._max_spaces, max(_FIRST_CLEANUP, 2 * kept))
 
     def _unavailable(self) -> Unavailable:
         return Unavailable(
-            f"{self._most} namespaces and organisations in them are in use here, and no more are taken; "
+            f"{self._max_spaces} namespaces and organisations in them are in use here, and no more are taken; "
             "DELETE /__admin/namespaces/NAME lets one go"
         )
 
 
 def namespace_of(scope: Scope) -> tuple[str, str]:
-    """The name of the namespace, and the path in it. Raises NotFound for a name that is too long."""
+    """Return the name of the namespace, and the path inside it. Raises NotFound if the name is too long."""
     path: str = scope["path"]
     if path.startswith(PREFIX):
         name, slash, rest = path[len(PREFIX) :].partition("/")
@@ -188,7 +189,7 @@ def namespace_of(scope: Scope) -> tuple[str, str]:
             if len(name) > _LONGEST_NAME:
                 raise NotFound(f"The name of a namespace has {_LONGEST_NAME} characters at most")
             if "\ufffd" in name:
-                # What is not UTF-8 was decoded to this: its bytes tell names apart.
+                # Bytes that are not UTF-8 were decoded to U+FFFD: take the raw bytes, so that names stay distinct.
                 raw = scope.get("raw_path", path.encode())[len(PREFIX) :].partition(b"/")[0]
                 name = unquote_to_bytes(raw).decode("utf-8", "surrogateescape")
             return name, slash + rest

@@ -1,4 +1,4 @@
-"""Who asks: from a bearer token to an organisation."""
+"""Authentication: the organisation of a bearer token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_REMEMBERED = 512
 
 
 class Organisations:
-    """Lets in the given tokens only; where none is given, every one that begins with `test`."""
+    """Accepts only the given tokens; if none is given, every token that begins with `test`."""
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = tokens
@@ -22,12 +22,12 @@ class Organisations:
 
     @property
     def default(self) -> str:
-        """That of the first token, else of the token `test`."""
+        """The organisation of the first given token, else of the token `test`."""
         token = self._tokens[0] if self._tokens else Token(None, "test")
         return token.organisation or _organisation(token.token.encode().decode("latin-1"))
 
     def from_header(self, authorization: bytes | None) -> str:
-        """Raises Unauthorized."""
+        """Return the organisation of an Authorization header. Raises Unauthorized."""
         if authorization is None:
             raise Unauthorized("Not authenticated: send the header Authorization: Bearer <token>")
         known = self._remembered.get(authorization)
@@ -59,5 +59,5 @@ class Organisations:
 
 
 def _organisation(token: str) -> str:
-    """The same for the same token; the token cannot be read from it."""
+    """Equal tokens give equal organisations. The token cannot be derived from the result."""
     return "org_" + blake2b(token.encode("latin-1"), person=b"organisation", digest_size=9).hexdigest()

@@ -1,9 +1,11 @@
-"""The `Prefer` header (RFC 7240), and Prism's `?__code=` for all of it: what a client asks a mock to do.
+"""The `Prefer` header (RFC 7240): what a client asks the mock to do.
+
+Each preference can also be a query parameter, as Prism's `?__code=`.
 
 code=422, example=name, dynamic=true    an answer from the spec instead of the behaviour
 outcome=task_failed, duration=5         how the runs of a create end, and after how many seconds of running
-failed=3                                so many runs of a bulk create are not created
-delay=2                                 the answer waits so many seconds
+failed=3                                this many runs of a bulk create are not created
+delay=2                                 the answer is delayed by this many seconds
 """
 
 from __future__ import annotations
@@ -22,16 +24,16 @@ _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BARE = re.compile(r'[^\s;,"]*')
 _OUTCOMES = ("success", "task_failed", "error")
 _LONGEST_DELAY_S = 300.0
-_MOST_TOLD = 10
+_MAX_REPORTED = 10
 QUERY_PREFIX = "__"
 _STARTS_RUNS = ("bulk_create_runs", "create_run", "create_run_chain", "retry_run")
-_MEANT_FOR = {"outcome": _STARTS_RUNS, "duration": _STARTS_RUNS, "failed": ("bulk_create_runs",)}
+_OPERATIONS_OF = {"outcome": _STARTS_RUNS, "duration": _STARTS_RUNS, "failed": ("bulk_create_runs",)}
 
 
 def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
-    """Preferences that it does not know, or that mean nothing to the operation, are passed over, as the RFC asks.
+    """Read the preferences. Those that are unknown or do not apply to the operation are ignored, as the RFC asks.
 
-    Raises BadRequest for a value it cannot honour.
+    Raises BadRequest for a value that cannot be honoured.
     """
     asked = _parse(prefer)
     if "__" in query:
@@ -45,11 +47,11 @@ def read_preferences(prefer: str, query: str, operation_id: str) -> Preferences:
     unused: list[str] = []
     for name, text in asked.items():
         reader = _READERS.get(name)
-        if reader is not None and operation_id in _MEANT_FOR.get(name, (operation_id,)):
+        if reader is not None and operation_id in _OPERATIONS_OF.get(name, (operation_id,)):
             field, read = reader
             values[field] = read(name, text)
             applied.append(f"{name}={text}")
-        elif len(unused) >= _MOST_TOLD:
+        elif len(unused) >= _MAX_REPORTED:
             continue
         elif reader is None:
             unused.append(f"the preference {name[:100]!r} is not known{_meant(name)}")
@@ -64,49 +66,49 @@ def _meant(name: str) -> str:
 
 
 def _parse(prefer: str) -> dict[str, str]:
-    """The preferences by name, without their parameters; what is none is passed over. One pass, nothing read twice."""
+    """Return the preferences by name, without their parameters, in a single pass. Malformed elements are skipped."""
     asked: dict[str, str] = {}
     at = 0
     while at < len(prefer):
-        at = _behind_blanks(prefer, at)
+        at = _skip_blanks(prefer, at)
         name = _NAME.match(prefer, at)
         if name is None:
-            at = _behind_comma(prefer, at)
+            at = _skip_past_comma(prefer, at)
             continue
         value, end = _value(prefer, name.end())
-        at = _behind_comma(prefer, end)
+        at = _skip_past_comma(prefer, end)
         if end == len(prefer) or prefer[end : end + 1] in (",", ";"):
-            # The first of a name counts: RFC 7240, section 2.
+            # If a name is repeated, the first one counts: RFC 7240, section 2.
             asked.setdefault(name[0].lower(), value)
     return asked
 
 
 def _value(text: str, at: int) -> tuple[str, int]:
-    """What stands behind a name, "" where nothing does, and where it and the blanks behind it end."""
-    at = _behind_blanks(text, at)
+    """Return the value after a name ("" if there is none), and the position after it and its trailing blanks."""
+    at = _skip_blanks(text, at)
     value = ""
     if text[at : at + 1] == "=":
-        at = _behind_blanks(text, at + 1)
+        at = _skip_blanks(text, at + 1)
         if text[at : at + 1] == '"':
             value, at = _quoted(text, at)
             if at > len(text):
-                return value, at  # never closed: the rest is no preference
+                return value, at  # the quote is never closed: not a preference
         else:
             bare = _BARE.match(text, at)
             assert bare is not None
             value, at = bare[0], bare.end()
-        at = _behind_blanks(text, at)
+        at = _skip_blanks(text, at)
     return value, at
 
 
-def _behind_blanks(text: str, at: int) -> int:
+def _skip_blanks(text: str, at: int) -> int:
     blanks = _BLANKS.match(text, at)
     assert blanks is not None
     return blanks.end()
 
 
 def _quoted(text: str, at: int) -> tuple[str, int]:
-    """A quoted-string (RFC 9110, section 5.6.4) and where it ends; one that is never closed ends with the text."""
+    """A quoted-string (RFC 9110, section 5.6.4) and the position after it, past the end if it is not closed."""
     characters: list[str] = []
     at += 1
     while at < len(text) and text[at] != '"':
@@ -117,8 +119,8 @@ def _quoted(text: str, at: int) -> tuple[str, int]:
     return "".join(characters), at + 1
 
 
-def _behind_comma(text: str, at: int) -> int:
-    """Where the next element of the list begins. A comma in a quoted-string separates nothing."""
+def _skip_past_comma(text: str, at: int) -> int:
+    """Return where the next element of the list begins. Commas in a quoted-string do not count."""
     while at < len(text):
         if text[at] == ",":
             return at + 1
@@ -126,7 +128,7 @@ def _behind_comma(text: str, at: int) -> int:
     return at
 
 
-def _whole(name: str, text: str) -> int:
+def _whole_number(name: str, text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
         raise BadRequest(f"Prefer: {name}={text}: should be a whole number")
     return int(text)
@@ -173,6 +175,6 @@ _READERS: dict[str, tuple[str, Callable[[str, str], Any]]] = {
     "dynamic": ("dynamic", _boolean),
     "outcome": ("outcome", _outcome),
     "duration": ("duration_s", _seconds),
-    "failed": ("failed", _whole),
+    "failed": ("failed", _whole_number),
     "delay": ("delay_s", _delay),
 }

@@ -1,6 +1,6 @@
-"""The fixture `cyberdesk_mock`: a namespace of a mock that serves for the whole session.
+"""The fixture `cyberdesk_mock`: a namespace of a mock server that runs for the whole session.
 
-Does nothing until a test asks for it: nothing of the server is imported before.
+The server is neither imported nor started until a test uses the fixture.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _INI = "cyberdesk_mock_settings"
 _NOT_SETTINGS = (StartError, TypeError, ValueError)
-"""What Settings raises for values that mean nothing, and for names that it does not have."""
+"""What Settings raises for invalid values and unknown names."""
 _MOCK = pytest.StashKey["CyberdeskMock"]()
 
 
@@ -54,7 +54,7 @@ def cyberdesk_mock_settings(pytestconfig: pytest.Config) -> Settings:
 
 @pytest.fixture(scope="session")
 def _cyberdesk_servers() -> Iterator[Callable[[Settings], MockServer]]:
-    """One server for each kind of settings, started when it is first asked for."""
+    """One server for each distinct Settings, started on first use."""
     from mockserver.testing import MockServer
 
     servers: dict[Settings, MockServer] = {}
@@ -77,7 +77,7 @@ def cyberdesk_mock(
     """A mock of the Cyberdesk API for this test alone: `url` and `token` are for its client, the rest controls it."""
     node = request.node
     try:
-        # Workers of pytest-xdist can share neither a port nor a file to write.
+        # The workers of pytest-xdist can share neither a port nor a state file.
         settings = replace(cyberdesk_mock_settings, **{**_marked(node), "port": 0})
         if settings.state is not None:
             raise ValueError("state: a test puts one into its mock with cyberdesk_mock.load_state(json.load(file))")
@@ -91,7 +91,7 @@ def cyberdesk_mock(
 
 
 def _marked(node: pytest.Item) -> dict[str, Any]:
-    """Of all markers; the nearest has the last word. Raises TypeError."""
+    """Return the settings of all markers; the closest marker takes precedence. Raises TypeError."""
     marked: dict[str, Any] = {}
     for marker in reversed(list(node.iter_markers("cyberdesk_mock"))):
         if marker.args:
@@ -101,7 +101,7 @@ def _marked(node: pytest.Item) -> dict[str, Any]:
 
 
 def _namespace_of(nodeid: str) -> str:
-    """The same for a test in each session, since the ids of its runs follow from it; the test can be told by it."""
+    """Return the same name in each session, since run ids are derived from it. It shows which test it belongs to."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", nodeid.rpartition("::")[2])[:60]
     return f"{name}-{blake2b(nodeid.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}"
 

@@ -1,4 +1,4 @@
-"""Rate limits: a number of requests in each window of the clock, for each organisation."""
+"""Rate limits: a number of requests per organisation in each fixed window of the namespace's clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Window:
 
 
 async def count_request(store: SpaceStore, rate: RateLimit, now: int) -> dict[str, str]:
-    """Counts one request, and returns the headers that tell what is left. Raises TooManyRequests."""
+    """Count one request, and return the rate-limit headers. Raises TooManyRequests."""
     size = rate.window_s * SECOND
     started = now - now % size
     while True:

@@ -1,4 +1,4 @@
-"""A file that holds the URL of the server for as long as it answers."""
+"""A file that holds the URL of the server while it answers requests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mockserver.errors import StartError
 
 
 class ReadyFile:
-    """Made at once, under another name, so that what cannot be written is told at the start."""
+    """Written first under a temporary name, so that an unwritable path is reported at startup."""
 
     def __init__(self, path: Path, url: str) -> None:
-        """A file that a server left behind that was killed is removed. Raises StartError."""
+        """Remove the file of an earlier server that was killed. Raises StartError."""
         self._path = path
         self._url = url
         self._waiting = path.with_name(f".{path.name}.{os.getpid()}")
@@ -27,7 +27,7 @@ class ReadyFile:
         os.replace(self._waiting, self._path)
 
     def remove(self) -> None:
-        """Not where another server has put its own there meanwhile."""
+        """Remove the file, unless another server has written its own meanwhile."""
         self._waiting.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             if self._path.read_text(encoding="utf-8").strip() == self._url:

@@ -1,7 +1,7 @@
-"""What stands beside the API for people who read: `/`, the OpenAPI document, and the reference at `/docs`.
+"""Pages for readers, in addition to the API: `/`, the OpenAPI document, and the reference at `/docs`.
 
-The reference is Swagger UI, from the files of a package: nothing is loaded from another host. A path that the API has
-itself is the API's.
+The reference is Swagger UI, served from an installed package: nothing is loaded from another host. Paths of the API
+take precedence over these pages.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ class _Page(NamedTuple):
 
 
 class Reference:
-    """Pages by path. `in paths` is all that a request of the API pays for them."""
+    """Pages by path. They cost a request of the API no more than a check of `paths`."""
 
     def __init__(self, api: APIDocument, *, api_has: Callable[[str], bool], has_page: bool) -> None:
-        """`api_has` tells whether the API has a path; `has_page` whether there is a page at `/__admin/`."""
+        """`api_has` returns whether the API has a path; `has_page` is whether there is a page at `/__admin/`."""
         self._title = str(_mapping(api.document.root.get("info")).get("title", "API"))
         self._links = {"reference": "/docs", "openapi": "/openapi.json"}
         if has_page:
             self._links = {"page": PAGE, **self._links}
         pages = {
             "/": _Page(_HTML, self._root),
-            # Browsers ask for it beside whatever they show: it must not stand in the journal as a wrong request.
+            # Browsers request it with every page: it must not appear in the journal as an invalid request.
             "/favicon.ico": _Page("image/png", _icon),
             "/openapi.json": _Page(JSON, api.json),
             "/openapi.yaml": _Page("application/yaml", api.yaml),
@@ -100,7 +100,7 @@ def _icon() -> bytes:
 
 
 def _asset_folder() -> Path | None:
-    """Found without an import of the package: that would import Flask."""
+    """Find the folder without importing the package, which would import Flask."""
     package = find_spec(_PACKAGE)
     for location in (package and package.submodule_search_locations) or ():
         folder = Path(location) / "dist"

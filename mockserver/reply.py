@@ -1,7 +1,7 @@
-"""What a behaviour returns: a status and a content that can be rendered, and rendered again.
+"""What a behaviour returns: a status, and a content that can be rendered repeatedly.
 
-A content holds references to values of the store, never bytes of an answer: so an idempotent repeat is answered by
-rendering the same content once more, and what is kept for it costs next to nothing.
+A content holds references to values of the store, never the bytes of an answer. So an idempotent repeat renders the
+same content again, and storing it costs next to nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from mockserver.spec import render_json
 
 JSON = "application/json"
 LARGE_BYTES = 1_048_576
-"""A content that may be larger is rendered in parts: it never stands in memory as a whole."""
+"""A content that may be larger is rendered in parts, so that it is never in memory as a whole."""
 
 
 class Content(Protocol):
     def render(self) -> bytes | Iterator[bytes]:
-        """The body of an answer, the same each time it is asked for; a large one in parts, made one by one."""
+        """Return the body, the same on each call; a large one as an iterator of parts, made one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +39,13 @@ class BytesContent:
 
 
 class Reply(NamedTuple):
-    """`content` None is an answer without a body."""
+    """`content` is None for an answer without a body."""
 
     status: int
     content: Content | None = None
     media_type: str = JSON
     headers: Mapping[str, str] = {}
-    is_documented: bool = True  # not where a client asked for what the document does not know
+    is_documented: bool = True  # False if a client asked for an answer that the document lacks
 
     def render(self) -> bytes | Iterator[bytes]:
         return b"" if self.content is None else self.content.render()

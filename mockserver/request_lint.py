@@ -1,4 +1,4 @@
-"""What a careful reader would warn of in a request that the API takes without a word: most are slips of the pen."""
+"""Warnings about probable mistakes in a request that the API silently accepts: most are misspelled names."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def lint(
     sent: Any,
     unused_preferences: Sequence[str],
 ) -> Sequence[str]:
-    """`sent` is the JSON of the body."""
+    """Return the warnings. `sent` is the parsed JSON body."""
     is_object = isinstance(sent, dict)
     fits = (
         not query
@@ -91,7 +91,7 @@ def _unknown(names: Iterable[str], known: Collection[str], words: str) -> list[s
 
 @lru_cache(maxsize=1024)
 def _lookalike(header: bytes) -> str | None:
-    """For a header that looks like one that is read, as Idempotency_Key does."""
+    """Return a warning if a header resembles one that is read, as Idempotency_Key does."""
     if header in _USUAL_HEADERS:
         return None
     name = header.decode("latin-1")

@@ -1,4 +1,4 @@
-"""A Reply on its way to the client: its headers, and its body in parts where it is large."""
+"""Sends a Reply to the client: its headers, and its body, in parts if it is large."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _JSON_TYPE = (b"content-type", b"application/json")
 async def send_reply(
     reply: Reply, body: bytes | Iterator[bytes], extra: Mapping[str, str], scope: Scope, send: Send
 ) -> None:
-    """`body` is what the reply renders to, `extra` are headers that go with it."""
+    """`body` is the rendered reply; `extra` are additional headers."""
     headers = _headers(reply, extra)
     entry: Entry | None = scope.get(JOURNAL_KEY)
     if isinstance(body, bytes):

@@ -1,4 +1,4 @@
-"""Which operation a request is for."""
+"""Finds the operation that a request is for."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from mockserver.spec import Operation
 
 
 class Routes:
-    """Paths to operations. The concrete path comes before the template: /runs/bulk before /runs/{run_id}."""
+    """Maps paths to operations. Concrete paths come before templates: /runs/bulk before /runs/{run_id}."""
 
     def __init__(self, operations: Mapping[str, Operation], *, first_path_only: bool) -> None:
-        """`first_path_only`: a path that matches is the only one, whatever its methods; else the next may serve too."""
+        """With `first_path_only`, only the first path that matches counts, whatever its methods; else all of them."""
         self._first_path_only = first_path_only
         self._concrete: dict[str, dict[str, Operation]] = {}
         templates: dict[str, dict[str, Operation]] = {}
@@ -26,7 +26,7 @@ class Routes:
         ]
 
     def find(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
-        """`path` is percent-decoded. Raises NotFound, or MethodNotAllowed with a true `Allow`."""
+        """`path` is percent-decoded. Raises NotFound, or MethodNotAllowed with a correct `Allow`."""
         by_method = self._concrete.get(path)
         if by_method is not None:
             operation = by_method.get(method)
@@ -50,7 +50,7 @@ class Routes:
         raise NoRoute("Not Found")
 
     def operation_id(self, method: str, path: str) -> str | None:
-        """None where the path has no such operation."""
+        """Return None if no operation has this method and path."""
         try:
             return self.find("GET" if method == "HEAD" else method, path)[0].operation_id
         except (NoRoute, MethodNotAllowed):
@@ -64,7 +64,7 @@ class Routes:
         return True
 
     def allowed(self, path: str) -> list[str]:
-        """The methods of a path, OPTIONS and HEAD with them. Raises NotFound."""
+        """Return the methods of a path, including OPTIONS, and HEAD if there is GET. Raises NotFound."""
         try:
             self.find("", path)
         except MethodNotAllowed as error:
@@ -80,7 +80,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 def _order(path: str) -> list[str]:
-    # "~" sorts after every letter: a template's segment stands behind the concrete ones.
+    # "~" sorts after every letter, so that a template comes after the concrete segments.
     return ["~" if segment.startswith("{") else segment for segment in path.split("/")]
 
 

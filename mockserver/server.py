@@ -1,4 +1,4 @@
-"""The application behind a listening socket, until it is told to end."""
+"""Serves the application on a listening socket, until a signal ends it."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _BACKLOG = 2048
 
 
 class Server(uvicorn.Server):
-    """Ends at SIGINT or SIGTERM: answers that are being given have `limits.shutdown_grace` to be finished.
+    """Stops on SIGINT or SIGTERM: answers in progress have `limits.shutdown_grace` seconds to finish.
 
-    A second SIGINT ends it at once.
+    A second SIGINT stops it at once.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits, *, on_ready: Callable[[], None] | None = None) -> None:
-        """`on_ready` is called once requests are answered."""
+        """`on_ready` is called once the server answers requests."""
         self._on_ready = on_ready
         super().__init__(
             uvicorn.Config(
@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but a signal that has ended the server is not raised once more behind it."""
+        """As in uvicorn, but does not raise the signal again after the server has stopped."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -59,7 +59,7 @@ class Server(uvicorn.Server):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises StartError."""
+    """Return a listening socket. Raises StartError."""
     if not host:
         raise StartError("--host is empty: that would listen on every address; write 0.0.0.0 or :: if that is meant")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -86,6 +86,6 @@ def url_of(listener: socket.socket) -> str:
 
 
 def local_url_of(listener: socket.socket) -> str:
-    """By which it is reached from its own machine, also where it listens on every address."""
+    """Return the URL for clients on the same machine, also if it listens on every address."""
     url = url_of(listener)
     return url.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:")

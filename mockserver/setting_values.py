@@ -1,4 +1,4 @@
-"""The value of a setting, from Python or from text: read in one way for the command line, variables and `Settings`."""
+"""Reads the value of a setting from Python or text: for the command line, environment variables and `Settings`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BOOLEANS = {
 
 
 class SettingError(StartError, ValueError):
-    """A setting has a value that no server can run with. `problem` does not name the setting."""
+    """A setting has an invalid value. `problem` does not name the setting."""
 
     def __init__(self, name: str, problem: str) -> None:
         super().__init__(f"{name}: {problem}")
@@ -29,7 +29,7 @@ class SettingError(StartError, ValueError):
 
 
 def read_fields(settings: Any) -> None:
-    """Put each field of a frozen dataclass into the type that it declares. Raises SettingError."""
+    """Convert each field of a frozen dataclass to its declared type. Raises SettingError."""
     types = get_type_hints(type(settings))
     for each in type(settings).__dataclass_fields__.values():
         value = getattr(settings, each.name)
@@ -38,7 +38,7 @@ def read_fields(settings: Any) -> None:
 
 
 def read_field(setting: Field[Any], type_: Any, value: Any) -> Any:
-    """Raises SettingError, whose message never shows what may be a token."""
+    """Raises SettingError. Its message never shows a value that may be a token."""
     try:
         return _read(type_, setting.metadata, value)
     except ValueError as error:
@@ -46,7 +46,7 @@ def read_field(setting: Field[Any], type_: Any, value: Any) -> Any:
 
 
 def byte_count(text: str) -> int:
-    """`4096`, `512KiB`, `10MiB`, `1GB`. Raises ValueError."""
+    """Parse `4096`, `512KiB`, `10MiB`, `1GB`. Raises ValueError."""
     match = re.fullmatch(r"(\d{1,18}) ?([kmg]i?b|)", text.strip(), re.IGNORECASE)
     if match is None:
         raise ValueError(f"{text!r} is no number of bytes; write 4096, 512KiB or 10MiB")

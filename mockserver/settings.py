@@ -1,4 +1,4 @@
-"""Every setting of the server, in one frozen table: its flag, its environment variable, its default and its meaning."""
+"""Every setting of the server: its flag, its environment variable, its default and its meaning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 MEBIBYTE = 1024 * 1024
 
-# What a value has to fulfil, and how that is told.
+# A condition on a value, and its text for error messages.
 _Range = tuple[Callable[[Any], bool], str]
 _COUNT: _Range = (lambda value: value >= 0, "0 or more")
 _PORT: _Range = (lambda value: 0 <= value <= 65535, "from 0 to 65535")
@@ -27,14 +27,14 @@ _BODY: _Range = (lambda value: value >= 1, "1 or more")
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """`limit` requests in each window of `window_s` seconds, an organisation."""
+    """`limit` requests per organisation in each window of `window_s` seconds."""
 
     limit: int
     window_s: int
 
     @classmethod
     def from_text(cls, text: str) -> RateLimit:
-        """`10/s`, `600/m`. Raises ValueError."""
+        """Parse `10/s`, `600/m`. Raises ValueError."""
         match = re.fullmatch(r"([1-9]\d{0,8})/(s|m)", text.strip())
         if match is None:
             raise ValueError(f"{text!r} is no rate; write N/s or N/m, such as 10/s")
@@ -48,7 +48,7 @@ class Token:
 
     @classmethod
     def from_text(cls, text: str) -> Token:
-        """`TOKEN` or `TOKEN=ORG`. Raises ValueError, which never shows the token."""
+        """Parse `TOKEN` or `TOKEN=ORG`. Raises ValueError, which never shows the token."""
         token, _, organisation = text.partition("=")
         if not token or token != token.strip():
             raise ValueError("a token is missing, or has space around it; write TOKEN or TOKEN=ORG")
@@ -63,14 +63,14 @@ def _bare_token(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    """`https://page.example`, `*` or `null`. Raises ValueError."""
+    """Parse `https://page.example`, `*` or `null`. Raises ValueError."""
     if text in ("*", "null") or re.fullmatch(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+", text):
         return text
     raise ValueError(f"{text!r} is no origin; write it as browsers do, such as https://page.example, or *")
 
 
 def _host_name(text: str) -> str:
-    """`mock.example`. Raises ValueError."""
+    """Parse `mock.example`. Raises ValueError."""
     if re.fullmatch(r"[A-Za-z0-9_.-]+", text):
         return text.lower()
     raise ValueError(f"{text!r} is no host name; write it without scheme and port, such as mock.example")
@@ -83,9 +83,9 @@ def _limit(default: Any, unit: str, help_: str, past: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much the server takes, keeps and waits for: each amount, its unit, and what happens past it.
+    """How much the server accepts, keeps and waits for: each limit, its unit, and what happens past it.
 
-    `docs/limits.md` is this table for readers. `--max-body`, a setting of its own, belongs to it too.
+    `docs/limits.md` shows this table, and with it the settings `--max-body` and `--journal-bytes`.
     """
 
     max_connections: int = _limit(
@@ -105,14 +105,12 @@ class Limits:
     max_chain_steps: int = _limit(1_000, "", "Steps of a chain.", "413")
     max_files: int = _limit(10_000, "", "Attachments that one request makes, of a chain those of all its steps.", "413")
     max_pool_machines: int = _limit(10_000, "", "Machines of a pool.", "413")
-    max_spaces: int = _limit(
-        20_000, "", "Namespaces, and organisations in each. Those that keep nothing are let go.", "503"
-    )
+    max_spaces: int = _limit(20_000, "", "Namespaces, and organisations in each. Empty ones are dropped.", "503")
     max_idempotency_keys: int = _limit(
         100_000, "", "Idempotency keys of an organisation in a namespace.", "the oldest are forgotten"
     )
     head_timeout: float = _limit(30.0, "s", "From the first byte of a request to the end of its headers.", "408")
-    body_timeout: float = _limit(30.0, "s", "From some bytes of a body to the next.", "408")
+    body_timeout: float = _limit(30.0, "s", "Longest pause while a body arrives.", "408")
     keep_alive_timeout: float = _limit(75.0, "s", "Between a request and the next.", "the connection is closed")
     shutdown_grace: int = _limit(
         2, "s", "Answers that are being given, from the signal to end on.", "their connections are closed"
@@ -121,7 +119,7 @@ class Limits:
         10_000, "", "Log lines that wait to be written.", "further ones are dropped and counted"
     )
     send_timeout: float = _limit(
-        60.0, "s", "A client may leave a full response buffer unread.", "the connection is closed"
+        60.0, "s", "How long a client may read nothing of a full buffer.", "the connection is closed"
     )
 
     def __post_init__(self) -> None:
@@ -229,7 +227,7 @@ class Settings:
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
-        """Text is taken as the command line takes it. Raises SettingError, which is a StartError and a ValueError."""
+        """Read text as the command line does. Raises SettingError, which is a StartError and a ValueError."""
         read_fields(self)
 
 

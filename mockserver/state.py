@@ -1,9 +1,9 @@
-"""A namespace as one JSON document, and back: it answers as it did when the document was written.
+"""A namespace as one JSON document, and back: it then answers as it did when the document was written.
 
-    {"format": 1, "clock": {…}, "secret": "…", "faults": {…}, "shared": […],
+    {"format": 1, "made_by": {…}, "clock": {…}, "secret": "…", "faults": {…}, "shared": […],
      "organizations": {"org_…": {"key": "…", "units": [[kind, key, value, until], …]}}}
 
-Not in it: the journal, and requests that are being handled while it is written.
+The document does not contain the journal, nor requests in flight.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mockserver.behaviour.batch import (
     Session,
 )
 from mockserver.behaviour.chains import MergedInputs
-from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Recalled, Space
+from mockserver.behaviour.context import NO_PREFERENCES, Cache, Context, Preferences, Space
 from mockserver.behaviour.ledger import LEDGER, Block
 from mockserver.behaviour.places import COUNTER, POOL, WORKFLOW, PoolRecord, WorkflowRecord
 from mockserver.behaviour.run_view import CreatedContent, CreatedRunContent, RunContent
@@ -72,7 +72,7 @@ _log = logging.getLogger("mockserver")
 
 
 class States:
-    """Writes and restores the namespaces of one mock. `made_by` says with what the answers were made."""
+    """Writes and restores the namespaces of one mock. `made_by` is what answers depend on besides the state."""
 
     def __init__(
         self,
@@ -87,21 +87,21 @@ class States:
         self._made_by = made_by
         self._make_space = make_space
         self._make_context = make_context
-        self._start: dict[str, Mapping[str, Any]] = {}
+        self._initial: dict[str, Mapping[str, Any]] = {}
 
     async def begin_with(self, name: str, document: Mapping[str, Any]) -> None:
-        """Restores a namespace, and makes that what its reset leads to. Raises StateError or Unavailable."""
+        """Restore a namespace, and make this its state after a reset. Raises StateError or Unavailable."""
         await self.restore(name, document)
-        self._start[name] = document
+        self._initial[name] = document
 
     async def reset(self, name: str) -> None:
-        if name in self._start:
-            await self.restore(name, self._start[name])
+        if name in self._initial:
+            await self.restore(name, self._initial[name])
         else:
             self._namespaces.reset(name)
 
     async def written(self, namespace: Namespace) -> list[bytes]:
-        """The document, in parts."""
+        """Return the document, in parts."""
         encoder = Encoder(_TYPES)
         head = {
             "format": FORMAT,
@@ -110,7 +110,7 @@ class States:
             "secret": namespace.secret.hex(),
             "faults": self._fault_reader.state(namespace.faults),
         }
-        # References to all that is kept are taken at once: values are immutable, so it is of one moment.
+        # Take all references at once: values are immutable, so this is a consistent snapshot.
         kept = {name: (space.key, await _units(space)) for name, space in namespace.spaces.items()}
         parts = [render_json(head)[:-1], b',"organizations":{']
         time_slice = TimeSlice()
@@ -131,7 +131,7 @@ class States:
         return parts
 
     async def restore(self, name: str, document: Mapping[str, Any]) -> None:
-        """Puts it in the place of all that the namespace of that name keeps. Raises StateError, and then leaves it."""
+        """Replace the namespace by the document. Raises StateError or Unavailable, and then changes nothing."""
         if document.get("format") != FORMAT:
             raise StateError(f"/format: expected {FORMAT}: this is no state that GET /__admin/state has written")
         secret = _hex(document, "secret")
@@ -139,7 +139,7 @@ class States:
         table = document.get("shared")
         if not isinstance(table, list):
             raise StateError("/shared: expected an array")
-        # All is decoded before anything is replaced, and into a namespace that is not in use yet.
+        # Decode everything before anything is replaced, into a namespace that is not in use yet.
         namespace = self._namespaces.make(name)
         namespace.secret = secret
         try:
@@ -167,27 +167,27 @@ class States:
             except StateError as error:
                 raise error.at(organisation).at("organizations") from None
             decoded.append((space, writes))
-        self._warn_of_others(document.get("made_by"))
+        self._warn_of_differences(document.get("made_by"))
         self._namespaces.replace(namespace, [space for space, _ in decoded])
         for space, writes in decoded:
             await space.store.commit(*writes)
 
     async def _check(self, space: Space, writes: Sequence[Write]) -> None:
-        """Raises StateError where it cannot be shown."""
+        """Raises StateError if the restored data cannot be shown."""
         space.store = MemoryStore().space(space.namespace, space.organisation)
         await space.store.commit(*writes)
         await check_shown(self._make_context(space, NO_PREFERENCES, space.clock.read(), {}))
-        space.recalled = Recalled()
+        space.cached = Cache()
 
-    def _warn_of_others(self, made_by: Any) -> None:
+    def _warn_of_differences(self, made_by: Any) -> None:
         given = made_by if isinstance(made_by, dict) else {}
-        others = [name for name, value in self._made_by.items() if given.get(name) != value]
-        if others:
-            _log.warning("the state was written with another %s: answers may differ from then", ", ".join(others))
+        differences = [name for name, value in self._made_by.items() if given.get(name) != value]
+        if differences:
+            _log.warning("the state was written with another %s: answers may differ from then", ", ".join(differences))
 
 
 def made_by(settings: Settings, world: object) -> dict[str, str]:
-    """What answers follow from, beside the state."""
+    """Return what answers depend on, besides the state."""
     return {
         "version": version("cyberdesk-mockserver"),
         "progression": settings.progression,
@@ -197,7 +197,7 @@ def made_by(settings: Settings, world: object) -> dict[str, str]:
 
 async def _units(space: Space) -> list[tuple[str, str, Unit]]:
     units = [(kind, key, unit) for kind in _KINDS for key, unit in (await space.store.items(kind)).items()]
-    # The answer of a request that is being handled is not known yet.
+    # Skip the idempotency keys of requests in flight: their answer is not known yet.
     return [each for each in units if each[0] != IDEMPOTENCY or each[2].value.reply is not None]
 
 
@@ -244,7 +244,7 @@ def _hex(document: Any, name: str) -> bytes:
 
 
 class StateContent:
-    """The content of an answer: a state in parts."""
+    """A state as the content of an answer, in parts."""
 
     def __init__(self, parts: Sequence[bytes]) -> None:
         self._parts = parts

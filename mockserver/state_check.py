@@ -1,4 +1,4 @@
-"""Whether a space that was restored can be shown: a state that was edited by hand may hold what fits its types only."""
+"""Checks that a restored space can be shown: values of a state edited by hand may have valid types only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _EVERYTHING = {"workflow_id": None, "status": None}
 
 
 async def check_shown(context: Context) -> None:
-    """Shows pools, workflows, and of each batch the first run and those that have changed. Raises StateError."""
+    """Render pools, workflows, and of each batch the first run and all changed runs. Raises StateError."""
     what = "the pools and workflows"
     try:
         for pool in await all_pools(context):
@@ -32,7 +32,7 @@ async def check_shown(context: Context) -> None:
                 shown = run.batch
                 what = f"run {run.id}"
                 UUID(run.id)
-                json.loads(run_json(listing.space, run, listing.lived))
-                run.attachments(listing.lived, context.space.clock)
+                json.loads(run_json(listing.space, run, listing.sim_time))
+                run.attachments(listing.sim_time, context.space.clock)
     except Exception as error:
         raise StateError(f": {what} cannot be shown: {type(error).__name__}: {error}") from error

@@ -1,8 +1,8 @@
-"""Values of the store as JSON and back, by the type annotations of their classes.
+"""Values of the store as JSON and back, driven by the type annotations of their classes.
 
-NamedTuples and dataclasses become objects, without the fields that have their default. Where an annotation allows
-several classes, `class` names the one. Bytes become text, or base64 where they are no UTF-8. What is long, or shared
-between values, stands once in a table of its own and is referred to by its place there.
+NamedTuples and dataclasses become objects, without the fields that have their default. If an annotation allows several
+classes, the member `class` names the actual one. Bytes become text, or base64 if they are not UTF-8. Long bytes, and
+objects shared between values, are written once into a table and referenced by their index.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _NO_DEFAULT = object()
 
 
 class Shared:
-    """Marks a type whose values are kept once for all that refer to them: `Annotated[..., Shared]`."""
+    """Marks a type whose values are written once, and referenced by their users: `Annotated[..., Shared]`."""
 
 
 class StateError(ValueError):
-    """Names the place, and what was expected there."""
+    """The message is the JSON pointer of the problem, and what was expected there."""
 
     def at(self, step: object) -> StateError:
         return StateError(f"/{step}{self.args[0]}")
@@ -35,8 +35,8 @@ def _expected(what: str) -> StateError:
 
 
 class Types(NamedTuple):
-    """`variants` are the classes that a protocol or base class stands for. What is annotated with a class of
-    `implied` is not written: a reader puts the value that it was given in its place.
+    """`variants` maps a protocol or base class to its possible classes. A field annotated with a class of `implied` is
+    not written: the decoder fills in the value that it was given for this class.
     """
 
     variants: Mapping[Any, tuple[Any, ...]]
@@ -44,13 +44,13 @@ class Types(NamedTuple):
 
 
 class Encoder:
-    """Encodes the values of one document. `table` holds what they share."""
+    """Encodes the values of one document. `table` holds the shared values."""
 
     def __init__(self, types_: Types) -> None:
         self._types = types_
         self.table: list[Any] = []
         self._bytes: dict[bytes, int] = {}
-        self._objects: dict[int, tuple[int, Any]] = {}  # by identity; the object is held, so that it stays its own
+        self._objects: dict[int, tuple[int, Any]] = {}  # by id(); holds the object, so that its id is not reused
 
     def encode(self, value: Any, hint: Any) -> Any:
         origin, args = get_origin(hint), get_args(hint)
@@ -100,7 +100,7 @@ class Encoder:
 
 
 class Decoder:
-    """Decodes what an Encoder has made. `implied` are values by their class. Raises StateError."""
+    """Decodes what an Encoder has written. `implied` maps classes to values. Raises StateError."""
 
     def __init__(self, types_: Types, table: Sequence[Any], implied: Mapping[Any, Any]) -> None:
         self._types = types_
@@ -109,7 +109,7 @@ class Decoder:
         self._decoded: dict[int, Any] = {}
 
     def with_implied(self, implied: Mapping[Any, Any]) -> Decoder:
-        """One that reads the same table."""
+        """Return a decoder that reads the same table."""
         other = Decoder(self._types, self._table, implied)
         other._decoded = self._decoded
         return other
@@ -214,7 +214,7 @@ def _bytes_of(data: Any) -> bytes:
 
 
 def _variants(hint: Any, types_: Types) -> tuple[Any, ...] | None:
-    """The classes that an annotation allows beside None; None where it is not a choice."""
+    """Return the classes that an annotation allows besides None; None if it is not a choice."""
     if hint in types_.variants:
         return types_.variants[hint]
     if get_origin(hint) in (Union, types.UnionType):
@@ -230,7 +230,7 @@ def _is_record(hint: Any) -> bool:
 
 @cache
 def record_fields(class_: Any) -> Mapping[str, tuple[Any, Any]]:
-    """The annotation and the default of each field of a NamedTuple or dataclass."""
+    """Return the annotation and the default of each field of a NamedTuple or dataclass."""
     hints = get_type_hints(class_, include_extras=True)
     if not dataclasses.is_dataclass(class_):
         defaults = class_._field_defaults

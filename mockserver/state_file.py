@@ -1,4 +1,4 @@
-"""`--state FILE`: what all namespaces keep, read at the start and written at the end."""
+"""`--state FILE`: the state of all namespaces, read at startup and written at the end."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mockserver.state_codec import StateError
 
 
 def load_states(path: Path, states: States) -> None:
-    """Restores each namespace, and makes that what its reset leads to. Raises StartError.
+    """Restore each namespace, and make this its state after a reset. Raises StartError.
 
-    Without a file there is nothing to restore. A file with what `GET /__admin/state` has answered is the namespace
-    without a name.
+    Does nothing if the file does not exist. A file with an answer of `GET /__admin/state` is restored into the default
+    namespace.
     """
     document = _read(path)
     if document is None:
@@ -54,7 +54,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def save_states(path: Path, namespaces: Namespaces, states: States) -> None:
-    """Whole or not at all. Raises OSError."""
+    """Write the file completely or not at all. Raises OSError."""
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with beside.open("wb") as file:

@@ -1,4 +1,4 @@
-"""Long work on the event loop, in slices: between two of them whoever waits is served."""
+"""Splits long work on the event loop into slices, so that other tasks run in between."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SLICE_S = 0.01
 
 
 class TimeSlice:
-    """`is_over` is asked along the way, and where it is, `give_way` is awaited. It begins when it is made."""
+    """Begins when it is made. Check `is_over` regularly, and await `give_way` once it is true."""
 
     def __init__(self) -> None:
         self._time = asyncio.get_running_loop().time

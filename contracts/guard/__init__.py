@@ -1,7 +1,7 @@
-"""The one way out of a check: budget, rate, owned ids only, a journal on disk, and cleaning up."""
+"""The only way for a check to send requests: enforces budget, rate limit and ownership, keeps a journal, cleans up."""
 
 from contracts.guard.guard import Guard
-from contracts.guard.later import CleanUpReport, clean_up_journals
+from contracts.guard.later_cleanup import CleanUpReport, clean_up_journals
 from contracts.guard.refusals import NoAnswer, NotAllowed, NotOwned, OutOfBudget, Refused
 from contracts.guard.watch import Kind, Surprise
 

@@ -1,4 +1,4 @@
-"""Reads one answer off a connection (RFC 9112), within bounds, and says in words what is wrong where it is none."""
+"""Reads one HTTP answer from a connection (RFC 9112) within bounds, and describes what is wrong with an invalid one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import zlib
 from typing import Final
 
-from contracts.exchange import Answer
+from contracts.core.exchange import Answer
 from contracts.guard.bounds import Bounds
 from contracts.guard.connection import Broken, Connection, Cut, OutOfTime, shown
 
@@ -15,14 +15,14 @@ _NAME: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _CHUNK_LINE: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?")
 _LENGTH: Final = re.compile(r"[0-9]{1,19}")
 _BODILESS: Final = frozenset({204, 304})
-_FEW_BYTES: Final = 1024 * 1024
-"""A body as small as this holds few enough values, whatever they are."""
+_SMALL_BODY_BYTES: Final = 1024 * 1024
+"""JSON values are not counted in a body of at most this size: it cannot hold 4 million, the default `json_values`."""
 
 Headers = tuple[tuple[str, str], ...]
 
 
 class AnswerReader:
-    """For one answer. `ends_connection` tells afterwards whether nothing more may be sent over it."""
+    """Reads a single answer. After `read`, `ends_connection` tells whether the connection cannot be reused."""
 
     def __init__(self, connection: Connection, bounds: Bounds) -> None:
         self._connection = connection
@@ -34,55 +34,55 @@ class AnswerReader:
     def read(self, method: str) -> Answer:
         """Raises Broken."""
         try:
-            status, headers, minor = self._head()
+            status, headers, minor = self._read_head()
         except (Cut, OutOfTime) as error:
-            raise type(error)(self._in_the_head(error)) from None
+            raise type(error)(self._head_error_text(error)) from None
         body = bytearray()
         try:
-            framed = self._read_body(method, status, headers, body)
+            delimited = self._read_body(method, status, headers, body)
         except (Cut, OutOfTime) as error:
-            how = f", {error}" if isinstance(error, Cut) and str(error) != "the connection was closed" else ""
+            detail = f", {error}" if isinstance(error, Cut) and str(error) != "the connection was closed" else ""
             verb = "was cut" if isinstance(error, Cut) else "was not whole in time: it stopped or dripped"
-            length = _first(headers, "content-length")
-            of = "" if length is None or _is_chunked(headers) else f" of {shown(length, 20)}"
-            raise Broken(f"the answer {verb} after {len(body)}{of} bytes{how}") from None
-        self.ends_connection = not framed or _is_last(headers, minor)
+            length = _header_value(headers, "content-length")
+            of_length = "" if length is None or _is_chunked(headers) else f" of {shown(length, 20)}"
+            raise Broken(f"the answer {verb} after {len(body)}{of_length} bytes{detail}") from None
+        self.ends_connection = not delimited or _closes_connection(headers, minor)
         answer = Answer(status, headers, bytes(body))
-        return self._counted(self._unpacked(answer) if body else answer)
+        return self._check_json_values(self._decode_content(answer) if body else answer)
 
     # Head
 
-    def _head(self) -> tuple[int, Headers, int]:
+    def _read_head(self) -> tuple[int, Headers, int]:
         for _ in range(self._bounds.interim_answers + 1):
-            line = self._line()
-            found = _STATUS_LINE.fullmatch(line)
-            if found is None:
-                raise Broken(f"the answer is no HTTP: {_beginning(line)}")
-            status, headers = int(found[2]), self._headers()
+            line = self._read_line()
+            match = _STATUS_LINE.fullmatch(line)
+            if match is None:
+                raise Broken(f"the answer is no HTTP: {_describe_start(line)}")
+            status, headers = int(match[2]), self._read_headers()
             if status == 101:
                 raise Broken("the answer is 101, though no other protocol was asked for")
             if status >= 200:
-                return status, headers, int(found[1])
+                return status, headers, int(match[1])
         raise Broken(f"more than {self._bounds.interim_answers} interim answers (1xx) came and no final one")
 
-    def _headers(self) -> Headers:
+    def _read_headers(self) -> Headers:
         lines: list[bytes] = []
-        while line := self._line():
+        while line := self._read_line():
             if line[0] in b" \t" and lines:
                 lines[-1] += b" " + line.strip(b" \t")
                 continue
             if len(lines) == self._bounds.header_lines:
                 raise Broken(f"the answer has more than {self._bounds.header_lines} headers")
             lines.append(line)
-        return tuple(map(_header, lines))
+        return tuple(map(_parse_header, lines))
 
-    def _line(self) -> bytes:
+    def _read_line(self) -> bytes:
         line = self._connection.line(self._head_left, "the head of the answer")
         self.has_begun = True
         self._head_left -= len(line) + 1
         return line
 
-    def _in_the_head(self, error: Broken) -> str:
+    def _head_error_text(self, error: Broken) -> str:
         if not self.has_begun and not self._connection.held:
             return "the connection was closed without an answer" if str(error).endswith("closed") else str(error)
         words = (
@@ -95,19 +95,19 @@ class AnswerReader:
     # Body
 
     def _read_body(self, method: str, status: int, headers: Headers, body: bytearray) -> bool:
-        """Whether the answer says where it ends, so that another may follow."""
+        """Read the body; return whether the answer is delimited, so that another one may follow on the connection."""
         if method == "HEAD" or status in _BODILESS:
             return True
-        coding = _first(headers, "transfer-encoding")
+        coding = _header_value(headers, "transfer-encoding")
         if coding is not None:
             if not _is_chunked(headers):
                 raise Broken(f"the answer has Transfer-Encoding {shown(coding)!r}, which was not asked for")
             self._read_chunks(body)
-            return _first(headers, "content-length") is None
-        length = _length(headers)
+            return _header_value(headers, "content-length") is None
+        length = _content_length(headers)
         if length is None:
-            while some := self._connection.receive():
-                self._add(body, some)
+            while chunk := self._connection.receive():
+                self._append(body, chunk)
             return False
         if length > self._bounds.body_bytes:
             raise Broken(f"the answer tells of {length} bytes, more than the {self._bounds.body_bytes} that are read")
@@ -116,34 +116,37 @@ class AnswerReader:
 
     def _read_exactly(self, length: int, body: bytearray) -> None:
         while length:
-            some = self._connection.receive(length)
-            if not some:
+            chunk = self._connection.receive(length)
+            if not chunk:
                 raise Cut("the connection was closed")
-            self._add(body, some)
-            length -= len(some)
+            self._append(body, chunk)
+            length -= len(chunk)
 
     def _read_chunks(self, body: bytearray) -> None:
         while True:
             line = self._connection.line(self._bounds.chunk_line_bytes, "a chunk's size")
-            found = _CHUNK_LINE.fullmatch(line)
-            if found is None:
+            match = _CHUNK_LINE.fullmatch(line)
+            if match is None:
                 raise Broken(f"the answer has a chunk of size {_quoted(line)}")
-            size = int(found[1], 16)
+            size = int(match[1], 16)
             if not size:
                 break
             self._read_exactly(size, body)
             if self._connection.line(self._bounds.chunk_line_bytes, "a chunk"):
                 raise Broken("the answer has a chunk that is longer than it says")
         self._head_left = self._bounds.head_bytes
-        self._headers()  # trailers, which tell nothing of what is checked
+        self._read_headers()  # trailers: read and discarded, no check needs them
 
-    def _add(self, body: bytearray, some: bytes) -> None:
-        body += some
+    def _append(self, body: bytearray, chunk: bytes) -> None:
+        body += chunk
         if len(body) > self._bounds.body_bytes:
             raise Broken(f"the answer is larger than {self._bounds.body_bytes} bytes")
 
-    def _unpacked(self, answer: Answer) -> Answer:
-        """Without its content encoding, though identity was asked for: what is kept must be readable."""
+    def _decode_content(self, answer: Answer) -> Answer:
+        """Decode gzip and deflate, so that reports are readable; a server may use them though identity was requested.
+
+        An answer that cannot be decoded is returned unchanged. Raises Broken if the decoded body is too large.
+        """
         coding = (answer.header("content-encoding") or "").strip().lower()
         if coding not in {"gzip", "x-gzip", "deflate"}:
             return answer
@@ -159,48 +162,51 @@ class AnswerReader:
             return Answer(answer.status, (*kept, ("content-length", str(len(body)))), body)
         return answer
 
-    def _counted(self, answer: Answer) -> Answer:
-        """Raises Broken where it would be too many objects as JSON."""
-        if len(answer.body) > _FEW_BYTES and sum(map(answer.body.count, (b",", b"[", b"{"))) > self._bounds.json_values:
+    def _check_json_values(self, answer: Answer) -> Answer:
+        """Raises Broken if parsing the body as JSON would create too many values."""
+        if (
+            len(answer.body) > _SMALL_BODY_BYTES
+            and sum(map(answer.body.count, (b",", b"[", b"{"))) > self._bounds.json_values
+        ):
             raise Broken(f"the answer has more than {self._bounds.json_values} values as JSON")
         return answer
 
 
-def _header(line: bytes) -> tuple[str, str]:
+def _parse_header(line: bytes) -> tuple[str, str]:
     name, colon, value = line.partition(b":")
     if not colon or not _NAME.fullmatch(name):
         raise Broken(f"the answer has a malformed header: {_quoted(line)}")
     return name.decode("ascii"), value.strip(b" \t").decode("latin-1")
 
 
-def _first(headers: Headers, name: str) -> str | None:
+def _header_value(headers: Headers, name: str) -> str | None:
     return next((value for key, value in headers if key.lower() == name), None)
 
 
-def _all(headers: Headers, name: str) -> list[str]:
+def _header_values(headers: Headers, name: str) -> list[str]:
     return [part.strip() for key, value in headers if key.lower() == name for part in value.split(",")]
 
 
 def _is_chunked(headers: Headers) -> bool:
-    return [coding.lower() for coding in _all(headers, "transfer-encoding")] == ["chunked"]
+    return [coding.lower() for coding in _header_values(headers, "transfer-encoding")] == ["chunked"]
 
 
-def _length(headers: Headers) -> int | None:
-    told = _all(headers, "content-length")
-    for length in told:
+def _content_length(headers: Headers) -> int | None:
+    lengths = _header_values(headers, "content-length")
+    for length in lengths:
         if not _LENGTH.fullmatch(length):
             raise Broken(f"the answer has Content-Length {shown(length, 30)!r}, which is no length")
-    if len(set(told)) > 1:
-        raise Broken(f"the answer has more than one Content-Length: {shown(', '.join(told), 60)}")
-    return int(told[0]) if told else None
+    if len(set(lengths)) > 1:
+        raise Broken(f"the answer has more than one Content-Length: {shown(', '.join(lengths), 60)}")
+    return int(lengths[0]) if lengths else None
 
 
-def _is_last(headers: Headers, minor: int) -> bool:
-    options = [option.lower() for option in _all(headers, "connection")]
+def _closes_connection(headers: Headers, minor: int) -> bool:
+    options = [option.lower() for option in _header_values(headers, "connection")]
     return "close" in options or (minor == 0 and "keep-alive" not in options)
 
 
-def _beginning(line: bytes) -> str:
+def _describe_start(line: bytes) -> str:
     if line[:2] in {b"\x15\x03", b"\x16\x03"}:
         return "it speaks TLS, so its URL begins with https"
     return f"it begins with {_quoted(line)}"

@@ -1,4 +1,4 @@
-"""Every bound of the conversation with a target: a hostile one costs no more time and memory than these allow."""
+"""Every limit on the exchange with a target: a hostile target cannot cost more time or memory than these allow."""
 
 from __future__ import annotations
 
@@ -9,40 +9,40 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """docs/contracts.md has the same table; a test compares them."""
+    """docs/contracts.md has a table of the same values; a test compares them."""
 
     connect_s: float = 5.0
-    """For the connection, and again for a tunnel and the TLS handshake."""
+    """For the TCP connection, and again for each of the proxy tunnel and the TLS handshake."""
     exchange_s: float = 30.0
-    """From the first byte of a request to the last of its answer, however steadily that drips."""
+    """For connecting (if needed), sending the request and reading the whole answer, however slowly its bytes arrive."""
     head_bytes: int = 256 * 1024
-    """Status lines and header lines of an answer, those of the interim answers (1xx) before it included."""
+    """Status lines and header lines of an answer, including those of interim answers (1xx) before it."""
     header_lines: int = 256
     interim_answers: int = 32
     chunk_line_bytes: int = 4096
-    """The size of a chunk with its extensions."""
+    """The line with the size and the extensions of a chunk."""
     body_bytes: int = 64 * MEBIBYTE
-    """Of one answer, as it comes and when it is unpacked."""
+    """Of one answer, both as received and after content decoding."""
     json_values: int = 4_000_000
-    """Of one answer: a few bytes of JSON can become many objects."""
+    """In one answer: a few bytes of JSON can become many Python objects."""
     exchanges: int = 20_000
-    """Kept for the reports."""
+    """Number of exchanges kept for the reports."""
     recorded_bytes: int = 256 * MEBIBYTE
     """Headers and bodies of the exchanges kept for the reports."""
     throttled: int = 1000
-    """Answers of 429 kept to be judged at the end."""
+    """Exchanges answered with 429 that are kept, to be judged at the end."""
     throttled_bytes: int = 64 * 1024
-    """Of one of these; a larger one is not kept."""
+    """Size of one of these exchanges; a larger one is not kept."""
     skipped: int = 1000
-    """Different reasons why a request was not sent."""
+    """Number of distinct reasons kept for the report why requests were not sent."""
     wait_s: float = 60.0
-    """The longest Retry-After that is waited for, where the check has so much time left."""
+    """The longest Retry-After that the guard waits for; shorter if the check has less time left."""
     repeats: int = 5
-    """How often a request is repeated that is put off with 429."""
+    """Maximum number of retries of a request after 429."""
     clean_up_s: float = 30.0
-    """For cleaning up after the time of the check; with a rate, as much more as it needs."""
+    """For cleaning up after the check's time is over; a rate limit extends it by the time its requests need."""
     count_left_s: float = 10.0
-    """For counting what is left where nothing is cleaned up."""
+    """For counting the runs that are left, if the check does not clean up."""
 
 
 BOUNDS = Bounds()

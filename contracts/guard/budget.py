@@ -1,30 +1,30 @@
-"""What may be spent: requests and runs, charged before anything is sent, with a reserve for cleaning up."""
+"""The budget of requests and runs: charged before a request is sent, with a reserve for cleaning up."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
 
+from contracts.core.target import Budget
 from contracts.guard.refusals import OutOfBudget
-from contracts.target import Budget
 
 REQUESTS_TO_CLEAN_A_RUN = 4
-"""Look at it, cancel, delete, and ask whether it is gone."""
+"""Read, cancel, delete, and read again to confirm that the run is gone."""
 REQUESTS_TO_CLEAN_AT_ALL = 14
-"""Asking whether deletes are offered, reading the lists before and after, finding what an unanswered create made, and a
-few waits for a rate limit."""
+"""Requests of a clean-up whatever the number of runs: test whether DELETE is offered, read the lists before and after,
+search for runs of unanswered creates, and a few retries after 429."""
 
 
 @dataclass(slots=True)
 class Charge:
-    """What a request was charged with; `makes` tells whether its runs are ones to clean up (a retry's are not)."""
+    """The runs charged for a request; `makes` is True if they must be cleaned up: created runs, not retried ones."""
 
     runs: int
     makes: bool
 
 
 class Ledger:
-    """Thread-safe. Every sum holds at each moment: a charge is refused, or nobody else can spend it."""
+    """Thread-safe: `charge` either reserves the whole cost atomically or refuses it."""
 
     def __init__(self, budget: Budget, *, keeps_reserve: bool) -> None:
         self._budget = budget
@@ -32,7 +32,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._requests = 0
         self._runs = 0
-        self._to_clean = 0
+        self._runs_to_clean = 0
 
     @property
     def requests(self) -> int:
@@ -40,42 +40,45 @@ class Ledger:
 
     @property
     def runs(self) -> int:
-        """Runs charged: made, run again, or perhaps made by a request of which nobody knows what became of it."""
+        """Runs charged: created, retried, or possibly created by a request whose outcome is unknown."""
         return self._runs
 
     def charge(self, runs: int, *, makes: bool, what: str, requests: int = 1) -> Charge:
-        """Raises OutOfBudget, and then charges nothing."""
+        """Raises OutOfBudget, without charging anything."""
         with self._lock:
             if refusal := self._refusal(runs, makes=makes, requests=requests):
                 raise OutOfBudget(f"{what}: {refusal}")
             self._requests += requests
             self._runs += runs
-            self._to_clean += runs if makes else 0
+            self._runs_to_clean += runs if makes else 0
         return Charge(runs, makes)
 
     def settle(self, charge: Charge, runs: int) -> None:
-        """What the request cost in truth, in place of what it was charged with."""
+        """Replace the charged number of runs by the actual one."""
         with self._lock:
             self._runs += runs - charge.runs
-            self._to_clean += runs - charge.runs if charge.makes else 0
+            self._runs_to_clean += runs - charge.runs if charge.makes else 0
             charge.runs = runs
 
-    def add_untold(self, runs: int) -> None:
-        """Runs that no answer told, and that this check has made, or perhaps."""
+    def add_unreported(self, runs: int) -> None:
+        """Charge runs that no answer reported and that this check created or may have created."""
         with self._lock:
             self._runs += runs
-            self._to_clean += runs
+            self._runs_to_clean += runs
 
     def take_back_request(self, requests: int = 1) -> None:
-        """For requests that were charged and never sent."""
+        """Refund requests that were charged and never sent."""
         with self._lock:
             self._requests -= requests
 
     def charge_request(self, *, cleaning: bool) -> bool:
-        """One request that makes nothing: a repeat, or one of cleaning up, which may use the reserve."""
+        """Charge one request that creates nothing; return False, without charging, if the budget does not allow it.
+
+        Only requests of the clean-up (`cleaning`) may use the reserve.
+        """
         with self._lock:
             limit = self._budget.max_requests
-            kept = 0 if cleaning else self._reserve(self._to_clean)
+            kept = 0 if cleaning else self._reserve(self._runs_to_clean)
             if limit is not None and self._requests + 1 + kept > limit:
                 return False
             self._requests += 1
@@ -92,7 +95,7 @@ class Ledger:
         limit = self._budget.max_requests
         if limit is None:
             return None
-        kept = self._reserve(self._to_clean + (runs if makes else 0))
+        kept = self._reserve(self._runs_to_clean + (runs if makes else 0))
         if self._requests + requests + kept > limit:
             reserve = f" and {kept} kept for cleaning up" if kept else ""
             return f"no request is left: {self._requests} of {limit} are spent{reserve}"

@@ -1,12 +1,13 @@
-"""Cleaning up: cancels and deletes what a check made, asks the server what is left, finds what a crash left unknown.
+"""Cleaning up: cancels and deletes the runs of a check, counts what is left, and finds runs that no answer reported.
 
-What may be deleted must be proven to be ours:
-- its id stood in the answer to a create of this check (and, on a live target, it was not created long before), or
-- the check's marker, a random text that nobody else uses, stands in one of its values, or
-- its session is one whose random id this check made.
+A run is deleted only if it is proven to belong to the check:
+- the answer to a create of the check reported its id (and, if others use the target too, it was not created more than
+  an hour before the check began), or
+- its input values or session alias contain the check's marker, a random text that nobody else uses, or
+- its session has a random id that the check generated.
 
-A run that only looks like one of ours (made about then, of that workflow, with the same input values) may be someone
-else's, who runs the same workflow: it is told as possibly left, and not touched.
+A run that only looks like one of the check (same workflow, input values and approximate time) may belong to another
+user of the same workflow: it is reported as possibly left, and not changed.
 """
 
 from __future__ import annotations
@@ -18,43 +19,43 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from contracts.exchange import TOKEN, Answer, Exchange, Request
-from contracts.guard.asking import Asker
+from contracts.core.exchange import TOKEN, Answer, Exchange, Request
+from contracts.guard.created import ahead, carries, is_older, run_id_in
 from contracts.guard.effect import path_of_run
+from contracts.guard.internal_client import InternalClient
 from contracts.guard.journal import (
     IDENTITIES,
     Intent,
     Record,
     digest,
 )
-from contracts.guard.made import ahead, carries, is_older, run_id_in
-from contracts.guard.pace import Clock
+from contracts.guard.rate_limiter import Clock
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.threads import in_threads
 
 _PAGE: Final = 1000
 NEWEST: Final = 100
-"""How many of the newest runs are looked at after a create."""
+"""How many of the newest runs are read after a create."""
 _MAX_PAGES: Final = 1000
 _MAX_SHARED_PAGES: Final = 10
-"""Where others use the target, their runs are not read through to the end of days."""
+"""The limit if others use the target too, since the list may contain any number of their runs."""
 _COUNTED_ONE_BY_ONE: Final = 200
 _SAMPLE: Final = 50
-_SHORTEST: Final = "session_id"
-"""Of a run's fields, those that always stay are enough: one more is named, since none cannot be asked for."""
+_MINIMAL_FIELDS: Final = "session_id"
+"""The fields that a list always returns are enough; `fields` must name at least one more, since it cannot be empty."""
 _WINDOW_S: Final = 300.0
-"""How far the target's clock, and a slow create, may be from the moment of an intent."""
-_CLOCKS_DIFFER_BY_S: Final = 3.0
-"""By so much a moment may lie beside the true one once the target's Date, which has whole seconds, is reckoned with."""
-_STILL_AT_WORK_S: Final = 60.0
-"""For so long after it was sent, a create that got no answer may yet be carried out."""
+"""How far a run's creation may be from the time of its intent, because of differing clocks or a slow create."""
+_CLOCK_TOLERANCE_S: Final = 3.0
+"""The tolerance after correcting a time by the target's Date, which has a resolution of a second."""
+_LATE_CREATE_S: Final = 60.0
+"""How long after it was sent an unanswered create may still be carried out."""
 _DEAD_AFTER: Final = 20
-"""Requests in a row without an answer, after which a target counts as dead."""
+"""Consecutive requests without an answer after which the target counts as dead."""
 _SILENT_AFTER: Final = 3
 _SILENT_S: Final = 30.0
-"""So many are enough where it has said nothing for so long: each may take as long as reading waits."""
+"""`_SILENT_AFTER` unanswered requests are enough if this time has passed: each may take the whole read timeout."""
 _LAGS_S: Final = (0.5, 1.0, 2.0)
-"""How long a list is waited for that still shows what was deleted."""
+"""Pauses before reading a list again that still shows deleted runs."""
 _TERMINAL = frozenset({"success", "task_failed", "error", "cancelled"})
 _CANCEL = b'{"status": "cancelled"}'
 
@@ -63,22 +64,22 @@ Authorizations = Sequence[str | None]
 
 @dataclass(frozen=True, slots=True)
 class Orphans:
-    """Runs that no answer told of. `proven` are ours, with the authorization they were found by."""
+    """Runs that no answer reported. `proven` belong to the check: a map of ids to the authorization that found them."""
 
     proven: dict[str, str]
     possible: frozenset[str]
     all_seen: bool
-    """All that the open intents could have made was looked through."""
+    """False if a list that may contain runs of the open intents could not be read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """`runs` are still there; of the `unknown` neither reads nor lists tell."""
+    """`runs` still exist; for `unknown` neither reads nor lists tell whether they do."""
 
     runs: frozenset[str]
     unknown: frozenset[str]
     lists_tell: bool = True
-    """False where the lists did not show a run that was there: they tell nothing of what no answer told."""
+    """False if the lists did not show a run that existed: then they may also omit runs that no answer reported."""
 
     @property
     def all(self) -> frozenset[str]:
@@ -86,13 +87,13 @@ class Left:
 
 
 class Cleaner:
-    """`careful` is for targets that others use: a run is looked at before it is touched, and cancelled before it is
-    deleted, so that no desktop goes on working on it.
+    """`careful` is for targets that others use too: a run is read before it is changed, and cancelled before it is
+    deleted, so that no desktop keeps working on it.
     """
 
     def __init__(
         self,
-        asker: Asker,
+        client: InternalClient,
         clock: Clock,
         *,
         careful: bool,
@@ -101,78 +102,87 @@ class Cleaner:
         unknown_is_404: bool = False,
         lists_lag: bool = False,
     ) -> None:
-        """`unknown_is_404`: what `offers_delete` has found. `lists_lag`: the lists did not show what had been made."""
-        self._asker = asker
+        """`unknown_is_404`: the delete of an unknown id gave 404. `lists_lag`: the lists did not show created runs."""
+        self._client = client
         self._clock = clock
         self._careful = careful
         self._started_at = started_at
         self._marker = marker
         self._lists_lag = lists_lag
         self._listed_before: dict[str, Mapping[str, Any]] | None = None
-        self._read: set[str] = set()
+        self._found_by_read: set[str] = set()
         self._not_found: set[str] = set()
         self._deleted: set[str] = set()
-        self._deletes_found: set[str] = set()
-        """Runs whose delete says that they were there: it succeeded, where that of an unknown id is 404."""
+        self._found_by_delete: set[str] = set()
+        """Runs that existed: their delete succeeded, and the target answers 404 to the delete of an unknown id."""
         self.unknown_is_404 = unknown_is_404
         self._unanswered = 0
         self._silent_since: float | None = None
         self._ahead: timedelta | None = None
 
     def offers_delete(self, authorization: str = TOKEN) -> bool:
-        """Tried on an id that nobody has. Where that is 404, as an unknown id and a missing operation both are, the
-        answers to a malformed id and to a path that surely does not exist tell the two apart.
+        """Return whether the target offers DELETE, tested with an unused id.
+
+        An unknown id and a missing operation can both give 404. Then the answers to a malformed id and to a path that
+        certainly does not exist tell the two apart.
         """
-        unknown = self._ask("DELETE", f"/v1/runs/{uuid.uuid4()}", TOKEN)
+        unknown = self._ask("DELETE", f"/v1/runs/{uuid.uuid4()}", authorization)
         if unknown.status in {401, 403, 405, 501}:
             return False
         if unknown.status != 404:
             return True
         self.unknown_is_404 = True
-        malformed = self._ask("DELETE", "/v1/runs/not-a-uuid", TOKEN)
+        malformed = self._ask("DELETE", "/v1/runs/not-a-uuid", authorization)
         if malformed.status not in {404, 405}:
             return True
-        nowhere = self._ask("DELETE", "/v1/contracts-not-a-uuid/nowhere", TOKEN)
+        nowhere = self._ask("DELETE", "/v1/contracts-not-a-uuid/nowhere", authorization)
         return nowhere.body != unknown.body
 
     def clean(
         self, runs: Mapping[str, Authorizations], *, deletes: bool, unproven: Collection[str] = frozenset()
     ) -> None:
-        """Cancels, and deletes where the target offers it. What did not work shows when what is left is counted. Of the
-        `unproven` an answer told the id alone: they are not touched unless the target shows that they are new.
+        """Cancel the runs, and delete them if `deletes`. Failures are not reported: `left` finds the remaining runs.
+
+        `unproven` are runs of which an answer reported only the id: a careful cleaner does not change them unless the
+        target shows that they are new.
         """
         if self._careful:
-            self._listed_before = self._rows(runs)
+            self._listed_before = self._listed_rows(runs)
         in_threads(
             lambda item: self._clean_one(item[0], item[1], deletes=deletes, proven=item[0] not in unproven),
             runs.items(),
         )
 
     def left(self, runs: Mapping[str, Authorizations]) -> Left:
-        """What the server still has of the runs, by its reads and its lists."""
+        """Return which of the runs the server still has, by its reads and its lists."""
         if self._careful:
-            return self._left_by_all_that_is_told(runs)
-        listed = self._left_on_own_server(runs)
-        return Left(listed, frozenset())
+            return self._left_on_shared_target(runs)
+        left = self._left_on_own_server(runs)
+        return Left(left, frozenset())
 
-    def _left_by_all_that_is_told(self, runs: Mapping[str, Authorizations]) -> Left:
-        """A run is gone where a source that has not been found to deny what is there says so, and none shows it."""
+    def _left_on_shared_target(self, runs: Mapping[str, Authorizations]) -> Left:
+        """Count a run as gone if a reliable source says so and no source shows it.
+
+        The sources are reads and lists. A source is unreliable if it has denied a run that existed.
+        """
         before = self._listed_before
         for pause_s in (*_LAGS_S, None):
-            after = self._rows(runs)
+            after = self._listed_rows(runs)
             if pause_s is None or after is None or not any(run in after and run in self._deleted for run in runs):
                 break
             self._clock.sleep(pause_s)  # the list may lag behind
         by_read: dict[str, bool | None] = {}
 
         def look(item: tuple[str, Authorizations]) -> None:
-            by_read[item[0]] = self._is_there(*item)
+            by_read[item[0]] = self._exists_by_read(*item)
 
         in_threads(look, runs.items())
-        was_there = {run for run in runs if run in self._read or run in (before or ()) or run in self._deletes_found}
-        reads_deny = any(run in was_there for run in self._not_found - self._read)
-        by_known = {run for run in was_there if all(each in IDENTITIES for each in runs[run])}
-        lists_deny = self._lists_lag or (before is not None and any(run not in before for run in by_known))
+        was_there = {
+            run for run in runs if run in self._found_by_read or run in (before or ()) or run in self._found_by_delete
+        }
+        reads_deny = any(run in was_there for run in self._not_found - self._found_by_read)
+        with_known_token = {run for run in was_there if all(each in IDENTITIES for each in runs[run])}
+        lists_deny = self._lists_lag or (before is not None and any(run not in before for run in with_known_token))
         left: set[str] = set()
         unknown: set[str] = set()
         for run in runs:
@@ -182,22 +192,24 @@ class Cleaner:
                 unknown.add(run)
         return Left(frozenset(left), frozenset(unknown), lists_tell=not lists_deny)
 
-    def _rows(self, runs: Mapping[str, Authorizations]) -> dict[str, Mapping[str, Any]] | None:
-        """Those of the runs that stand in the lists, as they stand there; None where a list cannot be read."""
+    def _listed_rows(self, runs: Mapping[str, Authorizations]) -> dict[str, Mapping[str, Any]] | None:
+        """Return the list items of those runs that the lists contain; None if a list cannot be read."""
         found: dict[str, Mapping[str, Any]] = {}
         earliest = self._started_at + self.ahead - timedelta(seconds=_WINDOW_S)
         since = earliest.isoformat().replace("+00:00", "Z")
         try:
-            for authorization in dict.fromkeys(each for them in runs.values() for each in them):
+            for authorization in dict.fromkeys(
+                each for run_authorizations in runs.values() for each in run_authorizations
+            ):
                 if authorization in IDENTITIES:
-                    listed = self._pages(authorization, fields=_SHORTEST, created_at_from=since)
+                    listed = self._pages(authorization, fields=_MINIMAL_FIELDS, created_at_from=since)
                     found |= {row["id"]: row for row in listed if row["id"] in runs}
         except (NoAnswer, OutOfBudget):
             return None
         return found
 
-    def _is_there(self, run_id: str, authorizations: Authorizations) -> bool | None:
-        """By reads; None where they do not tell."""
+    def _exists_by_read(self, run_id: str, authorizations: Authorizations) -> bool | None:
+        """Return whether reads show that the run exists; None if they are inconclusive."""
         path = path_of_run(run_id)
         if path is None:
             return None
@@ -212,13 +224,13 @@ class Cleaner:
         return False if all(known) else None
 
     def _left_on_own_server(self, runs: Mapping[str, Authorizations]) -> frozenset[str]:
-        """The runs that the server still has, or does not say it has not."""
+        """Return the runs that the server shows or does not deny."""
         if len(runs) <= _COUNTED_ONE_BY_ONE:
             read = self._left_one_by_one(runs)
-            shown: set[str] = set()
+            listed: set[str] = set()
             for authorization in {each for authorizations in runs.values() for each in authorizations}:
-                shown |= self._listed(runs, authorization) or set()
-            return frozenset(read | shown)
+                listed |= self._listed(runs, authorization) or set()
+            return frozenset(read | listed)
         return frozenset(self._left_by_lists(runs))
 
     def _left_by_lists(self, runs: Mapping[str, Authorizations]) -> set[str]:
@@ -231,26 +243,26 @@ class Cleaner:
         unlisted = [run for run in runs if run not in listed]
         sample = unlisted[:: max(1, len(unlisted) // _SAMPLE)]
         if self._left_one_by_one({run: runs[run] for run in sample}):
-            return listed | self._left_one_by_one({run: runs[run] for run in unlisted})  # the list does not tell all
+            return listed | self._left_one_by_one({run: runs[run] for run in unlisted})  # the list is incomplete
         return listed
 
     def orphans(self, record: Record, authorizations: Sequence[str]) -> Orphans:
-        """What the open intents of a journal may have made, beside the runs that it knows."""
+        """Find the runs that the open intents of a journal may have created and that the journal does not contain."""
         proven: dict[str, str] = {}
         possible: set[str] = set()
         all_seen = True
         intents = tuple(record.open_intents.values())
         searches = [{"search": record.marker}]
         searches += [{"session_id": i.session_id} for i in intents if i.session_id in record.sessions]
-        leaves_a_proof = bool(intents) and all(i.carries_marker or i.session_id in record.sessions for i in intents)
+        all_provable = bool(intents) and all(i.carries_marker or i.session_id in record.sessions for i in intents)
         for authorization in authorizations:
             found = [run for search in searches for run in self._all(authorization, **search)[0]]
             ours = {run["id"]: authorization for run in found if _is_proven(run, record)}
-            if intents and not (leaves_a_proof and ours):  # what was searched for may not have been understood
+            if intents and not (all_provable and ours):  # the target may have ignored the filters
                 earliest = datetime.fromtimestamp(min(i.at for i in intents) - _WINDOW_S, UTC) + self.ahead
                 since = earliest.isoformat().replace("+00:00", "Z")
-                listed, whole = self._all(authorization, created_at_from=since)
-                all_seen = all_seen and whole
+                listed, complete = self._all(authorization, created_at_from=since)
+                all_seen = all_seen and complete
                 for run in listed:
                     if _is_proven(run, record):
                         ours[run["id"]] = authorization
@@ -262,11 +274,14 @@ class Cleaner:
         return Orphans(new, frozenset(possible - proven.keys() - known), all_seen)
 
     def settled(self, record: Record, found: int) -> list[int]:
-        """The open intents of which nothing more can come. An unanswered one may yet be carried out."""
+        """Return the open intents that can create no more runs; `found` runs were found beside those reported.
+
+        An unanswered create may still be carried out, until `_LATE_CREATE_S` have passed or all its runs were found.
+        """
         unanswered = [intent for intent in record.open_intents.values() if not intent.was_answered]
         all_found = found >= sum(intent.runs for intent in unanswered)
         now = self._clock.now().timestamp()
-        waits = {i.number for i in unanswered if not all_found and now - i.at < _STILL_AT_WORK_S}
+        waits = {i.number for i in unanswered if not all_found and now - i.at < _LATE_CREATE_S}
         return [number for number in record.open_intents if number not in waits]
 
     def _looks_like(self, run: Mapping[str, Any], intent: Intent, salt: str) -> bool:
@@ -276,18 +291,18 @@ class Cleaner:
             created_at = datetime.fromisoformat(str(run.get("created_at")))
         except ValueError:
             return False
-        here = (created_at.replace(tzinfo=created_at.tzinfo or UTC) - self.ahead).timestamp()
-        if intent.answered_at is not None:  # it was under way between two moments
-            if not intent.at - _CLOCKS_DIFFER_BY_S <= here <= intent.answered_at + _CLOCKS_DIFFER_BY_S:
+        created_at_s = (created_at.replace(tzinfo=created_at.tzinfo or UTC) - self.ahead).timestamp()
+        if intent.answered_at is not None:  # the run was created between the request and its answer
+            if not intent.at - _CLOCK_TOLERANCE_S <= created_at_s <= intent.answered_at + _CLOCK_TOLERANCE_S:
                 return False
-        elif abs(here - intent.at) > _WINDOW_S:
+        elif abs(created_at_s - intent.at) > _WINDOW_S:
             return False
         return intent.digest is None or digest(run.get("input_values") or None, salt) == intent.digest
 
     def _clean_one(self, run_id: str, authorizations: Authorizations, *, deletes: bool, proven: bool) -> None:
         path = path_of_run(run_id)
         if path is None:
-            return  # counted as unknown: its path could be read as that of something else
+            return  # `left` reports it: a request could be interpreted as one for something else
         for authorization in authorizations:
             try:
                 if self._clean_as(run_id, path, authorization, deletes=deletes, proven=proven):
@@ -296,13 +311,13 @@ class Cleaner:
                 continue
 
     def _clean_as(self, run_id: str, path: str, authorization: str | None, *, deletes: bool, proven: bool) -> bool:
-        """False where this authorization does not reach the run."""
+        """Return False if another authorization must be tried: this one cannot see or cannot delete the run."""
         cancelled = False
         if self._careful:
             answer = self._ask("GET", path, authorization)
             if answer.status in {200, 404}:
-                (self._read if answer.status == 200 else self._not_found).add(run_id)
-            run = _object(answer) or (self._listed_before or {}).get(run_id)
+                (self._found_by_read if answer.status == 200 else self._not_found).add(run_id)
+            run = _json_object(answer) or (self._listed_before or {}).get(run_id)
             if run is None and not proven:
                 return False
             if run is not None and not self._is_ours(run, answer):
@@ -320,14 +335,14 @@ class Cleaner:
         if status < 300:
             self._deleted.add(run_id)
             if self.unknown_is_404:
-                self._deletes_found.add(run_id)
+                self._found_by_delete.add(run_id)
         return status < 300
 
     def newest(self, authorization: str) -> tuple[Exchange, list[dict[str, Any]]] | None:
-        """The newest runs of the list, with the question and its answer; None where that is no list."""
+        """Return the newest runs of the list, with the exchange that read them; None if the answer is not a list."""
         path = f"/v1/runs?{urlencode({'sort_mode': 'created_at_desc', 'limit': NEWEST})}"
         answer = self._ask("GET", path, authorization)
-        listed = (_object(answer) or {}).get("items")
+        listed = (_json_object(answer) or {}).get("items")
         if not isinstance(listed, list):
             return None
         exchange = Exchange(Request("GET", path, (("Authorization", authorization),)), answer)
@@ -339,16 +354,16 @@ class Cleaner:
 
     @property
     def ahead(self) -> timedelta:
-        """How far the target's clock is ahead of ours, by its answers."""
+        """How far the target's clock is ahead of ours, by the Date of its answers."""
         return self._ahead or timedelta()
 
     def knows(self, run_id: str, authorization: str) -> bool:
         return self._ask("GET", f"/v1/runs/{quote(run_id, safe='')}", authorization).status != 404
 
     def is_ours(self, run_id: str, authorization: str | None) -> bool:
-        """Of a run of which an answer told the id alone: whether it is new, or gone."""
+        """Return whether a run of which an answer reported only the id is new, or no longer exists."""
         answer = self._ask("GET", path_of_run(run_id) or "/v1/runs/not-a-uuid", authorization)
-        run = _object(answer)
+        run = _json_object(answer)
         return answer.status == 404 if run is None else self._is_ours(run, answer)
 
     def _is_ours(self, run: Mapping[str, Any], answer: Answer) -> bool:
@@ -356,12 +371,12 @@ class Cleaner:
         return not old or carries(self._marker, run)
 
     def _ask(self, method: str, path: str, authorization: str | None, body: bytes | None = None) -> Answer:
-        """A target that has died is not asked for every single run."""
+        """Send a request. Raises NoAnswer, also without sending if the target seems dead, and OutOfBudget."""
         began_at = self._clock.monotonic()
         if self._seems_dead(began_at):
             raise NoAnswer(f"{method} {path}: not sent, since the target has not answered {self._unanswered} times")
         try:
-            answer = self._asker.ask(method, path, authorization, body)
+            answer = self._client.ask(method, path, authorization, body)
         except NoAnswer:
             self._unanswered += 1
             if self._silent_since is None:
@@ -369,7 +384,7 @@ class Cleaner:
             raise
         self._unanswered, self._silent_since = 0, None
         now_ahead = ahead(answer, self._clock.now())
-        # A Date is cut to whole seconds, so the largest difference is the truest.
+        # Date is truncated to whole seconds, so the largest difference is the most accurate.
         self._ahead = now_ahead if self._ahead is None else max(self._ahead, now_ahead)
         return answer
 
@@ -385,7 +400,7 @@ class Cleaner:
             return False
         status = self._ask("GET", path, authorization).status
         if authorization not in IDENTITIES and run_id in self._deleted:
-            return status in {401, 403, 404}  # who made it without a token can no longer ask, and need not
+            return status in {401, 403, 404}  # without a valid token, a read after the delete may not get a 404
         return status == 404
 
     def _left_one_by_one(self, runs: Mapping[str, Authorizations]) -> set[str]:
@@ -404,10 +419,10 @@ class Cleaner:
         return left
 
     def _listed(self, runs: Collection[str], authorization: str | None) -> set[str] | None:
-        """Those of the runs that stand in the list; None where it cannot be read to its end."""
+        """Return those of the runs that the list contains; None if it cannot be read to its end."""
         found: set[str] = set()
         try:
-            for run in self._pages(authorization, fields=_SHORTEST):
+            for run in self._pages(authorization, fields=_MINIMAL_FIELDS):
                 if run["id"] in runs:
                     found.add(run["id"])
                     if len(found) == len(runs):
@@ -417,8 +432,9 @@ class Cleaner:
         return found
 
     def _all(self, authorization: str, **query: str | None) -> tuple[list[dict[str, Any]], bool]:
-        """The runs of a list as far as it can be read (an older server may not know what is asked for), and whether
-        that was all.
+        """Return the runs of a list as far as it can be read, and whether it was read to its end.
+
+        An older server may not know the query parameters.
         """
         runs: list[dict[str, Any]] = []
         try:
@@ -428,12 +444,12 @@ class Cleaner:
         return runs, True
 
     def _pages(self, authorization: str | None, **query: str | None) -> Iterator[dict[str, Any]]:
-        """The runs of a list, newest first. Raises NoAnswer where a page is no list, or where there are too many."""
-        most = _MAX_SHARED_PAGES if self._careful else _MAX_PAGES
-        for page in range(most):
-            asked = {"sort_mode": "created_at_desc", "limit": _PAGE, "skip": page * _PAGE, **query}
-            answer = self._ask("GET", f"/v1/runs?{urlencode(asked)}", authorization)
-            listed = (_object(answer) or {}).get("items")
+        """Yield the runs of a list, newest first. Raises NoAnswer for a page that is not a list, or too many pages."""
+        max_pages = _MAX_SHARED_PAGES if self._careful else _MAX_PAGES
+        for page in range(max_pages):
+            parameters = {"sort_mode": "created_at_desc", "limit": _PAGE, "skip": page * _PAGE, **query}
+            answer = self._ask("GET", f"/v1/runs?{urlencode(parameters)}", authorization)
+            listed = (_json_object(answer) or {}).get("items")
             if not isinstance(listed, list):
                 raise NoAnswer(f"GET /v1/runs: {answer.status}, and no list")
             for run in listed:
@@ -441,17 +457,17 @@ class Cleaner:
                     yield run | {"id": run_id}
             if len(listed) < _PAGE:
                 return
-        raise NoAnswer(f"GET /v1/runs: more than {most} pages")
+        raise NoAnswer(f"GET /v1/runs: more than {max_pages} pages")
 
 
-def _object(answer: Answer) -> dict[str, Any] | None:
+def _json_object(answer: Answer) -> dict[str, Any] | None:
     if answer.status != 200:
         return None
     try:
-        told = answer.json()
+        value = answer.json()
     except (ValueError, RecursionError):
         return None
-    return told if isinstance(told, dict) else None
+    return value if isinstance(value, dict) else None
 
 
 def _is_proven(run: Mapping[str, Any], record: Record) -> bool:

@@ -1,6 +1,6 @@
-"""One connection to the target, plain or TLS, perhaps through a proxy's tunnel: bytes out, bytes in, until a moment.
+"""One connection to the target, plain or TLS, optionally through a proxy tunnel: sends and receives bytes.
 
-What comes in is a stranger's: every read is bounded in bytes and by the moment at which the exchange must end.
+The target is not trusted: every read is limited in bytes and by the deadline of the exchange.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from base64 import b64encode
 from collections.abc import Callable
 from urllib.parse import SplitResult, unquote
 
+from contracts.core.printable import printable
 from contracts.guard.bounds import BOUNDS, Bounds
-from contracts.printable import printable
 
-_RECEIVED_AT_ONCE = 256 * 1024
-_SENT_AT_ONCE = 64 * 1024
+_RECEIVE_BYTES = 256 * 1024
+_SEND_BYTES = 64 * 1024
 
 
 class Broken(Exception):
-    """The exchange cannot be gone on with; the message says in words why."""
+    """The exchange cannot continue; the message says why."""
 
 
 class Cut(Broken):
@@ -30,7 +30,7 @@ class Cut(Broken):
 
 
 class OutOfTime(Broken):
-    """The moment came at which the exchange had to end."""
+    """The deadline of the exchange, or of a step of it, has passed."""
 
 
 class Connection:
@@ -44,7 +44,7 @@ class Connection:
         bounds: Bounds = BOUNDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`tunnel` is the URL of a proxy to go through: it sees the target's name, and nothing that is said."""
+        """`tunnel` is the URL of a proxy. It sees the target's host and port, but not what is sent over TLS."""
         self._host = host
         self._port = port
         self._context = context
@@ -55,24 +55,24 @@ class Connection:
         self.sock: socket.socket | None = None
         self.used_at = float("-inf")
         self.ends_at = float("inf")
-        """The moment (monotonic) at which the exchange must have ended."""
+        """The deadline of the exchange (monotonic)."""
         self.is_spoiled = False
 
     def open(self) -> None:
-        """Raises Broken."""
+        """Connect, unless it is connected already. Raises Broken."""
         if self.sock is not None:
             return
         try:
-            self.sock = self._connected()
+            self.sock = self._connect_tcp()
             if self._tunnel is not None:
-                self._dig(self._tunnel)
+                self._open_tunnel(self._tunnel)
             if self._context is not None:
-                self.sock = self._secured(self._context, self.sock)
+                self.sock = self._wrap_tls(self._context, self.sock)
         except BaseException:
             self.close()
             raise
 
-    def _connected(self) -> socket.socket:
+    def _connect_tcp(self) -> socket.socket:
         host, port = self._host, self._port
         if self._tunnel is not None:
             host, port = self._tunnel.hostname or "", self._tunnel.port or 80
@@ -87,7 +87,7 @@ class Connection:
         for family, kind, protocol, _, address in addresses:
             sock = socket.socket(family, kind, protocol)
             try:
-                sock.settimeout(self._left_s(end, "no connection"))
+                sock.settimeout(self._remaining_s(end, "no connection"))
                 sock.connect(address)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 return sock
@@ -101,14 +101,14 @@ class Connection:
             sock.close()
         raise Broken(problem)
 
-    def _dig(self, tunnel: SplitResult) -> None:
-        """Asks the proxy to pass on what is said."""
+    def _open_tunnel(self, tunnel: SplitResult) -> None:
+        """Open a tunnel to the target through the proxy (CONNECT). Raises Broken."""
         host = f"[{self._host}]" if ":" in self._host else self._host.encode("idna").decode()
         lines = [f"CONNECT {host}:{self._port} HTTP/1.1", f"Host: {host}:{self._port}"]
         if tunnel.username is not None:
             pair = f"{unquote(tunnel.username)}:{unquote(tunnel.password or '')}"
             lines.append(f"Proxy-Authorization: Basic {b64encode(pair.encode()).decode()}")
-        before, self.ends_at = self.ends_at, min(self.ends_at, self._monotonic() + self._bounds.connect_s)
+        previous_end, self.ends_at = self.ends_at, min(self.ends_at, self._monotonic() + self._bounds.connect_s)
         try:
             self.send("\r\n".join([*lines, "", ""]).encode())
             status_line = self.line(self._bounds.head_bytes, "the proxy's answer")
@@ -116,23 +116,23 @@ class Connection:
             while line := self.line(self._bounds.head_bytes - size, "the proxy's answer"):
                 size += len(line) + 1
         finally:
-            self.ends_at = before
-        said = status_line.decode("latin-1").partition(" ")[2].strip()
-        if not said.startswith("2"):
-            raise Broken(f"the proxy refuses: {shown(said)}")
+            self.ends_at = previous_end
+        status_text = status_line.decode("latin-1").partition(" ")[2].strip()
+        if not status_text.startswith("2"):
+            raise Broken(f"the proxy refuses: {shown(status_text)}")
 
-    def _secured(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
+    def _wrap_tls(self, context: ssl.SSLContext, sock: socket.socket) -> ssl.SSLSocket:
         end = self._monotonic() + self._bounds.connect_s
         try:
-            sock.settimeout(self._left_s(end, "no TLS handshake"))
+            sock.settimeout(self._remaining_s(end, "no TLS handshake"))
             return context.wrap_socket(sock, server_hostname=self._host, suppress_ragged_eofs=False)
         except TimeoutError:
             raise Broken(f"the TLS handshake was not done within {self._bounds.connect_s:g} s") from None
         except OSError as error:
-            raise Broken(_of_tls(error, "the TLS handshake")) from None
+            raise Broken(_error_text(error, "the TLS handshake")) from None
 
-    def _left_s(self, end: float, else_words: str) -> float:
-        """The time to the end of this step, or of the exchange where that is earlier. Raises OutOfTime."""
+    def _remaining_s(self, end: float, else_words: str) -> float:
+        """Return the time left until `end` or the deadline of the exchange, whichever is earlier. Raises OutOfTime."""
         left_s = min(end, self.ends_at) - self._monotonic()
         if left_s <= 0:
             raise OutOfTime(f"{else_words} in time")
@@ -141,61 +141,62 @@ class Connection:
     # Bytes
 
     def send(self, data: bytes) -> None:
-        """Raises Cut where the target does not listen any more; it may have answered all the same."""
+        """Raises Cut if the target no longer reads; it may have sent an answer nevertheless. Raises OutOfTime."""
         sock = self._open_socket
         view = memoryview(data)
         try:
-            for start in range(0, len(view), _SENT_AT_ONCE):
-                sock.settimeout(self._left_s(self.ends_at, "the request was not taken"))
-                sock.sendall(view[start : start + _SENT_AT_ONCE])
+            for start in range(0, len(view), _SEND_BYTES):
+                sock.settimeout(self._remaining_s(self.ends_at, "the request was not taken"))
+                sock.sendall(view[start : start + _SEND_BYTES])
         except TimeoutError:
             raise OutOfTime("the request was not taken in time") from None
         except (ssl.SSLError, OSError) as error:
-            raise Cut(_of_tls(error, "the connection")) from None
+            raise Cut(_error_text(error, "the connection")) from None
 
-    def receive(self, most: int = _RECEIVED_AT_ONCE) -> bytes:
-        """What comes next; empty at the end of it. Raises OutOfTime, Cut."""
+    def receive(self, max_bytes: int = _RECEIVE_BYTES) -> bytes:
+        """Return the next bytes, or b"" at the end of the stream. Raises OutOfTime, Cut."""
         if self._buffer:
-            some = bytes(self._buffer[:most])
-            del self._buffer[:most]
-            return some
-        return self._received(most)
+            data = bytes(self._buffer[:max_bytes])
+            del self._buffer[:max_bytes]
+            return data
+        return self._read_socket(max_bytes)
 
-    def _received(self, most: int) -> bytes:
+    def _read_socket(self, max_bytes: int) -> bytes:
         sock = self._open_socket
         try:
-            sock.settimeout(self._left_s(self.ends_at, "no answer"))
-            return sock.recv(min(most, _RECEIVED_AT_ONCE))
+            sock.settimeout(self._remaining_s(self.ends_at, "no answer"))
+            return sock.recv(min(max_bytes, _RECEIVE_BYTES))
         except TimeoutError:
             raise OutOfTime("no answer in time") from None
         except (ssl.SSLError, OSError) as error:
-            raise Cut(_of_tls(error, "the connection")) from None
+            raise Cut(_error_text(error, "the connection")) from None
 
-    def line(self, most: int, what: str) -> bytes:
-        """Up to a line feed, without it and a carriage return before it. Raises Broken where there is none in `most`
-        bytes.
+    def line(self, max_bytes: int, what: str) -> bytes:
+        """Return the next line without its line feed and a preceding carriage return.
+
+        Raises Broken if no line feed is within `max_bytes`; `what` names the line in the message.
         """
-        looked = 0
-        while (end := self._buffer.find(b"\n", looked, most)) < 0:
-            if len(self._buffer) >= most:
+        searched = 0
+        while (end := self._buffer.find(b"\n", searched, max_bytes)) < 0:
+            if len(self._buffer) >= max_bytes:
                 raise Broken(f"{what} is longer than it may be")
-            looked = len(self._buffer)
-            if not (some := self._received(65_536)):
+            searched = len(self._buffer)
+            if not (data := self._read_socket(65_536)):
                 raise Cut("the connection was closed")
-            self._buffer += some
+            self._buffer += data
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
         return line[:-1] if line.endswith(b"\r") else line
 
     @property
     def held(self) -> bytes:
-        """What has come and was not read."""
+        """The bytes that were received and not read yet."""
         return bytes(self._buffer)
 
     @property
     def is_open(self) -> bool:
-        """False too where the server has closed its side, or sent what nobody asked for."""
-        return self.sock is not None and not self._buffer and not _readable(self.sock)
+        """Also False if the server has closed its side or has sent unsolicited bytes."""
+        return self.sock is not None and not self._buffer and not _is_readable(self.sock)
 
     @property
     def _open_socket(self) -> socket.socket:
@@ -204,7 +205,7 @@ class Connection:
         return self.sock
 
     def cut(self) -> None:
-        """From another thread: the one that waits for an answer gets an error."""
+        """Shut down the socket. Called from another thread: the thread that waits for an answer gets an error."""
         if (sock := self.sock) is not None:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
@@ -215,13 +216,13 @@ class Connection:
             self.sock = None
 
 
-def shown(text: str, most: int = 80) -> str:
-    """A stranger's words in a message: one line, nothing that a terminal would obey, not too many."""
-    plain = printable(text[: most + 1])
-    return plain if len(plain) <= most else plain[:most] + "…"
+def shown(text: str, max_length: int = 80) -> str:
+    """Return text of the target for a message: in one line, without control characters, truncated to `max_length`."""
+    plain = printable(text[: max_length + 1])
+    return plain if len(plain) <= max_length else plain[:max_length] + "…"
 
 
-def _of_tls(error: OSError, what: str) -> str:
+def _error_text(error: OSError, what: str) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             return f"the certificate is not trusted: {error.verify_message}"
@@ -235,9 +236,9 @@ def _of_tls(error: OSError, what: str) -> str:
             return error.strerror or str(error) or type(error).__name__
 
 
-def _readable(sock: socket.socket) -> bool:
+def _is_readable(sock: socket.socket) -> bool:
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(sock, select.POLLIN)
         return bool(poll.poll(0))
-    return bool(select.select([sock], [], [], 0)[0])  # Windows, where any number of sockets may be asked
+    return bool(select.select([sock], [], [], 0)[0])  # Windows: its select has no limit on file descriptor numbers

@@ -1,8 +1,8 @@
-"""What a request could do to the target, at the worst: what it creates, which ids it touches.
+"""The worst-case effect of a request on the target: how many runs it could create, which ids it could change.
 
-A server that is broken, or only lenient, may read a request otherwise than it is meant: percent-encodings decoded
-twice, `//` and `..` resolved, a path in other case, a method override, a count given as text. So a request is
-judged by the union of all its readings; nothing here knows what a healthy server would make of it.
+A broken or lenient server may interpret a request differently than intended: it may decode percent-encodings twice,
+resolve `//` and `..`, ignore the case of a path, accept a method override, or parse a count from text. The effect is
+therefore the union over all interpretations ("readings"), whatever a correct server would do.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote
 
-from contracts.exchange import Request
+from contracts.core.exchange import Request
 
 UNBOUNDED: Final = 10**18
-"""The cost of a request whose readings have no upper bound that a budget could ever bear."""
+"""The upper limit of a cost: more than any budget allows."""
 UNREADABLE: Final = 1000
-"""The cost of a create whose body the guard cannot read (an unknown content encoding): a whole bulk."""
+"""The cost of a create whose body the guard cannot decode (an unknown content encoding): a bulk of the maximum size."""
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OVERRIDE_HEADERS = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
@@ -34,7 +34,7 @@ _UUID = re.compile(r"(?i)(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-
 _CANONICAL = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _COUNT_IN_TEXT = re.compile(r"(?i)count\W{0,16}?([-+]?[\d.][\w.+-]*)")
 _NUMBER_PREFIX = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
-_SPLITS_A_PATH = re.compile(r"[/\\?#;%*]")
+_PATH_DELIMITER = re.compile(r"[/\\?#;%*]")
 _CREATING = frozenset({"bulk", "chain"})
 _RESOURCES = frozenset({"runs", "run-attachments", "machines", "pools", "workflows", "health"})
 _ID_KEYS = frozenset({"id", "ids", "run_id", "run_ids"})
@@ -43,12 +43,12 @@ _MAX_INFLATED_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PathReading:
-    """One way to read a path: lower case, decoded, without empty segments and what stands before the resource."""
+    """One interpretation of a path: in lower case, decoded, without empty segments and segments before the resource."""
 
     resource: str
-    """`runs`, `pools`, ...; empty where the path leads to nothing known."""
+    """`runs`, `pools`, ...; empty if the path contains no known resource."""
     segments: tuple[str, ...]
-    """What stands behind the resource; the whole path where that is not known."""
+    """The segments after the resource; all segments if the resource is unknown."""
 
     @property
     def creates_runs(self) -> bool:
@@ -61,18 +61,18 @@ class PathReading:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """`runs` is the most that could be made (or run again); ids are canonical, `odd_ids` what is no UUID."""
+    """`runs` is the maximum that could be created or retried; `ids` are canonical UUIDs, `odd_ids` are not UUIDs."""
 
     writes: bool
     creates: bool = False
-    """Creates runs, of the kind that is asked for by name: bulk, single or chain."""
+    """Whether it could be one of the create operations: bulk, single or chain."""
     runs: int = 0
     ids: frozenset[str] = frozenset()
     body_ids: frozenset[str] = frozenset()
-    """Ids in the body that a broken server might take for the run that is meant."""
+    """Ids in the body that a broken server might take for the run to change."""
     odd_ids: frozenset[str] = frozenset()
     collections: frozenset[str] = frozenset()
-    """Resources of which it could change more than one, or make one; `?` is an unknown resource."""
+    """Resources of which it could change several or create one; `?` is an unknown resource."""
     body: Any = None
 
 
@@ -80,7 +80,7 @@ _READS = Effect(writes=False)
 
 
 def canonical(text: str) -> str | None:
-    """The id in lower case with dashes, where `text` is a UUID in any form that a lenient server may read."""
+    """Return the UUID in lower case with dashes, if `text` is one in any form that a lenient server may accept."""
     if _CANONICAL.fullmatch(text):
         return text
     try:
@@ -96,7 +96,8 @@ def effect_of(request: Request) -> Effect:
     if _is_overridden(request, query):
         method = "*"
     if method in SAFE_METHODS:
-        # A documented GET writes nowhere; one with a body on a create, or on a retry, might where methods are mixed up.
+        # No documented GET writes. A server that mixes up methods might take a GET below a run for a retry, and a GET
+        # with a body on a create path for a create.
         mixed_up = any(r.retries or (r.creates_runs and request.body) for r in readings)
         if not mixed_up:
             return _READS
@@ -104,7 +105,7 @@ def effect_of(request: Request) -> Effect:
     ids, odd = _ids_in_path(readings)
     creates = method != "DELETE" and any(r.creates_runs for r in readings)
     if creates:
-        runs = max(1, most_runs(body), _most_in_query(query))
+        runs = max(1, worst_case_runs(body), _max_count_in_query(query))
     else:
         runs = int(method not in {"PATCH", "PUT", "DELETE"} and any(r.retries for r in readings))
     return Effect(
@@ -120,8 +121,8 @@ def effect_of(request: Request) -> Effect:
 
 
 def path_of_run(run_id: str) -> str | None:
-    """The path of a run whose id may be any text; None where a server could read the path as that of something else."""
-    if _SPLITS_A_PATH.search(run_id) or not any(character.isalnum() for character in run_id):
+    """Return the path of a run with any text as id; None if a server could interpret it as another path."""
+    if _PATH_DELIMITER.search(run_id) or not any(character.isalnum() for character in run_id):
         return None
     path = f"/v1/runs/{quote(run_id, safe='', errors='surrogatepass')}"
     readings = readings_of(path)
@@ -134,9 +135,9 @@ def _ids_in_path(readings: tuple[PathReading, ...]) -> tuple[frozenset[str], fro
     odd: set[str] = set()
     for reading in readings:
         for position, segment in enumerate(reading.segments):
-            whole = canonical(segment)
+            exact = canonical(segment)
             found = (
-                {whole} if whole else {str(uuid.UUID(hex=m.group().replace("-", ""))) for m in _UUID.finditer(segment)}
+                {exact} if exact else {str(uuid.UUID(hex=m.group().replace("-", ""))) for m in _UUID.finditer(segment)}
             )
             ids |= found
             if not found and position == 0 and reading.resource and not reading.creates_runs:
@@ -160,7 +161,7 @@ def _collections(readings: tuple[PathReading, ...], method: str) -> Iterator[str
 
 @lru_cache(maxsize=4096)
 def readings_of(path: str) -> tuple[PathReading, ...]:
-    """Every way in which a server may read the path (without query), each once."""
+    """Return the distinct interpretations that a server may have of a path (without query)."""
     if _PLAIN_PATH.fullmatch(path):
         return (_reading(path),)
     texts = [path]
@@ -171,7 +172,7 @@ def readings_of(path: str) -> tuple[PathReading, ...]:
         plain = re.sub(r"[\x00-\x20\x7f]", "", text.replace("\\", "/"))
         for variant in (plain, re.split(r"[?#]", plain)[0], re.sub(r";[^/]*", "", plain)):
             readings[_reading(variant)] = None
-            readings[_reading(_without_dots(variant))] = None
+            readings[_reading(_resolve_dots(variant))] = None
     return tuple(readings)
 
 
@@ -184,11 +185,11 @@ def _reading(path: str) -> PathReading:
 
 
 def _stem(segment: str) -> str:
-    """`runs` of `runs.json`: some frameworks take the ending for a wanted format."""
+    """Return `runs` for `runs.json`: some frameworks treat the extension as the requested format."""
     return segment.partition(".")[0]
 
 
-def _without_dots(path: str) -> str:
+def _resolve_dots(path: str) -> str:
     kept: list[str] = []
     for segment in path.split("/"):
         if segment == "..":
@@ -210,7 +211,9 @@ def _is_overridden(request: Request, query: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body as a lenient server might read it: `text` where it is no JSON; `objects` keep their duplicate keys."""
+    """A body as a lenient server might parse it: `text` if it is a JSON string or not JSON; `objects` are the key-value
+    pairs of the top-level objects, including duplicate keys.
+    """
 
     json: Any = None
     text: str | None = None
@@ -234,21 +237,21 @@ def readable_body(request: Request) -> Body:
     raw = request.body
     encoding = (request.header("content-encoding") or "identity").strip().lower()
     if encoding != "identity":
-        inflated = _inflated(raw)
+        inflated = _inflate(raw)
         if inflated is None:
             return Body(unreadable=True)
         raw = inflated
     try:
-        read = json.loads(raw, object_pairs_hook=_Pairs)
+        parsed = json.loads(raw, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError):
         return Body(text=raw.replace(b"\0", b"").decode("latin-1"))
-    if isinstance(read, str):
-        return Body(text=read)
-    objects = read if isinstance(read, list) else [read]
-    return Body(json=read, objects=tuple(tuple(each.pairs) for each in objects if isinstance(each, _Pairs)))
+    if isinstance(parsed, str):
+        return Body(text=parsed)
+    objects = parsed if isinstance(parsed, list) else [parsed]
+    return Body(json=parsed, objects=tuple(tuple(each.pairs) for each in objects if isinstance(each, _Pairs)))
 
 
-def _inflated(raw: bytes) -> bytes | None:
+def _inflate(raw: bytes) -> bytes | None:
     for wbits in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
         inflater = zlib.decompressobj(wbits)
         with contextlib.suppress(zlib.error):
@@ -258,60 +261,60 @@ def _inflated(raw: bytes) -> bytes | None:
     return None
 
 
-def most_runs(body: Body) -> int:
-    """The most runs that a broken server could make of a create with this body."""
+def worst_case_runs(body: Body) -> int:
+    """Return the maximum number of runs that a broken server could create from this body."""
     if body.unreadable:
         return UNREADABLE
     if body.text is not None:
-        return max((_most_in_text(number) for number in _COUNT_IN_TEXT.findall(body.text)), default=1)
-    return max(1, sum(_most_of_object(pairs) for pairs in body.objects))
+        return max((_max_number_in_text(number) for number in _COUNT_IN_TEXT.findall(body.text)), default=1)
+    return max(1, sum(_max_runs_of_object(pairs) for pairs in body.objects))
 
 
-def _most_of_object(pairs: tuple[tuple[str, Any], ...]) -> int:
-    most = 1
+def _max_runs_of_object(pairs: tuple[tuple[str, Any], ...]) -> int:
+    largest = 1
     for key, value in pairs:
         name = key.strip().lower()
         if name == "count":
-            most = max(most, _most_of(value))
+            largest = max(largest, _max_number_in(value))
         elif name == "steps" and isinstance(value, list | dict):
-            most = max(most, len(value))
-    return most
+            largest = max(largest, len(value))
+    return largest
 
 
-def _most_in_query(query: str) -> int:
-    return max((_most_in_text(value) for key, value in parse_qsl(query) if key.lower() == "count"), default=1)
+def _max_count_in_query(query: str) -> int:
+    return max((_max_number_in_text(value) for key, value in parse_qsl(query) if key.lower() == "count"), default=1)
 
 
-def _most_of(value: Any, depth: int = 0) -> int:
-    """The largest whole number that a reader, however lenient, could make of a JSON value; at least 1."""
+def _max_number_in(value: Any, depth: int = 0) -> int:
+    """Return the largest integer that any lenient parser could read from a JSON value; at least 1."""
     match value:
         case bool() | None:
             return 1
         case int():
-            return _bounded(value)
+            return _clamp(value)
         case float():
-            return _bounded(value)
+            return _clamp(value)
         case str():
-            return _most_in_text(value)
+            return _max_number_in_text(value)
         case list() if depth < 4:
-            return max((_most_of(each, depth + 1) for each in value), default=1)
+            return max((_max_number_in(each, depth + 1) for each in value), default=1)
         case dict() if depth < 4:
-            return max((_most_of(each, depth + 1) for each in value.values()), default=1)
+            return max((_max_number_in(each, depth + 1) for each in value.values()), default=1)
         case _:
             return 1
 
 
-def _most_in_text(text: str) -> int:
+def _max_number_in_text(text: str) -> int:
     stripped = text.strip().replace("_", "").replace(",", "")
-    found = 1
+    largest = 1
     if re.fullmatch(r"[-+]?\d{19,}(\.\d*)?", stripped):
         return UNBOUNDED
-    for read in (int, float, _int_of_any_base, _number_before_other_text):
+    for convert in (int, float, _int_of_any_base, _number_before_other_text):
         try:
-            found = max(found, _bounded(read(stripped)))
+            largest = max(largest, _clamp(convert(stripped)))
         except (ValueError, OverflowError):
             continue
-    return found
+    return largest
 
 
 def _int_of_any_base(text: str) -> int:
@@ -323,7 +326,7 @@ def _number_before_other_text(text: str) -> float:
     return float(match.group()) if match else 0.0
 
 
-def _bounded(number: float) -> int:
+def _clamp(number: float) -> int:
     if isinstance(number, float):
         if math.isnan(number):
             return 1
@@ -332,7 +335,7 @@ def _bounded(number: float) -> int:
 
 
 def uuids_under(body: Any, names: frozenset[str]) -> Iterator[str]:
-    """The UUIDs at the top of a body (or of each object of a list) under any of the names, whatever their case."""
+    """Yield the UUIDs in the top-level fields with these names (in any case) of a body, or of each object of a list."""
     for each in body if isinstance(body, list) else [body]:
         if not isinstance(each, dict):
             continue

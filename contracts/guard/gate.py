@@ -1,17 +1,18 @@
-"""Who may pass: judges a request's effect by what was allowed and by what this check made.
+"""Decides whether a request may be sent, by its effect, the permissions given, and what this check created.
 
 | | loopback, full | elsewhere, full | live |
 |---|---|---|---|
 | reads | yes | yes | yes |
-| any write | yes | with allow_writes | with allow_writes, or on loopback |
-| a write to an id | ours, or made up | the same, once the target says it does not know it | as before |
-| a write to what is no UUID | yes | `not-a-uuid`, or with the check's marker in it | as before |
-| making pools and workflows (nothing deletes them) | yes | yes | no |
-| a write to a whole collection or an unknown path | yes | no | no |
-| joining a session, linking attachments | any | any | those of this check |
+| writes at all | yes | with allow_writes | with allow_writes, or on loopback |
+| writes to a UUID | created by this check, or made up | the same, if a made-up id is unknown to the target | as left |
+| writes to an id that is not a UUID | yes | if it contains `not-a-uuid`, the marker or a made-up id | as left |
+| creating pools and workflows (nothing deletes them) | yes | yes | no |
+| writes to a whole collection or an unknown path | yes | no | no |
+| joining a session, linking attachments | any | any | created by this check, or made up and unknown to the target |
 
-What is no UUID is harmless on a server of one's own, but elsewhere a broken server may take it for a number, a
-pattern or a prefix of an id, so only texts that can be none of these pass.
+"Loopback, full" is the user's own server, where an id that is not a UUID is harmless. Elsewhere a broken server may
+take it for a number, a pattern or a prefix of someone's id, so only texts that cannot be any of these pass. "As left"
+means the same as in the column to the left.
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from contracts.exchange import Request
+from contracts.core.exchange import Request
+from contracts.core.target import Target
 from contracts.guard.effect import Effect, uuids_under
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NotAllowed, NotOwned
-from contracts.target import Target
 
 _HARMLESS_ODD_ID = "not-a-uuid"
 _SESSION = frozenset({"session_id"})
 _ATTACHMENTS = frozenset({"output_attachment_ids"})
-_MAKEABLE_IN_FULL = frozenset({"pools", "workflows"})
+_CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
 
 
 class Gate:
-    """`is_unknown` asks the target whether it knows an id that was made up, `is_ours` whether a run of which an answer
-    told the id alone is new; each is asked once an id, before a write, where others use the target too.
+    """`is_unknown` asks the target whether a made-up id is unknown to it. `is_ours` asks it whether a run of which an
+    answer reported only the id is new. Both are called before a write if others use the target too, until the result
+    for the id is True.
     """
 
     def __init__(
@@ -70,7 +72,7 @@ class Gate:
 
     def _check_reach(self, what: str, effect: Effect) -> None:
         for resource in effect.collections:
-            if self._is_live or resource not in _MAKEABLE_IN_FULL:
+            if self._is_live or resource not in _CREATABLE_IN_FULL:
                 raise NotAllowed(f"{what}: could change more than this check made")
         for text in effect.odd_ids:
             if not (_HARMLESS_ODD_ID in text or self._marker in text or self._ownership.builds_on_ours(text)):
@@ -80,10 +82,10 @@ class Gate:
 
     def _check_links(self, what: str, body: Any) -> None:
         for session_id in uuids_under(body, _SESSION):
-            if not self._ownership.is_session_of_ours(session_id) and not self._may_pass_as_unknown(session_id):
+            if not self._ownership.is_session_of_ours(session_id) and not self._is_allowed_unknown(session_id):
                 raise NotOwned(f"{what}: session {session_id} is not one of this check")
         for attachment_id in uuids_under(body, _ATTACHMENTS):
-            if not self._ownership.made(attachment_id) and not self._may_pass_as_unknown(attachment_id):
+            if not self._ownership.made(attachment_id) and not self._is_allowed_unknown(attachment_id):
                 raise NotOwned(f"{what}: attachment {attachment_id} is not one of this check")
 
     def _check_id(self, what: str, text: str) -> None:
@@ -91,10 +93,10 @@ class Gate:
             if self._is_own_server or self._ownership.is_proven(text) or self._is_ours(text):
                 return
             raise NotOwned(f"{what}: {text} is older than this check, though an answer told it was made")
-        if not self._may_pass_as_unknown(text):
+        if not self._is_allowed_unknown(text):
             raise NotOwned(f"{what}: {text} was not made by this check")
 
-    def _may_pass_as_unknown(self, text: str) -> bool:
+    def _is_allowed_unknown(self, text: str) -> bool:
         if not self._ownership.is_claimed_unknown(text):
             return False
         if self._is_own_server or self._ownership.is_proven_unknown(text):

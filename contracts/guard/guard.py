@@ -1,8 +1,10 @@
-"""The guard: the one way out. Every request of a check passes `Guard.send`, and what it must not do, it cannot.
+"""The guard: every request of a check goes through `Guard.send`, which refuses what the check must not do.
 
-The order for each request, and why: judged (gate), charged with the most it could cost (ledger), held until its time
-(pace), its intent written down (journal), sent once (upstream), the ids in the answer written down before anyone sees
-it, the charge settled to what came of it, and the exchange recorded with the tokens masked.
+The steps for each request: check its effect (gate), charge its maximum cost (ledger), wait for the rate limit, write
+the intent of a create (journal), send it (upstream; again after a 429), record the exchange with the tokens masked,
+settle the charge to the actual cost, and write the ids of the answer to the journal before the caller gets the answer.
+
+Over 500 lines: the order of these steps is what makes the guard safe, so it is read in one place.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ import contextlib
 import re
 import secrets
 import threading
-from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,16 +20,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from contracts.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
-from contracts.findings import Spent
-from contracts.guard.asking import Asker
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
+from contracts.core.findings import Spent
+from contracts.core.interrupts import held_back
+from contracts.core.target import Target
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Charge, Ledger
 from contracts.guard.cleanup import Cleaner
 from contracts.guard.connection import Broken, Connection
+from contracts.guard.created import CreatedRun, carries, created_by, is_older
 from contracts.guard.effect import SAFE_METHODS, Effect, effect_of, uuids_under
 from contracts.guard.gate import Gate
 from contracts.guard.in_flight import InFlight
+from contracts.guard.internal_client import InternalClient
 from contracts.guard.journal import (
     IDENTITIES,
     OTHER,
@@ -38,23 +42,22 @@ from contracts.guard.journal import (
     drop_stale_loopback_journals,
 )
 from contracts.guard.journal_cleanup import clean_up, what_may_follow
-from contracts.guard.made import MadeRun, carries, is_older, made_by
 from contracts.guard.ownership import Ownership
-from contracts.guard.pace import Clock, Pace
 from contracts.guard.proxy import Proxy
+from contracts.guard.rate_limiter import Clock, RateLimiter
+from contracts.guard.record import Record
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
 from contracts.guard.schedule import Schedule
+from contracts.guard.start_barrier import NotDelivered, StartBarrier
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream, proxy_for
 from contracts.guard.watch import ANY, Kind, Sent, Surprise, Watch
-from contracts.interrupts import held_back
-from contracts.target import Target
 
 _COUNT = re.compile(rb'"count"\s*:\s*([^,}\]]{1,60})')
 
 
 @dataclass(slots=True)
-class _Passage:
+class _PendingRequest:
     """A request that has passed the gate and is paid for."""
 
     request: Request
@@ -62,13 +65,13 @@ class _Passage:
     effect: Effect
     charge: Charge
     intent: Intent | None = None
-    told: tuple[str, ...] = ()
-    """The ids of the runs that the answer told."""
+    reported_ids: tuple[str, ...] = ()
+    """The ids of the runs that the answer reported and that belong to the check."""
 
 
 class Guard:
-    """Thread-safe. Used as a context: entering opens the journal, leaving closes the proxy, the connections and the
-    journal. Cleaning up is a call of its own, `clean_up`, to be made before leaving.
+    """Thread-safe. A context manager: entering opens the journal; leaving closes the proxy, the connections and the
+    journal. It does not clean up: call `clean_up` before leaving.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class Guard:
         self.target = target
         self._bounds = bounds
         self.marker: Final = f"contracts-{secrets.token_hex(8)}"
-        """A text that nobody else uses: a run that has it in its input values is proven to be ours after a crash."""
+        """A unique text: a run with it in its input values or session alias is proven to belong to this check."""
         self._clock = clock or Clock()
         self._journal_dir = journal_dir
         self._journal: Journal | None = None
@@ -93,23 +96,18 @@ class Guard:
             target, self._ownership, self.marker, is_unknown=self._target_does_not_know, is_ours=self._run_is_ours
         )
         self._is_shared = target.profile == "live" or not target.is_loopback
-        """Others use the target too, so nothing may be taken for the check's own on an answer's word alone."""
+        """Others may use the target too, so an answer alone does not prove that a run belongs to the check."""
         self._ledger = Ledger(target.budget, keeps_reserve=target.clean_up)
-        self._pace = Pace(target.budget.rate, self._clock)
+        self._rate_limiter = RateLimiter(target.budget.rate, self._clock, bounds)
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
         self._schedule = Schedule(self._started + target.max_time_s, self._clock, self._grace_s)
         self._lock = threading.Lock()
-        self._exchanges: deque[Exchange] = deque()
-        self._recorded_bytes = 0
-        self._throttled: list[Exchange] = []
-        self._skipped: dict[str, None] = {}
-        self._lost_answers = 0
-        self._first_lost = ""
+        self._record = Record(bounds)
         self._possibly_left: frozenset[str] = frozenset()
-        self._doubtful: set[str] = set()
+        self._seemingly_older: set[str] = set()
         self._offers_delete: bool | None = None
-        self._asking_for_delete = threading.Lock()
+        self._offers_delete_lock = threading.Lock()
         self._has_sent_creates = False
         self._creates_in_flight = InFlight()
         self._proxy: Proxy | None = None
@@ -138,7 +136,7 @@ class Guard:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._upstream.close()  # first, so that what the proxy still waits for ends
+        self._upstream.close()  # first, to end the requests that the proxy still waits for
         if self._proxy is not None:
             self._proxy.close()
             self._proxy = None
@@ -147,39 +145,32 @@ class Guard:
             self._journal.close(keep=bool(record.unfinished or record.open_intents))
             self._journal = None
 
-    # What a check may ask
+    # State and settings of a check
 
     @property
     def owned(self) -> Collection[str]:
-        """The ids of the runs that this check made, deleted ones too."""
+        """The ids of the runs that this check created, including deleted ones."""
         return self._ownership.runs
 
     @property
     def exchanges(self) -> Sequence[Exchange]:
-        """The last exchanges (at most 20,000, at most 256 MiB of bodies), oldest first."""
-        with self._lock:
-            return tuple(self._exchanges)
+        """The last exchanges (by default at most 20,000 with 256 MiB of headers and bodies), oldest first."""
+        return self._record.exchanges
 
     @property
     def throttled(self) -> Sequence[Exchange]:
-        """The exchanges that the target put off with 429, repeated ones too."""
-        with self._lock:
-            return tuple(self._throttled)
+        """The exchanges that the target answered with 429, including retries (within the bounds)."""
+        return self._record.throttled
 
     @property
     def skipped(self) -> Sequence[str]:
-        """What the budget could not bear, in words, each once."""
-        with self._lock:
-            return tuple(self._skipped)
+        """The distinct reasons why requests were not sent and why the clean-up is incomplete."""
+        return self._record.skipped
 
     @property
     def lost(self) -> str | None:
-        """How many requests got no whole answer, and what was wrong with the first, in words."""
-        with self._lock:
-            if not self._lost_answers:
-                return None
-            times = "once" if self._lost_answers == 1 else f"{self._lost_answers} times, first"
-            return f"no whole answer came {times}: {self._first_lost}"
+        """How many requests got no complete answer, and the error of the first one; None if all got one."""
+        return self._record.lost
 
     @property
     def spent(self) -> Spent:
@@ -188,7 +179,7 @@ class Guard:
 
     @property
     def proxy_url(self) -> str:
-        """Base URL of the guard's loopback proxy, which starts when it is first asked for."""
+        """The base URL of the guard's loopback proxy. The first access starts the proxy."""
         with self._lock:
             if self._proxy is None:
                 self._proxy = Proxy(self.send)
@@ -198,30 +189,32 @@ class Guard:
         return self._ledger.affords(runs=runs, requests=requests)
 
     def allow_unknown(self, run_id: str) -> None:
-        """An id that was made up, so that no one owns it: it may be written to. Anywhere but on a full check of a
-        loopback address the target is asked first whether it knows it, once, before the first write.
+        """Allow writes to a made-up id, which belongs to nobody.
+
+        Unless this is a full check of a loopback address, the guard first asks the target whether it knows the id, and
+        refuses the write if it does.
         """
         self._ownership.claim_unknown(run_id)
 
     def tell_kinds(self, kind_of: Callable[[Request], Kind]) -> None:
-        """How to see of what kind a request is that may create runs, and whether it must create nothing."""
+        """Set the function that returns the `Kind` of a request that may create runs."""
         if self._watch is not None:
             self._watch.kind_of = kind_of
 
     def take_surprises(self) -> list[Surprise]:
-        """Runs that came into being and that no answer told, where others use the target; each is told once."""
+        """Return, and forget, the surprises on a live target: runs that appeared and that no answer reported."""
         if self._watch is None:
             return []
         surprises, self._watch.surprises = self._watch.surprises, []
         return surprises
 
     def take_refused_looked_after(self) -> int:
-        """How many refused requests were found to have created nothing, or what they created; each is told once."""
+        """Return, and reset, the number of refused requests after which the lists were checked for new runs."""
         refused, self._refused_looked_after = self._refused_looked_after, 0
         return refused
 
     def new_session(self) -> str:
-        """A session id that is this check's own: runs may be created in it, and are found by it after a crash."""
+        """Return a new session id of this check. Runs created in it can be found by it after a crash."""
         session_id = self._ownership.new_session()
         self._opened_journal.session(session_id)
         return session_id
@@ -229,8 +222,8 @@ class Guard:
     # Cleaning up
 
     def offers_delete(self) -> bool:
-        """Whether the target deletes runs. Asked once, of an id that nobody has. Raises as `send` does."""
-        with self._asking_for_delete:
+        """Return whether the target can delete runs, tested once with an unused id. Raises as `send` does."""
+        with self._offers_delete_lock:
             if self._offers_delete is None:
                 cleaner = self._cleaner()
                 self._offers_delete = cleaner.offers_delete()
@@ -238,8 +231,9 @@ class Guard:
             return self._offers_delete
 
     def clean_up(self) -> int:
-        """Cancels and deletes every run of this check, those too that no answer told of as far as they are proven to be
-        ours. Returns how many are left, counted by asking the server; what could not be asked counts as left.
+        """Cancel and delete every run of this check, including unreported runs that are proven to belong to it.
+
+        Returns how many are left according to the server; a run whose state is unknown counts as left.
         """
         journal = self._opened_journal
         self._creates_in_flight.close(wait_s=self._bounds.exchange_s)
@@ -254,48 +248,49 @@ class Guard:
                 done = clean_up(self._cleaner(), journal, self._authorizations, known, lambda: offers_delete)
                 self._possibly_left |= done.orphans.possible - self._ownership.authorizations.keys()
                 if words := what_may_follow(journal.record, done):
-                    self._leave_unknown(words)
+                    self._add_unknown(words)
                 if done.left.unknown:
                     count = len(done.left.unknown)
-                    self._leave_unknown(f"of {count} runs neither reads nor lists tell whether they are still there")
+                    self._add_unknown(f"of {count} runs neither reads nor lists tell whether they are still there")
                 for run_id, authorization in done.orphans.proven.items():
                     self._ownership.add_run(run_id, authorization)
             except (NoAnswer, OutOfBudget) as error:
-                self._leave_unknown(str(error))
+                self._add_unknown(str(error))
             if self._watch is not None:
-                self._doubt_lists(self._watch)
+                self._note_unreliable_lists(self._watch)
         self._runs_left = len(journal.record.unfinished)
         return self._runs_left
 
-    def _doubt_lists(self, watch: Watch) -> None:
+    def _note_unreliable_lists(self, watch: Watch) -> None:
         if not watch.lists_tell:
-            self._leave_unknown("the list of runs did not show what had been made, or could not be read")
+            self._add_unknown("the list of runs did not show what had been made, or could not be read")
 
-    def _leave_unknown(self, words: str) -> None:
+    def _add_unknown(self, words: str) -> None:
         self._unknown[words] = None
-        self._skip(f"cleaning up: {words}")
+        self._record.add_skipped(f"cleaning up: {words}")
 
     @property
     def left_unknown(self) -> Sequence[str]:
-        """Why it is not known how many runs of this check are left, in words; nothing where it is known."""
+        """The reasons why it is not known how many runs of this check are left; empty if it is known."""
         return tuple(self._unknown)
 
     def count_left(self) -> int:
-        """How many runs of this check the server still has; cleans nothing up."""
+        """Return how many runs of this check the server still has, without cleaning up."""
         journal = self._opened_journal
         self._schedule.begin_cleaning()
         if self._watch is not None:
             self._look(self._watch, is_last=True)
-            self._doubt_lists(self._watch)
-        runs = {run: self._reaching(run) for run in journal.record.unfinished}
+            self._note_unreliable_lists(self._watch)
+        runs = {run: self._authorizations_for(run) for run in journal.record.unfinished}
         left = self._cleaner().left(runs).all
         journal.gone([run for run in runs if run not in left])
         self._runs_left = len(left)
         return self._runs_left
 
     def _grace_s(self) -> float:
-        """For cleaning up after the time of the check, or for counting what is left: with a rate it takes as long as
-        the requests need that were kept for it.
+        """Return the time for cleaning up, or only for counting what is left, after the check's time is over.
+
+        A rate limit extends the time for cleaning up by the time that its reserved requests need.
         """
         if not self.target.clean_up:
             return self._bounds.count_left_s
@@ -303,7 +298,7 @@ class Guard:
         requests = REQUESTS_TO_CLEAN_AT_ALL + REQUESTS_TO_CLEAN_A_RUN * len(self._ownership.runs)
         return self._bounds.clean_up_s + (requests / rate if rate else 0.0)
 
-    def _reaching(self, run_id: str) -> tuple[str | None, ...]:
+    def _authorizations_for(self, run_id: str) -> tuple[str | None, ...]:
         authorization = self._ownership.authorizations[run_id]
         if authorization in self._authorizations:
             return (authorization,)
@@ -311,27 +306,31 @@ class Guard:
 
     @property
     def possibly_left(self) -> Sequence[str]:
-        """Ids of runs that creates of this check may have made, and that nothing proves to be ours: not touched. They
-        look like what an unanswered create asked for, or an answer told them though they seem older than the check.
+        """The ids of runs that this check may have created, without proof; they are not changed.
+
+        They match a request of the check that did not report them, or an answer reported them though they seem older
+        than the check.
         """
-        return tuple(sorted({*self._possibly_left, *self._doubtful}))
+        return tuple(sorted({*self._possibly_left, *self._seemingly_older}))
 
     # Sending
 
     def send(self, request: Request) -> Exchange:
-        """Raises a Refused where the request may not go out, NoAnswer where no whole answer came."""
+        """Send a request. Raises a Refused if it must not be sent, NoAnswer if no complete answer came."""
         with self._watching() as watch:
-            passage = self._admit(request)
-            self._wait(passage)
+            pending = self._admit(request)
+            self._wait(pending)
             try:
-                return self._carry_out(passage)
+                return self._execute(pending)
             finally:
                 if watch is not None and watch.must_look:
                     self._look(watch)
 
     def send_together(self, requests: Sequence[Request]) -> list[Exchange]:
-        """Sends all of them at once, each over a connection of its own that is open before the first leaves. All are
-        judged and charged before; where one is refused, none is sent. Raises as `send` does, after all have ended.
+        """Send all requests at the same time, over separate connections that are opened first.
+
+        All are checked and charged before; if one is refused, none is sent. Raises as `send` does, after all have
+        ended.
         """
         with self._watching() as watch:
             try:
@@ -342,7 +341,7 @@ class Guard:
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[Watch | None]:
-        """Where others use the target, one request or group is sent at a time, and looked after before the next."""
+        """On a live target, send one request or group at a time, and check the lists before the next one."""
         if self._watch is None:
             yield None
             return
@@ -350,39 +349,39 @@ class Guard:
             yield self._watch
 
     def _look(self, watch: Watch, *, is_last: bool = False) -> None:
-        """Looks what came into being. What is ours is owned from now on, and written down to be cleaned up."""
+        """Check the lists for new runs. Add those proven to belong to the check to its runs and to the journal."""
         seen = watch.look(is_last=is_last)
         journal = self._opened_journal
         for run_id, authorization in seen.proven.items():
             self._ownership.add_run(run_id, authorization)
             journal.told(IDENTITIES[authorization], [run_id])
         self._possibly_left |= seen.possible
-        self._ledger.add_untold(len(seen.proven) + len(seen.possible))
+        self._ledger.add_unreported(len(seen.proven) + len(seen.possible))
         self._refused_looked_after += seen.refused
         if seen.settled:
             journal.close_intents([each for each in seen.settled if each in journal.record.open_intents])
 
     def _send_together(self, requests: Sequence[Request]) -> list[Exchange]:
-        passages: list[_Passage] = []
+        pending_requests: list[_PendingRequest] = []
         try:
             for request in requests:
-                passages.append(self._admit(request))
+                pending_requests.append(self._admit(request))
         except Refused:
-            for passage in passages:
-                self._refund(passage)
+            for pending in pending_requests:
+                self._refund(pending)
             raise
-        self._wait(*passages)
-        outcomes: list[Exchange | BaseException | None] = [None] * len(passages)
-        start = _Start(len(passages))
+        self._wait(*pending_requests)
+        outcomes: list[Exchange | BaseException | None] = [None] * len(pending_requests)
+        barrier = StartBarrier(len(pending_requests))
 
-        def carry_out(position: int, passage: _Passage) -> None:
+        def execute(position: int, pending: _PendingRequest) -> None:
             try:
-                outcomes[position] = self._carry_out(passage, start)
+                outcomes[position] = self._execute(pending, barrier)
             except BaseException as error:  # noqa: BLE001  raised again below, in the caller's thread
-                start.abandon()
+                barrier.abandon()
                 outcomes[position] = error
 
-        threads = [threading.Thread(target=carry_out, args=each, daemon=True) for each in enumerate(passages)]
+        threads = [threading.Thread(target=execute, args=each, daemon=True) for each in enumerate(pending_requests)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -392,7 +391,7 @@ class Guard:
             raise min(errors, key=lambda error: isinstance(error, NoAnswer))
         return [outcome for outcome in outcomes if isinstance(outcome, Exchange)]
 
-    def _admit(self, request: Request) -> _Passage:
+    def _admit(self, request: Request) -> _PendingRequest:
         if self._schedule.left_s() <= 0:
             raise OutOfBudget("the time of the check is over")
         masked = self._tokens.mask_request(request)
@@ -404,142 +403,138 @@ class Guard:
             raise NotAllowed("no second token was given")
         watch = self._watch if effect.runs else None
         authorization = masked.header("authorization")
-        looks = 0
+        look_requests = 0
         if watch is not None:
             watch.judge(masked)
-            if self._doubtful:
+            if self._seemingly_older:
                 raise NotAllowed("an answer told runs older than this check, so what a create makes cannot be known")
-            looks = watch.requests_for(authorization)
+            look_requests = watch.requests_for(authorization)
         try:
-            what = _in_words(masked)
-            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=what, requests=1 + looks)
+            what = _describe(masked)
+            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=what, requests=1 + look_requests)
         except OutOfBudget as error:
-            self._skip(str(error))
+            self._record.add_skipped(str(error))
             raise
         if watch is not None:
-            self._ledger.take_back_request(looks)  # charged again when they are sent
+            self._ledger.take_back_request(look_requests)  # they are charged one by one when they are sent
             watch.begin(authorization)
-        return _Passage(request, masked, effect, charge)
+        return _PendingRequest(request, masked, effect, charge)
 
-    def _wait(self, *passages: _Passage) -> None:
+    def _wait(self, *pending_requests: _PendingRequest) -> None:
         try:
-            self._pace.wait(len(passages), left_s=self._schedule.left_s)
+            self._rate_limiter.wait(len(pending_requests), left_s=self._schedule.left_s)
         except BaseException as error:
             if isinstance(error, OutOfBudget):
-                self._skip(str(error))
-            for passage in passages:
-                self._refund(passage)
+                self._record.add_skipped(str(error))
+            for pending in pending_requests:
+                self._refund(pending)
             raise
 
-    def _refund(self, passage: _Passage) -> None:
-        self._ledger.settle(passage.charge, 0)
+    def _refund(self, pending: _PendingRequest) -> None:
+        self._ledger.settle(pending.charge, 0)
         self._ledger.take_back_request()
 
-    def _carry_out(self, passage: _Passage, start: _Start | None = None) -> Exchange:
-        """A create that is under way when Ctrl-C comes still gets its answer: what it made is known then."""
-        if not passage.effect.creates:
-            return self._carried_out(passage, start)
+    def _execute(self, pending: _PendingRequest, barrier: StartBarrier | None = None) -> Exchange:
+        """Send an admitted request. The first Ctrl-C during a create waits for its answer, which reports the runs."""
+        if not pending.effect.creates:
+            return self._send_and_settle(pending, barrier)
         with held_back():
-            return self._carried_out(passage, start)
+            return self._send_and_settle(pending, barrier)
 
-    def _carried_out(self, passage: _Passage, start: _Start | None) -> Exchange:
-        """Whatever happens on the way, at the end it is known, in the journal too, what the request may have made."""
-        creates = passage.effect.creates
-        at = self._clock.now()
+    def _send_and_settle(self, pending: _PendingRequest, barrier: StartBarrier | None) -> Exchange:
+        """Send the request. Whatever happens, ledger and journal afterwards cover what it may have created."""
+        creates = pending.effect.creates
+        sent_at = self._clock.now()
         try:
             with self._creates_in_flight if creates else contextlib.nullcontext():
-                exchange = self._exchange(passage, start)
-            self._note(passage, at, exchange)
+                exchange = self._exchange(pending, barrier)
+            self._note_for_watch(pending, sent_at, exchange)
             return exchange
-        except _NeverArrived as error:
-            self._close(passage)
+        except NotDelivered as error:
+            self._close_as_undelivered(pending)
             raise NoAnswer(str(error)) from None
         except NotAllowed:
-            self._close(passage)
+            self._close_as_undelivered(pending)
             raise
         except BaseException:
-            self._leave_open(passage)
-            self._note(passage, at, None)
+            self._leave_open(pending)
+            self._note_for_watch(pending, sent_at, None)
             raise
 
-    def _note(self, passage: _Passage, at: datetime, exchange: Exchange | None) -> None:
-        if self._watch is None or not passage.effect.runs:
+    def _note_for_watch(self, pending: _PendingRequest, sent_at: datetime, exchange: Exchange | None) -> None:
+        if self._watch is None or not pending.effect.runs:
             return
-        body = passage.effect.body
+        body = pending.effect.body
         is_object = isinstance(body, dict)
         self._watch.note(
             Sent(
-                kind=self._watch.kind_of(passage.masked),
-                authorization=passage.masked.header("authorization"),
+                kind=self._watch.kind_of(pending.masked),
+                authorization=pending.masked.header("authorization"),
                 workflow_ids=frozenset(_workflow_ids(body)),
                 inputs=ANY if is_object and "steps" in body else body.get("input_values") if is_object else None,
-                at=at,
+                at=sent_at,
                 exchange=exchange,
                 answered_at=None if exchange is None else self._clock.now(),
-                told=passage.told,
-                intent=None if passage.intent is None else passage.intent.number,
+                told=pending.reported_ids,
+                intent=None if pending.intent is None else pending.intent.number,
             )
         )
 
-    def _close(self, passage: _Passage) -> None:
-        """The request did not arrive, so it made nothing."""
-        self._ledger.settle(passage.charge, 0)
-        if passage.intent is not None:
-            self._opened_journal.made(passage.intent, ())
+    def _close_as_undelivered(self, pending: _PendingRequest) -> None:
+        """Settle a request that did not reach the target, so that it created nothing."""
+        self._ledger.settle(pending.charge, 0)
+        if pending.intent is not None:
+            self._opened_journal.made(pending.intent, ())
 
-    def _exchange(self, passage: _Passage, start: _Start | None) -> Exchange:
-        if passage.effect.creates:
+    def _exchange(self, pending: _PendingRequest, barrier: StartBarrier | None) -> Exchange:
+        if pending.effect.creates:
             self._has_sent_creates = True
-            passage.intent = self._opened_journal.intend(self._intent(passage))
-        connection = None if start is None else self._meet(start)
+            pending.intent = self._opened_journal.intend(self._intent(pending))
+        connection = None if barrier is None else self._connect_with_group(barrier)
         for attempt in range(self._bounds.repeats + 1):
-            exchange = Exchange(passage.masked, self._answer(passage, connection if attempt == 0 else None))
-            self._record(exchange)
+            exchange = Exchange(pending.masked, self._answer(pending, connection if attempt == 0 else None))
+            self._record.add(exchange)
             if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
                 break
         if exchange.answer.status == 503 and exchange.answer.header("retry-after"):
-            wait_s = self._pace.asked_wait_s(exchange.answer, 0)
-            self._pace.pause(min(wait_s, self._longest_wait_s), asked_s=wait_s)
-        if passage.effect.writes:
-            self._conclude(passage, exchange)
+            wait_s = self._rate_limiter.asked_wait_s(exchange.answer, 0)
+            self._rate_limiter.pause(min(wait_s, self._longest_wait_s), asked_s=wait_s)
+        if pending.effect.writes:
+            self._process_answer(pending, exchange)
         return exchange
 
-    def _meet(self, start: _Start) -> Connection:
-        """An open connection, once all the others of the group have one too."""
+    def _connect_with_group(self, barrier: StartBarrier) -> Connection:
+        """Return an open connection, after all other requests of the group have one too."""
         connection = self._upstream.connection(for_write=True)
-        with contextlib.suppress(Broken):  # tried again by the exchange, which says why it fails
+        with contextlib.suppress(Broken):  # the exchange tries again, and reports why it fails
             connection.open()
-        start.meet()
+        barrier.meet()
         return connection
 
-    def _answer(self, passage: _Passage, connection: Connection | None) -> Answer:
-        left_s = self._schedule.left_s(creates=passage.effect.creates)
+    def _answer(self, pending: _PendingRequest, connection: Connection | None) -> Answer:
+        left_s = self._schedule.left_s(creates=pending.effect.creates)
         if left_s <= 0:
-            raise _NeverArrived(f"{_in_words(passage.masked)}: the time of the check is over")
-        outcome = self._upstream.exchange(passage.request, self._tokens.put_in, connection, within_s=left_s)
+            raise NotDelivered(f"{_describe(pending.masked)}: the time of the check is over")
+        outcome = self._upstream.exchange(pending.request, self._tokens.put_in, connection, within_s=left_s)
         if isinstance(outcome, Lost):
-            words = f"{_in_words(passage.masked)}: {outcome.words}"
+            words = f"{_describe(pending.masked)}: {outcome.words}"
             if outcome.malformed:
                 raise NotAllowed(words)
-            with self._lock:
-                self._lost_answers += 1
-                self._first_lost = self._first_lost or words
-            raise NoAnswer(words, lost=outcome.words) if outcome.reached else _NeverArrived(words)
+            self._record.add_lost(words)
+            raise NoAnswer(words, lost=outcome.words) if outcome.reached else NotDelivered(words)
         return self._tokens.mask_answer(outcome)
 
     def _may_repeat(self, exchange: Exchange, attempt: int) -> bool:
-        """After a 429: waits as it asks, and says whether the request may go out again."""
-        with self._lock:
-            if len(self._throttled) < self._bounds.throttled and _size(exchange) <= self._bounds.throttled_bytes:
-                self._throttled.append(exchange)
-        wait_s = self._pace.asked_wait_s(exchange.answer, attempt)
-        self._pace.pause(wait_s)
+        """Handle a 429: wait as it asks, and return whether to retry the request."""
+        self._record.add_throttled(exchange)
+        wait_s = self._rate_limiter.asked_wait_s(exchange.answer, attempt)
+        self._rate_limiter.pause(wait_s)
         if attempt == self._bounds.repeats or wait_s > self._longest_wait_s:
             return False
         if not self._ledger.charge_request(cleaning=False):
             return False
         try:
-            self._pace.wait(left_s=self._schedule.left_s)
+            self._rate_limiter.wait(left_s=self._schedule.left_s)
         except OutOfBudget:
             self._ledger.take_back_request()
             return False
@@ -547,63 +542,63 @@ class Guard:
 
     @property
     def _longest_wait_s(self) -> float:
-        """How long the target may have a request wait: not past the end of the check."""
+        """The longest time that the target may make a request wait: not beyond the end of the check."""
         return max(0.0, min(self._bounds.wait_s, self._schedule.left_s()))
 
-    # What came of it
+    # Outcome
 
-    def _conclude(self, passage: _Passage, exchange: Exchange) -> None:
+    def _process_answer(self, pending: _PendingRequest, exchange: Exchange) -> None:
         status = exchange.answer.status
-        # A redirect of 307 or 308 asks for the same request elsewhere, so it was not done here; 303 tells it was.
+        # 307 and 308 ask to send the same request elsewhere, so it was not carried out here; 303 says that it was.
         refused = 400 <= status < 500 or status in {307, 308}
-        if not passage.effect.creates:
-            if passage.charge.runs and refused:
-                self._ledger.settle(passage.charge, 0)
-            if passage.effect.collections and 200 <= status < 300:
-                for thing in made_by(exchange.answer).runs:
-                    self._ownership.add_other(thing.id)
+        if not pending.effect.creates:
+            if pending.charge.runs and refused:
+                self._ledger.settle(pending.charge, 0)
+            if pending.effect.collections and 200 <= status < 300:
+                for resource in created_by(exchange.answer).runs:
+                    self._ownership.add_other(resource.id)
             return
-        made = made_by(exchange.answer)
-        told = {run.id: run for run in made.runs if self._is_ours(run, exchange.answer)}
-        run_ids = list(told)
-        passage.told = tuple(run_ids)
-        unproven = [run.id for run in told.values() if run.shown is None]
-        self._doubtful.update(run.id for run in made.runs if run.id not in told)
-        new = sum(run_id not in self._ownership.authorizations for run_id in run_ids)  # a replay makes none
+        made = created_by(exchange.answer)
+        reported = {run.id: run for run in made.runs if self._is_ours(run, exchange.answer)}
+        run_ids = list(reported)
+        pending.reported_ids = tuple(run_ids)
+        unproven = [run.id for run in reported.values() if run.shown is None]
+        self._seemingly_older.update(run.id for run in made.runs if run.id not in reported)
+        new = sum(run_id not in self._ownership.authorizations for run_id in run_ids)  # a replay creates none
         authorization = exchange.request.header("authorization")
-        for run_id, run in told.items():
+        for run_id, run in reported.items():
             self._ownership.add_run(run_id, authorization, proven=run.shown is not None)
         for other in made.others:
             self._ownership.add_other(other)
-        for session_id in {run.session_id for run in told.values() if run.session_id}:
+        for session_id in {run.session_id for run in reported.values() if run.session_id}:
             self._ownership.add_session(session_id)
-        # What reads was charged for a server that mixes up methods; where no run is told, it read.
+        # A read was charged in case the server mixes up methods; if its answer reports no run, it only read.
         only_read = exchange.request.method in SAFE_METHODS and not made.runs
-        if refused or only_read or (status < 300 and len(run_ids) + made.failed == passage.charge.runs):
-            self._ledger.settle(passage.charge, new)
-            if passage.intent is not None and self._watch is None:
-                self._opened_journal.made(passage.intent, run_ids, unproven)
+        if refused or only_read or (status < 300 and len(run_ids) + made.failed == pending.charge.runs):
+            self._ledger.settle(pending.charge, new)
+            if pending.intent is not None and self._watch is None:
+                self._opened_journal.made(pending.intent, run_ids, unproven)
                 return
         else:
-            self._leave_open(passage, run_ids)
-        if passage.intent is not None:  # open until it is known that nothing else came into being
+            self._leave_open(pending, run_ids)
+        if pending.intent is not None:  # stays open until the watch or the clean-up has searched for more runs
             now = self._clock.now().timestamp()
-            self._opened_journal.answered(passage.intent, run_ids, now, unproven)
+            self._opened_journal.answered(pending.intent, run_ids, now, unproven)
 
-    def _leave_open(self, passage: _Passage, run_ids: Sequence[str] = ()) -> None:
-        """Nobody knows what the create made: the charge stays, and clean-up will look for it."""
-        self._ledger.settle(passage.charge, max(passage.charge.runs, len(run_ids)))
+    def _leave_open(self, pending: _PendingRequest, run_ids: Sequence[str] = ()) -> None:
+        """Keep the charge of a request with an unknown outcome. Its open intent makes the clean-up search for runs."""
+        self._ledger.settle(pending.charge, max(pending.charge.runs, len(run_ids)))
 
-    def _is_ours(self, run: MadeRun, answer: Answer) -> bool:
-        """A broken server may answer a create with older runs, which are someone's."""
+    def _is_ours(self, run: CreatedRun, answer: Answer) -> bool:
+        """Return whether a reported run belongs to the check: a broken server may report older runs of someone else."""
         if not self._is_shared or run.shown is None:
             return True
         old = is_older(run.shown, answer, self._started_at, self._clock.now())
         return not old or carries(self.marker, run.shown)
 
-    def _intent(self, passage: _Passage) -> Intent:
-        masked = passage.masked
-        body = passage.effect.body
+    def _intent(self, pending: _PendingRequest) -> Intent:
+        masked = pending.masked
+        body = pending.effect.body
         inputs = body.get("input_values") if isinstance(body, dict) else None
         has_inputs = isinstance(body, dict) and "steps" not in body
         sessions = tuple(uuids_under(body, frozenset({"session_id"})))
@@ -611,26 +606,12 @@ class Guard:
             number=0,
             at=self._clock.now().timestamp(),
             identity=IDENTITIES.get(masked.header("authorization") or "", OTHER),
-            runs=passage.effect.runs,
+            runs=pending.effect.runs,
             workflow_ids=tuple(_workflow_ids(body)),
             session_id=sessions[0] if sessions else None,
             carries_marker=self.marker.encode() in (masked.body or b""),
             digest=self._opened_journal.digest(inputs or None) if has_inputs and self._watch is not None else None,
         )
-
-    def _record(self, exchange: Exchange) -> None:
-        size = _size(exchange)
-        with self._lock:
-            self._exchanges.append(exchange)
-            self._recorded_bytes += size
-            while len(self._exchanges) > self._bounds.exchanges or self._recorded_bytes > self._bounds.recorded_bytes:
-                oldest = self._exchanges.popleft()
-                self._recorded_bytes -= _size(oldest)
-
-    def _skip(self, words: str) -> None:
-        with self._lock:
-            if len(self._skipped) < self._bounds.skipped:
-                self._skipped[words] = None
 
     @property
     def _opened_journal(self) -> Journal:
@@ -638,10 +619,10 @@ class Guard:
             raise RuntimeError("a Guard sends only inside its `with` block: the journal is not open")
         return self._journal
 
-    # Questions of the guard's own to the target
+    # Requests of the guard itself
 
     def _target_does_not_know(self, run_id: str) -> bool:
-        """By every organisation there is a token of: none of them sees it."""
+        """Return whether none of the organisations that the check has a token for sees the run."""
         cleaner = self._cleaner(cleaning=False)
         return not any(cleaner.knows(run_id, each) for each in self._authorizations)
 
@@ -658,11 +639,17 @@ class Guard:
         def pay() -> bool:
             return self._ledger.charge_request(cleaning=cleaning or self._is_cleaning)
 
-        asker = Asker(
-            self._upstream, self._tokens, self._pace, pay=pay, left_s=self._schedule.left_to_ask_s, record=self._record
+        client = InternalClient(
+            self._upstream,
+            self._tokens,
+            self._rate_limiter,
+            pay=pay,
+            left_s=self._schedule.left_to_ask_s,
+            record=self._record.add,
+            bounds=self._bounds,
         )
         return Cleaner(
-            asker,
+            client,
             self._clock,
             careful=self._is_shared,
             started_at=self._started_at,
@@ -670,35 +657,6 @@ class Guard:
             unknown_is_404=self._unknown_is_404,
             lists_lag=self._watch is not None and not self._watch.lists_tell,
         )
-
-
-def _size(exchange: Exchange) -> int:
-    headers = (*exchange.request.headers, *exchange.answer.headers)
-    named = sum(len(name) + len(value) for name, value in headers)
-    return len(exchange.request.body or b"") + len(exchange.answer.body) + named
-
-
-class _NeverArrived(Exception):
-    """No connection was made, so the target did nothing."""
-
-
-class _Start:
-    """Where the requests of a group wait for one another. One that cannot go releases the others, which then do not."""
-
-    def __init__(self, parties: int) -> None:
-        self._barrier = threading.Barrier(parties)
-        self._gone: set[int] = set()
-
-    def meet(self) -> None:
-        try:
-            self._barrier.wait()
-        except threading.BrokenBarrierError:
-            raise _NeverArrived("not sent, since another request of the group could not be") from None
-        self._gone.add(threading.get_ident())
-
-    def abandon(self) -> None:
-        if threading.get_ident() not in self._gone:
-            self._barrier.abort()
 
 
 def _workflow_ids(body: Any) -> Iterator[str]:
@@ -710,8 +668,8 @@ def _workflow_ids(body: Any) -> Iterator[str]:
             yield each["workflow_id"][:64]
 
 
-def _in_words(request: Request) -> str:
-    """The request in a few words, for a message: what it asks for, and how many."""
+def _describe(request: Request) -> str:
+    """Return the method, the path and the `count` of a request, for a message."""
     words = f"{request.method} {request.path[:120]}"
     if request.body and (match := _COUNT.search(request.body)):
         words += f" with count {match.group(1).decode('ascii', 'replace').strip()[:40]}"

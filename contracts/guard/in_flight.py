@@ -1,4 +1,4 @@
-"""The creates that are on their way: cleaning up begins when the last has ended, and lets no new one out."""
+"""Counts the creates in flight: cleaning up waits for them to end and blocks new ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contracts.guard.refusals import NotAllowed
 
 
 class InFlight:
-    """Entered by each create for as long as it is on its way. Raises NotAllowed once it is closed."""
+    """A context manager that each create holds while it is in flight. Entering raises NotAllowed after `close`."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -30,7 +30,7 @@ class InFlight:
             self._changed.notify_all()
 
     def close(self, *, wait_s: float) -> bool:
-        """Whether all had ended in that time."""
+        """Block new creates, wait for those in flight, and return whether all ended within `wait_s`."""
         with self._changed:
             self._closed = True
             return self._changed.wait_for(lambda: self._count == 0, timeout=wait_s)

@@ -1,12 +1,13 @@
-"""The journal on disk: what a check is about to create, and what it created, so that a crash leaves nothing unknown.
+"""The journal on disk: what a check is about to create and what it has created, so that clean-up works after a crash.
 
-One file of JSON lines a check. Before a create is sent its *intent* stands in the file; before anyone sees the answer,
-the ids do. What stands between (a kill -9, a cut connection) is found again by what the intent tells: when, which
-workflow, how many, and whether the runs carry a proof of ours (see cleanup.py). No token, no input value and no
-sensitive value is ever written: values only as a salted digest, tokens as a salted fingerprint of 32 bits, enough to
-tell a wrong one and too little to confirm a guess.
+A check has one file of JSON lines. The *intent* of a create is written before the create is sent, and the ids of its
+runs before the caller gets the answer. If that is interrupted (by kill -9 or a cut connection), the runs are found by
+the data of the intent: the time, the workflow, the number of runs, and whether they contain a proof that they belong to
+the check (see cleanup.py). Tokens, input values and other sensitive values are never written: values are stored as
+a salted digest, and tokens as a salted fingerprint of 32 bits, enough to detect a wrong token and too little to confirm
+a guess.
 
-A lock file beside it is held while the check runs and falls free with the process, however that ends.
+The check holds a lock file beside the journal. The system releases the lock when the process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -24,27 +25,27 @@ from typing import Any, Final, Self
 
 from filelock import FileLock, Timeout
 
-from contracts.exchange import SECOND_TOKEN, TOKEN
-from contracts.findings import CouldNotCheck
-from contracts.target import Target, is_loopback
+from contracts.core.exchange import SECOND_TOKEN, TOKEN
+from contracts.core.findings import CouldNotCheck
+from contracts.core.target import Target, is_loopback
 
 _VERSION = 1
 _SUFFIX = ".jsonl"
-_KEEP_LOOPBACK_FOR = timedelta(days=1)
+_LOOPBACK_MAX_AGE = timedelta(days=1)
 _FINGERPRINT_ROUNDS = 20_000
 _HEADER = ("url", "origin", "profile", "marker", "started_at", "salt", "fingerprints")
 
 OTHER: Final = "other"
-"""The identity of a run made with neither token: with none at all, or with a made-up one."""
+"""The identity of a run created with neither of the two tokens: with no authorization or with a made-up one."""
 AUTHORIZATIONS: Final = {"first": TOKEN, "second": SECOND_TOKEN}
 IDENTITIES: Final = {TOKEN: "first", SECOND_TOKEN: "second"}
 
 _NO_INTENT = 0
-"""Stands where runs are written down without closing an intent."""
+"""The number in a line that adds runs without closing an intent."""
 
 
 def default_directory() -> Path:
-    """`CONTRACTS_JOURNAL_DIR`, else the user's state directory: the same from any folder."""
+    """Return `CONTRACTS_JOURNAL_DIR` or a folder in the user's state directory, whatever the working directory."""
     if chosen := os.environ.get("CONTRACTS_JOURNAL_DIR"):
         return Path(chosen)
     state = os.environ.get("XDG_STATE_HOME")
@@ -53,7 +54,7 @@ def default_directory() -> Path:
 
 @dataclass(slots=True)
 class Intent:
-    """A create that is about to be sent. `at` is seconds since the epoch, by this machine's clock."""
+    """A create that is about to be sent. Times are seconds since the epoch, by this machine's clock."""
 
     number: int
     at: float
@@ -69,7 +70,7 @@ class Intent:
 
 @dataclass(slots=True)
 class Record:
-    """What a journal on disk says. `open_intents` are those of which nobody knows what they made."""
+    """The content of a journal. `open_intents` are creates of which it is not known what they created."""
 
     url: str
     origin: str
@@ -81,7 +82,7 @@ class Record:
     runs: dict[str, str] = field(default_factory=dict)
     gone: set[str] = field(default_factory=set)
     unproven: set[str] = field(default_factory=set)
-    """Runs of which an answer told the id alone, so that they might be older ones, and someone's."""
+    """Runs of which an answer reported only the id: they may be older than the check and belong to someone else."""
     sessions: set[str] = field(default_factory=set)
     open_intents: dict[int, Intent] = field(default_factory=dict)
 
@@ -121,23 +122,25 @@ class Record:
 
 
 class Journal:
-    """Thread-safe. Written through to the disk where the target is not this machine; on loopback a crash of the system
-    takes the target along, and the system's cache outlives a kill -9 of the process. `record` is what the file says.
+    """Thread-safe. `record` is the content of the file.
+
+    Each line is synced to disk (fsync) unless the target is on loopback: there a system crash stops the target too, and
+    the system's page cache survives a kill -9 of the process.
     """
 
     def __init__(self, path: Path, record: Record, lock: FileLock) -> None:
-        """Of a file that exists, whose lock is held."""
+        """`path` is an existing file whose `lock` is held."""
         self.path = path
         self.record = record
         self._file_lock = lock
         self._written_through = not is_loopback(record.url)
         self._lock = threading.Lock()
-        self._numbers = max(record.open_intents, default=_NO_INTENT)
+        self._last_number = max(record.open_intents, default=_NO_INTENT)
         self._file = os.open(path, os.O_APPEND | os.O_WRONLY)
 
     @classmethod
     def create(cls, directory: Path, target: Target, marker: str, started_at: datetime) -> Self:
-        """Raises CouldNotCheck where the directory cannot be written."""
+        """Raises CouldNotCheck if the directory cannot be written."""
         salt = secrets.token_hex(8)
         record = Record(
             url=target.url,
@@ -159,16 +162,16 @@ class Journal:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock.acquire()
             with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-                file.write(_line(header))
+                file.write(_json_line(header))
             return cls(path, record, lock)
         except OSError as error:
             raise CouldNotCheck(f"the journal cannot be written in {directory}: {error.strerror or error}") from None
 
     def intend(self, intent: Intent) -> Intent:
-        """Gives the intent its number; it stands on disk when this returns."""
+        """Assign a number to the intent and write the intent to the file."""
         with self._lock:
-            self._numbers += 1
-            intent.number = self._numbers
+            self._last_number += 1
+            intent.number = self._last_number
             line = {"intent": intent.number, "at": intent.at, "as": intent.identity, "runs": intent.runs}
             for name, value in (
                 ("workflows", intent.workflow_ids),
@@ -182,12 +185,12 @@ class Journal:
         return intent
 
     def made(self, intent: Intent, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
-        """Closes the intent: these runs came of it, and none else. Of the `unproven` the answer told the id alone."""
+        """Close the intent: it created exactly these runs. Of the `unproven` the answer reported only the id."""
         with self._lock:
-            self._write(_told({"made": intent.number, "as": intent.identity, "ids": list(run_ids)}, unproven))
+            self._write(_with_unproven({"made": intent.number, "as": intent.identity, "ids": list(run_ids)}, unproven))
 
     def told(self, identity: str, run_ids: Sequence[str]) -> None:
-        """Runs of ours that close no intent: there may be more."""
+        """Add runs of this check without closing an intent."""
         with self._lock:
             self._write({"made": _NO_INTENT, "as": identity, "ids": list(run_ids)})
 
@@ -200,13 +203,15 @@ class Journal:
             self._write({"gone": list(run_ids)})
 
     def answered(self, intent: Intent, run_ids: Sequence[str], at: float, unproven: Sequence[str] = ()) -> None:
-        """The intent stays open, since it may have made more than these; but the target is done with it."""
+        """Add the runs that the answer reported. The intent stays open: the create may have made more runs than these.
+        But the target has finished the request, so it makes no further ones.
+        """
         line = {"answered": intent.number, "at": at, "as": intent.identity, "ids": list(run_ids)}
         with self._lock:
-            self._write(_told(line, unproven))
+            self._write(_with_unproven(line, unproven))
 
     def close_intents(self, numbers: Sequence[int]) -> None:
-        """What they made was looked for, and is known."""
+        """Close intents after a search has found what they created."""
         with self._lock:
             self._write({"closed": list(numbers)})
 
@@ -214,7 +219,7 @@ class Journal:
         return digest(values, self.record.salt)
 
     def close(self, *, keep: bool) -> None:
-        """Lets go of the lock; the file stays where something is left to clean up."""
+        """Release the lock, and delete the file unless `keep`."""
         os.close(self._file)
         if not keep:
             self.path.unlink(missing_ok=True)
@@ -224,7 +229,7 @@ class Journal:
 
     def _write(self, line: dict[str, Any]) -> None:
         try:
-            os.write(self._file, _line(line))
+            os.write(self._file, _json_line(line))
             if self._written_through:
                 os.fsync(self._file)
         except OSError as error:
@@ -242,7 +247,7 @@ def digest(values: Any, salt: str) -> str:
 
 
 def journals(directory: Path) -> Iterator[tuple[Path, Journal | str]]:
-    """Every journal in the directory, oldest first, locked until the caller closes it; else why it cannot be had."""
+    """Yield each journal of the directory, oldest first and locked until it is closed, or why it cannot be used."""
     for path in sorted(directory.glob(f"*{_SUFFIX}")):
         lock = FileLock(f"{path}.lock", timeout=0)
         try:
@@ -261,8 +266,11 @@ def journals(directory: Path) -> Iterator[tuple[Path, Journal | str]]:
 
 
 def drop_stale_loopback_journals(directory: Path, now: datetime) -> None:
-    """Servers on loopback that a full check left runs on are mostly long gone, and their journals would pile up."""
-    oldest = (now - _KEEP_LOOPBACK_FOR).timestamp()
+    """Delete the journals of full checks on loopback that are more than a day old.
+
+    Their servers have mostly stopped, so nobody cleans up after them and the journals would accumulate.
+    """
+    oldest = (now - _LOOPBACK_MAX_AGE).timestamp()
     old = [path for path in directory.glob(f"*{_SUFFIX}") if path.stat().st_mtime < oldest]
     for _, journal in journals(directory) if old else ():
         if isinstance(journal, Journal):
@@ -272,7 +280,10 @@ def drop_stale_loopback_journals(directory: Path, now: datetime) -> None:
 
 
 def _read(path: Path) -> Record | None:
-    """A line that a crash cut short is left out. A file without a whole line tells of nothing: removed."""
+    """Read a journal file; None if its header is missing or has another version.
+
+    A line that a crash truncated is ignored. A file without a complete line is deleted: it names no create.
+    """
     raw = path.read_bytes()
     if b"\n" not in raw:
         path.unlink()
@@ -280,7 +291,7 @@ def _read(path: Path) -> Record | None:
     if not raw.endswith(b"\n"):
         with path.open("ab") as file:
             file.write(b"\n")
-    first, *lines = (_parsed(line) for line in raw.split(b"\n"))
+    first, *lines = (_parse_line(line) for line in raw.split(b"\n"))
     if first.get("journal") != _VERSION or not first.keys() >= set(_HEADER):
         return None
     record = Record(**{name: first[name] for name in _HEADER})
@@ -289,11 +300,11 @@ def _read(path: Path) -> Record | None:
     return record
 
 
-def _told(line: dict[str, Any], unproven: Sequence[str]) -> dict[str, Any]:
+def _with_unproven(line: dict[str, Any], unproven: Sequence[str]) -> dict[str, Any]:
     return line | {"unproven": list(unproven)} if unproven else line
 
 
-def _parsed(line: bytes) -> dict[str, Any]:
+def _parse_line(line: bytes) -> dict[str, Any]:
     try:
         parsed = json.loads(line)
     except ValueError:
@@ -301,5 +312,5 @@ def _parsed(line: bytes) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def _line(line: dict[str, Any]) -> bytes:
+def _json_line(line: dict[str, Any]) -> bytes:
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""Cleans up the runs that a journal names, and writes down in it what became of them."""
+"""Cleans up the runs of a journal, and records the result in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class CleanedUp:
 
 
 def what_may_follow(record: Record, done: CleanedUp) -> str | None:
-    """Why it is not certain that nothing more is left, beside what is told as possibly left."""
+    """Return why more runs may be left than `done` lists as left or possibly left; None if there can be no more."""
     if record.open_intents and not (done.orphans.all_seen and done.left.lists_tell):
         return "the target's runs could not be looked through for what an unanswered create made"
     if record.open_intents and not done.orphans.possible:
@@ -33,10 +33,10 @@ def clean_up(
     known: Mapping[str, str | None] | None = None,
     deletes: Callable[[], bool] | None = None,
 ) -> CleanedUp:
-    """Finds what no answer told of, cleans up, asks what is left, and writes that down: `journal.record.unfinished`.
+    """Find the runs that no answer reported, clean up, and record in the journal which runs are gone.
 
-    `known` has the authorization of each run that is remembered: of one that was made by a token of neither
-    organisation, the journal knows only that.
+    Afterwards `journal.record.unfinished` has the runs that are left. `known` maps run ids to the authorization they
+    were created with: for a run created with neither token, the journal does not store it.
     """
     record = journal.record
     orphans = cleaner.orphans(record, authorizations)
@@ -51,8 +51,9 @@ def clean_up(
         elif AUTHORIZATIONS[identity] in authorizations:
             runs[run] = (AUTHORIZATIONS[identity],)
     if runs:
-        with contextlib.suppress(OutOfBudget):  # what was not reached is counted as left below
-            cleaner.clean(runs, deletes=(deletes or cleaner.offers_delete)(), unproven=record.unproven)
+        with contextlib.suppress(OutOfBudget):  # runs that were not reached are counted as left below
+            offers_delete = cleaner.offers_delete(authorizations[0]) if deletes is None else deletes()
+            cleaner.clean(runs, deletes=offers_delete, unproven=record.unproven)
         left = cleaner.left(runs)
         journal.gone([run for run in runs if run not in left.all])
     if orphans.all_seen and left.lists_tell and not orphans.possible:

@@ -1,4 +1,4 @@
-"""What this check made, and so may change: runs and what came with them, sessions, ids made up to be unknown."""
+"""What this check may change: runs and attachments that it created, its sessions, and made-up ids that are unknown."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contracts.guard.effect import canonical
 
 
 class Ids(Collection[str]):
-    """A live view of ids; iterating sees those of one moment, whatever other threads add."""
+    """A live view of ids. Iteration uses a snapshot, so other threads may add ids meanwhile."""
 
     def __init__(self, ids: dict[str, str | None]) -> None:
         self._ids = ids
@@ -25,7 +25,7 @@ class Ids(Collection[str]):
 
 
 class Ownership:
-    """Runs are kept with the authorization they were made with, since only its organisation may clean them up."""
+    """Stores runs with the authorization they were created with, since only its organisation may clean them up."""
 
     def __init__(self) -> None:
         self._runs: dict[str, str | None] = {}
@@ -38,11 +38,11 @@ class Ownership:
 
     @property
     def authorizations(self) -> Mapping[str, str | None]:
-        """Of each run, the authorization it was made with; masked, or one that is no secret."""
+        """Maps each run to the authorization it was created with: masked, or one that is not secret."""
         return self._runs
 
     def add_run(self, run_id: str, authorization: str | None, *, proven: bool = True) -> None:
-        """Not `proven`: an answer told its id and nothing more, so that it might be an older run, and someone's."""
+        """Add a run. If not `proven`, an answer reported only its id, so it may be an older run of someone else."""
         if run_id not in self._runs:
             self._runs[run_id] = authorization
             if not proven:
@@ -84,5 +84,5 @@ class Ownership:
         return text in self._proven_unknown
 
     def builds_on_ours(self, odd_id: str) -> bool:
-        """Whether the text is one of our ids with something before or behind it (no UUID, but perhaps read as one)."""
+        """Return whether the text contains a made-up id (it is not a UUID, but may be interpreted as one)."""
         return any(known and known in odd_id for known in self._claimed_unknown)

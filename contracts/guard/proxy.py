@@ -1,9 +1,9 @@
-"""A loopback front of the guard, for what speaks HTTP only: schemathesis and its probes, pytest-xdist's workers.
+"""A loopback HTTP proxy in front of the guard, for HTTP clients: schemathesis and its probes, pytest-xdist's workers.
 
-Whatever comes in is sent on as it came, through `send`; the answer goes back as it came. What the guard does not let
-out gets an answer marked by the `X-Contracts-Guard` header, which the target's answers never have, so that nobody
-takes it for one of the target's. The base URL has a random segment: the proxy holds tokens, and other processes of
-this machine must not be able to use them.
+It forwards each request unchanged through `send` and returns the answer unchanged. A request that the guard refuses
+gets an answer with the `X-Contracts-Guard` header. The proxy removes this header from the target's answers, so the two
+cannot be confused. The base URL has a random segment, because the proxy adds tokens and other processes of this
+machine must not be able to use them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import uvicorn
 
-from contracts.exchange import Answer, Exchange, Request
+from contracts.core.exchange import Answer, Exchange, Request
 from contracts.guard.refusals import NoAnswer, Refused
 from contracts.guard.upstream import HOP_BY_HOP, NOT_SENT_ON
 
@@ -31,7 +31,7 @@ _Message = MutableMapping[str, Any]
 
 
 class Proxy:
-    """Serves in a thread of its own, from the moment it is made until it is closed."""
+    """Serves in its own thread, from its construction until `close`."""
 
     def __init__(self, send: Callable[[Request], Exchange]) -> None:
         self._send = send
@@ -40,11 +40,11 @@ class Proxy:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
         self._server = uvicorn.Server(
             uvicorn.Config(
-                self._answer,
+                self._app,
                 interface="asgi3",
                 lifespan="off",
                 ws="none",
-                http="h11",  # any method passes; httptools knows a list
+                http="h11",  # accepts any method; httptools accepts only a fixed list
                 access_log=False,
                 log_level="error",
                 server_header=False,
@@ -69,7 +69,7 @@ class Proxy:
         with self._socket:
             self._server.run(sockets=[self._socket])
 
-    async def _answer(
+    async def _app(
         self,
         scope: _Message,
         receive: Callable[[], Awaitable[_Message]],
@@ -80,7 +80,9 @@ class Proxy:
         path = (scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")).decode("latin-1")
         prefix = f"/{self._key}"
         if not path.startswith(f"{prefix}/"):
-            answer = _marked(403, "refused", "this is the guard of a contract check; its URL has one segment more")
+            answer = _guard_answer(
+                403, "refused", "this is the guard of a contract check; its URL has one segment more"
+            )
         else:
             request = Request(
                 method=scope["method"],
@@ -90,22 +92,22 @@ class Proxy:
             )
             loop = asyncio.get_running_loop()
             try:
-                answer = await loop.run_in_executor(self._workers, self._passed_on, request)
+                answer = await loop.run_in_executor(self._workers, self._forward, request)
             except Exception as error:  # noqa: BLE001  raised again below, once the client has its answer
                 fault = error
-                answer = _marked(502, "fault", f"{type(error).__name__}: {error}")
+                answer = _guard_answer(502, "fault", f"{type(error).__name__}: {error}")
         await send({"type": "http.response.start", "status": answer.status, "headers": _wire_headers(answer)})
         await send({"type": "http.response.body", "body": answer.body})
         if fault is not None:
             raise fault
 
-    def _passed_on(self, request: Request) -> Answer:
+    def _forward(self, request: Request) -> Answer:
         try:
             answer = self._send(request).answer
         except Refused as error:
-            return _marked(403, f"refused; {type(error).__name__}", str(error))
+            return _guard_answer(403, f"refused; {type(error).__name__}", str(error))
         except NoAnswer as error:
-            return _marked(502, "no-answer", str(error))
+            return _guard_answer(502, "no-answer", str(error))
         headers = tuple(h for h in answer.headers if h[0].lower() != MARK.lower())
         return Answer(answer.status, headers, answer.body)
 
@@ -121,27 +123,28 @@ async def _body(receive: Callable[[], Awaitable[_Message]]) -> bytes:
 
 
 def _text_headers(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
-    """Those meant for the target; the others are of the way to the proxy, and would make a finding's curl wrong."""
+    """Yield the headers for the target. The others concern the hop to the proxy and would falsify a finding's curl."""
     for name, value in headers:
         if (text := name.decode("latin-1")) not in NOT_SENT_ON:
             yield text, value.decode("latin-1")
 
 
 def _wire_headers(answer: Answer) -> list[tuple[bytes, bytes]]:
-    """As they came, but for what no server may send: control characters in a value, and a length that is not the
-    body's (beside chunks it means nothing, and for HEAD it is that of another body).
+    """Return the headers that uvicorn can send: without hop-by-hop headers and without control characters in values.
+
+    Content-Length is set to the length of the body. Without a body it is kept: for HEAD it is that of the GET's body.
     """
-    told: list[tuple[bytes, bytes]] = []
+    headers: list[tuple[bytes, bytes]] = []
     for name, value in answer.headers:
         if name.lower() in HOP_BY_HOP:
             continue
         if name.lower() == "content-length" and answer.body:
             value = str(len(answer.body))
-        told.append((name.encode("latin-1"), _CONTROL.sub(" ", value).encode("latin-1")))
-    return told
+        headers.append((name.encode("latin-1"), _CONTROL.sub(" ", value).encode("latin-1")))
+    return headers
 
 
-def _marked(status: int, mark: str, why: str) -> Answer:
+def _guard_answer(status: int, mark: str, why: str) -> Answer:
     body = json.dumps({"detail": f"not sent by the guard: {why}"}).encode()
     headers = (("Content-Type", "application/json"), ("Content-Length", str(len(body))), (MARK, mark))
     return Answer(status, headers, body)

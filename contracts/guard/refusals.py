@@ -1,27 +1,27 @@
-"""Why the guard did not send a request, or could not bring an answer."""
+"""The exceptions of the guard: a request was not sent, or got no answer."""
 
 from __future__ import annotations
 
 
 class Refused(Exception):
-    """The guard did not send the request. The message says why, in words for the person who reads the report."""
+    """The guard did not send the request. The message says why, for the reader of the report."""
 
 
 class OutOfBudget(Refused):
-    """The budget (runs, requests or time) cannot bear the most that the request could cost."""
+    """The budget (runs, requests or time) does not cover the maximum cost of the request."""
 
 
 class NotOwned(Refused):
-    """The request could change something that this check did not make."""
+    """The request could change something that this check did not create."""
 
 
 class NotAllowed(Refused):
-    """The request needs a permission that was not given, or cannot be put on the wire."""
+    """The request needs a permission that was not given, or cannot be serialised as HTTP."""
 
 
 class NoAnswer(Exception):
-    """The request went out, or was about to, and no whole answer came: refused, cut, timed out, not HTTP. `lost` says
-    that alone, the message for which request.
+    """The request was sent or about to be sent, and no complete answer came: the connection was refused, closed or
+    timed out, or the answer is not HTTP. `lost` has only this reason; the message also names the request.
     """
 
     def __init__(self, words: str, *, lost: str = "") -> None:

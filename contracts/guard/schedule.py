@@ -1,4 +1,4 @@
-"""Until when the guard sends: the time of a check, and the grace after it for cleaning up."""
+"""The deadlines of the guard: the time of a check, and a grace period after it for cleaning up."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ from collections.abc import Callable
 from typing import Final
 
 from contracts.guard.effect import SAFE_METHODS
-from contracts.guard.pace import Clock
+from contracts.guard.rate_limiter import Clock
 
-_FOR_CREATES: Final = 1 / 3
-"""The part of the grace in which the answer to a create may still come: what it made can be cleaned up then."""
-_FOR_CLEANING: Final = 2 / 3
-"""The part of the grace after which nothing more is deleted, so that there is time to ask what is left."""
+_GRACE_FOR_CREATES: Final = 1 / 3
+"""The part of the grace period in which a create may still be answered, so that its runs can be cleaned up."""
+_GRACE_FOR_CLEANING: Final = 2 / 3
+"""The part of the grace period in which runs are deleted; the rest is for counting what is left."""
 
 
 class Schedule:
-    """Nothing is sent, and nothing waited for, after `ends_at` (monotonic) and the grace together."""
+    """Nothing is sent or awaited later than the grace period after `ends_at` (monotonic)."""
 
     def __init__(self, ends_at: float, clock: Clock, grace_s: Callable[[], float]) -> None:
         self._ends_at = ends_at
         self._clock = clock
         self._grace_s = grace_s
-        self._cleaned_at: float | None = None
+        self._cleaning_ends_at: float | None = None
         self._cleaning_s = 0.0
 
     def begin_cleaning(self) -> None:
-        """The grace begins with it where the check ended before its time."""
+        """Start the grace period, now or at the end of the check's time, whichever is earlier."""
         self._cleaning_s = self._grace_s()
-        self._cleaned_at = min(self._clock.monotonic(), self._ends_at) + self._cleaning_s
+        self._cleaning_ends_at = min(self._clock.monotonic(), self._ends_at) + self._cleaning_s
 
     def left_s(self, *, creates: bool = False) -> float:
-        """For a request of the check."""
-        after_s = self._grace_s() * _FOR_CREATES if creates else 0.0
-        return self._ends_at + after_s - self._clock.monotonic()
+        """Return the time left for a request of the check."""
+        extra_s = self._grace_s() * _GRACE_FOR_CREATES if creates else 0.0
+        return self._ends_at + extra_s - self._clock.monotonic()
 
     def left_to_ask_s(self, method: str) -> float:
-        """For a request of the guard's own."""
-        if self._cleaned_at is None:
+        """Return the time left for a request of the guard itself."""
+        if self._cleaning_ends_at is None:
             return self.left_s()
-        kept_s = 0.0 if method in SAFE_METHODS else self._cleaning_s * (1 - _FOR_CLEANING)
-        return self._cleaned_at - kept_s - self._clock.monotonic()
+        reserved_s = 0.0 if method in SAFE_METHODS else self._cleaning_s * (1 - _GRACE_FOR_CLEANING)
+        return self._cleaning_ends_at - reserved_s - self._clock.monotonic()

@@ -1,4 +1,4 @@
-"""The same for many items, in a few threads."""
+"""Calls a function for many items in a few threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ T = TypeVar("T")
 
 
 def in_threads(do: Callable[[T], None], items: Iterable[T]) -> None:
-    """Does it for every item, in a few threads. The first error ends it and is raised; so does Ctrl-C at once."""
+    """Call `do` for every item, in up to `WORKERS` threads.
+
+    The first error stops the other threads after their current item and is raised. Ctrl-C is raised at once.
+    """
     waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
     for item in items:
         waiting.put(item)

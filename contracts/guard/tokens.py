@@ -1,6 +1,6 @@
-"""The bearer tokens: put in the place of `$TOKEN` on the way out, and masked in whatever is kept.
+"""The bearer tokens: they replace `$TOKEN` when a request is sent, and are masked in everything that is stored.
 
-Nothing else in the guard holds a token, and this shows none when printed.
+Nothing else in the guard stores a token, and the repr of `Tokens` shows none.
 """
 
 from __future__ import annotations
@@ -8,35 +8,35 @@ from __future__ import annotations
 import json
 from urllib.parse import quote
 
-from contracts.exchange import Answer, Request
+from contracts.core.exchange import Answer, Request
 from contracts.guard.refusals import NotAllowed
 
-_LONG_ENOUGH_TO_BE_A_SECRET = 16
+_MIN_SECRET_LENGTH = 16
 
 
 class Tokens:
-    """Masks a long token wherever it stands; a short one (`test`, on a mock) only behind `Bearer`, since there it is
-    no secret, and as a word of the answer's own it must not be changed.
+    """Masks a long token everywhere, and a short one (such as `test`, for a mock) only after `Bearer`: a short token is
+    not secret, and the same word elsewhere in an answer must not be changed.
     """
 
     def __init__(self, token: str | None, second_token: str | None) -> None:
         self._by_placeholder = {"$SECOND_TOKEN": second_token, "$TOKEN": token}
-        marks: list[tuple[str, str]] = []
+        masks: list[tuple[str, str]] = []
         for placeholder, secret in self._by_placeholder.items():
             if not secret:
                 continue
-            long = len(secret) >= _LONG_ENOUGH_TO_BE_A_SECRET
+            long = len(secret) >= _MIN_SECRET_LENGTH
             for form in {secret, json.dumps(secret)[1:-1], quote(secret, safe="")}:
-                marks.append((form, placeholder) if long else (f"Bearer {form}", f"Bearer {placeholder}"))
-        marks.sort(key=lambda mark: -len(mark[0]))
-        self._marks = marks
-        self._in_bytes = [(form.encode(), placeholder.encode()) for form, placeholder in marks]
+                masks.append((form, placeholder) if long else (f"Bearer {form}", f"Bearer {placeholder}"))
+        masks.sort(key=lambda mask: -len(mask[0]))
+        self._text_masks = masks
+        self._byte_masks = [(form.encode(), placeholder.encode()) for form, placeholder in masks]
 
     def __repr__(self) -> str:
         return "Tokens(masked)"
 
     def put_in(self, authorization: str) -> str:
-        """Raises NotAllowed where a second token is named and none was given."""
+        """Replace the placeholder by its token. Raises NotAllowed if that token was not given."""
         if "$" not in authorization:
             return authorization
         for placeholder, secret in self._by_placeholder.items():
@@ -47,19 +47,19 @@ class Tokens:
         return authorization
 
     def mask_text(self, text: str) -> str:
-        for form, placeholder in self._marks:
+        for form, placeholder in self._text_masks:
             if form in text:
                 text = text.replace(form, placeholder)
         return text
 
     def mask_bytes(self, body: bytes) -> bytes:
-        for form, placeholder in self._in_bytes:
+        for form, placeholder in self._byte_masks:
             if form in body:
                 body = body.replace(form, placeholder)
         return body
 
     def mask_headers(self, headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-        if any(form in value for _, value in headers for form, _ in self._marks):
+        if any(form in value for _, value in headers for form, _ in self._text_masks):
             return tuple((name, self.mask_text(value)) for name, value in headers)
         return headers
 

@@ -1,8 +1,8 @@
-"""The way to the target: HTTP/1.1 over kept connections, request line and bytes exactly as given.
+"""The HTTP/1.1 client of the guard: keeps connections alive and sends the request line and the body exactly as given.
 
-Made for servers that may be hostile, and for requests that no client would send: nothing is normalised, no redirect is
-followed, no cookie is known, and what is wrong with an answer is said. A request is never sent a second time here:
-what may be repeated is the guard's to say.
+It is made for hostile servers and for requests that other clients refuse to send: it normalises nothing, follows no
+redirects, stores no cookies, and describes what is wrong with an answer. It resends a request only if it is a read and
+a reused connection was closed before the answer began; the guard decides about every other retry.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from contracts.exchange import Answer, Request
-from contracts.findings import CouldNotCheck
+from contracts.core.exchange import Answer, Request
+from contracts.core.findings import CouldNotCheck
+from contracts.core.target import is_loopback
 from contracts.guard.answer_reader import AnswerReader
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.connection import Broken, Connection, Cut
-from contracts.target import is_loopback
 
-_FRESH_FOR_S = 2.0
-"""A connection idle for longer may be on the point of being closed by the server: no write goes over it."""
+_MAX_IDLE_FOR_WRITE_S = 2.0
+"""The server may be about to close a connection that has been idle for longer, so writes do not use it."""
 
 HOP_BY_HOP = frozenset(
     {
@@ -43,21 +43,21 @@ HOP_BY_HOP = frozenset(
 )
 NOT_SENT_ON = HOP_BY_HOP | {"host", "content-length", "accept-encoding", "expect"}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
-_NOT_IN_A_TARGET = re.compile(r"[\x00-\x20\x7f]")
-_NOT_IN_A_VALUE = re.compile(rb"\n(?![ \t])|\r(?![ \t\n])")
+_INVALID_IN_TARGET = re.compile(r"[\x00-\x20\x7f]")
+_INVALID_IN_VALUE = re.compile(rb"\n(?![ \t])|\r(?![ \t\n])")
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No whole answer. `reached` tells whether the request may have reached the target; `words` name no secret."""
+    """No complete answer. `reached` tells whether the request may have reached the target; `words` has no secret."""
 
     words: str
     reached: bool
     was_cut: bool = False
     """The connection was closed before the first byte of an answer."""
     malformed: bool = False
-    """Not even tried: it cannot be put on the wire (a line break in a header, say)."""
+    """Not sent, because the request cannot be serialised (for example, a line break in a header)."""
 
 
 class Upstream:
@@ -72,7 +72,7 @@ class Upstream:
         bounds: Bounds = BOUNDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`proxy` is for https alone: over http it would read the token."""
+        """`proxy` is used only for https: with http, it could read the token."""
         parts = urlsplit(base)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise CouldNotCheck(f"{base} is no http or https URL")
@@ -82,7 +82,7 @@ class Upstream:
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._netloc = parts.netloc
         self._prefix = parts.path.rstrip("/")
-        self._context = _tls(ca_bundle) if parts.scheme == "https" else None
+        self._context = _tls_context(ca_bundle) if parts.scheme == "https" else None
         self._tunnel = urlsplit(proxy) if proxy and self._context else None
         self._bounds = bounds
         self._monotonic = monotonic
@@ -92,16 +92,16 @@ class Upstream:
         self._lock = threading.Lock()
 
     def connection(self, *, for_write: bool) -> Connection:
-        """An idle connection, or a new one, not yet connected."""
+        """Return an idle connection, or a new one that is not yet connected."""
         while True:
             try:
-                found = self._idle.pop()
+                idle = self._idle.pop()
             except IndexError:
                 return self._new_connection()
-            fresh = not for_write or self._monotonic() - found.used_at < _FRESH_FOR_S
-            if fresh and found.is_open:
-                return found
-            found.close()
+            fresh = not for_write or self._monotonic() - idle.used_at < _MAX_IDLE_FOR_WRITE_S
+            if fresh and idle.is_open:
+                return idle
+            idle.close()
 
     def _new_connection(self) -> Connection:
         return Connection(
@@ -116,67 +116,68 @@ class Upstream:
         *,
         within_s: float = float("inf"),
     ) -> Answer | Lost:
-        """Sends once and reads the whole answer, in the time that bounds and `within_s` allow. A failure is a value: no
-        frame with a token is in its traceback.
+        """Send the request and read the whole answer, within `within_s` and the bounds.
+
+        A failure is returned, not raised, so that no traceback refers to a frame with a token.
         """
         writes = request.method not in {"GET", "HEAD", "OPTIONS"}
-        line = connection or self.connection(for_write=writes)
-        line.ends_at = self._monotonic() + min(self._bounds.exchange_s, within_s)
-        was_used = line.used_at > float("-inf")
+        conn = connection or self.connection(for_write=writes)
+        conn.ends_at = self._monotonic() + min(self._bounds.exchange_s, within_s)
+        was_used = conn.used_at > float("-inf")
         done = False
         try:
             try:
-                self._take(line)
-                line.open()
+                self._take(conn)
+                conn.open()
             except Broken as error:
                 return Lost(f"cannot connect: {error}", reached=False)
-            answer = self._exchange_over(line, request, authorization)
+            answer = self._exchange_over(conn, request, authorization)
             if isinstance(answer, Lost):
                 if answer.was_cut and was_used and not writes and connection is None:
-                    line.close()
-                    left_s = line.ends_at - self._monotonic()
+                    conn.close()
+                    left_s = conn.ends_at - self._monotonic()
                     return self.exchange(request, authorization, self._new_connection(), within_s=left_s)
                 return answer
             done = True
             return answer
         finally:
-            line.used_at = self._monotonic()
-            line.ends_at = float("inf")
-            self._give_back(line, usable=done and line.sock is not None and not line.is_spoiled)
+            conn.used_at = self._monotonic()
+            conn.ends_at = float("inf")
+            self._give_back(conn, usable=done and conn.sock is not None and not conn.is_spoiled)
 
-    def _exchange_over(self, line: Connection, request: Request, authorization: Callable[[str], str]) -> Answer | Lost:
+    def _exchange_over(self, conn: Connection, request: Request, authorization: Callable[[str], str]) -> Answer | Lost:
         try:
             head = self._head(request, authorization)
-        except ValueError:  # its message holds what was to be sent, so a token perhaps
+        except ValueError:  # do not use its message: it may contain the token
             words = "cannot be put on the wire: its method, path or a header is malformed"
             return Lost(words, reached=False, malformed=True)
-        reader = AnswerReader(line, self._bounds)
+        reader = AnswerReader(conn, self._bounds)
         try:
             try:
-                line.send(head + request.body if request.body else head)
+                conn.send(head + request.body if request.body else head)
             except Cut:
-                line.is_spoiled = True  # an answer may have come all the same: to a body that is too large, say
+                conn.is_spoiled = True  # the target may have answered nevertheless, e.g. if the body is too large
             answer = reader.read(request.method)
         except Broken as error:
             return Lost(str(error), reached=True, was_cut=isinstance(error, Cut) and not reader.has_begun)
-        line.is_spoiled = line.is_spoiled or reader.ends_connection
+        conn.is_spoiled = conn.is_spoiled or reader.ends_connection
         return answer
 
     def _head(self, request: Request, authorization: Callable[[str], str]) -> bytes:
-        """Raises ValueError where it cannot be put on the wire as it is."""
+        """Raises ValueError if the request cannot be serialised unchanged."""
         target = self._prefix + request.path
-        if not _is_token(request.method) or not request.path.startswith("/") or _NOT_IN_A_TARGET.search(target):
+        if not _is_token(request.method) or not request.path.startswith("/") or _INVALID_IN_TARGET.search(target):
             raise ValueError("no request line")
         lines = [f"{request.method} {target} HTTP/1.1".encode("latin-1")]
         for name, value in self._headers(request, authorization):
-            if _NOT_IN_A_VALUE.search(value):
+            if _INVALID_IN_VALUE.search(value):
                 raise ValueError("no header value")
             lines.append(name.encode("latin-1") + b": " + value)
         return b"\r\n".join([*lines, b"", b""])
 
     def _headers(self, request: Request, authorization: Callable[[str], str]) -> Iterator[tuple[str, bytes]]:
         yield "Host", self._netloc.encode("idna" if not self._netloc.isascii() else "ascii")
-        named_agent = False
+        has_user_agent = False
         for name, value in request.headers:
             lower = name.lower()
             if lower in NOT_SENT_ON:
@@ -185,38 +186,38 @@ class Upstream:
                 raise ValueError("no header name")
             if lower == "authorization":
                 value = authorization(value)
-            named_agent = named_agent or lower == "user-agent"
-            yield name, _encoded(value)
-        if not named_agent:
+            has_user_agent = has_user_agent or lower == "user-agent"
+            yield name, _encode(value)
+        if not has_user_agent:
             yield "User-Agent", b"cyberdesk-contracts"
         yield "Accept-Encoding", b"identity"
         if request.body or request.method not in _BODILESS:
             yield "Content-Length", str(len(request.body or b"")).encode()
 
-    def _take(self, line: Connection) -> None:
+    def _take(self, conn: Connection) -> None:
         with self._lock:
             if self._closed:
                 raise Broken("the guard is closed")
-            self._busy.add(line)
+            self._busy.add(conn)
 
-    def _give_back(self, line: Connection, *, usable: bool) -> None:
+    def _give_back(self, conn: Connection, *, usable: bool) -> None:
         with self._lock:
-            self._busy.discard(line)
+            self._busy.discard(conn)
             if usable and not self._closed:
-                self._idle.append(line)
+                self._idle.append(conn)
                 return
-        line.close()
+        conn.close()
 
     def close(self) -> None:
-        """Cuts what is still on its way: whoever waits for an answer learns that none will come."""
+        """Close idle connections and cut those in use: a thread that waits for an answer gets an error."""
         with self._lock:
             self._closed = True
             idle = list(self._idle)
             self._idle.clear()
-            for line in self._busy:
-                line.cut()
-        for line in idle:
-            line.close()
+            for conn in self._busy:
+                conn.cut()
+        for conn in idle:
+            conn.close()
 
 
 @lru_cache(maxsize=1024)
@@ -225,21 +226,21 @@ def _is_token(text: str) -> bool:
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that the environment names for a URL (HTTPS_PROXY, NO_PROXY); none for a loopback address."""
+    """Return the proxy of the environment for a URL (HTTPS_PROXY, NO_PROXY); None for a loopback address."""
     parts = urlsplit(url)
     if is_loopback(url) or proxy_bypass(parts.hostname or ""):
         return None
     return getproxies().get(parts.scheme)
 
 
-def _tls(ca_bundle: str | None) -> ssl.SSLContext:
+def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_bundle)
     except (OSError, ssl.SSLError) as error:
         raise CouldNotCheck(f"the CA bundle {ca_bundle} cannot be used: {error}") from None
 
 
-def _encoded(value: str) -> bytes:
+def _encode(value: str) -> bytes:
     try:
         return value.encode("latin-1")
     except UnicodeEncodeError:

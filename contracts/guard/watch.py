@@ -1,15 +1,19 @@
-"""What comes into being on a target that others use, beside what its answers tell: looked for in the lists.
+"""Detects runs that the check created on a live target and that no answer reported, by reading the lists of runs.
 
-Creates and retries go out one at a time, and the newest runs are looked at after each that was accepted or that got no
-proper answer, and after the first refused request of each kind. A run that was not there before, and that no answer
-told, is
-- the check's own, where the check's marker or a session id that the check made stands in it: it is cleaned up;
-- perhaps its own, where its workflow, its input values and its moment fit a request of the check: it is told, never
-  touched, since someone else may have made it;
-- someone else's otherwise.
-At the first such run no more requests of its operation go out that must create nothing. Where an accepted request made
-it, none at all go out, unless others make runs of that workflow too, so that it may be a coincidence. Where the lists
-cannot tell, one request of each kind that must create nothing is all.
+Creates and retries are sent one at a time. The newest runs are read after each request that was not refused, and after
+the first refused request of each kind. A new run that no answer reported
+- belongs to the check, if it contains the check's marker or a session id that the check generated. It is cleaned up;
+- possibly belongs to the check, if its workflow, input values and time of creation match a request of the check. It is
+  reported and never changed, since someone else may have created it;
+- belongs to someone else otherwise.
+
+After the first run of one of the first two sorts, the check stops sending requests of the operation that created it:
+- only those that must create nothing, if it was created by such a request and the answer refused that request;
+- all of them otherwise. But a run that only possibly belongs to the check, created by a request that was not refused,
+  stops nothing if others create runs of that workflow too, since it may be a coincidence.
+
+If the lists cannot be read, or do not show the runs that answers report, only one request of each kind that must create
+nothing is sent.
 """
 
 from __future__ import annotations
@@ -20,31 +24,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from contracts.exchange import Exchange, Request
+from contracts.core.exchange import Exchange, Request
 from contracts.guard.cleanup import NEWEST, Cleaner
-from contracts.guard.made import carries
+from contracts.guard.created import carries
 from contracts.guard.ownership import Ownership
-from contracts.guard.pace import Clock
+from contracts.guard.rate_limiter import Clock
 from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget
 
-_EARLIER: Final = timedelta(seconds=1.5)
-_LATER: Final = timedelta(seconds=3)
-"""By so much a moment may lie beside the true one once the target's Date is reckoned with, which has whole seconds, and
-which some servers make anew but once a second.
+_TOLERANCE_BEFORE: Final = timedelta(seconds=1.5)
+_TOLERANCE_AFTER: Final = timedelta(seconds=3)
+"""How far a run's creation may lie outside the time of its request, after correcting it by the target's Date: Date has
+a resolution of a second, and some servers update it only once per second.
 """
 _LAGS_S: Final = (0.3, 0.7, 1.5)
-"""How long a list is waited for that does not show yet what an answer told."""
-_QUIET_FOR: Final = timedelta(minutes=10)
-"""A workflow of which nobody made a run for so long is one of which a run that fits a request is no coincidence."""
+"""Pauses before reading a list again that does not yet show the runs that an answer reported."""
+_IDLE_AFTER: Final = timedelta(minutes=10)
+"""If nobody else created a run of a workflow for this time, a run that matches a request is not a coincidence."""
 
 
 ANY: Final = object()
-"""In the place of input values: those of the runs are not told by one field of the request."""
+"""A value of `Sent.inputs` that matches all input values: the request has no single field that determines them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`reason` says why a request must create nothing, as far as the request alone shows it."""
+    """`reason` says why a request must create nothing; None if the request alone does not show that it must not."""
 
     operation: str
     reason: str | None = None
@@ -56,7 +60,7 @@ def _by_path(request: Request) -> Kind:
 
 @dataclass(slots=True)
 class Sent:
-    """A request that may have created runs. `exchange` is None where no answer came."""
+    """A request that may have created runs. `exchange` is None if no answer came."""
 
     kind: Kind
     authorization: str | None
@@ -79,8 +83,8 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Surprise:
-    """Runs that no answer told. `certain`: that this check has made them is proven, or no coincidence. `status` is that
-    of the answer to the request that made them.
+    """Runs that no answer reported. `certain`: it is proven, or cannot be a coincidence, that this check created them.
+    `status` is that of the answer to the request that created them; `told` is how many runs this answer reported.
     """
 
     operation: str
@@ -93,18 +97,20 @@ class Surprise:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a look has shown: runs proven to be ours, by the authorization they were found with, and perhaps ours."""
+    """The result of `Watch.look`. `proven` maps runs of this check to the authorization that found them. The `possible`
+    runs may belong to this check.
+    """
 
     proven: Mapping[str, str]
     possible: frozenset[str]
     settled: tuple[int, ...]
-    """Intents of which it is known now what they made."""
+    """The numbers of intents of which it is now known what they created."""
     refused: int
-    """How many refused requests were looked after."""
+    """How many refused requests this look covered."""
 
 
 class Watch:
-    """Thread-safe as long as `alone` is held from before a request is judged until it was looked after it."""
+    """Thread-safe if the caller holds `alone` from before `judge` until after `look` for the same request."""
 
     def __init__(
         self,
@@ -120,7 +126,7 @@ class Watch:
         self.kind_of: Callable[[Request], Kind] = _by_path
         self.surprises: list[Surprise] = []
         self.lists_tell = True
-        """False once the lists have not shown what an answer told, or could not be read."""
+        """False after a list could not be read or did not show the runs that an answer reported."""
         self._cleaner = cleaner
         self._ownership = ownership
         self._marker = marker
@@ -129,45 +135,45 @@ class Watch:
         self._sessions = sessions
         self._known: dict[str, set[str]] = {}
         self._since: dict[str, datetime] = {}
-        self._busy: dict[str, datetime] = {}
-        """Per workflow, when someone else last made a run of it, as far as that was seen."""
+        self._foreign_runs_at: dict[str, datetime] = {}
+        """Per workflow, when someone else last created a run of it, as far as the lists showed."""
         self._sent: list[Sent] = []
         self._pending: list[Sent] = []
-        self._tried: set[Kind] = set()
+        self._checked_kinds: set[Kind] = set()
         self._stopped: dict[str, bool] = {}
-        """Per operation that made what it did not tell, whether only what must create nothing is to be kept back."""
-        self._unseen: set[Kind] = set()
-        """Kinds of which one was sent, and could not be looked after."""
+        """The operations that created unreported runs; True stops only requests that must create nothing, False all."""
+        self._unverified: set[Kind] = set()
+        """Kinds of which a request was not accepted, while no list could show what it created."""
         self._lag_s = 0.0
 
     def judge(self, request: Request) -> None:
-        """Raises NotAllowed where one of its kind has made what no answer told, or nobody can tell whether it did."""
+        """Raises NotAllowed if an earlier request of its kind created unreported runs, or might have."""
         kind = self.kind_of(request)
         if kind.operation in self._stopped and (kind.reason is not None or not self._stopped[kind.operation]):
             raise NotAllowed(f"{kind.operation}: an earlier one made runs that no answer told, so no more is sent")
-        if kind.reason is not None and kind in self._unseen:
+        if kind.reason is not None and kind in self._unverified:
             raise NotAllowed(
                 f"{kind.operation}: what one that must create nothing makes cannot be looked for, since the list of"
                 " runs does not tell: no second one is sent"
             )
 
     def begin(self, authorization: str | None) -> None:
-        """Before a request that may create: what is there already is not ours."""
-        for each in self._where(authorization):
+        """Remember, before the first request that may create runs, which runs exist: they belong to someone else."""
+        for each in self._lists_for(authorization):
             if each not in self._known:
                 self._known[each] = set()
-                page = self._newest(each)
+                page = self._newest_runs(each)
                 for run in page[1] if page is not None else ():
                     self._known[each].add(run["id"])
                     self._note_foreign(run)
                 self._since[each] = self._clock.now()
 
     def requests_for(self, authorization: str | None) -> int:
-        """How many requests it takes to see what a request makes: one a list, and one more the first time."""
-        return sum(1 if each in self._known else 2 for each in self._where(authorization))
+        """Return how many requests `begin` and `look` need for a request: one per list, and one more the first time."""
+        return sum(1 if each in self._known else 2 for each in self._lists_for(authorization))
 
-    def _where(self, authorization: str | None) -> tuple[str, ...]:
-        """In whose lists stands what a request makes: in any, where it has neither token."""
+    def _lists_for(self, authorization: str | None) -> tuple[str, ...]:
+        """Return the authorizations whose lists may show the runs of a request: all, if it has neither token."""
         return (authorization,) if authorization in self._authorizations else self._authorizations
 
     def note(self, sent: Sent) -> None:
@@ -176,75 +182,86 @@ class Watch:
 
     @property
     def must_look(self) -> bool:
-        """Whether the last request is one after which it is looked what came into being."""
+        """Whether `look` must follow the last request."""
         if not self._pending:
             return False
         last = self._pending[-1]
-        return not last.refused or self._kind_with_answer(last) not in self._tried
+        return not last.refused or self._kind_with_answer(last) not in self._checked_kinds
 
     @staticmethod
     def _kind_with_answer(sent: Sent) -> Kind:
-        """A request that only its answer shows to create nothing (of a run that is unknown, say) is of a kind too."""
+        """Return the kind; if only the answer shows that the request created nothing (an unknown run, for example), the
+        kind includes the status.
+        """
         if sent.kind.reason is not None or sent.exchange is None:
             return sent.kind
         return Kind(sent.kind.operation, f"answered with {sent.exchange.answer.status}")
 
     def look(self, *, is_last: bool = False) -> Seen:
-        """What came into being since the last look. The last one looks for what a list may have shown too late."""
+        """Find the new runs since the last look. The last look (`is_last`) also finds runs that a list showed late."""
         pending, self._pending = self._pending, []
         if not pending and not (is_last and self._sent and self._lag_s):
             return Seen({}, frozenset(), (), 0)
-        # What was made is rather the doing of a kind that is new than of one that was found to make nothing.
+        # Attribute a new run to a kind not checked before rather than to one that was found to create nothing.
         latest_first = pending[::-1]
-        order = sorted(latest_first, key=lambda sent: (self._kind_with_answer(sent) in self._tried, sent.accepted))
-        self._tried.update(map(self._kind_with_answer, pending))
+        order = sorted(
+            latest_first, key=lambda sent: (self._kind_with_answer(sent) in self._checked_kinds, sent.accepted)
+        )
+        self._checked_kinds.update(map(self._kind_with_answer, pending))
         proven: dict[str, str] = {}
         possible: set[str] = set()
         suspected: list[tuple[Sent, dict[str, Any], Exchange]] = []
-        all_told = True
+        lists_complete = True
         if self._lag_s and not all(sent.told for sent in pending):
             self._clock.sleep(self._lag_s)
-        asked = tuple(self._known) if is_last else (e for sent in pending for e in self._where(sent.authorization))
-        for authorization in dict.fromkeys(asked):
-            page = self._showing(authorization, [sent for sent in pending if sent.authorization == authorization])
+        lists = tuple(self._known) if is_last else (e for sent in pending for e in self._lists_for(sent.authorization))
+        for authorization in dict.fromkeys(lists):
+            page = self._page_with_reported(
+                authorization, [sent for sent in pending if sent.authorization == authorization]
+            )
             if page is None:
-                all_told = False
+                lists_complete = False
                 continue
             exchange, runs = page
-            for run in self._new(authorization, runs):
-                culprit = self._maker(run, order)
+            for run in self._new_runs(authorization, runs):
+                origin = self._matching_request(run, order)
                 if self._is_proven(run):
                     proven[run["id"]] = authorization
-                elif culprit is not None:
+                elif origin is not None:
                     possible.add(run["id"])
                 else:
                     self._note_foreign(run)
                     continue
-                suspected.append((culprit or (pending or self._sent)[-1], run, exchange))
+                suspected.append((origin or (pending or self._sent)[-1], run, exchange))
         if suspected:
-            self._conclude(suspected, proven)
-        if not all_told:
+            self._report_surprise(suspected, proven)
+        if not lists_complete:
             self.lists_tell = False
-            self._unseen.update(sent.kind for sent in pending if not sent.accepted)
-        known = all_told and not possible
+            self._unverified.update(sent.kind for sent in pending if not sent.accepted)
+        known = lists_complete and not possible
         intents = [sent.intent for sent in pending if sent.intent is not None and sent.exchange is not None]
-        refused = sum(sent.refused for sent in pending) if all_told else 0
+        refused = sum(sent.refused for sent in pending) if lists_complete else 0
         return Seen(proven, frozenset(possible), tuple(intents) if known else (), refused)
 
-    def _newest(self, authorization: str) -> tuple[Exchange, list[dict[str, Any]]] | None:
+    def _newest_runs(self, authorization: str) -> tuple[Exchange, list[dict[str, Any]]] | None:
         try:
             return self._cleaner.newest(authorization)
         except (NoAnswer, OutOfBudget):
             return None
 
-    def _showing(self, authorization: str, pending: Iterable[Sent]) -> tuple[Exchange, list[dict[str, Any]]] | None:
-        """The newest runs, among them all that answers told just now; None where those do not come to stand there."""
-        told = {run for sent in pending for run in sent.told}
+    def _page_with_reported(
+        self, authorization: str, pending: Iterable[Sent]
+    ) -> tuple[Exchange, list[dict[str, Any]]] | None:
+        """Return the newest runs, once they include all that the pending requests' answers reported or fill a page.
+
+        Returns None if they never do, or if the list cannot be read.
+        """
+        reported = {run for sent in pending for run in sent.told}
         waited_s = 0.0
         for pause_s in (*(_LAGS_S if self.lists_tell else ()), None):
-            page = self._newest(authorization)
+            page = self._newest_runs(authorization)
             shown = set() if page is None else {run["id"] for run in page[1]}
-            if page is not None and (told <= shown or len(page[1]) >= NEWEST):
+            if page is not None and (reported <= shown or len(page[1]) >= NEWEST):
                 self._lag_s = max(self._lag_s, waited_s)
                 return page
             if page is None or pause_s is None:
@@ -253,60 +270,65 @@ class Watch:
             waited_s += pause_s
         return None
 
-    def _new(self, authorization: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those that were not there before and that no answer told. What only moves up a list was there before."""
+    def _new_runs(self, authorization: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the new runs that no answer reported. A run created before `begin` is not new, unless it is proven to
+        belong to the check.
+        """
         known = self._known.setdefault(authorization, set())
         new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.authorizations]
         known.update(run["id"] for run in runs)
-        earliest = self._since.get(authorization, datetime.min.replace(tzinfo=UTC)) - _EARLIER
-        return [run for run in new if self._is_proven(run) or (_moment(run, self._ahead) or earliest) >= earliest]
+        earliest = self._since.get(authorization, datetime.min.replace(tzinfo=UTC)) - _TOLERANCE_BEFORE
+        return [run for run in new if self._is_proven(run) or (_created_at(run, self._ahead) or earliest) >= earliest]
 
     def _is_proven(self, run: Mapping[str, Any]) -> bool:
         return carries(self._marker, run) or run.get("session_id") in self._sessions()
 
-    def _maker(self, run: Mapping[str, Any], order: list[Sent]) -> Sent | None:
-        """The first request in that order that the run fits: by workflow, input values and moment."""
-        named = {workflow for sent in self._sent for workflow in sent.workflow_ids}
+    def _matching_request(self, run: Mapping[str, Any], order: list[Sent]) -> Sent | None:
+        """Return the first request in `order` that the run matches by workflow, input values and time of creation.
+
+        If lists lag, all earlier requests follow, latest first.
+        """
+        named_workflows = {workflow for sent in self._sent for workflow in sent.workflow_ids}
         earlier: Iterable[Sent] = reversed(self._sent) if self._lag_s or not self.lists_tell else ()
         for sent in (*order, *earlier):
-            if run.get("workflow_id") not in (sent.workflow_ids or named):
+            if run.get("workflow_id") not in (sent.workflow_ids or named_workflows):
                 continue
             if run.get("input_values") and sent.inputs is not ANY and run["input_values"] != sent.inputs:
                 continue
-            moment = _moment(run, self._ahead)
+            moment = _created_at(run, self._ahead)
             end = sent.answered_at or sent.at + timedelta(seconds=60)
-            if moment is None or sent.at - _EARLIER <= moment <= end + _LATER:
+            if moment is None or sent.at - _TOLERANCE_BEFORE <= moment <= end + _TOLERANCE_AFTER:
                 return sent
         return None
 
-    def _conclude(self, suspected: list[tuple[Sent, dict[str, Any], Exchange]], proven: Collection[str]) -> None:
-        culprit, _, look = next((one for one in suspected if one[0].exchange is not None), suspected[0])
-        certain = any(run["id"] in proven or self._is_quiet(run) for _, run, _ in suspected)
-        operation = culprit.kind.operation
-        if certain or culprit.refused:  # others may use the same workflow, and must not end a check of a sound server
-            is_known_before = culprit.refused and culprit.kind.reason is not None
-            self._stopped[operation] = is_known_before and self._stopped.get(operation, True)
-        if culprit.exchange is not None:
-            exchanges = (culprit.exchange, look)
-            status, told = culprit.exchange.answer.status, len(culprit.told)
+    def _report_surprise(self, suspected: list[tuple[Sent, dict[str, Any], Exchange]], proven: Collection[str]) -> None:
+        origin, _, look = next((one for one in suspected if one[0].exchange is not None), suspected[0])
+        certain = any(run["id"] in proven or self._is_idle(run) for _, run, _ in suspected)
+        operation = origin.kind.operation
+        if certain or origin.refused:  # a run of someone else must not stop the check
+            must_create_nothing = origin.refused and origin.kind.reason is not None
+            self._stopped[operation] = must_create_nothing and self._stopped.get(operation, True)
+        if origin.exchange is not None:
+            exchanges = (origin.exchange, look)
+            status, told = origin.exchange.answer.status, len(origin.told)
             self.surprises.append(Surprise(operation, status, len(suspected), told, exchanges, certain))
 
-    def _is_quiet(self, run: Mapping[str, Any]) -> bool:
-        last = self._busy.get(str(run.get("workflow_id")))
-        return last is None or self._clock.now() - last > _QUIET_FOR
+    def _is_idle(self, run: Mapping[str, Any]) -> bool:
+        last = self._foreign_runs_at.get(str(run.get("workflow_id")))
+        return last is None or self._clock.now() - last > _IDLE_AFTER
 
     def _note_foreign(self, run: Mapping[str, Any]) -> None:
         workflow = str(run.get("workflow_id"))
-        moment = _moment(run, self._ahead) or self._clock.now()
-        self._busy[workflow] = max(moment, self._busy.get(workflow, moment))
+        moment = _created_at(run, self._ahead) or self._clock.now()
+        self._foreign_runs_at[workflow] = max(moment, self._foreign_runs_at.get(workflow, moment))
 
     @property
     def _ahead(self) -> timedelta:
         return self._cleaner.ahead
 
 
-def _moment(run: Mapping[str, Any], ahead: timedelta) -> datetime | None:
-    """When the run was created, by our clock; None where it does not say."""
+def _created_at(run: Mapping[str, Any], ahead: timedelta) -> datetime | None:
+    """Return when the run was created, by our clock; None without a valid `created_at`."""
     try:
         created_at = datetime.fromisoformat(str(run.get("created_at")))
         return created_at.replace(tzinfo=created_at.tzinfo or UTC) - ahead

@@ -1,14 +1,15 @@
-"""Judges answers, without sending anything: what a request is worth, and which rules its answer breaks.
+"""Judges requests and answers without sending anything: is the request valid, and which rules does its answer break?
 
-Every function is pure. Violations come most specific first, and one cause gives one: a field that has the wrong type
-is not judged further, and an answer that is no answer at all is not judged for its content.
+The functions have no side effects, except that `judge_create` adds ids to `seen`. The most specific violation comes
+first, and one cause yields one violation: a field of the wrong type is not judged further, and neither is the content
+of an answer without the documented status, content type and JSON object.
 """
 
 from __future__ import annotations
 
-from contracts.oracle.answer import is_retry_after, misfit, universal_violations
-from contracts.oracle.create import Seen, alias_difference, create_options_violations, judge_create, run_misfits
-from contracts.oracle.operation import ANSWER_RULE, CREATES, operation_at
+from contracts.oracle.answer import is_retry_after, schema_error, schema_violations, universal_violations
+from contracts.oracle.create import Seen, alias_difference, create_options_violations, judge_create, run_schema_errors
+from contracts.oracle.operation import ANSWER_RULE, CREATES, SCHEMA_RULE, operation_at
 from contracts.oracle.refusal import (
     acceptance_of_invalid,
     accepts,
@@ -18,7 +19,7 @@ from contracts.oracle.refusal import (
     refuses,
     rule_of_fault,
 )
-from contracts.oracle.request import Reading, is_plain_filename, read_body, read_request
+from contracts.oracle.request import ParsedRequest, is_plain_filename, read_body, read_request
 from contracts.oracle.run import (
     STABLE,
     STATUSES,
@@ -29,18 +30,20 @@ from contracts.oracle.run import (
     gains_inputs,
     input_difference,
     stable_fields,
-    status_misfit,
+    status_schema_error,
     step_violation,
 )
-from contracts.oracle.violation import Violation, excerpt
+from contracts.oracle.violation import FilterCause, Violation, excerpt, gives_others_too, misses_a_run
 
 __all__ = [
     "ANSWER_RULE",
     "CREATES",
+    "SCHEMA_RULE",
     "STABLE",
     "STATUSES",
     "TERMINAL",
-    "Reading",
+    "FilterCause",
+    "ParsedRequest",
     "Seen",
     "Violation",
     "acceptance_of_invalid",
@@ -53,11 +56,12 @@ __all__ = [
     "error_violations",
     "excerpt",
     "gains_inputs",
+    "gives_others_too",
     "input_difference",
     "is_plain_filename",
     "is_retry_after",
     "judge_create",
-    "misfit",
+    "misses_a_run",
     "operation_at",
     "parameter_error_violations",
     "read_body",
@@ -65,9 +69,11 @@ __all__ = [
     "refusal_of_valid",
     "refuses",
     "rule_of_fault",
-    "run_misfits",
+    "run_schema_errors",
+    "schema_error",
+    "schema_violations",
     "stable_fields",
-    "status_misfit",
+    "status_schema_error",
     "step_violation",
     "universal_violations",
 ]

@@ -1,24 +1,14 @@
-"""What is known of each operation: what it answers, and which rule an answer of its own breaks."""
+"""Facts about each operation: its documented success status, and the rule that an undocumented answer breaks."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from contracts.shapes import (
+from contracts.openapi.schemas import (
     operations,
 )
 
 CREATES: Final = frozenset({"bulk_create_runs", "create_run", "create_run_chain"})
-WRITES: Final = (
-    "bulk_create_runs",
-    "create_run",
-    "create_run_chain",
-    "update_run",
-    "retry_run",
-    "create_pool",
-    "create_workflow",
-    "add_machine_to_pool",
-)
 SUCCESS: Final = {
     "bulk_create_runs": 201,
     "create_run": 201,
@@ -27,7 +17,7 @@ SUCCESS: Final = {
     "create_workflow": 201,
     "delete_run": 204,
 }
-"""Documented statuses that are not 200."""
+"""Documented success statuses other than 200."""
 
 ANSWER_RULE: Final = {
     "bulk_create_runs": "BULK-STATUS",
@@ -43,11 +33,13 @@ ANSWER_RULE: Final = {
     "download_run_attachment": "ATTACHMENTS",
     "get_run_attachment_download_url": "ATTACHMENTS",
 }
-"""The rule that an operation breaks when its answer to a good request is not the documented one."""
+"""The rule that an operation breaks if its answer to a valid request is not the documented one."""
+SCHEMA_RULE: Final = "HTTP-SCHEMA"
+"""The same for all other operations."""
 
 
 def operation_at(method: str, path: str) -> str | None:
-    """The operation that a request line names, where it names one: concrete paths come before templates."""
+    """Return the operationId that matches a method and path, or None. Concrete paths win over templates."""
     segments = path.partition("?")[0].strip("/").split("/")
     best: tuple[int, str] | None = None
     for name, (verb, template) in operations().items():

@@ -1,4 +1,4 @@
-"""What an answer says of its request: refused where it was right, accepted where it was wrong, and in which words."""
+"""Judges refusals: a valid request that was refused, an invalid one that was accepted, and the body of a 422."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from contracts.exchange import Answer
-from contracts.oracle.operation import CREATES
-from contracts.oracle.request import Reading
-from contracts.oracle.violation import Violation, excerpt
-from contracts.shapes import (
+from contracts.core.exchange import Answer
+from contracts.openapi.schemas import (
     Fault,
     Path,
     body_schema,
     schema,
 )
+from contracts.oracle.operation import CREATES
+from contracts.oracle.request import ParsedRequest
+from contracts.oracle.violation import Violation, excerpt
 
 
 def accepts(answer: Answer) -> bool:
@@ -26,20 +26,20 @@ def refuses(answer: Answer) -> bool:
     return 400 <= answer.status < 500
 
 
-def refusal_of_valid(reading: Reading, answer: Answer) -> Violation:
-    """A valid request was refused. Which rule that breaks follows from what is left in the request."""
-    rule, cause = _blame(reading)
+def refusal_of_valid(parsed: ParsedRequest, answer: Answer) -> Violation:
+    """Return the violation for a refused valid request. The rule follows from the fields left after shrinking."""
+    rule, cause = _rule_and_cause(parsed)
     return Violation(
         rule, cause, "a valid request to be accepted", f"{answer.status} {excerpt(answer.body)}", family="refused"
     )
 
 
-def _blame(reading: Reading) -> tuple[str, str]:
-    body = reading.body
-    required = set(schema(body_schema(reading.operation) or "")["required"]) if reading.operation in CREATES else set()
+def _rule_and_cause(parsed: ParsedRequest) -> tuple[str, str]:
+    body = parsed.body
+    required = set(schema(body_schema(parsed.operation) or "")["required"]) if parsed.operation in CREATES else set()
     optional = {name: value for name, value in body.items() if name not in required}
-    known = set(schema(body_schema(reading.operation) or "")["properties"])
-    if reading.operation == "bulk_create_runs" and not optional:
+    known = set(schema(body_schema(parsed.operation) or "")["properties"])
+    if parsed.operation == "bulk_create_runs" and not optional:
         return "REQ-COUNT", "a count in range is refused"
     for name, value in optional.items():
         if name in known and (value is None or value in ([], {})):
@@ -53,7 +53,7 @@ def _blame(reading: Reading) -> tuple[str, str]:
         return "REQ-FILES", "a good file input is refused"
     if files:
         return "REQ-ACCEPT", "an unusual file input is refused"
-    if body.get("count", 1) > _FEW and reading.operation == "bulk_create_runs":
+    if body.get("count", 1) > _FEW_RUNS and parsed.operation == "bulk_create_runs":
         return "REQ-COUNT", "a count in range is refused"
     for step in body.get("steps") or ():
         if any(value is None or value == {} for value in step.values()):
@@ -62,12 +62,12 @@ def _blame(reading: Reading) -> tuple[str, str]:
 
 
 _FEW_FILES: Final = 3
-_FEW: Final = 10
-"""A count above this would have been made smaller if it did not matter."""
+_FEW_RUNS: Final = 10
+"""Shrinking would have reduced a count above this if the count did not matter."""
 
 
 def _is_plain_file(file: Mapping[str, Any]) -> bool:
-    """One that is refused for being a file, if it is refused: nothing about it is unusual."""
+    """Whether nothing about a file is unusual, so that a refusal concerns file inputs in general."""
     name, path, content = file["filename"], file.get("target_path") or "", file["content"]
     return (name + path).isascii() and len(name + path) < 100 and 0 < len(content) < 10_000
 
@@ -95,61 +95,64 @@ def rule_of_fault(fault: Fault) -> str:
     return "REQ-TYPES"
 
 
-def acceptance_of_invalid(reading: Reading, answer: Answer) -> Violation:
-    fault = reading.faults[0]
-    said = f"{fault.where} {_FAULT_WORDS[fault.kind]}"
+def acceptance_of_invalid(parsed: ParsedRequest, answer: Answer) -> Violation:
+    fault = parsed.faults[0]
+    problem = f"{fault.where} {_FAULT_WORDS[fault.kind]}"
     return Violation(
         rule_of_fault(fault),
-        f"accepted although {said}",
-        f"a refusal with 4xx, since {said}",
+        f"accepted although {problem}",
+        f"a refusal with 4xx, since {problem}",
         f"{answer.status} {excerpt(answer.body)}",
         family=f"accepted: {rule_of_fault(fault)}",
     )
 
 
 def _validation_detail(answer: Answer) -> tuple[list[Any] | None, Violation | None]:
-    """What a 422 tells, or how it is not of the shape; neither where it is no JSON object, as HTTP-ERROR-JSON says."""
+    """Return the detail of a 422, or a violation if it has another shape.
+
+    Both are None if the body is not a JSON object, which HTTP-ERROR-JSON judges.
+    """
     try:
         detail = answer.json().get("detail")
     except (ValueError, AttributeError):
         return None, None
-    problem = _misfit_of_validation_error(detail)
+    problem = _schema_error_of_validation_error(detail)
     if problem is None:
         return detail, None
     return None, Violation("REQ-ERROR", "not the shape", "a 422 in the shape of HTTPValidationError", problem)
 
 
-def error_violations(reading: Reading, answer: Answer) -> Iterator[Violation]:
-    """REQ-ERROR: what a 422 for an invalid request has to say."""
-    if answer.status != 422 or not reading.is_invalid:
+def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violation]:
+    """Yield REQ-ERROR violations of a 422 for an invalid request."""
+    if answer.status != 422 or not parsed.is_invalid:
         return
-    detail, misshapen = _validation_detail(answer)
-    if misshapen is not None:
-        yield misshapen
+    detail, shape_violation = _validation_detail(answer)
+    if shape_violation is not None:
+        yield shape_violation
     if detail is None:
         return
-    wrong = [fault.path for fault in reading.faults]
+    wrong = [fault.path for fault in parsed.faults]
     locs = [list(item["loc"]) for item in detail]
     where = " or ".join(".".join(map(str, ("body", *path))) for path in wrong[:3])
-    if not any(_names(loc, path) for loc in locs for path in wrong):
+    if not any(_loc_contains(loc, path) for loc in locs for path in wrong):
         yield Violation("REQ-ERROR", "loc names another place", f"a loc that names {where}", f"loc {locs[:3]}")
     elif len(locs) > len({json.dumps(loc) for loc in locs}) and not all(
-        any(_names(loc, path) for loc in locs) for path in wrong
+        any(_loc_contains(loc, path) for loc in locs) for path in wrong
     ):
         yield Violation("REQ-ERROR", "one loc for two errors", "a loc of its own for each field", f"loc {locs[:3]}")
-    elif not reading.doubts:
-        beside = next((loc for loc in locs if not _is_about(loc, wrong)), None)
-        if beside is not None:
-            yield Violation("REQ-ERROR", "loc names a field that is right", f"only {where} named", f"loc {beside}")
+    elif not parsed.ambiguities:
+        other_loc = next((loc for loc in locs if not _is_about(loc, wrong)), None)
+        if other_loc is not None:
+            yield Violation("REQ-ERROR", "loc names a field that is right", f"only {where} named", f"loc {other_loc}")
 
 
 def parameter_error_violations(where: Path, answer: Answer) -> Iterator[Violation]:
-    """REQ-ERROR for a wrong parameter of a path or a query: `where` is ("query", "limit"), say."""
+    """Yield REQ-ERROR violations of a 422 for a wrong path or query parameter. `where` is like ("query", "limit")."""
     if answer.status != 422:
         return
-    detail, misshapen = _validation_detail(answer)
-    if misshapen is not None:
-        yield misshapen
+    detail, shape_violation = _validation_detail(answer)
+    if shape_violation is not None:
+        yield shape_violation
     elif detail is not None and not any(item["loc"][: len(where)] == [*where] for item in detail):
         named = ".".join(map(str, where))
         got = f"loc {[item['loc'] for item in detail[:3]]}"
@@ -157,16 +160,16 @@ def parameter_error_violations(where: Path, answer: Answer) -> Iterator[Violatio
 
 
 def _is_about(loc: Sequence[Any], wrong: Sequence[Path]) -> bool:
-    """Whether an error is about a field that is wrong, or an id, which a server may know to be unknown, or no field."""
+    """Whether an error is about a wrong field, about a field with ids (which may be unknown), or about no field."""
     field_names = [part for part in loc[1:2] if isinstance(part, str)]
-    tops = {path[0] for path in wrong if path}
-    return not tops or all(name in tops or name in _MAY_BE_UNKNOWN for name in field_names)
+    wrong_names = {path[0] for path in wrong if path}
+    return not wrong_names or all(name in wrong_names or name in _MAY_BE_UNKNOWN for name in field_names)
 
 
 _MAY_BE_UNKNOWN: Final = frozenset({"workflow_id", "machine_id", "pool_ids", "session_id", "steps"})
 
 
-def _misfit_of_validation_error(detail: Any) -> str | None:
+def _schema_error_of_validation_error(detail: Any) -> str | None:
     if not isinstance(detail, list) or not detail:
         return f"detail {excerpt(json.dumps(detail))}"
     for item in detail:
@@ -181,7 +184,7 @@ def _misfit_of_validation_error(detail: Any) -> str | None:
     return None
 
 
-def _names(loc: Sequence[Any], path: Path) -> bool:
-    """Whether loc has the path's parts in their order: unions put names of their own between them."""
+def _loc_contains(loc: Sequence[Any], path: Path) -> bool:
+    """Whether loc has the parts of the path in order. Validators add parts for unions between them."""
     parts = iter(loc)
     return all(any(part == wanted and type(part) is type(wanted) for part in parts) for wanted in ("body", *path))

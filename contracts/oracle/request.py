@@ -1,4 +1,4 @@
-"""What a request is worth: valid, wrong in which places, or in doubt."""
+"""Reads a request body by the contract: it is valid, wrong in certain places, or ambiguous."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.shapes import (
+from contracts.openapi.schemas import (
     MAX_BODY_BYTES,
     UNREAD,
+    Diagnostics,
     Fault,
-    Notes,
     beyond_limits,
     body_schema,
     shape,
@@ -19,26 +19,26 @@ from contracts.shapes import (
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A request body as the contract reads it. `value` is its normal form where there are no faults."""
+class ParsedRequest:
+    """A request body as the contract reads it. `value` is its normal form, with UNREAD for parts that have none."""
 
     operation: str
     body: Any
     value: Any
     faults: tuple[Fault, ...] = ()
-    doubts: tuple[str, ...] = ()
+    ambiguities: tuple[str, ...] = ()
 
     @property
     def is_valid(self) -> bool:
-        return not self.faults and not self.doubts
+        return not self.faults and not self.ambiguities
 
     @property
     def is_invalid(self) -> bool:
-        """Refused by every server: wrong however its doubtful parts are read."""
-        return bool(self.faults) and not any(doubt.startswith("body:") for doubt in self.doubts)
+        """Whether every server must refuse it: it has faults, and no ambiguity of the whole body (`body: ...`)."""
+        return bool(self.faults) and not any(ambiguity.startswith("body:") for ambiguity in self.ambiguities)
 
     def given(self, name: str) -> Any:
-        """The field's normal value; None where it is absent or null."""
+        """Return the normal value of a field; None if it is absent or null."""
         return self.value.get(name) if isinstance(self.value, dict) else None
 
 
@@ -53,32 +53,30 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _not_json(_: str) -> Any:
-    raise ValueError("NaN and infinities are no JSON")
-
-
-def read_request(operation: str, raw: bytes | None, content_type: str | None = "application/json") -> Reading:
-    """What a body is worth as it goes over the wire."""
+def read_request(operation: str, raw: bytes | None, content_type: str | None = "application/json") -> ParsedRequest:
+    """Parse and judge a body as it is sent over the wire."""
     if raw and len(raw) > MAX_BODY_BYTES:
-        return Reading(operation, None, UNREAD, doubts=("body: larger than every server must accept",))
+        return ParsedRequest(operation, None, UNREAD, ambiguities=("body: larger than every server must accept",))
     if content_type is None or content_type.split(";")[0].strip().lower() != "application/json":
-        return Reading(operation, None, UNREAD, doubts=("body: another content type",))
+        return ParsedRequest(operation, None, UNREAD, ambiguities=("body: another content type",))
     if not raw or not raw.strip():
         if operation == "retry_run":
-            return Reading(operation, None, {}, doubts=("body: none",))
-        return Reading(operation, None, UNREAD, faults=(Fault((), "body"),))
+            return ParsedRequest(operation, None, {}, ambiguities=("body: none",))
+        return ParsedRequest(operation, None, UNREAD, faults=(Fault((), "body"),))
     try:
         body = json.loads(raw.decode("utf-8"), object_pairs_hook=_unique_keys)
     except _DuplicateKeyError:
-        return Reading(operation, None, UNREAD, doubts=("body: duplicate keys",))
+        return ParsedRequest(operation, None, UNREAD, ambiguities=("body: duplicate keys",))
     except RecursionError:
-        return Reading(operation, None, UNREAD, doubts=("body: deeper nesting than every server must accept",))
+        return ParsedRequest(
+            operation, None, UNREAD, ambiguities=("body: deeper nesting than every server must accept",)
+        )
     except ValueError as error:
         if "integer string conversion" in str(error):
-            return Reading(operation, None, UNREAD, doubts=("body: an integer with too many digits",))
+            return ParsedRequest(operation, None, UNREAD, ambiguities=("body: an integer with too many digits",))
         if raw.startswith(b"\xef\xbb\xbf") or _is_json_in_another_encoding(raw):
-            return Reading(operation, None, UNREAD, doubts=("body: another encoding",))
-        return Reading(operation, None, UNREAD, faults=(Fault((), "body"),))
+            return ParsedRequest(operation, None, UNREAD, ambiguities=("body: another encoding",))
+        return ParsedRequest(operation, None, UNREAD, faults=(Fault((), "body"),))
     return read_body(operation, body)
 
 
@@ -90,25 +88,25 @@ def _is_json_in_another_encoding(raw: bytes) -> bool:
     return True
 
 
-def read_body(operation: str, body: Any) -> Reading:
+def read_body(operation: str, body: Any) -> ParsedRequest:
     name = body_schema(operation)
     if name is None:
-        return Reading(operation, body, body, doubts=("body: the operation has none",))
-    beyond = beyond_limits(body)
+        return ParsedRequest(operation, body, body, ambiguities=("body: the operation has none",))
+    exceeded_limit = beyond_limits(body)
     if not isinstance(body, dict):
         if body is None and operation == "retry_run":
-            return Reading(operation, body, {}, doubts=("body: null for none",))
-        return Reading(operation, body, UNREAD, faults=(Fault((), "body"),))
-    notes = Notes()
-    value = shape(name)(body, (), notes)
-    doubts = [*notes.doubts, *_domain_doubts(operation, body)]
-    if beyond is not None:
-        doubts.append(f"body: {beyond}")
-    return Reading(operation, body, value, tuple(notes.faults), tuple(doubts))
+            return ParsedRequest(operation, body, {}, ambiguities=("body: null for none",))
+        return ParsedRequest(operation, body, UNREAD, faults=(Fault((), "body"),))
+    diagnostics = Diagnostics()
+    value = shape(name)(body, (), diagnostics)
+    ambiguities = [*diagnostics.ambiguities, *_domain_ambiguities(operation, body)]
+    if exceeded_limit is not None:
+        ambiguities.append(f"body: {exceeded_limit}")
+    return ParsedRequest(operation, body, value, tuple(diagnostics.faults), tuple(ambiguities))
 
 
-def _domain_doubts(operation: str, body: Mapping[str, Any]) -> Iterator[str]:
-    """What is of the right type, and still not determined."""
+def _domain_ambiguities(operation: str, body: Mapping[str, Any]) -> Iterator[str]:
+    """Yield ambiguities of fields that have the right type."""
     for files in (body.get("file_inputs"), body.get("shared_file_inputs")):
         for file in files if isinstance(files, list) else ():
             if isinstance(file, dict):
@@ -135,9 +133,9 @@ def _domain_doubts(operation: str, body: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_plain_resource(body: Mapping[str, Any]) -> bool:
-    """A pool or a workflow that every server takes: it has a name to go by, and nothing to be parsed."""
-    named = body.get("name", "unnamed"), body.get("main_prompt", "unnamed")
-    return all(text is None or (isinstance(text, str) and text.strip()) for text in named) and not any(
+    """Whether every server accepts a pool or workflow: no blank name or prompt, no schema or parameters to parse."""
+    texts = body.get("name", "unnamed"), body.get("main_prompt", "unnamed")
+    return all(text is None or (isinstance(text, str) and text.strip()) for text in texts) and not any(
         body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters")
     )
 

@@ -1,4 +1,4 @@
-"""A run that is read: what must read the same as before, and which statuses may follow one another."""
+"""Compares two reads of a run: fields that must stay the same, and statuses that may follow one another."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from contracts.oracle.request import Reading
-from contracts.oracle.violation import Violation, excerpt
-from contracts.shapes import (
+from contracts.openapi.schemas import (
     moment_of,
 )
+from contracts.oracle.request import ParsedRequest
+from contracts.oracle.violation import Violation, excerpt
 
 TERMINAL: Final = frozenset({"success", "task_failed", "error", "cancelled"})
 STATUSES: Final = frozenset({"scheduling", "running", "running_checks"}) | TERMINAL
@@ -27,7 +27,7 @@ _STAGE: Final = dict.fromkeys(("running", "running_checks"), "at work") | dict.f
 
 
 def input_difference(sent: Any, read: Any, *, may_gain: bool) -> str | None:
-    """How input_values differ from those sent, in words; None where they are the same."""
+    """Describe how input_values differ from those sent; None if they are equal. `may_gain` allows further keys."""
     if not sent and not read:
         return None
     if not isinstance(read, dict):
@@ -38,7 +38,7 @@ def input_difference(sent: Any, read: Any, *, may_gain: bool) -> str | None:
 
 
 def difference(expected: Any, got: Any, path: str = "") -> str | None:
-    """The first place where two JSON values differ, types included, in words; None where they are the same."""
+    """Describe the first difference between two JSON values, types included; None if they are equal."""
     todo: list[tuple[Any, Any, str]] = [(expected, got, path)]
     while todo:
         one, other, at = todo.pop()
@@ -50,8 +50,8 @@ def difference(expected: Any, got: Any, path: str = "") -> str | None:
             if one.keys() != other.keys():
                 lost = [key for key in one if key not in other]
                 new = [key for key in other if key not in one]
-                said = f"without {excerpt(json.dumps(lost[:3]))}" if lost else f"with {excerpt(json.dumps(new[:3]))}"
-                return f"{said} at {at or 'the top'}"
+                change = f"without {excerpt(json.dumps(lost[:3]))}" if lost else f"with {excerpt(json.dumps(new[:3]))}"
+                return f"{change} at {at or 'the top'}"
             todo.extend((one[key], other[key], f"{at}.{excerpt(key, 20)}") for key in one)
         elif isinstance(one, list):
             if len(one) != len(other):
@@ -74,15 +74,15 @@ STABLE: Final = (
     "release_session_after",
     "created_at",
 )
-"""What never changes by itself. pool_ids, machine_id and input_values depend on what was asked for."""
+"""Fields that change only by a request. For pool_ids, machine_id and input_values, this depends on the create."""
 _MOMENTS: Final = frozenset({"created_at", "started_at", "ended_at"})
 
 
-def stable_fields(reading: Reading | None) -> tuple[str, ...]:
-    """The fields in which a run made by that request reads the same for ever, as long as nobody changes it."""
-    if reading is None:
+def stable_fields(parsed: ParsedRequest | None) -> tuple[str, ...]:
+    """Return the fields of a run created by that request that stay the same until a request changes them."""
+    if parsed is None:
         return STABLE
-    machine, session = reading.given("machine_id"), reading.given("session_id")
+    machine, session = parsed.given("machine_id"), parsed.given("session_id")
     more = ["input_values"]
     if machine is not None and session is None:
         more.append("machine_id")
@@ -91,16 +91,17 @@ def stable_fields(reading: Reading | None) -> tuple[str, ...]:
     return (*STABLE, *more)
 
 
-def gains_inputs(reading: Reading | None) -> bool:
-    """Whether the target may add keys of a machine or a pool to input_values."""
-    return reading is not None and (reading.given("machine_id") is not None or bool(reading.given("pool_ids")))
+def gains_inputs(parsed: ParsedRequest | None) -> bool:
+    """Whether the target may add keys of the machine or the pools to input_values."""
+    return parsed is not None and (parsed.given("machine_id") is not None or bool(parsed.given("pool_ids")))
 
 
 def changed_field(
     before: Mapping[str, Any], after: Mapping[str, Any], fields: Iterable[str] = STABLE, *, may_gain: bool = False
 ) -> tuple[str, str] | None:
-    """The first of the fields that is not the same, and how. Null, empty and absent are the same, and what was not in
-    the first view cannot be compared.
+    """Return (field, difference in words) for the first of the fields that changed.
+
+    Null, empty and absent count as equal. A field that is absent in `before` is not compared.
     """
     for name in fields:
         if name not in before:
@@ -120,7 +121,7 @@ def changed_field(
 
 
 def can_follow(before: str, after: str) -> bool:
-    """Whether a status that was read can be reached from the one read before, without a retry between."""
+    """Whether a run can get from the first status to the second, in any number of steps and without a retry."""
     if before == after:
         return True
     reached, todo = set(), [before]
@@ -133,9 +134,10 @@ def can_follow(before: str, after: str) -> bool:
 
 
 def step_violation(before: str, after: str, rule: str = "LIFECYCLE") -> Violation | None:
-    """What is wrong with a status that was read after another, if anything.
+    """Return a violation if the second status cannot follow the first.
 
-    In what a run ends is chance on many a target: a case sent again shows the same fault in another status.
+    The dedup key has stages instead of statuses: on many targets the final status of a run is random, so a case that is
+    sent again may show the same fault with another status.
     """
     if can_follow(before, after):
         return None
@@ -144,8 +146,8 @@ def step_violation(before: str, after: str, rule: str = "LIFECYCLE") -> Violatio
     return Violation(rule, f"{before} to {after}", f"a status that can follow {before}", got, family)
 
 
-def status_misfit(run: Mapping[str, Any]) -> str | None:
-    """How error and output_data do not fit the status, in words. Only for runs that nobody has updated."""
+def status_schema_error(run: Mapping[str, Any]) -> str | None:
+    """Describe how error or output_data contradict the status. Only for runs that no request has updated."""
     status, error, output = run.get("status"), run.get("error"), run.get("output_data")
     if status in {"scheduling", "running", "running_checks"}:
         if error:

@@ -1,13 +1,43 @@
-"""What a judgement says: which rule is broken, and how."""
+"""A violation: which rule is broken, and how."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
+
+
+class FilterCause(str):
+    """The cause of a list that is wrong under some filters together: the names of the filters, and the effect.
+
+    It compares as its text, so it is a cause like any other. `refines` tells whether it adds nothing to another one.
+    """
+
+    filters: frozenset[str]
+    effect: str
+
+    def __new__(cls, filters: Iterable[str], effect: str) -> Self:
+        names = frozenset(filters)
+        cause = super().__new__(cls, f"{'+'.join(sorted(names))} {effect}")
+        cause.filters, cause.effect = names, effect
+        return cause
+
+    def refines(self, other: str) -> bool:
+        """Whether the other one has the same effect with some of these filters."""
+        return isinstance(other, FilterCause) and other.effect == self.effect and other.filters < self.filters
+
+
+def misses_a_run(filters: Iterable[str]) -> FilterCause:
+    return FilterCause(filters, "misses a run")
+
+
+def gives_others_too(filters: Iterable[str]) -> FilterCause:
+    return FilterCause(filters, "gives others too")
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """`cause` tells one cause from another under one rule; `family` is what stays the same while a request shrinks."""
+    """`cause` distinguishes the causes of one rule; `family` is a dedup key that stays the same during shrinking."""
 
     rule: str
     cause: str
@@ -16,13 +46,13 @@ class Violation:
     family: str = ""
 
     @property
-    def kin(self) -> str:
+    def dedup_key(self) -> str:
         return self.family or f"{self.rule}: {self.cause}"
 
 
 def excerpt(content: bytes | str, length: int = 120) -> str:
-    """The beginning of a text, short enough for one line."""
-    beginning = content[: 4 * (length + 1)]  # of a UTF-8 text that is enough, and an answer may be large
+    """Return the beginning of a text, short enough for one line."""
+    beginning = content[: 4 * (length + 1)]  # at most 4 bytes per character; a whole answer may be large
     text = beginning.decode("utf-8", errors="replace") if isinstance(beginning, bytes) else beginning
     text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= length else text[: length - 1] + "…"

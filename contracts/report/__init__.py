@@ -1,4 +1,4 @@
-"""The reports of a check, one module a format. Each renders a masked Report to one text."""
+"""The report formats of a check, one module each. Each renders a masked Report as text."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A request as a command for a POSIX shell that sends the same bytes again, with `$TOKEN` where the token goes.
+"""Renders a request as a shell command that sends the same bytes again, with `$TOKEN` in place of the token.
 
-Several requests of one finding are commands for one shell, in their order: an id or a moment that the server gave in
-an earlier answer is carried to the later ones, since a second try gets its own.
+The commands for the requests of one finding must run in order in one shell. If a request uses an id or timestamp from
+an earlier answer, its command takes the value from the new answer, since the server returns other values each time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from contracts.exchange import Exchange, Request
+from contracts.core.exchange import Exchange, Request
 
 _SECRETS = re.compile(r"(\$(?:SECOND_)?TOKEN)\b")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -24,9 +24,9 @@ _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\
 _MOMENT_IN_QUERY = re.compile(r"\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d(?:\.\d+)?(?:Z|(?:%2B|-)\d\d%3A\d\d)")
 _REPEATED = re.compile(r"(.{1,24}?)\1{15,}", re.DOTALL)
 
-# What a person can look through and paste; longer bodies are made by a few lines of Python in the command.
+# Short enough to read and paste. For a longer body, the command has a few lines of Python that print it.
 _LITERAL_MAX = 2_000
-# A key that was made up, not one that is itself what is tried.
+# An ordinary generated key, not one whose form is what the case tests.
 _MADE_UP_KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
 
 
@@ -35,8 +35,8 @@ def curl(request: Request, base_url: str) -> str:
 
 
 def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
-    """One command an exchange, to be run one after the other in the same shell."""
-    carried: dict[str, str] = {}  # what was seen in the finding → the shell's variable
+    """One command per exchange, to be run in order in the same shell."""
+    carried: dict[str, str] = {}  # value in the finding → shell variable
     captures = _captures(exchanges)
     commands = []
     for index, exchange in enumerate(exchanges):
@@ -45,12 +45,12 @@ def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
         if key and key not in carried and _MADE_UP_KEY.fullmatch(key):
             carried[key] = f"KEY_{sum(name.startswith('KEY_') for name in carried.values()) + 1}"
             lines.append(f'{carried[key]}="$(date +%s)-$$-{len(carried)}"')
-        taken = captures[index]
-        command = _command(exchange.request, base_url, carried, show_head=not taken)
-        if taken:
+        captured = captures[index]
+        command = _command(exchange.request, base_url, carried, show_head=not captured)
+        if captured:
             answer = f"ANSWER_{index + 1}"
             lines.append(f"{answer}=$({command}\n)\nprintf '%s\\n' \"${answer}\"")
-            for value, path in taken.items():
+            for value, path in captured.items():
                 carried[value] = f"ID_{sum(name.startswith('ID_') for name in carried.values()) + 1}"
                 program = f"import json, sys; print(json.load(sys.stdin){path})"
                 if "%" in value:
@@ -65,14 +65,14 @@ def curls(exchanges: Sequence[Exchange], base_url: str) -> list[str]:
 
 
 def _captures(exchanges: Sequence[Exchange]) -> list[dict[str, str]]:
-    """For each exchange the ids and moments of its answer that a later request uses, as they stand there, with the way
-    to them in the JSON.
+    """For each exchange, the ids and timestamps of its answer that a later request uses, as written in that request,
+    each with its path in the JSON of the answer.
     """
     known: set[str] = set()
     captures: list[dict[str, str]] = []
     for index, exchange in enumerate(exchanges):
-        known |= _names_of(exchange.request)
-        wanted = set().union(*(_names_of(later.request) for later in exchanges[index + 1 :])) - known
+        known |= _ids_and_moments(exchange.request)
+        wanted = set().union(*(_ids_and_moments(later.request) for later in exchanges[index + 1 :])) - known
         try:
             found = dict(_paths(exchange.answer.json(), "")) if wanted else {}
         except (ValueError, RecursionError):
@@ -82,7 +82,7 @@ def _captures(exchanges: Sequence[Exchange]) -> list[dict[str, str]]:
     return captures
 
 
-def _names_of(request: Request) -> set[str]:
+def _ids_and_moments(request: Request) -> set[str]:
     body = request.body or b""
     return {*_UUID.findall(request.path), *_MOMENT_IN_QUERY.findall(request.path)} | (
         {*_UUID.findall(body.decode("latin-1"))} if len(body) <= _LITERAL_MAX else set()
@@ -90,7 +90,7 @@ def _names_of(request: Request) -> set[str]:
 
 
 def _paths(node: Any, path: str) -> Iterator[tuple[str, str]]:
-    """The last way to each: dict() of this keeps it, and equal ids are equal wherever they stand."""
+    """Yield each id and timestamp with its path. A value may occur several times; any of its paths will do."""
     if isinstance(node, dict):
         for key, value in node.items():
             yield from _paths(value, f"{path}[{json.dumps(key)}]")
@@ -114,12 +114,12 @@ def _command(request: Request, base_url: str, carried: dict[str, str], *, show_h
         parts[0] += " --path-as-is"
     if request.method not in {"GET", "HEAD"} or request.body is not None:
         parts[0] += f" -X {_bare(request.method)}"
-    # Brackets and braces in a URL would be patterns.
+    # curl would expand brackets and braces in a URL.
     if re.search(r"[\[\]{}]", request.path):
         parts[0] += " -g"
     parts.append(_word(base_url + request.path, carried))
     for name, value in request.headers:
-        # "Name;" is how curl is told to send an empty header, since "Name:" takes one out.
+        # curl sends an empty header for "Name;" and removes the header for "Name:".
         line = f"{name}: {value}" if value.strip(" \t") else f"{name};"
         parts.append(f"-H {_word(line, carried) if line.isascii() else _escaped(line)}")
     if request.body is not None and request.header("Content-Type") is None:
@@ -129,21 +129,21 @@ def _command(request: Request, base_url: str, carried: dict[str, str], *, show_h
 
 
 def _data(body: bytes | None, carried: dict[str, str]) -> tuple[str, list[str], str]:
-    """What stands before the command, its arguments, and what follows it."""
+    """What precedes the curl command, its arguments for the body, and what follows it."""
     if body is None:
         return "", [], ""
-    text = _plain(body)
+    text = _pasteable_text(body)
     if text is not None and len(body) <= _LITERAL_MAX:
         return "", [f"--data-raw {_word(text, carried, secrets=False)}"], ""
     piped = ["--data-binary @-"]
     if len(body) <= _LITERAL_MAX // 2:
         return f"printf -- {_printf(body)} | ", piped, ""
-    program = _repeating(body) or _packed(body)
+    program = _repeating(body) or _compressed(body)
     return "python3 - <<'PY' | ", piped, f"\n{program}\nPY"
 
 
-def _plain(body: bytes) -> str | None:
-    """The body as text where a terminal takes it as it is."""
+def _pasteable_text(body: bytes) -> str | None:
+    """The body as text, if it can be pasted into a terminal unchanged."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -153,7 +153,7 @@ def _plain(body: bytes) -> str | None:
 
 
 def _word(text: str, carried: dict[str, str], *, secrets: bool = True) -> str:
-    """One word of the shell; only the variables of ours are expanded in it."""
+    """Quote the text as one shell word in which only our own variables are expanded."""
     variables = dict(carried)
     pattern = "|".join(map(re.escape, sorted(variables, key=len, reverse=True)))
     split = re.compile(f"({pattern})" if pattern else r"(?!)")
@@ -176,7 +176,7 @@ def _word(text: str, carried: dict[str, str], *, secrets: bool = True) -> str:
 
 
 def _braced(quoted: list[tuple[str, str]], at: int) -> str:
-    """`${ID_1}x`, since `$ID_1x` is another variable."""
+    """The variable in braces if a word character follows it: `${ID_1}x`, since `$ID_1x` is another variable."""
     kind, part = quoted[at]
     runs_on = at + 1 < len(quoted) and re.match(r"\w", quoted[at + 1][1])
     return f"${{{part[1:]}}}" if kind == "variable" and runs_on else part
@@ -193,7 +193,7 @@ def _bare(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Byte for byte as latin-1, which is what header values are on the wire; a terminal would send UTF-8."""
+    """Escape each byte of the latin-1 encoding, which header values have on the wire; a terminal would send UTF-8."""
     try:
         raw = text.encode("latin-1")
     except UnicodeEncodeError:
@@ -212,7 +212,7 @@ def _printf(body: bytes) -> str:
 
 
 def _repeating(body: bytes) -> str | None:
-    """The body as an expression with its long repetitions counted, where that makes it short."""
+    """A program that prints the body, with long repetitions as `unit * count`; None if it is not short enough."""
     terms, at, text = [], 0, body.decode("latin-1")
     for found in _REPEATED.finditer(text):
         if found.start() > at:
@@ -226,6 +226,6 @@ def _repeating(body: bytes) -> str | None:
     return program if len(program) <= _LITERAL_MAX else None
 
 
-def _packed(body: bytes) -> str:
+def _compressed(body: bytes) -> str:
     packed = "\n".join(textwrap.wrap(base64.b64encode(zlib.compress(body, 9)).decode(), 100))
     return f'import base64, sys, zlib\nsys.stdout.buffer.write(zlib.decompress(base64.b64decode("""\n{packed}\n""")))'

@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
-from contracts.exchange import Answer, Exchange, Request
-from contracts.printable import printable_json
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.printable import printable_json
 from contracts.report.report import Report, project_version
 
 
@@ -79,9 +79,11 @@ def _headers(headers: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in headers]
 
 
-def _text(body: bytes, told_in: str) -> dict[str, str]:
-    """HAR has a place to say base64 for answers only; for requests it stands in a comment."""
+def _text(body: bytes, encoding_field: str) -> dict[str, str]:
+    """The body as text, or as base64, which `encoding_field` then states. HAR defines `encoding` for responses only, so
+    requests use `comment`.
+    """
     try:
         return {"text": body.decode()}
     except UnicodeDecodeError:
-        return {"text": base64.b64encode(body).decode(), told_in: "base64"}
+        return {"text": base64.b64encode(body).decode(), encoding_field: "base64"}

@@ -1,4 +1,4 @@
-"""The HTML report, for people: one file that needs no script, no network and no colour vision."""
+"""The HTML report: one file that needs no script, no network and no colour vision."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable
 from html import escape
 
-from contracts.exchange import Answer, Exchange, Request
-from contracts.findings import Finding, RuleResult
-from contracts.printable import printable
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.findings import Finding, RuleResult
+from contracts.core.printable import printable
 from contracts.report.curl import curls
 from contracts.report.report import Report, project_version
 
@@ -79,16 +79,16 @@ def _findings(heading: str, findings: Iterable[Finding], report: Report, *, expl
     articles = [_finding(finding, report) for finding in findings]
     if not articles:
         return []
-    told = [
+    hints = [
         "The commands take the token from the shell's <code>$TOKEN</code>, and another organisation's from"
         " <code>$SECOND_TOKEN</code>."
     ]
     if report.has_masked:
-        told.append(
+        hints.append(
             "Sensitive values are masked (<code>masked-1</code>, …; a number is 0 in a request): others of that length"
             " will do."
         )
-    words = [f"<p>{' '.join(told)}</p>"] if explains else []
+    words = [f"<p>{' '.join(hints)}</p>"] if explains else []
     return ["<section>", f"<h2>{escape(heading)}</h2>", *words, *articles, "</section>"]
 
 

@@ -1,4 +1,4 @@
-"""The JSON report, for programs. Its shape is written down in report.schema.json beside this file."""
+"""The JSON report, for programs. Its schema is report.schema.json in this directory."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import base64
 import json
 from typing import Any
 
-from contracts.exchange import Answer, Exchange, Request
-from contracts.findings import Finding
-from contracts.printable import printable_json
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.findings import Finding
+from contracts.core.printable import printable_json
 from contracts.report.curl import curls
 from contracts.report.report import Report, project_version
 
-# An answer to count 1000 is half a megabyte; both ends of it are what a finding is about.
+# The answer to a create with count 1000 has half a megabyte. Findings mostly concern its beginning and end.
 _ANSWER_MAX = 200_000
 _ANSWER_TAIL = 50_000
 
@@ -82,7 +82,10 @@ def _headers(headers: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
 
 
 def _body(body: bytes, *, at_most: int | None) -> dict[str, Any]:
-    """`text` where it is UTF-8, else `base64`; `left_out` counts the bytes cut from the middle."""
+    """The body as `text` if it is UTF-8, else as `base64`. `left_out` is the number of bytes cut from the middle.
+
+    A body that is cut is always `text`, with replacement characters for what is not UTF-8.
+    """
     left_out = 0
     if at_most is not None and len(body) > at_most:
         left_out = len(body) - at_most

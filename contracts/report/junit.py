@@ -1,10 +1,10 @@
-"""JUnit XML, for CI servers: a test case a rule."""
+"""The JUnit XML report, for CI servers: one test case per rule."""
 
 from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from contracts.findings import Finding
+from contracts.core.findings import Finding
 from contracts.report.curl import curls
 from contracts.report.report import Report
 
@@ -45,11 +45,11 @@ def render_junit(report: Report) -> str:
         kind = "error" if result.verdict == "could_not_check" else "failure"
         why = " ".join(report.failed_by or result.notes)
         ElementTree.SubElement(case, kind, type=result.verdict, message=_xml(why)).text = _xml(why)
-    told = [f"Unstable, did not repeat when sent again alone:\n{_finding(each, report)}" for each in result.unstable]
-    told += [f"Accepted by the baseline: {each.rule} ({each.fingerprint}): {each.cause}" for each in result.baselined]
-    told += result.notes
-    if told:
-        ElementTree.SubElement(suite, "system-out").text = _xml("\n\n".join(told))
+    output = [f"Unstable, did not repeat when sent again alone:\n{_finding(each, report)}" for each in result.unstable]
+    output += [f"Accepted by the baseline: {each.rule} ({each.fingerprint}): {each.cause}" for each in result.baselined]
+    output += result.notes
+    if output:
+        ElementTree.SubElement(suite, "system-out").text = _xml("\n\n".join(output))
     for name, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
         suite.set(name, str(len(list(suite.iter(tag)))))
     root = ElementTree.Element(
@@ -74,5 +74,7 @@ def _finding(finding: Finding, report: Report) -> str:
 
 
 def _xml(text: str) -> str:
-    """What XML 1.0 cannot hold, not even escaped (2.2 of the recommendation), and what no terminal should be told."""
+    """Escape the characters that XML 1.0 does not allow even as references (section 2.2 of the recommendation), and all
+    other unprintable ones, which could control a terminal.
+    """
     return "".join(c if (c.isprintable() and c not in "\ufffe\uffff") or c in "\t\n" else repr(c)[1:-1] for c in text)

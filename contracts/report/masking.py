@@ -1,7 +1,8 @@
-"""No secret leaves through a report: what was sent under a sensitive key, and the tokens, stand there as placeholders.
+"""Masks secrets in reports: placeholders replace the tokens and the values that were sent under sensitive keys.
 
-A masked request is still one that can be sent: shapes, types and lengths stay, byte for byte but for the values. In an
-answer the same value has the same placeholder, so that a leak is seen where it is without being shown.
+A masked request can still be sent: apart from the values, it is the same byte for byte, and the values keep their type
+and, if possible, their length. A value in an answer gets the same placeholder as in the request, so that a report shows
+where a secret leaked without showing the secret.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from contracts.exchange import Answer, Exchange, Request
-from contracts.findings import CheckResult, Finding
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.findings import CheckResult, Finding
 from contracts.report.needles import Needles
 
-# Sensitive input goes by several names: sensitive_input_values, sensitive_inputs, shared_sensitive_inputs. A quote
-# inside a JSON string is escaped, so this never matches there. Aliases are there to be seen.
+# The keys of sensitive inputs are sensitive_input_values, sensitive_inputs and shared_sensitive_inputs. A quote inside
+# a JSON string is escaped, so this never matches there. Aliases are not secret.
 _SENSITIVE_KEY = re.compile(r'"(?!sensitive_input_aliases")[A-Za-z_]*sensitive[A-Za-z_]*"\s*:\s*')
 _KEY_NAME = re.compile(r"(?!sensitive_input_aliases$)[A-Za-z_]*sensitive[A-Za-z_]*")
 
@@ -29,14 +30,15 @@ _TEXT_OR_WORD = re.compile(
 _COLON = re.compile(r"\s*:")
 _UUID = re.compile(r"[0-9a-fA-F-]{36}")
 
-# Shorter values are masked where they stand under a sensitive key only: each "a" of an answer is not a leak.
-_TELLING_LENGTH = 4
-_NO_NAME = 12
+# Shorter values are masked under sensitive keys only, not anywhere else: an "a" in an answer is not a leak.
+_MIN_SECRET_LENGTH = 4
+# In a JSON key, only secrets of at least this length are masked: a short one may equal an ordinary name.
+_MIN_LENGTH_IN_KEY = 12
 _CUT = "(cut: a sensitive value stood here)"
 
 
 class Mask:
-    """Learns what is secret from requests, and replaces it in whatever is shown. `tokens`: secret to placeholder."""
+    """Learns secret values from requests and replaces them by placeholders. `tokens` maps tokens to placeholders."""
 
     def __init__(self, tokens: Mapping[str, str] | None = None) -> None:
         self._placeholders: dict[str, str] = {}
@@ -50,13 +52,13 @@ class Mask:
                 self._learn_value(value)
 
     def learn_body(self, body: Any) -> None:
-        """The sensitive values of a request body that is already decoded."""
+        """Learn the sensitive values of a decoded request body."""
         for value in _under_sensitive_keys(body):
             self._learn_value(value)
 
     @property
     def has_masked(self) -> bool:
-        """Whether a sensitive value was met, so that a reader must be told of placeholders."""
+        """Whether a sensitive value was found, so that a report must explain the placeholders."""
         return bool(self._placeholders)
 
     def text(self, text: str) -> str:
@@ -81,7 +83,7 @@ class Mask:
         return Exchange(self.request(exchange.request), self.answer(exchange.answer))
 
     def finding(self, finding: Finding) -> Finding:
-        """The cause is left alone: the fingerprint is made of it, and it holds no values by its definition."""
+        """Mask a finding except its cause, which has no values by definition and determines the fingerprint."""
         return dataclasses.replace(
             finding,
             expected=self.text(finding.expected),
@@ -90,7 +92,7 @@ class Mask:
         )
 
     def result(self, result: CheckResult) -> CheckResult:
-        """Everything a report shows of it. Learns from all of its requests first."""
+        """Mask everything of a result that a report shows, after learning the secrets of all its requests."""
         findings = (*result.findings, *result.unstable, *result.baselined)
         self.learn(exchange.request for finding in findings for exchange in finding.exchanges)
         return dataclasses.replace(
@@ -103,11 +105,13 @@ class Mask:
         )
 
     def _body(self, body: bytes, *, sent: bool) -> bytes:
-        # latin-1 and back keeps undecodable bytes as they are; needles are looked for in what reads as UTF-8.
         try:
             return self._body_text(body.decode(), sent=sent).encode()
         except UnicodeDecodeError:
-            return _latin(self._body_text(body.decode("latin-1"), sent=sent))
+            # Both ways keep the bytes. A secret beside them may be UTF-8 or latin-1, so it is searched for in both.
+            text = self._body_text(body.decode("utf-8", "surrogateescape"), sent=sent)
+            body = text.encode("utf-8", "surrogateescape")
+            return _latin(self.text(body.decode("latin-1")))
 
     def _body_text(self, text: str, *, sent: bool) -> str:
         text = self._mask_under_keys(text, sent=sent)
@@ -117,8 +121,8 @@ class Mask:
         if not _is_json(text):
             return self._needles.replace(text, secrets)
 
-        # A name is a name, even where somebody has it as a password; what is long is no name.
-        long_secrets = secrets.of_length(_NO_NAME)
+        # A short secret may equal an ordinary name, so keys are searched for long secrets only.
+        long_secrets = secrets.of_length(_MIN_LENGTH_IN_KEY)
 
         def token(found: re.Match[str]) -> str:
             written = found[0]
@@ -139,7 +143,7 @@ class Mask:
             try:
                 value, at = json.JSONDecoder().raw_decode(text, key.end())
             except (ValueError, RecursionError):
-                # Not JSON from here on, so where the value ends cannot be told.
+                # Not JSON from here on, so the end of the value is unknown.
                 return "".join([*done, json.dumps(_CUT)])
             done.append(_json(self._masked_value(value, sent=sent)))
         return "".join([*done, text[at:]]) if done else text
@@ -150,10 +154,10 @@ class Mask:
         if isinstance(value, list):
             return [self._masked_value(item, sent=sent) for item in value]
         if value is None or isinstance(value, bool) or value == "":
-            return value  # there is nothing to be learned from these
+            return value  # these reveal nothing
         if isinstance(value, str):
             return self._placeholder(value)
-        # A number stays a number in what is sent, since the type may be what the finding is about.
+        # In a request a number stays a number, since the finding may depend on the type.
         return 0 if sent else self._placeholder(str(value))
 
     def _learn_value(self, value: Any) -> None:
@@ -165,15 +169,15 @@ class Mask:
                 self._learn_value(item)
         elif isinstance(value, str) and value:
             placeholder = self._placeholder(value)
-            if len(value) >= _TELLING_LENGTH:
+            if len(value) >= _MIN_SECRET_LENGTH:
                 self._needles.add(value, placeholder)
         elif isinstance(value, int | float) and not isinstance(value, bool):
             digits = json.dumps(value)
-            if len(digits) >= _TELLING_LENGTH:
+            if len(digits) >= _MIN_SECRET_LENGTH:
                 self._needles.add_number(digits, self._placeholder(str(value)))
 
     def _placeholder(self, secret: str) -> str:
-        """As long as the secret, where there is room: a fault may hang on the length."""
+        """The placeholder of a secret, padded to the length of the secret, since a fault may depend on the length."""
         if secret in self._placeholders.values():
             return secret  # masked already
         if secret not in self._placeholders:
@@ -183,7 +187,7 @@ class Mask:
 
 
 def _json(value: Any) -> str:
-    """As plain clients write it: escapes only where there are lone surrogates, which are no UTF-8."""
+    """Encode as JSON without escapes, except if there are lone surrogates, which UTF-8 cannot encode."""
     text = json.dumps(value, ensure_ascii=False)
     return text if not any("\ud800" <= c <= "\udfff" for c in text) else json.dumps(value)
 
@@ -197,7 +201,7 @@ def _is_json(text: str) -> bool:
 
 
 def _latin(text: str) -> bytes:
-    """Back to bytes what was read as latin-1; placeholders are ASCII."""
+    """Encode text that was decoded as latin-1, with ASCII placeholders in it."""
     return text.encode("latin-1", "backslashreplace")
 
 
@@ -213,7 +217,7 @@ def _sensitive_values(body: bytes | None) -> Iterator[Any]:
 
 
 def _texts_after_sensitive_key(text: str) -> Iterator[str]:
-    """Of a body that is no JSON: where the value ends cannot be told, so whatever follows may be of it."""
+    """Yield all texts after the first sensitive key of a body that is not JSON: the end of its value is unknown."""
     key = _SENSITIVE_KEY.search(text)
     for found in _TEXT_OR_WORD.finditer(text, key.end() if key else len(text)):
         value = found["text"] or found["word"]

@@ -1,4 +1,4 @@
-"""Finds secrets in a text, however they are written there, and puts placeholders in their place."""
+"""Finds secrets in a text, in any of the forms in which they may be written, and replaces them by placeholders."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from dataclasses import dataclass
 from itertools import takewhile
 from urllib.parse import quote, quote_plus
 
-# A server may leak a secret changed or in part. Long ones can be told from chance even then.
-_CHANGED_FROM = 8
-_PART_FROM = 24
-_BLOCK = 8  # any part of twice this length has one of the secret's blocks in it
-_PROBE = 8
-# Only the plain ways for what nobody would write in capitals.
-_CHANGED_TO = 1_000
+# A server may leak a secret in another form or in part. Only for long secrets is a match then not a coincidence: from
+# these lengths on, other forms (upper case, hex, base64, …) and parts are searched for, too.
+_MIN_LENGTH_CHANGED = 8
+_MIN_LENGTH_PARTS = 24
+_BLOCK_LENGTH = 8  # any part of twice this length contains a whole block of the secret
+_PROBE_LENGTH = 8
+# Longer secrets are searched for in their plain and escaped forms only.
+_MAX_LENGTH_CHANGED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What may stand in a text, the longest way first, since a secret may contain another."""
+    """What may occur in a text: `ways` are forms in which a secret may be written, `numbers` are numeric secrets, and
+    `blocks` are parts of secrets. Ways and numbers are sorted by length, longest first, since a secret may contain
+    another.
+    """
 
     ways: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
@@ -36,7 +40,9 @@ class Found:
 
 
 class Needles:
-    """Made for many secrets and long texts: a text is first asked for a few beginnings that the ways have in common."""
+    """The secrets to find. For speed with many secrets and long texts, a text is first searched for the first few
+    characters of each way (`_probes`), which many ways share.
+    """
 
     def __init__(self) -> None:
         self._ways: dict[str, tuple[str, ...]] = {}
@@ -51,20 +57,20 @@ class Needles:
         self._ways[secret] = ways = tuple(dict.fromkeys(_ways(secret)))
         for way in ways:
             self._placeholders.setdefault(way, placeholder)
-            self._probes[way[:_PROBE]][secret] = None
-        if _PART_FROM <= len(secret) <= _CHANGED_TO:
-            for at in (*range(0, len(secret) - _BLOCK, _BLOCK), len(secret) - _BLOCK):
-                self._blocks[secret[at : at + _BLOCK]][secret, at] = None
+            self._probes[way[:_PROBE_LENGTH]][secret] = None
+        if _MIN_LENGTH_PARTS <= len(secret) <= _MAX_LENGTH_CHANGED:
+            for at in (*range(0, len(secret) - _BLOCK_LENGTH, _BLOCK_LENGTH), len(secret) - _BLOCK_LENGTH):
+                self._blocks[secret[at : at + _BLOCK_LENGTH]][secret, at] = None
 
     def add_number(self, digits: str, placeholder: str) -> None:
         self._numbers.setdefault(digits, placeholder)
 
     def number(self, digits: str) -> str | None:
-        """The placeholder of a number as JSON writes it."""
+        """The placeholder of a number, given as JSON writes it; None if it is not a secret."""
         return self._numbers.get(digits)
 
     def find(self, text: str) -> Found:
-        """What may stand in the text as it is, or once it is decoded as JSON."""
+        """Find the secrets that may occur in the text, as it is or after decoding it as JSON."""
         near = {secret: None for probe, secrets in self._probes.items() if probe in text for secret in secrets}
         here = [secret for secret in near if any(way in text for way in self._ways[secret])]
         return Found(
@@ -79,9 +85,9 @@ class Needles:
         for block in found.blocks:
             at = text.find(block)
             while at >= 0:
-                # Secrets may have blocks in common: the one that fits best is the one that stands here.
-                part, secret = max((_around(text, at, *each), each[0]) for each in self._blocks[block])
-                start, end = at - part.before, at + _BLOCK + part.after
+                # Secrets may share blocks: take the one of which the longest part is here.
+                part, secret = max((_part_around(text, at, *each), each[0]) for each in self._blocks[block])
+                start, end = at - part.before, at + _BLOCK_LENGTH + part.after
                 text = text[:start] + self._placeholders[secret] + text[end:]
                 at = text.find(block, start + len(self._placeholders[secret]))
         for digits in found.numbers:
@@ -91,20 +97,20 @@ class Needles:
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Part:
-    """How much of a secret stands around a block of it."""
+    """How many characters around a block of a secret also belong to that secret."""
 
     length: int
     before: int
     after: int
 
 
-def _around(text: str, at: int, secret: str, position: int) -> _Part:
-    before = _in_common(reversed(text[max(0, at - position) : at]), reversed(secret[:position]))
-    after = _in_common(text[at + _BLOCK : at + len(secret)], secret[position + _BLOCK :])
+def _part_around(text: str, at: int, secret: str, position: int) -> _Part:
+    before = _common_length(reversed(text[max(0, at - position) : at]), reversed(secret[:position]))
+    after = _common_length(text[at + _BLOCK_LENGTH : at + len(secret)], secret[position + _BLOCK_LENGTH :])
     return _Part(before + after, before, after)
 
 
-def _in_common(text: Iterable[str], secret: Iterable[str]) -> int:
+def _common_length(text: Iterable[str], secret: Iterable[str]) -> int:
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, secret, strict=False)))
 
 
@@ -117,7 +123,7 @@ def _ways(secret: str) -> Iterator[str]:
     yield quote(plain)
     yield quote(plain, safe="")
     yield quote_plus(plain)
-    if not _CHANGED_FROM <= len(secret) <= _CHANGED_TO:
+    if not _MIN_LENGTH_CHANGED <= len(secret) <= _MAX_LENGTH_CHANGED:
         return
     yield secret.upper()
     yield secret.lower()
@@ -125,6 +131,6 @@ def _ways(secret: str) -> Iterator[str]:
     yield secret[::-1]
     raw = plain.encode()
     yield raw.hex()
-    for shift in range(3):  # by where it begins, base64 shows a text in one of three ways
+    for shift in range(3):  # the base64 form of a text depends on its offset modulo 3
         encoded = base64.b64encode(b"\0" * shift + raw).decode()
         yield encoded[4 if shift else 0 : (shift + len(raw)) // 3 * 4]

@@ -1,4 +1,4 @@
-"""Where in the OpenAPI description the operation stands that a request is for."""
+"""Finds the line of the OpenAPI document at which the operation of a request is described."""
 
 from __future__ import annotations
 
@@ -10,33 +10,36 @@ from importlib.resources import files
 
 import yaml
 
-from contracts.exchange import Request
+from contracts.core.exchange import Request
 
 SPEC_PATH = "openapi/cyberdesk.yaml"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`line` counts from 1."""
+    """A line of the document, counted from 1, and the operationId or path that is described there."""
 
     operation: str
     line: int
 
 
-_WHOLE = Place("", 1)
+_DOCUMENT_START = Place("", 1)
 
 
 def place_of(request: Request) -> Place:
-    """Of the operation; of its path where the method is not documented there; else the beginning of the document."""
+    """The place of the operation, or of its path if the method is not documented, or the beginning of the document."""
     path, method = request.path.partition("?")[0], request.method.lower()
-    fitting = [methods for pattern, methods in _paths() if pattern.fullmatch(path)]
-    offered = next((methods[method] for methods in fitting if method in methods), None)
-    return offered or (fitting[0][""] if fitting else _WHOLE)
+    matching = [methods for pattern, methods in _paths() if pattern.fullmatch(path)]
+    offered = next((methods[method] for methods in matching if method in methods), None)
+    return offered or (matching[0][""] if matching else _DOCUMENT_START)
 
 
 @cache
 def _paths() -> tuple[tuple[re.Pattern[str], Mapping[str, Place]], ...]:
-    """Concrete paths first, as the servers route; under "" the path itself."""
+    """Path patterns, each with the places of its methods, and of the path itself under "".
+
+    Paths with fewer parameters come first, as servers match them.
+    """
     text = files("openapi").joinpath("cyberdesk.yaml").read_text(encoding="utf-8")
     document = yaml.compose(text, Loader=yaml.SafeLoader)
     found = []

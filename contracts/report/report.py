@@ -1,4 +1,4 @@
-"""What every format shows: the outcome of a check with all secrets masked, and the texts of the rules."""
+"""The data of a report, which every format renders: the result of a check and the texts of the rules."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
-from contracts.exchange import Exchange
-from contracts.findings import CheckResult
+from contracts.core.exchange import Exchange
+from contracts.core.findings import CheckResult
 from contracts.report.masking import Mask
 
 
@@ -27,7 +27,9 @@ class RuleText(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`failed_by` says what fails the check beside findings: a required rule that was not judged, say."""
+    """`failed_by` are the reasons other than findings for which the check fails, such as a required rule that was not
+    judged.
+    """
 
     result: CheckResult
     rules: Mapping[str, RuleText] = field(default_factory=dict)
@@ -40,7 +42,7 @@ class Report:
         return self.rules[rule].title if rule in self.rules else ""
 
     def masked(self, mask: Mask) -> Report:
-        """The report as it may be shown. Secrets are learned from all exchanges before any is written."""
+        """Return the report with all secrets masked. The mask first learns the secrets of all exchanges."""
         mask.learn(exchange.request for exchange in self.exchanges)
         result = mask.result(self.result)
         exchanges = tuple(map(mask.exchange, self.exchanges))
@@ -53,5 +55,5 @@ class Report:
 def project_version() -> str:
     try:
         return version("cyberdesk-mockserver")
-    except PackageNotFoundError:  # run from a source tree that is not installed
+    except PackageNotFoundError:  # the package is not installed
         return "0"

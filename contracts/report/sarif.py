@@ -1,4 +1,4 @@
-"""SARIF 2.1.0, for code scanning: a result a finding, at the operation of the OpenAPI description that is not kept."""
+"""The SARIF 2.1.0 report, for code scanning: one result per finding, at its operation in the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
-from contracts.findings import Finding
-from contracts.printable import printable_json
+from contracts.core.findings import Finding
+from contracts.core.printable import printable_json
 from contracts.report.curl import curls
 from contracts.report.operation_line import SPEC_PATH, Place, place_of
 from contracts.report.report import Report, project_version
@@ -67,7 +67,7 @@ def _rule(rule: str, report: Report) -> dict[str, Any]:
 
 def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
     commands = "\n".join(curls(finding.exchanges, report.result.target))
-    # The last request is the one whose answer breaks the rule; those before lead there.
+    # The answer to the last request breaks the rule; the requests before it prepare that.
     place = place_of(finding.exchanges[-1].request) if finding.exchanges else Place("", 1)
     text = f"Expected {finding.expected}, got {finding.got}."
     location: dict[str, Any] = {
@@ -106,5 +106,5 @@ def _notifications(report: Report) -> list[dict[str, Any]]:
 
 
 def _message(text: str) -> dict[str, str]:
-    """Brackets as they are would be a link that the server made (3.11.6 of the standard)."""
+    """A message whose brackets are escaped, since a server could otherwise inject a link (section 3.11.6 of SARIF)."""
     return {"text": re.sub(r"[\\\[\]]", r"\\\g<0>", text) if "](" in text else text}

@@ -1,4 +1,4 @@
-"""What a person reads on the terminal: a table of the rules, then the findings, then the verdict."""
+"""The text report for the terminal: a table of the rules, then the findings, then the verdict."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 
 import click
 
-from contracts.findings import Finding, RuleStatus
-from contracts.printable import printable
+from contracts.core.findings import Finding, RuleStatus
+from contracts.core.printable import printable
 from contracts.report.curl import curls
 from contracts.report.report import Report, RuleText
 
@@ -18,17 +18,17 @@ _COLOURS: dict[RuleStatus, str] = {
     "skipped": "yellow",
     "not_offered": "cyan",
 }
-_NEVER_CUT_BELOW = 40
-_LONGEST_VALUE = 1_200
+_MIN_WRAP_WIDTH = 40
+_MAX_VALUE_LENGTH = 1_200
 
 
 def render_text(report: Report, *, width: int | None = None) -> str:
-    """With colours in it: click.echo takes them out where they are not wanted. `width` None: lines are not wrapped."""
+    """Render with colours, which click.echo removes if the output is not a terminal. Without `width`, do not wrap."""
     return "\n".join(_lines(report, width)) + "\n"
 
 
 def render_finding(finding: Finding, target: str, rules: Mapping[str, RuleText]) -> str:
-    """One finding by itself, as a search tells it when it comes."""
+    """Render one finding, as `contracts fuzz` prints it when it is found."""
     return "\n".join(_finding(finding, target, rules, finding.rule, "red"))
 
 
@@ -47,7 +47,10 @@ def _lines(report: Report, width: int | None) -> Iterator[str]:
         if not report.has_masked:
             yield ""
     if report.has_masked and (result.findings or result.unstable):
-        yield "Sensitive values are masked (masked-1, …; a number is 0 in a request): others of that length will do."
+        yield (
+            "Sensitive values are masked (masked-1, …; a number is 0 in a request). "
+            "Any value of that length shows the same."
+        )
         yield ""
     for finding in result.baselined:
         yield f"Accepted by the baseline: {finding.rule} ({finding.fingerprint}): {printable(finding.cause)}"
@@ -66,7 +69,7 @@ def _table(report: Report, width: int | None) -> Iterator[str]:
         if width is not None and why:
             why = textwrap.fill(
                 why,
-                max(width, indent + _NEVER_CUT_BELOW),
+                max(width, indent + _MIN_WRAP_WIDTH),
                 initial_indent=" " * indent,
                 subsequent_indent=" " * indent,
                 break_on_hyphens=False,
@@ -104,8 +107,8 @@ def _verdict(report: Report) -> Iterator[str]:
             yield click.style(f"PASSED: nothing found{but}.", fg="yellow" if unstable else "green", bold=True)
         case "failed":
             found = len(result.findings)
-            told = f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
-            yield click.style(f"FAILED{told}.", fg="red", bold=True)
+            counted = f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
+            yield click.style(f"FAILED{counted}.", fg="red", bold=True)
         case "incomplete":
             skipped = count["skipped"]
             not_judged = f"{skipped} {'rule was' if skipped == 1 else 'rules were'} not judged (see above)"
@@ -120,7 +123,7 @@ def _verdict(report: Report) -> Iterator[str]:
 
 def _short(text: str) -> str:
     shown = printable(text)
-    if len(shown) <= _LONGEST_VALUE:
+    if len(shown) <= _MAX_VALUE_LENGTH:
         return shown
-    half = _LONGEST_VALUE // 2
+    half = _MAX_VALUE_LENGTH // 2
     return f"{shown[:half]} … {len(shown) - 2 * half} characters left out … {shown[-half:]}"

@@ -1,11 +1,13 @@
-"""The rules of the contract, by id, in the order in which they are told."""
+"""The rules of the contract by id, in the order in which reports list them, and the scenarios that judge them."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from contracts.engine.runner import Scenario
 from contracts.rules import (
     accepted,
+    answers,
     attachments,
     authorization,
     bulk_answer,
@@ -14,29 +16,28 @@ from contracts.rules import (
     filters,
     http,
     idempotency,
-    life,
+    lifecycle,
     lists,
-    odd,
+    odd_values,
+    read_consistency,
     reading,
     requests,
     retries,
     secrets,
     statuses,
     updates,
-    windows,
 )
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
 
 _MODULES = (
     requests,
     accepted,
-    odd,
+    odd_values,
     authorization,
     bulk_answer,
     secrets,
     reading,
-    windows,
+    read_consistency,
     lists,
     filters,
     updates,
@@ -44,10 +45,11 @@ _MODULES = (
     deletes,
     retries,
     chains,
-    life,
+    lifecycle,
     attachments,
     idempotency,
     http,
+    answers,
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in module.RULES}

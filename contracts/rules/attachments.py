@@ -1,4 +1,4 @@
-"""Attachments: what went in comes back, byte for byte, and under its name."""
+"""Attachments: an input file can be downloaded unchanged, with the name and options that were sent."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, Unjudged, World, Written
-from contracts.exchange import TOKEN, Request
+from contracts.core.exchange import TOKEN, Request
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
 from contracts.oracle import Violation, excerpt
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
 RULES = (
@@ -32,10 +34,10 @@ RULES = (
 )
 
 
-def run_attachments(talk: Talk, case: Case) -> None:
-    world = talk.world
+def run_attachments(context: CaseContext, case: Case) -> None:
+    check = context.check
     files = case["files"]
-    written = _made_with_files(talk, case, files)
+    written = _create_with_files(context, case, files)
     runs = written.runs
     if not written.clean or not runs:
         return
@@ -45,70 +47,70 @@ def run_attachments(talk: Talk, case: Case) -> None:
             return
         found = []
         for attachment in ids:
-            described = talk.ask("get_run_attachment", attachment, after=[written.heard])
+            described = context.ask("get_run_attachment", attachment, after=[written.result])
             found.append(described)
             if described.body.get("id") != attachment or described.body.get("run_id") != run["id"]:
-                _say(
-                    talk,
+                _fail(
+                    context,
                     "described as another's",
                     f"id {attachment} of run {run['id']}",
                     described,
-                    written.heard,
+                    written.result,
                     described,
                 )
-        # which file an id is for, when the order of the ids is not that of the files, its description says
+        # The ids need not be in the order of the files: match each to its file by the filename in its description.
         for position, attachment in enumerate(ids):
             sent = _file_of(files, found[position].body, position)
-            _judge_description(talk, run, sent, found[position], written.heard)
-            read = talk.ask("download_run_attachment", attachment, after=[written.heard])
+            _judge_description(context, run, sent, found[position], written.result)
+            read = context.ask("download_run_attachment", attachment, after=[written.result])
             raw = base64.b64decode(sent["content"])
-            talk.require(
+            context.require(
                 read.answer.body == raw,
                 "ATTACHMENTS",
                 "other bytes",
                 f"the {len(raw)} bytes that were sent",
                 lambda read=read, raw=raw: _difference(raw, read.answer.body),  # type: ignore[misc]
-                written.heard,
+                written.result,
                 read,
             )
             if position in {0, len(ids) - 1}:
-                again = talk.ask("download_run_attachment", attachment, after=[written.heard, read])
+                again = context.ask("download_run_attachment", attachment, after=[written.result, read])
                 same, cause = again.answer.body == raw, "other bytes the second time"
-                talk.require(
-                    same, "ATTACHMENTS", cause, "the same bytes again", again.words, written.heard, read, again
+                context.require(
+                    same, "ATTACHMENTS", cause, "the same bytes again", again.words, written.result, read, again
                 )
         if not case.get("around"):
             continue
-        if world.offers("list_run_attachments"):
-            _judge_list(talk, run, ids, written.heard)
-        if world.offers("get_run_attachment_download_url"):
+        if check.offers("list_run_attachments"):
+            _judge_list(context, run, ids, written.result)
+        if check.offers("get_run_attachment_download_url"):
             for position in {0, len(ids) - 1}:
                 sent = _file_of(files, found[position].body, position)
-                _judge_url(talk, ids[position], base64.b64decode(sent["content"]), written.heard)
+                _judge_url(context, ids[position], base64.b64decode(sent["content"]), written.result)
 
 
-def _made_with_files(talk: Talk, case: Case, files: Sequence[Mapping[str, Any]]) -> Written:
-    """Runs that have the files, from any operation that takes some."""
-    fields = {"file_inputs": files} | talk.fill(case.get("fields", {}))
+def _create_with_files(context: CaseContext, case: Case, files: Sequence[Mapping[str, Any]]) -> WriteResult:
+    """Create runs that have the files, by the operation that the case names."""
+    fields = {"file_inputs": files} | context.fill(case.get("fields", {}))
     match case.get("op", "bulk_create_runs"):
         case "create_run":
-            return talk.create("create_run", {"workflow_id": "«workflow»"} | fields)
+            return context.create("create_run", {"workflow_id": "«workflow»"} | fields)
         case "retry_run":
-            written = talk.some_runs(1, **case.get("before", {}))
-            talk.call("update_run", written.ids[0], body={"status": "cancelled"})
-            again = talk.write("retry_run", written.ids[0], body=fields)
-            if not again.heard.accepted or not isinstance(again.heard.body, dict):
-                raise Unjudged("a retry with files is refused")
-            return Written(again.reading, again.heard, (again.heard.body,), again.clean)
+            written = context.some_runs(1, **case.get("before", {}))
+            context.call("update_run", written.ids[0], body={"status": "cancelled"})
+            again = context.write("retry_run", written.ids[0], body=fields)
+            if not again.result.accepted or not isinstance(again.result.body, dict):
+                raise Inconclusive("a retry with files is refused")
+            return WriteResult(again.parsed, again.result, (again.result.body,), again.clean)
         case "create_run_chain":
             body = {"steps": [{"workflow_id": "«workflow»"}] * 3, "shared_file_inputs": files}
-            made = talk.write("create_run_chain", body=talk.fill(body))
-            if not made.heard.accepted or not made.clean or not talk.world.offers("get_run"):
-                raise Unjudged("a chain with files is refused")
-            reads = [talk.ask("get_run", one, after=[made.heard]) for one in made.heard.body["run_ids"]]
-            return Written(made.reading, made.heard, tuple(read.body for read in reads), True)
+            made = context.write("create_run_chain", body=context.fill(body))
+            if not made.result.accepted or not made.clean or not context.check.offers("get_run"):
+                raise Inconclusive("a chain with files is refused")
+            reads = [context.ask("get_run", one, after=[made.result]) for one in made.result.body["run_ids"]]
+            return WriteResult(made.parsed, made.result, tuple(read.body for read in reads), True)
         case _:
-            return talk.some_runs(case.get("count", 1), **fields)
+            return context.some_runs(case.get("count", 1), **fields)
 
 
 def _file_of(files: Sequence[Mapping[str, Any]], description: Any, position: int) -> Mapping[str, Any]:
@@ -116,14 +118,14 @@ def _file_of(files: Sequence[Mapping[str, Any]], description: Any, position: int
     return files[position] if files[position] in named or len(named) != 1 else named[0]
 
 
-def _say(talk: Talk, cause: str, expected: str, heard: Heard, *shown: Heard) -> None:
-    talk.fail(Violation("ATTACHMENTS", cause, expected, heard.words), *shown)
+def _fail(context: CaseContext, cause: str, expected: str, result: CallResult, *shown: CallResult) -> None:
+    context.fail(Violation("ATTACHMENTS", cause, expected, result.words), *shown)
 
 
 def _judge_description(
-    talk: Talk, run: Mapping[str, Any], sent: Mapping[str, Any], heard: Heard, created: Heard
+    context: CaseContext, run: Mapping[str, Any], sent: Mapping[str, Any], result: CallResult, created: CallResult
 ) -> None:
-    body = heard.body
+    body = result.body
     raw = base64.b64decode(sent["content"])
     expected = {
         "filename": sent["filename"],
@@ -136,14 +138,14 @@ def _judge_description(
         if name not in body and not value:
             continue
         got = body.get(name)
-        talk.require(
+        context.require(
             got == value or (not got and not value and name in {"target_path", "cleanup_imports_after_run"}),
             "ATTACHMENTS",
             f"another {name}",
             f"{name} {excerpt(json.dumps(value))}",
             excerpt(json.dumps(got)),
             created,
-            heard,
+            result,
         )
 
 
@@ -154,145 +156,160 @@ def _difference(sent: bytes, got: bytes) -> str:
     return f"byte {at} is {got[at]:#04x} for {sent[at]:#04x}"
 
 
-def _judge_list(talk: Talk, run: Mapping[str, Any], ids: Sequence[str], created: Heard) -> None:
-    """The list of a run's attachments. A run that has ended may have output attachments too, which are told by type."""
+def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str], created: CallResult) -> None:
+    """Check the list of a run's attachments.
+
+    A run that has ended may have output attachments too; their attachment_type tells them apart.
+    """
     mine = set(ids)
     inputs = [("run_id", run["id"]), ("attachment_type", "input")]
     for query in ([*inputs, ("limit", "1000")], [("run_id", run["id"]), ("limit", "1000")]):
-        heard = talk.ask("list_run_attachments", query=query, after=[created])
-        items = [item for item in items_of(heard) if item.get("attachment_type") != "output" or query[1] == inputs[1]]
-        _judge_items(talk, run, [item.get("id") for item in items], mine, created, [heard])
-        total, full = heard.body.get("total"), len(items_of(heard))
+        result = context.ask("list_run_attachments", query=query, after=[created])
+        items = [item for item in items_of(result) if item.get("attachment_type") != "output" or query[1] == inputs[1]]
+        _judge_items(context, run, [item.get("id") for item in items], mine, created, [result])
+        total, full = result.body.get("total"), len(items_of(result))
         cause = "the list's total"
-        talk.require(total == full, "ATTACHMENTS", cause, f"total {full}", f"total {total}", created, heard)
+        context.require(total == full, "ATTACHMENTS", cause, f"total {full}", f"total {total}", created, result)
     for skip, limit in ((None, None), (0, 1), (1, 1), (len(ids), 1), (1, None), (0, len(ids))):
-        _judge_window(talk, inputs, mine, skip, limit, created)
+        _judge_window(context, inputs, mine, skip, limit, created)
     listed: list[Any] = []
-    heards: list[Heard] = []
+    results: list[CallResult] = []
     for page in range(min(len(ids), 6)):
         query = [*inputs, ("limit", "1"), *([("skip", str(page))] if page else [])]
-        heards.append(talk.ask("list_run_attachments", query=query, after=[created]))
-        listed += [item.get("id") for item in items_of(heards[-1])]
+        results.append(context.ask("list_run_attachments", query=query, after=[created]))
+        listed += [item.get("id") for item in items_of(results[-1])]
     if len(ids) <= 6:
-        _judge_items(talk, run, listed, mine, created, heards)
-    heard = talk.ask(
+        _judge_items(context, run, listed, mine, created, results)
+    result = context.ask(
         "list_run_attachments", query=[("run_id", run["id"]), ("attachment_type", "output")], after=[created]
     )
-    wrong = [item for item in items_of(heard) if item.get("id") in mine]
-    talk.require(not wrong, "ATTACHMENTS", "inputs listed as outputs", "outputs only", "an input", created, heard)
+    wrong = [item for item in items_of(result) if item.get("id") in mine]
+    context.require(not wrong, "ATTACHMENTS", "inputs listed as outputs", "outputs only", "an input", created, result)
 
 
 def _judge_window(
-    talk: Talk, query: Sequence[tuple[str, str]], mine: set[str], skip: int | None, limit: int | None, created: Heard
+    context: CaseContext,
+    query: Sequence[tuple[str, str]],
+    mine: set[str],
+    skip: int | None,
+    limit: int | None,
+    created: CallResult,
 ) -> None:
-    """One page of the list: as full as it can be, and true in what it tells of itself."""
+    """Check one page of the list: the number of its items, and total, skip and limit."""
     asked = [*query, *([("skip", str(skip))] if skip is not None else [])]
     asked += [("limit", str(limit))] if limit is not None else []
-    heard = talk.ask("list_run_attachments", query=asked, after=[created])
-    told = {name: heard.body.get(name) for name in ("total", "skip", "limit")}
+    result = context.ask("list_run_attachments", query=asked, after=[created])
+    frame = {name: result.body.get(name) for name in ("total", "skip", "limit")}
     first, most = skip or 0, 100 if limit is None else limit
     expected = {"total": len(mine), "skip": first, "limit": most}
-    items = items_of(heard)
+    items = items_of(result)
     full = min(most, max(0, len(mine) - first))
-    cause, got = "a page of the list", f"{len(items)} items, {json.dumps(told)}"
-    right = told == expected and len(items) == full and {item.get("id") for item in items} <= mine
-    talk.require(right, "ATTACHMENTS", cause, f"{full} items, {json.dumps(expected)}", got, created, heard)
+    cause, got = "a page of the list", f"{len(items)} items, {json.dumps(frame)}"
+    right = frame == expected and len(items) == full and {item.get("id") for item in items} <= mine
+    context.require(right, "ATTACHMENTS", cause, f"{full} items, {json.dumps(expected)}", got, created, result)
 
 
 def _judge_items(
-    talk: Talk, run: Mapping[str, Any], listed: Sequence[Any], mine: set[str], created: Heard, heards: Sequence[Heard]
+    context: CaseContext,
+    run: Mapping[str, Any],
+    listed: Sequence[Any],
+    mine: set[str],
+    created: CallResult,
+    results: Sequence[CallResult],
 ) -> None:
-    talk.require(
+    context.require(
         set(listed) == mine and len(listed) == len(mine),
         "ATTACHMENTS",
         "the list has others",
         f"the {len(mine)} attachments of the run",
         f"{len(listed)}, {len(mine.intersection(listed))} of them right",
         created,
-        *heards[:3],
+        *results[:3],
     )
 
 
-def _judge_url(talk: Talk, attachment: str, raw: bytes, created: Heard) -> None:
-    heards: list[Heard] = []
+def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallResult) -> None:
+    results: list[CallResult] = []
     for expires in (None, 10, 3600):
         query = [] if expires is None else [("expires_in", str(expires))]
-        heard = talk.ask("get_run_attachment_download_url", attachment, query=query, after=[created])
-        heards.append(heard)
-        body = heard.body
+        result = context.ask("get_run_attachment_download_url", attachment, query=query, after=[created])
+        results.append(result)
+        body = result.body
         right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (expires or 300)
-        cause, wish = "not the documented download url", f"url and expires_in {expires or 300}"
-        if talk.require(right, "ATTACHMENTS", cause, wish, heard.words, created, heard):
-            _follow(talk, body["url"], raw, [created, *heards])
+        cause, expected = "not the documented download url", f"url and expires_in {expires or 300}"
+        if context.require(right, "ATTACHMENTS", cause, expected, result.words, created, result):
+            _follow(context, body["url"], raw, [created, *results])
     for wrong in ("9", "3601", "0", "-1", "x"):
-        heard = talk.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])
-        talk.require(heard.refused, "ATTACHMENTS", "expires_in out of range is taken", "a refusal", heard.words, heard)
+        result = context.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])
+        context.require(
+            result.refused, "ATTACHMENTS", "expires_in out of range is taken", "a refusal", result.words, result
+        )
 
 
-def _follow(talk: Talk, url: str, raw: bytes, shown: Sequence[Heard]) -> None:
-    """What a download url gives, where it leads to the target itself."""
+def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResult]) -> None:
+    """Download from the url, if it points to the target itself, and compare the bytes."""
     parts = urlsplit(url)
-    if parts.netloc == urlsplit(talk.world.target.url).netloc and parts.scheme in {"http", "https"}:
-        prefix = urlsplit(talk.world.target.url).path.rstrip("/")
+    if parts.netloc == urlsplit(context.check.target.url).netloc and parts.scheme in {"http", "https"}:
+        prefix = urlsplit(context.check.target.url).path.rstrip("/")
         path = parts.path.removeprefix(prefix) + (f"?{parts.query}" if parts.query else "")
-        read = talk.send(Request("GET", path, (("Authorization", TOKEN),)))
+        read = context.send(Request("GET", path, (("Authorization", TOKEN),)))
         same = read.status == 200 and read.answer.body == raw
-        cause, wish = "the download url gives other bytes", f"the {len(raw)} bytes that were sent"
-        talk.require(same, "ATTACHMENTS", cause, wish, read.words, *shown, read)
+        cause, expected = "the download url gives other bytes", f"the {len(raw)} bytes that were sent"
+        context.require(same, "ATTACHMENTS", cause, expected, read.words, *shown, read)
 
 
 _ODD_FILES: Final = [
-    ladders.file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
-    ladders.file("é 名.bin", bytes(range(256)), cleanup_imports_after_run=False),
-    ladders.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
-    ladders.file("noending", b"abc"),
-    ladders.file("b" * 120 + ".csv", b"x"),
-    ladders.file("large.dat", bytes(index * 7 % 251 for index in range(70_000))),
+    boundary_values.file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
+    boundary_values.file("é 名.bin", bytes(range(256)), cleanup_imports_after_run=False),
+    boundary_values.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
+    boundary_values.file("noending", b"abc"),
+    boundary_values.file("b" * 120 + ".csv", b"x"),
+    boundary_values.file("large.dat", bytes(index * 7 % 251 for index in range(70_000))),
 ]
 
 
-def _maker_cases(world: World) -> Iterator[Case]:
-    """The same files by each operation that takes files."""
+def _maker_cases(check: CheckContext) -> Iterator[Case]:
+    """Yield the same files for each operation that takes files."""
     makers = {"bulk_create_runs": (), "create_run": (), "retry_run": ("update_run",), "create_run_chain": ("get_run",)}
     for operation, needs in makers.items():
-        if world.offers(operation, *needs):
+        if check.offers(operation, *needs):
             yield {"files": _ODD_FILES, "op": operation, "around": True}
             yield {"files": _ODD_FILES[:1], "op": operation}
-    if world.offers("retry_run", "update_run"):
-        before = {"file_inputs": [ladders.file("a.txt", b"old bytes")]}
+    if check.offers("retry_run", "update_run"):
+        before = {"file_inputs": [boundary_values.file("a.txt", b"old bytes")]}
         yield {"files": _ODD_FILES[1:3], "op": "retry_run", "before": before}
-        yield {"files": [ladders.file("a.txt", b"new bytes")], "op": "retry_run", "before": before}
+        yield {"files": [boundary_values.file("a.txt", b"new bytes")], "op": "retry_run", "before": before}
 
 
-def attachment_cases(world: World) -> Iterator[Case]:
-    yield from _maker_cases(world)
-    yield {"files": [ladders.file("a.txt", b"one"), ladders.file("b.txt", b"two")], "around": True}
-    for files in ladders.file_ladder():
+def attachment_cases(check: CheckContext) -> Iterator[Case]:
+    yield from _maker_cases(check)
+    yield {"files": [boundary_values.file("a.txt", b"one"), boundary_values.file("b.txt", b"two")], "around": True}
+    for files in boundary_values.file_boundary_values():
         yield {"files": files, "around": len(files) in {1, 3, 11, 101} and len(files[0]["content"]) < 9}
     for files in (
         [
-            ladders.file("a.txt", b"one"),
-            ladders.file("b.txt", b"two"),
-            ladders.file("c.bin", bytes(range(256))),
+            boundary_values.file("a.txt", b"one"),
+            boundary_values.file("b.txt", b"two"),
+            boundary_values.file("c.bin", bytes(range(256))),
         ],
-        [ladders.file(raw=b"x")],
+        [boundary_values.file(raw=b"x")],
         [
-            ladders.file("A b.TXT", b"\r\n\x00", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
-            ladders.file("é.bin", b"\xff", cleanup_imports_after_run=False),
-            ladders.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
+            boundary_values.file("A b.TXT", b"\r\n\x00", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
+            boundary_values.file("é.bin", b"\xff", cleanup_imports_after_run=False),
+            boundary_values.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
         ],
     ):
         for count in (2, 3, 10, 101, 1000):
             yield {"files": files, "count": count, "around": count < 100}
-        if world.offers("create_run"):
+        if check.offers("create_run"):
             yield {"files": files, "op": "create_run", "around": True}
         for fields in (
             {"start_session": True},
-            {"input_values": writes.INPUTS},
-            {"sensitive_input_values": writes.SECRETS},
+            {"input_values": write_bodies.INPUTS},
+            {"sensitive_input_values": write_bodies.SECRETS},
         ):
             yield {"files": files, "fields": fields, "count": 2}
-    yield {"files": [ladders.file("big.bin", bytes(index * 13 % 256 for index in range(700_000)))]}
+    yield {"files": [boundary_values.file("big.bin", bytes(index * 13 % 256 for index in range(700_000)))]}
 
 
 SCENARIOS = (
@@ -302,6 +319,6 @@ SCENARIOS = (
         run_attachments,
         attachment_cases,
         needs=("get_run_attachment", "download_run_attachment"),
-        telling=1,
+        priority=1,
     ),
 )

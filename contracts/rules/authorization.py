@@ -1,24 +1,26 @@
-"""Who is let in, and to what: no header, another scheme, a wrong token, and another organisation's token."""
+"""Authorization: a missing header, another scheme, a wrong token, and another organisation's token."""
 
 from __future__ import annotations
 
 import base64
-import itertools
-import json
 import random
 import string
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, Unjudged, World, encode, path_for, request_for
-from contracts.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.core.exchange import Request
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import request_for
+from contracts.engine.results import CallResult
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES
-from contracts.rules.listing import carries, items_of, made_with, their_workflow
+from contracts.rules.listing import carries, made_with
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import operations
-from contracts.shrinking import Case
+from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases
 
 GROUP = "Authorization"
 RULES = (
@@ -77,13 +79,16 @@ _SCHEMES: Final = (
 )
 
 
-def wrong_tokens(world: World) -> list[str]:
-    """Bearer headers whose tokens share nothing with those given."""
-    mine = set(world.target.token + (world.target.second_token or ""))
+def wrong_tokens(check: CheckContext) -> list[str]:
+    """Return Authorization headers with empty, fixed and random tokens that are not valid.
+
+    Random words have no letter of the given tokens, where at least six other letters are left.
+    """
+    mine = set(check.target.token + (check.target.second_token or ""))
     letters = [c for c in string.ascii_lowercase if c not in mine and c.upper() not in mine]
     if len(letters) < 6:
         letters = list("qxzwjkvy")
-    pick = world.random("tokens")
+    pick = check.random("tokens")
 
     def word(length: int) -> str:
         return "".join(pick.choice(letters) for _ in range(length))
@@ -113,35 +118,35 @@ def _encoded(text: str, pick: random.Random) -> str:
     return base64.b64encode(f"{text}{pick.random()}".encode()).decode()
 
 
-def headers_by_rule(world: World) -> dict[str, Sequence[str | None]]:
-    return {"AUTH-REQUIRED": _REQUIRED, "AUTH-SCHEME": _SCHEMES, "AUTH-TOKEN": wrong_tokens(world)}
+def headers_by_rule(check: CheckContext) -> dict[str, Sequence[str | None]]:
+    return {"AUTH-REQUIRED": _REQUIRED, "AUTH-SCHEME": _SCHEMES, "AUTH-TOKEN": wrong_tokens(check)}
 
 
-# Without good credentials
+# Without valid credentials
 
 
-def run_unauthorized(talk: Talk, case: Case) -> None:
-    """One operation with credentials that are none: a valid request in all else."""
+def run_unauthorized(context: CaseContext, case: Case) -> None:
+    """Send a request that is valid except for its credentials."""
     operation, rule, header = case["op"], case["rule"], case["header"]
-    request, undone = _good_request(talk, operation, case)
+    request, earlier = _good_request(context, operation, case)
     headers = tuple(h for h in request.headers if h[0].lower() != "authorization")
     if header is not None:
         headers = (("Authorization", header), *headers)
-    heard = talk.send(Request(request.method, request.path, headers, request.body))
-    refused = talk.require(
-        heard.status in {401, 403} or (heard.status in {404, 405} and not talk.world.offers(operation)),
+    result = context.send(Request(request.method, request.path, headers, request.body))
+    refused = context.require(
+        result.status in {401, 403} or (result.status in {404, 405} and not context.check.offers(operation)),
         rule,
-        _cause(rule, header, operation),
+        _cause(rule, header),
         "401 or 403",
-        heard.words,
-        *([undone[0]] if case.get("replay") and undone else ()),
-        heard,
+        result.words,
+        *([earlier[0]] if case.get("replay") and earlier else ()),
+        result,
     )
     if refused and case.get("look"):
-        _nothing_done(talk, operation, rule, heard)
+        _require_no_effect(context, operation, rule, result)
 
 
-def _cause(rule: str, header: str | None, operation: str) -> str:
+def _cause(rule: str, header: str | None) -> str:
     if rule == "AUTH-TOKEN":
         return "an empty token passes" if header in {"Bearer", "Bearer "} else "a wrong token passes"
     if rule == "AUTH-SCHEME":
@@ -149,96 +154,98 @@ def _cause(rule: str, header: str | None, operation: str) -> str:
     return "no Authorization passes"
 
 
-def _good_request(talk: Talk, operation: str, case: Case) -> tuple[Request, list[Heard]]:
-    """A request that would work with a good token, and what it took to have it."""
-    world = talk.world
+def _good_request(context: CaseContext, operation: str, case: Case) -> tuple[Request, list[CallResult]]:
+    """Return a request that is valid with a good token and, for a replay, the result of the first create."""
+    check = context.check
     method, template = operations()[operation]
     if operation in CREATES:
-        body = writes.minimal(operation, count=case.get("count", 1))
-        body |= {} if operation == "create_run_chain" else world.base_request
+        body = write_bodies.minimal(operation, count=case.get("count", 1))
+        body |= {} if operation == "create_run_chain" else check.base_request
         body |= (
             {"input_values": {**(body.get("input_values") or {}), "marker": "«marker»"}}
             if operation != "create_run_chain"
             else {"shared_inputs": {"marker": "«marker»"}}
         )
-        request = request_for(operation, body=talk.fill(body), key=talk.named("key") if case.get("replay") else None)
-        return request, [talk.send(request)] if case.get("replay") else []
+        request = request_for(
+            operation, body=context.fill(body), key=context.named("key") if case.get("replay") else None
+        )
+        return request, [context.send(request)] if case.get("replay") else []
     if "{run_id}" in template:
-        run_id = _a_run(talk)
-        change: Any = {"update_run": {"release_session_after": True}, "retry_run": {"session_alias": _STOLEN}}.get(
+        run_id = _a_run(context)
+        change: Any = {"update_run": {"release_session_after": True}, "retry_run": {"session_alias": STOLEN}}.get(
             operation
         )
-        if operation == "retry_run" and talk.has_named("run"):
-            talk.call("update_run", run_id, body={"status": "cancelled"})
+        if operation == "retry_run" and context.has_named("run"):
+            context.call("update_run", run_id, body={"status": "cancelled"})
         if change is None:
             return request_for(operation, run_id, query=[(k, v) for k, v in case.get("query", [])]), []
         return request_for(operation, run_id, body=change), []
     if "{attachment_id}" in template:
-        return request_for(operation, _an_attachment(talk)), []
+        return request_for(operation, _an_attachment(context)), []
     if "{" in template:
-        ids = {"{machine_id}": world.machines, "{pool_id}": world.pools, "{workflow_id}": world.workflows}
+        ids = {"{machine_id}": check.machines, "{pool_id}": check.pools, "{workflow_id}": check.workflows}
         known = next(ids[name].known for name in ids if name in template)
-        one = known[0] if known else talk.named("uuid")
+        one = known[0] if known else context.named("uuid")
         if method == "POST":
             return request_for(operation, one, body={"machine_ids": []}), []
         return request_for(operation, one), []
     if method == "POST":
-        return request_for(operation, body=talk.fill(writes.minimal(operation))), []
+        return request_for(operation, body=context.fill(write_bodies.minimal(operation))), []
     return request_for(operation, query=[(k, v) for k, v in case.get("query", [])]), []
 
 
-def _a_run(talk: Talk) -> str:
-    world = talk.world
-    if world.is_live or not world.may_create:
-        return world.first_run or world.others_run or str(talk.named("unknown"))
-    written = talk.some_runs(1)
-    talk.remember("run", written.ids[0])
+def _a_run(context: CaseContext) -> str:
+    check = context.check
+    if check.is_live or not check.may_create:
+        return check.first_run or check.others_run or str(context.named("unknown"))
+    written = context.some_runs(1)
+    context.remember("run", written.ids[0])
     return written.ids[0]
 
 
-def _an_attachment(talk: Talk) -> str:
-    if talk.world.is_live or not talk.world.may_create:
-        return str(talk.named("unknown"))
-    written = talk.some_runs(1, file_inputs=[ladders.file()])
-    ids = written.runs[0].get("input_attachment_ids") or [str(talk.named("uuid"))]
+def _an_attachment(context: CaseContext) -> str:
+    if context.check.is_live or not context.check.may_create:
+        return str(context.named("unknown"))
+    written = context.some_runs(1, file_inputs=[boundary_values.file()])
+    ids = written.runs[0].get("input_attachment_ids") or [str(context.named("uuid"))]
     return str(ids[0])
 
 
-def _nothing_done(talk: Talk, operation: str, rule: str, heard: Heard) -> None:
-    if operation in CREATES and talk.world.offers("list_runs"):
-        marker = talk.named("marker")
-        listed, items = made_with(talk, "search", marker)
+def _require_no_effect(context: CaseContext, operation: str, rule: str, result: CallResult) -> None:
+    if operation in CREATES and context.check.offers("list_runs"):
+        marker = context.named("marker")
+        listed, items = made_with(context, "search", marker)
         made = [item for item in items if carries(item, "search", marker)]
         cause = "a refused create makes runs"
-        talk.require(not made, "REQ-ATOMIC", cause, "nothing created", f"{len(made)} runs", heard, listed)
-    elif operation == "delete_run" and talk.has_named("run"):
-        after = talk.call("get_run", talk.named("run"))
+        context.require(not made, "REQ-ATOMIC", cause, "nothing created", f"{len(made)} runs", result, listed)
+    elif operation == "delete_run" and context.has_named("run"):
+        after = context.call("get_run", context.named("run"))
         cause = "a refused delete is carried out"
-        talk.require(after.status != 404, rule, cause, "the run still there", after.words, heard, after)
-    elif operation in {"update_run", "retry_run"} and talk.has_named("run"):
-        after = talk.call("get_run", talk.named("run"))
+        context.require(after.status != 404, rule, cause, "the run still there", after.words, result, after)
+    elif operation in {"update_run", "retry_run"} and context.has_named("run"):
+        after = context.call("get_run", context.named("run"))
         read = after.body if isinstance(after.body, dict) else {}
-        changed = read.get("release_session_after") is True or read.get("session_alias") == _STOLEN
+        changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN
         cause = f"a refused {operation} is carried out"
-        talk.require(not changed, rule, cause, "the run as before", after.words, heard, after)
+        context.require(not changed, rule, cause, "the run as before", after.words, result, after)
 
 
-def unauthorized_cases(world: World) -> Iterator[Case]:
+def unauthorized_cases(check: CheckContext) -> Iterator[Case]:
     for operation in operations():
-        if operation == "health_check" or not world.offers(operation):
+        if operation == "health_check" or not check.offers(operation):
             continue
-        for rule, headers in headers_by_rule(world).items():
+        for rule, headers in headers_by_rule(check).items():
             for index, header in enumerate(headers):
                 yield {"op": operation, "rule": rule, "header": header, "look": index in {0, 4}}
-    for rule, headers in headers_by_rule(world).items():
+    for rule, headers in headers_by_rule(check).items():
         for operation in CREATES:
-            if world.offers(operation):
+            if check.offers(operation):
                 yield {"op": operation, "rule": rule, "header": headers[0], "replay": True}
                 yield {"op": operation, "rule": rule, "header": headers[-1], "replay": True}
         for count in (2, 101, 1000):
             yield {"op": "bulk_create_runs", "rule": rule, "header": headers[0], "count": count}
             yield {"op": "bulk_create_runs", "rule": rule, "header": headers[-1], "count": count}
-        if world.offers("list_runs"):
+        if check.offers("list_runs"):
             for query in (
                 [["search", "a"]],
                 [["limit", "1000"]],
@@ -249,262 +256,18 @@ def unauthorized_cases(world: World) -> Iterator[Case]:
             ):
                 yield {"op": "list_runs", "rule": rule, "header": headers[0], "query": query}
                 yield {"op": "list_runs", "rule": rule, "header": headers[-1], "query": query}
-        if world.offers("get_run"):
+        if check.offers("get_run"):
             for header in (headers[0], headers[-1]):
                 yield {"op": "get_run", "rule": rule, "header": header, "query": [["include", "workflow,machine"]]}
 
 
-# Another organisation
-
-
-def run_tenant(talk: Talk, case: Case) -> None:
-    """A run of the first organisation, and everything the second one could try on it."""
-    world = talk.world
-    if not world.has_second:
-        raise Unjudged("no second token was given")
-    mine, theirs = (TOKEN, SECOND_TOKEN) if not case.get("reversed") else (SECOND_TOKEN, TOKEN)
-    run, created = _run_of(talk, case, mine)
-    cancelled = case.get("cancelled") and talk.call("update_run", run["id"], body={"status": "cancelled"}, token=mine)
-    if cancelled and not cancelled.accepted:
-        raise Unjudged("a run cannot be cancelled")
-    reads = [operation for operation in case["ops"] if operation in _READS_OF_ONE and world.offers(operation)]
-    for operation in reads:
-        _try_as_another(talk, operation, run, [created], theirs)
-    before = talk.ask("get_run", run["id"], token=mine)
-    for operation in case["ops"]:
-        if world.offers(operation):
-            # What its owner has read may be kept for everybody.
-            _try_as_another(talk, operation, run, [created, before] if operation in reads else [created], theirs)
-    if set(case["ops"]) & {"update_run", "delete_run", "retry_run"}:
-        after = talk.call("get_run", run["id"], token=mine)
-        for cause, how in _harm(before.body, after):
-            shown = talk.exchanges
-            talk.require(not how, "AUTH-TENANT", f"another organisation {cause}", "the run as before", how, *shown)
-        for attachment in before.body.get("input_attachment_ids") or () if world.offers("get_run_attachment") else ():
-            heard = talk.call("get_run_attachment", attachment, token=mine)
-            cause = "another organisation takes away attachments"
-            talk.require(
-                heard.status != 404, "AUTH-TENANT", cause, "attachments as before", heard.words, *talk.exchanges
-            )
-
-
-def _run_of(talk: Talk, case: Case, token: str) -> tuple[dict[str, Any], Heard]:
-    """A run of one organisation, made in the way that the case says."""
-    fields = talk.fill(case.get("fields", {}))
-    if token == TOKEN and "made_by" not in case:
-        created = talk.some_runs(case.get("count", 1), **fields)
-        return created.runs[-1], created.heard
-    operation = case.get("made_by", "bulk_create_runs")
-    if token == SECOND_TOKEN and not talk.world.workflows.invented:
-        talk.remember("workflow", their_workflow(talk))
-        talk.remember("workflow:0", their_workflow(talk))
-    heard = talk.call(operation, body=talk.fill(writes.minimal(operation)) | fields, token=token)
-    body = heard.body if isinstance(heard.body, dict) else {}
-    if operation == "create_run_chain" and heard.accepted:
-        return talk.ask("get_run", body["run_ids"][-1], token=token).body, heard
-    runs = body.get("created_runs") or [body]
-    if not heard.accepted or not isinstance(runs[-1].get("id"), str):
-        raise Unjudged(f"{operation} gives no run to go on with")
-    return runs[-1], heard
-
-
-def _harm(before: dict[str, Any], after: Heard) -> Iterator[tuple[str, str]]:
-    """What another organisation can have done to a run, and how it shows; "" where it was not done."""
-    yield "deletes a run", "" if after.accepted else after.words
-    if not after.accepted or not isinstance(after.body, dict):
-        return
-    changed = [name for name in _STAYING if (before.get(name) or None) != (after.body.get(name) or None)]
-    stolen = _STOLEN in json.dumps(after.body) or (after.body.get("status") == "cancelled" != before.get("status"))
-    yield "changes a run", after.words if changed or stolen else ""
-    retried = before.get("status") == "cancelled" != after.body.get("status")
-    yield "retries a run", after.words if retried else ""
-
-
-_STOLEN: Final = "stolen-by-another"
-_STAYING: Final = ("input_values", "release_session_after", "session_alias", "session_id", "input_attachment_ids")
-_BODIES_OF_ANOTHER: Final[dict[str, tuple[dict[str, Any], ...]]] = {
-    "update_run": (
-        {"release_session_after": True, "input_values": {"stolen": _STOLEN}},
-        {"status": "cancelled"},
-        {"output_data": {"stolen": _STOLEN}},
-        {"error": [_STOLEN]},
-        {"run_message_history": [{"stolen": _STOLEN}]},
-        {"usage_metadata": {"stolen": _STOLEN}},
-        {},
-    ),
-    "retry_run": ({}, {"input_values": {"stolen": _STOLEN}}, {"session_alias": _STOLEN}),
-}
-
-
-_READS_OF_ONE: Final = frozenset({"get_run", "get_run_attachment", "download_run_attachment"})
-
-
-def _try_as_another(talk: Talk, operation: str, run: dict[str, Any], shown: Sequence[Heard], token: str) -> None:
-    method, template = operations()[operation]
-    if operation in {"list_runs", "list_run_attachments"}:
-        _list_as_another(talk, operation, run, shown[0], token)
-        if operation == "list_run_attachments":
-            _attachments_of_others(talk, shown[0], token)
-        return
-    ids = run.get("input_attachment_ids") or [] if "{attachment_id}" in template else [run["id"]]
-    bodies = _BODIES_OF_ANOTHER.get(operation, (None,))
-    includes = ("", "?include=workflow", "?include=machine", "?include=workflow,machine,machine.pools")
-    queries = includes if operation == "get_run" else ("",)
-    for one, body, query in itertools.product(ids[:2], bodies, queries):
-        headers: list[tuple[str, str]] = [("Authorization", token)]
-        raw = None
-        if body is not None:
-            headers.append(("Content-Type", "application/json"))
-            raw = encode(body)
-        heard = talk.send(Request(method, path_for(template, one) + query, tuple(headers), raw))
-        talk.require(
-            heard.refused,
-            "AUTH-TENANT",
-            f"another organisation gets through with {operation}",
-            "404, since for another organisation the run does not exist",
-            heard.words,
-            *shown,
-            heard,
-        )
-        cause, wish = f"another organisation learns from {operation} that a run is there", "404, as for any unknown run"
-        talk.require(heard.status != 409, "AUTH-TENANT", cause, wish, heard.words, *shown, heard)
-
-
-_ONLY_ITS_OWN: Final = frozenset(
-    {"workflow_id", "session_id", "search", "run_id", "created_at_from", "created_at_to", "sort_mode", "deep_search"}
-)
-"""Filters of which a list as another organisation is empty, and its total 0, where no item is in it."""
-
-
-def _list_as_another(talk: Talk, operation: str, run: dict[str, Any], created: Heard, token: str) -> None:
-    if operation == "list_run_attachments":
-        queries = [[("run_id", run["id"])], [("limit", "1000")], [("attachment_type", "input"), ("limit", "1000")]]
-        queries.append([("run_id", run["id"]), ("attachment_type", "input")])
-    else:
-        queries = [[(name, str(run[name]))] for name in ("workflow_id", "session_id", "machine_id") if run.get(name)]
-        queries += [[("search", run["id"])], [("search", run["id"]), ("deep_search", "true")]]
-        if isinstance(run.get("input_values"), dict) and run["input_values"].get("marker"):
-            queries.append([("search", run["input_values"]["marker"])])
-        queries += [[("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])], []]
-        queries += [
-            [("created_at_from", run["created_at"])],
-            [("status", "scheduling")],
-            [("sort_mode", "created_at_desc")],
-        ]
-        queries += [[("status", status)] for status in ("running", "cancelled", "success")]
-        there = [[(name, str(run[name]))] for name in ("workflow_id", "session_id") if run.get(name)]
-        there.append([("search", run["id"])])
-        beside = [("status", str(run["status"])), ("sort_mode", "created_at_desc"), ("sort_mode", "activity")]
-        beside += [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
-        beside += [("workflow_id", run["workflow_id"]), ("deep_search", "true")]
-        pairs = [] if talk.world.is_live else itertools.product(there, beside)
-        queries += [[*one, other] for one, other in pairs if other not in one]
-        queries += [
-            [("workflow_id", run["workflow_id"]), ("fields", "status")],
-            [("workflow_id", run["workflow_id"]), ("include", "workflow,machine,machine.pools")],
-        ]
-    for query in queries:
-        heard = talk.call(
-            operation,
-            query=[*query, ("limit", "1000")] if ("limit", "1000") not in query else query,
-            token=token,
-        )
-        if not heard.accepted:
-            continue
-        key = "run_id" if operation == "list_run_attachments" else "id"
-        seen = [item for item in items_of(heard) if item.get(key) == run["id"]]
-        total = heard.body.get("total") if isinstance(heard.body, dict) else 0
-        counted = bool(total) and not items_of(heard) and {name for name, _ in query} <= _ONLY_ITS_OWN
-        filters = "+".join(name for name, _ in query) or "no filter"
-        talk.require(
-            not seen and not (counted and talk.world.workflows.invented),
-            "AUTH-TENANT",
-            f"another organisation finds a run with {operation}",
-            "no run of another organisation in a list",
-            f"the run, by {filters}" if seen else f"total {total}, by {filters}",
-            created,
-            heard,
-        )
-
-
-def _maker_of(talk: Talk, run_id: str) -> Exchange | None:
-    """The create that a run is from, whichever talk sent it."""
-    for exchange in talk.world.guard.exchanges:
-        makes = exchange.request.method == "POST" and exchange.answer.status == 201
-        if makes and run_id.encode() in exchange.answer.body:
-            return exchange
-    return None
-
-
-def _attachments_of_others(talk: Talk, created: Heard, token: str) -> None:
-    """Lists of attachments that name no run: the first and the last of them are of runs that are not the owner's."""
-    owner = TOKEN if token == SECOND_TOKEN else SECOND_TOKEN
-    for query in ([], [("attachment_type", "input")], [("attachment_type", "output")]):
-        heard = talk.call("list_run_attachments", query=[*query, ("limit", "1")], token=token)
-        total = heard.body.get("total") if heard.accepted and isinstance(heard.body, dict) else None
-        ends = [heard]
-        if isinstance(total, int) and total > 1:
-            last = [*query, ("limit", "1"), ("skip", str(total - 1))]
-            ends.append(talk.call("list_run_attachments", query=last, token=token))
-        for end in ends:
-            for item in items_of(end) if end.accepted else []:
-                run_id = str(item.get("run_id"))
-                theirs = talk.call("get_run", run_id, token=owner)
-                made_by = _maker_of(talk, run_id) if theirs.accepted else created
-                cause, wish = "another organisation's attachments are listed", "attachments of its own runs only"
-                got = f"one of run {run_id}"
-                talk.require(not theirs.accepted, "AUTH-TENANT", cause, wish, got, made_by or created, end, theirs)
-
-
-_TENANT_OPS: Final = (
-    "get_run",
-    "list_runs",
-    "update_run",
-    "retry_run",
-    "delete_run",
-    "list_run_attachments",
-    "get_run_attachment",
-    "download_run_attachment",
-    "get_run_attachment_download_url",
-)
-
-
-def tenant_cases(world: World) -> Iterator[Case]:
-    if not world.has_second:
-        return
-    inputs = {"input_values": {"marker": "«marker»"}}
-    session = {"session_id": "«session»"} if world.sessions.invented else {"start_session": True}
-    for operation in _TENANT_OPS:
-        for fields in (
-            {},
-            inputs,
-            session,
-            {"file_inputs": [ladders.file(), ladders.file("b.txt")]},
-            {"sensitive_input_values": {"pin": "«secret»"}},
-            {"start_session": True},
-        ):
-            yield {"ops": [operation], "fields": fields | (inputs if operation == "list_runs" else {})}
-            yield {"ops": [operation], "fields": fields, "cancelled": True}
-    made_by = [name for name in ("create_run", "create_run_chain") if world.offers(name)]
-    for operation in _TENANT_OPS:
-        for turned, cancelled in itertools.product((False, True), repeat=2):
-            if turned:
-                yield {"ops": [operation], "fields": inputs, "reversed": True, "cancelled": cancelled}
-            for maker in made_by:
-                yield {"ops": [operation], "made_by": maker, "reversed": turned, "cancelled": cancelled}
-    if world.machines.available:
-        yield {"ops": list(_TENANT_OPS), "fields": {"machine_id": "«machine»"}}
-    for count in (2, 101, 1000):
-        yield {"ops": list(_TENANT_OPS), "fields": inputs | {"file_inputs": [ladders.file()]}, "count": count}
-
-
 SCENARIOS = (
     Scenario(
-        "without good credentials",
+        "missing and invalid credentials",
         ("AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN"),
         run_unauthorized,
         unauthorized_cases,
-        telling=1,
+        priority=1,
     ),
-    Scenario("another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases, telling=1),
+    Scenario("access by another organisation", ("AUTH-TENANT",), run_tenant, tenant_cases, priority=1),
 )

@@ -1,4 +1,4 @@
-"""What a create answers: every field of every run, the last one too, for every combination of what can be asked."""
+"""Answers of creates: every field of every run, the last one included, for combinations of all request fields."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from contracts import ladders, strategies, writes
-from contracts.assortment import VALUES
-from contracts.conversation import Talk, World, Written
+from contracts.data import boundary_values, strategies, write_bodies
+from contracts.data.sample_values import VALUES
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import WriteResult
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shrinking import Case
 
 GROUP = "The answer of a create"
 RULES = (
@@ -114,126 +116,129 @@ ODD_ALIASES: Final = (
     "d" * 256,
     "e" * 1025,
 )
-"""Names of a session as they may be given, each unusual in one way."""
+"""Valid values of session_alias, each unusual in one way."""
 
 
-def run_create(talk: Talk, case: Case) -> None:
-    """One create, as often as the case says, each judged by every rule of its answer; then read again."""
-    body = talk.fill(case["body"])
+def run_create(context: CaseContext, case: Case) -> None:
+    """Send a create as often as the case says, judge each answer, and read and list the runs where the case says so."""
+    body = context.fill(case["body"])
     for _ in range(max(1, case.get("times", 1))):
-        written = talk.write(case["op"], body=body)
-        if case.get("read") and written.heard.accepted and written.clean:
-            read_back(talk, written)
-            if case.get("listed") and talk.world.offers("list_runs"):
-                _list_back(talk, written)
+        written = context.write(case["op"], body=body)
+        if case.get("read") and written.result.accepted and written.clean:
+            read_back(context, written)
+            if case.get("listed") and context.check.offers("list_runs"):
+                _list_back(context, written)
 
 
-def _list_back(talk: Talk, written: Written) -> None:
-    """The runs of a create as a list shows them."""
+def _list_back(context: CaseContext, written: WriteResult) -> None:
+    """Compare the runs of a create with their items in a list."""
     first = written.runs[0]
     query = [("workflow_id", first["workflow_id"]), ("created_at_from", first["created_at"])]
     query += [("sort_mode", "created_at_desc"), ("limit", "20")]
-    heard = talk.ask("list_runs", query=query, after=[written.heard])
-    items = {item.get("id"): item for item in items_of(heard)}
+    result = context.ask("list_runs", query=query, after=[written.result])
+    items = {item.get("id"): item for item in items_of(result)}
     for run in written.runs:
         if run["id"] in items:
-            judge_read(talk, run, items[run["id"]], written.reading, (written.heard, heard))
+            judge_read(context, run, items[run["id"]], written.parsed, (written.result, result))
 
 
-def features_of(world: World, operation: str) -> dict[str, tuple[Any, ...]]:
-    """The features of a create for which the target has ids."""
-    found = dict(writes.CREATE_FEATURES[operation])
-    for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...]]:
+    """Return the features of a create, without those that need ids of a kind that the target does not have."""
+    found = dict(write_bodies.CREATE_FEATURES[operation])
+    for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
         if not ids.available:
             del found[name]
-    if not world.pools.invented and len(world.pools.known) < 2 and "pool_ids" in found:
+    if not check.pools.invented and len(check.pools.known) < 2 and "pool_ids" in found:
         found["pool_ids"] = found["pool_ids"][:1]
     return found
 
 
 def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
     settings = {name: more.pop(name) for name in ("read", "times", "listed") if name in more}
-    return {"op": operation, "body": writes.minimal(operation, count=count) | more} | settings
+    return {"op": operation, "body": write_bodies.minimal(operation, count=count) | more} | settings
 
 
-def telling_cases(world: World) -> Iterator[Case]:
-    """Few requests that most faults show in."""
-    features = features_of(world, "bulk_create_runs")
-    for count in ladders.TELLING_COUNTS:
+def feature_cases(check: CheckContext) -> Iterator[Case]:
+    """Yield a few requests that reveal most faults."""
+    features = features_of(check, "bulk_create_runs")
+    for count in boundary_values.TELLING_COUNTS:
         yield _case("bulk_create_runs", count=count, read=True)
-    if world.machines.available and world.pools.known:  # pools that are there, perhaps with machines
-        yield _case("bulk_create_runs", count=2, machine_id="«machine»", pool_ids=[world.pools.known[0]])
+    if check.machines.available and check.pools.known:  # existing pools, which may have machines
+        yield _case("bulk_create_runs", count=2, machine_id="«machine»", pool_ids=[check.pools.known[0]])
     everything = {name: values[-1] for name, values in features.items() if name not in ("session_id",)}
     for count in (1, 2, 101, 501, 1000):
         yield _case("bulk_create_runs", count=count, read=True, **everything)
     for name, values in features.items():
         for value in values:
             yield _case("bulk_create_runs", count=2, read=True, **{name: value})
-    if world.offers("create_run"):
-        for name, values in features_of(world, "create_run").items():
+    if check.offers("create_run"):
+        for name, values in features_of(check, "create_run").items():
             for value in values:
                 yield _case("create_run", read=True, **{name: value})
 
 
-def count_cases(world: World) -> Iterator[Case]:
-    for count in ladders.COUNTS:
+def count_cases(check: CheckContext) -> Iterator[Case]:
+    for count in boundary_values.COUNTS:
         yield _case("bulk_create_runs", count=count)
 
 
-def meeting_cases(world: World) -> Iterator[Case]:
-    """Every subset of the features for small counts, every pair of their states for large ones."""
-    features = features_of(world, "bulk_create_runs")
-    for subset in writes.on_and_off(features):
+def combined_feature_cases(check: CheckContext) -> Iterator[Case]:
+    """Yield every subset of the features for bulk creates of two runs, and every pair of their states for other counts.
+
+    Single creates get the pairs, and the smallest and the largest subsets.
+    """
+    features = features_of(check, "bulk_create_runs")
+    for subset in write_bodies.powerset(features):
         yield _case("bulk_create_runs", count=2, read=len(subset) < 3, **subset)
-    if world.offers("create_run"):
-        single = features_of(world, "create_run")
-        for subset in writes.on_and_off(single):
+    if check.offers("create_run"):
+        single = features_of(check, "create_run")
+        for subset in write_bodies.powerset(single):
             if len(subset) <= 3 or len(subset) >= len(single) - 1:
                 yield _case("create_run", read=len(subset) < 3, **subset)
-        for row in writes.pairs(writes.states(single)):
-            yield _case("create_run", read=True, **writes.without_absent(row))
-    states = writes.states(features)
+        for row in write_bodies.pairs(write_bodies.states(single)):
+            yield _case("create_run", read=True, **write_bodies.without_absent(row))
+    states = write_bodies.states(features)
     for count in (1, 3, 10):
-        for row in writes.pairs(states):
-            yield _case("bulk_create_runs", count=count, read=count == 3, **writes.without_absent(row))
+        for row in write_bodies.pairs(states):
+            yield _case("bulk_create_runs", count=count, read=count == 3, **write_bodies.without_absent(row))
     sizes = {"count": [100, 101, 257, 501, 1000]}
-    on_off = {name: [writes.ABSENT, values[0]] for name, values in features.items()}
-    for row in writes.pairs(sizes | on_off):
+    on_off = {name: [write_bodies.ABSENT, values[0]] for name, values in features.items()}
+    for row in write_bodies.pairs(sizes | on_off):
         count = row.pop("count")
-        yield _case("bulk_create_runs", count=count, **writes.without_absent(row))
+        yield _case("bulk_create_runs", count=count, **write_bodies.without_absent(row))
 
 
-def odd_value_cases(world: World) -> Iterator[Case]:
-    for inputs in ladders.input_ladder():
+def odd_value_cases(check: CheckContext) -> Iterator[Case]:
+    for inputs in boundary_values.input_boundary_values():
         yield _case("bulk_create_runs", read=True, input_values=inputs)
-    operations = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
+    operations = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in operations:
-        for one in ladders.ODD_IDS:
+        for one in boundary_values.ODD_IDS:
             for name in ("workflow_id", "machine_id", "session_id", "pool_ids"):
                 named = {name: [one] if name == "pool_ids" else one}
-                yield {"op": operation, "body": writes.minimal(operation) | named}
+                yield {"op": operation, "body": write_bodies.minimal(operation) | named}
         two = {"count": 2} if operation == "bulk_create_runs" else {}
-        for pack in ladders.packed(ladders.values(), 12):
+        for pack in boundary_values.packed(boundary_values.values(), 12):
             yield _case(operation, read=True, input_values=pack, **two)
-        for files in ladders.file_ladder():
+        for files in boundary_values.file_boundary_values():
             yield _case(operation, file_inputs=files, **two)
-    light = (value for value in ladders.values() if len(repr(value)) < 600)
-    for pack in ladders.packed(light, 40, limit=6000):
+    light = (value for value in boundary_values.values() if len(repr(value)) < 600)
+    for pack in boundary_values.packed(light, 40, limit=6000):
         yield _case("bulk_create_runs", count=3, input_values={"deep": {"list": [0, pack]}, "last": pack})
     yield _case("bulk_create_runs", count=101, input_values=VALUES, read=True)
     for inputs in (VALUES, {"text": "x" * 9_000}, {"text": "y" * 70_000}, {f"key{n}": n for n in range(3000)}):
         yield _case("bulk_create_runs", count=2, input_values=inputs, read=True, listed=True)
     yield _case("bulk_create_runs", count=1000, input_values={"deep": [VALUES["list"], VALUES["object"]]})
-    for files in ([ladders.file()], [ladders.file(), ladders.file("b.txt", b"b")]):
+    for files in ([boundary_values.file()], [boundary_values.file(), boundary_values.file("b.txt", b"b")]):
         for count in (3, 50, 101, 501, 1000):
             yield _case("bulk_create_runs", count=count, file_inputs=files)
     for keys in ([f"«pool:{index}»" for index in range(size)] for size in (3, 5, 10, 11, 50, 100)):
-        if world.pools.invented:
+        if check.pools.invented:
             yield _case("bulk_create_runs", pool_ids=keys, count=2, read=True)
     for key in ("", "é", "😀", "a.b", "a b", "A", "x" * 255, "0", "__proto__", '"', "password"):
         for operation in operations:
             yield _case(operation, sensitive_input_values={key: "«secret»"})
-    if world.offers("create_run"):
+    if check.offers("create_run"):
         for alias in ODD_ALIASES:
             yield _case("create_run", session_alias=alias, read=True)
     for size in (2, 10, 50, 100, 256, 1000):
@@ -263,23 +268,23 @@ def odd_value_cases(world: World) -> Iterator[Case]:
             )
 
 
-def repeated_cases(world: World) -> Iterator[Case]:
-    """The same request again: what the second call gives must be new."""
-    features = features_of(world, "bulk_create_runs")
+def repeated_cases(check: CheckContext) -> Iterator[Case]:
+    """Yield requests that are sent more than once, without an idempotency key: each call must create new runs."""
+    features = features_of(check, "bulk_create_runs")
     for name, values in features.items():
         yield _case("bulk_create_runs", count=2, times=3, **{name: values[-1]})
         if name != "start_session" and "start_session" in features:
             yield _case("bulk_create_runs", count=2, times=2, **{name: values[0], "start_session": True})
     for count in (1, 2, 100, 1000):
         yield _case("bulk_create_runs", count=count, times=2)
-    if world.offers("create_run"):
-        for name, values in features_of(world, "create_run").items():
+    if check.offers("create_run"):
+        for name, values in features_of(check, "create_run").items():
             yield _case("create_run", times=3, **{name: values[-1]})
 
 
-def generated(world: World) -> SearchStrategy[Case]:
-    available = frozenset(features_of(world, "bulk_create_runs"))
-    operations = ["bulk_create_runs", *(["create_run"] if world.offers("create_run") else [])]
+def generated(check: CheckContext) -> SearchStrategy[Case]:
+    available = frozenset(features_of(check, "bulk_create_runs"))
+    operations = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     return st.sampled_from(operations).flatmap(
         lambda operation: st.fixed_dictionaries(
             {"op": st.just(operation), "body": strategies.bodies(operation, available), "read": st.booleans()}
@@ -290,12 +295,12 @@ def generated(world: World) -> SearchStrategy[Case]:
 _ANSWER_RULES = tuple(rule.id for rule in RULES)
 _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
 SCENARIOS = (
-    Scenario("creates, the telling ones", (*_READ_RULES, "REQ-COUNT"), run_create, telling_cases, telling=0),
-    Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, telling=2),
-    Scenario("creates whose features meet", _READ_RULES, run_create, meeting_cases, telling=3),
-    Scenario("creates with odd values", _READ_RULES, run_create, odd_value_cases, telling=3),
-    Scenario("creates sent again", _ANSWER_RULES, run_create, repeated_cases, telling=1),
+    Scenario("creates with each feature", (*_READ_RULES, "REQ-COUNT"), run_create, feature_cases, priority=0),
+    Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, priority=2),
+    Scenario("creates with features combined", _READ_RULES, run_create, combined_feature_cases, priority=3),
+    Scenario("creates with unusual values", _READ_RULES, run_create, odd_value_cases, priority=3),
+    Scenario("creates repeated", _ANSWER_RULES, run_create, repeated_cases, priority=1),
     Scenario(
-        "creates of any kind", _READ_RULES, run_create, lambda world: (), generated=generated, examples=120, telling=7
+        "generated creates", _READ_RULES, run_create, lambda check: (), generated=generated, examples=120, priority=7
     ),
 )

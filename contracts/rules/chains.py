@@ -1,4 +1,4 @@
-"""Chains: a row of workflows in one session."""
+"""Chains: several workflows, one after the other, in one session."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from contracts import ladders, writes
-from contracts.assortment import VALUES
-from contracts.conversation import Heard, Talk, World
-from contracts.oracle import Violation, difference, excerpt, run_misfits
+from contracts.data import boundary_values, write_bodies
+from contracts.data.sample_values import VALUES
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import is_uuid, moment_of
+from contracts.oracle import Violation, difference, excerpt, run_schema_errors
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import is_uuid, moment_of
-from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
 RULES = (
@@ -33,52 +35,52 @@ RULES = (
 )
 
 
-def run_chain(talk: Talk, case: Case) -> None:
-    world = talk.world
-    body = talk.fill(case["body"])
-    written = talk.write("create_run_chain", body=body)
-    heard = written.heard
-    if not heard.accepted or not written.reading.is_valid:
+def run_chain(context: CaseContext, case: Case) -> None:
+    check = context.check
+    body = context.fill(case["body"])
+    written = context.write("create_run_chain", body=body)
+    result = written.result
+    if not result.accepted or not written.parsed.is_valid:
         return
     steps = body["steps"]
-    session, ids = heard.body.get("session_id"), heard.body.get("run_ids")
+    session, ids = result.body.get("session_id"), result.body.get("run_ids")
 
-    def say(cause: str, expected: str, got: str, *shown: Heard) -> None:
-        talk.fail(Violation("CHAIN-RULES", cause, expected, got), heard, *shown)
+    def fail(cause: str, expected: str, got: str, *shown: CallResult) -> None:
+        context.fail(Violation("CHAIN-RULES", cause, expected, got), result, *shown)
 
-    world.count("CHAIN-RULES")
+    check.count("CHAIN-RULES")
     if not is_uuid(session) or not isinstance(ids, list) or not all(map(is_uuid, ids)):
-        say("not the documented answer", "session_id and run_ids as UUIDs", excerpt(json.dumps(heard.body)))
+        fail("not the documented answer", "session_id and run_ids as UUIDs", excerpt(json.dumps(result.body)))
         return
     if len(ids) != len(steps):
-        say("not one run a step", f"{len(steps)} run_ids", f"{len(ids)}")
+        fail("not one run a step", f"{len(steps)} run_ids", f"{len(ids)}")
     if len(set(ids)) != len(ids):
-        say("one run for several steps", "a run of its own for each step", "an id twice")
-    with world.lock:
-        old = [one for one in ids if one in world.seen.runs]
-        world.seen.runs.update(dict.fromkeys(ids, heard))
-        known_session = session in world.seen.sessions and body.get("session_id") is None
-        world.seen.sessions.setdefault(session, heard)
+        fail("one run for several steps", "a run of its own for each step", "an id twice")
+    with check.lock:
+        old = [one for one in ids if one in check.seen.runs]
+        check.seen.runs.update(dict.fromkeys(ids, result))
+        known_session = session in check.seen.sessions and body.get("session_id") is None
+        check.seen.sessions.setdefault(session, result)
     if old:
-        say("run ids of an earlier answer", "new runs", f"{old[0]} again")
+        fail("run ids of an earlier answer", "new runs", f"{old[0]} again")
     if body.get("session_id") is not None and session != body["session_id"]:
-        say("another session than the one given", f"session_id {body['session_id']}", str(session))
+        fail("another session than the one given", f"session_id {body['session_id']}", str(session))
     if known_session:
-        say("a session of an earlier call", "a new session", f"{session} again")
-    if not world.offers("get_run") or len(ids) != len(steps):
+        fail("a session of an earlier call", "a new session", f"{session} again")
+    if not check.offers("get_run") or len(ids) != len(steps):
         return
     picked = (
         sorted({0, 1, len(ids) // 2, len(ids) - 2, len(ids) - 1} & set(range(len(ids))))
         if not case.get("all")
         else range(len(ids))
     )
-    reads = [(index, talk.ask("get_run", ids[index], after=[heard])) for index in picked]
+    reads = [(index, context.ask("get_run", ids[index], after=[result])) for index in picked]
     for index, read in reads:
-        _judge_step(talk, body, steps[index], index, session, heard, read)
+        _judge_step(context, body, steps[index], index, session, result, read)
     moments = [(index, moment_of(read.body.get("created_at"))) for index, read in reads]
     for (_, one), (_, other) in itertools.pairwise(moments):
         if one is not None and other is not None and one > other:
-            say(
+            fail(
                 "steps created out of order",
                 "runs created in the order of the steps",
                 "a later step created earlier",
@@ -86,7 +88,7 @@ def run_chain(talk: Talk, case: Case) -> None:
             )
     attachments = [a for _, read in reads for a in read.body.get("input_attachment_ids") or ()]
     if len(set(attachments)) != len(attachments):
-        say(
+        fail(
             "steps share attachments",
             "attachments of its own for each run",
             "one attachment on two runs",
@@ -95,43 +97,53 @@ def run_chain(talk: Talk, case: Case) -> None:
     if body.get("shared_file_inputs"):
         for index, read in (*reads[:2], *reads[2:][-1:]):
             _judge_files(
-                talk, body["shared_file_inputs"], read.body.get("input_attachment_ids") or (), index, heard, say
+                context, body["shared_file_inputs"], read.body.get("input_attachment_ids") or (), index, result, fail
             )
-    if world.offers("list_runs"):
-        listed = talk.ask("list_runs", query=[("session_id", session), ("limit", "1000")], after=[heard])
+    if check.offers("list_runs"):
+        listed = context.ask("list_runs", query=[("session_id", session), ("limit", "1000")], after=[result])
         found = {item.get("id") for item in items_of(listed)}
         if not set(ids) <= found and body.get("session_id") is None:
-            talk.fail(
+            context.fail(
                 Violation(
                     "LIST-COMPLETE", "a run of a chain is not listed", f"{len(ids)} runs", f"{len(found & set(ids))}"
                 ),
-                heard,
+                result,
                 listed,
             )
 
 
 def _judge_step(
-    talk: Talk, body: Mapping[str, Any], step: Mapping[str, Any], index: int, session: str, heard: Heard, read: Heard
+    context: CaseContext,
+    body: Mapping[str, Any],
+    step: Mapping[str, Any],
+    index: int,
+    session: str,
+    result: CallResult,
+    read: CallResult,
 ) -> None:
     run = read.body
 
-    def say(cause: str, expected: str, got: Any) -> None:
+    def fail(cause: str, expected: str, got: Any) -> None:
         said = got if isinstance(got, str) else excerpt(json.dumps(got))
-        talk.fail(Violation("CHAIN-RULES", cause, expected, f"{said} in step {index + 1}"), heard, read)
+        context.fail(Violation("CHAIN-RULES", cause, expected, f"{said} in step {index + 1}"), result, read)
 
-    misfits = run_misfits(run)
-    if misfits:
-        name, got = misfits[0]
-        talk.fail(
-            Violation("READ-BACK", f"{name or 'a run'} is not of its schema", f"{name} as documented", got), heard, read
+    errors = run_schema_errors(run)
+    if errors:
+        name, got = errors[0]
+        context.fail(
+            Violation("READ-BACK", f"{name or 'a run'} is not of its schema", f"{name} as documented", got),
+            result,
+            read,
         )
         return
     if run["workflow_id"] != step["workflow_id"]:
-        say("another workflow_id", f"workflow_id {step['workflow_id']}", run["workflow_id"])
+        fail("another workflow_id", f"workflow_id {step['workflow_id']}", run["workflow_id"])
     if run.get("session_id") != session:
-        say("another session", f"session_id {session}", run.get("session_id"))
+        fail("another session", f"session_id {session}", run.get("session_id"))
     if (run.get("session_alias") or None) != (step.get("session_alias") or None):
-        say("another session_alias", f"session_alias {json.dumps(step.get('session_alias'))}", run.get("session_alias"))
+        fail(
+            "another session_alias", f"session_alias {json.dumps(step.get('session_alias'))}", run.get("session_alias")
+        )
     shared, own = body.get("shared_inputs") or {}, step.get("inputs") or {}
     wanted = {**shared, **own}
     read_inputs = run.get("input_values") or {}
@@ -142,29 +154,34 @@ def _judge_step(
         {k: v for k, v in wanted.items() if k not in clash}, {k: v for k, v in has.items() if k not in clash}
     )
     if problem is not None:
-        say("other inputs", "the step's and the shared inputs", problem)
+        fail("other inputs", "the step's and the shared inputs", problem)
     secrets = {**(body.get("shared_sensitive_inputs") or {}), **(step.get("sensitive_inputs") or {})}
     aliases = run.get("sensitive_input_aliases") or {}
     if aliases.keys() != secrets.keys():
-        say("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
+        fail("aliases of other keys", f"aliases of {json.dumps(sorted(secrets))}", sorted(aliases))
 
 
 def _judge_files(
-    talk: Talk, files: Sequence[Mapping[str, Any]], attachments: Sequence[str], index: int, heard: Heard, say: Any
+    context: CaseContext,
+    files: Sequence[Mapping[str, Any]],
+    attachments: Sequence[str],
+    index: int,
+    result: CallResult,
+    fail: Any,
 ) -> None:
-    """The run of a step has each of the shared files."""
+    """Check that the run of a step has each of the shared files."""
     if len(attachments) != len(files):
-        say("shared files are not on a run", f"{len(files)} attachments in step {index + 1}", f"{len(attachments)}")
+        fail("shared files are not on a run", f"{len(files)} attachments in step {index + 1}", f"{len(attachments)}")
         return
-    if not talk.world.offers("download_run_attachment"):
+    if not context.check.offers("download_run_attachment"):
         return
     left = sorted(base64.b64decode(file["content"]) for file in files)
     for attachment in attachments:
-        read = talk.ask("download_run_attachment", attachment, after=[heard])
+        read = context.ask("download_run_attachment", attachment, after=[result])
         if read.answer.body not in left:
-            talk.fail(
+            context.fail(
                 Violation("ATTACHMENTS", "other bytes", "a shared file's bytes", f"{len(read.answer.body)} bytes"),
-                heard,
+                result,
                 read,
             )
             return
@@ -174,25 +191,25 @@ def _judge_files(
 def _step(index: int, *names: str) -> dict[str, Any]:
     step: dict[str, Any] = {"workflow_id": f"«workflow:{index}»"}
     for name in names:
-        value = writes.STEP_FEATURES[name][0]
+        value = write_bodies.STEP_FEATURES[name][0]
         step[name] = json.loads(json.dumps(value).replace("%d", str(index)))
     return step
 
 
-def chain_cases(world: World) -> Iterator[Case]:
-    distinct = world.workflows.invented
+def chain_cases(check: CheckContext) -> Iterator[Case]:
+    distinct = check.workflows.invented
     many = (1, 2, 3, 4, 5, 8, 10, 11, 16, 17, 20, 33, 50, 51, 64, 100, 101)
-    names = tuple(writes.STEP_FEATURES)
+    names = tuple(write_bodies.STEP_FEATURES)
     for size in many:
         steps = [_step(index if distinct else 0, *names) for index in range(size)]
         yield {"body": {"steps": steps}, "all": size <= 20}
         yield {"body": {"steps": [{"workflow_id": step["workflow_id"]} for step in steps]}}
-    features = dict(writes.CHAIN_FEATURES)
-    for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+    features = dict(write_bodies.CHAIN_FEATURES)
+    for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
         if not ids.available:
             del features[name]
     plain = [_step(0), _step(1 if distinct else 0)]
-    for subset in writes.on_and_off(features):
+    for subset in write_bodies.powerset(features):
         if len(subset) <= 2 or len(subset) == len(features):
             yield {"body": {"steps": plain} | subset, "all": True}
             yield {
@@ -222,33 +239,33 @@ def chain_cases(world: World) -> Iterator[Case]:
     yield {
         "body": {
             "steps": plain,
-            "shared_file_inputs": [ladders.file(), ladders.file("b.bin", bytes(range(256)))],
+            "shared_file_inputs": [boundary_values.file(), boundary_values.file("b.bin", bytes(range(256)))],
         },
         "all": True,
     }
 
 
-def empty_cases(world: World) -> Iterator[Case]:
-    """What a step leaves empty beside what all steps share, and the other way round."""
-    shared = {name: values[0] for name, values in writes.CHAIN_FEATURES.items() if name.startswith("shared")}
-    full = _step(0, *writes.STEP_FEATURES)
-    for name in writes.STEP_FEATURES:
-        for empty in writes.EMPTY["steps.session_alias" if name == "session_alias" else name]:
+def empty_cases(check: CheckContext) -> Iterator[Case]:
+    """Yield chains in which a step has an empty field, with and without shared fields, or a shared field is empty."""
+    shared = {name: values[0] for name, values in write_bodies.CHAIN_FEATURES.items() if name.startswith("shared")}
+    full = _step(0, *write_bodies.STEP_FEATURES)
+    for name in write_bodies.STEP_FEATURES:
+        for empty in write_bodies.EMPTY["steps.session_alias" if name == "session_alias" else name]:
             yield {"body": {"steps": [full | {name: empty}, full], **shared}, "all": True}
             yield {"body": {"steps": [full, full | {name: empty}]}, "all": True}
     for name in shared:
-        for empty in writes.EMPTY[name]:
+        for empty in write_bodies.EMPTY[name]:
             yield {"body": {"steps": [full, _step(0)], **shared, name: empty}, "all": True}
 
 
 SCENARIOS = (
-    Scenario("chains", ("CHAIN-RULES", "ATTACHMENTS"), run_chain, chain_cases, needs=("create_run_chain",), telling=1),
+    Scenario("chains", ("CHAIN-RULES", "ATTACHMENTS"), run_chain, chain_cases, needs=("create_run_chain",), priority=1),
     Scenario(
         "chains with empty fields",
         ("CHAIN-RULES", "REQ-NULL"),
         run_chain,
         empty_cases,
         needs=("create_run_chain",),
-        telling=1,
+        priority=1,
     ),
 )

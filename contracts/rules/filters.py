@@ -1,25 +1,40 @@
-"""Lists of runs by filters: each by itself, any together, over few runs and many, and values that match nothing."""
+"""Filters of the list of runs: each alone, several together, over few and many runs, and values that match nothing."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, timedelta, timezone
 from typing import Any, Final
 
-from contracts import ladders
-from contracts.conversation import Talk, Unjudged, World, Written
-from contracts.oracle import Violation
-from contracts.rules.corner import Corner, Query, corner_fields, corner_name, locate, make_corner, within
-from contracts.rules.listing import items_of
-from contracts.rules.lists import GROUP, LISTS, check_pages, no_strangers
+from contracts.data import boundary_values
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import Inconclusive
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import moment_of
+from contracts.rules.combined_filters import combined_filter_cases, run_combined_filters
+from contracts.rules.isolated_runs import (
+    IsolatedRuns,
+    Query,
+    create_isolated_runs,
+    isolating_fields,
+    isolating_filter,
+    within,
+)
+from contracts.rules.large_filters import (
+    large_filter_cases,
+    nonsense_cases,
+    require_only_matches,
+    run_large_filters,
+    run_nonsense,
+)
+from contracts.rules.lists import GROUP, LISTS
+from contracts.rules.paging import check_pages, no_strangers
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import moment_of
-from contracts.shrinking import Case
 
 RULES = (
     Rule(
@@ -41,26 +56,26 @@ RULES = (
 _WORDS: Final = ("contracts", "Kilo", "MIXEDcase")
 
 
-def run_filters(talk: Talk, case: Case) -> None:
-    """A dozen runs that differ in everything a filter can see, and queries over them."""
-    corner, facts = _filter_runs(talk, case)
-    for wish in case["queries"]:
-        query, predicate = _wish(talk, corner, facts, wish)
+def run_filters(context: CaseContext, case: Case) -> None:
+    """Create runs (a dozen by default) that differ in everything a filter looks at, and judge queries over them."""
+    isolated, facts = _filter_runs(context, case)
+    for spec in case["queries"]:
+        query, predicate = _filters(context, isolated, facts, spec)
         if query is None:
             continue
-        full = within(corner, query)
-        expected = [run for run in corner.runs if predicate(run) is True]
-        allowed = {run["id"] for run in corner.runs if predicate(run) is not False}
-        items = check_pages(talk, corner, expected, full, limit=case.get("limit", 1000))
+        full = within(isolated, query)
+        expected = [run for run in isolated.runs if predicate(run) is True]
+        allowed = {run["id"] for run in isolated.runs if predicate(run) is not False}
+        items = check_pages(context, isolated, expected, full, limit=case.get("limit", 1000))
         if items is None:
             continue
-        _no_others(talk, corner, items, allowed, query)
-        strangers = [item for identity, item in items.items() if not corner.has(identity)]
-        no_strangers(talk, corner, strangers, full)
+        require_only_matches(context, isolated, items, allowed, query)
+        strangers = [item for identity, item in items.items() if not isolated.has(identity)]
+        no_strangers(context, isolated, strangers, full)
 
 
-def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
-    world = talk.world
+def _filter_runs(context: CaseContext, case: Case) -> tuple[IsolatedRuns, dict[str, Any]]:
+    check = context.check
     bodies: list[dict[str, Any]] = []
     for index in range(case.get("groups", 6)):
         body: dict[str, Any] = {
@@ -71,71 +86,79 @@ def _filter_runs(talk: Talk, case: Case) -> tuple[Corner, dict[str, Any]]:
             },
         }
         if index == 1:
-            body["input_values"] |= _hidden(talk)
+            body["input_values"] |= _inputs_hard_to_search(context)
             body["sensitive_input_values"] = {"k«marker:63»": "«secret»"}
-            body["file_inputs"] = [ladders.file("f«marker:62».txt")]
-        if index % 2 and world.machines.available and (world.machines.invented or index == 1):
-            body["machine_id"] = f"«machine:{index % 4}»" if world.machines.invented else "«machine»"
-        if index % 3 == 2 and world.sessions.invented and corner_name(world) != "session_id":
+            body["file_inputs"] = [boundary_values.file("f«marker:62».txt")]
+        if index % 2 and check.machines.available and (check.machines.invented or index == 1):
+            body["machine_id"] = f"«machine:{index % 4}»" if check.machines.invented else "«machine»"
+        if index % 3 == 2 and check.sessions.invented and isolating_filter(check) != "session_id":
             body["session_id"] = f"«session:{index % 2}»"
         bodies.append(body)
-    corner = make_corner(talk, bodies)
+    isolated = create_isolated_runs(context, bodies)
     facts: dict[str, Any] = {"cancelled": set(), "texts": {}}
-    if world.offers("update_run"):
-        for index, run in enumerate(corner.runs):
+    if check.offers("update_run"):
+        for index, run in enumerate(isolated.runs):
             if index % 3 == 0:
-                heard = talk.call("update_run", run["id"], body={"status": "cancelled"})
-                if heard.accepted and isinstance(heard.body, dict) and heard.body.get("status") == "cancelled":
+                result = context.call("update_run", run["id"], body={"status": "cancelled"})
+                if result.accepted and isinstance(result.body, dict) and result.body.get("status") == "cancelled":
                     facts["cancelled"].add(run["id"])
-    if world.offers("update_run") and corner.runs:
-        patched = corner.runs[0]
+    if check.offers("update_run") and isolated.runs:
+        patched = isolated.runs[0]
         texts = {
-            "output_data": {"result": {"list": ["x", f"Out{talk.named('marker:40')}put"]}, "n": talk.named("number:1")},
-            "error": ["plain", f"Err{talk.named('marker:41')}or"],
+            "output_data": {
+                "result": {"list": ["x", f"Out{context.named('marker:40')}put"]},
+                "n": context.named("number:1"),
+            },
+            "error": ["plain", f"Err{context.named('marker:41')}or"],
             "run_message_history": [
                 {"role": "user", "content": "hello"},
-                {"role": "tool", "content": [{"text": f"Msg{talk.named('marker:42')}Body"}]},
+                {"role": "tool", "content": [{"text": f"Msg{context.named('marker:42')}Body"}]},
                 {"role": "assistant", "content": "done"},
             ],
-            "usage_metadata": {"u": talk.named("marker:64")},
+            "usage_metadata": {"u": context.named("marker:64")},
         }
         for name, value in texts.items():
-            heard = talk.call("update_run", patched["id"], body={name: value})
-            if heard.accepted and isinstance(heard.body, dict) and heard.body.get(name) == value:
+            result = context.call("update_run", patched["id"], body={name: value})
+            if result.accepted and isinstance(result.body, dict) and result.body.get(name) == value:
                 facts["texts"][name] = patched["id"]
-    if world.offers("create_run") and case.get("alias"):
-        _, fields = corner_fields(talk)
-        alias = {"session_alias": f"Ali{talk.named('marker:43').upper()}as"}
-        written = talk.create(
+    if check.offers("create_run") and case.get("alias"):
+        _, fields = isolating_fields(context)
+        alias = {"session_alias": f"Ali{context.named('marker:43').upper()}as"}
+        written = context.create(
             "create_run", fields | alias | ({} if "session_id" in fields else {"start_session": True})
         )
         if written.clean:
-            corner.add(written)
+            isolated.add(written)
             facts["texts"]["session_alias"] = written.runs[0]["id"]
-    return corner, facts
+    return isolated, facts
 
 
-def _hidden(talk: Talk) -> dict[str, Any]:
-    """Inputs with words in places that a search comes to last, or not at all."""
+def _inputs_hard_to_search(context: CaseContext) -> dict[str, Any]:
+    """Return inputs with markers where a search may overlook them, and one in a name, where it must not look."""
     return {
-        f"k{talk.named('marker:60')}": 1,
-        "number": talk.named("number:0"),
-        "long": "x " * 2000 + talk.named("marker:65"),
-        "levels": [[{"a": {"b": [{"c": {"d": [1, None, {"e": talk.named("marker:61")}]}}]}}]],
-        "second": ["x", talk.named("marker:66"), "y"],
-        "joined": f"{talk.named('marker:67')} {talk.named('marker:68')}",
+        f"k{context.named('marker:60')}": 1,
+        "number": context.named("number:0"),
+        "long": "x " * 2000 + context.named("marker:65"),
+        "levels": [[{"a": {"b": [{"c": {"d": [1, None, {"e": context.named("marker:61")}]}}]}}]],
+        "second": ["x", context.named("marker:66"), "y"],
+        "joined": f"{context.named('marker:67')} {context.named('marker:68')}",
     }
 
 
 Predicate = Callable[[Mapping[str, Any]], bool | None]
 
 
-def _wish(talk: Talk, corner: Corner, facts: Mapping[str, Any], wish: Sequence[Any]) -> tuple[Query | None, Predicate]:
-    """Filters in the words of a case, and what they should find: True, False, or None for either."""
+def _filters(
+    context: CaseContext, isolated: IsolatedRuns, facts: Mapping[str, Any], spec: Sequence[Any]
+) -> tuple[Query | None, Predicate]:
+    """Return the query of a case's filters, and a predicate that tells whether they match a run.
+
+    The predicate returns None where either is right. The query is None where a filter cannot be used with these runs.
+    """
     query: Query = []
     predicates: list[Predicate] = []
-    for name, *parts in wish:
-        made = _one_wish(talk, corner, facts, name, parts)
+    for name, *parts in spec:
+        made = _filter(context, isolated, facts, name, parts)
         if made is None:
             return None, lambda run: None
         pairs, predicate = made
@@ -151,21 +174,21 @@ def _wish(talk: Talk, corner: Corner, facts: Mapping[str, Any], wish: Sequence[A
     return query, together
 
 
-def _one_wish(
-    talk: Talk, corner: Corner, facts: Mapping[str, Any], name: str, parts: Sequence[Any]
+def _filter(
+    context: CaseContext, isolated: IsolatedRuns, facts: Mapping[str, Any], name: str, parts: Sequence[Any]
 ) -> tuple[Query, Predicate] | None:
-    if not corner.runs:
-        raise Unjudged("no runs to filter")
-    run = corner.runs[parts[0] % len(corner.runs)] if parts and isinstance(parts[0], int) else corner.runs[0]
+    if not isolated.runs:
+        raise Inconclusive("no runs to filter")
+    run = isolated.runs[parts[0] % len(isolated.runs)] if parts and isinstance(parts[0], int) else isolated.runs[0]
     match name:
         case "workflow_id":
             return [("workflow_id", run["workflow_id"])], lambda r: r["workflow_id"] == run["workflow_id"]
         case "machine_id":
             asked = [
                 r
-                for w in corner.made
+                for w in isolated.made
                 for r in w.runs
-                if w.reading.given("machine_id") and not w.reading.given("session_id")
+                if w.parsed.given("machine_id") and not w.parsed.given("session_id")
             ]
             if not asked:
                 return None
@@ -173,14 +196,14 @@ def _one_wish(
             determined = {r["id"] for r in asked}
             return [("machine_id", chosen)], lambda r: r["machine_id"] == chosen if r["id"] in determined else None
         case "session_id":
-            with_session = [r for r in corner.runs if r.get("session_id")]
+            with_session = [r for r in isolated.runs if r.get("session_id")]
             if not with_session:
                 return None
             session = with_session[parts[0] % len(with_session)]["session_id"]
             return [("session_id", session)], lambda r: r.get("session_id") == session
         case "unknown":
             return [
-                (parts[0], talk.named("uuid:77"))
+                (parts[0], context.named("uuid:77"))
             ], lambda r: False if parts[0] != "machine_id" else (False if r.get("machine_id") else None)
         case "status":
             status = parts[0]
@@ -189,14 +212,17 @@ def _one_wish(
                 ("status", status)
             ], lambda r: (status == "cancelled") if r["id"] in cancelled else (None if status != "cancelled" else False)
         case "from" | "to":
-            return _moment_wish(run, name, parts)
+            return _time_filter(run, name, parts)
         case "search":
-            return _search_wish(talk, corner, facts, parts)
+            return _search_filter(context, isolated, facts, parts)
     raise ValueError(name)
 
 
-def _moment_wish(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tuple[Query, Predicate] | None:
-    """At the run's own moment, or a microsecond beside it, told in one of several ways; or at a whole second."""
+def _time_filter(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tuple[Query, Predicate] | None:
+    """Return a filter by the created_at of a run, shifted by microseconds and written in one of several ways.
+
+    The way "second" takes created_at without its fraction of a second, and shifts it by seconds.
+    """
     moment = moment_of(run["created_at"])
     if moment is None:
         return None
@@ -226,47 +252,47 @@ def _moment_wish(run: Mapping[str, Any], name: str, parts: Sequence[Any]) -> tup
     return [(f"created_at_{name}", text)], at_or_after if name == "from" else at_or_before
 
 
-def _search_wish(
-    talk: Talk, corner: Corner, facts: Mapping[str, Any], parts: Sequence[Any]
+def _search_filter(
+    context: CaseContext, isolated: IsolatedRuns, facts: Mapping[str, Any], parts: Sequence[Any]
 ) -> tuple[Query, Predicate] | None:
     where, how = parts[0], parts[1]
     deep = len(parts) > 2 and parts[2]
     ids: set[str]
     if where == "id":
-        run = corner.runs[len(corner.runs) // 2]
+        run = isolated.runs[len(isolated.runs) // 2]
         text, ids = run["id"], {run["id"]}
     elif where == "part of id":
-        run = corner.runs[-1]
+        run = isolated.runs[-1]
         text, ids = run["id"][9:30], {run["id"]}
     elif where in {"input_values", "nested"}:
         index = 1 if where == "input_values" else 21
-        text = talk.named(f"marker:{index}")
-        ids = {r["id"] for r in corner.runs if text in json.dumps(r.get("input_values"))}
+        text = context.named(f"marker:{index}")
+        ids = {r["id"] for r in isolated.runs if text in json.dumps(r.get("input_values"))}
     elif where == "nothing":
-        text, ids = talk.named("marker:99"), set()
-    elif where in _HIDDEN:
-        text = str(talk.named(_HIDDEN[where]))
-        ids = {r["id"] for r in corner.runs if text in json.dumps(r.get("input_values"))}
+        text, ids = context.named("marker:99"), set()
+    elif where in _HARD_TO_SEARCH:
+        text = str(context.named(_HARD_TO_SEARCH[where]))
+        ids = {r["id"] for r in isolated.runs if text in json.dumps(r.get("input_values"))}
     elif where in _UNSEARCHED:
-        text, ids = str(talk.named(_UNSEARCHED[where])), set()
+        text, ids = str(context.named(_UNSEARCHED[where])), set()
     elif where == "output number":
         if "output_data" not in facts["texts"]:
             return None
-        text, ids = str(talk.named("number:1")), {facts["texts"]["output_data"]}
+        text, ids = str(context.named("number:1")), {facts["texts"]["output_data"]}
     elif where == "everything":
-        if corner.filter[0] == "search":
-            return None  # all talks' runs have that word
-        text = talk.world.run_mark
+        if isolated.filter[0] == "search":
+            return None  # the runs of all cases have that word
+        text = context.check.run_mark
         ids = {
             r["id"]
-            for r in corner.runs
+            for r in isolated.runs
             if text in json.dumps(r.get("input_values")) or r["id"] in facts["texts"].values()
         }
     else:
         if where not in facts["texts"]:
             return None
         number = {"output_data": 40, "error": 41, "run_message_history": 42, "session_alias": 43}[where]
-        text, ids = talk.named(f"marker:{number}"), {facts["texts"][where]}
+        text, ids = context.named(f"marker:{number}"), {facts["texts"][where]}
         if where == "run_message_history" and not deep:
             ids = set()
     match how:
@@ -275,12 +301,12 @@ def _search_wish(
         case "mixed":
             text = "".join(c.upper() if i % 2 else c for i, c in enumerate(text))
         case "middle":
-            text = text[3:-1]  # still with its whole number, which the markers of other runs do not have
+            text = text[3:-1]  # keeps the whole number, which the markers of other runs do not have
     query = [("search", text)] + ([("deep_search", "true")] if deep else [])
     return query, lambda r: r["id"] in ids
 
 
-_HIDDEN: Final = {
+_HARD_TO_SEARCH: Final = {
     "number": "number:0",
     "a long text": "marker:65",
     "many levels down": "marker:61",
@@ -293,8 +319,8 @@ _UNSEARCHED: Final = {
     "name of a secret": "marker:63",
     "usage_metadata": "marker:64",
 }
-"""Where a search does not look: only values of what it is documented to look at count."""
-_ALONE: Final[tuple[Any, ...]] = (
+"""Places where a search must find nothing: it is documented to look only at the values of certain fields."""
+_SINGLE_FILTERS: Final[tuple[Any, ...]] = (
     ["workflow_id", 0],
     ["machine_id", 0],
     ["machine_id", 2],
@@ -351,10 +377,10 @@ _SEARCHES: Final[tuple[Any, ...]] = (
         for how in ("plain", "upper")
     ),
     ["search", "run_message_history", "plain"],
-    *(["search", where, "plain"] for where in (*_HIDDEN, *_UNSEARCHED, "output number")),
-    *(["search", where, "plain", True] for where in (*_HIDDEN, *_UNSEARCHED, "output number")),
+    *(["search", where, "plain"] for where in (*_HARD_TO_SEARCH, *_UNSEARCHED, "output number")),
+    *(["search", where, "plain", True] for where in (*_HARD_TO_SEARCH, *_UNSEARCHED, "output number")),
 )
-_KINDS: Final[dict[str, list[Any]]] = {
+_FILTER_KINDS: Final[dict[str, list[Any]]] = {
     "workflow_id": ["workflow_id", 0],
     "machine_id": ["machine_id", 0],
     "session_id": ["session_id", 0],
@@ -367,7 +393,7 @@ _KINDS: Final[dict[str, list[Any]]] = {
 }
 
 
-_BESIDE: Final[tuple[Query, ...]] = (
+_NEUTRAL_PARAMETERS: Final[tuple[Query, ...]] = (
     [("fields", "input_values")],
     [("fields", "session_id"), ("fields", "error")],
     [("include", "workflow")],
@@ -377,30 +403,36 @@ _BESIDE: Final[tuple[Query, ...]] = (
     [("search", "«marker:1»"), ("fields", "input_values"), ("deep_search", "true")],
     [("search", "«marker:1»"), ("include", "workflow")],
 )
-"""What may stand in a query and changes nothing of what is found."""
+"""Parameters that do not change which runs are found: marker 1 is in the inputs of all of them."""
 
 
-def run_beside(talk: Talk, case: Case) -> None:
-    """Pages of queries with more in them than filters."""
-    corner = make_corner(talk, [{"count": count, "input_values": {"who": "«marker:1»"}} for count in case["counts"]])
+def run_neutral_parameters(context: CaseContext, case: Case) -> None:
+    """Read pages of queries that also have parameters which do not change what is found."""
+    isolated = create_isolated_runs(
+        context, [{"count": count, "input_values": {"who": "«marker:1»"}} for count in case["counts"]]
+    )
     for pairs in case["beside"]:
-        query = within(corner, [(name, talk.fill(value)) for name, value in pairs])
+        query = within(isolated, [(name, context.fill(value)) for name, value in pairs])
         for limit in case["limits"]:
-            check_pages(talk, corner, corner.runs, query, limit=limit)
+            check_pages(context, isolated, isolated.runs, query, limit=limit)
 
 
-def beside_cases(world: World) -> Iterator[Case]:
-    yield {"counts": [3, 2], "beside": [[list(p) for p in pairs] for pairs in _BESIDE], "limits": [1, 2, 100]}
+def neutral_parameter_cases(check: CheckContext) -> Iterator[Case]:
+    yield {
+        "counts": [3, 2],
+        "beside": [[list(p) for p in pairs] for pairs in _NEUTRAL_PARAMETERS],
+        "limits": [1, 2, 100],
+    }
     yield {
         "counts": [104],
-        "beside": [[list(p) for p in pairs] for pairs in (*_BESIDE[:3], *_BESIDE[5:])],
+        "beside": [[list(p) for p in pairs] for pairs in (*_NEUTRAL_PARAMETERS[:3], *_NEUTRAL_PARAMETERS[5:])],
         "limits": [50, 1000],
     }
 
 
-def filter_cases(world: World) -> Iterator[Case]:
-    alone = [[wish] for wish in _ALONE]
-    searches = [[wish] for wish in _SEARCHES]
+def filter_cases(check: CheckContext) -> Iterator[Case]:
+    alone = [[spec] for spec in _SINGLE_FILTERS]
+    searches = [[spec] for spec in _SEARCHES]
     for queries in (
         alone[:14],
         alone[14:32],
@@ -411,296 +443,53 @@ def filter_cases(world: World) -> Iterator[Case]:
         searches[54:],
     ):
         yield {"groups": 6, "queries": queries, "alias": True}
-    pairs = [
-        [one, other] for (a, one), (b, other) in itertools.combinations(_KINDS.items(), 2) if a[0:2] != b[0:2] or a == b
-    ]
-    pairs = [pair for pair in pairs if len({p[0] for p in pair}) == 2]
+    pairs = [list(pair) for pair in itertools.combinations(_FILTER_KINDS.values(), 2) if pair[0][0] != pair[1][0]]
     yield {"groups": 6, "queries": pairs[: len(pairs) // 2]}
     yield {"groups": 6, "queries": pairs[len(pairs) // 2 :]}
-    triples = [list(t) for t in itertools.combinations(_KINDS.values(), 3) if len({p[0] for p in t}) == 3]
+    triples = [list(t) for t in itertools.combinations(_FILTER_KINDS.values(), 3) if len({p[0] for p in t}) == 3]
     for start in range(0, len(triples), 25):
         yield {"groups": 6, "queries": triples[start : start + 25]}
-    yield {"groups": 12, "queries": [[w] for w in _KINDS.values()] + pairs[::3], "limit": 2}
-    pick = random.Random(world.target.seed)
+    yield {"groups": 12, "queries": [[w] for w in _FILTER_KINDS.values()] + pairs[::3], "limit": 2}
+    pick = random.Random(check.target.seed)
     yield {
         "groups": 8,
-        "queries": [pick.sample(list(_ALONE), 1) + pick.sample(list(_SEARCHES), 1) for _ in range(20)],
+        "queries": [pick.sample(list(_SINGLE_FILTERS), 1) + pick.sample(list(_SEARCHES), 1) for _ in range(20)],
         "alias": True,
     }
 
 
-# Filters that meet
-
-
-_ATTRIBUTES: Final = ("workflow_id", "machine_id", "session_id", "status", "from", "to", "search", "deep")
-
-
-@dataclass(frozen=True)
-class Person:
-    """A run, with what each filter would have to be to find it; a filter that is not here says nothing of it."""
-
-    run: Mapping[str, Any]
-    written: Written
-    has: Mapping[str, Any]
-
-    def is_found(self, asked: Mapping[str, Any]) -> bool | None:
-        """Whether filters find it; None where nobody can say."""
-        answers = [self._answer(name, value) for name, value in asked.items()]
-        if False in answers:
-            return False
-        return None if None in answers else True
-
-    def _answer(self, name: str, value: Any) -> bool | None:
-        if name in {"from", "to"}:
-            own, at = moment_of(self.run["created_at"]), moment_of(value)
-            if own is None or at is None:
-                return None
-            return own >= at if name == "from" else own <= at
-        if name not in self.has:
-            return None
-        own = self.has[name]
-        return bool(own == value)
-
-
-def run_meeting(talk: Talk, case: Case) -> None:
-    """Runs of several makes, and filters two at a time and more: some that agree on a run, some that do not."""
-    people = _people(talk)
-    for asked_by in case["queries"]:
-        asked = {name: people[at % len(people)].has.get(name) for name, at in asked_by}
-        if not all(asked.values()) or not {"workflow_id", "session_id", "search", "deep"} & asked.keys():
-            continue
-        query: Query = []
-        for name, value in asked.items():
-            query += {
-                "from": [("created_at_from", value)],
-                "to": [("created_at_to", value)],
-                "deep": [("search", value), ("deep_search", "true")],
-            }.get(name, [(name, value)])
-        heard = talk.ask("list_runs", query=[*query, ("limit", "1000")])
-        listed = {item.get("id") for item in items_of(heard)}
-        names = "+".join(sorted({name for name, _ in query}))
-        talk.world.count("LIST-FILTER")
-        for person in people:
-            wanted, found = person.is_found(asked), person.run["id"] in listed
-            if wanted is None or wanted == found:
-                continue
-            rule, cause = "LIST-FILTER", f"{names} gives others too"
-            if wanted:
-                corner = Corner(("search", person.run["id"]))
-                corner.add(person.written)
-                rule, cause = locate(talk, corner, person.run, query, 1000)
-            talk.fail(
-                Violation(rule, cause, "exactly the runs that match", "a run missing" if wanted else "another run"),
-                person.written.heard,
-                heard,
-            )
-
-
-def _people(talk: Talk) -> list[Person]:
-    world = talk.world
-    workflows = ["«workflow:0»", "«workflow:1»"] if world.workflows.invented else ["«workflow»", "«workflow»"]
-    machines = ["«machine:10»", "«machine:11»"] if world.machines.invented else []
-    sessions = ["«session:0»", "«session:1»"] if world.sessions.invented else []
-    ways: list[tuple[str, int, dict[str, Any], str | None]] = [
-        ("bulk_create_runs", 0, {"machine_id": machines[0]} if machines else {}, "cancelled"),
-        ("bulk_create_runs", 1, {"machine_id": machines[1]} if machines else {}, None),
-        ("bulk_create_runs", 0, {"session_id": sessions[0]} if sessions else {}, "cancelled"),
-        ("create_run", 1, {"session_id": sessions[1], "session_alias": "x"} if sessions else {}, None),
-        ("bulk_create_runs", 1, {"session_id": sessions[0]} if sessions else {}, "retried"),
-        ("create_run", 0, {"machine_id": machines[1]} if machines else {}, "cancelled"),
-    ]
-    people: list[Person] = []
-    for index, (operation, workflow, fields, then) in enumerate(ways):
-        if not world.offers(operation):
-            continue
-        count = {"count": 2} if operation == "bulk_create_runs" else {}
-        marker = talk.named(f"marker:{index}")
-        body = {"workflow_id": workflows[workflow], "input_values": {"who": marker}} | fields | count
-        written = talk.create(operation, body)
-        if not written.clean or not written.runs:
-            raise Unjudged("a create gives runs that break a rule already")
-        has: dict[str, Any] = {
-            "search": marker,
-            "deep": marker.upper(),
-            "session_id": written.runs[0]["session_id"] or "",
-        }
-        has |= {"workflow_id": written.runs[0]["workflow_id"]} if world.workflows.invented else {}
-        has |= {"machine_id": written.runs[0]["machine_id"]} if "machine_id" in fields else {}
-        for run in written.runs:
-            at = {"from": run["created_at"], "to": run["created_at"]}
-            people.append(Person(run, written, has | at | _status_after(talk, run, then)))
-    return people
-
-
-def _status_after(talk: Talk, run: Mapping[str, Any], then: str | None) -> dict[str, Any]:
-    """What a filter of status should find the run by, after something was done to it. None is cancelled by itself."""
-    if then is None:
-        return {"status": ""}
-    if not talk.world.offers("update_run"):
-        return {}
-    heard = talk.call("update_run", run["id"], body={"status": "cancelled"})
-    if not heard.accepted or not isinstance(heard.body, dict) or heard.body.get("status") != "cancelled":
-        return {}
-    if then == "retried":
-        talk.call("retry_run", run["id"], body={})
-        return {}
-    return {"status": "cancelled"}
-
-
-def meeting_cases(world: World) -> Iterator[Case]:
-    queries = []
-    for a, b in itertools.combinations(_ATTRIBUTES, 2):
-        if {a, b} != {"search", "deep"}:
-            for at in range(9):
-                queries += [[[a, at], [b, at]], [[a, at], [b, (at * 3 + 2) % 9]], [[a, at], [b, (at * 5 + 4) % 9]]]
-    for at in range(0, 9, 3):
-        for size in (3, 4, 7):
-            for names in itertools.combinations(_ATTRIBUTES[:-1], size):
-                queries.append([[name, at] for name in names])
-                odd = names[(at + size) % size]
-                queries.append([[name, (at + 4) % 9 if name == odd else at] for name in names])
-    queries = [query for query in queries if {"workflow_id", "session_id", "search", "deep"} & {n for n, _ in query}]
-    world.random("meeting filters").shuffle(queries)
-    for start in range(0, 320, 40):
-        yield {"queries": queries[start : start + 40]}
-
-
-def run_large_filters(talk: Talk, case: Case) -> None:
-    """Filters over many runs: what matches stands on every page, however large the page."""
-    count = case["count"]
-    session = (
-        {"session_id": "«session:5»"}
-        if talk.world.sessions.invented and corner_name(talk.world) != "session_id"
-        else {}
-    )
-    machine = {"machine_id": "«machine:5»"} if talk.world.machines.invented else {}
-    corner = make_corner(
-        talk,
-        [
-            {"count": count, "input_values": {"who": "«marker:1»"}},
-            {"count": 2, "input_values": {"who": "«marker:2»"}} | machine,
-            {"count": count, "input_values": {"who": "«marker:3»"}} | session,
-        ],
-    )
-    first, second, third = (written.runs for written in corner.made)
-    at = moment_of(second[0]["created_at"])
-    wishes: list[tuple[Query, Sequence[dict[str, Any]]]] = [
-        ([("search", talk.named("marker:1"))], first),
-        ([("search", talk.named("marker:2"))], second),
-    ]
-    moments = [moment_of(run["created_at"]) for run in corner.runs]
-    if at is not None and None not in moments:
-        since = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment >= at]
-        until = [run for run, moment in zip(corner.runs, moments, strict=True) if moment is not None and moment <= at]
-        wishes.append(([("created_at_from", second[0]["created_at"])], since))
-        wishes.append(([("created_at_to", second[0]["created_at"])], until))
-    if session:
-        wishes.append(([("session_id", talk.named("session:5"))], third))
-    for query, expected in wishes:
-        for limit in case["limits"]:
-            items = check_pages(talk, corner, expected, within(corner, query), limit=limit)
-            if items is None:
-                continue
-            _no_others(talk, corner, items, {run["id"] for run in expected}, query)
-
-
-def _no_others(talk: Talk, corner: Corner, items: Collection[str], allowed: Collection[str], query: Query) -> None:
-    """Of the corner's runs, a list has only those that match its filters."""
-    wrong = [run for run in corner.runs if run["id"] in items and run["id"] not in allowed]
-    names = "+".join(sorted(name for name, _ in query))
-    talk.require(
-        not wrong,
-        "LIST-FILTER",
-        f"{names} gives others too",
-        "only runs that match",
-        f"{len(wrong)} others",
-        *(corner.maker_of(wrong[0]).heard for _ in wrong[:1]),
-        talk.exchanges[-1],
-    )
-
-
-def _span(runs: Sequence[Mapping[str, Any]]) -> tuple[tuple[datetime, str], tuple[datetime, str]]:
-    """The first and the last moment at which runs of one create were made, each as it was told too."""
-    moments = [(moment, run["created_at"]) for run in runs if (moment := moment_of(run["created_at"])) is not None]
-    if not moments:
-        raise Unjudged("no moment in created_at")
-    return min(moments), max(moments)
-
-
-def large_filter_cases(world: World) -> Iterator[Case]:
-    yield {"count": 3, "limits": [1000, 2]}
-    yield {"count": 120, "limits": [1000, 100, 50]}
-    yield {"count": 1000, "limits": [1000, 500]}
-
-
-# Values that match nothing
-
-
-def run_nonsense(talk: Talk, case: Case) -> None:
-    """A filter of a value that no run can have: refused, or taken and matching nothing."""
-    corner = make_corner(talk, [{"count": 1}])
-    for name, value in case["queries"]:
-        if name == corner.filter[0]:
-            query = [(name, value)]
-        else:
-            query = [corner.filter, (name, value)]
-        heard = talk.call("list_runs", query=query)
-        if not heard.accepted:
-            continue
-        found = [item for item in items_of(heard) if item.get("id") == corner.runs[0]["id"]]
-        talk.require(
-            not found,
-            "LIST-FILTER",
-            f"{name} of nonsense gives runs",
-            "a refusal, or no run",
-            "runs",
-            corner.made[0].heard,
-            heard,
-        )
-
-
-def nonsense_cases(world: World) -> Iterator[Case]:
-    queries = [
-        [name, value]
-        for name in ("workflow_id", "machine_id", "session_id")
-        for value in ("not-a-uuid", "0", "null", "x" * 40)
-    ]
-    queries += [["status", value] for value in ("nonsense", "SCHEDULED", "done", "0")]
-    yield {"queries": queries}
-
-
 SCENARIOS = (
     Scenario(
-        "lists by filters",
+        "lists with filters",
         ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE"),
         run_filters,
         filter_cases,
         needs=LISTS,
-        telling=1,
+        priority=1,
     ),
     Scenario(
-        "pages with more than filters",
+        "pages with filters",
         ("LIST-PAGE", "LIST-FILTER", "LIST-COMPLETE"),
-        run_beside,
-        beside_cases,
+        run_neutral_parameters,
+        neutral_parameter_cases,
         needs=LISTS,
-        telling=1,
+        priority=1,
     ),
     Scenario(
-        "lists by filters that meet",
+        "lists with filters combined",
         ("LIST-FILTER", "LIST-COMPLETE"),
-        run_meeting,
-        meeting_cases,
+        run_combined_filters,
+        combined_filter_cases,
         needs=LISTS,
-        telling=1,
+        priority=1,
     ),
     Scenario(
-        "large lists by filters",
+        "large lists with filters",
         ("LIST-FILTER", "LIST-PAGE"),
         run_large_filters,
         large_filter_cases,
         needs=LISTS,
-        telling=1,
+        priority=1,
     ),
-    Scenario("filters of nonsense", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS, telling=1),
+    Scenario("filters with invalid values", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS, priority=1),
 )

@@ -1,4 +1,4 @@
-"""HTTP itself: methods, errors as JSON, and rate limits."""
+"""HTTP: methods, errors as JSON, rate limits, unusual headers, credentials and ids."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, Final
 
-from contracts import writes
-from contracts.conversation import JSON_HEADER, Talk, Unjudged, World, encode, request_for
-from contracts.exchange import TOKEN, Request
+from contracts.core.exchange import TOKEN, Request
+from contracts.data import write_bodies
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import JSON_HEADER, encode, request_for
+from contracts.engine.results import Inconclusive
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import operation_at, universal_violations
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import UNREAD, operations
-from contracts.shrinking import Case
 
 GROUP = "HTTP"
 RULES = (
@@ -46,35 +49,37 @@ RULES = (
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def run_method(talk: Talk, case: Case) -> None:
+def run_method(context: CaseContext, case: Case) -> None:
     if case.get("ended"):
-        run = talk.some_runs(1).ids[0]
-        talk.call("update_run", run, body={"status": "cancelled"})
-        talk.remember("run", run)
+        run = context.some_runs(1).ids[0]
+        context.call("update_run", run, body={"status": "cancelled"})
+        context.remember("run", run)
     if case.get("made_by"):
-        talk.remember("made", talk.ask(case["made_by"], body=talk.fill(writes.minimal(case["made_by"]))).body["id"])
-    path = talk.fill(case["path"])
-    for body in _bodies_for(talk, case):
+        context.remember(
+            "made", context.ask(case["made_by"], body=context.fill(write_bodies.minimal(case["made_by"]))).body["id"]
+        )
+    path = context.fill(case["path"])
+    for body in _bodies_for(context, case):
         headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
-        heard = talk.send(Request(case["method"], path, headers, body))
+        result = context.send(Request(case["method"], path, headers, body))
         if case["known"]:
             cause = f"{case['method']} is answered on {case['template']}"
-            talk.require(heard.refused, "HTTP-METHOD", cause, "a 4xx", heard.words, heard)
+            context.require(result.refused, "HTTP-METHOD", cause, "a 4xx", result.words, result)
 
 
-def _bodies_for(talk: Talk, case: Case) -> Iterator[bytes | None]:
-    """Nothing, and what an operation of another method would take on any of the paths."""
+def _bodies_for(context: CaseContext, case: Case) -> Iterator[bytes | None]:
+    """Yield None for GET and DELETE; else {} and, on a known path, a body with the fields that others require."""
     if case["method"] not in {"POST", "PUT", "PATCH"}:
         yield None
         return
     yield b"{}"
     if case["known"]:
         named = {"name": "a", "main_prompt": "a", "filename": "a.txt", "content": "YQ==", "machine_ids": []}
-        run = {"workflow_id": talk.named("uuid"), "count": 1, "release_session_after": True}
-        yield encode(named | run | {"steps": [{"workflow_id": talk.named("uuid")}]})
+        run = {"workflow_id": context.named("uuid"), "count": 1, "release_session_after": True}
+        yield encode(named | run | {"steps": [{"workflow_id": context.named("uuid")}]})
 
 
-def method_cases(world: World) -> Iterator[Case]:
+def method_cases(check: CheckContext) -> Iterator[Case]:
     documented = {(method, path) for method, path in operations().values()}
     for template in dict.fromkeys(path for _, path in operations().values()):
         path = template
@@ -83,15 +88,15 @@ def method_cases(world: World) -> Iterator[Case]:
         for method in METHODS:
             if (method, template) not in documented:
                 yield {"method": method, "path": path, "template": template, "known": True}
-                if "{run_id}" in template and world.may_create and not world.is_live and world.offers("update_run"):
+                if "{run_id}" in template and check.may_create and not check.is_live and check.offers("update_run"):
                     ended = template.replace("{run_id}", "«run»")
                     yield {"method": method, "path": ended, "template": template, "known": True, "ended": True}
                 for name, operation in (("{pool_id}", "create_pool"), ("{workflow_id}", "create_workflow")):
-                    if name in template and world.may_create and not world.is_live and world.offers(operation):
+                    if name in template and check.may_create and not check.is_live and check.offers(operation):
                         made = template.replace(name, "«made»")
                         more = {"template": template, "known": True, "made_by": operation}
                         yield {"method": method, "path": made} | more
-                for name, one in _ids_of_something(world):
+                for name, one in _existing_ids(check):
                     if name in template and (method == "GET" or name == "{run_id}"):
                         yield {
                             "method": method,
@@ -101,18 +106,18 @@ def method_cases(world: World) -> Iterator[Case]:
                         }
 
 
-def _ids_of_something(world: World) -> Iterator[tuple[str, str]]:
-    if world.first_run is not None:
-        yield "{run_id}", world.first_run
+def _existing_ids(check: CheckContext) -> Iterator[tuple[str, str]]:
+    if check.first_run is not None:
+        yield "{run_id}", check.first_run
     for name, ids in (
-        ("{machine_id}", world.machines),
-        ("{pool_id}", world.pools),
-        ("{workflow_id}", world.workflows),
+        ("{machine_id}", check.machines),
+        ("{pool_id}", check.pools),
+        ("{workflow_id}", check.workflows),
     ):
         yield from ((name, one) for one in ids.known[:1])
 
 
-def path_cases(world: World) -> Iterator[Case]:
+def path_cases(check: CheckContext) -> Iterator[Case]:
     for path in (
         "/",
         "/v1",
@@ -136,85 +141,85 @@ def path_cases(world: World) -> Iterator[Case]:
 # Limits
 
 
-def run_many(talk: Talk, case: Case) -> None:
-    """Many requests of a kind, in a row or at once. What the target put off was sent again, but is judged here."""
+def run_many(context: CaseContext, case: Case) -> None:
+    """Send many requests of a kind, one by one or at once; judge every 429, even one whose retry succeeded."""
     for _ in range(case["rounds"]):
-        requests = [_of_kind(talk, case["kind"], number) for number in range(case["at_once"])]
-        with contextlib.suppress(Unjudged):
+        requests = [_request_of_kind(context, case["kind"], number) for number in range(case["at_once"])]
+        with contextlib.suppress(Inconclusive):
             if len(requests) == 1:
-                talk.send(requests[0])
+                context.send(requests[0])
             else:
-                talk.send_together(requests)
-        judge_limits(talk)
+                context.send_together(requests)
+        judge_limits(context)
 
 
-def judge_limits(talk: Talk) -> None:
-    """Every 429 of the check so far."""
-    world = talk.world
-    for exchange in world.guard.throttled:
-        world.count("HTTP-LIMIT")
+def judge_limits(context: CaseContext) -> None:
+    """Judge every 429 of the check so far."""
+    check = context.check
+    for exchange in check.guard.throttled:
+        check.count("HTTP-LIMIT")
         operation = operation_at(exchange.request.method, exchange.request.path)
-        for violation in universal_violations(operation, exchange.answer, world.marks.forms, exchange.request):
-            talk.fail(violation, exchange)
+        for violation in universal_violations(operation, exchange.answer, check.canaries.forms, exchange.request):
+            context.fail(violation, exchange)
 
 
-def _of_kind(talk: Talk, kind: str, number: int) -> Request:
+def _request_of_kind(context: CaseContext, kind: str, number: int) -> Request:
     made_up = f"key-{uuid.uuid4()}"
     match kind:
         case "lists":
             return request_for("list_runs", query=[("limit", "1"), ("sort_mode", "created_at_desc")])
         case "reads":
-            return request_for("get_run", talk.named("unknown"))
+            return request_for("get_run", context.named("unknown"))
         case "refused creates":
             return request_for("bulk_create_runs", body={"count": 0}, key=made_up)
         case "refused credentials":
             return request_for("list_runs", token="Bearer nobody-knows-this")
         case "creates":
-            return request_for("bulk_create_runs", body=_small(talk), key=made_up)
+            return request_for("bulk_create_runs", body=_minimal_create(context), key=made_up)
         case "equal creates":
-            return request_for("bulk_create_runs", body=_small(talk), key=talk.named("key"))
+            return request_for("bulk_create_runs", body=_minimal_create(context), key=context.named("key"))
         case "updates":
-            if not talk.has_named("run"):
-                talk.remember("run", talk.some_runs(1).ids[0])
-            return request_for("update_run", talk.named("run"), body={"usage_metadata": {"n": number}}, key=made_up)
+            if not context.has_named("run"):
+                context.remember("run", context.some_runs(1).ids[0])
+            return request_for("update_run", context.named("run"), body={"usage_metadata": {"n": number}}, key=made_up)
     raise ValueError(f"no such kind of request: {kind}")
 
 
-def _small(talk: Talk) -> dict[str, Any]:
-    return {"workflow_id": talk.named("workflow"), "count": 1}
+def _minimal_create(context: CaseContext) -> dict[str, Any]:
+    return {"workflow_id": context.named("workflow"), "count": 1}
 
 
-def many_cases(world: World) -> Iterator[Case]:
+def many_cases(check: CheckContext) -> Iterator[Case]:
     yield {"kind": "lists", "at_once": 1, "rounds": 220}
     yield {"kind": "refused creates", "at_once": 6, "rounds": 1}
     yield {"kind": "refused creates", "at_once": 1, "rounds": 110}
     yield {"kind": "lists", "at_once": 20, "rounds": 2}
     yield {"kind": "refused credentials", "at_once": 1, "rounds": 50}
-    if world.offers("get_run"):
+    if check.offers("get_run"):
         yield {"kind": "reads", "at_once": 10, "rounds": 10}
 
 
-def many_writes_cases(world: World) -> Iterator[Case]:
+def many_writes_cases(check: CheckContext) -> Iterator[Case]:
     for at_once, rounds in ((1, 100), (6, 5), (20, 3)):
         yield {"kind": "creates", "at_once": at_once, "rounds": rounds}
     yield {"kind": "equal creates", "at_once": 8, "rounds": 2}
-    if world.offers("update_run"):
+    if check.offers("update_run"):
         yield {"kind": "updates", "at_once": 5, "rounds": 5}
         yield {"kind": "updates", "at_once": 1, "rounds": 60}
 
 
-def run_met_on_the_way(talk: Talk, case: Case) -> None:
-    judge_limits(talk)
+def run_judge_throttled(context: CaseContext, case: Case) -> None:
+    judge_limits(context)
 
 
-# Errors, whatever a client says that it would rather have
+# Errors, whatever a client's headers ask for
 
 
-def run_asked_for(talk: Talk, case: Case) -> None:
-    """Errors of each kind with headers of another client: they are JSON all the same, and no 5xx."""
+def run_errors_with_headers(context: CaseContext, case: Case) -> None:
+    """Provoke each kind of error with the headers of another client: errors must still be JSON, and never a 5xx."""
     headers = [(name, value) for name, value in case["headers"]]
     for request in (
-        request_for("get_run", talk.named("unknown"), headers=headers),
+        request_for("get_run", context.named("unknown"), headers=headers),
         request_for("list_runs", query=[("limit", "0")], headers=headers),
         request_for("list_runs", token=None, headers=headers),
         request_for("bulk_create_runs", body={"count": 0}, headers=headers),
@@ -222,10 +227,10 @@ def run_asked_for(talk: Talk, case: Case) -> None:
         Request("PUT", "/v1/runs", (("Authorization", TOKEN), JSON_HEADER, *headers), b"{}"),
         Request("GET", "/v1/nothing", (("Authorization", TOKEN), *headers)),
     ):
-        talk.send(request)
+        context.send(request)
 
 
-def headers_cases(world: World) -> Iterator[Case]:
+def headers_cases(check: CheckContext) -> Iterator[Case]:
     for accept in ("text/html", "text/html,application/xhtml+xml,*/*;q=0.8", "text/plain", "application/xml", "x", ""):
         yield {"headers": [["Accept", accept]]}
     for name, value in (
@@ -256,14 +261,14 @@ def headers_cases(world: World) -> Iterator[Case]:
         yield {"headers": [[name, value]]}
 
 
-def run_odd_token(talk: Talk, case: Case) -> None:
-    """Authorizations that a header can carry and a token should not: refused, never a 5xx."""
+def run_odd_token(context: CaseContext, case: Case) -> None:
+    """Send credentials that are valid in a header, but odd for a token: errors must be JSON, and never a 5xx."""
     for operation in ("list_runs", "bulk_create_runs"):
         body = {"count": 0} if operation == "bulk_create_runs" else UNREAD
-        talk.send(request_for(operation, body=body, token=case["authorization"]))
+        context.send(request_for(operation, body=body, token=case["authorization"]))
 
 
-def odd_token_cases(world: World) -> Iterator[Case]:
+def odd_token_cases(check: CheckContext) -> Iterator[Case]:
     for token in (
         "t\xf6k",
         "\xff",
@@ -282,7 +287,7 @@ def odd_token_cases(world: World) -> Iterator[Case]:
         "()",
     ):
         yield {"authorization": f"Bearer {token}"}
-    for whole in (
+    for header in (
         "Bearer\tx",
         "Bearer  ",
         "\xff",
@@ -294,9 +299,9 @@ def odd_token_cases(world: World) -> Iterator[Case]:
         "Bearer x, Bearer y",
         "a" * 4000,
     ):
-        yield {"authorization": whole}
-    for encoded in ("Basic !", "Basic dTpw", "Basic \xff", "Basic", "Digest username", "Negotiate YQ=="):
-        yield {"authorization": encoded}
+        yield {"authorization": header}
+    for header in ("Basic !", "Basic dTpw", "Basic \xff", "Basic", "Digest username", "Negotiate YQ=="):
+        yield {"authorization": header}
 
 
 # Odd ids in a path
@@ -348,33 +353,33 @@ ODD_IDS: Final = (
 )
 
 
-def run_odd_id(talk: Talk, case: Case) -> None:
-    """An odd id where one belongs: anything but a 5xx, and errors as JSON."""
+def run_odd_id(context: CaseContext, case: Case) -> None:
+    """Send odd ids in a path: errors must be JSON, and never a 5xx."""
     method, template = operations()[case["op"]]
     before, _, after = template.partition("{")
     body = b"{}" if method in {"POST", "PATCH"} else None
     headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
     for one in case["ids"]:
-        talk.send(Request(method, f"{before}{one}{after.partition('}')[2]}", headers, body))
+        context.send(Request(method, f"{before}{one}{after.partition('}')[2]}", headers, body))
 
 
-def odd_id_cases(world: World) -> Iterator[Case]:
+def odd_id_cases(check: CheckContext) -> Iterator[Case]:
     for operation, (_, template) in operations().items():
-        if "{" in template and world.offers(operation):
+        if "{" in template and check.offers(operation):
             yield {"op": operation, "ids": list(ODD_IDS)}
 
 
 SCENARIOS = (
-    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, together=False, telling=1),
-    Scenario("many writes", ("HTTP-LIMIT",), run_many, many_writes_cases, together=False, telling=2),
+    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, together=False, priority=1),
+    Scenario("many writes", ("HTTP-LIMIT",), run_many, many_writes_cases, together=False, priority=2),
     Scenario(
-        "limits met on the way",
+        "rate limits met during the check",
         ("HTTP-LIMIT",),
-        run_met_on_the_way,
-        lambda world: [{}],
+        run_judge_throttled,
+        lambda check: [{}],
         creates=False,
         together=False,
-        telling=9,
+        priority=9,
     ),
     Scenario(
         "undocumented methods",
@@ -382,7 +387,7 @@ SCENARIOS = (
         run_method,
         method_cases,
         creates=False,
-        telling=1,
+        priority=1,
     ),
     Scenario(
         "unknown paths",
@@ -390,18 +395,18 @@ SCENARIOS = (
         run_method,
         path_cases,
         creates=False,
-        telling=1,
+        priority=1,
     ),
     Scenario(
-        "headers of other clients",
+        "headers of common clients",
         ("HTTP-ERROR-JSON", "NO-5XX"),
-        run_asked_for,
+        run_errors_with_headers,
         headers_cases,
         creates=False,
-        telling=2,
+        priority=2,
     ),
     Scenario(
-        "odd credentials", ("NO-5XX", "HTTP-ERROR-JSON"), run_odd_token, odd_token_cases, creates=False, telling=1
+        "unusual credentials", ("NO-5XX", "HTTP-ERROR-JSON"), run_odd_token, odd_token_cases, creates=False, priority=1
     ),
-    Scenario("odd ids", ("NO-5XX", "HTTP-ERROR-JSON"), run_odd_id, odd_id_cases, creates=False, telling=2),
+    Scenario("unusual ids", ("NO-5XX", "HTTP-ERROR-JSON"), run_odd_id, odd_id_cases, creates=False, priority=2),
 )

@@ -1,22 +1,32 @@
-"""Idempotency keys: a write under a key is done once, and answered alike ever after."""
+"""Idempotency keys: a write is carried out once per key, and each replay gets the same answer."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Ids, Talk, Unjudged, World, request_for
-from contracts.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.engine.check_context import Ids
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import request_for
+from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
 from contracts.oracle import CREATES, difference, excerpt, read_body
+from contracts.rules.idempotency_cases import (
+    conflict_cases,
+    conflict_together_cases,
+    keys_cases,
+    replay_cases,
+    scope_cases,
+    together_cases,
+)
 from contracts.rules.listing import carries, items_of, their_workflow
-from contracts.rules.requests import changeable
+from contracts.rules.request_bodies import changeable
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shrinking import Case
 
 GROUP = "Idempotency"
 RULES = (
@@ -45,24 +55,26 @@ RULES = (
     ),
 )
 
-_IN_PROGRESS_S: Final = 5.0
+_IN_PROGRESS_WAIT_S: Final = 5.0
 
 
-def _request(talk: Talk, case: Case, key: str, *, body: Any = None, token: str = TOKEN) -> Request:
-    """The write of a case; what it is about (a run) is made once for a talk and an organisation."""
+def _request(context: CaseContext, case: Case, key: str, *, body: Any = None, token: str = TOKEN) -> Request:
+    """Return the write of a case. The run that it changes is made once per case and organisation."""
     operation = case["op"]
     ids: tuple[str, ...] = ()
-    if operation in _OF_A_RUN:
+    if operation in _ON_A_RUN:
         name = "run" if token == TOKEN else "their-run"
-        if not talk.has_named(name):
-            made = changeable(talk, operation)["id"] if token == TOKEN else _their_run(talk, operation)
-            talk.remember(name, made)
-        ids = (talk.named(name),)
+        if not context.has_named(name):
+            made = (
+                changeable(context, operation)["id"] if token == TOKEN else _second_organisation_run(context, operation)
+            )
+            context.remember(name, made)
+        ids = (context.named(name),)
     if operation == "delete_run":
         return request_for(operation, *ids, key=key, token=token)
-    filled = talk.fill(case["body"] if body is None else body)
+    filled = context.fill(case["body"] if body is None else body)
     if token == SECOND_TOKEN and operation in CREATES:
-        filled = _with_workflow(filled, their_workflow(talk))
+        filled = _with_workflow(filled, their_workflow(context))
     return request_for(operation, *ids, body=filled, key=key, token=token)
 
 
@@ -72,189 +84,194 @@ def _with_workflow(body: dict[str, Any], workflow: str) -> dict[str, Any]:
     return body | {"workflow_id": workflow}
 
 
-_OF_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
+_ON_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
 
 
-def _their_run(talk: Talk, operation: str) -> str:
-    body = {"workflow_id": their_workflow(talk), "count": 1}
-    made = _made(talk, talk.call("bulk_create_runs", body=body, token=SECOND_TOKEN))
+def _second_organisation_run(context: CaseContext, operation: str) -> str:
+    body = {"workflow_id": their_workflow(context), "count": 1}
+    made = _created_ids(context, context.call("bulk_create_runs", body=body, token=SECOND_TOKEN))
     if not made:
-        raise Unjudged("the second organisation cannot make a run")
+        raise Inconclusive("the second organisation cannot make a run")
     if operation == "retry_run":
-        talk.call("update_run", made[0], body={"status": "cancelled"}, token=SECOND_TOKEN)
+        context.call("update_run", made[0], body={"status": "cancelled"}, token=SECOND_TOKEN)
     return made[0]
 
 
-def _spelled(request: Request, name: str) -> Request:
-    """The same request with another spelling of the header's name, which means the same."""
+def _with_header_name(request: Request, name: str) -> Request:
+    """Return the request with its Idempotency-Key header spelled as `name`; header names are case-insensitive."""
     headers = tuple((name if header == "Idempotency-Key" else header, value) for header, value in request.headers)
     return dataclasses.replace(request, headers=headers)
 
 
-def _key(talk: Talk, case: Case) -> str:
+def _key(context: CaseContext, case: Case) -> str:
     form = case.get("key", "«key»")
-    return str(talk.fill(form))
+    return str(context.fill(form))
 
 
-def _first(talk: Talk, request: Request, operation: str) -> Heard:
-    heard = talk.send(request)
+def _send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
+    result = context.send(request)
     if operation in CREATES and request.body is not None:
-        talk.judge_write(read_body(operation, json.loads(request.body)), heard)
-    if not heard.accepted:
-        raise Unjudged(f"{operation} under a key answers {heard.status}")
-    return heard
+        context.judge_write(read_body(operation, json.loads(request.body)), result)
+    if not result.accepted:
+        raise Inconclusive(f"{operation} under a key answers {result.status}")
+    return result
 
 
-def _same_answer(talk: Talk, first: Heard, again: Heard, what: str) -> None:
+def _require_same_answer(context: CaseContext, first: CallResult, again: CallResult, what: str) -> None:
     problem = None
     if again.status != first.status:
         problem = f"{again.words} after {first.status}"
     elif first.answer.body != again.answer.body:
         problem = difference(first.body, again.body)
-    talk.require(
+    context.require(
         problem is None, "IDEM-REPLAY", what, "the answer of the first one", lambda: problem or "", first, again
     )
 
 
-def _made(talk: Talk, heard: Heard) -> list[str]:
-    body = heard.body if isinstance(heard.body, dict) else {}
+def _created_ids(context: CaseContext, result: CallResult) -> list[str]:
+    body = result.body if isinstance(result.body, dict) else {}
     runs = body.get("created_runs")
     ids = [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [body.get("id")]
     return [one for one in [*ids, *(body.get("run_ids") or ())] if isinstance(one, str)]
 
 
-def _nothing_twice(talk: Talk, case: Case, first: Heard, shown: Sequence[Heard]) -> None:
-    """The runs of the talk's own session or workflow are those of the first answer."""
-    listed = _corner(talk)
+def _require_no_duplicates(context: CaseContext, case: Case, first: CallResult, shown: Sequence[CallResult]) -> None:
+    """Require that the case has no runs but those of the first answer."""
+    listed = _runs_of_case(context)
     if case["op"] not in CREATES or listed is None:
         return
-    heard, items = listed
-    mine = set(_made(talk, first))
+    result, items = listed
+    mine = set(_created_ids(context, first))
     others = [item for item in items if item.get("id") not in mine]
-    talk.require(
+    context.require(
         not others,
         "IDEM-REPLAY",
         "something is created twice",
         f"{len(mine)} runs in all",
         lambda: f"{len(others)} runs more",
         *shown,
-        heard,
+        result,
     )
 
 
-def _corner(talk: Talk, only: str | None = None) -> tuple[Heard, list[dict[str, Any]]] | None:
-    """The runs of the talk's own workflow, or session, or of its marker; `only` names one of its ids."""
-    world = talk.world
-    if not world.offers("list_runs"):
+def _runs_of_case(context: CaseContext, only: str | None = None) -> tuple[CallResult, list[dict[str, Any]]] | None:
+    """List the case's runs, by its workflow, session or marker; `only` names one placeholder to list by."""
+    check = context.check
+    if not check.offers("list_runs"):
         return None
-    corners: tuple[tuple[str, Ids, str], ...] = (
-        ("workflow", world.workflows, "workflow_id"),
-        ("session", world.sessions, "session_id"),
+    isolated_sets: tuple[tuple[str, Ids, str], ...] = (
+        ("workflow", check.workflows, "workflow_id"),
+        ("session", check.sessions, "session_id"),
     )
     if only is not None:
         kind = only.partition(":")[0]
-        corners = tuple((only, ids, field) for name, ids, field in corners if name == kind)
-    for name, ids, field in corners:
-        if ids.invented and talk.has_named(name):
-            value = talk.named(name)
-            heard = talk.call("list_runs", query=[(field, value), ("limit", "1000")])
-            if heard.accepted:
-                return heard, [item for item in items_of(heard) if carries(item, field, value)]
-    if only in (None, "workflow") and talk.has_named("marker"):
-        value = talk.named("marker")
-        heard = talk.call("list_runs", query=[("search", value), ("limit", "1000")])
-        if heard.accepted:
-            return heard, [item for item in items_of(heard) if carries(item, "search", value)]
+        isolated_sets = tuple((only, ids, field) for name, ids, field in isolated_sets if name == kind)
+    for name, ids, field in isolated_sets:
+        if ids.invented and context.has_named(name):
+            value = context.named(name)
+            result = context.call("list_runs", query=[(field, value), ("limit", "1000")])
+            if result.accepted:
+                return result, [item for item in items_of(result) if carries(item, field, value)]
+    if only in (None, "workflow") and context.has_named("marker"):
+        value = context.named("marker")
+        result = context.call("list_runs", query=[("search", value), ("limit", "1000")])
+        if result.accepted:
+            return result, [item for item in items_of(result) if carries(item, "search", value)]
     return None
 
 
-def run_replay(talk: Talk, case: Case) -> None:
-    operation, key = case["op"], _key(talk, case)
-    request = _request(talk, case, key)
-    first = _first(talk, request, operation)
-    others: list[Heard] = []
-    elsewhere = talk.named("workflow:9" if talk.world.workflows.invented else "workflow")
+def run_replay(context: CaseContext, case: Case) -> None:
+    operation, key = case["op"], _key(context, case)
+    request = _request(context, case, key)
+    first = _send_first(context, request, operation)
+    others: list[CallResult] = []
+    elsewhere = context.named("workflow:9" if context.check.workflows.invented else "workflow")
     for index in range(case.get("between", 0)):
         other = request_for("bulk_create_runs", body={"workflow_id": elsewhere, "count": 1}, key=f"{key[:200]}-{index}")
-        others.append(talk.send(other))
+        others.append(context.send(other))
     if case.get("changed"):
-        _change_between(talk, operation, first)
+        _change_between(context, operation, first)
     if case.get("deleted"):
-        for run_id in _made(talk, first)[:1]:
-            talk.call("delete_run", run_id)
-    repeated = request if "spelled" not in case else _spelled(request, case["spelled"])
+        for run_id in _created_ids(context, first)[:1]:
+            context.call("delete_run", run_id)
+    repeated = request if "spelled" not in case else _with_header_name(request, case["spelled"])
     for _ in range(case.get("times", 1)):
-        again = talk.send(repeated)
-        _same_answer(talk, first, again, "another answer for the same key and body")
+        again = context.send(repeated)
+        _require_same_answer(context, first, again, "another answer for the same key and body")
     if not case.get("changed"):
-        _nothing_twice(talk, case, first, (first, again))
+        _require_no_duplicates(context, case, first, (first, again))
     elif operation == "update_run":
-        after = talk.call("get_run", talk.named("run"))
+        after = context.call("get_run", context.named("run"))
         kept = isinstance(after.body, dict) and after.body.get("input_values") == {"between": True}
         expected = "what was changed in between to stay"
-        talk.require(kept, "IDEM-REPLAY", "an update is carried out twice", expected, after.words, first, again, after)
+        context.require(
+            kept, "IDEM-REPLAY", "an update is carried out twice", expected, after.words, first, again, after
+        )
     elif operation == "retry_run":
-        after = talk.call("get_run", talk.named("run"))
+        after = context.call("get_run", context.named("run"))
         kept = isinstance(after.body, dict) and after.body.get("status") == "cancelled"
         expected = "the run still cancelled"
-        talk.require(kept, "IDEM-REPLAY", "a retry is carried out twice", expected, after.words, first, again, after)
+        context.require(kept, "IDEM-REPLAY", "a retry is carried out twice", expected, after.words, first, again, after)
 
 
-def _change_between(talk: Talk, operation: str, first: Heard) -> None:
+def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
     if operation == "update_run":
-        talk.ask("update_run", talk.named("run"), body={"input_values": {"between": True}})
+        context.ask("update_run", context.named("run"), body={"input_values": {"between": True}})
     elif operation in {"create_run", "bulk_create_runs"}:
-        for run_id in _made(talk, first)[:1]:
-            talk.call("update_run", run_id, body={"status": "cancelled"})
+        for run_id in _created_ids(context, first)[:1]:
+            context.call("update_run", run_id, body={"status": "cancelled"})
     elif operation == "retry_run":
-        heard = talk.call("update_run", talk.named("run"), body={"status": "cancelled"})
-        if not heard.accepted:
-            raise Unjudged("the run had ended before it could be cancelled")
+        result = context.call("update_run", context.named("run"), body={"status": "cancelled"})
+        if not result.accepted:
+            raise Inconclusive("the run had ended before it could be cancelled")
 
 
-def run_together(talk: Talk, case: Case) -> None:
+def run_together(context: CaseContext, case: Case) -> None:
     operation = case["op"]
-    request = _request(talk, case, _key(talk, case))
-    heards = talk.send_together([request] * case.get("times", 2))
-    done = [heard for heard in heards if heard.accepted]
+    request = _request(context, case, _key(context, case))
+    results = context.send_together([request] * case.get("times", 2))
+    done = [result for result in results if result.accepted]
     if not done:
-        if all(heard.status == 409 for heard in heards):
-            done = [_settled(talk, request)]
-        if not done[0].accepted:
-            raise Unjudged(f"{operation} under a key answers {heards[0].status} when sent together")
-    for heard in heards:
-        if heard.accepted:
-            problem = difference(done[0].body, heard.body)
-            same = problem is None and heard.status == done[0].status
-            cause, expected = "two answers for two at once", "the same answer for both"
-            talk.require(same, "IDEM-REPLAY", cause, expected, lambda problem=problem: problem or "", *heards)  # type: ignore[misc]
+        settled = _send_until_settled(context, request) if all(result.status == 409 for result in results) else None
+        if settled is not None and settled.accepted:
+            done = [settled]
         else:
-            waits = heard.status == 409 and (heard.answer.header(_STATUS) or "").strip().lower() == "in_progress"
-            cause, expected = "one of two at once is refused", f"the answer, or 409 with {_STATUS}: in_progress"
-            talk.require(waits, "IDEM-REPLAY", cause, expected, heard.words, *heards)
-    final = _settled(talk, request)
-    _same_answer(talk, done[0], final, "another answer after two at once")
-    _nothing_twice(talk, case, done[0], heards)
+            raise Inconclusive(f"{operation} under a key answers {results[0].status} when sent together")
+    for result in results:
+        if result.accepted:
+            problem = difference(done[0].body, result.body)
+            same = problem is None and result.status == done[0].status
+            cause, expected = "two answers for two at once", "the same answer for both"
+            context.require(same, "IDEM-REPLAY", cause, expected, lambda problem=problem: problem or "", *results)  # type: ignore[misc]
+        else:
+            waits = (
+                result.status == 409 and (result.answer.header(_STATUS_HEADER) or "").strip().lower() == "in_progress"
+            )
+            cause, expected = "one of two at once is refused", f"the answer, or 409 with {_STATUS_HEADER}: in_progress"
+            context.require(waits, "IDEM-REPLAY", cause, expected, result.words, *results)
+    final = _send_until_settled(context, request)
+    _require_same_answer(context, done[0], final, "another answer after two at once")
+    _require_no_duplicates(context, case, done[0], results)
 
 
-def _settled(talk: Talk, request: Request) -> Heard:
-    end = time.monotonic() + _IN_PROGRESS_S
+def _send_until_settled(context: CaseContext, request: Request) -> CallResult:
+    end = time.monotonic() + _IN_PROGRESS_WAIT_S
     while True:
-        heard = talk.send(request)
-        if heard.status != 409 or time.monotonic() > end:
-            return heard
+        result = context.send(request)
+        if result.status != 409 or time.monotonic() > end:
+            return result
         time.sleep(0.05)
 
 
-def run_conflict(talk: Talk, case: Case) -> None:
-    operation, key = case["op"], _key(talk, case)
-    request = _request(talk, case, key)
-    other = _request(talk, case, key, body=case["other"])
+def run_conflict(context: CaseContext, case: Case) -> None:
+    operation, key = case["op"], _key(context, case)
+    request = _request(context, case, key)
+    other = _request(context, case, key, body=case["other"])
     if request.body == other.body or not read_body(operation, json.loads(other.body or b"null")).is_valid:
         return
-    first = _first(talk, request, operation)
-    again = talk.send(other)
-    talk.require(
+    first = _send_first(context, request, operation)
+    again = context.send(other)
+    context.require(
         again.refused,
         "IDEM-CONFLICT",
         "a key is taken for another body",
@@ -263,20 +280,20 @@ def run_conflict(talk: Talk, case: Case) -> None:
         first,
         again,
     )
-    _nothing_of_a_conflict(talk, case, first, again)
-    third = talk.send(request)
-    _same_answer(talk, first, third, "another answer after a conflict")
+    _require_no_effect(context, case, first, again)
+    third = context.send(request)
+    _require_same_answer(context, first, third, "another answer after a conflict")
 
 
-def _nothing_of_a_conflict(talk: Talk, case: Case, first: Heard, again: Heard) -> None:
+def _require_no_effect(context: CaseContext, case: Case, first: CallResult, again: CallResult) -> None:
     operation = case["op"]
-    mine = set(_made(talk, first))
+    mine = set(_created_ids(context, first))
     for name in ("workflow", "workflow:2", "session:1") if operation in CREATES else ():
-        listed = _corner(talk, name)
+        listed = _runs_of_case(context, name)
         if listed is None:
             continue
         more = [item for item in listed[1] if item.get("id") not in mine]
-        talk.require(
+        context.require(
             not more,
             "IDEM-CONFLICT",
             "a refused conflict creates runs",
@@ -286,37 +303,37 @@ def _nothing_of_a_conflict(talk: Talk, case: Case, first: Heard, again: Heard) -
             again,
             listed[0],
         )
-    if operation not in _OF_A_RUN or not isinstance(first.body, dict):
+    if operation not in _ON_A_RUN or not isinstance(first.body, dict):
         return
-    after = talk.call("get_run", talk.named("run"))
-    asked = talk.fill(case["other"])
+    after = context.call("get_run", context.named("run"))
+    asked = context.fill(case["other"])
     for field, value in asked.items() if isinstance(after.body, dict) else ():
         taken = bool(value) and after.body.get(field) == value != first.body.get(field)
         got = excerpt(json.dumps(after.body.get(field)))
         cause = f"a refused conflict changes {field}"
-        talk.require(not taken, "IDEM-CONFLICT", cause, f"{field} as before", got, first, again, after)
+        context.require(not taken, "IDEM-CONFLICT", cause, f"{field} as before", got, first, again, after)
 
 
-def run_conflict_together(talk: Talk, case: Case) -> None:
-    """Two bodies under one key at once: one of them is done, the other is refused."""
-    key = _key(talk, case)
-    one, other = _request(talk, case, key), _request(talk, case, key, body=case["other"])
-    heards = talk.send_together([one, other])
-    done = [heard for heard in heards if heard.accepted]
+def run_conflict_together(context: CaseContext, case: Case) -> None:
+    """Send two bodies under one key at once: at most one of them may be accepted."""
+    key = _key(context, case)
+    one, other = _request(context, case, key), _request(context, case, key, body=case["other"])
+    results = context.send_together([one, other])
+    done = [result for result in results if result.accepted]
     cause, expected = "both of two bodies at once are taken", "one of them refused"
-    talk.require(len(done) < 2, "IDEM-CONFLICT", cause, expected, lambda: heards[1].words, *heards)
+    context.require(len(done) < 2, "IDEM-CONFLICT", cause, expected, lambda: results[1].words, *results)
 
 
-def run_keys(talk: Talk, case: Case) -> None:
-    """The same body under two keys: two writes."""
+def run_keys(context: CaseContext, case: Case) -> None:
+    """Send the same body under two keys: both must be carried out."""
     operation = case["op"]
-    keys = [str(talk.fill(key)) for key in case["keys"]]
+    keys = [str(context.fill(key)) for key in case["keys"]]
     if len(set(keys)) < 2:
         return
-    first = _first(talk, _request(talk, case, keys[0]), operation)
-    second = talk.send(_request(talk, case, keys[1]))
-    overlap = set(_made(talk, first)) & set(_made(talk, second))
-    talk.require(
+    first = _send_first(context, _request(context, case, keys[0]), operation)
+    second = context.send(_request(context, case, keys[1]))
+    overlap = set(_created_ids(context, first)) & set(_created_ids(context, second))
+    context.require(
         second.accepted and not overlap,
         "IDEM-REPLAY",
         "two keys are taken for one",
@@ -327,27 +344,27 @@ def run_keys(talk: Talk, case: Case) -> None:
     )
 
 
-def run_scope(talk: Talk, case: Case) -> None:
-    if not talk.world.has_second:
-        raise Unjudged("no second token was given")
-    operation, key = case["op"], _key(talk, case)
+def run_scope(context: CaseContext, case: Case) -> None:
+    if not context.check.has_second:
+        raise Inconclusive("no second token was given")
+    operation, key = case["op"], _key(context, case)
     tokens = (TOKEN, SECOND_TOKEN) if not case.get("reversed") else (SECOND_TOKEN, TOKEN)
-    mine = _request(talk, case, key, token=tokens[0])
-    theirs = _request(talk, case, key, body=case.get("other"), token=tokens[1])
+    mine = _request(context, case, key, token=tokens[0])
+    theirs = _request(context, case, key, body=case.get("other"), token=tokens[1])
     if case.get("together"):
-        first, second = talk.send_together([mine, theirs])
+        first, second = context.send_together([mine, theirs])
         if not first.accepted:
             first, second = second, first
             mine, theirs = theirs, mine
     else:
-        first = _first(talk, mine, operation)
-        second = talk.send(theirs)
+        first = _send_first(context, mine, operation)
+        second = context.send(theirs)
     if not first.accepted:
-        raise Unjudged(f"{operation} under a key answers {first.status}")
-    overlap = set(_made(talk, first)) & set(_made(talk, second))
+        raise Inconclusive(f"{operation} under a key answers {first.status}")
+    overlap = set(_created_ids(context, first)) & set(_created_ids(context, second))
     if operation in {"create_pool", "create_workflow"} and second.status == 409:
-        raise Unjudged("the name may be taken for the second organisation too")
-    talk.require(
+        raise Inconclusive("the name may be taken for the second organisation too")
+    context.require(
         second.accepted and not overlap,
         "IDEM-SCOPE",
         "a key of another organisation is in the way",
@@ -356,298 +373,47 @@ def run_scope(talk: Talk, case: Case) -> None:
         first,
         second,
     )
-    if operation in _OF_A_RUN and isinstance(first.body, dict):
+    if operation in _ON_A_RUN and isinstance(first.body, dict):
         headers = tuple((name, tokens[1] if name == "Authorization" else value) for name, value in mine.headers)
-        foreign = talk.send(dataclasses.replace(mine, headers=headers))
+        foreign = context.send(dataclasses.replace(mine, headers=headers))
         shown = foreign.body.get("id") if foreign.accepted and isinstance(foreign.body, dict) else None
-        cause, wish = "a key gives another organisation's answer", "404, as for any unknown run"
-        talk.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, wish, foreign.words, first, foreign)
-    third = talk.send(mine)
+        cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
+        context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, foreign.words, first, foreign)
+    third = context.send(mine)
     problem = difference(first.body, third.body)
     cause = "the other organisation's write takes the key over"
-    talk.require(problem is None, "IDEM-SCOPE", cause, "the first answer", lambda: problem or "", first, second, third)
+    context.require(
+        problem is None, "IDEM-SCOPE", cause, "the first answer", lambda: problem or "", first, second, third
+    )
 
 
 # Cases
 
 
-def _bodies(world: World, operation: str) -> Iterator[dict[str, Any]]:
-    bare = writes.minimal(operation)
-    yield bare | ({"input_values": {"a": 1}} if operation in {"update_run", "retry_run"} else {})
-    features: dict[str, Any] = {
-        "bulk_create_runs": writes.CREATE_FEATURES["bulk_create_runs"],
-        "create_run": writes.CREATE_FEATURES["create_run"],
-        "retry_run": writes.RETRY_FEATURES,
-        "create_run_chain": writes.CHAIN_FEATURES,
-        "update_run": {k: v for k, v in writes.UPDATE_VALUES.items() if k != "output_attachment_ids"},
-    }.get(operation, {})
-    ids = {"machine_id": world.machines, "pool_ids": world.pools, "session_id": world.sessions}
-    for name, values in features.items():
-        if name not in ids or ids[name].invented:
-            yield bare | {name: values[0]}
-    long = {"create_run_chain": "shared_inputs", "update_run": "output_data"}.get(operation, "input_values")
-    for size in (12_000, 70_000, 300_000) if operation not in {"create_pool", "create_workflow"} else ():
-        yield bare | {long: {"pages": ["x" * 30_000] * (size // 30_000), "rest": "y" * (size % 30_000)}}
-    if operation == "bulk_create_runs":
-        yield bare | {"count": 50, "input_values": {"long": "x" * 3000}}
-        for count in (2, 10, 101, 256, 1000):
-            yield bare | {"count": count}
-        yield bare | {
-            "count": 3,
-            "start_session": True,
-            "file_inputs": [ladders.file()],
-            "input_values": {"a": [1, {"b": None}]},
-        }
-    if operation == "create_run_chain":
-        yield writes.minimal(operation, steps=3)
-
-
-_WRITES: Final = (
-    *("bulk_create_runs", "create_run", "create_run_chain", "update_run", "retry_run", "delete_run"),
-    *("create_pool", "create_workflow"),
-)
-_HEADER: Final = "Idempotency-Key"
-_STATUS: Final = "Idempotency-Status"
-
-
-def _offered(world: World) -> Iterator[str]:
-    for operation in _WRITES:
-        needed = ("update_run", "get_run") if operation in {"retry_run", "update_run"} else ()
-        if world.offers(operation, *needed):
-            yield operation
-
-
-def replay_cases(world: World) -> Iterator[Case]:
-    for operation in _offered(world):
-        if operation == "delete_run":
-            yield {"op": operation, "body": {}, "times": 2}
-            continue
-        for index, body in enumerate(_bodies(world, operation)):
-            yield {"op": operation, "body": body, "times": 3 if index == 0 else 1}
-        body = next(iter(_bodies(world, operation)))
-        for key in (
-            "k",
-            "«uuid»",
-            "«key»" + "x" * 210,
-            "key with spaces «marker»",
-            "a/b?c=d&e «marker»",
-            '"«marker»"',
-            "«marker»=;,",
-            "0«marker»",
-            "«short»",
-        ):
-            if key != "k" or operation == "bulk_create_runs":
-                yield {"op": operation, "body": body, "key": key if key != "k" else "k«marker»"}
-        if operation in {"update_run", "bulk_create_runs", "create_run", "retry_run"} and world.offers(
-            "update_run", "get_run"
-        ):
-            yield {"op": operation, "body": body, "changed": True}
-        if operation in CREATES and world.offers("delete_run"):
-            yield {"op": operation, "body": body, "deleted": True}
-        for spelled in (_HEADER.lower(), _HEADER.upper()):
-            yield {"op": operation, "body": body, "spelled": spelled}
-    for count, times in ((1, 12), (10, 5), (100, 3)):
-        yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=count), "times": times}
-    if world.offers("create_run_chain"):
-        for steps in (2, 10, 30):
-            yield {"op": "create_run_chain", "body": writes.minimal("create_run_chain", steps=steps)}
-    yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=2), "between": 150}
-
-
-def together_cases(world: World) -> Iterator[Case]:
-    for operation in _offered(world):
-        if operation == "delete_run":
-            yield {"op": operation, "body": {}}
-            continue
-        body = next(iter(_bodies(world, operation)))
-        for _ in range(2):
-            yield {"op": operation, "body": body, "times": 2}
-        yield {"op": operation, "body": body, "times": 4}
-    for count in (2, 101, 1000):
-        yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=count), "times": 2}
-    yield {
-        "op": "bulk_create_runs",
-        "body": writes.minimal("bulk_create_runs") | {"start_session": True, "file_inputs": [ladders.file()]},
-        "times": 3,
-    }
-
-
-def _differences(world: World, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    bare = writes.minimal(operation)
-    if operation in {"create_pool", "create_workflow"}:
-        more = {"create_pool": "description", "create_workflow": "name"}[operation]
-        yield bare, bare | {more: "«marker:2»"}
-        yield bare | {more: "«marker:2»"}, bare | {more: "«marker:3»"}
-        return
-    field = {"create_run_chain": "shared_inputs", "update_run": "output_data"}.get(operation, "input_values")
-    long = "x" * 20_000
-    for one, other in (
-        ({"a": 1}, {"a": 2}),
-        ({"a": 1}, {"a": "1"}),
-        ({"a": 1}, {"a": 1.5}),
-        ({"a": 1}, {"a": True}),
-        ({"a": [False, {"b": 0}]}, {"a": [0, {"b": 0}]}),
-        ({"a": None}, {"a": False}),
-        ({"a": None}, {}),
-        ({"a": "x"}, {"a": "X"}),
-        ({"a": "x"}, {"a": "x "}),
-        ({"a": [1, 2]}, {"a": [2, 1]}),
-        ({"a": {"b": {"c": [1, {"d": 1}]}}}, {"a": {"b": {"c": [1, {"d": 2}]}}}),
-        ({"a": 1, "b": 2}, {"a": 2, "b": 1}),
-        ({"a": 1}, {"b": 1}),
-        ({"a": 1}, {"a": 1, "b": 1}),
-        ({"a": long + "1"}, {"a": long + "2"}),
-        ({"a": list(range(2000))}, {"a": [*range(1999), 0]}),
-        ({"a": "é"}, {"a": "e\u0301"}),
-        ({"a": 2**60}, {"a": 2**60 + 1}),
-        ({}, {"a": 1}),
-    ):
-        yield bare | {field: one}, bare | {field: other}
-    yield bare, bare | {field: {"a": 1}}
-    if operation in {"bulk_create_runs", "create_run"}:
-        if world.workflows.invented:
-            yield bare, bare | {"workflow_id": "«workflow:2»"}
-        if operation == "bulk_create_runs":
-            for count, changed in ((1, 2), (2, 1), (10, 11), (100, 1), (999, 1000)):
-                yield bare | {"count": count}, bare | {"count": changed}
-        yield bare | {"start_session": True}, bare | {"start_session": False}
-        yield bare, bare | {"start_session": True}
-        for name, ids in (("machine_id", world.machines), ("session_id", world.sessions)):
-            if ids.invented:
-                yield bare | {name: f"«{name[:-3]}»"}, bare | {name: f"«{name[:-3]}:1»"}
-                yield bare, bare | {name: f"«{name[:-3]}»"}
-        if world.pools.invented:
-            yield bare | {"pool_ids": ["«pool:0»"]}, bare | {"pool_ids": ["«pool:0»", "«pool:1»"]}
-            yield bare | {"pool_ids": ["«pool:0»"]}, bare | {"pool_ids": ["«pool:1»"]}
-    if operation != "update_run":
-        secret = {"create_run_chain": "shared_sensitive_inputs"}.get(operation, "sensitive_input_values")
-        files = {"create_run_chain": "shared_file_inputs"}.get(operation, "file_inputs")
-        yield bare | {secret: {"pin": "«secret»"}}, bare | {secret: {"pin": "«secret:2»"}}
-        yield bare | {secret: {"pin": "«secret»"}}, bare | {secret: {"other": "«secret»"}}
-        yield bare, bare | {secret: {"pin": "«secret»"}}
-        good = ladders.file
-        for one_file, other_file in (
-            (good(raw=b"one"), good(raw=b"two")),
-            (good("a"), good("b")),
-            (good(), good(target_path="x")),
-            (good(), good(cleanup_imports_after_run=True)),
-        ):
-            yield bare | {files: [one_file]}, bare | {files: [other_file]}
-        yield bare | {files: [good()]}, bare | {files: [good(), good("b")]}
-        yield bare | {files: [good(), good("b")]}, bare | {files: [good(), good("b", raw=b"other")]}
-        yield bare | {secret: {"a": ["x", {"b": "«secret»"}]}}, bare | {secret: {"a": ["x", {"b": "«secret:2»"}]}}
-    if operation == "create_run":
-        yield bare | {"session_alias": "a"}, bare | {"session_alias": "b"}
-        yield bare | {"release_session_after": True}, bare | {"release_session_after": False}
-    if operation == "create_run_chain":
-        two = writes.minimal(operation, steps=2)
-        yield bare, two
-        yield two, {"steps": two["steps"][::-1]}
-        yield bare, bare | {"keep_session_after_completion": True}
-        first, last = two["steps"]
-        changes: tuple[dict[str, Any], ...] = (
-            *({"inputs": {"a": 1}}, {"session_alias": "a"}, {"sensitive_inputs": {"pin": "«secret»"}}),
-            {"workflow_id": "«workflow:2»"},
-        )
-        for change in changes:
-            yield two, {"steps": [first, last | change]}
-        yield {"steps": [first] * 10}, {"steps": [first] * 11}
-    if operation == "update_run":
-        yield {"release_session_after": True}, {"release_session_after": False}
-        yield {"error": ["a"]}, {"error": ["b"]}
-        yield {"error": ["a"]}, {"output_data": {"a": 1}}
-        yield {"error": ["a", "b"]}, {"error": ["a", "c"]}
-        yield {"run_message_history": [{"a": 1}, {"b": 1}]}, {"run_message_history": [{"a": 1}, {"b": 2}]}
-        yield {"usage_metadata": {"a": 1}}, {"usage_metadata": {"a": 2}}
-        yield {"started_at": "2099-01-02T03:04:05Z"}, {"started_at": "2099-01-02T03:04:06Z"}
-        yield {"output_data": {"a": 1}}, {"status": "cancelled"}
-    if operation == "retry_run":
-        yield {"session_alias": "a"}, {"session_alias": "b"}
-        yield {"reuse_session": True}, {"reuse_session": False}
-        yield {"start_session": True}, {"start_session": False}
-        if world.machines.invented:
-            yield {"machine_id": "«machine»"}, {"machine_id": "«machine:1»"}
-        if world.pools.invented:
-            yield {"pool_ids": ["«pool:0»"]}, {"pool_ids": ["«pool:0»", "«pool:1»"]}
-
-
-def conflict_cases(world: World) -> Iterator[Case]:
-    for operation in _offered(world):
-        if operation != "delete_run":
-            for one, other in _differences(world, operation):
-                yield {"op": operation, "body": one, "other": other}
-
-
-def conflict_together_cases(world: World) -> Iterator[Case]:
-    for operation in _offered(world):
-        if operation in CREATES:
-            field = "shared_inputs" if operation == "create_run_chain" else "input_values"
-            bare = writes.minimal(operation)
-            for _ in range(3):
-                yield {"op": operation, "body": bare, "other": bare | {field: {"a": 1}}}
-
-
-def keys_cases(world: World) -> Iterator[Case]:
-    body = writes.minimal("bulk_create_runs")
-    long = "«marker»" + "k" * 230
-    for one, other in (
-        ("«key»", "«uuid»"),
-        (long + "1", long + "2"),
-        (long, long + "x"),
-        ("«marker»1", "«marker»2"),
-        ("«marker»", "«marker»0"),
-        ("a«marker»", "b«marker»"),
-        ("«marker»-1", "«marker»_1"),
-        ("«marker» 1", "«marker»1"),
-        ("a«marker»", "A«marker»"),
-        ("«marker»/1", "«marker»1"),
-    ):
-        yield {"op": "bulk_create_runs", "body": body, "keys": [one, other]}
-    for operation in _offered(world):
-        if operation in CREATES:
-            yield {"op": operation, "body": writes.minimal(operation), "keys": ["«key»", "«uuid»"]}
-
-
-def scope_cases(world: World) -> Iterator[Case]:
-    for operation in _offered(world):
-        if not world.has_second:
-            continue
-        if operation not in CREATES:
-            change = {"update_run": {"output_data": {"a": 1}}}.get(operation, {})
-            yield {"op": operation, "body": writes.minimal(operation) | change}
-            yield {"op": operation, "body": writes.minimal(operation) | change, "reversed": True}
-            continue
-        body = writes.minimal(operation)
-        field = "shared_inputs" if operation == "create_run_chain" else "input_values"
-        for turned in (False, True):
-            yield {"op": operation, "body": body, "reversed": turned}
-            yield {"op": operation, "body": body, "other": body | {field: {"a": 1}}, "reversed": turned}
-        yield {"op": operation, "body": body, "together": True}
-    if world.has_second:
-        for count in (101, 1000):
-            yield {"op": "bulk_create_runs", "body": writes.minimal("bulk_create_runs", count=count)}
-        yield {
-            "op": "bulk_create_runs",
-            "body": writes.minimal("bulk_create_runs", count=2)
-            | {"start_session": True, "sensitive_input_values": {"pin": "«secret»"}},
-        }
+_STATUS_HEADER: Final = "Idempotency-Status"
 
 
 SCENARIOS = (
-    Scenario("keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases, telling=1),
+    Scenario("idempotency keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases, priority=1),
     Scenario(
-        "keys repeated at once", ("IDEM-REPLAY",), run_together, together_cases, attempts=6, together=False, telling=2
+        "idempotency keys repeated concurrently",
+        ("IDEM-REPLAY",),
+        run_together,
+        together_cases,
+        attempts=6,
+        together=False,
+        priority=2,
     ),
-    Scenario("keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, telling=2),
+    Scenario("idempotency keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, priority=2),
     Scenario(
-        "two bodies under a key at once",
+        "idempotency keys with two bodies concurrently",
         ("IDEM-CONFLICT",),
         run_conflict_together,
         conflict_together_cases,
         attempts=6,
         together=False,
-        telling=2,
+        priority=2,
     ),
-    Scenario("two keys", ("IDEM-REPLAY",), run_keys, keys_cases, telling=2),
-    Scenario("keys of two organisations", ("IDEM-SCOPE",), run_scope, scope_cases, attempts=4, telling=2),
+    Scenario("two idempotency keys", ("IDEM-REPLAY",), run_keys, keys_cases, priority=2),
+    Scenario("idempotency keys of two organisations", ("IDEM-SCOPE",), run_scope, scope_cases, attempts=4, priority=2),
 )

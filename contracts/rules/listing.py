@@ -1,4 +1,4 @@
-"""Lists as the rules use them: whole lists put together from pages, and finding runs by what they alone carry."""
+"""Helpers for lists: reads all pages of a list, and finds runs by a value that only they have."""
 
 from __future__ import annotations
 
@@ -6,57 +6,62 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from contracts.conversation import Heard, Talk, Unjudged
-from contracts.exchange import SECOND_TOKEN
+from contracts.core.exchange import SECOND_TOKEN
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive
 
 MAX_PAGES = 60
 
 
-def made_with(talk: Talk, name: str, value: str) -> tuple[Heard, list[dict[str, Any]]]:
-    """The runs that a filter finds, one full page of them."""
-    heard = talk.ask("list_runs", query=[(name, value), ("limit", "1000"), ("sort_mode", "created_at_desc")])
-    return heard, items_of(heard)
+def made_with(context: CaseContext, name: str, value: str) -> tuple[CallResult, list[dict[str, Any]]]:
+    """The answer to a list of runs by one filter, and its items: one page of up to 1000, newest first."""
+    result = context.ask("list_runs", query=[(name, value), ("limit", "1000"), ("sort_mode", "created_at_desc")])
+    return result, items_of(result)
 
 
-def items_of(heard: Heard) -> list[dict[str, Any]]:
-    items = heard.body.get("items") if isinstance(heard.body, dict) else None
+def items_of(result: CallResult) -> list[dict[str, Any]]:
+    items = result.body.get("items") if isinstance(result.body, dict) else None
     if not isinstance(items, list):
         return []
     return [item for item in items if isinstance(item, dict)]
 
 
 def carries(item: dict[str, Any], name: str, value: str) -> bool:
-    """Whether a listed run truly has what it was looked for by: a broken filter must not make others ours."""
+    """Whether a listed run really has the value that was filtered by: a broken filter may return runs of others."""
     if name == "search":
         return value in json.dumps(item.get("input_values")) or value in json.dumps(item.get("session_alias"))
     return item.get(name) == value
 
 
-def their_workflow(talk: Talk) -> str:
-    """A workflow that the second organisation may use: any, where made-up ones are taken, else one of its own."""
-    if talk.world.workflows.invented:
-        return str(talk.named("workflow"))
-    if not talk.has_named("their-workflow"):
-        heard = talk.call("list_workflows", query=[("limit", "1")], token=SECOND_TOKEN)
-        found = [item["id"] for item in items_of(heard) if isinstance(item.get("id"), str)] if heard.accepted else []
+def their_workflow(context: CaseContext) -> str:
+    """A workflow that the second organisation may use: a made-up one if the target takes any, else a listed one."""
+    if context.check.workflows.invented:
+        return str(context.named("workflow"))
+    if not context.has_named("their-workflow"):
+        result = context.call("list_workflows", query=[("limit", "1")], token=SECOND_TOKEN)
+        found = [item["id"] for item in items_of(result) if isinstance(item.get("id"), str)] if result.accepted else []
         if not found:
-            raise Unjudged("no workflow of the second organisation is known")
-        talk.remember("their-workflow", found[0])
-    return str(talk.named("their-workflow"))
+            raise Inconclusive("no workflow of the second organisation is known")
+        context.remember("their-workflow", found[0])
+    return str(context.named("their-workflow"))
 
 
 def whole(
-    talk: Talk, query: Sequence[tuple[str, str]], *, limit: int = 1000, sort: str = "created_at_desc"
-) -> tuple[list[dict[str, Any]], list[Heard]]:
-    """Every page of a list, one after the other."""
+    context: CaseContext, query: Sequence[tuple[str, str]], *, limit: int = 1000, sort: str = "created_at_desc"
+) -> tuple[list[dict[str, Any]], list[CallResult]]:
+    """All items of a list of runs, read page by page, and the answers they came from.
+
+    Raises:
+        Inconclusive: the list has more than MAX_PAGES pages.
+    """
     found: list[dict[str, Any]] = []
-    heards: list[Heard] = []
+    results: list[CallResult] = []
     for page in range(MAX_PAGES):
         paging = [("limit", str(limit)), ("sort_mode", sort), *([("skip", str(page * limit))] if page else [])]
-        heard = talk.ask("list_runs", query=[*query, *paging], after=heards[:1])
-        heards.append(heard)
-        items = items_of(heard)
+        result = context.ask("list_runs", query=[*query, *paging], after=results[:1])
+        results.append(result)
+        items = items_of(result)
         found.extend(items)
         if len(items) < limit:
-            return found, heards
-    raise Unjudged(f"a list of more than {MAX_PAGES * limit} runs")
+            return found, results
+    raise Inconclusive(f"a list of more than {MAX_PAGES * limit} runs")

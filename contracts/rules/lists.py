@@ -1,23 +1,23 @@
-"""Lists of runs: complete, in pages of any size, with the fields that are asked for."""
+"""Lists of runs: complete, in pages of any size, with the requested fields."""
 
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, Unjudged, World, Written
-from contracts.exchange import Exchange
-from contracts.oracle import Violation, changed_field, excerpt, gains_inputs, stable_fields
-from contracts.rules.corner import Corner, Query, grow, locate, make_corner, within
-from contracts.rules.listing import items_of, whole
+from contracts.core.exchange import Exchange
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import Inconclusive
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.rules.isolated_runs import Query, create_isolated_runs, grow, within
+from contracts.rules.list_views import run_existing, run_unfiltered, run_views, unfiltered_cases, view_cases
+from contracts.rules.listing import items_of
+from contracts.rules.paging import NEWEST, check_frame, check_pages, check_repeats, no_strangers
 from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import moment_of
-from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
 LISTS = ("list_runs",)
@@ -46,180 +46,45 @@ RULES = (
 # Pages
 
 
-_NEWEST: Final = "created_at_desc"
+def run_pages(context: CaseContext, case: Case) -> None:
+    """Lists isolated runs in pages of several sizes and compares each item with the created run.
 
-
-def check_pages(
-    talk: Talk,
-    corner: Corner,
-    expected: Sequence[dict[str, Any]],
-    query: Query,
-    *,
-    limit: int,
-    sort: str = _NEWEST,
-    before: Sequence[Exchange] = (),
-) -> dict[str, dict[str, Any]] | None:
-    """Reads a whole list in pages and judges it; the items by id, where nothing is wrong with them.
-
-    `before` is what was sent before and may matter to what the list tells now.
+    Cases sorted by activity have only one page, since runs that change move between pages.
     """
-    if limit < 1:
-        raise Unjudged("a page must have room for one")  # where a case was made smaller than it can be
-    items, heards = whole(talk, query, limit=limit, sort=sort)
-    created: list[Heard | Exchange] = [*before, *(written.heard for written in corner.made[-2:])]
-    for page, heard in enumerate(heards):
-        listed = items_of(heard)
-        _check_frame(talk, heard, skip=page * limit, limit=limit, created=created)
-        if sort == _NEWEST:
-            moments = [moment_of(item.get("created_at")) for item in listed]
-            known = [moment for moment in moments if moment is not None]
-            talk.require(
-                all(a >= b for a, b in itertools.pairwise(known)),
-                "LIST-PAGE",
-                "created_at_desc is not newest first",
-                "newest first",
-                "an older run before a newer one",
-                *created,
-                heard,
-            )
-    ids = [item.get("id") for item in items]
-    own = {run["id"] for run in expected}
-    totals = {heard.body.get("total") for heard in heards}
-    if own == set(ids) and len(ids) == len(own):
-        talk.require(
-            totals == {len(own)},
-            "LIST-PAGE",
-            "total is not the number of runs",
-            f"total {len(own)}",
-            f"total {excerpt(json.dumps(sorted(totals, key=str)))}",
-            *created,
-            *heards[:2],
-        )
-    _check_repeats(talk, heards, created)
-    there = set(ids)
-    missing = [run for run in expected if run["id"] not in there]
-    if missing:
-        rule, how = locate(talk, corner, missing[0], query, limit)
-        if len(heards) > 1:
-            one_page = talk.ask("list_runs", query=[*query, ("limit", "1000"), ("sort_mode", sort)], after=heards[:1])
-            if missing[0]["id"] not in {item.get("id") for item in items_of(one_page)}:
-                heards = [one_page]
-        talk.fail(
-            Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
-            corner.maker_of(missing[0]).heard,
-            *before,
-            *heards[:3],
-        )
-        return None
-    return {str(item.get("id")): item for item in items}
-
-
-def _check_frame(talk: Talk, heard: Heard, *, skip: int, limit: int, created: Sequence[Heard | Exchange]) -> None:
-    body = heard.body
-    listed = items_of(heard)
-    frame = {name: body.get(name) for name in ("total", "skip", "limit")}
-    numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in frame.values())
-    shaped = isinstance(body.get("items"), list) and len(listed) == len(body["items"])
-    if not talk.require(
-        numbers and shaped,
-        "LIST-PAGE",
-        "a list is not of its schema",
-        "items, total, skip and limit",
-        excerpt(json.dumps(frame)),
-        heard,
-    ):
-        return
-    right = frame["skip"] == skip and frame["limit"] == limit
-    expected = f"skip {skip} and limit {limit}"
-    talk.require(right, "LIST-PAGE", "skip or limit is not as asked", expected, excerpt(json.dumps(frame)), heard)
-    full = min(limit, max(0, frame["total"] - skip))
-    talk.require(
-        len(listed) == full or frame["skip"] != skip or frame["limit"] != limit,
-        "LIST-PAGE",
-        "a page is not as full as total says",
-        f"{full} items",
-        lambda: f"{len(listed)} items with {json.dumps(frame)}",
-        *created,
-        heard,
-    )
-
-
-def _check_repeats(talk: Talk, heards: Sequence[Heard], created: Sequence[Heard | Exchange]) -> None:
-    seen: dict[Any, Heard] = {}
-    for heard in heards:
-        for item in items_of(heard):
-            identity = item.get("id")
-            if identity in seen:
-                once = seen[identity] is heard
-                talk.fail(
-                    Violation(
-                        "LIST-COMPLETE" if once else "LIST-PAGE",
-                        "a run twice in one page" if once else "a run on two pages",
-                        "every run once",
-                        f"{identity} twice",
-                    ),
-                    *created,
-                    *([heard] if once else [seen[identity], heard]),
-                )
-            seen[identity] = heard
-
-
-def run_pages(talk: Talk, case: Case) -> None:
-    """Runs of a corner of their own, listed whole in pages of several sizes, and each item compared.
-
-    By activity, where runs move between pages, only what one page can hold.
-    """
-    corner = make_corner(talk, [{"count": count} | case.get("fields", {}) for count in case["counts"]])
-    query: Query = [corner.filter]
+    isolated = create_isolated_runs(context, [{"count": count} | case.get("fields", {}) for count in case["counts"]])
+    query: Query = [isolated.filter]
     for limit in case["limits"]:
-        items = check_pages(talk, corner, corner.runs, query, limit=limit, sort=case.get("sort", _NEWEST))
+        items = check_pages(context, isolated, isolated.runs, query, limit=limit, sort=case.get("sort", NEWEST))
         if items is None:
             continue
-        for run in corner.runs:
-            written = corner.maker_of(run)
-            if not judge_read(talk, run, items[run["id"]], written.reading, (written.heard, talk.exchanges[-1])):
+        for run in isolated.runs:
+            written = isolated.maker_of(run)
+            if not judge_read(context, run, items[run["id"]], written.parsed, (written.result, context.exchanges[-1])):
                 break
-        extra = [item for identity, item in items.items() if not corner.has(identity)]
-        no_strangers(talk, corner, extra, query)
+        extra = [item for identity, item in items.items() if not isolated.has(identity)]
+        no_strangers(context, isolated, extra, query)
 
 
-def no_strangers(talk: Talk, corner: Corner, extra: Sequence[Mapping[str, Any]], query: Query) -> None:
-    if not extra:
-        return
-    name, value = corner.filter
-    strangers = [item for item in extra if name == "search" or item.get(name) != value]
-    filters = "+".join(sorted({name for name, _ in query}))
-    talk.require(
-        not strangers,
-        "LIST-FILTER",
-        f"{filters} gives others too",
-        "only runs that match",
-        lambda: f"{len(strangers)} others",
-        corner.made[-1].heard,
-        talk.exchanges[-1],
-    )
-
-
-def run_skips(talk: Talk, case: Case) -> None:
-    """Single pages at any skip and limit, and the defaults."""
-    corner = make_corner(talk, [{"count": count} for count in case["counts"]])
-    ids = {run["id"] for run in corner.runs}
+def run_skips(context: CaseContext, case: Case) -> None:
+    """Reads single pages with various skips and limits, and with the defaults."""
+    isolated = create_isolated_runs(context, [{"count": count} for count in case["counts"]])
+    ids = {run["id"] for run in isolated.runs}
     total = len(ids)
-    created = [written.heard for written in corner.made[-2:]]
+    created = [written.result for written in isolated.made[-2:]]
     for skip, limit in case["windows"]:
-        query: Query = [corner.filter, ("sort_mode", "created_at_desc")]
+        query: Query = [isolated.filter, ("sort_mode", "created_at_desc")]
         query += [("skip", str(skip))] if skip is not None else []
         query += [("limit", str(limit))] if limit is not None else []
-        heard = talk.ask("list_runs", query=query)
-        _check_frame(talk, heard, skip=skip or 0, limit=100 if limit is None else limit, created=created)
-        if corner.filter[0] != "search" and all(item.get("id") in ids for item in items_of(heard)):
-            said = heard.body.get("total")
+        result = context.ask("list_runs", query=query)
+        check_frame(context, result, skip=skip or 0, limit=100 if limit is None else limit, created=created)
+        if isolated.filter[0] != "search" and all(item.get("id") in ids for item in items_of(result)):
+            got = result.body.get("total")
             cause, expected = "total is not the number of runs", f"total {total}"
-            talk.require(said == total, "LIST-PAGE", cause, expected, f"total {said}", *created, heard)
-        _check_repeats(talk, [heard], created)
+            context.require(got == total, "LIST-PAGE", cause, expected, f"total {got}", *created, result)
+        check_repeats(context, [result], created)
 
 
-def page_cases(world: World) -> Iterator[Case]:
+def page_cases(check: CheckContext) -> Iterator[Case]:
     yield {"counts": [1], "limits": [1, 1000, 100]}
     yield {"counts": [25], "limits": [1, 2, 3, 5, 7, 10, 24, 25, 26, 100, 1000]}
     yield {"counts": [1, 2, 3, 1, 1, 2], "limits": [1, 2, 3, 4, 9, 10, 11, 1000]}
@@ -227,37 +92,39 @@ def page_cases(world: World) -> Iterator[Case]:
     yield {"counts": [250, 7], "limits": [100, 128, 64, 256, 250, 200, 1000]}
     yield {"counts": [1000, 101], "limits": [1000, 100, 750, 512]}
     for name, value in (
-        ("input_values", writes.INPUTS),
-        ("file_inputs", [ladders.file()]),
-        ("sensitive_input_values", writes.SECRETS),
+        ("input_values", write_bodies.INPUTS),
+        ("file_inputs", [boundary_values.file()]),
+        ("sensitive_input_values", write_bodies.SECRETS),
         ("start_session", True),
     ):
         yield {"counts": [3, 120], "fields": {name: value}, "limits": [1000, 50]}
-    yield {"counts": [1000], "fields": {"input_values": writes.INPUTS, "start_session": True}, "limits": [1000]}
-    # In one session most of them are still active when they are listed.
+    yield {"counts": [1000], "fields": {"input_values": write_bodies.INPUTS, "start_session": True}, "limits": [1000]}
+    # Runs of one session run one by one, so most are still active when they are listed.
     yield {"counts": [501, 498], "fields": {"start_session": True}, "limits": [1000], "sort": "activity"}
 
 
-def run_growing(talk: Talk, case: Case) -> None:
-    """Lists that were read before, after runs came to them and went: they tell what there is now."""
+def run_growing(context: CaseContext, case: Case) -> None:
+    """Reads the same lists before and after runs are created and deleted: each must show the current runs."""
     body = {"count": case["count"], "input_values": {"who": "«marker:1»"}}
-    corner = make_corner(talk, [body])
-    queries = [within(corner, [(name, talk.fill(value)) for name, value in pairs]) for pairs in case["queries"]]
-    told: dict[int, list[Exchange]] = {}
+    isolated = create_isolated_runs(context, [body])
+    queries = [within(isolated, [(name, context.fill(value)) for name, value in pairs]) for pairs in case["queries"]]
+    last_exchanges: dict[int, list[Exchange]] = {}
     for change in ("", "more", "less", "more"):
         if change == "more":
-            grow(talk, corner, body)
-        elif change and talk.world.offers("delete_run"):
-            gone = corner.runs[-1]["id"]
-            talk.ask("delete_run", gone, after=[corner.made[-1].heard])
-            corner.runs = [run for run in corner.runs if run["id"] != gone]
+            grow(context, isolated, body)
+        elif change and context.check.offers("delete_run"):
+            gone = isolated.runs[-1]["id"]
+            context.ask("delete_run", gone, after=[isolated.made[-1].result])
+            isolated.runs = [run for run in isolated.runs if run["id"] != gone]
         for number, query in enumerate(queries):
-            sent = len(talk.exchanges)
-            check_pages(talk, corner, corner.runs, query, limit=case["limit"], before=told.get(number, ()))
-            told[number] = talk.exchanges[sent:]
+            sent = len(context.exchanges)
+            check_pages(
+                context, isolated, isolated.runs, query, limit=case["limit"], before=last_exchanges.get(number, ())
+            )
+            last_exchanges[number] = context.exchanges[sent:]
 
 
-def growing_cases(world: World) -> Iterator[Case]:
+def growing_cases(check: CheckContext) -> Iterator[Case]:
     queries: tuple[Query, ...] = (
         [("search", "«marker:1»")],
         [("search", "«marker:1»"), ("deep_search", "true")],
@@ -269,7 +136,7 @@ def growing_cases(world: World) -> Iterator[Case]:
         yield {"count": count, "limit": limit, "queries": [[list(pair) for pair in query] for query in queries]}
 
 
-def skip_cases(world: World) -> Iterator[Case]:
+def skip_cases(check: CheckContext) -> Iterator[Case]:
     windows = [
         [None, None],
         [0, None],
@@ -337,189 +204,27 @@ def skip_cases(world: World) -> Iterator[Case]:
 _OTHER_LISTS: Final = ("list_machines", "list_pools", "list_workflows")
 
 
-def run_other_pages(talk: Talk, case: Case) -> None:
-    """A page of what is there tells the truth of itself. Nobody says that these lists must be given in pages."""
+def run_other_pages(context: CaseContext, case: Case) -> None:
+    """Judges a page of another list against its own total, skip and limit.
+
+    Paging is not documented for these lists, so a list without it is inconclusive.
+    """
     operation = case["op"]
     query = [(name, str(case[name])) for name in ("skip", "limit") if case[name] is not None]
-    before, page, after = (talk.call(operation, query=asked) for asked in ([], query, []))
-    totals = [heard.body.get("total") for heard in (before, page, after) if isinstance(heard.body, dict)]
+    before, page, after = (context.call(operation, query=asked) for asked in ([], query, []))
+    totals = [result.body.get("total") for result in (before, page, after) if isinstance(result.body, dict)]
     if len(totals) < 3 or not page.accepted or totals[0] != totals[2]:
-        raise Unjudged("a list that others change, or that is not given in pages")
-    cause, wish = "total is another on another page", f"total {totals[0]}"
-    talk.require(totals[1] == totals[0], "LIST-PAGE", cause, wish, f"total {totals[1]}", before, page)
-    _check_frame(talk, page, skip=page.body.get("skip"), limit=page.body.get("limit"), created=())
+        raise Inconclusive("a list that others change, or that is not given in pages")
+    cause, expected = "total is another on another page", f"total {totals[0]}"
+    context.require(totals[1] == totals[0], "LIST-PAGE", cause, expected, f"total {totals[1]}", before, page)
+    check_frame(context, page, skip=page.body.get("skip"), limit=page.body.get("limit"), created=())
 
 
-def other_page_cases(world: World) -> Iterator[Case]:
+def other_page_cases(check: CheckContext) -> Iterator[Case]:
     for operation in _OTHER_LISTS:
-        if world.offers(operation):
+        if check.offers(operation):
             for skip, limit in ((None, None), (0, 1), (1, 1), (1, None), (2, 2), (5, 100), (1000, 1000)):
                 yield {"op": operation, "skip": skip, "limit": limit}
-
-
-# Unfiltered, fields, includes
-
-
-def run_unfiltered(talk: Talk, case: Case) -> None:
-    """Runs just made stand among the newest of a list without filters, once."""
-    written = talk.some_runs(case["count"])
-    want = {run["id"] for run in written.runs}
-    oldest = min(filter(None, (moment_of(run["created_at"]) for run in written.runs)), default=None)
-    found: list[str] = []
-    heards: list[Heard] = []
-    for page in range(12):
-        query = [("limit", str(case["limit"])), ("skip", str(page * case["limit"]))]
-        heard = talk.ask("list_runs", query=[*query, *([("sort_mode", "created_at_desc")] if case["sorted"] else [])])
-        heards.append(heard)
-        items = items_of(heard)
-        found += [item["id"] for item in items if item.get("id") in want]
-        moments = [moment_of(item.get("created_at")) for item in items]
-        past = oldest is not None and any(moment is not None and moment < oldest for moment in moments)
-        if len(items) < case["limit"] or want <= set(found) or (past and case["sorted"]):
-            break
-    else:
-        return
-    for heard in heards:
-        _check_repeats(talk, [heard], [written.heard])
-    missing = want - set(found)
-    if missing:
-        lost = next(run for run in written.runs if run["id"] in missing)
-        reads = talk.world.offers("get_run") and talk.call("get_run", lost["id"]).accepted
-        again, _ = whole(talk, [("search", lost["id"])])
-        if not reads or talk.world.is_live:
-            return
-        talk.fail(
-            Violation(
-                "LIST-COMPLETE",
-                "a created run is not listed",
-                "every created run in the list",
-                f"{len(missing)} of {len(want)} runs missing{', though a search finds them' if again else ''}",
-            ),
-            written.heard,
-            *heards[:2],
-        )
-
-
-def unfiltered_cases(world: World) -> Iterator[Case]:
-    for count, limit in ((1, 100), (3, 2), (101, 100), (1000, 1000)):
-        yield {"count": count, "limit": limit, "sorted": True}
-
-
-def run_views(talk: Talk, case: Case) -> None:
-    """The same runs with other fields asked for, or related resources included: they read the same."""
-    fields = dict(case["fields"])
-    corner = make_corner(talk, [{"count": case.get("count", 2)} | fields])
-    written = corner.made[0]
-    always = ("id", "workflow_id", "machine_id", "status", "created_at")
-    for query in case["queries"]:
-        heard = talk.ask(
-            "list_runs", query=[corner.filter, ("limit", "1000"), *[(k, v) for k, v in query]], after=[written.heard]
-        )
-        _check_frame(talk, heard, skip=0, limit=1000, created=[written.heard])
-        by_id = {item.get("id"): item for item in items_of(heard)}
-        asked = [value for name, value in query if name == "fields"]
-        for run in corner.runs:
-            item = by_id.get(run["id"])
-            if item is None:
-                if run["id"] in {
-                    i.get("id") for i in items_of(talk.ask("list_runs", query=[corner.filter, ("limit", "1000")]))
-                }:
-                    cause = "+".join(sorted({name for name, _ in query})) + " misses a run"
-                    talk.fail(Violation("LIST-FILTER", cause, "all runs", "a run missing"), written.heard, heard)
-                break
-            lost = [name for name in always if name not in item]
-            lost += [name for name in asked if name not in item and run.get(name)]
-            ok = talk.require(
-                not lost,
-                "READ-BACK",
-                "a field that was asked for is missing",
-                f"{', '.join(lost)} in the item",
-                "not there",
-                written.heard,
-                heard,
-            )
-            if not ok:
-                break
-            view = {name: run[name] for name in run if name in item and (not asked or name in asked or name in always)}
-            if not judge_view(talk, view, item, written, heard):
-                break
-
-
-def judge_view(talk: Talk, view: dict[str, Any], item: dict[str, Any], written: Written, heard: Heard) -> bool:
-    changed = changed_field(view, item, stable_fields(written.reading), may_gain=gains_inputs(written.reading))
-    if changed is None:
-        return talk.require(True, "READ-BACK", "", "", "")
-    name, problem = changed
-    talk.fail(
-        Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem), written.heard, heard
-    )
-    return False
-
-
-def view_cases(world: World) -> Iterator[Case]:
-    fields: dict[str, Any] = {
-        "input_values": writes.INPUTS,
-        "sensitive_input_values": writes.SECRETS,
-        "file_inputs": [ladders.file()],
-        "start_session": True,
-    }
-    names = (
-        "user_id",
-        "organization_id",
-        "error",
-        "output_data",
-        "input_attachment_ids",
-        "output_attachment_ids",
-        "run_message_history",
-        "input_values",
-        "pool_ids",
-        "sensitive_input_aliases",
-        "session_id",
-        "session_alias",
-        "release_session_after",
-        "machine_id",
-    )
-    queries: list[Any] = [[["fields", name]] for name in names]
-    queries += [[["fields", a], ["fields", b]] for a, b in itertools.pairwise(names)]
-    queries += [[["fields", name] for name in names]]
-    queries += [
-        [["include", text]]
-        for text in ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
-    ]
-    queries += [
-        [["include", "workflow"], ["fields", "input_values"]],
-        [["sort_mode", "activity"]],
-        [["deep_search", "true"]],
-        [["deep_search", "false"]],
-    ]
-    yield {"fields": fields, "queries": queries}
-    yield {
-        "fields": fields,
-        "queries": [[["fields", "input_values"]], [["fields", "session_id"]], [["include", "workflow"]]],
-        "count": 120,
-    }
-
-
-def run_existing(talk: Talk, case: Case) -> None:
-    """Runs that are there, whoever made them: a page of them, some filters, and each read by itself."""
-    newest = [("limit", str(case["limit"])), ("sort_mode", "created_at_desc")]
-    heard = talk.ask("list_runs", query=newest)
-    _check_frame(talk, heard, skip=0, limit=case["limit"], created=())
-    _check_repeats(talk, [heard], ())
-    items = [item for item in items_of(heard) if isinstance(item.get("id"), str)]
-    for item in items[:2]:
-        if talk.world.offers("get_run"):
-            read = talk.call("get_run", item["id"])
-            if read.accepted and isinstance(read.body, dict):
-                judge_read(talk, item, read.body, None, [heard, read])
-    for name in ("workflow_id", "status", "session_id"):
-        value = next((item[name] for item in items if isinstance(item.get(name), str)), None)
-        if value is None:
-            continue
-        listed = talk.ask("list_runs", query=[(name, value), *newest])
-        others = [item for item in items_of(listed) if item.get(name) != value]
-        cause, expected = f"{name} gives others too", "only runs that match"
-        talk.require(not others, "LIST-FILTER", cause, expected, f"{len(others)} others", listed)
 
 
 SCENARIOS = (
@@ -529,18 +234,18 @@ SCENARIOS = (
         run_pages,
         page_cases,
         needs=LISTS,
-        telling=1,
+        priority=1,
     ),
     Scenario(
-        "lists that grow",
+        "lists of runs that grow",
         ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER"),
         run_growing,
         growing_cases,
         needs=LISTS,
-        telling=1,
+        priority=1,
     ),
-    Scenario("pages of the other lists", ("LIST-PAGE",), run_other_pages, other_page_cases, creates=False, telling=2),
-    Scenario("single pages", ("LIST-PAGE",), run_skips, skip_cases, needs=LISTS, telling=1),
+    Scenario("pages of other lists", ("LIST-PAGE",), run_other_pages, other_page_cases, creates=False, priority=2),
+    Scenario("single pages", ("LIST-PAGE",), run_skips, skip_cases, needs=LISTS, priority=1),
     Scenario(
         "lists without filters",
         ("LIST-COMPLETE",),
@@ -548,16 +253,18 @@ SCENARIOS = (
         unfiltered_cases,
         needs=LISTS,
         together=False,
-        telling=1,
+        priority=1,
     ),
-    Scenario("lists with other fields", ("READ-BACK", "LIST-FILTER"), run_views, view_cases, needs=LISTS, telling=1),
     Scenario(
-        "runs that are there",
+        "lists with selected fields", ("READ-BACK", "LIST-FILTER"), run_views, view_cases, needs=LISTS, priority=1
+    ),
+    Scenario(
+        "existing runs",
         ("LIST-PAGE", "LIST-FILTER", "READ-BACK"),
         run_existing,
-        lambda world: [{"limit": 5}, {"limit": 100}],
+        lambda check: [{"limit": 5}, {"limit": 100}],
         needs=LISTS,
         creates=False,
-        telling=1,
+        priority=1,
     ),
 )

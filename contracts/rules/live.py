@@ -1,7 +1,8 @@
-"""What a check of a real deployment sends: few requests, the most telling first, in the names of the scenarios.
+"""The cases of a check of a real deployment, by scenario: few requests, the most informative first.
 
-Real workflows check their inputs and real desktops act on them. So a base request stays as it is but for the fields
-that may be varied; without one, only what the API itself looks at (count, sessions, null) is varied.
+Real workflows validate their inputs and real desktops act on them. So a case changes only those fields of the base
+request that may be varied. Without a base request, it varies only what the API itself interprets (count, sessions,
+null).
 """
 
 from __future__ import annotations
@@ -9,65 +10,74 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import World
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.check_context import CheckContext
+from contracts.engine.shrink import Case
+from contracts.rules.answers import answer_cases
 from contracts.rules.authorization import headers_by_rule
-from contracts.shrinking import Case
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 PROOF: Final = {"proof": "«proof»"}
-"""Stands in what is created, or must not be, so that a run that no answer tells is proven to be of this check."""
+"""Input values with the marker of this check: it proves that a run belongs to the check, even if no answer names it."""
 OWN_SESSION: Final = {"session_id": "«own-session»"}
-"""The same for requests that must create nothing: where a run comes of one, nobody's desktop works on it."""
+"""A new session of this check, with the same purpose, for requests that must create nothing. If one creates a run after
+all, no desktop works on it.
+"""
 
 
-def may_vary(world: World, *names: str) -> bool:
-    allowed = _WITHOUT_BASE if world.target.base_request is None else frozenset(world.target.vary)
+def may_vary(check: CheckContext, *names: str) -> bool:
+    allowed = _WITHOUT_BASE if check.target.base_request is None else frozenset(check.target.vary)
     return allowed.issuperset(names)
 
 
-def body(world: World, operation: str = "bulk_create_runs", *, count: int = 1, **fields: Any) -> dict[str, Any] | None:
-    """The base request with some fields varied; None where they may not be."""
-    if not may_vary(world, *fields):
+def body(
+    check: CheckContext, operation: str = "bulk_create_runs", *, count: int = 1, **fields: Any
+) -> dict[str, Any] | None:
+    """The base request with some fields varied; None if one of them may not be varied."""
+    if not may_vary(check, *fields):
         return None
-    made = {"workflow_id": "«workflow»", "count": 1} | world.base_request
-    if may_vary(world, "count"):
+    made = {"workflow_id": "«workflow»", "count": 1} | check.base_request
+    if may_vary(check, "count"):
         made["count"] = count
     if operation == "create_run":
         del made["count"]
     return made | fields
 
 
-def _creates(world: World) -> Iterator[Case]:
-    wishes: list[tuple[str, dict[str, Any]]] = [
+def _creates(check: CheckContext) -> Iterator[Case]:
+    creates: list[tuple[str, dict[str, Any]]] = [
         ("bulk_create_runs", {"count": 2, "start_session": True}),
         ("create_run", {"start_session": True, "session_alias": "First Älias «proof»", "release_session_after": True}),
-        ("bulk_create_runs", {"input_values": writes.INPUTS | PROOF, "sensitive_input_values": writes.SECRETS}),
-        ("bulk_create_runs", {"count": 2, "file_inputs": [ladders.file(raw=bytes(range(256)))]}),
+        (
+            "bulk_create_runs",
+            {"input_values": write_bodies.INPUTS | PROOF, "sensitive_input_values": write_bodies.SECRETS},
+        ),
+        ("bulk_create_runs", {"count": 2, "file_inputs": [boundary_values.file(raw=bytes(range(256)))]}),
         ("bulk_create_runs", {"machine_id": "«machine»"}),
         ("bulk_create_runs", {"pool_ids": ["«pool»"]}),
     ]
-    for operation, fields in wishes:
-        asks_for = {"machine_id": world.machines, "pool_ids": world.pools}
-        made = body(world, operation, **fields)
-        if made is not None and world.offers(operation) and all(asks_for[n].known for n in fields if n in asks_for):
+    for operation, fields in creates:
+        asks_for = {"machine_id": check.machines, "pool_ids": check.pools}
+        made = body(check, operation, **fields)
+        if made is not None and check.offers(operation) and all(asks_for[n].known for n in fields if n in asks_for):
             yield {"op": operation, "body": made, "read": True}
 
 
-def _nulls(world: World) -> Iterator[Case]:
-    """One request in which all that may be null is, and is not part of what is known to work."""
+def _nulls(check: CheckContext) -> Iterator[Case]:
+    """Per operation, one request with null in every nullable field that the base request does not set."""
     for operation in ("bulk_create_runs", "create_run"):
-        free = [name for name in writes.EMPTY if name in writes.CREATE_FEATURES[operation]]
-        nulls = {name: None for name in free if name not in world.base_request}
-        made = body(world, operation)
-        if world.offers(operation) and made is not None:
+        free = [name for name in write_bodies.EMPTY if name in write_bodies.CREATE_FEATURES[operation]]
+        nulls = {name: None for name in free if name not in check.base_request}
+        made = body(check, operation)
+        if check.offers(operation) and made is not None:
             yield {"op": operation, "body": made | nulls, "read": True}
 
 
-def _refused(world: World) -> Iterator[Case]:
-    base = body(world)
+def _refused(check: CheckContext) -> Iterator[Case]:
+    base = body(check)
     assert base is not None
-    wrong: list[dict[str, Any]] = [base | {"count": 0} | OWN_SESSION]  # the first alone tells whether more may follow
+    # The first one shows by itself whether it is safe to send the others.
+    wrong: list[dict[str, Any]] = [base | {"count": 0} | OWN_SESSION]
     wrong += [base | {"count": count} for count in (0, -1, 1.5, "x", None)]
     wrong.append({name: value for name, value in base.items() if name != "count"})
     wrong += [base | {"workflow_id": value} for value in (None, "", "not-a-uuid", 5)]
@@ -78,13 +88,13 @@ def _refused(world: World) -> Iterator[Case]:
     yield {"op": "bulk_create_runs", "items": [{"body": one} for one in wrong]}
 
 
-def _no_bodies(world: World) -> Iterator[Case]:
+def _malformed_bodies(check: CheckContext) -> Iterator[Case]:
     texts = ("", "[]", "null", "{", "not json", "\xff", '{"workflow_id": "«workflow»", "count": 1')
     yield {"op": "bulk_create_runs", "items": [{"latin": text} for text in texts]}
 
 
-def _secrets(world: World) -> Iterator[Case]:
-    """Secrets in requests that are refused, so that nothing comes of them."""
+def _secrets(check: CheckContext) -> Iterator[Case]:
+    """Secrets in invalid requests, which create nothing."""
     secret = {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}
     for one in ({"count": 1}, {"workflow_id": "«workflow»", "count": "x"}, {"workflow_id": "«workflow»", "count": 0}):
         yield {"op": "bulk_create_runs", "body": one | OWN_SESSION | {"sensitive_input_values": secret}}
@@ -96,18 +106,18 @@ def _secrets(world: World) -> Iterator[Case]:
     }
 
 
-def _secrets_that_work(world: World) -> Iterator[Case]:
-    made = body(world, sensitive_input_values={"password": "«secret»", "deep": [{"pin": "«secret:2»"}]})
+def _secrets_that_work(check: CheckContext) -> Iterator[Case]:
+    made = body(check, sensitive_input_values={"password": "«secret»", "deep": [{"pin": "«secret:2»"}]})
     if made is not None:
         yield {"op": "bulk_create_runs", "body": made, "look": True}
 
 
-def _unauthorized(world: World) -> Iterator[Case]:
+def _unauthorized(check: CheckContext) -> Iterator[Case]:
     important = ("bulk_create_runs", "list_runs", "get_run", "create_run", "update_run", "delete_run", "retry_run")
     others = ("create_run_chain", "list_run_attachments", "list_machines", "list_pools", "list_workflows")
-    headers = headers_by_rule(world)
+    headers = headers_by_rule(check)
     for operation in (*important, *others):
-        if world.offers(operation):
+        if check.offers(operation):
             for rule in headers:
                 yield {
                     "op": operation,
@@ -120,31 +130,31 @@ def _unauthorized(world: World) -> Iterator[Case]:
     yield {"op": "list_runs", "rule": "AUTH-TOKEN", "header": headers["AUTH-TOKEN"][4]}
 
 
-def _tenant(world: World) -> Iterator[Case]:
-    if world.has_second:
+def _tenant(check: CheckContext) -> Iterator[Case]:
+    if check.has_second:
         yield {"ops": ["get_run", "update_run", "retry_run", "delete_run", "list_runs"]}
 
 
-def _unknown(world: World) -> Iterator[Case]:
+def _unknown(check: CheckContext) -> Iterator[Case]:
     for operation in ("get_run", "update_run", "retry_run", "delete_run", "get_run_attachment"):
-        if world.offers(operation):
+        if check.offers(operation):
             yield {"op": operation, "id": "«unknown»"}
             yield {"op": operation, "id": "not-a-uuid", "malformed": True}
 
 
-def _pages(world: World) -> Iterator[Case]:
+def _pages(check: CheckContext) -> Iterator[Case]:
     yield {"counts": [2, 1], "limits": [1, 2, 100]}
 
 
-def _single_pages(world: World) -> Iterator[Case]:
+def _single_pages(check: CheckContext) -> Iterator[Case]:
     yield {"counts": [1], "windows": [[None, None], [0, 1], [1, 5], [0, 1000]]}
 
 
-def _existing(world: World) -> Iterator[Case]:
+def _existing(check: CheckContext) -> Iterator[Case]:
     yield {"limit": 5}
 
 
-def _updates(world: World) -> Iterator[Case]:
+def _updates(check: CheckContext) -> Iterator[Case]:
     yield {
         "updates": [
             {"release_session_after": True},
@@ -157,16 +167,16 @@ def _updates(world: World) -> Iterator[Case]:
     }
 
 
-def _deletes(world: World) -> Iterator[Case]:
+def _deletes(check: CheckContext) -> Iterator[Case]:
     yield {"count": 2, "index": 0}
 
 
-def _retries(world: World) -> Iterator[Case]:
+def _retries(check: CheckContext) -> Iterator[Case]:
     yield {"filled": {"output_data": {"a": 1}, "error": ["it failed"]}}
 
 
-def _chains(world: World) -> Iterator[Case]:
-    if world.target.base_request is None:
+def _chains(check: CheckContext) -> Iterator[Case]:
+    if check.target.base_request is None:
         yield {
             "body": {
                 "steps": [{"workflow_id": "«workflow»", "session_alias": "one «proof»"}, {"workflow_id": "«workflow»"}]
@@ -174,66 +184,71 @@ def _chains(world: World) -> Iterator[Case]:
         }
 
 
-def _replays(world: World) -> Iterator[Case]:
-    yield {"op": "bulk_create_runs", "body": body(world), "times": 2}
+def _replays(check: CheckContext) -> Iterator[Case]:
+    yield {"op": "bulk_create_runs", "body": body(check), "times": 2}
 
 
-def _together(world: World) -> Iterator[Case]:
-    yield {"op": "bulk_create_runs", "body": body(world), "times": 2}
+def _together(check: CheckContext) -> Iterator[Case]:
+    yield {"op": "bulk_create_runs", "body": body(check), "times": 2}
 
 
-def _conflicts(world: World) -> Iterator[Case]:
-    other = body(world, count=2) if may_vary(world, "count") else body(world, start_session=True)
+def _conflicts(check: CheckContext) -> Iterator[Case]:
+    other = body(check, count=2) if may_vary(check, "count") else body(check, start_session=True)
     if other is not None:
-        yield {"op": "bulk_create_runs", "body": body(world), "other": other}
+        yield {"op": "bulk_create_runs", "body": body(check), "other": other}
 
 
-def _scopes(world: World) -> Iterator[Case]:
-    if world.has_second:
-        yield {"op": "bulk_create_runs", "body": body(world)}
+def _scopes(check: CheckContext) -> Iterator[Case]:
+    if check.has_second:
+        yield {"op": "bulk_create_runs", "body": body(check)}
 
 
-def _attachments(world: World) -> Iterator[Case]:
-    if may_vary(world, "file_inputs"):
-        files = [ladders.file(raw=bytes(range(256)), target_path="C:\\a.txt"), ladders.file("é.txt")]
+def _attachments(check: CheckContext) -> Iterator[Case]:
+    if may_vary(check, "file_inputs"):
+        files = [boundary_values.file(raw=bytes(range(256)), target_path="C:\\a.txt"), boundary_values.file("é.txt")]
         yield {"files": files, "around": True}
 
 
-def _methods(world: World) -> Iterator[Case]:
+def _methods(check: CheckContext) -> Iterator[Case]:
     for path in ("/v1/runs/«unknown»/retry", "/v1/run-attachments/«unknown»", "/v1/machines/«unknown»"):
         for method in ("GET", "PATCH"):
             if (method, path.rsplit("/", 1)[-1]) in {("GET", "retry"), ("PATCH", "«unknown»")}:
                 yield {"method": method, "path": path, "template": path.replace("«unknown»", "{id}"), "known": True}
 
 
-def _paths(world: World) -> Iterator[Case]:
+def _paths(check: CheckContext) -> Iterator[Case]:
     for path in ("/v1/nothing", "/v1", "/v1/runs/«unknown»/nothing"):
         yield {"method": "GET", "path": path, "template": path, "known": False}
 
 
-PLAN: Final[Mapping[str, Callable[[World], Iterator[Case]]]] = {
-    "creates, the telling ones": _creates,
-    "without good credentials": _unauthorized,
-    "wrong requests": _refused,
-    "bodies that are none": _no_bodies,
-    "another organisation": _tenant,
-    "secrets in what is wrong": _secrets,
+def _answers(check: CheckContext) -> Iterator[Case]:
+    yield from (case | {"reads": 1} for case in answer_cases(check))
+
+
+PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Case]]]] = {
+    "creates with each feature": _creates,
+    "missing and invalid credentials": _unauthorized,
+    "invalid requests": _refused,
+    "malformed bodies": _malformed_bodies,
+    "access by another organisation": _tenant,
+    "secrets in invalid requests": _secrets,
     "null, empty and absent": _nulls,
-    "secrets in what works": _secrets_that_work,
-    "runs that are there": _existing,
+    "secrets in accepted requests": _secrets_that_work,
+    "existing runs": _existing,
     "lists in pages": _pages,
     "single pages": _single_pages,
     "updates": _updates,
-    "keys repeated": _replays,
-    "keys with another body": _conflicts,
-    "keys repeated at once": _together,
+    "idempotency keys repeated": _replays,
+    "idempotency keys with another body": _conflicts,
+    "idempotency keys repeated concurrently": _together,
     "retries": _retries,
     "deletes": _deletes,
     "chains": _chains,
     "attachments": _attachments,
-    "keys of two organisations": _scopes,
-    "ids that nobody has": _unknown,
+    "idempotency keys of two organisations": _scopes,
+    "unknown ids": _unknown,
     "undocumented methods": _methods,
     "unknown paths": _paths,
+    "answers of other reads": _answers,
 }
-"""By the name of a scenario, the cases of it that a live check tries, in their order."""
+"""Scenario name to the cases of it that a live check runs. Both are in order."""

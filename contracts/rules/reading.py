@@ -1,28 +1,31 @@
-"""Reading runs one by one: what was created reads the same, and what does not exist is not there."""
+"""Reading runs one by one: a created run reads the same, and an unknown id is 404."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, World, Written, encode
-from contracts.exchange import TOKEN, Exchange, Request
+from contracts.core.exchange import TOKEN, Exchange, Request
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import encode, path_for
+from contracts.engine.results import CallResult, WriteResult
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import operations
 from contracts.oracle import (
-    Reading,
+    ParsedRequest,
     Violation,
     changed_field,
     gains_inputs,
-    run_misfits,
+    run_schema_errors,
     stable_fields,
-    status_misfit,
+    status_schema_error,
     step_violation,
 )
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import operations
-from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
 RULES = (
@@ -45,53 +48,57 @@ RULES = (
     ),
 )
 
-Shown = Sequence[Heard | Exchange]
+Evidence = Sequence[CallResult | Exchange]
 
 
-def read_back(talk: Talk, written: Written) -> None:
-    """The first, the last and a middle run of a create, each read by itself."""
-    if not talk.world.offers("get_run"):
+def read_back(context: CaseContext, written: WriteResult) -> None:
+    """Reads the first, the middle and the last run of a create one by one and judges them."""
+    if not context.check.offers("get_run"):
         return
     last = len(written.runs) - 1
     for index in sorted({0, last // 2, last}):
         if last >= 0:
-            read_one(talk, written.runs[index], written.reading, after=(written.heard,))
+            read_one(context, written.runs[index], written.parsed, after=(written.result,))
 
 
-def read_one(talk: Talk, run: dict[str, Any], reading: Reading | None, *, after: Shown = ()) -> dict[str, Any]:
-    heard = talk.ask("get_run", run["id"], after=after)
-    judge_read(talk, run, heard.body, reading, (*after, heard))
-    found: dict[str, Any] = heard.body
+def read_one(
+    context: CaseContext, run: dict[str, Any], parsed: ParsedRequest | None, *, after: Evidence = ()
+) -> dict[str, Any]:
+    result = context.ask("get_run", run["id"], after=after)
+    judge_read(context, run, result.body, parsed, (*after, result))
+    found: dict[str, Any] = result.body
     return found
 
 
-def judge_read(talk: Talk, run: dict[str, Any], read: Any, reading: Reading | None, shown: Shown) -> bool:
-    """READ-BACK and LIFECYCLE of one run that nobody has changed."""
-    misfits = run_misfits(read)
-    talk.judge(
+def judge_read(
+    context: CaseContext, run: dict[str, Any], read: Any, parsed: ParsedRequest | None, shown: Evidence
+) -> bool:
+    """Judges READ-BACK and LIFECYCLE for a run that no request has changed."""
+    schema_errors = run_schema_errors(read)
+    context.judge(
         "READ-BACK",
         (
             Violation("READ-BACK", f"{name or 'a run'} is not of its schema", f"{name} as documented", got)
-            for name, got in misfits
+            for name, got in schema_errors
         ),
         *shown,
     )
-    if misfits:
+    if schema_errors:
         return False
-    changed = changed_field(run, read, stable_fields(reading), may_gain=gains_inputs(reading))
+    changed = changed_field(run, read, stable_fields(parsed), may_gain=gains_inputs(parsed))
     if changed is not None:
         name, problem = changed
-        talk.fail(Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem), *shown)
+        context.fail(Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem), *shown)
         return False
-    return judge_life(talk, run, read, shown)
+    return judge_lifecycle(context, run, read, shown)
 
 
-def judge_life(talk: Talk, before: dict[str, Any], after: dict[str, Any], shown: Shown) -> bool:
+def judge_lifecycle(context: CaseContext, before: dict[str, Any], after: dict[str, Any], shown: Evidence) -> bool:
     wrong = step_violation(before["status"], after["status"])
-    if not talk.judge("LIFECYCLE", [wrong] if wrong else [], *shown):
+    if not context.judge("LIFECYCLE", [wrong] if wrong else [], *shown):
         return False
-    problem = status_misfit(after)
-    return talk.require(
+    problem = status_schema_error(after)
+    return context.require(
         problem is None, "LIFECYCLE", problem or "", "output_data and error that fit the status", problem or "", *shown
     )
 
@@ -99,7 +106,7 @@ def judge_life(talk: Talk, before: dict[str, Any], after: dict[str, Any], shown:
 # Every run of a large create
 
 
-_EDGES: Final = (
+_BOUNDARY_INDEXES: Final = (
     0,
     1,
     2,
@@ -133,86 +140,86 @@ _EDGES: Final = (
 )
 
 
-def run_read_many(talk: Talk, case: Case) -> None:
-    """A create, and many of its runs read one by one."""
-    written = talk.create(case["op"], case["body"])
+def run_read_many(context: CaseContext, case: Case) -> None:
+    """Creates runs and reads many of them one by one."""
+    written = context.create(case["op"], case["body"])
     if not written.clean:
         return
     runs = written.runs
-    indexes = [i for i in _EDGES if i < len(runs)] if not case.get("all") else list(range(len(runs)))
+    indexes = [i for i in _BOUNDARY_INDEXES if i < len(runs)] if not case.get("all") else list(range(len(runs)))
     for index in dict.fromkeys([*indexes, len(runs) - 1]):
-        read_one(talk, runs[index], written.reading, after=(written.heard,))
+        read_one(context, runs[index], written.parsed, after=(written.result,))
 
 
-def read_many_cases(world: World) -> Iterator[Case]:
-    bare = writes.minimal("bulk_create_runs")
+def read_many_cases(check: CheckContext) -> Iterator[Case]:
+    bare = write_bodies.minimal("bulk_create_runs")
     everything: dict[str, Any] = {
-        "input_values": writes.INPUTS,
-        "sensitive_input_values": writes.SECRETS,
-        "file_inputs": [ladders.file()],
+        "input_values": write_bodies.INPUTS,
+        "sensitive_input_values": write_bodies.SECRETS,
+        "file_inputs": [boundary_values.file()],
         "start_session": True,
     }
     yield {"op": "bulk_create_runs", "body": bare | {"count": 1000}, "all": True}
     yield {"op": "bulk_create_runs", "body": bare | {"count": 501} | everything}
     for count in (101, 257):
-        yield {"op": "bulk_create_runs", "body": bare | {"count": count, "input_values": writes.INPUTS}}
+        yield {"op": "bulk_create_runs", "body": bare | {"count": count, "input_values": write_bodies.INPUTS}}
     for name, value in everything.items():
         yield {"op": "bulk_create_runs", "body": bare | {"count": 120, name: value}}
         yield {"op": "bulk_create_runs", "body": bare | {"count": 12, name: value}, "all": True}
 
 
-# Runs that others were made after
+# Old runs: created first, read last
 
 
-def run_keep(talk: Talk, case: Case) -> None:
-    """Runs with all that a create can give them, to be read when all else is done."""
-    written = talk.create(case["op"], case["body"])
+def run_create_for_end(context: CaseContext, case: Case) -> None:
+    """Creates runs with many fields and keeps them in `check.kept` for `run_read_at_end`."""
+    written = context.create(case["op"], case["body"])
     if written.clean and written.runs:
-        with talk.world.lock:
-            talk.world.kept.setdefault(case["kept"], written)
+        with context.check.lock:
+            context.check.kept.setdefault(case["kept"], written)
 
 
-def keep_cases(world: World) -> Iterator[Case]:
+def keep_cases(check: CheckContext) -> Iterator[Case]:
     everything = {
         "workflow_id": "«workflow»",
-        "input_values": writes.INPUTS,
-        "sensitive_input_values": writes.SECRETS,
-        "file_inputs": [ladders.file("kept.txt", b"kept")],
+        "input_values": write_bodies.INPUTS,
+        "sensitive_input_values": write_bodies.SECRETS,
+        "file_inputs": [boundary_values.file("kept.txt", b"kept")],
         "start_session": True,
     }
     yield {"kept": 0, "op": "bulk_create_runs", "body": everything | {"count": 3}}
-    if world.offers("create_run"):
+    if check.offers("create_run"):
         yield {"kept": 1, "op": "create_run", "body": everything | {"session_alias": "kept"}}
 
 
-def run_kept(talk: Talk, case: Case) -> None:
-    written = talk.world.kept.get(case["kept"])
+def run_read_at_end(context: CaseContext, case: Case) -> None:
+    written = context.check.kept.get(case["kept"])
     if written is None:
         return
-    shown = (written.heard,)
+    shown = (written.result,)
     for run in written.runs:
-        read_one(talk, run, written.reading, after=shown)
+        read_one(context, run, written.parsed, after=shown)
         for attachment in run.get("input_attachment_ids") or ():
-            if talk.world.offers("download_run_attachment"):
-                talk.ask("download_run_attachment", attachment, after=shown)
-    if not talk.world.offers("list_runs"):
+            if context.check.offers("download_run_attachment"):
+                context.ask("download_run_attachment", attachment, after=shown)
+    if not context.check.offers("list_runs"):
         return
-    heard = talk.ask("list_runs", query=[("session_id", str(written.runs[0]["session_id"])), ("limit", "1000")])
-    items = {item.get("id"): item for item in items_of(heard)}
+    result = context.ask("list_runs", query=[("session_id", str(written.runs[0]["session_id"])), ("limit", "1000")])
+    items = {item.get("id"): item for item in items_of(result)}
     for run in written.runs:
         cause = "a run made long before is not listed"
-        if talk.require(
-            run["id"] in items, "LIST-COMPLETE", cause, "every run of the session", f"{len(items)} runs", *shown, heard
+        if context.require(
+            run["id"] in items, "LIST-COMPLETE", cause, "every run of the session", f"{len(items)} runs", *shown, result
         ):
-            judge_read(talk, run, items[run["id"]], written.reading, (*shown, heard))
+            judge_read(context, run, items[run["id"]], written.parsed, (*shown, result))
 
 
-def kept_cases(world: World) -> Iterator[Case]:
-    for number in sorted(world.kept):
+def kept_cases(check: CheckContext) -> Iterator[Case]:
+    for number in sorted(check.kept):
         yield {"kept": number}
 
 
-# What does not exist
+# Unknown ids
 
 
 _MALFORMED: Final = (
@@ -245,38 +252,36 @@ _MALFORMED: Final = (
 )
 
 
-def run_unknown(talk: Talk, case: Case) -> None:
-    """One operation on an id that nobody has, or that is none."""
+def run_unknown(context: CaseContext, case: Case) -> None:
+    """Sends one operation with an unknown or malformed id, or with the id of another kind of resource."""
     operation = case["op"]
     method, template = operations()[operation]
-    identity = str(talk.fill(case["id"]))
+    identity = str(context.fill(case["id"]))
     malformed = case.get("malformed", False)
     if not malformed and not case.get("other"):
-        talk.world.guard.allow_unknown(identity)
+        context.check.guard.allow_unknown(identity)
     body = {
         "update_run": {"release_session_after": True},
         "retry_run": {},
         "add_machine_to_pool": {"machine_ids": []},
     }.get(operation)
-    from contracts.conversation import path_for
-
     headers: list[tuple[str, str]] = [("Authorization", TOKEN)]
     if body is not None:
         headers.append(("Content-Type", "application/json"))
-    heard = talk.send(
+    result = context.send(
         Request(method, path_for(template, identity), tuple(headers), None if body is None else encode(body))
     )
     if malformed:
         cause = f"a malformed id is taken by {operation}"
-        talk.require(heard.refused, "READ-UNKNOWN", cause, "a 4xx", heard.words, heard)
+        context.require(result.refused, "READ-UNKNOWN", cause, "a 4xx", result.words, result)
     else:
         cause = f"an unknown id is not 404 with {operation}"
-        talk.require(heard.status == 404, "READ-UNKNOWN", cause, "404", heard.words, heard)
+        context.require(result.status == 404, "READ-UNKNOWN", cause, "404", result.words, result)
 
 
-def unknown_cases(world: World) -> Iterator[Case]:
+def unknown_cases(check: CheckContext) -> Iterator[Case]:
     for operation, (_, template) in operations().items():
-        if "{" not in template or not world.offers(operation) or operation == "add_machine_to_pool":
+        if "{" not in template or not check.offers(operation) or operation == "add_machine_to_pool":
             continue
         for identity in (
             "«unknown»",
@@ -287,16 +292,16 @@ def unknown_cases(world: World) -> Iterator[Case]:
             yield {"op": operation, "id": identity}
         for identity in _MALFORMED:
             yield {"op": operation, "id": identity, "malformed": True}
-        yield from _almost_cases(world, operation, template)
+        yield from _similar_id_cases(check, operation, template)
 
 
-def _almost_cases(world: World, operation: str, template: str) -> Iterator[Case]:
-    """Ids that are nearly those of something, or are those of something else."""
+def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Iterator[Case]:
+    """Yields ids that differ slightly from an existing one, and (for GET) existing ids of another kind of resource."""
     by_kind = {
-        "run_id": world.first_run,
-        "workflow_id": next(iter(world.workflows.known), None),
-        "machine_id": next(iter(world.machines.known), None),
-        "pool_id": next(iter(world.pools.known), None),
+        "run_id": check.first_run,
+        "workflow_id": next(iter(check.workflows.known), None),
+        "machine_id": next(iter(check.machines.known), None),
+        "pool_id": next(iter(check.pools.known), None),
     }
     kind = template.partition("{")[2].partition("}")[0]
     own = by_kind.get(kind)
@@ -312,14 +317,20 @@ def _almost_cases(world: World, operation: str, template: str) -> Iterator[Case]
 
 
 SCENARIOS = (
-    Scenario("runs to be read at the end", ("READ-BACK", "LIST-COMPLETE"), run_keep, keep_cases, telling=0),
     Scenario(
-        "runs made long before",
+        "runs read again at the end: creation",
+        ("READ-BACK", "LIST-COMPLETE"),
+        run_create_for_end,
+        keep_cases,
+        priority=0,
+    ),
+    Scenario(
+        "runs read again at the end",
         ("READ-BACK", "LIST-COMPLETE", "LIFECYCLE"),
-        run_kept,
+        run_read_at_end,
         kept_cases,
         needs=("get_run",),
-        telling=9,
+        priority=9,
         last=True,
     ),
     Scenario(
@@ -328,15 +339,15 @@ SCENARIOS = (
         run_read_many,
         read_many_cases,
         needs=("get_run",),
-        telling=3,
+        priority=3,
     ),
     Scenario(
-        "ids that nobody has",
+        "unknown ids",
         ("READ-UNKNOWN",),
         run_unknown,
         unknown_cases,
         needs=("get_run",),
         creates=False,
-        telling=1,
+        priority=1,
     ),
 )

@@ -1,27 +1,36 @@
-"""What is accepted and what is refused: every field of every write, right and wrong, and requests without a body."""
+"""Which requests are accepted and which are refused: valid and invalid values in every field, and malformed bodies."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from contracts import faulty, ladders, strategies, writes
-from contracts.conversation import Heard, Talk, Unjudged, World, encode
-from contracts.guard import OutOfBudget
-from contracts.oracle import CREATES, Reading, excerpt, parameter_error_violations, read_body, read_request
+from contracts.data import boundary_values, mutations, strategies, write_bodies
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import operations
+from contracts.oracle import CREATES, excerpt, parameter_error_violations
 from contracts.rules.bulk_answer import run_create
-from contracts.rules.listing import carries, items_of, made_with
+from contracts.rules.invalid_bodies import almost_valid, readings
+from contracts.rules.listing import carries, made_with
+from contracts.rules.malformed_bodies import body_cases
+from contracts.rules.other_requests import other_write_cases, run_other_writes
+from contracts.rules.request_bodies import (
+    OPERATIONS,
+    SAMPLE_ID,
+    changeable,
+    packs,
+    send_items,
+)
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import body_schema, operations, schema
-from contracts.shrinking import Case
 
 GROUP = "Requests"
 RULES = (
@@ -105,126 +114,97 @@ RULES = (
     ),
 )
 
-OPERATIONS: Final = ("bulk_create_runs", "create_run", "create_run_chain", "update_run", "retry_run")
-BESIDE: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
+
+# Running a case
 
 
-# One talk
-
-
-def run_refused(talk: Talk, case: Case) -> None:
-    """Several requests that are wrong, each for its own reason; then nothing must have come of any."""
+def run_refused(context: CaseContext, case: Case) -> None:
+    """Sends several invalid requests, then judges that none of them created or changed anything."""
     operation = case["op"]
     if operation in CREATES:
-        _nothing_made(talk, send_items(talk, operation, (), case["items"]))
+        _check_nothing_created(context, send_items(context, operation, (), case["items"]))
         return
-    run = changeable(talk, operation, filled=True)
-    sent = send_items(talk, operation, (run["id"],), case["items"])
-    if not sent or any(heard.accepted for heard in sent):
+    run = changeable(context, operation, filled=True)
+    sent = send_items(context, operation, (run["id"],), case["items"])
+    if not sent or any(result.accepted for result in sent):
         return
-    for attachment in run.get("input_attachment_ids") or () if talk.world.offers("get_run_attachment") else ():
-        left = talk.call("get_run_attachment", attachment)
+    for attachment in run.get("input_attachment_ids") or () if context.check.offers("get_run_attachment") else ():
+        left = context.call("get_run_attachment", attachment)
         cause = f"a refused {operation} takes attachments away"
-        talk.require(left.status != 404, "REQ-ATOMIC", cause, "attachments as before", left.words, *talk.exchanges)
-    after = talk.ask("get_run", run["id"], after=sent[-1:])
+        context.require(
+            left.status != 404, "REQ-ATOMIC", cause, "attachments as before", left.words, *context.exchanges
+        )
+    after = context.ask("get_run", run["id"], after=sent[-1:])
     for name, how in _changes_of_refused(operation, run, after.body, sent):
-        talk.require(
+        context.require(
             not how,
             "REQ-ATOMIC",
             f"a refused {operation} changes {name}",
             f"{name} as before a refused request",
             how,
-            *talk.exchanges,
+            *context.exchanges,
         )
 
 
 def _changes_of_refused(
-    operation: str, before: dict[str, Any], after: Any, sent: Sequence[Heard]
+    operation: str, before: dict[str, Any], after: Any, sent: Sequence[CallResult]
 ) -> Iterator[tuple[str, str]]:
-    """Per field how it has changed, "" where it has not. A run that has not ended may move by itself, so in an update
-    the rest is judged by what was sent alone.
+    """Yields each field with its new value as text, or "" if it is unchanged.
+
+    An update is sent to a run that has not ended and may change by itself. So the fields of `_CHANGES_BY_ITSELF` count
+    as changed by an update only if they have a value that a request sent.
     """
-    for name in _STAYS if operation == "update_run" else (*_STAYS, *_CLEARED):
+    for name in _STABLE_FIELDS if operation == "update_run" else (*_STABLE_FIELDS, *_CHANGES_BY_ITSELF):
         same = (before.get(name) or None) == (after.get(name) or None)
         yield name, "" if same else excerpt(json.dumps(after.get(name)))
-    for name in _CLEARED if operation == "update_run" else ():
-        asked = [value for value in (_sent_value(heard, name) for heard in sent) if value]
+    for name in _CHANGES_BY_ITSELF if operation == "update_run" else ():
+        asked = [value for value in (_sent_value(result, name) for result in sent) if value]
         taken = after.get(name) in asked and after.get(name) != before.get(name)
         yield name, excerpt(json.dumps(after.get(name))) if taken else ""
 
 
-_STAYS: Final = (
+_STABLE_FIELDS: Final = (
     *("input_values", "session_id", "input_attachment_ids", "sensitive_input_aliases", "session_alias"),
     *("release_session_after", "workflow_id", "created_at"),
 )
-_CLEARED: Final = ("status", "error", "output_data", "run_message_history", "usage_metadata", "started_at", "ended_at")
+_CHANGES_BY_ITSELF: Final = (
+    "status",
+    "error",
+    "output_data",
+    "run_message_history",
+    "usage_metadata",
+    "started_at",
+    "ended_at",
+)
 
 
-def _sent_value(heard: Heard, name: str) -> Any:
+def _sent_value(result: CallResult, name: str) -> Any:
     try:
-        body = heard.exchange.request.json()
+        body = result.exchange.request.json()
     except (ValueError, RecursionError):
         return None
     return body.get(name) if isinstance(body, dict) else None
 
 
-def send_items(talk: Talk, operation: str, ids: Sequence[str], items: Iterable[dict[str, Any]]) -> list[Heard]:
-    """Those that the budget bears: a count that could cost too much keeps none of the others back."""
-    sent = []
-    for item in items:
-        with contextlib.suppress(OutOfBudget):
-            sent.append(send_item(talk, operation, ids, item))
-    return sent
-
-
-def send_item(talk: Talk, operation: str, ids: Sequence[str], item: dict[str, Any]) -> Heard:
-    """An item of a case: a body, or raw text, perhaps of another content type."""
-    headers = [("Content-Type", item["type"])] if "type" in item else []
-    if "latin" in item:
-        raw = talk.fill(item["latin"]).encode("latin-1")
-        return talk.write(operation, *ids, raw=raw, headers=headers).heard
-    return talk.write(operation, *ids, body=talk.fill(item.get("body")), headers=headers).heard
-
-
-_FILLED: Final = {"output_data": {"kept": True}, "error": ["kept"], "run_message_history": [{"kept": 1}]}
-
-
-def changeable(talk: Talk, operation: str, *, filled: bool = False) -> dict[str, Any]:
-    """A run that can be updated, or, cancelled, be retried; `filled` with what a retry takes away."""
-    fields: dict[str, Any] = {} if talk.world.is_live else {"input_values": {"kept": "«marker»"}}
-    if filled and operation == "retry_run" and not talk.world.is_live:
-        fields["file_inputs"] = [ladders.file("kept.txt")]
-    created = talk.some_runs(1, **fields)
-    run = created.runs[0]
-    if operation == "retry_run":
-        if filled:
-            talk.call("update_run", run["id"], body=_FILLED)
-        cancelled = talk.call("update_run", run["id"], body={"status": "cancelled"})
-        if not cancelled.accepted or cancelled.body.get("status") != "cancelled":
-            raise Unjudged("a run cannot be cancelled, so no retry can be tried")
-        return dict(cancelled.body) if filled else dict(run, status="cancelled")
-    return dict(run)
-
-
-def _nothing_made(talk: Talk, sent: Sequence[Heard]) -> None:
-    """REQ-ATOMIC, by what the requests carried that no other has: their workflow, session and marker."""
-    world = talk.world
-    if not world.offers("list_runs") or not any(heard.refused for heard in sent):
+def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> None:
+    """Judges REQ-ATOMIC: lists the runs that have the unique workflow, session or marker of the requests."""
+    check = context.check
+    if not check.offers("list_runs") or not any(result.refused for result in sent):
         return
     accepted: set[str] = set()
-    for heard in sent:
-        if heard.accepted and isinstance(heard.body, dict):
-            runs = heard.body.get("created_runs") or [heard.body]
+    for result in sent:
+        if result.accepted and isinstance(result.body, dict):
+            runs = result.body.get("created_runs") or [result.body]
             accepted.update(run["id"] for run in runs if isinstance(run, dict) and isinstance(run.get("id"), str))
-            accepted.update(heard.body.get("run_ids") or ())
-    found = marks(talk)
+            accepted.update(result.body.get("run_ids") or ())
+    found = own_run_filters(context)
     workflow = found.get("workflow_id", "").encode()
-    if workflow and all(workflow in (heard.exchange.request.body or b"") for heard in sent):
-        found = {"workflow_id": found["workflow_id"]}  # a search of all runs is dear
+    if workflow and all(workflow in (result.exchange.request.body or b"") for result in sent):
+        found = {"workflow_id": found["workflow_id"]}  # a search of all runs is expensive
     for name, value in found.items():
-        listed, items = made_with(talk, name, value)
+        listed, items = made_with(context, name, value)
         made = [item for item in items if carries(item, name, value) and item.get("id") not in accepted]
-        talk.require(
+        context.require(
             not made,
             "REQ-ATOMIC",
             "a refused create makes runs",
@@ -235,363 +215,48 @@ def _nothing_made(talk: Talk, sent: Sequence[Heard]) -> None:
         )
 
 
-def marks(talk: Talk) -> dict[str, str]:
-    """What the requests of a talk carried that is theirs alone."""
+def own_run_filters(context: CaseContext) -> dict[str, str]:
+    """List filters, by parameter name, that only runs created by this case match."""
     found: dict[str, str] = {}
-    if talk.world.workflows.invented and talk.has_named("workflow"):
-        found["workflow_id"] = talk.named("workflow")
-    if talk.world.sessions.invented and talk.has_named("session"):
-        found["session_id"] = talk.named("session")
-    if talk.has_named("marker"):
-        found["search"] = talk.named("marker")
+    if context.check.workflows.invented and context.has_named("workflow"):
+        found["workflow_id"] = context.named("workflow")
+    if context.check.sessions.invented and context.has_named("session"):
+        found["session_id"] = context.named("session")
+    if context.has_named("marker"):
+        found["search"] = context.named("marker")
     return found
 
 
-def among(talk: Talk) -> list[tuple[str, str]]:
-    """Only the runs of the talk's own workflow, so that a list costs the same however many runs there are."""
-    return [("workflow_id", talk.named("workflow"))] if talk.has_named("workflow") else []
+# Bodies with one invalid value
 
 
-def ids_in(heard: Heard) -> list[str]:
-    if not heard.accepted or not isinstance(heard.body, dict):
-        return []
-    runs = heard.body.get("created_runs")
-    ids = [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [heard.body.get("id")]
-    ids += heard.body.get("run_ids") or []
-    return [one for one in ids if isinstance(one, str)]
+def refused_cases(check: CheckContext) -> Iterator[Case]:
+    yield from boundary_values.in_turn(_refused_cases_of(check, operation) for operation in OPERATIONS)
 
 
-# Wrong for one thing
-
-
-def full_body(world: World, operation: str) -> dict[str, Any]:
-    """A body with everything in it, several items in each list, so that every place can be made wrong."""
-    files = [
-        ladders.file(target_path="C:\\a.txt", cleanup_imports_after_run=False),
-        ladders.file("b.txt", target_path="C:\\b.txt", cleanup_imports_after_run=True),
-    ]
-    inputs = {"marker": "«marker»", "n": 1}
-    common = {"machine_id": "«machine»", "pool_ids": ["«pool:0»", "«pool:1»"], "session_id": "«session»"}
-    match operation:
-        case "bulk_create_runs" | "create_run":
-            body = writes.minimal(operation, count=2) | common
-            body |= {
-                "input_values": inputs,
-                "file_inputs": files,
-                "sensitive_input_values": {"pin": "«secret»"},
-                "start_session": False,
-            }
-            if operation == "create_run":
-                body |= {"session_alias": "alias", "release_session_after": True}
-        case "create_run_chain":
-            steps = [
-                {
-                    "workflow_id": "«workflow»",
-                    "session_alias": f"s{index}",
-                    "inputs": inputs,
-                    "sensitive_inputs": {"pin": "«secret»"},
-                }
-                for index in range(2)
-            ]
-            body = {
-                "steps": steps,
-                "shared_inputs": {"shared": 1},
-                "shared_sensitive_inputs": {"shared_pin": "«secret:2»"},
-                "shared_file_inputs": files,
-                "keep_session_after_completion": False,
-            } | common
-        case "update_run":
-            body = {name: values[0] for name, values in writes.UPDATE_VALUES.items()} | {"status": "cancelled"}
-        case "retry_run":
-            body = {name: values[0] for name, values in writes.RETRY_FEATURES.items()} | {
-                "file_inputs": files,
-                "pool_ids": ["«pool:0»", "«pool:1»"],
-            }
-        case "create_pool":
-            body = {"name": "contracts", "description": "made by a check"}
-        case "create_workflow":
-            body = {
-                "main_prompt": "contracts",
-                "name": "made by a check",
-                "is_webhooks_enabled": False,
-            }
-        case _:
-            body = {"machine_ids": ["«machine»", "«machine:1»"]}
-    for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
-        if not ids.invented:
-            body.pop(name, None)
-    return body
-
-
-_SAMPLE: Final = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
-
-
-def sample(value: Any) -> Any:
-    """A case's value with something valid in the place of each placeholder, to be read by the oracle."""
-    if isinstance(value, str):
-        return _SAMPLE if "«" in value else value
-    if isinstance(value, list):
-        return [sample(item) for item in value]
-    if isinstance(value, dict):
-        return {key: sample(item) for key, item in value.items()}
-    return value
-
-
-def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], Reading]]:
-    """Each body once, with what the contract makes of it."""
-    seen: set[str] = set()
-    for body in bodies:
-        mark = repr(body)
-        if mark not in seen:
-            seen.add(mark)
-            yield body, read_body(operation, sample(body))
-
-
-def almost_valid(world: World, operation: str) -> Iterator[dict[str, Any]]:
-    """Bodies with one thing changed: in a bare body, in a full one, and beside each single feature."""
-    bare, full = writes.minimal(operation), full_body(world, operation)
-    fields = [name for name in schema(body_schema(operation) or "")["properties"] if name in full or name in bare]
-    if operation == "bulk_create_runs":
-        for index, count in enumerate(ladders.WRONG_COUNTS):
-            yield bare | {"count": count}
-            if index % 5 == 0:
-                yield full | {"count": count}
-    for name in fields:
-        for wrong in _wrong_of(operation, name):
-            yield bare | {name: wrong}
-    if operation == "update_run":
-        for wrong in faulty.WRONG_NAMES:
-            yield {"status": wrong}
-            yield full | {"status": wrong}
-    yield from faulty.after_good_items(full, free=faulty.FREE_OBJECTS)
-    yield from _wrong_together(bare, full, fields)
-    for path in faulty.places(full, free=faulty.FREE_OBJECTS):
-        for wrong in _wrong_values(operation, path):
-            yield faulty.put(full, path, wrong)
-        for wrong in _other_wraps(faulty.at(full, path)):
-            yield faulty.put(full, path, wrong)
-        if isinstance(path[-1], str):
-            yield faulty.drop(full, path)
-    for name in schema(body_schema(operation) or "").get("required", ()):
-        yield faulty.drop(bare, (name,))
-        for other in full:
-            if other != name:
-                yield faulty.drop(bare | {other: full[other]}, (name,))
-    creates_runs = operation in {"bulk_create_runs", "create_run"}
-    for beside, name in itertools.permutations(fields, 2):
-        if beside in full:
-            context = bare | {beside: full[beside] if beside != "start_session" else True}
-            for wrong in (None, "", 5, []) if operation == "bulk_create_runs" else ("",) if creates_runs else ("x",):
-                yield context | {name: wrong}
-    if operation == "bulk_create_runs":
-        for count in (0, 1001, -1, 1.5, None, "x", [], 2000):
-            for name in fields:
-                if name in full:
-                    yield bare | {"count": count, name: True if name == "start_session" else full[name]}
-        for count, path in itertools.product((101, 1000), faulty.places(full, free=faulty.FREE_OBJECTS)):
-            yield (
-                faulty.put(
-                    full | {"count": count}, path, "x" if path[-1] not in {"filename", "content", "target_path"} else 5
-                )
-                if path != ("count",)
-                else full | {"count": "x"}
-            )
-    if operation == "create_run_chain":
-        for size in (3, 10):
-            steps = [{"workflow_id": "«workflow»"} for _ in range(size)]
-            yield {"steps": [*steps, {}]}
-            yield {"steps": [*steps, {"workflow_id": "x"}]}
-            yield {"steps": [*steps, None]}
-            yield {"steps": [*steps, {"workflow_id": "«workflow»", "inputs": []}]}
-        yield {"steps": []}
-        yield full | {"steps": []}
-    for files in ("file_inputs", "shared_file_inputs"):
-        if files in full:
-            good = ladders.file()
-            bad: Any
-            for bad in (
-                {},
-                {"filename": "a.txt"},
-                {"content": "YQ=="},
-                {"filename": None, "content": "YQ=="},
-                {"filename": "a.txt", "content": None},
-                {"filename": 5, "content": "YQ=="},
-                {"filename": "a.txt", "content": 5},
-                None,
-                "a.txt",
-                [],
-            ):
-                for before in (0, 1, 2, 9):
-                    yield bare | {files: [good] * before + [bad]}
-                yield bare | {files: [bad, good]}
-    for pools in ("pool_ids",):
-        if pools in fields:
-            for bad, before in itertools.product(("", "x", 5, None, [], {}, _SAMPLE[:-1]), (0, 1, 2, 9)):
-                yield bare | {pools: [f"«pool:{index}»" for index in range(before)] + [bad]}
-
-
-def _wrong_of(operation: str, name: str) -> tuple[Any, ...]:
-    most = faulty.WRONG_VALUES if operation == "bulk_create_runs" else faulty.WRONG_CORE
-    return (*most, *(faulty.WRONG_IDS if name.endswith(("_id", "_ids")) else ()))
-
-
-def _wrong_values(operation: str, path: Sequence[str | int]) -> tuple[Any, ...]:
-    """A field at the top has been wrong in every way already, in a bare body."""
-    if len(path) == 1:
-        return (None, 5, "x", [], {"a": 1})
-    return _wrong_of(operation, next(part for part in reversed(path) if isinstance(part, str)))
-
-
-def _other_wraps(good: Any) -> Iterator[Any]:
-    """What is right in itself, but in one wrap too many, or in one too few."""
-    yield [good]
-    if isinstance(good, list) and good:
-        yield good[0]
-        yield {"0": good[0]}
-        yield json.dumps(good, ensure_ascii=False)
-    elif isinstance(good, dict):
-        yield json.dumps(good, ensure_ascii=False)
-        yield [[key, value] for key, value in good.items()]
-    else:
-        yield {"value": good}
-
-
-def _wrong_together(bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Several fields wrong at once: each has its error."""
-    wrong = {name: 5 if isinstance(full.get(name), (str, list, dict)) else "x" for name in fields}
-    for one, other in itertools.combinations(fields, 2):
-        yield bare | {one: wrong[one], other: wrong[other]}
-    for size in range(3, len(fields) + 1):
-        yield bare | {name: wrong[name] for name in fields[:size]}
-    yield {name: value for name, value in wrong.items() if name not in bare}
-
-
-def refused_cases(world: World) -> Iterator[Case]:
-    yield from ladders.in_turn(_refused_cases_of(world, operation) for operation in OPERATIONS)
-
-
-def _refused_cases_of(world: World, operation: str) -> Iterator[Case]:
-    if not world.offers(operation) or (
-        operation in {"update_run", "retry_run"} and not world.offers("get_run", "update_run")
+def _refused_cases_of(check: CheckContext, operation: str) -> Iterator[Case]:
+    if not check.offers(operation) or (
+        operation in {"update_run", "retry_run"} and not check.offers("get_run", "update_run")
     ):
         return
-    wrong = (body for body, reading in readings(operation, almost_valid(world, operation)) if reading.is_invalid)
+    wrong = (body for body, parsed in readings(operation, almost_valid(check, operation)) if parsed.is_invalid)
     for pack in packs(({"body": body} for body in wrong), 24 if operation in CREATES else 40):
         yield {"op": operation, "items": pack}
 
 
-def beside_cases(world: World) -> Iterator[Case]:
-    """The writes that are not about runs: wrong, no JSON at all, and right in each way."""
-    for operation in BESIDE:
-        if not world.offers(operation) or (operation == "add_machine_to_pool" and not world.offers("create_pool")):
-            continue
-        bodies = filter(_is_determined, almost_valid(world, operation))
-        wrong = (body for body, reading in readings(operation, bodies) if reading.faults)
-        for pack in packs(({"body": body} for body in wrong), 40):
-            yield {"op": operation, "items": pack}
-        yield from _body_packs(operation, writes.minimal(operation) or {"machine_ids": []})
-        for pack in packs(({"body": body} for body in _right_beside(operation)), 20):
-            yield {"op": operation, "items": pack}
-
-
-def _is_determined(body: Any) -> bool:
-    """Of what type a schema is given, and whether a flag may be null, the facts do not say."""
-    if not isinstance(body, dict):
-        return True
-    given = any(body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters"))
-    return not given and body.get("is_webhooks_enabled", False) is not None
-
-
-def _right_beside(operation: str) -> Iterator[dict[str, Any]]:
-    if operation == "add_machine_to_pool":
-        for machines in ([], ["«machine»"], ["«machine»", "«machine»"], ["«uuid:1»", "«uuid:1»"]):
-            yield {"machine_ids": machines}
-        return
-    named, free = {
-        "create_pool": ("name", ("description", "pool_parameters")),
-        "create_workflow": ("main_prompt", ("name", "input_schema", "output_schema")),
-    }.get(operation, ("", ()))
-    if not named:
-        return
-    for number, text in enumerate(ladders.TELLING_TEXTS):
-        unlike = f"«marker:{number}»"
-        yield {named: unlike + text[:99_900]}
-        if text.strip():
-            yield {named: unlike, free[0]: unlike + text[:99_900]}
-    for number, name in enumerate(free):
-        yield {named: f"«marker:{number}»", name: None}
-    yield {named: "«marker»"} | dict.fromkeys(free)
-
-
-def run_beside(talk: Talk, case: Case) -> None:
-    """The rules of requests for the writes that are not about runs. A name that is taken may be refused."""
-    operation = case["op"]
-    ids: tuple[str, ...] = ()
-    if operation == "add_machine_to_pool":
-        made = talk.call("create_pool", body=talk.fill(writes.minimal("create_pool")))
-        if not made.accepted or not isinstance(made.body, dict) or not isinstance(made.body.get("id"), str):
-            raise Unjudged("no pool can be made")
-        ids = (made.body["id"],)
-    sent: list[Heard] = []
-    for item in case["items"]:
-        if "latin" in item:
-            heard = talk.call(operation, *ids, raw=talk.fill(item["latin"]).encode("latin-1"))
-        else:
-            heard = talk.call(operation, *ids, body=talk.fill(item.get("body")))
-        sent.append(heard)
-        reading = read_request(operation, heard.exchange.request.body)
-        if heard.status == 409 and not reading.faults:
-            continue
-        # "a resource beside the runs" is in doubt as to what comes of it, not as to what is wrong with it
-        plain = Reading(operation, reading.body, reading.value, reading.faults)
-        talk.judge_write(plain if plain.faults else reading, heard)
-    if operation in _LISTED_BY:
-        _nothing_made_beside(talk, _LISTED_BY[operation], sent)
-
-
-_LISTED_BY: Final = {"create_pool": "list_pools", "create_workflow": "list_workflows"}
-_MAX_PAGES: Final = 20
-
-
-def _nothing_made_beside(talk: Talk, listing: str, sent: Sequence[Heard]) -> None:
-    """REQ-ATOMIC for pools and workflows, by the marker that stands in their texts."""
-    if not talk.world.offers(listing) or not talk.has_named("marker") or not any(heard.refused for heard in sent):
-        return
-    accepted = {heard.body.get("id") for heard in sent if heard.accepted and isinstance(heard.body, dict)}
-    for page in range(_MAX_PAGES):
-        heard = talk.call(listing, query=[("limit", "1000"), ("skip", str(1000 * page))])
-        items = items_of(heard) if heard.accepted else []
-        made = [item for item in items if talk.named("marker") in json.dumps(item) and item.get("id") not in accepted]
-        cause, wish = "what a refused request asked for is there", "nothing created by a refused request"
-        talk.require(not made, "REQ-ATOMIC", cause, wish, f"{len(made)} in the list", *sent, heard)
-        if len(items) < 1000:
-            return
-
-
-def packs(items: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    pack: list[dict[str, Any]] = []
-    for item in items:
-        pack.append(item)
-        if len(pack) == size:
-            yield pack
-            pack = []
-    if pack:
-        yield pack
-
-
-def lenient_cases(world: World) -> Iterator[Case]:
-    """What may be accepted or refused; accepted, it must fit the value that is read."""
+def lenient_cases(check: CheckContext) -> Iterator[Case]:
+    """Bodies that a server may accept or refuse. If it accepts one, the answer must fit the parsed value."""
     for operation in ("bulk_create_runs", "create_run"):
-        if not world.offers(operation):
+        if not check.offers(operation):
             continue
-        bodies = almost_valid(world, operation)
-        for body, reading in readings(operation, itertools.chain(bodies, _other_uuid_forms(operation))):
-            if not reading.faults and reading.doubts:
+        bodies = almost_valid(check, operation)
+        for body, parsed in readings(operation, itertools.chain(bodies, _other_uuid_forms(operation))):
+            if not parsed.faults and parsed.ambiguities:
                 yield {"op": operation, "body": body, "read": True}
 
 
 def _other_uuid_forms(operation: str) -> Iterator[dict[str, Any]]:
-    bare = writes.minimal(operation, count=2)
+    bare = write_bodies.minimal(operation, count=2)
     plain = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
     for form in (
         plain.upper(),
@@ -606,125 +271,13 @@ def _other_uuid_forms(operation: str) -> Iterator[dict[str, Any]]:
         yield bare | {"pool_ids": ["4d90c3cc-0d44-4b50-8888-8dd25736052a", form]}
 
 
-# Bodies that are none
-
-
-def broken_texts(body: dict[str, Any]) -> Iterator[bytes]:
-    """Bodies that no JSON parser takes for an object, made of one that would be valid."""
-    good = encode(body)
-    yield from (
-        b"",
-        b" ",
-        b"\n",
-        b"[]",
-        b"null",
-        b"true",
-        b"false",
-        b"5",
-        b"0",
-        b"1.5",
-        b'""',
-        b'"text"',
-        b"[1]",
-        b"[{}]",
-        b"[null]",
-        b"[[]]",
-    )
-    yield from (
-        b"{",
-        b"}",
-        b"[",
-        b'"',
-        b"{'a': 1}",
-        b"{a: 1}",
-        b"not json",
-        b"nul",
-        b"undefined",
-        b"<xml/>",
-        b"a=1&b=2",
-        b"{]",
-        b",",
-        b":",
-        b"\x00",
-    )
-    yield from (
-        b"\xff",
-        b"\xfe\xff",
-        b"\x80",
-        b"\xc0\xaf",
-        b"\xc3",
-        b"\xed\xa0\x80",
-        b'{"a": "\xff"}',
-        b'"\xff"',
-        b'{"\xe9": 1}',
-    )
-    yield from (
-        good[:-1],
-        good[1:],
-        good + b"x",
-        good + b"}",
-        good + good,
-        b"x" + good,
-        b"[" + good + b"]",
-        json.dumps(good.decode()).encode(),
-    )
-    yield from (
-        good[:-1] + b",}",
-        good.replace(b'"', b"'"),
-        good[: len(good) // 2],
-        good[:-1] + b', "x": "\xff"}',
-        good[:-1] + b', "\xff": 1}',
-    )
-    yield from (
-        good[:-1] + tail
-        for tail in (
-            b', "x": tru}',
-            b', "x": 01}',
-            b', "x": .5}',
-            b', "x": 1.}',
-            b', "x": +1}',
-            b', "x": "\\x"}',
-            b', "x": "a\nb"}',
-            b', "x"}',
-            b', "x": }',
-            b", x: 1}",
-            b', "x": "\\u12"}',
-            b' "x": 1}',
-            b', "x": [1,]}',
-            b', "x": 0x10}',
-            b", // c\n}",
-        )
-    )
-
-
-def body_cases(world: World) -> Iterator[Case]:
-    for operation in OPERATIONS:
-        if world.offers(operation):
-            yield from _body_packs(operation, writes.minimal(operation) or {"input_values": {"changed": True}})
-
-
-def _body_packs(operation: str, bare: dict[str, Any]) -> Iterator[Case]:
-    items = []
-    for raw in broken_texts({"MARK": 0}):
-        text = raw.decode("latin-1").replace('"MARK": 0', json.dumps(bare, ensure_ascii=False)[1:-1])
-        text = text.replace("'MARK': 0", "'a': 0").replace('\\"MARK\\": 0', '\\"a\\": 0')
-        if operation == "retry_run" and text.strip() in {"", "null"}:
-            yield {"op": operation, "items": [{"latin": text}]}  # it may mean: nothing to change, but is no 5xx
-            continue
-        if read_request(operation, sample_text(text).encode("latin-1")).faults:
-            items.append({"latin": text})
-    for pack in packs(items, 30):
-        yield {"op": operation, "items": pack}
-
-
-def sample_text(text: str) -> str:
-    return re.sub(r"«[a-z0-9:-]+»", _SAMPLE, text)
+# Malformed bodies
 
 
 _WRONG_PAGE: Final = (("skip", ("-1", "x")), ("limit", ("0", "1001", "-1", "x", "1.5")))
 _WRONG_PARAMETERS: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
     "list_runs": (
-        *((name, ("x", _SAMPLE[:-1])) for name in ("workflow_id", "machine_id", "session_id")),
+        *((name, ("x", SAMPLE_ID[:-1])) for name in ("workflow_id", "machine_id", "session_id")),
         *(("status", ("x",)), ("sort_mode", ("x",)), ("fields", ("x",)), ("deep_search", ("maybe",))),
         *(("created_at_from", ("x",)), ("created_at_to", ("x",))),
         *_WRONG_PAGE,
@@ -736,44 +289,46 @@ _WRONG_PARAMETERS: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
 }
 
 
-def run_wrong_parameter(talk: Talk, case: Case) -> None:
-    """A parameter that is wrong: where that is a 422, it says which."""
+def run_wrong_parameter(context: CaseContext, case: Case) -> None:
+    """Sends an invalid parameter: if the answer is 422, it must name that parameter."""
     operation = case["op"]
-    heard = talk.call(operation, *case.get("ids", ()), query=[(name, value) for name, value in case.get("query", ())])
-    talk.judge("REQ-ERROR", parameter_error_violations(tuple(case["where"].split(".")), heard.answer), heard)
+    result = context.call(
+        operation, *case.get("ids", ()), query=[(name, value) for name, value in case.get("query", ())]
+    )
+    context.judge("REQ-ERROR", parameter_error_violations(tuple(case["where"].split(".")), result.answer), result)
 
 
-def wrong_parameter_cases(world: World) -> Iterator[Case]:
+def wrong_parameter_cases(check: CheckContext) -> Iterator[Case]:
     for operation, parameters in _WRONG_PARAMETERS.items():
-        if not world.offers(operation):
+        if not check.offers(operation):
             continue
         for name, values in parameters:
             for value in values:
                 yield {"op": operation, "query": [[name, value]], "where": f"query.{name}"}
                 yield {"op": operation, "query": [["skip", "1"], [name, value]], "where": f"query.{name}"}
     for operation, (_, template) in operations().items():
-        if "{" in template and operation.startswith("get") and world.offers(operation):
+        if "{" in template and operation.startswith("get") and check.offers(operation):
             name = template.partition("{")[2].partition("}")[0]
             yield {"op": operation, "ids": ["not-a-uuid"], "where": f"path.{name}"}
 
 
-def generated_wrong(world: World) -> SearchStrategy[Case]:
-    """Bodies of a create in which anything meets anything, and one place has gone wrong."""
-    pools = [operation for operation in ("bulk_create_runs", "create_run") if world.offers(operation)]
+def generated_wrong(check: CheckContext) -> SearchStrategy[Case]:
+    """Generates create bodies with any combination of fields, and mutates one value."""
+    creates = [operation for operation in ("bulk_create_runs", "create_run") if check.offers(operation)]
     available = frozenset(
         name
-        for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions))
+        for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions))
         if ids.invented
     )
 
     @st.composite
     def broken(draw: st.DrawFn) -> Case:
-        operation = draw(st.sampled_from(pools))
+        operation = draw(st.sampled_from(creates))
         body = draw(strategies.bodies(operation, available))
         body = {**body, **({"count": draw(st.integers(1, 3))} if "count" in body else {})}
-        path = draw(st.sampled_from(list(faulty.places(body, free=faulty.FREE_OBJECTS))))
-        wrong = draw(st.sampled_from(faulty.WRONG_VALUES) | strategies.json_values)
-        return {"op": operation, "body": faulty.put(body, path, wrong)}
+        path = draw(st.sampled_from(list(mutations.places(body, free=mutations.FREE_OBJECTS))))
+        wrong = draw(st.sampled_from(mutations.WRONG_VALUES) | strategies.json_values)
+        return {"op": operation, "body": mutations.put(body, path, wrong)}
 
     return broken()
 
@@ -781,18 +336,20 @@ def generated_wrong(world: World) -> SearchStrategy[Case]:
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")
 _BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX")
 SCENARIOS = (
-    Scenario("wrong requests", _REQUEST_RULES, run_refused, refused_cases, telling=1),
-    Scenario("bodies that are none", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, body_cases, telling=2),
-    Scenario("lenient readings", ("REQ-COUNT", "REQ-TYPES"), run_create, lenient_cases, telling=4),
-    Scenario("wrong requests beside the runs", _BESIDE_RULES, run_beside, beside_cases, telling=5),
+    Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases, priority=1),
+    Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, body_cases, priority=2),
+    Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_create, lenient_cases, priority=4),
+    Scenario("requests to pools and workflows", _BESIDE_RULES, run_other_writes, other_write_cases, priority=5),
     Scenario(
-        "wrong requests of any kind",
+        "generated invalid requests",
         _REQUEST_RULES,
         run_create,
-        lambda world: (),
+        lambda check: (),
         generated=generated_wrong,
         examples=300,
-        telling=7,
+        priority=7,
     ),
-    Scenario("wrong parameters", ("REQ-ERROR",), run_wrong_parameter, wrong_parameter_cases, creates=False, telling=2),
+    Scenario(
+        "invalid parameters", ("REQ-ERROR",), run_wrong_parameter, wrong_parameter_cases, creates=False, priority=2
+    ),
 )

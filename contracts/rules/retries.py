@@ -1,4 +1,4 @@
-"""Retries: an ended run starts again in place, one that has not ended does not."""
+"""Retries: a retry restarts an ended run under the same id, and is refused for a run that has not ended."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.conversation import Heard, Talk, Unjudged, World, Written, request_for
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import request_for
+from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import is_uuid
 from contracts.oracle import (
     TERMINAL,
     Violation,
@@ -17,15 +23,12 @@ from contracts.oracle import (
     changed_field,
     excerpt,
     gains_inputs,
-    run_misfits,
+    run_schema_errors,
     stable_fields,
 )
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 from contracts.rules.updates import GROUP, cancel
-from contracts.search import Scenario
-from contracts.shapes import is_uuid
-from contracts.shrinking import Case
 
 RULES = (
     Rule(
@@ -41,148 +44,161 @@ RULES = (
 )
 
 
-def run_retry(talk: Talk, case: Case) -> None:
-    """A run that has ended, with something in each field that a retry clears, started again."""
-    created = talk.some_runs(case.get("count", 1), **talk.fill(case.get("fields", {})))
+def run_retry(context: CaseContext, case: Case) -> None:
+    """Cancels a run, fills the fields that a retry clears (`filled`), retries it and judges the result."""
+    created = context.some_runs(case.get("count", 1), **context.fill(case.get("fields", {})))
     index = case.get("index", 0) % len(created.runs)
     run = created.runs[index]
-    shown: list[Heard] = [created.heard, cancel(talk, run["id"], after=[created.heard])]
+    shown: list[CallResult] = [created.result, cancel(context, run["id"], after=[created.result])]
     filled: dict[str, Any] = {}
     for name, value in case.get("filled", {}).items():
-        heard = talk.call("update_run", run["id"], body={name: value})
-        if heard.accepted:
+        result = context.call("update_run", run["id"], body={name: value})
+        if result.accepted:
             filled[name] = value
-            shown.append(heard)
-    before: dict[str, Any] = talk.ask("get_run", run["id"], after=shown).body
+            shown.append(result)
+    before: dict[str, Any] = context.ask("get_run", run["id"], after=shown).body
     if before.get("status") not in TERMINAL:
         return
     for attempt in range(case.get("times", 1)):
         if attempt:
-            cancelled = cancel(talk, run["id"], after=shown[:1])
-            refilled = [talk.call("update_run", run["id"], body={name: value}) for name, value in filled.items()]
-            shown = [created.heard, cancelled, *(heard for heard in refilled if heard.accepted)]
-            before = talk.ask("get_run", run["id"], after=shown).body
-        wanted = talk.fill(case.get("body", {}))
-        written = talk.write("retry_run", run["id"], body=wanted)
-        heard = written.heard
-        if not heard.accepted:
-            if not written.reading.is_valid or talk.may_be_unknown(written.reading, heard) or "workflow_id" in wanted:
+            cancelled = cancel(context, run["id"], after=shown[:1])
+            refilled = [context.call("update_run", run["id"], body={name: value}) for name, value in filled.items()]
+            shown = [created.result, cancelled, *(result for result in refilled if result.accepted)]
+            before = context.ask("get_run", run["id"], after=shown).body
+        wanted = context.fill(case.get("body", {}))
+        written = context.write("retry_run", run["id"], body=wanted)
+        result = written.result
+        if not result.accepted:
+            if not written.parsed.is_valid or context.may_be_unknown(written.parsed, result) or "workflow_id" in wanted:
                 return
             cause = "a retry of an ended run is refused"
-            talk.require(False, "RETRY-RULES", cause, "the run started again", heard.words, *shown, heard)
+            context.require(False, "RETRY-RULES", cause, "the run started again", result.words, *shown, result)
             return
-        talk.expect_success(heard, shown)
-        judge_retry(talk, before, heard.body, written, [*shown, heard], at_once=True)
-        read = talk.ask("get_run", run["id"], after=[*shown, heard])
-        judge_retry(talk, before, read.body, written, [*shown, heard, read], at_once=False)
+        context.expect_success(result, shown)
+        judge_retry(context, before, result.body, written, [*shown, result], at_once=True)
+        read = context.ask("get_run", run["id"], after=[*shown, result])
+        judge_retry(context, before, read.body, written, [*shown, result, read], at_once=False)
         if case.get("again"):
-            second = talk.call("retry_run", run["id"], body={})
-            third = talk.ask("get_run", run["id"])
+            second = context.call("retry_run", run["id"], body={})
+            third = context.ask("get_run", run["id"])
             if second.accepted and third.body.get("status") == "scheduling":
-                _not_ended_yet(talk)
-    _attachments_replaced(talk, run, heard.body, written, [*shown, heard])
+                _check_second_retry(context)
+    _attachments_replaced(context, run, result.body, written, [*shown, result])
     for other in {0, len(created.runs) - 1} - {index}:
-        read = talk.ask("get_run", created.runs[other]["id"])
+        read = context.ask("get_run", created.runs[other]["id"])
         problem = changed_field(
-            created.runs[other], read.body, stable_fields(created.reading), may_gain=gains_inputs(created.reading)
+            created.runs[other], read.body, stable_fields(created.parsed), may_gain=gains_inputs(created.parsed)
         )
         cause = "another run changes too"
-        talk.require(
+        context.require(
             problem is None,
             "RETRY-RULES",
             cause,
             "the other runs as before",
             str(problem),
             *shown,
-            heard,
+            result,
             read,
         )
 
 
-def _not_ended_yet(talk: Talk) -> None:
-    """Whether a run that was retried, and waits, can be retried again: shown on one whose siblings of the same moment
-    all still wait.
+def _check_second_retry(context: CaseContext) -> None:
+    """Judges that a retried run that is scheduling cannot be retried again.
+
+    Cancels and retries several runs at once, then retries the first one again. An accepted retry counts only if none
+    of its siblings has ended meanwhile.
     """
     for _ in range(2):
-        written = talk.some_runs(12)
+        written = context.some_runs(12)
         first = written.ids[0]
-        shown = [written.heard]
+        shown = [written.result]
         for one in reversed(written.ids):
-            cancelled = cancel(talk, one, after=[written.heard])
-            again = talk.call("retry_run", one, body={})
+            cancelled = cancel(context, one, after=[written.result])
+            again = context.call("retry_run", one, body={})
             if not again.accepted:
-                raise Unjudged("a retry of an ended run is refused")
+                raise Inconclusive("a retry of an ended run is refused")
             shown += [cancelled, again] if one == first else []
-        retried = talk.call("retry_run", first, body={})
+        retried = context.call("retry_run", first, body={})
         if not retried.accepted:
             return
-        _require_waiting(talk, written.ids[1:])
+        _require_siblings_active(context, written.ids[1:])
     cause = "a run that is retried and has not ended is retried again"
-    talk.require(False, "RETRY-RULES", cause, "409 or 422", retried.words, *shown, retried)
+    context.require(False, "RETRY-RULES", cause, "409 or 422", retried.words, *shown, retried)
 
 
-def _require_waiting(talk: Talk, siblings: Sequence[str]) -> None:
-    """A run hardly ended meanwhile where none of those that were made with it has."""
-    if any(talk.ask("get_run", one).body.get("status") in TERMINAL for one in siblings):
-        raise Unjudged("runs end too fast to retry one that has not ended")
+def _require_siblings_active(context: CaseContext, siblings: Sequence[str]) -> None:
+    """Raises Inconclusive if a sibling has ended: the run itself may have ended before the retry, too.
+
+    If no sibling has, it is unlikely that the run had ended.
+    """
+    if any(context.ask("get_run", one).body.get("status") in TERMINAL for one in siblings):
+        raise Inconclusive("runs end too fast to retry one that has not ended")
 
 
-def run_retry_early(talk: Talk, case: Case) -> None:
-    """A retry of a run that has only just been made."""
-    written = talk.some_runs(12, **talk.fill(case.get("fields", {})))
+def run_retry_early(context: CaseContext, case: Case) -> None:
+    """Retries a run right after its creation: the retry must be refused."""
+    written = context.some_runs(12, **context.fill(case.get("fields", {})))
     index = case.get("index", 0)
-    retried = talk.call("retry_run", written.ids[index], body=talk.fill(case.get("body", {})))
+    retried = context.call("retry_run", written.ids[index], body=context.fill(case.get("body", {})))
     if retried.accepted:
-        _require_waiting(talk, [one for i, one in enumerate(written.ids) if i != index])
+        _require_siblings_active(context, [one for i, one in enumerate(written.ids) if i != index])
     cause = "a run that has not ended is retried"
-    talk.require(
-        retried.status in {409, 422}, "RETRY-RULES", cause, "409 or 422", retried.words, written.heard, retried
+    context.require(
+        retried.status in {409, 422}, "RETRY-RULES", cause, "409 or 422", retried.words, written.result, retried
     )
 
 
-def run_retry_together(talk: Talk, case: Case) -> None:
-    """Two retries of one ended run that arrive at once: to the second it has not ended any more."""
-    written = talk.some_runs(12)
+def run_retry_together(context: CaseContext, case: Case) -> None:
+    """Sends two retries of one ended run concurrently. One must be refused, since the other has restarted the run."""
+    written = context.some_runs(12)
     first = written.ids[0]
-    cancelled = cancel(talk, first, after=[written.heard])
-    heards = talk.send_together([request_for("retry_run", first, body=talk.fill(body)) for body in case["bodies"]])
-    both = len(heards) > 1 and all(heard.accepted for heard in heards)
+    cancelled = cancel(context, first, after=[written.result])
+    results = context.send_together(
+        [request_for("retry_run", first, body=context.fill(body)) for body in case["bodies"]]
+    )
+    both = len(results) > 1 and all(result.accepted for result in results)
     if both:
-        _require_waiting(talk, written.ids[1:])
-    cause, wish = "two retries at once are both done", "one done, the other 409 or 422"
-    talk.require(not both, "RETRY-RULES", cause, wish, "both done", written.heard, cancelled, *heards)
+        _require_siblings_active(context, written.ids[1:])
+    cause, expected = "two retries at once are both done", "one done, the other 409 or 422"
+    context.require(not both, "RETRY-RULES", cause, expected, "both done", written.result, cancelled, *results)
 
 
-def together_cases(world: World) -> Iterator[Case]:
+def together_cases(check: CheckContext) -> Iterator[Case]:
     yield {"bodies": [{}, {}]}
     yield {"bodies": [{"input_values": {"a": 1}}, {"input_values": {"b": 2}}]}
 
 
 def judge_retry(
-    talk: Talk, before: Mapping[str, Any], after: Any, written: Written, shown: Sequence[Heard], *, at_once: bool
+    context: CaseContext,
+    before: Mapping[str, Any],
+    after: Any,
+    written: WriteResult,
+    shown: Sequence[CallResult],
+    *,
+    at_once: bool,
 ) -> None:
-    def say(cause: str, expected: str, got: str) -> None:
-        talk.fail(Violation("RETRY-RULES", cause, expected, got), *shown)
+    def fail(cause: str, expected: str, got: str) -> None:
+        context.fail(Violation("RETRY-RULES", cause, expected, got), *shown)
 
-    talk.world.count("RETRY-RULES")
-    misfits = run_misfits(after)
-    if misfits:
-        name, got = misfits[0]
-        say(f"{name or 'a run'} is not of its schema", f"{name} as documented", got)
+    context.check.count("RETRY-RULES")
+    schema_errors = run_schema_errors(after)
+    if schema_errors:
+        name, got = schema_errors[0]
+        fail(f"{name or 'a run'} is not of its schema", f"{name} as documented", got)
         return
-    given = written.reading.given
+    given = written.parsed.given
     if after["id"] != before["id"]:
-        say("another id", f"id {before['id']}", after["id"])
+        fail("another id", f"id {before['id']}", after["id"])
     if at_once and after["status"] != "scheduling":
-        say("not back to scheduling", "status scheduling", after["status"])
+        fail("not back to scheduling", "status scheduling", after["status"])
     if at_once or after["status"] in {"scheduling", "running"}:
         for name in ("output_data", "error", "run_message_history", "output_attachment_ids"):
             if after.get(name) and (at_once or name in {"output_data", "error"}):
-                say(f"{name} is not cleared", f"no {name}", excerpt(json.dumps(after[name])))
+                fail(f"{name} is not cleared", f"no {name}", excerpt(json.dumps(after[name])))
     for name in ("workflow_id", "user_id", "organization_id", "created_at"):
         changed = changed_field(before, after, (name,))
         if changed is not None:
-            say(f"{name} changes too", f"{name} as before", changed[1])
+            fail(f"{name} changes too", f"{name} as before", changed[1])
     named = given("machine_id") is not None or bool(given("pool_ids"))
     inputs = given("input_values") if given("input_values") is not None else before.get("input_values")
     changed = changed_field(
@@ -193,7 +209,7 @@ def judge_retry(
     )
     if changed is not None:
         cause = "input_values are not replaced" if given("input_values") is not None else "input_values change too"
-        say(
+        fail(
             cause,
             "input_values as given" if given("input_values") is not None else "input_values as before",
             changed[1],
@@ -203,16 +219,16 @@ def judge_retry(
         problem = alias_difference(secrets, after.get("sensitive_input_aliases"))
         kept = set(before.get("sensitive_input_aliases") or {})
         if problem is not None and (after.get("sensitive_input_aliases") or {}).keys() != secrets.keys() | kept:
-            say("aliases of other keys", "aliases with the keys of the new sensitive values", problem)
+            fail("aliases of other keys", "aliases with the keys of the new sensitive values", problem)
     elif (
         secrets is None
         and (before.get("sensitive_input_aliases") or {}).keys() != (after.get("sensitive_input_aliases") or {}).keys()
     ):
-        say("aliases change too", "aliases as before", excerpt(json.dumps(after.get("sensitive_input_aliases"))))
-    _judge_retry_session(before, after, written, say)
+        fail("aliases change too", "aliases as before", excerpt(json.dumps(after.get("sensitive_input_aliases"))))
+    _judge_retry_session(before, after, written, fail)
     for name in ("session_alias", "release_session_after"):
         if given(name) is not None and after.get(name) != given(name):
-            say(
+            fail(
                 f"{name} is not as given",
                 f"{name} {excerpt(json.dumps(given(name)))}",
                 excerpt(json.dumps(after.get(name))),
@@ -224,10 +240,10 @@ def judge_retry(
         and not given("start_session")
         and after.get("machine_id") != given("machine_id")
     ):
-        say("machine_id is not as given", f"machine_id {given('machine_id')}", str(after.get("machine_id")))
+        fail("machine_id is not as given", f"machine_id {given('machine_id')}", str(after.get("machine_id")))
     alone = all(one is None for one in (given("session_id"), given("machine_id"), after.get("session_id")))
     if given("pool_ids") and alone and after.get("pool_ids") != given("pool_ids"):
-        say(
+        fail(
             "pool_ids are not as given",
             f"pool_ids {excerpt(json.dumps(given('pool_ids')))}",
             excerpt(json.dumps(after.get("pool_ids"))),
@@ -236,55 +252,55 @@ def judge_retry(
     old, new = before.get("input_attachment_ids") or [], after.get("input_attachment_ids") or []
     if files:
         if len(new) != len(files) or set(new) & set(old):
-            say(
+            fail(
                 "input attachments are not replaced",
                 f"{len(files)} new attachments",
                 f"{len(new)}, {len(set(new) & set(old))} of them old",
             )
     elif files is None and set(old) != set(new):
-        say("input attachments change too", "the same input attachments", f"{len(new)} after {len(old)}")
+        fail("input attachments change too", "the same input attachments", f"{len(new)} after {len(old)}")
 
 
-def _judge_retry_session(before: Mapping[str, Any], after: Mapping[str, Any], written: Written, say: Any) -> None:
-    given = written.reading.given
+def _judge_retry_session(before: Mapping[str, Any], after: Mapping[str, Any], written: WriteResult, fail: Any) -> None:
+    given = written.parsed.given
     session, old = after.get("session_id"), before.get("session_id")
     if given("session_id") is not None and not given("start_session"):
         if session != given("session_id"):
-            say("session_id is not as given", f"session_id {given('session_id')}", str(session))
+            fail("session_id is not as given", f"session_id {given('session_id')}", str(session))
     elif given("session_id") is None and given("start_session"):
-        # A single create that starts a session gives it the run's own id, so that this one may be the old one.
+        # A single create that starts a session uses the id of the run as its id, so a retry may start the same session.
         if not is_uuid(session) or (session == old and session != before.get("id")):
-            say("no session is started", "a new session", str(session))
+            fail("no session is started", "a new session", str(session))
     elif given("session_id") is None and given("reuse_session") is False:
         if session is not None and session == old:
-            say("the session is kept", "another session or none", str(session))
+            fail("the session is kept", "another session or none", str(session))
     elif given("session_id") is None and given("reuse_session") is not False and session != old:
-        say("the session is not kept", f"session_id {old}", str(session))
+        fail("the session is not kept", f"session_id {old}", str(session))
 
 
 def _attachments_replaced(
-    talk: Talk, run: Mapping[str, Any], after: Any, written: Written, shown: Sequence[Heard]
+    context: CaseContext, run: Mapping[str, Any], after: Any, written: WriteResult, shown: Sequence[CallResult]
 ) -> None:
-    files = written.reading.given("file_inputs")
-    if not files or not talk.world.offers("get_run_attachment", "download_run_attachment"):
+    files = written.parsed.given("file_inputs")
+    if not files or not context.check.offers("get_run_attachment", "download_run_attachment"):
         return
     for file, attachment in zip(files, after.get("input_attachment_ids") or (), strict=False):
-        heard = talk.call("download_run_attachment", attachment)
-        same = heard.status == 200 and heard.answer.body == base64.b64decode(file["content"])
-        talk.require(
+        result = context.call("download_run_attachment", attachment)
+        same = result.status == 200 and result.answer.body == base64.b64decode(file["content"])
+        context.require(
             same,
             "ATTACHMENTS",
             "new files of a retry are not there",
             "the new file's bytes",
-            heard.words,
+            result.words,
             *shown,
-            heard,
+            result,
         )
     for attachment in run.get("input_attachment_ids") or ():
-        heard = talk.call("list_run_attachments", query=[("run_id", run["id"]), ("attachment_type", "input")])
-        left = [item for item in items_of(heard) if item.get("id") == attachment]
-        talk.require(
-            not left, "RETRY-RULES", "old input files are left", "only the new files", "an old one", *shown, heard
+        result = context.call("list_run_attachments", query=[("run_id", run["id"]), ("attachment_type", "input")])
+        left = [item for item in items_of(result) if item.get("id") == attachment]
+        context.require(
+            not left, "RETRY-RULES", "old input files are left", "only the new files", "an old one", *shown, result
         )
 
 
@@ -295,14 +311,14 @@ _FILLED: Final[dict[str, Any]] = {
 }
 
 
-def retry_cases(world: World) -> Iterator[Case]:
+def retry_cases(check: CheckContext) -> Iterator[Case]:
     rich = {
-        "input_values": writes.INPUTS,
+        "input_values": write_bodies.INPUTS,
         "sensitive_input_values": {"pin": "«secret:5»"},
-        "file_inputs": [ladders.file("old.txt", b"old")],
+        "file_inputs": [boundary_values.file("old.txt", b"old")],
     }
-    features = dict(writes.RETRY_FEATURES)
-    for name, ids in (("machine_id", world.machines), ("pool_ids", world.pools), ("session_id", world.sessions)):
+    features = dict(write_bodies.RETRY_FEATURES)
+    for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
         if not ids.invented:
             del features[name]
     yield {"filled": _FILLED}
@@ -317,32 +333,32 @@ def retry_cases(world: World) -> Iterator[Case]:
     for a, b in itertools.combinations(features, 2):
         yield {"fields": rich, "body": {a: features[a][0], b: features[b][0]}}
     for name in features:
-        for value in writes.EMPTY.get(name, ()):
+        for value in write_bodies.EMPTY.get(name, ()):
             if value is None:
                 yield {"fields": rich, "body": {name: value}}
     yield {"times": 3, "filled": _FILLED}
     yield {"again": True}
-    yield {"body": {"workflow_id": "«uuid:8»"}}  # an unknown property here: refused, or passed over
+    yield {"body": {"workflow_id": "«uuid:8»"}}  # an unknown property of a retry: refused or ignored
     for count in (2, 3, 101, 1000):
         for index in (0, count - 1) if count < 1000 else (999,):
-            yield {"count": count, "index": index, "filled": _FILLED, "fields": {"input_values": writes.INPUTS}}
+            yield {"count": count, "index": index, "filled": _FILLED, "fields": {"input_values": write_bodies.INPUTS}}
     yield {
-        "fields": {"file_inputs": [ladders.file(), ladders.file("b.txt")]},
-        "body": {"file_inputs": [ladders.file("new.txt", b"new")]},
+        "fields": {"file_inputs": [boundary_values.file(), boundary_values.file("b.txt")]},
+        "body": {"file_inputs": [boundary_values.file("new.txt", b"new")]},
         "count": 2,
     }
-    if world.sessions.invented:
+    if check.sessions.invented:
         yield {"fields": {"session_id": "«session»"}, "count": 3, "index": 1, "filled": _FILLED}
         yield {"fields": {"session_id": "«session»"}, "body": {"reuse_session": False}}
         yield {"fields": {"session_id": "«session»"}, "body": {"session_id": "«session:2»"}}
 
 
-def early_cases(world: World) -> Iterator[Case]:
-    for fields in ({}, {"start_session": True}, {"file_inputs": [ladders.file()]}, {"input_values": {"a": 1}}):
+def early_cases(check: CheckContext) -> Iterator[Case]:
+    for fields in ({}, {"start_session": True}, {"file_inputs": [boundary_values.file()]}, {"input_values": {"a": 1}}):
         yield {"fields": fields}
     for body in (
         {"input_values": {"a": 1}},
-        {"file_inputs": [ladders.file()]},
+        {"file_inputs": [boundary_values.file()]},
         {"reuse_session": False},
         {"start_session": True},
         {"session_alias": "x"},
@@ -360,7 +376,7 @@ SCENARIOS = (
         run_retry,
         retry_cases,
         needs=("retry_run", "get_run", "update_run"),
-        telling=1,
+        priority=1,
     ),
     Scenario(
         "retries too early",
@@ -369,16 +385,16 @@ SCENARIOS = (
         early_cases,
         needs=("retry_run", "get_run"),
         attempts=4,
-        telling=2,
+        priority=2,
     ),
     Scenario(
-        "retries at once",
+        "concurrent retries",
         ("RETRY-RULES",),
         run_retry_together,
         together_cases,
         needs=("retry_run", "get_run", "update_run"),
         attempts=6,
         together=False,
-        telling=3,
+        priority=3,
     ),
 )

@@ -1,4 +1,4 @@
-"""What a rule is. Its words are for the person who reads a report; how it is judged stands in the scenarios."""
+"""The description of a rule. Its texts are for readers of a report; the scenarios judge it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`source`: `doc` for what the reference page of the bulk create states, `api` for the public facts beside it.
-    `needs` are the operations without which it cannot be judged at all.
+    """`source` is `doc` for what the reference page of the bulk create states, and `api` for other public facts about
+    the API. `needs` are the operations without which the rule cannot be judged; of `needs_one_of` one is enough.
     """
 
     id: str
@@ -18,3 +18,4 @@ class Rule:
     explanation: str
     group: str
     needs: tuple[str, ...] = ()
+    needs_one_of: tuple[str, ...] = ()

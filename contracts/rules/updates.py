@@ -1,4 +1,4 @@
-"""Updates: what they name changes, and nothing else."""
+"""Updates: an update changes the fields that it names, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from contracts import ladders, writes
-from contracts.assortment import VALUES
-from contracts.conversation import Heard, Talk, Unjudged, World, Written
+from contracts.data import boundary_values, write_bodies
+from contracts.data.sample_values import VALUES
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
+from contracts.openapi.schemas import moment_of
 from contracts.oracle import (
     STABLE,
     TERMINAL,
@@ -19,13 +24,10 @@ from contracts.oracle import (
     difference,
     excerpt,
     gains_inputs,
-    run_misfits,
+    run_schema_errors,
     stable_fields,
 )
 from contracts.rules.rule import Rule
-from contracts.search import Scenario
-from contracts.shapes import moment_of
-from contracts.shrinking import Case
 
 GROUP = "Reading and changing"
 RULES = (
@@ -41,7 +43,7 @@ RULES = (
     ),
 )
 
-_MOVED_BY_ITSELF: Final = frozenset(
+_CHANGES_BY_ITSELF: Final = frozenset(
     {
         "error",
         "output_data",
@@ -67,7 +69,7 @@ CHANGEABLE: Final = (
 
 UPDATES: Final[dict[str, tuple[Any, ...]]] = {
     name: ({"usage_metadata": VALUES, "output_data": VALUES, "input_values": VALUES}.get(name, values[0]), *values)
-    for name, values in writes.UPDATE_VALUES.items()
+    for name, values in write_bodies.UPDATE_VALUES.items()
 } | {
     "error": (
         [f"line {index}" for index in range(101)],
@@ -78,92 +80,98 @@ UPDATES: Final[dict[str, tuple[Any, ...]]] = {
     "run_message_history": (
         [{"role": "user", "content": "hello"}, {"role": "assistant", "content": [1, {"a": None}], "more": VALUES}, {}],
         [{"role": "user", "content": f"message {index}"} for index in range(1001)],
-        *writes.UPDATE_VALUES["run_message_history"],
+        *write_bodies.UPDATE_VALUES["run_message_history"],
     ),
 }
-"""Per field that an update may name, values for it."""
+"""Values for each field that an update may name."""
 _NEVER_CHANGED: Final = {"id": "«uuid:7»", "workflow_id": "«uuid:8»", "created_at": "2001-02-03T04:05:06Z"}
-"""To an update they are unknown properties, which may be refused, but do nothing."""
+"""Unknown properties of an update: a server may refuse them, but they must not change the run."""
 
 
-def cancel(talk: Talk, run_id: str, *, after: Sequence[Heard] = ()) -> Heard:
-    """Ends a run: cancels it, unless it has ended by itself before. What comes back tells the run as it ended."""
-    heard = talk.call("update_run", run_id, body={"status": "cancelled"})
-    if heard.accepted:
-        talk.expect_success(heard, after)
-        cause, wish = "a run is not cancelled", "status cancelled"
-        holds = isinstance(heard.body, dict) and heard.body.get("status") == "cancelled"
-        if not talk.require(holds, "UPDATE-PARTIAL", cause, wish, heard.words, *after, heard):
-            raise Unjudged("a run cannot be cancelled")
-        return heard
+def cancel(context: CaseContext, run_id: str, *, after: Sequence[CallResult] = ()) -> CallResult:
+    """Cancels a run, unless it has ended by itself, and returns the answer that shows the ended run.
+
+    Raises:
+        Inconclusive: the run cannot be cancelled and does not end.
+    """
+    result = context.call("update_run", run_id, body={"status": "cancelled"})
+    if result.accepted:
+        context.expect_success(result, after)
+        cause, expected = "a run is not cancelled", "status cancelled"
+        holds = isinstance(result.body, dict) and result.body.get("status") == "cancelled"
+        if not context.require(holds, "UPDATE-PARTIAL", cause, expected, result.words, *after, result):
+            raise Inconclusive("a run cannot be cancelled")
+        return result
     for _ in range(20):
-        read = talk.ask("get_run", run_id, after=[*after, heard])
+        read = context.ask("get_run", run_id, after=[*after, result])
         status = read.body.get("status")
         if status in TERMINAL:
             return read
         if status != "running_checks":
-            talk.expect_success(heard, after)
-        talk.wait(0.1)
-    raise Unjudged("a run cannot be cancelled, nor does it end")
+            context.expect_success(result, after)
+        context.wait(0.1)
+    raise Inconclusive("a run cannot be cancelled, nor does it end")
 
 
-def run_update(talk: Talk, case: Case) -> None:
-    """Updates of one run of several, one after the other; each must leave all else alone."""
+def run_update(context: CaseContext, case: Case) -> None:
+    """Sends updates to one of several runs, one after the other, and judges that each changes only its own fields."""
     if case.get("op") == "create_run":
-        created = talk.create("create_run", {"workflow_id": "«workflow»"} | talk.fill(case.get("fields", {})))
+        created = context.create("create_run", {"workflow_id": "«workflow»"} | context.fill(case.get("fields", {})))
         if not created.clean or not created.runs:
-            raise Unjudged("a create gives a run that breaks a rule already")
+            raise Inconclusive("a create gives a run that breaks a rule already")
     else:
-        created = talk.some_runs(case.get("count", 1), **talk.fill(case.get("fields", {})))
+        created = context.some_runs(case.get("count", 1), **context.fill(case.get("fields", {})))
     index = case.get("index", 0) % len(created.runs)
     run = created.runs[index]
-    shown: list[Heard] = [created.heard]
+    shown: list[CallResult] = [created.result]
     if case.get("cancelled", True):
-        shown.append(cancel(talk, run["id"], after=shown))
-    before: dict[str, Any] = talk.ask("get_run", run["id"], after=shown).body
+        shown.append(cancel(context, run["id"], after=shown))
+    before: dict[str, Any] = context.ask("get_run", run["id"], after=shown).body
     for body in case["updates"]:
-        wanted = talk.fill(body)
-        heard = talk.call("update_run", run["id"], body=wanted)
-        if not heard.accepted:
+        wanted = context.fill(body)
+        result = context.call("update_run", run["id"], body=wanted)
+        if not result.accepted:
             may_be_refused = {"output_attachment_ids"}
             if wanted.get("status", before.get("status")) not in TERMINAL:
                 may_be_refused.add("ended_at")
             if set(wanted) <= set(CHANGEABLE) - may_be_refused:
                 cause = "an update is refused"
-                talk.require(False, "REQ-ACCEPT", cause, "a valid update to be accepted", heard.words, *shown, heard)
+                context.require(
+                    False, "REQ-ACCEPT", cause, "a valid update to be accepted", result.words, *shown, result
+                )
             continue
-        talk.expect_success(heard, shown)
-        _judge_update(talk, before, heard.body, wanted, created, [*shown, heard])
-        read = talk.ask("get_run", run["id"], after=[*shown, heard])
-        _judge_update(talk, before, read.body, wanted, created, [*shown, heard, read])
+        context.expect_success(result, shown)
+        _judge_update(context, before, result.body, wanted, created, [*shown, result])
+        read = context.ask("get_run", run["id"], after=[*shown, result])
+        _judge_update(context, before, read.body, wanted, created, [*shown, result, read])
         before = read.body
-        shown = [created.heard, *shown[1:2], heard] if case.get("cancelled", True) else [created.heard, heard]
-    _neighbours(talk, created, index, shown)
+        shown = [created.result, *shown[1:2], result] if case.get("cancelled", True) else [created.result, result]
+    _judge_other_runs(context, created, index, shown)
 
 
 def _judge_update(
-    talk: Talk,
+    context: CaseContext,
     before: Mapping[str, Any],
     after: Any,
     wanted: Mapping[str, Any],
-    created: Written,
-    shown: Sequence[Heard],
+    created: WriteResult,
+    shown: Sequence[CallResult],
 ) -> None:
-    misfits = run_misfits(after)
-    if misfits:
-        name, got = misfits[0]
+    schema_errors = run_schema_errors(after)
+    if schema_errors:
+        name, got = schema_errors[0]
         cause = f"{name or 'a run'} is not of its schema"
-        talk.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as documented", got), *shown)
+        context.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as documented", got), *shown)
         return
     wanted = {name: value for name, value in wanted.items() if name in CHANGEABLE or name == "status"}
     moves = has_moved(before, after, wanted)
     for name, value in wanted.items():
         if name not in after and name in {"usage_metadata", "started_at", "ended_at"}:
-            continue  # a server that is older than these
-        if moves and name in _MOVED_BY_ITSELF:
-            continue  # it may have another value since
-        same = _is_as_asked(name, value, after.get(name), may_gain=gains_inputs(created.reading))
-        talk.require(
+            continue  # an older server does not have these fields
+        if moves and name in _CHANGES_BY_ITSELF:
+            continue  # the run may have set another value since
+        same = _is_as_requested(name, value, after.get(name), may_gain=gains_inputs(created.parsed))
+        context.require(
             same,
             "UPDATE-PARTIAL",
             f"{name} is not changed",
@@ -185,15 +193,15 @@ def _judge_update(
     ):
         name, problem = changed
         cause = f"{name} changes too"
-        talk.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as before", problem), *shown)
+        context.fail(Violation("UPDATE-PARTIAL", cause, f"{name} as before", problem), *shown)
     if "status" not in wanted and before.get("status") in TERMINAL:
         kept = after.get("status") == before.get("status")
         expected, got = f"status {before.get('status')}", excerpt(json.dumps(after.get("status")))
-        talk.require(kept, "UPDATE-PARTIAL", "status changes too", expected, got, *shown)
+        context.require(kept, "UPDATE-PARTIAL", "status changes too", expected, got, *shown)
 
 
 def has_moved(before: Mapping[str, Any], after: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether the run may have gone on by itself between the two."""
+    """Whether the run may have changed by itself between the two reads."""
     one, other = before.get("status"), after.get("status")
     if one in TERMINAL:
         return False
@@ -203,9 +211,9 @@ def has_moved(before: Mapping[str, Any], after: Mapping[str, Any], wanted: Mappi
     return not (one == "scheduling" and other == "cancelled" == wanted.get("status") and never_started)
 
 
-def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
+def _is_as_requested(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
     if name in {"started_at", "ended_at"}:
-        # Servers may keep milliseconds; of a text that is no whole moment nobody can say what it means.
+        # A server may store milliseconds only. A text that is not a complete timestamp has no defined meaning.
         at, kept = moment_of(asked), moment_of(got)
         return at is None or (kept is not None and abs(at - kept) < timedelta(milliseconds=1))
     if asked in ([], {}) and got in (None, [], {}):
@@ -215,24 +223,24 @@ def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
     return difference(asked, got) is None
 
 
-def _neighbours(talk: Talk, created: Written, index: int, shown: Sequence[Heard]) -> None:
-    """The runs beside the one that was updated, read again."""
+def _judge_other_runs(context: CaseContext, created: WriteResult, index: int, shown: Sequence[CallResult]) -> None:
+    """Reads the neighbours of the updated run, and the first and the last run, and judges that they are unchanged."""
     last = len(created.runs) - 1
     for other in sorted({index - 1, index + 1, 0, last} - {index}):
         if not 0 <= other <= last:
             continue
         run = created.runs[other]
-        read = talk.call("get_run", run["id"])
+        read = context.call("get_run", run["id"])
         gone = not read.accepted or not isinstance(read.body, dict)
         problem: tuple[str, str] | None = ("", read.words) if gone else None
         if not gone:
-            names = stable_fields(created.reading)
+            names = stable_fields(created.parsed)
             if read.body.get("status") == "scheduling":
                 names = (*names, "run_message_history", "output_attachment_ids", "usage_metadata")
-            problem = changed_field(run, read.body, names, may_gain=gains_inputs(created.reading))
+            problem = changed_field(run, read.body, names, may_gain=gains_inputs(created.parsed))
             if problem is None and read.body.get("status") == "cancelled":
                 problem = ("status", "cancelled")
-        talk.require(
+        context.require(
             problem is None,
             "UPDATE-PARTIAL",
             "another run changes too",
@@ -243,13 +251,13 @@ def _neighbours(talk: Talk, created: Written, index: int, shown: Sequence[Heard]
         )
 
 
-def update_cases(world: World) -> Iterator[Case]:
+def update_cases(check: CheckContext) -> Iterator[Case]:
     values = UPDATES
     singles = [{name: value} for name, options in values.items() for value in options]
     rich = {
-        "input_values": writes.INPUTS,
-        "sensitive_input_values": writes.SECRETS,
-        "file_inputs": [ladders.file()],
+        "input_values": write_bodies.INPUTS,
+        "sensitive_input_values": write_bodies.SECRETS,
+        "file_inputs": [boundary_values.file()],
         "start_session": True,
     }
     for update in singles:
@@ -262,8 +270,8 @@ def update_cases(world: World) -> Iterator[Case]:
         yield {"updates": [{b: other}, {a: one}]}
     yield {"updates": [{name: options[0] for name, options in values.items() if name != "output_attachment_ids"}]}
     yield {"updates": [*singles, *singles[::-1]], "fields": rich}
-    full = {name: options[0] for name, options in writes.UPDATE_VALUES.items() if name != "output_attachment_ids"}
-    if world.offers("create_run"):
+    full = {name: options[0] for name, options in write_bodies.UPDATE_VALUES.items() if name != "output_attachment_ids"}
+    if check.offers("create_run"):
         named = rich | {"session_alias": "Front Desk", "release_session_after": True}
         for cancelled in (True, False):
             more = {"op": "create_run", "fields": named, "cancelled": cancelled}
@@ -288,9 +296,9 @@ def update_cases(world: World) -> Iterator[Case]:
     for name, option in values.items():
         yield {"updates": [{"status": "cancelled", name: option[0]}], "cancelled": False, "count": 2}
     for fields in (
-        {"machine_id": "«machine»"} if world.machines.available else {},
-        {"pool_ids": ["«pool:0»"]} if world.pools.available else {},
-        {"session_id": "«session»"} if world.sessions.invented else {},
+        {"machine_id": "«machine»"} if check.machines.available else {},
+        {"pool_ids": ["«pool:0»"]} if check.pools.available else {},
+        {"session_id": "«session»"} if check.sessions.invented else {},
     ):
         if fields:
             yield {"updates": [*singles[:4], {"status": "cancelled"}], "cancelled": False, "fields": fields, "count": 2}
@@ -303,6 +311,6 @@ SCENARIOS = (
         run_update,
         update_cases,
         needs=("update_run", "get_run"),
-        telling=1,
+        priority=1,
     ),
 )

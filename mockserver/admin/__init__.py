@@ -1,4 +1,4 @@
-"""The control API of the mock, under `/__admin`: never a part of the API that is mocked."""
+"""The control API of the mock, under `/__admin`: not part of the mocked API."""
 
 from mockserver.admin.application import PREFIX, Admin
 from mockserver.admin.context import Server

@@ -1,4 +1,4 @@
-"""The control API as an application: its own document, its own routes, its own guard."""
+"""The control API as an application with its own document, routes and guard."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Admin:
         self._bodies = Bodies(most_bytes=max_body, most_together=max_body)
 
     async def __call__(self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """`path` is the one in the namespace."""
+        """`path` is the path inside the namespace."""
         try:
             reply = await self._reply(namespace, path, scope, receive)
             body = reply.render()
@@ -72,7 +72,7 @@ class Admin:
         body, taken = await self._bodies.read(headers, receive) if operation.has_body else (b"", 0)
         try:
             query = scope["query_string"].decode("latin-1")
-            # JSON, whatever the Content-Type: `curl -d` names another. The guard has judged the Origin.
+            # Read as JSON whatever the Content-Type: `curl -d` sends another one. The guard has checked the Origin.
             call: Call = operation.decode(RawRequest(parameters, query, headers.text, "application/json", body))
             handler = self._handlers[operation.operation_id]
             for _ in range(_ATTEMPTS):
@@ -94,7 +94,7 @@ class Admin:
 
 
 def _handler(name: str) -> Handler:
-    """The function that has the name of the operation."""
+    """Return the function with the name of the operation."""
     for module in _MODULES:
         handler: Handler | None = getattr(module, name, None)
         if handler is not None:

@@ -24,7 +24,7 @@ async def set_clock(call: Call, context: AdminContext) -> Reply:
         raise Unprocessable("Say what the clock should do: freeze, advance, scale or resume")
     change: dict[str, Any] = call.body
     clock = context.namespace.clock
-    # All is judged before any of it is done.
+    # Validate the whole change before applying any of it.
     freeze = change.get("freeze", False)
     moment = clock.now() if isinstance(freeze, bool) else moment_from(freeze)
     if not FIRST_MOMENT <= moment <= LAST_MOMENT:
@@ -49,7 +49,7 @@ async def set_clock(call: Call, context: AdminContext) -> Reply:
 
 
 def duration_s(value: float | str) -> float:
-    """Seconds; from text such as `20m`, `1h30m`, `250ms`. Raises Unprocessable."""
+    """Return seconds, also from text such as `20m`, `1h30m`, `250ms`. Raises Unprocessable."""
     if not isinstance(value, str):
         return float(value)
     text = value.replace(" ", "")

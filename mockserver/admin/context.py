@@ -1,4 +1,4 @@
-"""What an operation of the control API is given beside its call."""
+"""What a handler of the control API gets in addition to the call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mockserver.state import States
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What there is of the mock, once for all namespaces. `operations` are those of the API that is mocked."""
+    """What all namespaces of the mock share. `operations` are those of the mocked API."""
 
     settings: Settings
     operations: Mapping[str, Operation]
@@ -32,11 +32,11 @@ class Server:
     states: States
     make_context: Callable[[Space, Preferences, Instant, Scope], Context]
     default_organisation: str
-    """Where runs are seeded."""
+    """The organisation of seeded runs that do not name one."""
     seeded: Collection[str]
     """The organisations that have runs in each namespace from the start."""
     looking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the watcher that looks at the runs."""
+    """Held by the watcher that is reading the runs."""
 
 
 class AdminContext(NamedTuple):
@@ -45,14 +45,14 @@ class AdminContext(NamedTuple):
     scope: Scope
 
     async def space(self, organisation: str) -> Context:
-        """Raises Unavailable."""
+        """Return the context of an organisation. Raises Unavailable."""
         space = self.namespace.spaces.get(organisation)
         if space is None:
             space = await self.server.namespaces.space(self.namespace, organisation)
         return self.server.make_context(space, NO_PREFERENCES, self.namespace.clock.read(), self.scope)
 
     async def spaces(self) -> list[Context]:
-        """Of all organisations that have been seen in the namespace, or have runs in it from the start."""
+        """Return the contexts of all organisations that were used in the namespace, or were seeded at the start."""
         return [
             await self.space(organisation)
             for organisation in dict.fromkeys((*self.server.seeded, *self.namespace.spaces))

@@ -9,7 +9,7 @@ from importlib.resources import files
 from mockserver.spec import Bounds, Document, Operation, compile_operations, load
 
 _MAX_VALUES = 20_000_000
-"""A state may be large, and who sends one may do more than hold up the mock."""
+"""High, because a state may be large. Its sender is trusted: they could do worse than block the mock."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""`GET /events`: what happens in a namespace, as server-sent events."""
+"""`GET /events`: the events of a namespace, as server-sent events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEDIA_TYPE = "text/event-stream"
 _HEARTBEAT_S = 15.0
 _MIN_INTERVAL_S = 0.2
 _MAX_LOAD = 0.1
-"""All watchers of a namespace together look at its runs for at most this share of the time."""
+"""The share of time in which all watchers of a namespace together may read its runs."""
 _MAX_RUNS = 1_000
 _SHOWN = ("workflow_id", "organization_id", "machine_id", "status", "created_at", "started_at", "ended_at")
 
@@ -33,7 +33,7 @@ async def watch(call: Call, context: AdminContext) -> Reply:
 
 
 class EventStream:
-    """A content without an end of its own."""
+    """A content without an end: `send` sends it, and `render` returns nothing."""
 
     def __init__(self, context: AdminContext) -> None:
         self._context = context
@@ -42,7 +42,7 @@ class EventStream:
         return b""
 
     async def send(self, reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
-        """Until the client goes away or the server ends."""
+        """Send events until the client disconnects or the server ends."""
         headers = [(b"content-type", reply.media_type.encode())]
         headers += [(name.lower().encode(), value.encode()) for name, value in reply.headers.items()]
         connection = scope.get(CONNECTION_KEY)
@@ -50,7 +50,7 @@ class EventStream:
             connection.leave_at_eof()
         events = self._context.namespace.events
         subscription = events.subscribe()
-        gone = asyncio.ensure_future(_until_gone(receive))
+        gone = asyncio.ensure_future(_until_disconnected(receive))
         gone.add_done_callback(lambda _: subscription.close())
         try:
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
@@ -60,7 +60,7 @@ class EventStream:
             next_look, next_heartbeat = now, now + _HEARTBEAT_S
             while not subscription.is_closed:
                 if now >= next_look:
-                    # One watcher after the other: between the slices of many at once, nobody else would be served.
+                    # One watcher at a time: otherwise many watchers would take turns and starve other requests.
                     async with self._context.server.looking:
                         began = real_time()
                         text += await runs.changes()
@@ -86,7 +86,7 @@ class EventStream:
 
 
 class RunWatch:
-    """What has changed in the newest runs of a namespace, of all organisations, since it was last asked."""
+    """Detects changes in the newest runs of a namespace, of all organisations, since the last call."""
 
     def __init__(self, context: AdminContext) -> None:
         self._context = context
@@ -94,9 +94,9 @@ class RunWatch:
         self._total = 0
 
     async def changes(self) -> bytes:
-        """An event, or nothing where nothing has changed."""
+        """Return an event, or `b""` if nothing has changed."""
         server = self._context.server
-        # A reset puts another namespace in the place of the one that was watched.
+        # A reset replaces the namespace object that this watcher began with.
         namespace = await server.namespaces.get(self._context.namespace.name)
         context = self._context._replace(namespace=namespace)
         overview = await Overview.of(await context.spaces(), {"workflow_id": None, "status": None})
@@ -105,12 +105,12 @@ class RunWatch:
         changed: list[bytes] = []
         counts: Counter[str] = Counter()
         async for listing, run in overview.runs(0, _MAX_RUNS):
-            status = run.life.status_at(listing.lived)
+            status = run.timeline.status_at(listing.sim_time)
             counts[status] += 1
             known[run.id] = status, run.change
             was, change = (before or {}).get(run.id, ("", None))
             if status != was or change is not run.change:
-                changed.append(projected(listing.space, run, _SHOWN, listing.lived))
+                changed.append(projected(listing.space, run, _SHOWN, listing.sim_time))
         gone = [run_id for run_id in before or () if run_id not in known]
         is_news = before is None or changed or gone or overview.total != self._total
         self._known, self._total = known, overview.total
@@ -124,7 +124,7 @@ def _event(type_: str, content: bytes) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (type_.encode(), content)
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _until_disconnected(receive: Receive) -> None:
     message: Message = {}
     while message.get("type") != "http.disconnect":
         message = await receive()

@@ -1,4 +1,7 @@
-"""Who may use the control API: callers on this machine, and no web page but its own; or whoever has the token."""
+"""Access control of the control API: with a token, callers that send it; without one, callers on this machine.
+
+Web pages are allowed only if they come from this machine or from the mock.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,19 @@ class Guard:
         self._token = token
 
     def check(self, scope: Scope, headers: Headers) -> None:
-        """Raises Unauthorized or Forbidden, with what would be right."""
+        """Raises Unauthorized or Forbidden, with a hint."""
         self._check_origin(scope, headers)
         if self._token is None:
             self._check_caller(scope, headers)
             return
         scheme, _, sent = (headers.get(b"authorization") or b"").partition(b" ")
-        # The token is compared in any case: how long that takes tells nothing.
+        # Compare the token whatever the scheme, in constant time: the response time must reveal nothing.
         is_known = hmac.compare_digest(sent, self._token.encode())
         if scheme.lower() != b"bearer" or not is_known:
             raise Unauthorized("The control API asks for the header Authorization: Bearer <the token of --admin-token>")
 
     def check_page(self, scope: Scope, headers: Headers) -> None:
-        """As `check`, but the token is not asked for: the page holds no data, and asks for the token itself."""
+        """As `check`, but without the token: the page holds no data, and asks for the token itself."""
         self._check_origin(scope, headers)
         if self._token is None:
             self._check_caller(scope, headers)
@@ -39,7 +42,7 @@ class Guard:
     def _check_origin(scope: Scope, headers: Headers) -> None:
         names = [name for name, _ in scope["headers"]]
         for name in (b"host", b"origin"):
-            # Only the last one is looked at, and a proxy in front may have looked at the first.
+            # Only the last value is checked below, but a proxy in front may have checked the first.
             if names.count(name) > 1:
                 raise Forbidden(f"The header {name.decode().title()} was sent more than once; send it once")
         origin = headers.text("origin")
@@ -64,13 +67,13 @@ _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^][@/?#\\:\s]+))(?::[0-9]*)?")
 
 
 def _may_use(origin: str, host: str) -> bool:
-    """Whether it is a page of this machine, or one that came from the mock."""
+    """Whether it is the origin of a page of this machine, or of the mock itself."""
     parts = _ORIGIN.fullmatch(origin)
     return parts is not None and (_is_loopback_host(parts[1]) or parts[1] == host)
 
 
 def _is_loopback_host(host: str) -> bool:
-    """`host` may have a port behind it. What is not a name or an address is none."""
+    """`host` may include a port. False if it is neither a name nor an address."""
     parts = _HOST.fullmatch(host)
     if parts is None:
         return False

@@ -1,4 +1,4 @@
-"""The files of the page of the control API: they hold no data, so they are served without the token."""
+"""The files of the control API's web page. They hold no data, so they are served without the token."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ class _File(NamedTuple):
 
 
 class PageFiles:
-    """`prefix` is the path of the control API; the page is that path with a slash."""
+    """`prefix` is the path of the control API; the page is at this path with a trailing slash."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self._files: Mapping[str, _File] = _read(f"{prefix}/")
 
     def find(self, method: str, path: str) -> Reply | None:
-        """None where the path is not one of the page. Raises MethodNotAllowed."""
+        """Return None if the path does not belong to the page. Raises MethodNotAllowed."""
         file = self._files.get(path)
         if file is None and path != self._prefix:
             return None
         if method not in ("GET", "HEAD"):
             raise MethodNotAllowed("The page is read with GET", {"Allow": "GET, HEAD"})
         if file is None:
-            # Relative, so that it holds in a namespace and behind a proxy that adds a path.
+            # Relative, so that it works in a namespace and behind a proxy that adds a path.
             return Reply(307, headers={"Location": f"{path.rpartition('/')[2]}/"})
         return Reply(200, BytesContent(file.content), file.media_type, _HEADERS)
 

@@ -1,4 +1,4 @@
-"""The journal as it is shown: by filters, with tokens and sensitive values masked."""
+"""The journal in the control API: filtered, and with tokens and sensitive values masked."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _SECRET_PART = re.compile(
     r"authorization|cookie|token|secret|passw|passphrase|credential|signature|jwt|(?:api|access|private)key"
 )
 _SECRET_NAMES = frozenset({"auth", "key", "otp", "pass", "pin", "pwd", "sig"})
-"""Of headers and query parameters: letters and digits only, in lower case."""
+"""Names of headers and query parameters, reduced to lower-case letters and digits."""
 _NOT_PLAIN = re.compile(r"[^a-z0-9]+")
 _SCHEMES = frozenset({"apikey", "basic", "bearer", "digest", "negotiate", "token"})
 _MASK = "**********"
-_CUTS_TRIED = 8
+_MAX_CUTS = 8
 
 
 async def list_requests(call: Call, context: AdminContext) -> Reply:
@@ -104,7 +104,7 @@ def path_in_namespace(path: str) -> str:
 
 
 def request_summary(entry: Entry, server: Server) -> dict[str, Any]:
-    """What is known of a request but its headers and bodies, with nothing secret in it."""
+    """Return an entry as JSON without its headers and bodies, with secrets masked."""
     return {
         "seq": entry.seq,
         "at": text_of(entry.at),
@@ -123,7 +123,7 @@ def request_summary(entry: Entry, server: Server) -> dict[str, Any]:
 
 
 def request_json(entry: Entry, server: Server) -> dict[str, Any]:
-    """All that is known of a request, with nothing secret in it."""
+    """Return an entry as JSON, with secrets masked."""
     return {
         **request_summary(entry, server),
         "headers": _headers(entry.headers),
@@ -142,7 +142,7 @@ def _headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     for name_bytes, value_bytes in headers:
         name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
         if _is_secret(name):
-            # The scheme tells why it was refused, and nothing of the token.
+            # Keep the scheme: it may explain a refusal, and reveals nothing about the token.
             scheme, blank, _ = value.partition(" ")
             value = f"{scheme} {_MASK}" if blank and scheme.lower() in _SCHEMES else _MASK
         shown[name] = f"{shown[name]}, {value}" if name in shown else value
@@ -168,21 +168,21 @@ def _query(query: bytes, server: Server) -> dict[str, Any]:
 
 
 def _content(body: bytes, headers: Iterable[tuple[bytes, bytes]], server: Server) -> Any:
-    """JSON as its value, else as text; None where there is nothing."""
+    """Return the parsed JSON, or text if it is not JSON; None for an empty body. Sensitive values are masked."""
     if not body:
         return None
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace")
-        value = _whole_members(text) if len(body) == LONGEST_ANSWER else text
+        value = _complete_part(text) if len(body) == LONGEST_ANSWER else text
     return server.masker.masked(value)
 
 
-def _whole_members(text: str) -> Any:
-    """Of JSON that was cut, what is whole; the text where that cannot be told."""
+def _complete_part(text: str) -> Any:
+    """Return the complete part of truncated JSON; the text if that part cannot be determined."""
     end = len(text)
-    for _ in range(_CUTS_TRIED):
+    for _ in range(_MAX_CUTS):
         end = text.rfind("}", 0, end)
         if end < 0:
             break

@@ -1,4 +1,4 @@
-"""The runs of a namespace, of all its organisations: seen, seeded, and put in any state."""
+"""The runs of a namespace, across its organisations: listed, seeded, and put into any state."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from mockserver.reply import BytesContent, JSONContent, Reply
 from mockserver.spec import Call, render_json
 from mockserver.store import Write
 
-_MOST_COUNTED = 10_000
-_URL_HOLDS_S = 3_600
-_MOMENTS = ("started_at", "ended_at")
-_OTHERS = ("input_values", "output_data", "error", "run_message_history", "usage_metadata")
+_MAX_COUNTED = 10_000
+_URL_LIFETIME_S = 3_600
+_TIMESTAMPS = ("started_at", "ended_at")
+_JSON_FIELDS = ("input_values", "output_data", "error", "run_message_history", "usage_metadata")
 
 
 async def list_runs(call: Call, context: AdminContext) -> Reply:
@@ -40,13 +40,13 @@ async def list_runs(call: Call, context: AdminContext) -> Reply:
     skip, limit = window(query)
     wanted = query.get("fields")
     items = [
-        run_json(listing.space, run, listing.lived)
+        run_json(listing.space, run, listing.sim_time)
         if wanted is None
-        else projected(listing.space, run, wanted, listing.lived)
+        else projected(listing.space, run, wanted, listing.sim_time)
         async for listing, run in found.runs(skip, limit)
     ]
     every = found if same["status"] is None else await Overview.of(contexts, {**same, "status": None})
-    counts = Counter([run.life.status_at(listing.lived) async for listing, run in every.runs(0, _MOST_COUNTED)])
+    counts = Counter([run.timeline.status_at(listing.sim_time) async for listing, run in every.runs(0, _MAX_COUNTED)])
     text = b'{"items":[%b],"total":%d,"skip":%d,"limit":%d,"counts":%b}'
     return Reply(200, BytesContent(text % (b",".join(items), found.total, skip, limit, render_json(counts))))
 
@@ -57,18 +57,18 @@ async def get_run(call: Call, context: AdminContext) -> Reply:
 
 
 async def list_attachments(call: Call, context: AdminContext) -> Reply:
-    """Each with a URL that needs no token."""
+    """Each attachment has a URL that needs no token."""
     space, found = await _find(call, context)
-    expires = space.now // SECOND + _URL_HOLDS_S
+    expires = space.now // SECOND + _URL_LIFETIME_S
     items = [
         {**attachment_fields(attachment), "url": space.sign_download(attachment.id, expires)}
-        for attachment in found.run.attachments(space.lived, space.space.clock)
+        for attachment in found.run.attachments(space.sim_time, space.space.clock)
     ]
     return Reply(200, JSONContent({"items": items, "total": len(items)}))
 
 
 async def _find(call: Call, context: AdminContext) -> tuple[Context, Found]:
-    """Raises NotFound."""
+    """Find the run in any organisation. Raises NotFound."""
     run_id = call.path["run_id"]
     for space in await context.spaces():
         try:
@@ -88,8 +88,8 @@ async def change_run(call: Call, context: AdminContext) -> Reply:
         change = scripted(space, run, body.get("outcome"), None if duration_s is None else round(duration_s * SECOND))
     if "status" in body:
         change = _moved(space, run, change, body["status"])
-    fields = {name: json_or_null(body[name]) for name in _OTHERS if name in body}
-    for name in _MOMENTS:
+    fields = {name: json_or_null(body[name]) for name in _JSON_FIELDS if name in body}
+    for name in _TIMESTAMPS:
         if name in body:
             fields[name] = json_or_null(None if body[name] is None else text_of(moment_from(body[name])))
     return await _changed(space, found, with_fields(change, fields))
@@ -111,17 +111,17 @@ async def advance_run(call: Call, context: AdminContext) -> Reply:
 
 async def _end(call: Call, context: AdminContext, status: str) -> Reply:
     space, found = await _find(call, context)
-    current = found.run.life.status_at(space.lived)
+    current = found.run.timeline.status_at(space.sim_time)
     if current in TERMINAL:
         raise Refused(f"This run has ended in {current}; PATCH takes it out of that")
     return await _changed(space, found, _moved(space, found.run, found.run.change, status))
 
 
 def _moved(space: Context, run: Run, change: Change, status: str) -> Change:
-    """What an update has said of its end does not hold for a run that goes on."""
-    gone = {"scheduling": _MOMENTS, "running": ("ended_at",), "running_checks": ("ended_at",)}.get(status, ())
+    """Move a run to a status. Drops timestamps that an update has set, if the run has yet to reach them."""
+    gone = {"scheduling": _TIMESTAMPS, "running": ("ended_at",), "running_checks": ("ended_at",)}.get(status, ())
     change = replace(change, fields={name: value for name, value in change.fields.items() if name not in gone})
-    return moved(space, run.batch, run.place, change, status, space.lived)
+    return moved(space, run.batch, run.place, change, status, space.sim_time)
 
 
 async def _changed(space: Context, found: Found, change: Change) -> Reply:
@@ -138,16 +138,16 @@ async def seed_runs(call: Call, context: AdminContext) -> Reply:
 
 
 async def plant(context: AdminContext, seeds: Sequence[Seed]) -> list[str]:
-    """All of them or none. Raises Unprocessable, TooLarge or Refused."""
-    at_home = context.server.default_organisation
-    seeds = [replace(seed, organisation=seed.organisation or at_home) for seed in seeds]
+    """Seed all runs or none, and return their ids. Raises Unprocessable, TooLarge or Refused."""
+    default = context.server.default_organisation
+    seeds = [replace(seed, organisation=seed.organisation or default) for seed in seeds]
     check_seeds(seeds)
     check_moments(seeds, context.namespace.clock.now())
-    organisations = {seed.organisation or at_home for seed in seeds}
+    organisations = {seed.organisation or default for seed in seeds}
     planted: dict[int, Sequence[str]] = {}
     commits: list[tuple[Context, list[Write]]] = []
     for organisation in sorted(organisations):
-        places = [place for place, seed in enumerate(seeds) if (seed.organisation or at_home) == organisation]
+        places = [place for place, seed in enumerate(seeds) if (seed.organisation or default) == organisation]
         space = await context.space(organisation)
         ids, writes = await prepare(space, [seeds[place] for place in places])
         planted |= zip(places, ids, strict=True)

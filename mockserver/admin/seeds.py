@@ -17,7 +17,7 @@ from mockserver.spec import Invalid, RawRequest
 
 
 def seeds_of_world(runs: bytes, file: Path) -> list[Seed]:
-    """Raises WorldError with file and JSON pointer."""
+    """`runs` is JSON. Raises WorldError with file and JSON pointer."""
     request = RawRequest({}, "", {"content-type": "application/json"}.get, "application/json", runs)
     try:
         seeds = read_seeds(operations()["seed_runs"].decode(request).body)
@@ -34,7 +34,7 @@ def seeds_of_world(runs: bytes, file: Path) -> list[Seed]:
 
 
 def read_seeds(body: Sequence[Mapping[str, Any]]) -> list[Seed]:
-    """Of a valid body of `POST /__admin/runs`. Raises Invalid for content that is not base64."""
+    """Read a valid body of `POST /__admin/runs`. Raises Invalid for content that is not base64."""
     return [_seed(each, place) for place, each in enumerate(body)]
 
 

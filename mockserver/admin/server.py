@@ -1,4 +1,4 @@
-"""The mock itself: whether it is up, what it was started with, its namespaces, and back to the start."""
+"""The mock as a whole: health, version, settings, namespaces, and the reset."""
 
 from __future__ import annotations
 

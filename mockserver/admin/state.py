@@ -1,4 +1,4 @@
-"""All that a namespace keeps, as one document."""
+"""The state of a namespace as one document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attachments: the files that went into runs, and those that runs have made. A file of many runs is kept once."""
+"""Attachments: the input and output files of runs. A file that many runs share is stored once."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _EXPIRES_IN_S = 300
 
 
 async def list_run_attachments(call: Call, context: Context) -> Reply:
-    wanted: tuple[str, ...] = ("input", "output")
+    types: tuple[str, ...] = ("input", "output")
     if call.query.get("attachment_type") is not None:
-        wanted = (call.query["attachment_type"],)
+        types = (call.query["attachment_type"],)
     if call.query.get("run_id") is not None:
-        found = await _of_run(context, call.query["run_id"], wanted)
+        found = await _attachments_of_run(context, call.query["run_id"], types)
         return await page(call, found, lambda attachment: _json(context, attachment))
     skip, limit = window(call.query)
     total = 0
@@ -35,42 +35,42 @@ async def list_run_attachments(call: Call, context: Context) -> Reply:
     time_slice = TimeSlice()
     for batch, changes in await _batches(context):
         if _has_outputs(batch, changes):
-            some: list[Attachment] = []
+            found = []
             for place in range(batch.ids.size):
-                some += await _of_run(context, batch.ids.id(place), wanted)
+                found += await _attachments_of_run(context, batch.ids.id(place), types)
                 if time_slice.is_over:
                     await time_slice.give_way()
-            count = len(some)
-        elif "input" in wanted:
-            count = _count(batch, changes)
-            some = []
+            count = len(found)
+        elif "input" in types:
+            count = _count_inputs(batch, changes)
+            found = []
             if count and len(shown) < limit and total + count > skip:
-                some = list(islice(_inputs(batch, changes), max(0, skip - total) + limit - len(shown)))
+                found = list(islice(_inputs(batch, changes), max(0, skip - total) + limit - len(shown)))
         else:
             continue
         first = max(0, skip - total)
-        shown += [await _json(context, attachment) for attachment in some[first : first + limit - len(shown)]]
+        shown += [await _json(context, attachment) for attachment in found[first : first + limit - len(shown)]]
         total += count
         if time_slice.is_over:
             await time_slice.give_way()
     return Reply(200, ListContent(shown, total, skip, limit))
 
 
-async def _of_run(context: Context, run_id: str, wanted: Collection[str]) -> list[Attachment]:
-    """None for a run that is not there."""
+async def _attachments_of_run(context: Context, run_id: str, types: Collection[str]) -> list[Attachment]:
+    """Return an empty list if the run does not exist."""
     try:
         run = (await find_run(context, run_id)).run
     except NotFound:
         return []
     return [
         attachment
-        for attachment in run.attachments(context.lived, context.space.clock)
-        if attachment.file.type in wanted
+        for attachment in run.attachments(context.sim_time, context.space.clock)
+        if attachment.file.type in types
     ]
 
 
 async def _batches(context: Context) -> list[tuple[Batch, Changes]]:
-    """Those whose runs may have attachments, newest first."""
+    """Return the batches whose runs may have attachments, newest first."""
     changes = await context.store.items(CHANGES)
     found = []
     for tail, unit in reversed((await context.store.items(BATCH)).items()):
@@ -84,8 +84,8 @@ def _has_outputs(batch: Batch, changes: Changes) -> bool:
     return bool(batch.outputs or batch.given) or any(change.outputs for change in changes.values())
 
 
-def _count(batch: Batch, changes: Changes) -> int:
-    """Of inputs."""
+def _count_inputs(batch: Batch, changes: Changes) -> int:
+    """Count the input attachments of all runs of the batch."""
     count = batch.ids.size * len(batch.files)
     for change in changes.values():
         count += (0 if change.deleted is not None else len(input_files(batch, change))) - len(batch.files)
@@ -113,11 +113,11 @@ def download(attachment: Attachment) -> Reply:
 
 
 def _disposition(filename: str) -> str:
-    """RFC 6266: a name that is not plain ASCII is given twice, the second time whole."""
+    """RFC 6266: a name that is not plain ASCII is sent as an ASCII `filename` and as the exact `filename*`."""
     ascii_name = filename.encode("ascii", "replace").decode()
     plain = "".join("_" if char in '"\\' or ord(char) < 32 or ord(char) == 127 else char for char in ascii_name)
-    whole = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"
-    return f'attachment; filename="{plain}"{whole}'
+    extended = "" if plain == filename else f"; filename*=UTF-8''{quote(filename, safe='', errors='replace')}"
+    return f'attachment; filename="{plain}"{extended}'
 
 
 async def get_run_attachment_download_url(call: Call, context: Context) -> Reply:
@@ -128,14 +128,14 @@ async def get_run_attachment_download_url(call: Call, context: Context) -> Reply
 
 
 async def find_attachment(context: Context, attachment_id: str) -> Attachment:
-    """Raises NotFound; also for one whose run is gone, or whose files a retry has replaced."""
+    """Raises NotFound, also for an attachment whose run was deleted or whose file a retry has replaced."""
     tail = tail_of(attachment_id)
     owner: FileOwner | None = (await context.store.load(FILES, tail)).value
     batch: Batch | None = (await context.store.load(BATCH, owner.batch_tail)).value if owner is not None else None
     if owner is not None and batch is not None:
         place = owner.ids.place(attachment_id) if owner.run_place is None else owner.run_place
         if place is not None:
-            for attachment in await _of_run(context, batch.ids.id(place), ("input", "output")):
+            for attachment in await _attachments_of_run(context, batch.ids.id(place), ("input", "output")):
                 if attachment.id == attachment_id:
                     return attachment
     raise NotFound(f"Run attachment {attachment_id} not found")

@@ -1,10 +1,13 @@
-"""What is kept of runs: the call that made them once, and of each run only what has changed since.
+"""The stored form of runs: one batch per create call, and for each run only its changes since then.
 
-A *batch* is what one call created: up to 1000 runs that differ in nothing but their ids. It never changes. What
-updates, retries and deletes did to single runs stands beside it, in its *changes*, by the run's index. Both hold
-JSON as rendered bytes: what was sent goes back to the client as it came, and nothing is rendered twice.
+A *batch* holds the runs that one call created: up to 1000 runs that differ only in their ids. It is immutable. Its
+*changes* hold what updates, retries and deletes did to single runs, by the run's index. Both store JSON as rendered
+bytes: clients get back what they sent, and nothing is rendered twice.
 
-What is made on every create is a NamedTuple: made three times as fast as a frozen dataclass, and smaller.
+Times are integer microseconds: *moments* are timestamps since 1970, as clients see them; *simulated time* is the time
+in which runs progress. See `mockserver.clock`.
+
+Classes that every create instantiates are NamedTuples: three times as fast to make as a frozen dataclass, and smaller.
 """
 
 from __future__ import annotations
@@ -29,21 +32,21 @@ NO_FIELDS: Mapping[str, bytes] = MappingProxyType({})
 
 
 class JSONText(Protocol):
-    """JSON, or what writes it when it is shown: `%b` and `bytes` take either."""
+    """JSON as bytes, or an object that renders it on demand: `%b` and `bytes` accept either."""
 
     def __bytes__(self) -> bytes: ...
 
     def __len__(self) -> int:
-        """About how many bytes it has."""
+        """The approximate size in bytes."""
 
 
 AttachmentType = Literal["input", "output"]
 
 
 class File(NamedTuple):
-    """An attachment of each run of a batch, or of one run: the bytes stand here once for all of them.
+    """An attachment of every run of a batch, or of one run. The content is stored once for all of them.
 
-    In the name of an output, `{n}` is the place of the run in its batch, from 1.
+    In the name of an output, `{n}` stands for the place of the run in its batch, from 1.
     """
 
     ids: Ids
@@ -57,9 +60,9 @@ class File(NamedTuple):
 
 
 class FileOwner(NamedTuple):
-    """Leads from the tail of an attachment's id to the run that has it, in the batch of that tail.
+    """Maps the tail of an attachment's id to the run that owns it, in the batch with the tail `batch_tail`.
 
-    Where `run_place` is None each run of the batch has it, under the id at its own place in the row.
+    If `run_place` is None, every run of the batch has the attachment, with the id at the run's place in `ids`.
     """
 
     batch_tail: str
@@ -78,15 +81,20 @@ class Placement(NamedTuple):
 
 
 class Script(NamedTuple):
-    """What `Prefer: outcome=…, duration=…` asked for; None leaves it to the workflow. `running_us` is lived time."""
+    """What `Prefer: outcome=…, duration=…` asked for; None leaves it to the workflow.
+
+    `running_us` is in simulated microseconds.
+    """
 
     outcome: str | None
     running_us: int | None
 
 
 class Batch(NamedTuple):
-    """`created` is a moment, and `born` the same in lived time. `input_values` and `aliases` are JSON; sensitive values
-    are nowhere.
+    """The runs of one create call.
+
+    `created` is a moment, and `born` the same in simulated time. `input_values` and `aliases` are JSON. Sensitive
+    values are not stored.
     """
 
     ids: Ids
@@ -100,27 +108,33 @@ class Batch(NamedTuple):
     files: tuple[File, ...]
     script: Script | None
     outputs: tuple[File, ...] = ()
-    """What its runs get when they end well, in their first attempt."""
+    """Files that its runs get when they end in success in their first attempt."""
     given: tuple[File, ...] = ()
-    """Outputs that they have in it from the start."""
+    """Output files that its runs have from the start, in their first attempt."""
     seeded: int = 0
-    """The lived time at which it was put there, with a past: what was lived before has no moments on the clock."""
+    """The simulated time at which the batch was seeded; 0 for a batch that was not.
+
+    The clock has no moments for the simulated time before it: `moment_of` counts from `created` there.
+    """
     block: str | None = None
-    """The block of the ledger in which it stands, where that does not follow from its number."""
+    """The key of its ledger block, if that does not follow from `number`."""
 
     @property
     def tail(self) -> str:
         return self.ids.tail
 
-    def moment_of(self, lived: int, clock: Clock) -> int:
-        """When one of its runs had lived so long."""
-        if lived >= self.seeded:
-            return clock.moment_of(lived)
-        return self.created + (lived - self.born)
+    def moment_of(self, sim_time: int, clock: Clock) -> int:
+        """The moment at a simulated time of one of its runs."""
+        if sim_time >= self.seeded:
+            return clock.moment_of(sim_time)
+        return self.created + (sim_time - self.born)
 
 
 class Move(NamedTuple):
-    """A status set at a lived time, by an update or by the control API. One that `holds` is not left by itself."""
+    """A status that an update or the control API set at the simulated time `at`.
+
+    If it `holds`, the run stays in this status until something else changes it.
+    """
 
     status: str
     at: int
@@ -129,15 +143,15 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What has happened to one run since it was created.
+    """The changes of one run since it was created.
 
-    `fields` are rendered values that an update has set; `moves` the statuses it has set in this attempt. A retry
-    starts a new `attempt`, which `began` at a lived time, and may bring its own placement, files, aliases and script.
+    `fields` are rendered values that updates have set; `moves` are the statuses that were set in this attempt. A retry
+    starts a new `attempt`, which `began` at a simulated time and may have its own placement, files, aliases and script.
     """
 
     fields: Mapping[str, bytes] = field(default_factory=lambda: NO_FIELDS)
     moves: tuple[Move, ...] = ()
-    deleted: int | None = None  # lived time
+    deleted: int | None = None  # simulated time
     began: int | None = None
     attempt: int = 0
     placement: Placement | None = None
@@ -145,7 +159,7 @@ class Change:
     aliases: bytes | None = None
     script: Script | None = None
     outputs: tuple[File, ...] = ()
-    """What it gets when it ends well, in an attempt after the first."""
+    """Files that it gets when it ends in success in an attempt after the first."""
 
 
 Changes = Mapping[int, Change]
@@ -154,9 +168,10 @@ UNCHANGED = Change()
 
 
 class Slot(NamedTuple):
-    """Runs of one batch in the row of a session: those from `first` up to `stop`, in their given attempt.
+    """Consecutive runs of one batch in the order of a session: from `first` up to but not including `stop`.
 
-    Until the lived time `after` the machine was held by a run that stood before them, and has been retried since.
+    A run belongs to the slot only in the given `attempt`. Until the simulated time `after`, the machine was held by an
+    earlier run, which a retry has since removed from this place.
     """
 
     batch_tail: str
@@ -167,13 +182,13 @@ class Slot(NamedTuple):
 
 
 class Session(NamedTuple):
-    """Runs that share one machine, in the order in which they execute. A retried run stands at the end again."""
+    """Runs that share one machine, in order of execution. A retry moves a run to the end."""
 
     slots: tuple[Slot, ...]
     machine_id: str | None
 
     def without(self, batch_tail: str, place: int, ended: int) -> Session:
-        """Without a run that ended at a lived time: what comes behind it still comes after that time."""
+        """Return the session without a run that ended at simulated time `ended`; later runs still start after it."""
         slots: list[Slot] = []
         after = 0
         for slot in self.slots:

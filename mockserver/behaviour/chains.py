@@ -1,4 +1,4 @@
-"""Chains: a row of workflows in one session, one run each, created together. What its steps share is kept once."""
+"""Chains: one run for each of several workflows, created together in one session. Shared values are stored once."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from mockserver.time_slice import TimeSlice
 
 @dataclass(frozen=True, slots=True)
 class MergedInputs:
-    """A step's own inputs over the shared ones, as JSON that is written when it is shown."""
+    """The shared inputs of a chain, overridden by those of a step: JSON that is rendered on demand."""
 
     shared: Annotated[Mapping[str, Any], Shared]
     own: Mapping[str, Any]
     size: int
-    """About how many bytes it has."""
+    """The approximate size of the JSON in bytes."""
 
     def __bytes__(self) -> bytes:
         return render_json({**self.shared, **self.own})
@@ -41,7 +41,7 @@ class MergedInputs:
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What the steps of a chain have in common, each in the one form in which all of them have it."""
+    """The values that all steps of a chain share: one object for all of them."""
 
     inputs: Mapping[str, Any]
     inputs_json: bytes
@@ -62,7 +62,7 @@ class _Shared:
 
 
 async def create_run_chain(call: Call, context: Context) -> Reply:
-    """A step's own inputs lie over the shared ones; the shared files go with every step."""
+    """The inputs of a step override the shared inputs; every step gets the shared files."""
     body: dict[str, Any] = call.body
     steps: list[dict[str, Any]] = body["steps"]
     if len(steps) > context.limits.max_chain_steps:
@@ -99,7 +99,7 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
             ids=ids,
             number=first + place,
             created=context.now,
-            born=context.lived,
+            born=context.sim_time,
             workflow_id=step["workflow_id"],
             placement=placement,
             input_values=shared.inputs_of(step),
@@ -117,7 +117,11 @@ async def create_run_chain(call: Call, context: Context) -> Reply:
 
 
 async def _check_inputs(context: Context, steps: list[dict[str, Any]], shared: _Shared) -> None:
-    """By the schemas of the workflows. Raises Invalid, and NotFound where only known workflows are let in."""
+    """Check each step's inputs by the schema of its workflow.
+
+    Raises Invalid; NotFound for an unknown workflow, if the server accepts only known ones; Unavailable for a workflow
+    whose creates fail.
+    """
     time_slice = TimeSlice()
     for place, step in enumerate(steps):
         known = await workflow(context, step["workflow_id"])

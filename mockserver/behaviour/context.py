@@ -1,4 +1,4 @@
-"""What a behaviour is given beside its call: the space it works in, the world, and what the client prefers."""
+"""What a behaviour gets besides its call: the space that it works in, the world, and the preferences of the client."""
 
 from __future__ import annotations
 
@@ -8,38 +8,42 @@ from typing import NamedTuple
 
 from mockserver.behaviour.batch import Change
 from mockserver.behaviour.ids import one_id
-from mockserver.behaviour.lifecycle import Courses, Life, Progression
-from mockserver.behaviour.world import Temper, World
+from mockserver.behaviour.lifecycle import Progression, Schedules, Timeline
+from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import Clock
 from mockserver.settings import Limits
 from mockserver.spec import render_json
 from mockserver.store import SpaceStore
 
 
-class Tempers(dict[str, Temper]):
-    """By workflow id; a workflow that the world does not know lives as the world's defaults say."""
+class RunProfiles(dict[str, RunProfile]):
+    """Run profiles by workflow id. A workflow that is not in the world has the default profile."""
 
     def __init__(self, world: World) -> None:
-        super().__init__({id_: workflow.temper for id_, workflow in world.workflows.items()})
-        self._default = world.default_temper
+        super().__init__({id_: workflow.profile for id_, workflow in world.workflows.items()})
+        self._default = world.default_profile
 
-    def __missing__(self, workflow_id: str) -> Temper:
+    def __missing__(self, workflow_id: str) -> RunProfile:
         return self._default
 
 
 class Rendered(NamedTuple):
-    """A run's JSON, and what it was written from: it holds while both are the same and until the lived time."""
+    """A cached run's JSON and what it was rendered from.
+
+    Valid while `change` and `timelines` are the same objects and the simulated time is before `until`.
+    """
 
     change: Change
-    lives: Mapping[tuple[str, int], Life] | None
+    timelines: Mapping[tuple[str, int], Timeline] | None
     until: int
     text: bytes
 
 
-class Tally(NamedTuple):
-    """A block of batches, summed up: how many runs stand in it, and between which lived times some may be active.
+class BlockStats(NamedTuple):
+    """Statistics of the runs in one ledger block.
 
-    Before `active_until` all of them are active, from `ended_from` on all have ended. `oldest` and `newest`: moments.
+    Before the simulated time `active_until` all runs are active; from `ended_from` on all have ended. `oldest` and
+    `newest` are moments of creation.
     """
 
     runs: int
@@ -48,39 +52,39 @@ class Tally(NamedTuple):
     oldest: int
     newest: int
     is_ordered: bool
-    """Whether they stand in the order in which they were created."""
+    """Whether the block has its batches in order of creation."""
     workflow_ids: Collection[str]
     machine_ids: Collection[str | None]
     session_ids: Collection[str | None]
 
 
 class Endings(NamedTuple):
-    """When the runs of a batch end of themselves, in lived time: each at its place, and all in the order of time."""
+    """The simulated times at which the unchanged runs of a batch end: by place, and sorted."""
 
     by_place: Sequence[int]
     in_order: Sequence[int]
 
 
 @dataclass(slots=True)
-class Recalled:
-    """Derived from the store and kept for speed, never for truth: each entry says what it was derived from.
+class Cache:
+    """Values derived from the store, cached for speed only: each entry holds what it was derived from.
 
-    `timelines` by session id, with the version of the session; `rendered` by the batch's tail and the run's index;
-    `stretches`, some runs of a batch together, by its tail and their places, with the lived time until which they hold;
-    `tallies` by the block of the ledger, with its version; `endings` by the batch's tail, for ever true of it.
+    `timelines`: by session id, with the version of the session. `rendered`: by batch tail and run index. `stretches`:
+    the JSON of several runs of a batch, by batch tail and places, with the simulated time until which it is valid.
+    `tallies`: statistics by ledger block, with the version of the block. `endings`: by batch tail, never outdated.
     """
 
-    timelines: dict[str, tuple[int, Mapping[tuple[str, int], Life]]] = field(default_factory=dict)
-    lives: int = 0  # so many stand in the timelines
+    timelines: dict[str, tuple[int, Mapping[tuple[str, int], Timeline]]] = field(default_factory=dict)
+    timeline_count: int = 0  # of all sessions together
     rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
     rendered_bytes: int = 0
     stretches: dict[tuple[str, range], tuple[int, bytes]] = field(default_factory=dict)
-    tallies: dict[str, tuple[int, Tally]] = field(default_factory=dict)
+    tallies: dict[str, tuple[int, BlockStats]] = field(default_factory=dict)
     endings: dict[str, Endings] = field(default_factory=dict)
 
 
 class Space:
-    """One organisation in one namespace: its store, its clock, and the key from which all its chance follows."""
+    """One organisation in one namespace: its store, its clock, and the key that seeds all its randomness."""
 
     def __init__(
         self,
@@ -102,17 +106,17 @@ class Space:
         self.user_id = one_id(key, "user")
         self.organisation_json = render_json(organisation)
         self.user_id_json = render_json(self.user_id)
-        self.tempers = Tempers(world)
-        self.courses = Courses(key, progression)
-        self.recalled = Recalled()
+        self.profiles = RunProfiles(world)
+        self.schedules = Schedules(key, progression)
+        self.cached = Cache()
         self.created_template: bytes | None = None
-        self.requests = 0  # that are being handled
+        self.requests = 0  # in flight
         self.secret = secret
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What `Prefer` (and `?__code=`) asked for. `delay_s` in real seconds, `duration_s` in a run's own."""
+    """What `Prefer` (and `?__code=`) asked for. `delay_s` is in real seconds, `duration_s` in simulated seconds."""
 
     code: int | None = None
     example: str | None = None
@@ -124,7 +128,7 @@ class Preferences:
     delay_s: float | None = None
     applied: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
-    """Why others were passed over."""
+    """Why the other preferences were ignored."""
 
 
 NO_PREFERENCES = Preferences()
@@ -138,11 +142,11 @@ class Context(NamedTuple):
     strict: bool
     limits: Limits
     now: int
-    """The moment of the request: everything it does happens at once."""
-    lived: int
-    """The same in lived time."""
+    """The moment of the request: all its effects have this timestamp."""
+    sim_time: int
+    """The same in simulated time."""
     sign_download: Callable[[str, int], str]
-    """(attachment id, seconds since 1970 at which it expires) → a URL that needs no token."""
+    """Makes a download URL that needs no token, from an attachment id and its expiry in seconds since 1970."""
 
     @property
     def store(self) -> SpaceStore:

@@ -1,4 +1,4 @@
-"""Whether the server is up: it is."""
+"""The health check: the server is up."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Ids of runs and attachments: valid random-looking UUIDs that say where their run is kept.
+"""Ids of runs and attachments: valid random-looking UUIDs that encode where their run is stored.
 
-A row of ids made by one call shares its *tail*, everything from the first dash on, which is a keyed hash of what
-made them. The *head*, the first eight hex digits, differs within the row: it is a reversible mixing of the position,
-so that an id leads to its row by one look-up and to its place in the row by arithmetic. No id is kept.
+The ids that one call makes are a *row*. They share their *tail*, everything from the first dash on, which is a keyed
+hash of the name of that call. The *head*, the first eight hex digits, differs within the row: it is a reversible
+mixing of the position. So one look-up finds the row of an id, and arithmetic finds its place in the row. No id is
+stored.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import NamedTuple
 _MASK = 0xFFFFFFFF
 _A, _B = 0x9E3779B1, 0x85EBCA77
 _A_INVERSE, _B_INVERSE = pow(_A, -1, 1 << 32), pow(_B, -1, 1 << 32)
-_TABLED = 8192
-"""Long rows begin at one of so many positions, whose heads are written once and then sliced."""
-_LONGEST = 1000
+_LONG_ROW_STARTS = 8192
+"""The number of positions at which a long row can begin. Their heads are rendered once and then sliced."""
+_MAX_ROW_SIZE = 1000
 _HEX = frozenset("0123456789abcdef")
 _VARIANT = {digit: "89ab"[value % 4] for value, digit in enumerate("0123456789abcdef")}
 
@@ -38,18 +39,18 @@ class IdRow(NamedTuple):
         return [b"%08x" % _mixed(position) for position in range(self.first, self.first + self.size)]
 
     def may_begin(self, text: str) -> bool:
-        """Whether a text that is no part of the tail may be a part of some id of the row."""
+        """Whether a text that does not occur in the tail may occur in an id of the row."""
         head, dash, _ = text.partition("-")
         return len(head) <= 8 and _HEX.issuperset(head) and (not dash or self.tail.startswith(text[len(head) :]))
 
     def place(self, id_: str) -> int | None:
-        """The place of an id with this tail in the row, or None where it is beyond it."""
+        """Return the place in the row of an id with this tail, or None if it is outside the row."""
         place = _unmixed(int(id_[:8], 16)) - self.first
         return place if 0 <= place < self.size else None
 
 
 class GivenIds(NamedTuple):
-    """The same for ids that somebody else has made up: `given` holds their heads, the first eight digits."""
+    """A row of ids that were given from outside. `given` holds their heads, the first eight digits."""
 
     tail: str
     given: tuple[str, ...]
@@ -76,20 +77,20 @@ Ids = IdRow | GivenIds
 
 
 def id_row(key: bytes, made_by: str, count: int) -> IdRow:
-    """The ids of what `made_by` names, under a key of its space: the same for the same key and name. count ≤ 1000."""
+    """Return the ids for the name `made_by`: the same for the same key and name. `count` is at most 1000."""
     hash_ = _keyed(key).copy()
     hash_.update(made_by.encode())
     digest = hash_.hexdigest()
     position = int(digest[24:], 16)
-    # Clients cut ids short to show them, and it is the head they keep: so short rows start anywhere.
-    first = position % _TABLED if count > 16 else position >> 1
+    # Clients often display only the head of an id, so the heads of short rows are drawn from the whole range.
+    first = position % _LONG_ROW_STARTS if count > 16 else position >> 1
     tail = f"-{digest[:4]}-4{digest[4:7]}-{_VARIANT[digest[7]]}{digest[8:11]}-{digest[11:23]}"
     return IdRow(tail, first, count)
 
 
 @lru_cache(maxsize=1024)
 def _keyed(key: bytes) -> blake2b:
-    """A hash that has taken its key in already: a copy of it takes half the time of a new one."""
+    """Return a hash that is already keyed: to copy it takes half the time of making a new one."""
     return blake2b(key=key, digest_size=16)
 
 
@@ -117,4 +118,4 @@ def _unmixed(head: int) -> int:
 
 @lru_cache(maxsize=1)
 def _heads() -> list[bytes]:
-    return [b"%08x" % _mixed(position) for position in range(_TABLED + _LONGEST)]
+    return [b"%08x" % _mixed(position) for position in range(_LONG_ROW_STARTS + _MAX_ROW_SIZE)]

@@ -1,4 +1,4 @@
-"""`include=workflow,machine,machine.pools`: the resources that runs name, each once, with a `type`."""
+"""`include=workflow,machine,machine.pools`: the resources that runs refer to, each once, with a `type`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mockserver.behaviour.workflows import workflow_json
 
 
 async def included(context: Context, include: str | None, runs: Iterable[Run]) -> tuple[bytes, ...] | None:
-    """JSON of each resource; None where nothing was asked for. Words that name nothing are passed over, as upstream."""
+    """Return the JSON of each resource, or None if none was asked for. Ignores unknown words, as upstream does."""
     wanted = {word.strip() for word in (include or "").split(",")} & {"workflow", "machine", "machine.pools"}
     if not wanted:
         return None

@@ -1,4 +1,4 @@
-"""A workflow's own schema for its inputs: what a create must hold beyond the API's own schema."""
+"""Checks inputs against the input schema of their workflow, in addition to the schema of the API."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class HasInputSchema(Protocol):
 
 
 class Inputs(NamedTuple):
-    """What is judged, and where it stands in the request.
+    """The inputs to check, and their locations in the request.
 
-    `secrets` None: they are not in this request, but may have been given before. `chained`: a value
-    `{"$ref": "alias.outputs.path"}` stands for what an earlier step will produce, and is not judged.
+    `secrets` is None if they are not in this request but may have been in an earlier one: then they are not checked.
+    `chained`: a value `{"$ref": "alias.outputs.path"}` refers to the output of an earlier step and is not checked.
     """
 
     values: Mapping[str, Any] | None
@@ -36,9 +36,9 @@ class Inputs(NamedTuple):
 
 
 def check_inputs(workflow: HasInputSchema | None, inputs: Inputs) -> None:
-    """Raises Invalid with every violation. Sensitive inputs are judged under their name with a `$` before it.
+    """Raises Invalid with every violation. Sensitive inputs are checked under their name with a `$` prefix.
 
-    A schema that is not understood judges nothing: the real server alone can say what it makes of it.
+    A schema that is not understood is not applied: only the real server can tell how it reads such a schema.
     """
     if workflow is None or workflow.input_schema is None:
         return
@@ -47,16 +47,16 @@ def check_inputs(workflow: HasInputSchema | None, inputs: Inputs) -> None:
         return
     merged = {**(inputs.values or {}), **{f"${name}": value for name, value in (inputs.secrets or {}).items()}}
     violations = Violations()
-    violations.add(*_placed(reader.violations(merged, violations), inputs))
+    violations.add(*_relocated(reader.violations(merged, violations), inputs))
     if violations:
         raise Invalid(422, violations=violations.listed())
 
 
-def _placed(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dict[str, Any]]:
+def _relocated(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dict[str, Any]]:
     secrets = inputs.secrets or {}
     for violation in violations:
         loc, shown = list(violation["loc"]), violation["input"]
-        # A choice between schemas puts a label of its own before the name.
+        # With a choice between schemas, pydantic puts a label into the location before the name.
         secret = next(
             (
                 place
@@ -69,7 +69,7 @@ def _placed(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dict[s
             if inputs.secrets is None:
                 continue
             where = [*inputs.secrets_at, loc[secret][1:], *loc[secret + 1 :]]
-            yield {**violation, "loc": where, "msg": _unspoken(violation), "input": "**********", "ctx": {}}
+            yield {**violation, "loc": where, "msg": _without_value(violation), "input": "**********", "ctx": {}}
             continue
         if inputs.chained and isinstance(shown, dict) and shown.keys() == {"$ref"}:
             continue
@@ -78,14 +78,14 @@ def _placed(violations: list[dict[str, Any]], inputs: Inputs) -> Iterator[dict[s
         yield {**violation, "loc": [*inputs.values_at, *loc], "input": shown}
 
 
-def _unspoken(violation: dict[str, Any]) -> str:
-    """The message without what it says of the value: a parser's complaint may quote from it."""
+def _without_value(violation: dict[str, Any]) -> str:
+    """Return the message without the details of a parsing error, which may quote the value."""
     message: str = violation["msg"]
     return message.partition(",")[0] if violation["type"].endswith("_parsing") else message
 
 
 LONGEST_SCHEMA = 65_536
-"""A longer schema is kept and shown, and judges nothing."""
+"""A longer schema is stored and returned, but not applied."""
 
 
 @lru_cache(maxsize=256)
@@ -102,13 +102,13 @@ def _reader(schema: str) -> ValueReader | None:
 
 
 _MOST_PATTERN_COST = 200
-"""In about milliseconds: so long the event loop may be held by compiling."""
+"""In milliseconds, approximately: how long compiling may block the event loop."""
 _HEAVY = re.compile(r"\\[wWsSdDpP]|\.|\[\^|\(\?[a-zA-Z-]*i")
 _REPEATED = re.compile(r"\{([0-9]{1,6})?(?:,([0-9]{0,6}))?\}")
 
 
 def _pattern_cost(schema: Any) -> float:
-    """What the patterns in a schema cost to compile: each class of characters as often as it may be repeated."""
+    """Estimate what the patterns in a schema cost to compile: each character class counts once per repetition."""
     cost = 0.0
     waiting = [schema]
     while waiting:

@@ -1,7 +1,7 @@
-"""The order in which batches were made, in blocks: so that a list can judge a block of them without a look inside.
+"""The ledger: batches in order of creation, in blocks, so that a list can filter a block without looking inside.
 
-The open block takes each new batch; when it is full it is closed under its number. Whoever changes a run commits the
-block of its batch too, unchanged: its version then says that what is known of the block no longer holds.
+Each new batch is added to the open block; a full block is closed and stored under its number. A change of a run also
+commits the block of its batch, with its value unchanged: the new version invalidates the cached statistics.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ BLOCK = 64
 
 
 class Block(NamedTuple):
-    """`next_number` is the number of the next batch, as of the block's last; `tails` name its batches, oldest first."""
+    """`next_number` follows the number of the block's last batch; `tails` are those of its batches, oldest first."""
 
     next_number: int
     tails: tuple[str, ...]
 
 
-_NOTHING_YET = Unit(Block(0, ()), 0)
+_EMPTY_BLOCK = Unit(Block(0, ()), 0)
 
 
 async def open_block(store: SpaceStore) -> Unit:
     unit = await store.load(LEDGER, OPEN)
-    return unit if unit.version else _NOTHING_YET
+    return unit if unit.version else _EMPTY_BLOCK
 
 
 def entered(unit: Unit, *tails: str) -> list[Write]:
-    """What enters new batches, numbered on from the open block's `next_number`."""
+    """Return the writes that add new batches, numbered from the open block's `next_number`."""
     number, open_tails = unit.value
     if len(tails) == 1 and (number + 1) % BLOCK:
         return [Write(LEDGER, OPEN, Block(number + 1, open_tails + tails), unit.version)]
@@ -49,7 +49,7 @@ def entered(unit: Unit, *tails: str) -> list[Write]:
 
 
 async def changed(store: SpaceStore, batch: Batch) -> Write:
-    """What says that runs of the batch have changed."""
+    """Return the write that gives the batch's block a new version, after a change of its runs."""
     key = batch.block or str(batch.number // BLOCK)
     unit = await store.load(LEDGER, key)
     if not unit.version:
@@ -58,12 +58,12 @@ async def changed(store: SpaceStore, batch: Batch) -> Write:
 
 
 def block_of_its_own(key: str, tails: tuple[str, ...]) -> Write:
-    """For batches that are older than when they were made: so those of the other blocks stay in their order."""
+    """Return the write of a separate block for backdated batches, so that the other blocks stay in order."""
     return Write(LEDGER, key, Block(0, tails), 0)
 
 
 async def blocks(store: SpaceStore) -> Iterator[tuple[str, Unit]]:
-    """All of them by key, newest first."""
+    """All blocks with their keys, newest first."""
     units = await store.items(LEDGER)
     return _newest_first(units)
 

@@ -1,4 +1,4 @@
-"""Machines: those of the world. What changes about them is the pools they are in, and the sessions that hold them."""
+"""Machines: those of the world. Only the pools that they belong to and the sessions that hold them can change."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def get_machine(call: Call, context: Context) -> Reply:
 
 
 async def machine_json(context: Context, machine_id: str) -> bytes | None:
-    """None for a machine that is not known."""
+    """Return None for an unknown machine."""
     machine = context.world.machines.get(machine_id)
     return None if machine is None else await _json(context, machine)
 

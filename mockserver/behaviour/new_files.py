@@ -1,4 +1,4 @@
-"""The files of new runs: those that go into them, from base64, and those that they will make."""
+"""The files of new runs: their inputs, decoded from base64, and the outputs that they will have."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _UNKNOWN_TYPE = "application/octet-stream"
 
 
 def check_file_count(context: Context, count: int) -> None:
-    """Raises TooLarge."""
+    """Raises TooLarge if the request would make more attachments than `max_files`."""
     most = context.limits.max_files
     if count > most:
         raise TooLarge(f"A request makes {most} attachments at most here, and this one {count}")
 
 
 FileInput = tuple[Mapping[str, Any], bytes]
-"""A file input as it was sent, and its content."""
+"""A file input as it was sent, and its decoded content."""
 
 
 def decoded_files(file_inputs: Sequence[Mapping[str, Any]], *, where: str, strict: bool) -> list[FileInput]:
-    """Raises Invalid for content that is not base64, where bodies are read by the letter."""
+    """Decode the content of each file. If `strict`, raises Invalid for content that is not base64."""
     return [
         (each, decoded(each["content"], ("body", where, place, "content"), strict=strict))
         for place, each in enumerate(file_inputs)
@@ -42,7 +42,10 @@ def decoded_files(file_inputs: Sequence[Mapping[str, Any]], *, where: str, stric
 def attachments(
     context: Context, contents: Sequence[FileInput], ids: Ids, *, retried: tuple[int, int] | None = None
 ) -> tuple[tuple[File, ...], list[Write]]:
-    """Files for every run of a row, or for one that is `retried` (its place, its attempt), and their owners."""
+    """Return the input files of every run of a row, and the writes of their owners.
+
+    With `retried` (place, attempt), the files belong to that run alone.
+    """
     files = [
         File(
             ids=_file_ids(context, f"file {number}", ids, retried),
@@ -61,7 +64,7 @@ def attachments(
 def outputs(
     context: Context, made: Sequence[Output], ids: Ids, *, retried: tuple[int, int] | None = None
 ) -> tuple[tuple[File, ...], list[Write]]:
-    """The same for what runs make."""
+    """Return the output files of runs, and the writes of their owners; arguments as in `attachments`."""
     files = [
         File(
             ids=_file_ids(context, f"output {number}", ids, retried),
@@ -89,7 +92,7 @@ def _owners(files: Sequence[File], ids: Ids, retried: tuple[int, int] | None) ->
 
 
 def content_type(filename: str) -> str:
-    """By the ending alone. Only types that Python knows by itself: those of the machine would differ elsewhere."""
+    """Guess the type by the extension, from Python's own table: the operating system's differs between machines."""
     _, dot, ending = filename.rpartition(".")
     return _known_types().get(f".{ending.lower()}", _UNKNOWN_TYPE) if dot else _UNKNOWN_TYPE
 

@@ -1,4 +1,4 @@
-"""One page of a list that is short enough to be held whole."""
+"""Paging of lists that are short enough to be held in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class ListContent:
-    """One page of rendered items, of `total`."""
+    """One page of rendered items, out of `total` items."""
 
     items: Sequence[bytes]
     total: int
@@ -29,7 +29,7 @@ class ListContent:
 def list_parts(
     items: Iterable[bytes], total: int, skip: int, limit: int, included: Sequence[bytes] | None = None
 ) -> Iterator[bytes]:
-    """The JSON of a page, an item at a time."""
+    """Yield the JSON of a page, item by item."""
     separator = b'{"items":['
     for item in items:
         yield separator
@@ -41,7 +41,7 @@ def list_parts(
 
 
 def window(query: Mapping[str, Any]) -> tuple[int, int]:
-    """How many items to pass over, and how many to show. Another spec may not let clients say either."""
+    """Return `skip` and `limit`, or their defaults: a custom spec may not have these parameters."""
     return query.get("skip", 0), query.get("limit", 100)
 
 

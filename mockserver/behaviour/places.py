@@ -1,4 +1,4 @@
-"""What a create names and where it executes: workflows, machines and pools, of the world and of the space."""
+"""Looks up what a create refers to: workflows, machines and pools, of the world and of the space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ WORKFLOW = "workflow"
 
 @dataclass(frozen=True, slots=True)
 class PoolRecord:
-    """A pool that this organisation created, or one of the world that it has changed. Moments; parameters as JSON."""
+    """A pool that this organisation created, or a pool of the world that it has changed.
+
+    `parameters` is JSON; `created` and `updated` are moments.
+    """
 
     id: str
     name: str
@@ -30,7 +33,7 @@ class PoolRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkflowRecord:
-    """A workflow that this organisation created. `shown` is what the API shows of it, as JSON."""
+    """A workflow that this organisation created. `shown` is its JSON in the API."""
 
     id: str
     name: str | None
@@ -39,7 +42,7 @@ class WorkflowRecord:
 
 
 async def workflow(context: Context, workflow_id: str) -> Workflow | WorkflowRecord | None:
-    """None for one that is not known. Raises NotFound for it where only known ones are let in."""
+    """Return None for an unknown workflow. Raises NotFound for it if the server accepts only known ones."""
     known = context.world.workflows.get(workflow_id)
     if known is not None:
         return known
@@ -50,7 +53,10 @@ async def workflow(context: Context, workflow_id: str) -> Workflow | WorkflowRec
 
 
 async def pool_machines(context: Context, pool_id: str) -> Sequence[str]:
-    """The ids of a pool's machines; none for an unknown pool. Raises NotFound where only known ones are let in."""
+    """Return the ids of a pool's machines, or no ids for an unknown pool.
+
+    Raises NotFound for an unknown pool if the server accepts only known ones.
+    """
     record: PoolRecord | None = (await context.store.load(POOL, pool_id)).value
     if record is not None:
         return record.machine_ids
@@ -61,13 +67,16 @@ async def pool_machines(context: Context, pool_id: str) -> Sequence[str]:
 
 
 def check_machine(context: Context, machine_id: str) -> None:
-    """Raises NotFound for an unknown machine, where only known ones are let in."""
+    """Raises NotFound for an unknown machine if the server accepts only known ones."""
     if context.known_only and machine_id not in context.world.machines:
         raise NotFound(f"Machine {machine_id} not found")
 
 
 async def pick_machine(context: Context, pool_ids: Sequence[str], lot: str) -> str | None:
-    """A connected machine that belongs to all the pools, or None. `lot` ends in hex digits, which decide."""
+    """Return a connected machine that belongs to all the pools, or None if there is none.
+
+    `lot` seeds the choice: it must end in eight hex digits.
+    """
     machines: Sequence[Machine] = context.world.connected
     for pool_id in pool_ids:
         members = await pool_machines(context, pool_id)
@@ -76,5 +85,5 @@ async def pick_machine(context: Context, pool_ids: Sequence[str], lot: str) -> s
 
 
 def by_lot(machines: Sequence[Machine], lot: str) -> str | None:
-    """The id of one of them, which the hex digits at the end of `lot` decide; None where there is none."""
+    """Return the id of the machine that the last eight hex digits of `lot` select, or None if there is none."""
     return machines[int(lot[-8:], 16) % len(machines)].id if machines else None

@@ -1,4 +1,4 @@
-"""Pools: those of the world, and those that were created; machines can be put into either."""
+"""Pools: those of the world and those that clients created. Machines can be added to either."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mockserver.spec import Call, render_json
 from mockserver.store import Write
 
 WORLD_CREATED = 1_735_689_600 * SECOND
-"""When the things of the world came to be: the first moment of 2025."""
+"""The creation time of everything in the world: the start of 2025."""
 
 
 async def list_pools(call: Call, context: Context) -> Reply:
@@ -63,7 +63,7 @@ async def add_machine_to_pool(call: Call, context: Context) -> Reply:
 
 
 async def all_pools(context: Context) -> list[PoolRecord]:
-    """The world's first, then those created, each in its latest state."""
+    """Return the pools of the world first, then those that were created, each in its latest state."""
     pools = {pool.id: _record(pool) for pool in context.world.pools.values()}
     pools.update((id_, unit.value) for id_, unit in (await context.store.items(POOL)).items())
     return list(pools.values())

@@ -1,4 +1,4 @@
-"""What the control API does to single runs: any status at any time, and how a run will end."""
+"""Changes of single runs by the control API: it sets any status at any time, and decides how a run will end."""
 
 from __future__ import annotations
 
@@ -14,46 +14,52 @@ from mockserver.store import Write
 
 
 def moved(context: Context, batch: Batch, place: int, change: Change, status: str, at: int) -> Change:
-    """Into a status at a lived time, whatever the one before. It stays there if its workflow takes no time for it."""
-    course = context.space.courses.course(context.space.tempers[batch.workflow_id], batch, place, change)
+    """Return the change with a move to a status at a simulated time, whatever the status before.
+
+    If the schedule has no time left from this status on, the move holds: otherwise the run would end at once.
+    """
+    schedule = context.space.schedules.schedule(context.space.profiles[batch.workflow_id], batch, place, change)
     left = {
-        "scheduling": course.scheduling + course.running + course.checks,
-        "running": course.running + course.checks,
-        "running_checks": course.checks or course.running,
+        "scheduling": schedule.scheduling + schedule.running + schedule.checks,
+        "running": schedule.running + schedule.checks,
+        "running_checks": schedule.checks or schedule.running,
     }.get(status)
     return replace(change, moves=(*change.moves, Move(status, at, left == 0)))
 
 
 def next_status(context: Context, run: Run) -> str:
-    """Raises Refused for a run that has ended."""
-    status = run.life.status_at(context.lived)
+    """Return the status that follows the current one. Raises Refused for a run that has ended."""
+    status = run.timeline.status_at(context.sim_time)
     if status in TERMINAL:
         raise Refused(f"This run has ended in {status}; PATCH takes it out of that")
-    course = context.space.courses.course(
-        context.space.tempers[run.batch.workflow_id], run.batch, run.place, run.change
+    schedule = context.space.schedules.schedule(
+        context.space.profiles[run.batch.workflow_id], run.batch, run.place, run.change
     )
     if status == "scheduling":
         return "running"
-    return "running_checks" if status == "running" and course.checks else course.outcome
+    return "running_checks" if status == "running" and schedule.checks else schedule.outcome
 
 
 def scripted(context: Context, run: Run, outcome: str | None, running_us: int | None) -> Change:
-    """How it will end, and how long it is running in all. Raises Refused where that lies behind it."""
-    status = run.life.status_at(context.lived)
+    """Return the change that sets the run's outcome and its total time in `running`.
+
+    Raises Refused if it is too late: for the outcome once the run has ended, for the time once it is in its checks.
+    """
+    status = run.timeline.status_at(context.sim_time)
     if status in TERMINAL:
         raise Refused(f"This run has ended in {status}: how it will end cannot be decided any more; PATCH its status")
     if running_us is not None and status != "scheduling":
         if status == "running_checks":
             raise Refused("This run is in running_checks: how long it is running cannot be decided any more")
-        since = max((move.at for move in run.change.moves if move.status == "running"), default=run.life.started)
-        running_us = max(running_us, context.lived - since)
+        since = max((move.at for move in run.change.moves if move.status == "running"), default=run.timeline.started)
+        running_us = max(running_us, context.sim_time - since)
     before = run.change.script or run.batch.script or Script(None, None)
     script = Script(outcome or before.outcome, before.running_us if running_us is None else running_us)
     return replace(run.change, script=script)
 
 
 def with_fields(change: Change, fields: Mapping[str, bytes]) -> Change:
-    """`fields` are JSON."""
+    """The values of `fields` are JSON."""
     return replace(change, fields={**change.fields, **fields}) if fields else change
 
 
@@ -62,6 +68,6 @@ async def commit_change(context: Context, found: Found, change: Change) -> None:
     writes = [Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version)]
     session_id = run.placement.session_id
     if found.session is not None and session_id is not None:
-        # The lives of the session's other runs may hang on this one: committing it too says so.
+        # The timelines of the session's other runs may depend on this run: a new version invalidates the cached ones.
         writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
     await context.store.commit(*writes, await changed(context.store, run.batch))

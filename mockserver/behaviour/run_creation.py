@@ -1,4 +1,4 @@
-"""Creating runs: one, many of one kind, and what a chain and a retry share with both."""
+"""Creates single runs and bulks of runs; chains and retries use parts of it."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
         session_id = id_row(context.space.key, f"session of {made_by}", 1).id(0)
     batch, writes = await _new_batch(context, body, ids, number, session_id)
     if failed == count:
-        # Judged like any other, but none of it is kept.
+        # Validated like any other create, but nothing is stored.
         return Reply(201, CreatedContent(context.space, None, failed, errors))
     await context.store.commit(*entered(block, ids.tail), *writes)
     return Reply(201, CreatedContent(context.space, batch, failed, errors))
 
 
 def _failures(context: Context, known: Workflow | WorkflowRecord | None, count: int) -> int:
-    """How many runs of a bulk create are not created: as the client prefers, else as the workflow has it."""
+    """Return how many runs of a bulk create fail: as the client prefers, else as the workflow defines."""
     if context.preferences.failed is not None:
         return min(context.preferences.failed, count)
     if context.preferences.failed_share is not None:
@@ -87,7 +87,7 @@ async def create_run(call: Call, context: Context) -> Reply:
 
 
 async def check_availability(context: Context, known: Workflow | WorkflowRecord) -> None:
-    """Raises Unavailable for the first creates of a workflow that has `create_failures`."""
+    """Raises Unavailable for the first `create_failures` creates of a workflow in its space."""
     if not isinstance(known, Workflow) or not known.create_failures:
         return
     key = f"creates of {known.id}"
@@ -129,7 +129,7 @@ async def _new_batch(
         ids,
         number,
         context.now,
-        context.lived,
+        context.sim_time,
         body["workflow_id"],
         placement,
         json_or_null(body.get("input_values")),
@@ -144,14 +144,16 @@ async def _new_batch(
 
 @lru_cache(maxsize=1024)
 def _unplaced(machine_id: str | None) -> Placement:
-    """The placement of runs of which nothing was asked but to run somewhere: one for all of them on that machine."""
+    """Return the placement of runs without a placement request: one shared object per machine."""
     return Placement(machine_id, NULL, None, NULL, NULL)
 
 
 async def choose_machine(context: Context, body: Mapping[str, Any], session: Unit | None, *, lot: str) -> str | None:
-    """The machine of a session that is joined, else the one that was named, else one of the pools by lot.
+    """Return the machine of the session if it exists, else the requested machine, else one of the pools, by `lot`.
 
-    Raises NotFound where only known ones are let in.
+    With a `session_id` of a new session, it ignores the requested machine and pools and picks any connected machine.
+
+    Raises NotFound for an unknown machine or pool, if the server accepts only known ones.
     """
     machine_id: str | None = body.get("machine_id")
     pool_ids: Sequence[str] = body.get("pool_ids") or ()
@@ -168,7 +170,7 @@ async def choose_machine(context: Context, body: Mapping[str, Any], session: Uni
 
 
 def joined(session_id: str, unit: Unit, machine_id: str | None, *slots: Slot) -> Write:
-    """The session with more runs at its end; a new one where there was none."""
+    """Return the write that appends runs to a session, or creates it."""
     session: Session = unit.value or Session((), machine_id)
     return Write(SESSION, session_id, Session(session.slots + slots, session.machine_id), unit.version)
 

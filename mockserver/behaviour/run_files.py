@@ -1,4 +1,4 @@
-"""Which attachments a run has: the files that went into it, and those that it has made."""
+"""The attachments of a run: its input files and its output files."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from mockserver.behaviour.batch import Batch, Change, File
 from mockserver.behaviour.ids import Ids
-from mockserver.behaviour.lifecycle import Life
+from mockserver.behaviour.lifecycle import Timeline
 from mockserver.clock import Clock
 
 
 class Attachment(NamedTuple):
-    """`created` is a moment: of an output that of the end of its run."""
+    """`created` is a moment: for an output file of a run that has ended, the end of the run."""
 
     id: str
     run_id: str
@@ -25,9 +25,9 @@ def input_files(batch: Batch, change: Change) -> Sequence[File]:
     return batch.files if change.files is None else change.files
 
 
-def output_files(batch: Batch, change: Change, life: Life, lived: int) -> Sequence[File]:
+def output_files(batch: Batch, change: Change, timeline: Timeline, sim_time: int) -> Sequence[File]:
     made, given = (change.outputs, ()) if change.attempt else (batch.outputs, batch.given)
-    return (*given, *made) if made and life.status_at(lived) == "success" else given
+    return (*given, *made) if made and timeline.status_at(sim_time) == "success" else given
 
 
 def ids_of(files: Sequence[File], place: int) -> list[str]:
@@ -43,7 +43,7 @@ def input_attachments(batch: Batch, place: int, change: Change) -> list[Attachme
 
 
 def output_attachments(
-    batch: Batch, place: int, change: Change, life: Life, lived: int, clock: Clock
+    batch: Batch, place: int, change: Change, timeline: Timeline, sim_time: int, clock: Clock
 ) -> list[Attachment]:
     run_id = batch.ids.id(place)
     return [
@@ -52,12 +52,12 @@ def output_attachments(
             run_id,
             file.filename.replace("{n}", str(place + 1)),
             file,
-            batch.moment_of(life.ended, clock) if life.ended <= lived else batch.created,
+            batch.moment_of(timeline.ended, clock) if timeline.ended <= sim_time else batch.created,
         )
-        for file in output_files(batch, change, life, lived)
+        for file in output_files(batch, change, timeline, sim_time)
     ]
 
 
 def _id(ids: Ids, place: int) -> str:
-    """A file of the whole batch has an id for each of its runs, a file of one run only one."""
+    """A file of the whole batch has one id per run; a file of a single run has one id."""
     return ids.id(min(place, ids.size - 1))

@@ -1,4 +1,4 @@
-"""Listing runs: filters, search, order and paging. A batch is judged whole wherever it can be, not run by run."""
+"""Lists runs: filters, search, order and paging. Where possible it decides for whole batches, not run by run."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from itertools import islice
 from typing import Any, NamedTuple, overload
 
 from mockserver.behaviour.batch import BATCH, CHANGES, NO_CHANGES, SESSION, UNCHANGED, Batch, Change, Changes, Placement
-from mockserver.behaviour.context import Context, Endings, Space, Tally
+from mockserver.behaviour.context import BlockStats, Context, Endings, Space
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.ledger import Block, blocks
-from mockserver.behaviour.lifecycle import Life
+from mockserver.behaviour.lifecycle import Timeline
 from mockserver.behaviour.paging import list_parts, window
 from mockserver.behaviour.run_search import TextSearch
 from mockserver.behaviour.run_view import (
     ALWAYS_SHOWN,
     FIELDS,
     Run,
-    lone_life,
     run_fields,
-    session_lives,
+    session_timelines,
     shown,
     shown_size,
     shown_untouched,
+    single_timeline,
 )
 from mockserver.clock import FOREVER, moment_from
 from mockserver.reply import LARGE_BYTES, Reply
@@ -32,13 +32,13 @@ from mockserver.spec import Call
 from mockserver.store import Unit
 from mockserver.time_slice import TimeSlice
 
-_FEW = 16
-_ENDINGS_RECALLED = 1024
-Lives = Mapping[tuple[str, int], Life]
+_MAX_PLACES_WITHOUT_ENDINGS = 16
+_ENDINGS_CACHED = 1024
+Timelines = Mapping[tuple[str, int], Timeline]
 
 
 class Row(NamedTuple):
-    """Some runs of one batch, by their places, in the order in which they are listed."""
+    """Some runs of one batch: their places, in list order."""
 
     batch: Batch
     changes: Changes
@@ -46,17 +46,17 @@ class Row(NamedTuple):
 
 
 class _Places(Sequence[int]):
-    """Those of some places whose runs have ended, or have not: counted at once, and looked for when they are shown."""
+    """The places whose runs have ended, or have not. Their number is known; they are filtered when iterated."""
 
-    def __init__(self, places: range, ends: Sequence[int], lived: int, ended: bool, size: int) -> None:
-        self._places, self._ends, self._lived, self._ended, self._size = places, ends, lived, ended, size
+    def __init__(self, places: range, ends: Sequence[int], sim_time: int, ended: bool, size: int) -> None:
+        self._places, self._ends, self._sim_time, self._ended, self._size = places, ends, sim_time, ended, size
 
     def __len__(self) -> int:
         return self._size
 
     def __iter__(self) -> Iterator[int]:
-        ends, lived, ended = self._ends, self._lived, self._ended
-        return (place for place in self._places if (ends[place] <= lived) is ended)
+        ends, sim_time, ended = self._ends, self._sim_time, self._ended
+        return (place for place in self._places if (ends[place] <= sim_time) is ended)
 
     @overload
     def __getitem__(self, index: int) -> int: ...
@@ -65,11 +65,11 @@ class _Places(Sequence[int]):
     def __getitem__(self, index: int | slice) -> int | list[int]:
         if isinstance(index, slice) and (index.step or 1) > 0 and (index.start or 0) >= 0 and (index.stop or 0) >= 0:
             return list(islice(self, index.start, index.stop, index.step))
-        return list(self)[index]  # pragma: no cover - what a Sequence owes; a page is a slice
+        return list(self)[index]  # pragma: no cover - Sequence requires it; pages use slices
 
 
 class Part(NamedTuple):
-    """Runs that stand together in the list: rows, or the whole of a stretch that nobody had to look into."""
+    """Consecutive runs of the list. `rows` is None for a whole stretch whose rows were not needed to decide."""
 
     size: int
     rows: Sequence[Row] | None
@@ -77,10 +77,10 @@ class Part(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """Blocks that overlap in time, so that their runs have to be sorted together; mostly one alone."""
+    """Ledger blocks that overlap in time, so that their runs must be sorted together; mostly a single block."""
 
     blocks: Sequence[tuple[str, Unit]]
-    tally: Tally
+    stats: BlockStats
 
 
 async def list_runs(call: Call, context: Context) -> Reply:
@@ -90,7 +90,7 @@ async def list_runs(call: Call, context: Context) -> Reply:
     skip, limit = window(query)
     rows = list(_sliced(listing, parts, skip, limit))
     for row, _ in rows:
-        await listing.load_lives(row.batch, row.changes)
+        await listing.load_timelines(row.batch, row.changes)
     include = query.get("include")
     runs = (
         listing.run(row.batch, place, row.changes.get(place, UNCHANGED)) for row, places in rows for place in places
@@ -101,7 +101,7 @@ async def list_runs(call: Call, context: Context) -> Reply:
 
 
 class RunPage(NamedTuple):
-    """One page of runs, of `total`, as of the moment of the listing."""
+    """One page of runs, out of `total`, as of the time of the request."""
 
     listing: Listing
     rows: Sequence[tuple[Row, Sequence[int]]]
@@ -119,29 +119,29 @@ class RunPage(NamedTuple):
         return b"".join(list_parts(items, self.total, self.skip, self.limit, self.included))
 
     def _items(self, row: Row, places: Sequence[int]) -> Iterator[bytes]:
-        """Some runs that stand together may be one text."""
+        """Yield JSON items; consecutive unchanged runs may come as one comma-separated item."""
         batch, changes, _ = row
         listing = self.listing
         untouched = not changes and batch.placement.session_id is None
         if untouched and self.wanted is None and len(places) * shown_size(batch, changes) <= LARGE_BYTES:
-            yield shown_untouched(listing.space, batch, places, listing.lived)
+            yield shown_untouched(listing.space, batch, places, listing.sim_time)
             return
         for place in places:
             change = changes.get(place, UNCHANGED)
             if self.wanted is None:
-                yield shown(listing.space, batch, place, change, listing.lives_of(batch, change), listing.lived)
+                yield shown(listing.space, batch, place, change, listing.timelines_of(batch, change), listing.sim_time)
             else:
-                yield projected(listing.space, listing.run(batch, place, change), self.wanted, listing.lived)
+                yield projected(listing.space, listing.run(batch, place, change), self.wanted, listing.sim_time)
 
 
-def projected(space: Space, run: Run, wanted: Sequence[str], lived: int) -> bytes:
+def projected(space: Space, run: Run, wanted: Sequence[str], sim_time: int) -> bytes:
     kept = ALWAYS_SHOWN.union(wanted)
-    fields = zip(FIELDS, run_fields(space, run, lived), strict=True)
+    fields = zip(FIELDS, run_fields(space, run, sim_time), strict=True)
     return b"{%b}" % b",".join(b'"%b":%b' % (name.encode(), bytes(value)) for name, value in fields if name in kept)
 
 
 def _sliced(listing: Listing, parts: Sequence[Part], skip: int, limit: int) -> Iterator[tuple[Row, Sequence[int]]]:
-    """The rows of one page. Parts that the page passes over are never opened."""
+    """Yield the rows of one page with their places. Does not read the rows of the parts before the page."""
     for part in parts:
         if skip >= part.size:
             skip -= part.size
@@ -158,8 +158,8 @@ def _sliced(listing: Listing, parts: Sequence[Part], skip: int, limit: int) -> I
                 return
 
 
-def _together(one: Tally, other: Tally) -> Tally:
-    return Tally(
+def _merged(one: BlockStats, other: BlockStats) -> BlockStats:
+    return BlockStats(
         one.runs + other.runs,
         min(one.active_until, other.active_until),
         max(one.ended_from, other.ended_from),
@@ -173,11 +173,11 @@ def _together(one: Tally, other: Tally) -> Tally:
 
 
 class Listing:
-    """One list: its filters, read once, and what it has loaded."""
+    """One list request: its parsed filters and the units that it has loaded."""
 
     def __init__(self, context: Context, query: dict[str, Any]) -> None:
         self._context = context
-        self.lived = context.lived
+        self.sim_time = context.sim_time
         self._workflow_id = query.get("workflow_id")
         self._machine_id = query.get("machine_id")
         self._session_id = query.get("session_id")
@@ -187,7 +187,7 @@ class Listing:
         self._search: TextSearch | None = None
         if query.get("search"):
             deep = query.get("deep_search", False)
-            self._search = TextSearch(context.space, query["search"], deep=deep, lived=self.lived)
+            self._search = TextSearch(context.space, query["search"], deep=deep, sim_time=self.sim_time)
         filters = (
             self._workflow_id,
             self._machine_id,
@@ -198,8 +198,8 @@ class Listing:
             self._search,
         )
         self._unfiltered = filters == (None,) * len(filters)
-        self._tallies = context.space.recalled.tallies
-        self._lives: dict[str, Lives] = {}
+        self._tallies = context.space.cached.tallies
+        self._timelines: dict[str, Timelines] = {}
         self._batches: dict[str, Unit] = {}
         self._changed: dict[str, Unit] = {}
         self._is_snapshot = False
@@ -214,92 +214,93 @@ class Listing:
         await self._time_slice.give_way()
 
     def _take_snapshot(self) -> None:
-        """What others write meanwhile is not seen: the list is one of the moment at which it was begun."""
+        """Copy the loaded units, so that writes of other requests do not change the list while it is made."""
         if not self._is_snapshot:
             self._is_snapshot = True
             self._batches, self._changed = dict(self._batches), dict(self._changed)
 
     async def parts(self, *, by_activity: bool) -> list[Part]:
-        """The matching runs, newest first; by activity, the active ones before those that have ended."""
+        """Return the matching runs, newest first; if `by_activity`, active runs before ended runs."""
         store = self._context.store
-        # In this order: a tally kept under a block's version must not be counted from what is older than the block,
-        # and changes that are newer than their batches could be gone with a batch that still stands there.
+        # The order matters. Statistics cached under a block's version must not be computed from data that is older than
+        # the block. And if a batch were loaded before its deletion and the changes after it, its deleted runs would be
+        # listed.
         newest_first = list(await blocks(store))
         self._changed = await store.items(CHANGES)
         self._batches = await store.items(BATCH)
         if self._search is not None:
-            # It may wait for a thread.
+            # The search may wait for a thread.
             self._take_snapshot()
         first: list[Part] = []
         ended: list[Part] = []
         for stretch in self._stretches(newest_first):
-            tally = stretch.tally
-            if not self._may_hold(tally):
+            stats = stretch.stats
+            if not self._stretch_may_match(stats):
                 continue
             if self._unfiltered:
-                whole = Part(tally.runs, None, stretch)
-                if not by_activity or self.lived < tally.active_until:
-                    first.append(whole)
+                part = Part(stats.runs, None, stretch)
+                if not by_activity or self.sim_time < stats.active_until:
+                    first.append(part)
                     continue
-                if self.lived >= tally.ended_from:
-                    ended.append(whole)
+                if self.sim_time >= stats.ended_from:
+                    ended.append(part)
                     continue
             rows = []
             for row in self.rows_of(stretch):
-                if not self._may_match(row):
+                if not self._row_may_match(row):
                     continue
                 if row.changes or row.batch.placement.session_id is not None:
-                    await self.load_lives(row.batch, row.changes)
+                    await self.load_timelines(row.batch, row.changes)
                 places = row.places if self._unfiltered else await self._matching(row)
                 if places:
                     rows.append(Row(row.batch, row.changes, places))
                 if self._time_slice.is_over:
                     await self._give_way()
             if by_activity:
-                parted = [self._parted(row) for row in rows]
-                rows = [still for still, _ in parted if still.places]
-                over = [over for _, over in parted if over.places]
+                split = [self._split_by_activity(row) for row in rows]
+                rows = [active for active, _ in split if active.places]
+                over = [over for _, over in split if over.places]
                 if self._unfiltered and not rows:
-                    # What has ended is moved by nothing but a change, which gives the block another version.
+                    # Only a change can make an ended run active again, and it gives the block a new version.
                     for key, unit in stretch.blocks:
-                        self._tallies[key] = (unit.version, self._tally(key, unit)._replace(ended_from=self.lived))
+                        self._tallies[key] = (unit.version, self._stats(key, unit)._replace(ended_from=self.sim_time))
                 ended.append(Part(sum(len(row.places) for row in over), over, stretch))
             first.append(Part(sum(len(row.places) for row in rows), rows, stretch))
         return first + ended
 
     def _stretches(self, blocks: Sequence[tuple[str, Unit]]) -> Iterator[Stretch]:
-        """Newest first."""
-        tallied = [(self._tally(*block), block) for block in blocks]
+        """Group the blocks into stretches, newest first."""
+        tallied = [(self._stats(*block), block) for block in blocks]
         tallied.sort(key=lambda each: each[0].newest, reverse=True)
         stretch: Stretch | None = None
-        for tally, block in tallied:
-            if not tally.runs:
+        for stats, block in tallied:
+            if not stats.runs:
                 continue
             if stretch is None:
-                stretch = Stretch([block], tally)
-            elif tally.newest > stretch.tally.oldest:
-                stretch = Stretch([*stretch.blocks, block], _together(stretch.tally, tally))
+                stretch = Stretch([block], stats)
+            elif stats.newest > stretch.stats.oldest:
+                stretch = Stretch([*stretch.blocks, block], _merged(stretch.stats, stats))
             else:
                 yield stretch
-                stretch = Stretch([block], tally)
+                stretch = Stretch([block], stats)
         if stretch is not None:
             yield stretch
 
     def rows_of(self, stretch: Stretch) -> Iterable[Row]:
-        """All runs of a stretch that are not deleted, newest first."""
-        if stretch.tally.is_ordered:
+        """All runs of a stretch that are not deleted: rows, newest first."""
+        if stretch.stats.is_ordered:
             return self._rows_of(stretch.blocks[0][1].value)
         rows = [row for _, unit in stretch.blocks for row in self._rows_of(unit.value)]
         return sorted(rows, key=lambda row: row.batch.created, reverse=True)
 
     def _rows_of(self, block: Block) -> Iterator[Row]:
-        """In the opposite of the order in which they came."""
+        """The rows of a block, in reverse order of entry."""
         for tail in reversed(block.tails):
             unit = self._batches.get(tail)
             if unit is None:
                 continue
             batch: Batch = unit.value
-            # The later of runs made at one moment first: so a chain reads from its last step, like all the rest.
+            # Runs of one moment are listed in reverse too, so a chain begins with its last step.
             places: Sequence[int] = range(batch.ids.size - 1, -1, -1)
             changed = self._changed.get(tail)
             if changed is None:
@@ -310,23 +311,23 @@ class Listing:
             if places:
                 yield Row(batch, changes, places)
 
-    def _may_hold(self, tally: Tally) -> bool:
-        """Whether some run of a block may be one that is asked for, as far as it is summed up."""
+    def _stretch_may_match(self, stats: BlockStats) -> bool:
+        """Whether a run of the blocks may match the filters, judged by their statistics."""
         return (
-            (self._workflow_id is None or self._workflow_id in tally.workflow_ids)
-            and (self._machine_id is None or self._machine_id in tally.machine_ids)
-            and (self._session_id is None or self._session_id in tally.session_ids)
-            and (self._from is None or tally.newest >= self._from)
-            and (self._to is None or tally.oldest <= self._to)
+            (self._workflow_id is None or self._workflow_id in stats.workflow_ids)
+            and (self._machine_id is None or self._machine_id in stats.machine_ids)
+            and (self._session_id is None or self._session_id in stats.session_ids)
+            and (self._from is None or stats.newest >= self._from)
+            and (self._to is None or stats.oldest <= self._to)
         )
 
-    def _tally(self, key: str, unit: Unit) -> Tally:
+    def _stats(self, key: str, unit: Unit) -> BlockStats:
         known = self._tallies.get(key)
         if known is None or known[0] != unit.version:
             known = self._tallies[key] = (unit.version, self._count(unit.value))
         return known[1]
 
-    def _count(self, block: Block) -> Tally:
+    def _count(self, block: Block) -> BlockStats:
         space = self._context.space
         runs, active_until, ended_from, oldest, newest = 0, FOREVER, 0, FOREVER, -FOREVER
         is_ordered = True
@@ -341,13 +342,13 @@ class Listing:
             placements.add(batch.placement)
             placements.update(change.placement for change in row.changes.values() if change.placement is not None)
             if row.changes or batch.placement.session_id is not None:
-                # How these live may hang on others: each is looked at, every time.
+                # Their timelines may depend on other runs, so they are always checked one by one.
                 active_until, ended_from = 0, FOREVER
                 continue
-            temper = space.tempers[batch.workflow_id]
-            active_until = min(active_until, batch.born + space.courses.active_until(temper, batch))
-            ended_from = max(ended_from, batch.born + space.courses.settled_after(temper, batch))
-        return Tally(
+            profile = space.profiles[batch.workflow_id]
+            active_until = min(active_until, batch.born + space.schedules.active_until(profile, batch))
+            ended_from = max(ended_from, batch.born + space.schedules.settled_after(profile, batch))
+        return BlockStats(
             runs,
             active_until,
             ended_from,
@@ -365,8 +366,8 @@ class Listing:
             self._session_id is None or placement.session_id == self._session_id
         )
 
-    def _may_match(self, row: Row) -> bool:
-        """Judged of the batch alone, before any life of its runs is asked for."""
+    def _row_may_match(self, row: Row) -> bool:
+        """Whether a run of the row may match the filters, judged by its batch alone, without timelines."""
         batch = row.batch
         return (
             (self._workflow_id is None or batch.workflow_id == self._workflow_id)
@@ -393,63 +394,73 @@ class Listing:
                 await self._give_way()
             if not self._placed(batch, change):
                 continue
-            if self._status is not None and self.run(batch, place, change).life.status_at(self.lived) != self._status:
+            if (
+                self._status is not None
+                and self.run(batch, place, change).timeline.status_at(self.sim_time) != self._status
+            ):
                 continue
             if search is not None and not await search.finds(self.run(batch, place, change), shared_too=shared_too):
                 continue
             found.append(place)
         return found
 
-    def _parted(self, row: Row) -> tuple[Row, Row]:
-        """The active and the ended ones. Where no run of the batch can be the one, or the other, none is looked at."""
+    def _split_by_activity(self, row: Row) -> tuple[Row, Row]:
+        """Split a row into its active and its ended runs.
+
+        Does not look at single runs if the schedule says that all of them are active, or all have ended.
+        """
         batch, changes, places = row
         space = self._context.space
         if not changes and batch.placement.session_id is None:
-            temper = space.tempers[batch.workflow_id]
-            age = self.lived - batch.born
-            if age >= space.courses.settled_after(temper, batch):
+            profile = space.profiles[batch.workflow_id]
+            age = self.sim_time - batch.born
+            if age >= space.schedules.settled_after(profile, batch):
                 return Row(batch, changes, ()), row
-            if age < space.courses.active_until(temper, batch):
+            if age < space.schedules.active_until(profile, batch):
                 return row, Row(batch, changes, ())
-            if isinstance(places, range) and len(places) > _FEW:
+            if isinstance(places, range) and len(places) > _MAX_PLACES_WITHOUT_ENDINGS:
                 endings = self._endings(batch)
-                ended = bisect_right(endings.in_order, self.lived)
+                ended = bisect_right(endings.in_order, self.sim_time)
                 return (
-                    Row(batch, changes, _Places(places, endings.by_place, self.lived, False, len(places) - ended)),
-                    Row(batch, changes, _Places(places, endings.by_place, self.lived, True, ended)),
+                    Row(batch, changes, _Places(places, endings.by_place, self.sim_time, False, len(places) - ended)),
+                    Row(batch, changes, _Places(places, endings.by_place, self.sim_time, True, ended)),
                 )
-        still: list[int] = []
+        active: list[int] = []
         over: list[int] = []
         for place in places:
-            life = self.run(batch, place, changes.get(place, UNCHANGED)).life
-            (over if self.lived >= life.ended else still).append(place)
-        return Row(batch, changes, still), Row(batch, changes, over)
+            timeline = self.run(batch, place, changes.get(place, UNCHANGED)).timeline
+            (over if self.sim_time >= timeline.ended else active).append(place)
+        return Row(batch, changes, active), Row(batch, changes, over)
 
     def _endings(self, batch: Batch) -> Endings:
         space = self._context.space
-        recalled = space.recalled.endings
-        known = recalled.get(batch.tail)
+        cached = space.cached.endings
+        known = cached.get(batch.tail)
         if known is None:
-            if len(recalled) >= _ENDINGS_RECALLED:
-                recalled.clear()
-            ends = [lone_life(space, batch, place, UNCHANGED).ended for place in range(batch.ids.size)]
-            known = recalled[batch.tail] = Endings(array("q", ends), array("q", sorted(ends)))
+            if len(cached) >= _ENDINGS_CACHED:
+                cached.clear()
+            ends = [single_timeline(space, batch, place, UNCHANGED).ended for place in range(batch.ids.size)]
+            known = cached[batch.tail] = Endings(array("q", ends), array("q", sorted(ends)))
         return known
 
-    async def load_lives(self, batch: Batch, changes: Changes) -> None:
+    async def load_timelines(self, batch: Batch, changes: Changes) -> None:
         if not changes and batch.placement.session_id is None:
             return
         placements = {(change.placement or batch.placement).session_id for change in changes.values()}
         for session_id in {batch.placement.session_id, *placements}:
-            if session_id is not None and session_id not in self._lives:
+            if session_id is not None and session_id not in self._timelines:
                 unit = await self._context.store.load(SESSION, session_id)
-                self._lives[session_id] = await session_lives(self._context, session_id, unit)
+                self._timelines[session_id] = await session_timelines(self._context, session_id, unit)
 
-    def lives_of(self, batch: Batch, change: Change) -> Lives | None:
+    def timelines_of(self, batch: Batch, change: Change) -> Timelines | None:
         session_id = (change.placement or batch.placement).session_id
-        return None if session_id is None else self._lives[session_id]
+        return None if session_id is None else self._timelines[session_id]
 
     def run(self, batch: Batch, place: int, change: Change) -> Run:
-        lives = self.lives_of(batch, change)
-        life = lone_life(self._context.space, batch, place, change) if lives is None else lives[batch.tail, place]
-        return Run(batch, place, change, life)
+        timelines = self.timelines_of(batch, change)
+        timeline = (
+            single_timeline(self._context.space, batch, place, change)
+            if timelines is None
+            else timelines[batch.tail, place]
+        )
+        return Run(batch, place, change, timeline)

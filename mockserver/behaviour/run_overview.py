@@ -22,7 +22,7 @@ class Overview:
 
     @classmethod
     async def of(cls, contexts: Sequence[Context], query: Mapping[str, Any]) -> Overview:
-        """Of the runs that a query of list_runs asks for, in the space of each context and at its moment."""
+        """The overview of the runs that match a list_runs query, in the space and at the time of each context."""
         listings = [Listing(context, dict(query)) for context in contexts]
         return cls([(listing, await listing.parts(by_activity=False)) for listing in listings])
 
@@ -34,7 +34,7 @@ class Overview:
             skip = max(0, skip - len(row.places))
             if not places:
                 continue
-            await listing.load_lives(row.batch, row.changes)
+            await listing.load_timelines(row.batch, row.changes)
             for place in places:
                 yield listing, listing.run(row.batch, place, row.changes.get(place, UNCHANGED))
             limit -= len(places)

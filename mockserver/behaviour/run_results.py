@@ -1,6 +1,6 @@
-"""What a run shows once it has ended: its output or its error, the history of its messages, and what it used.
+"""The results of a run that has ended: output or error, message history and usage.
 
-All of it follows from the workflow and from how the run ended.
+All of them follow from the workflow and from how the run ended.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
-from mockserver.behaviour.lifecycle import Life
-from mockserver.behaviour.world import Temper
+from mockserver.behaviour.lifecycle import Timeline
+from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER, SECOND
 from mockserver.spec import render_json
 
@@ -20,7 +20,7 @@ _USAGE = b'{"steps":%d,"input_tokens":%d,"output_tokens":%d}'
 
 
 class Results(NamedTuple):
-    """JSON of each."""
+    """The JSON of each result."""
 
     error: bytes
     output_data: bytes
@@ -31,20 +31,20 @@ class Results(NamedTuple):
 NOTHING_YET = Results(NULL, NULL, NULL, NULL)
 
 
-def results(temper: Temper, life: Life, number: int) -> Results:
-    """Of a run that has ended. `number` picks one of the workflow's errors."""
-    started = life.started if life.started < FOREVER else life.ended
-    if life.outcome == "cancelled" and started >= life.ended:
-        return NOTHING_YET  # nothing was ever done
-    steps = 1 + (life.ended - started) // _STEP_US
-    error = temper.errors[number % len(temper.errors)]
-    told = _told(temper.output_data, error, life.outcome)
+def results(profile: RunProfile, timeline: Timeline, number: int) -> Results:
+    """Return the results of a run that has ended. `number` selects one of the workflow's errors."""
+    started = timeline.started if timeline.started < FOREVER else timeline.ended
+    if timeline.outcome == "cancelled" and started >= timeline.ended:
+        return NOTHING_YET  # it never ran
+    steps = 1 + (timeline.ended - started) // _STEP_US
+    error = profile.errors[number % len(profile.errors)]
+    told = _texts(profile.output_data, error, timeline.outcome)
     return Results(*told, _USAGE % (steps, 1200 * steps, 85 * steps))
 
 
 @lru_cache(maxsize=1024)
-def _told(output_data: bytes, error: str, outcome: str) -> tuple[bytes, bytes, bytes]:
-    """Error, output and history."""
+def _texts(output_data: bytes, error: str, outcome: str) -> tuple[bytes, bytes, bytes]:
+    """Return the JSON of error, output and history."""
     history = [
         {"role": "user", "content": "Run the workflow."},
         {"role": "assistant", "content": _LAST_MESSAGES.get(outcome, error)},
@@ -59,8 +59,12 @@ def _told(output_data: bytes, error: str, outcome: str) -> tuple[bytes, bytes, b
 _LAST_MESSAGES = {"success": "The workflow ran to its end.", "cancelled": "The run was cancelled."}
 
 
-def texts_of(temper: Temper, *, with_history: bool) -> Iterator[bytes]:
-    """JSON of all that its runs may show of themselves, but for what they used."""
-    for outcome, errors in (("success", temper.errors[:1]), ("cancelled", temper.errors[:1]), ("error", temper.errors)):
+def texts_of(profile: RunProfile, *, with_history: bool) -> Iterator[bytes]:
+    """Yield the JSON of every result that a run with this profile can have, except usage."""
+    for outcome, errors in (
+        ("success", profile.errors[:1]),
+        ("cancelled", profile.errors[:1]),
+        ("error", profile.errors),
+    ):
         for error in errors:
-            yield from _told(temper.output_data, error, outcome)[: 3 if with_history else 2]
+            yield from _texts(profile.output_data, error, outcome)[: 3 if with_history else 2]

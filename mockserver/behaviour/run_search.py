@@ -1,4 +1,4 @@
-"""Searching runs for a text: in their ids and in the values of their JSON, never in its keys."""
+"""Searches runs for a text: in their ids and in the values of their JSON, not in its keys."""
 
 from __future__ import annotations
 
@@ -16,60 +16,64 @@ _SHARED = ("input_values", "session_alias")
 _OWN = ("output_data", "error")
 _SHORT_BYTES = 4_096
 _LARGE_BYTES = 262_144
-"""A larger JSON text is searched in a thread, so that nobody waits for it."""
+"""A larger JSON text is searched in a thread, so that it does not block the event loop."""
 
-_SPELLED_AS_IT_IS = re.compile(r"[ !#-\[\]-~]+")
-"""JSON has one way only to write these in a string, but for writers that escape all that is not ASCII."""
+_NEVER_ESCAPED = re.compile(r"[ !#-\[\]-~]+")
+"""Characters that our JSON writers never escape in a string.
+
+A text that was escaped to ASCII (`\\u…`) is parsed anyway: an escaped character may casefold to one of these.
+"""
 _MAY_BE_AN_EXPONENT = re.compile(r"[-+.0-9]*e[-+0-9]*")
 
 
 class TextSearch:
-    """For one text, in the runs of one space as they are at a lived time. Capitals make no difference."""
+    """Searches for one text in the runs of one space, as of a simulated time. Case does not matter."""
 
-    def __init__(self, space: Space, text: str, *, deep: bool, lived: int) -> None:
-        """`deep`: in the history of messages too."""
+    def __init__(self, space: Space, text: str, *, deep: bool, sim_time: int) -> None:
+        """`deep`: also search the message history."""
         self._space = space
         self._text = text.casefold()
         self._deep = deep
         self._own = (*_OWN, "run_message_history") if deep else _OWN
-        self._lived = lived
+        self._sim_time = sim_time
 
     async def finds_batch(self, batch: Batch) -> bool | None:
-        """Whether all runs of a batch to which nothing has happened are found, or none; None where it hangs on the run:
-        on its id, or on what it ended with.
+        """Whether all runs of an unchanged batch match, or none of them.
+
+        None if that differs between its runs: the text may be in an id or in the results of a run.
         """
         if self._text in batch.ids.tail:
             return True
-        if await self._stands_in(batch.input_values) or await self._stands_in(batch.placement.session_alias):
+        if await self._is_in(batch.input_values) or await self._is_in(batch.placement.session_alias):
             return True
         if batch.ids.may_begin(self._text):
             return None
-        ends = texts_of(self._space.tempers[batch.workflow_id], with_history=self._deep)
-        return None if any(_holds(text, self._text) for text in ends) else False
+        ends = texts_of(self._space.profiles[batch.workflow_id], with_history=self._deep)
+        return None if any(_has_value_with(text, self._text) for text in ends) else False
 
     async def finds(self, run: Run, *, shared_too: bool) -> bool:
-        """`shared_too` is False where it is known that what the batch shares does not hold the text."""
+        """Whether the run matches. With `shared_too` False, the values that the batch shares are not searched again."""
         if self._text in run.id:
             return True
-        fields = dict(zip(FIELDS, run_fields(self._space, run, self._lived), strict=True))
+        fields = dict(zip(FIELDS, run_fields(self._space, run, self._sim_time), strict=True))
         for name in (*_SHARED, *self._own) if shared_too else self._own:
-            if await self._stands_in(fields[name]):
+            if await self._is_in(fields[name]):
                 return True
         return False
 
-    async def _stands_in(self, text: JSONText) -> bool:
+    async def _is_in(self, text: JSONText) -> bool:
         if len(text) <= _LARGE_BYTES:
-            return _holds(bytes(text), self._text)
-        return await asyncio.to_thread(_holds, bytes(text), self._text)
+            return _has_value_with(bytes(text), self._text)
+        return await asyncio.to_thread(_has_value_with, bytes(text), self._text)
 
 
-def _holds(json_text: bytes, sought: str) -> bool:
-    """Whether some value in a JSON text, at any depth, contains what is sought."""
+def _has_value_with(json_text: bytes, sought: str) -> bool:
+    """Whether a value in a JSON text, at any depth, contains the text `sought`."""
     if len(json_text) <= _SHORT_BYTES:
         return any(sought in value for value in _short_values(json_text))
-    # A long text is parsed only if it may hold it.
+    # Parse a long text only if it may contain the text.
     if (
-        _SPELLED_AS_IT_IS.fullmatch(sought)
+        _NEVER_ESCAPED.fullmatch(sought)
         and not _MAY_BE_AN_EXPONENT.fullmatch(sought)
         and b"\\u" not in json_text
         and sought not in json_text.decode().casefold()

@@ -1,4 +1,4 @@
-"""Updating a run: the fields that are named change, and its status where it can."""
+"""Updates a run: sets the fields that the request names, and the status if the transition is allowed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from mockserver.behaviour.attachments import find_attachment
 from mockserver.behaviour.batch import TERMINAL, Move, Session
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.lifecycle import EDGES, Life, members
+from mockserver.behaviour.lifecycle import EDGES, Timeline, members
 from mockserver.behaviour.run_control import commit_change
 from mockserver.behaviour.run_creation import json_or_null
-from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, session_lives, shown_start
+from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, session_timelines, shown_start
 from mockserver.clock import moment_from, text_of
 from mockserver.errors import NotFound, Refused
 from mockserver.reply import Reply
@@ -37,13 +37,13 @@ _LATEST = moment_from(datetime.fromisoformat("9999-12-31T23:59:59.999999Z"))
 async def update_run(call: Call, context: Context) -> Reply:
     found = await find_run(context, call.path["run_id"])
     run, body = found.run, call.body
-    lived = context.lived
+    sim_time = context.sim_time
     change = run.change
-    current = run.life.status_at(lived)
+    current = run.timeline.status_at(sim_time)
     status = body.get("status") or current
     if status != current:
         await _check_move(context, found, status)
-        change = replace(change, moves=(*change.moves, Move(status, lived)))
+        change = replace(change, moves=(*change.moves, Move(status, sim_time)))
     fields = dict(change.fields)
     for name in call.given & _SETTABLE:
         fields[name] = json_or_null(body[name])
@@ -60,9 +60,9 @@ async def update_run(call: Call, context: Context) -> Reply:
 
 
 async def _check_move(context: Context, found: Found, status: str) -> None:
-    """Raises Refused where the run's status cannot become this one now."""
-    run, lived = found.run, context.lived
-    current = run.life.status_at(lived)
+    """Raises Refused if the run cannot change to this status now."""
+    run, sim_time = found.run, context.sim_time
+    current = run.timeline.status_at(sim_time)
     if status not in EDGES[current]:
         raise Refused(
             f"A run that is {current} cannot become {status}"
@@ -71,23 +71,23 @@ async def _check_move(context: Context, found: Found, status: str) -> None:
     if found.session is None or status == "cancelled" or current != "scheduling":
         return
     session: Session = found.session.value
-    lives = await session_lives(context, run.placement.session_id or "", found.session)
+    timelines = await session_timelines(context, run.placement.session_id or "", found.session)
     here = (run.batch.tail, run.place)
     for member in members(session):
         if member == here:
             return
-        before: Life | None = lives.get(member)
-        if before is not None and before.ended > lived:
+        before: Timeline | None = timelines.get(member)
+        if before is not None and before.ended > sim_time:
             raise Refused(f"A run that comes before it in its session has not ended, so it cannot become {status} yet")
 
 
 def _moment(value: datetime | None) -> int | None:
-    """In the years that a date-time can tell, whatever its zone."""
+    """Clamped to the years 1 to 9999 in UTC: the time zone may lead out of them."""
     return None if value is None else min(max(moment_from(value), _EARLIEST), _LATEST)
 
 
 def _check_moments(run: Run, context: Context, moments: Mapping[str, int | None], status: str) -> None:
-    """Raises Refused for moments at which the run cannot have started or ended."""
+    """Raises Refused for times at which the run cannot have started or ended."""
     created = run.batch.created
     started, ended = moments.get("started_at"), moments.get("ended_at")
     if ended is not None and status not in TERMINAL:
@@ -96,13 +96,16 @@ def _check_moments(run: Run, context: Context, moments: Mapping[str, int | None]
         if moment is not None and moment < created:
             raise Refused(f"{name} is before created_at, which is {text_of(created)}")
     if "started_at" not in moments:
-        started = shown_start(context.space, run, context.lived)
+        started = shown_start(context.space, run, context.sim_time)
     if started is not None and ended is not None and ended < started:
         raise Refused(f"ended_at is before started_at, which is {text_of(started)}")
 
 
 async def _attachment_ids(context: Context, run_id: str, ids: list[str] | None) -> bytes:
-    """JSON of those that are attachments of the run. Raises NotFound for others, where bodies are read strictly."""
+    """Return the JSON of those ids that are attachments of the run; null for None.
+
+    Raises NotFound for other ids if bodies are read strictly.
+    """
     if ids is None:
         return json_or_null(None)
     known: list[Any] = []

@@ -1,4 +1,4 @@
-"""A run as the API shows it: found by its id, its life computed, its JSON written."""
+"""A run as the API shows it: finds it by its id, computes its timeline and renders its JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from mockserver.behaviour.batch import (
 )
 from mockserver.behaviour.context import Context, Rendered, Space
 from mockserver.behaviour.ids import tail_of
-from mockserver.behaviour.lifecycle import Life, Timeline, live
+from mockserver.behaviour.lifecycle import SessionTimeline, Timeline, timeline_of
 from mockserver.behaviour.run_files import (
     Attachment,
     ids_of,
@@ -65,24 +65,24 @@ FIELDS = (
 ALWAYS_SHOWN = frozenset({"id", "workflow_id", "machine_id", "status", "created_at"})
 
 _TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
-_BATCHES_RECALLED = 64
-_STRETCHES_RECALLED = 64
-_LONGEST_STRETCH = 200
+_BATCHES_CACHED = 64
+_STRETCHES_CACHED = 64
+_MAX_STRETCH_RUNS = 200
 _NO_STRETCH = (0, b"")
-_LIVES_RECALLED = 200_000
-_BYTES_RECALLED = 32 * MEBIBYTE
-_LONGEST_RECALLED = 16_384
+_TIMELINES_CACHED = 200_000
+_BYTES_CACHED = 32 * MEBIBYTE
+_MAX_CACHED_RUN_BYTES = 16_384
 _FRAME_BYTES = 1_536
 _ID_BYTES = 39
 
 
 class Run(NamedTuple):
-    """One run as it stands in the store, and its life."""
+    """One run as stored, with its timeline."""
 
     batch: Batch
     place: int
     change: Change
-    life: Life
+    timeline: Timeline
 
     @property
     def id(self) -> str:
@@ -92,9 +92,9 @@ class Run(NamedTuple):
     def placement(self) -> Placement:
         return self.change.placement or self.batch.placement
 
-    def attachments(self, lived: int, clock: Clock) -> list[Attachment]:
+    def attachments(self, sim_time: int, clock: Clock) -> list[Attachment]:
         inputs = input_attachments(self.batch, self.place, self.change)
-        return inputs + output_attachments(self.batch, self.place, self.change, self.life, lived, clock)
+        return inputs + output_attachments(self.batch, self.place, self.change, self.timeline, sim_time, clock)
 
     @property
     def input_values(self) -> JSONText:
@@ -103,7 +103,7 @@ class Run(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A run with the units it was loaded from, so that a change of it can be committed."""
+    """A run with the units that it was loaded from, so that a change can be committed."""
 
     run: Run
     changes: Unit
@@ -111,7 +111,7 @@ class Found(NamedTuple):
 
 
 async def find_run(context: Context, run_id: str) -> Found:
-    """Raises NotFound; Conflict where the run and its session are not of one moment."""
+    """Raises NotFound; Conflict if the run or its session changed while it was read."""
     tail = tail_of(run_id)
     batch: Batch | None = (await context.store.load(BATCH, tail)).value
     index = batch.ids.place(run_id) if batch is not None else None
@@ -123,29 +123,32 @@ async def find_run(context: Context, run_id: str) -> Found:
         raise NotFound(f"Run {run_id} not found")
     placement = change.placement or batch.placement
     if placement.session_id is None:
-        return Found(Run(batch, index, change, lone_life(context.space, batch, index, change)), changes, None)
+        return Found(Run(batch, index, change, single_timeline(context.space, batch, index, change)), changes, None)
     session = await context.store.load(SESSION, placement.session_id)
-    lives = await session_lives(context, placement.session_id, session)
+    timelines = await session_timelines(context, placement.session_id, session)
     if (await context.store.load(CHANGES, tail)).version != changes.version:
         raise Conflict(f"run {run_id} has moved on while its session was read")
-    return Found(Run(batch, index, change, lives[tail, index]), changes, session)
+    return Found(Run(batch, index, change, timelines[tail, index]), changes, session)
 
 
-def lone_life(space: Space, batch: Batch, index: int, change: Change) -> Life:
-    """The life of a run that is in no session."""
-    course = space.courses.course(space.tempers[batch.workflow_id], batch, index, change)
-    return live(course, change, batch.born)
+def single_timeline(space: Space, batch: Batch, index: int, change: Change) -> Timeline:
+    """The timeline of a run without a session."""
+    schedule = space.schedules.schedule(space.profiles[batch.workflow_id], batch, index, change)
+    return timeline_of(schedule, change, batch.born)
 
 
-async def session_lives(context: Context, session_id: str, unit: Unit) -> Mapping[tuple[str, int], Life]:
-    """The lives of all runs of a session. Whatever changes one of them commits the session too: its version tells."""
-    recalled = context.space.recalled.timelines
-    known = recalled.get(session_id)
+async def session_timelines(context: Context, session_id: str, unit: Unit) -> Mapping[tuple[str, int], Timeline]:
+    """The timelines of all runs of a session, cached by its version: every change of a run commits its session too.
+
+    Raises Conflict if the session changes while it is read.
+    """
+    cached = context.space.cached.timelines
+    known = cached.get(session_id)
     if known is not None and known[0] == unit.version:
         return known[1]
     session: Session = unit.value
     space = context.space
-    timeline = Timeline(space.courses, space.tempers)
+    timeline = SessionTimeline(space.schedules, space.profiles)
     time_slice = TimeSlice()
     for slot in session.slots:
         batch: Batch | None = (await context.store.load(BATCH, slot.batch_tail)).value
@@ -156,25 +159,25 @@ async def session_lives(context: Context, session_id: str, unit: Unit) -> Mappin
             await time_slice.give_way()
             if (await context.store.load(SESSION, session_id)).version != unit.version:
                 raise Conflict(f"session {session_id} has moved on while it was read")
-    lives = timeline.lives
-    space.recalled.lives += len(lives) - (len(known[1]) if known is not None else 0)
-    if space.recalled.lives > _LIVES_RECALLED:
-        recalled.clear()
-        space.recalled.lives = len(lives)
-    recalled[session_id] = (unit.version, lives)
-    return lives
+    timelines = timeline.timelines
+    space.cached.timeline_count += len(timelines) - (len(known[1]) if known is not None else 0)
+    if space.cached.timeline_count > _TIMELINES_CACHED:
+        cached.clear()
+        space.cached.timeline_count = len(timelines)
+    cached[session_id] = (unit.version, timelines)
+    return timelines
 
 
-def run_fields(space: Space, run: Run, lived: int) -> tuple[JSONText, ...]:
-    """The JSON of each of FIELDS, as of a lived time."""
-    batch, change, life, placement = run.batch, run.change, run.life, run.placement
+def run_fields(space: Space, run: Run, sim_time: int) -> tuple[JSONText, ...]:
+    """The JSON of each of FIELDS, as of a simulated time."""
+    batch, change, timeline, placement = run.batch, run.change, run.timeline, run.placement
     set_ = change.fields
-    status = life.status_at(lived)
+    status = timeline.status_at(sim_time)
     shown = NOTHING_YET
-    if lived >= life.ended:
-        shown = results(space.tempers[batch.workflow_id], life, batch.number + run.place)
+    if sim_time >= timeline.ended:
+        shown = results(space.profiles[batch.workflow_id], timeline, batch.number + run.place)
     inputs = input_files(batch, change)
-    outputs = output_files(batch, change, life, lived)
+    outputs = output_files(batch, change, timeline, sim_time)
     return (
         b'"%b"' % batch.workflow_id.encode(),
         _quoted(placement.machine_id),
@@ -195,67 +198,77 @@ def run_fields(space: Space, run: Run, lived: int) -> tuple[JSONText, ...]:
         set_.get("release_session_after", placement.release_session_after),
         set_.get("usage_metadata", shown.usage),
         b'"%b"' % text_of(batch.created).encode(),
-        set_.get("started_at") or _moment(space, batch, life.started, lived),
-        set_.get("ended_at") or _moment(space, batch, life.ended, lived),
+        set_.get("started_at") or _moment(space, batch, timeline.started, sim_time),
+        set_.get("ended_at") or _moment(space, batch, timeline.ended, sim_time),
     )
 
 
 def shown_size(batch: Batch, changes: Changes) -> int:
-    """About how many bytes the JSON of a run of the batch has at the most."""
+    """Estimate the largest size of the JSON of a run of the batch, in bytes."""
     most = len(batch.input_values) + len(batch.aliases) + _FRAME_BYTES
     for change in changes.values():
         most = max(most, _FRAME_BYTES + sum(map(len, change.fields.values())) + len(batch.input_values))
     return most + _ID_BYTES * (len(batch.files) + len(batch.outputs))
 
 
-def run_json(space: Space, run: Run, lived: int) -> bytes:
-    return _TEMPLATE % run_fields(space, run, lived)
+def run_json(space: Space, run: Run, sim_time: int) -> bytes:
+    return _TEMPLATE % run_fields(space, run, sim_time)
 
 
 def shown(
-    space: Space, batch: Batch, index: int, change: Change, lives: Mapping[tuple[str, int], Life] | None, lived: int
+    space: Space,
+    batch: Batch,
+    index: int,
+    change: Change,
+    timelines: Mapping[tuple[str, int], Timeline] | None,
+    sim_time: int,
 ) -> bytes:
-    """The JSON of a run, from memory where it still shows what it showed before. `lives` are those of its session."""
-    return _rendered(space, batch, index, change, lives, lived).text
+    """The JSON of a run, from the cache if it has not changed. `timelines` are those of its session."""
+    return _rendered(space, batch, index, change, timelines, sim_time).text
 
 
-def shown_untouched(space: Space, batch: Batch, places: Sequence[int], lived: int) -> bytes:
-    """The same, separated by commas, for runs that are in no session, and to which nothing has happened since."""
-    stretches = space.recalled.stretches
-    key = (batch.tail, places) if isinstance(places, range) and len(places) <= _LONGEST_STRETCH else None
+def shown_untouched(space: Space, batch: Batch, places: Sequence[int], sim_time: int) -> bytes:
+    """The JSON of unchanged runs without a session, separated by commas."""
+    stretches = space.cached.stretches
+    key = (batch.tail, places) if isinstance(places, range) and len(places) <= _MAX_STRETCH_RUNS else None
     if key is not None:
         until, text = stretches.get(key, _NO_STRETCH)
-        if lived < until:
+        if sim_time < until:
             return text
-    each = [_rendered(space, batch, place, UNCHANGED, None, lived) for place in places]
+    each = [_rendered(space, batch, place, UNCHANGED, None, sim_time) for place in places]
     text = b",".join([one.text for one in each])
     if key is not None and len(text) <= LARGE_BYTES:
-        if len(stretches) >= _STRETCHES_RECALLED:
+        if len(stretches) >= _STRETCHES_CACHED:
             stretches.clear()
         stretches[key] = (min(one.until for one in each), text)
     return text
 
 
 def _rendered(
-    space: Space, batch: Batch, index: int, change: Change, lives: Mapping[tuple[str, int], Life] | None, lived: int
+    space: Space,
+    batch: Batch,
+    index: int,
+    change: Change,
+    timelines: Mapping[tuple[str, int], Timeline] | None,
+    sim_time: int,
 ) -> Rendered:
-    recalled = space.recalled
-    rendered = recalled.rendered
+    cached = space.cached
+    rendered = cached.rendered
     of_batch = rendered.get(batch.tail)
     if of_batch is None:
-        if len(rendered) >= _BATCHES_RECALLED or recalled.rendered_bytes > _BYTES_RECALLED:
+        if len(rendered) >= _BATCHES_CACHED or cached.rendered_bytes > _BYTES_CACHED:
             rendered.clear()
-            recalled.rendered_bytes = 0
+            cached.rendered_bytes = 0
         of_batch = rendered[batch.tail] = {}
     known = of_batch.get(index)
-    if known is not None and lived < known.until and known.change is change and known.lives is lives:
+    if known is not None and sim_time < known.until and known.change is change and known.timelines is timelines:
         return known
-    life = lone_life(space, batch, index, change) if lives is None else lives[batch.tail, index]
-    text = run_json(space, Run(batch, index, change, life), lived)
-    known = Rendered(change, lives, life.next_turn(lived), text)
-    if len(text) <= _LONGEST_RECALLED:
+    timeline = single_timeline(space, batch, index, change) if timelines is None else timelines[batch.tail, index]
+    text = run_json(space, Run(batch, index, change, timeline), sim_time)
+    known = Rendered(change, timelines, timeline.next_turn(sim_time), text)
+    if len(text) <= _MAX_CACHED_RUN_BYTES:
         of_batch[index] = known
-        recalled.rendered_bytes += len(text)
+        cached.rendered_bytes += len(text)
     return known
 
 
@@ -263,34 +276,34 @@ def _quoted(text: str | None) -> bytes:
     return NULL if text is None else b'"%b"' % text.encode()
 
 
-def _moment(space: Space, batch: Batch, at: int, lived: int) -> bytes:
-    if at > lived or at >= FOREVER:
+def _moment(space: Space, batch: Batch, at: int, sim_time: int) -> bytes:
+    if at > sim_time or at >= FOREVER:
         return NULL
     return b'"%b"' % text_of(batch.moment_of(at, space.clock)).encode()
 
 
-def shown_start(space: Space, run: Run, lived: int) -> int | None:
-    """The moment that a run shows as its started_at."""
+def shown_start(space: Space, run: Run, sim_time: int) -> int | None:
+    """The moment that a run shows as its `started_at`."""
     set_ = run.change.fields.get("started_at")
     if set_ is not None:
         return None if set_ == NULL else moment_from(datetime.fromisoformat(set_[1:-1].decode()))
-    return run.batch.moment_of(run.life.started, space.clock) if run.life.started <= lived else None
+    return run.batch.moment_of(run.timeline.started, space.clock) if run.timeline.started <= sim_time else None
 
 
 async def run_as_it_is(context: Context, run_id: str) -> Reply:
-    return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.lived))
+    return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.sim_time))
 
 
 class RunContent(NamedTuple):
-    """One run as of a lived time, with what `include` asked for: JSON of each resource."""
+    """One run as of a simulated time, with the JSON of the resources that `include` asked for."""
 
     space: Space
     run: Run
-    lived: int
+    sim_time: int
     included: tuple[bytes, ...] | None = None
 
     def render(self) -> bytes:
-        text = run_json(self.space, self.run, self.lived)
+        text = run_json(self.space, self.run, self.sim_time)
         if self.included is None:
             return text
         return b'%b,"included":[%b]}' % (text[:-1], b",".join(self.included))
@@ -300,9 +313,9 @@ _CREATED = b'{"created_runs":[%b],"failed_count":%d,"errors":%b}'
 
 
 class CreatedContent(NamedTuple):
-    """The runs of a batch as they were when they were created; `failed` counts those that were not.
+    """The runs of a batch as of their creation. `failed` counts the runs that were not created.
 
-    `batch` is None where none was created.
+    `batch` is None if no run was created.
     """
 
     space: Space
@@ -315,9 +328,9 @@ class CreatedContent(NamedTuple):
         if self.batch is None:
             return _CREATED % (b"", self.failed, errors)
         batch = self.batch
-        is_long = batch.ids.size > 1 or len(batch.input_values) > _LONGEST_RECALLED or batch.files
+        is_long = batch.ids.size > 1 or len(batch.input_values) > _MAX_CACHED_RUN_BYTES or batch.files
         if is_long and batch.ids.size * shown_size(batch, NO_CHANGES) > LARGE_BYTES:
-            # That is a bound. What is shown of a run at its creation is as long for each of them.
+            # `shown_size` may be too large. At creation the JSON of every run has the same length: measure the first.
             first = created_run_json(self.space, batch, 0)
             if batch.ids.size * len(first) > LARGE_BYTES:
                 return self._parts(batch, errors)
@@ -334,7 +347,7 @@ class CreatedContent(NamedTuple):
 
 
 def _created_template(space: Space) -> bytes:
-    """The JSON of a run as created, with gaps for what differs from one batch to another."""
+    """The JSON of a run at its creation, with a placeholder for each value that differs between batches."""
     known = {
         "user_id": space.user_id_json.replace(b"%", b"%%"),
         "organization_id": space.organisation_json.replace(b"%", b"%%"),
@@ -357,7 +370,7 @@ def _created_template(space: Space) -> bytes:
 
 
 def created_run_json(space: Space, batch: Batch, place: int) -> bytes:
-    """A run as it was when it was created: what `run_json` would write of it, without a life to ask."""
+    """The JSON of a run at its creation: in `scheduling`, without results. Needs no timeline."""
     if space.created_template is None:
         space.created_template = _created_template(space)
     placement = batch.placement
@@ -385,17 +398,17 @@ class CreatedRunContent(NamedTuple):
 
 
 def created_runs_json(space: Space, batch: Batch) -> bytes:
-    """The runs of a batch as created, separated by commas.
+    """The JSON of the runs of a batch at their creation, separated by commas.
 
-    They differ in nothing but their ids, so one is written and the heads of the ids are joined with all that stands
-    between two of them: what costs is the copying of the bytes.
+    They differ only in their ids, so one is rendered, and the heads of the ids are joined with the bytes between two
+    heads: the only cost is copying bytes.
     """
     if batch.ids.size == 1:
         return created_run_json(space, batch, 0)
     if batch.files:
         return b",".join(created_run_json(space, batch, place) for place in range(batch.ids.size))
     first = created_run_json(space, batch, 0)
-    # The id is found by its key, which no value before it can hold unescaped: workflow_id and machine_id are UUIDs.
+    # The key of the id cannot occur before it: the values there, workflow_id and machine_id, are UUIDs.
     before, key, after = first.partition(b',"id":"')
     before += key
     after = after[8:]

@@ -1,4 +1,4 @@
-"""Reading, retrying and deleting single runs."""
+"""Reads, retries and deletes single runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from mockserver.store import Write
 async def get_run(call: Call, context: Context) -> Reply:
     run = (await find_run(context, call.path["run_id"])).run
     resources = await included(context, call.query.get("include"), [run])
-    return Reply(200, RunContent(context.space, run, context.lived, resources))
+    return Reply(200, RunContent(context.space, run, context.sim_time, resources))
 
 
 _CLEARED_BY_RETRY = frozenset(
@@ -51,16 +51,18 @@ async def delete_run(call: Call, context: Context) -> Reply:
     found = await find_run(context, call.path["run_id"])
     run, session_id = found.run, found.run.placement.session_id
     gone = run.change
-    # How it lived stays: the runs that come after it in its session build on that.
-    change = Change(deleted=context.lived, moves=gone.moves, began=gone.began, attempt=gone.attempt, script=gone.script)
+    # Keep what its timeline is computed from: the timelines of later runs in its session depend on it.
+    change = Change(
+        deleted=context.sim_time, moves=gone.moves, began=gone.began, attempt=gone.attempt, script=gone.script
+    )
     changes = changes_with(found.changes, run.place, change)
     writes: list[Write] = []
     if found.session is not None and session_id is not None:
         writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
     writes += await _without_owners(context, (*(gone.files or ()), *gone.outputs))
-    whole = len(changes) == run.batch.ids.size and all(each.deleted is not None for each in changes.values())
-    if whole and session_id is None and not any(each.attempt for each in changes.values()):
-        # No session builds on how these runs lived: nothing of the batch has to stay.
+    all_deleted = len(changes) == run.batch.ids.size and all(each.deleted is not None for each in changes.values())
+    if all_deleted and session_id is None and not any(each.attempt for each in changes.values()):
+        # No session depends on the timelines of these runs, so the whole batch can be removed.
         batch = await context.store.load(BATCH, run.batch.tail)
         writes.append(Write(BATCH, run.batch.tail, None, batch.version))
         writes.append(Write(CHANGES, run.batch.tail, None, found.changes.version))
@@ -72,7 +74,7 @@ async def delete_run(call: Call, context: Context) -> Reply:
 
 
 async def _without_owners(context: Context, files: Iterable[File]) -> list[Write]:
-    """What forgets whose files these were."""
+    """Return the writes that remove the owner entries of these files."""
     tails = [file.ids.tail for file in files]
     return [Write(FILES, tail, None, (await context.store.load(FILES, tail)).version) for tail in tails]
 
@@ -80,7 +82,7 @@ async def _without_owners(context: Context, files: Iterable[File]) -> list[Write
 async def retry_run(call: Call, context: Context) -> Reply:
     found = await find_run(context, call.path["run_id"])
     run, body = found.run, call.body or {}
-    current = run.life.status_at(context.lived)
+    current = run.timeline.status_at(context.sim_time)
     if current not in TERMINAL:
         raise Refused(f"Only a run that has ended can be retried; this one is {current}")
     known = await workflow(context, run.batch.workflow_id)
@@ -113,7 +115,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
     sensitive = body.get("sensitive_input_values")
     change = Change(
         fields=fields or NO_FIELDS,
-        began=context.lived,
+        began=context.sim_time,
         attempt=attempt,
         placement=placement,
         files=files,
@@ -124,11 +126,11 @@ async def retry_run(call: Call, context: Context) -> Reply:
         outputs=made,
     )
     writes.append(Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version))
-    left = run.placement.session_id
-    if found.session is not None and left is not None and left != placement.session_id:
+    old_session_id = run.placement.session_id
+    if found.session is not None and old_session_id is not None and old_session_id != placement.session_id:
         session: Session = found.session.value
-        stays = session.without(run.batch.tail, run.place, run.life.ended)
-        writes.append(Write(SESSION, left, stays, found.session.version))
+        remaining = session.without(run.batch.tail, run.place, run.timeline.ended)
+        writes.append(Write(SESSION, old_session_id, remaining, found.session.version))
     if session_write is not None:
         writes.append(session_write)
     await context.store.commit(*writes, await changed(context.store, run.batch))
@@ -138,7 +140,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
 async def _retry_placement(
     context: Context, found: Found, body: dict[str, Any], attempt: int
 ) -> tuple[Placement, Write | None]:
-    """Where the new attempt executes, and the session that it joins, if it joins one."""
+    """Return the placement of the new attempt, and the write of the session that it joins, if any."""
     run = found.run
     old = run.placement
     session_id: str | None = body.get("session_id")
@@ -171,5 +173,5 @@ async def _retry_placement(
         return placement, None
     slot = Slot(run.batch.tail, run.place, run.place + 1, attempt)
     if session_id == old.session_id and session.value is not None:
-        session = session._replace(value=session.value.without(run.batch.tail, run.place, run.life.ended))
+        session = session._replace(value=session.value.without(run.batch.tail, run.place, run.timeline.ended))
     return placement, joined(session_id, session, machine_id, slot)

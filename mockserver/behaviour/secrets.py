@@ -1,4 +1,4 @@
-"""Sensitive values: dropped on arrival. What is kept of them is the name of each, and an alias made without it."""
+"""Sensitive values: dropped on arrival. Only their names are stored, with aliases that do not depend on the values."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _ALIAS_BYTES = 34
 
 
 def aliases(values: Mapping[str, Any] | None, *, key: bytes, owner: str) -> bytes:
-    """JSON: an alias for each of the keys, the same for the same owner; null where there are none."""
-    return _written(values, key, owner) if values else b"null"
+    """Return JSON with an alias for each name, always the same for the same owner; null if there are no values."""
+    return _aliases_json(values, key, owner) if values else b"null"
 
 
 @dataclass(frozen=True, slots=True)
 class Aliases:
-    """The same for the steps of a chain, written when they are shown: they share most of their names."""
+    """The aliases of a step of a chain, rendered on demand: the steps share most of their names."""
 
     shared: Annotated[tuple[str, ...], Shared]
     own: tuple[str, ...]
@@ -29,13 +29,13 @@ class Aliases:
 
     def __bytes__(self) -> bytes:
         names = dict.fromkeys((*self.shared, *self.own))
-        return _written(names, self.key, self.owner) if names else b"null"
+        return _aliases_json(names, self.key, self.owner) if names else b"null"
 
     def __len__(self) -> int:
         return sum(len(name) + _ALIAS_BYTES for names in (self.shared, self.own) for name in names)
 
 
-def _written(names: Iterable[str], key: bytes, owner: str) -> bytes:
+def _aliases_json(names: Iterable[str], key: bytes, owner: str) -> bytes:
     return render_json({name: _alias(name, key, owner) for name in names})
 
 

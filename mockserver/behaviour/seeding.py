@@ -1,4 +1,4 @@
-"""Seeds: runs that are put there with any status and age, as if they had been created before."""
+"""Seeds: creates runs with any status and age, as if clients had created them before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mockserver.behaviour.batch import BATCH, CHANGES, TERMINAL, UNCHANGED, Batc
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import GivenIds, Ids, id_row, tail_of
 from mockserver.behaviour.ledger import block_of_its_own
-from mockserver.behaviour.lifecycle import live
+from mockserver.behaviour.lifecycle import timeline_of
 from mockserver.behaviour.new_files import outputs
 from mockserver.behaviour.places import COUNTER, by_lot, check_machine, workflow
 from mockserver.behaviour.run_control import moved
@@ -28,9 +28,9 @@ _MOST_RUNS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """Some runs that differ in nothing but their ids. Moments; `fields` are shown in place of what would be.
+    """Runs that differ only in their ids. Times are moments; `fields` override the values that the API would show.
 
-    Without `status` they live from `created` on as any run does; without `ids` there are `count` of them.
+    Without `status` the runs progress from `created` on, like any run. Without `ids`, `count` runs are created.
     """
 
     workflow_id: str
@@ -49,7 +49,7 @@ class Seed:
 
 
 def check_seeds(seeds: Sequence[Seed]) -> None:
-    """Raises Unprocessable or TooLarge for what cannot stand together, whatever is there already."""
+    """Raises Unprocessable or TooLarge for seeds that contradict each other, whatever is stored already."""
     if sum(len(seed.ids) or seed.count for seed in seeds) > _MOST_RUNS:
         raise TooLarge(f"{_MOST_RUNS} runs at most are seeded at once")
     owners: dict[tuple[str, str | None], int] = {}
@@ -68,7 +68,7 @@ def _too_like(id_: str) -> str:
 
 
 def check_moments(seeds: Sequence[Seed], now: int) -> None:
-    """Raises Unprocessable for what is yet to come, or ends before it begins."""
+    """Raises Unprocessable for times in the future or in the wrong order."""
     for at, seed in enumerate(seeds):
         moments = {"created_at": seed.created, "started_at": seed.started}
         if seed.status in TERMINAL:
@@ -87,14 +87,15 @@ def check_moments(seeds: Sequence[Seed], now: int) -> None:
 
 
 async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequence[str]], list[Write]]:
-    """The ids of the runs of each seed, and what commits them to the space of the context.
+    """Return the ids of the runs of each seed, and the writes that create them in the space of the context.
 
-    Raises Refused for ids that are in use, and NotFound for what is unknown where only known ones are let in.
+    Raises Refused for ids that are in use, and NotFound for an unknown workflow or machine if the server accepts only
+    known ones.
     """
     counter = await context.store.load(COUNTER, _COUNTER)
     number: int = counter.value or 0
     block = f"{_COUNTER} {number}"
-    planted: list[Sequence[str]] = []
+    ids_by_seed: list[Sequence[str]] = []
     tails: list[str] = []
     writes: list[Write] = []
     for seed in seeds:
@@ -115,9 +116,9 @@ async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequenc
             if changes:
                 writes.append(Write(CHANGES, row.tail, changes, 0))
             ids += [row.id(place) for place in range(row.size)]
-        planted.append(seed.ids or ids)
+        ids_by_seed.append(seed.ids or ids)
     writes += [Write(COUNTER, _COUNTER, number, counter.version), block_of_its_own(block, tuple(tails))]
-    return planted, writes
+    return ids_by_seed, writes
 
 
 def _rows(context: Context, seed: Seed, number: int) -> Iterator[Ids]:
@@ -134,14 +135,14 @@ def _rows(context: Context, seed: Seed, number: int) -> Iterator[Ids]:
 def _batch(
     context: Context, seed: Seed, ids: Ids, number: int, created: int, block: str
 ) -> tuple[Batch, Sequence[Write]]:
-    # Files that are given stand in place of those that the workflow makes.
+    # The seed's output files replace those of the workflow.
     files, owners = outputs(context, seed.outputs or context.world.outputs_of(seed.workflow_id), ids)
     machine_id = seed.machine_id or by_lot(context.world.connected, ids.tail)
     batch = Batch(
         ids=ids,
         number=number,
         created=created,
-        born=context.lived - (context.now - created),
+        born=context.sim_time - (context.now - created),
         workflow_id=seed.workflow_id,
         placement=Placement(machine_id, NULL, None, NULL, NULL),
         input_values=json_or_null(seed.input_values),
@@ -150,14 +151,14 @@ def _batch(
         script=seed.script,
         outputs=() if seed.outputs else files,
         given=files if seed.outputs else (),
-        seeded=context.lived,
+        seeded=context.sim_time,
         block=block,
     )
     return batch, owners
 
 
 def _change(context: Context, seed: Seed, batch: Batch, place: int) -> Change:
-    """What has happened to a run since its creation."""
+    """Return the change that gives a run the fields and the status of its seed."""
     fields = {name: json_or_null(value) for name, value in seed.fields.items()}
     moments = {"started_at": seed.started, "ended_at": seed.ended}
     fields |= {name: json_or_null(text_of(moment)) for name, moment in moments.items() if moment is not None}
@@ -166,12 +167,12 @@ def _change(context: Context, seed: Seed, batch: Batch, place: int) -> Change:
         change = moved(context, batch, place, change, "running", batch.born + seed.started - batch.created)
     if seed.status is None:
         return change
-    at = context.lived
+    at = context.sim_time
     if seed.status in TERMINAL:
         if seed.ended is not None:
             at = batch.born + seed.ended - batch.created
         else:
-            # As if it had ended by itself, if it has had the time for that.
-            course = context.space.courses.course(context.space.tempers[batch.workflow_id], batch, place, change)
-            at = min(at, live(course, change, batch.born).ended)
+            # End it at the end of its schedule, but not later than now.
+            schedule = context.space.schedules.schedule(context.space.profiles[batch.workflow_id], batch, place, change)
+            at = min(at, timeline_of(schedule, change, batch.born).ended)
     return moved(context, batch, place, change, seed.status, at)

@@ -1,4 +1,4 @@
-"""Workflows: those of the world, and those that were created."""
+"""Workflows: those of the world and those that clients created."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def create_workflow(call: Call, context: Context) -> Reply:
 
 
 def _schema(text: str | None) -> dict[str, object] | None:
-    """The schema that the text holds; None for a text that holds none, or is too long, which then judges nothing."""
+    """Parse a JSON schema. None for a text that is too long or not a JSON object: then no inputs are checked."""
     if text is None or len(text) > LONGEST_SCHEMA:
         return None
     try:
@@ -70,7 +70,7 @@ def _schema(text: str | None) -> dict[str, object] | None:
 
 
 async def workflow_json(context: Context, workflow_id: str) -> bytes | None:
-    """None for a workflow that is not known."""
+    """Return None for an unknown workflow."""
     known = context.world.workflows.get(workflow_id) or (await context.store.load(WORKFLOW, workflow_id)).value
     return None if known is None else await _json(context, known)
 

@@ -1,6 +1,6 @@
-"""The world that stands before anyone creates anything: machines, pools, workflows, and how runs of each live.
+"""The world: the machines, pools and workflows that exist from the start, and how runs of each workflow progress.
 
-The built-in world is `world.yaml` beside the package; a file given with --world is laid over it.
+The built-in world is `world.yaml` in this package; a file given with --world is merged over it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ from mockserver.errors import WorldError
 
 _WORD = (1 << 32) - 1
 _LARGEST_FILE = 4_194_304
-"""YAML is read at some megabytes a second."""
+"""In bytes. YAML is parsed at a few megabytes per second."""
 
 
 @dataclass(frozen=True, slots=True)
-class Temper:
-    """How runs of a workflow live: lived microseconds from–to (None: never), and what they end with. JSON as bytes."""
+class RunProfile:
+    """How runs of a workflow progress and end.
+
+    `scheduling`, `running` and `checks` are ranges in simulated microseconds; None means that the phase never ends.
+    `output_data` is JSON.
+    """
 
     scheduling: tuple[int, int] | None
     running: tuple[int, int] | None
@@ -34,12 +38,12 @@ class Temper:
     output_data: bytes
     errors: tuple[str, ...]
     retry_outcomes: tuple[tuple[str, float], ...] = ()
-    """Of attempts after the first; none: those of the first."""
+    """For attempts after the first; empty: the same as for the first."""
     checks: tuple[int, int] | None = (0, 0)
     """How long runs are in `running_checks` before they end."""
 
     def outcome(self, number: int, attempt: int = 0) -> str:
-        """Draws one with a number of 32 bits."""
+        """Select an outcome by the low 32 bits of `number`."""
         outcomes = self.retry_outcomes if attempt and self.retry_outcomes else self.outcomes
         left = (number & _WORD) / _WORD * sum(odds for _, odds in outcomes)
         for outcome, odds in outcomes:
@@ -68,7 +72,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A file that a run gets when it ends well; `{n}` in its name is the place of the run in its batch."""
+    """A file that a run gets when it ends in success. `{n}` in its name is the place of the run in its batch."""
 
     filename: str
     content: bytes
@@ -76,9 +80,9 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """`input_schema` is a JSON schema or None; `bulk_failures` the share of a bulk create that is not created.
+    """`input_schema` is a JSON schema or None; `bulk_failures` is the share of a bulk create that fails.
 
-    So many creates as `create_failures` says, in each organisation, are answered with a 503.
+    In each organisation, the first `create_failures` creates are answered with 503.
     """
 
     id: str
@@ -86,7 +90,7 @@ class Workflow:
     main_prompt: str
     input_schema: Mapping[str, Any] | None
     output_schema: Mapping[str, Any] | None
-    temper: Temper
+    profile: RunProfile
     bulk_failures: float
     outputs: tuple[Output, ...] = ()
     create_failures: int = 0
@@ -97,14 +101,14 @@ class World:
     machines: Mapping[str, Machine]
     pools: Mapping[str, Pool]
     workflows: Mapping[str, Workflow]
-    default_temper: Temper
+    default_profile: RunProfile
     connected: tuple[Machine, ...]
-    """The machines that can be picked."""
+    """The machines on which runs can be placed."""
     runs: bytes = b""
-    """Runs that each namespace begins with: JSON, as `POST /__admin/runs` takes it. Empty for none."""
+    """The initial runs of each namespace: JSON, as `POST /__admin/runs` takes it, or empty."""
 
     def outputs_of(self, workflow_id: str) -> tuple[Output, ...]:
-        """What its runs make when they end well."""
+        """The output files of the workflow's runs that end in success."""
         known = self.workflows.get(workflow_id)
         return () if known is None else known.outputs
 
@@ -114,7 +118,7 @@ class World:
 
     @classmethod
     def from_files(cls, path: str | Path | None) -> World:
-        """The built-in world, with the file laid over it. Raises WorldError with file and JSON pointer."""
+        """The built-in world, with the file merged over it. Raises WorldError with file and JSON pointer."""
         built_in = files("mockserver") / "world.yaml"
         world = _read(built_in.read_text(encoding="utf-8"), "world.yaml", None)
         if path is None:
@@ -136,20 +140,20 @@ def _read(text: str, name: str, under: World | None) -> World:
     except RecursionError as error:
         raise WorldError(f"{name}: not YAML that can be read: it is nested too deeply") from error
     except ValueError as error:
-        # What looks like a date or a number, and is none.
+        # A value that looks like a date or a number but is not a valid one.
         raise WorldError(f"{name}: not YAML that can be read: {error}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        # A character that YAML does not allow is told in more than one line.
+        # PyYAML reports a forbidden character in more than one line.
         problem = " ".join(str(getattr(error, "problem", error)).split())
         raise WorldError(f"{name}: not YAML{where}: {problem}") from error
     top = _Reader(name, "#", {} if document is None else document)
     top.allow("builtin", "defaults", "machines", "pools", "workflows", "runs")
     if not top.boolean("builtin", True):
-        bare = under.default_temper if under else None
+        bare = under.default_profile if under else None
         under = World({}, {}, {}, bare, ()) if bare else None
-    default = _temper(top.object("defaults"), under.default_temper if under else None)
+    default = _profile(top.object("defaults"), under.default_profile if under else None)
 
     machines = dict(under.machines) if under else {}
     for item in top.items("machines"):
@@ -172,7 +176,7 @@ def _read(text: str, name: str, under: World | None) -> World:
 
     workflows = dict(under.workflows) if under else {}
     for item in top.items("workflows"):
-        item.allow(*_WORKFLOW, *_TEMPER)
+        item.allow(*_WORKFLOW, *_PROFILE)
         id_ = item.id()
         workflows[id_] = Workflow(
             id_,
@@ -180,7 +184,7 @@ def _read(text: str, name: str, under: World | None) -> World:
             item.text("main_prompt", ""),
             item.schema("input_schema"),
             item.schema("output_schema"),
-            _temper(item, default),
+            _profile(item, default),
             item.number("bulk_failures", 0.0, most=1.0),
             tuple(_output(each) for each in item.items("outputs")),
             int(item.number("create_failures", 0.0)),
@@ -199,22 +203,22 @@ _WORKFLOW = (
     "outputs",
     "create_failures",
 )
-_TEMPER = ("scheduling_s", "running_s", "checks_s", "outcomes", "retry_outcomes", "output_data", "errors")
+_PROFILE = ("scheduling_s", "running_s", "checks_s", "outcomes", "retry_outcomes", "output_data", "errors")
 _OUTCOMES = ("success", "task_failed", "error")
 
 
-def _temper(item: _Reader, default: Temper | None) -> Temper:
+def _profile(item: _Reader, default: RunProfile | None) -> RunProfile:
     if item.pointer == "#/defaults":
-        item.allow(*_TEMPER)
+        item.allow(*_PROFILE)
     odds, retry_odds = _odds(item.object("outcomes")), _odds(item.object("retry_outcomes"))
     value = item.value
-    return Temper(
+    return RunProfile(
         item.seconds("scheduling_s", default.scheduling if default else (SECOND, 3 * SECOND)),
         item.seconds("running_s", default.running if default else (5 * SECOND, 20 * SECOND)),
         odds or (default.outcomes if default else (("success", 1.0),)),
         item.json("output_data") if "output_data" in value else default.output_data if default else b"{}",
         item.texts("errors") if "errors" in value else default.errors if default else ("It failed.",),
-        # Whoever says how runs end says it of retries too.
+        # A workflow that sets `outcomes` does not inherit the default `retry_outcomes`.
         retry_odds or (default.retry_outcomes if default and not odds else ()),
         item.seconds("checks_s", default.checks if default else (0, 0)),
     )
@@ -246,7 +250,7 @@ def _runs(top: _Reader) -> bytes:
     items = top.items("runs")
 
     def text_of(value: Any) -> str:
-        """YAML reads a timestamp as a date-time."""
+        """Render dates as text: YAML parses a timestamp to a date or datetime."""
         if isinstance(value, date):
             return value.isoformat()
         raise TypeError
@@ -258,7 +262,7 @@ def _runs(top: _Reader) -> bytes:
 
 
 class _Reader:
-    """One object of the file, with where it stands, so that whatever is wrong with it can say where."""
+    """One object of the file and its JSON pointer, which errors include."""
 
     def __init__(self, file: str, pointer: str, value: Any) -> None:
         self.file = file
@@ -339,7 +343,7 @@ class _Reader:
         return float(value)
 
     def seconds(self, key: str, default: tuple[int, int] | None) -> tuple[int, int] | None:
-        """A range in seconds as lived microseconds: `[1, 3]`, `2` for an exact one, `never`."""
+        """Read a range of seconds as simulated microseconds: `[1, 3]`, `2` for an exact value, or `never` (None)."""
         if key not in self.value:
             return default
         value = self.value[key]
@@ -376,7 +380,7 @@ class _Reader:
         try:
             json.dumps(value)
         except (TypeError, ValueError, RecursionError) as error:
-            # A date, say, or an anchor that stands within itself.
+            # For example a date, or an anchor that contains itself.
             raise self.wrong(key, f"cannot be written as JSON: {error}") from error
         return value
 

@@ -1,1 +1,1 @@
-"""The commands of `mockserver` beside `serve`, and what all of them need: options, help, examples."""
+"""The commands of `mockserver` except `serve`, and the options that commands share."""

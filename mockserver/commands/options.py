@@ -1,4 +1,4 @@
-"""Settings and limits as options of a command; environment variables that no setting has."""
+"""Settings and limits as options of a command, and warnings for unknown environment variables."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from mockserver.setting_values import SettingError, read_field
 from mockserver.settings import LIMITS, SETTINGS, Limits, Settings, environment_variable
 
 _PREFIX = environment_variable("")
-_OF_KUBERNETES = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
+_KUBERNETES_VARIABLE = re.compile(r"_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)\Z")
 """Variables that Kubernetes sets for a Service of this name."""
 
 Decorator = Callable[[Any], Any]
 
 
-class _Value(click.ParamType[Any]):
-    """What `Settings` would read; what it refuses is a usage error."""
+class _SettingType(click.ParamType[Any]):
+    """Reads a value as `Settings` does, and reports an invalid one as a usage error."""
 
     name = "text"
 
@@ -50,7 +50,7 @@ def setting_option(name: str) -> Decorator:
         default=None if repeatable else setting.default,
         multiple=repeatable,
         is_flag=is_flag,
-        type=None if is_flag else _Value(setting, type_),
+        type=None if is_flag else _SettingType(setting, type_),
         metavar=setting.metadata["metavar"] or _metavar(type_),
         help=setting.metadata["help"],
         envvar=environment_variable(name),
@@ -64,7 +64,7 @@ def limit_option(limit: Field[Any]) -> Decorator:
         f"--{limit.name.replace('_', '-')}",
         limit.name,
         default=limit.default,
-        type=_Value(limit, type(limit.default)),
+        type=_SettingType(limit, type(limit.default)),
         hidden=True,
         envvar=environment_variable(limit.name),
     )
@@ -96,11 +96,11 @@ def _metavar(type_: Any) -> str | None:
 
 
 def warn_of_unknown_variables(group: click.Group) -> None:
-    """A variable of a misspelled name would be without effect, and nobody would know."""
+    """Warn, because a variable with a misspelled name would silently have no effect."""
     commands = (group, *group.commands.values())
     known = {str(param.envvar) for command in commands for param in command.params if param.envvar}
     for name in sorted(os.environ):
-        if name.startswith(_PREFIX) and name not in known and not _OF_KUBERNETES.search(name):
+        if name.startswith(_PREFIX) and name not in known and not _KUBERNETES_VARIABLE.search(name):
             click.echo(f"mockserver: {name} is set, but there is no such setting{_meant(name, known)}", err=True)
 
 

@@ -1,4 +1,4 @@
-"""What there is, printed: the API's document, its routes, the test cards, the faults that have a name."""
+"""Commands that print the OpenAPI document, its routes, the test cards and the named faults."""
 
 from __future__ import annotations
 

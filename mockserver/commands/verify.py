@@ -1,4 +1,4 @@
-"""`mockserver verify`: whether what a client has sent is in order. A gate for the client's CI."""
+"""`mockserver verify`: checks the requests of a client by the journal. A gate for the client's CI."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def verify(
     try:
         client.check_mock()
         wrong = [
-            *_judge_requests(client, warnings=no_warnings, violations=no_violations),
-            *_judge_counts(client, at_least),
+            *_check_requests(client, warnings=no_warnings, violations=no_violations),
+            *_check_counts(client, at_least),
         ]
     except NotReadable as error:
         click.echo(f"mockserver: {error}", err=True)
@@ -95,7 +95,7 @@ def verify(
     sys.exit(1 if wrong else 0)
 
 
-def _judge_requests(client: JournalClient, *, warnings: bool, violations: bool) -> Iterator[str]:
+def _check_requests(client: JournalClient, *, warnings: bool, violations: bool) -> Iterator[str]:
     if not warnings and not violations:
         return
     found: list[Mapping[str, Any]] = []
@@ -116,15 +116,15 @@ def _judge_requests(client: JournalClient, *, warnings: bool, violations: bool) 
         click.echo("mockserver: the journal is empty: nothing was sent here; --at-least makes that fail", err=True)
 
 
-def _judge_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterator[str]:
+def _check_counts(client: JournalClient, at_least: Sequence[_AtLeast]) -> Iterator[str]:
     for match, fewest in at_least:
-        came = client.count(match)
-        if came.count < fewest:
-            yield _line(f"{match}: {came.count} came, at least {fewest} should")
-            if not came.complete:
+        counted = client.count(match)
+        if counted.count < fewest:
+            yield _line(f"{match}: {counted.count} came, at least {fewest} expected")
+            if not counted.complete:
                 yield f"  {_INCOMPLETE}"
 
 
 def _line(text: str) -> str:
-    """What a client has sent cannot move the cursor, or write a line of its own."""
+    """Replace control characters: text from a client must not move the cursor or begin a new line."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,4 +1,4 @@
-"""Faults on demand: which requests they meet, how often, and what happens to them."""
+"""Fault injection: which requests a fault applies to, how often, and what it does to them."""
 
 from mockserver.faults.fault import Fault, Faults
 from mockserver.faults.file import read_faults

@@ -1,4 +1,4 @@
-"""What a fault does to one exchange: in place of its answer, to its answer, or to its connection."""
+"""The effects of faults on one exchange: replace the answer, change it, or break the connection."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from mockserver.faults.schema_breaks import How, broken
 from mockserver.journal import JOURNAL_KEY, Entry
 
 Delay = Callable[[Random], float]
-"""Draws seconds."""
+"""Draws a delay in seconds."""
 
 
 class Connection(Protocol):
-    """What the mock's own protocol offers in a scope, beside ASGI."""
+    """What the HTTP protocol of the mock provides in a scope, in addition to ASGI."""
 
     def reset(self) -> None:
-        """Ends the connection at once, with a TCP reset."""
+        """Close the connection at once, with a TCP reset."""
 
     def leave_at_eof(self) -> None:
-        """A client that ends its side counts as gone."""
+        """Treat a client that closes its side of the connection as disconnected."""
 
     def write_raw(self, data: bytes) -> None:
-        """Writes bytes as they are, in place of an answer."""
+        """Write bytes unchanged, in place of an answer."""
 
     def end(self) -> None:
-        """Closes the connection behind what was written."""
+        """Close the connection after what was written."""
 
 
 CONNECTION_KEY = "mockserver.connection"
@@ -41,7 +41,7 @@ CONNECTION_KEY = "mockserver.connection"
 
 @dataclass(slots=True)
 class Exchange:
-    """A request on its way to the application, and what an effect may use of it."""
+    """A request before it reaches the application, and what an effect may use."""
 
     scope: Scope
     receive: Receive
@@ -52,14 +52,14 @@ class Exchange:
 
     @property
     def connection(self) -> Connection:
-        """Raises NotSupported where the application runs behind another server."""
+        """Raises NotSupported if the application runs under another server."""
         connection: Connection | None = self.scope.get(CONNECTION_KEY)
         if connection is None:
             raise NotSupported("This fault needs a connection: serve the mock with `mockserver serve` or MockServer")
         return connection
 
     def record(self, status: int | None, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        """What the client was sent, for the journal; status None where no answer was."""
+        """Record in the journal what was sent to the client. `status` is None if there was no answer."""
         entry: Entry | None = self.scope.get(JOURNAL_KEY)
         if entry is not None:
             entry.answered(status, headers, body)
@@ -68,7 +68,7 @@ class Exchange:
         self.record(None, [], b"")
 
     async def captured(self) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """Lets the application answer, and keeps the answer from the client: the journal waits for what is sent."""
+        """Let the application answer, but hold the answer back from the client and from the journal."""
         entry: Entry | None = self.scope.get(JOURNAL_KEY)
         if entry is not None:
             entry.is_held_back = True
@@ -101,7 +101,7 @@ class Effect(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delayed:
-    """Another effect after a while, or none but the wait."""
+    """Apply another effect after a delay; without one, only delay the request."""
 
     delay: Delay
     effect: Effect | None
@@ -116,7 +116,7 @@ class Delayed:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer in place of that of the mock, which never sees the request."""
+    """Answer in place of the application, which never sees the request."""
 
     status: int
     headers: Mapping[str, str]
@@ -135,7 +135,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Hang:
-    """No answer until the client goes away, or for so many seconds; then the connection is closed."""
+    """Send no answer until the client disconnects, or for `for_s` seconds; then reset the connection."""
 
     for_s: float | None = None
 
@@ -143,7 +143,7 @@ class Hang:
         connection: Connection | None = exchange.scope.get(CONNECTION_KEY)
         if connection is not None:
             connection.leave_at_eof()
-        gone = asyncio.ensure_future(self._until_gone(exchange))
+        gone = asyncio.ensure_future(self._until_disconnected(exchange))
         waits = [gone]
         if self.for_s is not None:
             waits.append(asyncio.ensure_future(exchange.clock.sleep(self.for_s)))
@@ -156,14 +156,14 @@ class Hang:
         if not gone.done():
             exchange.connection.reset()
 
-    async def _until_gone(self, exchange: Exchange) -> None:
+    async def _until_disconnected(self, exchange: Exchange) -> None:
         while (await exchange.receive())["type"] != "http.disconnect":
             pass
 
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """The connection is reset, and the request never handled."""
+    """Reset the connection without handling the request."""
 
     async def apply(self, exchange: Exchange) -> None:
         connection = exchange.connection
@@ -173,7 +173,7 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class LostAnswer:
-    """The request is handled, and the connection reset in place of the answer."""
+    """Handle the request, and reset the connection in place of the answer."""
 
     async def apply(self, exchange: Exchange) -> None:
         connection = exchange.connection
@@ -184,14 +184,14 @@ class LostAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The connection is closed after so many bytes of the answer's body."""
+    """Close the connection after `after_bytes` bytes of the answer's body."""
 
     after_bytes: int
 
     async def apply(self, exchange: Exchange) -> None:
         connection = exchange.connection
         status, headers, body = await exchange.captured()
-        # One byte is kept back in any case: an answer that is whole is not cut.
+        # Always hold back at least one byte: otherwise a short answer would be complete.
         part = body[: min(self.after_bytes, max(0, len(body) - 1))]
         exchange.record(status, headers, part)
         await exchange.send({"type": "http.response.start", "status": status, "headers": headers})
@@ -201,7 +201,7 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """Bytes that are no HTTP, then the end of the connection."""
+    """Send bytes that are not HTTP, then close the connection."""
 
     async def apply(self, exchange: Exchange) -> None:
         connection = exchange.connection
@@ -212,7 +212,7 @@ class Garbage:
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """The answer in a trickle, over so many seconds in all."""
+    """Send the answer in small pieces, over `over_s` seconds in total."""
 
     over_s: float
     pieces: int = 20
@@ -233,7 +233,7 @@ class Slow:
 
 @dataclass(frozen=True, slots=True)
 class NotJSON:
-    """A whole answer whose body is not JSON: its first bytes, or something else."""
+    """Send a complete answer whose body is not JSON: its first `after_bytes` bytes, or a fixed text if None."""
 
     after_bytes: int | None
 
@@ -248,7 +248,7 @@ class NotJSON:
 
 @dataclass(frozen=True, slots=True)
 class BreakSchema:
-    """An answer that breaks the schema of its operation in one way."""
+    """Send an answer that violates the schema of its operation in one way."""
 
     how: How
 
@@ -260,7 +260,7 @@ class BreakSchema:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the application does when it is asked to, by a value in the scope."""
+    """Let the application itself produce the fault, on request by a value in the scope."""
 
     key: Literal["mockserver.failed", "mockserver.failed_share"]
     value: float
@@ -272,13 +272,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class StaleRead:
-    """The answer that the same request got before; where the journal holds none, what was so long ago."""
+    """Repeat the last 200 answer to the same request from the journal, else answer as of `stale_s` seconds ago."""
 
     stale_s: float
 
     async def apply(self, exchange: Exchange) -> None:
         entry: Entry | None = exchange.scope.get(JOURNAL_KEY)
-        before = _same_before(entry) if entry is not None else None
+        before = _previous_answer(entry) if entry is not None else None
         if before is not None:
             await exchange.answer(200, list(before.answer_headers), before.answer)
         else:
@@ -286,7 +286,7 @@ class StaleRead:
             await exchange.handle(exchange.scope, exchange.receive, exchange.send)
 
 
-def _same_before(entry: Entry) -> Entry | None:
+def _previous_answer(entry: Entry) -> Entry | None:
     def asked(each: Entry) -> tuple[object, ...]:
         return each.method, each.path, each.query, dict(each.headers).get(b"authorization")
 

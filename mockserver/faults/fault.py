@@ -1,4 +1,4 @@
-"""A fault: a match, how often it applies, and one effect; and the faults of a namespace in their order."""
+"""A fault: a match, how often it applies, and one effect; and the ordered faults of a namespace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mockserver.matching import RequestMatch
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a request must hold beside its method and path: headers by lower-case name, body values by JSON pointer."""
+    """What a request must have besides its method and path: headers by lower-case name, body values by JSON pointer."""
 
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] = field(default_factory=dict)
@@ -21,7 +21,9 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Occasions:
-    """Which of the requests that match are met. `first` and `last` count from 1, in each `cycle` of so many if given.
+    """Which of the matching requests a fault applies to. `first` and `last` count from 1.
+
+    With a `cycle`, they count anew after this many requests.
 
     `until` is a moment.
     """
@@ -36,7 +38,7 @@ class Occasions:
 
 @dataclass(slots=True)
 class Fault:
-    """`source` is what it was made from, as the control API shows it."""
+    """`source` is the JSON that it was made from, as the control API shows it."""
 
     id: str
     match: RequestMatch
@@ -45,7 +47,7 @@ class Fault:
     effect: Effect
     source: Mapping[str, Any]
     seed: str
-    """What is drawn follows from it and from how many requests have matched."""
+    """Random draws are derived from it and from the number of requests that have matched."""
     matched: int = 0
     applied: int = 0
 
@@ -56,7 +58,7 @@ class Fault:
         )
 
     def meets(self, now: int) -> bool:
-        """Counts one request that matches, and tells whether the fault applies to it."""
+        """Count one matching request, and return whether the fault applies to it."""
         if self.is_over(now):
             return False
         self.matched += 1
@@ -70,7 +72,7 @@ class Fault:
         return True
 
     def effect_random(self) -> Random:
-        """For what the effect draws, for the request that has matched last."""
+        """Return the random generator of the effect, for the last matching request."""
         return self._random("effect")
 
     def _random(self, what: str) -> Random:
@@ -82,21 +84,21 @@ class Fault:
 
 
 class Faults:
-    """Of one namespace. The first that meets a request applies to it."""
+    """The faults of one namespace. Only the first one that applies to a request takes effect."""
 
     def __init__(self) -> None:
         self._faults: dict[str, Fault] = {}
-        self._first: tuple[str, ...] = ()
+        self._initial: tuple[str, ...] = ()
         self.made = 0
 
     def begin(self) -> None:
-        """What there is now is what each namespace begins with."""
-        self._first = tuple(self._faults)
+        """Mark the current faults as those that each namespace begins with."""
+        self._initial = tuple(self._faults)
 
     @property
     def is_changed(self) -> bool:
-        """Whether they are others than at the beginning, or have been met."""
-        return tuple(self._faults) != self._first or any(fault.matched for fault in self)
+        """Whether faults were added or removed since `begin`, or a request has matched one."""
+        return tuple(self._faults) != self._initial or any(fault.matched for fault in self)
 
     def __bool__(self) -> bool:
         return bool(self._faults)
@@ -114,7 +116,7 @@ class Faults:
         return self._faults.get(id_)
 
     def remove(self, id_: str) -> bool:
-        """Whether there was one."""
+        """Return whether there was such a fault."""
         return self._faults.pop(id_, None) is not None
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""The faults of a file: what each namespace begins with."""
+"""`--faults FILE`: the faults that each namespace begins with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mockserver.faults.fault import Faults
 from mockserver.faults.reading import FaultError, FaultReader
 
 _LARGEST_FILE = 4_194_304
-"""YAML is read at some megabytes a second."""
+"""In bytes. Only a few megabytes of YAML are parsed per second."""
 
 
 def read_faults(path: Path, reader: FaultReader) -> tuple[Mapping[str, Any], ...]:
@@ -38,7 +38,7 @@ def read_faults(path: Path, reader: FaultReader) -> tuple[Mapping[str, Any], ...
         except Unprocessable as error:
             raise StartError(f"{pointer}: {error.detail}") from error
         except (TypeError, ValueError, RecursionError) as error:
-            # A date of YAML, an alias to itself.
+            # For example a YAML date, or an alias that contains itself.
             raise StartError(f"{pointer}: cannot be written as JSON: {error}") from error
     return tuple(sources)
 

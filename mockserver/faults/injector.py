@@ -1,4 +1,4 @@
-"""Where faults meet requests: before the application, which need not know of them."""
+"""Applies faults to requests before the application, which need not know about them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Injector:
     async def __call__(
         self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send, handle: Handle
     ) -> None:
-        """`path` is the one in the namespace; `handle` is what answers where no fault applies."""
+        """`path` is the path inside the namespace; `handle` answers if no fault applies."""
         entry: Entry | None = scope.get(JOURNAL_KEY)
         body = _Body(self._bodies, scope, receive)
         try:
@@ -41,7 +41,7 @@ class Injector:
                 return
             content = await body.read()
             if entry is not None:
-                # The application may never see the request, so what the journal tells of it is told here.
+                # Fill in the journal entry here, because the application may never see the request.
                 entry.operation_id, entry.body, entry.fault = operation_id, content, fault.id
             namespace.events.publish("fault", fault.shown(namespace.clock.now()))
             exchange = Exchange(scope, body.receive, send, handle, namespace.clock, fault.effect_random())
@@ -61,7 +61,7 @@ class Injector:
         self, namespace: Namespace, path: str, operation_id: str | None, scope: Scope, body: _Body
     ) -> Fault | None:
         now = namespace.clock.now()
-        # A copy: faults may come and go while the body is waited for.
+        # Iterate over a copy: faults may be added and removed while the body is read.
         for fault in tuple(namespace.faults):
             if fault.is_over(now) or not fault.match.matches(scope["method"], path, operation_id):
                 continue
@@ -72,7 +72,7 @@ class Injector:
 
 
 class _Body:
-    """The body of a request: read when it is first asked for, and then given once more to whoever receives it."""
+    """The body of a request: read on first use, and then passed on to the application by `receive`."""
 
     def __init__(self, bodies: Bodies, scope: Scope, receive: Receive) -> None:
         self._bodies = bodies
@@ -90,7 +90,7 @@ class _Body:
         return self._content
 
     async def json(self) -> Any:
-        """None for what is not JSON."""
+        """Return None if the body is not JSON. Raises TooLarge or Disconnected."""
         if self._json is _UNREAD:
             try:
                 self._json = json.loads(await self.read())
@@ -120,7 +120,7 @@ def _fits(conditions: Conditions, scope: Scope, sent: Any) -> bool:
 
 
 def _values_at(value: Any, pointer: str) -> Iterator[Any]:
-    """The value that a JSON pointer (RFC 6901) leads to, if it leads anywhere."""
+    """Yield the value at a JSON pointer (RFC 6901), if there is one."""
     for token in pointer.split("/")[1:]:
         name = token.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict) and name in value:

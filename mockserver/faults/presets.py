@@ -1,4 +1,4 @@
-"""Faults that have a name, for what clients meet most."""
+"""Named faults, for the most common failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fault from what was sent for it. Whatever is wrong is told with what would be right."""
+"""Makes a fault from JSON. Errors say what is wrong and what would be right."""
 
 from __future__ import annotations
 
@@ -21,8 +21,19 @@ from mockserver.spec import render_json
 
 _MOST_FAULTS = 1_000
 _LONGEST_S = 1_000_000.0
-_WHICH = ("match", "headers", "body", "times", "nth", "cycle", "probability", "for_s")
-_EFFECTS = ("answer", "retry_after", "fault", "how", "after_bytes", "delay_s", "delay", "failed", "share", "stale_s")
+_MATCH_KEYS = ("match", "headers", "body", "times", "nth", "cycle", "probability", "for_s")
+_EFFECT_KEYS = (
+    "answer",
+    "retry_after",
+    "fault",
+    "how",
+    "after_bytes",
+    "delay_s",
+    "delay",
+    "failed",
+    "share",
+    "stale_s",
+)
 _FAULTS = (
     "hang",
     "reset",
@@ -39,7 +50,7 @@ _FAULTS = (
 
 
 class FaultError(Unprocessable):
-    """`place` is where in the fault it stands."""
+    """`place` is the path of the problem inside the fault, such as `answer/status`."""
 
     def __init__(self, place: str, problem: str) -> None:
         super().__init__(f"{place}: {problem}")
@@ -51,14 +62,14 @@ _BREAK_CONNECTIONS = frozenset({"hang", "reset", "cut", "garbage", "slow"})
 
 
 class FaultReader:
-    """`operation_ids` are those of the API; `seed` decides what is drawn."""
+    """`operation_ids` are those of the API; `seed` determines the random draws."""
 
     def __init__(self, operation_ids: Collection[str], seed: int) -> None:
         self._operation_ids = operation_ids
         self._seed = seed
 
     def add(self, faults: Faults, source: Mapping[str, Any], clock: Clock) -> list[Fault]:
-        """The faults that were added: one, or those of a preset. Raises Unprocessable, and then adds none."""
+        """Add one fault, or those of a preset, and return them. Raises Unprocessable, and then adds none."""
         sources = [source]
         if "preset" in source:
             sources = self._preset(source)
@@ -71,7 +82,7 @@ class FaultReader:
         return made
 
     def state(self, faults: Faults) -> dict[str, Any]:
-        """As JSON."""
+        """Return the faults as JSON."""
         items = [
             {
                 "id": fault.id,
@@ -86,7 +97,7 @@ class FaultReader:
         return {"made": faults.made, "items": items}
 
     def restore(self, faults: Faults, state: Mapping[str, Any], clock: Clock) -> None:
-        """Raises KeyError, TypeError, ValueError or Unprocessable for what `state` did not make."""
+        """Raises KeyError, TypeError, ValueError or Unprocessable for a value that `state` did not return."""
         faults.made = int(state["made"])
         for item in state["items"]:
             fault = self._fault(item["source"], str(item["id"]), clock)
@@ -96,17 +107,17 @@ class FaultReader:
             faults.add(fault)
 
     def _preset(self, source: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """A preset may be narrowed: all but its effects can be given beside it."""
+        """All keys except those of effects can be given in addition to a preset, to narrow it."""
         name = source["preset"]
         preset = PRESETS.get(name) if isinstance(name, str) else None
         if preset is None:
             raise FaultError("preset", f"{name!r} is none of {', '.join(PRESETS)}")
         beside = {key: value for key, value in source.items() if key != "preset"}
-        _allow(beside, _WHICH, "beside a preset")
+        _allow(beside, _MATCH_KEYS, "beside a preset")
         return [{**each, **beside} for each in preset.faults]
 
     def _fault(self, source: Mapping[str, Any], id_: str, clock: Clock) -> Fault:
-        _allow(source, (*_WHICH, *_EFFECTS), "in a fault")
+        _allow(source, (*_MATCH_KEYS, *_EFFECT_KEYS), "in a fault")
         if not isinstance(source.get("match"), str):
             raise FaultError("match", "say which requests are meant: 'POST /v1/runs/bulk', an operationId, or '*'")
         try:
@@ -133,7 +144,7 @@ def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> Non
             raise Unprocessable(f"{name[:100]!r} means nothing {where}: {hint}")
 
 
-# --- Which requests
+# --- Matching
 
 
 def _conditions(source: Mapping[str, Any]) -> Conditions:
@@ -150,7 +161,7 @@ def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
     if "nth" in source:
         nth = source["nth"]
         limits = nth if isinstance(nth, list) else [nth, nth]
-        if len(limits) != 2 or not all(_is_whole(each) and each >= 1 for each in limits) or limits[0] > limits[1]:
+        if len(limits) != 2 or not all(_is_integer(each) and each >= 1 for each in limits) or limits[0] > limits[1]:
             raise FaultError("nth", f"a number from 1, or [from, to], not {_shown(nth)}")
         first, last = limits
     cycle = _count(source, "cycle")
@@ -168,7 +179,7 @@ def _occasions(source: Mapping[str, Any], now: int) -> Occasions:
     )
 
 
-# --- What happens to them
+# --- Effects
 
 
 def _effect(source: Mapping[str, Any]) -> Effect:
@@ -190,7 +201,7 @@ def _effect(source: Mapping[str, Any]) -> Effect:
         hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(_FAULTS)}"
         raise FaultError("fault", f"{_shown(name)} is none: {hint}")
     effect, used = make(source)
-    # One call of docs and tests sets both for all that breaks a connection, whatever it uses of them.
+    # A fault that breaks the connection accepts `after_bytes` even if unused: docs and tests set it for all of them.
     taken = (*used, "after_bytes") if name in _BREAK_CONNECTIONS else used
     _refuse_beside(source, name, {"how", "after_bytes", "failed", "share", "stale_s"}.difference(taken))
     return effect if "delay_s" in used else _delayed(source, effect)
@@ -208,11 +219,11 @@ def _answer(source: Mapping[str, Any]) -> Effect:
         raise FaultError("answer", 'a mapping, such as {"status": 500, "headers": {}, "body": {}}')
     _allow(answer, ("status", "headers", "body"), "in an answer")
     status = answer.get("status", 429 if "retry_after" in source else None)
-    if not _is_whole(status) or not 200 <= status <= 599:
+    if not _is_integer(status) or not 200 <= status <= 599:
         raise FaultError("answer/status", f"from 200 to 599, not {_shown(status)}")
     headers = answer.get("headers", {})
     if isinstance(headers, dict):
-        framing = next((name for name in headers if name.lower() in _FRAMING), None)
+        framing = next((name for name in headers if name.lower() in _FRAMING_HEADERS), None)
         if framing is not None:
             raise FaultError("answer/headers", f"{framing} is set by the mock")
     if not isinstance(headers, dict) or not all(_is_header(*header) for header in headers.items()):
@@ -229,7 +240,7 @@ def _answer(source: Mapping[str, Any]) -> Effect:
     return effects.Answer(status, headers, b"" if status in (204, 304) else content)
 
 
-_FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
+_FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 def _is_header(name: Any, value: Any) -> bool:
@@ -285,7 +296,7 @@ def _are_numbers(value: Any, count: int) -> bool:
 
 
 _Made = tuple[Effect, tuple[str, ...]]
-"""An effect, and the keys that it has used."""
+"""An effect, and the keys of the source that it uses."""
 
 
 def _hang(source: Mapping[str, Any]) -> _Made:
@@ -344,7 +355,7 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any]], _Made]] = {
 # --- Values
 
 
-def _is_whole(value: Any) -> TypeGuard[int]:
+def _is_integer(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool) and value < 1 << 53
 
 
@@ -352,7 +363,7 @@ def _count(source: Mapping[str, Any], name: str, *, fewest: int = 1) -> int | No
     if name not in source:
         return None
     value = source[name]
-    if not _is_whole(value) or value < fewest:
+    if not _is_integer(value) or value < fewest:
         raise FaultError(name, f"a whole number from {fewest}, not {_shown(value)}")
     return value
 

@@ -1,4 +1,4 @@
-"""An answer that breaks the schema of its operation in one named way."""
+"""Mutations of an answer that violate the schema of its operation, each in one named way."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ _DATES = ("created_at", "started_at", "ended_at", "updated_at", "last_seen")
 
 
 def broken(body: bytes, how: How) -> bytes:
-    """The JSON of an answer, changed in its first object that can be changed so; an answer that holds none is left."""
+    """Return the JSON body with the first object changed that allows it. If none does, its value stays the same."""
     try:
         value = json.loads(body)
     except ValueError:
         return body
     for member in _objects(value):
-        if _WAYS[how](member):
+        if _MUTATIONS[how](member):
             break
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    """What a client looks at first comes first: the members of a list before the object that holds it."""
+    """Yield the members of a list before the object that holds it: clients read the members first."""
     if isinstance(value, dict):
         for member in value.values():
             if isinstance(member, list):
@@ -68,7 +68,7 @@ def _add_null(member: dict[str, Any]) -> bool:
     return name is not None
 
 
-_WAYS: dict[str, Callable[[dict[str, Any]], bool]] = {
+_MUTATIONS: dict[str, Callable[[dict[str, Any]], bool]] = {
     "missing-field": _remove_field,
     "wrong-type": _change_type,
     "unknown-status": _change_status,

@@ -1,7 +1,7 @@
-"""HTTP/1.1 as an asyncio protocol that runs an ASGI application: bounded in every amount and in every wait.
+"""HTTP/1.1 as an asyncio protocol that runs an ASGI application, with a limit on every size and every wait.
 
-`Connection` takes uvicorn's place for a protocol: `uvicorn.Config(app, http=ConnectionFactory(limits))`. It knows
-nothing of what the application does.
+`ConnectionFactory` replaces uvicorn's protocol class: `uvicorn.Config(app, http=ConnectionFactory(limits))`. Nothing
+here depends on the application.
 """
 
 from mockserver.http11.connection import Connection, ConnectionFactory

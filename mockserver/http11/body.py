@@ -1,4 +1,4 @@
-"""The body of a request, taken from a stream that may be cut anywhere: by its length, or in chunks."""
+"""Reads the body of a request, by its length or in chunks, from a stream that may be split anywhere."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class BodyReader(Protocol):
     is_complete: bool
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
-        """The part of the body in the data, and how many bytes of the data belong to the request."""
+        """Return the part of the body in the data, and how many bytes of the data belong to the request."""
 
 
 class SizedBody:
-    """As long as Content-Length says."""
+    """A body with a Content-Length."""
 
     __slots__ = ("_left", "is_complete")
 
@@ -36,16 +36,16 @@ class SizedBody:
 
 
 class ChunkedBody:
-    """RFC 9112, section 7.1. Extensions and trailers are read and dropped."""
+    """A chunked body (RFC 9112, section 7.1). Chunk extensions and trailers are read and dropped."""
 
-    __slots__ = ("_left", "_line", "_most_in_trailers", "_part", "_trailers", "is_complete")
+    __slots__ = ("_left", "_line", "_max_trailer_bytes", "_part", "_trailers", "is_complete")
 
     def __init__(self, *, max_trailer_bytes: int) -> None:
         self._line = b""
         self._left = 0
         self._part = "size"
         self._trailers = 0
-        self._most_in_trailers = max_trailer_bytes
+        self._max_trailer_bytes = max_trailer_bytes
         self.is_complete = False
 
     def feed(self, data: bytes) -> tuple[bytes, int]:
@@ -65,22 +65,22 @@ class ChunkedBody:
         return b"".join(parts) if len(parts) != 1 else parts[0], at
 
     def _feed_line(self, data: bytes, at: int) -> int:
-        """Takes a line, or what there is of it."""
-        most = {"size": _LONGEST_CHUNK_LINE, "end of content": 2, "trailers": self._most_in_trailers - self._trailers}
+        """Consume a line, or the part of it that has arrived. Return the position after it."""
+        most = {"size": _LONGEST_CHUNK_LINE, "end of content": 2, "trailers": self._max_trailer_bytes - self._trailers}
         room = most[self._part] - len(self._line)
         newline = data.find(b"\n", at, at + room)
         stop = newline + 1 if newline >= 0 else min(len(data), at + room)
         self._line += data[at:stop]
         if newline >= 0:
             line, self._line = self._line, b""
-            self._take(line)
+            self._process_line(line)
         elif stop - at == room:
             if self._part == "trailers":
-                raise RequestError(431, f"The trailers are longer than {self._most_in_trailers} bytes")
+                raise RequestError(431, f"The trailers are longer than {self._max_trailer_bytes} bytes")
             raise RequestError(400, _BROKEN)
         return stop
 
-    def _take(self, line: bytes) -> None:
+    def _process_line(self, line: bytes) -> None:
         if self._part == "size":
             match = _CHUNK_LINE.fullmatch(line)
             if match is None:

@@ -1,8 +1,8 @@
-"""One connection: what comes is read as far as it can be answered, and no further.
+"""One connection: reads only as much as it can answer.
 
-A request is read only when the one before it has been answered; what was sent ahead waits in the buffer, and reading
-stops. Each wait for the client has an end: for a head, for the next bytes of a body, for the next request, and for an
-answer to be taken. One timer looks after the waits of all connections.
+A request is read only when the one before it has been answered. Pipelined data waits in the buffer, and reading is
+paused. Every wait for the client has a timeout: for a head, for the next bytes of a body, for the next request, and for
+the client to read an answer. One timer checks the deadlines of all connections.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from mockserver.settings import Limits
 _log = logging.getLogger("mockserver.http")
 
 _AHEAD_BYTES = 65_536
-"""So much of a body is taken from the client before the application asks for it."""
+"""How much of a body is read from the client before the application asks for it."""
 _SLICE_BYTES = 65_536
-"""A chunked body is decoded in slices; between two of them the loop serves others."""
-_COPIED_BYTES = 8_192
-"""A longer body is not copied behind its head."""
-_DISCARDED_BYTES = 262_144
-"""A request that was answered early is read to its end and dropped; with a longer body its connection is closed."""
+"""A chunked body is decoded in slices of this size, so that the event loop can serve others between them."""
+_MAX_JOINED_BYTES = 8_192
+"""A longer body is not joined with its head into one buffer."""
+_MAX_DISCARDED_BYTES = 262_144
+"""The body of a request that was answered early is read and dropped; past this size the connection is closed."""
 _CHECK_EVERY_S = 0.5
 _LINGER_S = 2.0
-"""For so long a client that is still sending may read the answer after which its connection is closed."""
+"""How long a client that is still sending may take to read the last answer before its connection is aborted."""
 CONNECTION_KEY = "mockserver.connection"
-"""Under which a scope holds the connection of its request."""
+"""The key of the connection in the ASGI scope of a request."""
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 
 
 class ConnectionFactory:
-    """Makes the connections of one server, in place of a protocol class: uvicorn.Config(app, http=factory)."""
+    """Makes the connections of one server. Replaces a protocol class: uvicorn.Config(app, http=factory)."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -67,7 +67,7 @@ class ConnectionFactory:
             self._timer = connection.loop.call_later(_CHECK_EVERY_S, self._check, connection.loop)
 
     def make_room(self) -> None:
-        """Closes the connection that has waited longest for its next request, if one does."""
+        """Abort the connection that has been idle for the longest time, if there is an idle one."""
         idle = min((each for each in self.connections if each.is_idle), key=lambda each: each.deadline, default=None)
         if idle is not None:
             idle.abort()
@@ -102,18 +102,18 @@ class Connection(asyncio.Protocol):
         self._default_headers: list[tuple[bytes, bytes]] = []
         self._default_lines = b""
         self._exchange: Exchange | None = None
-        self._body_reader: BodyReader | None = None  # None: the request of the exchange has been read to its end
+        self._body_reader: BodyReader | None = None  # None: the current request has been read completely
         self._body_bytes = 0
-        self._has_ended = False  # the client sends no more
+        self._has_ended = False  # the client has closed its sending side
         self._leaves_at_eof = False
         self._is_closing = False
         self._is_reading = True
-        self._is_continued = False  # the rest of the buffer waits for its turn of the loop
+        self._is_continued = False  # `_continue` is scheduled to read the rest of the buffer
         self._writable: asyncio.Event | None = None
         self.is_write_paused = False
         self._read_deadline = self._write_deadline = math.inf
 
-    # --- What the transport calls
+    # --- Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
         if len(self._factory.connections) >= self._most_connections:
             self._factory.make_room()
         is_one_too_many = len(self._factory.connections) >= self._most_connections
-        # uvicorn asks nothing of it but `shutdown`.
+        # uvicorn only calls its `shutdown`.
         self._state.connections.add(self)  # type: ignore[arg-type]
         self._factory.add(self)
         self._read_deadline = self.loop.time() + self._limits.head_timeout
@@ -142,12 +142,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._is_closing:
-            return  # what was asked has been answered, and no more will be
+            return  # no further request will be answered
         self._buffer = self._buffer + data if self._buffer else data
         self._advance()
 
     def eof_received(self) -> bool:
-        """A client may end its side and still read: what it asked is answered before the connection is closed."""
+        """The client may still read after it has closed its sending side: answer its requests before closing."""
         if self._is_closing:
             return False
         self._has_ended = True
@@ -168,14 +168,14 @@ class Connection(asyncio.Protocol):
             self._writable.set()
             self._writable = None
 
-    # --- What the server calls
+    # --- Called by the server
 
     def shutdown(self) -> None:
-        """Closes the connection, behind the answer that is being given if there is one."""
+        """Close the connection, after the current answer if there is one."""
         if self._exchange is None or self._exchange.is_answered:
             self._close(lingers=False)
         elif self._leaves_at_eof:
-            # Its exchange has no end of its own that could be waited for.
+            # Its exchange has no end to wait for.
             self._exchange.leave()
             self._close(lingers=False)
         else:
@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
         return self._exchange is None and not self._head_reader.has_begun and not self._is_closing
 
     def time_out(self, now: float) -> None:
-        """What has been waited for has not come."""
+        """Handle a deadline that has passed."""
         if self._is_closing or self._write_deadline <= now:
             self.abort()
         elif self.is_idle:
@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
         return ChunkedBody(max_trailer_bytes=self._limits.max_header_bytes)
 
     def _advance(self) -> None:
-        """Reads on in what has come, up to where the application or the client has to be waited for."""
+        """Process the buffer until it must wait for the application or the client."""
         try:
             while self._buffer and not self._is_closing and not self._is_continued:
                 exchange = self._exchange
@@ -231,9 +231,9 @@ class Connection(asyncio.Protocol):
             self._end()
         is_full = self._exchange is not None and self._exchange.bytes_waiting > _AHEAD_BYTES
         if is_full:
-            # It is the application that is waited for.
+            # It waits for the application, not for the client.
             self._read_deadline = math.inf
-        self._read_on(not self._buffer and not is_full)
+        self._set_reading(not self._buffer and not is_full)
 
     def _read_head(self) -> None:
         reader, buffer = self._head_reader, self._buffer
@@ -254,12 +254,12 @@ class Connection(asyncio.Protocol):
             self._body_reader = SizedBody(length) if not head.is_chunked else self._new_chunked_body()
             self._wait_for_body()
         else:
-            # Nearly every request: its body has come with its head.
+            # Fast path for nearly every request: the body has arrived with the head.
             self._buffer = buffer[taken + length :]
             self._body_bytes = length
             self._read_deadline = math.inf
             exchange.add_body(buffer[taken : taken + length], is_last=True)
-        # A copy for each: what one request sets must not be seen by those that come behind it.
+        # A copy per request: later requests must not see the context variables that this one sets.
         task = self.loop.create_task(exchange.run(self._app), context=self._factory.context.copy())
         self._state.tasks.add(task)
         task.add_done_callback(self._state.tasks.discard)
@@ -287,21 +287,21 @@ class Connection(asyncio.Protocol):
         self._read_deadline = math.inf if is_over else self.loop.time() + self._limits.body_timeout
 
     def _discard_body(self, exchange: Exchange) -> None:
-        """Of a request that was answered before its body had come, for as long as that is not too much."""
+        """After an answer, go on once the body is read completely; close if too much of an unread body was sent."""
         if not exchange.is_body_read and self.is_too_long_to_discard(self._body_bytes):
             self._close()
         elif self._body_reader is None:
             self._await_next()
 
     def is_too_long_to_discard(self, size: int) -> bool:
-        return size > _DISCARDED_BYTES
+        return size > _MAX_DISCARDED_BYTES
 
     def _await_next(self) -> None:
         self._exchange = None
         self._read_deadline = self.loop.time() + self._limits.keep_alive_timeout
 
     def _end(self) -> None:
-        """The client sends no more, and all that it has sent has been read."""
+        """Handle the end of the stream, after everything in the buffer has been read."""
         exchange = self._exchange
         if exchange is None:
             self._close()
@@ -309,7 +309,7 @@ class Connection(asyncio.Protocol):
             exchange.leave()
             self._close()
 
-    def _read_on(self, wanted: bool) -> None:
+    def _set_reading(self, wanted: bool) -> None:
         if wanted != self._is_reading:
             self._is_reading = wanted
             if wanted:
@@ -341,11 +341,11 @@ class Connection(asyncio.Protocol):
             scope["state"] = self._app_state.copy()
         return scope
 
-    # --- What an exchange calls
+    # --- Called by an exchange
 
     @property
     def default_lines(self) -> bytes:
-        """The headers that every answer has; the server renews them each second."""
+        """The default headers of every answer, rendered; the server renews them every second."""
         headers = self._state.default_headers
         if headers is not self._default_headers:
             self._default_headers = headers
@@ -358,42 +358,42 @@ class Connection(asyncio.Protocol):
     def write(self, parts: list[bytes]) -> None:
         if self._transport.is_closing():
             return
-        if len(parts) > 1 and len(parts[1]) <= _COPIED_BYTES:
+        if len(parts) > 1 and len(parts[1]) <= _MAX_JOINED_BYTES:
             self._transport.write(b"".join(parts))
         else:
             self._transport.writelines(parts)
 
-    # --- What an application may do to a connection on purpose
+    # --- Called by an application that disturbs its connection on purpose
 
     def reset(self) -> None:
-        """Ends it at once, with a TCP reset."""
+        """End the connection at once, with a TCP reset."""
         if self._exchange is not None:
             self._exchange.leave()
         self._is_closing = True
         sock = self._transport.get_extra_info("socket")
         if sock is not None:
-            # To linger for no time at all is to reset.
+            # SO_LINGER with a timeout of 0: closing the socket sends a reset.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
     def leave_at_eof(self) -> None:
-        """A client that ends its side counts as gone: for an exchange that has no end of its own."""
+        """Treat a client that closes its sending side as gone: for an exchange that never ends by itself."""
         self._leaves_at_eof = True
         if self._has_ended and self._exchange is not None:
             self._exchange.leave()
 
     def write_raw(self, data: bytes) -> None:
-        """Writes bytes that are no answer."""
+        """Write bytes that need not be a valid answer."""
         self.write([data])
 
     def end(self) -> None:
-        """Closes it behind what was written."""
+        """Close the connection after everything that was written has been sent."""
         if self._exchange is not None:
             self._exchange.leave()
         self._close()
 
     async def drained(self) -> None:
-        """Waits until the client has taken enough of what was written, or has gone."""
+        """Wait until the client has read enough of what was written, or is gone."""
         while self.is_write_paused:
             self._writable = self._writable or asyncio.Event()
             await self._writable.wait()
@@ -410,7 +410,10 @@ class Connection(asyncio.Protocol):
     # --- Closing
 
     def _refuse(self, error: RequestError) -> None:
-        """Answers what cannot be read as a request, and closes: where the next one begins is unknown."""
+        """Answer with an error and close: where the next request begins is unknown.
+
+        If an answer has begun, abort the connection instead; if it is complete, only close.
+        """
         exchange = self._exchange
         if exchange is not None:
             exchange.leave()
@@ -425,10 +428,10 @@ class Connection(asyncio.Protocol):
         self._close()
 
     def _close(self, *, lingers: bool = True) -> None:
-        """Closes behind what has been written.
+        """Close the connection after everything that was written has been sent.
 
-        `lingers`: what the client still sends is read for a while, and dropped. A connection that is closed on unread
-        bytes is reset, and the answer can be lost with it.
+        If it `lingers`, it first reads and drops for a while what the client still sends. Closing a connection with
+        unread bytes resets it, and the client can lose the answer.
         """
         if self._is_closing:
             if not lingers:
@@ -441,7 +444,7 @@ class Connection(asyncio.Protocol):
         if lingers and not self._has_ended and self._transport.can_write_eof():
             self._read_deadline = now + _LINGER_S
             self._transport.write_eof()
-            self._read_on(True)
+            self._set_reading(True)
         else:
             self._transport.close()
 

@@ -1,14 +1,17 @@
-"""What makes the stream of a connection no request that can be answered by the application."""
+"""Errors of a connection that the application cannot answer."""
 
 from __future__ import annotations
 
 
 class ClientDisconnected(OSError):
-    """What an application meets that goes on answering a client that has gone (ASGI 2.4)."""
+    """Raised by `send` when the client has disconnected (ASGI 2.4)."""
 
 
 class RequestError(Exception):
-    """The connection answers `{"detail": …}` with a status, and closes: where the next request begins is unknown."""
+    """A request that cannot be read.
+
+    The connection answers `{"detail": …}` with the status, and closes: where the next request begins is unknown.
+    """
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)

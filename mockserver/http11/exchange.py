@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("mockserver.http")
 
-_NO_TOKEN = re.compile(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
+_NOT_IN_TOKEN = re.compile(rb"[^!#$%&'*+.^_`|~0-9A-Za-z-]")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _BODILESS = frozenset({204, 304})
 _PHRASES = {status.value: status.phrase for status in http.HTTPStatus}
@@ -25,24 +25,24 @@ _STATUS_LINES = {status: f"HTTP/1.1 {status} {_PHRASES.get(status, '')}\r\n".enc
 
 
 class Exchange:
-    """Runs the application for one request. The connection brings the body and takes the answer."""
+    """Runs the application for one request. The connection supplies the body and writes the answer."""
 
-    # What most requests leave as it is stands in the class: that is quicker to make than an instance of slots.
+    # Most requests never change these defaults. As class attributes they make instances faster than slots would.
     is_answered = False
     is_head_sent = False
     is_gone = False
-    """The client has gone, or will not send the rest of its request."""
+    """The client is gone, or will not send the rest of its request."""
     is_body_read = False
     bytes_waiting = 0
-    """So much of the body has come and waits for the application."""
+    """How much of the body has arrived that the application has not received yet."""
     _has_whole_body = False
     _is_chunked = False
     _is_bodiless = False
     _start: Any = None
     _length_left: int | None = None
-    """Of the content-length that the application has set."""
+    """The bytes of the body still to be sent, by its content-length."""
     _event: asyncio.Event | None = None
-    """Set when there is something for `receive`."""
+    """Set when `receive` can continue."""
 
     def __init__(self, connection: Connection, head: Head, scope: dict[str, Any]) -> None:
         self._connection = connection
@@ -52,7 +52,7 @@ class Exchange:
         self.keep_alive = head.keep_alive
         self.waits_for_continue = head.expects_continue
 
-    # --- What the connection calls
+    # --- Called by the connection
 
     async def run(self, app: Any) -> None:
         try:
@@ -82,7 +82,7 @@ class Exchange:
             self._event.set()
 
     def leave(self) -> None:
-        """The client has gone, or the rest of its request will not come."""
+        """The client is gone, or will not send the rest of its request."""
         self.is_gone = True
         if self._event is not None:
             self._event.set()
@@ -91,7 +91,7 @@ class Exchange:
         if self.is_gone or self.is_answered:
             return
         if self.is_head_sent:
-            # What was promised cannot be kept: the client sees that the answer is not whole.
+            # The head was sent already: abort, so that the client sees that the answer is incomplete.
             self._connection.abort()
             return
         self._start = None
@@ -156,7 +156,7 @@ class Exchange:
             connection.has_answered(self)
 
     def _head(self, length: int | None) -> bytes:
-        """`length` is None where more of the body follows. Raises: RuntimeError for a header that cannot be one."""
+        """Render the head. `length` is None if more of the body follows. Raises: RuntimeError for an invalid header."""
         head = self.head
         status: int = self._start["status"]
         lines = [_STATUS_LINES[status], self._connection.default_lines]
@@ -164,7 +164,7 @@ class Exchange:
             name, value = header
             if name == b"content-length":
                 self._length_left = int(value)
-            elif name != b"content-type" and (_NO_TOKEN.search(name) or _CONTROL.search(value)):
+            elif name != b"content-type" and (_NOT_IN_TOKEN.search(name) or _CONTROL.search(value)):
                 raise RuntimeError(f"{name!r}: {value!r} cannot be a header")
             elif name == b"connection":
                 self.keep_alive = self.keep_alive and value.lower() != b"close"
@@ -194,7 +194,7 @@ def error_body(detail: str) -> bytes:
 
 
 def error_answer(status: int, detail: str) -> bytes:
-    """A whole answer, behind which the connection is closed."""
+    """Render a complete answer, after which the connection closes."""
     body = error_body(detail)
     head = b"%bcontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
     return head % (_STATUS_LINES[status], len(body)) + body

@@ -1,6 +1,6 @@
-"""The head of a request: its request line and headers, read by httptools from a stream that may be cut anywhere.
+"""Reads the head of a request (request line and headers) with httptools, from a stream that may be split anywhere.
 
-Whatever is refused is refused at one byte of the stream, so how the stream was cut into segments changes no answer.
+A request is refused at a fixed byte of the stream, so the answer does not depend on how the stream is split.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from mockserver.http11.errors import RequestError
 
 _END = b"\r\n\r\n"
 _AROUND_TARGET = 40
-"""Bytes of a request line beside its target: the longest method, the version, two blanks."""
+"""Bytes of a request line besides its target: the longest method, the version and two spaces."""
 _NOT_HTTP = "Invalid HTTP request received."
 
 
 class Head(NamedTuple):
-    """`target` is as it was sent; header names are in lower case. `content_length` is None where there is no header."""
+    """`target` is as sent; header names are in lower case. `content_length` is None without the header."""
 
     method: str
     target: bytes
@@ -31,7 +31,10 @@ class Head(NamedTuple):
 
 
 class _Callbacks:
-    """What the parser calls. It does not know the parser: a cycle of both would wait for the garbage collector."""
+    """The callbacks of the parser.
+
+    It has no reference to the parser: a reference cycle would live until the garbage collector runs.
+    """
 
     __slots__ = ("headers", "is_complete", "target")
 
@@ -55,12 +58,12 @@ class HeadReader:
 
     __slots__ = (
         "_callbacks",
-        "_last",
+        "_last_bytes",
         "_max_header_bytes",
         "_max_target_bytes",
-        "_most",
+        "_most_bytes",
         "_parser",
-        "_short",
+        "_short_bytes",
         "_size",
         "head",
     )
@@ -68,12 +71,12 @@ class HeadReader:
     def __init__(self, *, max_target_bytes: int, max_header_bytes: int) -> None:
         self._max_target_bytes = max_target_bytes
         self._max_header_bytes = max_header_bytes
-        self._short = min(max_target_bytes, max_header_bytes) - len(_END)
+        self._short_bytes = min(max_target_bytes, max_header_bytes) - len(_END)
         self._callbacks = _Callbacks()
         self._parser = httptools.HttpRequestParser(self._callbacks)
         self._size = 0
-        self._most = 0  # bytes that the head may have, once its first line has been read
-        self._last = b""
+        self._most_bytes = 0  # the maximum size of the head in bytes; 0 until its first line has been read
+        self._last_bytes = b""
         self.head: Head | None = None
 
     @property
@@ -81,21 +84,21 @@ class HeadReader:
         return self._size > 0
 
     def feed(self, data: bytes) -> int:
-        """Takes what belongs to the head and returns how many bytes that is; `head` is set when it is complete.
+        """Consume the bytes that belong to the head and return their number; set `head` when it is complete.
 
         Raises: RequestError (400, 414, 431), at the first byte that makes the request invalid or too long.
         """
         start = 0
         if not self._size and data[:1] not in (b"\r", b"\n"):
             end = data.find(_END)
-            if 0 <= end <= self._short:
-                # Nearly every request: its head has come as a whole, and is not long.
+            if 0 <= end <= self._short_bytes:
+                # Fast path for nearly every request: the head has arrived completely, and is short.
                 self._feed(data[: end + 4])
                 self._size = end + 4
                 self.head = self._finished()
                 return end + 4
         elif not self._size:
-            # RFC 9112, section 2.2: empty lines before a request line are passed over.
+            # RFC 9112, section 2.2: empty lines before a request line are ignored.
             while data[start : start + 1] in (b"\r", b"\n"):
                 start += 1
         end = self._end_in(data, start)
@@ -103,14 +106,14 @@ class HeadReader:
         self._parse(data[start:stop])
         self._size += stop - start
         if end < 0:
-            self._last = (self._last + data[max(start, stop - 3) : stop])[-3:]
+            self._last_bytes = (self._last_bytes + data[max(start, stop - 3) : stop])[-3:]
         else:
             self.head = self._finished()
         return stop
 
     def _end_in(self, data: bytes, start: int) -> int:
-        """Where the head ends in the data, or -1. Its last bytes may stand at the end of what came before."""
-        last = self._last
+        """Return where the head ends in the data, or -1. The end marker may begin in earlier data."""
+        last = self._last_bytes
         if last:
             found = (last + data[start : start + 3]).find(_END)
             if found >= 0:
@@ -119,17 +122,17 @@ class HeadReader:
         return found + 4 if found >= 0 else -1
 
     def _parse(self, part: bytes) -> None:
-        """What stands before the byte that is too many is parsed first: it may be what is wrong."""
-        if not self._most:
+        """Parse a part of the head. Before refusing one that is too long, parse up to the limit: it may be invalid."""
+        if not self._most_bytes:
             room = self._max_target_bytes + _AROUND_TARGET - self._size
             line_end = part.find(b"\n", 0, room)
             if line_end >= 0:
-                self._most = self._size + line_end + 1 + self._max_header_bytes
+                self._most_bytes = self._size + line_end + 1 + self._max_header_bytes
             elif len(part) > room:
                 self._feed(part[:room])
                 raise self._target_too_long()
-        if self._most and self._size + len(part) > self._most:
-            self._feed(part[: self._most - self._size])
+        if self._most_bytes and self._size + len(part) > self._most_bytes:
+            self._feed(part[: self._most_bytes - self._size])
             raise RequestError(431, f"The headers are longer than {self._max_header_bytes} bytes")
         self._feed(part)
 
@@ -137,7 +140,7 @@ class HeadReader:
         try:
             self._parser.feed_data(part)
         except httptools.HttpParserUpgrade:
-            # An offer to change the protocol, which RFC 9110, section 7.8, lets a server ignore.
+            # A request to upgrade the protocol: RFC 9110, section 7.8, allows a server to ignore it.
             pass
         except httptools.HttpParserError:
             raise RequestError(400, _NOT_HTTP) from None
@@ -185,7 +188,7 @@ def _options(value: bytes) -> list[bytes]:
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes]:
-    """Path and query of a request target, as they were sent. Raises: RequestError for a target that has no path."""
+    """Return path and query of a request target, as sent. Raises: RequestError for a target without a path."""
     if target.startswith(b"/") and b"#" not in target:
         path, _, query = target.partition(b"?")
         return path, query

@@ -1,4 +1,4 @@
-"""Any OpenAPI 3.1 document, made ready to serve: no HTTP server, no word of the domain, no I/O after loading.
+"""Compiles any OpenAPI 3.1 document for serving: no HTTP server, no domain knowledge, no I/O after loading.
 
 document = load("api.yaml")
 operations = compile_operations(document, coercion="strict")

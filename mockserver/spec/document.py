@@ -1,7 +1,7 @@
-"""An OpenAPI 3.1 document as read from a file: loaded, its references resolved, refused where it is not understood.
+"""Loads an OpenAPI 3.1 document, resolves its references and refuses what this package does not support.
 
-Owns where things stand in the document (JSON pointers), and which of OpenAPI and JSON Schema is understood at all.
-What a schema means is `validation`'s business.
+This module owns locations in the document (JSON pointers) and the supported subset of OpenAPI and JSON Schema.
+`validation` owns the meaning of schemas.
 """
 
 import json
@@ -20,7 +20,7 @@ from mockserver.errors import StartError
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # 10 ms to import, and only its name is needed
 
-# Named parts of a schema and how they hold other schemas.
+# Keywords whose value is a schema, a list of schemas, or a mapping of names to schemas.
 _HOLD_ONE = ("items", "additionalProperties")
 _HOLD_LIST = ("anyOf", "oneOf", "allOf")
 _HOLD_MAP = ("properties",)
@@ -72,18 +72,18 @@ class SpecError(StartError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What was read. A place in it is a pair: the value that stands there, and its JSON pointer."""
+    """A loaded document. Methods take and return a location as a pair of a value and its JSON pointer."""
 
     source: str
     root: dict[str, Any]
     sensitive: frozenset[str] = field(default_factory=frozenset)  # names of properties with `x-sensitive: true`
-    text: str = ""  # as it stood in the file
+    text: str = ""  # the text of the file
 
     def error(self, pointer: str, problem: str) -> SpecError:
         return SpecError(self.source, pointer, problem)
 
     def follow(self, value: Any, pointer: str) -> tuple[Any, str]:
-        """The place itself, or where its `$ref` leads in the end. Raises: SpecError for a `$ref` into nowhere."""
+        """Follow `$ref`s to their final target. Raises: SpecError for a `$ref` that cannot be followed."""
         seen = {pointer}
         while isinstance(value, dict) and "$ref" in value:
             ref, at = value["$ref"], pointer + "/$ref"
@@ -110,14 +110,16 @@ class Document:
 
 
 def step(pointer: str, name: str | int) -> str:
-    """The pointer of a member."""
+    """Return the JSON pointer of a member."""
     return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
 
 
 def load(path: "str | os.PathLike[str] | Traversable") -> Document:
-    """Read a document, YAML or JSON. References are checked here; schemas and operations where they are compiled.
+    """Read a YAML or JSON document.
 
-    Raises: SpecError when the file is missing, is no YAML or JSON, or is no OpenAPI 3.1 this package understands.
+    Checks references and the keywords of schemas; `compile_operations` checks the rest.
+
+    Raises: SpecError if the file is missing, is not YAML or JSON, or is not OpenAPI 3.1 that this package supports.
     """
     source = os.fspath(path) if isinstance(path, (str, os.PathLike)) else str(path)
     place = Path(path) if isinstance(path, (str, os.PathLike)) else path
@@ -136,7 +138,7 @@ def load(path: "str | os.PathLike[str] | Traversable") -> Document:
 
 
 def from_value(root: Any, source: str, text: str = "") -> Document:
-    """A document that has been read already, `source` being the name errors call it by. Raises: SpecError."""
+    """Make a document from a parsed value. Errors name it by `source`. Raises: SpecError."""
     if not isinstance(root, dict):
         raise SpecError(source, "", "an OpenAPI document is a mapping")
     version = root.get("openapi")
@@ -149,11 +151,11 @@ def from_value(root: Any, source: str, text: str = "") -> Document:
     return Document(source, root, sensitive, text)
 
 
-# --- What schemas may say ---------------------------------------------------------------------------------------------
+# --- Supported schemas ------------------------------------------------------------------------------------------------
 
 
 def _check_schemas(document: Document) -> Iterator[str]:
-    """Refuse what is not understood in any schema, wherever it stands; yield the names of sensitive properties."""
+    """Refuse unsupported keywords in every schema of the document; yield the names of sensitive properties."""
     pending: list[tuple[Any, str, bool]] = [(document.root, "", False)]
     while pending:
         value, pointer, is_schema = pending.pop()
@@ -208,7 +210,7 @@ def _check_schema(document: Document, schema: Any, pointer: str, pending: list[t
 
 
 def _check_combination(document: Document, schema: dict[str, Any], pointer: str) -> None:
-    """A constraint must be one of the schema's type, so that none is silently without effect."""
+    """Refuse a constraint that does not apply to the type of the schema, so that none is silently ignored."""
     compositions = sorted(_COMPOSITION & schema.keys())
     constraining = sorted((_ANY_CONSTRAINT | _VALUES | {"type"}) & schema.keys())
     if len(compositions) > 1 or (compositions and constraining):
@@ -234,7 +236,7 @@ def _check_combination(document: Document, schema: dict[str, Any], pointer: str)
 
 
 def _wrong_value(keyword: str, value: Any) -> str | None:
-    """What should stand under the keyword, when something else does."""
+    """Return what the keyword expects if the value is not valid for it, else None."""
     if keyword in _COUNTS:
         return None if _is_number(value, int) and value >= 0 else "a count"
     if keyword in _NUMBERS:
@@ -260,12 +262,12 @@ def _is_number(value: Any, *kinds: type) -> bool:
 
 
 def types_of(schema: dict[str, Any]) -> tuple[str, ...]:
-    """The types a schema names; none, where it does not say."""
+    """Return the types that a schema names, or an empty tuple if it names none."""
     named = schema.get("type", [])
     return tuple(named) if isinstance(named, list) else (named,)
 
 
-# --- Reading ----------------------------------------------------------------------------------------------------------
+# --- Parsing ----------------------------------------------------------------------------------------------------------
 
 
 def _from_json(text: str, source: str) -> Any:
@@ -275,9 +277,9 @@ def _from_json(text: str, source: str) -> Any:
         raise SpecError(source, "", f"line {error.lineno}, column {error.colno}: {error.msg}") from error
 
 
-# YAML 1.2's core schema for plain scalars. PyYAML's own constructors read YAML 1.1: `on` would be a boolean, a
-# date-time no text. Building from the parser's events is also twice as fast as its constructors (2025-11: 7 ms
-# against 19 ms for 2600 lines).
+# Plain scalars follow YAML 1.2's core schema. PyYAML's own constructors follow YAML 1.1: `on` would become a boolean,
+# and a date-time would not stay text. Building values from the parser's events is also more than twice as fast as its
+# constructors (2025-11: 7 ms against 19 ms for 2600 lines).
 _WORDS: dict[str, bool | None] = {
     "": None,
     "~": None,

@@ -1,4 +1,4 @@
-"""Replies made from a document alone, for what has no behaviour: from its examples, else from its schemas."""
+"""Makes replies from the document alone, for operations without a behaviour: from its examples, else its schemas."""
 
 import base64
 import math
@@ -13,12 +13,12 @@ from typing import Any
 from mockserver.spec.document import Document, step, types_of
 from mockserver.spec.operation import Operation, is_json
 
-# How deep, and with how many values, a schema is filled before optional parts are left out, and before one that
-# cannot end is given up.
-_FULL_DEPTH = 6
-_LAST_DEPTH = 60
-_FULL_SIZE = 1_000
-_LAST_SIZE = 100_000
+# Limits on the depth and the number of values. Past the _OPTIONAL limits, optional parts are left out; past the _MAX
+# limits, the schema is refused: it is assumed that no value of it ends.
+_OPTIONAL_DEPTH = 6
+_MAX_DEPTH = 60
+_OPTIONAL_SIZE = 1_000
+_MAX_SIZE = 100_000
 
 # fmt: off
 _WORDS = (
@@ -32,13 +32,13 @@ _FIRST_MOMENT = datetime(2024, 1, 1, tzinfo=UTC)
 def reply(
     operation: Operation, status: int, *, name: str | None = None, dynamic: bool = False, seed: str = ""
 ) -> tuple[str | None, Any]:
-    """Content type and value of a valid reply; the same arguments give the same reply.
+    """Return the content type and the value of a valid reply; the same arguments give the same reply.
 
-    Without `dynamic` a documented example is used where there is one; with it the value is made from the schema and
-    varies with the seed. Content that is no JSON is bytes; a reply without a body is (None, None).
+    Without `dynamic`, uses a documented example if there is one. With it, makes the value from the schema, depending
+    on the seed. Content that is not JSON is bytes; a reply without a body is (None, None).
 
-    Raises: KeyError when the operation documents no such status or example; SpecError when the schema cannot be met
-    (a pattern without an example, say).
+    Raises: KeyError if the operation does not document the status or the example; SpecError if no value can be made
+    for the schema (for example a pattern without an example).
     """
     response = operation.responses[status]
     if response.content_type is None:
@@ -56,12 +56,12 @@ def reply(
 
 
 def from_schema(document: Document, schema: Any, pointer: str, random: Random, *, vary: bool) -> Any:
-    """A value that is valid for the schema.
+    """Make a value that is valid for the schema.
 
-    With `vary`, all that the schema leaves open is drawn from `random`; without, examples, defaults and the first of
-    several choices come first, and optional properties are all there.
+    With `vary`, every choice that the schema leaves open is drawn from `random`. Without it, uses examples, defaults
+    and the first of several choices, and includes all optional properties.
 
-    Raises: SpecError when none is found.
+    Raises: SpecError if no value is found.
     """
     return _Maker(document, random, vary).make(schema, pointer, 0)
 
@@ -76,7 +76,7 @@ class _Maker:
     def make(self, schema: Any, pointer: str, depth: int) -> Any:
         schema, pointer = self._document.follow(schema, pointer)
         self._made += 1
-        if depth > _LAST_DEPTH or self._made > _LAST_SIZE:
+        if depth > _MAX_DEPTH or self._made > _MAX_SIZE:
             raise self._document.error(pointer, "no value of this schema ever ends")
         if isinstance(schema, bool):
             return self._anything()
@@ -110,7 +110,7 @@ class _Maker:
         return None if kind == "null" else self._vary and self._random.random() < 0.5
 
     def _has_room(self, depth: int) -> bool:
-        return depth <= _FULL_DEPTH and self._made <= _FULL_SIZE
+        return depth <= _OPTIONAL_DEPTH and self._made <= _OPTIONAL_SIZE
 
     def _pick(self, values: Any) -> Any:
         return self._random.choice(values) if self._vary else values[0]
@@ -161,7 +161,7 @@ class _Maker:
         items = schema.get("items", True)
         return [self.make(items, f"{pointer}/items", depth + 1) for _ in range(length)]
 
-    # --- Leaves
+    # --- Leaf values
 
     def _text(self, schema: dict[str, Any], pointer: str) -> str:
         if "pattern" in schema:
@@ -182,10 +182,10 @@ class _Maker:
         return float(self._on_grid(schema, pointer, Fraction(1, 100)))
 
     def _on_grid(self, schema: dict[str, Any], pointer: str, fineness: Fraction) -> Fraction:
-        """A number within the bounds that is a multiple of what is asked for, or of `fineness`."""
+        """Return a number within the bounds that is a multiple of `multipleOf`, or else of `fineness`."""
         grid = Fraction(str(schema["multipleOf"])) if "multipleOf" in schema else fineness
         if fineness == 1:
-            grid = Fraction(grid.numerator)  # the multiples of a fraction that are whole
+            grid = Fraction(grid.numerator)  # a fraction's integer multiples
         floors = [math.ceil(_exact(schema["minimum"]) / grid)] if "minimum" in schema else []
         if "exclusiveMinimum" in schema:
             floors.append(math.floor(_exact(schema["exclusiveMinimum"]) / grid) + 1)

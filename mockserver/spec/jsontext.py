@@ -1,9 +1,9 @@
-"""JSON text to values and back. Owns no schema and no HTTP.
+"""Parses and renders JSON text. Knows no schemas and no HTTP.
 
-Reading is Python's json module, for its words and because it keeps what was sent: integers of any size, lone
-surrogates, the last of two equal names. Two kinds of number are told apart that could not be written back: the
+Python's json module parses, for its error messages and because it keeps what was sent: integers of any size, lone
+surrogates, the last of two equal names. Two kinds of numbers that could not be rendered again are detected: the
 literals NaN and Infinity, which JSON does not have, and numbers past the largest double.
-Writing is pydantic-core's, five times as fast, and Python's again for what that cannot write.
+pydantic-core renders, five times as fast as json; json renders what pydantic-core cannot.
 """
 
 import json
@@ -14,18 +14,18 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
-# Deeper bodies are refused like those too deep for the parser, so that whatever was read can be written again,
-# inside an answer and from any depth of the call stack.
+# Deeper bodies are refused like those that are too deep for the parser, so that everything that was parsed can be
+# rendered again, inside an answer and at any depth of the call stack.
 MAX_NESTING = 256
 MAX_VALUES = 600_000
 
-# Possessive: what has been matched is not looked at again, so that a string costs what its length is worth.
+# Possessive quantifiers do not backtrack, so matching takes time in proportion to the length of the string.
 _STRING = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\Z)?', re.DOTALL)
 _CONSTANT = re.compile("NaN|-?Infinity")
 
 
 class TooManyValues(ValueError):
-    """What is read of a text can take fifty times its size. So it is refused before it is read."""
+    """The text has too many values. Parsed values can take fifty times the size of the text: refused before parsing."""
 
 
 class _NotFinite(Exception):
@@ -59,13 +59,13 @@ _decode_anything = json.JSONDecoder().decode
 def parse_json(
     body: bytes, *, allow_constants: bool, max_nesting: int = MAX_NESTING, max_values: int = MAX_VALUES
 ) -> tuple[Any, bool]:
-    """The value, and whether every number in it is finite. The encoding is found as json.loads finds it.
+    """Return the value, and whether every number in it is finite. Detects the encoding like json.loads.
 
-    Raises: json.JSONDecodeError for what is no JSON (NaN and Infinity too, unless `allow_constants`), TooManyValues,
-    and for what cannot be read at all ValueError (undecodable bytes, integers of over 4300 digits) or RecursionError.
+    Raises: json.JSONDecodeError for a body that is not JSON (also NaN and Infinity, unless `allow_constants`);
+    TooManyValues; ValueError for undecodable bytes and integers of over 4300 digits; RecursionError for deep nesting.
     """
     if body[:1] == b"{" and body[1:2] != b"\x00" and len(body) <= max_values:
-        # Nearly every body: UTF-8, and nothing behind the object. Whatever else it is, what follows finds out.
+        # Fast path for nearly every body: UTF-8, with nothing after the object. The code below handles all others.
         try:
             text = body.decode()
             value, end = _decode_from_start(text)
@@ -89,7 +89,7 @@ def parse_json(
 
 
 def _refuse_too_many_values(text: str, most: int) -> None:
-    """Counts what stands before or between values: openings and commas. Raises: TooManyValues."""
+    """Count the opening brackets and commas outside of strings. Raises: TooManyValues."""
     if _openings_and_commas(text, 0, len(text)) < most:
         return
     count, end = 0, 0
@@ -118,7 +118,7 @@ def _decode_overflowing(text: str) -> Any:
     try:
         return _decode_without_constants(text)
     except _NotFinite:
-        # What stands before the constant was read without complaint, so the first one outside a string is it.
+        # The text before the constant was parsed without error, so the error is at the first one outside a string.
         raise JSONDecodeError("Expecting value", text, _first_constant(text)) from None
 
 
@@ -135,7 +135,7 @@ def _first_constant(text: str) -> int:
 
 
 def _is_deeper(value: Any, most: int) -> bool:
-    # The parser makes exactly dicts and lists, and `is` takes a third of the time of isinstance here.
+    # The parser makes exact dicts and lists, and `type() is` takes a third of the time of isinstance here.
     level = [value] if type(value) is dict or type(value) is list else []
     for _ in range(most):
         level = [
@@ -154,21 +154,21 @@ _write_ascii = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(
 
 
 def render_json(value: Any) -> bytes:
-    """Write a value as compact UTF-8 JSON.
+    """Render a value as compact UTF-8 JSON.
 
-    What JSON or UTF-8 cannot hold does not fail: NaN and the infinities become null, and what holds a lone surrogate
-    is written in ASCII with escapes. Integers are written in full, however large.
+    NaN and the infinities become null. A value with a lone surrogate is rendered in ASCII with escapes. Integers are
+    written in full, however large.
 
-    Raises: TypeError for an object that is no value at all, RecursionError past some 900 levels.
+    Raises: TypeError for an object that is not a JSON value, RecursionError past about 900 levels.
     """
     try:
         return to_json(value, inf_nan_mode="null")
     except PydanticSerializationError:
-        return _render_by_hand(value)
+        return _render_with_json(value)
 
 
-def _render_by_hand(value: Any) -> bytes:
-    """What pydantic-core gives up on: lone surrogates, great depth."""
+def _render_with_json(value: Any) -> bytes:
+    """Render what pydantic-core cannot: lone surrogates and deep nesting."""
     try:
         text = _write(value)
     except ValueError:

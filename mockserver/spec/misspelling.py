@@ -1,7 +1,8 @@
-"""Whether a text is, or contains, a word but for some edits (characters put in, left out or replaced).
+"""Fuzzy search: whether a text is, or contains, a word with some edits (characters inserted, deleted or replaced).
 
-Each function takes time in proportion to the text. Words are short: what is done for each character is done for all
-of the word's at once, in the bits of one number (Wu and Manber, "Fast text searching allowing errors", 1992).
+Each function takes time in proportion to the length of the text. Words are short, so each character of the text is
+compared with all characters of the word at once, in the bits of one integer (Wu and Manber, "Fast text searching
+allowing errors", 1992).
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from itertools import pairwise
 
 
 class Misspelled:
-    """A word that may be misspelled with so many edits. `part_of` texts, or the whole of them."""
+    """A word, and the number of edits up to which a text counts as a misspelling of it."""
 
     def __init__(self, word: str, most_edits: int) -> None:
         self._word = word
         self._most = min(most_edits, len(word) - 1)
         self._bits = {letter: sum(1 << at for at, each in enumerate(word) if each == letter) for letter in set(word)}
         self._found = 1 << (len(word) - 1)
-        # Of so many pieces and one more, one stands in the text as it is: so most texts need no second look.
+        # n edits change at most n of n + 1 pieces of the word: a text that contains none of the pieces cannot match.
         pieces = self._most + 1
         ends = [len(word) * piece // pieces for piece in range(pieces + 1)]
         self._pieces = re.compile("|".join(re.escape(word[start:stop]) for start, stop in pairwise(ends)))
@@ -29,14 +30,14 @@ class Misspelled:
         return self._edits(text) <= self._most
 
     def is_part_of(self, text: str, *, most_looks: int) -> bool:
-        """True as well where it would take more than so many looks to tell."""
+        """Also True if the first `most_looks` occurrences of pieces do not match but more follow: it stops there."""
         reach = len(self._word) + self._most
         looked_until = 0
         for looks, piece in enumerate(self._pieces.finditer(text)):
             if looks == most_looks:
                 return True
             start, stop = max(piece.start() - reach, looked_until - reach), piece.end() + reach
-            if stop > looked_until and self._stands_in(text[max(0, start) : stop]):
+            if stop > looked_until and self._is_in(text[max(0, start) : stop]):
                 return True
             looked_until = stop
         return False
@@ -50,8 +51,8 @@ class Misspelled:
                 last, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, last + (each != letter))
         return row[-1]
 
-    def _stands_in(self, text: str) -> bool:
-        # Bit i of rows[edits]: the word's first i + 1 letters end here with at most so many edits.
+    def _is_in(self, text: str) -> bool:
+        # Bit i of rows[edits]: the word's first i + 1 letters end at this position with at most `edits` edits.
         rows = [(1 << edits) - 1 for edits in range(self._most + 1)]
         for letter in text:
             fits = self._bits.get(letter, 0)

@@ -1,4 +1,4 @@
-"""The operations of a document, compiled once: what they take, what they answer."""
+"""The operations of a document, compiled once: they decode requests and check replies."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,18 +18,18 @@ Coercion = Literal["strict", "lax"]
 Place = Literal["path", "query", "header"]
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_BESIDE_METHODS = frozenset({"parameters", "summary", "description", "servers"})
-# How a parameter is written in each place; other styles are not understood.
+_OTHER_PATH_FIELDS = frozenset({"parameters", "summary", "description", "servers"})
+# The supported style of a parameter in each place.
 _STYLES: Mapping[Place, str] = {"path": "simple", "query": "form", "header": "simple"}
-# These describe the exchange and are no parameters, says OpenAPI 3.1, "Parameter Object".
-_NONE: frozenset[str] = frozenset()
-# An answer holds what was sent some levels further in.
-_AROUND_WHAT_WAS_SENT = 8
-_NO_PARAMETERS = frozenset({"accept", "content-type", "authorization"})
+_NO_FIELDS: frozenset[str] = frozenset()
+# An answer nests what the client sent some levels deeper.
+_REPLY_EXTRA_NESTING = 8
+# OpenAPI 3.1, "Parameter Object": header parameters with these names are ignored.
+_IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
 
 
 class Bounds(NamedTuple):
-    """How deep a body may nest (else 400), how many values it may hold (else 413), how many violations are told."""
+    """Limits: the nesting of a body (else 400), its number of values (else 413), and the violations reported."""
 
     nesting: int = MAX_NESTING
     values: int = MAX_VALUES
@@ -40,12 +40,12 @@ BOUNDS = Bounds()
 
 
 class Call(NamedTuple):
-    """A request that is valid, in Python values.
+    """A valid request, decoded to Python values.
 
-    `query`, `headers` (lower-case names) and an object as `body` hold what was sent and the defaults of what was not;
-    what has no default and was not sent is absent. UUIDs are lower-case text with dashes, enums plain text,
-    date-times aware datetimes. `sent` is the body as it came.
-    An optional body that was left out reads as an empty object where the schema takes one, else as None.
+    `query`, `headers` (lower-case names) and a `body` that is an object hold the values that were sent, and defaults
+    for those that were not. A value that was not sent and has no default is absent. UUIDs are lower-case text with
+    dashes, enums are plain text, date-times are aware datetimes. `sent` is the body before validation.
+    If an optional body was not sent, `body` is an empty object if the schema accepts one, else None.
     """
 
     operation: "Operation"
@@ -57,20 +57,20 @@ class Call(NamedTuple):
 
     @property
     def given(self) -> frozenset[str]:
-        """The top-level body fields that were sent, of those that the document knows."""
+        """The top-level body fields that were sent and that the document defines."""
         known = self.operation.body
-        return known.fields.intersection(self.sent) if known is not None and isinstance(self.sent, dict) else _NONE
+        return known.fields.intersection(self.sent) if known is not None and isinstance(self.sent, dict) else _NO_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    name: str  # a header's in lower case
+    name: str  # lower case for a header
     place: Place
     required: bool
-    many: bool  # may be sent repeatedly, and reads as a list
+    many: bool  # may be repeated; its value is a list
     schema: Any
     reader: Reader = field(repr=False)
-    default: Mapping[str, Any]  # of the one name, or empty
+    default: Mapping[str, Any]  # {name: default}, or empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +88,12 @@ class Response:
     content_type: str | None  # None: no body
     schema: Any
     pointer: str  # of the schema
-    examples: Mapping[str, Any]  # an unnamed one is called "default"
+    examples: Mapping[str, Any]  # an unnamed example has the name "default"
     extensions: Mapping[str, Any]
 
 
 class Operation:
-    """One method of one path. Immutable, but for validators that are compiled when first asked."""
+    """One method of one path. Immutable, except that reply validators are compiled on first use."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Operation:
         self.body_required = body is not None and body.required
         self.responses = responses
         self.success_status = min((status for status in responses if 200 <= status < 300), default=200)
-        self.extensions = extensions  # what begins with x-
+        self.extensions = extensions  # the x- fields
         self.query_names = frozenset(parameter.name for parameter in parameters if parameter.place == "query")
         newer = document.root.get("x-newer-properties", ())
         self.known_fields = frozenset(newer) | (body.fields if body is not None else frozenset())
@@ -140,7 +140,7 @@ class Operation:
         return f"<Operation {self.operation_id}: {self.method} {self.path}>"
 
     def decode(self, raw: RawRequest) -> Call:
-        """Pure, so that a long body can be read in another thread.
+        """Validate and decode a request. No side effects, so a long body can be decoded in another thread.
 
         Raises: Invalid with all violations at once, up to `Bounds.violations`, in the order path, query, header, body.
         """
@@ -164,7 +164,7 @@ class Operation:
         return Call(self, path, query, headers, body, sent)
 
     def check_reply(self, status: int, content_type: str | None, body: bytes) -> str | None:
-        """What the document does not allow in this reply, or None. Extra properties are allowed."""
+        """Describe what the document does not allow in this reply, or return None. Extra properties are allowed."""
         response = self.responses.get(status)
         if response is None:
             return f"{self.operation_id} documents no status {status}"
@@ -176,7 +176,7 @@ class Operation:
         if not is_json(response.content_type):
             return None
         try:
-            value, finite = parse_json(body, allow_constants=False, max_nesting=MAX_NESTING + _AROUND_WHAT_WAS_SENT)
+            value, finite = parse_json(body, allow_constants=False, max_nesting=MAX_NESTING + _REPLY_EXTRA_NESTING)
         except (ValueError, RecursionError) as error:
             return f"the body cannot be read as JSON: {error}"
         if not finite:
@@ -195,11 +195,11 @@ class Operation:
         return None
 
     def example_names(self, status: int) -> tuple[str, ...]:
-        """Names of the examples of a status; `default` is a single unnamed one."""
+        """The names of the examples of a status. A single unnamed example has the name `default`."""
         return tuple(self.responses[status].examples)
 
     def example(self, status: int, name: str | None = None) -> Any:
-        """The named example, or the first. Raises: KeyError when there is no such status or example."""
+        """Return the named example, or the first one. Raises: KeyError for an unknown status or example."""
         examples = self.responses[status].examples
         if name is None:
             name = next(iter(examples), "default")
@@ -268,7 +268,7 @@ class Operation:
 
 
 def is_json(content_type: str | None) -> bool:
-    """As FastAPI decides it: application/json, or application/…+json."""
+    """Whether FastAPI reads the content type as JSON: application/json or application/…+json."""
     if content_type == "application/json":
         return True
     if not content_type:
@@ -281,7 +281,7 @@ def is_json(content_type: str | None) -> bool:
 
 
 class _At(NamedTuple):
-    """A place in the document, references followed."""
+    """A location in the document, with references resolved."""
 
     document: Document
     value: Any
@@ -315,7 +315,7 @@ class _At(NamedTuple):
 
 
 def compile_operations(document: Document, *, coercion: Coercion, bounds: Bounds = BOUNDS) -> dict[str, Operation]:
-    """By operationId, in the order of the document. Raises: SpecError."""
+    """Return the operations by operationId, in document order. Raises: SpecError."""
     compiler = _Compiler(document, coercion, bounds)
     operations: dict[str, Operation] = {}
     for path, item in _At(document, document.root, "").members("paths").items():
@@ -328,7 +328,7 @@ def compile_operations(document: Document, *, coercion: Coercion, bounds: Bounds
                         f"{step(item.pointer, name)}/operationId", f"{other.method} {other.path} has the same"
                     )
                 operations[operation.operation_id] = operation
-            elif name not in _BESIDE_METHODS and not name.startswith("x-"):
+            elif name not in _OTHER_PATH_FIELDS and not name.startswith("x-"):
                 raise document.error(step(item.pointer, name), "is not understood in a path")
     return operations
 
@@ -365,7 +365,7 @@ class _Compiler:
         )
 
     def _secured(self, at: _At) -> bool:
-        """Whether a request without credentials is refused: no security, or an empty alternative, lets it in."""
+        """Whether a request needs credentials. Without security, or with an empty alternative, it does not."""
         alternatives, pointer = self._document.root.get("security", []), "/security"
         if "security" in at.value:
             alternatives, pointer = at.value["security"], f"{at.pointer}/security"
@@ -377,7 +377,7 @@ class _Compiler:
         found: dict[tuple[str, str], Parameter] = {}
         for place in (*item.items("parameters"), *at.items("parameters")):
             parameter = self._parameter(place)
-            if parameter.place != "header" or parameter.name not in _NO_PARAMETERS:
+            if parameter.place != "header" or parameter.name not in _IGNORED_HEADERS:
                 found[parameter.place, parameter.name] = parameter
         named = {name for where, name in found if where == "path"}
         in_path = {part[1:-1] for part in path.split("/") if part.startswith("{") and part.endswith("}")}
@@ -417,7 +417,7 @@ class _Compiler:
         )
 
     def _alternatives(self, schema: Any, pointer: str) -> Iterator[dict[str, Any]]:
-        """The schemas that one stands for, through references and choices."""
+        """Yield the schema and all schemas that it leads to through references and choices."""
         pending, seen = [(schema, pointer)], set[str]()
         while pending:
             schema, pointer = self._document.follow(*pending.pop())
@@ -445,7 +445,7 @@ class _Compiler:
         )
 
     def _reader(self, schema: Any, pointer: str, *, text: bool) -> Reader:
-        """One for each schema, however often it is referred to."""
+        """Return the reader of a schema; a schema that is referred to repeatedly has one reader."""
         if (pointer, text) not in self._readers:
             self._readers[pointer, text] = reader(self._document, schema, pointer, way=self._coercion, text=text)
         return self._readers[pointer, text]

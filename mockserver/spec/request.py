@@ -1,4 +1,4 @@
-"""A request before it is read by its operation, and the refusal of one."""
+"""A request before its operation decodes it, and the exception for an invalid request."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from mockserver.spec.violations import Violation
 
 
 class RawRequest(NamedTuple):
-    """A request as it came, but for its path: `path` holds the percent-decoded path parameters."""
+    """A request as it was received, except that `path` holds the percent-decoded path parameters."""
 
     path: Mapping[str, str]
     query: str | bytes
@@ -17,15 +17,15 @@ class RawRequest(NamedTuple):
 
 
 class Invalid(Exception):
-    """A request that the document refuses, as FastAPI would say it.
+    """A request that is not valid, described as FastAPI would.
 
-    422 with `violations` (type, loc, msg, input, ctx where there is one; secrets masked), or 400 or 413 with `detail`.
+    422 with `violations` (type, loc, msg, input, and ctx if there is one; secrets masked), or 400 or 413 with `detail`.
     """
 
     def __init__(
         self, status: int, *, detail: str = "", violations: list[Violation] | None = None, sent: Any = None
     ) -> None:
-        """`sent` is the JSON of the body, where it could be read."""
+        """`sent` is the parsed body, if it could be parsed."""
         super().__init__(detail or f"{len(violations or ())} violations")
         self.status = status
         self.detail = detail
@@ -34,10 +34,10 @@ class Invalid(Exception):
 
     @property
     def reason(self) -> str:
-        """In one line: where and what, of the first few violations."""
-        told = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}"[:300] for each in self.violations[:_MOST_TOLD]]
-        more = len(self.violations) - len(told)
-        return self.detail or "; ".join(told) + (f"; and {more} more" if more else "")
+        """One line: location and message of the first few violations."""
+        listed = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}"[:300] for each in self.violations[:_MAX_LISTED]]
+        more = len(self.violations) - len(listed)
+        return self.detail or "; ".join(listed) + (f"; and {more} more" if more else "")
 
 
-_MOST_TOLD = 5
+_MAX_LISTED = 5

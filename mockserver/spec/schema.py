@@ -1,4 +1,4 @@
-"""One JSON schema by itself, outside any document: for schemas that are data, not part of the API."""
+"""A single JSON schema outside of a document: for schemas that are data, not part of the API."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,13 @@ from mockserver.spec.violations import Violation, Violations
 
 
 class ValueReader:
-    """Judges values by a schema, by its letter."""
+    """Validates values by a schema, without type coercion."""
 
     def __init__(self, compiled: Reader) -> None:
         self._reader = compiled
 
     def violations(self, value: Any, violations: Violations) -> list[Violation]:
-        """As many as there is room for, `loc` beginning within the value; nothing is masked."""
+        """Return as many violations as there is room for. `loc` is relative to the value; nothing is masked."""
         try:
             self._reader.read_exactly(value, violations)
         except ValidationError as error:
@@ -26,7 +26,7 @@ class ValueReader:
 
 
 def compile_schema(schema: Mapping[str, Any], *, name: str) -> ValueReader:
-    """`name` is what errors call it by. Raises: SpecError for what is not understood."""
+    """Errors name the schema by `name`. Raises: SpecError for unsupported keywords."""
     known = {keyword: value for keyword, value in schema.items() if keyword != "$schema"}
     root = {"openapi": "3.1.0", "paths": {}, "components": {"schemas": {"schema": known}}}
     pointer = "/components/schemas/schema"

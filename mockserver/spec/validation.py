@@ -1,13 +1,13 @@
-"""JSON Schema compiled to pydantic-core validators: its words, its lenient reading, its speed.
+"""Compiles JSON Schema to pydantic-core validators, for their error messages, lenient conversions and speed.
 
-A schema is compiled in up to three ways. `quick` takes only what needs no conversion, in C alone, and refuses the rest
-without ado; `lax` reads as FastAPI with pydantic 2 does and has its words; `strict` is lax but for what the letter of
-the schema does not allow. What quick takes, the others take too, and to the same value: so they are only asked when
-quick refuses, and most requests never call into Python.
+A schema is compiled in up to three ways. `quick` accepts the usual form of each value, almost entirely in compiled
+code, and its errors are never shown. `lax` converts like FastAPI with pydantic 2 and has its error messages. `strict`
+is `lax`, but also refuses what the schema does not literally allow. A value that `quick` accepts, the others accept
+too, with the same result. So they run only when `quick` refuses, and most requests never call into Python.
 
 Values: UUIDs become lower-case text with dashes, enums stay text, date-times become aware datetimes, free-form objects
-stay as sent. Objects with properties keep the fields given and gain their defaults; other fields are dropped unless
-`additionalProperties` asks for them.
+stay as sent. Objects with properties keep the fields that were sent and gain defaults for the others; unknown fields
+are dropped unless `additionalProperties` allows them.
 """
 
 import math
@@ -35,8 +35,8 @@ from mockserver.spec.violations import Violations
 
 Way = Literal["quick", "quick-text", "lax", "strict", "strict-text"]
 
-# Where text must be written by the letter of its format: in query and path too, where numbers are text anyway.
-_FORMS_BY_THE_LETTER: tuple[Way, ...] = ("strict", "strict-text")
+# The ways that check the format of text strictly. In "strict-text" (query, path, header) numbers are text anyway.
+_STRICT_FORMATS: tuple[Way, ...] = ("strict", "strict-text")
 
 _CANONICAL_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _DASHED_UUID = re.compile("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
@@ -57,7 +57,7 @@ _NUMBER_BOUNDS = {
 
 
 class Reader:
-    """The validators of one place in the document. Compiling the quick one is part of start-up, the other waits."""
+    """The validators of one schema. The quick one is compiled at start-up, the exact one on first use."""
 
     __slots__ = ("_build_exact", "_exact", "_quick")
 
@@ -67,14 +67,17 @@ class Reader:
         self._exact: Callable[..., Any] | None = None
 
     def read(self, value: Any, violations: Violations) -> Any:
-        """Raises: pydantic_core.ValidationError, in the words of the exact way; what it leaves out is counted."""
+        """Validate and convert a value. Violations that the error leaves out are counted in `violations`.
+
+        Raises: pydantic_core.ValidationError, always from the exact validator.
+        """
         try:
             return self._quick(value)
         except ValidationError:
             return self.read_exactly(value, violations)
 
     def read_exactly(self, value: Any, violations: Violations) -> Any:
-        """As `read`, without the short cut: where a number may not be finite, which quick does not look for."""
+        """Like `read`, without the quick validator: it does not refuse non-finite numbers in free-form values."""
         if self._exact is None:
             self._exact = self._build_exact().validate_python
         return self._exact(value, from_attributes=True, context=violations)
@@ -150,7 +153,7 @@ class _Compiler:
             return self._fields(schema, pointer) if schema.get("properties") else self._map(schema, pointer)
         return core_schema.none_schema()
 
-    # --- Places that hold other places
+    # --- Composite schemas
 
     def _reference(self, schema: dict[str, Any], pointer: str) -> CoreSchema:
         target, pointer = self._document.follow(schema, pointer)
@@ -225,7 +228,7 @@ class _Compiler:
         fewest, most = schema.get("minItems"), schema.get("maxItems")
         if self._quick:
             return core_schema.list_schema(items, min_length=fewest, max_length=most, fail_fast=True)
-        read = core_schema.with_info_wrap_validator_function(_read_in_parts, core_schema.list_schema(items))
+        read = core_schema.with_info_wrap_validator_function(_read_chunked, core_schema.list_schema(items))
         if fewest is None and most is None:
             return read
         anything = core_schema.any_schema()
@@ -236,19 +239,22 @@ class _Compiler:
     def _map(self, schema: dict[str, Any], pointer: str) -> CoreSchema:
         values = schema.get("additionalProperties", True)
         free = values in (True, False, {})
-        compiled: CoreSchema = core_schema.dict_schema(
-            core_schema.str_schema(),
-            core_schema.any_schema() if free else self.compile(values, f"{pointer}/additionalProperties"),
-            min_length=schema.get("minProperties"),
-            max_length=0 if values is False else schema.get("maxProperties"),
-        )
+        member = core_schema.any_schema() if free else self.compile(values, f"{pointer}/additionalProperties")
+        fewest, most = schema.get("minProperties"), 0 if values is False else schema.get("maxProperties")
+        counted = core_schema.dict_schema(core_schema.str_schema(), member, min_length=fewest, max_length=most)
         if self._quick:
-            return compiled
+            return counted
         if free:
-            return core_schema.with_info_after_validator_function(_refuse_infinities, compiled)
-        return core_schema.with_info_wrap_validator_function(_read_in_parts, compiled)
+            return core_schema.with_info_after_validator_function(_refuse_infinities, counted)
+        read = core_schema.with_info_wrap_validator_function(
+            _read_chunked, core_schema.dict_schema(core_schema.str_schema(), member)
+        )
+        if fewest is None and most is None:
+            return read
+        anything = core_schema.dict_schema(core_schema.str_schema(), min_length=fewest, max_length=most)
+        return core_schema.chain_schema([anything, read])
 
-    # --- Leaves
+    # --- Leaf schemas
 
     def _anything(self) -> CoreSchema:
         if self._quick:
@@ -258,9 +264,9 @@ class _Compiler:
     def _one_of(self, values: list[Any], *, named: bool) -> CoreSchema:
         if not named or self._quick:
             return core_schema.literal_schema(values)
-        # A named enumeration is an Enum with pydantic, which has another word for it, and other eyes for odd text.
+        # pydantic makes an Enum of a named enumeration: other error messages, and other results for unusual text.
         kind = type(values[0]) if all(type(value) is type(values[0]) for value in values) else object
-        make: Any = Enum  # from values known at run time only, which type checkers do not take
+        make: Any = Enum  # type checkers do not accept an Enum with members from run time
         members = make("Members", [(f"member_{i}", value) for i, value in enumerate(values)])
         return core_schema.no_info_after_validator_function(
             attrgetter("value"), core_schema.enum_schema(members, list(members), sub_type=_ENUM_KINDS.get(kind))
@@ -289,57 +295,57 @@ class _Compiler:
         if self._quick:
             return core_schema.str_schema(strict=True, pattern=_CANONICAL_UUID)
         lax = core_schema.no_info_after_validator_function(str, core_schema.uuid_schema())
-        return self._by_the_letter(
-            lax, _is_dashed_uuid, "uuid_parsing", "expected 8-4-4-4-12 hexadecimal digits", ways=_FORMS_BY_THE_LETTER
+        return self._checked_lax(
+            lax, _is_dashed_uuid, "uuid_parsing", "expected 8-4-4-4-12 hexadecimal digits", ways=_STRICT_FORMATS
         )
 
     def _moment(self) -> CoreSchema:
         lax = core_schema.no_info_after_validator_function(_in_utc_if_naive, core_schema.datetime_schema())
-        return self._by_the_letter(
+        return self._checked_lax(
             lax,
             _is_rfc_3339,
             "datetime_parsing",
             "expected an RFC 3339 date-time with a time zone",
-            ways=(*_FORMS_BY_THE_LETTER, "quick", "quick-text"),
+            ways=(*_STRICT_FORMATS, "quick", "quick-text"),
         )
 
     def _day(self) -> CoreSchema:
         lax = core_schema.no_info_after_validator_function(date.isoformat, core_schema.date_schema())
-        return self._by_the_letter(
+        return self._checked_lax(
             lax,
             _is_rfc_3339_date,
             "date_from_datetime_parsing",
             "expected an RFC 3339 full-date",
-            ways=(*_FORMS_BY_THE_LETTER, "quick", "quick-text"),
+            ways=(*_STRICT_FORMATS, "quick", "quick-text"),
         )
 
     def _integer(self, schema: dict[str, Any]) -> CoreSchema:
         bounds = _bounds(schema)
         if self._way == "quick":
             return core_schema.int_schema(strict=True, **bounds)
-        return self._by_the_letter(core_schema.int_schema(**bounds), _is_number, "int_type")
+        return self._checked_lax(core_schema.int_schema(**bounds), _is_number, "int_type")
 
     def _number(self, schema: dict[str, Any]) -> CoreSchema:
         bounds = _bounds(schema)
         if self._way == "quick":
             return core_schema.float_schema(strict=True, allow_inf_nan=False, **bounds)
-        return self._by_the_letter(core_schema.float_schema(allow_inf_nan=False, **bounds), _is_number, "float_type")
+        return self._checked_lax(core_schema.float_schema(allow_inf_nan=False, **bounds), _is_number, "float_type")
 
     def _boolean(self) -> CoreSchema:
         if self._way == "quick":
             return core_schema.bool_schema(strict=True)
-        return self._by_the_letter(core_schema.bool_schema(), _is_boolean, "bool_type")
+        return self._checked_lax(core_schema.bool_schema(), _is_boolean, "bool_type")
 
-    def _by_the_letter(
+    def _checked_lax(
         self,
         lax: CoreSchema,
         fits: Callable[[Any], bool],
-        word: Any,
+        error_type: Any,
         reason: str = "",
         *,
         ways: tuple[Way, ...] = ("strict",),
     ) -> CoreSchema:
-        """The lax schema, and in `ways` also a refusal of what it reads but should not: so its own words come first."""
+        """The lax schema; in `ways` it then also refuses values for which `fits` is false. Lax errors come first."""
         if self._way not in ways:
             return lax
 
@@ -347,7 +353,7 @@ class _Compiler:
             result = read_leniently(value)
             if fits(value):
                 return result
-            raise PydanticKnownError(word, {"error": reason} if reason else None)
+            raise PydanticKnownError(error_type, {"error": reason} if reason else None)
 
         return core_schema.no_info_wrap_validator_function(read, lax)
 
@@ -368,7 +374,7 @@ _LABELS = {"string": "str", "integer": "int", "number": "float", "boolean": "boo
 
 
 def _label(schema: Any) -> str:
-    """How errors call a choice of several, in their loc."""
+    """The label of a choice in the `loc` of errors."""
     if not isinstance(schema, dict):
         return "any"
     if "$ref" in schema:
@@ -376,7 +382,7 @@ def _label(schema: Any) -> str:
     return _LABELS.get(next(iter(types_of(schema)), ""), "any")
 
 
-# --- What pydantic-core does not do by itself -------------------------------------------------------------------------
+# --- Conversions and checks that pydantic-core lacks ------------------------------------------------------------------
 
 
 def _given_fields(read: tuple[dict[str, Any], dict[str, Any] | None, set[str]]) -> dict[str, Any]:
@@ -409,35 +415,35 @@ def _is_rfc_3339_date(value: Any) -> bool:
     return isinstance(value, str) and _RFC_3339_DATE.fullmatch(value) is not None
 
 
-_PART = 256
-"""So many items of a list are read at once: pydantic-core tells every violation of what it reads, and each costs."""
+_CHUNK_ITEMS = 256
+"""Items per chunk of a list or map. pydantic-core reports every violation in a chunk, and each one costs time."""
 
 
-def _read_in_parts(value: Any, read: core_schema.ValidatorFunctionWrapHandler, info: core_schema.ValidationInfo) -> Any:
-    """A long list or map, a part at a time; of its violations as many as are still to be told."""
-    if type(value) not in (list, dict) or len(value) <= _PART:
+def _read_chunked(value: Any, read: core_schema.ValidatorFunctionWrapHandler, info: core_schema.ValidationInfo) -> Any:
+    """Validate a long list or map in chunks, and keep only as many violations as there is room for."""
+    if type(value) not in (list, dict) or len(value) <= _CHUNK_ITEMS:
         return read(value)
     violations = cast(Violations, info.context)
     result: Any = type(value)()
     details: list[InitErrorDetails] = []
-    for start in range(0, len(value), _PART):
+    for start in range(0, len(value), _CHUNK_ITEMS):
         try:
             if type(value) is list:
-                result += read(value[start : start + _PART])
+                result += read(value[start : start + _CHUNK_ITEMS])
             else:
-                result.update(read(dict(islice(value.items(), start, start + _PART))))
+                result.update(read(dict(islice(value.items(), start, start + _CHUNK_ITEMS))))
         except ValidationError as error:
-            # One is kept whatever there is room for: it says that the list is not valid.
+            # Keep at least one, even without room: without it the list would count as valid.
             room = max(1, violations.room) - len(details)
             kept = error.errors(include_url=False)[:room] if room > 0 else []
             violations.omit(error.error_count() - len(kept))
-            details += [_moved(line, start if type(value) is list else 0) for line in kept]
+            details += [_with_offset(line, start if type(value) is list else 0) for line in kept]
     if details:
         raise ValidationError.from_exception_data("a long list", details)
     return result
 
 
-def _moved(line: ErrorDetails, start: int) -> InitErrorDetails:
+def _with_offset(line: ErrorDetails, start: int) -> InitErrorDetails:
     first, *others = line["loc"]
     loc = (first + start if isinstance(first, int) else first, *others)
     moved: InitErrorDetails = {"type": line["type"], "loc": loc, "input": line["input"]}
@@ -447,7 +453,7 @@ def _moved(line: ErrorDetails, start: int) -> InitErrorDetails:
 
 
 def _refuse_infinities(value: Any, info: core_schema.ValidationInfo) -> Any:
-    """Free-form values come back as they were sent; what JSON cannot say cannot."""
+    """Refuse non-finite numbers: free-form values are returned as sent, and JSON cannot represent these."""
     violations = cast(Violations, info.context)
     details: list[InitErrorDetails] = []
     room = max(1, violations.room)
@@ -462,7 +468,7 @@ def _refuse_infinities(value: Any, info: core_schema.ValidationInfo) -> Any:
 
 
 def _infinities(value: Any) -> Iterator[tuple[tuple[str | int, ...], float]]:
-    """Where a number is not finite. Where it stands is put together only there."""
+    """Yield location and value of each non-finite number. The location is built only for these."""
     if isinstance(value, float) and not math.isfinite(value):
         yield (), value
     path: list[str | int] = []

@@ -1,4 +1,4 @@
-"""What is wrong with a request, in FastAPI's words, with nothing secret in them, and not all of it where it is much."""
+"""Violations: validation errors of a request in FastAPI's format, with secrets masked and limited in number."""
 
 from __future__ import annotations
 
@@ -34,69 +34,69 @@ def json_invalid(position: int, reason: str) -> Violation:
 
 
 class Violations:
-    """Those of one request, up to a number; the rest is counted.
+    """The violations of one request, up to a limit; those past the limit are counted.
 
-    It is also the context of the validators: they ask it how many are still to be told, and tell it what they left out.
+    Also the context of the validators: they ask it for the room that is left, and report the violations that they omit.
     """
 
-    # One is made for each request, and nearly all stay empty.
-    __slots__ = ("_most", "_omitted", "_told")
+    # One is made per request, and nearly all stay empty.
+    __slots__ = ("_limit", "_listed", "_omitted")
 
     def __init__(self, most: int = MAX_VIOLATIONS) -> None:
-        self._most = most
-        self._told: list[Violation] | None = None
+        self._limit = most
+        self._listed: list[Violation] | None = None
         self._omitted = 0
 
     def __bool__(self) -> bool:
-        return self._told is not None
+        return self._listed is not None
 
     @property
     def room(self) -> int:
-        return max(0, self._most - len(self._told or ()))
+        return max(0, self._limit - len(self._listed or ()))
 
     def omit(self, count: int) -> None:
         self._omitted += count
 
     def add(self, *violations: Violation) -> None:
         if violations:
-            told = list(violations[: self.room])
-            self._omitted += len(violations) - len(told)
-            self._told = (self._told or []) + told
+            kept = list(violations[: self.room])
+            self._omitted += len(violations) - len(kept)
+            self._listed = (self._listed or []) + kept
 
     def add_all(self, error: ValidationError, masker: Masker, place: str, name: str | None = None) -> None:
-        """Those of one place (path, query, header, body), and there of one parameter."""
+        """Add the violations of one place (path, query, header, body), or of one parameter in it."""
         prefix: Loc = (place,) if name is None else (place, name)
         lines = error.errors(include_url=False)
-        told = [masker.violation(line, prefix) for line in lines[: self.room]]
-        self._omitted += len(lines) - len(told)
-        self._told = (self._told or []) + told
+        kept = [masker.violation(line, prefix) for line in lines[: self.room]]
+        self._omitted += len(lines) - len(kept)
+        self._listed = (self._listed or []) + kept
 
     def listed(self) -> list[Violation]:
-        """With one more that tells how many there are that are not listed."""
-        told = self._told or []
+        """Return the violations, plus one that says how many were omitted, if any."""
+        kept = self._listed or []
         if not self._omitted:
-            return told
+            return kept
         more = {
             "type": "too_many_violations",
-            "loc": told[-1]["loc"][:1],
+            "loc": kept[-1]["loc"][:1],
             "msg": f"{self._omitted} more violations are not listed",
             "input": None,
             "ctx": {"omitted": self._omitted},
         }
-        return [*told, more]
+        return [*kept, more]
 
 
 class Masker:
-    """Hides what stands under a sensitive name in what violations echo.
+    """Masks the values of sensitive names in the input that violations echo.
 
-    A name is sensitive when the document says so (`x-sensitive: true`), when it contains "sensitive", or when it looks
-    like a misspelling of either; capitals and what is neither letter nor digit make no difference. Text that contains
-    such a name, however it is escaped, may be a document of its own, so it is hidden as a whole.
+    A name is sensitive if the document says so (`x-sensitive: true`), if it contains "sensitive", or if it looks like
+    a misspelling of either. Case and characters other than letters and digits do not matter. Text that contains such a
+    name, also in escaped form, may be an embedded document, so the whole text is masked.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         plain = sorted({_plain(name) for name in names} - {""})
-        self._names = [Misspelled(name, len(name) // _LETTERS_TO_AN_EDIT) for name in plain]
+        self._names = [Misspelled(name, len(name) // _LETTERS_PER_EDIT) for name in plain]
         self._parts = [Misspelled("sensitive", 2), *self._names]
 
     def violation(self, line: Any, prefix: Loc) -> Violation:
@@ -114,12 +114,12 @@ class Masker:
         return violation
 
     def masked(self, value: Any) -> Any:
-        """A JSON value with what is sensitive hidden."""
+        """Return a JSON value with sensitive values masked."""
         return _Echo(self).of(value)
 
     def is_sensitive(self, name: str) -> bool:
         plain = _plain(name)
-        return self._parts[0].is_part_of(plain, most_looks=_MOST_LOOKS) or any(
+        return self._parts[0].is_part_of(plain, most_looks=_MAX_LOOKS) or any(
             each.is_whole(plain) for each in self._names
         )
 
@@ -128,22 +128,22 @@ class Masker:
         if readable is None:
             return True
         plain = _plain(readable)
-        return any(each.is_part_of(plain, most_looks=_MOST_LOOKS) for each in self._parts)
+        return any(each.is_part_of(plain, most_looks=_MAX_LOOKS) for each in self._parts)
 
 
 class _Echo:
-    """What is shown of one value. Each name is judged once; past a number of names, others count as secret."""
+    """Masks one value. Checks each distinct name once; past `_MAX_NAMES` names, every further name is sensitive."""
 
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
-        self._judged: dict[str, bool] = {}
+        self._is_sensitive_by_name: dict[str, bool] = {}
 
     def is_sensitive(self, name: str) -> bool:
-        judged = self._judged.get(name)
+        judged = self._is_sensitive_by_name.get(name)
         if judged is None:
-            if len(self._judged) >= _MOST_NAMES:
+            if len(self._is_sensitive_by_name) >= _MAX_NAMES:
                 return True
-            judged = self._judged[name] = self._masker.is_sensitive(name)
+            judged = self._is_sensitive_by_name[name] = self._masker.is_sensitive(name)
         return judged
 
     def of(self, value: Any) -> Any:
@@ -161,12 +161,12 @@ class _Echo:
         return value
 
 
-_LETTERS_TO_AN_EDIT = 5
-"""A name of so many letters may have one edit, of twice as many two."""
-_MOST_NAMES = 20_000
-_MOST_LOOKS = 2_000
+_LETTERS_PER_EDIT = 5
+"""A name counts as misspelled with up to one edit per this number of letters."""
+_MAX_NAMES = 20_000
+_MAX_LOOKS = 2_000
 
-_MOST_ESCAPES = 50_000
+_MAX_ESCAPES = 50_000
 _LONGEST_NORMALIZED = 1_000_000
 
 _LOWER = bytes(range(128)).lower() + bytes(128)
@@ -174,24 +174,24 @@ _NOT_PLAIN = bytes(code for code in range(256) if not (code < 128 and chr(code).
 _ESCAPE = re.compile(
     r"\\u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%([0-9a-fA-F]{2})|=([0-9A-F]{2})|&#x([0-9a-fA-F]{1,6});|&#([0-9]{1,7});"
 )
-_MOST_ESCAPED = 3
-"""How often a text may be escaped: in JSON, that in a form, and that in JSON."""
+_MAX_ESCAPE_LEVELS = 3
+"""How many levels of escaping are undone: for example JSON in a form in JSON."""
 
 
 def _plain(text: str) -> str:
-    """Its letters and digits alone, in lower case."""
+    """Return only the ASCII letters and digits of a text, in lower case."""
     if not text.isascii() and len(text) <= _LONGEST_NORMALIZED:
         text = unicodedata.normalize("NFKC", text)
     return text.encode("ascii", "ignore").translate(_LOWER, _NOT_PLAIN).decode("ascii")
 
 
 def _unescaped(text: str) -> str | None:
-    """None for a text with too many escapes to look at."""
-    for _ in range(_MOST_ESCAPED):
+    """Undo escapes in a text. Return None if there are too many of them."""
+    for _ in range(_MAX_ESCAPE_LEVELS):
         marks = sum(map(text.count, ("\\u", "\\x", "%", "=", "&#")))
         if not marks:
             break
-        if marks > _MOST_ESCAPES:
+        if marks > _MAX_ESCAPES:
             return None
         text = _ESCAPE.sub(_character, text)
     return text

@@ -1,8 +1,8 @@
-"""Where state is kept: units with versions, in spaces. It knows nothing of what the units mean.
+"""The store: versioned units in spaces. It does not know what the units mean.
 
-A *space* holds the state of one organisation in one namespace; no space sees another. Whoever changes units loads
-them with their versions and commits all writes at once; if any unit has moved on meanwhile, nothing is written and
-`Conflict` is raised. One compare-and-set serves any store.
+A *space* holds the state of one organisation in one namespace; spaces are isolated from each other. To change units, a
+caller loads them with their versions and commits all writes at once. If any unit has another version by then, nothing
+is written and `Conflict` is raised. A store needs no more than this compare-and-set.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ class SpaceStore(Protocol):
     async def load(self, kind: str, key: str) -> Unit: ...
 
     async def commit(self, *writes: Write) -> None:
-        """All or nothing. Raises Conflict."""
+        """Apply all writes or none. Raises Conflict if a unit has another version than its write."""
 
     async def items(self, kind: str) -> dict[str, Unit]:
-        """Every unit of a kind by key, in the order in which the keys came to be. Only to be read."""
+        """Return all units of a kind by key, in the order in which the keys were created. Read-only."""
 
     async def is_empty(self, now: int) -> bool:
-        """Whether nothing is kept that still counts at the moment."""
+        """Whether the space has no unit that is still valid at the moment `now`."""
 
 
 class Store(Protocol):
     def space(self, namespace: str, organisation: str) -> SpaceStore: ...
 
     def drop(self, namespace: str, organisation: str) -> None:
-        """Forgets all that is kept in the space."""
+        """Delete everything in the space."""

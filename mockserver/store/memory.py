@@ -1,4 +1,4 @@
-"""The store in this process: plain dicts. Gone with the process."""
+"""The in-memory store: plain dicts, lost when the process ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from mockserver.store.units import ABSENT, Unit, Write
 
 
 class MemorySpace:
-    """Versions are numbered over the whole space, so that a unit removed and made again is never taken for the old."""
+    """Versions count per space, not per unit, so a unit that is removed and created again never repeats a version."""
 
     def __init__(self) -> None:
         self._units: defaultdict[str, dict[str, Unit]] = defaultdict(dict)

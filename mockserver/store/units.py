@@ -1,4 +1,4 @@
-"""What a store keeps: a value under a kind and a key, with a version."""
+"""The entries of a store: a value under a kind and a key, with a version."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ FOREVER = 1 << 62
 
 
 class Unit(NamedTuple):
-    """`version` is 0, and `value` None, where nothing is kept under the key. It counts until the moment `until`."""
+    """`version` is 0 and `value` None if the key does not exist. The unit expires at the moment `until`."""
 
     value: Any
     version: int
@@ -16,9 +16,9 @@ class Unit(NamedTuple):
 
 
 class Write(NamedTuple):
-    """What to keep under a key, if it is still at `version`; `value` None removes it. Values are immutable.
+    """Sets the value of a key if the key is still at `version`; `value` None removes it. Values are immutable.
 
-    From the moment `until` on it counts for nothing: a store may forget it, but need not.
+    The value expires at the moment `until`: from then on a store may delete it, but need not.
     """
 
     kind: str

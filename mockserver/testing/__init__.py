@@ -1,4 +1,4 @@
-"""The mock in a test: a server in a thread, and objects to control it with."""
+"""The mock in tests: a server in a thread, and objects to control it."""
 
 from mockserver.testing.clock import MockClock
 from mockserver.testing.faults import AddedFault

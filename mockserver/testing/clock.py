@@ -1,4 +1,4 @@
-"""The clock of a mock, as a test turns it."""
+"""Controls the clock of a mock from a test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MockClock:
 
     @property
     def scale(self) -> float:
-        """How many times faster than the clock runs live. Can be set; 0 holds them still."""
+        """How many times faster than the clock runs progress. Can be set; 0 stops them."""
         return float(self._call("GET", "/clock")["scale"])
 
     @scale.setter
@@ -31,7 +31,7 @@ class MockClock:
         self._change(scale=scale)
 
     def freeze(self, at: datetime | str | None = None) -> datetime:
-        """Stops the clock, at a moment if one is given, and returns the moment at which it stands."""
+        """Stop the clock, at the moment `at` if given, and return the moment at which it stands."""
         if at is None:
             return self._change(freeze=True)
         return self._change(freeze=moment_text(at) if isinstance(at, datetime) else at)
@@ -45,7 +45,7 @@ class MockClock:
         minutes: float = 0,
         seconds: float = 0,
     ) -> datetime:
-        """Moves the clock on by exactly so much, and returns the new moment.
+        """Move the clock forward by exactly this amount, and return the new moment.
 
         `by` may be a number of seconds, or text such as `20m`, `1h30m` or `250ms`.
         """
@@ -58,7 +58,7 @@ class MockClock:
         return self._change(advance=(length + beside).total_seconds())
 
     def resume(self) -> datetime:
-        """Goes on from the moment at which the clock stands."""
+        """Let the clock run again, and return the moment from which it continues."""
         return self._change(resume=True)
 
     def _change(self, **change: Any) -> datetime:

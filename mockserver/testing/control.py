@@ -1,8 +1,8 @@
-"""Calls of the control API from the process of the mock.
+"""Calls to the control API from the process of the mock.
 
-They go to the ASGI application on its own event loop, not over a socket: no connection to share between threads, none
-that counts against the server's limits, and a tenth of the time. From its routes on it is the same code as over HTTP,
-so both ways take the same fields, refuse the same values and say so in the same words.
+They call the ASGI application on its own event loop, not over a socket: threads need not share a connection, no
+connection counts against the server's limits, and a call takes a tenth of the time. From the routes on, the code is the
+same as over HTTP, so both ways accept the same fields, refuse the same values and give the same messages.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PREFIX = "/__admin"
 
 
 class Control:
-    """Of an application that is served at a URL, on an event loop of another thread."""
+    """Calls an application that is served at `server_url`, on the event loop of another thread."""
 
     def __init__(
         self, app: ASGIApp, loop: asyncio.AbstractEventLoop, *, server_url: str, admin_token: str | None
@@ -33,7 +33,7 @@ class Control:
         self.server_url = server_url
         self._app = app
         self._loop = loop
-        # The host stands in URLs that the control API gives.
+        # The control API uses the host in the URLs that it returns.
         host = server_url.partition("//")[2]
         self._headers = [(b"host", host.encode()), (b"content-type", b"application/json")]
         if admin_token is not None:
@@ -48,9 +48,9 @@ class Control:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
     ) -> Any:
-        """The JSON of the answer; None where it has none. `path` is the one behind `/__admin`.
+        """Return the JSON of the answer, or None if it has no body. `path` is the part after `/__admin`.
 
-        Raises ControlError for what the control API refuses.
+        Raises ControlError if the control API refuses the request, or the mock was stopped before it answered.
         """
         prefix = f"/__ns/{namespace}" if namespace else ""
         content = b"" if body is None else json.dumps(body, default=_as_json).encode()
@@ -107,7 +107,7 @@ def _query(query: Mapping[str, Any]) -> str:
 
 
 def _as_json(value: object) -> str:
-    """What Python has types for, and JSON writes as text."""
+    """Convert Python types that JSON represents as text. Raises TypeError for other types."""
     if isinstance(value, datetime):
         return moment_text(value)
     if isinstance(value, UUID):
@@ -118,7 +118,7 @@ def _as_json(value: object) -> str:
 
 
 def moment_text(moment: datetime) -> str:
-    """A date-time without a zone is read as UTC, as the clock reads it."""
+    """Format as ISO 8601. A date-time without a zone is read as UTC, as the clock does."""
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 

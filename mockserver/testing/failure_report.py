@@ -1,4 +1,4 @@
-"""What a client has sent, as text beneath a test that failed."""
+"""The requests of a client, as text for the report of a failed test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LONGEST_BODY = 500
 
 
 def requests_text(mock: CyberdeskMock) -> str:
-    """The last requests with their answers, each in some lines. Secrets are masked, as they are in the journal."""
+    """Return the last requests and their answers, a few lines each. Secrets are masked, as in the journal."""
     try:
         shown, total = mock.last_requests(_MOST_REQUESTS)
         strays = 0 if total else mock.count_outside()
@@ -54,6 +54,6 @@ def _reasons(request: Request) -> list[str]:
 
 def _short(body: Any) -> str:
     text = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
-    # One line each, and no character that a terminal would obey.
+    # On one line, and without control characters that a terminal would interpret.
     text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[: _LONGEST_BODY + 1])
     return text if len(text) <= _LONGEST_BODY else f"{text[:_LONGEST_BODY]}…"

@@ -10,9 +10,9 @@ from mockserver.errors import ControlError
 
 
 class AddedFault:
-    """Stays until it is removed, or the namespace is reset; as a context manager, until its block ends.
+    """Stays until it is removed or the namespace is reset; as a context manager, until the block ends.
 
-    `ids` has several of a preset that consists of several faults.
+    A preset that consists of several faults has several `ids`.
     """
 
     def __init__(self, call: Callable[..., Any], ids: list[str]) -> None:
@@ -25,21 +25,21 @@ class AddedFault:
 
     @property
     def matched(self) -> int:
-        """How many requests have matched."""
+        """How many requests have matched the fault."""
         return sum(int(each["matched"]) for each in self._shown())
 
     @property
     def applied(self) -> int:
-        """How many of them it has met."""
+        """To how many of them the fault was applied."""
         return sum(int(each["applied"]) for each in self._shown())
 
     @property
     def active(self) -> bool:
-        """Whether it may meet more."""
+        """Whether the fault may apply to further requests."""
         return any(each["active"] for each in self._shown())
 
     def remove(self) -> None:
-        """Does nothing where it is gone already."""
+        """Remove the fault. Does nothing if it is already removed."""
         for id_ in self.ids:
             try:
                 self._call("DELETE", f"/faults/{id_}")

@@ -20,23 +20,23 @@ _MOST_REQUESTS = 10_000
 
 
 class CyberdeskMock:
-    """All methods can be called from any thread. What the control API refuses is a ControlError."""
+    """All methods can be called from any thread, and raise ControlError for what the control API refuses."""
 
     def __init__(self, control: Callable[[], Control], settings: Settings, namespace: str = "") -> None:
-        """`control` raises ControlError where the mock is not running."""
+        """`control` raises ControlError if the mock is not running."""
         self._control = control
         self._settings = settings
         self._namespace = namespace
 
     @property
     def url(self) -> str:
-        """What a client takes as its base URL, without `/v1`."""
+        """The base URL for a client, without `/v1`."""
         server_url = self._control().server_url
         return f"{server_url}/__ns/{quote(self._namespace, safe='')}" if self._namespace else server_url
 
     @property
     def token(self) -> str:
-        """A bearer token that is let in: the first of the settings, else `test`."""
+        """A bearer token that is accepted: the first one of the settings, else `test`."""
         return self._settings.token[0].token if self._settings.token else "test"
 
     @property
@@ -51,7 +51,7 @@ class CyberdeskMock:
     def runs(self) -> Runs:
         return Runs(self._call)
 
-    # --- What clients have sent
+    # --- Requests
 
     def requests(
         self,
@@ -64,9 +64,9 @@ class CyberdeskMock:
         valid: bool | None = None,
         since: int | None = None,
     ) -> list[Request]:
-        """In the order in which they came. `match` is `POST /v1/runs/bulk`, `GET /v1/runs/*`, an operationId, or `*`.
+        """Return requests in order of arrival. `match`: `POST /v1/runs/bulk`, `GET /v1/runs/*`, an operationId or `*`.
 
-        Raises ControlError where some that may have matched were dropped, and where there are more than 10,000:
+        Raises ControlError if requests that may match were dropped from the journal, or if more than 10,000 match:
         `since`, a `seq`, narrows it.
         """
         filters = {
@@ -90,12 +90,12 @@ class CyberdeskMock:
         return self._read(page)
 
     def last_requests(self, limit: int) -> tuple[list[Request], int]:
-        """The last of all requests, and how many there were."""
+        """Return the last requests, and how many there are in total."""
         page = self._call("GET", "/requests", query={"limit": limit})
         return self._read(page), page["total"]
 
     def count_outside(self) -> int:
-        """How many requests have come to this server without any namespace."""
+        """Return how many requests were sent to this server outside of any named namespace."""
         return int(self._control().call("GET", "/requests", query={"limit": 1})["total"])
 
     def clear_requests(self) -> None:
@@ -105,7 +105,7 @@ class CyberdeskMock:
         prefix = f"/__ns/{self._namespace}" if self._namespace else ""
         return [Request.from_json(item, prefix) for item in page["items"]]
 
-    # --- What happens to requests
+    # --- Faults
 
     def fault(
         self,
@@ -133,7 +133,7 @@ class CyberdeskMock:
     ) -> AddedFault:
         """`POST /__admin/faults` with its fields. `status=500` is short for `answer={"status": 500}`.
 
-        `headers` and `body` (values by JSON pointer) narrow which requests are meant; those of the answer stand in
+        `headers` and `body` (values by JSON pointer) narrow which requests match; those of the answer belong into
         `answer`.
         """
         if status is not None:
@@ -165,7 +165,7 @@ class CyberdeskMock:
     def clear_faults(self) -> None:
         self._call("DELETE", "/faults")
 
-    # --- What the mock keeps
+    # --- State
 
     def seed(
         self,
@@ -207,11 +207,11 @@ class CyberdeskMock:
         return [Run(self._call, id_) for id_ in self._call("POST", "/runs", body=[_given(given)])["ids"]]
 
     def reset(self) -> None:
-        """As at the start: no runs, requests and faults, and a clock that runs."""
+        """Set the namespace back to its initial state: the runs, faults and clock of the start, and no requests."""
         self._call("POST", "/reset")
 
     def state(self) -> dict[str, Any]:
-        """All that is kept, as JSON; `load_state` puts it back."""
+        """Return the state of the namespace as JSON, for `load_state`."""
         state: dict[str, Any] = self._call("GET", "/state")
         return state
 

@@ -1,4 +1,4 @@
-"""A request that a client has sent, and its answer, as the journal shows them: with tokens and secrets masked."""
+"""A request that a client has sent, and its answer, as the journal shows them: tokens and secrets are masked."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`bytes` is the length of the body; None where it was not counted."""
+    """`bytes` is the length of the body, or None if it was not counted."""
 
     headers: Mapping[str, str]
     body: Any
     bytes: int | None
     truncated: bool
-    """Whether `body` is the beginning only."""
+    """Whether `body` is only the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`path` is the one in the namespace. Names of headers are in lower case."""
+    """`path` is the path inside the namespace. Header names are in lower case."""
 
     seq: int
     at: datetime
@@ -30,23 +30,23 @@ class Request:
     query: Mapping[str, Any]
     headers: Mapping[str, str]
     body: Any
-    """The JSON that was sent; other content as text; None where there was none."""
+    """The parsed JSON; other content as text; None if the body was empty."""
     status: int | None
-    """None while it is handled, and where no answer was sent."""
+    """None while the request is in flight, and if no answer was sent."""
     duration_ms: float | None
     operation: str | None
     organization: str | None
     valid: bool
     reason: str | None
-    """Why it was refused."""
+    """Why the request was refused."""
     warnings: tuple[str, ...]
     fault: str | None
-    """The id of the fault that it met."""
+    """The id of the fault that was applied."""
     answer: Answer
 
     @classmethod
     def from_json(cls, source: Mapping[str, Any], prefix: str) -> Request:
-        """`prefix` is that of the namespace."""
+        """`prefix` is the path prefix of the namespace."""
         answer = source["answer"]
         names = ("seq", "method", "query", "headers", "body", "status", "duration_ms", "operation", "organization")
         return cls(

@@ -1,4 +1,4 @@
-"""The runs of a mock, of all its organisations."""
+"""The runs of a mock, across its organisations."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ _PAGE = 1_000
 
 
 class Run:
-    """A run as it is whenever it is asked: its attributes are read from the mock each time, and need no request
-    of the client. Those that are not named here are in `json()`.
+    """The current state of a run: each access to an attribute reads it from the mock, without an entry in the journal.
+
+    `json()` has the attributes that are not named here.
     """
 
     def __init__(self, call: Callable[..., Any], id_: str) -> None:
@@ -25,7 +26,7 @@ class Run:
         self.id = id_
 
     def json(self) -> dict[str, Any]:
-        """As the API shows it."""
+        """Return the run as the API shows it."""
         shown: dict[str, Any] = self._call("GET", f"/runs/{self.id}")
         return shown
 
@@ -75,25 +76,25 @@ class Run:
         return error
 
     def attachments(self) -> list[dict[str, Any]]:
-        """Inputs and outputs, each with a `url` that needs no token."""
+        """Return inputs and outputs, each with a `url` that needs no token."""
         items: list[dict[str, Any]] = self._call("GET", f"/runs/{self.id}/attachments")["items"]
         return items
 
     def finish(self) -> Run:
-        """Ends it in `success`, now."""
+        """End the run in `success`, now."""
         return self._changed("POST", "/finish")
 
     def fail(self) -> Run:
-        """Ends it in `task_failed`, now."""
+        """End the run in `task_failed`, now."""
         return self._changed("POST", "/fail")
 
     def advance(self) -> Run:
-        """Moves it to its next status."""
+        """Move the run to its next status."""
         return self._changed("POST", "/advance")
 
     def update(self, **fields: Any) -> Run:
         """`PATCH /__admin/runs/{id}`: status, outcome, duration_s, started_at, ended_at, input_values, output_data,
-        error, run_message_history, usage_metadata. Also what the API itself would refuse.
+        error, run_message_history, usage_metadata. Accepts changes that the API itself refuses.
         """
         return self._changed("PATCH", "", body=fields)
 
@@ -112,7 +113,7 @@ class Run:
 
 
 class Runs:
-    """By id, or one after the other, newest first."""
+    """Runs by id; iteration yields the newest first."""
 
     def __init__(self, call: Callable[..., Any]) -> None:
         self._call = call

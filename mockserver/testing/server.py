@@ -1,4 +1,4 @@
-"""A mock that serves in a thread of this process: real connections, and no other process to look after."""
+"""A mock server in a thread of this process: real connections, without another process to manage."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from mockserver.testing.mock import CyberdeskMock
 
 
 class MockServer(CyberdeskMock):
-    """Serves from `start` to `stop`, or as a context manager, `async with` too. Itself the namespace without a name.
+    """Serves from `start` to `stop`, or as a context manager (also `async with`). Controls the default namespace.
 
-    Takes Settings, fields of Settings by name, or both. Without a `port` it takes a free one.
+    Takes Settings, fields of Settings by name, or both. Without Settings, `port` defaults to a free port.
     """
 
     def __init__(self, settings: Settings | None = None, /, **fields: Any) -> None:
-        """Raises StartError for a value that no server can run with."""
+        """Raises StartError for an invalid value."""
         if settings is None:
             settings = Settings(**{"port": 0, **fields})
         elif fields:
@@ -42,7 +42,7 @@ class MockServer(CyberdeskMock):
         return self._serving.control
 
     def start(self) -> Self:
-        """Returns when it serves. Raises StartError, and whatever else the server fails with as it starts."""
+        """Return once the server answers. Raises StartError, or any other error that stops the server at startup."""
         if self._serving is not None:
             raise ControlError(None, "The mock is running already")
         if not self.settings.admin:
@@ -52,10 +52,10 @@ class MockServer(CyberdeskMock):
         return self
 
     def stop(self) -> None:
-        """Returns when the answers that were being given have been given, and the thread has ended.
+        """Return once the answers in progress are finished and the thread has ended.
 
-        They have `limits.shutdown_grace` seconds. Does nothing where it is not running. Raises OSError where the state
-        cannot be written to the file of `state`.
+        The answers have `limits.shutdown_grace` seconds. Does nothing if the server is not running. Raises OSError if
+        the file of the setting `state` cannot be written.
         """
         serving, self._serving = self._serving, None
         if serving is not None:
@@ -63,7 +63,7 @@ class MockServer(CyberdeskMock):
 
     @contextmanager
     def namespace(self, name: str) -> Iterator[CyberdeskMock]:
-        """A mock by itself on the same server, until the block ends: with its own runs, requests, faults and clock."""
+        """Provide a separate mock on the same server, with its own runs, requests, faults and clock, for the block."""
         if not 0 < len(name) <= 200 or "/" in name:
             raise ControlError(None, f"{name!r} is no name of a namespace: 1 to 200 characters, and no / among them")
         try:
@@ -72,7 +72,7 @@ class MockServer(CyberdeskMock):
             self._drop(name)
 
     def _drop(self, namespace: str) -> None:
-        """Does nothing where no request has come to it."""
+        """Drop the namespace. Does nothing if it was never used."""
         try:
             self._running().call("DELETE", f"/namespaces/{namespace}")
         except ControlError as error:
@@ -97,7 +97,7 @@ class MockServer(CyberdeskMock):
 
 
 class _Serving:
-    """A server in its thread, ready when it is made. Raises what it fails with as it starts."""
+    """A server in its thread. The constructor returns once it is ready, and raises what stops it at startup."""
 
     def __init__(self, app: MockApp, listener: socket.socket) -> None:
         self._app = app
@@ -108,7 +108,7 @@ class _Serving:
             app, app.settings.limits, on_ready=lambda: self._ready.set_result(asyncio.get_running_loop())
         )
         url = local_url_of(listener)
-        # A daemon: a mock that is never stopped should not keep its process from ending.
+        # A daemon: a mock that is never stopped must not keep the process alive.
         self._thread = threading.Thread(target=self._run, name=f"mockserver {url}", daemon=True)
         self._thread.start()
         first: tuple[Future[Any], ...] = (self._ready, self._ended)
@@ -123,13 +123,13 @@ class _Serving:
         self.control = Control(app, self._ready.result(), server_url=url, admin_token=app.settings.admin_token)
 
     def stop(self) -> None:
-        """Raises what has ended it, where that was not this."""
+        """Stop the server. Raises the error that has ended it before or while stopping, if any."""
         self._server.should_exit = True
         self._thread.join()
         self._ended.result()
 
     def _run(self) -> None:
-        # All of it here, also what comes before and behind the server: the caller may be in an event loop of its own.
+        # State is loaded and saved in this thread too: that needs an event loop, and the caller may already run one.
         path = self._app.settings.state
         try:
             if path is not None:

@@ -60,6 +60,7 @@ EXPECTED = {
 }
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_bad_host_gets_one_surprise_of_a_kind_and_a_true_report(name: str, tmp_path: Path):
     expected = EXPECTED[name]
@@ -96,6 +97,7 @@ def test_the_smallest_request_is_shown_of_a_refused_create_that_makes_runs(tmp_p
     assert look["request"]["path"].startswith("/v1/runs?")
 
 
+@pytest.mark.matrix
 def test_deletes_that_are_ignored_leave_what_the_report_says(tmp_path: Path):
     with hosting("deletes-ignored") as host:
         seen = visit(tmp_path, host, "--rule", "REQ-COUNT")
@@ -104,6 +106,7 @@ def test_deletes_that_are_ignored_leave_what_the_report_says(tmp_path: Path):
     assert seen.told_left == len(seen.left) > 0
 
 
+@pytest.mark.matrix
 def test_lists_that_lag_are_waited_for(tmp_path: Path):
     with hosting("lists-lag", "refused-bulk-creates-three") as host:
         seen = visit(tmp_path, host, "--rule", "REQ-COUNT")
@@ -132,6 +135,7 @@ def test_a_sound_server_passes_and_costs_few_requests_more_than_there_are_create
     assert atomic["status"] == "passed"
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     ("name", "left", "status"),
     [

@@ -81,7 +81,7 @@ def test_lived_time_runs_as_many_times_faster_as_the_scale_says():
     clock.pass_time(0.6)
 
     assert clock.scale == 100
-    assert clock.read() == Instant(start.moment + 600_000, start.lived + 60 * SECOND)
+    assert clock.read() == Instant(start.moment + 600_000, start.sim_time + 60 * SECOND)
 
 
 @pytest.mark.parametrize("scale", [0.5, 1, 600])
@@ -96,11 +96,11 @@ def test_advancing_moves_moments_and_lives_by_exactly_so_much(scale: float, froz
     clock.advance(20 * 60)
 
     after = clock.read()
-    assert (after.moment - before.moment, after.lived - before.lived) == (1_200 * SECOND, 1_200 * SECOND)
-    assert clock.moment_of(before.lived + 600 * SECOND) == before.moment + 600 * SECOND
+    assert (after.moment - before.moment, after.sim_time - before.sim_time) == (1_200 * SECOND, 1_200 * SECOND)
+    assert clock.moment_of(before.sim_time + 600 * SECOND) == before.moment + 600 * SECOND
     clock.resume()
     clock.pass_time(2)
-    assert clock.read().lived - after.lived == 2 * SECOND * scale
+    assert clock.read().sim_time - after.sim_time == 2 * SECOND * scale
 
 
 def test_a_frozen_clock_stands_still_until_it_is_advanced_or_goes_on():
@@ -123,9 +123,9 @@ def test_the_clock_is_frozen_at_earlier_moments_too_and_lived_time_does_not_jump
     clock.freeze(before.moment - 3600 * SECOND)
 
     assert clock.now() == before.moment - 3600 * SECOND
-    assert clock.read().lived == before.lived + 1
-    assert clock.moment_of(before.lived) == before.moment
-    assert clock.moment_of(before.lived + 1) == before.moment - 3600 * SECOND
+    assert clock.read().sim_time == before.sim_time + 1
+    assert clock.moment_of(before.sim_time) == before.moment
+    assert clock.moment_of(before.sim_time + 1) == before.moment - 3600 * SECOND
 
 
 @pytest.mark.parametrize("seconds", [-0.1, float("nan"), float("inf"), 1e10])
@@ -140,7 +140,7 @@ def test_a_clock_that_is_held_never_reaches_what_lies_ahead():
 
     clock.pass_time(3600)
 
-    assert clock.moment_of(clock.read().lived + 1) == FOREVER
+    assert clock.moment_of(clock.read().sim_time + 1) == FOREVER
 
 
 def test_forever_is_never_reached_on_any_clock():
@@ -154,23 +154,23 @@ def test_what_was_reached_before_the_clock_was_held_keeps_its_moment():
     clock.pass_time(60)
     clock.rescale(1)
 
-    assert clock.moment_of(before.lived) == before.moment
+    assert clock.moment_of(before.sim_time) == before.moment
 
 
 @given(st.lists(_STEPS, max_size=12), st.lists(_STEPS, max_size=6))
 def test_what_was_lived_was_lived_at_the_moment_that_was_read_whatever_comes_after(before, after):
     clock = ManualClock()
     readings = _lead(clock, before)
-    assert [each.lived for each in readings] == sorted(each.lived for each in readings)
+    assert [each.sim_time for each in readings] == sorted(each.sim_time for each in readings)
     first_at: dict[int, int] = {}
     for reading in readings:
-        first_at.setdefault(reading.lived, reading.moment)
+        first_at.setdefault(reading.sim_time, reading.moment)
 
     _lead(clock, after)
 
-    for lived, moment in first_at.items():
+    for sim_time, moment in first_at.items():
         # With a scale below 1 so much may have been lived for a while when it was read.
-        told = clock.moment_of(lived)
+        told = clock.moment_of(sim_time)
         assert told <= moment
         assert moment - told <= 3_000_000
 
@@ -185,24 +185,24 @@ def test_a_moment_is_the_first_at_which_so_much_was_lived(stretches, share):
         for _ in range(3):
             clock.pass_time(micros / 3 / SECOND)
             readings.append(clock.read())
-    lived = start.lived + int((readings[-1].lived - start.lived) * share)
+    sim_time = start.sim_time + int((readings[-1].sim_time - start.sim_time) * share)
 
-    moment = clock.moment_of(lived)
+    moment = clock.moment_of(sim_time)
 
-    assert all(reading.lived >= lived for reading in readings if reading.moment >= moment)
-    assert all(reading.lived < lived for reading in readings if reading.moment < moment)
+    assert all(reading.sim_time >= sim_time for reading in readings if reading.moment >= moment)
+    assert all(reading.sim_time < sim_time for reading in readings if reading.moment < moment)
 
 
 def test_the_moment_of_what_will_be_lived_is_foretold():
     clock = ManualClock(scale=4)
 
-    assert clock.moment_of(clock.read().lived + 10) - clock.now() == 3
+    assert clock.moment_of(clock.read().sim_time + 10) - clock.now() == 3
 
 
 def test_a_clock_that_hardly_moves_foretells_nothing():
     clock = ManualClock(scale=1e-300)
 
-    assert clock.moment_of(clock.read().lived + 10) == FOREVER
+    assert clock.moment_of(clock.read().sim_time + 10) == FOREVER
 
 
 def test_advancing_again_and_again_keeps_no_more_than_so_many_segments():
@@ -212,7 +212,7 @@ def test_advancing_again_and_again_keeps_no_more_than_so_many_segments():
 
     assert len(clock._segments) <= 10_000
     now = clock.read()
-    assert clock.moment_of(now.lived) == now.moment
+    assert clock.moment_of(now.sim_time) == now.moment
 
 
 @given(st.lists(_STEPS, max_size=8))
@@ -226,14 +226,16 @@ def test_a_clock_that_is_kept_and_restored_reads_the_same_and_goes_on(steps):
     assert (other.scale, other.is_frozen) == (clock.scale, clock.is_frozen)
     for _ in range(2):
         assert other.read() == clock.read()
-        assert [other.moment_of(each.lived) for each in readings] == [clock.moment_of(each.lived) for each in readings]
+        assert [other.moment_of(each.sim_time) for each in readings] == [
+            clock.moment_of(each.sim_time) for each in readings
+        ]
         clock.pass_time(5)
         other.pass_time(5)
 
 
 @pytest.mark.parametrize(
     "state",
-    [{}, {"segments": []}, {"segments": [[2, 0, 1, 0], [1, 0, 1, 0]], "moment": 1, "lived": 1, "wall": 1}],
+    [{}, {"segments": []}, {"segments": [[2, 0, 1, 0], [1, 0, 1, 0]], "moment": 1, "sim_time": 1, "wall": 1}],
 )
 def test_what_is_no_state_of_a_clock_is_refused(state):
     with pytest.raises((ValueError, KeyError, TypeError)):

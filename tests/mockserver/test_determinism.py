@@ -7,7 +7,7 @@ from tests.mockserver.inprocess import SUCCEEDS, Mock, unknown_id
 _DEFAULTS = unknown_id()
 
 
-def _lived_through(mock: Mock) -> list[bytes]:
+def _sim_time_through(mock: Mock) -> list[bytes]:
     """Every answer of a life with chance in all its parts."""
     answers = [mock.post("/v1/runs", {"workflow_id": _DEFAULTS, "sensitive_input_values": {"a": "b"}})]
     run_id = answers[0].json()["id"]
@@ -26,12 +26,12 @@ def _lived_through(mock: Mock) -> list[bytes]:
 
 
 def test_the_same_requests_give_the_same_bytes_in_another_server():
-    assert _lived_through(Mock(seed=7)) == _lived_through(Mock(seed=7))
+    assert _sim_time_through(Mock(seed=7)) == _sim_time_through(Mock(seed=7))
 
 
 def test_another_seed_gives_other_ids_and_other_lives():
     one, other = Mock(seed=1), Mock(seed=2)
-    first, second = _lived_through(one), _lived_through(other)
+    first, second = _sim_time_through(one), _sim_time_through(other)
     assert not set(one.ids()) & set(other.ids())
     statuses = [[run["status"] for run in mock.listed()] for mock in (one, other)]
     assert statuses[0] != statuses[1]

@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from mockserver.behaviour.batch import Batch, Change, Move, Placement, Script, Session, Slot
 from mockserver.behaviour.ids import id_row
-from mockserver.behaviour.lifecycle import EDGES, Course, Courses, Life, Timeline, live
-from mockserver.behaviour.world import Temper, World
+from mockserver.behaviour.lifecycle import EDGES, Schedule, Schedules, SessionTimeline, Timeline, timeline_of
+from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import FOREVER, SECOND
 from mockserver.errors import Conflict
 from tests.mockserver.inprocess import (
@@ -30,7 +30,7 @@ from tests.mockserver.inprocess import (
 
 ACTIVE = ("running", "running_checks")
 
-# --- The course of one run -----------------------------------------------------------------------------------------
+# --- The schedule of one run -----------------------------------------------------------------------------------------
 
 
 def test_a_run_is_scheduling_then_running_then_ended():
@@ -331,7 +331,7 @@ def test_a_retried_run_waits_for_the_session_though_it_once_stood_before_it():
     assert [mock.status(first["id"]), mock.status(second["id"])] == ["scheduling", "running"]
 
 
-class Lives(RuleBasedStateMachine):
+class Timelines(RuleBasedStateMachine):
     """Anything at any moment; and after each step, everything is read and held against what was read before."""
 
     @initialize(
@@ -463,14 +463,14 @@ class Lives(RuleBasedStateMachine):
             assert self.mock.read(run_id) == runs[run_id]
 
 
-TestLives = Lives.TestCase
+TestLives = Timelines.TestCase
 TestLives.settings = settings(
     max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 # --- The pure functions --------------------------------------------------------------------------------------------
 
-TEMPER = Temper((SECOND, 3 * SECOND), (5 * SECOND, 20 * SECOND), (("success", 0.5), ("error", 0.5)), b"{}", ("e",))
+PROFILE = RunProfile((SECOND, 3 * SECOND), (5 * SECOND, 20 * SECOND), (("success", 0.5), ("error", 0.5)), b"{}", ("e",))
 
 
 def _batch(number: int, count: int, *, script: Script | None = None, created: int = 0) -> Batch:
@@ -481,15 +481,15 @@ def _batch(number: int, count: int, *, script: Script | None = None, created: in
 
 @given(st.integers(0, 1000), st.integers(1, 1000), st.sampled_from(["time", "immediate", "manual"]))
 def test_no_run_of_a_batch_ends_outside_the_bounds_that_lists_go_by(number, count, progression):
-    batch, courses = _batch(number, count), Courses(b"key", progression)
+    batch, schedules = _batch(number, count), Schedules(b"key", progression)
 
     ends = []
     for index in {0, count // 2, count - 1}:
-        course = courses.course(TEMPER, batch, index, Change())
-        ends.append(min(FOREVER, course.scheduling + course.running))
+        schedule = schedules.schedule(PROFILE, batch, index, Change())
+        ends.append(min(FOREVER, schedule.scheduling + schedule.running))
 
-    assert courses.active_until(TEMPER, batch) <= min(ends)
-    assert max(ends) <= courses.settled_after(TEMPER, batch)
+    assert schedules.active_until(PROFILE, batch) <= min(ends)
+    assert max(ends) <= schedules.settled_after(PROFILE, batch)
 
 
 @given(st.integers(0, 500), st.integers(0, 99), st.integers(0, 3))
@@ -497,82 +497,84 @@ def test_a_course_is_a_function_of_seed_run_and_attempt(number, index, attempt):
     batch = _batch(number, 100)
     change = Change(attempt=attempt)
 
-    courses = [Courses(b"key", "time").course(TEMPER, batch, index, change) for _ in range(2)]
+    schedules = [Schedules(b"key", "time").schedule(PROFILE, batch, index, change) for _ in range(2)]
 
-    assert courses[0] == courses[1]
-    assert SECOND <= courses[0].scheduling <= 3 * SECOND
-    assert 5 * SECOND <= courses[0].running <= 20 * SECOND
-    assert courses[0].outcome in ("success", "error")
+    assert schedules[0] == schedules[1]
+    assert SECOND <= schedules[0].scheduling <= 3 * SECOND
+    assert 5 * SECOND <= schedules[0].running <= 20 * SECOND
+    assert schedules[0].outcome in ("success", "error")
 
 
 def test_another_seed_gives_another_course():
     batch = _batch(0, 50)
 
-    one, other = ([Courses(key, "time").course(TEMPER, batch, i, Change()) for i in range(50)] for key in (b"a", b"b"))
+    one, other = (
+        [Schedules(key, "time").schedule(PROFILE, batch, i, Change()) for i in range(50)] for key in (b"a", b"b")
+    )
 
     assert one != other
 
 
 def test_courses_are_drawn_again_alike_after_many_batches():
-    courses = Courses(b"key", "time")
-    first = courses.course(TEMPER, _batch(0, 2), 1, Change())
+    schedules = Schedules(b"key", "time")
+    first = schedules.schedule(PROFILE, _batch(0, 2), 1, Change())
 
     for number in range(1, 600):
-        courses.course(TEMPER, _batch(number, 1), 0, Change())
+        schedules.schedule(PROFILE, _batch(number, 1), 0, Change())
 
-    assert courses.course(TEMPER, _batch(0, 2), 1, Change()) == first
+    assert schedules.schedule(PROFILE, _batch(0, 2), 1, Change()) == first
 
 
 @pytest.mark.parametrize("script", [Script(None, 7 * SECOND), Script("error", None), Script("success", 0)])
 def test_a_script_says_how_a_run_ends_and_leaves_the_rest_to_the_workflow(script):
     batch = _batch(0, 1, script=script)
-    plain = Courses(b"key", "time").course(TEMPER, _batch(0, 1), 0, Change())
+    plain = Schedules(b"key", "time").schedule(PROFILE, _batch(0, 1), 0, Change())
 
-    course = Courses(b"key", "time").course(TEMPER, batch, 0, Change())
+    schedule = Schedules(b"key", "time").schedule(PROFILE, batch, 0, Change())
 
-    assert course.scheduling == plain.scheduling
-    assert course.running == (plain.running if script.running_us is None else script.running_us)
-    assert course.outcome == (script.outcome or plain.outcome)
+    assert schedule.scheduling == plain.scheduling
+    assert schedule.running == (plain.running if script.running_us is None else script.running_us)
+    assert schedule.outcome == (script.outcome or plain.outcome)
 
 
 @given(st.lists(st.integers(0, 0xFFFFFFFF), min_size=1, max_size=50))
 def test_an_outcome_without_odds_is_never_drawn(numbers):
-    temper = Temper(None, None, (("success", 0.0), ("task_failed", 2.0), ("error", 0.0)), b"{}", ("e",))
+    profile = RunProfile(None, None, (("success", 0.0), ("task_failed", 2.0), ("error", 0.0)), b"{}", ("e",))
 
-    assert {temper.outcome(number) for number in [0, 0xFFFFFFFF, *numbers]} == {"task_failed"}
+    assert {profile.outcome(number) for number in [0, 0xFFFFFFFF, *numbers]} == {"task_failed"}
 
 
 @given(st.integers(0, 10**9), st.integers(0, 10**9), st.integers(0, 2 * 10**9))
-def test_the_next_turn_is_when_the_status_changes_next(started, running, lived):
-    life = Life(started, FOREVER, started + running, "success")
+def test_the_next_turn_is_when_the_status_changes_next(started, running, sim_time):
+    timeline = Timeline(started, FOREVER, started + running, "success")
 
-    turn = life.next_turn(lived)
+    turn = timeline.next_turn(sim_time)
 
-    if lived >= life.ended:
+    if sim_time >= timeline.ended:
         assert turn == FOREVER
     else:
-        assert turn > lived
-        assert life.status_at(turn) != life.status_at(lived)
-        assert life.status_at(turn - 1) == life.status_at(lived)
+        assert turn > sim_time
+        assert timeline.status_at(turn) != timeline.status_at(sim_time)
+        assert timeline.status_at(turn - 1) == timeline.status_at(sim_time)
 
 
 def test_a_move_to_running_starts_the_course_from_there():
     change = Change(moves=(Move("running", 1_100),))
 
-    life = live(Course(10_000, 500, "success"), change, 1_000)
+    timeline = timeline_of(Schedule(10_000, 500, "success"), change, 1_000)
 
-    assert life == Life(1_100, FOREVER, 1_600, "success")
+    assert timeline == Timeline(1_100, FOREVER, 1_600, "success")
 
 
 def test_a_session_is_read_again_when_a_run_has_left_it_meanwhile():
     batch = _batch(0, 1)
-    tempers = dict.fromkeys([SUCCEEDS], World.built_in().default_temper)
-    timeline = Timeline(Courses(b"key", "time"), tempers)
+    profiles = dict.fromkeys([SUCCEEDS], World.built_in().default_profile)
+    timeline = SessionTimeline(Schedules(b"key", "time"), profiles)
 
     timeline.add(Slot(batch.tail, 0, 1, 0), batch, {0: Change(attempt=1)})
 
     with pytest.raises(Conflict):
-        timeline.lives[batch.tail, 0]
+        timeline.timelines[batch.tail, 0]
 
 
 def test_what_comes_behind_a_run_that_has_left_a_session_still_comes_after_its_end():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mockserver.behaviour.world import Temper, World
+from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import SECOND
 from mockserver.errors import WorldError
 from tests.mockserver.inprocess import ENDS_AT_ONCE, FRONT_DESK_1, FRONT_DESKS, SUCCEEDS, Mock, unknown_id, world_file
@@ -108,9 +108,9 @@ def test_a_file_is_laid_over_the_built_in_world(tmp_path: Path):
     assert world.pools[FRONT_DESKS] == built_in.pools[FRONT_DESKS]
     assert world.workflows[SUCCEEDS] == built_in.workflows[SUCCEEDS]
     added = world.workflows[_ID]
-    assert added.temper.running == world.default_temper.running == (7 * SECOND, 7 * SECOND)
-    assert added.temper.scheduling == built_in.default_temper.scheduling
-    assert added.temper.output_data == b"null"
+    assert added.profile.running == world.default_profile.running == (7 * SECOND, 7 * SECOND)
+    assert added.profile.scheduling == built_in.default_profile.scheduling
+    assert added.profile.output_data == b"null"
     assert added.input_schema == {"type": "object"}
 
 
@@ -119,7 +119,7 @@ def test_without_the_built_in_world_only_its_defaults_stay(tmp_path: Path):
     assert [*world.machines] == [_ID]
     assert not world.pools
     assert not world.workflows
-    assert world.default_temper == World.built_in().default_temper
+    assert world.default_profile == World.built_in().default_profile
 
 
 def test_the_mock_serves_the_world_it_was_given(tmp_path: Path):
@@ -137,9 +137,9 @@ def test_a_mock_that_knows_only_its_world_refuses_what_is_not_in_it():
 
 
 def test_outcomes_are_drawn_by_their_odds_over_the_whole_range_of_numbers():
-    temper = Temper(None, (0, 1), (("success", 1.0), ("task_failed", 0.0), ("error", 1.0)), b"{}", ("x",))
+    profile = RunProfile(None, (0, 1), (("success", 1.0), ("task_failed", 0.0), ("error", 1.0)), b"{}", ("x",))
     top = (1 << 32) - 1
-    drawn = [temper.outcome(number) for number in (0, top // 4, top // 2 + 1, top)]
+    drawn = [profile.outcome(number) for number in (0, top // 4, top // 2 + 1, top)]
     assert drawn == ["success", "success", "error", "error"]
-    none_first = Temper((1, 2), (3, 4), (("success", 0.0), ("error", 0.1)), b"{}", ("x",))
+    none_first = RunProfile((1, 2), (3, 4), (("success", 0.0), ("error", 0.1)), b"{}", ("x",))
     assert {none_first.outcome(number) for number in (0, 1, top)} == {"error"}

@@ -295,7 +295,7 @@ class Standin:
         return moment(self.now(org))
 
     def run_made(self, call: Call, body: Any, index: int, of: int, session_id: str | None, created_at: datetime) -> Run:
-        """One run of a create, stored and on its way. `body` has the fields of RunBody and perhaps RunCreate's."""
+        """One run of a create, stored and on its way. `body` is a RunBulkCreate or a RunCreate."""
         org = call.org
         org.created += 1
         run = Run(

@@ -1,161 +1,48 @@
-"""What requests carry, as pydantic models written by hand from what is known of the API.
-
-Unknown properties are ignored, as the real server does. Reading is pydantic's lenient one; `strictly` makes
-the other kind out of a model.
-"""
+"""What the stand-in reads: the API's bodies, the queries of its lists, and `strictly` for a server without coercion."""
 
 import re
 from datetime import datetime
-from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel, BeforeValidator, Field, StrictBool, StrictInt, create_model
 
+from tests.api_models import (
+    AttachmentType,
+    ChainCreate,
+    ChainStep,
+    FileInput,
+    MachineStatus,
+    PoolCreate,
+    PoolMachines,
+    RunBulkCreate,
+    RunCreate,
+    RunField,
+    RunRetry,
+    RunUpdate,
+    SortMode,
+    Status,
+    WorkflowCreate,
+)
 
-class Status(StrEnum):
-    SCHEDULING = "scheduling"
-    RUNNING = "running"
-    RUNNING_CHECKS = "running_checks"
-    SUCCESS = "success"
-    TASK_FAILED = "task_failed"
-    ERROR = "error"
-    CANCELLED = "cancelled"
-
-
-class SortMode(StrEnum):
-    ACTIVITY = "activity"
-    CREATED_AT_DESC = "created_at_desc"
-
-
-class RunField(StrEnum):
-    USER_ID = "user_id"
-    ORGANIZATION_ID = "organization_id"
-    ERROR = "error"
-    OUTPUT_DATA = "output_data"
-    INPUT_ATTACHMENT_IDS = "input_attachment_ids"
-    OUTPUT_ATTACHMENT_IDS = "output_attachment_ids"
-    RUN_MESSAGE_HISTORY = "run_message_history"
-    INPUT_VALUES = "input_values"
-    POOL_IDS = "pool_ids"
-    SENSITIVE_INPUT_ALIASES = "sensitive_input_aliases"
-    SESSION_ID = "session_id"
-    SESSION_ALIAS = "session_alias"
-    RELEASE_SESSION_AFTER = "release_session_after"
-    STARTED_AT = "started_at"
-    ENDED_AT = "ended_at"
-    USAGE_METADATA = "usage_metadata"
-    IS_PRIORITY = "is_priority"
-    MAIN_PROMPT = "main_prompt"
-    MODEL_METADATA = "model_metadata"
-    POST_RUN_CHECKS = "post_run_checks"
-    ID = "id"
-    WORKFLOW_ID = "workflow_id"
-    MACHINE_ID = "machine_id"
-    STATUS = "status"
-    CREATED_AT = "created_at"
-
-
-class MachineStatus(StrEnum):
-    CONNECTED = "connected"
-    DISCONNECTED = "disconnected"
-    ERROR = "error"
-
-
-class AttachmentType(StrEnum):
-    INPUT = "input"
-    OUTPUT = "output"
-
-
-class FileInput(BaseModel):
-    filename: str
-    content: str
-    target_path: str | None = None
-    cleanup_imports_after_run: bool = False
-
-
-class RunBody(BaseModel):
-    """What single and bulk creates have in common."""
-
-    workflow_id: UUID
-    machine_id: UUID | None = None
-    pool_ids: list[UUID] | None = None
-    input_values: dict[str, Any] | None = None
-    file_inputs: list[FileInput] | None = None
-    sensitive_input_values: dict[str, Any] | None = None
-    session_id: UUID | None = None
-    start_session: bool | None = False
-
-
-class RunBulkCreate(RunBody):
-    count: int = Field(gt=0, le=1000)
-
-
-class RunCreate(RunBody):
-    session_alias: str | None = None
-    release_session_after: bool | None = None
-
-
-class RunUpdate(BaseModel):
-    status: Status | None = None
-    error: list[str] | None = None
-    output_data: dict[str, Any] | None = None
-    output_attachment_ids: list[str] | None = None
-    run_message_history: list[dict[str, Any]] | None = None
-    input_values: dict[str, Any] | None = None
-    usage_metadata: dict[str, Any] | None = None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    release_session_after: bool | None = None
-
-
-class RunRetry(BaseModel):
-    input_values: dict[str, Any] | None = None
-    sensitive_input_values: dict[str, Any] | None = None
-    file_inputs: list[FileInput] | None = None
-    machine_id: UUID | None = None
-    pool_ids: list[UUID] | None = None
-    reuse_session: bool | None = True
-    session_id: UUID | None = None
-    start_session: bool | None = False
-    session_alias: str | None = None
-    release_session_after: bool | None = None
-
-
-class ChainStep(BaseModel):
-    workflow_id: UUID
-    session_alias: str | None = None
-    inputs: dict[str, Any] | None = None
-    sensitive_inputs: dict[str, Any] | None = None
-
-
-class ChainCreate(BaseModel):
-    steps: list[ChainStep] = Field(min_length=1)
-    shared_inputs: dict[str, Any] | None = None
-    shared_sensitive_inputs: dict[str, Any] | None = None
-    shared_file_inputs: list[FileInput] | None = None
-    keep_session_after_completion: bool | None = False
-    machine_id: UUID | None = None
-    pool_ids: list[UUID] | None = None
-    session_id: UUID | None = None
-
-
-class PoolCreate(BaseModel):
-    name: str
-    description: str | None = None
-
-
-class PoolMachines(BaseModel):
-    machine_ids: list[UUID]
-
-
-class WorkflowCreate(BaseModel):
-    main_prompt: str
-    name: str | None = None
-    input_schema: str | None = None
-    output_schema: str | None = None
-    is_webhooks_enabled: bool = False
+__all__ = [
+    "AttachmentType",
+    "ChainCreate",
+    "ChainStep",
+    "FileInput",
+    "MachineStatus",
+    "PoolCreate",
+    "PoolMachines",
+    "RunBulkCreate",
+    "RunCreate",
+    "RunField",
+    "RunRetry",
+    "RunUpdate",
+    "SortMode",
+    "Status",
+    "WorkflowCreate",
+]
 
 
 class Page(BaseModel):

@@ -22,9 +22,9 @@ from typing import Any
 import httpx
 
 import contracts.check
-from contracts.findings import Finding
+from contracts.core.findings import Finding
+from contracts.core.target import Target
 from contracts.guard import Guard
-from contracts.target import Target
 from tests.standin.behaviour import Settings
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving

@@ -393,7 +393,7 @@ class OtherContentTypeIs415(Standin):
 
 @varies("File content that is not base64 is refused.")
 class NotBase64Refused(Standin):
-    class Files(models.RunBody):
+    class Files(models.RunCreate):
         @field_validator("file_inputs", check_fields=False)
         @classmethod
         def base64(cls, files):

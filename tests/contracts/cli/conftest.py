@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from contracts.cli import main
+from contracts.cli.main import main
 from tests.contracts.cli import fakes
 
 

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from contracts.exchange import TOKEN, Answer, Exchange, Request
-from contracts.findings import CheckResult, Finding, RuleResult, Spent
+from contracts.core.exchange import TOKEN, Answer, Exchange, Request
+from contracts.core.findings import CheckResult, Finding, RuleResult, Spent
 
 
 @dataclass(frozen=True)

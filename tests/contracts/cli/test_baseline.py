@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 import yaml
 
-from contracts.baseline import Accepted, Baseline, BaselineError
+from contracts.cli.baseline import Accepted, Baseline, BaselineError
 from tests.contracts.cli import fakes
 
 TODAY = date(2030, 6, 15)

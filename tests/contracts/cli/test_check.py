@@ -8,9 +8,9 @@ from datetime import date, timedelta
 import pytest
 import yaml
 
-from contracts.cli import Progress
-from contracts.findings import CouldNotCheck
-from contracts.target import Budget
+from contracts.cli.main import Progress
+from contracts.core.findings import CouldNotCheck
+from contracts.core.target import Budget
 from tests.contracts.cli import fakes
 
 
@@ -297,7 +297,7 @@ def test_what_cleaning_up_could_not_take_away_is_said(check, engine):
 
 def test_what_may_be_ours_but_is_not_proven_is_said(check, engine):
     engine.possibly_left = ("11111111-2222-4333-8444-555555555555",)
-    assert "Perhaps ours, not proven" in check("--clean-up")[1]
+    assert "that is not proven" in check("--clean-up")[1]
 
 
 def test_ctrl_c_cleans_up_and_keeps_the_report(check, engine, tmp_path):
@@ -356,7 +356,7 @@ def test_a_plan_sends_nothing_and_needs_no_token(check, engine):
 class Terminal:
     def __init__(self, monkeypatch):
         self.written = ""
-        monkeypatch.setattr("contracts.cli._is_terminal", lambda stream: True)
+        monkeypatch.setattr("contracts.cli.main._is_terminal", lambda stream: True)
         monkeypatch.setattr("click.echo", self.echo)
 
     def echo(self, text, err=False, nl=True):
@@ -371,7 +371,7 @@ def test_progress_is_one_line_that_is_written_over_and_gone_at_the_end(monkeypat
 
 
 def test_the_table_is_wrapped_on_a_terminal(check, engine, monkeypatch):
-    monkeypatch.setattr("contracts.cli._is_terminal", lambda stream: True)
+    monkeypatch.setattr("contracts.cli.main._is_terminal", lambda stream: True)
     monkeypatch.setenv("COLUMNS", "60")
     engine.answer = fakes.result(rules=fakes.skipped("AUTH-TENANT", "a reason of " + "many words " * 9))
     _, out, err = check()

@@ -52,6 +52,7 @@ def runs_on(url: str) -> int:
         return json.load(answer)["total"]
 
 
+@pytest.mark.matrix
 def test_a_healthy_server_passes_and_is_left_as_it_was(contracts):
     with serving() as url:
         status, out, err = contracts("check", url, "--rule", "BULK-COUNT", "--max-runs", 200, "--clean-up", "--seed", 1)
@@ -61,6 +62,7 @@ def test_a_healthy_server_passes_and_is_left_as_it_was(contracts):
     assert " 0 left," in out
 
 
+@pytest.mark.matrix
 def test_a_planted_defect_is_found_and_its_command_shows_it_again(contracts, tmp_path):
     with serving("status_of_one_is_200") as url:
         flags = ("--rule", "BULK-STATUS", "--max-runs", 200, "--seed", 1, "--report", "json=out.json")
@@ -111,6 +113,7 @@ def test_an_interrupted_check_leaves_nothing_and_reports(program, tmp_path, sent
     assert json.loads((tmp_path / "o.json").read_text())["verdict"] == "incomplete"
 
 
+@pytest.mark.matrix
 def test_what_a_check_leaves_is_taken_away_by_cleanup(contracts):
     with serving() as url:
         _, out, _ = contracts("check", url, "--rule", "BULK-COUNT", "--max-runs", 100)
@@ -151,6 +154,7 @@ def test_the_rules_are_listed_and_explained(contracts):
     assert out.startswith("BULK-ECHO: ")
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "two workers"])
 def test_pytest_reports_the_same_rules(tmp_path, workers):
     with serving("status_of_one_is_200") as url:

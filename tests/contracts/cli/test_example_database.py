@@ -9,7 +9,7 @@ import redis
 from hypothesis import settings
 from hypothesis.database import DirectoryBasedExampleDatabase, InMemoryExampleDatabase, MultiplexedDatabase
 
-from contracts.example_database import use_example_database
+from contracts.cli.example_database import use_example_database
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from contracts.interrupts import held_back, terminated_as_interrupted
+from contracts.core.interrupts import held_back, terminated_as_interrupted
 
 
 def through(ended: list, *signals: int, failing: bool = False) -> None:

@@ -169,7 +169,7 @@ def test_a_command_that_there_is_not(contracts, engine):
 
 
 def test_the_extra_that_is_missing_is_told_with_the_command_that_installs_it(check, contracts, monkeypatch):
-    monkeypatch.setattr("contracts.cli._EXTRA", ("hypothesis", "no_such_module"))
+    monkeypatch.setattr("contracts.cli.main._EXTRA", ("hypothesis", "no_such_module"))
     assert "pip install 'cyberdesk-mockserver[contracts]'" in refused(check)
     for command in (("rules",), ("explain", "X"), ("cleanup", "--token", "t"), ("fuzz", "http://x", "--token", "t")):
         status, _, err = contracts(*command)

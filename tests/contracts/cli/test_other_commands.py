@@ -102,7 +102,7 @@ def test_ctrl_c_anywhere_else_is_said_and_exits_with_130(contracts, engine, monk
     def interrupt():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("contracts.cli.load_rules", interrupt)
+    monkeypatch.setattr("contracts.cli.main.load_rules", interrupt)
     assert contracts("rules") == (130, "", "\nInterrupted.\n")
 
 

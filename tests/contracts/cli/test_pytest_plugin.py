@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from contracts.findings import CouldNotCheck
+from contracts.core.findings import CouldNotCheck
 from tests.contracts.cli import fakes
 
 pytest_plugins = "pytester"
@@ -173,7 +173,7 @@ def test_what_cannot_be_used_is_told_as_by_the_command_line(run, engine, args, t
 
 
 def test_the_extra_that_is_missing_is_told(run, monkeypatch):
-    monkeypatch.setattr("contracts.cli._EXTRA", ("no_such_module",))
+    monkeypatch.setattr("contracts.cli.main._EXTRA", ("no_such_module",))
     outcome = run()
     assert outcome.ret == pytest.ExitCode.USAGE_ERROR
     assert "pip install 'cyberdesk-mockserver[contracts]'" in outcome.stderr.str()

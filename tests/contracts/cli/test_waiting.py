@@ -9,9 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from contracts.findings import CouldNotCheck
-from contracts.target import Target
-from contracts.waiting import wait_for
+from contracts.cli.wait import wait_for
+from contracts.core.findings import CouldNotCheck
+from contracts.core.target import Target
 
 
 class Clock:

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from contracts.core.target import Budget, Target
 from contracts.guard import Guard
 from contracts.guard.bounds import BOUNDS, Bounds
-from contracts.guard.pace import Clock
-from contracts.target import Budget, Target
+from contracts.guard.rate_limiter import Clock
 from tests.contracts.guard.standin import FIRST, SECOND, StandIn
 
 

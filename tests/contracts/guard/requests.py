@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from contracts.exchange import TOKEN, Request
+from contracts.core.exchange import TOKEN, Request
 from tests.contracts.guard.standin import WORKFLOW
 
 

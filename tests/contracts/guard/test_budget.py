@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from contracts.exchange import Request
+from contracts.core.exchange import Request
+from contracts.core.target import Budget
 from contracts.guard import NoAnswer, OutOfBudget
 from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Ledger
-from contracts.target import Budget
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
 from tests.contracts.guard.standin import CUT, Received, Reply, StandIn

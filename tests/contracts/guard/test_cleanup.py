@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from contracts.exchange import SECOND_TOKEN
+from contracts.core.exchange import SECOND_TOKEN
+from contracts.core.target import Budget
 from contracts.guard import Guard, NoAnswer, clean_up_journals, cleanup, threads
-from contracts.target import Budget
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
 from tests.contracts.guard.standin import CUT, FIRST, NOT_FOUND, WORKFLOW, Received, Reply, StandIn

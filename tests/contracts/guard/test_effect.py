@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.exchange import Request
+from contracts.core.exchange import Request
 from contracts.guard.effect import UNBOUNDED, UNREADABLE, canonical, effect_of
 from tests.contracts.guard.requests import bulk, get, post
 

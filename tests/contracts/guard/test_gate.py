@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from contracts.exchange import Request
+from contracts.core.exchange import Request
 from contracts.guard import Guard, NotAllowed, NotOwned
 from contracts.guard.effect import effect_of
 from tests.contracts.guard.conftest import OpenGuard

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.exchange import Answer
+from contracts.core.exchange import Answer
 from contracts.guard.bounds import MEBIBYTE, Bounds
 from contracts.guard.upstream import Lost, Upstream
 from tests.contracts.guard.requests import get

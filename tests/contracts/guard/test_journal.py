@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from contracts.exchange import SECOND_TOKEN
-from contracts.findings import CouldNotCheck
+from contracts.core.exchange import SECOND_TOKEN
+from contracts.core.findings import CouldNotCheck
+from contracts.core.target import Target
 from contracts.guard import Guard, NoAnswer, clean_up_journals
 from contracts.guard.journal import Journal, default_directory, journals
-from contracts.guard.pace import Clock
-from contracts.target import Target
+from contracts.guard.rate_limiter import Clock
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, post
 from tests.contracts.guard.standin import CUT, FIRST, SECOND, WORKFLOW, Received, Reply, StandIn
@@ -35,7 +35,7 @@ CHECK = textwrap.dedent(
     import sys
     from pathlib import Path
     from contracts.guard import Guard, NoAnswer
-    from contracts.target import Target
+    from contracts.core.target import Target
     from tests.contracts.guard.requests import bulk
 
     url, directory, profile, marked = sys.argv[1:]
@@ -194,11 +194,11 @@ def test_a_journal_holds_no_token_and_no_value(server: StandIn, journal_dir: Pat
 
 
 def test_a_check_that_leaves_nothing_leaves_no_journal(open_guard: OpenGuard, journal_dir: Path) -> None:
-    reading, cleaning, leaving = open_guard(), open_guard(), open_guard()
+    parsed, cleaning, leaving = open_guard(), open_guard(), open_guard()
     cleaning.send(bulk(3))
     cleaning.clean_up()
     leaving.send(bulk(3))
-    for guard in (reading, cleaning, leaving):
+    for guard in (parsed, cleaning, leaving):
         guard.__exit__(None, None, None)
     assert [path.suffix for path in sorted(journal_dir.iterdir())] == [".jsonl", ".lock"]
 
@@ -213,8 +213,20 @@ def test_runs_that_were_left_on_purpose_are_cleaned_up_later(
     report = clean_up_journals(None, token=FIRST, journal_dir=journal_dir)
     assert (report.cleaned, report.left) == (3, 2)
     assert "token" in report.words[0]
-    report = clean_up_journals(None, token=SECOND, second_token=FIRST, journal_dir=journal_dir)
+    report = clean_up_journals(None, token=SECOND, journal_dir=journal_dir)
     assert (report.cleaned, report.left, report.words) == (2, 0, ())
+    assert server.runs == {}
+
+
+def test_the_tokens_of_a_later_clean_up_may_come_in_any_order(
+    open_guard: OpenGuard, server: StandIn, journal_dir: Path
+) -> None:
+    guard = open_guard()
+    guard.send(bulk(3))
+    guard.send(bulk(2, authorization=SECOND_TOKEN))
+    guard.__exit__(None, None, None)
+    report = clean_up_journals(None, token=SECOND, second_token=FIRST, journal_dir=journal_dir)
+    assert (report.cleaned, report.left, report.words) == (5, 0, ())
     assert server.runs == {}
 
 

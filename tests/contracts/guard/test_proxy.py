@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from contracts.exchange import TOKEN
+from contracts.core.exchange import TOKEN
+from contracts.core.target import Budget
 from contracts.guard import Guard
-from contracts.target import Budget
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.standin import CUT, FIRST, Received, Reply, StandIn
 from tests.contracts.guard.wire import Wire

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from contracts.exchange import Answer, Request
-from contracts.findings import CouldNotCheck
+from contracts.core.exchange import Answer, Request
+from contracts.core.findings import CouldNotCheck
 from contracts.guard import Guard, NoAnswer, NotAllowed
 from contracts.guard.bounds import Bounds
 from contracts.guard.connection import Cut

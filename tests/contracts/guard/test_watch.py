@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from contracts.exchange import Request
+from contracts.core.exchange import Request
+from contracts.core.target import Budget
 from contracts.guard import Guard, Kind, NoAnswer, NotAllowed
-from contracts.target import Budget
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
 from tests.contracts.guard.standin import CUT, NOT_FOUND, WORKFLOW, Received, Reply, StandIn

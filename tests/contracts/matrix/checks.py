@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import contracts.check
-from contracts.exchange import Exchange
-from contracts.findings import CheckResult, Finding
+from contracts.core.exchange import Exchange
+from contracts.core.findings import CheckResult, Finding
+from contracts.core.target import Target
 from contracts.guard import Guard
-from contracts.target import Target
 from tests.standin.behaviour import Settings
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving

@@ -2,7 +2,7 @@
 
 They do where a new stand-in with the defect answers them otherwise than a healthy one. A check here judges only the
 rules that the defect breaks and stops at its first finding that the engine has sent again (`Finding.stable`). Of each
-rule every third defect is taken; all of them with STANDIN_MATRIX=full, as `make matrix` does.
+rule every third defect is taken; all of them with STANDIN_MATRIX=full, as `make full-matrix` does.
 """
 
 from collections import defaultdict

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from contracts.exchange import Exchange
+from contracts.core.exchange import Exchange
 from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
 
@@ -22,15 +22,22 @@ IN_REQUEST = re.compile(UUID.pattern + r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}%3A
 
 
 def transcript(exchanges: Sequence[Exchange], defect: str | None) -> list[tuple[int, str, str]]:
+    """What a fresh stand-in with that defect answers. Runs do not move by themselves here, so what shows with time only
+    does not show.
+    """
+    with serving(defect, settings=Settings(scheduling_s=3600)) as url:
+        return answers_of(exchanges, url)
+
+
+def answers_of(exchanges: Sequence[Exchange], url: str) -> list[tuple[int, str, str]]:
     """Status, content type and text of each answer, without what is another every time: ids and aliases are numbered.
 
-    Ids that an answer gave when the finding was made are, in the requests after it, those that it gives now. Runs do
-    not move by themselves here, so what shows with time only does not show.
+    Ids that an answer gave when the exchange was recorded are, in the requests after it, those that it gives now.
     """
     known: dict[str, str] = {}
     answers = []
     made_up: set[str] = set()
-    with serving(defect, settings=Settings(scheduling_s=3600)) as url, httpx.Client(base_url=url) as client:
+    with httpx.Client(base_url=url) as client:
         for exchange in exchanges:
             request = exchange.request
             headers = [(name, _authorized(value).encode("latin-1")) for name, value in request.headers]

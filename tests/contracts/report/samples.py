@@ -3,8 +3,8 @@
 import dataclasses
 from datetime import UTC, datetime
 
-from contracts.exchange import TOKEN, Answer, Exchange, Request
-from contracts.findings import CheckResult, Finding, RuleResult, Spent
+from contracts.core.exchange import TOKEN, Answer, Exchange, Request
+from contracts.core.findings import CheckResult, Finding, RuleResult, Spent
 from contracts.report import Report
 from contracts.report.masking import Mask
 from tests.contracts.cli.fakes import FakeRule

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from contracts.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.report.curl import curl, curls
 from tests.contracts.report.shell import recorder
 

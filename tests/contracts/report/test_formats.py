@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 import yaml
 
-from contracts.exchange import Answer, Exchange, Request
-from contracts.findings import Finding, RuleResult, Spent
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.findings import Finding, RuleResult, Spent
 from contracts.report import FORMATS
 from contracts.report.operation_line import place_of
 from tests.contracts.report import samples

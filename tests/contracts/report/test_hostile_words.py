@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from contracts.exchange import Answer, Exchange, Request
-from contracts.findings import CheckResult, Finding, RuleResult
-from contracts.printable import printable, printable_json
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.findings import CheckResult, Finding, RuleResult
+from contracts.core.printable import printable, printable_json
 from contracts.report import FORMATS
 from contracts.report.curl import curls
 from contracts.report.masking import Mask

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.exchange import TOKEN, Answer, Exchange, Request
-from contracts.findings import CheckResult, Finding, RuleResult, Spent
+from contracts.core.exchange import TOKEN, Answer, Exchange, Request
+from contracts.core.findings import CheckResult, Finding, RuleResult, Spent
 from contracts.report import FORMATS, Report
 from contracts.report.masking import Mask
 from contracts.report.text import render_text
@@ -267,3 +267,15 @@ def test_a_secret_of_one_exchange_is_masked_in_all_others():
     result = CheckResult("http://x", 0, "passed", (), (), Spent(2, 1, 0, 0.1))
     report = Report(result=result, exchanges=(list_it, create_it)).masked(Mask())
     assert "kq8Zt3" not in FORMATS["har"](report)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("answer", ['"pässwörd-geheim"', "error: pässwörd-geheim"])
+def test_a_secret_in_an_answer_that_is_not_utf_8_is_masked_and_the_rest_stays(encoding, answer):
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"password": "pässwörd-geheim"}})])
+
+    body = mask.answer(Answer(500, (), b"\xff \xc3( " + answer.encode(encoding))).body
+
+    assert b"geheim" not in body
+    assert body.startswith(b"\xff \xc3( ")

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import click
 import pytest
 
-from contracts.findings import Finding, RuleResult
+from contracts.core.findings import Finding, RuleResult
 from contracts.report import FORMATS
 from contracts.report.text import render_text
 from tests.contracts.report import samples

@@ -11,37 +11,41 @@ from typing import Any
 
 import pytest
 
-from contracts.conversation import Ids, Talk, Unjudged, World
-from contracts.discovery import discover
+from contracts.core.target import Target
+from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.context import CaseContext
+from contracts.engine.discovery import discover
+from contracts.engine.results import Inconclusive
+from contracts.engine.runner import Scenario
+from contracts.engine.shrink import Case
 from contracts.guard import Guard, Refused
+from contracts.openapi.schemas import operations
 from contracts.rules import SCENARIOS, live
-from contracts.search import Scenario
-from contracts.shapes import operations
-from contracts.shrinking import Case
-from contracts.target import Target
 from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
 
 SOME = ("3c90c3cc-0d44-4b50-8888-8dd25736052a", "6f1c9a2e-3b4d-4c5e-8f60-718293a4b5c6")
 BESIDE_BULK = frozenset(operations()) - {"bulk_create_runs"}
 SAMPLE = 4
-DEPEND_ON_WHAT_WAS_DONE = frozenset({"limits met on the way", "runs made long before"})
+DEPEND_ON_WHAT_WAS_DONE = frozenset({"rate limits met during the check", "runs read again at the end"})
 
 
-def world(*, invented: bool = True, known: tuple[str, ...] = SOME, without: frozenset[str] = frozenset()) -> World:
+def check(
+    *, invented: bool = True, known: tuple[str, ...] = SOME, without: frozenset[str] = frozenset()
+) -> CheckContext:
     ids = Ids(known, invented=invented)
     nobody: Any = None
     target = Target("http://127.0.0.1:9", "one", "two")
     not_offered = dict.fromkeys(without, "it is not there")
     kinds = {"workflows": ids, "machines": ids, "pools": ids, "sessions": ids}
-    return World(target, nobody, math.inf, **kinds, not_offered=not_offered, first_run=SOME[0])
+    return CheckContext(target, nobody, math.inf, **kinds, not_offered=not_offered, first_run=SOME[0])
 
 
 WORLDS = {
-    "takes any id": world(),
-    "takes its own ids": world(invented=False),
-    "knows no ids": World(Target("http://127.0.0.1:9", "one"), None, math.inf, Ids(SOME)),  # type: ignore[arg-type]
-    "bulk alone": world(without=BESIDE_BULK),
+    "takes any id": check(),
+    "takes its own ids": check(invented=False),
+    "knows no ids": CheckContext(Target("http://127.0.0.1:9", "one"), None, math.inf, Ids(SOME)),  # type: ignore[arg-type]
+    "bulk alone": check(without=BESIDE_BULK),
 }
 
 
@@ -70,7 +74,7 @@ def test_a_live_check_tries_few_cases_of_each_scenario(name: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckContext]:
     with serving() as url:
         target = Target(url, *Settings().tokens, max_time_s=600)
         with Guard(target, journal_dir=tmp_path_factory.mktemp("journal")) as guard:
@@ -85,12 +89,12 @@ def sample(cases: list[Case]) -> list[Case]:
 
 
 @pytest.mark.parametrize("scenario", [one for one in SCENARIOS if not one.waits], ids=named)
-def test_some_cases_of_each_scenario_hold_on_a_healthy_server(scenario: Scenario, healthy: World) -> None:
+def test_some_cases_of_each_scenario_hold_on_a_healthy_server(scenario: Scenario, healthy: CheckContext) -> None:
     judged = healthy.judged.total()
 
     for case in sample(list(scenario.cases(healthy))):
-        with contextlib.suppress(Unjudged, Refused):
-            scenario.run(Talk(healthy), case)
+        with contextlib.suppress(Inconclusive, Refused):
+            scenario.run(CaseContext(healthy), case)
 
     if scenario.generated is None and scenario.name not in DEPEND_ON_WHAT_WAS_DONE:
         assert healthy.judged.total() > judged

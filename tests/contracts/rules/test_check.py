@@ -12,15 +12,15 @@ import pytest
 
 import contracts.check
 from contracts.check import check, fuzz, plan
-from contracts.conversation import Talk
-from contracts.discovery import discover
-from contracts.findings import CheckResult, Finding
+from contracts.cli.outcome import judge
+from contracts.core.findings import CheckResult, Finding
+from contracts.core.target import Budget, Target
+from contracts.engine.context import CaseContext
+from contracts.engine.discovery import discover
+from contracts.engine.runner import Scenario
 from contracts.guard import Guard
 from contracts.oracle import Violation
-from contracts.outcome import judge
 from contracts.rules import REGISTRY, SCENARIOS
-from contracts.search import Scenario
-from contracts.target import Budget, Target
 from tests.standin.serving import serving
 
 
@@ -80,7 +80,7 @@ def test_a_rule_of_every_answer_has_all_scenarios_those_that_look_for_it_first()
 
 
 def ordered_by_telling() -> list[Scenario]:
-    return sorted(SCENARIOS, key=lambda scenario: scenario.telling)
+    return sorted(SCENARIOS, key=lambda scenario: scenario.priority)
 
 
 def test_a_plan_says_of_each_step_what_it_sends_and_may_create() -> None:
@@ -89,10 +89,10 @@ def test_a_plan_says_of_each_step_what_it_sends_and_may_create() -> None:
         for step in plan(Target("https://api.example.com", "token", allow_writes=True, profile="live"))
     }
 
-    assert steps["ids that nobody has"] == "10 cases, creates none"
-    assert steps["keys repeated"] == "1 case, creates runs: 2 at most"
+    assert steps["unknown ids"] == "10 cases, creates none"
+    assert steps["idempotency keys repeated"] == "1 case, creates runs: 2 at most"
     # Requests that should be refused, one by one: those a broken server could make runs of.
-    assert re.fullmatch(r"2\d cases, creates runs: 2\d at most", steps["wrong requests"])
+    assert re.fullmatch(r"2\d cases, creates runs: 2\d at most", steps["invalid requests"])
 
 
 def test_a_plan_without_writes_has_no_step_that_creates() -> None:
@@ -102,6 +102,7 @@ def test_a_plan_without_writes_has_no_step_that_creates() -> None:
     assert "at most no run" in str(steps[-1])
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("rule", ["AUTH-SCHEME", "DELETE-GONE"])
 def test_a_healthy_server_keeps_the_rule(rule: str, tmp_path: Path) -> None:
     result = judged(rule, tmp_path)
@@ -129,6 +130,7 @@ def test_a_defect_is_found_under_its_rule(defect: str, rule: str, tmp_path: Path
     assert finding.exchanges
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("rule", ["IDEM-SCOPE", "AUTH-TENANT"])
 def test_each_organisation_uses_workflows_of_its_own_where_made_up_ones_are_refused(rule: str, tmp_path: Path) -> None:
     with (
@@ -170,10 +172,10 @@ def test_a_fuzz_tells_a_finding_as_it_comes(tmp_path: Path) -> None:
 def test_an_error_of_the_suite_itself_is_named_and_leaves_the_check_incomplete(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stumbles(talk: object, case: dict[str, object]) -> None:
+    def internal_errors(context: object, case: dict[str, object]) -> None:
         raise KeyError("of our own")
 
-    broken = Scenario("a broken one", ("READ-BACK",), stumbles, lambda world: [{}])
+    broken = Scenario("a broken one", ("READ-BACK",), internal_errors, lambda check_context: [{}])
     # Alone of its rule: beside the others of it, a slow machine may not come to it in time.
     others = [scenario for scenario in SCENARIOS if "READ-BACK" not in scenario.rules]
     monkeypatch.setattr(contracts.check, "SCENARIOS", (broken, *others))
@@ -186,6 +188,7 @@ def test_an_error_of_the_suite_itself_is_named_and_leaves_the_check_incomplete(
     assert [note for note in result.notes if "a broken one" in note and "of our own" in note]
 
 
+@pytest.mark.matrix
 def test_a_target_without_limits_passes(tmp_path: Path) -> None:
     with serving(None) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
         result = check(guard.target, guard, rules={"HTTP-LIMIT", "READ-UNKNOWN"})
@@ -199,15 +202,17 @@ def test_a_target_without_limits_passes(tmp_path: Path) -> None:
 def test_scenarios_that_wait_run_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = threading.Barrier(3, timeout=10)
 
-    def waits(talk: object, case: dict[str, object]) -> None:
+    def waits(context: object, case: dict[str, object]) -> None:
         at_once.wait()
 
-    def sends(talk: object, case: dict[str, object]) -> None:
+    def sends(context: object, case: dict[str, object]) -> None:
         at_once.wait()
 
     course = (
-        Scenario("one that sends", ("READ-BACK",), sends, lambda world: [{}], telling=1),
-        Scenario("one that waits", ("READ-BACK",), waits, lambda world: [{"a": 1}, {"b": 2}], telling=2, waits=True),
+        Scenario("one that sends", ("READ-BACK",), sends, lambda check_context: [{}], priority=1),
+        Scenario(
+            "one that waits", ("READ-BACK",), waits, lambda check_context: [{"a": 1}, {"b": 2}], priority=2, waits=True
+        ),
     )
     monkeypatch.setattr(contracts.check, "SCENARIOS", course)
 
@@ -221,11 +226,12 @@ def test_scenarios_that_wait_run_beside_the_others(tmp_path: Path, monkeypatch: 
 )
 def test_a_method_that_is_405_whatever_the_id_is_not_offered(variation: str, missing: set[str], tmp_path: Path) -> None:
     with serving(None, [variation]) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
-        world = discover(guard.target, guard, deadline=time.monotonic() + 15)
+        check_context = discover(guard.target, guard, deadline=time.monotonic() + 15)
 
-    assert set(world.not_offered) == missing
+    assert set(check_context.not_offered) == missing
 
 
+@pytest.mark.matrix
 def test_a_server_without_a_delete_breaks_no_rule_of_deletes(tmp_path: Path) -> None:
     with serving(None, ["no_delete"]) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
         result = check(guard.target, guard, rules={"DELETE-GONE"})
@@ -234,6 +240,7 @@ def test_a_server_without_a_delete_breaks_no_rule_of_deletes(tmp_path: Path) -> 
     assert not result.findings
 
 
+@pytest.mark.matrix
 def test_a_server_that_offers_bulk_only_breaks_no_rule_of_reads_and_tenants(tmp_path: Path) -> None:
     with serving(None, ["bulk_only"]) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
         result = check(guard.target, guard, rules={"READ-BACK", "AUTH-TENANT", "CHAIN-RULES", "LIFECYCLE"})
@@ -247,14 +254,21 @@ def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
 ) -> None:
     tries: list[str] = []
 
-    def shows(talk: Talk, case: dict[str, str]) -> None:
+    def shows(context: CaseContext, case: dict[str, str]) -> None:
         tries.append(case["name"])
         if case["name"] == "always" or tries.count("once") == 1:
-            heard = talk.call("list_runs", query=[("limit", "1")])
-            talk.fail(Violation("READ-BACK", "a cause", "one thing", "another"), heard)
+            result = context.call("list_runs", query=[("limit", "1")])
+            context.fail(Violation("READ-BACK", "a cause", "one thing", "another"), result)
 
     course = tuple(
-        Scenario(name, ("READ-BACK",), shows, lambda world, name=name: [{"name": name}], together=False, telling=order)
+        Scenario(
+            name,
+            ("READ-BACK",),
+            shows,
+            lambda check_context, name=name: [{"name": name}],
+            together=False,
+            priority=order,
+        )
         for order, name in enumerate(("once", "always"))
     )
     monkeypatch.setattr(contracts.check, "SCENARIOS", course)

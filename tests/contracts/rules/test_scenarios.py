@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -10,16 +11,19 @@ import pytest
 
 import contracts.check
 from contracts.check import check
-from contracts.findings import CheckResult, Finding
+from contracts.core.findings import CheckResult, Finding
+from contracts.core.target import Target
 from contracts.guard import Guard
 from contracts.rules import SCENARIOS
-from contracts.target import Target
 from tests.contracts.rules import faults
+from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS, Defect
 from tests.standin.serving import serving
 
-WINDOWS = "runs through every window"
-KEPT = "runs to be read at the end", "single pages", "runs made long before"
+pytestmark = pytest.mark.matrix
+
+WINDOWS = "runs seen through every list and read"
+KEPT = "runs read again at the end: creation", "single pages", "runs read again at the end"
 STATUSES = "runs in every status"
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.ReadTrimsAlias, WINDOWS, "READ-BACK"),
@@ -50,15 +54,15 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.SharedFilesOnFirstStep, "chains", "CHAIN-RULES"),
     (faults.AttachmentTotalOfPage, "attachments", "ATTACHMENTS"),
     (faults.CleanUpLostInBulk, "attachments", "ATTACHMENTS"),
-    (faults.EndsBeforeItStarts, "lives of runs", "LIFECYCLE"),
-    (faults.ListShowsOldStatus, "lives of runs", "LIFECYCLE"),
-    (faults.CancelledAtWorkGoesOn, "lives of runs", "LIFECYCLE"),
-    (faults.SessionHidesWorkflow, "lists by filters that meet", "LIST-FILTER"),
-    (faults.SearchFindsNamesOfFiles, "lists by filters", "LIST-FILTER"),
-    (faults.SearchFindsNoNumbers, "lists by filters", "LIST-FILTER"),
+    (faults.EndsBeforeItStarts, "lifecycles of runs", "LIFECYCLE"),
+    (faults.ListShowsOldStatus, "lifecycles of runs", "LIFECYCLE"),
+    (faults.CancelledAtWorkGoesOn, "lifecycles of runs", "LIFECYCLE"),
+    (faults.SessionHidesWorkflow, "lists with filters combined", "LIST-FILTER"),
+    (faults.SearchFindsNamesOfFiles, "lists with filters", "LIST-FILTER"),
+    (faults.SearchFindsNoNumbers, "lists with filters", "LIST-FILTER"),
     (faults.RetryCutsFiles, "attachments", "ATTACHMENTS"),
-    (faults.BeginningOfAnIdIsEnough, "ids that nobody has", "READ-UNKNOWN"),
-    (faults.FieldsHideLastOfPage, "pages with more than filters", "LIST-PAGE"),
+    (faults.BeginningOfAnIdIsEnough, "unknown ids", "READ-UNKNOWN"),
+    (faults.FieldsHideLastOfPage, "pages with filters", "LIST-PAGE"),
     (faults.UsageEmptiesAlias, "updates", "UPDATE-PARTIAL"),
     (faults.OldRunsForgotten, KEPT, "READ-BACK"),
 ]
@@ -73,7 +77,7 @@ class Enough(Exception):
 def only(scenario: str | tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     names = (scenario,) if isinstance(scenario, str) else scenario
     monkeypatch.setattr(contracts.check, "SCENARIOS", tuple(one for one in SCENARIOS if one.name in names))
-    monkeypatch.setattr(contracts.check, "explore_beyond", lambda *args, **more: None)
+    monkeypatch.setattr(contracts.check, "explore", lambda *args, **more: None)
 
 
 def checked(defect: str | None, variations: tuple[str, ...], tmp_path: Path, **more: Any) -> CheckResult:
@@ -115,10 +119,41 @@ def test_a_word_that_a_search_misses_stands_in_what_is_told(tmp_path: Path, monk
     assert any(word.encode() in (exchange.request.body or b"") for exchange in before)
 
 
+class KeysAtOnceRefused(Standin):
+    """Refuses all requests with an idempotency key that are in progress at the same time."""
+
+    in_progress = 0
+    overlapping = False
+
+    async def once(self, call: Any, handle: Any) -> Any:
+        self.in_progress += bool(call.key)
+        self.overlapping = self.in_progress > 1 or (self.overlapping and self.in_progress > 0)
+        try:
+            await asyncio.sleep(0.05)
+            if call.key and self.overlapping:
+                return self.refused(422, "One at a time.", {}, call.path)
+        finally:
+            self.in_progress -= bool(call.key)
+        return await super().once(call, handle)
+
+
+def test_concurrent_requests_of_which_none_is_accepted_are_inconclusive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only("idempotency keys repeated concurrently", monkeypatch)
+    monkeypatch.setitem(DEFECTS, "one of these", Defect("one of these", ("IDEM-REPLAY",), "", "", KeysAtOnceRefused))
+
+    result = checked("one of these", (), tmp_path, rules=("IDEM-REPLAY",))
+
+    assert not [note for note in result.notes if "could not be judged" in note]
+    (rule,) = (rule for rule in result.rules if rule.id == "IDEM-REPLAY")
+    assert "answers 422 when sent together" in rule.why
+
+
 WHERE_ALL_MUST_EXIST = ("unknown_workflow_refused", "unknown_session_refused", "unknown_machine_refused")
 
 
-@pytest.mark.parametrize("scenario", [WINDOWS, "lists by filters", "lists in pages", "updates"])
+@pytest.mark.parametrize("scenario", [WINDOWS, "lists with filters", "lists in pages", "updates"])
 def test_the_scenario_finds_nothing_where_no_id_can_be_made_up(
     scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

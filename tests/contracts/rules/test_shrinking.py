@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from contracts.shrinking import Case, shrink
+from contracts.engine.shrink import Case, shrink
 
 
 def with_count(least: int) -> Any:

@@ -336,22 +336,22 @@ def test_whatever_is_done_to_a_clock_lived_time_does_not_go_back_and_keeps_its_m
     mock.control("POST", "/reset")
     mock.turn_clock(freeze="2025-03-04T09:00:02Z")
     clock = mock.app.namespaces.default.clock
-    told = {clock.read().lived: clock.read().moment}
-    latest = clock.read().lived
+    told = {clock.read().sim_time: clock.read().moment}
+    latest = clock.read().sim_time
     for change in changes:
         answer = mock.control("POST", "/clock", change)
         assert answer.status_code in (200, 422)
         reading = clock.read()
-        assert reading.lived >= latest
-        latest = reading.lived
+        assert reading.sim_time >= latest
+        latest = reading.sim_time
         if clock.is_frozen:
-            told.setdefault(reading.lived, reading.moment)
+            told.setdefault(reading.sim_time, reading.moment)
             assert answer.status_code == 422 or answer.json()["now"][:19] == mock.asked("/clock")["now"][:19]
 
-    for lived, moment in told.items():
-        assert clock.moment_of(lived) <= moment
+    for sim_time, moment in told.items():
+        assert clock.moment_of(sim_time) <= moment
         # A scale below 1 lives each microsecond for a while.
-        assert moment - clock.moment_of(lived) <= 2 or clock.moment_of(lived) == moment or 0 in _scales(changes)
+        assert moment - clock.moment_of(sim_time) <= 2 or clock.moment_of(sim_time) == moment or 0 in _scales(changes)
 
 
 def _scales(changes: list[dict[str, Any]]) -> set[float]:

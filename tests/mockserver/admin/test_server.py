@@ -64,7 +64,7 @@ def test_namespaces_with_names_that_are_escaped_are_deleted_too():
     assert len(mock.asked("/namespaces")["items"]) == 1
 
 
-def _lived(mock: ControlledMock, prefix: str = "") -> list[Any]:
+def _sim_time(mock: ControlledMock, prefix: str = "") -> list[Any]:
     """What a mock answers to the same requests: ids, statuses, headers of limits and keys."""
     namespace = prefix.removeprefix("/__ns/")
     mock.control("POST", "/clock", {"freeze": "2025-03-04T09:00:02Z"}, namespace=namespace)
@@ -86,14 +86,14 @@ def _lived(mock: ControlledMock, prefix: str = "") -> list[Any]:
 
 def test_after_a_reset_all_is_as_at_the_start():
     mock = controlled_mock(rate_limit=RateLimit.from_text("100/m"))
-    first = _lived(mock)
-    assert _lived(mock) != first
+    first = _sim_time(mock)
+    assert _sim_time(mock) != first
 
     assert mock.control("POST", "/reset").status_code == 204
 
     assert mock.asked("/clock")["scale"] == 1.0
     assert (mock.asked("/runs")["total"], mock.asked("/requests")["total"], mock.asked("/faults")["total"]) == (0, 0, 0)
-    assert _lived(mock) == first
+    assert _sim_time(mock) == first
 
 
 def test_a_reset_of_one_namespace_leaves_the_others():

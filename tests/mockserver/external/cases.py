@@ -10,9 +10,9 @@ from urllib.parse import quote, urlencode
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from tests.api_models import ChainStep, FileInput
 from tests.mockserver.external import reference
 from tests.mockserver.spec import requests
-from tests.mockserver.spec.reference import ChainStep, FileInput
 from tests.mockserver.spec.requests import UUID
 
 POOL = "30000000-0000-4000-8000-000000000001"
@@ -51,11 +51,11 @@ class Write(NamedTuple):
 WRITES = {
     "bulk": Write("POST", "/v1/runs/bulk", reference.RunBulkCreate, {"workflow_id": UUID, "count": 1}),
     "create": Write("POST", "/v1/runs", reference.RunCreate, {"workflow_id": UUID}),
-    "chain": Write("POST", "/v1/runs/chain", reference.WorkflowChainCreate, {"steps": [{"workflow_id": UUID}]}),
+    "chain": Write("POST", "/v1/runs/chain", reference.ChainCreate, {"steps": [{"workflow_id": UUID}]}),
     "update": Write("PATCH", "/v1/runs/{run}", reference.RunUpdate, {}),
     "retry": Write("POST", "/v1/runs/{run}/retry", reference.RunRetry, {}, ended=True),
     "pool": Write("POST", "/v1/pools", reference.PoolCreate, {"name": "n"}),
-    "assignment": Write("POST", f"/v1/pools/{POOL}/machines", reference.MachinePoolAssignment, {"machine_ids": []}),
+    "assignment": Write("POST", f"/v1/pools/{POOL}/machines", reference.PoolMachines, {"machine_ids": []}),
     "workflow": Write("POST", "/v1/workflows", reference.WorkflowCreate, {"main_prompt": "p"}),
 }
 

@@ -1,75 +1,35 @@
 """A FastAPI application with the operations of the API that reads requests, and does nothing with them.
 
 What it answers to an invalid request is what the real server, which is built with FastAPI, answers too. Its models are
-those that the spec package is measured by, written by hand; those it lacks stand here. One thing is not stock: where
-FastAPI fails to write what it echoes (a lone surrogate, an infinity), the answer is written with escapes.
+those of `tests/api_models.py`. One thing is not stock: where FastAPI fails to write what it echoes (a lone surrogate,
+an infinity), the answer is written with escapes.
 """
 
 import json
 from datetime import datetime
-from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel
 
-from tests.mockserver.spec.reference import (
-    FileInput,
+from tests.api_models import (
+    AttachmentType,
+    ChainCreate,
+    MachineStatus,
+    PoolCreate,
+    PoolMachines,
     RunBulkCreate,
+    RunCreate,
     RunField,
     RunRetry,
-    RunStatus,
     RunUpdate,
     SortMode,
-    WorkflowChainCreate,
+    Status,
+    WorkflowCreate,
 )
-
-
-class AttachmentType(str, Enum):  # noqa: UP042  as FastAPI servers have it
-    input = "input"
-    output = "output"
-
-
-class MachineStatus(str, Enum):  # noqa: UP042
-    connected = "connected"
-    disconnected = "disconnected"
-    error = "error"
-
-
-class RunCreate(BaseModel):
-    workflow_id: UUID
-    machine_id: UUID | None = None
-    pool_ids: list[UUID] | None = None
-    input_values: dict[str, Any] | None = None
-    file_inputs: list[FileInput] | None = None
-    sensitive_input_values: dict[str, Any] | None = None
-    session_id: UUID | None = None
-    start_session: bool | None = False
-    session_alias: str | None = None
-    release_session_after: bool | None = None
-
-
-class PoolCreate(BaseModel):
-    name: str
-    description: str | None = None
-    pool_parameters: dict[str, Any] | None = None
-
-
-class MachinePoolAssignment(BaseModel):
-    machine_ids: list[UUID]
-
-
-class WorkflowCreate(BaseModel):
-    main_prompt: str
-    name: str | None = None
-    input_schema: str | None = None
-    output_schema: str | None = None
-    is_webhooks_enabled: bool = False
-
 
 Skip = Annotated[int, Query(ge=0)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -93,7 +53,7 @@ def create_reference() -> FastAPI:
     async def bulk_create_runs(body: RunBulkCreate, key: Key = None) -> None: ...
 
     @app.post("/v1/runs/chain", status_code=201, **secured)
-    async def create_run_chain(body: WorkflowChainCreate, key: Key = None) -> None: ...
+    async def create_run_chain(body: ChainCreate, key: Key = None) -> None: ...
 
     @app.post("/v1/runs", status_code=201, **secured)
     async def create_run(body: RunCreate, key: Key = None) -> None: ...
@@ -103,13 +63,13 @@ def create_reference() -> FastAPI:
         workflow_id: UUID | None = None,
         machine_id: UUID | None = None,
         session_id: UUID | None = None,
-        status: RunStatus | None = None,
+        status: Status | None = None,
         created_at_from: datetime | None = None,
         created_at_to: datetime | None = None,
         search: str | None = None,
         deep_search: bool = False,
         fields: Annotated[list[RunField] | None, Query()] = None,
-        sort_mode: SortMode = SortMode.activity,
+        sort_mode: SortMode = SortMode.ACTIVITY,
         include: str | None = None,
         skip: Skip = 0,
         limit: Limit = 100,
@@ -168,7 +128,7 @@ def create_reference() -> FastAPI:
     async def get_pool(pool_id: UUID) -> None: ...
 
     @app.post("/v1/pools/{pool_id}/machines", **secured)
-    async def add_machine_to_pool(pool_id: UUID, body: MachinePoolAssignment, key: Key = None) -> None: ...
+    async def add_machine_to_pool(pool_id: UUID, body: PoolMachines, key: Key = None) -> None: ...
 
     @app.get("/v1/workflows", **secured)
     async def list_workflows(search: str | None = None, skip: Skip = 0, limit: Limit = 100) -> None: ...

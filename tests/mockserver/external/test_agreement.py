@@ -15,6 +15,8 @@ from tests.mockserver.external.asgi import Answer, ask
 from tests.mockserver.external.cases import Case
 from tests.mockserver.external.reference import create_reference
 
+pytestmark = pytest.mark.matrix
+
 Problem = tuple[str, str]  # loc as JSON, and type
 
 

@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
+pytestmark = pytest.mark.matrix
+
 # Enough for every phase to go beyond its fixed cases; ten times as many found nothing more.
 MAX_EXAMPLES = 40
 

@@ -1,4 +1,4 @@
-"""A FastAPI server whose models are written by hand, from the same facts as the document: what ours is measured by.
+"""A FastAPI server whose models are written by hand (`tests/api_models.py`): what the mock is compared with.
 
 Each operation answers with what it read: the values, defaults included, and the names of the body's fields that were
 sent. Violations are rendered with escapes, where stock FastAPI would fail to render them at all.
@@ -14,94 +14,9 @@ from uuid import UUID
 from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
-
-class RunStatus(str, Enum):  # noqa: UP042  as FastAPI servers have it
-    scheduling = "scheduling"
-    running = "running"
-    running_checks = "running_checks"
-    success = "success"
-    task_failed = "task_failed"
-    error = "error"
-    cancelled = "cancelled"
-
-
-_FIELDS = (
-    "machine_id user_id organization_id is_priority error output_data input_attachment_ids output_attachment_ids "
-    "run_message_history input_values main_prompt model_metadata pool_ids sensitive_input_aliases usage_metadata "
-    "post_run_checks session_id session_alias release_session_after started_at ended_at"
-)
-RunField = Enum("RunField", {name: name for name in _FIELDS.split()}, type=str)
-
-
-class SortMode(str, Enum):  # noqa: UP042
-    activity = "activity"
-    created_at_desc = "created_at_desc"
-
-
-class FileInput(BaseModel):
-    filename: str
-    content: str
-    target_path: str | None = None
-    cleanup_imports_after_run: bool = False
-
-
-class RunBulkCreate(BaseModel):
-    workflow_id: UUID
-    count: int = Field(gt=0, le=1000)
-    machine_id: UUID | None = None
-    pool_ids: list[UUID] | None = None
-    input_values: dict[str, Any] | None = None
-    file_inputs: list[FileInput] | None = None
-    sensitive_input_values: dict[str, Any] | None = None
-    session_id: UUID | None = None
-    start_session: bool | None = False
-
-
-class RunUpdate(BaseModel):
-    status: RunStatus | None = None
-    error: list[str] | None = None
-    output_data: dict[str, Any] | None = None
-    output_attachment_ids: list[str] | None = None
-    run_message_history: list[dict[str, Any]] | None = None
-    input_values: dict[str, Any] | None = None
-    usage_metadata: dict[str, Any] | None = None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
-    release_session_after: bool | None = None
-
-
-class RunRetry(BaseModel):
-    input_values: dict[str, Any] | None = None
-    sensitive_input_values: dict[str, Any] | None = None
-    file_inputs: list[FileInput] | None = None
-    machine_id: UUID | None = None
-    pool_ids: list[UUID] | None = None
-    reuse_session: bool | None = True
-    session_id: UUID | None = None
-    start_session: bool | None = False
-    session_alias: str | None = None
-    release_session_after: bool | None = None
-
-
-class ChainStep(BaseModel):
-    workflow_id: UUID
-    session_alias: str | None = None
-    inputs: dict[str, Any] | None = None
-    sensitive_inputs: dict[str, Any] | None = None
-
-
-class WorkflowChainCreate(BaseModel):
-    steps: list[ChainStep] = Field(min_length=1)
-    shared_inputs: dict[str, Any] | None = None
-    shared_sensitive_inputs: dict[str, Any] | None = None
-    shared_file_inputs: list[FileInput] | None = None
-    keep_session_after_completion: bool | None = False
-    machine_id: UUID | None = None
-    pool_ids: list[UUID] | None = None
-    session_id: UUID | None = None
-
+from tests.api_models import ChainCreate, RunBulkCreate, RunField, RunRetry, RunUpdate, SortMode, Status
 
 IdempotencyKey = Annotated[str | None, Header(max_length=255)]
 
@@ -162,7 +77,7 @@ class Reference:
             self._keep(body=body, run_id=run_id, idempotency_key=idempotency_key)
 
         @app.post("/v1/runs/chain")
-        async def create_run_chain(body: WorkflowChainCreate, idempotency_key: IdempotencyKey = None) -> None:
+        async def create_run_chain(body: ChainCreate, idempotency_key: IdempotencyKey = None) -> None:
             self._keep(body=body, idempotency_key=idempotency_key)
 
         @app.get("/v1/runs")
@@ -170,13 +85,13 @@ class Reference:
             workflow_id: UUID | None = None,
             machine_id: UUID | None = None,
             session_id: UUID | None = None,
-            status: RunStatus | None = None,
+            status: Status | None = None,
             created_at_from: datetime | None = None,
             created_at_to: datetime | None = None,
             search: str | None = None,
             deep_search: bool = False,
             fields: Annotated[list[RunField] | None, Query()] = None,
-            sort_mode: SortMode = SortMode.activity,
+            sort_mode: SortMode = SortMode.ACTIVITY,
             include: str | None = None,
             skip: Annotated[int, Query(ge=0)] = 0,
             limit: Annotated[int, Query(ge=1, le=1000)] = 100,

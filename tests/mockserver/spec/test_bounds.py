@@ -166,3 +166,21 @@ def test_the_first_constant_outside_a_string_is_where_reading_ends(text: bytes):
     with pytest.raises(json.JSONDecodeError) as caught:
         parse_json(text, allow_constants=False)
     assert text[caught.value.pos :] in (b"NaN]", b"-Infinity]")
+
+
+@pytest.mark.parametrize(("size", "error"), [(299, "too_short"), (300, None), (600, None), (601, "too_long")])
+@pytest.mark.parametrize("keyword", ["integer", "date-time"])
+def test_the_bounds_of_a_map_count_all_of_its_members(size: int, error: str | None, keyword: str):
+    member = {"type": "integer"} if keyword == "integer" else {"type": "string", "format": keyword}
+    mapped = body_operation(
+        {"type": "object", "additionalProperties": member, "minProperties": 300, "maxProperties": 600}
+    )
+    value = 1 if keyword == "integer" else "2025-03-04T09:00:00Z"
+    found = violations(mapped, {str(number): value for number in range(size)})
+    assert [each["type"] for each in found] == ([] if error is None else [error])
+
+
+def test_the_members_of_a_large_map_are_all_read_where_one_is_wrong():
+    mapped = body_operation({"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 300})
+    found = violations(mapped, {str(number): None if number == 400 else number for number in range(500)})
+    assert [each["loc"] for each in found] == [["body", "400"]]

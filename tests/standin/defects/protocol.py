@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+from dataclasses import replace
 
 from tests.standin.behaviour import Answer, Problem, Standin
 from tests.standin.client import UNKNOWN, Client, W
@@ -398,3 +399,39 @@ class BurstOfWritesWithoutRetryAfter(Standin):
             for answer in c.together("POST", "/v1/runs", {"workflow_id": W}, key=f"k{number}")
         ]
         assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
+
+
+@plants("HTTP-SCHEMA", what="created_at of a machine is a number, in lists.", rarity="one field of one list")
+class MachineCreatedAtIsANumber(Standin):
+    def list_machines(self, call, query):
+        answer = super().list_machines(call, query)
+        for item in answer.content["items"]:
+            item["created_at"] = 1_700_000_000
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert all(isinstance(item["created_at"], str) for item in c.get("/v1/machines").json()["items"])
+
+
+@plants("HTTP-SCHEMA", what="A pool that was just created is 200, not 201.", rarity="one status")
+class PoolCreatedWith200(Standin):
+    def create_pool(self, call, body):
+        answer = super().create_pool(call, body)
+        return replace(answer, status=200)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert c.post("/v1/pools", {"name": "one"}).status_code == 201
+
+
+@plants("HTTP-SCHEMA", what="A workflow that is read alone lacks updated_at.", rarity="one field of one read")
+class WorkflowWithoutUpdatedAt(Standin):
+    def get_workflow(self, call, workflow_id):
+        answer = super().get_workflow(call, workflow_id)
+        return replace(answer, content={name: one for name, one in answer.content.items() if name != "updated_at"})
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        first = c.get("/v1/workflows").json()["items"][0]
+        assert "updated_at" in c.get(f"/v1/workflows/{first['id']}").json()

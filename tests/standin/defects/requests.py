@@ -130,7 +130,7 @@ class WorkflowJudgedByLength(Standin):
         def long_enough(cls, value: Any) -> Any:
             if isinstance(value, str) and len(value) == 36:
                 return value
-            return UUID(value) if isinstance(value, str) else models.RunBody(workflow_id=value).workflow_id
+            return UUID(value) if isinstance(value, str) else models.RunCreate(workflow_id=value).workflow_id
 
     @staticmethod
     def obeys(c: Client) -> None:

@@ -1,0 +1,54 @@
+"""The Hypothesis example database: the local directory, and a second database that CI shards can share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+if TYPE_CHECKING:
+    from hypothesis.database import ExampleDatabase
+
+_PREFIXES = ("redis://", "rediss://", "unix://")
+
+
+def use_example_database(where: str) -> None:
+    """Make Hypothesis use the database at `where` (a Redis URL or a directory) in addition to its default one.
+
+    Raises:
+        click.UsageError: the Redis client is not installed, or the Redis does not answer.
+    """
+    from hypothesis import settings
+    from hypothesis.database import DirectoryBasedExampleDatabase, MultiplexedDatabase
+
+    other = _redis(where) if where.startswith(_PREFIXES) else DirectoryBasedExampleDatabase(Path(where))
+    usual = settings.get_profile("default")
+    both = other if usual.database is None else MultiplexedDatabase(usual.database, other)
+    settings.register_profile("contracts", usual, database=both)
+    settings.load_profile("contracts")
+
+
+def _redis(url: str) -> ExampleDatabase:
+    try:
+        import redis
+        from hypothesis.extra.redis import RedisExampleDatabase
+    except ModuleNotFoundError as error:
+        raise click.UsageError(
+            "A Redis needs its client: run  pip install 'cyberdesk-mockserver[contracts,redis]'"
+        ) from error
+    shown = _without_password(url)
+    try:
+        client = redis.Redis.from_url(url)
+        client.ping()
+    except (redis.RedisError, ValueError) as error:
+        raise click.UsageError(f"No Redis answers at {shown} for --example-database: start it, or leave it out.") from (
+            error
+        )
+    return RedisExampleDatabase(client)
+
+
+def _without_password(url: str) -> str:
+    parts = urlsplit(url)
+    return url if parts.password is None else url.replace(f":{parts.password}@", ":***@")

@@ -1,0 +1,315 @@
+"""The `contracts` command: reads arguments and environment, runs a check, and prints its report.
+
+The engine, and with it the packages of the `contracts` extra, is imported only when a command needs it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+import click
+
+from contracts.cli.environment import warn_of_unknown_variables
+from contracts.cli.options import (
+    GROUPS_OF_CHECK,
+    Duration,
+    base_url,
+    check_options,
+    known_rule,
+    options_from,
+    readable_ca_bundle,
+    selected_rules,
+    target_from,
+    token_from,
+)
+from contracts.cli.outcome import EXIT_INTERRUPTED
+from contracts.core.findings import CouldNotCheck, Finding
+from contracts.core.printable import printable
+from contracts.core.target import Target
+from cyberdesk_mockserver.command_help import Command, Group
+
+if TYPE_CHECKING:
+    from contracts.cli.run import Checked
+
+_EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema")
+EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
+
+
+class Unusable(click.ClickException):
+    """Nothing could be checked. The message gives the reason in one line."""
+
+    exit_code = 2
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit. An error is one line on stderr and exit code 2; an interruption exits with 130."""
+    try:
+        status = cli.main(args, prog_name="contracts", standalone_mode=False)
+    except click.ClickException as error:
+        message = printable(" ".join(error.format_message().split()))
+        click.echo(f"{click.style('Error:', fg='red')} {message}", err=True)
+        status = 2
+    except CouldNotCheck as error:
+        click.echo(f"{click.style('Error:', fg='red')} {printable(str(error))}.", err=True)
+        status = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        status = EXIT_INTERRUPTED
+    sys.exit(status or 0)
+
+
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    groups={"Check a server": ("check", "fuzz", "cleanup"), "Read the contract": ("rules", "explain")},
+    examples="""\
+contracts check http://127.0.0.1:4010 --token test
+contracts check https://api.example.com --plan
+contracts explain BULK-COUNT
+""",
+)
+@click.version_option(package_name="cyberdesk-mockserver")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Says whether a server keeps the contract of the Cyberdesk runs API.
+
+    Exit code: 0 nothing found (also when incomplete), 1 findings, 2 could not check.
+    """
+    assert isinstance(context.command, click.Group)
+    warn_of_unknown_variables(context.command)
+
+
+@cli.command(
+    cls=Command,
+    groups=GROUPS_OF_CHECK,
+    examples="""\
+contracts check http://127.0.0.1:4010 --token test
+contracts check http://127.0.0.1:8000 --wait 30s --report junit=contract.xml --report html=contract.html
+contracts check http://127.0.0.1:8000 --rule BULK-COUNT --rule LIST-PAGE
+contracts check https://api.example.com --plan
+contracts check https://api.example.com --allow-writes --base-request known-good.json --vary input_values
+""",
+)
+@click.argument("url", envvar="CONTRACTS_URL")
+@check_options
+@click.option("--plan", is_flag=True, help="Say what would be sent and the most it could cost; send nothing.")
+@click.pass_context
+def check(context: click.Context, /, **flags: Any) -> None:
+    """Checks every rule against the server at URL (its base, before /v1)."""
+    rules = load_rules()
+    target = target_from(flags)
+    check_options = options_from(flags, rules)
+    if flags["plan"]:
+        _tell_plan(target, selected_rules(check_options, rules))
+        return
+    from contracts.check import check as check_rules
+    from contracts.cli.run import check_target, prepare
+
+    prepare(check_options)
+    chosen = selected_rules(check_options, rules)
+    with Progress() as progress:
+        checked = check_target(
+            target,
+            check_options,
+            rules,
+            judge_rules=lambda guard, on_finding: check_rules(
+                target, guard, rules=chosen, progress=progress.show, on_finding=on_finding
+            ),
+        )
+    context.exit(_tell(checked, check_options))
+
+
+@cli.command(
+    cls=Command,
+    groups=GROUPS_OF_CHECK,
+    examples="""\
+contracts fuzz http://127.0.0.1:4010 --token test --for 10m
+contracts fuzz http://127.0.0.1:4010 --token test --rule REQ-COUNT --seed 7
+""",
+)
+@click.argument("url", envvar="CONTRACTS_URL")
+@click.option("--for", "for_s", type=Duration(), default=600.0, show_default="10m", help="How long, as 90s, 10m or 1h.")
+@check_options
+@click.pass_context
+def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
+    """Searches the server at URL with the same rules until time or budget is spent."""
+    rules = load_rules()
+    target = dataclasses.replace(target_from(flags), max_time_s=for_s)
+    check_options = options_from(flags, rules)
+    from contracts.check import fuzz as fuzz_rules
+    from contracts.cli.run import check_target, prepare
+    from contracts.report.text import render_finding
+
+    prepare(check_options)
+    chosen = selected_rules(check_options, rules)
+    with Progress() as progress:
+
+        def tell(finding: Finding) -> None:
+            progress.clear()
+            click.echo(render_finding(finding, target.url, rules))
+
+        checked = check_target(
+            target,
+            check_options,
+            rules,
+            judge_rules=lambda guard, on_finding: fuzz_rules(
+                target, guard, rules=chosen, for_s=for_s, progress=progress.show, on_finding=on_finding
+            ),
+            on_finding=tell,
+        )
+    context.exit(_tell(checked, check_options))
+
+
+@cli.command(cls=Command, examples="contracts rules | grep IDEM")
+def rules() -> None:
+    """Lists the rules, each with where it comes from."""
+    known = load_rules()
+    width = max(map(len, known))
+    for rule in known.values():
+        click.echo(f"{click.style(f'{rule.id:<{width}}', bold=True)}  {rule.source:<3}  {rule.title}")
+
+
+@cli.command(cls=Command, examples="contracts explain BULK-COUNT")
+@click.argument("rule")
+def explain(rule: str) -> None:
+    """Tells what RULE asks of a server, where that is stated, and what breaks it."""
+    known = load_rules()
+    one = known[known_rule(rule, known)]
+    source = {"doc": "the documentation of the bulk create", "api": "the public facts about the API beside it"}
+    click.echo(f"{click.style(one.id, bold=True)}: {one.title}")
+    click.echo(f"Source: {source[one.source]} ({one.source})\n")
+    click.echo(click.wrap_text(one.explanation, width=100, preserve_paragraphs=True))
+
+
+@cli.command(
+    cls=Command,
+    examples="""\
+contracts cleanup                            wherever checks have left something behind
+contracts cleanup https://api.example.com
+""",
+)
+@click.argument("url", required=False, envvar="CONTRACTS_URL")
+@click.option("--token", envvar="CONTRACTS_TOKEN", show_envvar=True, help="The token that the runs were made with.")
+@click.option("--second-token", envvar="CONTRACTS_SECOND_TOKEN", show_envvar=True, help="The other organisation's.")
+@click.option("--ca-bundle", envvar="CONTRACTS_CA_BUNDLE", show_envvar=True, help="PEM file of authorities to trust.")
+@click.pass_context
+def cleanup(
+    context: click.Context,
+    /,
+    url: str | None,
+    token: str | None,
+    second_token: str | None,
+    ca_bundle: str | None,
+) -> None:
+    """Cancels and deletes what earlier checks left behind, at URL or wherever they were made.
+
+    Exit code: 0 nothing is left, 1 something is.
+    """
+    need_extra()
+    token = token_from(token, "--token", "CONTRACTS_TOKEN")
+    second_token = token_from(second_token, "--second-token", "CONTRACTS_SECOND_TOKEN")
+    if ca_bundle is not None:
+        readable_ca_bundle(ca_bundle)
+    if token is None:
+        raise click.UsageError("No token: give --token or set CONTRACTS_TOKEN, the one the runs were made with.")
+    from contracts.guard import clean_up_journals
+
+    done = clean_up_journals(
+        None if url is None else base_url(url), token=token, second_token=second_token, ca_bundle=ca_bundle
+    )
+    if not done.journals and not done.words:
+        click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")
+    else:
+        unknown = f" ({done.unknown} of them perhaps: the server does not tell)" if done.unknown else ""
+        left = "an unknown number" if done.left == 0 and (done.possibly_left or done.unclear) else str(done.left)
+        click.echo(f"{_runs(done.cleaned)} cleaned up, {left} left{unknown}.")
+    for words in done.words:
+        click.echo(f"Not done: {printable(words)}", err=True)
+    if done.possibly_left:
+        click.echo(
+            "These runs may be of this check, but that is not proven, so they were left. Look at them yourself:",
+            err=True,
+        )
+        for run_id in done.possibly_left:
+            click.echo(f"  {printable(run_id)}", err=True)
+    context.exit(1 if done.left or done.possibly_left or done.unclear else 0)
+
+
+def load_rules() -> dict[str, Any]:
+    need_extra()
+    from contracts.rules import REGISTRY
+
+    return dict(REGISTRY)
+
+
+def need_extra() -> None:
+    if not all(map(importlib.util.find_spec, _EXTRA)):
+        raise Unusable(EXTRA_MISSING)
+
+
+def _tell_plan(target: Target, selected: Sequence[str] | None) -> None:
+    from contracts.check import plan
+
+    for step in plan(target, selected):
+        click.echo(step)
+
+
+def _tell(checked: Checked, check_options: Any) -> int:
+    from contracts.cli.run import write_reports
+    from contracts.report.text import render_text
+
+    write_reports(checked, check_options)
+    if checked.problem is not None:
+        raise Unusable(checked.problem + _next_step(checked.problem))
+    width = shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None
+    click.echo(render_text(checked.report, width=width), nl=False)
+    if checked.interrupted and checked.outcome.exit_code == 0:
+        return EXIT_INTERRUPTED
+    return checked.outcome.exit_code
+
+
+def _next_step(problem: str) -> str:
+    """What the user can do about a problem, if the message of the engine does not say it."""
+    for said, step in (
+        ("no answer", "start the server, or mend the URL"),
+        ("second token is refused", "give a valid one with --second-token, or none"),
+        ("token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
+    ):
+        if problem.startswith(f"the {said}") or problem.startswith(said):
+            return f": {step}"
+    return ""
+
+
+def _runs(count: int) -> str:
+    return f"{count} {'run' if count == 1 else 'runs'}"
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty()
+
+
+class Progress:
+    """A progress line on stderr that overwrites itself; shown only if stderr is a terminal."""
+
+    def __init__(self) -> None:
+        self._shown = _is_terminal(sys.stderr)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        if self._shown:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+    def show(self, step: object) -> None:
+        if self._shown:
+            width = shutil.get_terminal_size().columns - 1
+            click.echo(f"\r\x1b[K{printable(str(step))[:width]}", err=True, nl=False)

@@ -1,0 +1,384 @@
+"""The options of a check and their environment variables, and the Target and CheckOptions that they give."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import secrets
+import ssl
+import tempfile
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from contracts.core.target import Budget, Profile, Target, is_loopback
+from contracts.report import FORMATS
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+REPORT_FORMATS = tuple(FORMATS)
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on only
+    """Seconds, given as `90`, `90s`, `10m` or `1h`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", value.strip())
+        if not found or not float(found[1]):
+            self.fail(f"{value!r} is no time: write 90s, 10m or 1h", param, ctx)
+        return float(found[1]) * _UNITS_S[found[2]]
+
+
+class Rate(click.ParamType):  # type: ignore[type-arg]
+    """Requests per second, given as `5/s` or `300/m`; a bare number is per second."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:/([sm]))?", value.strip())
+        if not found or not float(found[1]):
+            self.fail(f"{value!r} is no rate: write 5/s or 300/m", param, ctx)
+        return float(found[1]) / (60 if found[2] == "m" else 1)
+
+
+class ReportPath(click.ParamType):  # type: ignore[type-arg]
+    """FORMAT=PATH. The directory must exist: otherwise the report would be lost at the end of the check."""
+
+    name = "format=path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
+        if isinstance(value, tuple):
+            return value
+        name, _, path = value.partition("=")
+        if name not in REPORT_FORMATS or not path:
+            formats = ", ".join(REPORT_FORMATS)
+            self.fail(f"{value!r} is not FORMAT=PATH with one of {formats}: write json=report.json", param, ctx)
+        if not Path(path).resolve().parent.is_dir():
+            self.fail(f"there is no folder {Path(path).parent} for {path}: make it first", param, ctx)
+        return name, Path(path)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """The options of a check other than its target."""
+
+    rules: tuple[str, ...] = ()
+    skip_rules: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    fail_on_incomplete: bool = False
+    reports: tuple[tuple[str, Path], ...] = ()
+    baseline: Path | None = None
+    update_baseline: bool = False
+    example_database: str | None = None
+    wait_s: float | None = None
+
+
+def _option(*names: str, env: str | None, **settings: Any) -> Callable[[_F], _F]:
+    return click.option(*names, envvar=env and f"CONTRACTS_{env}", show_envvar=env is not None, **settings)
+
+
+_FLAGS = (
+    _option("--token", env="TOKEN", help="Bearer token of an organisation."),
+    _option(
+        "--second-token",
+        env="SECOND_TOKEN",
+        help="Bearer token of a second organisation; without it access across organisations is not checked.",
+    ),
+    _option("--workflow-id", env="WORKFLOW_ID", help="A workflow of the target. Else: looked up, else made up."),
+    _option("--machine-id", env="MACHINE_ID", help="A machine of the target. Else: looked up, else made up."),
+    _option("--pool-id", env="POOL_ID", help="A pool of the target. Else: looked up, else made up."),
+    _option(
+        "--profile",
+        env="PROFILE",
+        type=click.Choice(["full", "live"]),
+        help="How much is sent. Default: full on a loopback address, live elsewhere.",
+    ),
+    _option(
+        "--max-runs", env="MAX_RUNS", type=click.IntRange(min=0), help="Runs that may be created: 100000; live: 25."
+    ),
+    _option(
+        "--max-requests", env="MAX_REQUESTS", type=click.IntRange(min=1), help="Requests sent: no limit; live: 500."
+    ),
+    _option(
+        "--rate",
+        env="RATE",
+        type=Rate(),
+        metavar="N/s|N/m",
+        help="Requests sent per second or minute: no limit; live: 5/s.",
+    ),
+    _option(
+        "--allow-writes/--no-writes",
+        env="ALLOW_WRITES",
+        default=False,
+        help="Needed off loopback: else only what creates nothing is checked.",
+    ),
+    _option(
+        "--base-request",
+        env="BASE_REQUEST",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="JSON file of a request known to work; live varies only what --vary names.",
+    ),
+    _option("--vary", env="VARY", multiple=True, help="Field of the base request that may be varied; repeatable."),
+    _option(
+        "--clean-up/--no-clean-up",
+        env="CLEAN_UP",
+        default=None,
+        help="Cancel and delete what was made. Default: off; live: always on.",
+    ),
+    _option(
+        "--leave-runs",
+        env="LEAVE_RUNS",
+        is_flag=True,
+        help="Check live although the target offers no delete, and leave the runs.",
+    ),
+    _option("--ca-bundle", env="CA_BUNDLE", type=click.Path(), help="PEM file of the authorities to trust."),
+    _option(
+        "--max-time",
+        env="MAX_TIME",
+        type=Duration(),
+        default=120.0,
+        show_default="120s",
+        help="The check stops sending after this time, such as 90s, 10m or 1h.",
+    ),
+    _option(
+        "--wait",
+        env="WAIT",
+        type=Duration(),
+        metavar="DURATION",
+        help="Wait so long, at most, for the target to answer: for one that is just being started.",
+    ),
+    _option(
+        "--seed",
+        env="SEED",
+        type=click.IntRange(min=0),
+        help="Seed of all random choices. Default: a new one, which is printed.",
+    ),
+    _option("--rule", "rules", env="RULE", multiple=True, help="Check this rule only; repeatable."),
+    _option("--skip-rule", "skip_rules", env="SKIP_RULE", multiple=True, help="Leave this rule out; repeatable."),
+    _option(
+        "--require", "required", env="REQUIRE", multiple=True, help="Fail if this rule was not judged; repeatable."
+    ),
+    _option(
+        "--fail-on-incomplete",
+        env="FAIL_ON_INCOMPLETE",
+        is_flag=True,
+        help="Exit 1 if any rule was skipped, but for HTTP-LIMIT on a server that limits nothing.",
+    ),
+    _option(
+        "--report",
+        "reports",
+        env="REPORT",
+        multiple=True,
+        type=ReportPath(),
+        metavar="FORMAT=PATH",
+        help=f"Write a report: {', '.join(REPORT_FORMATS)}; repeatable.",
+    ),
+    _option(
+        "--baseline",
+        env="BASELINE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="File of accepted findings; only others fail.",
+    ),
+    _option("--update-baseline", env=None, is_flag=True, help="Accept what is found, in the file of --baseline."),
+    _option(
+        "--example-database",
+        env="EXAMPLE_DATABASE",
+        metavar="redis://… | DIRECTORY",
+        help="Also keep failing examples here: a Redis URL or a folder that CI shards share.",
+    ),
+)
+
+
+GROUPS_OF_CHECK = {
+    "Target": ("token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait"),
+    "How much is sent": ("profile", "max_runs", "max_requests", "rate", "max_time", "for_s", "seed", "plan"),
+    "Writes on a deployment": ("allow_writes", "base_request", "vary", "clean_up", "leave_runs"),
+    "Which rules, and what fails": (
+        "rules",
+        "skip_rules",
+        "required",
+        "fail_on_incomplete",
+        "baseline",
+        "update_baseline",
+    ),
+    "Output": ("reports", "example_database"),
+}
+
+
+def check_options(command: _F) -> _F:
+    for flag in reversed(_FLAGS):
+        command = flag(command)
+    return command
+
+
+def target_from(flags: dict[str, Any]) -> Target:
+    """Return the target that the flags describe.
+
+    Raises:
+        click.UsageError: a flag is invalid, or the flags contradict each other.
+    """
+    url = base_url(flags["url"])
+    profile: Profile = flags["profile"] or ("full" if is_loopback(url) else "live")
+    usual = Budget.of(profile)
+    token = token_from(flags["token"], "--token", "CONTRACTS_TOKEN")
+    if token is None:
+        if not flags.get("plan"):
+            raise click.UsageError(
+                "No token: give --token or set CONTRACTS_TOKEN (the mock takes any that begins with `test`)."
+            )
+        token = ""
+    second_token = token_from(flags["second_token"], "--second-token", "CONTRACTS_SECOND_TOKEN")
+    if second_token is not None and second_token == token:
+        raise click.UsageError("--second-token is the same as --token: give one of another organisation, or none.")
+    if profile == "live" and flags["clean_up"] is False:
+        raise click.UsageError("The live profile always cleans up: leave --no-clean-up out.")
+    ca_bundle = flags["ca_bundle"]
+    if ca_bundle is not None:
+        readable_ca_bundle(ca_bundle)
+    base_request = flags["base_request"]
+    vary = tuple(name for given in flags["vary"] for name in given.split(",") if name)
+    if vary and base_request is None:
+        raise click.UsageError("--vary names fields of a base request: give that with --base-request FILE.")
+    rate = flags["rate"]
+    return Target(
+        url=url,
+        token=token,
+        second_token=second_token,
+        workflow_id=flags["workflow_id"],
+        machine_id=flags["machine_id"],
+        pool_id=flags["pool_id"],
+        profile=profile,
+        budget=Budget(
+            max_runs=usual.max_runs if flags["max_runs"] is None else flags["max_runs"],
+            max_requests=usual.max_requests if flags["max_requests"] is None else flags["max_requests"],
+            rate=usual.rate if rate is None else rate,
+        ),
+        allow_writes=flags["allow_writes"] or is_loopback(url),
+        base_request=None if base_request is None else _json_object(base_request),
+        vary=vary,
+        clean_up=profile == "live" or bool(flags["clean_up"]),
+        leave_runs=flags["leave_runs"],
+        ca_bundle=ca_bundle,
+        max_time_s=flags["max_time"],
+        seed=secrets.randbelow(2**32) if flags["seed"] is None else flags["seed"],
+    )
+
+
+def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOptions:
+    """Return the options that the flags describe.
+
+    Raises:
+        click.UsageError: a rule is unknown (the message suggests a similar one), the flags contradict each other, or no
+            rule is left to check.
+    """
+    for flag in ("rules", "skip_rules", "required"):
+        for rule in flags[flag]:
+            known_rule(rule, known_rules)
+    if flags["update_baseline"] and flags["baseline"] is None:
+        raise click.UsageError("--update-baseline needs the file to write: add --baseline FILE.")
+    check_options = CheckOptions(
+        rules=tuple(map(str.upper, flags["rules"])),
+        skip_rules=tuple(map(str.upper, flags["skip_rules"])),
+        required=tuple(map(str.upper, flags["required"])),
+        fail_on_incomplete=flags["fail_on_incomplete"],
+        reports=tuple(flags["reports"]),
+        baseline=flags["baseline"],
+        update_baseline=flags["update_baseline"],
+        example_database=flags["example_database"],
+        wait_s=flags["wait"],
+    )
+    for rule in check_options.required:
+        if rule in check_options.skip_rules:
+            raise click.UsageError(f"{rule} is both required and skipped: drop --require or --skip-rule.")
+    if selected_rules(check_options, known_rules) == ():
+        raise click.UsageError("No rule is left to check: drop a --skip-rule.")
+    return check_options
+
+
+def selected_rules(check_options: CheckOptions, known_rules: Collection[str]) -> tuple[str, ...] | None:
+    """The ids of the rules to check; None means all."""
+    if not check_options.rules and not check_options.skip_rules:
+        return None
+    chosen = check_options.rules or tuple(known_rules)
+    return tuple(rule for rule in chosen if rule not in check_options.skip_rules)
+
+
+def known_rule(rule: str, known_rules: Collection[str]) -> str:
+    """Return the id as in the registry. Raises click.UsageError for an unknown rule."""
+    if rule.upper() in known_rules:
+        return rule.upper()
+    near = difflib.get_close_matches(rule.upper(), known_rules, n=1, cutoff=0.5)
+    raise click.UsageError(
+        f"There is no rule {rule!r}: " + (f"did you mean {near[0]}?" if near else "`contracts rules` lists them.")
+    )
+
+
+def base_url(given: str) -> str:
+    """Return the URL without a slash or `/v1` at its end. Raises click.UsageError if it is not the URL of a server."""
+    try:
+        parts = urlsplit(given)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise click.UsageError(f"{given!r} is no URL ({error}): write http://127.0.0.1:4010, say.") from error
+    if parts.scheme not in {"http", "https"} or not host:
+        hint = f"did you mean http://{given}?" if "://" not in given else "it begins with http:// or https://."
+        raise click.UsageError(f"{given!r} is no URL of a server: {hint}")
+    if parts.username is not None:
+        raise click.UsageError("The URL holds a user name: take it out and give the token with --token.")
+    if parts.query or parts.fragment:
+        raise click.UsageError(f"{given!r} has a query or a fragment: give the base URL only, before /v1.")
+    return given.rstrip("/").removesuffix("/v1")
+
+
+def token_from(given: str | None, flag: str, variable: str) -> str | None:
+    """Return the token without surrounding whitespace, since a token from a file often ends in a line break; None if it
+    is empty. Raises click.UsageError, without showing the token, if it has unusual characters.
+    """
+    token = (given or "").strip()
+    if not token:
+        return None
+    if not all("!" <= c <= "~" for c in token):
+        raise click.UsageError(f"{flag} ({variable}) has spaces or unusual characters in it: give the bare token.")
+    return token
+
+
+def readable_ca_bundle(path: str) -> None:
+    """Raises click.UsageError if the file cannot be read or has no certificates."""
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be used for --ca-bundle ({error}): name a PEM file.") from error
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be read ({error.strerror}): name a JSON file.") from error
+    except ValueError as error:
+        raise click.UsageError(f"{path} is not JSON: {error}.") from error
+    if not isinstance(document, dict):
+        raise click.UsageError(f"{path} holds no JSON object: write the body of a request to /v1/runs/bulk in it.")
+    return document
+
+
+def writable(reports: Sequence[tuple[str, Path]]) -> None:
+    """Raises click.UsageError if a report could not be written at the end of the check."""
+    for _, path in reports:
+        try:
+            with tempfile.NamedTemporaryFile(dir=path.resolve().parent, prefix=".contracts-"):
+                pass
+        except OSError as error:
+            raise click.UsageError(f"{path} cannot be written: {error.strerror}.") from error

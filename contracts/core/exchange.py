@@ -1,0 +1,63 @@
+"""HTTP requests and answers as values, and the exchange of both.
+
+These values never contain a token: a request has the placeholder `Bearer $TOKEN` or `Bearer $SECOND_TOKEN`, and the
+guard replaces it with the secret when it sends the request. So no report, log or database made from exchanges can
+show a token.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+TOKEN = "Bearer $TOKEN"
+SECOND_TOKEN = "Bearer $SECOND_TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`path` follows the target's base URL: percent-encoded, query included."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+
+    def header(self, name: str) -> str | None:
+        """Return the first header of that name, ignoring case."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    def json(self) -> Any:
+        """Return the body as JSON. Raises ValueError if it is not JSON or is nested too deeply."""
+        return _json(self.body or b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`status` is 0 if no complete answer arrived; `lost` then says why."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    lost: str = ""
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    def json(self) -> Any:
+        """Return the body as JSON. Raises ValueError if it is not JSON or is nested too deeply."""
+        return _json(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    request: Request
+    answer: Answer
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

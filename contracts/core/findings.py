@@ -1,0 +1,89 @@
+"""The result of a check: findings, a status for each rule, and the cost."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from contracts.core.exchange import Exchange
+
+RuleStatus = Literal["passed", "failed", "skipped", "not_offered"]
+VerdictName = Literal["passed", "failed", "incomplete", "could_not_check"]
+
+
+class Broken(AssertionError):
+    """The target breaks a rule. `exchanges` show it, in the order in which they were sent."""
+
+    def __init__(self, rule: str, *, expected: str, got: str, exchanges: tuple[Exchange, ...]) -> None:
+        super().__init__(f"{rule}: expected {expected}, got {got}")
+        self.rule = rule
+        self.expected = expected
+        self.got = got
+        self.exchanges = exchanges
+
+
+class CouldNotCheck(Exception):
+    """The check is impossible: no answer, no create that succeeds, a wrong token. The message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`cause` is a short stable text (no ids, no random values) that distinguishes the causes of one rule."""
+
+    rule: str
+    cause: str
+    expected: str
+    got: str
+    exchanges: tuple[Exchange, ...]
+    stable: bool = True
+
+    @property
+    def fingerprint(self) -> str:
+        """The key of a baseline entry: the same for the same rule and cause in every check."""
+        return hashlib.sha256(f"{self.rule}\n{self.cause}".encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    id: str
+    status: RuleStatus
+    why: str
+
+    @property
+    def is_missed(self) -> bool:
+        """Whether this result makes the check incomplete. HTTP-LIMIT never does: a target may have no rate limit."""
+        return self.status == "skipped" and self.id != "HTTP-LIMIT"
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """`runs_left` is None if the number of runs that were not cleaned up is unknown."""
+
+    requests: int
+    runs_created: int
+    runs_left: int | None
+    seconds: float
+
+    @property
+    def left_in_words(self) -> str:
+        return "an unknown number left" if self.runs_left is None else f"{self.runs_left} left"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """The verdict of a check, its findings and its cost.
+
+    `findings` were reproduced, or are certain without that; `unstable` were not reproduced; `baselined` are accepted by
+    the baseline.
+    """
+
+    target: str
+    seed: int
+    verdict: VerdictName
+    rules: tuple[RuleResult, ...]
+    findings: tuple[Finding, ...]
+    spent: Spent
+    unstable: tuple[Finding, ...] = ()
+    baselined: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,61 @@
+"""Handling of SIGINT and SIGTERM, so that an interrupted check does not lose the answer of a create."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM, which a CI sends to stop a job. No effect outside the main thread."""
+    if not _in_main_thread():
+        yield
+        return
+
+    def interrupt(signum: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Delay the first SIGINT or SIGTERM until the end of the block; a second one interrupts at once.
+
+    A create in flight thus gets its answer, so that the runs that it created can be deleted.
+    """
+    if not _in_main_thread():
+        yield  # Python handles signals in the main thread only
+        return
+    held: list[int] = []
+
+    def hold(signum: int, frame: Any) -> None:
+        if held:
+            raise KeyboardInterrupt
+        held.append(signum)
+
+    # SIG_IGN and SIG_DFL are not callable: a signal that is ignored or has the default action is left so.
+    previous = {stop: handler for stop in _STOP_SIGNALS if callable(handler := signal.getsignal(stop))}
+    for stop in previous:
+        signal.signal(stop, hold)
+    try:
+        yield
+    finally:
+        for stop, handler in previous.items():
+            signal.signal(stop, handler)
+        if held:
+            raise KeyboardInterrupt
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,66 @@
+"""The target of a check: its URL, tokens and known ids, and the budget of the check."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+Profile = Literal["full", "live"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`rate` is in requests per second; None means no limit."""
+
+    max_runs: int = 100_000
+    max_requests: int | None = None
+    rate: float | None = None
+
+    @classmethod
+    def of(cls, profile: Profile) -> Budget:
+        return cls(max_runs=25, max_requests=500, rate=5.0) if profile == "live" else cls()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """`url` is the base URL, to which `/v1/...` is appended, without a trailing slash."""
+
+    url: str
+    token: str = field(repr=False)
+    second_token: str | None = field(default=None, repr=False)
+    workflow_id: str | None = None
+    machine_id: str | None = None
+    pool_id: str | None = None
+    profile: Profile = "full"
+    budget: Budget = field(default_factory=Budget)
+    allow_writes: bool = False
+    base_request: dict[str, Any] | None = None
+    vary: tuple[str, ...] = ()
+    clean_up: bool = False
+    leave_runs: bool = False
+    ca_bundle: str | None = None
+    max_time_s: float = 120.0
+    seed: int = 0
+
+    @property
+    def is_loopback(self) -> bool:
+        return is_loopback(self.url)
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port. A token is sent only to the origin that it was used with."""
+        parts = urlsplit(self.url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

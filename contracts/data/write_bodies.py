@@ -1,0 +1,166 @@
+"""Bodies of the writes: the minimal body of each, its optional features, and combinations of features.
+
+Bodies are data with placeholders («workflow», «session», «secret»), which `CaseContext.fill` replaces. So the same
+seed gives the same cases, whatever ids the target has.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from contracts.data.boundary_values import Json, file
+
+INPUTS: Final = {
+    "name": "Ada",
+    "visit": {"year": 2025, "urgent": False, "notes": None, "codes": [1, 2.5, "x"]},
+    "empty": "",
+}
+SECRETS: Final = {"password": "«secret»", "login": {"pin": "«secret:2»", "more": ["«secret:3»", 7]}}
+
+_SHARED: Final[dict[str, tuple[Json, ...]]] = {
+    "machine_id": ("«machine»",),
+    "pool_ids": (["«pool:0»"], ["«pool:0»", "«pool:1»"]),
+    "input_values": (INPUTS,),
+    "file_inputs": ([file()], [file(), file("b.bin", b"\x00\xff", cleanup_imports_after_run=True)]),
+    "sensitive_input_values": (SECRETS,),
+    "session_id": ("«session»",),
+    "start_session": (True,),
+}
+"""Per optional field of a create: values that have an effect."""
+_ONLY_SINGLE: Final[dict[str, tuple[Json, ...]]] = {"session_alias": ("first",), "release_session_after": (True, False)}
+
+EMPTY: Final[dict[str, tuple[Json, ...]]] = {
+    "machine_id": (None,),
+    "pool_ids": (None, []),
+    "input_values": (None, {}),
+    "file_inputs": (None, []),
+    "sensitive_input_values": (None, {}),
+    "session_id": (None,),
+    "start_session": (None, False),
+    "session_alias": (None,),
+    "release_session_after": (None,),
+    "reuse_session": (None,),
+    "steps.session_alias": (None,),
+    "inputs": (None, {}),
+    "sensitive_inputs": (None, {}),
+    "shared_inputs": (None, {}),
+    "shared_sensitive_inputs": (None, {}),
+    "shared_file_inputs": (None, []),
+    "keep_session_after_completion": (None, False),
+}
+"""Per field: values that mean the same as leaving it out."""
+
+CREATE_FEATURES: Final = {"bulk_create_runs": _SHARED, "create_run": _SHARED | _ONLY_SINGLE}
+RETRY_FEATURES: Final[dict[str, tuple[Json, ...]]] = {
+    "input_values": (INPUTS,),
+    "sensitive_input_values": (SECRETS,),
+    "file_inputs": _SHARED["file_inputs"],
+    "machine_id": ("«machine»",),
+    "pool_ids": _SHARED["pool_ids"],
+    "reuse_session": (True, False),
+    "session_id": ("«session»",),
+    "start_session": (True,),
+    "session_alias": ("again",),
+    "release_session_after": (True, False),
+}
+CHAIN_FEATURES: Final[dict[str, tuple[Json, ...]]] = {
+    "shared_inputs": ({"language": "en", "nested": {"a": [1, 2.5, None, True]}},),
+    "shared_sensitive_inputs": ({"shared_password": "«secret:8»"},),
+    "shared_file_inputs": ([file()],),
+    "keep_session_after_completion": (True,),
+    "machine_id": ("«machine»",),
+    "pool_ids": _SHARED["pool_ids"],
+    "session_id": ("«session»",),
+}
+STEP_FEATURES: Final[dict[str, tuple[Json, ...]]] = {
+    "session_alias": ("«marker:%d»",),
+    "inputs": ({"step": "«marker:%d»", "n": 1, "x": 1.5, "deep": {"list": [None, True]}},),
+    "sensitive_inputs": ({"step_password": "«secret:%d»"},),
+}
+UPDATE_VALUES: Final[dict[str, tuple[Json, ...]]] = {
+    "error": (["first line", "second é😀"], ["x"], []),
+    "output_data": ({"result": 1, "deep": {"list": [1, 2.5, None, "é"]}}, {"a": "b"}, {}),
+    "run_message_history": (
+        [{"role": "user", "content": "hello"}, {"role": "assistant", "content": [1, {"a": None}]}],
+        [{}],
+        [],
+    ),
+    "input_values": ({"changed": True, "n": 5, "x": 1.5}, {}),
+    "usage_metadata": ({"tokens": 10, "cost": 0.25},),
+    # Later than any created_at: a server may refuse a moment before it.
+    "started_at": ("2099-01-02T03:04:05.678901Z", "2099-01-02T03:04:05+05:30"),
+    "ended_at": ("2099-01-02T04:04:05Z",),
+    "release_session_after": (True, False),
+    "output_attachment_ids": (["«uuid:1»"],),
+}
+
+
+def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json]:
+    match operation:
+        case "bulk_create_runs":
+            return {"workflow_id": "«workflow»", "count": count}
+        case "create_run":
+            return {"workflow_id": "«workflow»"}
+        case "create_run_chain":
+            return {"steps": [{"workflow_id": f"«workflow:{index}»"} for index in range(steps)]}
+        case "create_pool":
+            return {"name": "contracts «marker»"}
+        case "create_workflow":
+            return {"main_prompt": "contracts «marker»"}
+        case _:
+            return {}
+
+
+def powerset(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]]:
+    """Yield every subset of the features, smaller ones first. Each feature has its first value."""
+    names = list(features)
+    for size in range(len(names) + 1):
+        for chosen in itertools.combinations(names, size):
+            yield {name: features[name][0] for name in chosen}
+
+
+def pairs(parameters: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
+    """Return few rows that cover every pair of values of any two parameters. Greedy and deterministic."""
+    names = list(parameters)
+    open_pairs = {
+        (a, i, b, j)
+        for a, b in itertools.combinations(names, 2)
+        for i in range(len(parameters[a]))
+        for j in range(len(parameters[b]))
+    }
+    rows: list[dict[str, Json]] = []
+    while open_pairs:
+        first = min(open_pairs, key=lambda p: (names.index(p[0]), p[1], names.index(p[2]), p[3]))
+        chosen: dict[str, int] = {first[0]: first[1], first[2]: first[3]}
+        for name in names:
+            if name in chosen:
+                continue
+            gains = [
+                (
+                    sum(
+                        ((name, i, other, j) in open_pairs) or ((other, j, name, i) in open_pairs)
+                        for other, j in chosen.items()
+                    ),
+                    -i,
+                )
+                for i in range(len(parameters[name]))
+            ]
+            chosen[name] = -max(gains)[1]
+        for a, b in itertools.combinations(names, 2):
+            open_pairs.discard((a, chosen[a], b, chosen[b]))
+        rows.append({name: parameters[name][index] for name, index in chosen.items()})
+    return rows
+
+
+ABSENT: Final = "«absent»"
+
+
+def states(features: Mapping[str, Sequence[Json]]) -> dict[str, list[Json]]:
+    """Per field: absent, each value that has an effect, null, empty."""
+    return {name: [ABSENT, *values, *EMPTY.get(name, ())] for name, values in features.items()}
+
+
+def without_absent(row: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in row.items() if not (isinstance(value, str) and value == ABSENT)}

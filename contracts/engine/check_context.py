@@ -1,0 +1,128 @@
+"""What all cases of a check share: the target, its known ids, what was judged and found."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts.core.target import Target
+from contracts.engine.canaries import Canaries, letters
+from contracts.engine.results import WriteResult
+from contracts.guard import Guard
+from contracts.oracle import (
+    FilterCause,
+    Seen,
+    Violation,
+)
+
+
+@dataclass(slots=True)
+class Ids:
+    """Ids of one kind. `known` exist on the target; `invented` is true if the target also accepts made-up ids."""
+
+    known: tuple[str, ...] = ()
+    invented: bool = False
+
+    @property
+    def available(self) -> bool:
+        return self.invented or bool(self.known)
+
+
+@dataclass
+class CheckContext:
+    """The state of a check. All its cases share it, from several threads."""
+
+    target: Target
+    guard: Guard
+    deadline: float
+    workflows: Ids = field(default_factory=Ids)
+    machines: Ids = field(default_factory=Ids)
+    pools: Ids = field(default_factory=Ids)
+    sessions: Ids = field(default_factory=Ids)
+    not_offered: dict[str, str] = field(default_factory=dict)
+    """operationId → reason. All other operations are offered."""
+    first_run: str | None = None
+    """A run that this check created before it judged anything."""
+    kept: dict[int, WriteResult] = field(default_factory=dict)
+    """Creates from the start of the check, by number. Their runs are read again at the end."""
+    others_run: str | None = None
+    """A run that this check did not create, for reads where it may not create any."""
+    may_create: bool = True
+    seen: Seen = field(default_factory=Seen)
+    canaries: Canaries = field(default_factory=Canaries)
+    known: set[tuple[str, str]] = field(default_factory=set)
+    judged: Counter[str] = field(default_factory=Counter)
+    notes: dict[str, None] = field(default_factory=dict)
+    internal_errors: dict[str, None] = field(default_factory=dict)
+    """Errors of the suite itself. They may have hidden a violation."""
+    over: threading.Event = field(default_factory=threading.Event)
+    """Set when the check ends, for whatever reason: cases that still run in other threads send nothing more."""
+    lock: Any = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self.run_mark = letters(8)
+
+    @property
+    def is_live(self) -> bool:
+        return self.target.profile == "live"
+
+    @property
+    def has_second(self) -> bool:
+        return self.target.second_token is not None
+
+    def offers(self, *names: str) -> bool:
+        return not any(name in self.not_offered for name in names)
+
+    @property
+    def replaceable_ids(self) -> frozenset[str]:
+        """Known ids of the kinds for which the target also accepts made-up ids."""
+        kinds = (self.workflows, self.machines, self.pools, self.sessions)
+        return frozenset(one for ids in kinds if ids.invented for one in ids.known)
+
+    @property
+    def base_request(self) -> dict[str, Any]:
+        """The fields of every create on a live target, from the request that the user knows to work."""
+        return dict(self.target.base_request or {}) if self.is_live else {}
+
+    def random(self, *parts: object) -> random.Random:
+        """Return a generator that depends only on the seed and `parts`."""
+        return random.Random(f"{self.target.seed}/{'/'.join(map(str, parts))}")
+
+    def count(self, rule: str, times: int = 1) -> None:
+        with self.lock:
+            self.judged[rule] += times
+
+    def note(self, words: str) -> None:
+        with self.lock:
+            self.notes[words] = None
+
+    def knows(self, violation: Violation) -> bool:
+        """Return whether the violation is already known. A violation by a combination of filters counts as known if a
+        smaller combination of the same filters has already shown it.
+        """
+        if (violation.rule, violation.cause) in self.known:
+            return True
+        cause = violation.cause
+        return isinstance(cause, FilterCause) and any(
+            rule == violation.rule and cause.refines(known) for rule, known in tuple(self.known)
+        )
+
+    def note_internal_error(self, name: str, error: Exception) -> None:
+        with self.lock:
+            self.internal_errors[f"{name!r} could not be judged to its end: {error!r}"] = None
+
+    def marker(self) -> str:
+        """Return a word of letters and digits that no other run contains. Nor does another run contain a part of it,
+        unless that part is at one of its ends. On a live target the guard's marker follows.
+        """
+        word = f"{self.run_mark}{letters(6)}{secrets.randbelow(900) + 100}{letters(4)}"
+        return f"{word} {self.guard.marker}" if self.is_live else word
+
+    @property
+    def time_left(self) -> float:
+        return self.deadline - time.monotonic()

@@ -1,0 +1,426 @@
+"""Sends the requests of a check, judges every answer, and records what was seen.
+
+`CheckContext` holds what the whole check knows. `CaseContext` is one attempt at one case, with the exchanges it made.
+Every answer is judged by the rules that hold for all answers; `CaseContext.write` also applies the rules about request
+bodies and creates.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
+from contracts.data.boundary_values import ODD_IDS
+from contracts.engine.canaries import letters
+from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.request_building import Query, request_for
+from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated, WriteResult
+from contracts.engine.unreported_runs import violation_of
+from contracts.guard import NoAnswer
+from contracts.openapi.schemas import UNREAD
+from contracts.oracle import (
+    ANSWER_RULE,
+    ParsedRequest,
+    Violation,
+    acceptance_of_invalid,
+    create_options_violations,
+    error_violations,
+    judge_create,
+    operation_at,
+    read_request,
+    refusal_of_valid,
+    rule_of_fault,
+    schema_error,
+    universal_violations,
+)
+
+_PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
+
+
+class CaseContext:
+    """One attempt at one case. `only` is set while a case is shrunk or reproduced: the dedup key of the violation to
+    find. All other violations are then ignored.
+    """
+
+    def __init__(self, check: CheckContext, *, only: str | None = None) -> None:
+        self.check = check
+        self.only = only
+        self.exchanges: list[Exchange] = []
+        self._named: dict[str, Any] = {}
+        self._random = check.random("talk")
+
+    # Placeholders
+
+    def fill(self, value: Any) -> Any:
+        """Replace the placeholders («session», «secret:2», …) of a case. The same name gives the same value."""
+        if isinstance(value, str):
+            return self._fill_text(value) if "«" in value else value
+        if isinstance(value, list):
+            return [self.fill(item) for item in value]
+        if isinstance(value, dict):
+            return {self.fill(key): self.fill(item) for key, item in value.items()}
+        return value
+
+    def _fill_text(self, text: str) -> Any:
+        placeholder = _PLACEHOLDER.fullmatch(text)
+        if placeholder is not None:
+            return self.named(placeholder.group(1))
+        return _PLACEHOLDER.sub(lambda match: str(self.named(match.group(1))), text)
+
+    def named(self, name: str) -> Any:
+        if name not in self._named:
+            self._named[name] = self._make(name)
+        return self._named[name]
+
+    def has_named(self, name: str) -> bool:
+        return name in self._named
+
+    def everything_named(self) -> list[tuple[str, Any]]:
+        return list(self._named.items())
+
+    def remember(self, name: str, value: Any) -> None:
+        self._named[name] = value
+
+    def _make(self, name: str) -> Any:
+        kind, _, number = name.partition(":")
+        index = int(number) if number.isdigit() else 0
+        check = self.check
+        match kind:
+            case "workflow":
+                # An existing workflow may validate its inputs; so prefer a made-up id if the target accepts one.
+                return str(uuid.uuid4()) if check.workflows.invented else self._id_of(check.workflows, index)
+            case "machine":
+                return self._id_of(check.machines, index)
+            case "pool":
+                return self._id_of(check.pools, index)
+            case "session":
+                if check.sessions.invented:
+                    return check.guard.new_session() if check.is_live else str(uuid.uuid4())
+                return self._id_of(check.sessions, index)
+            case "own-session":
+                return check.guard.new_session()
+            case "proof":
+                return check.guard.marker
+            case "uuid":
+                return str(uuid.uuid4())
+            case "unknown":
+                made_up = str(uuid.uuid4())
+                check.guard.allow_unknown(made_up)
+                return made_up
+            case "secret":
+                return check.canaries.text()
+            case "secret-int":
+                return check.canaries.integer()
+            case "secret-real":
+                return check.canaries.real()
+            case "secret-large":
+                return check.canaries.large_real()
+            case "marker":
+                return check.marker()
+            case "number":
+                return 10**14 + secrets.randbelow(9 * 10**14)
+            case "key":
+                return f"key-{uuid.uuid4()}"
+            case "short":
+                return letters(5)
+        raise ValueError(f"no such placeholder: {name}")
+
+    def _id_of(self, ids: Ids, index: int) -> str:
+        if index < len(ids.known) and (index > 0 or not ids.invented):
+            return ids.known[index]
+        if ids.invented:
+            return str(uuid.uuid4())
+        if ids.known:
+            raise Inconclusive(f"the target has {len(ids.known)} ids of a kind, {index + 1} are needed")
+        raise Inconclusive("no id that the target takes is known")
+
+    # Sending
+
+    def send(self, request: Request) -> CallResult:
+        """Raises Refused if the guard refuses the request, and RuleViolated if the answer breaks a rule that holds for
+        every answer.
+        """
+        self._check_time()
+        try:
+            exchange = self.check.guard.send(request)
+        except NoAnswer:
+            exchange = self._unanswered(request)
+        self.look_for_unreported_runs()
+        return self.observe(exchange)
+
+    def send_together(self, requests: Sequence[Request]) -> list[CallResult]:
+        self._check_time()
+        exchanges = self.check.guard.send_together(requests)
+        self.look_for_unreported_runs()
+        return [self.observe(exchange) for exchange in exchanges]
+
+    def look_for_unreported_runs(self) -> None:
+        """Raises RuleViolated if the target created runs that no answer reported."""
+        if self.only is not None:
+            return  # another violation is to be found; the guard keeps these runs for the next attempt
+        self.check.count("REQ-ATOMIC", self.check.guard.take_refused_looked_after())
+        for surprise in self.check.guard.take_surprises():
+            try:
+                self.judge(violation_of(surprise).rule, [violation_of(surprise)], *surprise.exchanges)
+            except RuleViolated as violated:
+                violated.is_certain = surprise.certain
+                raise
+
+    def _check_time(self) -> None:
+        if self.check.time_left <= 0 or self.check.over.is_set():
+            raise OutOfTime
+
+    def wait(self, seconds: float) -> None:
+        """Raises OutOfTime if the check ends meanwhile."""
+        if self.check.over.wait(max(0.0, min(seconds, self.check.time_left))):
+            raise OutOfTime
+
+    def _unanswered(self, request: Request) -> Exchange:
+        """Send a request again that got no answer. If it gets none again while the target answers a list, return an
+        answer with status 0, which the oracle judges like a 5xx. Raises NoAnswer if the list is not answered either.
+        """
+        self._check_time()
+        try:
+            return self.check.guard.send(request)
+        except NoAnswer as error:
+            self._check_time()  # the end of the check may have cut the answer off
+            self.check.guard.send(Request("GET", "/v1/runs?limit=1", (("Authorization", TOKEN),)))
+            return Exchange(request, Answer(0, (), b"", lost=error.lost))
+
+    def observe(self, exchange: Exchange) -> CallResult:
+        """Judge an exchange by the rules that hold for every answer. Raises Inconclusive for a 429."""
+        self.exchanges.append(exchange)
+        request = exchange.request
+        operation = operation_at(request.method, request.path)
+        self.check.count("NO-5XX")
+        self.check.count("SECRET-LEAK")
+        if exchange.answer.status >= 400:
+            self.check.count("HTTP-ERROR-JSON")
+        for violation in universal_violations(operation, exchange.answer, self.check.canaries.forms, request):
+            self.fail(violation, exchange)
+        if exchange.answer.status == 429:
+            self.check.count("HTTP-LIMIT")
+            raise Inconclusive("the target put the request off with 429 for too long")
+        try:
+            body = exchange.answer.json() if exchange.answer.body else None
+        except (ValueError, RecursionError):
+            body = None
+        return CallResult(operation, exchange, body)
+
+    def call(
+        self,
+        operation: str,
+        *ids: str,
+        query: Query = (),
+        body: Any = UNREAD,
+        raw: bytes | None = None,
+        key: str | None = None,
+        token: str | None = TOKEN,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> CallResult:
+        return self.send(
+            request_for(operation, *ids, query=query, body=body, raw=raw, key=key, token=token, headers=headers)
+        )
+
+    def ask(
+        self,
+        operation: str,
+        *ids: str,
+        query: Query = (),
+        after: Sequence[CallResult | Exchange] | None = None,
+        **more: Any,
+    ) -> CallResult:
+        """Send a valid request; the answer must be the documented success. `after` are the exchanges it depends on."""
+        if operation in self.check.not_offered:
+            raise Inconclusive(f"{operation} is not offered")
+        result = self.call(operation, *ids, query=query, **more)
+        self.expect_success(result, after)
+        return result
+
+    def expect_success(self, result: CallResult, after: Sequence[CallResult | Exchange] | None = None) -> None:
+        operation = result.operation or ""
+        shown = self.exchanges if after is None else [*after, result]
+        rule = ANSWER_RULE.get(operation)
+        if rule is None:
+            if not result.accepted:
+                raise Inconclusive(f"{operation} answers {result.status}")
+            return
+        self.check.count(rule)
+        if not result.accepted:
+            self.fail(Violation(rule, f"{operation} refuses a good request", "a success", result.words), *shown)
+            raise Inconclusive(f"{operation} answers {result.status}")
+        wrong = schema_error(operation, result.answer)
+        if wrong is not None:
+            self.fail(wrong, *shown)
+            raise Inconclusive(f"{operation} answers otherwise than documented")
+
+    # Judging
+
+    def fail(self, violation: Violation, *shown: CallResult | Exchange) -> None:
+        """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for. `shown`
+        are the exchanges that show it, by default all of the case.
+        """
+        if self.only is not None:
+            if violation.dedup_key != self.only:
+                return
+        elif self.check.knows(violation):
+            return
+        exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
+        raise RuleViolated(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
+
+    def judge(self, rule: str, violations: Iterable[Violation], *shown: CallResult | Exchange) -> bool:
+        """Count the rule as judged and return whether it holds. Raises RuleViolated for the first new violation."""
+        self.check.count(rule)
+        holds = True
+        for violation in violations:
+            holds = False
+            self.fail(violation, *shown)
+        return holds
+
+    def require(
+        self,
+        holds: object,
+        rule: str,
+        cause: str,
+        expected: str,
+        got: str | Callable[[], str],
+        *shown: CallResult | Exchange,
+    ) -> bool:
+        self.check.count(rule)
+        if not holds:
+            self.fail(Violation(rule, cause, expected, got if isinstance(got, str) else got()), *shown)
+        return bool(holds)
+
+    # Writes
+
+    def write(
+        self, operation: str, *ids: str, body: Any = UNREAD, raw: bytes | None = None, **more: Any
+    ) -> WriteResult:
+        """Send a write with any body, and judge the answer by whether the contract allows that body."""
+        result = self.call(operation, *ids, body=body, raw=raw, **more)
+        parsed = read_request(operation, result.exchange.request.body, result.exchange.request.header("content-type"))
+        return self.judge_write(parsed, result)
+
+    def judge_write(self, parsed: ParsedRequest, result: CallResult) -> WriteResult:
+        clean = True
+        if result.refused and not self.check.offers(parsed.operation):
+            return WriteResult(parsed, result, (), False)
+        for rule in _rules_of_request(parsed):
+            self.check.count(rule)
+        if result.accepted and parsed.is_invalid:
+            self.fail(acceptance_of_invalid(parsed, result.answer), result)
+            return WriteResult(parsed, result, (), False)
+        if result.refused:
+            if parsed.is_invalid:
+                self.judge("REQ-ERROR", error_violations(parsed, result.answer), result)
+            elif parsed.is_valid and not self._may_be_refused(parsed, result):
+                self.fail(refusal_of_valid(parsed, result.answer), result)
+            return WriteResult(parsed, result, (), not parsed.is_valid)
+        if not result.accepted:
+            return WriteResult(parsed, result, (), False)
+        runs: tuple[dict[str, Any], ...] = ()
+        if parsed.operation in {"bulk_create_runs", "create_run"}:
+            clean, runs = self._judge_create(parsed, result)
+        elif parsed.operation in ANSWER_RULE:
+            wrong = schema_error(parsed.operation, result.answer)
+            if wrong is not None:
+                self.fail(wrong, result)
+                clean = False
+        return WriteResult(parsed, result, runs, clean)
+
+    def _judge_create(self, parsed: ParsedRequest, result: CallResult) -> tuple[bool, tuple[dict[str, Any], ...]]:
+        check = self.check
+        if parsed.value is UNREAD:
+            parsed = ParsedRequest(parsed.operation, parsed.body, UNREAD, ambiguities=parsed.ambiguities or ("unread",))
+        with check.lock:
+            judgement = judge_create(parsed, result.answer, now=datetime.now(UTC), seen=check.seen, source=result)
+        for rule in _CREATE_RULES if parsed.operation == "bulk_create_runs" else ("CREATE-ANSWER",):
+            check.count(rule)
+        clean = True
+        for violation in judgement.violations:
+            clean = False
+            earlier = judgement.earlier.get(violation.cause)
+            shown = (result,) if earlier is None else (earlier, result)
+            self.fail(violation, *shown)
+        if parsed.operation == "create_run" and judgement.runs and isinstance(parsed.value, dict):
+            clean &= self.judge("CREATE-ANSWER", create_options_violations(parsed, judgement.runs[0]), result)
+        return clean, judgement.runs
+
+    def _may_be_refused(self, parsed: ParsedRequest, result: CallResult) -> bool:
+        """Return whether a valid request may be refused: for an id that the target need not know, or the status of the
+        run.
+        """
+        if result.status in {404, 409} and (
+            parsed.operation == "retry_run" or (parsed.operation == "update_run" and parsed.given("status"))
+        ):
+            return True  # refused for the status of the run
+        return self.may_be_unknown(parsed, result)
+
+    def may_be_unknown(self, parsed: ParsedRequest, result: CallResult) -> bool:
+        """Return whether a request may be refused for an id that it names. Also true if it was sent without one of the
+        two tokens of the check.
+        """
+        check = self.check
+        if result.exchange.request.header("Authorization") not in (TOKEN, SECOND_TOKEN):
+            return True
+        if not isinstance(parsed.body, dict) or result.status in {401, 403}:
+            return False
+        steps = parsed.body.get("steps")
+        named: list[tuple[Ids, Any]] = [
+            (check.workflows, parsed.body.get("workflow_id")),
+            (check.machines, parsed.body.get("machine_id")),
+            (check.sessions, parsed.body.get("session_id")),
+            *((check.pools, pool) for pool in parsed.body.get("pool_ids") or ()),
+            *((check.workflows, step.get("workflow_id")) for step in steps or ()),
+        ]
+        return any(
+            value is not None and value not in ids.known and (not ids.invented or value in ODD_IDS)
+            for ids, value in named
+        )
+
+    def create(self, operation: str, body: Any, **more: Any) -> WriteResult:
+        """Fill in the placeholders of a body and create runs with it. Raises Inconclusive unless it is accepted."""
+        written = self.write(operation, body=self.fill(body), **more)
+        if not written.result.accepted:
+            raise Inconclusive(f"{operation} answers {written.result.status}")
+        return written
+
+    def some_runs(self, count: int = 1, **fields: Any) -> WriteResult:
+        """Bulk create runs for the case to work with. On a live target, `count` is replaced by that of the base request
+        unless the count may vary. Raises Inconclusive if the answer breaks a rule or has another number of runs.
+        """
+        base = self.check.base_request
+        if base and "count" not in self.check.target.vary:
+            count = base.get("count", 1)
+        body = {"workflow_id": "«workflow»", **base, **fields, "count": count}
+        written = self.create("bulk_create_runs", body)
+        if len(written.runs) != count:
+            raise Inconclusive("a bulk create gives too few runs to go on with")
+        if not written.clean:
+            raise Inconclusive("a bulk create gives runs that break a rule already")
+        return written
+
+
+_CREATE_RULES: Final = (
+    "BULK-STATUS",
+    "BULK-COUNT",
+    "BULK-IDS",
+    "BULK-ECHO",
+    "BULK-INITIAL",
+    "BULK-SESSION",
+    "BULK-FILES",
+    "BULK-ALIASES",
+)
+
+
+def _rules_of_request(parsed: ParsedRequest) -> Iterable[str]:
+    if parsed.is_valid:
+        yield "REQ-ACCEPT"
+        if any(value is None or value in ([], {}) for value in parsed.body.values()):
+            yield "REQ-NULL"
+    yield from map(rule_of_fault, parsed.faults)

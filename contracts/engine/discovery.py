@@ -1,0 +1,362 @@
+"""Finds out, before a target is judged, whether it accepts the token, which ids it accepts and what it offers.
+
+Discovery judges nothing. An operation that gives an odd answer counts as offered; the rules then report what is wrong.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from contracts.core.exchange import TOKEN, Answer, Request
+from contracts.core.findings import CouldNotCheck
+from contracts.core.target import Target
+from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.request_building import encode, request_for
+from contracts.engine.unreported_runs import kind_of
+from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
+from contracts.openapi.schemas import is_uuid, operations
+from contracts.oracle import CREATES, excerpt, operation_at
+
+_NOT_THERE = frozenset({404, 405})
+_CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})
+"""Not probed one by one for 405, since they create other things than runs."""
+
+
+def discover(target: Target, guard: Guard, *, deadline: float) -> CheckContext:
+    """Raises CouldNotCheck if nothing at all could be judged."""
+    guard.tell_kinds(kind_of)
+    return _Discovery(CheckContext(target, guard, deadline)).run()
+
+
+class _Discovery:
+    def __init__(self, check: CheckContext) -> None:
+        self.check = check
+        self.target = check.target
+        self.first_run: dict[str, Any] | None = None
+        self._unknown_path_answer: bytes | None = None
+        self._why_unanswered = "no answer"
+
+    def run(self) -> CheckContext:
+        self._reach()
+        self._find_known_ids()
+        self._create_first_run()
+        self._try_made_up_ids()
+        self._find_not_offered()
+        self.check.first_run = None if self.first_run is None else self.first_run["id"]
+        return self.check
+
+    def _send(self, request: Request) -> Answer | None:
+        """Return None if the guard refused the request or no answer came. Raises CouldNotCheck at the deadline."""
+        try:
+            return self.check.guard.send(request).answer
+        except (Refused, NoAnswer) as error:
+            self._why_unanswered = str(error)
+            if self.check.time_left <= 0:
+                raise CouldNotCheck(
+                    f"the target was not known after {self.target.max_time_s:g} s; --max-time gives it more"
+                ) from None
+            return None
+
+    # Reachability and credentials
+
+    def _reach(self) -> None:
+        answer = self._first_answer(request_for("list_runs", query=[("limit", "1")]))
+        if answer.status in {401, 403}:
+            other = self._send(request_for("list_workflows", query=[("limit", "1")]))
+            if other is None or other.status in {401, 403, 404, 405}:
+                raise CouldNotCheck(f"the token is refused: {answer.status} {excerpt(answer.body)}")
+        if self.check.has_second:
+            request = request_for("list_runs", query=[("limit", "1")], token="Bearer $SECOND_TOKEN")
+            answer = self._first_answer(request)
+            if answer.status in {401, 403}:
+                raise CouldNotCheck(f"the second token is refused: {answer.status} {excerpt(answer.body)}")
+
+    def _first_answer(self, request: Request) -> Answer:
+        try:
+            answer = self.check.guard.send(request).answer
+        except NoAnswer as error:
+            raise CouldNotCheck(f"no answer from {self.target.url}: {error}") from None
+        except Refused as error:
+            raise CouldNotCheck(f"not one request may be sent: {error}") from None
+        if answer.status == 429:
+            waits = answer.header("retry-after")
+            asked = "" if waits is None else f" and asks to wait (Retry-After: {excerpt(waits, 40)})"
+            raise CouldNotCheck(f"the target puts the first request off with 429{asked}, longer than there is time for")
+        return answer
+
+    # Known ids
+
+    def _find_known_ids(self) -> None:
+        check, target = self.check, self.target
+        check.workflows = Ids(_given(target.workflow_id) or self._listed("list_workflows"))
+        check.machines = Ids(_given(target.machine_id) or self._listed_unless_live("list_machines"))
+        check.pools = Ids(_given(target.pool_id) or self._listed_unless_live("list_pools"))
+        base = target.base_request or {}
+        if not target.workflow_id and is_uuid(base.get("workflow_id")):
+            check.workflows = Ids((base["workflow_id"],))
+
+    def _listed_unless_live(self, operation: str) -> tuple[str, ...]:
+        """Return nothing on a live check: it uses a real machine only if the options name it."""
+        return () if self.check.is_live else self._listed(operation)
+
+    def _listed(self, operation: str) -> tuple[str, ...]:
+        answer = self._send(request_for(operation, query=[("limit", "20")]))
+        if answer is None or answer.status != 200:
+            return ()
+        try:
+            items = answer.json()["items"]
+            return tuple(item["id"] for item in items if is_uuid(item.get("id")))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return ()
+
+    # The first create
+
+    def _create_first_run(self) -> None:
+        check = self.check
+        if not (self.target.is_loopback or self.target.allow_writes):
+            check.may_create = False
+            check.note(
+                "Nothing was created, since --allow-writes was not given: only what creates nothing was checked."
+            )
+            return
+        if check.is_live:
+            self._create_live_run()
+            return
+        answers: list[Answer] = []
+        for workflow in (str(uuid.uuid4()), *check.workflows.known[:3]):
+            for body in self._plain_bodies(workflow):
+                answer = self._send(request_for("bulk_create_runs", body=body))
+                if answer is None:
+                    continue
+                answers.append(answer)
+                if answer.status // 100 == 2:
+                    invented = workflow not in check.workflows.known
+                    self.first_run = _first_run(answer)
+                    check.workflows = Ids(check.workflows.known if invented else self._plain_workflows(), invented)
+                    return
+                if answer.status in {401, 403}:
+                    raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
+        last = answers[-1] if answers else None
+        said = self._why_unanswered if last is None else f"{last.status} {excerpt(last.body)}"
+        raise CouldNotCheck(f"no create succeeds ({said}); give --workflow-id a workflow that the target knows")
+
+    def _plain_workflows(self) -> tuple[str, ...]:
+        """Return the known workflows that accept a create without inputs, or all of them if none does."""
+        good = []
+        for known in self.check.workflows.known[:8]:
+            answer = self._send(request_for("bulk_create_runs", body={"workflow_id": known, "count": 1}))
+            if answer is not None and answer.status // 100 == 2:
+                good.append(known)
+        return tuple(good) or self.check.workflows.known
+
+    def _create_live_run(self) -> None:
+        """Create the one run of a live check that is not judged. Every rule that needs just any run uses it."""
+        check, target = self.check, self.target
+        try:
+            if not target.leave_runs and not check.guard.offers_delete():
+                raise CouldNotCheck("the target offers no delete, so runs would be left behind: --leave-runs allows it")
+            known = check.workflows.known[0] if check.workflows.known else str(uuid.uuid4())
+            body = {"workflow_id": known, "count": 1, **(target.base_request or {})}
+            answer = check.guard.send(request_for("bulk_create_runs", body=body)).answer
+        except OutOfBudget:
+            check.may_create = False
+            check.note("The budget does not bear one run: only what creates nothing was checked.")
+            return
+        except NoAnswer as error:
+            raise CouldNotCheck(f"a create gets no answer: {error}") from None
+        self.first_run = _first_run(answer)
+        if self.first_run is None:
+            said = f"{answer.status} {excerpt(answer.body)}"
+            raise CouldNotCheck(
+                f"no create succeeds ({said}); give --workflow-id or --base-request what is known to work"
+            )
+        check.workflows = Ids((self.first_run["workflow_id"],))
+
+    def _plain_bodies(self, workflow: str) -> Iterable[dict[str, Any]]:
+        body = {"workflow_id": workflow, "count": 1}
+        yield body
+        if workflow in self.check.workflows.known or not self.check.workflows.known:
+            yield body | {"input_values": {"name": "Ada"}}
+            yield body | {"count": 2}
+
+    def _try_made_up_ids(self) -> None:
+        check = self.check
+        if not check.may_create or check.is_live:
+            return
+        workflow = str(uuid.uuid4()) if check.workflows.invented else check.workflows.known[0]
+        plain = {"workflow_id": workflow, "count": 1}
+        check.machines = self._accepted_ids(check.machines, plain, "machine_id", lambda made_up: made_up)
+        check.pools = self._accepted_ids(check.pools, plain, "pool_ids", lambda made_up: [made_up])
+        check.sessions = self._accepted_ids(check.sessions, plain, "session_id", lambda made_up: made_up)
+        if not check.sessions.invented:
+            answer = self._send(request_for("bulk_create_runs", body=plain | {"start_session": True}))
+            run = None if answer is None else _first_run(answer)
+            if run is not None and is_uuid(run.get("session_id")):
+                check.sessions = Ids((run["session_id"],))
+        for name, ids in (("machine", check.machines), ("pool", check.pools), ("session", check.sessions)):
+            if not ids.available:
+                check.note(
+                    f"No {name} is known, and the target takes none that is made up: what needs one was not checked."
+                )
+
+    def _accepted_ids(self, ids: Ids, plain: dict[str, Any], field: str, value: Any) -> Ids:
+        """Find out whether a create accepts a made-up id, and if not, which of the known ids it accepts."""
+        answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(str(uuid.uuid4()))}))
+        if answer is not None and answer.status // 100 == 2:
+            return Ids(ids.known, invented=True)
+        good = []
+        for known in ids.known[:8]:
+            answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(known)}))
+            if answer is not None and answer.status // 100 == 2:
+                good.append(known)
+            if len(good) == 3:
+                break
+        given = (self.target.machine_id, self.target.pool_id)
+        return Ids(tuple(good) or tuple(known for known in ids.known if known in given))
+
+    # Operations that are not offered
+
+    def _find_not_offered(self) -> None:
+        by_path: dict[str, list[str]] = {}
+        for name, (_, path) in operations().items():
+            if name not in {"bulk_create_runs", "health_check"}:
+                by_path.setdefault(path, []).append(name)
+        for path, names in by_path.items():
+            if not self._is_offered(path):
+                for name in names:
+                    self.check.not_offered[name] = f"every probe of {path} is 404 or 405"
+                continue
+            for name in names if len(names) > 1 or path == "/v1/runs/chain" else ():
+                method = operations()[name][0]
+                if method != "GET" and name not in _CREATES_OTHER_RESOURCES and not self._is_routed(method, path):
+                    self.check.not_offered[name] = f"{method} {path} is 405, whatever the id"
+
+    def _is_routed(self, method: str, path: str) -> bool:
+        """Return whether an offered path has this method: not if it answers 405 to an unknown and to a malformed id.
+        A live check sends only the unknown id.
+        """
+        if method == "DELETE" and self.check.is_live:
+            return self._offers_delete()
+        ids = [""] if "{" not in path else [self._made_up()] if self.check.is_live else [self._made_up(), "not-a-uuid"]
+        probes = [self._with_own_session(_probe(method, _with_id(path, one))) for one in ids]
+        answers = list(map(self._send, probes))
+        return any(answer is None or answer.status != 405 for answer in answers)
+
+    def _offers_delete(self) -> bool:
+        try:
+            return self.check.guard.offers_delete()
+        except (Refused, NoAnswer):
+            return True
+
+    def _is_offered(self, path: str) -> bool:
+        """Return whether any probe gets another status than 404 and 405. Also true if no probe could be sent or
+        answered: the rules then report what they find.
+        """
+        probed = False
+        for request in self._probes(path):
+            try:
+                answer = self.check.guard.send(request).answer
+            except OutOfBudget:
+                return True
+            except (Refused, NoAnswer):
+                continue
+            if answer.status not in _NOT_THERE:
+                return True
+            probed = True
+            if self.check.is_live and request.method == "GET" and answer.status == 404:
+                # A live check sends few probes: it compares the 404 with that of a path that does not exist.
+                return answer.body != self._answer_of_unknown_path()
+        return not probed
+
+    def _answer_of_unknown_path(self) -> bytes:
+        """Return the body of the answer for a path that does not exist."""
+        if self._unknown_path_answer is None:
+            answer = self._send(_probe("GET", "/v1/nothing-is-here"))
+            self._unknown_path_answer = b"" if answer is None else answer.body
+        return self._unknown_path_answer
+
+    def _probes(self, path: str) -> Iterable[Request]:
+        """Yield every kind of request to a path, the most informative first: by an id that exists, a malformed one and
+        an unknown one, then by methods that are not documented.
+        """
+        names = [name for name, (_, template) in operations().items() if template == path]
+        documented = [operations()[name][0] for name in names]
+        ids = [*self._real_ids(path), "not-a-uuid"] if "{" in path else [""]
+        if "{run_id}" in path and not self.check.is_live:
+            ids.append(self._made_up())
+        for one in ids:
+            for method in documented:
+                if method == "GET" or one != self.check.others_run:
+                    yield self._with_own_session(_probe(method, _with_id(path, one)))
+        for method in ("GET", "POST", "PATCH", "PUT", "DELETE"):
+            if method not in documented and not self.check.is_live:
+                yield _probe(method, _with_id(path, ids[-1]))
+
+    def _with_own_session(self, probe: Request) -> Request:
+        """On a live check, put a session of this check into a create. The create must be refused; if the target creates
+        a run all the same, the session proves that the run is ours.
+        """
+        operation = operation_at(probe.method, probe.path)
+        if not self.check.is_live or operation not in CREATES:
+            return probe
+        return replace(probe, body=encode({"status": 5, "session_id": self.check.guard.new_session()}))
+
+    def _made_up(self) -> str:
+        made_up = str(uuid.uuid4())
+        self.check.guard.allow_unknown(made_up)
+        return made_up
+
+    def _real_ids(self, path: str) -> list[str]:
+        check = self.check
+        if "{machine_id}" in path:
+            return list(check.machines.known[:1])
+        if "{pool_id}" in path:
+            return list(check.pools.known[:1])
+        if "{workflow_id}" in path:
+            return list(check.workflows.known[:1])
+        if "{attachment_id}" in path:
+            return self._an_attachment()
+        if self.first_run is not None:
+            return [self.first_run["id"]]
+        if not path.endswith("{run_id}"):
+            return []
+        self.check.others_run = next(iter(self._listed("list_runs")), None)
+        return [] if self.check.others_run is None else [self.check.others_run]
+
+    def _an_attachment(self) -> list[str]:
+        check = self.check
+        if not check.may_create or check.is_live:
+            return list(self._listed("list_run_attachments")[:1])
+        workflow = str(uuid.uuid4()) if check.workflows.invented else check.workflows.known[0]
+        body = {"workflow_id": workflow, "count": 1, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
+        answer = self._send(request_for("bulk_create_runs", body=body))
+        run = None if answer is None else _first_run(answer)
+        ids = (run or {}).get("input_attachment_ids") or []
+        return [one for one in ids if isinstance(one, str)][:1]
+
+
+def _probe(method: str, path: str) -> Request:
+    headers: tuple[tuple[str, str], ...] = (("Authorization", TOKEN),)
+    if method in {"POST", "PATCH", "PUT"}:
+        return Request(method, path, (*headers, ("Content-Type", "application/json")), encode({"status": 5}))
+    return Request(method, path, headers)
+
+
+def _with_id(path: str, one: str) -> str:
+    return path.partition("{")[0] + one + path.partition("}")[2] if one else path
+
+
+def _given(one: str | None) -> tuple[str, ...]:
+    return () if one is None else (one,)
+
+
+def _first_run(answer: Answer) -> dict[str, Any] | None:
+    try:
+        body = answer.json()
+        run = body["created_runs"][0] if "created_runs" in body else body
+    except (ValueError, KeyError, IndexError, TypeError):
+        return None
+    return run if isinstance(run, dict) and is_uuid(run.get("id")) else None

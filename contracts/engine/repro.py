@@ -1,0 +1,185 @@
+"""Selects the exchanges that reproduce a finding when they are sent alone, in their order, to a new server.
+
+A rule gives the exchanges that it judged. This module adds those that they depend on: the exchanges that created or
+changed the resources they name, earlier uses of their idempotency key, and, for a read that succeeded before and now
+gets a 5xx, the writes in between.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Final
+
+from contracts.core.exchange import Exchange, Request
+
+MOST_SUSPECTS: Final = 12
+"""If writes of other cases may have made a read fail, this many of the last ones are included."""
+
+_UUID: Final = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def repro_of(
+    shown: Sequence[Exchange],
+    told: Sequence[Exchange],
+    recorded: Sequence[Exchange] = (),
+    *,
+    replaceable: Collection[str] = (),
+) -> tuple[Exchange, ...]:
+    """`shown` are the exchanges that show the violation, `told` all of its case and `recorded` all of the check, the
+    last two in the order sent. Exchanges that are not part of the case come first in the result. For a `replaceable` id
+    in a body, `recorded` is not searched for its origin, since the target also accepts made-up ids there.
+    """
+    return _ReproBuilder(shown, told, recorded, {one.encode() for one in replaceable}).build()
+
+
+def accepted(exchange: Exchange) -> bool:
+    return 200 <= exchange.answer.status < 300
+
+
+def _may_be_done(exchange: Exchange) -> bool:
+    """Return whether the request may have taken effect: it was accepted, got a 5xx or got no answer (status 0)."""
+    return accepted(exchange) or exchange.answer.status >= 500 or exchange.answer.status == 0
+
+
+def is_read(request: Request) -> bool:
+    return request.method in _READS
+
+
+def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
+    """Return whether the same request succeeded before: then the request itself is not what makes it fail now."""
+    return any(_same(request, exchange.request) and accepted(exchange) for exchange in recorded)
+
+
+def _uses(exchange: Exchange, key: str) -> bool:
+    """Return whether a write uses the key; reads ignore keys."""
+    return exchange.request.header("Idempotency-Key") == key and not is_read(exchange.request)
+
+
+class _ReproBuilder:
+    def __init__(
+        self,
+        shown: Sequence[Exchange],
+        told: Sequence[Exchange],
+        recorded: Sequence[Exchange],
+        replaceable: Collection[bytes],
+    ) -> None:
+        self._replaceable = replaceable
+        self._case = list(told)
+        self._recorded = recorded
+        self._position = {id(exchange): position for position, exchange in enumerate(told)}
+        self._origins: list[Exchange] = []
+        self._needed: dict[int, Exchange] = {}
+        self._pending: list[Exchange] = []
+        self._request_ids = {id(exchange): _named_in(exchange.request) for exchange in told}
+        self._answer_ids = {id(exchange): _ids_in(exchange.answer.body) for exchange in told}
+        for exchange in shown:
+            self._need(exchange)
+
+    def build(self) -> tuple[Exchange, ...]:
+        while self._pending:
+            exchange = self._pending.pop()
+            for other in [*self._writes_before_failure(exchange), *self._dependencies(exchange)]:
+                self._need(other)
+        kept = sorted(
+            (e for e in self._needed.values() if id(e) in self._position), key=lambda e: self._position[id(e)]
+        )
+        return (*self._in_recorded_order(self._origins), *kept)
+
+    def _need(self, exchange: Exchange) -> None:
+        if id(exchange) in self._needed:
+            return
+        self._needed[id(exchange)] = exchange
+        self._pending.append(exchange)
+        if id(exchange) not in self._position:
+            self._origins.append(exchange)
+
+    def _in_recorded_order(self, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+        positions = {id(exchange): position for position, exchange in enumerate(self._recorded)}
+        yield from sorted(exchanges, key=lambda exchange: positions.get(id(exchange), -1))
+
+    def _dependencies(self, exchange: Exchange) -> Iterator[Exchange]:
+        names = self._request_ids.get(id(exchange)) or _named_in(exchange.request)
+        before = self._case[: self._position.get(id(exchange), 0)]
+        relevant = names | self._listed(exchange)
+        key = exchange.request.header("Idempotency-Key")
+        if key is not None:
+            uses = [other for other in before if _uses(other, key)]
+            relevant = relevant.union(*(self._answer_ids[id(use)] - self._request_ids[id(use)] for use in uses))
+        for other in before:
+            if key is not None and _uses(other, key):
+                yield other
+            elif exchange.request.method == "DELETE" and _same(other.request, exchange.request):
+                yield other  # the number of deletes may matter
+            elif not is_read(other.request) and _may_be_done(other):
+                path = _ids_in(other.request.path.encode())
+                made_there = is_read(exchange.request) and not path and self._request_ids[id(other)] & names
+                if path & relevant or made_there:
+                    yield other
+        for name in sorted(relevant):
+            origin = self._origin(name, before, is_sought=name in names and not self._is_replaceable(name, exchange))
+            if origin is not None:
+                yield origin
+
+    def _listed(self, exchange: Exchange) -> set[bytes]:
+        """Return the runs of the case that a list is about, so that the writes that changed them are included."""
+        if not is_read(exchange.request) or _ids_in(exchange.request.path.partition("?")[0].encode()):
+            return set()
+        made = [
+            self._answer_ids[id(other)] - self._request_ids[id(other)] for other in self._case if self._makes(other)
+        ]
+        of_the_case = set().union(*made)
+        needed = set().union(*(self._answer_ids.get(key, set()) for key in self._needed)) & of_the_case
+        return (self._answer_ids.get(id(exchange), set()) & of_the_case) | needed
+
+    @staticmethod
+    def _makes(exchange: Exchange) -> bool:
+        return exchange.request.method == "POST" and accepted(exchange)
+
+    def _is_replaceable(self, name: bytes, exchange: Exchange) -> bool:
+        return name in self._replaceable and name not in exchange.request.path.encode()
+
+    def _origin(self, name: bytes, before: Sequence[Exchange], *, is_sought: bool) -> Exchange | None:
+        """Return the exchange whose answer first contained an id; None if a request contained it earlier."""
+        for other in before:
+            if name in self._request_ids[id(other)]:
+                return None
+            if name in self._answer_ids[id(other)]:
+                return other
+        if is_sought:
+            for other in self._recorded:
+                if name in other.request.path.encode() or name in (other.request.body or b""):
+                    return None
+                if accepted(other) and name in other.answer.body:
+                    return other
+        return None
+
+    def _writes_before_failure(self, exchange: Exchange) -> Iterator[Exchange]:
+        """Yield the writes between the last success of a read and its 5xx: those of the case if there are any."""
+        if not is_read(exchange.request) or exchange.answer.status < 500:
+            return
+        since: list[Exchange] = []
+        has_succeeded = False
+        for other in self._recorded:
+            if other is exchange:
+                break
+            if _same(other.request, exchange.request) and accepted(other):
+                has_succeeded, since = True, []
+            elif not is_read(other.request) and _may_be_done(other):
+                since.append(other)
+        if has_succeeded:
+            own = [other for other in since if id(other) in self._position]
+            yield from own or since[-MOST_SUSPECTS:]
+
+
+def _same(one: Request, other: Request) -> bool:
+    return (one.method, one.path, one.headers) == (other.method, other.path, other.headers)
+
+
+def _named_in(request: Request) -> set[bytes]:
+    return _ids_in(request.path.encode()) | _ids_in(request.body or b"")
+
+
+def _ids_in(text: bytes) -> set[bytes]:
+    return set(_UUID.findall(text))

@@ -1,0 +1,71 @@
+"""Builds requests from an operation, its parameters and a body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.engine.check_context import CheckContext
+from contracts.engine.results import Inconclusive
+from contracts.openapi.schemas import UNREAD, operations
+
+Query = Sequence[tuple[str, str]]
+
+JSON_HEADER: Final = ("Content-Type", "application/json")
+
+
+def request_for(
+    operation: str,
+    *ids: str,
+    query: Query = (),
+    body: Any = UNREAD,
+    raw: bytes | None = None,
+    key: str | None = None,
+    token: str | None = TOKEN,
+    headers: Sequence[tuple[str, str]] = (),
+) -> Request:
+    method, template = operations()[operation]
+    return Request(
+        method,
+        path_for(template, *ids) + (f"?{urlencode(list(query), quote_via=quote)}" if query else ""),
+        (
+            *((("Authorization", token),) if token is not None else ()),
+            *(
+                ((JSON_HEADER,))
+                if (body is not UNREAD or raw is not None) and not _names(headers, "content-type")
+                else ()
+            ),
+            *((("Idempotency-Key", key),) if key is not None else ()),
+            *headers,
+        ),
+        raw if raw is not None else (encode(body) if body is not UNREAD else None),
+    )
+
+
+def _names(headers: Sequence[tuple[str, str]], name: str) -> bool:
+    return any(key.lower() == name for key, _ in headers)
+
+
+def path_for(template: str, *ids: str) -> str:
+    parts = template.split("/")
+    given = iter(ids)
+    return "/".join(quote(next(given), safe="") if part.startswith("{") else part for part in parts)
+
+
+def encode(body: Any) -> bytes:
+    """Encode JSON as ordinary clients do: UTF-8 without escapes. A lone surrogate cannot be encoded in UTF-8; a body
+    with one becomes ASCII, with all other characters escaped.
+    """
+    try:
+        return json.dumps(body, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(body).encode("ascii")
+
+
+def second(check: CheckContext) -> str:
+    if not check.has_second:
+        raise Inconclusive("no second token was given")
+    return SECOND_TOKEN

@@ -1,0 +1,94 @@
+"""What a case ends with: a result, a violation, or that it cannot be judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.core.exchange import Answer, Exchange
+from contracts.core.findings import Broken
+from contracts.oracle import (
+    ParsedRequest,
+    Violation,
+    accepts,
+    excerpt,
+    refuses,
+)
+
+
+class RuleViolated(Broken):
+    """A case has broken a rule. `exchanges` are those that show it, `told` all exchanges of the case. `dedup_key` stays
+    the same while the case is shrunk.
+    """
+
+    def __init__(
+        self, violation: Violation, exchanges: tuple[Exchange, ...], told: tuple[Exchange, ...] | None = None
+    ) -> None:
+        super().__init__(violation.rule, expected=violation.expected, got=violation.got, exchanges=exchanges)
+        self.violation = violation
+        self.told = exchanges if told is None else told
+        self.is_certain: bool | None = None
+        """None if the violation is reproduced before it is reported. Unreported runs are not, since every repeat would
+        leave runs behind: this says whether the finding is stable without a repeat.
+        """
+
+    @property
+    def cause(self) -> str:
+        return self.violation.cause
+
+    @property
+    def dedup_key(self) -> str:
+        return self.violation.dedup_key
+
+
+class Inconclusive(Exception):
+    """A case that cannot be judged on this target; the message says why."""
+
+
+class OutOfTime(Exception):
+    """The time of the check is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """An exchange, its operation and the decoded answer; `body` is None if the answer is empty or not JSON."""
+
+    operation: str | None
+    exchange: Exchange
+    body: Any = None
+
+    @property
+    def answer(self) -> Answer:
+        return self.exchange.answer
+
+    @property
+    def status(self) -> int:
+        return self.exchange.answer.status
+
+    @property
+    def accepted(self) -> bool:
+        return accepts(self.exchange.answer)
+
+    @property
+    def refused(self) -> bool:
+        return refuses(self.exchange.answer)
+
+    @property
+    def words(self) -> str:
+        if not self.status:
+            return f"no answer: {self.answer.lost}"
+        return f"{self.status} {excerpt(self.answer.body)}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """A judged write. `clean` is true if it broke no rule, so that the case can rely on its runs."""
+
+    parsed: ParsedRequest
+    result: CallResult
+    runs: tuple[dict[str, Any], ...]
+    clean: bool
+
+    @property
+    def ids(self) -> list[str]:
+        return [run["id"] for run in self.runs]

@@ -1,0 +1,50 @@
+"""Runs that the target created but no answer reported: the requests that must create none, and the rule violated."""
+
+from __future__ import annotations
+
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.guard import Kind, Surprise
+from contracts.openapi.schemas import body_schema
+from contracts.oracle import ANSWER_RULE, CREATES, Violation, operation_at, read_request
+
+
+def kind_of(request: Request) -> Kind:
+    """Return the kind of a request. Requests that must create nothing are of one kind if the reason is the same: their
+    credentials, or one field of the body.
+    """
+    operation = operation_at(request.method, request.path)
+    if operation is None:
+        return Kind(f"{request.method} {request.path.partition('?')[0]}")
+    if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
+        return Kind(operation, "credentials")
+    if operation not in {*CREATES, "retry_run"} or body_schema(operation) is None:
+        return Kind(operation)
+    parsed = read_request(operation, request.body, request.header("content-type"))
+    if not parsed.is_invalid:
+        return Kind(operation)
+    fault = parsed.faults[0]
+    named = [part for part in fault.path if isinstance(part, str)]
+    return Kind(operation, f"field {named[0]}" if named else "body")
+
+
+def violation_of(surprise: Surprise) -> Violation:
+    operation = surprise.operation
+    if surprise.status >= 500:
+        made = "1 run was" if surprise.runs == 1 else f"{surprise.runs} runs were"
+        got = f"{surprise.status}, and {made} made all the same"
+        return Violation("NO-5XX", f"a 5xx from {operation}", "no 5xx, whatever is sent", got)
+    if surprise.status >= 300:
+        return Violation(
+            "REQ-ATOMIC",
+            f"a refused {operation} makes runs",
+            "nothing created by a refused request",
+            f"{surprise.runs} runs that were not there before",
+        )
+    rule = "BULK-COUNT" if operation == "bulk_create_runs" else ANSWER_RULE.get(operation, "REQ-ATOMIC")
+    told = f"{surprise.told} {'run' if surprise.told == 1 else 'runs'} told"
+    return Violation(
+        rule,
+        f"{operation} makes runs that it does not tell",
+        "all runs that came into being to be told",
+        f"{told}, {surprise.runs} more came into being",
+    )

@@ -1,0 +1,54 @@
+"""The last part of a check, after all scenarios: random step sequences, then schemathesis."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
+
+from contracts.core.target import Target
+from contracts.engine.results import OutOfTime
+from contracts.engine.runner import Search
+from contracts.explore import schema_fuzz, step_sequences
+from contracts.explore.model import MODEL
+
+SHARE: Final = 1 / 8
+"""The largest part of the time of a check that each of the two may take."""
+FUZZ_EXAMPLES: Final = 100
+FUZZ_TIMES: Final = 4
+"""The factor by which each may take longer in one round of a fuzz than in a check."""
+
+_PARTS: Final = (
+    (MODEL.name, frozenset(MODEL.rules), step_sequences, step_sequences.explore_step_sequences),
+    ("schema-wide requests", schema_fuzz.JUDGES, schema_fuzz, schema_fuzz.explore_schema),
+)
+
+
+def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield (name, rules) of the parts that would run. They create any number of runs, so only where runs are free."""
+    if target.profile == "full" and (target.allow_writes or target.is_loopback):
+        yield from ((name, judges) for name, judges, _, _ in _PARTS if judges.intersection(wanted))
+
+
+def explore(search: Search, wanted: Collection[str], announce: Callable[[str], None], *, round_number: int = 0) -> bool:
+    """Return whether any part was started: a part that has too little time is not. Round 0 is a check; the rounds of a
+    fuzz are numbered from 1.
+    """
+    check = search.check
+    has_begun = False
+    names = dict(parts_for(check.target, wanted))
+    for name, judges, part, explore in _PARTS:
+        asked_for = math.sqrt(len(judges.intersection(wanted)) / len(judges))  # fewer rules, less time
+        longest_s = max(part.LEAST_S, part.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)
+        share_s = min(longest_s, check.target.max_time_s * SHARE, check.time_left - 1)
+        if name not in names or not check.may_create or share_s < part.LEAST_S:
+            continue
+        has_begun = True
+        announce(name)
+        examples = FUZZ_EXAMPLES if round_number else part.EXAMPLES
+        until = time.monotonic() + share_s
+        with contextlib.suppress(OutOfTime):  # everything else has run already
+            explore(search, wanted, examples=examples, until=until, round_number=max(0, round_number - 1))
+    return has_begun

@@ -1,0 +1,429 @@
+"""Judges what schemathesis sent through the guard by our rules, and turns it into cases of our own.
+
+schemathesis knows the schemas and little else, so its own verdicts are not used here. `judge_recorded` judges one
+exchange by the resources that are known to exist. `Record.case_at` returns the requests that lead to an exchange, from
+the create of the run that it is about, so that they can be shrunk and sent again alone.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote
+
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import encode
+from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine.runner import Scenario, alone_case
+from contracts.engine.shrink import Case
+from contracts.explore.schema_plan import FRESH_KEY
+from contracts.openapi.schemas import Diagnostics, body_schema, is_uuid, moment_of, operations, schema, shape
+from contracts.oracle import (
+    ANSWER_RULE,
+    CREATES,
+    SCHEMA_RULE,
+    STATUSES,
+    Violation,
+    accepts,
+    excerpt,
+    operation_at,
+    read_request,
+    run_schema_errors,
+    schema_error,
+    schema_violations,
+)
+
+MAX_ROWS: Final = 8
+"""The most writes before an exchange that its case includes: the last ones."""
+_OMITTED_HEADERS: Final = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
+_KEY: Final = "idempotency-key"
+
+
+@dataclass
+class KnownResources:
+    """Ids that are known to exist, to be deleted or not to exist, and the idempotency keys used so far."""
+
+    alive: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
+
+    def learn(self, exchange: Exchange) -> None:
+        request = exchange.request
+        if key := request.header(_KEY):
+            self.keys.add(key)
+        if not accepts(exchange.answer):
+            return
+        operation = operation_at(request.method, request.path)
+        if operation in CREATES:
+            self.alive.update(run_id for run_id, _ in _created_runs(exchange))
+        elif operation == "delete_run":
+            resource_id = path_id(request.path)
+            self.alive.discard(resource_id)
+            self.gone.add(resource_id)
+
+
+def path_id(path: str) -> str:
+    """Return the segment of a path that stands for an id, decoded; empty if there is none."""
+    segments = path.partition("?")[0].strip("/").split("/")
+    return unquote(segments[2]) if len(segments) > 2 else ""
+
+
+def _created_runs(exchange: Exchange) -> Iterator[tuple[str, list[str]]]:
+    """Yield (run id, attachment ids) for each run in the answer to a create."""
+    try:
+        body = exchange.answer.json()
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(body, dict):
+        return
+    for run_id in body.get("run_ids") or ():
+        yield str(run_id), []
+    runs = body.get("created_runs") if "created_runs" in body else [body]
+    for run in runs if isinstance(runs, list) else ():
+        if isinstance(run, dict) and is_uuid(run.get("id")):
+            yield run["id"], [str(one) for one in run.get("input_attachment_ids") or ()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Create:
+    position: int
+    run: int
+    attachment: int | None = None
+
+
+class Record:
+    """Exchanges in the order in which they were sent."""
+
+    def __init__(self, exchanges: Sequence[Exchange], *, secret: str) -> None:
+        self.exchanges = exchanges
+        self._secret = secret
+        self._creates: dict[str, _Create] = {}
+        self._writes: dict[str, list[int]] = {}
+        for position, exchange in enumerate(exchanges):
+            request = exchange.request
+            operation = operation_at(request.method, request.path)
+            if operation in CREATES and accepts(exchange.answer):
+                for index, (run_id, attachments) in enumerate(_created_runs(exchange)):
+                    self._creates.setdefault(run_id, _Create(position, index))
+                    for number, attachment in enumerate(attachments):
+                        self._creates.setdefault(attachment, _Create(position, index, number))
+            elif request.method != "GET" and (resource_id := path_id(request.path)):
+                self._writes.setdefault(resource_id, []).append(position)
+
+    def case_at(self, position: int) -> Case:
+        request = self.exchanges[position].request
+        rows = [request]
+        create = self._creates.get(path_id(request.path))
+        case: Case = {}
+        if create is not None and create.position < position:
+            made = self.exchanges[create.position].request
+            resource_id = path_id(request.path)
+            earlier = [p for p in self._writes.get(resource_id, ()) if create.position < p < position]
+            rows = [*(self.exchanges[p].request for p in earlier[-MAX_ROWS:]), request]
+            case["make"] = self._row(made) | {"run": create.run}
+            name = "«run»" if create.attachment is None else f"«attachment:{create.attachment}»"
+            case["rows"] = [self._row(row, (resource_id, name)) for row in rows]
+        else:
+            case["rows"] = [self._row(request)]
+        return case
+
+    def _row(self, request: Request, known: tuple[str, str] | None = None) -> Case:
+        case = alone_case(request)
+        case["headers"] = [
+            [name, "«key»" if name.lower() == _KEY and value.startswith(FRESH_KEY) else value]
+            for name, value in case["headers"]
+            if name.lower() not in _OMITTED_HEADERS and not name.lower().startswith("x-schemathesis")
+        ]
+        if known is not None:
+            case["path"] = case["path"].replace(*known)
+        if "json" in case.get("body", {}):
+            case["body"] = {"json": _with_placeholder(case["body"]["json"], self._secret)}
+        return case
+
+
+def _with_placeholder(value: Any, secret: str) -> Any:
+    if isinstance(value, str):
+        return value.replace(secret, "«secret»")
+    if isinstance(value, list):
+        return [_with_placeholder(item, secret) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_placeholder(item, secret) for key, item in value.items()}
+    return value
+
+
+# Replay
+
+
+def run_recorded(context: CaseContext, case: Case) -> None:
+    known_resources = KnownResources()
+    if "make" in case:
+        _send_create(context, case["make"])
+    known_resources.alive.update(context.named(name) for name in ("run",) if context.has_named(name))
+    for row in case["rows"]:
+        request = _request(context, row)
+        if request is None:
+            return
+        result = context.send(request)
+        judge_recorded(context, result, known_resources)
+        known_resources.learn(result.exchange)
+
+
+def _send_create(context: CaseContext, row: Case) -> None:
+    request = _request(context, row)
+    if request is None:
+        raise Inconclusive("no create to begin with")
+    result = context.send(request)
+    made = list(_created_runs(result.exchange)) if result.accepted else []
+    if not made:
+        raise Inconclusive(f"the create that a row begins with answers {result.status}")
+    run_id, attachments = made[min(int(row["run"]), len(made) - 1)]
+    context.remember("run", run_id)
+    for number, attachment in enumerate(attachments):
+        context.remember(f"attachment:{number}", attachment)
+
+
+def _request(context: CaseContext, row: Any) -> Request | None:
+    """Return None for a row that was shrunk too far to be sent."""
+    if not isinstance(row, dict) or not {"method", "path", "headers"} <= row.keys():
+        return None
+    body: Any = row.get("body", {})
+    raw: bytes | None = None
+    if "json" in body:
+        raw = encode(context.fill(body["json"]))
+    elif "latin" in body:
+        raw = body["latin"].encode("latin-1")
+    headers = row["headers"]
+    if not all(isinstance(header, list) and len(header) == 2 and header[0] for header in headers):
+        return None
+    filled = tuple((name, str(context.fill(value))) for name, value in headers)
+    return Request(row["method"], str(context.fill(row["path"])), filled, raw)
+
+
+# Judging
+
+
+def judge_recorded(context: CaseContext, result: CallResult, known_resources: KnownResources) -> None:
+    """Raises RuleViolated. `CaseContext.observe` has already applied the rules that hold for every answer."""
+    request = result.exchange.request
+    operation = result.operation
+    if operation is None:
+        _judge_undocumented(context, result)
+        return
+    if operation == "health_check" or result.status == 429:
+        return
+    if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
+        _judge_unauthorized(context, result, operation)
+        return
+    resource_id = path_id(request.path) if "{" in operations()[operation][1] else ""
+    if resource_id:
+        _judge_presence(context, result, operation, resource_id, known_resources)
+    if body_schema(operation) is not None:
+        _judge_body(context, result, operation, resource_id, known_resources)
+    elif result.accepted:
+        _judge_shape(context, result, operation)
+    if operation == "list_runs":
+        _judge_list(context, result)
+
+
+def _judge_undocumented(context: CaseContext, result: CallResult) -> None:
+    request = result.exchange.request
+    if request.method in {"HEAD", "OPTIONS"}:
+        return
+    template = _template_at(request.path)
+    if template is not None:
+        cause = f"{request.method} is answered on {template}"
+        context.require(result.refused, "HTTP-METHOD", cause, "a 4xx", result.words, result)
+
+
+def _template_at(path: str) -> str | None:
+    """Return the documented path template that a request's path matches."""
+    plain = path.partition("?")[0]
+    known = dict.fromkeys(template for _, template in operations().values())
+    if plain in known:
+        return plain
+    pattern = {template: re.sub(r"\{[a-z_]+\}", "[^/]+", template) for template in known}
+    return next((template for template in known if re.fullmatch(pattern[template], plain)), None)
+
+
+def _judge_unauthorized(context: CaseContext, result: CallResult, operation: str) -> None:
+    given = result.exchange.request.header("authorization")
+    scheme, _, token = (given or "").partition(" ")
+    if given is None:
+        rule, cause = "AUTH-REQUIRED", "no Authorization passes"
+    elif scheme.lower() != "bearer":
+        rule, cause = "AUTH-SCHEME", "another scheme passes"
+    elif token.lower().startswith("test"):
+        return  # a mock may accept it as the token of another organisation
+    else:
+        rule, cause = "AUTH-TOKEN", "a wrong token passes" if token.strip() else "an empty token passes"
+    context.require(not result.accepted, rule, cause, "401 or 403", result.words, result)
+
+
+def _judge_presence(
+    context: CaseContext, result: CallResult, operation: str, resource_id: str, known_resources: KnownResources
+) -> None:
+    if result.accepted:
+        if resource_id in known_resources.gone:
+            cause = f"{operation} after the delete is not 404"
+            context.fail(Violation("DELETE-GONE", cause, "404", result.words), result)
+        elif resource_id in known_resources.unknown:
+            cause = f"an unknown id is not 404 with {operation}"
+            context.fail(Violation("READ-UNKNOWN", cause, "404", result.words), result)
+        elif not _may_be_read_as_uuid(resource_id):
+            cause = f"a malformed id is taken by {operation}"
+            context.fail(Violation("READ-UNKNOWN", cause, "a 4xx", result.words), result)
+    elif operation == "get_run" and resource_id in known_resources.alive and "?" not in result.exchange.request.path:
+        context.expect_success(result)
+
+
+def _may_be_read_as_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text.strip())
+    except ValueError:
+        return False
+    return True
+
+
+def _judge_body(
+    context: CaseContext, result: CallResult, operation: str, resource_id: str, known_resources: KnownResources
+) -> None:
+    request = result.exchange.request
+    parsed = read_request(operation, request.body, request.header("content-type"))
+    key = request.header(_KEY)
+    if key is not None and key in known_resources.keys:
+        return  # a replay, or a conflict
+    plain = (key is None or key.startswith((FRESH_KEY, "key-"))) and "?" not in request.path
+    if result.accepted and (operation in CREATES or parsed.is_invalid):
+        context.judge_write(parsed, result)
+    elif (
+        result.refused
+        and plain
+        and (operation in CREATES or (operation == "update_run" and resource_id in known_resources.alive))
+    ):
+        if result.status in {401, 403} or (operation == "update_run" and not parsed.is_invalid):
+            return  # whether a run can be updated depends on its status
+        context.judge_write(parsed, result)
+    if result.accepted:
+        _judge_shape(context, result, operation)
+
+
+_ITEM_RULE: Final = {"list_runs": "READ-BACK", "get_run": "READ-BACK"}
+
+
+def _judge_shape(context: CaseContext, result: CallResult, operation: str) -> None:
+    """Judge a success by the documented schema, if a rule covers the operation."""
+    rule = ANSWER_RULE.get(operation)
+    if rule is None:
+        if result.exchange.request.method != "GET":
+            return  # what was written may be shown as it was sent, even if it should have been refused
+        context.judge(SCHEMA_RULE, schema_violations(operation, result.answer), result)
+        return
+    wrong = schema_error(operation, result.answer)
+    if wrong is not None:
+        context.fail(wrong, result)
+        return
+    for name, got in _schema_errors(operation, result.body):
+        cause = f"{name or 'an answer'} is not of its schema"
+        context.fail(Violation(_ITEM_RULE.get(operation, rule), cause, f"{name} as documented", got), result)
+
+
+def _schema_errors(operation: str, body: Any) -> Iterable[tuple[str, str]]:
+    if operation in {"get_run", "update_run", "retry_run"}:
+        return run_schema_errors(body)
+    if operation == "list_runs":
+        return [found for run in _items(body) for found in run_schema_errors(run)]
+    name = {
+        "create_run_chain": "WorkflowChainResponse",
+        "list_run_attachments": "RunAttachmentList",
+        "get_run_attachment": "RunAttachmentResponse",
+        "get_run_attachment_download_url": "RunAttachmentDownloadUrl",
+    }.get(operation)
+    if name is None:
+        return []
+    notes = Diagnostics()
+    shape(name)(body, (), notes)
+    return [(fault.where, "nothing" if fault.kind == "missing" else excerpt(encode(body))) for fault in notes.faults]
+
+
+def _items(body: Any) -> list[Any]:
+    items = body.get("items") if isinstance(body, dict) else None
+    return items if isinstance(items, list) else []
+
+
+# Lists
+
+
+def _judge_list(context: CaseContext, result: CallResult) -> None:
+    query = _plain_query(result.exchange.request.path)
+    if query is None:
+        return
+    if not result.accepted:
+        context.expect_success(result, [])
+        return
+    body: Mapping[str, Any] = result.body if isinstance(result.body, dict) else {}
+    wanted = {"skip": int(query.get("skip", "0")), "limit": int(query.get("limit", "100"))}
+    told = {name: body.get(name) for name in wanted}
+    expected = f"skip {wanted['skip']} and limit {wanted['limit']}"
+    cause = "skip or limit is not as asked"
+    context.require(told == wanted, "LIST-PAGE", cause, expected, excerpt(encode(told)), result)
+    items = [item for item in _items(body) if isinstance(item, dict)]
+    total = body.get("total")
+    full = min(wanted["limit"], max(0, total - wanted["skip"])) if isinstance(total, int) else len(items)
+    cause = "a page is not as full as total says"
+    context.require(len(items) == full, "LIST-PAGE", cause, f"{full} of {total}", f"{len(items)} items", result)
+    for name in ("workflow_id", "machine_id", "status"):
+        others = [item for item in items if name in query and item.get(name) != query[name]]
+        context.require(
+            not others, "LIST-FILTER", f"{name} finds another run", f"runs of {name}", f"{len(others)} others", result
+        )
+    for name, is_in in (("created_at_from", _is_from), ("created_at_to", _is_to)):
+        others = [item for item in items if name in query and not is_in(item.get("created_at"), query[name])]
+        context.require(
+            not others, "LIST-FILTER", f"{name} finds another run", "runs of that time", f"{len(others)} others", result
+        )
+
+
+def _is_from(moment: Any, bound: str) -> bool:
+    one, other = moment_of(moment), moment_of(bound)
+    return one is None or other is None or one >= other
+
+
+def _is_to(moment: Any, bound: str) -> bool:
+    return moment_of(moment) is None or _is_from(bound, moment)
+
+
+def _is_plain_moment(text: str) -> bool:
+    moment = moment_of(text)
+    return moment is not None and 2000 <= moment.year <= 2100
+
+
+_PLAIN_QUERY: Final[Mapping[str, Callable[[str], bool]]] = {
+    "workflow_id": is_uuid,
+    "machine_id": is_uuid,
+    "session_id": is_uuid,
+    "status": lambda text: text in STATUSES,
+    "created_at_from": _is_plain_moment,
+    "created_at_to": _is_plain_moment,
+    "search": lambda text: text.isascii() and text.isalnum(),
+    "deep_search": lambda text: text in {"true", "false"},
+    "sort_mode": lambda text: text in schema("RunListSortMode")["enum"],
+    "skip": lambda text: re.fullmatch(r"0|[1-9][0-9]{0,5}", text) is not None,
+    "limit": lambda text: re.fullmatch(r"[1-9][0-9]{0,2}|1000", text) is not None,
+}
+
+
+def _plain_query(path: str) -> dict[str, str] | None:
+    """Return the parameters of a list if no server may refuse any or read it in another way, otherwise None."""
+    given = parse_qsl(path.partition("?")[2], keep_blank_values=True)
+    query = dict(given)
+    if len(query) != len(given):
+        return None
+    return query if all(name in _PLAIN_QUERY and _PLAIN_QUERY[name](value) for name, value in given) else None
+
+
+RECORDED: Final = Scenario("schema-wide requests", (), run_recorded, lambda check: (), together=False)

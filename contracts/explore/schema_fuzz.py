@@ -1,0 +1,260 @@
+"""Runs schemathesis beside our own engine, for what it does well: every schema, the coverage phase, operation links.
+
+It runs in a separate process, by its command line and its hooks, against the guard's loopback proxy. So the guard's
+budget, ownership, pace and journal apply to it, and it knows no token. Our rules judge what it sends
+(`recorded_traffic`). Our search shrinks and repeats the failures, and knows what our own scenarios have already found.
+What its own checks report is not used: our oracle judges the same answers.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Collection, Iterator, Sequence
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+import contracts
+from contracts.core.exchange import Exchange
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import Inconclusive, RuleViolated
+from contracts.engine.runner import INTERNAL_ERRORS, Search
+from contracts.explore.recorded_traffic import RECORDED, KnownResources, Record, judge_recorded
+from contracts.explore.schema_plan import VARIABLE, SchemaPlan
+from contracts.guard import NoAnswer, Refused
+
+JUDGES: Final = frozenset(
+    {
+        *("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-NULL", "REQ-FILES", "REQ-ACCEPT", "REQ-BODY", "REQ-ERROR"),
+        *("NO-5XX", "AUTH-REQUIRED", "AUTH-SCHEME", "AUTH-TOKEN", "SECRET-LEAK"),
+        *("BULK-STATUS", "BULK-COUNT", "BULK-IDS", "BULK-ECHO", "BULK-INITIAL", "BULK-SESSION", "BULK-FILES"),
+        *("BULK-ALIASES", "CREATE-ANSWER", "READ-BACK", "READ-UNKNOWN", "LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER"),
+        *("UPDATE-PARTIAL", "DELETE-GONE", "RETRY-RULES", "CHAIN-RULES", "ATTACHMENTS"),
+        *("HTTP-METHOD", "HTTP-ERROR-JSON", "HTTP-SCHEMA"),
+    }
+)
+EXAMPLES: Final = 6
+"""For each operation in the fuzzing phase, in one check."""
+MOST_S: Final = 8.0
+"""In one check."""
+LEAST_S: Final = 4.0
+"""Starting the process is not worth it for less."""
+LOOK_S: Final = 10.0
+"""For judging the recorded exchanges, in addition to the share."""
+
+PHASES: Final = (
+    ("fuzzing,stateful", "--include-path-regex", "^/v1/runs"),
+    ("examples,coverage",),
+)
+"""Phases and their flags, in this order, so that a slow target gets some of each. The first is limited to runs: with
+all other operations, it would hardly follow any link. The second sends the same each time, so one round is enough.
+"""
+
+_ROWS: Final = 4
+"""Sequences of linked requests for each example."""
+_CONFIG: Final = """\
+max-redirects = 0
+[phases.fuzzing.generation]
+max-examples = {examples}
+[phases.stateful.generation]
+max-examples = {rows}
+[phases.coverage]
+unexpected-methods = ["PUT", "PATCH", "DELETE", "POST", "TRACE"]
+[checks.allow_header_conformance]
+enabled = false
+[checks.response_headers_conformance]
+enabled = false
+[checks.object_level_authorization]
+enabled = false
+"""
+
+
+def explore_schema(
+    search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
+) -> None:
+    """Run schemathesis until `until` (monotonic), then judge what it sent for at most LOOK_S. Raises OutOfTime if the
+    time of the check ends meanwhile.
+    """
+    check = search.check
+    if not JUDGES.intersection(wanted) or not check.may_create or check.is_live:
+        return
+    with tempfile.TemporaryDirectory(prefix="contracts-") as name:
+        folder = Path(name)
+        mark = _last_exchange(check)
+        plan = _plan(check, folder)
+        plan.write(folder / "plan.json")
+        config = _CONFIG.format(examples=examples, rows=_ROWS * examples)
+        (folder / "schemathesis.toml").write_text(config, encoding="utf-8")
+        seed = check.random("schema", round_number).getrandbits(31)
+        for phases in PHASES[:1] if round_number else PHASES:
+            if time.monotonic() < until:
+                _run(check, folder, [*_flags(check, seed), "--phases", *phases], until)
+        exchanges = _exchanges_since(check, mark)
+        _judge_exchanges(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
+
+
+def _last_exchange(check: CheckContext) -> Exchange | None:
+    exchanges = check.guard.exchanges
+    return exchanges[-1] if exchanges else None
+
+
+def _exchanges_since(check: CheckContext, mark: Exchange | None) -> Sequence[Exchange]:
+    """Exchanges after the marked one, oldest first."""
+    exchanges = check.guard.exchanges
+    position = next((i for i in range(len(exchanges) - 1, -1, -1) if exchanges[i] is mark), -1)
+    return exchanges[position + 1 :]
+
+
+# The parameters of schemathesis
+
+
+def _plan(check: CheckContext, folder: Path) -> SchemaPlan:
+    unknown = [str(CaseContext(check).named("unknown")) for _ in range(20)]
+    runs, attachments = _runs_for_schemathesis(check)
+    paths = {
+        "run_id": runs,
+        "attachment_id": attachments,
+        "machine_id": list(check.machines.known[:3]),
+        "pool_id": list(check.pools.known[:3]),
+        "workflow_id": list(check.workflows.known[:3]),
+    }
+    known = {
+        "workflow_id": check.workflows,
+        "machine_id": check.machines,
+        "pool_ids": check.pools,
+        "session_id": check.sessions,
+    }
+    return SchemaPlan(
+        secret=check.canaries.text(),
+        known={name: list(ids.known) for name, ids in known.items() if not ids.invented},
+        paths=paths,
+        unknown=unknown,
+    )
+
+
+def _runs_for_schemathesis(check: CheckContext) -> tuple[list[str], list[str]]:
+    """Create some runs, cancel a third of them, and return the ids of the runs and of their attachments."""
+    context = CaseContext(check)
+    body = {"workflow_id": "«workflow»", "count": 9, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
+    try:
+        runs = context.create("bulk_create_runs", body).runs
+        if check.offers("update_run"):
+            for run in runs[::3]:
+                context.call("update_run", run["id"], body={"status": "cancelled"})
+    except (RuleViolated, Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS):
+        return [], []
+    attachments = [one for run in runs for one in run.get("input_attachment_ids") or () if isinstance(one, str)]
+    return [run["id"] for run in runs], attachments
+
+
+# The process
+
+
+def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float) -> None:
+    output = folder / "output.txt"
+    with as_file(files("openapi") / "cyberdesk.yaml") as document, output.open("wb") as out:
+        command = [sys.executable, "-m", "schemathesis.cli", "run", str(document), *flags]
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=_environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # only this process handles Ctrl-C
+        )
+        try:
+            process.wait(timeout=max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            check.note("schemathesis was stopped at the end of its share of the time.")
+            return
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    if process.returncode not in {0, 1}:
+        said = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        check.note(f"schemathesis could not run: {' '.join(said[-3:])[:300]}")
+
+
+def _flags(check: CheckContext, seed: int) -> Iterator[str]:
+    yield from ("--url", check.guard.proxy_url, "-H", "Authorization: Bearer $TOKEN")
+    yield from ("--checks", "all", "--continue-on-failure", "--no-shrink", "--no-color")
+    yield from ("--seed", str(seed), "--generation-database", "none")
+    yield from ("--generation-with-security-parameters", "false", "--request-timeout", "20")
+    yield from ("--suppress-health-check", "all", "--warnings", "off")
+    for operation in check.not_offered:
+        yield from ("--exclude-operation-id", operation)
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return our environment without tokens, and without proxies, since the guard's proxy is on this machine."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if "TOKEN" not in name and not name.lower().endswith("_proxy") and not name.startswith("SCHEMATHESIS")
+    }
+    paths = [str(Path(contracts.__file__).parents[1]), *filter(None, [kept.get("PYTHONPATH")])]
+    return kept | {
+        "SCHEMATHESIS_HOOKS": "contracts.explore.schema_hooks",
+        "PYTHONPATH": os.pathsep.join(paths),
+        VARIABLE: str(folder / "plan.json"),
+        "NO_PROXY": "*",
+    }
+
+
+# Results
+
+
+def _judge_exchanges(
+    search: Search, wanted: Collection[str], exchanges: Sequence[Exchange], plan: SchemaPlan, until: float
+) -> None:
+    """Judge the recorded exchanges in their order, and look into new violations."""
+    check = search.check
+    record = Record(exchanges, secret=plan.secret)
+    known_resources = KnownResources(unknown=set(plan.unknown))
+    known_resources.alive.update(plan.paths["run_id"])
+    for position, exchange in enumerate(exchanges):
+        if time.monotonic() > until:
+            check.note("Not all of what schemathesis sent could be looked into in time.")
+            return
+        if _is_from_schemathesis(exchange):
+            violated = _first_wanted(check, exchange, known_resources, wanted)
+            if violated is not None and not _is_known_elsewhere(check, violated):
+                search.look_into(RECORDED, record.case_at(position), violated)
+        known_resources.learn(exchange)
+
+
+def _is_from_schemathesis(exchange: Exchange) -> bool:
+    return (exchange.request.header("user-agent") or "").startswith("schemathesis")
+
+
+def _first_wanted(
+    check: CheckContext, exchange: Exchange, known_resources: KnownResources, wanted: Collection[str]
+) -> RuleViolated | None:
+    """Return the first new violation of a wanted rule."""
+    for _ in range(4):
+        context = CaseContext(check)
+        try:
+            judge_recorded(context, context.observe(exchange), known_resources)
+        except RuleViolated as violated:
+            if violated.rule in wanted:
+                return violated
+            check.known.add((violated.rule, violated.cause))
+            continue
+        except (Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS):
+            return None
+        return None
+    return None
+
+
+def _is_known_elsewhere(check: CheckContext, violated: RuleViolated) -> bool:
+    """Return whether any rule has already reported this cause. One cause is one finding: a field that is wrong in every
+    answer is reported by the first rule that saw it.
+    """
+    return any(cause == violated.cause for _, cause in check.known)

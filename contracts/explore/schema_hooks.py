@@ -1,0 +1,153 @@
+"""The hooks that schemathesis loads: they keep its requests useful and harmless.
+
+The hooks know nothing of rules. A failure is recorded and dropped, so that schemathesis neither spends time shrinking
+it nor hides the next one of its kind: `contracts.explore.schema_fuzz` shrinks and deduplicates by our own means.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import schemathesis
+
+from contracts.explore.schema_plan import FRESH_KEY, VARIABLE, SchemaPlan
+
+_GUARD_MARK: Final = "x-contracts-guard"
+_FEW_RUNS: Final = 5
+_MANY_RUNS: Final = 10_000
+"""A larger `count` is reduced. It stays invalid, and the budget would not allow that many runs."""
+
+
+class CaseRewriter:
+    """Rewrites the cases of one schemathesis process, and keeps the ids that it has seen."""
+
+    def __init__(self, plan: SchemaPlan) -> None:
+        self._plan = plan
+        self.seen: set[str] = set(itertools.chain(*plan.paths.values(), plan.unknown))
+        self._paths = {name: itertools.cycle(ids) for name, ids in plan.paths.items() if ids}
+        self._unknown = itertools.cycle(plan.unknown)
+        self._turn = itertools.count()
+        self.deleted: str | None = None
+
+    def rewrite(self, case: Any) -> None:
+        """Change a case to use ids that exist, recognisable secrets, new idempotency keys and few runs."""
+        odd = case.meta is None or case.meta.generation.mode.is_negative
+        for name in list(case.headers or ()):
+            if name.lower() == "idempotency-key" and _is_plain_key(case.headers[name]):
+                case.headers[name] = f"{FRESH_KEY}{uuid.uuid4()}"
+        if isinstance(case.path_parameters, dict):
+            case.path_parameters = {n: self._path_id(n, value) for n, value in case.path_parameters.items()}
+        if isinstance(case.query, dict) and not odd and "run_id" in case.query:
+            case.query["run_id"] = self._path_id("run_id", case.query["run_id"])
+        if isinstance(case.body, dict):
+            case.body = self._body(case.body, odd=odd, few=not self._is_coverage(case))
+
+    @staticmethod
+    def _is_coverage(case: Any) -> bool:
+        return case.meta is not None and case.meta.phase.name.value == "coverage"
+
+    def _path_id(self, name: str, value: Any) -> Any:
+        """Return the id to send. One run id in five becomes the run that was deleted last. An id that has not been seen
+        is replaced: three times out of four by one that exists, otherwise by one that does not.
+        """
+        if not _is_uuid(value):
+            return value
+        turn = next(self._turn)
+        if name == "run_id" and self.deleted is not None and turn % 5 == 0:
+            return self.deleted
+        if value in self.seen:
+            return value
+        if name in self._paths and turn % 4:
+            return next(self._paths[name])
+        return next(self._unknown)
+
+    def _body(self, body: dict[str, Any], *, odd: bool, few: bool) -> dict[str, Any]:
+        changed = dict(body)
+        secrets = changed.get("sensitive_input_values")
+        if isinstance(secrets, dict) and few:
+            changed["sensitive_input_values"] = dict.fromkeys(secrets, self._plan.secret)
+        count = changed.get("count")
+        if few and isinstance(count, int | float) and _FEW_RUNS < count <= 1000 and count == int(count):
+            changed["count"] = 1 + int(count) % _FEW_RUNS
+        if isinstance(count, int) and count > _MANY_RUNS:
+            changed["count"] = 1001 + count % 1000
+        if not odd:
+            for each in (changed, *_objects(changed.get("steps"))):
+                self._put_known_ids(each)
+        return changed
+
+    def _put_known_ids(self, body: dict[str, Any]) -> None:
+        for name, ids in self._plan.known.items():
+            if body.get(name) in (None, []):
+                continue
+            if not ids:
+                del body[name]
+            else:
+                body[name] = ids[:1] if isinstance(body[name], list) else ids[0]
+
+    def learn(self, case: Any, answer: bytes) -> None:
+        """Keep the ids in a success: from now on they count as existing. After a delete, keep the id of the run."""
+        if case.operation.method.upper() == "DELETE":
+            self.deleted = (case.path_parameters or {}).get("run_id")
+            return
+        try:
+            self.seen.update(_ids(json.loads(answer)))
+        except (ValueError, RecursionError):
+            return
+
+
+def _is_plain_key(value: Any) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 255 and value.isascii() and value.isprintable()
+
+
+def _is_uuid(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and str(uuid.UUID(value)) == value
+    except ValueError:
+        return False
+
+
+def _objects(steps: Any) -> Iterator[dict[str, Any]]:
+    yield from (step for step in steps if isinstance(step, dict)) if isinstance(steps, list) else ()
+
+
+def _ids(value: Any) -> Iterable[str]:
+    todo = [value]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, dict):
+            todo.extend(node.values())
+        elif isinstance(node, list):
+            todo.extend(node)
+        elif _is_uuid(node):
+            yield node
+
+
+@functools.cache
+def rewriter() -> CaseRewriter:
+    """Return the one instance of this process."""
+    return CaseRewriter(SchemaPlan.read(Path(os.environ[VARIABLE])))
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    rewriter().rewrite(case)
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    if response.status_code < 300:
+        rewriter().learn(case, response.content)
+
+
+@schemathesis.hook
+def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
+    """Drop every failure: our oracle judges the answers."""
+    return False

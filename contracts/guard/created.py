@@ -1,0 +1,113 @@
+"""Finds the runs that an answer reports as created."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from contracts.core.exchange import Answer
+from contracts.guard.effect import canonical
+
+_CLOCK_TOLERANCE = timedelta(hours=1)
+_ZONE_TOLERANCE = timedelta(hours=26)
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedRun:
+    """`shown` is the run object of the answer; None if the answer has only ids, as that of a chain."""
+
+    id: str
+    session_id: str | None = None
+    shown: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """`others` are the ids of the runs' input attachments."""
+
+    runs: tuple[CreatedRun, ...] = ()
+    failed: int = 0
+    others: frozenset[str] = frozenset()
+
+
+def created_by(answer: Answer) -> Created:
+    """Return the ids in the fields where the three create operations report them, whatever the status.
+
+    Other fields are ignored: an error may repeat ids of the request.
+    """
+    try:
+        body = answer.json()
+    except ValueError:
+        return Created()
+    if not isinstance(body, dict):
+        return Created()
+    runs = {run.id: run for run in _runs(body)}
+    others = frozenset(_attachments(body))
+    failed = body.get("failed_count")
+    return Created(tuple(runs.values()), failed if isinstance(failed, int) and failed > 0 else 0, others)
+
+
+def _objects(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    listed = body.get("created_runs")
+    yield from (each for each in listed if isinstance(each, dict)) if isinstance(listed, list) else (body,)
+
+
+def _runs(body: dict[str, Any]) -> Iterator[CreatedRun]:
+    for run in _objects(body):
+        if (run_id := run_id_in(run.get("id"))) is not None:
+            yield CreatedRun(run_id, _id(run.get("session_id")), run)
+    run_ids = body.get("run_ids")
+    for text in run_ids if isinstance(run_ids, list) else ():
+        if (run_id := run_id_in(text)) is not None:
+            yield CreatedRun(run_id, _id(body.get("session_id")))
+
+
+def _attachments(body: dict[str, Any]) -> Iterator[str]:
+    for run in _objects(body):
+        listed = run.get("input_attachment_ids")
+        for text in listed if isinstance(listed, list) else ():
+            if (attachment_id := _id(text)) is not None:
+                yield attachment_id
+
+
+def _id(value: object) -> str | None:
+    return canonical(value) if isinstance(value, str) else None
+
+
+def run_id_in(value: object) -> str | None:
+    """Return the id of a run in an answer: any text or integer, since a run must be deleted whatever its id is."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return (canonical(value) or value) if isinstance(value, str) and value else None
+
+
+def is_older(run: Mapping[str, Any], answer: Answer, started_at: datetime, now: datetime) -> bool:
+    """Return whether the run was created before the check began.
+
+    The tolerance for differing clocks is an hour, or 26 hours if `created_at` has no time zone. The answer's Date, if
+    present, corrects for the target's clock. False if the run has no valid `created_at`.
+    """
+    try:
+        created_at = datetime.fromisoformat(str(run.get("created_at")))
+        slack = _CLOCK_TOLERANCE if created_at.tzinfo else _ZONE_TOLERANCE
+        return created_at.replace(tzinfo=created_at.tzinfo or UTC) < started_at + ahead(answer, now) - slack
+    except (ValueError, OverflowError):
+        return False
+
+
+def ahead(answer: Answer, now: datetime) -> timedelta:
+    """Return how far the target's clock is ahead of ours, by the answer's Date; zero without a valid one."""
+    try:
+        target_now = parsedate_to_datetime(answer.header("date") or "")
+        return target_now.replace(tzinfo=target_now.tzinfo or UTC) - now
+    except (ValueError, OverflowError):
+        return timedelta()
+
+
+def carries(marker: str, run: Mapping[str, Any]) -> bool:
+    """Return whether the run's input values or session alias contain the marker."""
+    return marker in json.dumps([run.get(name) for name in ("input_values", "session_alias")])

@@ -1,0 +1,94 @@
+"""Delays requests: enforces the configured rate and the target's Retry-After."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from contracts.core.exchange import Answer
+from contracts.guard.bounds import BOUNDS, Bounds
+from contracts.guard.refusals import OutOfBudget
+
+_WAIT_WITHOUT_RETRY_AFTER_S = 1.0
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _unlimited() -> float:
+    return float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    now: Callable[[], datetime] = _utc_now
+
+
+class RateLimiter:
+    """Thread-safe. Spaces requests evenly, `1 / rate` seconds apart; a group takes all its slots at once."""
+
+    def __init__(self, rate: float | None, clock: Clock, bounds: Bounds = BOUNDS) -> None:
+        self._bounds = bounds
+        self._interval_s = 1 / rate if rate else 0.0
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._next_at = clock.monotonic()
+        self._paused = False
+        self._asked_s = 0.0
+
+    def wait(self, requests: int = 1, *, left_s: Callable[[], float] = _unlimited) -> None:
+        """Sleep until that many requests may be sent. Raises OutOfBudget if that takes longer than `left_s`, or after
+        a pause longer than the longest Retry-After that the guard waits for.
+
+        `left_s` is called after the clock is read. So a pause until the end of the check is never shorter than the time
+        left, even if this thread is delayed in between.
+        """
+        if not self._interval_s and not self._paused:
+            return
+        with self._lock:
+            now = self._clock.monotonic()
+            at = max(now, self._next_at)
+            longest_s = left_s()
+            if self._paused and (at - now > self._bounds.wait_s or at - now >= longest_s):
+                raise OutOfBudget(
+                    f"the target asked to wait for {self._asked_s:.0f} s (Retry-After), longer than there is time for"
+                )
+            if at - now > longest_s:
+                raise OutOfBudget("at the rate that is allowed there is no time for more (--rate, --max-time)")
+            self._next_at = at + requests * self._interval_s
+            self._paused = self._paused and at > now
+        if at > now:
+            self._clock.sleep(at - now)
+
+    def pause(self, seconds: float, *, asked_s: float | None = None) -> None:
+        """Delay all later requests by at least that time. `asked_s` is the time that the target asked for, if it is
+        longer than the pause.
+        """
+        with self._lock:
+            until = self._clock.monotonic() + seconds
+            if until >= self._next_at:
+                self._next_at, self._asked_s = until, seconds if asked_s is None else asked_s
+            self._paused = True
+
+    def asked_wait_s(self, answer: Answer, attempt: int) -> float:
+        """Return the wait that Retry-After asks for (RFC 9110, 10.2.3: seconds or a date).
+
+        Without a valid one: 1 s, doubled with each attempt.
+        """
+        text = (answer.header("retry-after") or "").strip()
+        if text.isdecimal() and text.isascii():
+            return float(text[:9])
+        try:
+            at = parsedate_to_datetime(text)
+        except (ValueError, OverflowError):
+            return _WAIT_WITHOUT_RETRY_AFTER_S * (1 << attempt)
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        return max(0.0, (at - self._clock.now()).total_seconds())

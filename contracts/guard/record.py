@@ -1,0 +1,77 @@
+"""What the guard remembers of a check, within bounds: exchanges, throttled answers, lost answers, unsent requests."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Sequence
+
+from contracts.core.exchange import Exchange
+from contracts.guard.bounds import Bounds
+
+
+class Record:
+    """Thread-safe."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._lock = threading.Lock()
+        self._exchanges: deque[Exchange] = deque()
+        self._recorded_bytes = 0
+        self._throttled: list[Exchange] = []
+        self._skipped: dict[str, None] = {}
+        self._lost_answers = 0
+        self._first_lost = ""
+
+    def add(self, exchange: Exchange) -> None:
+        size = _size(exchange)
+        with self._lock:
+            self._exchanges.append(exchange)
+            self._recorded_bytes += size
+            while len(self._exchanges) > self._bounds.exchanges or self._recorded_bytes > self._bounds.recorded_bytes:
+                oldest = self._exchanges.popleft()
+                self._recorded_bytes -= _size(oldest)
+
+    def add_throttled(self, exchange: Exchange) -> None:
+        with self._lock:
+            if len(self._throttled) < self._bounds.throttled and _size(exchange) <= self._bounds.throttled_bytes:
+                self._throttled.append(exchange)
+
+    def add_lost(self, words: str) -> None:
+        with self._lock:
+            self._lost_answers += 1
+            self._first_lost = self._first_lost or words
+
+    def add_skipped(self, words: str) -> None:
+        with self._lock:
+            if len(self._skipped) < self._bounds.skipped:
+                self._skipped[words] = None
+
+    @property
+    def exchanges(self) -> Sequence[Exchange]:
+        with self._lock:
+            return tuple(self._exchanges)
+
+    @property
+    def throttled(self) -> Sequence[Exchange]:
+        with self._lock:
+            return tuple(self._throttled)
+
+    @property
+    def skipped(self) -> Sequence[str]:
+        with self._lock:
+            return tuple(self._skipped)
+
+    @property
+    def lost(self) -> str | None:
+        with self._lock:
+            if not self._lost_answers:
+                return None
+            times = "once" if self._lost_answers == 1 else f"{self._lost_answers} times, first"
+            return f"no whole answer came {times}: {self._first_lost}"
+
+
+def _size(exchange: Exchange) -> int:
+    headers = (*exchange.request.headers, *exchange.answer.headers)
+    header_size = sum(len(name) + len(value) for name, value in headers)
+    return len(exchange.request.body or b"") + len(exchange.answer.body) + header_size

@@ -1,0 +1,333 @@
+"""Compiles the schemas of the OpenAPI document into functions that read and judge values.
+
+A value in a request is valid, wrong or ambiguous. It is ambiguous if the contract does not determine whether a server
+accepts it; the normal value then has the reading of a lenient server, if there is one. An answer has no lenient forms:
+`strict` judges it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import functools
+import importlib.resources
+import math
+import re
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import yaml
+
+Path = tuple[str | int, ...]
+
+UNREAD: Final = object()
+"""Stands in a normal value for what is wrong, or what a lenient server may accept with an unknown reading."""
+
+MAX_DEPTH: Final = 64
+MAX_TEXT: Final = 100_000
+MAX_DIGITS: Final = 300
+MAX_KEYS: Final = 9_999
+MAX_BODY_BYTES: Final = 1024 * 1024
+
+_MIN_YEAR: Final = 1
+_MAX_YEAR: Final = 9999
+"""First and last year of the calendar: in another time zone, their moments may exceed what most date types hold."""
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_RFC3339: Final = re.compile(
+    r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt ]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?"
+    r"([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)"
+)
+_NUMBERLIKE: Final = re.compile(r"\s*[+-]?[\d_]*\.?[\d_]+\.?([eE][+-]?\d+)?\s*")
+_TRUE_TEXTS: Final = frozenset({"1", "true", "t", "yes", "y", "on"})
+_FALSE_TEXTS: Final = frozenset({"0", "false", "f", "no", "n", "off"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`kind` is `missing`, `type`, `range`, `form` (text that is not a UUID, for example), `length` or `body`."""
+
+    path: Path
+    kind: str
+
+    @property
+    def where(self) -> str:
+        """The path with `*` for each index, since indexes differ between requests."""
+        return ".".join("*" if isinstance(part, int) else part for part in self.path) or "the body"
+
+
+@dataclass(slots=True)
+class Diagnostics:
+    """The faults and ambiguities that were found while a value was read."""
+
+    faults: list[Fault] = field(default_factory=list)
+    ambiguities: list[str] = field(default_factory=list)
+
+    def fault(self, path: Path, kind: str) -> Any:
+        self.faults.append(Fault(path, kind))
+        return UNREAD
+
+    def ambiguity(self, what: str, value: Any = UNREAD) -> Any:
+        self.ambiguities.append(what)
+        return value
+
+
+SchemaReader = Callable[[Any, Path, Diagnostics], Any]
+"""Returns the normal form of a value and records its faults and ambiguities."""
+
+
+def is_uuid(value: Any) -> bool:
+    """Whether it is a UUID in the form that answers must use: lower case, with dashes."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
+
+
+def moment_of(value: Any) -> datetime | None:
+    """Parse an RFC 3339 date-time with a time zone; None for anything else, and for a leap second."""
+    if not isinstance(value, str) or _RFC3339.fullmatch(value) is None:
+        return None
+    text = re.sub(r"(\.\d{6})\d+", r"\1", value.upper().replace("Z", "+00:00").replace(" ", "T"))
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:  # 30 February, or a leap second, which datetime cannot represent
+        return None
+
+
+def is_valid_base64(text: str) -> bool:
+    try:
+        base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
+@functools.cache
+def document() -> dict[str, Any]:
+    """The OpenAPI document, which the mock server and the suite share."""
+    text = (importlib.resources.files("openapi") / "cyberdesk.yaml").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return loaded
+
+
+@functools.cache
+def schema(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = document()["components"]["schemas"][name]
+    return found
+
+
+@functools.cache
+def shape(name: str) -> SchemaReader:
+    """Return the reader of a component schema."""
+    return _compile(schema(name))
+
+
+@functools.cache
+def operations() -> dict[str, tuple[str, str]]:
+    """operationId → (method, path template), in the order of the document."""
+    return {
+        operation["operationId"]: (method.upper(), path)
+        for path, item in document()["paths"].items()
+        for method, operation in item.items()
+        if method in {"get", "post", "put", "patch", "delete"}
+    }
+
+
+@functools.cache
+def body_schema(operation: str) -> str | None:
+    """Return the name of the component schema of an operation's JSON body; None if it has no body."""
+    method, path = operations()[operation]
+    body = document()["paths"][path][method.lower()].get("requestBody")
+    if body is None:
+        return None
+    reference: str = body["content"]["application/json"]["schema"]["$ref"]
+    return reference.rsplit("/", 1)[-1]
+
+
+# Compiling
+
+
+def _compile(spec: dict[str, Any]) -> SchemaReader:
+    if "$ref" in spec:
+        name = spec["$ref"].rsplit("/", 1)[-1]
+        return lambda value, path, diagnostics: shape(name)(value, path, diagnostics)
+    if "anyOf" in spec:
+        (inner,) = [option for option in spec["anyOf"] if option.get("type") != "null"]
+        return _nullable(_compile(inner))
+    if "enum" in spec:
+        return _enumerated(frozenset(spec["enum"]))
+    kind = spec.get("type")
+    if kind == "object":
+        if "properties" in spec:
+            return _record({name: _compile(s) for name, s in spec["properties"].items()}, spec.get("required", []))
+        return _object
+    if kind == "array":
+        return _list(_compile(spec["items"]), spec.get("minItems", 0))
+    if kind == "string":
+        readers = {"uuid": _read_uuid, "date-time": _read_moment, "byte": _read_base64}
+        return readers.get(spec.get("format", ""), _read_text)
+    if kind == "integer":
+        return _integer(spec.get("exclusiveMinimum", -math.inf), spec.get("maximum", math.inf))
+    if kind == "boolean":
+        return _read_boolean
+    raise ValueError(f"a schema that contracts.openapi.schemas does not understand: {spec}")
+
+
+def _nullable(inner: SchemaReader) -> SchemaReader:
+    return lambda value, path, diagnostics: None if value is None else inner(value, path, diagnostics)
+
+
+def _enumerated(names: frozenset[str]) -> SchemaReader:
+    def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+        if not isinstance(value, str):
+            return diagnostics.fault(path, "type")
+        return value if value in names else diagnostics.fault(path, "form")
+
+    return read
+
+
+def _record(fields: dict[str, SchemaReader], required: list[str]) -> SchemaReader:
+    def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+        if not isinstance(value, dict):
+            return diagnostics.fault(path, "type")
+        for name in required:
+            if name not in value:
+                diagnostics.fault((*path, name), "missing")
+        return {name: fields[name](v, (*path, name), diagnostics) for name, v in value.items() if name in fields}
+
+    return read
+
+
+def _list(item: SchemaReader, min_items: int) -> SchemaReader:
+    def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+        if not isinstance(value, list):
+            return diagnostics.fault(path, "type")
+        if len(value) < min_items:
+            return diagnostics.fault(path, "length")
+        return [item(v, (*path, index), diagnostics) for index, v in enumerate(value)]
+
+    return read
+
+
+def _object(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+    return value if isinstance(value, dict) else diagnostics.fault(path, "type")
+
+
+def _read_text(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+    return value if isinstance(value, str) else diagnostics.fault(path, "type")
+
+
+def _read_uuid(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+    if not isinstance(value, str):
+        return diagnostics.fault(path, "type")
+    if _UUID.fullmatch(value):
+        return value
+    try:
+        read = uuid.UUID(value)
+    except ValueError:
+        has_blanks = value.strip(" \t") != value and not value.endswith("\n")
+        return diagnostics.ambiguity("a UUID with blanks") if has_blanks else diagnostics.fault(path, "form")
+    return diagnostics.ambiguity("another form of a UUID", str(read))
+
+
+def _read_moment(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+    if isinstance(value, (bool, list, dict)) or value is None:
+        return diagnostics.fault(path, "type")
+    if isinstance(value, (int, float)):
+        return diagnostics.ambiguity("a number for a moment")
+    moment = moment_of(value)
+    if moment is not None:
+        return (
+            value
+            if _MIN_YEAR < moment.year < _MAX_YEAR
+            else diagnostics.ambiguity("a moment at the end of the calendar")
+        )
+    return (
+        diagnostics.ambiguity("a moment in another form")
+        if any(c.isdigit() for c in value)
+        else diagnostics.fault(path, "form")
+    )
+
+
+def _read_base64(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+    if not isinstance(value, str):
+        return diagnostics.fault(path, "type")
+    return value if is_valid_base64(value) else diagnostics.ambiguity("content that is not base64")
+
+
+def _integer(exclusive_minimum: float, maximum: float) -> SchemaReader:
+    def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+        lenient = True
+        if isinstance(value, bool):
+            number = int(value)
+        elif isinstance(value, int):
+            number, lenient = value, False
+        elif isinstance(value, float):
+            if not math.isfinite(value) or not value.is_integer():
+                return diagnostics.fault(path, "type")
+            number = int(value)
+        elif isinstance(value, str):
+            if re.fullmatch(r"[0-9]{1,300}", value):
+                number = int(value)
+            elif _NUMBERLIKE.fullmatch(value):
+                return _text_of_number(value, path, diagnostics)
+            else:
+                return diagnostics.fault(path, "type")
+        else:
+            return diagnostics.fault(path, "type")
+        if not exclusive_minimum < number <= maximum:
+            return diagnostics.fault(path, "range")
+        return diagnostics.ambiguity("another form of an integer", number) if lenient else number
+
+    def _text_of_number(value: str, path: Path, diagnostics: Diagnostics) -> Any:
+        try:
+            number = float(value)
+        except ValueError:
+            return diagnostics.ambiguity("text that looks like a number")
+        if not number.is_integer() or not exclusive_minimum < number <= maximum:
+            return diagnostics.fault(path, "type")
+        return diagnostics.ambiguity("text that looks like a number")
+
+    return read
+
+
+def _read_boolean(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, (int, float)) and value in (0, 1):
+        return diagnostics.ambiguity("a number for a boolean", bool(value))
+    if isinstance(value, str) and value.strip().lower() in _TRUE_TEXTS | _FALSE_TEXTS:
+        text = value.strip().lower()
+        return diagnostics.ambiguity("text for a boolean", text in _TRUE_TEXTS)
+    return diagnostics.fault(path, "type")
+
+
+# Limits of every value
+
+
+def beyond_limits(value: Any) -> str | None:
+    """Describe what in a JSON value exceeds the limits that every server must support; None if nothing does."""
+    todo: list[tuple[Any, int]] = [(value, 1)]
+    while todo:
+        node, depth = todo.pop()
+        if isinstance(node, str):
+            if len(node) > MAX_TEXT:
+                return "a longer text than every server must accept"
+            if not node.isascii() and any("\ud800" <= c <= "\udfff" for c in node):
+                return "a lone surrogate"
+        elif isinstance(node, (dict, list)):
+            if depth > MAX_DEPTH:
+                return "deeper nesting than every server must accept"
+            if len(node) > MAX_KEYS:
+                return "more members than every server must accept"
+            if isinstance(node, dict):
+                todo.extend((key, depth + 1) for key in node)
+                todo.extend((item, depth + 1) for item in node.values())
+            else:
+                todo.extend((item, depth + 1) for item in node)
+        elif isinstance(node, float):
+            if not math.isfinite(node):
+                return "a number that is not finite"
+        elif isinstance(node, int) and not isinstance(node, bool) and abs(node) >= 10**MAX_DIGITS:
+            return "an integer with more digits than every server must accept"
+    return None

@@ -1,0 +1,119 @@
+"""Invalid requests to operations that do not create runs: pools and workflows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from contracts.data import boundary_values, write_bodies
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine.shrink import Case
+from contracts.oracle import ParsedRequest, read_request
+from contracts.rules.invalid_bodies import almost_valid, readings
+from contracts.rules.listing import items_of
+from contracts.rules.malformed_bodies import malformed_body_cases
+from contracts.rules.request_bodies import (
+    OTHER_WRITES,
+    packs,
+)
+
+
+def other_write_cases(check: CheckContext) -> Iterator[Case]:
+    """Cases for the writes that are not about runs: invalid, malformed and valid bodies."""
+    for operation in OTHER_WRITES:
+        if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.offers("create_pool")):
+            continue
+        bodies = filter(_is_determined, almost_valid(check, operation))
+        wrong = (body for body, parsed in readings(operation, bodies) if parsed.faults)
+        for pack in packs(({"body": body} for body in wrong), 40):
+            yield {"op": operation, "items": pack}
+        yield from malformed_body_cases(operation, write_bodies.minimal(operation) or {"machine_ids": []})
+        for pack in packs(({"body": body} for body in _valid_beside(operation)), 20):
+            yield {"op": operation, "items": pack}
+
+
+def _is_determined(body: Any) -> bool:
+    """Whether the contract determines the answer.
+
+    The known facts state neither the types of schemas and pool parameters nor whether is_webhooks_enabled may be null.
+    """
+    if not isinstance(body, dict):
+        return True
+    given = any(body.get(name) is not None for name in ("input_schema", "output_schema", "pool_parameters"))
+    return not given and body.get("is_webhooks_enabled", False) is not None
+
+
+def _valid_beside(operation: str) -> Iterator[dict[str, Any]]:
+    if operation == "add_machine_to_pool":
+        for machines in ([], ["«machine»"], ["«machine»", "«machine»"], ["«uuid:1»", "«uuid:1»"]):
+            yield {"machine_ids": machines}
+        return
+    required, optional = {
+        "create_pool": ("name", ("description", "pool_parameters")),
+        "create_workflow": ("main_prompt", ("name", "input_schema", "output_schema")),
+    }.get(operation, ("", ()))
+    if not required:
+        return
+    for number, text in enumerate(boundary_values.REVEALING_TEXTS):
+        marker = f"«marker:{number}»"
+        yield {required: marker + text[:99_900]}
+        if text.strip():
+            yield {required: marker, optional[0]: marker + text[:99_900]}
+    for number, name in enumerate(optional):
+        yield {required: f"«marker:{number}»", name: None}
+    yield {required: "«marker»"} | dict.fromkeys(optional)
+
+
+def run_other_writes(context: CaseContext, case: Case) -> None:
+    """Judges the rules of requests for writes that are not about runs. A 409 for a name in use is allowed."""
+    operation = case["op"]
+    ids: tuple[str, ...] = ()
+    if operation == "add_machine_to_pool":
+        made = context.call("create_pool", body=context.fill(write_bodies.minimal("create_pool")))
+        if not made.accepted or not isinstance(made.body, dict) or not isinstance(made.body.get("id"), str):
+            raise Inconclusive("no pool can be made")
+        ids = (made.body["id"],)
+    sent: list[CallResult] = []
+    for item in case["items"]:
+        if "latin" in item:
+            result = context.call(operation, *ids, raw=context.fill(item["latin"]).encode("latin-1"))
+        else:
+            result = context.call(operation, *ids, body=context.fill(item.get("body")))
+        sent.append(result)
+        parsed = read_request(operation, result.exchange.request.body)
+        if result.status == 409 and not parsed.faults:
+            continue
+        # The ambiguity "a resource beside the runs" concerns the result of a valid request, not the faults of a body.
+        plain = ParsedRequest(operation, parsed.body, parsed.value, parsed.faults)
+        context.judge_write(plain if plain.faults else parsed, result)
+    if operation in _LISTED_BY:
+        _check_nothing_created_beside(context, _LISTED_BY[operation], sent)
+
+
+_LISTED_BY: Final = {"create_pool": "list_pools", "create_workflow": "list_workflows"}
+
+_MAX_PAGES: Final = 20
+
+
+def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequence[CallResult]) -> None:
+    """Judges REQ-ATOMIC for pools and workflows, which are recognised by the marker in their texts."""
+    if (
+        not context.check.offers(listing)
+        or not context.has_named("marker")
+        or not any(result.refused for result in sent)
+    ):
+        return
+    accepted = {result.body.get("id") for result in sent if result.accepted and isinstance(result.body, dict)}
+    for page in range(_MAX_PAGES):
+        result = context.call(listing, query=[("limit", "1000"), ("skip", str(1000 * page))])
+        items = items_of(result) if result.accepted else []
+        made = [
+            item for item in items if context.named("marker") in json.dumps(item) and item.get("id") not in accepted
+        ]
+        cause, expected = "what a refused request asked for is there", "nothing created by a refused request"
+        context.require(not made, "REQ-ATOMIC", cause, expected, f"{len(made)} in the list", *sent, result)
+        if len(items) < 1000:
+            return

@@ -1,0 +1,368 @@
+"""What becomes of a case that fails: told alone where it can be, made small, sent again, and told once."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.database import InMemoryExampleDatabase
+
+from contracts.core.exchange import TOKEN, Answer, Exchange, Request
+from contracts.core.findings import Finding, Spent
+from contracts.core.target import Target
+from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive, OutOfTime
+from contracts.engine.runner import MAX_CAUSES, Scenario, Search, alone_case, expected_runs, run_alone
+from contracts.engine.shrink import Case
+from contracts.guard import NoAnswer, NotAllowed, Surprise
+from contracts.oracle import read_request
+from contracts.rules.requests import run_wrong_parameter
+
+JSON = (("Content-Type", "application/json"),)
+W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+Reply = Callable[[Request], tuple[int, Any]]
+
+
+class Server:
+    """In the place of a guard: answers by a function, and records as a guard does."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        self.exchanges: list[Exchange] = []
+        self.throttled: Sequence[Exchange] = ()
+        self.spent = Spent(0, 0, 0, 0.0)
+        self.surprises: list[Surprise] = []
+
+    def send(self, request: Request) -> Exchange:
+        status, body = self.reply(request)
+        exchange = Exchange(request, Answer(status, JSON, json.dumps(body).encode()))
+        self.exchanges.append(exchange)
+        return exchange
+
+    def allow_unknown(self, run_id: str) -> None:
+        pass
+
+    def take_surprises(self) -> list[Surprise]:
+        surprises, self.surprises = self.surprises, []
+        return surprises
+
+    def take_refused_looked_after(self) -> int:
+        return 0
+
+
+def world_of(reply: Reply) -> CheckContext:
+    some = Ids(invented=True)
+    server: Any = Server(reply)
+    target = Target("http://127.0.0.1:9", "token")
+    return CheckContext(target, server, math.inf, workflows=some, machines=some, pools=some, sessions=some)
+
+
+def scenario(run: Callable[[CaseContext, Case], None], **more: Any) -> Scenario:
+    return Scenario("a scenario", ("NO-5XX",), run, lambda check: (), together=False, **more)
+
+
+def searched(reply: Reply, run: Callable[[CaseContext, Case], None], *cases: Case, **more: Any) -> Search:
+    search = Search(world_of(reply))
+    search.run(scenario(run, **more), iter(cases), until=math.inf)
+    return search
+
+
+def create(context: CaseContext, case: Case) -> None:
+    context.call("bulk_create_runs", body=context.fill(case["body"]))
+
+
+def count_in(request: Request) -> int:
+    body = request.json() if request.body else {}
+    count = body.get("count") if isinstance(body, dict) else None
+    return count if isinstance(count, int) else 0
+
+
+def breaks_from(least: int) -> Reply:
+    return lambda request: (500, {"detail": "x"}) if count_in(request) >= least else (404, {"detail": "x"})
+
+
+def test_a_failing_request_is_told_alone_and_as_small_as_it_fails() -> None:
+    def run(context: CaseContext, case: Case) -> None:
+        context.call("list_runs")
+        create(context, case)
+
+    search = searched(breaks_from(7), run, {"body": {"count": 900, "input_values": {"a": ["x"] * 9}}})
+
+    (finding,) = search.findings
+    assert (finding.rule, finding.stable) == ("NO-5XX", True)
+    (exchange,) = finding.exchanges
+    assert exchange.request.json() == {"count": 7}
+
+
+def test_what_does_not_show_again_is_told_as_unstable() -> None:
+    answers = iter([500])
+    told: list[Finding] = []
+    search = Search(world_of(lambda request: (next(answers, 404), {"detail": "x"})), on_finding=told.append)
+
+    search.run(scenario(create), iter([{"body": {"count": 1}}]), until=math.inf)
+
+    assert not search.findings
+    assert [finding.stable for finding in search.unstable] == [False]
+    assert told == search.unstable
+
+
+def test_a_case_made_so_small_that_it_fails_by_luck_only_is_told_as_it_was() -> None:
+    lucky = iter([500])
+
+    def reply(request: Request) -> tuple[int, Any]:
+        return (500 if count_in(request) >= 7 else next(lucky, 404)), {"detail": "x"}
+
+    search = searched(reply, create, {"body": {"count": 9}})
+
+    (finding,) = search.findings
+    assert finding.exchanges[0].request.json()["count"] >= 7
+    assert not search.unstable
+
+
+def test_one_cause_is_told_once() -> None:
+    search = searched(breaks_from(1), create, {"body": {"count": 1}}, {"body": {"count": 5}})
+
+    assert len(search.findings) == 1
+
+
+def test_of_one_rule_no_more_is_told_than_tells_something() -> None:
+    def run(context: CaseContext, case: Case) -> None:
+        context.require(False, "READ-BACK", f"cause {case['cause']}", "this", "that", context.call("list_runs"))
+
+    search = searched(lambda request: (200, {}), run, *({"cause": number} for number in range(9)))
+
+    assert len(search.findings) == MAX_CAUSES
+
+
+def test_what_hides_behind_a_fault_of_the_same_case_is_told_too() -> None:
+    def run(context: CaseContext, case: Case) -> None:
+        result = context.call("list_runs")
+        for cause in ("first", "second"):
+            context.require(False, "READ-BACK", cause, "this", "that", result)
+
+    search = searched(lambda request: (200, {}), run, {"a": 1})
+
+    assert [finding.cause for finding in search.findings] == ["first", "second"]
+
+
+class Runs:
+    """Creates and reads runs; a read of one with `odd` in its inputs fails, and so do all lists where `spreads`."""
+
+    def __init__(self, *, spreads: bool = False) -> None:
+        self.made: dict[str, Any] = {}
+        self.spreads = spreads
+
+    def __call__(self, request: Request) -> tuple[int, Any]:
+        if request.method == "POST":
+            run_id = str(uuid.uuid4())
+            self.made[run_id] = request.json()
+            return 201, {"id": run_id}
+        if self.spreads and request.path.startswith("/v1/runs?"):
+            return (500 if any(map(self.is_odd, self.made)) else 200), {"detail": "x", "items": []}
+        run_id = request.path.rpartition("/")[2]
+        return (500 if self.is_odd(run_id) else 200), {"id": run_id, "detail": "x"}
+
+    def is_odd(self, run_id: str) -> bool:
+        return "odd" in json.dumps(self.made.get(run_id))
+
+
+def test_a_read_that_fails_is_told_with_the_create_of_its_run_made_small() -> None:
+    def run(context: CaseContext, case: Case) -> None:
+        made = context.call("create_run", body=case["body"])
+        context.call("get_run", made.body["id"])
+
+    body = {"workflow_id": W, "input_values": {"a": "plain", "b": {"c": "odd"}}, "session_alias": "x"}
+    search = searched(Runs(), run, {"body": body})
+
+    (finding,) = search.findings
+    made, read = finding.exchanges
+    assert made.answer.json()["id"] in read.request.path
+    assert made.request.json() == {"input_values": {"b": {"c": "odd"}}} or "odd" in made.request.body.decode()  # type: ignore[union-attr]
+    assert len(made.request.body or b"") < len(json.dumps(body))
+
+
+def test_a_list_that_a_write_has_brought_down_is_told_with_that_write() -> None:
+    def run(context: CaseContext, case: Case) -> None:
+        context.call("create_run", body=case["body"])
+        context.call("list_runs", query=[("limit", "20")])
+
+    cases: Iterable[Case] = (
+        {"body": {"workflow_id": W, "input_values": {"a": value}}} for value in ("fine", "odd", "x")
+    )
+    search = searched(Runs(spreads=True), run, *cases)
+
+    (finding,) = search.findings
+    made, listed = finding.exchanges
+    assert made.request.json()["input_values"] == {"a": "odd"}
+    assert listed.request.path == "/v1/runs?limit=20"
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (Inconclusive("no id"), "no id"),
+        (NotAllowed("not this"), "not this"),
+        (NoAnswer("cut"), "no answer: cut"),
+        (KeyError("id"), "an answer that cannot be gone on from: KeyError('id')"),
+    ],
+)
+def test_a_case_that_cannot_be_judged_says_why(error: Exception, why: str) -> None:
+    def run(context: CaseContext, case: Case) -> None:
+        raise error
+
+    search = searched(lambda request: (200, {}), run, {"a": 1})
+
+    assert search.skipped == {"a scenario": why}
+    assert not search.findings
+    assert bool(search.check.internal_errors) == isinstance(error, KeyError)
+
+
+def test_an_error_that_a_case_cannot_bring_about_is_not_swallowed() -> None:
+    def run(context: CaseContext, case: Case) -> None:
+        raise NotImplementedError
+
+    with pytest.raises(NotImplementedError):
+        searched(lambda request: (200, {}), run, {"a": 1})
+
+
+def test_a_scenario_whose_time_is_over_can_be_gone_on_with() -> None:
+    tried: list[int] = []
+    cases = iter([{"n": number} for number in range(3)])
+    search = Search(world_of(lambda request: (200, {})))
+    one = scenario(lambda context, case: tried.append(case["n"]))
+
+    assert not search.run(one, cases, until=-math.inf)
+    assert tried == [0]
+    assert search.run(one, cases, until=math.inf)
+    assert tried == [0, 1, 2]
+
+
+def test_nothing_is_sent_when_the_check_is_over() -> None:
+    check = world_of(lambda request: (200, {}))
+    check.deadline = 0.0
+
+    with pytest.raises(OutOfTime):
+        CaseContext(check).call("list_runs")
+
+
+def generated(check: CheckContext) -> st.SearchStrategy[Case]:
+    return st.fixed_dictionaries({"body": st.fixed_dictionaries({"count": st.integers(0, 1000)})})
+
+
+def test_generated_cases_find_what_fails_and_are_kept_for_the_next_time() -> None:
+    database = InMemoryExampleDatabase()
+    one = scenario(create, generated=generated, examples=200)
+    search = Search(world_of(breaks_from(900)), database=database)
+
+    search.explore(one, examples=200, until=math.inf)
+
+    assert [finding.exchanges[0].request.json() for finding in search.findings] == [{"count": 900}]
+    again = Search(world_of(breaks_from(900)), database=database)
+    again.replay(one, until=math.inf)
+    assert len(again.findings) == 1
+
+
+def test_a_database_that_knows_nothing_shows_nothing() -> None:
+    one = scenario(create, generated=generated, examples=5)
+    search = Search(world_of(breaks_from(0)), database=InMemoryExampleDatabase())
+
+    search.replay(one, until=math.inf)
+
+    assert not search.findings
+    Search(world_of(breaks_from(0))).replay(one, until=math.inf)
+
+
+def test_a_seed_gives_the_same_generated_cases() -> None:
+    def tried() -> list[Case]:
+        cases: list[Case] = []
+        one = scenario(lambda context, case: cases.append(case), generated=generated, examples=20)
+        Search(world_of(lambda request: (200, {}))).explore(one, examples=20, until=math.inf)
+        return cases
+
+    first = tried()
+    assert len(first) == 20
+    assert first == tried()
+
+
+def test_no_more_is_generated_when_the_time_is_over() -> None:
+    cases: list[Case] = []
+    one = scenario(lambda context, case: cases.append(case), generated=generated, examples=20)
+
+    Search(world_of(lambda request: (200, {}))).explore(one, examples=20, until=-math.inf)
+
+    assert not cases
+
+
+@pytest.mark.parametrize(
+    ("case", "runs"),
+    [
+        ({"body": {"count": 7}}, 7),
+        ({"body": {"count": 7}, "times": 2}, 14),
+        ({"body": {"steps": [{}, {}, {}]}}, 3),
+        ({"counts": [1, 2]}, 3),
+        ({"count": 5}, 5),
+        ({"body": {"count": "x"}}, 1),
+        ({"body": "text"}, 1),
+        ({}, 1),
+    ],
+)
+def test_the_most_runs_of_a_case_are_known(case: Case, runs: int) -> None:
+    assert expected_runs(case) == runs
+
+
+@pytest.mark.parametrize("body", [None, b'{"a": 1}', b"\xff{", b""])
+def test_a_request_is_the_same_as_a_case(body: bytes | None) -> None:
+    seen: list[Request] = []
+
+    def reply(request: Request) -> tuple[int, Any]:
+        seen.append(request)
+        return 404, {"detail": "x"}
+
+    request = Request("POST", "/v1/nothing", (("Authorization", TOKEN),), body)
+    run_alone(CaseContext(world_of(reply)), alone_case(request))
+
+    assert seen == [request]
+
+
+@pytest.mark.parametrize(
+    "change", [{"body": {}}, {"headers": [["Authorization"]]}, {"headers": ["x"]}, {"headers": [["", "x"]]}]
+)
+def test_a_case_that_was_cut_down_to_no_request_is_not_sent(change: Case) -> None:
+    def reply(request: Request) -> tuple[int, Any]:
+        raise AssertionError(request)
+
+    case = alone_case(Request("POST", "/v1/runs", (("Authorization", TOKEN),), b"{}"))
+
+    run_alone(CaseContext(world_of(reply)), case | change)
+
+
+@pytest.mark.parametrize(("authorization", "is_judged"), [(TOKEN, True), (None, False), ("Bearer nobody", False)])
+def test_a_valid_request_may_be_refused_to_those_who_give_no_token(authorization: str | None, is_judged: bool) -> None:
+    headers = (*((("Authorization", authorization),) if authorization else ()), *JSON)
+    request = Request("POST", "/v1/runs", headers, json.dumps({"workflow_id": W}).encode())
+    check = world_of(lambda sent: (422, {"detail": [{"loc": ["body"], "msg": "m", "type": "t"}]}))
+    search = Search(check)
+
+    def run(context: CaseContext, case: Case) -> None:
+        result: CallResult = context.send(request)
+        context.judge_write(read_request("create_run", request.body), result)
+
+    search.try_case(scenario(run), {"a": 1})
+
+    assert [finding.rule for finding in search.findings] == (["REQ-ACCEPT"] if is_judged else [])
+
+
+def test_what_a_wrong_parameter_is_called_stays_whole_while_its_request_is_made_small() -> None:
+    problem = {"loc": ["query", "skip"], "msg": "x", "type": "x"}
+    case = {"op": "list_pools", "query": [["skip", "1"], ["limit", "a"]], "where": "query.limit"}
+
+    search = searched(lambda request: (422, {"detail": [problem]}), run_wrong_parameter, case)
+
+    (finding,) = search.findings
+    assert finding.expected == "a loc that names query.limit"

@@ -1,0 +1,93 @@
+"""What is done after all scenarios: in which order, how long, and where not at all."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from contracts.core.target import Target
+from contracts.engine.check_context import CheckContext
+from contracts.engine.results import OutOfTime
+from contracts.engine.runner import Search
+from contracts.explore import exploration, schema_fuzz, step_sequences
+from contracts.explore.exploration import explore
+from contracts.explore.model import MODEL
+from contracts.guard import Guard
+from contracts.rules import REGISTRY
+
+
+class Begun:
+    """Stands for both explorations, and notes with what they were begun."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, *, max_time_s: float = 240, **more: Any) -> None:
+        target = Target("http://127.0.0.1:9", "token", max_time_s=max_time_s, **more)
+        self.check = CheckContext(target, Guard(target, journal_dir=folder), deadline=time.monotonic() + 1000)
+        self.seconds: dict[str, float] = {}
+        self.examples: list[tuple[int, int]] = []
+        parts = [(name, judges, part, self.explore(name)) for name, judges, part, _ in exploration._PARTS]
+        monkeypatch.setattr(exploration, "_PARTS", parts)
+        monkeypatch.setattr(exploration, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+
+    def explore(self, name: str) -> Any:
+        def note(search: Any, wanted: Any, *, examples: int, until: float, round_number: int) -> None:
+            self.seconds[name] = until - 1000
+            self.examples.append((examples, round_number))
+            raise OutOfTime
+
+        return note
+
+    def by(self, rules: Any = REGISTRY, *, round_number: int = 0) -> bool:
+        return explore(Search(self.check), rules, lambda name: None, round_number=round_number)
+
+
+def test_rows_come_before_schemathesis_and_both_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Begun(tmp_path, monkeypatch)
+
+    assert begun.by()
+    assert list(begun.seconds) == [MODEL.name, "schema-wide requests"]
+    assert list(begun.seconds.values()) == [step_sequences.MOST_S, schema_fuzz.MOST_S]
+    assert begun.examples == [(step_sequences.EXAMPLES, 0), (schema_fuzz.EXAMPLES, 0)]
+
+
+def test_a_round_of_a_fuzz_takes_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Begun(tmp_path, monkeypatch)
+
+    assert begun.by(round_number=2)
+    assert begun.seconds[MODEL.name] > 2 * step_sequences.MOST_S
+    assert begun.examples == [(exploration.FUZZ_EXAMPLES, 1)] * 2
+
+
+def test_who_asks_for_one_rule_waits_less(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Begun(tmp_path, monkeypatch)
+
+    assert begun.by({"NO-5XX"})
+    assert list(begun.seconds) == ["schema-wide requests"]
+    assert begun.seconds["schema-wide requests"] <= schema_fuzz.MOST_S / 2
+
+
+@pytest.mark.parametrize(
+    ("rules", "more"),
+    [
+        ({"IDEM-CONFLICT"}, {}),
+        (REGISTRY, {"max_time_s": 5.0}),
+        (REGISTRY, {"profile": "live", "allow_writes": True}),
+    ],
+)
+def test_nothing_is_begun_where_nothing_could_come_of_it(
+    rules: Any, more: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = Begun(tmp_path, monkeypatch, **more)
+
+    assert not begun.by(rules)
+    assert begun.seconds == {}
+
+
+def test_nothing_is_begun_where_nothing_may_be_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = Begun(tmp_path, monkeypatch)
+    begun.check.may_create = False
+
+    assert not begun.by()

@@ -1,0 +1,385 @@
+"""The shadow model: silent where nothing is wrong, and seeing what only a row of steps shows."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.check import check, fuzz, plan
+from contracts.core.findings import Finding
+from contracts.core.target import Target
+from contracts.engine.context import CaseContext
+from contracts.engine.discovery import discover
+from contracts.engine.results import Inconclusive, RuleViolated
+from contracts.engine.runner import Search
+from contracts.explore import exploration, step_sequences
+from contracts.explore.model import MODEL, run_model
+from contracts.guard import Guard
+from contracts.rules import REGISTRY
+from tests.mockserver.external.serving import served
+from tests.standin import serving as standin_serving
+from tests.standin.behaviour import Settings, Standin
+from tests.standin.server import wire
+from tests.standin.serving import serving
+
+LONG_S = 300.0
+"""No search takes as long, even on a busy machine: nothing here depends on time."""
+
+
+def target_at(url: str, *tokens: str, **more: Any) -> Target:
+    one, other = tokens or ("standin-token-one", "standin-token-two")
+    return Target(url, one, other, allow_writes=True, **({"max_time_s": LONG_S} | more))
+
+
+@contextmanager
+def searching(target: Target, folder: Path) -> Iterator[Search]:
+    with Guard(target, journal_dir=folder) as guard:
+        yield Search(discover(target, guard, deadline=time.monotonic() + LONG_S))
+
+
+def explored(target: Target, folder: Path, *, examples: int, round_number: int = 0) -> Search:
+    with searching(target, folder) as search:
+        until = time.monotonic() + LONG_S
+        step_sequences.explore_step_sequences(
+            search, REGISTRY, examples=examples, until=until, round_number=round_number
+        )
+    return search
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    "variations", [(), ("bulk_only",), ("unknown_workflow_refused",), ("no_list",), ("runs_end_at_once",)]
+)
+def test_nothing_is_found_in_a_healthy_server(variations: tuple[str, ...], tmp_path: Path) -> None:
+    with serving(variations=variations) as url:
+        search = explored(target_at(url), tmp_path, examples=6)
+
+    assert search.findings == []
+    assert search.unstable == []
+    assert not search.check.internal_errors
+    assert search.check.judged["READ-BACK"] > 10 or "get_run" in search.check.not_offered
+
+
+def test_nothing_is_found_in_the_mock(tmp_path: Path) -> None:
+    with served() as url:
+        search = explored(target_at(url, "test-one", "test-two"), tmp_path, examples=12)
+
+    assert (search.findings, search.unstable, search.check.internal_errors) == ([], [], {})
+    assert search.check.judged["RETRY-RULES"] > 5
+
+
+class UpdateAfterRetryForgetsInputs(Standin):
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.retried: set[str] = set()
+
+    def again(self, org: Any, run: Any) -> None:
+        super().again(org, run)
+        self.retried.add(run.id)
+
+    def change(self, run: Any, name: str, value: Any) -> None:
+        super().change(run, name, value)
+        if run.id in self.retried and name == "output_data":
+            run.input_values = None
+
+
+class SecondDeleteBringsBackTheFirst(Standin):
+    last: Any = None
+
+    def forget(self, org: Any, run: Any) -> None:
+        before, self.last = self.last, run
+        super().forget(org, run)
+        if before is not None and before.workflow_id == run.workflow_id:
+            org.runs[before.id] = before
+            self.last = None
+
+
+class CancelledRunsAreEverybodys(Standin):
+    def find(self, call: Any, run_id: str) -> Any:
+        for organisation in self.organisations.values():
+            run = organisation.runs.get(run_id)
+            if run is not None and run.status == "cancelled" and call.operation == "get_run":
+                return run
+        return super().find(call, run_id)
+
+
+class DeleteForgetsTheKeys(Standin):
+    def forget(self, org: Any, run: Any) -> None:
+        super().forget(org, run)
+        org.keys.clear()
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [
+        (UpdateAfterRetryForgetsInputs, "UPDATE-PARTIAL"),
+        (SecondDeleteBringsBackTheFirst, "DELETE-GONE"),
+        (CancelledRunsAreEverybodys, "AUTH-TENANT"),
+        (DeleteForgetsTheKeys, "IDEM-REPLAY"),
+    ],
+)
+def test_a_fault_that_only_a_row_of_steps_shows_is_found(
+    kind: type[Standin], rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(kind(Settings())))
+
+    with serving() as url:
+        search = explored(target_at(url), tmp_path, examples=10)
+
+    assert {(finding.rule, finding.stable) for finding in search.findings} == {(rule, True)}
+    assert len(search.findings[0].exchanges) > 1
+
+
+MAKE: dict[str, Any] = {"do": "create", "count": 3, "fields": {"input_values": {"a": 1}}}
+LIST: dict[str, Any] = {"do": "list"}
+NEW_INPUTS: dict[str, Any] = {"input_values": {"b": 2}}
+
+
+def do(what: str, run: int = 1, **more: Any) -> dict[str, Any]:
+    return {"do": what, "run": run, **more}
+
+
+def shown_by(steps: list[Any], folder: Path) -> tuple[str, str] | None:
+    """(rule, cause) of what a row shows of the stand-in that is served."""
+    with serving() as url, searching(target_at(url), folder) as search:
+        try:
+            run_model(CaseContext(search.check), {"steps": steps})
+        except RuleViolated as shown:
+            return shown.rule, shown.cause
+    return None
+
+
+@pytest.mark.parametrize(
+    ("defect", "rule", "cause", "steps"),
+    [
+        (
+            "neighbours_change_too",
+            "UPDATE-PARTIAL",
+            "another run changes too",
+            [do("update", body={"input_values": {}})],
+        ),
+        ("neighbour_goes_too", "DELETE-GONE", "another run is gone too", [do("delete"), do("read", 0), do("read", 2)]),
+        ("skip_off_by_one_with_filter", "LIST-PAGE", "a run is on no page", [do("list", limit=1)]),
+        ("page_past_end_repeats", "LIST-PAGE", "a run on two pages", [do("list", limit=3)]),
+        ("total_counts_deleted", "LIST-PAGE", "total is not the number of runs", [do("delete"), LIST]),
+        ("cancelled_unlisted", "LIST-COMPLETE", "a created run is not listed", [do("cancel"), LIST]),
+        ("retried_listed_twice", "LIST-COMPLETE", "a run twice in one page", [do("cancel"), do("retry"), LIST]),
+        (
+            *("third_is_handled_again", "IDEM-REPLAY", "another answer for the same key and body"),
+            [do("replay"), do("replay")],
+        ),
+        ("cancelled_not_retried", "RETRY-RULES", "a retry of an ended run is refused", [do("cancel"), do("retry")]),
+        ("retry_empties_inputs", "RETRY-RULES", "input_values changes too", [do("cancel"), do("retry")]),
+        (
+            *("retry_with_files_is_new_run", "RETRY-RULES", "id changes too"),
+            [do("cancel"), do("retry", body={"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]})],
+        ),
+        (
+            "inputs_merged",
+            "UPDATE-PARTIAL",
+            "input_values is not changed",
+            [do("update", body={"input_values": {"b": 2}})],
+        ),
+        (
+            *("cancel_forgets_tenant", "AUTH-TENANT", "another organisation gets through with update_run"),
+            [do("cross_tenant", operation="update_run")],
+        ),
+        ("retry_brings_back", "DELETE-GONE", "retry_run after the delete is not 404", [do("delete"), do("retry")]),
+        (
+            *("aliases_change_at_every_read", "READ-BACK", "sensitive_input_aliases reads otherwise"),
+            [do("create", fields={"sensitive_input_values": {"pin": "«secret»"}}), do("read", 3)],
+        ),
+    ],
+)
+def test_a_fault_is_laid_to_what_has_brought_it_about(
+    defect: str, rule: str, cause: str, steps: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = [MAKE, *steps]
+    assert shown_by(row, tmp_path) is None
+
+    create = standin_serving.create_standin
+    monkeypatch.setattr(standin_serving, "create_standin", lambda _, *more: create(defect, *more))
+
+    assert shown_by(row, tmp_path) == (rule, cause)
+
+
+class NotCleared(Standin):
+    def clear(self, org: Any, run: Any) -> None:
+        run.started_at = run.ended_at = None
+
+
+class RetriedRunsRunAtOnce(Standin):
+    def again(self, org: Any, run: Any) -> None:
+        super().again(org, run)
+        run.status = "running"
+
+
+class CancelDoesNothing(Standin):
+    def move(self, org: Any, run: Any, status: Any) -> None:
+        return
+
+
+class CancelledRunsGoOn(Standin):
+    def show(self, run: Any, where: str, *more: Any) -> Any:
+        return super().show(run, where, *more) | (
+            {"status": "running"} if where == "get_run" and run.status == "cancelled" else {}
+        )
+
+
+class ReadsAreBroken(Standin):
+    def show(self, run: Any, where: str, *more: Any) -> Any:
+        return super().show(run, where, *more) | ({"created_at": 5} if where == "get_run" else {})
+
+
+class UpdatedRunsCannotBeRead(Standin):
+    def update_run(self, call: Any, run_id: str, body: Any) -> Any:
+        answer = super().update_run(call, run_id, body)
+        del call.org.runs[run_id]
+        return answer
+
+
+class SessionsFindAll(Standin):
+    def matches(self, run: Any, query: Any) -> bool:
+        return super().matches(run, query.model_copy(update={"session_id": None}))
+
+
+class StatusFindsNothing(Standin):
+    def matches(self, run: Any, query: Any) -> bool:
+        return query.status is None and super().matches(run, query)
+
+
+class OldestFirst(Standin):
+    def ordered(self, runs: list[Any], query: Any) -> list[Any]:
+        return super().ordered(runs, query)[::-1]
+
+
+class OneMoreIsMade(Standin):
+    def bulk_made(self, call: Any, body: Any) -> list[Any]:
+        runs = super().bulk_made(call, body)
+        super().bulk_made(call, body)
+        return runs
+
+
+class ListsShowAll(Standin):
+    def listed(self, call: Any) -> list[Any]:
+        return [run for organisation in self.organisations.values() for run in organisation.runs.values()]
+
+
+class RetriesFail(Standin):
+    def retry_run(self, call: Any, run_id: str, body: Any) -> Any:
+        raise RuntimeError
+
+
+IN_A_SESSION = do("create", fields={"start_session": True})
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule", "cause", "steps"),
+    [
+        (
+            *(NotCleared, "RETRY-RULES", "error is not cleared"),
+            [do("cancel"), do("update", body={"error": ["x"]}), do("retry")],
+        ),
+        (RetriedRunsRunAtOnce, "RETRY-RULES", "not back to scheduling", [do("cancel"), do("retry")]),
+        (CancelDoesNothing, "UPDATE-PARTIAL", "a run is not cancelled", [do("cancel")]),
+        (CancelledRunsGoOn, "LIFECYCLE", "cancelled to running", [do("cancel"), do("read")]),
+        (ReadsAreBroken, "READ-BACK", "created_at is not of its schema", [do("read")]),
+        (UpdatedRunsCannotBeRead, "UPDATE-PARTIAL", "a run is gone", [do("update", body={"error": []}), do("read")]),
+        (SessionsFindAll, "LIST-FILTER", "session_id gives others too", [IN_A_SESSION, do("list", 3, by="session")]),
+        (StatusFindsNothing, "LIST-FILTER", "status misses a run", [do("cancel"), do("list", by="cancelled")]),
+        (OldestFirst, "LIST-PAGE", "created_at_desc is not newest first", [MAKE, LIST]),
+        (OneMoreIsMade, "LIST-COMPLETE", "a run is listed that nobody made", [LIST]),
+        (
+            *(ListsShowAll, "AUTH-TENANT", "another organisation finds a run with list_runs"),
+            [do("create", second=True), do("list", second=True)],
+        ),
+        (RetriesFail, "NO-5XX", "a 5xx from retry_run", [do("cancel"), do("retry")]),
+    ],
+)
+def test_each_comparison_sees_what_it_is_for(
+    kind: type[Standin], rule: str, cause: str, steps: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = [MAKE, *steps]
+    assert shown_by(row, tmp_path) is None
+
+    monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(kind(Settings())))
+
+    assert shown_by(row, tmp_path) == (rule, cause)
+
+
+def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Path) -> None:
+    early = [do(what) for what in ("replay", "update", "cancel", "retry", "delete", "read", "list", "cross_tenant")]
+
+    assert (
+        shown_by([*early, {"do": "nothing"}, {}, "cut", do("chain", steps=0), do("retry", 0), LIST], tmp_path) is None
+    )
+
+
+def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(RetriesFail(Settings())))
+
+    with serving() as url, searching(target_at(url), tmp_path) as search:
+        search.check.known.add(("NO-5XX", "a 5xx from retry_run"))
+        with pytest.raises(Inconclusive):
+            run_model(CaseContext(search.check), {"steps": [MAKE, do("cancel"), do("retry")]})
+
+
+@pytest.mark.matrix
+def test_a_check_finds_what_only_a_row_of_steps_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(UpdateAfterRetryForgetsInputs(Settings())))
+    monkeypatch.setattr("contracts.check.SCENARIOS", ())
+    monkeypatch.setattr(step_sequences, "MOST_S", LONG_S)
+    found: list[Finding] = []
+
+    with serving() as url, Guard(target_at(url, max_time_s=8 * LONG_S), journal_dir=tmp_path) as guard:
+        result = check(guard.target, guard, rules={"UPDATE-PARTIAL"}, on_finding=found.append)
+
+    assert [finding.rule for finding in result.findings] == ["UPDATE-PARTIAL"]
+    assert found == list(result.findings)
+
+
+def test_a_fuzz_writes_rows_in_rounds_where_nothing_else_is_generated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+    monkeypatch.setattr("contracts.check.SCENARIOS", ())
+
+    def explore(search: Search, wanted: Any, *, examples: int, until: float, round_number: int) -> None:
+        rounds.append(round_number)
+        if len(rounds) == 3:
+            monkeypatch.setattr(step_sequences, "LEAST_S", math.inf)  # as if too little time were left
+
+    monkeypatch.setattr(exploration, "_PARTS", ((MODEL.name, frozenset(MODEL.rules), step_sequences, explore),))
+    with serving() as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
+        result = fuzz(guard.target, guard, for_s=LONG_S, rules={"DELETE-GONE"})
+
+    assert rounds == [0, 1, 2]
+    assert not result.findings
+
+
+def test_rows_are_planned_only_where_they_judge_something_and_runs_cost_nothing() -> None:
+    local = Target("http://127.0.0.1:9", "token")
+
+    assert MODEL.name in {step.name for step in plan(local, {"DELETE-GONE"})}
+    assert MODEL.name not in {step.name for step in plan(local, {"AUTH-SCHEME"})}
+    assert MODEL.name not in {step.name for step in plan(Target("https://api.example.com", "token", profile="live"))}
+
+
+def test_the_same_seed_writes_the_same_rows(tmp_path: Path) -> None:
+    def rows_of(seed: int) -> list[tuple[str, str]]:
+        with serving() as url:
+            search = explored(target_at(url, seed=seed), tmp_path, examples=3, round_number=1)
+        exchanges = search.check.guard.exchanges
+        return [(e.request.method, e.request.path.partition("?")[0][:9]) for e in exchanges]
+
+    first = rows_of(1)
+
+    assert rows_of(1) == first
+    assert rows_of(2) != first

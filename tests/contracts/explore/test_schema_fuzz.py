@@ -1,0 +1,240 @@
+"""schemathesis beside our own engine: silent where nothing is wrong, and told by our rules where something is."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import contracts.check
+from contracts.check import check, plan
+from contracts.core.target import Target
+from contracts.engine.discovery import discover
+from contracts.engine.runner import Search
+from contracts.explore import schema_fuzz
+from contracts.guard import Guard
+from contracts.rules import REGISTRY, SCENARIOS
+from tests.standin import serving as standin_serving
+from tests.standin.behaviour import Settings, Standin
+from tests.standin.server import wire
+from tests.standin.serving import serving
+
+LONG_S = 240.0
+"""No run of schemathesis takes as long, even on a busy machine: nothing here depends on time."""
+
+
+def target_at(url: str, **more: Any) -> Target:
+    return Target(url, "standin-token-one", "standin-token-two", allow_writes=True, **({"max_time_s": LONG_S} | more))
+
+
+@contextmanager
+def searching(target: Target, folder: Path) -> Iterator[Search]:
+    with Guard(target, journal_dir=folder) as guard:
+        yield Search(discover(target, guard, deadline=time.monotonic() + LONG_S))
+
+
+def explored(url: str, folder: Path, *rules: str, examples: int = 2) -> Search:
+    with searching(target_at(url), folder) as search:
+        until = time.monotonic() + LONG_S
+        schema_fuzz.explore_schema(search, rules or tuple(REGISTRY), examples=examples, until=until)
+    return search
+
+
+def broken(monkeypatch: pytest.MonkeyPatch, is_hit: Callable[[str, str], bool], status: int = 500) -> None:
+    """From now on a stand-in that is served answers what is hit, by method and target, with a status of its own."""
+    made = standin_serving.create_standin
+
+    def create(*args: Any) -> Any:
+        healthy = made(*args)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            target = f"{scope['path']}?{scope['query_string'].decode()}"
+            if not is_hit(scope["method"], target):
+                await healthy(scope, receive, send)
+                return
+            await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": b"oh no"})
+
+        return app
+
+    monkeypatch.setattr(standin_serving, "create_standin", create)
+
+
+@pytest.mark.matrix
+def test_nothing_is_found_in_a_healthy_server(tmp_path: Path) -> None:
+    with serving() as url:
+        search = explored(url, tmp_path)
+
+    assert search.findings == []
+    assert search.unstable == []
+    assert list(search.check.notes) == []
+    assert search.check.judged["NO-5XX"] > 500
+    assert search.check.judged["BULK-ECHO"] > 5
+
+
+def test_nothing_is_found_where_only_bulk_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema_fuzz, "PHASES", schema_fuzz.PHASES[:1])
+
+    with serving(variations={"bulk_only"}) as url:
+        search = explored(url, tmp_path)
+
+    assert (search.findings, search.unstable) == ([], [])
+    assert {"list_runs", "create_run"} <= search.check.not_offered.keys()
+
+
+@pytest.mark.matrix
+def test_a_fault_where_none_of_our_scenarios_looks_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(monkeypatch, lambda method, target: target.startswith("/v1/workflows?") and "skip=" in target)
+
+    monkeypatch.setattr(schema_fuzz, "MOST_S", LONG_S)
+    monkeypatch.setattr(schema_fuzz, "PHASES", (("coverage",),))
+    few = tuple(scenario for scenario in SCENARIOS if "HTTP-METHOD" in scenario.rules)
+    monkeypatch.setattr(contracts.check, "SCENARIOS", few)
+
+    with serving() as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
+        result = check(guard.target, guard, rules={"HTTP-METHOD", "NO-5XX"})
+
+    (finding,) = result.findings
+    assert (finding.rule, finding.cause, finding.stable) == ("NO-5XX", "a 5xx from list_workflows", True)
+    assert "skip=" in finding.exchanges[-1].request.path
+
+
+class DeletedRunsCanBeRead(Standin):
+    def forget(self, org: Any, run: Any) -> None:
+        super().forget(org, run)
+        self.__dict__.setdefault("ghosts", {})[run.id] = run
+
+    def find(self, call: Any, run_id: str) -> Any:
+        ghost = self.__dict__.get("ghosts", {}).get(run_id)
+        return ghost if ghost is not None and call.operation == "get_run" else super().find(call, run_id)
+
+
+@pytest.mark.matrix
+def test_what_only_a_row_of_requests_shows_is_sent_again_as_a_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(DeletedRunsCanBeRead(Settings())))
+    monkeypatch.setattr(schema_fuzz, "PHASES", schema_fuzz.PHASES[:1])
+
+    with serving() as url:
+        search = explored(url, tmp_path, "DELETE-GONE", examples=12)
+
+    (finding,) = search.findings
+    assert (finding.rule, finding.stable) == ("DELETE-GONE", True)
+    assert [one.request.method for one in finding.exchanges] == ["POST", "DELETE", "GET"]
+
+
+@pytest.mark.parametrize("rules", [{"IDEM-CONFLICT"}, set()])
+def test_it_is_not_started_where_it_can_judge_nothing(
+    rules: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving() as url, searching(target_at(url), tmp_path) as search:
+        monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
+
+        schema_fuzz.explore_schema(search, rules, examples=1, until=time.monotonic() + LONG_S)
+
+
+def test_it_is_planned_only_where_it_judges_something_and_runs_cost_nothing() -> None:
+    def planned(target: Target, rules: set[str] | None = None) -> set[str]:
+        return {step.name for step in plan(target, rules)}
+
+    local, remote = Target("http://127.0.0.1:9", "token"), "https://api.example.com"
+
+    assert "schema-wide requests" in planned(local, {"NO-5XX"})
+    assert "schema-wide requests" not in planned(local, {"IDEM-CONFLICT"})
+    assert "schema-wide requests" not in planned(Target(remote, "token"))
+    assert "schema-wide requests" not in planned(Target(remote, "token", profile="live", allow_writes=True))
+
+
+def test_it_is_stopped_at_the_end_of_its_time(tmp_path: Path) -> None:
+    with serving() as url, searching(target_at(url), tmp_path) as search:
+        schema_fuzz.explore_schema(search, REGISTRY, examples=1000, until=time.monotonic() + 0.3)
+
+    assert list(search.check.notes) == ["schemathesis was stopped at the end of its share of the time."]
+    assert search.findings == []
+
+
+def test_it_says_why_it_could_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema_fuzz, "PHASES", (("no-such-phase",),))
+
+    with serving() as url:
+        search = explored(url, tmp_path)
+
+    (note,) = search.check.notes
+    assert note.startswith("schemathesis could not run: ")
+    assert "no-such-phase" in note
+
+
+def test_it_is_given_no_token_and_no_proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTRACTS_TOKEN", "standin-token-one")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
+    given: dict[str, Any] = {}
+
+    class Stub:
+        returncode = 0
+
+        def __init__(self, command: list[str], **more: Any) -> None:
+            given.update(more, command=command, plan=(Path(more["cwd"]) / "plan.json").read_text())
+
+        def wait(self, timeout: float) -> int:
+            return 0
+
+        def poll(self) -> int:
+            return 0
+
+    with serving() as url, searching(target_at(url), tmp_path) as search:
+        monkeypatch.setattr(subprocess, "Popen", Stub)
+        schema_fuzz.explore_schema(search, REGISTRY, examples=1, until=time.monotonic() + LONG_S)
+
+    told = json.dumps([given["command"], given["env"], given["plan"]])
+    assert "standin-token" not in told
+    assert "HTTPS_PROXY" not in given["env"]
+    assert "Authorization: Bearer $TOKEN" in given["command"]
+    assert len(json.loads(given["plan"])["paths"]["run_id"]) == 9
+
+
+def test_an_interrupted_check_leaves_no_process_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def interrupted(*args: Any, **more: Any) -> Any:
+        process = popen(*args, **more)
+        begun.append(process)
+        waits = iter([KeyboardInterrupt()])
+        wait = process.wait
+
+        def raising(timeout: float | None = None) -> int:
+            for interrupt in waits:
+                raise interrupt
+            return wait(timeout)
+
+        process.wait = raising
+        return process
+
+    with serving() as url, searching(target_at(url), tmp_path) as search:
+        monkeypatch.setattr(subprocess, "Popen", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            schema_fuzz.explore_schema(search, REGISTRY, examples=1, until=time.monotonic() + LONG_S)
+
+    assert [process.poll() is None for process in begun] == [False]
+
+
+def test_a_cause_that_is_known_is_not_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken(monkeypatch, lambda method, target: method == "GET" and target.startswith("/v1/machines?"))
+    monkeypatch.setattr(schema_fuzz, "PHASES", (("examples",),))
+
+    with serving() as url, searching(target_at(url), tmp_path) as search:
+        search.check.known.add(("NO-5XX", "a 5xx from list_machines"))
+        schema_fuzz.explore_schema(search, REGISTRY, examples=2, until=time.monotonic() + LONG_S)
+        told_of_known = list(search.findings)
+        search.check.known.clear()
+        schema_fuzz.explore_schema(search, {"NO-5XX"}, examples=2, until=time.monotonic() + LONG_S)
+
+    assert told_of_known == []
+    assert [finding.cause for finding in search.findings] == ["a 5xx from list_machines"]

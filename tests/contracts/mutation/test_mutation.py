@@ -1,0 +1,94 @@
+"""The operators that make mutants, and the counting of what kills them."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.contracts.mutation import score
+from tests.contracts.mutation.operators import Mutant, mutated
+from tests.contracts.mutation.operators import mutants as mutants_of
+
+
+def changed(source: str, operator: str) -> list[str]:
+    found = [each for each in mutants_of("module", source) if each.operator == operator]
+    assert all(each.before != each.after for each in found)
+    return [mutated(source, each.place) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("operator", "source", "expected"),
+    [
+        ("turned comparison", "a < b", ["a <= b"]),
+        ("turned comparison", "a in b is c", ["a not in b is c", "a in b is not c"]),
+        ("moved constant", "a[1]", ["a[2]", "a[0]"]),
+        ("moved constant", "f(True)", ["f(False)"]),
+        ("swapped and or", "a and b", ["a or b"]),
+        ("dropped condition", "a and b and c", ["b and c", "a and c", "a and b"]),
+        ("dropped not", "not a", ["a"]),
+        ("turned arithmetic", "a + b", ["a - b"]),
+        ("dropped branch", "if a:\n    b()\nelse:\n    c()", ["if a:\n    pass\nelse:\n    c()", "if a:\n    b()"]),
+        ("one side", "a if b else c", ["a", "c"]),
+        ("dropped statement", "a.b = c", ["pass"]),
+        ("dropped statement", "f()", ["pass"]),
+        ("dropped argument", "f(a, b=c, d=e)", ["f(a, d=e)", "f(a, b=c)"]),
+        ("dropped member", "{a: b, c: d}", ["{c: d}", "{a: b}"]),
+        ("dropped element", "x = (a, b)", ["x = (b,)", "x = (a,)"]),
+        ("dropped filter", "[a for a in b if c if d]", ["[a for a in b if d]", "[a for a in b if c]"]),
+        ("swallowed exception", "raise A()", ["pass"]),
+    ],
+)
+def test_an_operator_makes_its_changes_and_no_others(operator: str, source: str, expected: list[str]) -> None:
+    assert changed(source, operator) == expected
+
+
+def test_an_await_stands_between_what_was_read_and_what_is_written() -> None:
+    source = "async def f(a):\n    b = a.c\n    a.c = b + 1"
+    (changed_source,) = changed(source, "await before a write")
+    assert "a.c = ((await asyncio.sleep(0.005),)[0], b + 1)[1]" in changed_source
+
+
+def test_what_is_no_python_is_refused() -> None:
+    source = "def f(a):\n    a.c = 1"
+    (mutant,) = (each for each in mutants_of("module", source) if each.operator == "await before a write")
+    with pytest.raises(SyntaxError):
+        mutated(source, mutant.place)
+
+
+def test_annotations_decorators_docstrings_and_imports_stay() -> None:
+    source = '"""1 < 2"""\nfrom . import a\n\n@a(1)\ndef f(b: a[1]) -> a[2]:\n    """2"""'
+    assert mutants_of("module", source) == []
+
+
+def test_every_change_of_the_stand_in_is_one_of_its_source_and_the_same_each_time() -> None:
+    drawn = score.sample(5, seed=3)
+    assert drawn == score.sample(5, seed=3)
+    for mutant, source in drawn:
+        original = ast.unparse(ast.parse(score._source(mutant.module)))
+        lines = [old == new for old, new in zip(original.splitlines(), source.splitlines(), strict=False)]
+        assert not all(lines) or len(original) != len(source), mutant
+
+
+def test_a_mutant_is_served_in_place_of_the_healthy_module() -> None:
+    """One that lets in any scheme of authorization."""
+    source = score._source("behaviour")
+    (mutant,) = (
+        each
+        for each in mutants_of("behaviour", source)
+        if each.before == "raise self.unauthorized('Only Bearer is understood.')"
+    )
+    row = score.checked(mutant, mutated(source, mutant.place), (), max_time_s=20)
+    assert row["verdict"] == "AUTH-SCHEME"
+
+
+def test_the_table_counts_what_could_be_killed() -> None:
+    known = {f"m:{place}": Mutant("m", place, 7, "operator", "a | b", "b") for place in range(4)}
+    verdicts = ("NO-5XX", "survived", "equivalent", "does not start")
+    rows = [{"name": name, "verdict": verdict, "s": 1.0} for name, verdict in zip(known, verdicts, strict=True)]
+
+    text = score.table(rows, known, seed=1, max_time_s=60)
+
+    assert "Killed 1 of 2." in text
+    assert text.index("| survived |") < text.index("| NO-5XX |")
+    assert "`a \\| b`" in text

@@ -1,0 +1,682 @@
+"""What the oracle makes of requests and answers, apart from any server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from contracts.core.exchange import Answer, Request
+from contracts.oracle import (
+    ParsedRequest,
+    Seen,
+    Violation,
+    acceptance_of_invalid,
+    alias_difference,
+    can_follow,
+    changed_field,
+    create_options_violations,
+    difference,
+    error_violations,
+    excerpt,
+    gains_inputs,
+    input_difference,
+    is_plain_filename,
+    is_retry_after,
+    judge_create,
+    operation_at,
+    parameter_error_violations,
+    read_body,
+    read_request,
+    refusal_of_valid,
+    run_schema_errors,
+    schema_error,
+    schema_violations,
+    stable_fields,
+    status_schema_error,
+    step_violation,
+    universal_violations,
+)
+
+W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+M = "6f1c9a2e-3b4d-4c5e-8f60-718293a4b5c6"
+P = ("0b5e1d3a-7c1f-4a59-9f00-1d2c3b4a5f60", "1b5e1d3a-7c1f-4a59-9f00-1d2c3b4a5f61")
+S = "5e551011-0000-4000-8000-000000000001"
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+JSON = (("Content-Type", "application/json"),)
+FILE = {"filename": "a.txt", "content": "YQ=="}
+
+
+def run_of(number: int = 0, **fields: Any) -> dict[str, Any]:
+    empty = ("user_id", "organization_id", "error", "output_data", "input_attachment_ids", "output_attachment_ids")
+    more = ("run_message_history", "input_values", "pool_ids", "sensitive_input_aliases", "session_id")
+    last = ("session_alias", "release_session_after")
+    return {
+        **dict.fromkeys((*empty, *more, *last)),
+        "workflow_id": W,
+        "machine_id": None,
+        "id": f"{number:08x}-0000-4000-8000-000000000000",
+        "status": "scheduling",
+        "created_at": NOW.isoformat().replace("+00:00", "Z"),
+        **fields,
+    }
+
+
+def answer(body: Any, status: int = 201, headers: Sequence[tuple[str, str]] = JSON) -> Answer:
+    return Answer(status, tuple(headers), body if isinstance(body, bytes) else json.dumps(body).encode())
+
+
+def bulk(runs: Sequence[Any], **more: Any) -> Answer:
+    return answer({"created_runs": list(runs), "failed_count": 0, "errors": []} | more)
+
+
+def reading_of(**fields: Any) -> ParsedRequest:
+    return read_body("bulk_create_runs", {"workflow_id": W, "count": 1} | fields)
+
+
+def broken_by(parsed: ParsedRequest, told: Answer, seen: Seen | None = None) -> list[tuple[str, str]]:
+    judgement = judge_create(parsed, told, now=NOW, seen=seen or Seen())
+    return [(violation.rule, violation.cause) for violation in judgement.violations]
+
+
+class TestRequests:
+    @pytest.mark.parametrize("count", [1, 2, 1000])
+    def test_a_count_in_range_is_valid(self, count: int) -> None:
+        assert reading_of(count=count).is_valid
+
+    @pytest.mark.parametrize("count", [0, -1, 1001, 1.5, None, "x", [], {}, "1001", 10**30, float("inf")])
+    def test_a_count_out_of_range_is_invalid(self, count: Any) -> None:
+        assert reading_of(count=count).faults
+
+    @pytest.mark.parametrize("count", ["5", 5.0, True])
+    def test_a_count_that_may_be_read_leniently_is_in_doubt(self, count: Any) -> None:
+        parsed = reading_of(count=count)
+
+        assert not parsed.faults
+        assert not parsed.is_valid
+        assert parsed.given("count") in {5, 1}
+
+    @pytest.mark.parametrize(
+        ("raw", "content_type", "fault", "ambiguity"),
+        [
+            (b"", "application/json", True, ""),
+            (b"{", "application/json", True, ""),
+            (b"[]", "application/json", True, ""),
+            (b"null", "application/json", True, ""),
+            (b"\xff", "application/json", True, ""),
+            (b"{}", "text/plain", False, "another content type"),
+            (b"{}", None, False, "another content type"),
+            (b'{"a": 1, "a": 2}', "application/json", False, "duplicate keys"),
+            (b"\xef\xbb\xbf{}", "application/json", False, "another encoding"),
+            ("{}".encode("utf-16"), "application/json", False, "another encoding"),
+            (b"[" * 100_000, "application/json", False, "deeper nesting"),
+            (b'{"a": ' + b"9" * 5000 + b"}", "application/json", False, "too many digits"),
+            (b" " * (1024 * 1024 + 1), "application/json", False, "larger"),
+        ],
+    )
+    def test_bytes_are_read_as_the_contract_does(
+        self, raw: bytes, content_type: str | None, fault: bool, ambiguity: str
+    ) -> None:
+        parsed = read_request("bulk_create_runs", raw, content_type)
+
+        assert bool(parsed.faults) == fault
+        assert any(ambiguity in found for found in parsed.ambiguities) == bool(ambiguity)
+
+    @pytest.mark.parametrize("raw", [b"", b"null"])
+    def test_a_retry_needs_no_body(self, raw: bytes) -> None:
+        parsed = read_request("retry_run", raw)
+
+        assert not parsed.faults
+        assert parsed.ambiguities
+
+    @pytest.mark.parametrize(
+        ("operation", "body"),
+        [
+            ("update_run", {"status": "success"}),
+            ("update_run", {"error": None}),
+            ("update_run", {"output_attachment_ids": [W]}),
+            ("create_run_chain", {"steps": [{"workflow_id": W, "inputs": {"a": {"$ref": "b.outputs"}}}]}),
+            ("create_run", {"workflow_id": W, "input_values": {"a": 1}, "sensitive_input_values": {"a": "x"}}),
+            ("create_run", {"workflow_id": W, "file_inputs": [FILE | {"filename": "a/b"}]}),
+            ("create_run", {"workflow_id": W, "file_inputs": [FILE | {"content": "!"}]}),
+            ("create_pool", {"name": " "}),
+            ("create_workflow", {"main_prompt": "x", "input_schema": "{}"}),
+            ("add_machine_to_pool", {"machine_ids": [M]}),
+            ("create_run", {"workflow_id": W.upper()}),
+        ],
+    )
+    def test_what_is_not_determined_is_in_doubt(self, operation: str, body: Any) -> None:
+        parsed = read_body(operation, body)
+
+        assert not parsed.faults
+        assert not parsed.is_valid
+
+    @pytest.mark.parametrize(
+        ("operation", "body"),
+        [
+            ("create_pool", {"name": "x", "description": None}),
+            ("create_workflow", {"main_prompt": "x", "name": None}),
+            ("update_run", {}),
+        ],
+    )
+    def test_the_other_writes_have_valid_bodies(self, operation: str, body: Any) -> None:
+        assert read_body(operation, body).is_valid
+
+    @pytest.mark.parametrize("name", ["", "a/b", "a\\b", "a\n", "x" * 256, "é" * 200, "a:b"])
+    def test_an_odd_file_name_is_not_plain(self, name: str) -> None:
+        assert not is_plain_filename(name)
+
+
+class TestBlame:
+    @pytest.mark.parametrize(
+        ("body", "rule"),
+        [
+            ({}, "REQ-COUNT"),
+            ({"count": 1000, "input_values": {"a": 1}}, "REQ-COUNT"),
+            ({"machine_id": None}, "REQ-NULL"),
+            ({"input_values": {}}, "REQ-NULL"),
+            ({"file_inputs": [FILE]}, "REQ-FILES"),
+            ({"file_inputs": [FILE | {"filename": "é.txt"}]}, "REQ-ACCEPT"),
+            ({"file_inputs": [FILE, FILE | {"content": ""}]}, "REQ-ACCEPT"),
+            ({"file_inputs": [FILE | {"target_path": None}]}, "REQ-NULL"),
+            ({"input_values": {"a": "\x00"}}, "REQ-ACCEPT"),
+            ({"count": 3, "input_values": {"a": 1}}, "REQ-ACCEPT"),
+        ],
+    )
+    def test_a_valid_request_that_is_refused_breaks_the_rule_of_what_it_has(self, body: Any, rule: str) -> None:
+        assert refusal_of_valid(reading_of(**body), answer({"detail": "no"}, 422)).rule == rule
+
+    def test_null_in_a_step_is_blamed_as_null(self) -> None:
+        parsed = read_body("create_run_chain", {"steps": [{"workflow_id": W}, {"workflow_id": W, "inputs": None}]})
+
+        assert refusal_of_valid(parsed, answer({"detail": "no"}, 422)).rule == "REQ-NULL"
+
+    @pytest.mark.parametrize(
+        ("body", "rule"),
+        [
+            ({"count": 0}, "REQ-COUNT"),
+            ({"workflow_id": "x"}, "REQ-WORKFLOW"),
+            ({"file_inputs": [FILE, {"filename": "b"}]}, "REQ-FILES"),
+            ({"file_inputs": [FILE | {"content": None}]}, "REQ-TYPES"),
+            ({"pool_ids": [P[0], "x"]}, "REQ-TYPES"),
+        ],
+    )
+    def test_an_invalid_request_that_is_accepted_breaks_the_rule_of_its_fault(self, body: Any, rule: str) -> None:
+        violation = acceptance_of_invalid(reading_of(**body), bulk([run_of()]))
+
+        assert violation.rule == rule
+        assert "*" in violation.cause or "count" in violation.cause or "workflow" in violation.cause
+
+    def test_a_body_that_is_none_breaks_the_rule_of_bodies(self) -> None:
+        parsed = read_request("bulk_create_runs", b"[]")
+
+        assert acceptance_of_invalid(parsed, bulk([run_of()])).rule == "REQ-BODY"
+
+
+class TestErrors:
+    @staticmethod
+    def causes(parsed: ParsedRequest, detail: Any, status: int = 422) -> list[str]:
+        return [violation.cause for violation in error_violations(parsed, answer({"detail": detail}, status))]
+
+    @staticmethod
+    def error(*loc: Any) -> dict[str, Any]:
+        return {"loc": list(loc), "msg": "m", "type": "t"}
+
+    def test_an_error_that_names_the_field_is_right(self) -> None:
+        assert not self.causes(reading_of(count=0), [self.error("body", "count")])
+
+    def test_a_union_may_put_names_between(self) -> None:
+        parsed = reading_of(file_inputs=[FILE, {"filename": "b"}])
+
+        assert not self.causes(parsed, [self.error("body", "file_inputs", "list[FileInput]", 1, "content")])
+
+    @pytest.mark.parametrize(
+        "detail",
+        [
+            "text",
+            [],
+            {"errors": []},
+            ["text"],
+            [{"loc": [], "msg": "m", "type": "t"}],
+            [{"loc": "count", "msg": "m", "type": "t"}],
+            [{"loc": [1.5], "msg": "m", "type": "t"}],
+            [{"loc": ["body", "count"], "msg": "m"}],
+            [{"loc": ["body", "count"], "type": "t"}],
+        ],
+    )
+    def test_another_shape_breaks_the_rule(self, detail: Any) -> None:
+        assert self.causes(reading_of(count=0), detail) == ["not the shape"]
+
+    @pytest.mark.parametrize(
+        "loc", [("body", "machine_id"), ("body",), ("query", "count"), ("body", "file_inputs", 0, "content")]
+    )
+    def test_a_loc_of_another_place_breaks_the_rule(self, loc: tuple[Any, ...]) -> None:
+        parsed = reading_of(file_inputs=[FILE, {"filename": "b"}])
+
+        assert self.causes(parsed, [self.error(*loc)]) == ["loc names another place"]
+
+    def test_one_loc_for_the_errors_of_two_fields_breaks_the_rule(self) -> None:
+        both = [self.error("body", "count")] * 2
+
+        assert self.causes(reading_of(count=0, machine_id="x"), both) == ["one loc for two errors"]
+
+    def test_a_server_may_stop_at_the_first_error(self) -> None:
+        assert not self.causes(reading_of(count=0, machine_id="x"), [self.error("body", "count")])
+
+    def test_a_field_that_is_right_is_not_to_be_named(self) -> None:
+        errors = [self.error("body", "count"), self.error("body", "input_values")]
+
+        assert self.causes(reading_of(count=0), errors) == ["loc names a field that is right"]
+
+    def test_an_id_may_be_named_since_it_may_be_unknown(self) -> None:
+        errors = [self.error("body", "count"), self.error("body", "machine_id")]
+
+        assert not self.causes(reading_of(count=0, machine_id=M), errors)
+
+    def test_where_something_is_in_doubt_it_may_be_named_too(self) -> None:
+        errors = [self.error("body", "count"), self.error("body", "start_session")]
+
+        assert not self.causes(reading_of(count=0, start_session=1), errors)
+
+    @pytest.mark.parametrize(
+        ("detail", "status", "causes"),
+        [
+            ([{"loc": ["query", "limit"], "msg": "m", "type": "t"}], 422, []),
+            ([{"loc": ["query", "skip"], "msg": "m", "type": "t"}], 422, ["loc names another parameter"]),
+            ([{"loc": ["limit"], "msg": "m", "type": "t"}], 422, ["loc names another parameter"]),
+            ("a text", 422, ["not the shape"]),
+            ("a text", 400, []),
+        ],
+    )
+    def test_a_wrong_parameter_is_named(self, detail: Any, status: int, causes: list[str]) -> None:
+        told = answer({"detail": detail}, status)
+
+        assert [v.cause for v in parameter_error_violations(("query", "limit"), told)] == causes
+
+    def test_only_a_422_has_to_have_the_shape(self) -> None:
+        assert not self.causes(reading_of(count=0), "text", status=400)
+
+
+class TestAnswersToAnything:
+    @staticmethod
+    def rules(told: Answer, canaries: Sequence[bytes] = ()) -> list[str]:
+        return [violation.rule for violation in universal_violations("get_run", told, canaries)]
+
+    @pytest.mark.parametrize("status", [500, 502, 599, 0])
+    def test_a_5xx_or_none_breaks_a_rule(self, status: int) -> None:
+        assert "NO-5XX" in self.rules(answer({"detail": "x"}, status))
+
+    def test_a_secret_in_the_body_or_in_a_header_is_a_leak(self) -> None:
+        assert self.rules(answer({"a": "mark"}, 200), [b"mark"]) == ["SECRET-LEAK"]
+        assert self.rules(answer({}, 200, (*JSON, ("X-Echo", "a mark"))), [b"mark"]) == ["SECRET-LEAK"]
+        assert not self.rules(answer({"a": "another"}, 200), [b"mark"])
+
+    @pytest.mark.parametrize(
+        ("sent", "is_leak"),
+        [
+            (b'{"sensitive_input_values": {"a": "mark"}}', True),
+            (b'[{"sensitive_input_values": ["mark"]}]', True),
+            (b'{"steps": [{"sensitive_inputs": {"a": "mark"}}], "shared_sensitive_inputs": "mark"}', True),
+            (b'{"sensitive_input_values": {"a": "mark"}', True),
+            (b'"{\\"sensitive_input_values\\": \\"mark\\"}"', True),
+            (b'{"password": "mark"}', False),
+            (b'{"input_values": {"a": ["mark"]}, "sensitive_input_values": {"a": "mark"}}', False),
+            (b'{"password": "mark"', False),
+            (b'"mark"', False),
+            (b'{"password": "another"', True),
+            (b'"another"', True),
+            (b"\xff", True),
+            (None, True),
+        ],
+    )
+    def test_what_was_sent_openly_may_come_back(self, sent: bytes | None, is_leak: bool) -> None:
+        request = Request("POST", "/v1/runs", (), sent)
+        rules = [
+            v.rule for v in universal_violations("create_run", answer({"detail": "mark"}, 422), [b"mark"], request)
+        ]
+
+        assert rules == (["SECRET-LEAK"] if is_leak else [])
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            answer(b"no", 404, (("Content-Type", "text/plain"),)),
+            answer(b"no", 404),
+            answer([], 404),
+            answer({"message": "no"}, 404),
+            answer({"detail": None}, 404),
+            answer({"detail": ""}, 422),
+            answer({"detail": "x"}, 404, ()),
+        ],
+    )
+    def test_an_error_that_is_not_json_with_detail_breaks_a_rule(self, told: Answer) -> None:
+        assert self.rules(told) == ["HTTP-ERROR-JSON"]
+
+    def test_a_charset_may_be_named(self) -> None:
+        assert not self.rules(answer({"detail": "x"}, 404, (("content-type", "application/json; charset=utf-8"),)))
+
+    @pytest.mark.parametrize("waits", ["1", " 30 ", "Wed, 21 Oct 2026 07:28:00 GMT"])
+    def test_a_429_that_says_when_is_right(self, waits: str) -> None:
+        assert is_retry_after(waits)
+        assert not self.rules(answer({"detail": "x"}, 429, (*JSON, ("Retry-After", waits))))
+
+    @pytest.mark.parametrize("waits", [None, "", "soon", "1.5", "-1"])
+    def test_a_429_that_does_not_say_when_breaks_a_rule(self, waits: str | None) -> None:
+        headers = JSON if waits is None else (*JSON, ("Retry-After", waits))
+
+        assert self.rules(answer({"detail": "x"}, 429, headers)) == ["HTTP-LIMIT"]
+
+    @pytest.mark.parametrize(
+        ("operation", "told", "fits"),
+        [
+            ("get_run", answer({}, 200), True),
+            ("get_run", answer({}, 201), False),
+            ("get_run", answer([], 200), False),
+            ("get_run", answer(b"x", 200), False),
+            ("get_run", answer({}, 200, ()), False),
+            ("delete_run", answer(b"", 204, ()), True),
+            ("delete_run", answer({}, 200), False),
+            ("download_run_attachment", answer(b"\xff", 200, ()), True),
+            ("list_machines", answer([], 200), False),
+            ("get_run", answer({}, 404), True),
+        ],
+    )
+    def test_a_success_is_the_documented_one(self, operation: str, told: Answer, fits: bool) -> None:
+        assert (schema_error(operation, told) is None) == fits
+
+    @pytest.mark.parametrize(
+        ("status", "body", "where"),
+        [
+            (200, {"status": "ok"}, []),
+            (200, {"status": 1}, ["status"]),
+            (200, {}, ["an answer"]),
+            (204, {"status": "ok"}, None),
+        ],
+    )
+    def test_an_answer_without_a_rule_of_its_own_is_judged_by_its_schema(
+        self, status: int, body: Any, where: list[str] | None
+    ) -> None:
+        causes = [violation.cause for violation in schema_violations("health_check", answer(body, status))]
+        if where is None:
+            assert causes == ["another status from health_check"]
+        else:
+            assert causes == [f"{place} of health_check is not of its schema" for place in where]
+
+
+class TestCreates:
+    def test_a_right_answer_breaks_nothing(self) -> None:
+        assert not broken_by(reading_of(count=2), bulk([run_of(1), run_of(2)]))
+
+    @pytest.mark.parametrize(
+        ("asked", "runs", "more", "broken"),
+        [
+            ({"count": 2}, [run_of(1)], {}, ("BULK-COUNT", "runs and failures do not add up to count")),
+            ({}, [run_of(1)], {"errors": ["x"]}, ("BULK-COUNT", "errors although nothing failed")),
+            ({"count": 2}, [run_of(1)], {"failed_count": 1}, ("BULK-COUNT", "failures without errors")),
+            ({}, [run_of(1)], {"failed_count": "0"}, ("BULK-STATUS", "failed_count is no count")),
+            ({}, [run_of(1)], {"errors": [5]}, ("BULK-STATUS", "errors is no list of texts")),
+            ({}, {}, {"created_runs": "x"}, ("BULK-STATUS", "created_runs is no list")),
+            ({"count": 2}, [run_of(1), 5], {}, ("BULK-STATUS", "a run is not of its schema")),
+            ({"count": 2}, [run_of(1), run_of(1)], {}, ("BULK-IDS", "one id twice in an answer")),
+            ({}, [run_of(id="x")], {}, ("BULK-IDS", "id is not of its schema")),
+            ({}, [run_of(id=W.upper())], {}, ("BULK-IDS", "id is not of its schema")),
+            ({}, [run_of(user_id=5)], {}, ("BULK-STATUS", "user_id is not of its schema")),
+            ({}, [run_of(status="success")], {}, ("BULK-INITIAL", "another status")),
+            ({}, [run_of(error=["x"])], {}, ("BULK-INITIAL", "error is not empty")),
+            ({}, [run_of(output_data={"a": 1})], {}, ("BULK-INITIAL", "output_data is not empty")),
+            ({}, [run_of(created_at="2020-01-01T00:00:00Z")], {}, ("BULK-INITIAL", "created_at is not about now")),
+            ({}, [run_of(created_at="2026-01-02T03:04:05")], {}, ("BULK-INITIAL", "created_at is not of its schema")),
+            ({}, [run_of(workflow_id=M)], {}, ("BULK-ECHO", "another workflow_id")),
+            ({"machine_id": M}, [run_of()], {}, ("BULK-ECHO", "another machine_id")),
+            ({"pool_ids": [*P]}, [run_of(pool_ids=[P[1]])], {}, ("BULK-ECHO", "other pool_ids")),
+            ({"input_values": {"a": 1}}, [run_of(input_values={"a": "1"})], {}, ("BULK-ECHO", "other input_values")),
+            ({"session_id": S}, [run_of()], {}, ("BULK-SESSION", "another session than the one given")),
+            ({"start_session": True}, [run_of()], {}, ("BULK-SESSION", "no session is started")),
+            ({}, [run_of(session_id=S)], {}, ("BULK-SESSION", "a session nobody asked for")),
+            ({"file_inputs": [FILE]}, [run_of()], {}, ("BULK-FILES", "not one attachment a file")),
+            (
+                {"file_inputs": [FILE]},
+                [run_of(input_attachment_ids=[""])],
+                {},
+                ("BULK-FILES", "an empty attachment id"),
+            ),
+            (
+                {"count": 2, "file_inputs": [FILE]},
+                [run_of(1, input_attachment_ids=["a"]), run_of(2, input_attachment_ids=["a"])],
+                {},
+                ("BULK-FILES", "attachments that are shared"),
+            ),
+            (
+                {"count": 2, "start_session": True},
+                [run_of(1, session_id=S), run_of(2, session_id=W)],
+                {},
+                ("BULK-SESSION", "runs of one call in several sessions"),
+            ),
+            (
+                {"count": 2, "start_session": True, "session_id": S},
+                [run_of(1, session_id=S), run_of(2, session_id=W)],
+                {},
+                ("BULK-SESSION", "runs of one call in several sessions"),
+            ),
+            ({"sensitive_input_values": {"a": "x"}}, [run_of()], {}, ("BULK-ALIASES", "other keys")),
+        ],
+    )
+    def test_a_wrong_answer_breaks_its_rule(
+        self, asked: dict[str, Any], runs: Any, more: dict[str, Any], broken: tuple[str, str]
+    ) -> None:
+        assert broken in broken_by(reading_of(**asked), bulk(runs, **more))
+
+    def test_a_wrong_field_of_the_last_run_is_seen(self) -> None:
+        runs = [*(run_of(number) for number in range(99)), run_of(99, status="running")]
+
+        assert ("BULK-INITIAL", "another status") in broken_by(reading_of(count=100), bulk(runs))
+
+    def test_a_machine_that_nobody_asked_for_breaks_nothing(self) -> None:
+        assert not broken_by(reading_of(), bulk([run_of(machine_id=M)]))
+        assert not broken_by(reading_of(session_id=S, machine_id=M), bulk([run_of(session_id=S)]))
+
+    def test_inputs_may_gain_keys_where_a_machine_is_named(self) -> None:
+        told = bulk([run_of(machine_id=M, input_values={"a": 1, "of_the_machine": 2})])
+
+        assert not broken_by(reading_of(machine_id=M, input_values={"a": 1}), told)
+        assert gains_inputs(reading_of(machine_id=M))
+        assert not gains_inputs(reading_of())
+
+    def test_what_the_server_says_the_time_is_counts_as_now(self) -> None:
+        late = NOW + timedelta(days=3)
+        run = run_of(created_at=late.isoformat())
+        body = {"created_runs": [run], "failed_count": 0, "errors": []}
+        dated = answer(body, 201, (*JSON, ("Date", late.strftime("%a, %d %b %Y %H:%M:%S GMT"))))
+
+        assert not broken_by(reading_of(), dated)
+        assert broken_by(reading_of(), answer(body, 201, (*JSON, ("Date", "some day"))))
+
+    def test_ids_sessions_and_attachments_are_new_in_each_answer(self) -> None:
+        seen = Seen()
+        asked = reading_of(start_session=True, file_inputs=[FILE])
+        told = bulk([run_of(1, session_id=S, input_attachment_ids=["a"])])
+
+        assert not broken_by(asked, told, seen)
+        assert {cause for _, cause in broken_by(asked, told, seen)} == {
+            "an id of an earlier answer",
+            "a session of an earlier call",
+            "attachments of an earlier answer",
+        }
+
+    def test_a_single_create_starts_its_own_session_and_breaks_its_own_rule(self) -> None:
+        parsed = read_body("create_run", {"workflow_id": W, "start_session": True, "session_alias": "a"})
+
+        assert broken_by(parsed, answer(run_of(session_id=S))) == [("CREATE-ANSWER", "no session of its own")]
+        assert not broken_by(parsed, answer(run_of(session_id=run_of()["id"])))
+        causes = [v.cause for v in create_options_violations(parsed, run_of(session_alias="b"))]
+        assert causes == ["another session_alias"]
+
+    def test_an_alias_that_nobody_gave_breaks_the_rule_of_creates(self) -> None:
+        parsed = read_body("create_run", {"workflow_id": W})
+
+        causes = [v.cause for v in create_options_violations(parsed, run_of(session_alias="b"))]
+        assert causes == ["a session_alias nobody gave"]
+
+    def test_of_a_body_with_duplicate_keys_no_echo_is_judged(self) -> None:
+        raw = f'{{"workflow_id": "{W}", "count": 1, "input_values": {{"a": 1}}, "input_values": {{"a": 2}}}}'.encode()
+
+        assert not broken_by(read_request("bulk_create_runs", raw), bulk([run_of(input_values={"a": 2})]))
+
+    def test_an_answer_that_is_no_success_as_documented_is_not_judged_further(self) -> None:
+        assert broken_by(reading_of(), answer({}, 200)) == [("BULK-STATUS", "another status from bulk_create_runs")]
+
+    def test_the_oracle_says_what_is_wrong_with_a_run(self) -> None:
+        assert run_schema_errors(5) == [("", "no object but 5")]
+        assert run_schema_errors({key: value for key, value in run_of().items() if key != "status"}) == [
+            ("status", "nothing")
+        ]
+        assert not run_schema_errors(run_of() | {"of_later": 1})
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("started_at", 1_700_000_000),
+            ("ended_at", "yesterday at 5"),
+            ("ended_at", "2026-01-02T03:04:05"),
+            ("user_id", M.upper()),
+            ("release_session_after", "yes"),
+            ("release_session_after", 1),
+            ("pool_ids", [P[0], P[1].upper()]),
+        ],
+    )
+    def test_a_form_that_only_requests_may_have_is_wrong_in_an_answer(self, name: str, value: Any) -> None:
+        assert [field for field, _ in run_schema_errors(run_of() | {name: value})] == [name]
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("started_at", None),
+            ("ended_at", "2026-01-02t03:04:05.123456789-08:00"),
+            ("ended_at", "0001-01-01T00:00:00Z"),
+            ("ended_at", "2016-12-31T23:59:60Z"),
+        ],
+    )
+    def test_every_documented_form_is_right_in_an_answer(self, name: str, value: Any) -> None:
+        assert not run_schema_errors(run_of() | {name: value})
+
+
+class TestComparing:
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            (1, True),
+            (1, 1.0),
+            ("1", 1),
+            (None, False),
+            ([1, 2], [2, 1]),
+            ([1], [1, 1]),
+            ({"a": 1}, {"A": 1}),
+            ({"a": 1}, {"a": 1, "b": 2}),
+            ({"a": [{"b": 2**60}]}, {"a": [{"b": 2**60 + 1}]}),
+            ("e\u0301", "é"),
+        ],
+    )
+    def test_what_differs_in_value_or_type_is_told(self, one: Any, other: Any) -> None:
+        assert difference({"in": one}, {"in": other})
+        assert difference({"in": other}, {"in": one})
+
+    def test_equal_values_do_not_differ(self) -> None:
+        value = {"a": [1, 1.5, None, {"b": float("nan")}]}
+
+        assert difference(value, {"a": [1, 1.5, None, {"b": float("nan")}]}) is None
+
+    def test_nothing_and_empty_inputs_are_the_same(self) -> None:
+        assert input_difference(None, {}, may_gain=False) is None
+        assert input_difference({"a": 1}, None, may_gain=False) == "null"
+
+    @pytest.mark.parametrize(
+        ("aliases", "fine"),
+        [({"a": "x"}, True), ({"a": ""}, False), ({}, False), ({"a": "x", "b": "y"}, False), ("x", False)],
+    )
+    def test_aliases_have_the_keys_of_the_secrets(self, aliases: Any, fine: bool) -> None:
+        assert (alias_difference({"a": "secret"}, aliases) is None) == fine
+
+    def test_a_field_that_reads_otherwise_is_named(self) -> None:
+        before = run_of(session_alias="a", input_values={"a": 1})
+
+        assert changed_field(before, before | {"session_alias": "b"}) == ("session_alias", '"b" for "a" at the top')
+        assert changed_field(before, before | {"created_at": "2026-01-02T04:04:05+01:00"}) is None
+        assert changed_field(before, before | {"pool_ids": []}, ("pool_ids",)) is None
+        assert changed_field(before, before | {"input_values": {"a": 2}}, ("input_values",))
+        assert changed_field({}, before) is None
+
+    def test_what_stays_depends_on_what_was_asked_for(self) -> None:
+        assert "machine_id" not in stable_fields(None)
+        assert {"machine_id"} <= set(stable_fields(reading_of(machine_id=M)))
+        assert {"pool_ids"} <= set(stable_fields(reading_of()))
+        assert not {"pool_ids", "machine_id"} & set(stable_fields(reading_of(session_id=S)))
+
+
+class TestLives:
+    @pytest.mark.parametrize(
+        ("before", "after", "possible"),
+        [
+            ("scheduling", "scheduling", True),
+            ("scheduling", "success", True),
+            ("scheduling", "cancelled", True),
+            ("running", "scheduling", False),
+            ("success", "running", False),
+            ("cancelled", "success", False),
+            ("running_checks", "error", True),
+        ],
+    )
+    def test_statuses_follow_the_edges(self, before: str, after: str, possible: bool) -> None:
+        assert can_follow(before, after) == possible
+        assert (step_violation(before, after) is None) == possible
+
+    def test_in_what_a_run_ended_does_not_make_another_fault(self) -> None:
+        wrong = [step_violation("cancelled", after) for after in ("success", "error", "running")]
+
+        ended, failed, back = (one.dedup_key if one else None for one in wrong)
+        assert ended == failed
+        assert back not in {ended, None}
+        assert [one.cause for one in wrong if one] == [f"cancelled to {end}" for end in ("success", "error", "running")]
+
+    @pytest.mark.parametrize(
+        ("fields", "fits"),
+        [
+            ({"status": "running"}, True),
+            ({"status": "running", "error": ["x"]}, False),
+            ({"status": "scheduling", "output_data": {"a": 1}}, False),
+            ({"status": "success", "error": ["x"]}, False),
+            ({"status": "success"}, True),
+            ({"status": "error"}, False),
+            ({"status": "error", "error": ["x"]}, True),
+            ({"status": "task_failed"}, False),
+            ({"status": "task_failed", "output_data": {"a": 1}}, True),
+            ({"status": "cancelled"}, True),
+        ],
+    )
+    def test_error_and_output_fit_the_status(self, fields: dict[str, Any], fits: bool) -> None:
+        assert (status_schema_error(run_of(**fields)) is None) == fits
+
+
+class TestWords:
+    def test_an_excerpt_is_one_short_line(self) -> None:
+        assert excerpt(b"a\nb\xff") == "a b\ufffd"
+        assert len(excerpt("x" * 500)) == 120
+
+    def test_kin_stays_while_a_request_gets_smaller(self) -> None:
+        assert Violation("A", "b", "", "").dedup_key == "A: b"
+        assert Violation("A", "b", "", "", family="f").dedup_key == "f"
+
+    @pytest.mark.parametrize(
+        ("line", "operation"),
+        [
+            (("POST", "/v1/runs/bulk"), "bulk_create_runs"),
+            (("GET", "/v1/runs/bulk"), "get_run"),
+            (("GET", "/v1/runs?limit=1"), "list_runs"),
+            (("PUT", "/v1/runs"), None),
+            (("GET", "/v1/nothing"), None),
+        ],
+    )
+    def test_a_request_line_names_its_operation(self, line: tuple[str, str], operation: str | None) -> None:
+        assert operation_at(*line) == operation

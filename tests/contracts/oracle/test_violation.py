@@ -1,0 +1,38 @@
+"""Causes, and which of them add nothing to one that is known."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.core.target import Target
+from contracts.engine.check_context import CheckContext
+from contracts.guard import Guard
+from contracts.oracle import Violation, gives_others_too, misses_a_run
+
+
+def test_a_cause_of_filters_is_its_text() -> None:
+    cause = misses_a_run(["status", "search", "status"])
+    assert cause == "search+status misses a run"
+    assert hash(cause) == hash("search+status misses a run")
+
+
+@pytest.mark.parametrize(
+    ("known", "cause", "refines"),
+    [
+        (misses_a_run(["status"]), misses_a_run(["status", "search"]), True),
+        (misses_a_run(["status", "search"]), misses_a_run(["status"]), False),
+        (misses_a_run(["status"]), misses_a_run(["status"]), True),
+        (misses_a_run(["status"]), misses_a_run(["search", "limit"]), False),
+        (gives_others_too(["status"]), misses_a_run(["status", "search"]), False),
+        ("a run is on no page", misses_a_run(["status"]), False),
+        ("status misses a run", "search+status misses a run", False),
+    ],
+)
+def test_a_wrong_combination_of_filters_is_known_if_fewer_of_them_are_wrong_in_the_same_way(
+    known: str, cause: str, refines: bool
+) -> None:
+    target = Target(url="http://127.0.0.1:9", token="t")
+    check = CheckContext(target, Guard(target), deadline=0.0)
+    check.known.add(("LIST-FILTER", known))
+    assert check.knows(Violation("LIST-FILTER", cause, "", "")) == refines
+    assert not check.knows(Violation("LIST-PAGE", cause, "", ""))
