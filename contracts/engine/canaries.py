@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 from collections.abc import Iterable
 from typing import Final
@@ -21,6 +22,13 @@ class Canaries:
     def text(self) -> str:
         self._made += 1
         return f"{self._head}{self._made:04d}{self._tail}"
+
+    def value_in(self, content: bytes) -> bytes | None:
+        """Return the first value that the content has as it was sent: not encoded, and not in part."""
+        real = f"{self._digits[0]}.{self._digits[1:15]}"
+        values = f"{self._head}[0-9]{{4}}{self._tail}|{self._digits}[0-9]{{4}}|{re.escape(real)}"
+        found = re.search(values.encode(), content)
+        return None if found is None else found[0]
 
     def integer(self) -> int:
         self._made += 1

@@ -288,12 +288,24 @@ class Search:
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure
         told = (*before, *final.told)
-        exchanges = repro_of(final.exchanges, told, check.guard.exchanges, replaceable=check.replaceable_ids)
+        shown = (*self._sources_of_leak(final), *final.exchanges)
+        exchanges = repro_of(shown, told, check.guard.exchanges, replaceable=check.replaceable_ids)
         finding = Finding(final.rule, final.cause, final.expected, final.got, exchanges, stable=stable)
         (self.findings if stable else self.unstable).append(finding)
         if stable:
             self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
         self._on_finding(finding)
+
+    def _sources_of_leak(self, final: RuleViolated) -> Iterator[Exchange]:
+        """Yield the request that sent the secret which an answer leaks, if it is not among the exchanges: a list also
+        shows runs that other cases created.
+        """
+        leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body) if final.exchanges else None
+        if final.rule == "SECRET-LEAK" and leaked is not None:
+            recorded = (*final.exchanges, *self.check.guard.exchanges)
+            source = next((one for one in recorded if leaked in (one.request.body or b"")), None)
+            if source is not None and source not in final.exchanges:
+                yield source
 
     def _keep_unrepeated(self, violated: RuleViolated, first: tuple[str, str], *, stable: bool) -> None:
         """Keep a finding without repeating it, since a repeat would leave more runs behind."""

@@ -366,3 +366,26 @@ def test_what_a_wrong_parameter_is_called_stays_whole_while_its_request_is_made_
 
     (finding,) = search.findings
     assert finding.expected == "a loc that names query.limit"
+
+
+@pytest.mark.parametrize("placeholder", ["«secret»", "«secret-int»", "«secret-real»"])
+def test_a_leak_in_a_list_of_all_runs_is_told_with_the_request_that_sent_the_secret(placeholder: str) -> None:
+    """The case that sees it first need not be the one that created the run."""
+    stored: list[Any] = []
+
+    def reply(request: Request) -> tuple[int, Any]:
+        if request.method == "POST":
+            stored.append(request.json().get("sensitive_input_values"))
+            return 201, {"created_runs": []}
+        return 200, {"items": stored}
+
+    search = Search(world_of(reply))
+    body = {"count": 1, "sensitive_input_values": {"a": placeholder}}
+    search.run(scenario(create), iter([{"body": body}]), until=math.inf)
+    search.run(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]), until=math.inf)
+
+    (finding,) = search.findings
+    assert finding.rule == "SECRET-LEAK"
+    sent, listed = finding.exchanges
+    assert "sensitive_input_values" in sent.request.json()
+    assert listed.request.method == "GET"

@@ -28,7 +28,6 @@ MUTE = {
     "reads_at_once_without_retry_after": "only shows when several arrive at once",
     "creates_limited_without_retry_after": "shows after many creates, of which one is told",
     "burst_of_writes_without_retry_after": "only shows when several arrive at once",
-    "secret_in_the_place_of_an_input": "may show first in a list of all runs, by a run that another case has made",
 }
 """Defects whose findings do not show when their exchanges are sent one after the other."""
 
