@@ -11,7 +11,7 @@ from typing import Any, Final
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
 
-from contracts.core.findings import CheckResult, Finding, RuleResult, VerdictName
+from contracts.core.findings import CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext
 from contracts.engine.discovery import discover
@@ -93,13 +93,13 @@ def check(
     search = Search(context, on_finding=_only(wanted, on_finding))
     scenarios = _ordered(target, wanted)
     try:
-        unreached = Scheduler(context, search, scenarios, progress, live.PLAN).run()
-        if not unreached:
+        scenario_progress = Scheduler(context, search, scenarios, progress, live.PLAN).run()
+        if all(each.finished for each in scenario_progress):
             explore(search, wanted, _announcing(search, progress))
         search.look_at_the_end()
     finally:
         search.end()
-    return _result(context, search, wanted, unreached)
+    return _result(context, search, wanted, scenario_progress)
 
 
 def fuzz(
@@ -121,14 +121,14 @@ def fuzz(
     search = Search(context, on_finding=_only(wanted, on_finding), database=_example_database())
     scenarios = _ordered(target, wanted)
     generating = [scenario for scenario in scenarios if scenario.generated is not None]
-    unreached = list(scenarios)
+    scenario_progress: Sequence[ScenarioProgress] = [ScenarioProgress(s.name, 0, 0, False) for s in scenarios]
     try:
         for scenario in generating:
             if context.offers(*scenario.needs):
-                search.replay(scenario, until=context.deadline)
-        unreached = Scheduler(context, search, scenarios, progress, live.PLAN).run()
+                search.replay(scenario)
+        scenario_progress = Scheduler(context, search, scenarios, progress, live.PLAN).run()
         round_number = 0
-        while not unreached and context.time_left > 0:
+        while all(each.finished for each in scenario_progress) and context.time_left > 0:
             round_number += 1
             for index, scenario in enumerate(generating):
                 if progress is not None:
@@ -142,7 +142,7 @@ def fuzz(
                         )
                     )
                 if context.offers(*scenario.needs):
-                    search.explore(scenario, examples=FUZZ_EXAMPLES, until=context.deadline, round_number=round_number)
+                    search.explore(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
             has_begun = explore(search, wanted, _announcing(search, progress), round_number=round_number)
             if not generating and not has_begun:
                 break
@@ -153,7 +153,7 @@ def fuzz(
         pass
     finally:
         search.end()
-    return _result(context, search, wanted, unreached)
+    return _result(context, search, wanted, scenario_progress)
 
 
 def _announcing(search: Search, progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
@@ -196,8 +196,9 @@ def _example_database() -> ExampleDatabase | None:
 
 
 def _result(
-    context: CheckContext, search: Search, wanted: Collection[str], unreached: list[Scenario[Any]]
+    context: CheckContext, search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]
 ) -> CheckResult:
+    unreached = [each for each in scenario_progress if not each.finished]
     findings = tuple(f for f in search.findings if f.rule in wanted)
     results = tuple(_status(context, search, rule, findings, unreached) for rule in REGISTRY if rule in wanted)
     verdict: VerdictName = "passed"
@@ -207,7 +208,7 @@ def _result(
         verdict = "incomplete"
     notes = [*context.notes, *context.internal_errors]
     if unreached:
-        names = ", ".join(scenario.name for scenario in unreached)
+        names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unreached)
         notes.append(f"Not done within {context.target.max_time_s:g} s: {names}. --max-time gives it more.")
     if (lost := context.guard.lost) is not None:
         notes.append(f"{lost[0].upper()}{lost[1:]}.")
@@ -222,6 +223,8 @@ def _result(
         spent=context.guard.spent,
         unstable=tuple(f for f in search.unstable if f.rule in wanted),
         notes=tuple(notes),
+        salt=context.target.salt,
+        scenarios=tuple(scenario_progress),
     )
 
 
@@ -232,7 +235,7 @@ def _not_sent(skipped: Sequence[str]) -> str:
 
 
 def _status(
-    context: CheckContext, search: Search, rule: str, findings: tuple[Finding, ...], unreached: list[Scenario[Any]]
+    context: CheckContext, search: Search, rule: str, findings: tuple[Finding, ...], unreached: list[ScenarioProgress]
 ) -> RuleResult:
     failed = next((f for f in findings if f.rule == rule), None)
     if failed is not None:
@@ -249,12 +252,13 @@ def _status(
     return RuleResult(rule, "skipped", _why_skipped(context, search, rule, unreached))
 
 
-def _why_skipped(context: CheckContext, search: Search, rule: str, unreached: list[Scenario[Any]]) -> str:
+def _why_skipped(context: CheckContext, search: Search, rule: str, unreached: list[ScenarioProgress]) -> str:
     if rule == "HTTP-LIMIT":
         return "the target never answered 429"
     if rule in {"AUTH-TENANT", "IDEM-SCOPE"} and not context.has_second:
         return "no second token was given"
-    if any(rule in scenario.rules for scenario in unreached):
+    names = {each.scenario for each in unreached}
+    if any(rule in scenario.rules for scenario in SCENARIOS if scenario.name in names):
         return "not reached in time"
     if not context.may_create and all(s.creates for s in SCENARIOS if rule in s.rules):
         return "nothing may be created without --allow-writes"

@@ -53,6 +53,20 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
         return float(found[1]) / (60 if found[2] == "m" else 1)
 
 
+class Shard(click.ParamType):  # type: ignore[type-arg]
+    """N/M, with N from 1 to M."""
+
+    name = "shard"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", value.strip())
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            self.fail(f"{value!r} is no shard: write 1/4, 2/4, 3/4 and 4/4, one for each of 4 jobs", param, ctx)
+        return int(found[1]), int(found[2])
+
+
 class ReportPath(click.ParamType):  # type: ignore[type-arg]
     """FORMAT=PATH. The directory must exist: otherwise the report would be lost at the end of the check."""
 
@@ -165,6 +179,18 @@ _FLAGS = (
         type=click.IntRange(min=0),
         help="Seed of all random choices. Default: a new one, which is printed.",
     ),
+    _option(
+        "--salt",
+        env="SALT",
+        help="With the seed of an earlier check, its salt repeats its ids and keys as well. Default: a new one.",
+    ),
+    _option(
+        "--shard",
+        env="SHARD",
+        type=Shard(),
+        metavar="N/M",
+        help="Try every Mth case, from the Nth on: splits a check over M jobs.",
+    ),
     _option("--rule", "rules", env="RULE", multiple=True, help="Check this rule only; repeatable."),
     _option("--skip-rule", "skip_rules", env="SKIP_RULE", multiple=True, help="Leave this rule out; repeatable."),
     _option(
@@ -203,7 +229,8 @@ _FLAGS = (
 
 GROUPS_OF_CHECK = {
     "Target": ("token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait"),
-    "How much is sent": ("profile", "max_runs", "max_requests", "rate", "max_time", "for_s", "seed", "plan"),
+    "How much is sent": ("profile", "max_runs", "max_requests", "rate", "max_time", "for_s", "plan"),
+    "What is sent": ("seed", "salt", "shard"),
     "Writes on a deployment": ("allow_writes", "base_request", "vary", "clean_up", "leave_runs"),
     "Which rules, and what fails": (
         "rules",
@@ -273,6 +300,8 @@ def target_from(flags: dict[str, Any]) -> Target:
         ca_bundle=ca_bundle,
         max_time_s=flags["max_time"],
         seed=secrets.randbelow(2**32) if flags["seed"] is None else flags["seed"],
+        salt=secrets.token_hex(4) if flags["salt"] is None else flags["salt"],
+        shard=flags["shard"] or (1, 1),
     )
 
 

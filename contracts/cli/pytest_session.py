@@ -102,7 +102,7 @@ class ContractSession:
             terminalreporter.line(printable(note))
         terminalreporter.line(
             f"{result.verdict.replace('_', ' ')}; {spent.requests} requests, {spent.runs_created} runs created,"
-            f" {spent.left_in_words}, {spent.seconds:.1f} s, seed {result.seed}"
+            f" {spent.left_in_words}, {spent.seconds:.1f} s, seed {result.seed}, salt {result.salt}"
         )
 
     @pytest.hookimpl(tryfirst=True)

@@ -196,6 +196,7 @@ def _without_result(
     return CheckResult(
         target=target.url,
         seed=target.seed,
+        salt=target.salt,
         verdict="failed" if findings else "incomplete",
         rules=tuple(
             RuleResult(rule, "failed", failed[rule]) if rule in failed else RuleResult(rule, "skipped", why)

@@ -57,6 +57,16 @@ class RuleResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ScenarioProgress:
+    """How many cases of a scenario were tried. `planned` does not count generated cases."""
+
+    scenario: str
+    done: int
+    planned: int
+    finished: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """`runs_left` is None if the number of runs that were not cleaned up is unknown."""
 
@@ -87,3 +97,5 @@ class CheckResult:
     unstable: tuple[Finding, ...] = ()
     baselined: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    salt: str = ""
+    scenarios: tuple[ScenarioProgress, ...] = ()

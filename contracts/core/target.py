@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import secrets
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -43,6 +44,10 @@ class Target:
     ca_bundle: str | None = None
     max_time_s: float = 120.0
     seed: int = 0
+    salt: str = field(default_factory=lambda: secrets.token_hex(4))
+    """Makes ids, markers and keys other ones than those of an earlier check with the same seed."""
+    shard: tuple[int, int] = (1, 1)
+    """(number, of how many): the part of the cases that is tried. Number counts from 1."""
 
     @property
     def is_loopback(self) -> bool:

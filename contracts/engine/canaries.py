@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import base64
 import re
-import secrets
 from collections.abc import Iterable
 from typing import Final
+
+from contracts.core.made_up import MadeUp
+
+_DIGITS: Final = 8
+NUMBERS: Final = 10**_DIGITS
 
 
 class Canaries:
     """Makes sensitive values that can be recognised in any answer, whole or in part, plain or encoded."""
 
-    def __init__(self) -> None:
-        self._head = letters(14)
-        self._tail = letters(14)
-        self._digits = "8" + "".join(secrets.choice("1345679") for _ in range(17))
-        self._made = 0
+    def __init__(self, made_up: MadeUp) -> None:
+        self._head = made_up.letters(14)
+        self._tail = made_up.letters(14)
+        self._digits = "8" + made_up.digits(17, of="1345679")
         self.forms: Final = tuple(self._forms())
 
-    def text(self) -> str:
-        self._made += 1
-        return f"{self._head}{self._made:04d}{self._tail}"
+    def text(self, number: int) -> str:
+        """Return a value with that number, which is below NUMBERS."""
+        return f"{self._head}{number:0{_DIGITS}d}{self._tail}"
 
     def value_in(self, content: bytes) -> bytes | None:
         """Return the first value that the content has as it was sent: not encoded, and not in part."""
         real = f"{self._digits[0]}.{self._digits[1:15]}"
-        values = f"{self._head}[0-9]{{4}}{self._tail}|{self._digits}[0-9]{{4}}|{re.escape(real)}"
+        number = f"[0-9]{{{_DIGITS}}}"
+        values = f"{self._head}{number}{self._tail}|{self._digits}{number}|{re.escape(real)}"
         found = re.search(values.encode(), content)
         return None if found is None else found[0]
 
-    def integer(self) -> int:
-        self._made += 1
-        return int(f"{self._digits}{self._made:04d}")
+    def integer(self, number: int) -> int:
+        return int(f"{self._digits}{number:0{_DIGITS}d}")
 
     def real(self) -> float:
         return float(f"{self._digits[0]}.{self._digits[1:15]}")
@@ -55,7 +58,3 @@ class Canaries:
         yield self._digits.encode()
         yield f".{self._digits[1:15]}".encode()
         yield self._digits[:15].encode()
-
-
-def letters(length: int) -> str:
-    return "".join(secrets.choice("bcdfghjkmnpqrstvwxz") for _ in range(length))

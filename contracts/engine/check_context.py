@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-import secrets
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from contracts.core.made_up import MadeUp
 from contracts.core.target import Target
-from contracts.engine.canaries import Canaries, letters
+from contracts.engine.canaries import Canaries
 from contracts.engine.results import WriteResult
 from contracts.guard import Guard
 from contracts.oracle import (
@@ -19,6 +21,8 @@ from contracts.oracle import (
     Seen,
     Violation,
 )
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -54,7 +58,7 @@ class CheckContext:
     """A run that this check did not create, for reads where it may not create any."""
     may_create: bool = True
     seen: Seen = field(default_factory=Seen)
-    canaries: Canaries = field(default_factory=Canaries)
+    canaries: Canaries = field(init=False)
     known: set[tuple[str, str]] = field(default_factory=set)
     judged: Counter[str] = field(default_factory=Counter)
     notes: dict[str, None] = field(default_factory=dict)
@@ -63,9 +67,12 @@ class CheckContext:
     over: threading.Event = field(default_factory=threading.Event)
     """Set when the check ends, for whatever reason: cases that still run in other threads send nothing more."""
     lock: Any = field(default_factory=threading.RLock)
+    _unnamed: int = 0
 
     def __post_init__(self) -> None:
-        self.run_mark = letters(8)
+        made_up = self.made_up("check")
+        self.run_mark = made_up.letters(8)
+        self.canaries = Canaries(made_up)
 
     @property
     def is_live(self) -> bool:
@@ -93,6 +100,20 @@ class CheckContext:
         """Return a generator that depends only on the seed and `parts`."""
         return random.Random(f"{self.target.seed}/{'/'.join(map(str, parts))}")
 
+    def in_shard(self, cases: Iterable[T]) -> Iterator[T]:
+        """Yield the cases that belong to the shard of this check. The shards together have all of them."""
+        number, shards = self.target.shard
+        return itertools.islice(cases, number - 1, None, shards)
+
+    def made_up(self, *parts: object) -> MadeUp:
+        """Return made-up values that depend only on the seed, the salt and `parts`. Without parts, they are other ones
+        for each call.
+        """
+        with self.lock:
+            self._unnamed += not parts
+            parts = parts or ("unnamed", self._unnamed)
+        return MadeUp(f"{self.target.seed}/{self.target.salt}/{'/'.join(map(str, parts))}")
+
     def count(self, rule: str, times: int = 1) -> None:
         with self.lock:
             self.judged[rule] += times
@@ -116,11 +137,11 @@ class CheckContext:
         with self.lock:
             self.internal_errors[f"{name!r} could not be judged to its end: {error!r}"] = None
 
-    def marker(self) -> str:
+    def marker(self, made_up: MadeUp) -> str:
         """Return a word of letters and digits that no other run contains. Nor does another run contain a part of it,
         unless that part is at one of its ends. On a live target the guard's marker follows.
         """
-        word = f"{self.run_mark}{letters(6)}{secrets.randbelow(900) + 100}{letters(4)}"
+        word = f"{self.run_mark}{made_up.letters(6)}{made_up.number(100, 1000)}{made_up.letters(4)}"
         return f"{word} {self.guard.marker}" if self.is_live else word
 
     @property

@@ -8,15 +8,13 @@ bodies and creates.
 from __future__ import annotations
 
 import re
-import secrets
-import uuid
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.data.boundary_values import ODD_IDS
-from contracts.engine.canaries import letters
+from contracts.engine.canaries import NUMBERS
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.request_building import Query, request_for
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated, WriteResult
@@ -44,15 +42,16 @@ _PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
 
 class CaseContext:
     """One attempt at one case. `only` is set while a case is shrunk or reproduced: the dedup key of the violation to
-    find. All other violations are then ignored.
+    find. All other violations are then ignored. What it makes up follows from the seed, the salt and `name`.
     """
 
-    def __init__(self, check: CheckContext, *, only: str | None = None) -> None:
+    def __init__(self, check: CheckContext, *, only: str | None = None, name: str | None = None) -> None:
         self.check = check
         self.only = only
         self.exchanges: list[Exchange] = []
         self._named: dict[str, Any] = {}
-        self._random = check.random("talk")
+        self.made_up = check.made_up() if name is None else check.made_up(name)
+        self._last_secret: int | None = None
 
     # Placeholders
 
@@ -93,48 +92,55 @@ class CaseContext:
         match kind:
             case "workflow":
                 # An existing workflow may validate its inputs; so prefer a made-up id if the target accepts one.
-                return str(uuid.uuid4()) if check.workflows.invented else self._id_of(check.workflows, index)
+                return self.made_up.uuid() if check.workflows.invented else self._id_of(check.workflows, index)
             case "machine":
                 return self._id_of(check.machines, index)
             case "pool":
                 return self._id_of(check.pools, index)
             case "session":
                 if check.sessions.invented:
-                    return check.guard.new_session() if check.is_live else str(uuid.uuid4())
+                    return check.guard.new_session() if check.is_live else self.made_up.uuid()
                 return self._id_of(check.sessions, index)
             case "own-session":
                 return check.guard.new_session()
             case "proof":
                 return check.guard.marker
             case "uuid":
-                return str(uuid.uuid4())
+                return self.made_up.uuid()
             case "unknown":
-                made_up = str(uuid.uuid4())
+                made_up = self.made_up.uuid()
                 check.guard.allow_unknown(made_up)
                 return made_up
             case "secret":
-                return check.canaries.text()
+                return check.canaries.text(self._number_of_secret())
             case "secret-int":
-                return check.canaries.integer()
+                return check.canaries.integer(self._number_of_secret())
             case "secret-real":
                 return check.canaries.real()
             case "secret-large":
                 return check.canaries.large_real()
             case "marker":
-                return check.marker()
+                return check.marker(self.made_up)
             case "number":
-                return 10**14 + secrets.randbelow(9 * 10**14)
+                return self.made_up.number(10**14, 10**15)
             case "key":
-                return f"key-{uuid.uuid4()}"
+                return f"key-{self.made_up.uuid()}"
             case "short":
-                return letters(5)
+                return self.made_up.letters(5)
         raise ValueError(f"no such placeholder: {name}")
+
+    def _number_of_secret(self) -> int:
+        """Return a number that no other secret of the case has, and probably none of another case."""
+        if self._last_secret is None:
+            self._last_secret = self.made_up.number(0, NUMBERS // 2)
+        self._last_secret += 1
+        return self._last_secret
 
     def _id_of(self, ids: Ids, index: int) -> str:
         if index < len(ids.known) and (index > 0 or not ids.invented):
             return ids.known[index]
         if ids.invented:
-            return str(uuid.uuid4())
+            return self.made_up.uuid()
         if ids.known:
             raise Inconclusive(f"the target has {len(ids.known)} ids of a kind, {index + 1} are needed")
         raise Inconclusive("no id that the target takes is known")

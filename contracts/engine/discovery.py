@@ -5,7 +5,6 @@ Discovery judges nothing. An operation that gives an odd answer counts as offere
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -38,6 +37,7 @@ class _Discovery:
         self.first_run: dict[str, Any] | None = None
         self._unknown_path_answer: bytes | None = None
         self._why_unanswered = "no answer"
+        self._made_up_values = check.made_up("discovery")
 
     def run(self) -> CheckContext:
         self._reach()
@@ -126,7 +126,7 @@ class _Discovery:
             self._create_live_run()
             return
         answers: list[Answer] = []
-        for workflow in (str(uuid.uuid4()), *check.workflows.known[:3]):
+        for workflow in (self._made_up_values.uuid(), *check.workflows.known[:3]):
             for body in self._plain_bodies(workflow):
                 answer = self._send(request_for("bulk_create_runs", body=body))
                 if answer is None:
@@ -158,7 +158,7 @@ class _Discovery:
         try:
             if not target.leave_runs and not check.guard.offers_delete():
                 raise CouldNotCheck("the target offers no delete, so runs would be left behind: --leave-runs allows it")
-            known = check.workflows.known[0] if check.workflows.known else str(uuid.uuid4())
+            known = check.workflows.known[0] if check.workflows.known else self._made_up_values.uuid()
             body = {"workflow_id": known, "count": 1, **(target.base_request or {})}
             answer = check.guard.send(request_for("bulk_create_runs", body=body)).answer
         except OutOfBudget:
@@ -186,7 +186,7 @@ class _Discovery:
         check = self.check
         if not check.may_create or check.is_live:
             return
-        workflow = str(uuid.uuid4()) if check.workflows.invented else check.workflows.known[0]
+        workflow = self._made_up_values.uuid() if check.workflows.invented else check.workflows.known[0]
         plain = {"workflow_id": workflow, "count": 1}
         check.machines = self._accepted_ids(check.machines, plain, "machine_id", lambda made_up: made_up)
         check.pools = self._accepted_ids(check.pools, plain, "pool_ids", lambda made_up: [made_up])
@@ -204,7 +204,7 @@ class _Discovery:
 
     def _accepted_ids(self, ids: Ids, plain: dict[str, Any], field: str, value: Any) -> Ids:
         """Find out whether a create accepts a made-up id, and if not, which of the known ids it accepts."""
-        answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(str(uuid.uuid4()))}))
+        answer = self._send(request_for("bulk_create_runs", body=plain | {field: value(self._made_up_values.uuid())}))
         if answer is not None and answer.status // 100 == 2:
             return Ids(ids.known, invented=True)
         good = []
@@ -305,7 +305,7 @@ class _Discovery:
         return replace(probe, body=encode({"status": 5, "session_id": self.check.guard.new_session()}))
 
     def _made_up(self) -> str:
-        made_up = str(uuid.uuid4())
+        made_up = self._made_up_values.uuid()
         self.check.guard.allow_unknown(made_up)
         return made_up
 
@@ -330,7 +330,7 @@ class _Discovery:
         check = self.check
         if not check.may_create or check.is_live:
             return list(self._listed("list_run_attachments")[:1])
-        workflow = str(uuid.uuid4()) if check.workflows.invented else check.workflows.known[0]
+        workflow = self._made_up_values.uuid() if check.workflows.invented else check.workflows.known[0]
         body = {"workflow_id": workflow, "count": 1, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
         answer = self._send(request_for("bulk_create_runs", body=body))
         run = None if answer is None else _first_run(answer)

@@ -5,10 +5,12 @@ A scenario is a function of a `CaseContext` and a case (`case.Case`).
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -33,7 +35,8 @@ from contracts.oracle import operation_at, read_request
 
 MAX_TRIES: Final = 120
 """Tries to shrink one case."""
-MAX_SHRINK_S: Final = 10.0
+MAX_SHRINK_REQUESTS: Final = 800
+"""Requests to shrink one case: a case of many requests gets fewer tries."""
 MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them add no information."""
 THREADS: Final = 3
@@ -96,20 +99,37 @@ class Search:
         self._on_case = on_case or (lambda scenario: None)
         self._database = database
         self._unstable_count: Counter[tuple[str, str]] = Counter()
-        self._waiting_cases: dict[str, list[tuple[Any, Future[RuleViolated | None]]]] = {}
+        self._waiting: list[tuple[Scenario[Any], Any, Future[RuleViolated | None]]] = []
         self._waiting_pool: ThreadPoolExecutor | None = None
+        self._attempts: Counter[tuple[str, str]] = Counter()
+        self.requests: Counter[str] = Counter()
+        self.tried: Counter[str] = Counter()
+        """Requests and cases by scenario, without those that shrink and repeat a failing case."""
+        self._requests_for_findings = 0
 
     # Scenarios that wait more than they send
 
-    def begin(self, scenarios: Iterable[Scenario[Any]]) -> None:
-        """Start all cases of scenarios that wait; `run` of such a scenario then evaluates their outcomes."""
-        waiting = [(scenario, case) for scenario in scenarios for case in scenario.cases(self.check)]
+    def begin(self, cases: Iterable[tuple[Scenario[Any], Any]]) -> None:
+        """Start all these cases at once, of scenarios that wait; `settle` evaluates their outcomes."""
+        waiting = list(cases)
         if not waiting:
             return
-        self._waiting_pool = ThreadPoolExecutor(len(waiting))
-        for scenario, case in waiting:
-            outcome = self._waiting_pool.submit(self._outcome, scenario, case)
-            self._waiting_cases.setdefault(scenario.name, []).append((case, outcome))
+        self._waiting_pool = pool = ThreadPoolExecutor(len(waiting))
+        self._waiting = [(scenario, case, pool.submit(self._outcome, scenario, case)) for scenario, case in waiting]
+
+    def settle(self, *, wait: bool) -> Collection[Scenario[Any]]:
+        """Evaluate the cases of `begin` that have ended, or with `wait` all of them. Return the scenarios of
+        the others. Raises OutOfTime.
+        """
+        for entry in list(self._waiting):
+            scenario, case, outcome = entry
+            if wait or outcome.done():
+                violated = outcome.result()
+                self._waiting.remove(entry)
+                self.tried[scenario.name] += 1
+                if violated is not None:
+                    self.look_into(scenario, case, violated)
+        return dict.fromkeys(scenario for scenario, _, _ in self._waiting)
 
     def end(self) -> None:
         """Stop. Nothing is sent afterwards."""
@@ -119,35 +139,40 @@ class Search:
 
     # Fixed cases
 
-    def run(self, scenario: Scenario[Any], cases: Iterator[Any], *, until: float) -> bool:
-        """Return whether all cases were tried before `until` (monotonic). If not, a later call can continue `cases`.
-        Raises OutOfTime.
+    def run(
+        self, scenario: Scenario[Any], cases: Iterator[Any], *, requests: float = math.inf, until: float = math.inf
+    ) -> bool:
+        """Try cases until they have sent that many requests. Return whether all were tried; if not, a later call can
+        continue `cases`. Raises OutOfTime when the check ends, or at `until` (monotonic).
         """
-        if scenario.name in self._waiting_cases:
-            for case, outcome in self._waiting_cases.pop(scenario.name):
-                violated = outcome.result()
-                if violated is not None:
-                    self.look_into(scenario, case, violated)
-            return True
+        enough = self.requests[scenario.name] + requests
         if scenario.together and not self.check.is_live:
-            return self._run_together(scenario, cases, until)
+            return self._run_together(scenario, cases, enough, until)
         for case in cases:
+            self._stop_at(until)
             self.try_case(scenario, case)
-            if time.monotonic() > until:
+            self.tried[scenario.name] += 1
+            if self.requests[scenario.name] >= enough:
                 return False
         return True
 
-    def _run_together(self, scenario: Scenario[Any], cases: Iterator[Any], until: float) -> bool:
+    def _run_together(self, scenario: Scenario[Any], cases: Iterator[Any], enough: float, until: float) -> bool:
         """Run cases in parallel, in batches. Look into the failures of a batch one by one, in the order of cases."""
         with ThreadPoolExecutor(THREADS) as pool:
             while batch := list(itertools.islice(cases, BATCH)):
+                self._stop_at(until)
                 outcomes = list(pool.map(lambda case: self._outcome(scenario, case), batch))
                 for case, violated in zip(batch, outcomes, strict=True):
                     if violated is not None:
                         self.look_into(scenario, case, violated)
-                if time.monotonic() > until:
+                self.tried[scenario.name] += len(batch)
+                if self.requests[scenario.name] >= enough:
                     return False
         return True
+
+    def _stop_at(self, until: float) -> None:
+        if time.monotonic() >= until:
+            raise OutOfTime
 
     def try_case(self, scenario: Scenario[Any], case: Any) -> None:
         violated = self._outcome(scenario, case)
@@ -157,8 +182,9 @@ class Search:
     def _outcome(self, scenario: Scenario[Any], case: Any, *, only: str | None = None) -> RuleViolated | None:
         """Return the violation that the case shows, if any. Raises OutOfTime."""
         self._on_case(scenario)
+        context = CaseContext(self.check, only=only, name=self._name_of_attempt(scenario, case))
         try:
-            scenario.run(CaseContext(self.check, only=only), case)
+            scenario.run(context, case)
         except RuleViolated as violated:
             return violated
         except Inconclusive as reason:
@@ -172,25 +198,38 @@ class Search:
             self.skipped.setdefault(scenario.name, f"an answer that cannot be gone on from: {error!r}")
             if only is None:
                 self.check.note_internal_error(scenario.name, error)
+        finally:
+            if only is None:
+                with self.check.lock:
+                    self.requests[scenario.name] += len(context.exchanges)
+            else:
+                self._requests_for_findings += len(context.exchanges)
         return None
+
+    def _name_of_attempt(self, scenario: Scenario[Any], case: Any) -> str:
+        """Return a name from which the case makes up its ids and texts: new ones each time that it is tried."""
+        digest = hashlib.sha256(repr(case).encode(errors="surrogatepass")).hexdigest()
+        with self.check.lock:
+            self._attempts[scenario.name, digest] += 1
+            return f"{scenario.name}/{digest}/{self._attempts[scenario.name, digest]}"
 
     # Generated cases
 
-    def explore(self, scenario: Scenario[Any], *, examples: int, until: float, round_number: int = 0) -> None:
-        """Run generated cases until their number or `until` (monotonic) is reached."""
+    def explore(self, scenario: Scenario[Any], *, examples: int, round_number: int = 0) -> None:
+        """Run that many generated cases. Raises OutOfTime."""
         if scenario.generated is None or not examples:
             return
         for attempt in range(1 + 2 * MAX_CAUSES):
-            failing = self._explore_once(scenario, (round_number, attempt), examples, until, (Phase.generate,))
+            failing = self._explore_once(scenario, (round_number, attempt), examples, (Phase.generate,))
             if failing is None:
                 return
             self.look_into(scenario, *failing)
 
-    def replay(self, scenario: Scenario[Any], *, until: float) -> None:
+    def replay(self, scenario: Scenario[Any]) -> None:
         """Run the failing cases of the example database."""
         if scenario.generated is None or self._database is None:
             return
-        failing = self._explore_once(scenario, ("replay",), 1, until, (Phase.reuse,))
+        failing = self._explore_once(scenario, ("replay",), 1, (Phase.reuse,))
         if failing is not None:
             self.look_into(scenario, *failing)
 
@@ -199,7 +238,6 @@ class Search:
         scenario: Scenario[Any],
         attempt: tuple[object, ...],
         examples: int,
-        until: float,
         phases: tuple[Phase, ...],
     ) -> tuple[Any, RuleViolated] | None:
         last: list[tuple[Any, RuleViolated]] = []
@@ -216,11 +254,9 @@ class Search:
             verbosity=Verbosity.quiet,
             print_blob=False,
         )
-        @seed(self.check.random(scenario.name, *attempt).getrandbits(64))
+        @seed(self.check.random(scenario.name, *attempt, *self.check.target.shard).getrandbits(64))
         @given(scenario.generated(self.check))
         def run_case(case: Any) -> None:
-            if time.monotonic() > until:
-                return
             violated = self._outcome(scenario, case)
             if violated is not None:
                 last.append((case, violated))
@@ -266,10 +302,10 @@ class Search:
             before = tuple(exchange for exchange in violated.told if exchange is not violated.exchanges[-1])
             scenario, case, violated = alone
         latest = [violated]
-        end = time.monotonic() + min(MAX_SHRINK_S, max(0.0, check.time_left - 2))
+        enough = self._requests_for_findings + MAX_SHRINK_REQUESTS
 
         def still_fails(candidate: Any) -> bool:
-            if time.monotonic() > end:
+            if self._requests_for_findings >= enough or check.time_left < 2:
                 return False
             found = self._outcome(scenario, candidate, only=violated.dedup_key)
             if found is not None:

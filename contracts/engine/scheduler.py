@@ -1,32 +1,30 @@
-"""Schedules the scenarios of a check: which one runs next, and for how long.
+"""Schedules the scenarios of a check: which one runs next, and for how many requests.
 
-Scenarios run in rounds. In each round a scenario gets a share of the time, which grows from round to round. So every
-rule is judged a little before any rule is judged completely. Cases that create many runs wait for all others, at most
-until LATE_SHARE of the time is left.
+Scenarios run in rounds. In each round a scenario may send a share of requests, which doubles from round to round. So
+every rule is judged a little before any rule is judged completely. Time has no influence on the order: a slow target is
+sent the same cases as a quick one, only fewer of them.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+from contracts.core.findings import ScenarioProgress
 from contracts.engine.check_context import CheckContext
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search, expected_runs
 
-SHARES = 120
-"""The time of a check is divided into this many shares. In round n a scenario gets n of them."""
-LATE_SHARE = 0.4
-"""The part of the time that is reserved for cases that create many runs."""
-MANY_RUNS = 60
-"""Cases that create this many runs or more wait until all others have been tried."""
-LOWEST_PRIORITY = 8
-"""Scenarios with this `priority` take long and seldom find anything, so they wait too."""
-_EXPLORE_S = 5.0
-"""How many seconds beyond its share a scenario may spend on generated cases."""
-LAST_SHARE = 0.03
+SHARE: Final = 24
+"""The requests that a scenario may send in the first round. A batch of cases is always finished."""
+MANY_RUNS: Final = 60
+"""Cases that create this many runs or more make every list slower, so they wait for LATE_ROUND."""
+LATE_ROUND: Final = 4
+LOWEST_PRIORITY: Final = 8
+"""Scenarios with this `priority` take long and seldom find anything, so they wait for LATE_ROUND too."""
+LAST_SHARE: Final = 0.03
 """The part of the time that is reserved for scenarios with `last`."""
 
 
@@ -67,111 +65,98 @@ class Scheduler:
         self._check = check
         self._search = search
         self._progress = progress or (lambda _: None)
-        self._few, self._many, self._last = _parts(check, scenarios, live_cases)
-        self._total = len(self._few) + len(self._many) + len(self._last)
-        self._done = 0
+        self._live_cases = live_cases
+        self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates)]
+        self._early, self._late, self._last = self._parts()
+        self._total = len(self._early) + len(self._late) + len(self._last)
+        self._ended = 0
         self._end = check.deadline - (LAST_SHARE * check.target.max_time_s if self._last else 0.0)
 
-    def run(self) -> list[Scenario[Any]]:
-        """Run all scenarios; return those that did not finish in time."""
+    def run(self) -> list[ScenarioProgress]:
+        """Run all scenarios; return how far each got."""
         if not self._check.is_live:
-            self._search.begin(dict.fromkeys(part.scenario for part in self._few if part.scenario.waits))
+            waiting = [scenario for scenario in self._able if scenario.waits]
+            self._search.begin((scenario, case) for scenario in waiting for case in self._cases(scenario))
         left = self._rounds()
+        unsettled = self._settle()
         try:
-            while self._last and self._has_ended(self._last[0], self._check.deadline):
+            while self._last and self._has_ended(self._last[0], until=self._check.deadline):
                 self._last.pop(0)
         except OutOfTime:
             pass
-        return list(dict.fromkeys(part.scenario for part in (*left, *self._last)))
+        unfinished = {part.scenario.name for part in (*left, *self._last)} | {scenario.name for scenario in unsettled}
+        return [self._progress_of(scenario, may_have_more=scenario.name in unfinished) for scenario in self._able]
+
+    def _progress_of(self, scenario: Scenario[Any], *, may_have_more: bool) -> ScenarioProgress:
+        done = self._search.tried[scenario.name]
+        planned = max(done, sum(1 for _ in self._cases(scenario))) if may_have_more else done
+        finished = not may_have_more or (done == planned and scenario.generated is None)
+        return ScenarioProgress(scenario.name, done, planned, finished)
 
     def _rounds(self) -> list[_Part]:
         """Run rounds until everything is done or the time is over; return what is left."""
-        share_s = max(1.0, self._check.target.max_time_s / SHARES)
-        waiting, later = self._few, self._many
-        number = 0
-        while True:
+        parts, number = self._early, 0
+        while parts or number < LATE_ROUND:
             number += 1
-            if not waiting or self._is_late:
-                waiting, later = [*later, *waiting], []
-            waiting, is_over = self._round(waiting, share_s * number, can_stop=bool(later))
-            if is_over or not (waiting or later):
-                return [*waiting, *later]
+            if number == LATE_ROUND:
+                parts = [*parts, *self._late]
+            left: list[_Part] = []
+            for index, part in enumerate(parts):
+                try:
+                    if not self._has_ended(part, requests=SHARE * 2 ** (number - 1), until=self._end):
+                        left.append(part)
+                    self._search.settle(wait=False)
+                except OutOfTime:
+                    return [*left, *parts[index:], *(self._late if number < LATE_ROUND else ())]
+            parts = left
+        return []
 
-    @property
-    def _is_late(self) -> bool:
-        return self._check.time_left < LATE_SHARE * self._check.target.max_time_s
+    def _settle(self) -> Collection[Scenario[Any]]:
+        try:
+            return self._search.settle(wait=True)
+        except OutOfTime:
+            return self._search.settle(wait=False)
 
-    def _round(self, waiting: Sequence[_Part], share_s: float, *, can_stop: bool) -> tuple[list[_Part], bool]:
-        """Run each part for its share. Return the parts that have not ended, and whether the time is over. A round that
-        `can_stop` does so when it is late, since the parts with many runs are still to come.
-        """
-        left: list[_Part] = []
-        for index, part in enumerate(waiting):
-            now = time.monotonic()
-            if now >= self._end:
-                return [*left, *waiting[index:]], True
-            if can_stop and self._is_late:
-                return [*waiting[index:], *left], False
-            try:
-                if not self._has_ended(part, min(self._end, now + share_s)):
-                    left.append(part)
-            except OutOfTime:
-                return [*left, *waiting[index:]], True
-        return left, False
-
-    def _has_ended(self, part: _Part, until: float) -> bool:
-        """Run a part until `until` (monotonic) and return whether it has ended. Raises OutOfTime."""
+    def _has_ended(self, part: _Part, *, requests: float = math.inf, until: float) -> bool:
+        """Run a part for a share of requests and return whether it has ended. Raises OutOfTime at `until`."""
         scenario, spent = part.scenario, self._check.guard.spent
-        self._progress(Progress(scenario.name, self._done, self._total, spent.requests, len(self._search.findings)))
-        if not self._search.run(scenario, part.cases, until=until):
+        self._progress(Progress(scenario.name, self._ended, self._total, spent.requests, len(self._search.findings)))
+        if not self._search.run(scenario, part.cases, requests=requests, until=until):
             return False
         if part.explores:
-            self._search.explore(scenario, examples=scenario.examples, until=min(self._end, until + _EXPLORE_S))
-        self._done += 1
+            self._search.explore(scenario, examples=scenario.examples)
+        self._ended += 1
         return True
 
+    def _parts(self) -> tuple[list[_Part], list[_Part], list[_Part]]:
+        """Return three lists: the cases that create few runs; the cases that create many and the scenarios of
+        LOWEST_PRIORITY; the scenarios with `last`.
+        """
+        if self._check.is_live:
+            return [_Part(scenario, self._affordable(scenario), False) for scenario in self._able], [], []
+        early: list[_Part] = []
+        late: list[_Part] = []
+        last: list[_Part] = []
+        for scenario in self._able:
+            if scenario.last:
+                last.append(_Part(scenario, self._cases(scenario), False))
+            elif not scenario.waits:
+                few = math.inf if scenario.priority == 0 else MANY_RUNS
+                (early if scenario.priority < LOWEST_PRIORITY else late).append(
+                    _Part(scenario, (case for case in self._cases(scenario) if expected_runs(case) < few), False)
+                )
+                many = (case for case in self._cases(scenario) if expected_runs(case) >= few)
+                late.append(_Part(scenario, many, True))
+        return early, late, last
 
-def _parts(
-    check: CheckContext,
-    scenarios: Sequence[Scenario[Any]],
-    live_cases: Mapping[str, Callable[[CheckContext], Iterable[Any]]],
-) -> tuple[list[_Part], list[_Part], list[_Part]]:
-    """Return three lists: the cases that create few runs; the cases that create many, which slow down every list, and
-    the scenarios of LOWEST_PRIORITY; the scenarios with `last`.
-    """
-    able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates)]
-    if check.is_live:
-        return (
-            [
-                _Part(scenario, _affordable(check, scenario, live_cases[scenario.name](check)), False)
-                for scenario in able
-            ],
-            [],
-            [],
-        )
-    few: list[_Part] = []
-    many: list[_Part] = []
-    last: list[_Part] = []
-    for scenario in able:
-        most = 10_000 if scenario.priority == 0 else MANY_RUNS
-        if scenario.last:
-            last.append(_Part(scenario, iter(scenario.cases(check)), False))
-            continue
-        early = few if scenario.priority < LOWEST_PRIORITY else many
-        early.append(_Part(scenario, _cases(check, scenario, 0, most), False))
-        if not scenario.waits:
-            many.append(_Part(scenario, _cases(check, scenario, most, 100_000), True))
-    return few, many, last
+    def _cases(self, scenario: Scenario[Any]) -> Iterator[Any]:
+        cases = self._live_cases[scenario.name] if self._check.is_live else scenario.cases
+        return self._check.in_shard(cases(self._check))
 
-
-def _cases(check: CheckContext, scenario: Scenario[Any], least: int, most: int) -> Iterator[Any]:
-    return (case for case in scenario.cases(check) if least <= expected_runs(case) < most)
-
-
-def _affordable(check: CheckContext, scenario: Scenario[Any], cases: Iterable[Any]) -> Iterator[Any]:
-    """Yield the cases of a live check that its budget allows."""
-    for case in cases:
-        if check.guard.affords(runs=expected_runs(case) if scenario.creates else 0, requests=3):
-            yield case
-        else:
-            check.note(f"Not tried, since the budget does not bear it: {scenario.name}.")
+    def _affordable(self, scenario: Scenario[Any]) -> Iterator[Any]:
+        """Yield the cases of a live check that its budget allows."""
+        for case in self._cases(scenario):
+            if self._check.guard.affords(runs=expected_runs(case) if scenario.creates else 0, requests=3):
+                yield case
+            else:
+                self._check.note(f"Not tried, since the budget does not bear it: {scenario.name}.")

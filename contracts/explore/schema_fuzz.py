@@ -90,7 +90,7 @@ def explore_schema(
         plan.write(folder / "plan.json")
         config = _CONFIG.format(examples=examples, rows=_ROWS * examples)
         (folder / "schemathesis.toml").write_text(config, encoding="utf-8")
-        seed = check.random("schema", round_number).getrandbits(31)
+        seed = check.random("schema", round_number, *check.target.shard).getrandbits(31)
         for phases in PHASES[:1] if round_number else PHASES:
             if time.monotonic() < until:
                 _run(check, folder, [*_flags(check, seed), "--phases", *phases], until)
@@ -130,7 +130,7 @@ def _plan(check: CheckContext, folder: Path) -> SchemaPlan:
         "session_id": check.sessions,
     }
     return SchemaPlan(
-        secret=check.canaries.text(),
+        secret=check.canaries.text(0),
         known={name: list(ids.known) for name, ids in known.items() if not ids.invented},
         paths=paths,
         unknown=unknown,

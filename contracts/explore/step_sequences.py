@@ -125,7 +125,7 @@ def explore_step_sequences(
     if not set(MODEL.rules).intersection(wanted) or not check.may_create or check.is_live:
         return
     if not round_number:
-        search.run(MODEL, iter(fixed_cases(check)), until=until)
+        search.run(MODEL, check.in_shard(fixed_cases(check)), until=until)
     for attempt in range(MAX_CAUSES):
         failed: list[tuple[Case, RuleViolated]] = []
         chosen = settings(
@@ -140,7 +140,7 @@ def explore_step_sequences(
             print_blob=False,
         )
 
-        @seed(check.random("rows", round_number, attempt).getrandbits(64))
+        @seed(check.random("rows", round_number, attempt, *check.target.shard).getrandbits(64))
         class Sequences(_StepMachine):
             def __init__(self, failed: list[tuple[Case, RuleViolated]] = failed) -> None:
                 super().__init__(check, failed, until)

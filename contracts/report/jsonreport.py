@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from typing import Any
 
@@ -27,6 +28,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "version": project_version(),
         "target": result.target,
         "seed": result.seed,
+        "salt": result.salt,
         "verdict": result.verdict,
         "rules": [{"id": rule.id, "status": rule.status, "why": rule.why} for rule in result.rules],
         "findings": [_finding(finding, result.target) for finding in result.findings],
@@ -38,6 +40,7 @@ def as_json(report: Report) -> dict[str, Any]:
             "runs_left": result.spent.runs_left,
             "seconds": round(result.spent.seconds, 3),
         },
+        "scenarios": [dataclasses.asdict(each) for each in result.scenarios],
         "notes": [*report.failed_by, *result.notes],
     }
 

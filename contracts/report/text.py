@@ -96,7 +96,7 @@ def _verdict(report: Report) -> Iterator[str]:
     yield (
         f"{count['passed']} passed, {count['failed']} failed, {count['skipped']} skipped, "
         f"{count['not_offered']} not offered; {spent.requests} requests, {spent.runs_created} runs created, "
-        f"{spent.left_in_words}, {spent.seconds:.1f} s, seed {result.seed}"
+        f"{spent.left_in_words}, {spent.seconds:.1f} s, seed {result.seed}, salt {result.salt}"
     )
     for reason in report.failed_by:
         yield click.style(printable(reason), fg="red", bold=True)

@@ -1,5 +1,6 @@
 """A stand-in on a loopback port of its own, in a thread of this process."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Collection, Iterator
@@ -17,8 +18,10 @@ def serving(
     variations: Collection[str] = frozenset(),
     settings: Settings | None = None,
     seen: list[tuple[str, str]] | None = None,
+    delay_s: float = 0.0,
 ) -> Iterator[str]:
-    """Yields the base URL. The port listens before the thread starts, so that nobody has to wait for it.
+    """Yields the base URL. The port listens before the thread starts, so that nobody has to wait for it. Each answer
+    comes `delay_s` later than it could.
 
     Method and path of each request are appended to `seen`, so that a budget can be judged from the server's side.
     """
@@ -27,6 +30,7 @@ def serving(
     async def noting(scope, receive, send):
         if scope["type"] == "http" and seen is not None:
             seen.append((scope["method"], scope["path"]))
+        await asyncio.sleep(delay_s)
         await standin(scope, receive, send)
 
     with socket.socket() as listener:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import uuid
@@ -70,7 +71,7 @@ def scenario(run: Callable[[CaseContext, Case], None], **more: Any) -> Scenario:
 
 def searched(reply: Reply, run: Callable[[CaseContext, Case], None], *cases: Case, **more: Any) -> Search:
     search = Search(world_of(reply))
-    search.run(scenario(run, **more), iter(cases), until=math.inf)
+    search.run(scenario(run, **more), iter(cases))
     return search
 
 
@@ -106,7 +107,7 @@ def test_what_does_not_show_again_is_told_as_unstable() -> None:
     told: list[Finding] = []
     search = Search(world_of(lambda request: (next(answers, 404), {"detail": "x"})), on_finding=told.append)
 
-    search.run(scenario(create), iter([{"body": {"count": 1}}]), until=math.inf)
+    search.run(scenario(create), iter([{"body": {"count": 1}}]))
 
     assert not search.findings
     assert [finding.stable for finding in search.unstable] == [False]
@@ -232,16 +233,51 @@ def test_an_error_that_a_case_cannot_bring_about_is_not_swallowed() -> None:
         searched(lambda request: (200, {}), run, {"a": 1})
 
 
-def test_a_scenario_whose_time_is_over_can_be_gone_on_with() -> None:
+def test_a_scenario_that_has_sent_its_share_of_requests_can_be_continued() -> None:
     tried: list[int] = []
     cases = iter([{"n": number} for number in range(3)])
     search = Search(world_of(lambda request: (200, {})))
-    one = scenario(lambda context, case: tried.append(case["n"]))
 
-    assert not search.run(one, cases, until=-math.inf)
-    assert tried == [0]
-    assert search.run(one, cases, until=math.inf)
+    def run(context: CaseContext, case: Case) -> None:
+        tried.append(case["n"])
+        context.call("list_runs")
+        context.call("list_runs")
+
+    one = scenario(run)
+
+    assert not search.run(one, cases, requests=3)
+    assert tried == [0, 1]
+    assert search.run(one, cases)
     assert tried == [0, 1, 2]
+    assert search.tried["a scenario"] == 3
+    assert search.requests["a scenario"] == 6
+
+
+def test_a_scenario_stops_when_its_time_is_over() -> None:
+    search = Search(world_of(lambda request: (200, {})))
+
+    with pytest.raises(OutOfTime):
+        search.run(scenario(lambda context, case: None), iter([{"n": 1}]), until=-math.inf)
+
+    assert not search.tried
+
+
+def test_what_a_case_makes_up_follows_from_seed_and_salt_and_is_new_each_time_it_is_tried() -> None:
+    def made_up(seed: int, salt: str) -> list[Any]:
+        values: list[Any] = []
+        names = ("workflow", "uuid", "key", "marker", "number", "short", "secret:1", "secret:2", "secret-int")
+        run = scenario(lambda context, case: values.extend(context.named(name) for name in names))
+        target = Target("http://127.0.0.1:9", "token", seed=seed, salt=salt)
+        search = Search(dataclasses.replace(world_of(lambda request: (200, {})), target=target))
+        search.run(run, iter([{"a": 1}, {"a": 2}, {"a": 1}]))
+        return values
+
+    first = made_up(1, "salt")
+
+    assert first == made_up(1, "salt")
+    assert len(set(first)) == len(first) == 27
+    assert not set(first) & set(made_up(1, "pepper"))
+    assert not set(first) & set(made_up(2, "salt"))
 
 
 def test_nothing_is_sent_when_the_check_is_over() -> None:
@@ -261,11 +297,11 @@ def test_generated_cases_find_what_fails_and_are_kept_for_the_next_time() -> Non
     one = scenario(create, generated=generated, examples=200)
     search = Search(world_of(breaks_from(900)), database=database)
 
-    search.explore(one, examples=200, until=math.inf)
+    search.explore(one, examples=200)
 
     assert [finding.exchanges[0].request.json() for finding in search.findings] == [{"count": 900}]
     again = Search(world_of(breaks_from(900)), database=database)
-    again.replay(one, until=math.inf)
+    again.replay(one)
     assert len(again.findings) == 1
 
 
@@ -273,17 +309,17 @@ def test_a_database_that_knows_nothing_shows_nothing() -> None:
     one = scenario(create, generated=generated, examples=5)
     search = Search(world_of(breaks_from(0)), database=InMemoryExampleDatabase())
 
-    search.replay(one, until=math.inf)
+    search.replay(one)
 
     assert not search.findings
-    Search(world_of(breaks_from(0))).replay(one, until=math.inf)
+    Search(world_of(breaks_from(0))).replay(one)
 
 
 def test_a_seed_gives_the_same_generated_cases() -> None:
     def tried() -> list[Case]:
         cases: list[Case] = []
         one = scenario(lambda context, case: cases.append(case), generated=generated, examples=20)
-        Search(world_of(lambda request: (200, {}))).explore(one, examples=20, until=math.inf)
+        Search(world_of(lambda request: (200, {}))).explore(one, examples=20)
         return cases
 
     first = tried()
@@ -293,9 +329,17 @@ def test_a_seed_gives_the_same_generated_cases() -> None:
 
 def test_no_more_is_generated_when_the_time_is_over() -> None:
     cases: list[Case] = []
-    one = scenario(lambda context, case: cases.append(case), generated=generated, examples=20)
 
-    Search(world_of(lambda request: (200, {}))).explore(one, examples=20, until=-math.inf)
+    def run(context: CaseContext, case: Case) -> None:
+        context.call("list_runs")
+        cases.append(case)
+
+    one = scenario(run, generated=generated, examples=20)
+    check = world_of(lambda request: (200, {}))
+    check.deadline = 0.0
+
+    with pytest.raises(OutOfTime):
+        Search(check).explore(one, examples=20)
 
     assert not cases
 
@@ -378,8 +422,8 @@ def test_a_leak_in_a_list_of_all_runs_is_told_with_the_request_that_sent_the_sec
 
     search = Search(world_of(reply))
     body = {"count": 1, "sensitive_input_values": {"a": placeholder}}
-    search.run(scenario(create), iter([{"body": body}]), until=math.inf)
-    search.run(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]), until=math.inf)
+    search.run(scenario(create), iter([{"body": body}]))
+    search.run(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))
 
     (finding,) = search.findings
     assert finding.rule == "SECRET-LEAK"

@@ -1,18 +1,19 @@
-"""The course of a check: whose turn it is, and what was not reached."""
+"""The order of a check, and what was not reached."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
-from contracts.core.findings import Finding, Spent
+from contracts.core.findings import Finding, ScenarioProgress, Spent
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario
-from contracts.engine.scheduler import MANY_RUNS, Scheduler
+from contracts.engine.scheduler import LATE_ROUND, MANY_RUNS, SHARE, Scheduler
 from contracts.engine.shrink import Case
 
 FEW, MANY = {"count": 1}, {"count": MANY_RUNS}
@@ -23,87 +24,105 @@ class OneCaseEach:
 
     def __init__(self, *, out_of_time_at: str | None = None) -> None:
         self.done: list[tuple[str, int]] = []
-        self.begun: list[str] = []
+        self.begun: list[tuple[str, int]] = []
         self.explored: list[str] = []
+        self.shares: list[float] = []
+        self.tried: Counter[str] = Counter()
         self.findings: list[Finding] = []
         self._out_of_time_at = out_of_time_at
 
-    def begin(self, scenarios: dict[Scenario, None]) -> None:
-        self.begun += [scenario.name for scenario in scenarios]
+    def begin(self, cases: Iterator[tuple[Scenario[Any], Case]]) -> None:
+        self.begun += [(scenario.name, case["count"]) for scenario, case in cases]
 
-    def run(self, scenario: Scenario, cases: Iterator[Case], *, until: float) -> bool:
+    def settle(self, *, wait: bool) -> list[Scenario[Any]]:
+        return []
+
+    def run(self, scenario: Scenario[Any], cases: Iterator[Case], *, requests: float, until: float) -> bool:
         if scenario.name == self._out_of_time_at:
             raise OutOfTime
+        self.shares.append(requests)
         case = next(cases, None)
         if case is None:
             return True
         self.done.append((scenario.name, case["count"]))
+        self.tried[scenario.name] += 1
         return scenario.last
 
-    def explore(self, scenario: Scenario, *, examples: int, until: float) -> None:
+    def explore(self, scenario: Scenario[Any], *, examples: int) -> None:
         self.explored.append(scenario.name)
 
 
-def scenario(name: str, *cases: Case, **more: Any) -> Scenario:
+def scenario(name: str, *cases: Case, **more: Any) -> Scenario[Any]:
     return Scenario(name, ("NO-5XX",), lambda context, case: None, lambda check: cases, **more)
 
 
-class Ending(CheckContext):
-    """Late from the third look at the time on."""
-
-    looks = 0
-
-    @property
-    def time_left(self) -> float:
-        self.looks += 1
-        return 1000.0 if self.looks < 3 else 10.0
-
-
-def course_of(search: OneCaseEach, *course: Scenario, kind: type[CheckContext] = CheckContext) -> list[str]:
-    """The names of what was not reached."""
+def run_scheduler(
+    search: OneCaseEach, *scenarios: Scenario[Any], shard: tuple[int, int] = (1, 1)
+) -> list[ScenarioProgress]:
     some = Ids(invented=True)
     guard: Any = SimpleNamespace(spent=Spent(0, 0, 0, 0.0))
-    target = Target("http://127.0.0.1:9", "token", allow_writes=True)
-    check = kind(target, guard, math.inf, workflows=some, machines=some, pools=some, sessions=some)
-    told: Any = search
-    return [scenario.name for scenario in Scheduler(check, told, course, None, {}).run()]
+    target = Target("http://127.0.0.1:9", "token", allow_writes=True, shard=shard)
+    check = CheckContext(target, guard, math.inf, workflows=some, machines=some, pools=some, sessions=some)
+    instead: Any = search
+    return Scheduler(check, instead, scenarios, None, {}).run()
 
 
-def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_all_else() -> None:
+def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_a_later_round() -> None:
     search = OneCaseEach()
-    unreached = course_of(search, scenario("a", FEW, MANY, FEW), scenario("b", FEW, FEW))
-    assert unreached == []
+    progress = run_scheduler(search, scenario("a", FEW, MANY, FEW), scenario("b", FEW, FEW))
     assert search.done == [("a", 1), ("b", 1), ("a", 1), ("b", 1), ("a", MANY_RUNS)]
     assert search.explored == ["b", "a"]
+    assert progress == [ScenarioProgress("a", 3, 3, True), ScenarioProgress("b", 2, 2, True)]
 
 
-def test_what_tells_least_comes_with_many_runs_and_the_last_after_everything() -> None:
+def test_many_runs_do_not_wait_for_a_scenario_with_more_cases_than_rounds_before_them() -> None:
     search = OneCaseEach()
-    course_of(
+    run_scheduler(search, scenario("a", *[FEW] * 20, MANY))
+    assert search.done.index(("a", MANY_RUNS)) == LATE_ROUND
+
+
+def test_the_share_of_requests_doubles_from_round_to_round() -> None:
+    search = OneCaseEach()
+    run_scheduler(search, scenario("a", FEW, FEW, FEW))
+    assert search.shares[:3] == [SHARE, 2 * SHARE, 4 * SHARE]
+
+
+def test_a_scenario_of_the_lowest_priority_comes_with_many_runs_and_the_last_after_everything() -> None:
+    search = OneCaseEach()
+    run_scheduler(
         search,
         scenario("the last", FEW, last=True),
-        scenario("tells little", FEW, priority=8),
-        scenario("tells much", FEW, MANY),
+        scenario("finds little", FEW, priority=8),
+        scenario("finds much", FEW, MANY),
     )
-    assert [name for name, _ in search.done] == ["tells much", "tells little", "tells much", "the last"]
+    assert [name for name, _ in search.done] == ["finds much", "finds little", "finds much", "the last"]
 
 
-def test_where_it_is_late_what_makes_many_runs_has_its_turn_before_the_round_is_over() -> None:
+def test_a_scenario_that_waits_is_begun_beside_all_others() -> None:
     search = OneCaseEach()
-    course_of(search, scenario("a", FEW, MANY), scenario("b", FEW, FEW), kind=Ending)
-    assert search.done == [("a", 1), ("a", MANY_RUNS), ("b", 1), ("b", 1)]
+    run_scheduler(search, scenario("sends", FEW), scenario("waits", FEW, MANY, waits=True))
+    assert search.begun == [("waits", 1), ("waits", MANY_RUNS)]
+    assert search.done == [("sends", 1)]
 
 
-def test_what_waits_is_begun_beside_all_others() -> None:
-    search = OneCaseEach()
-    course_of(search, scenario("sends", FEW), scenario("waits", FEW, waits=True))
-    assert search.begun == ["waits"]
+def test_the_shards_of_a_check_have_each_case_once() -> None:
+    cases: list[Case] = [{"count": count} for count in range(1, 12)]
+    done = []
+    for number in (1, 2, 3):
+        search = OneCaseEach()
+        run_scheduler(search, scenario("a", *cases), scenario("waits", *cases, waits=True), shard=(number, 3))
+        assert len(search.done) in {3, 4}
+        done += search.done + search.begun
+    assert sorted(done) == sorted([(name, case["count"]) for name in ("a", "waits") for case in cases])
 
 
-def test_where_time_is_over_what_is_left_is_told_and_the_last_has_its_turn_still() -> None:
+def test_when_time_is_over_the_rest_is_reported_and_the_last_has_its_turn_still() -> None:
     search = OneCaseEach(out_of_time_at="b")
-    unreached = course_of(
-        search, scenario("a", FEW), scenario("b", FEW), scenario("c", FEW), scenario("the last", FEW, last=True)
+    progress = run_scheduler(
+        search, scenario("a", FEW), scenario("b", FEW), scenario("c", FEW, MANY), scenario("the last", FEW, last=True)
     )
-    assert unreached == ["a", "b", "c"]
     assert search.done == [("a", 1), ("the last", 1)]
+    assert [(each.scenario, each.done, each.planned) for each in progress if not each.finished] == [
+        ("b", 0, 1),
+        ("c", 0, 2),
+    ]

@@ -1,0 +1,30 @@
+"""Ids and texts that the target has not seen before, and that the same seed and salt give again."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from typing import Final
+
+_LETTERS: Final = "bcdfghjkmnpqrstvwxz"
+"""No vowels, so that no word comes about; none that is taken for another or for a digit."""
+
+
+class MadeUp:
+    """A sequence of values that follows from `name`, which states the seed, the salt and what the values are for."""
+
+    def __init__(self, name: str) -> None:
+        self._random = random.Random(name)
+
+    def uuid(self) -> str:
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+    def letters(self, length: int) -> str:
+        return "".join(self._random.choice(_LETTERS) for _ in range(length))
+
+    def number(self, least: int, above: int) -> int:
+        """Return an integer from `least` up to, but not including, `above`."""
+        return self._random.randrange(least, above)
+
+    def digits(self, length: int, of: str = "0123456789") -> str:
+        return "".join(self._random.choice(of) for _ in range(length))
