@@ -199,7 +199,7 @@ def _result(
     context: CheckContext, search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]
 ) -> CheckResult:
     unreached = [each for each in scenario_progress if not each.finished]
-    findings = tuple(f for f in search.findings if f.rule in wanted)
+    findings = tuple(_with_counts(context, f) for f in search.findings if f.rule in wanted)
     results = tuple(_status(context, search, rule, findings, unreached) for rule in REGISTRY if rule in wanted)
     verdict: VerdictName = "passed"
     if findings:
@@ -226,6 +226,11 @@ def _result(
         salt=context.target.salt,
         scenarios=tuple(scenario_progress),
     )
+
+
+def _with_counts(context: CheckContext, finding: Finding) -> Finding:
+    seen = context.seen_violations[finding.rule, finding.cause]
+    return dataclasses.replace(finding, seen=max(1, seen), judged=context.judged[finding.rule])
 
 
 def _not_sent(skipped: Sequence[str]) -> str:

@@ -92,6 +92,7 @@ class CheckOptions:
     skip_rules: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     fail_on_incomplete: bool = False
+    allow_intermittent: bool = False
     reports: tuple[tuple[str, Path], ...] = ()
     baseline: Path | None = None
     update_baseline: bool = False
@@ -203,6 +204,12 @@ _FLAGS = (
         help="Exit 1 if any rule was skipped, but for HTTP-LIMIT on a server that limits nothing.",
     ),
     _option(
+        "--allow-intermittent",
+        env="ALLOW_INTERMITTENT",
+        is_flag=True,
+        help="Let pass what an answer proves, but what did not repeat when it was sent again.",
+    ),
+    _option(
         "--report",
         "reports",
         env="REPORT",
@@ -237,6 +244,7 @@ GROUPS_OF_CHECK = {
         "skip_rules",
         "required",
         "fail_on_incomplete",
+        "allow_intermittent",
         "baseline",
         "update_baseline",
     ),
@@ -322,6 +330,7 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
         skip_rules=tuple(map(str.upper, flags["skip_rules"])),
         required=tuple(map(str.upper, flags["required"])),
         fail_on_incomplete=flags["fail_on_incomplete"],
+        allow_intermittent=flags["allow_intermittent"],
         reports=tuple(flags["reports"]),
         baseline=flags["baseline"],
         update_baseline=flags["update_baseline"],

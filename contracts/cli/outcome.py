@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from contracts.core.findings import CheckResult, VerdictName
+from contracts.core.findings import CheckResult, RuleResult, VerdictName
 
 EXIT_CODES: dict[VerdictName, int] = {"passed": 0, "incomplete": 0, "failed": 1, "could_not_check": 2}
 EXIT_INTERRUPTED = 130
@@ -45,3 +45,13 @@ def judge(result: CheckResult, *, required: Collection[str], fail_on_incomplete:
     else:
         verdict = "incomplete" if incomplete else "passed"
     return Outcome(dataclasses.replace(result, verdict=verdict), tuple(failed_by))
+
+
+def allow_intermittent(result: CheckResult) -> CheckResult:
+    """Return the result with its intermittent findings moved to `unstable`."""
+    allowed = tuple(finding for finding in result.findings if not finding.stable)
+    findings = tuple(finding for finding in result.findings if finding.stable)
+    only_allowed = {finding.rule for finding in allowed} - {finding.rule for finding in findings}
+    why = "only intermittent findings, which are allowed"
+    rules = tuple(RuleResult(rule.id, "passed", why) if rule.id in only_allowed else rule for rule in result.rules)
+    return dataclasses.replace(result, findings=findings, unstable=(*result.unstable, *allowed), rules=rules)

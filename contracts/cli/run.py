@@ -17,7 +17,7 @@ import click
 from contracts.cli.baseline import Baseline, BaselineError
 from contracts.cli.example_database import use_example_database
 from contracts.cli.options import CheckOptions, selected_rules, writable
-from contracts.cli.outcome import Outcome, judge
+from contracts.cli.outcome import Outcome, allow_intermittent, judge
 from contracts.cli.wait import wait_for
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult
 from contracts.core.interrupts import terminated_as_interrupted
@@ -106,7 +106,7 @@ def _run_rules(
 
     def keep(finding: Finding) -> None:
         found.append(finding)
-        if finding.stable and on_finding is not None:
+        if finding.fails and on_finding is not None:
             mask = mask_of(target)
             mask.learn(exchange.request for exchange in finding.exchanges)
             on_finding(mask.finding(finding))
@@ -131,6 +131,8 @@ def _run_rules(
 
 def conclude(result: CheckResult, check_options: CheckOptions, *, today: date) -> Outcome:
     """Apply the baseline, after updating its file if `update_baseline` is set, and return the outcome."""
+    if check_options.allow_intermittent:
+        result = allow_intermittent(result)
     if check_options.baseline is not None:
         baseline = Baseline.from_path(check_options.baseline)
         if check_options.update_baseline and result.verdict != "could_not_check":
@@ -190,7 +192,7 @@ def _without_result(
     why: str,
     found: Sequence[Finding],
 ) -> CheckResult:
-    findings = tuple(finding for finding in found if finding.stable)
+    findings = tuple(finding for finding in found if finding.fails)
     failed = {finding.rule: finding.got for finding in findings}
     selected = selected_rules(check_options, tuple(rules))
     return CheckResult(
@@ -203,7 +205,7 @@ def _without_result(
             for rule in (rules if selected is None else selected)
         ),
         findings=findings,
-        unstable=tuple(finding for finding in found if not finding.stable),
+        unstable=tuple(finding for finding in found if not finding.fails),
         spent=guard.spent,
     )
 

@@ -29,7 +29,11 @@ class CouldNotCheck(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """`cause` is a short stable text (no ids, no random values) that distinguishes the causes of one rule."""
+    """`cause` is a short stable text (no ids, no random values) that distinguishes the causes of one rule.
+
+    `stable` says that it was reproduced, or is certain without that. `seen` and `judged` are how often the violation
+    was seen, and how often its rule was judged, in the whole check.
+    """
 
     rule: str
     cause: str
@@ -37,6 +41,22 @@ class Finding:
     got: str
     exchanges: tuple[Exchange, ...]
     stable: bool = True
+    intermittent: bool = False
+    """Whether it was not reproduced, though request and answer alone prove that the rule was broken."""
+    seen: int = 1
+    judged: int = 0
+
+    @property
+    def frequency(self) -> str:
+        """How often an intermittent violation was seen, in words; empty for others."""
+        if not self.intermittent:
+            return ""
+        return f"seen {self.seen:,} of {self.judged:,} times; not seen when it was sent again"
+
+    @property
+    def fails(self) -> bool:
+        """Whether the finding fails the check; if not, it is unstable."""
+        return self.stable or self.intermittent
 
     @property
     def fingerprint(self) -> str:
@@ -84,8 +104,8 @@ class Spent:
 class CheckResult:
     """The verdict of a check, its findings and its cost.
 
-    `findings` were reproduced, or are certain without that; `unstable` were not reproduced; `baselined` are accepted by
-    the baseline.
+    `findings` were reproduced, or are certain without that, or intermittent; `unstable` were not reproduced;
+    `baselined` are accepted by the baseline.
     """
 
     target: str

@@ -61,6 +61,8 @@ class CheckContext:
     canaries: Canaries = field(init=False)
     known: set[tuple[str, str]] = field(default_factory=set)
     judged: Counter[str] = field(default_factory=Counter)
+    seen_violations: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """How often each violation was seen, by rule and cause, without repeats."""
     notes: dict[str, None] = field(default_factory=dict)
     internal_errors: dict[str, None] = field(default_factory=dict)
     """Errors of the suite itself. They may have hidden a violation."""
@@ -132,6 +134,10 @@ class CheckContext:
         return isinstance(cause, FilterCause) and any(
             rule == violation.rule and cause.refines(known) for rule, known in tuple(self.known)
         )
+
+    def saw(self, violation: Violation) -> None:
+        with self.lock:
+            self.seen_violations[violation.rule, violation.cause] += 1
 
     def note_internal_error(self, name: str, error: Exception) -> None:
         with self.lock:

@@ -37,6 +37,8 @@ from contracts.oracle import (
     universal_violations,
 )
 
+_MAY_BE_OVERLOAD: Final = frozenset({0, 502, 503, 504})
+"""An answer that does not come, or comes from a gateway, may have its cause outside of the target."""
 _PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
 
 
@@ -207,8 +209,9 @@ class CaseContext:
         self.check.count("SECRET-LEAK")
         if exchange.answer.status >= 400:
             self.check.count("HTTP-ERROR-JSON")
+        proves = exchange.answer.status not in _MAY_BE_OVERLOAD
         for violation in universal_violations(operation, exchange.answer, self.check.canaries.forms, request):
-            self.fail(violation, exchange)
+            self.fail(violation, exchange, is_proof=proves)
         if exchange.answer.status == 429:
             self.check.count("HTTP-LIMIT")
             raise Inconclusive("the target put the request off with 429 for too long")
@@ -262,30 +265,36 @@ class CaseContext:
             raise Inconclusive(f"{operation} answers {result.status}")
         wrong = schema_error(operation, result.answer)
         if wrong is not None:
-            self.fail(wrong, *shown)
+            self.fail(wrong, *shown, is_proof=True)
             raise Inconclusive(f"{operation} answers otherwise than documented")
 
     # Judging
 
-    def fail(self, violation: Violation, *shown: CallResult | Exchange) -> None:
+    def fail(self, violation: Violation, *shown: CallResult | Exchange, is_proof: bool = False) -> None:
         """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for. `shown`
-        are the exchanges that show it, by default all of the case.
+        are the exchanges that show it, by default all of the case. `is_proof` says that the last of them alone does.
         """
         if self.only is not None:
             if violation.dedup_key != self.only:
                 return
-        elif self.check.knows(violation):
-            return
+        else:
+            self.check.saw(violation)
+            if self.check.knows(violation):
+                return
         exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
-        raise RuleViolated(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
+        violated = RuleViolated(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
+        violated.is_proof = is_proof
+        raise violated
 
-    def judge(self, rule: str, violations: Iterable[Violation], *shown: CallResult | Exchange) -> bool:
+    def judge(
+        self, rule: str, violations: Iterable[Violation], *shown: CallResult | Exchange, is_proof: bool = False
+    ) -> bool:
         """Count the rule as judged and return whether it holds. Raises RuleViolated for the first new violation."""
         self.check.count(rule)
         holds = True
         for violation in violations:
             holds = False
-            self.fail(violation, *shown)
+            self.fail(violation, *shown, is_proof=is_proof)
         return holds
 
     def require(
@@ -319,11 +328,11 @@ class CaseContext:
         for rule in _rules_of_request(parsed):
             self.check.count(rule)
         if result.accepted and parsed.is_invalid:
-            self.fail(acceptance_of_invalid(parsed, result.answer), result)
+            self.fail(acceptance_of_invalid(parsed, result.answer), result, is_proof=True)
             return WriteResult(parsed, result, (), False)
         if result.refused:
             if parsed.is_invalid:
-                self.judge("REQ-ERROR", error_violations(parsed, result.answer), result)
+                self.judge("REQ-ERROR", error_violations(parsed, result.answer), result, is_proof=True)
             elif parsed.is_valid and not self._may_be_refused(parsed, result):
                 self.fail(refusal_of_valid(parsed, result.answer), result)
             return WriteResult(parsed, result, (), not parsed.is_valid)
@@ -335,7 +344,7 @@ class CaseContext:
         elif parsed.operation in ANSWER_RULE:
             wrong = schema_error(parsed.operation, result.answer)
             if wrong is not None:
-                self.fail(wrong, result)
+                self.fail(wrong, result, is_proof=True)
                 clean = False
         return WriteResult(parsed, result, runs, clean)
 
@@ -352,9 +361,11 @@ class CaseContext:
             clean = False
             earlier = judgement.earlier.get(violation.cause)
             shown = (result,) if earlier is None else (earlier, result)
-            self.fail(violation, *shown)
+            self.fail(violation, *shown, is_proof=True)
         if parsed.operation == "create_run" and judgement.runs and isinstance(parsed.value, dict):
-            clean &= self.judge("CREATE-ANSWER", create_options_violations(parsed, judgement.runs[0]), result)
+            clean &= self.judge(
+                "CREATE-ANSWER", create_options_violations(parsed, judgement.runs[0]), result, is_proof=True
+            )
         return clean, judgement.runs
 
     def _may_be_refused(self, parsed: ParsedRequest, result: CallResult) -> bool:

@@ -27,6 +27,8 @@ class RuleViolated(Broken):
         super().__init__(violation.rule, expected=violation.expected, got=violation.got, exchanges=exchanges)
         self.violation = violation
         self.told = exchanges if told is None else told
+        self.is_proof = False
+        """Whether the request and the answer alone show that the rule is broken, whatever the state of the target."""
         self.is_certain: bool | None = None
         """None if the violation is reproduced before it is reported. Unreported runs are not, since every repeat would
         leave runs behind: this says whether the finding is stable without a repeat.

@@ -10,7 +10,7 @@ import itertools
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -164,7 +164,7 @@ class Search:
                 outcomes = list(pool.map(lambda case: self._outcome(scenario, case), batch))
                 for case, violated in zip(batch, outcomes, strict=True):
                     if violated is not None:
-                        self.look_into(scenario, case, violated)
+                        self.look_into(scenario, case, violated, beside=batch)
                 self.tried[scenario.name] += len(batch)
                 if self.requests[scenario.name] >= enough:
                     return False
@@ -199,11 +199,11 @@ class Search:
             if only is None:
                 self.check.note_internal_error(scenario.name, error)
         finally:
-            if only is None:
-                with self.check.lock:
+            with self.check.lock:
+                if only is None:
                     self.requests[scenario.name] += len(context.exchanges)
-            else:
-                self._requests_for_findings += len(context.exchanges)
+                else:
+                    self._requests_for_findings += len(context.exchanges)
         return None
 
     def _name_of_attempt(self, scenario: Scenario[Any], case: Any) -> str:
@@ -273,12 +273,16 @@ class Search:
 
     # Failing cases
 
-    def look_into(self, scenario: Scenario[Any], case: Any, violated: RuleViolated) -> None:
-        """Shrink the case, repeat it and keep the finding. Then run the case again for violations that this one hid."""
+    def look_into(
+        self, scenario: Scenario[Any], case: Any, violated: RuleViolated, *, beside: Sequence[Any] = ()
+    ) -> None:
+        """Shrink the case, repeat it and keep the finding. Then run the case again for violations that this one hid.
+        `beside` are the cases that ran in parallel with it, itself included.
+        """
         check = self.check
         for _ in range(2 * MAX_CAUSES):
             if (violated.rule, violated.cause) not in check.known:
-                self._conclude(scenario, case, violated)
+                self._conclude(scenario, case, violated, beside)
             if (violated.rule, violated.cause) not in check.known:
                 return
             again = self._outcome(scenario, case)
@@ -286,7 +290,7 @@ class Search:
                 return
             violated = again
 
-    def _conclude(self, scenario: Scenario[Any], case: Any, violated: RuleViolated) -> None:
+    def _conclude(self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Sequence[Any]) -> None:
         check = self.check
         first = (violated.rule, violated.cause)
         if sum(rule == violated.rule for rule, _ in check.known) >= MAX_CAUSES:
@@ -297,6 +301,7 @@ class Search:
             return
         is_broken_by_a_write = self._is_broken_by_a_write(violated)
         alone = None if is_broken_by_a_write else self._alone(violated)
+        under_load = (scenario, beside, violated.dedup_key)
         before: tuple[Exchange, ...] = ()
         if alone is not None:
             before = tuple(exchange for exchange in violated.told if exchange is not violated.exchanges[-1])
@@ -317,19 +322,24 @@ class Search:
         confirmed = self._reproduce(scenario, smallest, violated.dedup_key)
         if confirmed is None and smallest != case:  # shrunk so far that it fails only by chance
             confirmed = self._reproduce(scenario, case, violated.dedup_key)
+        if confirmed is None:
+            confirmed = self._reproduce_under_load(*under_load)
         stable = confirmed is not None
         final = confirmed or latest[0]
+        intermittent = not stable and violated.is_proof
         self._unstable_count[first] += not stable
         # Known only after the second unstable one: another scenario may find a case that repeats.
-        if stable or self._unstable_count[first] > 1:
+        if stable or intermittent or self._unstable_count[first] > 1:
             check.known.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure
         told = (*before, *final.told)
         shown = (*self._sources_of_leak(final), *final.exchanges)
         exchanges = repro_of(shown, told, check.guard.exchanges, replaceable=check.replaceable_ids)
-        finding = Finding(final.rule, final.cause, final.expected, final.got, exchanges, stable=stable)
-        (self.findings if stable else self.unstable).append(finding)
+        finding = Finding(
+            final.rule, final.cause, final.expected, final.got, exchanges, stable=stable, intermittent=intermittent
+        )
+        (self.findings if stable or intermittent else self.unstable).append(finding)
         if stable:
             self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
         self._on_finding(finding)
@@ -381,6 +391,20 @@ class Search:
             and is_read(last.request)
             and succeeded_before(last.request, self.check.guard.exchanges)
         )
+
+    def _reproduce_under_load(
+        self, scenario: Scenario[Any], cases: Sequence[Any], dedup_key: str
+    ) -> RuleViolated | None:
+        """Run the cases in parallel again, as when the violation was seen."""
+        for _ in range(scenario.attempts if len(cases) > 1 else 0):
+            with ThreadPoolExecutor(THREADS) as pool:
+                try:
+                    outcomes = list(pool.map(lambda case: self._outcome(scenario, case, only=dedup_key), cases))
+                except OutOfTime:
+                    return None
+            if found := next((violated for violated in outcomes if violated is not None), None):
+                return found
+        return None
 
     def _reproduce(self, scenario: Scenario[Any], case: Any, dedup_key: str) -> RuleViolated | None:
         for _ in range(scenario.attempts):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import threading
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -102,16 +103,55 @@ def test_a_failing_request_is_told_alone_and_as_small_as_it_fails() -> None:
     assert exchange.request.json() == {"count": 7}
 
 
-def test_what_does_not_show_again_is_told_as_unstable() -> None:
-    answers = iter([500])
-    told: list[Finding] = []
-    search = Search(world_of(lambda request: (next(answers, 404), {"detail": "x"})), on_finding=told.append)
+def test_a_violation_that_depends_on_earlier_answers_and_does_not_repeat_is_unstable() -> None:
+    found: list[Finding] = []
+    search = Search(world_of(lambda request: (200, {})), on_finding=found.append)
+    holds = iter([False])
+
+    def run(context: CaseContext, case: Case) -> None:
+        context.require(next(holds, True), "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
+
+    search.run(scenario(run), iter([{"a": 1}]))
+
+    assert not search.findings
+    assert [(finding.stable, finding.fails) for finding in search.unstable] == [(False, False)]
+    assert found == search.unstable
+
+
+def test_a_violation_that_one_answer_proves_is_an_intermittent_finding_if_it_does_not_repeat() -> None:
+    answers = iter([404, 500])
+    search = Search(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
+
+    search.run(scenario(create), iter([{"body": {"count": count}} for count in range(1, 6)]))
+
+    (finding,) = search.findings
+    assert (finding.rule, finding.stable, finding.intermittent, finding.fails) == ("NO-5XX", False, True, True)
+    assert search.check.seen_violations["NO-5XX", finding.cause] == 1
+    assert not search.unstable
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_an_answer_that_a_gateway_may_have_given_proves_nothing(status: int) -> None:
+    answers = iter([status])
+    search = Search(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
 
     search.run(scenario(create), iter([{"body": {"count": 1}}]))
 
     assert not search.findings
-    assert [finding.stable for finding in search.unstable] == [False]
-    assert told == search.unstable
+    assert [finding.intermittent for finding in search.unstable] == [False]
+
+
+def test_a_violation_that_was_seen_under_load_is_repeated_under_load() -> None:
+    def run(context: CaseContext, case: Case) -> None:
+        is_alone = threading.current_thread() is threading.main_thread()
+        context.require(is_alone, "LIST-PAGE", "two at once", "one", "another", context.call("list_runs"))
+
+    search = Search(world_of(lambda request: (200, {})))
+    both = dataclasses.replace(scenario(run), together=True)
+
+    search.run(both, iter([{"a": 1}, {"a": 2}]))
+
+    assert [(finding.cause, finding.stable) for finding in search.findings] == [("two at once", True)]
 
 
 def test_a_case_made_so_small_that_it_fails_by_luck_only_is_told_as_it_was() -> None:
