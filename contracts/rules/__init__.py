@@ -12,6 +12,7 @@ from contracts.rules import (
     authorization,
     bulk_answer,
     chains,
+    concurrency,
     deletes,
     filters,
     http,
@@ -48,6 +49,7 @@ _MODULES = (
     lifecycle,
     attachments,
     idempotency,
+    concurrency,
     http,
     answers,
 )

@@ -6,6 +6,7 @@
 from tests.standin.defects import DEFECTS
 
 _TAKES_TIME = "only shows when runs move on by themselves, and in a transcript no time passes"
+_AT_ONCE = "only shows when two arrive at once"
 MUTE = {
     **{name: _TAKES_TIME for name, defect in DEFECTS.items() if defect.rule == "LIFECYCLE"},
     "retry_keeps_output_attachments": _TAKES_TIME,
@@ -21,12 +22,27 @@ MUTE = {
     "total_counts_deleted": "shows in any list once something was deleted, by whomever",
     "ties_change_between_pages": "shows for some runs by their number, which is another on a new server",
     "history_holds_secrets": _TAKES_TIME,
-    "retries_at_once_both_done": "only shows when two arrive at once",
+    "retries_at_once_both_done": _AT_ONCE,
     "at_once_makes_two": "only shows when two arrive at once, and a transcript is one after the other",
     "limit_without_retry_after": "shows after two hundred requests, of which one is told",
-    "both_bodies_at_once_done": "only shows when two arrive at once",
+    "both_bodies_at_once_done": _AT_ONCE,
     "reads_at_once_without_retry_after": "only shows when several arrive at once",
     "creates_limited_without_retry_after": "shows after many creates, of which one is told",
+    **dict.fromkeys(
+        (
+            "creates_at_once_share_inputs",
+            "updates_at_once_lose_one",
+            "update_is_seen_in_parts",
+            "update_brings_back_deleted",
+            "reads_at_once_for_the_latest",
+        ),
+        _AT_ONCE,
+    ),  # fmt: skip
+    "creates_at_once_share_inputs": _AT_ONCE,
+    "updates_at_once_lose_one": _AT_ONCE,
+    "update_is_seen_in_parts": _AT_ONCE,
+    "update_brings_back_deleted": _AT_ONCE,
+    "reads_at_once_for_the_latest": _AT_ONCE,
     "burst_of_writes_without_retry_after": "only shows when several arrive at once",
 }
 """Defects whose findings do not show when their exchanges are sent one after the other."""

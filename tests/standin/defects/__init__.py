@@ -9,6 +9,7 @@ from tests.standin.defects import (
     breadth,
     bulk,
     changing,
+    concurrency,
     outside,
     outside_again,
     protocol,
@@ -29,6 +30,7 @@ MODULES = (
     running,
     protocol,
     breadth,
+    concurrency,
     outside,
     outside_again,
 )

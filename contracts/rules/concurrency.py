@@ -1,0 +1,240 @@
+"""Requests that are sent at the same moment: each answer must be the one to its own request, and no write is lost.
+
+Each case sends groups of requests over connections that are opened first. What the requests are about is created
+before, one request at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
+from contracts.data import boundary_values
+from contracts.engine.case import Case
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import request_for
+from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine.runner import Scenario
+from contracts.oracle import Violation, difference, excerpt, read_request
+from contracts.rules.listing import items_of
+from contracts.rules.rule import Rule
+
+RULES: Final[tuple[Rule, ...]] = ()
+"""None: the rules judged here are those of `bulk_answer`, `reading`, `updates`, `deletes` and `authorization`."""
+
+_UPDATE: Final = {"input_values": {"part": "new"}, "output_data": {"part": "new"}, "error": ["new"]}
+_SINGLE_UPDATES: Final = (
+    {"input_values": {"from": "one"}},
+    {"output_data": {"from": "another"}},
+    {"usage_metadata": {"from": "a third"}},
+    {"run_message_history": [{"from": "a fourth"}]},
+)
+"""Updates of different fields. All of them must have their effect, whatever their order."""
+
+
+@dataclass(frozen=True)
+class ConcurrentCase(Case):
+    """`group` names the requests that are sent at the same moment, a key of _GROUPS. `rounds` is how often, `width` how
+    many at a time.
+    """
+
+    group: str
+    rounds: int = 4
+    width: int = 4
+
+    @property
+    def expected_runs(self) -> int:
+        return self.rounds * (3 * self.width if self.group == "creates" else 2)
+
+
+def run_concurrent(context: CaseContext, case: ConcurrentCase) -> None:
+    for _ in range(case.rounds):
+        _GROUPS[case.group](context, case.width)
+
+
+def _creates(context: CaseContext, width: int) -> None:
+    """Different creates of both organisations, each with values of its own."""
+    check = context.check
+    operations = [name for name in ("bulk_create_runs", "create_run") if check.offers(name)]
+    requests = []
+    for number in range(width):
+        operation = operations[number % len(operations)]
+        marker = context.check.marker(context.made_up)
+        body = {
+            "workflow_id": context.named(f"workflow:{number}") if check.workflows.invented else "«workflow»",
+            "input_values": {"marker": marker, "number": number},
+            "session_alias": marker,
+            "file_inputs": [boundary_values.file(f"{number}.txt", marker.encode())],
+        }
+        if operation == "bulk_create_runs":
+            body["count"] = 1 + number % 3
+        is_second = check.has_second and check.workflows.invented and number % 2 == 1
+        requests.append(request_for(operation, body=context.fill(body), token=SECOND_TOKEN if is_second else TOKEN))
+    for result in _send(context, requests):
+        parsed = read_request(result.operation or "", result.exchange.request.body)
+        context.judge_write(parsed, result)
+
+
+def _reads_during_an_update(context: CaseContext, width: int) -> None:
+    """A read during an update sees the run before it or after it, and never a part of it."""
+    before = _new_run(context)
+    reads = [request_for("get_run", before["id"])] * width
+    if context.check.offers("list_runs"):
+        reads[1::2] = [request_for("list_runs", query=[("search", before["id"])])] * len(reads[1::2])
+    update, *seen = _send(context, [request_for("update_run", before["id"], body=_UPDATE), *reads])
+    if not update.accepted:
+        raise Inconclusive(f"an update answers {update.status}")
+    for result in seen:
+        for run in _runs_in(result, before["id"]):
+            changed = [name for name, value in _UPDATE.items() if difference(value, run.get(name)) is None]
+            kept = [name for name in _UPDATE if difference(before.get(name), run.get(name)) is None]
+            if run.get("status") != before.get("status"):
+                continue  # the run has ended meanwhile, with an error or output of its own
+            got = f"{' and '.join(changed) or 'nothing'} of after it, {' and '.join(kept) or 'nothing'} of before it"
+            context.require(
+                not (changed and kept),
+                "UPDATE-PARTIAL",
+                "a read during an update sees a part of it",
+                "the run before the update or after it",
+                got,
+                update,
+                result,
+            )
+
+
+def _different_updates(context: CaseContext, width: int) -> None:
+    """Updates of different fields of one run all have their effect."""
+    run = _new_run(context)
+    bodies: Sequence[Mapping[str, Any]] = _SINGLE_UPDATES[: max(2, width)]
+    results = _send(context, [request_for("update_run", run["id"], body=body) for body in bodies])
+    read = context.ask("get_run", run["id"], after=results)
+    if read.body.get("status") != run.get("status"):
+        return  # a run that has ended meanwhile has output of its own
+    for result, body in zip(results, bodies, strict=True):
+        for name, value in body.items() if result.accepted else ():
+            problem = difference(value, read.body.get(name))
+            context.require(
+                problem is None,
+                "UPDATE-PARTIAL",
+                "of two updates at the same moment one is lost",
+                f"{name} as updated",
+                problem or "",
+                *results,
+                read,
+            )
+
+
+def _deletes(context: CaseContext, width: int) -> None:
+    """Of several deletes one succeeds, and the run is gone."""
+    run = _new_run(context)
+    results = _send(context, [request_for("delete_run", run["id"])] * max(2, width))
+    statuses = sorted(result.status for result in results)
+    got = ", ".join(map(str, statuses))
+    if any(status not in {204, 404, 409} for status in statuses):
+        raise Inconclusive(f"deletes answer {got}")
+    cause = "of several deletes at the same moment none succeeds"
+    context.require(204 in statuses, "DELETE-GONE", cause, "204 once", got, *results)
+    _require_gone(context, run["id"], results)
+
+
+def _update_and_delete(context: CaseContext, width: int) -> None:
+    """A run that is deleted while it is updated is gone."""
+    run = _new_run(context)
+    updates = [request_for("update_run", run["id"], body=body) for body in _SINGLE_UPDATES[: max(1, width - 1)]]
+    *others, deleted = _send(context, [*updates, request_for("delete_run", run["id"])])
+    if deleted.status != 204:
+        raise Inconclusive(f"a delete answers {deleted.status}")
+    _require_gone(context, run["id"], [*others, deleted])
+
+
+def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
+    """Each answer is about the run that was asked for, and none shows a run of the other organisation."""
+    if not (context.check.has_second and context.check.workflows.invented):
+        raise Inconclusive("no second token was given")
+    own = {TOKEN: _new_run(context), SECOND_TOKEN: _new_run(context, token=SECOND_TOKEN)}
+    tokens = [TOKEN, SECOND_TOKEN] * max(1, width // 2)
+    sent = [(token, target) for token in tokens for target in own]
+    requests = [request_for("get_run", own[target]["id"], token=token) for token, target in sent]
+    for (token, target), result in zip(sent, _send(context, requests), strict=True):
+        if token != target:
+            cause = "another organisation gets through with get_run"
+            context.require(result.status == 404, "AUTH-TENANT", cause, "404", result.words, result)
+            continue
+        cause = "a run cannot be read"
+        if context.require(result.accepted, "READ-BACK", cause, "the run", result.words, result):
+            _require_same_run(context, own[target]["id"], result)
+
+
+_GROUPS: Final[Mapping[str, Callable[[CaseContext, int], None]]] = {
+    "creates": _creates,
+    "reads during an update": _reads_during_an_update,
+    "different updates": _different_updates,
+    "deletes": _deletes,
+    "updates and a delete": _update_and_delete,
+    "reads of two organisations": _reads_of_two_organisations,
+}
+_NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "reads during an update": ("update_run", "get_run"),
+    "different updates": ("update_run", "get_run"),
+    "deletes": ("delete_run", "get_run"),
+    "updates and a delete": ("update_run", "delete_run", "get_run"),
+    "reads of two organisations": ("get_run",),
+}
+
+
+def _send(context: CaseContext, requests: Sequence[Request]) -> list[CallResult]:
+    results = context.send_together(requests)
+    if any(result.status >= 500 or not result.status for result in results):
+        raise Inconclusive("not every request is answered")  # judged by NO-5XX
+    return results
+
+
+def _new_run(context: CaseContext, token: str = TOKEN) -> dict[str, Any]:
+    written = context.create("bulk_create_runs", {"workflow_id": "«workflow»", "count": 1}, token=token)
+    if not written.clean or len(written.runs) != 1:
+        raise Inconclusive("a create breaks a rule already")
+    return written.runs[0]
+
+
+def _runs_in(result: CallResult, run_id: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the run, from the answer of get_run or of list_runs."""
+    if result.accepted and isinstance(result.body, dict):
+        candidates = items_of(result) if result.operation == "list_runs" else [result.body]
+        yield from (run for run in candidates if run.get("id") == run_id)
+
+
+def _require_same_run(context: CaseContext, run_id: str, result: CallResult) -> None:
+    got = result.body.get("id") if isinstance(result.body, dict) else None
+    if got != run_id:
+        cause, shown = "get_run answers with another run", excerpt(json.dumps(got))
+        context.fail(Violation("READ-BACK", cause, f"run {run_id}", f"id {shown}"), result, is_proof=True)
+
+
+def _require_gone(context: CaseContext, run_id: str, results: Sequence[CallResult]) -> None:
+    read = context.call("get_run", run_id)
+    cause = "get_run after the delete is not 404"
+    context.require(read.status == 404, "DELETE-GONE", cause, "404", read.words, *results, read)
+
+
+def concurrent_cases(check: CheckContext) -> Iterator[ConcurrentCase]:
+    for group in _GROUPS:
+        if check.offers(*_NEEDS.get(group, ())):
+            yield ConcurrentCase(group)
+            yield ConcurrentCase(group, width=8)
+
+
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
+    Scenario(
+        "requests at the same moment",
+        ("BULK-ECHO", "CREATE-ANSWER", "READ-BACK", "UPDATE-PARTIAL", "DELETE-GONE", "AUTH-TENANT"),
+        run_concurrent,
+        concurrent_cases,
+        attempts=4,
+        together=False,
+        priority=2,
+    ),
+)
