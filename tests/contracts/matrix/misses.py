@@ -28,16 +28,6 @@ MUTE = {
     "both_bodies_at_once_done": _AT_ONCE,
     "reads_at_once_without_retry_after": "only shows when several arrive at once",
     "creates_limited_without_retry_after": "shows after many creates, of which one is told",
-    **dict.fromkeys(
-        (
-            "creates_at_once_share_inputs",
-            "updates_at_once_lose_one",
-            "update_is_seen_in_parts",
-            "update_brings_back_deleted",
-            "reads_at_once_for_the_latest",
-        ),
-        _AT_ONCE,
-    ),  # fmt: skip
     "creates_at_once_share_inputs": _AT_ONCE,
     "updates_at_once_lose_one": _AT_ONCE,
     "update_is_seen_in_parts": _AT_ONCE,
