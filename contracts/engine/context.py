@@ -163,12 +163,12 @@ class CaseContext:
         """Raises RuleViolated if the target created runs that no answer reported."""
         if self.only is not None:
             return  # another violation is to be found; the guard keeps these runs for the next attempt
-        self.check.count("REQ-ATOMIC", self.check.guard.take_refused_looked_after())
-        for surprise in self.check.guard.take_surprises():
+        self.check.count("REQ-ATOMIC", self.check.guard.take_checked_refusals())
+        for found in self.check.guard.take_unreported_runs():
             try:
-                self.judge(violation_of(surprise).rule, [violation_of(surprise)], *surprise.exchanges)
+                self.judge(violation_of(found).rule, [violation_of(found)], *found.exchanges)
             except RuleViolated as violated:
-                violated.is_certain = surprise.certain
+                violated.is_certain = found.certain
                 raise
 
     def _check_time(self) -> None:
@@ -271,7 +271,7 @@ class CaseContext:
         elif self.check.knows(violation):
             return
         exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
-        raise RuleViolated(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
+        raise RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
 
     def judge(self, rule: str, violations: Iterable[Violation], *shown: CallResult | Exchange) -> bool:
         """Count the rule as judged and return whether it holds. Raises RuleViolated for the first new violation."""

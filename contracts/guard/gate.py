@@ -92,7 +92,7 @@ class Gate:
         if self._ownership.made(text):
             if self._is_own_server or self._ownership.is_proven(text) or self._is_ours(text):
                 return
-            raise NotOwned(f"{what}: {text} is older than this check, though an answer told it was made")
+            raise NotOwned(f"{what}: {text} is older than this check, though an answer reported it as created")
         if not self._is_allowed_unknown(text):
             raise NotOwned(f"{what}: {text} was not made by this check")
 

@@ -51,7 +51,7 @@ from contracts.guard.schedule import Schedule
 from contracts.guard.start_barrier import NotDelivered, StartBarrier
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream, proxy_for
-from contracts.guard.watch import ANY, Kind, Sent, Surprise, Watch
+from contracts.guard.watch import ANY, Kind, Sent, UnreportedRuns, Watch
 
 _COUNT = re.compile(rb'"count"\s*:\s*([^,}\]]{1,60})')
 
@@ -115,7 +115,7 @@ class Guard:
         self._unknown_is_404 = False
         self._is_cleaning = False
         self._unknown: dict[str, None] = {}
-        self._refused_looked_after = 0
+        self._checked_refusals = 0
         self._watch: Watch | None = None
 
     def __enter__(self) -> Self:
@@ -196,22 +196,22 @@ class Guard:
         """
         self._ownership.claim_unknown(run_id)
 
-    def tell_kinds(self, kind_of: Callable[[Request], Kind]) -> None:
+    def set_kind_of(self, kind_of: Callable[[Request], Kind]) -> None:
         """Set the function that returns the `Kind` of a request that may create runs."""
         if self._watch is not None:
             self._watch.kind_of = kind_of
 
-    def take_surprises(self) -> list[Surprise]:
-        """Return, and forget, the surprises on a live target: runs that appeared and that no answer reported."""
+    def take_unreported_runs(self) -> list[UnreportedRuns]:
+        """Return, and forget, the runs that appeared on a live target and that no answer reported."""
         if self._watch is None:
             return []
-        surprises, self._watch.surprises = self._watch.surprises, []
-        return surprises
+        found, self._watch.unreported = self._watch.unreported, []
+        return found
 
-    def take_refused_looked_after(self) -> int:
+    def take_checked_refusals(self) -> int:
         """Return, and reset, the number of refused requests after which the lists were checked for new runs."""
-        refused, self._refused_looked_after = self._refused_looked_after, 0
-        return refused
+        checked, self._checked_refusals = self._checked_refusals, 0
+        return checked
 
     def new_session(self) -> str:
         """Return a new session id of this check. Runs created in it can be found by it after a crash."""
@@ -354,10 +354,10 @@ class Guard:
         journal = self._opened_journal
         for run_id, authorization in seen.proven.items():
             self._ownership.add_run(run_id, authorization)
-            journal.told(IDENTITIES[authorization], [run_id])
+            journal.add_runs(IDENTITIES[authorization], [run_id])
         self._possibly_left |= seen.possible
         self._ledger.add_unreported(len(seen.proven) + len(seen.possible))
-        self._refused_looked_after += seen.refused
+        self._checked_refusals += seen.refused
         if seen.settled:
             journal.close_intents([each for each in seen.settled if each in journal.record.open_intents])
 
@@ -407,7 +407,9 @@ class Guard:
         if watch is not None:
             watch.judge(masked)
             if self._seemingly_older:
-                raise NotAllowed("an answer told runs older than this check, so what a create makes cannot be known")
+                raise NotAllowed(
+                    "an answer reported runs older than this check, so what a create makes cannot be known"
+                )
             look_requests = watch.requests_for(authorization)
         try:
             what = _describe(masked)
@@ -475,7 +477,7 @@ class Guard:
                 at=sent_at,
                 exchange=exchange,
                 answered_at=None if exchange is None else self._clock.now(),
-                told=pending.reported_ids,
+                reported=pending.reported_ids,
                 intent=None if pending.intent is None else pending.intent.number,
             )
         )

@@ -189,7 +189,7 @@ class Journal:
         with self._lock:
             self._write(_with_unproven({"made": intent.number, "as": intent.identity, "ids": list(run_ids)}, unproven))
 
-    def told(self, identity: str, run_ids: Sequence[str]) -> None:
+    def add_runs(self, identity: str, run_ids: Sequence[str]) -> None:
         """Add runs of this check without closing an intent."""
         with self._lock:
             self._write({"made": _NO_INTENT, "as": identity, "ids": list(run_ids)})

@@ -42,7 +42,7 @@ def clean_up(
     orphans = cleaner.orphans(record, authorizations)
     for authorization in authorizations:
         if found := [run for run, by in orphans.proven.items() if by == authorization]:
-            journal.told(IDENTITIES[authorization], found)
+            journal.add_runs(IDENTITIES[authorization], found)
     runs: dict[str, Authorizations] = {}
     left = Left(frozenset(), frozenset())
     for run, identity in record.unfinished.items():

@@ -69,7 +69,7 @@ class Sent:
     at: datetime
     exchange: Exchange | None = None
     answered_at: datetime | None = None
-    told: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
     intent: int | None = None
 
     @property
@@ -82,15 +82,15 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Surprise:
+class UnreportedRuns:
     """Runs that no answer reported. `certain`: it is proven, or cannot be a coincidence, that this check created them.
-    `status` is that of the answer to the request that created them; `told` is how many runs this answer reported.
+    `status` is that of the answer to the request that created them; `reported` is how many runs this answer reported.
     """
 
     operation: str
     status: int
     runs: int
-    told: int
+    reported: int
     exchanges: tuple[Exchange, ...]
     certain: bool
 
@@ -124,7 +124,7 @@ class Watch:
     ) -> None:
         self.alone: Final = threading.RLock()
         self.kind_of: Callable[[Request], Kind] = _by_path
-        self.surprises: list[Surprise] = []
+        self.unreported: list[UnreportedRuns] = []
         self.lists_tell = True
         """False after a list could not be read or did not show the runs that an answer reported."""
         self._cleaner = cleaner
@@ -150,7 +150,9 @@ class Watch:
         """Raises NotAllowed if an earlier request of its kind created unreported runs, or might have."""
         kind = self.kind_of(request)
         if kind.operation in self._stopped and (kind.reason is not None or not self._stopped[kind.operation]):
-            raise NotAllowed(f"{kind.operation}: an earlier one made runs that no answer told, so no more is sent")
+            raise NotAllowed(
+                f"{kind.operation}: an earlier one created runs that no answer reported, so no more is sent"
+            )
         if kind.reason is not None and kind in self._unverified:
             raise NotAllowed(
                 f"{kind.operation}: what one that must create nothing makes cannot be looked for, since the list of"
@@ -212,7 +214,7 @@ class Watch:
         possible: set[str] = set()
         suspected: list[tuple[Sent, dict[str, Any], Exchange]] = []
         lists_complete = True
-        if self._lag_s and not all(sent.told for sent in pending):
+        if self._lag_s and not all(sent.reported for sent in pending):
             self._clock.sleep(self._lag_s)
         lists = tuple(self._known) if is_last else (e for sent in pending for e in self._lists_for(sent.authorization))
         for authorization in dict.fromkeys(lists):
@@ -234,7 +236,7 @@ class Watch:
                     continue
                 suspected.append((origin or (pending or self._sent)[-1], run, exchange))
         if suspected:
-            self._report_surprise(suspected, proven)
+            self._report(suspected, proven)
         if not lists_complete:
             self.lists_tell = False
             self._unverified.update(sent.kind for sent in pending if not sent.accepted)
@@ -256,7 +258,7 @@ class Watch:
 
         Returns None if they never do, or if the list cannot be read.
         """
-        reported = {run for sent in pending for run in sent.told}
+        reported = {run for sent in pending for run in sent.reported}
         waited_s = 0.0
         for pause_s in (*(_LAGS_S if self.lists_tell else ()), None):
             page = self._newest_runs(authorization)
@@ -301,7 +303,7 @@ class Watch:
                 return sent
         return None
 
-    def _report_surprise(self, suspected: list[tuple[Sent, dict[str, Any], Exchange]], proven: Collection[str]) -> None:
+    def _report(self, suspected: list[tuple[Sent, dict[str, Any], Exchange]], proven: Collection[str]) -> None:
         origin, _, look = next((one for one in suspected if one[0].exchange is not None), suspected[0])
         certain = any(run["id"] in proven or self._is_idle(run) for _, run, _ in suspected)
         operation = origin.kind.operation
@@ -310,8 +312,8 @@ class Watch:
             self._stopped[operation] = must_create_nothing and self._stopped.get(operation, True)
         if origin.exchange is not None:
             exchanges = (origin.exchange, look)
-            status, told = origin.exchange.answer.status, len(origin.told)
-            self.surprises.append(Surprise(operation, status, len(suspected), told, exchanges, certain))
+            status, reported = origin.exchange.answer.status, len(origin.reported)
+            self.unreported.append(UnreportedRuns(operation, status, len(suspected), reported, exchanges, certain))
 
     def _is_idle(self, run: Mapping[str, Any]) -> bool:
         last = self._foreign_runs_at.get(str(run.get("workflow_id")))

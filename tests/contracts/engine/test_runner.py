@@ -20,7 +20,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime
 from contracts.engine.runner import MAX_CAUSES, Scenario, Search, alone_case, expected_runs, run_alone
 from contracts.engine.shrink import Case
-from contracts.guard import NoAnswer, NotAllowed, Surprise
+from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
 from contracts.oracle import read_request
 from contracts.rules.requests import run_wrong_parameter
 
@@ -37,7 +37,7 @@ class Server:
         self.exchanges: list[Exchange] = []
         self.throttled: Sequence[Exchange] = ()
         self.spent = Spent(0, 0, 0, 0.0)
-        self.surprises: list[Surprise] = []
+        self.unreported: list[UnreportedRuns] = []
 
     def send(self, request: Request) -> Exchange:
         status, body = self.reply(request)
@@ -48,11 +48,11 @@ class Server:
     def allow_unknown(self, run_id: str) -> None:
         pass
 
-    def take_surprises(self) -> list[Surprise]:
-        surprises, self.surprises = self.surprises, []
-        return surprises
+    def take_unreported_runs(self) -> list[UnreportedRuns]:
+        unreported, self.unreported = self.unreported, []
+        return unreported
 
-    def take_refused_looked_after(self) -> int:
+    def take_checked_refusals(self) -> int:
         return 0
 
 
