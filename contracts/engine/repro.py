@@ -28,8 +28,9 @@ def repro_of(
     replaceable: Collection[str] = (),
 ) -> tuple[Exchange, ...]:
     """`shown` are the exchanges that show the violation, `case_exchanges` all of its case and `recorded` all of the
-    check, the last two in the order sent. Exchanges that are not part of the case come first in the result. For a `replaceable` id
-    in a body, `recorded` is not searched for its origin, since the target also accepts made-up ids there.
+    check, the last two in the order sent. Exchanges that are not part of the case come first in the result. For a
+    `replaceable` id in a body, `recorded` is not searched for its origin, since the target also accepts made-up ids
+    there.
     """
     return _ReproBuilder(shown, case_exchanges, recorded, {one.encode() for one in replaceable}).build()
 

@@ -174,7 +174,7 @@ def visit(folder: Path, host: Host, *flags: object, max_runs: int = 40) -> Visit
 
 def main() -> None:
     names = sys.argv[1:] or ["", *HOSTS]
-    print(f"{'host':36} {'made':>4} {'left':>4} {'reported':>7} {'changed':>7} {'requests':>8} {'s':>5}  verdict, findings")
+    print(f"{'host':36} {'made':>4} {'left':>4} {'says':>7} {'changed':>7} {'requests':>8} {'s':>5}  verdict, findings")
     for name in names:
         defects = tuple(filter(None, name.split("+")))
         busy = "busy" in defects

@@ -1,5 +1,5 @@
-"""A live check of servers that are bad hosts: it makes no more than one unreported create of a kind, touches nobody else's runs,
-and says what is left, or that this is unknown.
+"""A live check of servers that are bad hosts: it makes no more than one unreported create of a kind, touches nobody
+else's runs, and says what is left, or that this is unknown.
 """
 
 from __future__ import annotations
