@@ -222,14 +222,14 @@ def cleanup(
     done = clean_up_journals(
         None if url is None else base_url(url), token=token, second_token=second_token, ca_bundle=ca_bundle
     )
-    if not done.journals and not done.words:
+    if not done.journals and not done.problems:
         click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")
     else:
         unknown = f" ({done.unknown} of them perhaps: the server does not tell)" if done.unknown else ""
         left = "an unknown number" if done.left == 0 and (done.possibly_left or done.unclear) else str(done.left)
         click.echo(f"{_runs(done.cleaned)} cleaned up, {left} left{unknown}.")
-    for words in done.words:
-        click.echo(f"Not done: {printable(words)}", err=True)
+    for problem in done.problems:
+        click.echo(f"Not done: {printable(problem)}", err=True)
     if done.possibly_left:
         click.echo(
             "These runs may be of this check, but that is not proven, so they were left. Look at them yourself:",

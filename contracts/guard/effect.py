@@ -75,6 +75,16 @@ class Effect:
     """Resources of which it could change several or create one; `?` is an unknown resource."""
     body: Any = None
 
+    @property
+    def workflow_ids(self) -> tuple[str, ...]:
+        """The workflows that the body names, also in the steps of a chain."""
+        if not isinstance(self.body, dict):
+            return ()
+        steps = self.body.get("steps")
+        objects = [self.body, *(steps if isinstance(steps, list) else ())]
+        named = [each.get("workflow_id") for each in objects if isinstance(each, dict)]
+        return tuple(each[:64] for each in named if isinstance(each, str))
+
 
 _READS = Effect(writes=False)
 

@@ -95,7 +95,7 @@ def test_what_does_not_end_or_is_wrong_is_given_up_long_before_its_time(name: st
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert re.fullmatch(words, outcome.words), outcome.words
+    assert re.fullmatch(words, outcome.reason), outcome.reason
     assert outcome.reached
     assert most < 32 * MEBIBYTE  # the server's own part is less than half of it
 
@@ -103,14 +103,14 @@ def test_what_does_not_end_or_is_wrong_is_given_up_long_before_its_time(name: st
 @pytest.mark.parametrize(("name", "words"), SLOW.items())
 def test_what_is_slow_is_given_up_in_time_however_steadily_it_drips(name: str, words: str) -> None:
     outcome = lost(name, SHORT)
-    assert re.fullmatch(words, outcome.words), outcome.words
+    assert re.fullmatch(words, outcome.reason), outcome.reason
     assert outcome.reached
 
 
 @pytest.mark.parametrize(("name", "words"), NO_CONNECTION.items())
 def test_a_connection_that_is_never_made_has_a_time_of_its_own_and_carries_nothing(name: str, words: str) -> None:
     outcome = lost(name, SMALL)
-    assert re.fullmatch(words, outcome.words), outcome.words
+    assert re.fullmatch(words, outcome.reason), outcome.reason
     assert not outcome.reached
 
 

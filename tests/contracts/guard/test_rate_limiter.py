@@ -17,7 +17,7 @@ from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.bounds import BOUNDS
 from contracts.guard.later_cleanup import clean_up_journals
 from contracts.guard.rate_limiter import Clock, RateLimiter
-from contracts.guard.threads import WORKERS
+from contracts.guard.concurrency import WORKERS
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get
 from tests.contracts.guard.standin import CUT, FIRST, Received, Reply, StandIn
@@ -129,7 +129,7 @@ def test_a_retry_after_of_a_year_ends_the_cleanup_of_earlier_checks_in_words(
     limited(server, 1000, (("Retry-After", "31536000"),))
     done = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir, clock=manual.clock)
     assert done.journals == 1
-    assert any("31536000 s (Retry-After)" in words for words in done.words), done.words
+    assert any("31536000 s (Retry-After)" in words for words in done.problems), done.problems
     assert manual.sleeps == []
 
 
@@ -292,10 +292,10 @@ def test_requests_sent_together_to_a_dead_target_end_as_no_answer(guard: Guard, 
 def test_of_a_group_the_others_do_not_go_where_one_cannot_be_written_down(
     guard: Guard, server: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(*_: object) -> None:
+    def full_disk(*_: object, **__: object) -> None:
         raise CouldNotCheck("the disk is full")
 
-    monkeypatch.setattr(guard._opened_journal, "intend", full_disk)
+    monkeypatch.setattr(guard._journal, "intend", full_disk)
     with pytest.raises(CouldNotCheck, match="disk is full"):
         guard.send_together([get("/v1/runs"), bulk(), get("/v1/runs")])
     assert server.received == []

@@ -135,7 +135,7 @@ def test_where_the_lists_cannot_tell_one_of_a_kind_is_sent_and_what_is_left_is_u
 ) -> None:
     server.meddle = lambda received: page if received.target.startswith("/v1/runs?") else None
     watched.send(bulk("x"))
-    with pytest.raises(NotAllowed, match="the list of runs does not tell"):
+    with pytest.raises(NotAllowed, match="the list of runs is not reliable"):
         watched.send(bulk("x"))
     watched.send(bulk(1))
     watched.clean_up()
@@ -199,7 +199,7 @@ def test_where_neither_reads_nor_lists_tell_what_is_left_is_unknown(watched: Gua
     server.meddle = blind
     watched.send(bulk(3))
     assert watched.clean_up() == 3
-    assert any("of 3 runs neither reads nor lists tell" in words for words in watched.left_unknown)
+    assert any("of 3 runs neither reads nor lists show" in words for words in watched.left_unknown)
     assert server.runs == {}
 
 
