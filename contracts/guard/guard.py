@@ -94,7 +94,7 @@ class Guard:
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
         self._schedule = Schedule(self._started + target.max_time_s, self._clock, self._grace_s)
-        self._log = ExchangeLog(bounds)
+        self.log: Final = ExchangeLog(bounds)
         self._seemingly_older: set[str] = set()
         """Runs that an answer reported though they seem older than the check."""
         self._has_sent_creates = False
@@ -125,7 +125,7 @@ class Guard:
             self._journal,
             self._ownership,
             self._watch,
-            self._log,
+            self.log,
             authorizations=self._authorizations,
             client=lambda: self._client(uses_reserve=True),
         )
@@ -153,22 +153,7 @@ class Guard:
     @property
     def exchanges(self) -> Sequence[Exchange]:
         """The last exchanges (by default at most 20,000 with 256 MiB of headers and bodies), oldest first."""
-        return self._log.exchanges
-
-    @property
-    def throttled(self) -> Sequence[Exchange]:
-        """The exchanges that the target answered with 429, including retries (within the bounds)."""
-        return self._log.throttled
-
-    @property
-    def skipped(self) -> Sequence[str]:
-        """The distinct reasons why requests were not sent and why the clean-up is incomplete."""
-        return self._log.skipped
-
-    @property
-    def lost(self) -> str | None:
-        """How many requests got no complete answer, and the error of the first one; None if all got one."""
-        return self._log.lost
+        return self.log.exchanges
 
     @property
     def spent(self) -> Spent:
@@ -316,17 +301,14 @@ class Guard:
         authorization = masked.header("authorization")
         look_requests = 0
         if watch is not None:
-            watch.check(masked)
             if self._seemingly_older:
-                raise NotAllowed(
-                    "an answer reported runs older than this check, so what a create makes cannot be known"
-                )
-            look_requests = watch.requests_for(authorization)
+                raise NotAllowed("an answer reported runs older than this check: what creates make cannot be known")
+            look_requests = watch.check(masked)
         try:
             what = _describe(masked)
             charge = self._ledger.charge(effect.runs, makes=effect.creates, what=what, requests=1 + look_requests)
         except OutOfBudget as error:
-            self._log.add_skipped(str(error))
+            self.log.add_skipped(str(error))
             raise
         if watch is not None:
             self._ledger.take_back_request(look_requests)  # they are charged one by one when they are sent
@@ -338,7 +320,7 @@ class Guard:
             self._rate_limiter.wait(len(pending_requests), left_s=self._schedule.left_s)
         except BaseException as error:
             if isinstance(error, OutOfBudget):
-                self._log.add_skipped(str(error))
+                self.log.add_skipped(str(error))
             for pending in pending_requests:
                 self._refund(pending)
             raise
@@ -387,7 +369,7 @@ class Guard:
         connection = None if barrier is None else self._connect_with_group(barrier)
         for attempt in range(self._bounds.repeats + 1):
             exchange = Exchange(pending.masked, self._answer(pending, connection if attempt == 0 else None))
-            self._log.add(exchange)
+            self.log.add(exchange)
             if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
                 break
         if exchange.answer.status == 503 and exchange.answer.header("retry-after"):
@@ -414,13 +396,13 @@ class Guard:
             message = f"{_describe(pending.masked)}: {outcome.reason}"
             if outcome.malformed:
                 raise NotAllowed(message)
-            self._log.add_lost(message)
+            self.log.add_lost(message)
             raise NoAnswer(message, lost=outcome.reason) if outcome.reached else NotDelivered(message)
         return self._tokens.mask_answer(outcome)
 
     def _may_repeat(self, exchange: Exchange, attempt: int) -> bool:
         """Handle a 429: wait as it asks, and return whether to retry the request."""
-        self._log.add_throttled(exchange)
+        self.log.add_throttled(exchange)
         wait_s = self._rate_limiter.asked_wait_s(exchange.answer, attempt)
         self._rate_limiter.pause(wait_s)
         if attempt == self._bounds.repeats or wait_s > self._longest_wait_s:
@@ -498,7 +480,7 @@ class Guard:
             is_shared=self._is_shared,
             pay=lambda: self._ledger.charge_request(cleaning=uses_reserve or self._schedule.is_cleaning),
             left_s=self._schedule.left_to_ask_s,
-            record=self._log.add,
+            record=self.log.add,
             bounds=self._bounds,
         )
 

@@ -160,8 +160,11 @@ class Watch:
         checked, self._checked_refusals = self._checked_refusals, 0
         return checked
 
-    def check(self, request: Request) -> None:
-        """Raises NotAllowed if an earlier request of its kind created unreported runs, or might have."""
+    def check(self, request: Request) -> int:
+        """Return how many requests `begin` and `look` need for a request: one per list, and one more the first time.
+
+        Raises NotAllowed if an earlier request of its kind created unreported runs, or might have.
+        """
         kind = self.kind_of(request)
         if kind.operation in self._stopped and (kind.reason is not None or not self._stopped[kind.operation]):
             raise NotAllowed(
@@ -172,6 +175,7 @@ class Watch:
                 f"{kind.operation}: what one that must create nothing creates cannot be looked for, since the"
                 " list of runs is not reliable: no second one is sent"
             )
+        return sum(1 if each in self._known else 2 for each in self._lists_for(request.header("authorization")))
 
     def begin(self, authorization: str | None) -> None:
         """Remember, before the first request that may create runs, which runs exist: they belong to someone else."""
@@ -183,10 +187,6 @@ class Watch:
                     self._known[each].add(run["id"])
                     self._note_foreign(run)
                 self._since[each] = self._clock.now()
-
-    def requests_for(self, authorization: str | None) -> int:
-        """Return how many requests `begin` and `look` need for a request: one per list, and one more the first time."""
-        return sum(1 if each in self._known else 2 for each in self._lists_for(authorization))
 
     def _lists_for(self, authorization: str | None) -> tuple[str, ...]:
         """Return the authorizations whose lists may show the runs of a request: all, if it has neither token."""

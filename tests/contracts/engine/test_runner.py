@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -36,7 +36,6 @@ class Server:
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
         self.exchanges: list[Exchange] = []
-        self.throttled: Sequence[Exchange] = ()
         self.spent = Spent(0, 0, 0, 0.0)
         self.unreported: list[UnreportedRuns] = []
 

@@ -95,7 +95,7 @@ def test_a_dead_server_has_all_runs_left_and_is_asked_but_once(guard: Guard, ser
     assert guard.clean_up() == 300
     server.__enter__()
     assert guard.spent.requests - before <= 3
-    assert guard.skipped[-1].startswith("cleaning up: DELETE")
+    assert guard.log.skipped[-1].startswith("cleaning up: DELETE")
 
 
 @pytest.mark.parametrize("end", [Guard.clean_up, Guard.count_left])
@@ -254,7 +254,7 @@ def test_where_nothing_can_be_looked_through_that_is_said_and_the_journal_stays(
     with pytest.raises(NoAnswer):
         live_guard.send(bulk(1))
     live_guard.clean_up()
-    assert "could not be looked through" in live_guard.skipped[-1]
+    assert "could not be looked through" in live_guard.log.skipped[-1]
     path = live_guard._journal.path
     live_guard.__exit__(None, None, None)
     server.meddle = lambda _: None

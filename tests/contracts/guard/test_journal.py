@@ -299,7 +299,7 @@ def test_a_create_that_is_carried_out_after_the_first_clean_up_is_found_by_the_s
     with pytest.raises(NoAnswer):
         live_guard.send(bulk(2, input_values={"m": live_guard.marker}))
     assert live_guard.clean_up() == 0
-    assert "again in a minute" in live_guard.skipped[-1]
+    assert "again in a minute" in live_guard.log.skipped[-1]
     live_guard.__exit__(None, None, None)
     server.answer(late[0])
     assert len(server.runs) == 2
