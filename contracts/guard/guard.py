@@ -487,7 +487,7 @@ class Guard:
 
 def _describe(request: Request) -> str:
     """Return the method, the path and the `count` of a request, for a message."""
-    words = f"{request.method} {request.path[:120]}"
+    text = f"{request.method} {request.path[:120]}"
     if request.body and (match := _COUNT.search(request.body)):
-        words += f" with count {match.group(1).decode('ascii', 'replace').strip()[:40]}"
-    return words
+        text += f" with count {match.group(1).decode('ascii', 'replace').strip()[:40]}"
+    return text
