@@ -18,7 +18,7 @@ from typing import Final
 from contracts.core.exchange import TOKEN
 from contracts.guard.concurrency import in_threads
 from contracts.guard.effect import path_of_run
-from contracts.guard.identity import CheckIdentity
+from contracts.guard.identity import CheckIdentity, text_of
 from contracts.guard.journal import IDENTITIES
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.runs_client import Run, RunsClient, json_object
@@ -131,7 +131,7 @@ class Cleaner:
                 return False
             if run is not None and not self._identity.may_include(run, answer, self.client.clock.now()):
                 return True
-            cancelled = run is not None and run.get("status") in _TERMINAL
+            cancelled = run is not None and text_of(run, "status") in _TERMINAL
         if not cancelled and (self.client.is_shared or not self._support.offered):
             ask("PATCH", path, authorization, _CANCEL)
             cancelled = True

@@ -26,7 +26,7 @@ class CheckIdentity:
 
     def proves(self, run: Mapping[str, Any]) -> bool:
         """Return whether the run has the marker in its input values or session alias, or is in one of the sessions."""
-        return self._has_marker(run) or run.get("session_id") in self.sessions
+        return self._has_marker(run) or text_of(run, "session_id") in self.sessions
 
     def may_include(self, run: Mapping[str, Any], answer: Answer, now: datetime) -> bool:
         """Return whether the run has the marker or was not created before the check began.
@@ -40,7 +40,16 @@ class CheckIdentity:
         return at >= self.started_at - (_CLOCK_TOLERANCE if has_zone else _ZONE_TOLERANCE)
 
     def _has_marker(self, run: Mapping[str, Any]) -> bool:
-        return self.marker in json.dumps([run.get(name) for name in ("input_values", "session_alias")])
+        try:
+            return self.marker in json.dumps([run.get(name) for name in ("input_values", "session_alias")])
+        except RecursionError:  # the check never sends values that are nested so deeply
+            return False
+
+
+def text_of(run: Mapping[str, Any], name: str) -> str | None:
+    """Return a field of a run if it is a text: a broken server may send any JSON value."""
+    value = run.get(name)
+    return value if isinstance(value, str) else None
 
 
 def created_at(run: Mapping[str, Any], ahead: timedelta) -> datetime | None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from contracts.guard.cleaner import CREATION_WINDOW_S, Authorizations, Cleaner, DeleteSupport, Left, delete_support
-from contracts.guard.identity import created_at
+from contracts.guard.identity import created_at, text_of
 from contracts.guard.journal import AUTHORIZATIONS, IDENTITIES, OTHER, Intent, Journal, JournalRecord, digest
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.runs_client import Run, RunsClient
@@ -143,7 +143,7 @@ def _read_all(client: RunsClient, authorization: str, **query: str | None) -> tu
 
 
 def _may_have_created(intent: Intent, run: Run, ahead: timedelta, salt: str) -> bool:
-    if intent.workflow_ids and run.get("workflow_id") not in intent.workflow_ids:
+    if intent.workflow_ids and text_of(run, "workflow_id") not in intent.workflow_ids:
         return False
     created = created_at(run, ahead)
     if created is None:

@@ -20,15 +20,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from contracts.core.exchange import Exchange, Request
 from contracts.guard.budget import Ledger
 from contracts.guard.effect import Effect
-from contracts.guard.identity import created_at
+from contracts.guard.identity import created_at, text_of
 from contracts.guard.journal import IDENTITIES, Journal
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NotAllowed
@@ -84,6 +84,17 @@ class Sent:
     @property
     def accepted(self) -> bool:
         return self.exchange is not None and self.exchange.answer.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class _NewRun:
+    """A run that no answer reported, the request that may have created it, and the look that found it."""
+
+    run: Run
+    origin: Sent
+    look: Exchange
+    authorization: str
+    is_proven: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +192,11 @@ class Watch:
         """Remember, before the first request that may create runs, which runs exist: they belong to someone else."""
         for each in self._lists_for(authorization):
             if each not in self._known:
-                self._known[each] = set()
                 page = self._client.newest(each)
-                for run in page[1] if page is not None else ():
-                    self._known[each].add(run["id"])
+                runs = [] if page is None else page[1]
+                for run in runs:
                     self._note_foreign(run)
+                self._known[each] = {run["id"] for run in runs}
                 self._since[each] = self._clock.now()
 
     def _lists_for(self, authorization: str | None) -> tuple[str, ...]:
@@ -245,9 +256,7 @@ class Watch:
             latest_first, key=lambda sent: (self._kind_with_answer(sent) in self._checked_kinds, sent.accepted)
         )
         self._checked_kinds.update(map(self._kind_with_answer, pending))
-        proven: dict[str, str] = {}
-        possible: set[str] = set()
-        suspected: list[tuple[Sent, Run, Exchange]] = []
+        found: list[_NewRun] = []
         lists_complete = True
         if self._lag_s and not all(sent.reported for sent in pending):
             self._clock.sleep(self._lag_s)
@@ -262,33 +271,33 @@ class Watch:
             exchange, runs = page
             for run in self._new_runs(authorization, runs):
                 origin = self._matching_request(run, order)
-                if self._journal.record.identity.proves(run):
-                    proven[run["id"]] = authorization
-                elif origin is not None:
-                    possible.add(run["id"])
+                is_proven = self._journal.record.identity.proves(run)
+                if is_proven or origin is not None:
+                    origin = origin or (pending or self._sent)[-1]
+                    found.append(_NewRun(run, origin, exchange, authorization, is_proven))
                 else:
                     self._note_foreign(run)
-                    continue
-                suspected.append((origin or (pending or self._sent)[-1], run, exchange))
-        if suspected:
-            self._report(suspected, proven)
-        self._keep(proven, possible)
+        if found:
+            self._report(found)
+            self._keep(found)
         if lists_complete:
             self._checked_refusals += sum(sent.refused for sent in pending)
         else:
             self.lists_are_reliable = False
             self._unverified.update(sent.kind for sent in pending if not sent.accepted)
-        if lists_complete and not possible:
+        if lists_complete and all(new.is_proven for new in found):
             answered = [sent.intent for sent in pending if sent.intent is not None and sent.exchange is not None]
             if settled := [intent for intent in answered if intent in self._journal.record.open_intents]:
                 self._journal.close_intents(settled)
 
-    def _keep(self, proven: Mapping[str, str], possible: set[str]) -> None:
-        for run_id, authorization in proven.items():
-            self._ownership.add_run(run_id, authorization)
-            self._journal.add_runs(IDENTITIES[authorization], [run_id])
-        self.possible |= possible
-        self._ledger.add_unreported(len(proven) + len(possible))
+    def _keep(self, found: list[_NewRun]) -> None:
+        for new in found:
+            if new.is_proven:
+                self._ownership.add_run(new.run["id"], new.authorization)
+                self._journal.add_runs(IDENTITIES[new.authorization], [new.run["id"]])
+            else:
+                self.possible.add(new.run["id"])
+        self._ledger.add_unreported(len({new.run["id"] for new in found}))
 
     def _page_with_reported(self, authorization: str, pending: Iterable[Sent]) -> tuple[Exchange, list[Run]] | None:
         """Return the newest runs, once they include all that the pending requests' answers reported or fill a page.
@@ -313,10 +322,10 @@ class Watch:
         """Return the new runs that no answer reported. A run created before `begin` is not new, unless it is proven to
         belong to the check.
         """
-        known = self._known.setdefault(authorization, set())
+        known = self._known[authorization]
         new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.runs]
         known.update(run["id"] for run in runs)
-        earliest = self._since.get(authorization, datetime.min.replace(tzinfo=UTC)) - _TOLERANCE_BEFORE
+        earliest = self._since[authorization] - _TOLERANCE_BEFORE
         proves = self._journal.record.identity.proves
         return [run for run in new if proves(run) or (created_at(run, self._client.ahead) or earliest) >= earliest]
 
@@ -328,7 +337,7 @@ class Watch:
         named_workflows = {workflow for sent in self._sent for workflow in sent.workflow_ids}
         earlier: Iterable[Sent] = reversed(self._sent) if self._lag_s or not self.lists_are_reliable else ()
         for sent in (*order, *earlier):
-            if run.get("workflow_id") not in (sent.workflow_ids or named_workflows):
+            if text_of(run, "workflow_id") not in (sent.workflow_ids or named_workflows):
                 continue
             if run.get("input_values") and sent.inputs is not _ANY and run["input_values"] != sent.inputs:
                 continue
@@ -338,17 +347,17 @@ class Watch:
                 return sent
         return None
 
-    def _report(self, suspected: list[tuple[Sent, Run, Exchange]], proven: Collection[str]) -> None:
-        origin, _, look = next((one for one in suspected if one[0].exchange is not None), suspected[0])
-        certain = any(run["id"] in proven or self._is_idle(run) for _, run, _ in suspected)
-        operation = origin.kind.operation
+    def _report(self, found: list[_NewRun]) -> None:
+        first = next((new for new in found if new.origin.exchange is not None), found[0])
+        origin, operation = first.origin, first.origin.kind.operation
+        certain = any(new.is_proven or self._is_idle(new.run) for new in found)
         if certain or origin.refused:  # a run of someone else must not stop the check
             must_create_nothing = origin.refused and origin.kind.reason is not None
             self._stopped[operation] = must_create_nothing and self._stopped.get(operation, True)
         if origin.exchange is not None:
-            exchanges = (origin.exchange, look)
+            exchanges = (origin.exchange, first.look)
             status, reported = origin.exchange.answer.status, len(origin.reported)
-            self._unreported.append(UnreportedRuns(operation, status, len(suspected), reported, exchanges, certain))
+            self._unreported.append(UnreportedRuns(operation, status, len(found), reported, exchanges, certain))
 
     def _is_idle(self, run: Run) -> bool:
         last = self._foreign_runs_at.get(str(run.get("workflow_id")))

@@ -12,6 +12,7 @@ import pytest
 from contracts.core.exchange import Request
 from contracts.core.target import Budget
 from contracts.guard import Guard, Kind, NoAnswer, NotAllowed
+from contracts.guard.identity import CheckIdentity
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
 from tests.contracts.guard.standin import CUT, NOT_FOUND, WORKFLOW, Received, Reply, StandIn
@@ -162,6 +163,24 @@ def test_a_create_without_an_answer_is_looked_after_at_once(watched: Guard, serv
     with pytest.raises(NoAnswer):
         watched.send(bulk(2, input_values={"m": watched.marker}))
     assert set(watched.owned) == set(server.runs)
+
+
+def test_values_of_any_type_in_a_list_or_a_read_stop_nothing(watched: Guard, server: StandIn) -> None:
+    watched.send(bulk(1))
+    theirs = server.add_run(workflow_id={}, session_id=[], status={}, created_at=[], input_values=7)
+    watched.send(bulk(1, input_values={"m": watched.marker}))
+    for run in server.runs.values():
+        run["status"] = {}
+    assert watched.clean_up() == 0
+    assert list(server.runs) == [theirs]
+
+
+def test_values_that_are_nested_too_deeply_prove_nothing() -> None:
+    values: list[object] = []
+    for _ in range(100_000):
+        values = [values]
+    identity = CheckIdentity("a-marker", datetime.now(UTC), ())
+    assert not identity.proves({"input_values": values})
 
 
 # Cleaning up, whatever a read says
