@@ -168,7 +168,7 @@ contracts cleanup https://api.example.com
 """,
 )
 @click.argument("url", required=False, envvar="CONTRACTS_URL")
-@option("--token", help="The token that the runs were made with.")
+@option("--token", help="The token that created the runs.")
 @option("--second-token", help="The other organisation's.")
 @option("--ca-bundle", help="PEM file of authorities to trust.")
 @click.pass_context
@@ -180,7 +180,7 @@ def cleanup(
     second_token: str | None,
     ca_bundle: str | None,
 ) -> None:
-    """Cancels and deletes what earlier checks left behind, at URL or wherever they were made.
+    """Cancels and deletes what earlier checks left behind, at URL or wherever they ran.
 
     Exit code: 0 nothing is left, 1 something is.
     """
@@ -190,7 +190,7 @@ def cleanup(
     if ca_bundle is not None:
         readable_ca_bundle(ca_bundle)
     if token is None:
-        raise click.UsageError("No token: give --token or set CONTRACTS_TOKEN, the one the runs were made with.")
+        raise click.UsageError("No token: give --token or set CONTRACTS_TOKEN, the one that created the runs.")
     from contracts.guard import clean_up_journals
 
     done = clean_up_journals(
@@ -199,14 +199,14 @@ def cleanup(
     if not done.journals and not done.problems:
         click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")
     else:
-        unknown = f" ({done.unknown} of them perhaps: the server does not tell)" if done.unknown else ""
+        unknown = f" ({done.unknown} of them perhaps: the server does not show it)" if done.unknown else ""
         left = "an unknown number" if done.left == 0 and (done.possibly_left or done.unclear) else str(done.left)
         click.echo(f"{_runs(done.cleaned)} cleaned up, {left} left{unknown}.")
     for problem in done.problems:
         click.echo(f"Not done: {printable(problem)}", err=True)
     if done.possibly_left:
         click.echo(
-            "These runs may be of this check, but that is not proven, so they were left. Look at them yourself:",
+            "These runs may belong to a check. That is not proven, so they were not deleted. Look at them yourself:",
             err=True,
         )
         for run_id in done.possibly_left:

@@ -158,17 +158,18 @@ def _left_run_notes(target: Target, guard: Guard, left: int, *, cut_short: bool)
     again = f"`contracts cleanup {target.url}`"
     runs = "1 run is" if left == 1 else f"{left} runs are"
     if cut_short:
-        yield f"Cleaning up was interrupted, up to {left} runs are left: {again} takes them away."
+        yield f"Cleaning up was interrupted, up to {left} runs are left: {again} deletes them."
     elif left and target.clean_up:
-        yield f"{runs} left although all was tried: {again} tries again."
+        them = "it" if left == 1 else "them"
+        yield f"{runs} left, though the check tried to delete {them}: {again} tries again."
     elif left:
-        yield f"{runs} left on the target, since --clean-up was not given: {again} takes them away."
+        yield f"{runs} left on the target, since --clean-up was not given: {again} deletes them."
     for why in guard.left_unknown:
         yield f"How many runs are left is unknown: {why}. {again} tries again."
     if guard.possibly_left:
         yield (
-            "Some runs may be of this check, but that is not proven, so they were left. How many runs of it are left is"
-            f" unknown. Look at these yourself: {', '.join(guard.possibly_left)}"
+            "Some runs may belong to this check. That is not proven, so it did not delete them. How many of its runs"
+            f" are left is unknown. Look at these yourself: {', '.join(guard.possibly_left)}"
         )
 
 

@@ -26,7 +26,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class AnswerReader:
-    """Reads a single answer. After `read`, `ends_connection` tells whether the connection cannot be reused."""
+    """Reads a single answer. After `read`, `ends_connection` is whether the connection cannot be reused."""
 
     def __init__(self, connection: Connection, bounds: Bounds) -> None:
         self._connection = connection
@@ -111,7 +111,7 @@ class AnswerReader:
                 self._append(body, chunk)
             return False
         if length > self._bounds.body_bytes:
-            raise Broken(f"the answer tells of {length} bytes, more than the {self._bounds.body_bytes} that are read")
+            raise Broken(f"the answer announces {length} bytes, more than the {self._bounds.body_bytes} that are read")
         self._read_exactly(length, body)
         return True
 

@@ -300,9 +300,7 @@ def _max_number_in(value: Any, depth: int = 0) -> int:
     match value:
         case bool() | None:
             return 1
-        case int():
-            return _clamp(value)
-        case float():
+        case int() | float():
             return _clamp(value)
         case str():
             return _max_number_in_text(value)

@@ -75,7 +75,7 @@ class Gate:
     def _check_reach(self, what: str, effect: Effect) -> None:
         for resource in effect.collections:
             if self._is_live or resource not in _CREATABLE_IN_FULL:
-                raise NotAllowed(f"{what}: could change more than this check made")
+                raise NotAllowed(f"{what}: could change more than this check created")
         for text in effect.odd_ids:
             if not (
                 _HARMLESS_ODD_ID in text or self._identity.marker in text or self._ownership.contains_made_up(text)
@@ -101,7 +101,7 @@ class Gate:
                 return
             raise NotOwned(f"{what}: {text} is older than this check, though an answer reported it as created")
         if not self._is_allowed_unknown(text):
-            raise NotOwned(f"{what}: {text} was not made by this check")
+            raise NotOwned(f"{what}: {text} was not created by this check")
 
     def _is_allowed_unknown(self, text: str) -> bool:
         if not self._ownership.is_made_up(text):

@@ -3,7 +3,7 @@
 A check has one file of JSON lines. The *intent* of a create is written before the create is sent, and the ids of its
 runs before the caller gets the answer. If that is interrupted (by kill -9 or a cut connection), the runs are found by
 the data of the intent: the time, the workflow, the number of runs, and whether they contain a proof that they belong to
-the check (see cleanup.py). Tokens, input values and other sensitive values are never written: values are stored as
+the check (see identity.py). Tokens, input values and other sensitive values are never written: values are stored as
 a salted digest, and tokens as a salted fingerprint of 32 bits, enough to detect a wrong token and too little to confirm
 a guess.
 
@@ -38,6 +38,18 @@ _FINGERPRINT_ROUNDS = 20_000
 _SESSION = frozenset({"session_id"})
 _HEADER = ("url", "origin", "profile", "marker", "started_at", "salt", "fingerprints")
 
+_INTENT_KEYS: Final = {
+    "intent": "number",
+    "at": "at",
+    "as": "identity",
+    "runs": "runs",
+    "workflows": "workflow_ids",
+    "session": "session_id",
+    "marked": "carries_marker",
+    "digest": "digest",
+}
+"""The keys of the line of an intent, with its fields. A field with an empty value has no key."""
+
 OTHER: Final = "other"
 """The identity of a run created with neither of the two tokens: with no authorization or with a made-up one."""
 AUTHORIZATIONS: Final = {"first": TOKEN, "second": SECOND_TOKEN}
@@ -63,7 +75,7 @@ class Intent:
     at: float
     identity: str
     runs: int
-    workflow_ids: tuple[str, ...] = ()
+    workflow_ids: Sequence[str] = ()
     session_id: str | None = None
     carries_marker: bool = False
     digest: str | None = None
@@ -91,16 +103,8 @@ class JournalRecord:
 
     def take(self, line: dict[str, Any]) -> None:
         if "intent" in line:
-            self.open_intents[line["intent"]] = Intent(
-                number=line["intent"],
-                at=line["at"],
-                identity=line["as"],
-                runs=line["runs"],
-                workflow_ids=tuple(line.get("workflows", ())),
-                session_id=line.get("session"),
-                carries_marker=line.get("marked", False),
-                digest=line.get("digest"),
-            )
+            values = {name: line[key] for key, name in _INTENT_KEYS.items() if key in line}
+            self.open_intents[line["intent"]] = Intent(**values)
         elif "gone" in line:
             self.gone.update(line["gone"])
         elif "ids" in line:
@@ -191,14 +195,8 @@ class Journal:
                 carries_marker=self.record.marker.encode() in (request.body or b""),
                 digest=inputs,
             )
-            line = {"intent": intent.number, "at": intent.at, "as": intent.identity, "runs": intent.runs}
-            optional = {
-                "workflows": intent.workflow_ids,
-                "session": intent.session_id,
-                "marked": intent.carries_marker,
-                "digest": intent.digest,
-            }
-            self._write(line | {name: value for name, value in optional.items() if value})
+            line = {key: getattr(intent, name) for key, name in _INTENT_KEYS.items()}
+            self._write({key: value for key, value in line.items() if value})
         return intent
 
     def close_intent(self, intent: Intent, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
@@ -227,7 +225,9 @@ class Journal:
 
     def close(self, *, keep: bool) -> None:
         """Release the lock, and delete the file unless `keep`."""
-        os.close(self._file)
+        with self._lock:
+            os.close(self._file)
+            self._file = -1  # a late write must not go to another file that has got the same number
         if not keep:
             self.path.unlink(missing_ok=True)
         self._file_lock.release()

@@ -72,7 +72,7 @@ def clean_up(
         journal.close_intents(_settled(record, len(found.proven), cleaner.client.clock.now()))
     unclear = None
     if record.open_intents and not all_seen:
-        unclear = "the target's runs could not be looked through for what an unanswered create made"
+        unclear = "the target's lists could not be searched for runs of an unanswered create"
     elif record.open_intents and not found.possible:
         unclear = "a create got no answer a moment ago, and may yet be carried out: clean up again in a minute"
     return CleanedUp(found, left, unclear)

@@ -41,8 +41,8 @@ def clean_up_journals(
     clock: Clock | None = None,
 ) -> CleanUpReport:
     """Clean up after checks that crashed or did not clean up: all journals of the URL's origin, or without a URL all
-    journals that were made with one of the tokens. A journal in use is skipped. A token is sent only to the origin that
-    it was used for before.
+    journals that were written with one of the tokens. A journal in use is skipped. A token is sent only to the origin
+    that it was used for before.
     """
     report = CleanUpReport()
     wanted = Target(url, token).origin if url is not None else None
@@ -75,7 +75,7 @@ def _clean_up_journal(
     report.journals += 1
     if not tokens:
         report.left += unfinished
-        report.problems.append(f"{journal.path.name} was made with another token on {record.origin}")
+        report.problems.append(f"{journal.path.name} was written with another token on {record.origin}")
         return True
     upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
     try:
@@ -95,7 +95,9 @@ def _clean_up_journal(
     finally:
         upstream.close()
     if unreached := sum(identity in AUTHORIZATIONS.keys() - tokens.keys() for identity in record.unfinished.values()):
-        report.problems.append(f"{journal.path.name}: {unreached} runs were made with another token than those given")
+        report.problems.append(
+            f"{journal.path.name}: {unreached} runs were created with another token than those given"
+        )
     left = len(record.unfinished)
     report.unknown += len(done.left.unknown)
     report.cleaned += unfinished + len(done.found.proven) - left

@@ -89,7 +89,7 @@ def test_cleanup_says_where_it_is_unknown_what_is_left(contracts, engine, cleane
 def test_cleanup_needs_a_token(contracts, engine):
     status, _, err = contracts("cleanup")
     assert status == 2
-    assert "the one the runs were made with" in err
+    assert "the one that created the runs" in err
 
 
 def test_cleanup_looks_at_its_ca_bundle_first(contracts, engine, tmp_path):

@@ -254,12 +254,12 @@ def test_where_nothing_can_be_looked_through_that_is_said_and_the_journal_stays(
     with pytest.raises(NoAnswer):
         live_guard.send(bulk(1))
     live_guard.clean_up()
-    assert "could not be looked through" in live_guard.log.skipped[-1]
+    assert "could not be searched" in live_guard.log.skipped[-1]
     path = live_guard._journal.path
     live_guard.__exit__(None, None, None)
     server.meddle = lambda _: None
     report = clean_up_journals(server.url, token=FIRST, journal_dir=path.parent)
-    assert "could not be looked through" in report.problems[0]
+    assert "could not be searched" in report.problems[0]
     assert path.exists()
 
 

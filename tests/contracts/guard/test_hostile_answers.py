@@ -31,9 +31,9 @@ ENDLESS = {
     "endless_chunks": "the answer is larger than 65536 bytes",
     "endless_chunk_extension": "a chunk's size is longer than it may be",
     "endless_trailers": "the answer has more than 256 headers",
-    "gzip_bomb": "the answer tells of \\d+ bytes, more than the 65536 that are read",
-    "json_bomb": "the answer tells of 12000004 bytes, more than the 65536 that are read",
-    "deep_json": "the answer tells of 200000 bytes, more than the 65536 that are read",
+    "gzip_bomb": "the answer announces \\d+ bytes, more than the 65536 that are read",
+    "json_bomb": "the answer announces 12000004 bytes, more than the 65536 that are read",
+    "deep_json": "the answer announces 200000 bytes, more than the 65536 that are read",
     "informational_flood": r"more than 3 interim answers \(1xx\) came and no final one",
     "early_hints_flood": r"more than 3 interim answers \(1xx\) came and no final one",
 }
@@ -46,7 +46,7 @@ SLOW = {
 WRONG = {
     "negative_chunk": "the answer has a chunk of size '-5'",
     "length_too_long": "the answer was cut after 2 of 1000 bytes",
-    "length_of_an_exabyte": "the answer tells of 1000000000000000000 bytes, more than the 65536 that are read",
+    "length_of_an_exabyte": "the answer announces 1000000000000000000 bytes, more than the 65536 that are read",
     "length_that_is_no_number": "the answer has Content-Length '-2', which is no length",
     "two_lengths": "the answer has more than one Content-Length: 2, 3",
     "reset_in_the_head": "the answer was cut in its head: the connection was reset|the connection was reset",

@@ -400,6 +400,14 @@ def test_what_goes_to_another_machine_is_written_through_to_the_disk(
         assert len(synced) == count
 
 
+def test_nothing_is_written_to_a_closed_journal(journal_dir: Path) -> None:
+    journal = Journal.create(journal_dir, Target("http://127.0.0.1:1", FIRST), "marker", datetime.now(UTC))
+    journal.close(keep=True)
+    with (journal_dir / "other").open("wb"), pytest.raises(CouldNotCheck, match="cannot be written"):
+        journal.add_session(str(uuid.uuid4()))
+    assert (journal_dir / "other").read_bytes() == b""
+
+
 def test_a_guard_creates_only_inside_its_with_block(server: StandIn) -> None:
     guard = Guard(Target(server.url, FIRST))
     with pytest.raises(RuntimeError, match="with"):

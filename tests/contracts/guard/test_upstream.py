@@ -145,7 +145,7 @@ def test_an_answer_that_never_ends_or_grows_too_large_is_given_up() -> None:
     assert lost == [
         Lost("the answer is larger than 1000000 bytes", reached=True),
         Lost("the answer is larger than 1000000 bytes when unpacked", reached=True),
-        Lost("the answer tells of 1000001 bytes, more than the 1000000 that are read", reached=True),
+        Lost("the answer announces 1000001 bytes, more than the 1000000 that are read", reached=True),
     ]
 
 
