@@ -210,10 +210,10 @@ def _result(
     if unreached:
         names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unreached)
         notes.append(f"Not done within {context.target.max_time_s:g} s: {names}. --max-time gives it more.")
-    if (lost := context.guard.lost) is not None:
+    if (lost := context.guard.log.lost) is not None:
         notes.append(f"{lost[0].upper()}{lost[1:]}.")
-    if context.guard.skipped:
-        notes.append(_not_sent(context.guard.skipped))
+    if context.guard.log.skipped:
+        notes.append(_not_sent(context.guard.log.skipped))
     return CheckResult(
         target=context.target.url,
         seed=context.target.seed,

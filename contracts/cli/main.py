@@ -6,6 +6,7 @@ The engine, and with it the packages of the `contracts` extra, is imported only 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib.util
 import shutil
 import sys
@@ -16,11 +17,13 @@ import click
 
 from contracts.cli.environment import warn_of_unknown_variables
 from contracts.cli.options import (
+    DURATION,
     GROUPS_OF_CHECK,
-    Duration,
+    CheckOptions,
     base_url,
     check_options,
     known_rule,
+    option,
     options_from,
     readable_ca_bundle,
     selected_rules,
@@ -34,7 +37,7 @@ from contracts.core.target import Target
 from cyberdesk_mockserver.command_help import Command, Group
 
 if TYPE_CHECKING:
-    from contracts.cli.run import Checked
+    from contracts.cli.run import JudgeRules
 
 _EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema")
 EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
@@ -104,24 +107,14 @@ def check(context: click.Context, /, **flags: Any) -> None:
     rules = load_rules()
     target = target_from(flags)
     check_options = options_from(flags, rules)
-    if flags["plan"]:
-        _tell_plan(target, selected_rules(check_options, rules))
-        return
     from contracts.check import check as check_rules
-    from contracts.cli.run import check_target, prepare
+    from contracts.check import plan
 
-    prepare(check_options)
-    chosen = selected_rules(check_options, rules)
-    with Progress() as progress:
-        checked = check_target(
-            target,
-            check_options,
-            rules,
-            judge_rules=lambda guard, on_finding: check_rules(
-                target, guard, rules=chosen, progress=progress.show, on_finding=on_finding
-            ),
-        )
-    context.exit(_tell(checked, check_options))
+    if flags["plan"]:
+        for step in plan(target, selected_rules(check_options, rules)):
+            click.echo(step)
+        return
+    context.exit(_check(target, check_options, rules, check_rules))
 
 
 @cli.command(
@@ -133,36 +126,17 @@ contracts fuzz http://127.0.0.1:4010 --token test --rule REQ-COUNT --seed 7
 """,
 )
 @click.argument("url", envvar="CONTRACTS_URL")
-@click.option("--for", "for_s", type=Duration(), default=600.0, show_default="10m", help="How long, as 90s, 10m or 1h.")
+@click.option("--for", "for_s", type=DURATION, default=600.0, show_default="10m", help="How long, as 90s, 10m or 1h.")
 @check_options
 @click.pass_context
 def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     """Searches the server at URL with the same rules until time or budget is spent."""
     rules = load_rules()
     target = dataclasses.replace(target_from(flags), max_time_s=for_s)
-    check_options = options_from(flags, rules)
     from contracts.check import fuzz as fuzz_rules
-    from contracts.cli.run import check_target, prepare
-    from contracts.report.text import render_finding
 
-    prepare(check_options)
-    chosen = selected_rules(check_options, rules)
-    with Progress() as progress:
-
-        def tell(finding: Finding) -> None:
-            progress.clear()
-            click.echo(render_finding(finding, target.url, rules))
-
-        checked = check_target(
-            target,
-            check_options,
-            rules,
-            judge_rules=lambda guard, on_finding: fuzz_rules(
-                target, guard, rules=chosen, for_s=for_s, progress=progress.show, on_finding=on_finding
-            ),
-            on_finding=tell,
-        )
-    context.exit(_tell(checked, check_options))
+    judge_rules = functools.partial(fuzz_rules, for_s=for_s)
+    context.exit(_check(target, options_from(flags, rules), rules, judge_rules, shows_findings=True))
 
 
 @cli.command(cls=Command, examples="contracts rules | grep IDEM")
@@ -194,9 +168,9 @@ contracts cleanup https://api.example.com
 """,
 )
 @click.argument("url", required=False, envvar="CONTRACTS_URL")
-@click.option("--token", envvar="CONTRACTS_TOKEN", show_envvar=True, help="The token that the runs were made with.")
-@click.option("--second-token", envvar="CONTRACTS_SECOND_TOKEN", show_envvar=True, help="The other organisation's.")
-@click.option("--ca-bundle", envvar="CONTRACTS_CA_BUNDLE", show_envvar=True, help="PEM file of authorities to trust.")
+@option("--token", help="The token that created the runs.")
+@option("--second-token", help="The other organisation's.")
+@option("--ca-bundle", help="PEM file of authorities to trust.")
 @click.pass_context
 def cleanup(
     context: click.Context,
@@ -206,7 +180,7 @@ def cleanup(
     second_token: str | None,
     ca_bundle: str | None,
 ) -> None:
-    """Cancels and deletes what earlier checks left behind, at URL or wherever they were made.
+    """Cancels and deletes what earlier checks left behind, at URL or wherever they ran.
 
     Exit code: 0 nothing is left, 1 something is.
     """
@@ -216,23 +190,23 @@ def cleanup(
     if ca_bundle is not None:
         readable_ca_bundle(ca_bundle)
     if token is None:
-        raise click.UsageError("No token: give --token or set CONTRACTS_TOKEN, the one the runs were made with.")
+        raise click.UsageError("No token: give --token or set CONTRACTS_TOKEN, the one that created the runs.")
     from contracts.guard import clean_up_journals
 
     done = clean_up_journals(
         None if url is None else base_url(url), token=token, second_token=second_token, ca_bundle=ca_bundle
     )
-    if not done.journals and not done.words:
+    if not done.journals and not done.problems:
         click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")
     else:
-        unknown = f" ({done.unknown} of them perhaps: the server does not tell)" if done.unknown else ""
+        unknown = f" ({done.unknown} of them perhaps: the server does not show it)" if done.unknown else ""
         left = "an unknown number" if done.left == 0 and (done.possibly_left or done.unclear) else str(done.left)
         click.echo(f"{_runs(done.cleaned)} cleaned up, {left} left{unknown}.")
-    for words in done.words:
-        click.echo(f"Not done: {printable(words)}", err=True)
+    for problem in done.problems:
+        click.echo(f"Not done: {printable(problem)}", err=True)
     if done.possibly_left:
         click.echo(
-            "These runs may be of this check, but that is not proven, so they were left. Look at them yourself:",
+            "These runs may belong to a check. That is not proven, so they were not deleted. Look at them yourself:",
             err=True,
         )
         for run_id in done.possibly_left:
@@ -252,25 +226,33 @@ def need_extra() -> None:
         raise Unusable(EXTRA_MISSING)
 
 
-def _tell_plan(target: Target, selected: Sequence[str] | None) -> None:
-    from contracts.check import plan
+def _check(
+    target: Target,
+    check_options: CheckOptions,
+    rules: dict[str, Any],
+    judge_rules: JudgeRules,
+    *,
+    shows_findings: bool = False,
+) -> int:
+    """Run a check, write and print its report, and return the exit code."""
+    from contracts.cli.run import check_target, prepare, write_reports
+    from contracts.report.text import render_finding, render_text
 
-    for step in plan(target, selected):
-        click.echo(step)
+    prepare(check_options)
+    with Progress() as progress:
 
+        def show(finding: Finding) -> None:
+            progress.clear()
+            click.echo(render_finding(finding, target.url, rules))
 
-def _tell(checked: Checked, check_options: Any) -> int:
-    from contracts.cli.run import write_reports
-    from contracts.report.text import render_text
-
+        on_finding = show if shows_findings else None
+        checked = check_target(target, check_options, rules, judge_rules, progress=progress.show, on_finding=on_finding)
     write_reports(checked, check_options)
     if checked.problem is not None:
         raise Unusable(checked.problem + _next_step(checked.problem))
     width = shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None
     click.echo(render_text(checked.report, width=width), nl=False)
-    if checked.interrupted and checked.outcome.exit_code == 0:
-        return EXIT_INTERRUPTED
-    return checked.outcome.exit_code
+    return checked.exit_code
 
 
 def _next_step(problem: str) -> str:

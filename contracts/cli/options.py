@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import json
 import re
@@ -22,66 +23,59 @@ from contracts.report import FORMATS
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-REPORT_FORMATS = tuple(FORMATS)
 
 
-class Duration(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on only
-    """Seconds, given as `90`, `90s`, `10m` or `1h`."""
+class Parsed(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.2 on only
+    """A value that `parse` reads from the text of an option; it raises ValueError with the message for the user."""
 
-    name = "duration"
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, int | float):
-            return float(value)
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", value.strip())
-        if not found or not float(found[1]):
-            self.fail(f"{value!r} is no time: write 90s, 10m or 1h", param, ctx)
-        return float(found[1]) * _UNITS_S[found[2]]
-
-
-class Rate(click.ParamType):  # type: ignore[type-arg]
-    """Requests per second, given as `5/s` or `300/m`; a bare number is per second."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, int | float):
-            return float(value)
-        found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:/([sm]))?", value.strip())
-        if not found or not float(found[1]):
-            self.fail(f"{value!r} is no rate: write 5/s or 300/m", param, ctx)
-        return float(found[1]) / (60 if found[2] == "m" else 1)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._parse(value.strip()) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
-class Shard(click.ParamType):  # type: ignore[type-arg]
-    """N/M, with N from 1 to M."""
-
-    name = "shard"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", value.strip())
-        if not found or not 1 <= int(found[1]) <= int(found[2]):
-            self.fail(f"{value!r} is no shard: write 1/4, 2/4, 3/4 and 4/4, one for each of 4 jobs", param, ctx)
-        return int(found[1]), int(found[2])
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text)
+    if not found or not float(found[1]):
+        raise ValueError(f"{text!r} is no time: write 90s, 10m or 1h")
+    return float(found[1]) * _UNITS_S[found[2]]
 
 
-class ReportPath(click.ParamType):  # type: ignore[type-arg]
-    """FORMAT=PATH. The directory must exist: otherwise the report would be lost at the end of the check."""
+def _per_second(text: str) -> float:
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:/([sm]))?", text)
+    if not found or not float(found[1]):
+        raise ValueError(f"{text!r} is no rate: write 5/s or 300/m")
+    return float(found[1]) / (60 if found[2] == "m" else 1)
 
-    name = "format=path"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, Path]:
-        if isinstance(value, tuple):
-            return value
-        name, _, path = value.partition("=")
-        if name not in REPORT_FORMATS or not path:
-            formats = ", ".join(REPORT_FORMATS)
-            self.fail(f"{value!r} is not FORMAT=PATH with one of {formats}: write json=report.json", param, ctx)
-        if not Path(path).resolve().parent.is_dir():
-            self.fail(f"there is no folder {Path(path).parent} for {path}: make it first", param, ctx)
-        return name, Path(path)
+def _report(text: str) -> tuple[str, Path]:
+    """The directory must exist: otherwise the report would be lost at the end of the check."""
+    name, _, path = text.partition("=")
+    if name not in FORMATS or not path:
+        formats = ", ".join(FORMATS)
+        raise ValueError(f"{text!r} is not FORMAT=PATH with one of {formats}: write json=report.json")
+    if not Path(path).resolve().parent.is_dir():
+        raise ValueError(f"there is no folder {Path(path).parent} for {path}: make it first")
+    return name, Path(path)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise ValueError(f"{text!r} is no shard: write 1/4, 2/4, 3/4 and 4/4, one for each of 4 jobs")
+    return int(found[1]), int(found[2])
+
+
+DURATION = Parsed("duration", _seconds)
+_RATE = Parsed("rate", _per_second)
+_SHARD = Parsed("shard", _shard)
+_REPORT = Parsed("format=path", _report)
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,134 +94,94 @@ class CheckOptions:
     wait_s: float | None = None
 
 
-def _option(*names: str, env: str | None, **settings: Any) -> Callable[[_F], _F]:
-    return click.option(*names, envvar=env and f"CONTRACTS_{env}", show_envvar=env is not None, **settings)
+def option(*names: str, **settings: Any) -> Callable[[_F], _F]:
+    """An option with an environment variable of the same name: `--max-runs` and CONTRACTS_MAX_RUNS."""
+    variable = names[0].partition("/")[0].removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, envvar=f"CONTRACTS_{variable}", show_envvar=True, **settings)
 
 
 _FLAGS = (
-    _option("--token", env="TOKEN", help="Bearer token of an organisation."),
-    _option(
+    option("--token", help="Bearer token of an organisation."),
+    option(
         "--second-token",
-        env="SECOND_TOKEN",
         help="Bearer token of a second organisation; without it access across organisations is not checked.",
     ),
-    _option("--workflow-id", env="WORKFLOW_ID", help="A workflow of the target. Else: looked up, else made up."),
-    _option("--machine-id", env="MACHINE_ID", help="A machine of the target. Else: looked up, else made up."),
-    _option("--pool-id", env="POOL_ID", help="A pool of the target. Else: looked up, else made up."),
-    _option(
+    option("--workflow-id", help="A workflow of the target. Else: looked up, else made up."),
+    option("--machine-id", help="A machine of the target. Else: looked up, else made up."),
+    option("--pool-id", help="A pool of the target. Else: looked up, else made up."),
+    option(
         "--profile",
-        env="PROFILE",
         type=click.Choice(["full", "live"]),
         help="How much is sent. Default: full on a loopback address, live elsewhere.",
     ),
-    _option(
-        "--max-runs", env="MAX_RUNS", type=click.IntRange(min=0), help="Runs that may be created: 100000; live: 25."
-    ),
-    _option(
-        "--max-requests", env="MAX_REQUESTS", type=click.IntRange(min=1), help="Requests sent: no limit; live: 500."
-    ),
-    _option(
-        "--rate",
-        env="RATE",
-        type=Rate(),
-        metavar="N/s|N/m",
-        help="Requests sent per second or minute: no limit; live: 5/s.",
-    ),
-    _option(
+    option("--max-runs", type=click.IntRange(min=0), help="Runs that may be created: 100000; live: 25."),
+    option("--max-requests", type=click.IntRange(min=1), help="Requests sent: no limit; live: 500."),
+    option("--rate", type=_RATE, metavar="N/s|N/m", help="Requests sent per second or minute: no limit; live: 5/s."),
+    option(
         "--allow-writes/--no-writes",
-        env="ALLOW_WRITES",
         default=False,
         help="Needed off loopback: else only what creates nothing is checked.",
     ),
-    _option(
-        "--base-request",
-        env="BASE_REQUEST",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="JSON file of a request known to work; live varies only what --vary names.",
+    option(
+        "--base-request", type=_FILE, help="JSON file of a request known to work; live varies only what --vary names."
     ),
-    _option("--vary", env="VARY", multiple=True, help="Field of the base request that may be varied; repeatable."),
-    _option(
-        "--clean-up/--no-clean-up",
-        env="CLEAN_UP",
-        default=None,
-        help="Cancel and delete what was made. Default: off; live: always on.",
+    option("--vary", multiple=True, help="Field of the base request that may be varied; repeatable."),
+    option(
+        "--clean-up/--no-clean-up", default=None, help="Cancel and delete what was made. Default: off; live: always on."
     ),
-    _option(
-        "--leave-runs",
-        env="LEAVE_RUNS",
-        is_flag=True,
-        help="Check live although the target offers no delete, and leave the runs.",
-    ),
-    _option("--ca-bundle", env="CA_BUNDLE", type=click.Path(), help="PEM file of the authorities to trust."),
-    _option(
+    option("--leave-runs", is_flag=True, help="Check live although the target offers no delete, and leave the runs."),
+    option("--ca-bundle", type=click.Path(), help="PEM file of the authorities to trust."),
+    option(
         "--max-time",
-        env="MAX_TIME",
-        type=Duration(),
+        type=DURATION,
         default=120.0,
         show_default="120s",
         help="The check stops sending after this time, such as 90s, 10m or 1h.",
     ),
-    _option(
+    option(
         "--wait",
-        env="WAIT",
-        type=Duration(),
+        type=DURATION,
         metavar="DURATION",
         help="Wait so long, at most, for the target to answer: for one that is just being started.",
     ),
-    _option(
-        "--seed",
-        env="SEED",
-        type=click.IntRange(min=0),
-        help="Seed of all random choices. Default: a new one, which is printed.",
+    option(
+        "--seed", type=click.IntRange(min=0), help="Seed of all random choices. Default: a new one, which is printed."
     ),
-    _option(
+    option(
         "--salt",
-        env="SALT",
         help="With the seed of an earlier check, its salt repeats its ids and keys as well. Default: a new one.",
     ),
-    _option(
+    option(
         "--shard",
-        env="SHARD",
-        type=Shard(),
+        type=_SHARD,
         metavar="N/M",
         help="Try every Mth case, from the Nth on: splits a check over M jobs.",
     ),
-    _option("--rule", "rules", env="RULE", multiple=True, help="Check this rule only; repeatable."),
-    _option("--skip-rule", "skip_rules", env="SKIP_RULE", multiple=True, help="Leave this rule out; repeatable."),
-    _option(
-        "--require", "required", env="REQUIRE", multiple=True, help="Fail if this rule was not judged; repeatable."
-    ),
-    _option(
+    option("--rule", "rules", multiple=True, help="Check this rule only; repeatable."),
+    option("--skip-rule", "skip_rules", multiple=True, help="Leave this rule out; repeatable."),
+    option("--require", "required", multiple=True, help="Fail if this rule was not judged; repeatable."),
+    option(
         "--fail-on-incomplete",
-        env="FAIL_ON_INCOMPLETE",
         is_flag=True,
         help="Exit 1 if any rule was skipped, but for HTTP-LIMIT on a server that limits nothing.",
     ),
-    _option(
+    option(
         "--allow-intermittent",
-        env="ALLOW_INTERMITTENT",
         is_flag=True,
         help="Let pass what an answer proves, but what did not repeat when it was sent again.",
     ),
-    _option(
+    option(
         "--report",
         "reports",
-        env="REPORT",
         multiple=True,
-        type=ReportPath(),
+        type=_REPORT,
         metavar="FORMAT=PATH",
-        help=f"Write a report: {', '.join(REPORT_FORMATS)}; repeatable.",
+        help=f"Write a report: {', '.join(FORMATS)}; repeatable.",
     ),
-    _option(
-        "--baseline",
-        env="BASELINE",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="File of accepted findings; only others fail.",
-    ),
-    _option("--update-baseline", env=None, is_flag=True, help="Accept what is found, in the file of --baseline."),
-    _option(
+    option("--baseline", type=_FILE, help="File of accepted findings; only others fail."),
+    click.option("--update-baseline", is_flag=True, help="Accept what is found, in the file of --baseline."),
+    option(
         "--example-database",
-        env="EXAMPLE_DATABASE",
         metavar="redis://… | DIRECTORY",
         help="Also keep failing examples here: a Redis URL or a folder that CI shards share.",
     ),
@@ -266,7 +220,7 @@ def target_from(flags: dict[str, Any]) -> Target:
     """
     url = base_url(flags["url"])
     profile: Profile = flags["profile"] or ("full" if is_loopback(url) else "live")
-    usual = Budget.of(profile)
+    limits = {name: flags[name] for name in ("max_runs", "max_requests", "rate") if flags[name] is not None}
     token = token_from(flags["token"], "--token", "CONTRACTS_TOKEN")
     if token is None:
         if not flags.get("plan"):
@@ -286,7 +240,6 @@ def target_from(flags: dict[str, Any]) -> Target:
     vary = tuple(name for given in flags["vary"] for name in given.split(",") if name)
     if vary and base_request is None:
         raise click.UsageError("--vary names fields of a base request: give that with --base-request FILE.")
-    rate = flags["rate"]
     return Target(
         url=url,
         token=token,
@@ -295,11 +248,7 @@ def target_from(flags: dict[str, Any]) -> Target:
         machine_id=flags["machine_id"],
         pool_id=flags["pool_id"],
         profile=profile,
-        budget=Budget(
-            max_runs=usual.max_runs if flags["max_runs"] is None else flags["max_runs"],
-            max_requests=usual.max_requests if flags["max_requests"] is None else flags["max_requests"],
-            rate=usual.rate if rate is None else rate,
-        ),
+        budget=dataclasses.replace(Budget.of(profile), **limits),
         allow_writes=flags["allow_writes"] or is_loopback(url),
         base_request=None if base_request is None else _json_object(base_request),
         vary=vary,
@@ -320,15 +269,14 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
         click.UsageError: a rule is unknown (the message suggests a similar one), the flags contradict each other, or no
             rule is left to check.
     """
-    for flag in ("rules", "skip_rules", "required"):
-        for rule in flags[flag]:
-            known_rule(rule, known_rules)
+    chosen = {
+        flag: tuple(known_rule(rule, known_rules) for rule in flags[flag])
+        for flag in ("rules", "skip_rules", "required")
+    }
     if flags["update_baseline"] and flags["baseline"] is None:
         raise click.UsageError("--update-baseline needs the file to write: add --baseline FILE.")
     check_options = CheckOptions(
-        rules=tuple(map(str.upper, flags["rules"])),
-        skip_rules=tuple(map(str.upper, flags["skip_rules"])),
-        required=tuple(map(str.upper, flags["required"])),
+        **chosen,
         fail_on_incomplete=flags["fail_on_incomplete"],
         allow_intermittent=flags["allow_intermittent"],
         reports=tuple(flags["reports"]),

@@ -109,7 +109,7 @@ class ContractSession:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         shutil.rmtree(self._shared, ignore_errors=True)
         # Skipped tests do not fail a session, but with --fail-on-incomplete they must.
-        if self._checked is not None and self._checked.outcome.exit_code == 1 and exitstatus == pytest.ExitCode.OK:
+        if self._checked is not None and self._checked.exit_code == 1 and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     # With pytest-xdist
@@ -144,12 +144,7 @@ class ContractSession:
         from contracts.check import check
 
         check_options = dataclasses.replace(self._options, rules=tested, skip_rules=())
-        checked = check_target(
-            self._target,
-            check_options,
-            self._all_rules,
-            judge_rules=lambda guard, on_finding: check(self._target, guard, rules=tested, on_finding=on_finding),
-        )
+        checked = check_target(self._target, check_options, self._all_rules, check)
         write_reports(checked, check_options)
         return checked
 

@@ -17,9 +17,9 @@ import click
 from contracts.cli.baseline import Baseline, BaselineError
 from contracts.cli.example_database import use_example_database
 from contracts.cli.options import CheckOptions, selected_rules, writable
-from contracts.cli.outcome import Outcome, allow_intermittent, judge
+from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermittent, judge
 from contracts.cli.wait import wait_for
-from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult
+from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult, VerdictName
 from contracts.core.interrupts import terminated_as_interrupted
 from contracts.core.target import Target
 from contracts.report import FORMATS
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from contracts.guard import Guard
 
 
-JudgeRules = Callable[["Guard", Callable[[Finding], None]], CheckResult]
+JudgeRules = Callable[..., CheckResult]
+"""`contracts.check.check`, or `fuzz` for a given time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,22 @@ class Checked:
     """The result of a check. `report` is masked. `problem` says in one line why the target could not be checked."""
 
     report: Report
-    outcome: Outcome
     problem: str | None = None
     interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        exit_code = EXIT_CODES[self.report.result.verdict]
+        return EXIT_INTERRUPTED if self.interrupted and exit_code == 0 else exit_code
 
 
 def check_target(
     target: Target,
     check_options: CheckOptions,
     rules: Mapping[str, RuleText],
-    *,
     judge_rules: JudgeRules,
+    *,
+    progress: Callable[[object], None] | None = None,
     on_finding: Callable[[Finding], None] | None = None,
 ) -> Checked:
     """Run a check. `judge_rules` sends the requests and reports each finding at once, so that an interruption loses
@@ -58,8 +64,35 @@ def check_target(
         CouldNotCheck: the journal cannot be written. Without it, nothing may be created.
     """
     started_at = datetime.now(UTC)
+    selected = selected_rules(check_options, tuple(rules))
+    found: list[Finding] = []
+    problem: str | None = None
+    interrupted = False
+    verdict: VerdictName
+
+    def keep(finding: Finding) -> None:
+        found.append(finding)
+        if finding.fails and on_finding is not None:
+            mask = mask_of(target)
+            mask.learn(exchange.request for exchange in finding.exchanges)
+            on_finding(mask.finding(finding))
+
     with terminated_as_interrupted(), _open_guard(target) as guard:
-        result, problem, interrupted = _run_rules(target, check_options, rules, guard, judge_rules, on_finding)
+        try:
+            if check_options.wait_s is not None:
+                wait_for(target, check_options.wait_s, tell=lambda message: click.echo(message, err=True))
+            result = judge_rules(target, guard, rules=selected, progress=progress, on_finding=keep)
+        except CouldNotCheck as error:
+            problem = " ".join(str(error).split())
+            result = _unfinished(target, selected or tuple(rules), guard, (), verdict="could_not_check", why=problem)
+        except KeyboardInterrupt:
+            interrupted = True
+            verdict = "failed" if any(finding.fails for finding in found) else "incomplete"
+            result = _unfinished(target, selected or tuple(rules), guard, found, verdict=verdict, why="interrupted")
+        except BaseException:
+            # An internal error is raised unchanged, after the cleanup.
+            _clean_up(target, guard)
+            raise
         left, cut_short = _clean_up(target, guard)
         unknown = bool(guard.left_unknown or guard.possibly_left)
         notes = (*result.notes, *_left_run_notes(target, guard, left, cut_short=cut_short))
@@ -67,16 +100,10 @@ def check_target(
         verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
         result = dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes)
         exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in check_options.reports) else ()
-    outcome = conclude(result, check_options, today=date.today())
-    report = Report(
-        result=outcome.result,
-        rules=rules,
-        exchanges=exchanges,
-        failed_by=outcome.failed_by,
-        started_at=started_at,
-    ).masked(mask_of(target))
+    result, failed_by = conclude(result, check_options, today=date.today())
+    report = Report(result, rules, exchanges, failed_by, started_at).masked(mask_of(target))
     shown_problem = None if problem is None else mask_of(target).text(problem)
-    return Checked(report, outcome, shown_problem, interrupted or cut_short)
+    return Checked(report, shown_problem, interrupted or cut_short)
 
 
 @contextmanager
@@ -93,44 +120,8 @@ def _open_guard(target: Target) -> Iterator[Guard]:
         yield guard
 
 
-def _run_rules(
-    target: Target,
-    check_options: CheckOptions,
-    rules: Mapping[str, RuleText],
-    guard: Guard,
-    judge_rules: JudgeRules,
-    on_finding: Callable[[Finding], None] | None,
-) -> tuple[CheckResult, str | None, bool]:
-    """Return the result, the problem if the target could not be checked, and whether the check was interrupted."""
-    found: list[Finding] = []
-
-    def keep(finding: Finding) -> None:
-        found.append(finding)
-        if finding.fails and on_finding is not None:
-            mask = mask_of(target)
-            mask.learn(exchange.request for exchange in finding.exchanges)
-            on_finding(mask.finding(finding))
-
-    try:
-        if check_options.wait_s is not None:
-            wait_for(target, check_options.wait_s, tell=lambda words: click.echo(words, err=True))
-        return judge_rules(guard, keep), None, False
-    except CouldNotCheck as error:
-        problem = " ".join(str(error).split())
-        result = _without_result(target, check_options, rules, guard, why=problem, found=())
-        return dataclasses.replace(result, verdict="could_not_check", notes=(problem,)), problem, False
-    except KeyboardInterrupt:
-        note = "Interrupted: what was not reached is listed as skipped."
-        result = _without_result(target, check_options, rules, guard, why="interrupted", found=found)
-        return dataclasses.replace(result, notes=(note,)), None, True
-    except BaseException:
-        # An internal error is raised unchanged, after the cleanup.
-        _clean_up(target, guard)
-        raise
-
-
-def conclude(result: CheckResult, check_options: CheckOptions, *, today: date) -> Outcome:
-    """Apply the baseline, after updating its file if `update_baseline` is set, and return the outcome."""
+def conclude(result: CheckResult, check_options: CheckOptions, *, today: date) -> tuple[CheckResult, tuple[str, ...]]:
+    """Apply the baseline, after updating its file if `update_baseline` is set, and judge the result."""
     if check_options.allow_intermittent:
         result = allow_intermittent(result)
     if check_options.baseline is not None:
@@ -169,44 +160,47 @@ def _left_run_notes(target: Target, guard: Guard, left: int, *, cut_short: bool)
     again = f"`contracts cleanup {target.url}`"
     runs = "1 run is" if left == 1 else f"{left} runs are"
     if cut_short:
-        yield f"Cleaning up was interrupted, up to {left} runs are left: {again} takes them away."
+        yield f"Cleaning up was interrupted, up to {left} runs are left: {again} deletes them."
     elif left and target.clean_up:
-        yield f"{runs} left although all was tried: {again} tries again."
+        them = "it" if left == 1 else "them"
+        yield f"{runs} left, though the check tried to delete {them}: {again} tries again."
     elif left:
-        yield f"{runs} left on the target, since --clean-up was not given: {again} takes them away."
+        yield f"{runs} left on the target, since --clean-up was not given: {again} deletes them."
     for why in guard.left_unknown:
         yield f"How many runs are left is unknown: {why}. {again} tries again."
     if guard.possibly_left:
         yield (
-            "Some runs may be of this check, but that is not proven, so they were left. How many runs of it are left is"
-            f" unknown. Look at these yourself: {', '.join(guard.possibly_left)}"
+            "Some runs may belong to this check. That is not proven, so it did not delete them. How many of its runs"
+            f" are left is unknown. Look at these yourself: {', '.join(guard.possibly_left)}"
         )
 
 
-def _without_result(
+def _unfinished(
     target: Target,
-    check_options: CheckOptions,
-    rules: Mapping[str, RuleText],
+    selected: Sequence[str],
     guard: Guard,
-    *,
-    why: str,
     found: Sequence[Finding],
+    *,
+    verdict: VerdictName,
+    why: str,
 ) -> CheckResult:
+    """Return the result of a check that ended early, with what it has found."""
     findings = tuple(finding for finding in found if finding.fails)
     failed = {finding.rule: finding.got for finding in findings}
-    selected = selected_rules(check_options, tuple(rules))
+    note = "Interrupted: what was not reached is listed as skipped." if why == "interrupted" else why
     return CheckResult(
         target=target.url,
         seed=target.seed,
         salt=target.salt,
-        verdict="failed" if findings else "incomplete",
+        verdict=verdict,
         rules=tuple(
             RuleResult(rule, "failed", failed[rule]) if rule in failed else RuleResult(rule, "skipped", why)
-            for rule in (rules if selected is None else selected)
+            for rule in selected
         ),
         findings=findings,
         unstable=tuple(finding for finding in found if not finding.fails),
         spent=guard.spent,
+        notes=(note,),
     )
 
 

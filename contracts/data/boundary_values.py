@@ -24,7 +24,7 @@ LARGE_COUNTS: Final = (
     *(499, 500, 501, 511, 512, 513, 750, 900, 998, 999, 1000),
 )
 COUNTS: Final = SMALL_COUNTS + LARGE_COUNTS
-TELLING_COUNTS: Final = (1, 2, 10, 101, 501, 999, 1000)
+REVEALING_COUNTS: Final = (1, 2, 10, 101, 501, 999, 1000)
 WRONG_COUNTS: Final[tuple[Json, ...]] = (
     0,
     -1,

@@ -171,12 +171,12 @@ class CaseContext:
         """Raises RuleViolated if the target created runs that no answer reported."""
         if self.only is not None:
             return  # another violation is to be found; the guard keeps these runs for the next attempt
-        self.check.count("REQ-ATOMIC", self.check.guard.take_refused_looked_after())
-        for surprise in self.check.guard.take_surprises():
+        self.check.count("REQ-ATOMIC", self.check.guard.take_checked_refusals())
+        for found in self.check.guard.take_unreported_runs():
             try:
-                self.judge(violation_of(surprise).rule, [violation_of(surprise)], *surprise.exchanges)
+                self.judge(violation_of(found).rule, [violation_of(found)], *found.exchanges)
             except RuleViolated as violated:
-                violated.is_certain = surprise.certain
+                violated.is_certain = found.certain
                 raise
 
     def _check_time(self) -> None:
@@ -282,7 +282,7 @@ class CaseContext:
             if self.check.knows(violation):
                 return
         exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
-        violated = RuleViolated(violation, exchanges or tuple(self.exchanges), told=tuple(self.exchanges))
+        violated = RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
         violated.is_proof = is_proof
         raise violated
 

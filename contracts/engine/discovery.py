@@ -26,7 +26,7 @@ _CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})
 
 def discover(target: Target, guard: Guard, *, deadline: float) -> CheckContext:
     """Raises CouldNotCheck if nothing at all could be judged."""
-    guard.tell_kinds(kind_of)
+    guard.set_kind_of(kind_of)
     return _Discovery(CheckContext(target, guard, deadline)).run()
 
 

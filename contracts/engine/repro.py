@@ -22,16 +22,17 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 def repro_of(
     shown: Sequence[Exchange],
-    told: Sequence[Exchange],
+    case_exchanges: Sequence[Exchange],
     recorded: Sequence[Exchange] = (),
     *,
     replaceable: Collection[str] = (),
 ) -> tuple[Exchange, ...]:
-    """`shown` are the exchanges that show the violation, `told` all of its case and `recorded` all of the check, the
-    last two in the order sent. Exchanges that are not part of the case come first in the result. For a `replaceable` id
-    in a body, `recorded` is not searched for its origin, since the target also accepts made-up ids there.
+    """`shown` are the exchanges that show the violation, `case_exchanges` all of its case and `recorded` all of the
+    check, the last two in the order sent. Exchanges that are not part of the case come first in the result. For a
+    `replaceable` id in a body, `recorded` is not searched for its origin, since the target also accepts made-up ids
+    there.
     """
-    return _ReproBuilder(shown, told, recorded, {one.encode() for one in replaceable}).build()
+    return _ReproBuilder(shown, case_exchanges, recorded, {one.encode() for one in replaceable}).build()
 
 
 def accepted(exchange: Exchange) -> bool:
@@ -61,19 +62,19 @@ class _ReproBuilder:
     def __init__(
         self,
         shown: Sequence[Exchange],
-        told: Sequence[Exchange],
+        case_exchanges: Sequence[Exchange],
         recorded: Sequence[Exchange],
         replaceable: Collection[bytes],
     ) -> None:
         self._replaceable = replaceable
-        self._case = list(told)
+        self._case = list(case_exchanges)
         self._recorded = recorded
-        self._position = {id(exchange): position for position, exchange in enumerate(told)}
+        self._position = {id(exchange): position for position, exchange in enumerate(case_exchanges)}
         self._origins: list[Exchange] = []
         self._needed: dict[int, Exchange] = {}
         self._pending: list[Exchange] = []
-        self._request_ids = {id(exchange): _named_in(exchange.request) for exchange in told}
-        self._answer_ids = {id(exchange): _ids_in(exchange.answer.body) for exchange in told}
+        self._request_ids = {id(exchange): _named_in(exchange.request) for exchange in case_exchanges}
+        self._answer_ids = {id(exchange): _ids_in(exchange.answer.body) for exchange in case_exchanges}
         for exchange in shown:
             self._need(exchange)
 

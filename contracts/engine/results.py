@@ -17,16 +17,16 @@ from contracts.oracle import (
 
 
 class RuleViolated(Broken):
-    """A case has broken a rule. `exchanges` are those that show it, `told` all exchanges of the case. `dedup_key` stays
+    """A case has broken a rule. `exchanges` are those that show it, `all_exchanges` all of the case. `dedup_key` stays
     the same while the case is shrunk.
     """
 
     def __init__(
-        self, violation: Violation, exchanges: tuple[Exchange, ...], told: tuple[Exchange, ...] | None = None
+        self, violation: Violation, exchanges: tuple[Exchange, ...], all_exchanges: tuple[Exchange, ...] | None = None
     ) -> None:
         super().__init__(violation.rule, expected=violation.expected, got=violation.got, exchanges=exchanges)
         self.violation = violation
-        self.told = exchanges if told is None else told
+        self.all_exchanges = exchanges if all_exchanges is None else all_exchanges
         self.is_proof = False
         """Whether the request and the answer alone show that the rule is broken, whatever the state of the target."""
         self.is_certain: bool | None = None

@@ -304,7 +304,7 @@ class Search:
         under_load = (scenario, beside, violated.dedup_key)
         before: tuple[Exchange, ...] = ()
         if alone is not None:
-            before = tuple(exchange for exchange in violated.told if exchange is not violated.exchanges[-1])
+            before = tuple(exchange for exchange in violated.all_exchanges if exchange is not violated.exchanges[-1])
             scenario, case, violated = alone
         latest = [violated]
         enough = self._requests_for_findings + MAX_SHRINK_REQUESTS
@@ -333,9 +333,9 @@ class Search:
             check.known.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure
-        told = (*before, *final.told)
+        all_exchanges = (*before, *final.all_exchanges)
         shown = (*self._sources_of_leak(final), *final.exchanges)
-        exchanges = repro_of(shown, told, check.guard.exchanges, replaceable=check.replaceable_ids)
+        exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
         finding = Finding(
             final.rule, final.cause, final.expected, final.got, exchanges, stable=stable, intermittent=intermittent
         )
@@ -376,7 +376,7 @@ class Search:
         if not violated.exchanges:
             return None
         last = violated.exchanges[-1]
-        if is_read(last.request) and len(repro_of((last,), violated.told)) > 1:
+        if is_read(last.request) and len(repro_of((last,), violated.all_exchanges)) > 1:
             return None  # it needs what other requests of the case created; only the full case can be shrunk
         case = RequestCase.from_request(last.request)
         found = self._outcome(ALONE, case, only=violated.dedup_key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
-from contracts.guard import Kind, Surprise
+from contracts.guard import Kind, UnreportedRuns
 from contracts.openapi.schemas import body_schema
 from contracts.oracle import ANSWER_RULE, CREATES, Violation, operation_at, read_request
 
@@ -27,24 +27,24 @@ def kind_of(request: Request) -> Kind:
     return Kind(operation, f"field {named[0]}" if named else "body")
 
 
-def violation_of(surprise: Surprise) -> Violation:
-    operation = surprise.operation
-    if surprise.status >= 500:
-        made = "1 run was" if surprise.runs == 1 else f"{surprise.runs} runs were"
-        got = f"{surprise.status}, and {made} made all the same"
+def violation_of(found: UnreportedRuns) -> Violation:
+    operation = found.operation
+    if found.status >= 500:
+        created = "1 run was" if found.runs == 1 else f"{found.runs} runs were"
+        got = f"{found.status}, and {created} created all the same"
         return Violation("NO-5XX", f"a 5xx from {operation}", "no 5xx, whatever is sent", got)
-    if surprise.status >= 300:
+    if found.status >= 300:
         return Violation(
             "REQ-ATOMIC",
             f"a refused {operation} makes runs",
             "nothing created by a refused request",
-            f"{surprise.runs} runs that were not there before",
+            f"{found.runs} runs that were not there before",
         )
     rule = "BULK-COUNT" if operation == "bulk_create_runs" else ANSWER_RULE.get(operation, "REQ-ATOMIC")
-    told = f"{surprise.told} {'run' if surprise.told == 1 else 'runs'} told"
+    reported = f"{found.reported} {'run' if found.reported == 1 else 'runs'} reported"
     return Violation(
         rule,
         f"{operation} makes runs that it does not tell",
-        "all runs that came into being to be told",
-        f"{told}, {surprise.runs} more came into being",
+        "every created run to be reported",
+        f"{reported}, {found.runs} more created",
     )

@@ -3,7 +3,7 @@
 from contracts.guard.guard import Guard
 from contracts.guard.later_cleanup import CleanUpReport, clean_up_journals
 from contracts.guard.refusals import NoAnswer, NotAllowed, NotOwned, OutOfBudget, Refused
-from contracts.guard.watch import Kind, Surprise
+from contracts.guard.watch import Kind, UnreportedRuns
 
 __all__ = [
     "CleanUpReport",
@@ -14,6 +14,6 @@ __all__ = [
     "NotOwned",
     "OutOfBudget",
     "Refused",
-    "Surprise",
+    "UnreportedRuns",
     "clean_up_journals",
 ]

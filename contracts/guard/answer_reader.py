@@ -1,4 +1,8 @@
-"""Reads one HTTP answer from a connection (RFC 9112) within bounds, and describes what is wrong with an invalid one."""
+"""Reads one HTTP answer from a connection (RFC 9112) within bounds, and describes what is wrong with an invalid one.
+
+h11 would parse answers too, but it refuses requests that the suite must send (targets beyond ASCII, folded header
+values), does not limit lines, headers and interim answers separately, and does not say which bytes are invalid.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class AnswerReader:
-    """Reads a single answer. After `read`, `ends_connection` tells whether the connection cannot be reused."""
+    """Reads a single answer. After `read`, `ends_connection` is whether the connection cannot be reused."""
 
     def __init__(self, connection: Connection, bounds: Bounds) -> None:
         self._connection = connection
@@ -85,12 +89,9 @@ class AnswerReader:
     def _head_error_text(self, error: Broken) -> str:
         if not self.has_begun and not self._connection.held:
             return "the connection was closed without an answer" if str(error).endswith("closed") else str(error)
-        words = (
-            "the answer was cut in its head"
-            if isinstance(error, Cut)
-            else "the head of the answer was not whole in time"
-        )
-        return words if str(error).endswith(("closed", "in time")) else f"{words}: {error}"
+        was_cut = isinstance(error, Cut)
+        text = "the answer was cut in its head" if was_cut else "the head of the answer was not whole in time"
+        return text if str(error).endswith(("closed", "in time")) else f"{text}: {error}"
 
     # Body
 
@@ -110,7 +111,7 @@ class AnswerReader:
                 self._append(body, chunk)
             return False
         if length > self._bounds.body_bytes:
-            raise Broken(f"the answer tells of {length} bytes, more than the {self._bounds.body_bytes} that are read")
+            raise Broken(f"the answer announces {length} bytes, more than the {self._bounds.body_bytes} that are read")
         self._read_exactly(length, body)
         return True
 

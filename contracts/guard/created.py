@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from contracts.core.exchange import Answer
 from contracts.guard.effect import canonical
 
-_CLOCK_TOLERANCE = timedelta(hours=1)
-_ZONE_TOLERANCE = timedelta(hours=26)
-
 
 @dataclass(frozen=True, slots=True)
 class CreatedRun:
-    """`shown` is the run object of the answer; None if the answer has only ids, as that of a chain."""
+    """`body` is the run object of the answer; None if the answer has only ids, as that of a chain."""
 
     id: str
     session_id: str | None = None
-    shown: Mapping[str, Any] | None = None
+    body: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,31 +77,3 @@ def run_id_in(value: object) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return (canonical(value) or value) if isinstance(value, str) and value else None
-
-
-def is_older(run: Mapping[str, Any], answer: Answer, started_at: datetime, now: datetime) -> bool:
-    """Return whether the run was created before the check began.
-
-    The tolerance for differing clocks is an hour, or 26 hours if `created_at` has no time zone. The answer's Date, if
-    present, corrects for the target's clock. False if the run has no valid `created_at`.
-    """
-    try:
-        created_at = datetime.fromisoformat(str(run.get("created_at")))
-        slack = _CLOCK_TOLERANCE if created_at.tzinfo else _ZONE_TOLERANCE
-        return created_at.replace(tzinfo=created_at.tzinfo or UTC) < started_at + ahead(answer, now) - slack
-    except (ValueError, OverflowError):
-        return False
-
-
-def ahead(answer: Answer, now: datetime) -> timedelta:
-    """Return how far the target's clock is ahead of ours, by the answer's Date; zero without a valid one."""
-    try:
-        target_now = parsedate_to_datetime(answer.header("date") or "")
-        return target_now.replace(tzinfo=target_now.tzinfo or UTC) - now
-    except (ValueError, OverflowError):
-        return timedelta()
-
-
-def carries(marker: str, run: Mapping[str, Any]) -> bool:
-    """Return whether the run's input values or session alias contain the marker."""
-    return marker in json.dumps([run.get(name) for name in ("input_values", "session_alias")])

@@ -75,6 +75,16 @@ class Effect:
     """Resources of which it could change several or create one; `?` is an unknown resource."""
     body: Any = None
 
+    @property
+    def workflow_ids(self) -> tuple[str, ...]:
+        """The workflows that the body names, also in the steps of a chain."""
+        if not isinstance(self.body, dict):
+            return ()
+        steps = self.body.get("steps")
+        objects = [self.body, *(steps if isinstance(steps, list) else ())]
+        named = [each.get("workflow_id") for each in objects if isinstance(each, dict)]
+        return tuple(each[:64] for each in named if isinstance(each, str))
+
 
 _READS = Effect(writes=False)
 
@@ -290,9 +300,7 @@ def _max_number_in(value: Any, depth: int = 0) -> int:
     match value:
         case bool() | None:
             return 1
-        case int():
-            return _clamp(value)
-        case float():
+        case int() | float():
             return _clamp(value)
         case str():
             return _max_number_in_text(value)

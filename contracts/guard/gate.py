@@ -17,14 +17,17 @@ means the same as in the column to the left.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
+from urllib.parse import quote
 
 from contracts.core.exchange import Request
 from contracts.core.target import Target
-from contracts.guard.effect import Effect, uuids_under
+from contracts.guard.effect import Effect, path_of_run, uuids_under
+from contracts.guard.identity import CheckIdentity
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NotAllowed, NotOwned
+from contracts.guard.runs_client import RunsClient, json_object
 
 _HARMLESS_ODD_ID = "not-a-uuid"
 _SESSION = frozenset({"session_id"})
@@ -33,27 +36,26 @@ _CREATABLE_IN_FULL = frozenset({"pools", "workflows"})
 
 
 class Gate:
-    """`is_unknown` asks the target whether a made-up id is unknown to it. `is_ours` asks it whether a run of which an
-    answer reported only the id is new. Both are called before a write if others use the target too, until the result
-    for the id is True.
+    """If others use the target too, `client` asks it before a write whether it knows a made-up id, and whether a run of
+    which an answer reported only the id is new, until the answer allows the write.
     """
 
     def __init__(
         self,
         target: Target,
         ownership: Ownership,
-        marker: str,
+        identity: CheckIdentity,
         *,
-        is_unknown: Callable[[str], bool],
-        is_ours: Callable[[str], bool],
+        authorizations: Collection[str],
+        client: Callable[[], RunsClient],
     ) -> None:
         self._is_live = target.profile == "live"
         self._is_own_server = target.is_loopback and not self._is_live
         self._may_write = target.is_loopback or target.allow_writes
         self._ownership = ownership
-        self._marker = marker
-        self._is_unknown = is_unknown
-        self._is_ours = is_ours
+        self._identity = identity
+        self._authorizations = authorizations
+        self._client = client
 
     def check(self, request: Request, effect: Effect) -> None:
         """Raises NotAllowed or NotOwned."""
@@ -73,35 +75,54 @@ class Gate:
     def _check_reach(self, what: str, effect: Effect) -> None:
         for resource in effect.collections:
             if self._is_live or resource not in _CREATABLE_IN_FULL:
-                raise NotAllowed(f"{what}: could change more than this check made")
+                raise NotAllowed(f"{what}: could change more than this check created")
         for text in effect.odd_ids:
-            if not (_HARMLESS_ODD_ID in text or self._marker in text or self._ownership.builds_on_ours(text)):
+            if not (
+                _HARMLESS_ODD_ID in text or self._identity.marker in text or self._ownership.contains_made_up(text)
+            ):
                 raise NotAllowed(f"{what}: a broken server might take {text[:40]!r} for the id of something else")
         if self._is_live:
             self._check_links(what, effect.body)
 
     def _check_links(self, what: str, body: Any) -> None:
         for session_id in uuids_under(body, _SESSION):
-            if not self._ownership.is_session_of_ours(session_id) and not self._is_allowed_unknown(session_id):
+            if not self._ownership.has_session(session_id) and not self._is_allowed_unknown(session_id):
                 raise NotOwned(f"{what}: session {session_id} is not one of this check")
         for attachment_id in uuids_under(body, _ATTACHMENTS):
-            if not self._ownership.made(attachment_id) and not self._is_allowed_unknown(attachment_id):
+            if not self._ownership.created(attachment_id) and not self._is_allowed_unknown(attachment_id):
                 raise NotOwned(f"{what}: attachment {attachment_id} is not one of this check")
 
     def _check_id(self, what: str, text: str) -> None:
-        if self._ownership.made(text):
-            if self._is_own_server or self._ownership.is_proven(text) or self._is_ours(text):
+        if self._ownership.created(text):
+            if self._is_own_server or text not in self._ownership.unproven:
                 return
-            raise NotOwned(f"{what}: {text} is older than this check, though an answer told it was made")
+            if self._is_ours(text):
+                self._ownership.unproven.discard(text)
+                return
+            raise NotOwned(f"{what}: {text} is older than this check, though an answer reported it as created")
         if not self._is_allowed_unknown(text):
-            raise NotOwned(f"{what}: {text} was not made by this check")
+            raise NotOwned(f"{what}: {text} was not created by this check")
 
     def _is_allowed_unknown(self, text: str) -> bool:
-        if not self._ownership.is_claimed_unknown(text):
+        if not self._ownership.is_made_up(text):
             return False
-        if self._is_own_server or self._ownership.is_proven_unknown(text):
+        if self._is_own_server or text in self._ownership.proven_unknown:
             return True
         if self._is_unknown(text):
-            self._ownership.prove_unknown(text)
+            self._ownership.proven_unknown.add(text)
             return True
         return False
+
+    def _is_unknown(self, text: str) -> bool:
+        """Return whether none of the organisations that the check has a token for sees the run."""
+        client, path = self._client(), f"/v1/runs/{quote(text, safe='')}"
+        return all(client.ask("GET", path, each).status == 404 for each in self._authorizations)
+
+    def _is_ours(self, run_id: str) -> bool:
+        """Return whether the run is new, or no longer exists."""
+        client, path = self._client(), path_of_run(run_id) or "/v1/runs/not-a-uuid"
+        answer = client.ask("GET", path, self._ownership.runs[run_id])
+        run = json_object(answer)
+        if run is None:
+            return answer.status == 404
+        return self._identity.may_include(run, answer, client.clock.now())

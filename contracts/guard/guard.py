@@ -1,10 +1,8 @@
 """The guard: every request of a check goes through `Guard.send`, which refuses what the check must not do.
 
 The steps for each request: check its effect (gate), charge its maximum cost (ledger), wait for the rate limit, write
-the intent of a create (journal), send it (upstream; again after a 429), record the exchange with the tokens masked,
-settle the charge to the actual cost, and write the ids of the answer to the journal before the caller gets the answer.
-
-Over 500 lines: the order of these steps is what makes the guard safe, so it is read in one place.
+the intent of a create (journal), send it (upstream; again after a 429), log the exchange with the tokens masked, settle
+the charge to the actual cost, and write the ids of the answer to the journal before the caller gets the answer.
 """
 
 from __future__ import annotations
@@ -13,12 +11,12 @@ import contextlib
 import re
 import secrets
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
 from contracts.core.findings import Spent
@@ -26,32 +24,23 @@ from contracts.core.interrupts import held_back
 from contracts.core.target import Target
 from contracts.guard.bounds import BOUNDS, Bounds
 from contracts.guard.budget import REQUESTS_TO_CLEAN_A_RUN, REQUESTS_TO_CLEAN_AT_ALL, Charge, Ledger
-from contracts.guard.cleanup import Cleaner
+from contracts.guard.check_cleanup import CheckCleanup
+from contracts.guard.concurrency import InFlight, StartBarrier, all_at_once
 from contracts.guard.connection import Broken, Connection
-from contracts.guard.created import CreatedRun, carries, created_by, is_older
-from contracts.guard.effect import SAFE_METHODS, Effect, effect_of, uuids_under
+from contracts.guard.created import CreatedRun, created_by
+from contracts.guard.effect import SAFE_METHODS, Effect, effect_of
+from contracts.guard.exchange_log import ExchangeLog
 from contracts.guard.gate import Gate
-from contracts.guard.in_flight import InFlight
-from contracts.guard.internal_client import InternalClient
-from contracts.guard.journal import (
-    IDENTITIES,
-    OTHER,
-    Intent,
-    Journal,
-    default_directory,
-    drop_stale_loopback_journals,
-)
-from contracts.guard.journal_cleanup import clean_up, what_may_follow
+from contracts.guard.journal import Intent, Journal, default_directory, drop_stale_loopback_journals
 from contracts.guard.ownership import Ownership
 from contracts.guard.proxy import Proxy
 from contracts.guard.rate_limiter import Clock, RateLimiter
-from contracts.guard.record import Record
-from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget, Refused
+from contracts.guard.refusals import NoAnswer, NotAllowed, NotDelivered, OutOfBudget, Refused
+from contracts.guard.runs_client import RunsClient
 from contracts.guard.schedule import Schedule
-from contracts.guard.start_barrier import NotDelivered, StartBarrier
 from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream, proxy_for
-from contracts.guard.watch import ANY, Kind, Sent, Surprise, Watch
+from contracts.guard.watch import Kind, UnreportedRuns, Watch
 
 _COUNT = re.compile(rb'"count"\s*:\s*([^,}\]]{1,60})')
 
@@ -65,7 +54,7 @@ class _PendingRequest:
     effect: Effect
     charge: Charge
     intent: Intent | None = None
-    reported_ids: tuple[str, ...] = ()
+    reported: tuple[str, ...] = ()
     """The ids of the runs that the answer reported and that belong to the check."""
 
 
@@ -73,6 +62,10 @@ class Guard:
     """Thread-safe. A context manager: entering opens the journal; leaving closes the proxy, the connections and the
     journal. It does not clean up: call `clean_up` before leaving.
     """
+
+    _journal: Journal
+    _gate: Gate
+    _cleanup: CheckCleanup
 
     def __init__(
         self,
@@ -88,13 +81,12 @@ class Guard:
         """A unique text: a run with it in its input values or session alias is proven to belong to this check."""
         self._clock = clock or Clock()
         self._journal_dir = journal_dir
-        self._journal: Journal | None = None
+        self._is_open = False
+        self._authorizations = (TOKEN,) if target.second_token is None else (TOKEN, SECOND_TOKEN)
+        """Those of the organisations that the check has a token for."""
         self._tokens = Tokens(target.token, target.second_token)
         self._upstream = Upstream(target.url, ca_bundle=target.ca_bundle, proxy=proxy_for(target.url), bounds=bounds)
         self._ownership = Ownership()
-        self._gate = Gate(
-            target, self._ownership, self.marker, is_unknown=self._target_does_not_know, is_ours=self._run_is_ours
-        )
         self._is_shared = target.profile == "live" or not target.is_loopback
         """Others may use the target too, so an answer alone does not prove that a run belongs to the check."""
         self._ledger = Ledger(target.budget, keeps_reserve=target.clean_up)
@@ -102,35 +94,41 @@ class Guard:
         self._started = self._clock.monotonic()
         self._started_at = self._clock.now()
         self._schedule = Schedule(self._started + target.max_time_s, self._clock, self._grace_s)
-        self._lock = threading.Lock()
-        self._record = Record(bounds)
-        self._possibly_left: frozenset[str] = frozenset()
+        self.log: Final = ExchangeLog(bounds)
         self._seemingly_older: set[str] = set()
-        self._offers_delete: bool | None = None
-        self._offers_delete_lock = threading.Lock()
+        """Runs that an answer reported though they seem older than the check."""
         self._has_sent_creates = False
         self._creates_in_flight = InFlight()
-        self._proxy: Proxy | None = None
-        self._runs_left = 0
-        self._unknown_is_404 = False
-        self._is_cleaning = False
-        self._unknown: dict[str, None] = {}
-        self._refused_looked_after = 0
         self._watch: Watch | None = None
+        """On a live target, looks for runs that no answer reported."""
+        self._proxy: Proxy | None = None
+        self._proxy_lock = threading.Lock()
+        self._runs_left = 0
 
     def __enter__(self) -> Self:
         directory = self._journal_dir or default_directory()
         drop_stale_loopback_journals(directory, self._started_at)
         self._journal = Journal.create(directory, self.target, self.marker, self._started_at)
+        self._is_open = True
+        self._gate = Gate(
+            self.target,
+            self._ownership,
+            self._journal.record.identity,
+            authorizations=self._authorizations,
+            client=self._client,
+        )
         if self.target.profile == "live":
             self._watch = Watch(
-                self._cleaner(cleaning=False),
-                self._ownership,
-                self.marker,
-                self._clock,
-                authorizations=self._authorizations,
-                sessions=lambda: self._opened_journal.record.sessions,
+                self._client(), self._ownership, self._journal, self._ledger, authorizations=self._authorizations
             )
+        self._cleanup = CheckCleanup(
+            self._journal,
+            self._ownership,
+            self._watch,
+            self.log,
+            authorizations=self._authorizations,
+            client=lambda: self._client(uses_reserve=True),
+        )
         return self
 
     def __exit__(
@@ -140,37 +138,22 @@ class Guard:
         if self._proxy is not None:
             self._proxy.close()
             self._proxy = None
-        if self._journal is not None:
+        if self._is_open:
+            self._is_open = False
             record = self._journal.record
             self._journal.close(keep=bool(record.unfinished or record.open_intents))
-            self._journal = None
 
     # State and settings of a check
 
     @property
     def owned(self) -> Collection[str]:
         """The ids of the runs that this check created, including deleted ones."""
-        return self._ownership.runs
+        return tuple(self._ownership.runs)
 
     @property
     def exchanges(self) -> Sequence[Exchange]:
         """The last exchanges (by default at most 20,000 with 256 MiB of headers and bodies), oldest first."""
-        return self._record.exchanges
-
-    @property
-    def throttled(self) -> Sequence[Exchange]:
-        """The exchanges that the target answered with 429, including retries (within the bounds)."""
-        return self._record.throttled
-
-    @property
-    def skipped(self) -> Sequence[str]:
-        """The distinct reasons why requests were not sent and why the clean-up is incomplete."""
-        return self._record.skipped
-
-    @property
-    def lost(self) -> str | None:
-        """How many requests got no complete answer, and the error of the first one; None if all got one."""
-        return self._record.lost
+        return self.log.exchanges
 
     @property
     def spent(self) -> Spent:
@@ -180,7 +163,7 @@ class Guard:
     @property
     def proxy_url(self) -> str:
         """The base URL of the guard's loopback proxy. The first access starts the proxy."""
-        with self._lock:
+        with self._proxy_lock:
             if self._proxy is None:
                 self._proxy = Proxy(self.send)
             return self._proxy.url
@@ -194,98 +177,68 @@ class Guard:
         Unless this is a full check of a loopback address, the guard first asks the target whether it knows the id, and
         refuses the write if it does.
         """
-        self._ownership.claim_unknown(run_id)
-
-    def tell_kinds(self, kind_of: Callable[[Request], Kind]) -> None:
-        """Set the function that returns the `Kind` of a request that may create runs."""
-        if self._watch is not None:
-            self._watch.kind_of = kind_of
-
-    def take_surprises(self) -> list[Surprise]:
-        """Return, and forget, the surprises on a live target: runs that appeared and that no answer reported."""
-        if self._watch is None:
-            return []
-        surprises, self._watch.surprises = self._watch.surprises, []
-        return surprises
-
-    def take_refused_looked_after(self) -> int:
-        """Return, and reset, the number of refused requests after which the lists were checked for new runs."""
-        refused, self._refused_looked_after = self._refused_looked_after, 0
-        return refused
+        self._ownership.add_made_up(run_id)
 
     def new_session(self) -> str:
         """Return a new session id of this check. Runs created in it can be found by it after a crash."""
         session_id = self._ownership.new_session()
-        self._opened_journal.session(session_id)
+        self._journal.add_session(session_id)
         return session_id
-
-    # Cleaning up
 
     def offers_delete(self) -> bool:
         """Return whether the target can delete runs, tested once with an unused id. Raises as `send` does."""
-        with self._offers_delete_lock:
-            if self._offers_delete is None:
-                cleaner = self._cleaner()
-                self._offers_delete = cleaner.offers_delete()
-                self._unknown_is_404 = cleaner.unknown_is_404
-            return self._offers_delete
+        return self._cleanup.delete_support().offered
+
+    # Unreported runs
+
+    def set_kind_of(self, kind_of: Callable[[Request], Kind]) -> None:
+        """Set the function that returns the `Kind` of a request that may create runs."""
+        if self._watch is not None:
+            self._watch.kind_of = kind_of
+
+    def take_unreported_runs(self) -> list[UnreportedRuns]:
+        """Return, and forget, the runs that appeared on a live target and that no answer reported."""
+        return [] if self._watch is None else self._watch.take_unreported()
+
+    def take_checked_refusals(self) -> int:
+        """Return, and reset, the number of refused requests after which the lists were checked for new runs."""
+        return 0 if self._watch is None else self._watch.take_checked_refusals()
+
+    # Cleaning up
 
     def clean_up(self) -> int:
         """Cancel and delete every run of this check, including unreported runs that are proven to belong to it.
 
         Returns how many are left according to the server; a run whose state is unknown counts as left.
         """
-        journal = self._opened_journal
         self._creates_in_flight.close(wait_s=self._bounds.exchange_s)
         self._schedule.begin_cleaning()
-        self._is_cleaning = True
         if self._has_sent_creates:
-            known = self._ownership.authorizations
-            try:
-                offers_delete = self.offers_delete()
-                if self._watch is not None:
-                    self._look(self._watch, is_last=True)
-                done = clean_up(self._cleaner(), journal, self._authorizations, known, lambda: offers_delete)
-                self._possibly_left |= done.orphans.possible - self._ownership.authorizations.keys()
-                if words := what_may_follow(journal.record, done):
-                    self._add_unknown(words)
-                if done.left.unknown:
-                    count = len(done.left.unknown)
-                    self._add_unknown(f"of {count} runs neither reads nor lists tell whether they are still there")
-                for run_id, authorization in done.orphans.proven.items():
-                    self._ownership.add_run(run_id, authorization)
-            except (NoAnswer, OutOfBudget) as error:
-                self._add_unknown(str(error))
-            if self._watch is not None:
-                self._note_unreliable_lists(self._watch)
-        self._runs_left = len(journal.record.unfinished)
+            self._cleanup.clean_up()
+        self._runs_left = len(self._journal.record.unfinished)
         return self._runs_left
 
-    def _note_unreliable_lists(self, watch: Watch) -> None:
-        if not watch.lists_tell:
-            self._add_unknown("the list of runs did not show what had been made, or could not be read")
-
-    def _add_unknown(self, words: str) -> None:
-        self._unknown[words] = None
-        self._record.add_skipped(f"cleaning up: {words}")
+    def count_left(self) -> int:
+        """Return how many runs of this check the server still has, without cleaning up."""
+        self._schedule.begin_cleaning()
+        self._cleanup.count_left()
+        self._runs_left = len(self._journal.record.unfinished)
+        return self._runs_left
 
     @property
     def left_unknown(self) -> Sequence[str]:
         """The reasons why it is not known how many runs of this check are left; empty if it is known."""
-        return tuple(self._unknown)
+        return tuple(self._cleanup.unclear)
 
-    def count_left(self) -> int:
-        """Return how many runs of this check the server still has, without cleaning up."""
-        journal = self._opened_journal
-        self._schedule.begin_cleaning()
-        if self._watch is not None:
-            self._look(self._watch, is_last=True)
-            self._note_unreliable_lists(self._watch)
-        runs = {run: self._authorizations_for(run) for run in journal.record.unfinished}
-        left = self._cleaner().left(runs).all
-        journal.gone([run for run in runs if run not in left])
-        self._runs_left = len(left)
-        return self._runs_left
+    @property
+    def possibly_left(self) -> Sequence[str]:
+        """The ids of runs that this check may have created, without proof; they are not changed.
+
+        They match a request of the check that did not report them, or an answer reported them though they seem older
+        than the check.
+        """
+        noticed = set() if self._watch is None else self._watch.possible
+        return tuple(sorted(noticed | self._cleanup.possible | self._seemingly_older))
 
     def _grace_s(self) -> float:
         """Return the time for cleaning up, or only for counting what is left, after the check's time is over.
@@ -298,33 +251,14 @@ class Guard:
         requests = REQUESTS_TO_CLEAN_AT_ALL + REQUESTS_TO_CLEAN_A_RUN * len(self._ownership.runs)
         return self._bounds.clean_up_s + (requests / rate if rate else 0.0)
 
-    def _authorizations_for(self, run_id: str) -> tuple[str | None, ...]:
-        authorization = self._ownership.authorizations[run_id]
-        if authorization in self._authorizations:
-            return (authorization,)
-        return (*self._authorizations, authorization)
-
-    @property
-    def possibly_left(self) -> Sequence[str]:
-        """The ids of runs that this check may have created, without proof; they are not changed.
-
-        They match a request of the check that did not report them, or an answer reported them though they seem older
-        than the check.
-        """
-        return tuple(sorted({*self._possibly_left, *self._seemingly_older}))
-
     # Sending
 
     def send(self, request: Request) -> Exchange:
         """Send a request. Raises a Refused if it must not be sent, NoAnswer if no complete answer came."""
-        with self._watching() as watch:
+        with self._watching():
             pending = self._admit(request)
             self._wait(pending)
-            try:
-                return self._execute(pending)
-            finally:
-                if watch is not None and watch.must_look:
-                    self._look(watch)
+            return self._execute(pending)
 
     def send_together(self, requests: Sequence[Request]) -> list[Exchange]:
         """Send all requests at the same time, over separate connections that are opened first.
@@ -332,66 +266,28 @@ class Guard:
         All are checked and charged before; if one is refused, none is sent. Raises as `send` does, after all have
         ended.
         """
-        with self._watching() as watch:
+        with self._watching():
+            pending_requests: list[_PendingRequest] = []
             try:
-                return self._send_together(requests)
-            finally:
-                if watch is not None and watch.must_look:
-                    self._look(watch)
-
-    @contextlib.contextmanager
-    def _watching(self) -> Iterator[Watch | None]:
-        """On a live target, send one request or group at a time, and check the lists before the next one."""
-        if self._watch is None:
-            yield None
-            return
-        with self._watch.alone:
-            yield self._watch
-
-    def _look(self, watch: Watch, *, is_last: bool = False) -> None:
-        """Check the lists for new runs. Add those proven to belong to the check to its runs and to the journal."""
-        seen = watch.look(is_last=is_last)
-        journal = self._opened_journal
-        for run_id, authorization in seen.proven.items():
-            self._ownership.add_run(run_id, authorization)
-            journal.told(IDENTITIES[authorization], [run_id])
-        self._possibly_left |= seen.possible
-        self._ledger.add_unreported(len(seen.proven) + len(seen.possible))
-        self._refused_looked_after += seen.refused
-        if seen.settled:
-            journal.close_intents([each for each in seen.settled if each in journal.record.open_intents])
-
-    def _send_together(self, requests: Sequence[Request]) -> list[Exchange]:
-        pending_requests: list[_PendingRequest] = []
-        try:
-            for request in requests:
-                pending_requests.append(self._admit(request))
-        except Refused:
-            for pending in pending_requests:
-                self._refund(pending)
-            raise
-        self._wait(*pending_requests)
-        outcomes: list[Exchange | BaseException | None] = [None] * len(pending_requests)
-        barrier = StartBarrier(len(pending_requests))
-
-        def execute(position: int, pending: _PendingRequest) -> None:
-            try:
-                outcomes[position] = self._execute(pending, barrier)
-            except BaseException as error:  # noqa: BLE001  raised again below, in the caller's thread
-                barrier.abandon()
-                outcomes[position] = error
-
-        threads = [threading.Thread(target=execute, args=each, daemon=True) for each in enumerate(pending_requests)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+                for request in requests:
+                    pending_requests.append(self._admit(request))
+            except Refused:
+                for pending in pending_requests:
+                    self._refund(pending)
+                raise
+            self._wait(*pending_requests)
+            outcomes = all_at_once(self._execute, pending_requests)
         errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if errors:
             raise min(errors, key=lambda error: isinstance(error, NoAnswer))
         return [outcome for outcome in outcomes if isinstance(outcome, Exchange)]
 
+    def _watching(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._watch is None else self._watch.one_at_a_time()
+
     def _admit(self, request: Request) -> _PendingRequest:
+        if not self._is_open:
+            raise RuntimeError("a Guard sends only inside its `with` block: the journal is not open")
         if self._schedule.left_s() <= 0:
             raise OutOfBudget("the time of the check is over")
         masked = self._tokens.mask_request(request)
@@ -405,15 +301,14 @@ class Guard:
         authorization = masked.header("authorization")
         look_requests = 0
         if watch is not None:
-            watch.judge(masked)
             if self._seemingly_older:
-                raise NotAllowed("an answer told runs older than this check, so what a create makes cannot be known")
-            look_requests = watch.requests_for(authorization)
+                raise NotAllowed("an answer reported runs older than this check: what creates make cannot be known")
+            look_requests = watch.check(masked)
         try:
             what = _describe(masked)
             charge = self._ledger.charge(effect.runs, makes=effect.creates, what=what, requests=1 + look_requests)
         except OutOfBudget as error:
-            self._record.add_skipped(str(error))
+            self.log.add_skipped(str(error))
             raise
         if watch is not None:
             self._ledger.take_back_request(look_requests)  # they are charged one by one when they are sent
@@ -425,7 +320,7 @@ class Guard:
             self._rate_limiter.wait(len(pending_requests), left_s=self._schedule.left_s)
         except BaseException as error:
             if isinstance(error, OutOfBudget):
-                self._record.add_skipped(str(error))
+                self.log.add_skipped(str(error))
             for pending in pending_requests:
                 self._refund(pending)
             raise
@@ -450,11 +345,10 @@ class Guard:
                 exchange = self._exchange(pending, barrier)
             self._note_for_watch(pending, sent_at, exchange)
             return exchange
-        except NotDelivered as error:
-            self._close_as_undelivered(pending)
-            raise NoAnswer(str(error)) from None
-        except NotAllowed:
-            self._close_as_undelivered(pending)
+        except (NotDelivered, NotAllowed):  # it did not reach the target, so it created nothing
+            self._ledger.settle(pending.charge, 0)
+            if pending.intent is not None:
+                self._journal.close_intent(pending.intent, ())
             raise
         except BaseException:
             self._leave_open(pending)
@@ -462,38 +356,20 @@ class Guard:
             raise
 
     def _note_for_watch(self, pending: _PendingRequest, sent_at: datetime, exchange: Exchange | None) -> None:
-        if self._watch is None or not pending.effect.runs:
-            return
-        body = pending.effect.body
-        is_object = isinstance(body, dict)
-        self._watch.note(
-            Sent(
-                kind=self._watch.kind_of(pending.masked),
-                authorization=pending.masked.header("authorization"),
-                workflow_ids=frozenset(_workflow_ids(body)),
-                inputs=ANY if is_object and "steps" in body else body.get("input_values") if is_object else None,
-                at=sent_at,
-                exchange=exchange,
-                answered_at=None if exchange is None else self._clock.now(),
-                told=pending.reported_ids,
-                intent=None if pending.intent is None else pending.intent.number,
-            )
-        )
-
-    def _close_as_undelivered(self, pending: _PendingRequest) -> None:
-        """Settle a request that did not reach the target, so that it created nothing."""
-        self._ledger.settle(pending.charge, 0)
-        if pending.intent is not None:
-            self._opened_journal.made(pending.intent, ())
+        if self._watch is not None and pending.effect.runs:
+            intent = None if pending.intent is None else pending.intent.number
+            self._watch.note(pending.masked, pending.effect, sent_at, exchange, pending.reported, intent)
 
     def _exchange(self, pending: _PendingRequest, barrier: StartBarrier | None) -> Exchange:
         if pending.effect.creates:
             self._has_sent_creates = True
-            pending.intent = self._opened_journal.intend(self._intent(pending))
+            pending.intent = self._journal.intend(
+                pending.masked, pending.effect, self._clock.now(), keeps_digest=self._watch is not None
+            )
         connection = None if barrier is None else self._connect_with_group(barrier)
         for attempt in range(self._bounds.repeats + 1):
             exchange = Exchange(pending.masked, self._answer(pending, connection if attempt == 0 else None))
-            self._record.add(exchange)
+            self.log.add(exchange)
             if exchange.answer.status != 429 or not self._may_repeat(exchange, attempt):
                 break
         if exchange.answer.status == 503 and exchange.answer.header("retry-after"):
@@ -517,16 +393,16 @@ class Guard:
             raise NotDelivered(f"{_describe(pending.masked)}: the time of the check is over")
         outcome = self._upstream.exchange(pending.request, self._tokens.put_in, connection, within_s=left_s)
         if isinstance(outcome, Lost):
-            words = f"{_describe(pending.masked)}: {outcome.words}"
+            message = f"{_describe(pending.masked)}: {outcome.reason}"
             if outcome.malformed:
-                raise NotAllowed(words)
-            self._record.add_lost(words)
-            raise NoAnswer(words, lost=outcome.words) if outcome.reached else NotDelivered(words)
+                raise NotAllowed(message)
+            self.log.add_lost(message)
+            raise NoAnswer(message, lost=outcome.reason) if outcome.reached else NotDelivered(message)
         return self._tokens.mask_answer(outcome)
 
     def _may_repeat(self, exchange: Exchange, attempt: int) -> bool:
         """Handle a 429: wait as it asks, and return whether to retry the request."""
-        self._record.add_throttled(exchange)
+        self.log.add_throttled(exchange)
         wait_s = self._rate_limiter.asked_wait_s(exchange.answer, attempt)
         self._rate_limiter.pause(wait_s)
         if attempt == self._bounds.repeats or wait_s > self._longest_wait_s:
@@ -556,121 +432,62 @@ class Guard:
                 self._ledger.settle(pending.charge, 0)
             if pending.effect.collections and 200 <= status < 300:
                 for resource in created_by(exchange.answer).runs:
-                    self._ownership.add_other(resource.id)
+                    self._ownership.others.add(resource.id)
             return
-        made = created_by(exchange.answer)
-        reported = {run.id: run for run in made.runs if self._is_ours(run, exchange.answer)}
-        run_ids = list(reported)
-        pending.reported_ids = tuple(run_ids)
-        unproven = [run.id for run in reported.values() if run.shown is None]
-        self._seemingly_older.update(run.id for run in made.runs if run.id not in reported)
-        new = sum(run_id not in self._ownership.authorizations for run_id in run_ids)  # a replay creates none
-        authorization = exchange.request.header("authorization")
-        for run_id, run in reported.items():
-            self._ownership.add_run(run_id, authorization, proven=run.shown is not None)
-        for other in made.others:
-            self._ownership.add_other(other)
-        for session_id in {run.session_id for run in reported.values() if run.session_id}:
-            self._ownership.add_session(session_id)
+        created = created_by(exchange.answer)
+        ours: list[CreatedRun] = []
+        for run in created.runs:
+            if self._is_ours(run, exchange.answer):
+                ours.append(run)
+            else:
+                self._seemingly_older.add(run.id)
+        run_ids = pending.reported = tuple(run.id for run in ours)
+        unproven = [run.id for run in ours if run.body is None]
+        new = sum(run_id not in self._ownership.runs for run_id in run_ids)  # a replay creates none
+        for run in ours:
+            self._ownership.add_run(run.id, exchange.request.header("authorization"), proven=run.body is not None)
+        self._ownership.others.update(created.others)
+        self._ownership.sessions.update(run.session_id for run in ours if run.session_id)
         # A read was charged in case the server mixes up methods; if its answer reports no run, it only read.
-        only_read = exchange.request.method in SAFE_METHODS and not made.runs
-        if refused or only_read or (status < 300 and len(run_ids) + made.failed == pending.charge.runs):
+        only_read = exchange.request.method in SAFE_METHODS and not created.runs
+        if refused or only_read or (status < 300 and len(run_ids) + created.failed == pending.charge.runs):
             self._ledger.settle(pending.charge, new)
             if pending.intent is not None and self._watch is None:
-                self._opened_journal.made(pending.intent, run_ids, unproven)
+                self._journal.close_intent(pending.intent, run_ids, unproven)
                 return
         else:
-            self._leave_open(pending, run_ids)
+            self._leave_open(pending)
         if pending.intent is not None:  # stays open until the watch or the clean-up has searched for more runs
-            now = self._clock.now().timestamp()
-            self._opened_journal.answered(pending.intent, run_ids, now, unproven)
+            self._journal.answered(pending.intent, run_ids, self._clock.now().timestamp(), unproven)
 
-    def _leave_open(self, pending: _PendingRequest, run_ids: Sequence[str] = ()) -> None:
+    def _leave_open(self, pending: _PendingRequest) -> None:
         """Keep the charge of a request with an unknown outcome. Its open intent makes the clean-up search for runs."""
-        self._ledger.settle(pending.charge, max(pending.charge.runs, len(run_ids)))
+        self._ledger.settle(pending.charge, max(pending.charge.runs, len(pending.reported)))
 
     def _is_ours(self, run: CreatedRun, answer: Answer) -> bool:
         """Return whether a reported run belongs to the check: a broken server may report older runs of someone else."""
-        if not self._is_shared or run.shown is None:
+        if not self._is_shared or run.body is None:
             return True
-        old = is_older(run.shown, answer, self._started_at, self._clock.now())
-        return not old or carries(self.marker, run.shown)
+        return self._journal.record.identity.may_include(run.body, answer, self._clock.now())
 
-    def _intent(self, pending: _PendingRequest) -> Intent:
-        masked = pending.masked
-        body = pending.effect.body
-        inputs = body.get("input_values") if isinstance(body, dict) else None
-        has_inputs = isinstance(body, dict) and "steps" not in body
-        sessions = tuple(uuids_under(body, frozenset({"session_id"})))
-        return Intent(
-            number=0,
-            at=self._clock.now().timestamp(),
-            identity=IDENTITIES.get(masked.header("authorization") or "", OTHER),
-            runs=pending.effect.runs,
-            workflow_ids=tuple(_workflow_ids(body)),
-            session_id=sessions[0] if sessions else None,
-            carries_marker=self.marker.encode() in (masked.body or b""),
-            digest=self._opened_journal.digest(inputs or None) if has_inputs and self._watch is not None else None,
-        )
-
-    @property
-    def _opened_journal(self) -> Journal:
-        if self._journal is None:
-            raise RuntimeError("a Guard sends only inside its `with` block: the journal is not open")
-        return self._journal
-
-    # Requests of the guard itself
-
-    def _target_does_not_know(self, run_id: str) -> bool:
-        """Return whether none of the organisations that the check has a token for sees the run."""
-        cleaner = self._cleaner(cleaning=False)
-        return not any(cleaner.knows(run_id, each) for each in self._authorizations)
-
-    def _run_is_ours(self, run_id: str) -> bool:
-        if ours := self._cleaner(cleaning=False).is_ours(run_id, self._ownership.authorizations[run_id]):
-            self._ownership.prove_run(run_id)
-        return ours
-
-    @property
-    def _authorizations(self) -> tuple[str, ...]:
-        return (TOKEN,) if self.target.second_token is None else (TOKEN, SECOND_TOKEN)
-
-    def _cleaner(self, *, cleaning: bool = True) -> Cleaner:
-        def pay() -> bool:
-            return self._ledger.charge_request(cleaning=cleaning or self._is_cleaning)
-
-        client = InternalClient(
+    def _client(self, *, uses_reserve: bool = False) -> RunsClient:
+        """Return a client for the guard's own requests. Only some may use the requests reserved for cleaning up."""
+        return RunsClient(
             self._upstream,
             self._tokens,
             self._rate_limiter,
-            pay=pay,
+            self._clock,
+            is_shared=self._is_shared,
+            pay=lambda: self._ledger.charge_request(cleaning=uses_reserve or self._schedule.is_cleaning),
             left_s=self._schedule.left_to_ask_s,
-            record=self._record.add,
+            record=self.log.add,
             bounds=self._bounds,
         )
-        return Cleaner(
-            client,
-            self._clock,
-            careful=self._is_shared,
-            started_at=self._started_at,
-            marker=self.marker,
-            unknown_is_404=self._unknown_is_404,
-            lists_lag=self._watch is not None and not self._watch.lists_tell,
-        )
-
-
-def _workflow_ids(body: Any) -> Iterator[str]:
-    if not isinstance(body, dict):
-        return
-    steps = body.get("steps")
-    for each in (body, *(steps if isinstance(steps, list) else ())):
-        if isinstance(each, dict) and isinstance(each.get("workflow_id"), str):
-            yield each["workflow_id"][:64]
 
 
 def _describe(request: Request) -> str:
     """Return the method, the path and the `count` of a request, for a message."""
-    words = f"{request.method} {request.path[:120]}"
+    text = f"{request.method} {request.path[:120]}"
     if request.body and (match := _COUNT.search(request.body)):
-        words += f" with count {match.group(1).decode('ascii', 'replace').strip()[:40]}"
-    return words
+        text += f" with count {match.group(1).decode('ascii', 'replace').strip()[:40]}"
+    return text

@@ -3,7 +3,7 @@
 A check has one file of JSON lines. The *intent* of a create is written before the create is sent, and the ids of its
 runs before the caller gets the answer. If that is interrupted (by kill -9 or a cut connection), the runs are found by
 the data of the intent: the time, the workflow, the number of runs, and whether they contain a proof that they belong to
-the check (see cleanup.py). Tokens, input values and other sensitive values are never written: values are stored as
+the check (see identity.py). Tokens, input values and other sensitive values are never written: values are stored as
 a salted digest, and tokens as a salted fingerprint of 32 bits, enough to detect a wrong token and too little to confirm
 a guess.
 
@@ -19,21 +19,36 @@ import secrets
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self
 
 from filelock import FileLock, Timeout
 
-from contracts.core.exchange import SECOND_TOKEN, TOKEN
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Target, is_loopback
+from contracts.guard.effect import Effect, uuids_under
+from contracts.guard.identity import CheckIdentity
 
 _VERSION = 1
 _SUFFIX = ".jsonl"
 _LOOPBACK_MAX_AGE = timedelta(days=1)
 _FINGERPRINT_ROUNDS = 20_000
+_SESSION = frozenset({"session_id"})
 _HEADER = ("url", "origin", "profile", "marker", "started_at", "salt", "fingerprints")
+
+_INTENT_KEYS: Final = {
+    "intent": "number",
+    "at": "at",
+    "as": "identity",
+    "runs": "runs",
+    "workflows": "workflow_ids",
+    "session": "session_id",
+    "marked": "carries_marker",
+    "digest": "digest",
+}
+"""The keys of the line of an intent, with its fields. A field with an empty value has no key."""
 
 OTHER: Final = "other"
 """The identity of a run created with neither of the two tokens: with no authorization or with a made-up one."""
@@ -60,7 +75,7 @@ class Intent:
     at: float
     identity: str
     runs: int
-    workflow_ids: tuple[str, ...] = ()
+    workflow_ids: Sequence[str] = ()
     session_id: str | None = None
     carries_marker: bool = False
     digest: str | None = None
@@ -69,7 +84,7 @@ class Intent:
 
 
 @dataclass(slots=True)
-class Record:
+class JournalRecord:
     """The content of a journal. `open_intents` are creates of which it is not known what they created."""
 
     url: str
@@ -88,25 +103,16 @@ class Record:
 
     def take(self, line: dict[str, Any]) -> None:
         if "intent" in line:
-            self.open_intents[line["intent"]] = Intent(
-                number=line["intent"],
-                at=line["at"],
-                identity=line["as"],
-                runs=line["runs"],
-                workflow_ids=tuple(line.get("workflows", ())),
-                session_id=line.get("session"),
-                carries_marker=line.get("marked", False),
-                digest=line.get("digest"),
-            )
-        elif "made" in line:
-            self.runs.update(dict.fromkeys(line["ids"], line["as"]))
-            self.unproven.update(line.get("unproven", ()))
-            self.open_intents.pop(line["made"], None)
+            values = {name: line[key] for key, name in _INTENT_KEYS.items() if key in line}
+            self.open_intents[line["intent"]] = Intent(**values)
         elif "gone" in line:
             self.gone.update(line["gone"])
-        elif "answered" in line:
+        elif "ids" in line:
             self.runs.update(dict.fromkeys(line["ids"], line["as"]))
             self.unproven.update(line.get("unproven", ()))
+        if "made" in line:
+            self.open_intents.pop(line["made"], None)
+        elif "answered" in line:
             intent = self.open_intents[line["answered"]]
             intent.was_answered = True
             intent.answered_at = line.get("at")
@@ -115,6 +121,10 @@ class Record:
                 self.open_intents.pop(number, None)
         elif "session" in line:
             self.sessions.add(line["session"])
+
+    @property
+    def identity(self) -> CheckIdentity:
+        return CheckIdentity(self.marker, datetime.fromtimestamp(self.started_at, UTC), self.sessions)
 
     @property
     def unfinished(self) -> dict[str, str]:
@@ -128,13 +138,13 @@ class Journal:
     the system's page cache survives a kill -9 of the process.
     """
 
-    def __init__(self, path: Path, record: Record, lock: FileLock) -> None:
+    def __init__(self, path: Path, record: JournalRecord, lock: FileLock) -> None:
         """`path` is an existing file whose `lock` is held."""
         self.path = path
         self.record = record
         self._file_lock = lock
         self._written_through = not is_loopback(record.url)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._last_number = max(record.open_intents, default=_NO_INTENT)
         self._file = os.open(path, os.O_APPEND | os.O_WRONLY)
 
@@ -142,7 +152,7 @@ class Journal:
     def create(cls, directory: Path, target: Target, marker: str, started_at: datetime) -> Self:
         """Raises CouldNotCheck if the directory cannot be written."""
         salt = secrets.token_hex(8)
-        record = Record(
+        record = JournalRecord(
             url=target.url,
             origin=target.origin,
             profile=target.profile,
@@ -167,60 +177,57 @@ class Journal:
         except OSError as error:
             raise CouldNotCheck(f"the journal cannot be written in {directory}: {error.strerror or error}") from None
 
-    def intend(self, intent: Intent) -> Intent:
-        """Assign a number to the intent and write the intent to the file."""
+    def intend(self, request: Request, effect: Effect, now: datetime, *, keeps_digest: bool) -> Intent:
+        """Write the intent of a create to the file. `request` is masked."""
+        body = effect.body if isinstance(effect.body, dict) else None
+        inputs = None
+        if keeps_digest and body is not None and "steps" not in body:
+            inputs = digest(body.get("input_values") or None, self.record.salt)
         with self._lock:
             self._last_number += 1
-            intent.number = self._last_number
-            line = {"intent": intent.number, "at": intent.at, "as": intent.identity, "runs": intent.runs}
-            for name, value in (
-                ("workflows", intent.workflow_ids),
-                ("session", intent.session_id),
-                ("marked", intent.carries_marker),
-                ("digest", intent.digest),
-            ):
-                if value:
-                    line[name] = value
-            self._write(line)
+            intent = Intent(
+                number=self._last_number,
+                at=now.timestamp(),
+                identity=IDENTITIES.get(request.header("authorization") or "", OTHER),
+                runs=effect.runs,
+                workflow_ids=effect.workflow_ids,
+                session_id=next(uuids_under(effect.body, _SESSION), None),
+                carries_marker=self.record.marker.encode() in (request.body or b""),
+                digest=inputs,
+            )
+            line = {key: getattr(intent, name) for key, name in _INTENT_KEYS.items()}
+            self._write({key: value for key, value in line.items() if value})
         return intent
 
-    def made(self, intent: Intent, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
+    def close_intent(self, intent: Intent, run_ids: Sequence[str], unproven: Sequence[str] = ()) -> None:
         """Close the intent: it created exactly these runs. Of the `unproven` the answer reported only the id."""
-        with self._lock:
-            self._write(_with_unproven({"made": intent.number, "as": intent.identity, "ids": list(run_ids)}, unproven))
-
-    def told(self, identity: str, run_ids: Sequence[str]) -> None:
-        """Add runs of this check without closing an intent."""
-        with self._lock:
-            self._write({"made": _NO_INTENT, "as": identity, "ids": list(run_ids)})
-
-    def session(self, session_id: str) -> None:
-        with self._lock:
-            self._write({"session": session_id})
-
-    def gone(self, run_ids: Sequence[str]) -> None:
-        with self._lock:
-            self._write({"gone": list(run_ids)})
+        self._write(_runs_line({"made": intent.number}, intent.identity, run_ids, unproven))
 
     def answered(self, intent: Intent, run_ids: Sequence[str], at: float, unproven: Sequence[str] = ()) -> None:
         """Add the runs that the answer reported. The intent stays open: the create may have made more runs than these.
         But the target has finished the request, so it makes no further ones.
         """
-        line = {"answered": intent.number, "at": at, "as": intent.identity, "ids": list(run_ids)}
-        with self._lock:
-            self._write(_with_unproven(line, unproven))
+        self._write(_runs_line({"answered": intent.number, "at": at}, intent.identity, run_ids, unproven))
 
     def close_intents(self, numbers: Sequence[int]) -> None:
         """Close intents after a search has found what they created."""
-        with self._lock:
-            self._write({"closed": list(numbers)})
+        self._write({"closed": list(numbers)})
 
-    def digest(self, values: Any) -> str:
-        return digest(values, self.record.salt)
+    def add_runs(self, identity: str, run_ids: Sequence[str]) -> None:
+        """Add runs of this check without closing an intent."""
+        self._write(_runs_line({"made": _NO_INTENT}, identity, run_ids))
+
+    def add_session(self, session_id: str) -> None:
+        self._write({"session": session_id})
+
+    def gone(self, run_ids: Sequence[str]) -> None:
+        self._write({"gone": list(run_ids)})
 
     def close(self, *, keep: bool) -> None:
         """Release the lock, and delete the file unless `keep`."""
-        os.close(self._file)
+        with self._lock:
+            os.close(self._file)
+            self._file = -1  # a late write must not go to another file that has got the same number
         if not keep:
             self.path.unlink(missing_ok=True)
         self._file_lock.release()
@@ -228,13 +235,14 @@ class Journal:
             Path(self._file_lock.lock_file).unlink(missing_ok=True)
 
     def _write(self, line: dict[str, Any]) -> None:
-        try:
-            os.write(self._file, _json_line(line))
-            if self._written_through:
-                os.fsync(self._file)
-        except OSError as error:
-            raise CouldNotCheck(f"the journal {self.path} cannot be written: {error.strerror or error}") from None
-        self.record.take(line)
+        with self._lock:
+            try:
+                os.write(self._file, _json_line(line))
+                if self._written_through:
+                    os.fsync(self._file)
+            except OSError as error:
+                raise CouldNotCheck(f"the journal {self.path} cannot be written: {error.strerror or error}") from None
+            self.record.take(line)
 
 
 def fingerprint(token: str, salt: str) -> str:
@@ -279,7 +287,7 @@ def drop_stale_loopback_journals(directory: Path, now: datetime) -> None:
             journal.close(keep=not stale)
 
 
-def _read(path: Path) -> Record | None:
+def _read(path: Path) -> JournalRecord | None:
     """Read a journal file; None if its header is missing or has another version.
 
     A line that a crash truncated is ignored. A file without a complete line is deleted: it names no create.
@@ -294,13 +302,16 @@ def _read(path: Path) -> Record | None:
     first, *lines = (_parse_line(line) for line in raw.split(b"\n"))
     if first.get("journal") != _VERSION or not first.keys() >= set(_HEADER):
         return None
-    record = Record(**{name: first[name] for name in _HEADER})
+    record = JournalRecord(**{name: first[name] for name in _HEADER})
     for line in lines:
         record.take(line)
     return record
 
 
-def _with_unproven(line: dict[str, Any], unproven: Sequence[str]) -> dict[str, Any]:
+def _runs_line(
+    line: dict[str, Any], identity: str, run_ids: Sequence[str], unproven: Sequence[str] = ()
+) -> dict[str, Any]:
+    line |= {"as": identity, "ids": list(run_ids)}
     return line | {"unproven": list(unproven)} if unproven else line
 
 

@@ -1,29 +1,47 @@
-"""Cleans up the runs of a journal, and records the result in it."""
+"""Cleans up the runs of a journal, and records the result in it. First finds the runs that no answer reported.
+
+A run that only looks like one of the check (same workflow, input values and approximate time) may belong to another
+user of the same workflow: it is reported as possibly left, and not changed.
+"""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
-from contracts.guard.cleanup import Authorizations, Cleaner, Left, Orphans
-from contracts.guard.journal import AUTHORIZATIONS, IDENTITIES, OTHER, Journal, Record
-from contracts.guard.refusals import OutOfBudget
+from contracts.guard.cleaner import CREATION_WINDOW_S, Authorizations, Cleaner, DeleteSupport, Left, delete_support
+from contracts.guard.identity import created_at, text_of
+from contracts.guard.journal import AUTHORIZATIONS, IDENTITIES, OTHER, Intent, Journal, JournalRecord, digest
+from contracts.guard.refusals import NoAnswer, OutOfBudget
+from contracts.guard.runs_client import Run, RunsClient
+
+_CLOCK_TOLERANCE_S: Final = 3.0
+"""The tolerance after correcting a time by the target's Date, which has a resolution of a second."""
+_LATE_CREATE_S: Final = 60.0
+"""How long after it was sent an unanswered create may still be carried out."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownRuns:
+    """Runs that the journal does not contain. `proven` belong to the check: a map of ids to the authorization that
+    found them. `possible` may belong to it.
+    """
+
+    proven: dict[str, str]
+    possible: frozenset[str]
+    all_seen: bool
+    """False if a list that may contain runs of the open intents could not be read to its end."""
 
 
 @dataclass(frozen=True, slots=True)
 class CleanedUp:
-    orphans: Orphans
+    found: UnknownRuns
     left: Left
-
-
-def what_may_follow(record: Record, done: CleanedUp) -> str | None:
-    """Return why more runs may be left than `done` lists as left or possibly left; None if there can be no more."""
-    if record.open_intents and not (done.orphans.all_seen and done.left.lists_tell):
-        return "the target's runs could not be looked through for what an unanswered create made"
-    if record.open_intents and not done.orphans.possible:
-        return "a create got no answer a moment ago, and may yet be carried out: clean up again in a minute"
-    return None
+    unclear: str | None
+    """Why more runs may be left than those left or possibly left; None if there can be no more."""
 
 
 def clean_up(
@@ -31,31 +49,120 @@ def clean_up(
     journal: Journal,
     authorizations: Sequence[str],
     known: Mapping[str, str | None] | None = None,
-    deletes: Callable[[], bool] | None = None,
+    support: DeleteSupport | None = None,
 ) -> CleanedUp:
-    """Find the runs that no answer reported, clean up, and record in the journal which runs are gone.
+    """Clean up, and record in the journal which runs are gone. Raises NoAnswer, OutOfBudget.
 
     Afterwards `journal.record.unfinished` has the runs that are left. `known` maps run ids to the authorization they
     were created with: for a run created with neither token, the journal does not store it.
     """
     record = journal.record
-    orphans = cleaner.orphans(record, authorizations)
-    for authorization in authorizations:
-        if found := [run for run, by in orphans.proven.items() if by == authorization]:
-            journal.told(IDENTITIES[authorization], found)
+    found = unknown_runs(cleaner.client, record, authorizations)
+    for run, authorization in found.proven.items():
+        journal.add_runs(IDENTITIES[authorization], [run])
+    runs = _unfinished(record, authorizations, known)
+    left = Left()
+    if runs:
+        with contextlib.suppress(OutOfBudget):  # runs that were not reached are counted as left below
+            support = support or delete_support(cleaner.client, authorizations[0])
+            cleaner.clean(runs, support, unproven=record.unproven)
+        left = count_left(cleaner, journal, authorizations, known)
+    all_seen = found.all_seen and left.lists_are_reliable
+    if all_seen and not found.possible:
+        journal.close_intents(_settled(record, len(found.proven), cleaner.client.clock.now()))
+    unclear = None
+    if record.open_intents and not all_seen:
+        unclear = "the target's lists could not be searched for runs of an unanswered create"
+    elif record.open_intents and not found.possible:
+        unclear = "a create got no answer a moment ago, and may yet be carried out: clean up again in a minute"
+    return CleanedUp(found, left, unclear)
+
+
+def count_left(
+    cleaner: Cleaner, journal: Journal, authorizations: Sequence[str], known: Mapping[str, str | None] | None
+) -> Left:
+    """Ask the target which runs are left, and record in the journal which are gone."""
+    runs = _unfinished(journal.record, authorizations, known)
+    left = cleaner.left(runs)
+    journal.gone([run for run in runs if run not in left.all])
+    return left
+
+
+def _unfinished(
+    record: JournalRecord, authorizations: Sequence[str], known: Mapping[str, str | None] | None
+) -> dict[str, Authorizations]:
+    """Return the runs that are not known to be gone, with the authorizations that may reach each."""
     runs: dict[str, Authorizations] = {}
-    left = Left(frozenset(), frozenset())
     for run, identity in record.unfinished.items():
         if identity == OTHER:
             runs[run] = (*authorizations, (known or {}).get(run))
         elif AUTHORIZATIONS[identity] in authorizations:
             runs[run] = (AUTHORIZATIONS[identity],)
-    if runs:
-        with contextlib.suppress(OutOfBudget):  # runs that were not reached are counted as left below
-            offers_delete = cleaner.offers_delete(authorizations[0]) if deletes is None else deletes()
-            cleaner.clean(runs, deletes=offers_delete, unproven=record.unproven)
-        left = cleaner.left(runs)
-        journal.gone([run for run in runs if run not in left.all])
-    if orphans.all_seen and left.lists_tell and not orphans.possible:
-        journal.close_intents(cleaner.settled(record, len(orphans.proven)))
-    return CleanedUp(orphans, left)
+    return runs
+
+
+def unknown_runs(client: RunsClient, record: JournalRecord, authorizations: Sequence[str]) -> UnknownRuns:
+    """Find the runs that the open intents of a journal may have created and that the journal does not contain."""
+    identity = record.identity
+    proven: dict[str, str] = {}
+    possible: set[str] = set()
+    all_seen = True
+    intents = tuple(record.open_intents.values())
+    searches = [{"search": record.marker}]
+    searches += [{"session_id": i.session_id} for i in intents if i.session_id in record.sessions]
+    all_provable = bool(intents) and all(i.carries_marker or i.session_id in record.sessions for i in intents)
+    for authorization in authorizations:
+        searched = [run for search in searches for run in _read_all(client, authorization, **search)[0]]
+        ours = {run["id"]: authorization for run in searched if identity.proves(run)}
+        if intents and not (all_provable and ours):  # the target may have ignored the filters
+            earliest = datetime.fromtimestamp(min(i.at for i in intents) - CREATION_WINDOW_S, UTC) + client.ahead
+            since = earliest.isoformat().replace("+00:00", "Z")
+            listed, complete = _read_all(client, authorization, created_at_from=since)
+            all_seen = all_seen and complete
+            for run in listed:
+                if identity.proves(run):
+                    ours[run["id"]] = authorization
+                elif any(_may_have_created(intent, run, client.ahead, record.salt) for intent in intents):
+                    possible.add(run["id"])
+        proven |= ours
+    new = {run: authorization for run, authorization in proven.items() if run not in record.runs}
+    return UnknownRuns(new, frozenset(possible - proven.keys() - record.runs.keys()), all_seen)
+
+
+def _read_all(client: RunsClient, authorization: str, **query: str | None) -> tuple[list[Run], bool]:
+    """Return the runs of a list as far as it can be read, and whether it was read to its end.
+
+    An older server may not know the query parameters.
+    """
+    runs: list[Run] = []
+    try:
+        runs.extend(client.pages(authorization, **query))
+    except NoAnswer:
+        return runs, False
+    return runs, True
+
+
+def _may_have_created(intent: Intent, run: Run, ahead: timedelta, salt: str) -> bool:
+    if intent.workflow_ids and text_of(run, "workflow_id") not in intent.workflow_ids:
+        return False
+    created = created_at(run, ahead)
+    if created is None:
+        return False
+    if intent.answered_at is not None:  # the run was created between the request and its answer
+        first, last = intent.at - _CLOCK_TOLERANCE_S, intent.answered_at + _CLOCK_TOLERANCE_S
+    else:
+        first, last = intent.at - CREATION_WINDOW_S, intent.at + CREATION_WINDOW_S
+    if not first <= created.timestamp() <= last:
+        return False
+    return intent.digest is None or digest(run.get("input_values") or None, salt) == intent.digest
+
+
+def _settled(record: JournalRecord, found: int, now: datetime) -> list[int]:
+    """Return the open intents that can create no more runs; `found` runs were found beside those reported.
+
+    An unanswered create may still be carried out, until `_LATE_CREATE_S` have passed or all its runs were found.
+    """
+    unanswered = [intent for intent in record.open_intents.values() if not intent.was_answered]
+    all_found = found >= sum(intent.runs for intent in unanswered)
+    waits = {i.number for i in unanswered if not all_found and now.timestamp() - i.at < _LATE_CREATE_S}
+    return [number for number in record.open_intents if number not in waits]

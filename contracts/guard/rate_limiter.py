@@ -16,19 +16,11 @@ from contracts.guard.refusals import OutOfBudget
 _WAIT_WITHOUT_RETRY_AFTER_S = 1.0
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _unlimited() -> float:
-    return float("inf")
-
-
 @dataclass(frozen=True, slots=True)
 class Clock:
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    now: Callable[[], datetime] = _utc_now
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
 class RateLimiter:
@@ -43,7 +35,7 @@ class RateLimiter:
         self._paused = False
         self._asked_s = 0.0
 
-    def wait(self, requests: int = 1, *, left_s: Callable[[], float] = _unlimited) -> None:
+    def wait(self, requests: int = 1, *, left_s: Callable[[], float] = lambda: float("inf")) -> None:
         """Sleep until that many requests may be sent. Raises OutOfBudget if that takes longer than `left_s`, or after
         a pause longer than the longest Retry-After that the guard waits for.
 

@@ -20,10 +20,14 @@ class NotAllowed(Refused):
 
 
 class NoAnswer(Exception):
-    """The request was sent or about to be sent, and no complete answer came: the connection was refused, closed or
-    timed out, or the answer is not HTTP. `lost` has only this reason; the message also names the request.
+    """No complete answer came: the connection was refused, closed or timed out, or the answer is not HTTP. `lost` has
+    only this reason; the message also names the request.
     """
 
-    def __init__(self, words: str, *, lost: str = "") -> None:
-        super().__init__(words)
+    def __init__(self, message: str, *, lost: str = "") -> None:
+        super().__init__(message)
         self.lost = lost
+
+
+class NotDelivered(NoAnswer):
+    """The request did not reach the target, so it had no effect."""

@@ -24,6 +24,10 @@ class Schedule:
         self._cleaning_ends_at: float | None = None
         self._cleaning_s = 0.0
 
+    @property
+    def is_cleaning(self) -> bool:
+        return self._cleaning_ends_at is not None
+
     def begin_cleaning(self) -> None:
         """Start the grace period, now or at the end of the check's time, whichever is earlier."""
         self._cleaning_s = self._grace_s()

@@ -50,9 +50,9 @@ _BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No complete answer. `reached` tells whether the request may have reached the target; `words` has no secret."""
+    """No complete answer. `reached`: the request may have reached the target. `reason` contains no secret."""
 
-    words: str
+    reason: str
     reached: bool
     was_cut: bool = False
     """The connection was closed before the first byte of an answer."""
@@ -149,8 +149,8 @@ class Upstream:
         try:
             head = self._head(request, authorization)
         except ValueError:  # do not use its message: it may contain the token
-            words = "cannot be put on the wire: its method, path or a header is malformed"
-            return Lost(words, reached=False, malformed=True)
+            reason = "cannot be put on the wire: its method, path or a header is malformed"
+            return Lost(reason, reached=False, malformed=True)
         reader = AnswerReader(conn, self._bounds)
         try:
             try:

@@ -18,18 +18,21 @@ nothing is sent.
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from contracts.core.exchange import Exchange, Request
-from contracts.guard.cleanup import NEWEST, Cleaner
-from contracts.guard.created import carries
+from contracts.guard.budget import Ledger
+from contracts.guard.effect import Effect
+from contracts.guard.identity import created_at, text_of
+from contracts.guard.journal import IDENTITIES, Journal
 from contracts.guard.ownership import Ownership
-from contracts.guard.rate_limiter import Clock
-from contracts.guard.refusals import NoAnswer, NotAllowed, OutOfBudget
+from contracts.guard.refusals import NotAllowed
+from contracts.guard.runs_client import NEWEST, Run, RunsClient
 
 _TOLERANCE_BEFORE: Final = timedelta(seconds=1.5)
 _TOLERANCE_AFTER: Final = timedelta(seconds=3)
@@ -42,7 +45,7 @@ _IDLE_AFTER: Final = timedelta(minutes=10)
 """If nobody else created a run of a workflow for this time, a run that matches a request is not a coincidence."""
 
 
-ANY: Final = object()
+_ANY: Final = object()
 """A value of `Sent.inputs` that matches all input values: the request has no single field that determines them."""
 
 
@@ -58,19 +61,21 @@ def _by_path(request: Request) -> Kind:
     return Kind(f"{request.method} {request.path.partition('?')[0]}")
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Sent:
-    """A request that may have created runs. `exchange` is None if no answer came."""
+    """A request that may have created runs. `exchange` is None if no answer came; `reported` are the runs of the check
+    that the answer reported.
+    """
 
     kind: Kind
     authorization: str | None
     workflow_ids: frozenset[str]
     inputs: Any
     at: datetime
-    exchange: Exchange | None = None
-    answered_at: datetime | None = None
-    told: tuple[str, ...] = ()
-    intent: int | None = None
+    exchange: Exchange | None
+    answered_at: datetime | None
+    reported: tuple[str, ...]
+    intent: int | None
 
     @property
     def refused(self) -> bool:
@@ -82,57 +87,59 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
-class Surprise:
+class _NewRun:
+    """A run that no answer reported, the request that may have created it, and the look that found it."""
+
+    run: Run
+    origin: Sent
+    look: Exchange
+    authorization: str
+    is_proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnreportedRuns:
     """Runs that no answer reported. `certain`: it is proven, or cannot be a coincidence, that this check created them.
-    `status` is that of the answer to the request that created them; `told` is how many runs this answer reported.
+    `status` is that of the answer to the request that created them; `reported` is how many runs this answer reported.
     """
 
     operation: str
     status: int
     runs: int
-    told: int
+    reported: int
     exchanges: tuple[Exchange, ...]
     certain: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """The result of `Watch.look`. `proven` maps runs of this check to the authorization that found them. The `possible`
-    runs may belong to this check.
-    """
-
-    proven: Mapping[str, str]
-    possible: frozenset[str]
-    settled: tuple[int, ...]
-    """The numbers of intents of which it is now known what they created."""
-    refused: int
-    """How many refused requests this look covered."""
-
-
 class Watch:
-    """Thread-safe if the caller holds `alone` from before `judge` until after `look` for the same request."""
+    """Adds the unreported runs that are proven to belong to the check to its runs and to the journal.
+
+    Thread-safe, since requests and looks happen `one_at_a_time`.
+    """
 
     def __init__(
         self,
-        cleaner: Cleaner,
+        client: RunsClient,
         ownership: Ownership,
-        marker: str,
-        clock: Clock,
+        journal: Journal,
+        ledger: Ledger,
         *,
         authorizations: tuple[str, ...],
-        sessions: Callable[[], Collection[str]],
     ) -> None:
-        self.alone: Final = threading.RLock()
         self.kind_of: Callable[[Request], Kind] = _by_path
-        self.surprises: list[Surprise] = []
-        self.lists_tell = True
+        self.possible: set[str] = set()
+        """Unreported runs that may belong to the check, without proof."""
+        self.lists_are_reliable = True
         """False after a list could not be read or did not show the runs that an answer reported."""
-        self._cleaner = cleaner
+        self._alone: Final = threading.RLock()
+        self._client = client
+        self._clock = client.clock
         self._ownership = ownership
-        self._marker = marker
-        self._clock = clock
+        self._journal = journal
+        self._ledger = ledger
         self._authorizations = authorizations
-        self._sessions = sessions
+        self._unreported: list[UnreportedRuns] = []
+        self._checked_refusals = 0
         self._known: dict[str, set[str]] = {}
         self._since: dict[str, datetime] = {}
         self._foreign_runs_at: dict[str, datetime] = {}
@@ -146,42 +153,83 @@ class Watch:
         """Kinds of which a request was not accepted, while no list could show what it created."""
         self._lag_s = 0.0
 
-    def judge(self, request: Request) -> None:
-        """Raises NotAllowed if an earlier request of its kind created unreported runs, or might have."""
+    @contextlib.contextmanager
+    def one_at_a_time(self) -> Iterator[None]:
+        """Send one request or group at a time, and look for new runs before the next one."""
+        with self._alone:
+            try:
+                yield
+            finally:
+                if self._must_look:
+                    self.look()
+
+    def take_unreported(self) -> list[UnreportedRuns]:
+        found, self._unreported = self._unreported, []
+        return found
+
+    def take_checked_refusals(self) -> int:
+        checked, self._checked_refusals = self._checked_refusals, 0
+        return checked
+
+    def check(self, request: Request) -> int:
+        """Return how many requests `begin` and `look` need for a request: one per list, and one more the first time.
+
+        Raises NotAllowed if an earlier request of its kind created unreported runs, or might have.
+        """
         kind = self.kind_of(request)
         if kind.operation in self._stopped and (kind.reason is not None or not self._stopped[kind.operation]):
-            raise NotAllowed(f"{kind.operation}: an earlier one made runs that no answer told, so no more is sent")
+            raise NotAllowed(
+                f"{kind.operation}: an earlier one created runs that no answer reported, so no more is sent"
+            )
         if kind.reason is not None and kind in self._unverified:
             raise NotAllowed(
-                f"{kind.operation}: what one that must create nothing makes cannot be looked for, since the list of"
-                " runs does not tell: no second one is sent"
+                f"{kind.operation}: what one that must create nothing creates cannot be looked for, since the"
+                " list of runs is not reliable: no second one is sent"
             )
+        return sum(1 if each in self._known else 2 for each in self._lists_for(request.header("authorization")))
 
     def begin(self, authorization: str | None) -> None:
         """Remember, before the first request that may create runs, which runs exist: they belong to someone else."""
         for each in self._lists_for(authorization):
             if each not in self._known:
-                self._known[each] = set()
-                page = self._newest_runs(each)
-                for run in page[1] if page is not None else ():
-                    self._known[each].add(run["id"])
+                page = self._client.newest(each)
+                runs = [] if page is None else page[1]
+                for run in runs:
                     self._note_foreign(run)
+                self._known[each] = {run["id"] for run in runs}
                 self._since[each] = self._clock.now()
-
-    def requests_for(self, authorization: str | None) -> int:
-        """Return how many requests `begin` and `look` need for a request: one per list, and one more the first time."""
-        return sum(1 if each in self._known else 2 for each in self._lists_for(authorization))
 
     def _lists_for(self, authorization: str | None) -> tuple[str, ...]:
         """Return the authorizations whose lists may show the runs of a request: all, if it has neither token."""
         return (authorization,) if authorization in self._authorizations else self._authorizations
 
-    def note(self, sent: Sent) -> None:
+    def note(
+        self,
+        request: Request,
+        effect: Effect,
+        sent_at: datetime,
+        exchange: Exchange | None,
+        reported: tuple[str, ...],
+        intent: int | None,
+    ) -> None:
+        """Take note of a request that was sent, once it has its answer or will get none."""
+        body = effect.body if isinstance(effect.body, dict) else {}
+        sent = Sent(
+            kind=self.kind_of(request),
+            authorization=request.header("authorization"),
+            workflow_ids=frozenset(effect.workflow_ids),
+            inputs=_ANY if "steps" in body else body.get("input_values"),
+            at=sent_at,
+            exchange=exchange,
+            answered_at=None if exchange is None else self._clock.now(),
+            reported=reported,
+            intent=intent,
+        )
         self._sent.append(sent)
         self._pending.append(sent)
 
     @property
-    def must_look(self) -> bool:
+    def _must_look(self) -> bool:
         """Whether `look` must follow the last request."""
         if not self._pending:
             return False
@@ -197,22 +245,20 @@ class Watch:
             return sent.kind
         return Kind(sent.kind.operation, f"answered with {sent.exchange.answer.status}")
 
-    def look(self, *, is_last: bool = False) -> Seen:
+    def look(self, *, is_last: bool = False) -> None:
         """Find the new runs since the last look. The last look (`is_last`) also finds runs that a list showed late."""
         pending, self._pending = self._pending, []
         if not pending and not (is_last and self._sent and self._lag_s):
-            return Seen({}, frozenset(), (), 0)
+            return
         # Attribute a new run to a kind not checked before rather than to one that was found to create nothing.
         latest_first = pending[::-1]
         order = sorted(
             latest_first, key=lambda sent: (self._kind_with_answer(sent) in self._checked_kinds, sent.accepted)
         )
         self._checked_kinds.update(map(self._kind_with_answer, pending))
-        proven: dict[str, str] = {}
-        possible: set[str] = set()
-        suspected: list[tuple[Sent, dict[str, Any], Exchange]] = []
+        found: list[_NewRun] = []
         lists_complete = True
-        if self._lag_s and not all(sent.told for sent in pending):
+        if self._lag_s and not all(sent.reported for sent in pending):
             self._clock.sleep(self._lag_s)
         lists = tuple(self._known) if is_last else (e for sent in pending for e in self._lists_for(sent.authorization))
         for authorization in dict.fromkeys(lists):
@@ -225,41 +271,43 @@ class Watch:
             exchange, runs = page
             for run in self._new_runs(authorization, runs):
                 origin = self._matching_request(run, order)
-                if self._is_proven(run):
-                    proven[run["id"]] = authorization
-                elif origin is not None:
-                    possible.add(run["id"])
+                is_proven = self._journal.record.identity.proves(run)
+                if is_proven or origin is not None:
+                    origin = origin or (pending or self._sent)[-1]
+                    found.append(_NewRun(run, origin, exchange, authorization, is_proven))
                 else:
                     self._note_foreign(run)
-                    continue
-                suspected.append((origin or (pending or self._sent)[-1], run, exchange))
-        if suspected:
-            self._report_surprise(suspected, proven)
-        if not lists_complete:
-            self.lists_tell = False
+        if found:
+            self._report(found)
+            self._keep(found)
+        if lists_complete:
+            self._checked_refusals += sum(sent.refused for sent in pending)
+        else:
+            self.lists_are_reliable = False
             self._unverified.update(sent.kind for sent in pending if not sent.accepted)
-        known = lists_complete and not possible
-        intents = [sent.intent for sent in pending if sent.intent is not None and sent.exchange is not None]
-        refused = sum(sent.refused for sent in pending) if lists_complete else 0
-        return Seen(proven, frozenset(possible), tuple(intents) if known else (), refused)
+        if lists_complete and all(new.is_proven for new in found):
+            answered = [sent.intent for sent in pending if sent.intent is not None and sent.exchange is not None]
+            if settled := [intent for intent in answered if intent in self._journal.record.open_intents]:
+                self._journal.close_intents(settled)
 
-    def _newest_runs(self, authorization: str) -> tuple[Exchange, list[dict[str, Any]]] | None:
-        try:
-            return self._cleaner.newest(authorization)
-        except (NoAnswer, OutOfBudget):
-            return None
+    def _keep(self, found: list[_NewRun]) -> None:
+        for new in found:
+            if new.is_proven:
+                self._ownership.add_run(new.run["id"], new.authorization)
+                self._journal.add_runs(IDENTITIES[new.authorization], [new.run["id"]])
+            else:
+                self.possible.add(new.run["id"])
+        self._ledger.add_unreported(len({new.run["id"] for new in found}))
 
-    def _page_with_reported(
-        self, authorization: str, pending: Iterable[Sent]
-    ) -> tuple[Exchange, list[dict[str, Any]]] | None:
+    def _page_with_reported(self, authorization: str, pending: Iterable[Sent]) -> tuple[Exchange, list[Run]] | None:
         """Return the newest runs, once they include all that the pending requests' answers reported or fill a page.
 
         Returns None if they never do, or if the list cannot be read.
         """
-        reported = {run for sent in pending for run in sent.told}
+        reported = {run for sent in pending for run in sent.reported}
         waited_s = 0.0
-        for pause_s in (*(_LAGS_S if self.lists_tell else ()), None):
-            page = self._newest_runs(authorization)
+        for pause_s in (*(_LAGS_S if self.lists_are_reliable else ()), None):
+            page = self._client.newest(authorization)
             shown = set() if page is None else {run["id"] for run in page[1]}
             if page is not None and (reported <= shown or len(page[1]) >= NEWEST):
                 self._lag_s = max(self._lag_s, waited_s)
@@ -270,67 +318,52 @@ class Watch:
             waited_s += pause_s
         return None
 
-    def _new_runs(self, authorization: str, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _new_runs(self, authorization: str, runs: list[Run]) -> list[Run]:
         """Return the new runs that no answer reported. A run created before `begin` is not new, unless it is proven to
         belong to the check.
         """
-        known = self._known.setdefault(authorization, set())
-        new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.authorizations]
+        known = self._known[authorization]
+        new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.runs]
         known.update(run["id"] for run in runs)
-        earliest = self._since.get(authorization, datetime.min.replace(tzinfo=UTC)) - _TOLERANCE_BEFORE
-        return [run for run in new if self._is_proven(run) or (_created_at(run, self._ahead) or earliest) >= earliest]
+        earliest = self._since[authorization] - _TOLERANCE_BEFORE
+        proves = self._journal.record.identity.proves
+        return [run for run in new if proves(run) or (created_at(run, self._client.ahead) or earliest) >= earliest]
 
-    def _is_proven(self, run: Mapping[str, Any]) -> bool:
-        return carries(self._marker, run) or run.get("session_id") in self._sessions()
-
-    def _matching_request(self, run: Mapping[str, Any], order: list[Sent]) -> Sent | None:
+    def _matching_request(self, run: Run, order: list[Sent]) -> Sent | None:
         """Return the first request in `order` that the run matches by workflow, input values and time of creation.
 
         If lists lag, all earlier requests follow, latest first.
         """
         named_workflows = {workflow for sent in self._sent for workflow in sent.workflow_ids}
-        earlier: Iterable[Sent] = reversed(self._sent) if self._lag_s or not self.lists_tell else ()
+        earlier: Iterable[Sent] = reversed(self._sent) if self._lag_s or not self.lists_are_reliable else ()
         for sent in (*order, *earlier):
-            if run.get("workflow_id") not in (sent.workflow_ids or named_workflows):
+            if text_of(run, "workflow_id") not in (sent.workflow_ids or named_workflows):
                 continue
-            if run.get("input_values") and sent.inputs is not ANY and run["input_values"] != sent.inputs:
+            if run.get("input_values") and sent.inputs is not _ANY and run["input_values"] != sent.inputs:
                 continue
-            moment = _created_at(run, self._ahead)
+            moment = created_at(run, self._client.ahead)
             end = sent.answered_at or sent.at + timedelta(seconds=60)
             if moment is None or sent.at - _TOLERANCE_BEFORE <= moment <= end + _TOLERANCE_AFTER:
                 return sent
         return None
 
-    def _report_surprise(self, suspected: list[tuple[Sent, dict[str, Any], Exchange]], proven: Collection[str]) -> None:
-        origin, _, look = next((one for one in suspected if one[0].exchange is not None), suspected[0])
-        certain = any(run["id"] in proven or self._is_idle(run) for _, run, _ in suspected)
-        operation = origin.kind.operation
+    def _report(self, found: list[_NewRun]) -> None:
+        first = next((new for new in found if new.origin.exchange is not None), found[0])
+        origin, operation = first.origin, first.origin.kind.operation
+        certain = any(new.is_proven or self._is_idle(new.run) for new in found)
         if certain or origin.refused:  # a run of someone else must not stop the check
             must_create_nothing = origin.refused and origin.kind.reason is not None
             self._stopped[operation] = must_create_nothing and self._stopped.get(operation, True)
         if origin.exchange is not None:
-            exchanges = (origin.exchange, look)
-            status, told = origin.exchange.answer.status, len(origin.told)
-            self.surprises.append(Surprise(operation, status, len(suspected), told, exchanges, certain))
+            exchanges = (origin.exchange, first.look)
+            status, reported = origin.exchange.answer.status, len(origin.reported)
+            self._unreported.append(UnreportedRuns(operation, status, len(found), reported, exchanges, certain))
 
-    def _is_idle(self, run: Mapping[str, Any]) -> bool:
+    def _is_idle(self, run: Run) -> bool:
         last = self._foreign_runs_at.get(str(run.get("workflow_id")))
         return last is None or self._clock.now() - last > _IDLE_AFTER
 
-    def _note_foreign(self, run: Mapping[str, Any]) -> None:
+    def _note_foreign(self, run: Run) -> None:
         workflow = str(run.get("workflow_id"))
-        moment = _created_at(run, self._ahead) or self._clock.now()
+        moment = created_at(run, self._client.ahead) or self._clock.now()
         self._foreign_runs_at[workflow] = max(moment, self._foreign_runs_at.get(workflow, moment))
-
-    @property
-    def _ahead(self) -> timedelta:
-        return self._cleaner.ahead
-
-
-def _created_at(run: Mapping[str, Any], ahead: timedelta) -> datetime | None:
-    """Return when the run was created, by our clock; None without a valid `created_at`."""
-    try:
-        created_at = datetime.fromisoformat(str(run.get("created_at")))
-        return created_at.replace(tzinfo=created_at.tzinfo or UTC) - ahead
-    except (ValueError, OverflowError):
-        return None

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from contracts.core.exchange import Exchange, Request
 
-_SECRETS = re.compile(r"(\$(?:SECOND_)?TOKEN)\b")
+_SECRET = r"\$(?:SECOND_)?TOKEN\b"
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
 _MOMENT_IN_QUERY = re.compile(r"\d{4}-\d\d-\d\dT\d\d%3A\d\d%3A\d\d(?:\.\d+)?(?:Z|(?:%2B|-)\d\d%3A\d\d)")
@@ -135,11 +135,8 @@ def _data(body: bytes | None, carried: dict[str, str]) -> tuple[str, list[str], 
     text = _pasteable_text(body)
     if text is not None and len(body) <= _LITERAL_MAX:
         return "", [f"--data-raw {_word(text, carried, secrets=False)}"], ""
-    piped = ["--data-binary @-"]
-    if len(body) <= _LITERAL_MAX // 2:
-        return f"printf -- {_printf(body)} | ", piped, ""
     program = _repeating(body) or _compressed(body)
-    return "python3 - <<'PY' | ", piped, f"\n{program}\nPY"
+    return "python3 - <<'PY' | ", ["--data-binary @-"], f"\n{program}\nPY"
 
 
 def _pasteable_text(body: bytes) -> str | None:
@@ -154,32 +151,22 @@ def _pasteable_text(body: bytes) -> str | None:
 
 def _word(text: str, carried: dict[str, str], *, secrets: bool = True) -> str:
     """Quote the text as one shell word in which only our own variables are expanded."""
-    variables = dict(carried)
-    pattern = "|".join(map(re.escape, sorted(variables, key=len, reverse=True)))
-    split = re.compile(f"({pattern})" if pattern else r"(?!)")
-    quoted = []
-    for piece in _SECRETS.split(text) if secrets else [text]:
-        if secrets and _SECRETS.fullmatch(piece):
-            quoted.append(("variable", piece))
-            continue
-        for part in split.split(piece):
-            if part in variables:
-                quoted.append(("variable", f"${variables[part]}"))
-            elif part:
-                quoted.append(("text", part))
-    if not any(kind == "variable" for kind, _ in quoted):
+    variables = [_SECRET] if secrets else []
+    variables += map(re.escape, sorted(carried, key=len, reverse=True))
+    pieces = re.split(f"({'|'.join(variables)})", text) if variables else [text]
+    if len(pieces) == 1:
         return _single(text)
-    simple = all(kind == "variable" or re.fullmatch(r'[^"$`\\!\x00-\x1f\x7f-\uffff]*', part) for kind, part in quoted)
-    if simple:
-        return '"' + "".join(_braced(quoted, at) for at in range(len(quoted))) + '"'
-    return "".join(f'"{part}"' if kind == "variable" else _single(part) for kind, part in quoted)
-
-
-def _braced(quoted: list[tuple[str, str]], at: int) -> str:
-    """The variable in braces if a word character follows it: `${ID_1}x`, since `$ID_1x` is another variable."""
-    kind, part = quoted[at]
-    runs_on = at + 1 < len(quoted) and re.match(r"\w", quoted[at + 1][1])
-    return f"${{{part[1:]}}}" if kind == "variable" and runs_on else part
+    texts, names = pieces[::2], [carried.get(piece, piece[1:]) for piece in pieces[1::2]]
+    word = texts[0]
+    if all(re.fullmatch(r'[^"$`\\!\x00-\x1f\x7f-\uffff]*', each) for each in texts):
+        for name, following in zip(names, texts[1:], strict=True):
+            # `${ID_1}x`, since `$ID_1x` is another variable
+            word += (f"${{{name}}}" if re.match(r"\w", following) else f"${name}") + following
+        return f'"{word}"'
+    word = _single(texts[0]) if texts[0] else ""
+    for name, following in zip(names, texts[1:], strict=True):
+        word += f'"${name}"' + (_single(following) if following else "")
+    return word
 
 
 def _single(text: str) -> str:
@@ -200,15 +187,6 @@ def _escaped(text: str) -> str:
         raw = text.encode("utf-8", "surrogateescape")
     escaped = "".join(chr(byte) if 0x20 <= byte < 0x7F and byte not in b"\\'" else f"\\{byte:03o}" for byte in raw)
     return f"$'{escaped}'"
-
-
-def _printf(body: bytes) -> str:
-    def escaped(byte: int) -> str:
-        if byte in b"\\%":
-            return "\\\\" if byte == 0x5C else "%%"
-        return chr(byte) if 0x20 <= byte < 0x7F and byte != 0x27 else f"\\{byte:03o}"
-
-    return "'" + "".join(map(escaped, body)) + "'"
 
 
 def _repeating(body: bytes) -> str | None:

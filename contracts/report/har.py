@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
 from contracts.core.exchange import Answer, Exchange, Request
-from contracts.core.printable import printable_json
-from contracts.report.report import Report, project_version
+from contracts.report.report import Report, json_headers, json_text, project_version
 
 
 def render_har(report: Report) -> str:
@@ -22,7 +20,7 @@ def render_har(report: Report) -> str:
         " Times are not recorded: all entries carry the start of the check, in their order.",
         "entries": [_entry(exchange, report) for exchange in report.exchanges],
     }
-    return printable_json(json.dumps({"log": log}, indent=1, ensure_ascii=False)) + "\n"
+    return json_text({"log": log}, indent=1)
 
 
 def _entry(exchange: Exchange, report: Report) -> dict[str, Any]:
@@ -43,7 +41,7 @@ def _request(request: Request, target: str) -> dict[str, Any]:
         "url": target + request.path,
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": _headers(request.headers),
+        "headers": json_headers(request.headers),
         "queryString": [{"name": name, "value": value} for name, value in parse_qsl(query, keep_blank_values=True)],
         "headersSize": -1,
         "bodySize": len(request.body or b""),
@@ -63,7 +61,7 @@ def _response(answer: Answer) -> dict[str, Any]:
         "statusText": phrase,
         "httpVersion": "HTTP/1.1",
         "cookies": [],
-        "headers": _headers(answer.headers),
+        "headers": json_headers(answer.headers),
         "content": {
             "size": len(answer.body),
             "mimeType": answer.header("Content-Type") or "",
@@ -73,10 +71,6 @@ def _response(answer: Answer) -> dict[str, Any]:
         "headersSize": -1,
         "bodySize": len(answer.body),
     }
-
-
-def _headers(headers: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
-    return [{"name": name, "value": value} for name, value in headers]
 
 
 def _text(body: bytes, encoding_field: str) -> dict[str, str]:

@@ -9,7 +9,6 @@ from html import escape
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import Finding, RuleResult
 from contracts.core.printable import printable
-from contracts.report.curl import curls
 from contracts.report.report import Report, project_version
 
 _BODY_MAX = 6_000
@@ -52,7 +51,7 @@ def render_html(report: Report) -> str:
         f"<title>{escape(verdict)} – contract of {escape(result.target)}</title>",
         f"<style>{_STYLE}</style>\n</head>\n<body>\n<header>",
         f"<h1>Contract of {escape(result.target)}</h1>",
-        f'<p class="verdict {result.verdict}">{escape(verdict)}{escape(_count(report))}</p>',
+        f'<p class="verdict {result.verdict}">{escape(verdict)}{report.count_in_words}</p>',
         *(f"<p><strong>{escape(printable(reason))}</strong></p>" for reason in report.failed_by),
         f"<p>{escape(report.started_at.strftime('%Y-%m-%d %H:%M:%S %Z'))}, {spent.seconds:.1f} s: {spent.requests}"
         f" requests, {spent.runs_created} runs created, {spent.left_in_words}. Seed <code>{result.seed}</code>,"
@@ -70,11 +69,6 @@ def render_html(report: Report) -> str:
     return "\n".join(parts)
 
 
-def _count(report: Report) -> str:
-    found = len(report.result.findings)
-    return f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
-
-
 def _findings(heading: str, findings: Iterable[Finding], report: Report, *, explains: bool = False) -> list[str]:
     articles = [_finding(finding, report) for finding in findings]
     if not articles:
@@ -88,8 +82,8 @@ def _findings(heading: str, findings: Iterable[Finding], report: Report, *, expl
             "Sensitive values are masked (<code>masked-1</code>, …; a number is 0 in a request): others of that length"
             " will do."
         )
-    words = [f"<p>{' '.join(hints)}</p>"] if explains else []
-    return ["<section>", f"<h2>{escape(heading)}</h2>", *words, *articles, "</section>"]
+    explanation = [f"<p>{' '.join(hints)}</p>"] if explains else []
+    return ["<section>", f"<h2>{escape(heading)}</h2>", *explanation, *articles, "</section>"]
 
 
 def _finding(finding: Finding, report: Report) -> str:
@@ -104,7 +98,7 @@ def _finding(finding: Finding, report: Report) -> str:
         "</dl>",
     ]
     if finding.exchanges:
-        commands = "\n".join(curls(finding.exchanges, report.result.target))
+        commands = "\n".join(report.commands(finding))
         parts.append(f'<pre tabindex="0" aria-label="Commands that repeat it">{escape(commands)}</pre>')
     parts += [_exchange(number, exchange) for number, exchange in enumerate(finding.exchanges, 1)]
     return "\n".join([*parts, "</article>"])

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
 from typing import Any
 
-from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.exchange import Answer, Request
 from contracts.core.findings import Finding
-from contracts.core.printable import printable_json
-from contracts.report.curl import curls
-from contracts.report.report import Report, project_version
+from contracts.report.report import Report, json_headers, json_text, project_version
 
 # The answer to a create with count 1000 has half a megabyte. Findings mostly concern its beginning and end.
 _ANSWER_MAX = 200_000
@@ -19,34 +16,25 @@ _ANSWER_TAIL = 50_000
 
 
 def render_json(report: Report) -> str:
-    return printable_json(json.dumps(as_json(report), indent=2, ensure_ascii=False)) + "\n"
-
-
-def as_json(report: Report) -> dict[str, Any]:
     result = report.result
-    return {
+    document = {
         "version": project_version(),
         "target": result.target,
         "seed": result.seed,
         "salt": result.salt,
         "verdict": result.verdict,
-        "rules": [{"id": rule.id, "status": rule.status, "why": rule.why} for rule in result.rules],
-        "findings": [_finding(finding, result.target) for finding in result.findings],
-        "unstable": [_finding(finding, result.target) for finding in result.unstable],
-        "baselined": [_finding(finding, result.target) for finding in result.baselined],
-        "spent": {
-            "requests": result.spent.requests,
-            "runs_created": result.spent.runs_created,
-            "runs_left": result.spent.runs_left,
-            "seconds": round(result.spent.seconds, 3),
-        },
+        "rules": [dataclasses.asdict(rule) for rule in result.rules],
+        "findings": [_finding(finding, report) for finding in result.findings],
+        "unstable": [_finding(finding, report) for finding in result.unstable],
+        "baselined": [_finding(finding, report) for finding in result.baselined],
+        "spent": dataclasses.asdict(result.spent) | {"seconds": round(result.spent.seconds, 3)},
         "scenarios": [dataclasses.asdict(each) for each in result.scenarios],
         "notes": [*report.failed_by, *result.notes],
     }
+    return json_text(document)
 
 
-def _finding(finding: Finding, target: str) -> dict[str, Any]:
-    commands = curls(finding.exchanges, target)
+def _finding(finding: Finding, report: Report) -> dict[str, Any]:
     return {
         "rule": finding.rule,
         "fingerprint": finding.fingerprint,
@@ -54,20 +42,17 @@ def _finding(finding: Finding, target: str) -> dict[str, Any]:
         "expected": finding.expected,
         "got": finding.got,
         "exchanges": [
-            _exchange(exchange, command) for exchange, command in zip(finding.exchanges, commands, strict=True)
+            {"request": _request(exchange.request), "answer": _answer(exchange.answer), "curl": command}
+            for exchange, command in zip(finding.exchanges, report.commands(finding), strict=True)
         ],
     }
-
-
-def _exchange(exchange: Exchange, command: str) -> dict[str, Any]:
-    return {"request": _request(exchange.request), "answer": _answer(exchange.answer), "curl": command}
 
 
 def _request(request: Request) -> dict[str, Any]:
     return {
         "method": request.method,
         "path": request.path,
-        "headers": _headers(request.headers),
+        "headers": json_headers(request.headers),
         "body": None if request.body is None else _body(request.body, at_most=None),
     }
 
@@ -75,13 +60,9 @@ def _request(request: Request) -> dict[str, Any]:
 def _answer(answer: Answer) -> dict[str, Any]:
     return {
         "status": answer.status,
-        "headers": _headers(answer.headers),
+        "headers": json_headers(answer.headers),
         "body": _body(answer.body, at_most=_ANSWER_MAX),
     }
-
-
-def _headers(headers: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
-    return [{"name": name, "value": value} for name, value in headers]
 
 
 def _body(body: bytes, *, at_most: int | None) -> dict[str, Any]:

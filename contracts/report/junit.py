@@ -5,7 +5,6 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from contracts.core.findings import Finding
-from contracts.report.curl import curls
 from contracts.report.report import Report
 
 
@@ -68,7 +67,7 @@ def _finding(finding: Finding, report: Report) -> str:
             f"got: {finding.got}",
             f"fingerprint: {finding.fingerprint}",
             "",
-            *curls(finding.exchanges, report.result.target),
+            *report.commands(finding),
         ]
     )
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
+from typing import Any, Protocol
 
 from contracts.core.exchange import Exchange
-from contracts.core.findings import CheckResult
+from contracts.core.findings import CheckResult, Finding
+from contracts.core.printable import printable_json
+from contracts.report.curl import curls
 from contracts.report.masking import Mask
+
+Headers = tuple[tuple[str, str], ...]
 
 
 class RuleText(Protocol):
@@ -41,6 +46,16 @@ class Report:
     def title_of(self, rule: str) -> str:
         return self.rules[rule].title if rule in self.rules else ""
 
+    def commands(self, finding: Finding) -> list[str]:
+        """Return the shell commands that repeat the finding, one per exchange."""
+        return curls(finding.exchanges, self.result.target)
+
+    @property
+    def count_in_words(self) -> str:
+        """The number of findings after a colon, or nothing if there are none."""
+        found = len(self.result.findings)
+        return f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
+
     def masked(self, mask: Mask) -> Report:
         """Return the report with all secrets masked. The mask first learns the secrets of all exchanges."""
         mask.learn(exchange.request for exchange in self.exchanges)
@@ -50,6 +65,14 @@ class Report:
         return dataclasses.replace(
             self, result=result, exchanges=exchanges, failed_by=failed_by, has_masked=mask.has_masked
         )
+
+
+def json_text(document: Any, *, indent: int = 2) -> str:
+    return printable_json(json.dumps(document, indent=indent, ensure_ascii=False)) + "\n"
+
+
+def json_headers(headers: Headers) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in headers]
 
 
 def project_version() -> str:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from contracts.core.findings import Finding
-from contracts.core.printable import printable_json
-from contracts.report.curl import curls
 from contracts.report.operation_line import SPEC_PATH, Place, place_of
-from contracts.report.report import Report, project_version
+from contracts.report.report import Report, json_text, project_version
 
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
 def render_sarif(report: Report) -> str:
     result = report.result
-    ids = [rule.id for rule in result.rules]
-    ids += [each.rule for each in (*result.findings, *result.baselined) if each.rule not in ids]
-    ids = list(dict.fromkeys(ids))
+    ids = list(dict.fromkeys([*(r.id for r in result.rules), *(f.rule for f in (*result.findings, *result.baselined))]))
     results = [_result(each, ids.index(each.rule), report) for each in result.findings]
     accepted = {"suppressions": [{"kind": "external", "justification": "accepted by the baseline"}]}
     results += [_result(each, ids.index(each.rule), report) | accepted for each in result.baselined]
@@ -50,7 +45,7 @@ def render_sarif(report: Report) -> str:
         },
     }
     document = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}
-    return printable_json(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+    return json_text(document)
 
 
 def _rule(rule: str, report: Report) -> dict[str, Any]:
@@ -66,7 +61,7 @@ def _rule(rule: str, report: Report) -> dict[str, Any]:
 
 
 def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
-    commands = "\n".join(curls(finding.exchanges, report.result.target))
+    commands = "\n".join(report.commands(finding))
     # The answer to the last request breaks the rule; the requests before it prepare that.
     place = place_of(finding.exchanges[-1].request) if finding.exchanges else Place("", 1)
     text = f"Expected {finding.expected}, got {finding.got}."

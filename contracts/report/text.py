@@ -106,9 +106,7 @@ def _verdict(report: Report) -> Iterator[str]:
             but = f" that showed again; {unstable} unstable, see above" if unstable else ""
             yield click.style(f"PASSED: nothing found{but}.", fg="yellow" if unstable else "green", bold=True)
         case "failed":
-            found = len(result.findings)
-            counted = f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
-            yield click.style(f"FAILED{counted}.", fg="red", bold=True)
+            yield click.style(f"FAILED{report.count_in_words}.", fg="red", bold=True)
         case "incomplete":
             skipped = count["skipped"]
             not_judged = f"{skipped} {'rule was' if skipped == 1 else 'rules were'} not judged (see above)"

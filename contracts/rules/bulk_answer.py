@@ -161,7 +161,7 @@ def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
 def feature_cases(check: CheckContext) -> Iterator[Case]:
     """Yield a few requests that reveal most faults."""
     features = features_of(check, "bulk_create_runs")
-    for count in boundary_values.TELLING_COUNTS:
+    for count in boundary_values.REVEALING_COUNTS:
         yield _case("bulk_create_runs", count=count, read=True)
     if check.machines.available and check.pools.known:  # existing pools, which may have machines
         yield _case("bulk_create_runs", count=2, machine_id="«machine»", pool_ids=[check.pools.known[0]])

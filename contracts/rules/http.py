@@ -156,7 +156,7 @@ def run_many(context: CaseContext, case: Case) -> None:
 def judge_limits(context: CaseContext) -> None:
     """Judge every 429 of the check so far."""
     check = context.check
-    for exchange in check.guard.throttled:
+    for exchange in check.guard.log.throttled:
         check.count("HTTP-LIMIT")
         operation = operation_at(exchange.request.method, exchange.request.path)
         for violation in universal_violations(operation, exchange.answer, check.canaries.forms, exchange.request):

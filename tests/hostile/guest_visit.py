@@ -126,9 +126,9 @@ class Visit:
     requests: int
 
     @property
-    def told_left(self) -> int | None:
-        told: int | None = self.report["spent"]["runs_left"]
-        return told
+    def reported_left(self) -> int | None:
+        reported: int | None = self.report["spent"]["runs_left"]
+        return reported
 
     @property
     def verdict(self) -> str:
@@ -174,16 +174,16 @@ def visit(folder: Path, host: Host, *flags: object, max_runs: int = 40) -> Visit
 
 def main() -> None:
     names = sys.argv[1:] or ["", *HOSTS]
-    print(f"{'host':36} {'made':>4} {'left':>4} {'told':>7} {'changed':>7} {'requests':>8} {'s':>5}  verdict, findings")
+    print(f"{'host':36} {'made':>4} {'left':>4} {'says':>7} {'changed':>7} {'requests':>8} {'s':>5}  verdict, findings")
     for name in names:
         defects = tuple(filter(None, name.split("+")))
         busy = "busy" in defects
         began = time.monotonic()
         with tempfile.TemporaryDirectory() as folder, hosting(*(d for d in defects if d != "busy"), busy=busy) as host:
             seen = visit(Path(folder), host)
-        told = "unknown" if seen.told_left is None else seen.told_left
+        reported = "unknown" if seen.reported_left is None else seen.reported_left
         print(
-            f"{name or '(healthy)':36} {seen.created:4} {len(seen.left):4} {told!s:>7} {len(seen.changed):7}"
+            f"{name or '(healthy)':36} {seen.created:4} {len(seen.left):4} {reported!s:>7} {len(seen.changed):7}"
             f" {seen.requests:8} {time.monotonic() - began:5.1f}  {seen.verdict} {sorted(seen.rules)}",
             flush=True,
         )

@@ -1,5 +1,5 @@
-"""A live check of servers that are bad hosts: it makes no more than one surprise of a kind, touches nobody else's runs,
-and says what is left, or that this is unknown.
+"""A live check of servers that are bad hosts: it makes no more than one unreported create of a kind, touches nobody
+else's runs, and says what is left, or that this is unknown.
 """
 
 from __future__ import annotations
@@ -25,61 +25,61 @@ from tests.hostile.guest_visit import (
 )
 
 MAX_RUNS = 40
-SURPRISE = 3
+UNREPORTED = 3
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What a check leaves and says. `told` None is unknown; `rule` is one of those it must find."""
+    """What a check leaves and says. `reported` None is unknown; `rule` is one of those it must find."""
 
     left: int = 0
-    told: int | None = 0
+    reported: int | None = 0
     rule: str | None = None
     verdicts: tuple[str, ...] = ("failed",)
 
 
 EXPECTED = {
     "refused-bulk-creates-three": Expected(rule="REQ-ATOMIC"),
-    "refused-bulk-creates-three-plain": Expected(left=SURPRISE, told=None, rule="REQ-ATOMIC"),
+    "refused-bulk-creates-three-plain": Expected(left=UNREPORTED, reported=None, rule="REQ-ATOMIC"),
     "refused-single-creates-three": Expected(rule="REQ-ATOMIC"),
     "refused-chain-creates-three": Expected(rule="REQ-ATOMIC"),
-    "refused-retry-creates-three": Expected(left=SURPRISE, told=None, rule="REQ-ATOMIC"),
-    "unauthorized-bulk-creates-three": Expected(left=SURPRISE, told=None, rule="REQ-ATOMIC"),
+    "refused-retry-creates-three": Expected(left=UNREPORTED, reported=None, rule="REQ-ATOMIC"),
+    "unauthorized-bulk-creates-three": Expected(left=UNREPORTED, reported=None, rule="REQ-ATOMIC"),
     "create-makes-two-tells-one": Expected(rule="CREATE-ANSWER"),
-    "bulk-makes-one-more": Expected(left=1, told=None, rule="BULK-COUNT"),
+    "bulk-makes-one-more": Expected(left=1, reported=None, rule="BULK-COUNT"),
     "create-500-but-made": Expected(rule="NO-5XX"),
     "reads-404-lists-show": Expected(rule="READ-BACK"),
     "ids-not-uuid": Expected(verdicts=("could_not_check",)),
     "delete-500-but-deletes": Expected(rule="NO-5XX"),
-    "lists-empty": Expected(told=None, rule="LIST-COMPLETE"),
-    "lists-fail": Expected(told=None, rule="NO-5XX"),
+    "lists-empty": Expected(reported=None, rule="LIST-COMPLETE"),
+    "lists-fail": Expected(reported=None, rule="NO-5XX"),
     "totals-wrong": Expected(rule="LIST-PAGE"),
-    "clock-off": Expected(left=1, told=None, verdicts=("incomplete",)),
-    "reads-404-lists-show+lists-empty": Expected(told=None, rule="READ-BACK"),
+    "clock-off": Expected(left=1, reported=None, verdicts=("incomplete",)),
+    "reads-404-lists-show+lists-empty": Expected(reported=None, rule="READ-BACK"),
     "create-makes-two-tells-one+reads-404-lists-show": Expected(rule="CREATE-ANSWER"),
 }
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_bad_host_gets_one_surprise_of_a_kind_and_a_true_report(name: str, tmp_path: Path):
+def test_a_bad_host_gets_one_unreported_create_of_a_kind_and_a_true_report(name: str, tmp_path: Path):
     expected = EXPECTED[name]
     with hosting(*name.split("+")) as host:
         seen = visit(tmp_path, host, max_runs=MAX_RUNS)
 
     assert seen.changed == []
     assert len(seen.left) == expected.left, seen.out
-    assert seen.told_left == expected.told, seen.out
-    assert seen.created <= MAX_RUNS + SURPRISE
+    assert seen.reported_left == expected.reported, seen.out
+    assert seen.created <= MAX_RUNS + UNREPORTED
     assert seen.verdict in expected.verdicts, seen.out
     assert expected.rule is None or expected.rule in seen.rules, seen.out
-    assert_untold_runs_are_named(seen)
+    assert_left_runs_are_named(seen)
 
 
-def assert_untold_runs_are_named(seen: Visit) -> None:
+def assert_left_runs_are_named(seen: Visit) -> None:
     """Whoever reads the report finds each run that was left, or why that is unknown."""
     notes = " ".join(seen.report["notes"])
-    if seen.told_left is None:
+    if seen.reported_left is None:
         assert "unknown" in notes
         assert "an unknown number left" in seen.out
     for run_id in seen.left:
@@ -103,7 +103,7 @@ def test_deletes_that_are_ignored_leave_what_the_report_says(tmp_path: Path):
         seen = visit(tmp_path, host, "--rule", "REQ-COUNT")
 
     assert seen.changed == []
-    assert seen.told_left == len(seen.left) > 0
+    assert seen.reported_left == len(seen.left) > 0
 
 
 @pytest.mark.matrix
@@ -112,7 +112,7 @@ def test_lists_that_lag_are_waited_for(tmp_path: Path):
         seen = visit(tmp_path, host, "--rule", "REQ-COUNT")
 
     assert seen.changed == []
-    assert (seen.left, seen.told_left) == ([], 0)
+    assert (seen.left, seen.reported_left) == ([], 0)
     assert seen.created < MAX_RUNS
 
 
@@ -129,7 +129,7 @@ def test_a_sound_server_passes_and_costs_few_requests_more_than_there_are_create
     with hosting() as host:
         seen = visit(tmp_path, host)
 
-    assert (seen.left, seen.changed, seen.told_left, seen.report["findings"]) == ([], [], 0, [])
+    assert (seen.left, seen.changed, seen.reported_left, seen.report["findings"]) == ([], [], 0, [])
     assert seen.requests < 420  # 338 without looking what came into being, 385 with it (measured 2026-11)
     [atomic] = [rule for rule in seen.report["rules"] if rule["id"] == "REQ-ATOMIC"]
     assert atomic["status"] == "passed"
@@ -159,7 +159,7 @@ def test_cleaning_up_after_a_kill_does_the_same(name: str, left: int | None, sta
             stderr=subprocess.DEVNULL,
         )
         try:
-            wait_for_runs(host, check, SURPRISE + 1 if name.startswith("refused") else 1)
+            wait_for_runs(host, check, UNREPORTED + 1 if name.startswith("refused") else 1)
         finally:
             check.kill()
             check.wait()
@@ -201,6 +201,6 @@ def test_the_json_report_of_an_unknown_rest_fits_its_schema(tmp_path: Path):
 
     schema = Path(__file__).parents[2] / "contracts" / "report" / "report.schema.json"
     jsonschema.validate(seen.report, json.loads(schema.read_text()))
-    assert seen.told_left is None
+    assert seen.reported_left is None
     assert seen.verdict == "incomplete"
     assert "it is not known what is left on the target" in seen.out

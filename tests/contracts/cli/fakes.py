@@ -93,7 +93,6 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
         def __init__(self, target, *, journal_dir=None):
             self.target = target
             self.exchanges = engine.exchanges
-            self.skipped = ()
             self.left_unknown = engine.left_unknown
 
         def __enter__(self):

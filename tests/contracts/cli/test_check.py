@@ -292,12 +292,12 @@ def test_what_is_left_is_said_with_the_command_that_takes_it_away(check, engine)
 def test_what_cleaning_up_could_not_take_away_is_said(check, engine):
     engine.runs_left = 1
     _, out, _ = check("--clean-up")
-    assert "1 run is left although all was tried" in out
+    assert "1 run is left, though the check tried to delete it" in out
 
 
 def test_what_may_be_ours_but_is_not_proven_is_said(check, engine):
     engine.possibly_left = ("11111111-2222-4333-8444-555555555555",)
-    assert "that is not proven" in check("--clean-up")[1]
+    assert "That is not proven" in check("--clean-up")[1]
 
 
 def test_ctrl_c_cleans_up_and_keeps_the_report(check, engine, tmp_path):

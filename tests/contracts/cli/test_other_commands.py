@@ -13,7 +13,7 @@ class Report:
     cleaned: int = 0
     left: int = 0
     possibly_left: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     unknown: int = 0
     unclear: int = 0
 
@@ -61,7 +61,7 @@ def test_cleanup_without_a_url_is_for_all_that_the_token_made(contracts, engine)
 
 
 def test_cleanup_exits_with_1_while_something_is_left(contracts, engine):
-    engine.cleaned = Report(journals=1, cleaned=1, left=2, words=("x.jsonl is in use",), possibly_left=("an-id",))
+    engine.cleaned = Report(journals=1, cleaned=1, left=2, problems=("x.jsonl is in use",), possibly_left=("an-id",))
     status, out, err = contracts("cleanup", "--token", "test-a")
     assert (status, out) == (1, "1 run cleaned up, 2 left.\n")
     assert "Not done: x.jsonl is in use\n" in err
@@ -73,7 +73,7 @@ def test_cleanup_exits_with_1_while_something_is_left(contracts, engine):
     [
         (Report(journals=1, cleaned=1, possibly_left=("an-id",)), "1 run cleaned up, an unknown number left.\n"),
         (
-            Report(journals=1, words=("the lists are broken",), unclear=1),
+            Report(journals=1, problems=("the lists are broken",), unclear=1),
             "0 runs cleaned up, an unknown number left.\n",
         ),
         (Report(journals=1, left=3, unknown=2), "0 runs cleaned up, 3 left (2 of them perhaps: the server does not"),
@@ -89,7 +89,7 @@ def test_cleanup_says_where_it_is_unknown_what_is_left(contracts, engine, cleane
 def test_cleanup_needs_a_token(contracts, engine):
     status, _, err = contracts("cleanup")
     assert status == 2
-    assert "the one the runs were made with" in err
+    assert "the one that created the runs" in err
 
 
 def test_cleanup_looks_at_its_ca_bundle_first(contracts, engine, tmp_path):

@@ -77,13 +77,17 @@ def test_a_server_that_comes_later_is_waited_for_and_that_is_said_once():
     clock.on_sleep = start_after_a_second
     told = wait(port, clock)
     servers[0].__exit__(None, None, None)
-    assert told == [f"Waiting for http://127.0.0.1:{port} to answer, 30 s at most (Connection refused)."]
+    assert told == [
+        f"Waiting for http://127.0.0.1:{port} to answer, 30 s at most (cannot connect: Connection refused)."
+    ]
     assert 1 < clock.now < 2
 
 
 def test_no_answer_in_time_is_told_with_the_reason():
     port, clock = free_port(), Clock()
-    with pytest.raises(CouldNotCheck, match=rf"no answer from http://127.0.0.1:{port} within 3 s \(Connection refused"):
+    with pytest.raises(
+        CouldNotCheck, match=rf"no answer from http://127.0.0.1:{port} within 3 s \(cannot connect: Connection refused"
+    ):
         wait(port, clock, for_s=3)
     assert 2 < clock.now <= 3
 

@@ -7,7 +7,7 @@ import json
 import math
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime
 from contracts.engine.runner import MAX_CAUSES, Scenario, Search, expected_runs, run_alone
 from contracts.engine.shrink import Case
-from contracts.guard import NoAnswer, NotAllowed, Surprise
+from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
 from contracts.oracle import read_request
 from contracts.rules.requests import run_wrong_parameter
 
@@ -38,9 +38,8 @@ class Server:
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
         self.exchanges: list[Exchange] = []
-        self.throttled: Sequence[Exchange] = ()
         self.spent = Spent(0, 0, 0, 0.0)
-        self.surprises: list[Surprise] = []
+        self.unreported: list[UnreportedRuns] = []
 
     def send(self, request: Request) -> Exchange:
         status, body = self.reply(request)
@@ -51,11 +50,11 @@ class Server:
     def allow_unknown(self, run_id: str) -> None:
         pass
 
-    def take_surprises(self) -> list[Surprise]:
-        surprises, self.surprises = self.surprises, []
-        return surprises
+    def take_unreported_runs(self) -> list[UnreportedRuns]:
+        unreported, self.unreported = self.unreported, []
+        return unreported
 
-    def take_refused_looked_after(self) -> int:
+    def take_checked_refusals(self) -> int:
         return 0
 
 

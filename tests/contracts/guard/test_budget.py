@@ -36,7 +36,7 @@ def test_a_count_that_a_broken_server_would_obey_is_not_sent_where_the_budget_ca
     with pytest.raises(OutOfBudget, match="count 1001"):
         guard.send(bulk(1001))
     assert server.received == []
-    assert guard.skipped == ("POST /v1/runs/bulk with count 1001: could cost 1001 runs, 1000 of 1000 are left",)
+    assert guard.log.skipped == ("POST /v1/runs/bulk with count 1001: could cost 1001 runs, 1000 of 1000 are left",)
     guard.send(bulk(1000))
     assert (len(server.runs), guard.spent.runs_created) == (1000, 1000)
 
@@ -57,7 +57,7 @@ def test_a_refused_create_costs_no_run(open_guard: OpenGuard) -> None:
     for _ in range(3):
         assert guard.send(bulk("x1000")).answer.status == 422
     assert guard.affords(runs=1000)
-    assert guard.skipped == ()
+    assert guard.log.skipped == ()
 
 
 def test_what_is_skipped_is_named_once(open_guard: OpenGuard) -> None:
@@ -66,7 +66,7 @@ def test_what_is_skipped_is_named_once(open_guard: OpenGuard) -> None:
         for request in (bulk(7), post("/v1/runs/chain", {"steps": [{}, {}]})):
             with pytest.raises(OutOfBudget):
                 guard.send(request)
-    assert [words.partition(":")[0] for words in guard.skipped] == [
+    assert [words.partition(":")[0] for words in guard.log.skipped] == [
         "POST /v1/runs/bulk with count 7",
         "POST /v1/runs/chain",
     ]

@@ -12,7 +12,7 @@ import pytest
 
 from contracts.core.exchange import SECOND_TOKEN
 from contracts.core.target import Budget
-from contracts.guard import Guard, NoAnswer, clean_up_journals, cleanup, threads
+from contracts.guard import Guard, NoAnswer, clean_up_journals, cleaner, concurrency, runs_client
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
 from tests.contracts.guard.standin import CUT, FIRST, NOT_FOUND, WORKFLOW, Received, Reply, StandIn
@@ -95,7 +95,7 @@ def test_a_dead_server_has_all_runs_left_and_is_asked_but_once(guard: Guard, ser
     assert guard.clean_up() == 300
     server.__enter__()
     assert guard.spent.requests - before <= 3
-    assert guard.skipped[-1].startswith("cleaning up: DELETE")
+    assert guard.log.skipped[-1].startswith("cleaning up: DELETE")
 
 
 @pytest.mark.parametrize("end", [Guard.clean_up, Guard.count_left])
@@ -112,7 +112,7 @@ def test_a_server_that_hangs_is_not_waited_for_with_every_run(
     server.meddle = hang
     assert end(guard) == 300
     # Those that were on their way at the same time, and a read over a used connection is sent twice.
-    assert len(server.received) - before <= 2 * (3 + threads.WORKERS)
+    assert len(server.received) - before <= 2 * (3 + concurrency.WORKERS)
 
 
 def test_counting_what_is_left_cleans_nothing_up(guard: Guard, server: StandIn) -> None:
@@ -125,9 +125,9 @@ def test_counting_what_is_left_cleans_nothing_up(guard: Guard, server: StandIn) 
 @pytest.fixture
 def small_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists are used for few runs already, in small pages."""
-    monkeypatch.setattr(cleanup, "_COUNTED_ONE_BY_ONE", 3)
-    monkeypatch.setattr(cleanup, "_PAGE", 4)
-    monkeypatch.setattr(cleanup, "_SAMPLE", 2)
+    monkeypatch.setattr(cleaner, "_COUNTED_ONE_BY_ONE", 3)
+    monkeypatch.setattr(runs_client, "_PAGE", 4)
+    monkeypatch.setattr(cleaner, "_SAMPLE", 2)
 
 
 @pytest.mark.usefixtures("small_numbers")
@@ -223,23 +223,43 @@ def test_what_only_looks_like_the_checks_own_is_told_and_not_touched(live_guard:
     assert not told & {other_values, other_workflow, older, undated}
 
 
+def test_a_run_at_the_end_of_time_in_a_list_does_not_stop_the_clean_up(live_guard: Guard, server: StandIn) -> None:
+    """Its time, corrected by the clock of the target, which is behind, is beyond what a datetime can hold."""
+    cut_after_creating(server)
+    cutting = server.meddle
+    live_guard.send(get("/v1/runs"))
+    late = server.add_run(workflow_id=WORKFLOW, input_values={}, created_at="9999-12-31T23:59:59.999999Z")
+
+    def behind(received: Received) -> Reply | None:
+        items = {"items": list(server.runs.values()), "total": len(server.runs)}
+        date = ("Date", "Sat, 01 Jan 2000 00:00:00 GMT")
+        is_list = received.target.startswith("/v1/runs?")
+        return Reply(200, items, (date,)) if is_list else cutting(received)
+
+    server.meddle = behind
+    with pytest.raises(NoAnswer):
+        live_guard.send(bulk(1))
+    live_guard.clean_up()
+    assert late not in live_guard.possibly_left
+
+
 @pytest.mark.usefixtures("small_numbers")
 def test_where_nothing_can_be_looked_through_that_is_said_and_the_journal_stays(
     live_guard: Guard, server: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cleanup, "_MAX_SHARED_PAGES", 2)
+    monkeypatch.setattr(runs_client, "_MAX_SHARED_PAGES", 2)
     for _ in range(9):
         server.add_run()
     cut_after_creating(server)
     with pytest.raises(NoAnswer):
         live_guard.send(bulk(1))
     live_guard.clean_up()
-    assert "could not be looked through" in live_guard.skipped[-1]
-    path = live_guard._opened_journal.path
+    assert "could not be searched" in live_guard.log.skipped[-1]
+    path = live_guard._journal.path
     live_guard.__exit__(None, None, None)
     server.meddle = lambda _: None
     report = clean_up_journals(server.url, token=FIRST, journal_dir=path.parent)
-    assert "could not be looked through" in report.words[0]
+    assert "could not be searched" in report.problems[0]
     assert path.exists()
 
 
@@ -308,10 +328,10 @@ def test_a_second_interruption_ends_cleaning_up_and_the_journal_stays(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cleanup.Cleaner, "clean", interrupt)
+    monkeypatch.setattr(cleaner.Cleaner, "clean", interrupt)
     with pytest.raises(KeyboardInterrupt):
         guard.clean_up()
-    path = guard._opened_journal.path
+    path = guard._journal.path
     guard.__exit__(None, None, None)
     assert path.exists()
 
@@ -333,16 +353,16 @@ def test_work_in_threads_ends_at_the_first_error_and_raises_it() -> None:
         done.append(item)
 
     with pytest.raises(ValueError, match="3"):
-        threads.in_threads(work, range(100_000))
+        concurrency.in_threads(work, range(100_000))
     assert len(done) < 99_999
-    threads.in_threads(work, [])
+    concurrency.in_threads(work, [])
 
 
 def test_an_interruption_while_threads_work_is_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupted(threads.threading.Thread):
+    class Interrupted(concurrency.threading.Thread):
         def join(self, timeout: float | None = None) -> None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(threads.threading, "Thread", Interrupted)
+    monkeypatch.setattr(concurrency.threading, "Thread", Interrupted)
     with pytest.raises(KeyboardInterrupt):
-        threads.in_threads(lambda _: None, range(10))
+        concurrency.in_threads(lambda _: None, range(10))

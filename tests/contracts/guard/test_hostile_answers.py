@@ -31,9 +31,9 @@ ENDLESS = {
     "endless_chunks": "the answer is larger than 65536 bytes",
     "endless_chunk_extension": "a chunk's size is longer than it may be",
     "endless_trailers": "the answer has more than 256 headers",
-    "gzip_bomb": "the answer tells of \\d+ bytes, more than the 65536 that are read",
-    "json_bomb": "the answer tells of 12000004 bytes, more than the 65536 that are read",
-    "deep_json": "the answer tells of 200000 bytes, more than the 65536 that are read",
+    "gzip_bomb": "the answer announces \\d+ bytes, more than the 65536 that are read",
+    "json_bomb": "the answer announces 12000004 bytes, more than the 65536 that are read",
+    "deep_json": "the answer announces 200000 bytes, more than the 65536 that are read",
     "informational_flood": r"more than 3 interim answers \(1xx\) came and no final one",
     "early_hints_flood": r"more than 3 interim answers \(1xx\) came and no final one",
 }
@@ -46,7 +46,7 @@ SLOW = {
 WRONG = {
     "negative_chunk": "the answer has a chunk of size '-5'",
     "length_too_long": "the answer was cut after 2 of 1000 bytes",
-    "length_of_an_exabyte": "the answer tells of 1000000000000000000 bytes, more than the 65536 that are read",
+    "length_of_an_exabyte": "the answer announces 1000000000000000000 bytes, more than the 65536 that are read",
     "length_that_is_no_number": "the answer has Content-Length '-2', which is no length",
     "two_lengths": "the answer has more than one Content-Length: 2, 3",
     "reset_in_the_head": "the answer was cut in its head: the connection was reset|the connection was reset",
@@ -95,7 +95,7 @@ def test_what_does_not_end_or_is_wrong_is_given_up_long_before_its_time(name: st
         _, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert re.fullmatch(words, outcome.words), outcome.words
+    assert re.fullmatch(words, outcome.reason), outcome.reason
     assert outcome.reached
     assert most < 32 * MEBIBYTE  # the server's own part is less than half of it
 
@@ -103,14 +103,14 @@ def test_what_does_not_end_or_is_wrong_is_given_up_long_before_its_time(name: st
 @pytest.mark.parametrize(("name", "words"), SLOW.items())
 def test_what_is_slow_is_given_up_in_time_however_steadily_it_drips(name: str, words: str) -> None:
     outcome = lost(name, SHORT)
-    assert re.fullmatch(words, outcome.words), outcome.words
+    assert re.fullmatch(words, outcome.reason), outcome.reason
     assert outcome.reached
 
 
 @pytest.mark.parametrize(("name", "words"), NO_CONNECTION.items())
 def test_a_connection_that_is_never_made_has_a_time_of_its_own_and_carries_nothing(name: str, words: str) -> None:
     outcome = lost(name, SMALL)
-    assert re.fullmatch(words, outcome.words), outcome.words
+    assert re.fullmatch(words, outcome.reason), outcome.reason
     assert not outcome.reached
 
 

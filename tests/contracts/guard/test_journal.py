@@ -107,7 +107,7 @@ def test_after_a_kill_between_create_and_answer_everything_is_cleaned_up(
     assert len(server.runs) == 7
     monkeypatch.chdir(tmp_path)
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
-    assert (report.journals, report.cleaned, report.left, report.possibly_left, report.words) == (1, 5, 0, (), ())
+    assert (report.journals, report.cleaned, report.left, report.possibly_left, report.problems) == (1, 5, 0, [], [])
     assert set(server.runs) == theirs
     assert json.dumps(server.runs) == before
     assert list(journal_dir.iterdir()) == []
@@ -149,7 +149,7 @@ def test_a_journal_in_use_is_left_alone(server: StandIn, journal_dir: Path) -> N
         assert process.stdout.readline() == "made more\n"
         report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
         assert (report.journals, report.cleaned) == (0, 0)
-        assert "in use" in report.words[0]
+        assert "in use" in report.problems[0]
         assert len(server.runs) == 5
         process.kill()
         process.wait(timeout=30)
@@ -212,9 +212,9 @@ def test_runs_that_were_left_on_purpose_are_cleaned_up_later(
     guard.__exit__(None, None, None)
     report = clean_up_journals(None, token=FIRST, journal_dir=journal_dir)
     assert (report.cleaned, report.left) == (3, 2)
-    assert "token" in report.words[0]
+    assert "token" in report.problems[0]
     report = clean_up_journals(None, token=SECOND, journal_dir=journal_dir)
-    assert (report.cleaned, report.left, report.words) == (2, 0, ())
+    assert (report.cleaned, report.left, report.problems) == (2, 0, [])
     assert server.runs == {}
 
 
@@ -226,7 +226,7 @@ def test_the_tokens_of_a_later_clean_up_may_come_in_any_order(
     guard.send(bulk(2, authorization=SECOND_TOKEN))
     guard.__exit__(None, None, None)
     report = clean_up_journals(None, token=SECOND, second_token=FIRST, journal_dir=journal_dir)
-    assert (report.cleaned, report.left, report.words) == (5, 0, ())
+    assert (report.cleaned, report.left, report.problems) == (5, 0, [])
     assert server.runs == {}
 
 
@@ -253,7 +253,7 @@ def test_a_token_goes_to_no_other_origin_than_it_was_used_for(
         assert (report.journals, other.received) == (0, [])
     report = clean_up_journals(None, token="another-token-0123456789", journal_dir=journal_dir)
     assert (report.journals, report.left) == (1, 3)
-    assert "another token" in report.words[0]
+    assert "another token" in report.problems[0]
     assert len(server.received) == before
 
 
@@ -267,7 +267,7 @@ def test_a_target_that_does_not_answer_is_said_to_and_its_journal_stays(
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
     server.__enter__()
     assert (report.cleaned, report.left) == (0, 3)
-    assert "cannot connect" in report.words[0]
+    assert "cannot connect" in report.problems[0]
     assert len(list(journal_dir.glob("*.jsonl"))) == 1
 
 
@@ -279,9 +279,9 @@ def test_an_intent_that_was_never_sent_is_no_obstacle(server: StandIn, journal_d
     assert len(list(journal_dir.glob("*.jsonl"))) == 1
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
     assert (report.journals, report.cleaned, report.left) == (1, 0, 0)
-    assert "again in a minute" in report.words[0]  # the target may be at work on it still
+    assert "again in a minute" in report.problems[0]  # the target may be at work on it still
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir, clock=LATER)
-    assert (report.words, list(journal_dir.iterdir())) == ((), [])
+    assert (report.problems, list(journal_dir.iterdir())) == ([], [])
 
 
 def test_a_create_that_is_carried_out_after_the_first_clean_up_is_found_by_the_second(
@@ -299,12 +299,12 @@ def test_a_create_that_is_carried_out_after_the_first_clean_up_is_found_by_the_s
     with pytest.raises(NoAnswer):
         live_guard.send(bulk(2, input_values={"m": live_guard.marker}))
     assert live_guard.clean_up() == 0
-    assert "again in a minute" in live_guard.skipped[-1]
+    assert "again in a minute" in live_guard.log.skipped[-1]
     live_guard.__exit__(None, None, None)
     server.answer(late[0])
     assert len(server.runs) == 2
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
-    assert (report.cleaned, report.words, server.runs) == (2, (), {})
+    assert (report.cleaned, report.problems, server.runs) == (2, [], {})
 
 
 def test_a_line_that_a_crash_cut_short_is_passed_over(
@@ -330,7 +330,7 @@ def test_files_that_are_no_journals_are_said_to_be_and_left(journal_dir: Path, s
         (journal_dir / f"{name}.jsonl").write_text(text)
     (journal_dir / "empty.jsonl").write_text('{"journal": 1, "url"')
     report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
-    assert [words.split(" ")[0] for words in report.words] == ["a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"]
+    assert [words.split(" ")[0] for words in report.problems] == ["a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"]
     assert sorted(path.name for path in journal_dir.iterdir()) == ["a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"]
 
 
@@ -341,7 +341,7 @@ def test_journals_of_loopback_servers_long_gone_do_not_pile_up(
     for name, profile in (("full", "full"), ("live", "live")):
         guard = open_guard(profile=profile, clean_up=False)
         guard.send(bulk(1))
-        kept[name] = guard._opened_journal.path
+        kept[name] = guard._journal.path
         guard.__exit__(None, None, None)
         long_ago = datetime.now(UTC) - timedelta(days=2)
         text = kept[name].read_text().splitlines()
@@ -362,7 +362,7 @@ def test_the_journals_directory_is_the_same_from_any_folder(
     assert default_directory() == Path("/state/cyberdesk-contracts")
     monkeypatch.setenv("CONTRACTS_JOURNAL_DIR", str(tmp_path / "chosen"))
     with Guard(Target(server.url, FIRST)) as guard:
-        assert guard._opened_journal.path.parent == tmp_path / "chosen"
+        assert guard._journal.path.parent == tmp_path / "chosen"
     assert clean_up_journals(None, token=FIRST).journals == 0
 
 
@@ -395,9 +395,17 @@ def test_what_goes_to_another_machine_is_written_through_to_the_disk(
     monkeypatch.setattr(os, "fsync", synced.append)
     for url, count in (("http://127.0.0.1:1", 0), ("https://runs.example.test", 1)):
         journal = Journal.create(journal_dir, Target(url, FIRST), "marker", datetime.now(UTC))
-        journal.session(str(uuid.uuid4()))
+        journal.add_session(str(uuid.uuid4()))
         journal.close(keep=False)
         assert len(synced) == count
+
+
+def test_nothing_is_written_to_a_closed_journal(journal_dir: Path) -> None:
+    journal = Journal.create(journal_dir, Target("http://127.0.0.1:1", FIRST), "marker", datetime.now(UTC))
+    journal.close(keep=True)
+    with (journal_dir / "other").open("wb"), pytest.raises(CouldNotCheck, match="cannot be written"):
+        journal.add_session(str(uuid.uuid4()))
+    assert (journal_dir / "other").read_bytes() == b""
 
 
 def test_a_guard_creates_only_inside_its_with_block(server: StandIn) -> None:

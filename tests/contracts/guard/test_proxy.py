@@ -114,7 +114,7 @@ def test_a_real_token_passes_and_is_known_and_masked_as_what_it_is(guard: Guard,
     response, _ = through(guard, "POST", "/v1/runs/bulk", body, (("Authorization", f"Bearer {FIRST}"),))
     assert response.status == 201
     assert guard.exchanges[-1].request.header("authorization") == TOKEN
-    assert guard._opened_journal.record.runs == dict.fromkeys(guard.owned, "first")
+    assert guard._journal.record.runs == dict.fromkeys(guard.owned, "first")
 
 
 def test_what_is_not_let_out_gets_a_marked_answer(open_guard: OpenGuard, server: StandIn) -> None:

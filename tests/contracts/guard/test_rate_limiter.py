@@ -15,9 +15,9 @@ from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget, Target
 from contracts.guard import Guard, NoAnswer, NotAllowed, OutOfBudget
 from contracts.guard.bounds import BOUNDS
+from contracts.guard.concurrency import WORKERS
 from contracts.guard.later_cleanup import clean_up_journals
 from contracts.guard.rate_limiter import Clock, RateLimiter
-from contracts.guard.threads import WORKERS
 from tests.contracts.guard.conftest import ManualClock, OpenGuard
 from tests.contracts.guard.requests import bulk, get
 from tests.contracts.guard.standin import CUT, FIRST, Received, Reply, StandIn
@@ -65,7 +65,7 @@ def test_after_a_429_the_request_is_repeated_when_the_target_wants_it(
     assert exchange.answer.status == 201
     assert manual.sleeps == [2, 2]
     assert len({each.body for each in server.received}) == 1
-    assert [each.answer.status for each in guard.throttled] == [429, 429]
+    assert [each.answer.status for each in guard.log.throttled] == [429, 429]
     assert [each.answer.status for each in guard.exchanges] == [429, 429, 201]
     assert (guard.spent.requests, len(guard.owned)) == (3, 3)
 
@@ -114,7 +114,7 @@ def test_a_retry_after_of_a_year_is_told_once_and_nothing_waits(
         with pytest.raises(OutOfBudget):
             guard.send(get("/v1/runs"))
     words = "the target asked to wait for 31536000 s (Retry-After), longer than there is time for"
-    assert (list(guard.skipped), manual.sleeps, len(server.received)) == ([words], [], 1)
+    assert (list(guard.log.skipped), manual.sleeps, len(server.received)) == ([words], [], 1)
 
 
 def test_a_retry_after_of_a_year_ends_the_cleanup_of_earlier_checks_in_words(
@@ -129,18 +129,18 @@ def test_a_retry_after_of_a_year_ends_the_cleanup_of_earlier_checks_in_words(
     limited(server, 1000, (("Retry-After", "31536000"),))
     done = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir, clock=manual.clock)
     assert done.journals == 1
-    assert any("31536000 s (Retry-After)" in words for words in done.words), done.words
+    assert any("31536000 s (Retry-After)" in words for words in done.problems), done.problems
     assert manual.sleeps == []
 
 
 def test_answers_that_were_lost_are_counted_and_the_first_is_told(guard: Guard, server: StandIn) -> None:
-    assert guard.lost is None
+    assert guard.log.lost is None
     server.meddle = lambda _: Reply(0)
     for path in ("/v1/runs?limit=1", "/v1/runs?limit=2"):
         with pytest.raises(NoAnswer):
             guard.send(get(path))
-    assert guard.lost is not None
-    assert guard.lost.startswith("no whole answer came 2 times, first: GET /v1/runs?limit=1: the answer is no HTTP")
+    assert guard.log.lost is not None
+    assert guard.log.lost.startswith("no whole answer came 2 times, first: GET /v1/runs?limit=1: the answer is no HTTP")
 
 
 def test_a_rate_at_which_the_next_request_is_due_after_the_end_is_said(
@@ -248,7 +248,7 @@ def test_a_guards_own_questions_wait_too_and_give_up_where_the_wait_is_too_long(
     guard.send(bulk())
     limited(server, 1, (("Retry-After", "3600"),))
     assert guard.clean_up() == 1
-    assert "3600 s" in guard.skipped[-1]
+    assert "3600 s" in guard.log.skipped[-1]
 
 
 def test_requests_sent_together_are_on_their_way_at_the_same_time(guard: Guard, server: StandIn) -> None:
@@ -292,10 +292,10 @@ def test_requests_sent_together_to_a_dead_target_end_as_no_answer(guard: Guard, 
 def test_of_a_group_the_others_do_not_go_where_one_cannot_be_written_down(
     guard: Guard, server: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full_disk(*_: object) -> None:
+    def full_disk(*_: object, **__: object) -> None:
         raise CouldNotCheck("the disk is full")
 
-    monkeypatch.setattr(guard._opened_journal, "intend", full_disk)
+    monkeypatch.setattr(guard._journal, "intend", full_disk)
     with pytest.raises(CouldNotCheck, match="disk is full"):
         guard.send_together([get("/v1/runs"), bulk(), get("/v1/runs")])
     assert server.received == []

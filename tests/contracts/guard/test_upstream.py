@@ -145,7 +145,7 @@ def test_an_answer_that_never_ends_or_grows_too_large_is_given_up() -> None:
     assert lost == [
         Lost("the answer is larger than 1000000 bytes", reached=True),
         Lost("the answer is larger than 1000000 bytes when unpacked", reached=True),
-        Lost("the answer tells of 1000001 bytes, more than the 1000000 that are read", reached=True),
+        Lost("the answer announces 1000001 bytes, more than the 1000000 that are read", reached=True),
     ]
 
 
@@ -165,7 +165,7 @@ def test_what_is_no_whole_answer_is_lost_in_words(says: Any, words: str) -> None
     with Wire(says) as wire:
         lost = exchange(Upstream(wire.url), bulk())
     assert isinstance(lost, Lost)
-    assert (lost.words, lost.reached) == (words, True)
+    assert (lost.reason, lost.reached) == (words, True)
 
 
 def assert_set(event: threading.Event) -> None:
@@ -185,10 +185,10 @@ def test_a_target_that_is_not_there_is_said_to_be_so() -> None:
         url = wire.url
     lost = exchange(Upstream(url), get("/"))
     assert isinstance(lost, Lost)
-    assert (lost.words, lost.reached) == ("cannot connect: Connection refused", False)
+    assert (lost.reason, lost.reached) == ("cannot connect: Connection refused", False)
     unknown = exchange(Upstream("http://no-such-host.invalid"), get("/"))
     assert isinstance(unknown, Lost)
-    assert unknown.words.startswith("cannot connect: the host is not known")
+    assert unknown.reason.startswith("cannot connect: the host is not known")
 
 
 def test_a_kept_connection_is_used_again_and_a_read_survives_that_it_was_closed() -> None:
@@ -269,7 +269,7 @@ def test_tls_is_verified_and_a_ca_bundle_makes_it_trusted() -> None:
     with Wire(ok(), context=context) as wire:
         lost = exchange(Upstream(wire.url), get("/"))
         assert isinstance(lost, Lost)
-        assert (lost.words, lost.reached) == (
+        assert (lost.reason, lost.reached) == (
             "cannot connect: the certificate is not trusted: self-signed certificate",
             False,
         )

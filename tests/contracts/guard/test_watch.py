@@ -12,6 +12,7 @@ import pytest
 from contracts.core.exchange import Request
 from contracts.core.target import Budget
 from contracts.guard import Guard, Kind, NoAnswer, NotAllowed
+from contracts.guard.identity import CheckIdentity
 from tests.contracts.guard.conftest import OpenGuard
 from tests.contracts.guard.requests import bulk, get, post
 from tests.contracts.guard.standin import CUT, NOT_FOUND, WORKFLOW, Received, Reply, StandIn
@@ -27,7 +28,7 @@ def kinds(request: Request) -> Kind:
 
 @pytest.fixture
 def watched(live_guard: Guard) -> Guard:
-    live_guard.tell_kinds(kinds)
+    live_guard.set_kind_of(kinds)
     return live_guard
 
 
@@ -48,17 +49,17 @@ def refused_makes(server: StandIn, **values: object) -> list[str]:
 def test_after_a_refused_create_that_made_a_run_no_other_of_its_kind_is_sent(watched: Guard, server: StandIn) -> None:
     made = refused_makes(server)
     watched.send(bulk("x"))
-    with pytest.raises(NotAllowed, match="made runs that no answer told"):
+    with pytest.raises(NotAllowed, match="created runs that no answer reported"):
         watched.send(bulk("x"))
     watched.send(bulk(1))
     assert len(made) == 1
-    [surprise] = watched.take_surprises()
-    assert (surprise.status, surprise.runs, surprise.certain) == (422, 1, True)
-    assert [each.request.method for each in surprise.exchanges] == ["POST", "GET"]
-    assert watched.take_surprises() == []
+    [found] = watched.take_unreported_runs()
+    assert (found.status, found.runs, found.certain) == (422, 1, True)
+    assert [each.request.method for each in found.exchanges] == ["POST", "GET"]
+    assert watched.take_unreported_runs() == []
 
 
-def test_a_run_without_a_proof_is_told_and_not_touched(watched: Guard, server: StandIn) -> None:
+def test_a_run_without_a_proof_is_reported_and_not_touched(watched: Guard, server: StandIn) -> None:
     made = refused_makes(server)
     watched.send(bulk("x"))
     watched.clean_up()
@@ -91,20 +92,22 @@ def test_a_run_that_fits_no_request_is_someone_elses(watched: Guard, server: Sta
     refused_makes(server, **values)
     watched.send(bulk("x"))
     watched.send(bulk("x"))
-    assert watched.take_surprises() == []
+    assert watched.take_unreported_runs() == []
     assert watched.clean_up() == 0
     assert watched.possibly_left == ()
 
 
-def test_where_others_make_runs_of_the_workflow_a_surprise_is_not_certain(watched: Guard, server: StandIn) -> None:
+def test_where_others_make_runs_of_the_workflow_an_unreported_run_is_not_certain(
+    watched: Guard, server: StandIn
+) -> None:
     server.add_run(created_at=datetime.now(UTC).isoformat())
     refused_makes(server)
     watched.send(bulk("x"))
-    [surprise] = watched.take_surprises()
-    assert not surprise.certain
+    [found] = watched.take_unreported_runs()
+    assert not found.certain
 
 
-def test_a_create_that_makes_two_and_tells_one_is_a_surprise(watched: Guard, server: StandIn) -> None:
+def test_a_create_that_makes_two_and_reports_one_is_noticed(watched: Guard, server: StandIn) -> None:
     def makes_two(received: Received) -> Reply | None:
         if received.method == "POST":
             server.add_run()
@@ -112,15 +115,15 @@ def test_a_create_that_makes_two_and_tells_one_is_a_surprise(watched: Guard, ser
 
     server.meddle = makes_two
     watched.send(post("/v1/runs", {"workflow_id": WORKFLOW}))
-    [surprise] = watched.take_surprises()
-    assert (surprise.status, surprise.told, surprise.runs) == (201, 1, 1)
+    [found] = watched.take_unreported_runs()
+    assert (found.status, found.reported, found.runs) == (201, 1, 1)
     with pytest.raises(NotAllowed):
         watched.send(post("/v1/runs", {"workflow_id": WORKFLOW}))
 
 
-def test_what_came_as_a_surprise_is_charged(open_guard: OpenGuard, server: StandIn) -> None:
+def test_unreported_runs_are_charged(open_guard: OpenGuard, server: StandIn) -> None:
     guard = open_guard(profile="live", budget=Budget(max_runs=3), clean_up=True)
-    guard.tell_kinds(kinds)
+    guard.set_kind_of(kinds)
     refused_makes(server)
     guard.send(bulk("x"))
     assert guard.affords(runs=2)
@@ -133,7 +136,7 @@ def test_where_the_lists_cannot_tell_one_of_a_kind_is_sent_and_what_is_left_is_u
 ) -> None:
     server.meddle = lambda received: page if received.target.startswith("/v1/runs?") else None
     watched.send(bulk("x"))
-    with pytest.raises(NotAllowed, match="the list of runs does not tell"):
+    with pytest.raises(NotAllowed, match="the list of runs is not reliable"):
         watched.send(bulk("x"))
     watched.send(bulk(1))
     watched.clean_up()
@@ -160,6 +163,24 @@ def test_a_create_without_an_answer_is_looked_after_at_once(watched: Guard, serv
     with pytest.raises(NoAnswer):
         watched.send(bulk(2, input_values={"m": watched.marker}))
     assert set(watched.owned) == set(server.runs)
+
+
+def test_values_of_any_type_in_a_list_or_a_read_stop_nothing(watched: Guard, server: StandIn) -> None:
+    watched.send(bulk(1))
+    theirs = server.add_run(workflow_id={}, session_id=[], status={}, created_at=[], input_values=7)
+    watched.send(bulk(1, input_values={"m": watched.marker}))
+    for run in server.runs.values():
+        run["status"] = {}
+    assert watched.clean_up() == 0
+    assert list(server.runs) == [theirs]
+
+
+def test_values_that_are_nested_too_deeply_prove_nothing() -> None:
+    values: list[object] = []
+    for _ in range(100_000):
+        values = [values]
+    identity = CheckIdentity("a-marker", datetime.now(UTC), ())
+    assert not identity.proves({"input_values": values})
 
 
 # Cleaning up, whatever a read says
@@ -197,11 +218,11 @@ def test_where_neither_reads_nor_lists_tell_what_is_left_is_unknown(watched: Gua
     server.meddle = blind
     watched.send(bulk(3))
     assert watched.clean_up() == 3
-    assert any("of 3 runs neither reads nor lists tell" in words for words in watched.left_unknown)
+    assert any("of 3 runs neither reads nor lists show" in words for words in watched.left_unknown)
     assert server.runs == {}
 
 
-def test_a_chain_told_by_ids_alone_is_not_deleted_where_nothing_shows_it_to_be_new(
+def test_a_chain_reported_by_ids_alone_is_not_deleted_where_nothing_shows_it_to_be_new(
     watched: Guard, server: StandIn
 ) -> None:
     old = server.add_run(created_at="2023-11-07T05:31:56Z")

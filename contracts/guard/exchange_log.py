@@ -10,7 +10,7 @@ from contracts.core.exchange import Exchange
 from contracts.guard.bounds import Bounds
 
 
-class Record:
+class ExchangeLog:
     """Thread-safe."""
 
     def __init__(self, bounds: Bounds) -> None:
@@ -37,15 +37,15 @@ class Record:
             if len(self._throttled) < self._bounds.throttled and _size(exchange) <= self._bounds.throttled_bytes:
                 self._throttled.append(exchange)
 
-    def add_lost(self, words: str) -> None:
+    def add_lost(self, reason: str) -> None:
         with self._lock:
             self._lost_answers += 1
-            self._first_lost = self._first_lost or words
+            self._first_lost = self._first_lost or reason
 
-    def add_skipped(self, words: str) -> None:
+    def add_skipped(self, reason: str) -> None:
         with self._lock:
             if len(self._skipped) < self._bounds.skipped:
-                self._skipped[words] = None
+                self._skipped[reason] = None
 
     @property
     def exchanges(self) -> Sequence[Exchange]:

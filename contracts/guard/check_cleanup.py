@@ -1,0 +1,87 @@
+"""Cleans up at the end of a check, or only counts what is left, and collects what is not known about it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from contracts.guard.cleaner import Cleaner, DeleteSupport, delete_support
+from contracts.guard.exchange_log import ExchangeLog
+from contracts.guard.journal import Journal
+from contracts.guard.journal_cleanup import clean_up, count_left
+from contracts.guard.ownership import Ownership
+from contracts.guard.refusals import NoAnswer, OutOfBudget
+from contracts.guard.runs_client import RunsClient
+from contracts.guard.watch import Watch
+
+
+class CheckCleanup:
+    """`client` makes a client that may use the budget's reserve for cleaning up."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        ownership: Ownership,
+        watch: Watch | None,
+        log: ExchangeLog,
+        *,
+        authorizations: Sequence[str],
+        client: Callable[[], RunsClient],
+    ) -> None:
+        self.unclear: dict[str, None] = {}
+        """The reasons why it is not known how many runs of the check are left."""
+        self.possible: set[str] = set()
+        """Runs that may belong to the check, without proof."""
+        self._journal = journal
+        self._ownership = ownership
+        self._watch = watch
+        self._log = log
+        self._authorizations = authorizations
+        self._client = client
+        self._support: DeleteSupport | None = None
+        self._support_lock = threading.Lock()
+
+    def delete_support(self) -> DeleteSupport:
+        """Return whether the target can delete runs, tested once with an unused id. Raises NoAnswer, OutOfBudget."""
+        with self._support_lock:
+            if self._support is None:
+                self._support = delete_support(self._client())
+            return self._support
+
+    def clean_up(self) -> None:
+        """Cancel and delete every run of the check, including unreported runs that are proven to belong to it."""
+        try:
+            support = self.delete_support()
+            self._look_at_the_end()
+            done = clean_up(self._cleaner(), self._journal, self._authorizations, self._ownership.runs, support)
+            self.possible |= done.found.possible - self._ownership.runs.keys()
+            if done.unclear is not None:
+                self._add_unclear(done.unclear)
+            if done.left.unknown:
+                self._add_unclear(f"of {len(done.left.unknown)} runs neither reads nor lists show if they still exist")
+            for run_id, authorization in done.found.proven.items():
+                self._ownership.add_run(run_id, authorization)
+        except (NoAnswer, OutOfBudget) as error:
+            self._add_unclear(str(error))
+        self._note_unreliable_lists()
+
+    def count_left(self) -> None:
+        self._look_at_the_end()
+        self._note_unreliable_lists()
+        count_left(self._cleaner(), self._journal, self._authorizations, self._ownership.runs)
+
+    def _cleaner(self) -> Cleaner:
+        lists_lag = self._watch is not None and not self._watch.lists_are_reliable
+        return Cleaner(self._client(), self._journal.record.identity, lists_lag=lists_lag)
+
+    def _look_at_the_end(self) -> None:
+        if self._watch is not None:
+            self._watch.look(is_last=True)
+
+    def _note_unreliable_lists(self) -> None:
+        if self._watch is not None and not self._watch.lists_are_reliable:
+            self._add_unclear("the list of runs did not show what had been created, or could not be read")
+
+    def _add_unclear(self, reason: str) -> None:
+        self.unclear[reason] = None
+        self._log.add_skipped(f"cleaning up: {reason}")

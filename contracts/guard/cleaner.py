@@ -1,0 +1,232 @@
+"""Cleaning up: cancels and deletes the runs of a check, and counts what is left.
+
+A run is deleted only if it is proven to belong to the check:
+- the answer to a create of the check reported its id (and, if others use the target too, it was not created more than
+  an hour before the check began), or
+- its input values or session alias contain the check's marker, a random text that nobody else uses, or
+- its session has a random id that the check generated.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from contracts.core.exchange import TOKEN
+from contracts.guard.concurrency import in_threads
+from contracts.guard.effect import path_of_run
+from contracts.guard.identity import CheckIdentity, text_of
+from contracts.guard.journal import IDENTITIES
+from contracts.guard.refusals import NoAnswer, OutOfBudget
+from contracts.guard.runs_client import Run, RunsClient, json_object
+
+CREATION_WINDOW_S: Final = 300.0
+"""How far a run's creation may be from the time of its request, because of differing clocks or a slow create."""
+_COUNTED_ONE_BY_ONE: Final = 200
+_SAMPLE: Final = 50
+_MINIMAL_FIELDS: Final = "session_id"
+"""The fields that a list always returns are enough; `fields` must name at least one more, since it cannot be empty."""
+_LAGS_S: Final = (0.5, 1.0, 2.0)
+"""Pauses before reading a list again that still shows deleted runs."""
+_TERMINAL = frozenset({"success", "task_failed", "error", "cancelled"})
+_CANCEL = b'{"status": "cancelled"}'
+
+Authorizations = Sequence[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteSupport:
+    """Whether the target offers DELETE, and whether it answers 404 to the delete of an unknown id."""
+
+    offered: bool
+    unknown_is_404: bool = False
+
+
+def delete_support(client: RunsClient, authorization: str = TOKEN) -> DeleteSupport:
+    """Test DELETE with an unused id.
+
+    An unknown id and a missing operation can both give 404. Then the answers to a malformed id and to a path that
+    certainly does not exist tell the two apart.
+    """
+    unknown = client.ask("DELETE", f"/v1/runs/{uuid.uuid4()}", authorization)
+    if unknown.status != 404:
+        return DeleteSupport(unknown.status not in {401, 403, 405, 501})
+    malformed = client.ask("DELETE", "/v1/runs/not-a-uuid", authorization)
+    if malformed.status not in {404, 405}:
+        return DeleteSupport(offered=True, unknown_is_404=True)
+    nowhere = client.ask("DELETE", "/v1/contracts-not-a-uuid/nowhere", authorization)
+    return DeleteSupport(offered=nowhere.body != unknown.body, unknown_is_404=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """`runs` still exist; for `unknown` neither reads nor lists show whether they do."""
+
+    runs: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
+    lists_are_reliable: bool = True
+    """False if the lists did not show a run that existed: then they may also omit runs that no answer reported."""
+
+    @property
+    def all(self) -> frozenset[str]:
+        return self.runs | self.unknown
+
+
+class Cleaner:
+    """On a target that others use too, a run is read before it is changed, and cancelled before it is deleted, so that
+    no desktop keeps working on it.
+    """
+
+    def __init__(self, client: RunsClient, identity: CheckIdentity, *, lists_lag: bool = False) -> None:
+        """`lists_lag`: the lists did not show created runs."""
+        self.client = client
+        self._identity = identity
+        self._lists_lag = lists_lag
+        self._support = DeleteSupport(offered=False)
+        self._listed_before: dict[str, Run] = {}
+        self._listed_all_before = False
+        self._not_found: set[str] = set()
+        self._deleted: set[str] = set()
+        self._found_by_read: set[str] = set()
+        self._found_by_delete: set[str] = set()
+        """Runs that existed: their delete succeeded, and the target answers 404 to the delete of an unknown id."""
+
+    def clean(
+        self, runs: Mapping[str, Authorizations], support: DeleteSupport, *, unproven: Collection[str] = frozenset()
+    ) -> None:
+        """Cancel the runs, and delete them if possible. Failures are not reported: `left` finds the remaining runs.
+
+        `unproven` are runs of which an answer reported only the id: on a shared target they are not changed unless the
+        target shows that they are new.
+        """
+        self._support = support
+        if self.client.is_shared:
+            self._listed_before, self._listed_all_before = self._listed(runs)
+        in_threads(lambda item: self._clean_one(*item, proven=item[0] not in unproven), runs.items())
+
+    def _clean_one(self, run_id: str, authorizations: Authorizations, *, proven: bool) -> None:
+        path = path_of_run(run_id)
+        if path is None:
+            return  # `left` reports it: a request could be interpreted as one for something else
+        for authorization in authorizations:
+            try:
+                if self._clean_as(run_id, path, authorization, proven=proven):
+                    return
+            except NoAnswer:
+                continue
+
+    def _clean_as(self, run_id: str, path: str, authorization: str | None, *, proven: bool) -> bool:
+        """Return False if another authorization must be tried: this one cannot see or cannot delete the run."""
+        ask = self.client.ask
+        cancelled = False
+        if self.client.is_shared:
+            answer = ask("GET", path, authorization)
+            if answer.status in {200, 404}:
+                (self._found_by_read if answer.status == 200 else self._not_found).add(run_id)
+            run = json_object(answer) or self._listed_before.get(run_id)
+            if run is None and not proven:
+                return False
+            if run is not None and not self._identity.may_include(run, answer, self.client.clock.now()):
+                return True
+            cancelled = run is not None and text_of(run, "status") in _TERMINAL
+        if not cancelled and (self.client.is_shared or not self._support.offered):
+            ask("PATCH", path, authorization, _CANCEL)
+            cancelled = True
+        if not self._support.offered:
+            return True
+        status = ask("DELETE", path, authorization).status
+        if status in {400, 409, 422} and not cancelled:  # some servers delete only what has ended
+            ask("PATCH", path, authorization, _CANCEL)
+            status = ask("DELETE", path, authorization).status
+        if status < 300:
+            self._deleted.add(run_id)
+            if self._support.unknown_is_404:
+                self._found_by_delete.add(run_id)
+        return status < 300
+
+    def left(self, runs: Mapping[str, Authorizations]) -> Left:
+        """Return which of the runs the server still has, by its reads and its lists.
+
+        On the user's own server, a run counts as left unless reads deny it and no list shows it. On a shared target, it
+        is unknown whether it is left if the only sources that deny it have also denied a run that existed.
+        """
+        listed, listed_all = self._listed(runs)
+        if not self.client.is_shared:
+            by_read = self._exist_by_sample(runs, listed) if listed_all else self._exist_by_read(runs)
+            return Left(frozenset(run for run in runs if run in listed or by_read.get(run, False) is not False))
+        for pause_s in _LAGS_S:
+            if not listed_all or listed.keys().isdisjoint(self._deleted):
+                break
+            self.client.clock.sleep(pause_s)  # the list may lag behind
+            listed, listed_all = self._listed(runs)
+        by_read = self._exist_by_read(runs)
+        existed = self._found_by_read | self._found_by_delete | self._listed_before.keys()
+        reads_deny = not existed.isdisjoint(self._not_found - self._found_by_read)
+        listable = {run for run in existed & runs.keys() if all(each in IDENTITIES for each in runs[run])}
+        lists_deny = self._lists_lag or (self._listed_all_before and not listable <= self._listed_before.keys())
+        left = {run for run in runs if by_read[run] or run in listed}
+        unknown = {
+            run for run in runs.keys() - left if (by_read[run] is None or reads_deny) and (not listed_all or lists_deny)
+        }
+        return Left(frozenset(left), frozenset(unknown), lists_are_reliable=not lists_deny)
+
+    def _listed(self, runs: Mapping[str, Authorizations]) -> tuple[dict[str, Run], bool]:
+        """Return the list items of those runs that the lists contain, and whether all lists could be read."""
+        found: dict[str, Run] = {}
+        query = {"fields": _MINIMAL_FIELDS}
+        authorizations = dict.fromkeys(each for by_run in runs.values() for each in by_run)
+        if self.client.is_shared:
+            earliest = self._identity.started_at + self.client.ahead - timedelta(seconds=CREATION_WINDOW_S)
+            query["created_at_from"] = earliest.isoformat().replace("+00:00", "Z")
+            authorizations = {each: None for each in authorizations if each in IDENTITIES}
+        complete = True
+        for authorization in authorizations:
+            try:
+                for run in self.client.pages(authorization, **query):
+                    if run["id"] in runs:
+                        found[run["id"]] = run
+                        if len(found) == len(runs):
+                            return found, True
+            except (NoAnswer, OutOfBudget):
+                complete = False
+        return found, complete
+
+    def _exist_by_sample(self, runs: Mapping[str, Authorizations], listed: Collection[str]) -> dict[str, bool | None]:
+        """Read the runs that are not listed; if there are many, only a sample unless that shows the list incomplete."""
+        unlisted = {run: runs[run] for run in runs if run not in listed}
+        if len(runs) > _COUNTED_ONE_BY_ONE:
+            sample = list(unlisted)[:: max(1, len(unlisted) // _SAMPLE)]
+            by_read = self._exist_by_read({run: runs[run] for run in sample})
+            if all(exists is False for exists in by_read.values()):
+                return by_read
+        return self._exist_by_read(unlisted)
+
+    def _exist_by_read(self, runs: Mapping[str, Authorizations]) -> dict[str, bool | None]:
+        """Return for each run whether reads show that it exists; None if they are inconclusive."""
+        found: dict[str, bool | None] = {}
+
+        def read(item: tuple[str, Authorizations]) -> None:
+            try:
+                found[item[0]] = self._exists_by_read(*item)
+            except (NoAnswer, OutOfBudget):
+                found[item[0]] = None
+
+        in_threads(read, runs.items())
+        return found
+
+    def _exists_by_read(self, run_id: str, authorizations: Authorizations) -> bool | None:
+        path = path_of_run(run_id)
+        if path is None:
+            return None
+        is_gone = True
+        for authorization in authorizations:
+            status = self.client.ask("GET", path, authorization).status
+            if 200 <= status < 300:
+                return True
+            # Without a valid token, a read after the delete may not get a 404.
+            has_token = authorization in IDENTITIES or run_id not in self._deleted
+            is_gone &= status in ({404} if has_token else {401, 403, 404})
+        return False if is_gone else None

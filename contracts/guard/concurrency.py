@@ -1,0 +1,117 @@
+"""Threads of the guard: work in parallel, requests that start together, creates in flight."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Final, TypeVar
+
+from contracts.guard.refusals import NotAllowed, NotDelivered
+
+WORKERS: Final = 8
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def in_threads(do: Callable[[T], object], items: Iterable[T]) -> None:
+    """Call `do` for every item, in up to `WORKERS` threads.
+
+    The first error stops the other threads after their current item and is raised. Ctrl-C is raised at once.
+    """
+    waiting: queue.SimpleQueue[T] = queue.SimpleQueue()
+    for item in items:
+        waiting.put(item)
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        while not errors:
+            try:
+                item = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                do(item)
+            except BaseException as error:  # noqa: BLE001  raised again below, in the caller's thread
+                errors.append(error)
+
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(WORKERS, waiting.qsize()))]
+    for thread in threads:
+        thread.start()
+    try:
+        for thread in threads:
+            thread.join()
+    except BaseException as interruption:
+        errors.append(interruption)
+        raise
+    if errors:
+        raise errors[0]
+
+
+class StartBarrier:
+    """A barrier for the requests of a group. If one of them cannot be sent, the waiting ones are not sent either."""
+
+    def __init__(self, parties: int) -> None:
+        self._barrier = threading.Barrier(parties)
+        self._passed: set[int] = set()
+
+    def meet(self) -> None:
+        """Wait for the others. Raises NotDelivered if one of them cannot be sent."""
+        try:
+            self._barrier.wait()
+        except threading.BrokenBarrierError:
+            raise NotDelivered("not sent, since another request of the group could not be") from None
+        self._passed.add(threading.get_ident())
+
+    def abandon(self) -> None:
+        if threading.get_ident() not in self._passed:
+            self._barrier.abort()
+
+
+def all_at_once(do: Callable[[T, StartBarrier], R], items: Sequence[T]) -> list[R | BaseException]:
+    """Call `do` for every item at the same time, and return the results or what was raised, in the order of items."""
+    barrier = StartBarrier(len(items))
+    outcomes: dict[int, R | BaseException] = {}
+
+    def work(position: int, item: T) -> None:
+        try:
+            outcomes[position] = do(item, barrier)
+        except BaseException as error:  # noqa: BLE001  the caller raises it
+            barrier.abandon()
+            outcomes[position] = error
+
+    threads = [threading.Thread(target=work, args=each, daemon=True) for each in enumerate(items)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [outcomes[position] for position in range(len(items))]
+
+
+class InFlight:
+    """A context manager that each create holds while it is in flight. Entering raises NotAllowed after `close`."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+        self._closed = False
+
+    def __enter__(self) -> None:
+        with self._changed:
+            if self._closed:
+                raise NotAllowed("cleaning up has begun: nothing more is created")
+            self._count += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def close(self, *, wait_s: float) -> None:
+        """Block new creates, and wait for those in flight, `wait_s` at most."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: self._count == 0, timeout=wait_s)

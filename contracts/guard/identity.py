@@ -1,0 +1,70 @@
+"""Which runs belong to a check: what proves it, and which runs are older than the check."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+
+from contracts.core.exchange import Answer
+
+_CLOCK_TOLERANCE: Final = timedelta(hours=1)
+_ZONE_TOLERANCE: Final = timedelta(hours=26)
+"""The tolerance for a `created_at` without a time zone."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckIdentity:
+    """`marker` is a random text that nobody else uses; `sessions` are the ids that the check generated."""
+
+    marker: str
+    started_at: datetime
+    sessions: Collection[str]
+
+    def proves(self, run: Mapping[str, Any]) -> bool:
+        """Return whether the run has the marker in its input values or session alias, or is in one of the sessions."""
+        return self._has_marker(run) or text_of(run, "session_id") in self.sessions
+
+    def may_include(self, run: Mapping[str, Any], answer: Answer, now: datetime) -> bool:
+        """Return whether the run has the marker or was not created before the check began.
+
+        The answer's Date, if present, corrects for the target's clock. True if the run has no valid `created_at`.
+        """
+        at = created_at(run, clock_ahead(answer, now))
+        if at is None or self._has_marker(run):
+            return True
+        has_zone = datetime.fromisoformat(str(run["created_at"])).tzinfo is not None
+        return at >= self.started_at - (_CLOCK_TOLERANCE if has_zone else _ZONE_TOLERANCE)
+
+    def _has_marker(self, run: Mapping[str, Any]) -> bool:
+        try:
+            return self.marker in json.dumps([run.get(name) for name in ("input_values", "session_alias")])
+        except RecursionError:  # the check never sends values that are nested so deeply
+            return False
+
+
+def text_of(run: Mapping[str, Any], name: str) -> str | None:
+    """Return a field of a run if it is a text: a broken server may send any JSON value."""
+    value = run.get(name)
+    return value if isinstance(value, str) else None
+
+
+def created_at(run: Mapping[str, Any], ahead: timedelta) -> datetime | None:
+    """Return when the run was created, by our clock; None without a valid `created_at`."""
+    try:
+        at = datetime.fromisoformat(str(run.get("created_at")))
+        return at.replace(tzinfo=at.tzinfo or UTC) - ahead
+    except (ValueError, OverflowError):
+        return None
+
+
+def clock_ahead(answer: Answer, now: datetime) -> timedelta:
+    """Return how far the target's clock is ahead of ours, by the answer's Date; zero without a valid one."""
+    try:
+        target_now = parsedate_to_datetime(answer.header("date") or "")
+        return target_now.replace(tzinfo=target_now.tzinfo or UTC) - now
+    except (ValueError, OverflowError):
+        return timedelta()

@@ -1,0 +1,170 @@
+"""The guard's own requests: to look up ids, to clean up, and to count the runs that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.guard.bounds import BOUNDS, Bounds
+from contracts.guard.created import run_id_in
+from contracts.guard.identity import clock_ahead
+from contracts.guard.rate_limiter import Clock, RateLimiter
+from contracts.guard.refusals import NoAnswer, OutOfBudget
+from contracts.guard.tokens import Tokens
+from contracts.guard.upstream import Lost, Upstream
+
+NEWEST: Final = 100
+"""How many of the newest runs are read after a create."""
+_PAGE: Final = 1000
+_MAX_PAGES: Final = 1000
+_MAX_SHARED_PAGES: Final = 10
+"""The limit if others use the target too, since the list may contain any number of their runs."""
+_DEAD_AFTER: Final = 20
+"""Consecutive requests without an answer after which the target counts as dead."""
+_SILENT_AFTER: Final = 3
+_SILENT_S: Final = 30.0
+"""`_SILENT_AFTER` unanswered requests are enough if this time has passed: each may take the whole read timeout."""
+
+Run = Mapping[str, Any]
+
+
+class RunsClient:
+    """Thread-safe. `is_shared`: others use the target too. `pay` charges one request and returns whether the budget
+    allows it. `left_s` returns the time left for a request with the given method. `record` receives each exchange, with
+    the tokens masked.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        tokens: Tokens,
+        rate_limiter: RateLimiter,
+        clock: Clock,
+        *,
+        is_shared: bool,
+        pay: Callable[[], bool] = lambda: True,
+        left_s: Callable[[str], float] = lambda _: float("inf"),
+        record: Callable[[Exchange], None] = lambda _: None,
+        bounds: Bounds = BOUNDS,
+    ) -> None:
+        self.is_shared = is_shared
+        self.clock = clock
+        self._bounds = bounds
+        self._upstream = upstream
+        self._tokens = tokens
+        self._rate_limiter = rate_limiter
+        self._pay = pay
+        self._left_s = left_s
+        self._record = record
+        self._unanswered = 0
+        self._silent_since: float | None = None
+        self._ahead: timedelta | None = None
+
+    @property
+    def ahead(self) -> timedelta:
+        """How far the target's clock is ahead of ours, by the Date of its answers."""
+        return self._ahead or timedelta()
+
+    def ask(self, method: str, path: str, authorization: str | None, body: bytes | None = None) -> Answer:
+        """Send a request; wait and retry after 429. Returns the 429 if the retries are used up or the wait is too long.
+
+        Raises NoAnswer, also without sending if the target seems dead, and OutOfBudget.
+        """
+        began_at = self.clock.monotonic()
+        if self._seems_dead(began_at):
+            raise NoAnswer(f"{method} {path}: not sent, since the target has not answered {self._unanswered} times")
+        headers = (("Authorization", authorization),) if authorization is not None else ()
+        if body is not None:
+            headers = (*headers, ("Content-Type", "application/json"))
+        try:
+            answer = self._exchange(Request(method, path, headers, body))
+        except NoAnswer:
+            self._unanswered += 1
+            if self._silent_since is None:
+                self._silent_since = began_at
+            raise
+        self._unanswered, self._silent_since = 0, None
+        ahead = clock_ahead(answer, self.clock.now())
+        # Date is truncated to whole seconds, so the largest difference is the most accurate.
+        self._ahead = ahead if self._ahead is None else max(self._ahead, ahead)
+        return answer
+
+    def _seems_dead(self, now: float) -> bool:
+        silent_s = 0.0 if self._silent_since is None else now - self._silent_since
+        return self._unanswered >= _DEAD_AFTER or (self._unanswered >= _SILENT_AFTER and silent_s >= _SILENT_S)
+
+    def _exchange(self, request: Request) -> Answer:
+        what = f"{request.method} {request.path}"
+        for attempt in range(self._bounds.repeats + 1):
+            if not self._pay():
+                raise OutOfBudget(f"{what}: no request is left")
+            self._rate_limiter.wait(left_s=lambda: self._left_s(request.method))
+            if (left_s := self._left_s(request.method)) <= 0:
+                raise OutOfBudget(f"{what}: no time is left")
+            outcome = self._upstream.exchange(request, self._tokens.put_in, within_s=left_s)
+            if isinstance(outcome, Lost):
+                raise NoAnswer(f"{what}: {outcome.reason}", lost=outcome.reason)
+            answer = self._tokens.mask_answer(outcome)
+            self._record(Exchange(request, answer))
+            if answer.status != 429:
+                break
+            wait_s = self._rate_limiter.asked_wait_s(answer, attempt)
+            self._rate_limiter.pause(wait_s)
+            if wait_s > self._bounds.wait_s:
+                break
+        return answer
+
+    # Lists
+
+    def newest(self, authorization: str) -> tuple[Exchange, list[Run]] | None:
+        """Return the newest runs, with the exchange that read them; None if the list cannot be read."""
+        path = f"/v1/runs?{urlencode({'sort_mode': 'created_at_desc', 'limit': NEWEST})}"
+        try:
+            answer = self.ask("GET", path, authorization)
+        except (NoAnswer, OutOfBudget):
+            return None
+        items = _items(answer)
+        exchange = Exchange(Request("GET", path, (("Authorization", authorization),)), answer)
+        return None if items is None else (exchange, _runs(items))
+
+    def pages(self, authorization: str | None, **query: str | None) -> Iterator[Run]:
+        """Yield the runs of a list, newest first. Raises NoAnswer for a page that is not a list, or too many pages."""
+        max_pages = _MAX_SHARED_PAGES if self.is_shared else _MAX_PAGES
+        for page in range(max_pages):
+            parameters = {"sort_mode": "created_at_desc", "limit": _PAGE, "skip": page * _PAGE, **query}
+            answer = self.ask("GET", f"/v1/runs?{urlencode(parameters)}", authorization)
+            items = _items(answer)
+            if items is None:
+                raise NoAnswer(f"GET /v1/runs: {answer.status}, and no list")
+            yield from _runs(items)
+            if len(items) < _PAGE:
+                return
+        raise NoAnswer(f"GET /v1/runs: more than {max_pages} pages")
+
+
+def json_object(answer: Answer) -> dict[str, Any] | None:
+    """Return the JSON object of a 200."""
+    if answer.status != 200:
+        return None
+    try:
+        value = answer.json()
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _items(answer: Answer) -> list[Any] | None:
+    items = (json_object(answer) or {}).get("items")
+    return items if isinstance(items, list) else None
+
+
+def _runs(items: list[Any]) -> list[Run]:
+    """Return the runs of a list that have an id, each with its id as text."""
+    return [
+        run | {"id": run_id}
+        for run in items
+        if isinstance(run, dict) and (run_id := run_id_in(run.get("id"))) is not None
+    ]
