@@ -1,12 +1,12 @@
-"""Defects in idempotency, methods, the shape of errors, and limits."""
+"""Defects in idempotency keys."""
 
 import asyncio
 import hashlib
 import json
-from dataclasses import replace
+from typing import Any
 
 from tests.standin.behaviour import Answer, Problem, Standin
-from tests.standin.client import UNKNOWN, Client, W
+from tests.standin.client import Client, W
 from tests.standin.defects.defect import plants
 
 # -- IDEM-REPLAY
@@ -113,6 +113,57 @@ class ThirdIsHandledAgain(Standin):
         assert c.listed()["total"] == 1
 
 
+@plants("IDEM-REPLAY", what="When its run was deleted a repeated create makes another.", rarity="a delete in between")
+class RepeatAfterDeleteCreates(Standin):
+    async def once(self, call, handle):
+        known = self.keys_of(call).get(self.key_name(call)) if call.key else None
+        if known is not None and known.answer is not None and call.operation == "create_run":
+            made = json.loads(known.answer[2])
+            if made.get("id") not in call.org.runs:
+                del self.keys_of(call)[self.key_name(call)]
+        return await super().once(call, handle)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        first = c.post("/v1/runs", {"workflow_id": W}, key="k").json()
+        c.delete(first)
+        assert c.post("/v1/runs", {"workflow_id": W}, key="k").json() == first
+
+
+@plants("IDEM-REPLAY", what="A key on a new pool is not looked at.", rarity="one operation beside the runs")
+class PoolKeysIgnored(Standin):
+    async def once(self, call, handle):
+        return await handle() if call.operation == "create_pool" else await super().once(call, handle)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        ids = [c.post("/v1/pools", {"name": "a"}, key="k").json()["id"] for _ in range(2)]
+        assert ids[0] == ids[1]
+
+
+@plants("IDEM-REPLAY", what="Short keys are overlooked.", rarity="keys of a few letters")
+class ShortKeysOverlooked(Standin):
+    async def once(self, call, handle):
+        return await (handle() if len(call.key or "") < 8 else super().once(call, handle))
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        first, second = (c.post("/v1/runs", {"workflow_id": W}, key="k7").json() for _ in range(2))
+        assert first["id"] == second["id"]
+
+
+@plants("IDEM-REPLAY", what="Keys of large bodies are overlooked.", rarity="bodies over 10 kB")
+class KeysOfLargeBodiesOverlooked(Standin):
+    async def once(self, call, handle):
+        return await (handle() if len(call.body) > 10_000 else super().once(call, handle))
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        body = {"workflow_id": W, "input_values": {"a": "x" * 11_000}}
+        first, second = (c.post("/v1/runs", body, key="a-key-of-some-length").json() for _ in range(2))
+        assert first["id"] == second["id"]
+
+
 # -- IDEM-CONFLICT
 
 
@@ -198,6 +249,60 @@ class OnlyBeginningCompared(Standin):
         assert answers[1] in (409, 422)
 
 
+@plants("IDEM-CONFLICT", what="Two bodies under a key that arrive at once are both done.", rarity="only at once")
+class BothBodiesAtOnceDone(Standin):
+    async def once(self, call, handle):
+        known = self.keys_of(call).get(self.key_name(call)) if call.key else None
+        if known is not None and known.answer is None and known.request != self.fingerprint(call):
+            return await handle()
+        return await super().once(call, handle)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        async def both() -> list[Any]:
+            bodies = ({"workflow_id": W}, {"workflow_id": W, "session_alias": "a"})
+            return await asyncio.gather(*(c._sent("POST", "/v1/runs", body, "one", "k", None, None) for body in bodies))
+
+        assert sorted(answer.status_code for answer in c.runner.run(both()))[1] == 409
+
+
+@plants("IDEM-CONFLICT", what="A key with another update is refused, and the update made.", rarity="behind a refusal")
+class ConflictUpdates(Standin):
+    async def once(self, call, handle):
+        try:
+            return await super().once(call, handle)
+        except Problem as problem:
+            if problem.status == 409 and not problem.headers and call.operation == "update_run":
+                await handle()
+            raise
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        path = f"/v1/runs/{c.create()['id']}"
+        for value in (1, 2):
+            c.call("PATCH", path, {"usage_metadata": {"a": value}}, key="k")
+        assert c.get(path).json()["usage_metadata"] == {"a": 1}
+
+
+@plants("IDEM-CONFLICT", what="true and 1 are the same to the comparison of bodies.", rarity="one pair of values")
+class TrueAndOneAreOneBody(Standin):
+    def fingerprint(self, call):
+        if not call.body:
+            return super().fingerprint(call)
+        return f"{call.method} {call.path} {hash(self.frozen(json.loads(call.body)))}"
+
+    def frozen(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return frozenset((name, self.frozen(one)) for name, one in value.items())
+        return tuple(map(self.frozen, value)) if isinstance(value, list) else value
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        c.post("/v1/runs", {"workflow_id": W, "input_values": {"a": 1}}, key="one-key")
+        again = c.post("/v1/runs", {"workflow_id": W, "input_values": {"a": True}}, key="one-key")
+        assert again.status_code == 409
+
+
 # -- IDEM-SCOPE
 
 
@@ -235,203 +340,30 @@ class KeysOfOthersRefused(Standin):
         assert [c.post("/v1/runs/bulk", body, key="k", token=who).status_code for who in ("one", "two")] == [201, 201]
 
 
-# -- HTTP-METHOD
-
-
-@plants("HTTP-METHOD", what="PUT on a run is taken for an update.", rarity="one method, one path")
-class PutUpdates(Standin):
-    doors = (("PUT", "/runs/{run_id}"),)
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        assert 400 <= c.call("PUT", f"/v1/runs/{c.create()['id']}", {}).status_code < 500
-
-
-@plants("HTTP-METHOD", what="DELETE on the list of runs answers 200.", rarity="one method, one path")
-class DeleteOfListAnswers(Standin):
-    doors = (("DELETE", "/runs"),)
+@plants("IDEM-SCOPE", what="A key that another organisation used is refused for a delete.", rarity="one operation")
+class DeleteKeysOfOthersRefused(Standin):
+    async def once(self, call, handle):
+        others = [org for org in self.organisations.values() if org is not call.org]
+        if call.operation == "delete_run" and call.key and any(call.key in org.keys for org in others):
+            raise self.key_conflict()
+        return await super().once(call, handle)
 
     @staticmethod
     def obeys(c: Client) -> None:
-        assert 400 <= c.call("DELETE", "/v1/runs").status_code < 500
+        mine = c.create()
+        theirs = c.post("/v1/runs", {"workflow_id": W}, token="two").json()
+        assert c.delete(mine, key="k").status_code == 204
+        assert c.delete(theirs, key="k", token="two").status_code == 204
 
 
-@plants("HTTP-METHOD", what="PATCH on a machine answers 200.", rarity="one method, one path")
-class MachinePatched(Standin):
-    doors = (("PATCH", "/machines/{machine_id}"),)
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        assert 400 <= c.call("PATCH", f"/v1/machines/{UNKNOWN}", {}).status_code < 500
-
-
-@plants("HTTP-METHOD", "NO-5XX", what="A wrong method on attachments is 501.", rarity="one path")
-class WrongMethodIs501(Standin):
-    def refused(self, status, detail, headers, path):
-        return super().refused(
-            501 if status == 405 and path.endswith("-attachments") else status, detail, headers, path
-        )
+@plants("IDEM-SCOPE", "AUTH-TENANT", what="Keys of updates are everybody's.", rarity="updates only")
+class KeysOfUpdatesShared(Standin):
+    def keys_of(self, call):
+        first = next(iter(self.organisations.values()))
+        return first.keys if call.method == "PATCH" else super().keys_of(call)
 
     @staticmethod
     def obeys(c: Client) -> None:
-        assert c.call("PUT", "/v1/run-attachments", {}).status_code == 405
-
-
-# -- HTTP-ERROR-JSON
-
-
-@plants("HTTP-ERROR-JSON", "HTTP-METHOD", what="405 is plain text.", rarity="one status")
-class WrongMethodInPlainText(Standin):
-    def refused(self, status, detail, headers, path):
-        if status == 405:
-            return Answer(405, headers={**headers, "content-type": "text/plain"}, raw=b"Method Not Allowed")
-        return super().refused(status, detail, headers, path)
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        assert c.call("PUT", "/v1/runs", {}).headers["content-type"] == "application/json"
-
-
-@plants("HTTP-ERROR-JSON", what="An unknown path is answered with a page.", rarity="paths that nobody documented")
-class UnknownPathIsPage(Standin):
-    def refused(self, status, detail, headers, path):
-        if status == 404 and detail == "Not Found":
-            return Answer(404, headers={"content-type": "text/html"}, raw=b"<h1>Not Found</h1>")
-        return super().refused(status, detail, headers, path)
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        assert "detail" in c.get("/v1/nothing-here").text
-
-
-@plants("HTTP-ERROR-JSON", "READ-UNKNOWN", what="404 of an attachment has message for detail.", rarity="one resource")
-class AttachmentErrorHasMessage(Standin):
-    def refused(self, status, detail, headers, path):
-        if status == 404 and "/run-attachments/" in path:
-            return Answer(404, {"message": detail}, headers)
-        return super().refused(status, detail, headers, path)
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        assert "detail" in c.get(f"/v1/run-attachments/{UNKNOWN}").json()
-
-
-@plants(
-    "HTTP-ERROR-JSON",
-    "AUTH-REQUIRED",
-    "AUTH-TOKEN",
-    what="401 of a delete has no body.",
-    rarity="one operation, one status",
-)
-class RefusedDeleteHasNoBody(Standin):
-    def authorize(self, authorization, operation):
-        try:
-            return super().authorize(authorization, operation)
-        except Problem as problem:
-            if operation == "delete_run":
-                raise Problem(401, None, {"x-empty": "1"}) from problem
-            raise
-
-    def refused(self, status, detail, headers, path):
-        if headers.get("x-empty"):
-            return Answer(401, raw=b"", headers={"content-type": "application/json"})
-        return super().refused(status, detail, headers, path)
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        assert "detail" in c.call("DELETE", f"/v1/runs/{UNKNOWN}", token=None).text
-
-
-@plants(
-    "HTTP-ERROR-JSON", "RETRY-RULES", what="409 of a retry is JSON without detail.", rarity="one operation, one status"
-)
-class RetryConflictHasNoDetail(Standin):
-    def refused(self, status, detail, headers, path):
-        if status == 409 and path.endswith("/retry"):
-            return Answer(409, {"error": detail}, headers)
-        return super().refused(status, detail, headers, path)
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        assert "detail" in c.retry(c.create()).json()
-
-
-# -- HTTP-LIMIT
-
-
-@plants("HTTP-LIMIT", what="The limit is told without a Retry-After.", rarity="after two hundred requests")
-class LimitWithoutRetryAfter(Standin):
-    async def admit(self, call):
-        self.seen = getattr(self, "seen", 0) + 1
-        if self.seen % 200 == 0:
-            raise Problem(429, "Too many requests.")
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        answers = [c.get("/v1/pools") for _ in range(200)]
-        assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
-
-
-@plants(
-    "HTTP-LIMIT",
-    what="Of writes at once the fourth is 429, without a Retry-After.",
-    rarity="writes at once, one of many",
-)
-class BurstOfWritesWithoutRetryAfter(Standin):
-    async def admit(self, call):
-        if call.method != "POST":
-            return
-        self.busy = getattr(self, "busy", 0) + 1
-        try:
-            await asyncio.sleep(0.01)
-            if self.busy > 1 and call.key:
-                self.met = getattr(self, "met", 0) + 1
-                if self.met % 3 == 0:
-                    raise Problem(429, "One write at a time.")
-        finally:
-            self.busy -= 1
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        answers = [
-            answer
-            for number in range(5)
-            for answer in c.together("POST", "/v1/runs", {"workflow_id": W}, key=f"k{number}")
-        ]
-        assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
-
-
-@plants("HTTP-SCHEMA", what="created_at of a machine is a number, in lists.", rarity="one field of one list")
-class MachineCreatedAtIsANumber(Standin):
-    def list_machines(self, call, query):
-        answer = super().list_machines(call, query)
-        for item in answer.content["items"]:
-            item["created_at"] = 1_700_000_000
-        return answer
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        assert all(isinstance(item["created_at"], str) for item in c.get("/v1/machines").json()["items"])
-
-
-@plants("HTTP-SCHEMA", what="A pool that was just created is 200, not 201.", rarity="one status")
-class PoolCreatedWith200(Standin):
-    def create_pool(self, call, body):
-        answer = super().create_pool(call, body)
-        return replace(answer, status=200)
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        assert c.post("/v1/pools", {"name": "one"}).status_code == 201
-
-
-@plants("HTTP-SCHEMA", what="A workflow that is read alone lacks updated_at.", rarity="one field of one read")
-class WorkflowWithoutUpdatedAt(Standin):
-    def get_workflow(self, call, workflow_id):
-        answer = super().get_workflow(call, workflow_id)
-        return replace(answer, content={name: one for name, one in answer.content.items() if name != "updated_at"})
-
-    @staticmethod
-    def obeys(c: Client) -> None:
-        first = c.get("/v1/workflows").json()["items"][0]
-        assert "updated_at" in c.get(f"/v1/workflows/{first['id']}").json()
+        path = f"/v1/runs/{c.create()['id']}"
+        c.call("PATCH", path, {"error": ["x"]}, key="one-key")
+        assert c.call("PATCH", path, {"error": ["x"]}, key="one-key", token="two").status_code == 404
