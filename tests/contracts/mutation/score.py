@@ -2,7 +2,8 @@
 
 Of all mutants a seeded sample is taken. Each is served by a process of its own and gets a whole check, as a user runs
 it, which ends at its first stable finding. A survivor is sent the recorded requests of a check of the healthy
-stand-in: where it answers all of them as the healthy one does, the mutant is counted as equivalent.
+stand-in, one after the other, while no run progresses. If it answers all of them as the healthy one does, the mutant is
+counted as equivalent, unless its change concerns time or concurrency, which such a record does not show.
 """
 
 from __future__ import annotations
@@ -143,7 +144,7 @@ def checked(mutant: Mutant, source: str, recorded: Sequence[Exchange], *, max_ti
     with serving_mutant(mutant, source) as url:
         verdict = "does not start" if url is None else whole_check(url, max_time_s)
     row = {"name": mutant.name, "verdict": verdict, "s": round(time.monotonic() - began, 1)}
-    if verdict == "survived" and not _differs(mutant, source, recorded):
+    if verdict == "survived" and not mutant.timed and not _differs(mutant, source, recorded):
         row["verdict"] = "equivalent"
     return row
 
