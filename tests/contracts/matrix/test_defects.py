@@ -11,10 +11,12 @@ from collections import defaultdict
 
 import pytest
 
-from tests.contracts.matrix.checks import FULL, first_finding
-from tests.contracts.matrix.misses import KNOWN_MISSES, MUTE
-from tests.contracts.matrix.transcripts import transcript
+from tests.contracts.checks import first_finding, guarded
+from tests.contracts.matrix.conftest import FULL
+from tests.contracts.matrix.misses import KNOWN_MISSES, NOT_IN_A_REPLAY
+from tests.contracts.matrix.replay import answers
 from tests.standin.defects import DEFECTS
+from tests.standin.serving import serving
 
 
 def taken():
@@ -31,15 +33,15 @@ def marked(name):
 
 
 def test_the_lists_of_misses_name_defects_that_there_are():
-    assert (set(KNOWN_MISSES) | set(MUTE)) <= set(DEFECTS)
+    assert (set(KNOWN_MISSES) | set(NOT_IN_A_REPLAY)) <= set(DEFECTS)
     assert len(taken()) >= 100
 
 
 @pytest.mark.parametrize("defect", [marked(one) for one in taken()])
 def test_planted_defect_is_found_under_its_rule_and_shows_when_sent_alone(defect):
-    finding = first_finding(defect)
+    with serving(defect) as url, guarded(url, max_time_s=90) as guard:
+        finding = first_finding(guard, DEFECTS[defect].rules)
 
     assert finding is not None, f"{DEFECTS[defect].rules}: {DEFECTS[defect].what}"
-    assert finding.stable
-    if defect not in MUTE:
-        assert transcript(finding.exchanges, defect) != transcript(finding.exchanges, None)
+    if defect not in NOT_IN_A_REPLAY:
+        assert answers(finding.exchanges, defect) != answers(finding.exchanges, None)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
 import contracts.check
-from contracts.check import check
-from contracts.core.findings import CheckResult, Finding
-from contracts.core.target import Target
-from contracts.guard import Guard
+from contracts.core.findings import CheckResult
 from contracts.rules import SCENARIOS
+from tests.contracts.checks import checked, first_finding, guarded
 from tests.contracts.rules import faults
 from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS, Defect
@@ -68,50 +65,38 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
 ]
 
 
-class Enough(Exception):
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.rule)
-        self.finding = finding
-
-
 def only(scenario: str | tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     names = (scenario,) if isinstance(scenario, str) else scenario
     monkeypatch.setattr(contracts.check, "SCENARIOS", tuple(one for one in SCENARIOS if one.name in names))
     monkeypatch.setattr(contracts.check, "explore", lambda *args, **more: None)
 
 
-def checked(defect: str | None, variations: tuple[str, ...], tmp_path: Path, **more: Any) -> CheckResult:
-    tokens = ("standin-token-one", "standin-token-two")
+def result_of(defect: str | None, *variations: str, rules: tuple[str, ...] | None = None) -> CheckResult:
     with serving(defect, variations) as url:
-        target = Target(url, *tokens, allow_writes=True, max_time_s=60)
-        with Guard(target, journal_dir=tmp_path) as guard:
-            return check(target, guard, **more)
+        return checked(url, rules, max_time_s=60)
 
 
 @pytest.mark.parametrize(("kind", "scenario", "rule"), FAULTS, ids=[kind.__name__ for kind, _, _ in FAULTS])
 def test_the_scenario_finds_the_fault(
-    kind: type, scenario: str | tuple[str, ...], rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type, scenario: str | tuple[str, ...], rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(scenario, monkeypatch)
     monkeypatch.setitem(DEFECTS, "one of these", Defect("one of these", (rule,), "", "", kind))
 
-    def stop(finding: Finding) -> None:
-        if finding.stable:
-            raise Enough(finding)
+    with serving("one of these") as url, guarded(url, max_time_s=60) as guard:
+        finding = first_finding(guard)
 
-    with pytest.raises(Enough) as found:
-        checked("one of these", (), tmp_path, on_finding=stop)
-
-    assert found.value.finding.rule == rule
-    assert found.value.finding.exchanges
+    assert finding is not None
+    assert finding.rule == rule
+    assert finding.exchanges
 
 
-def test_a_word_that_a_search_misses_stands_in_what_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_word_that_a_search_misses_stands_in_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     only(WINDOWS, monkeypatch)
     one = Defect("one of these", ("LIST-FILTER",), "", "", faults.SearchKnowsTheFirstAlias)
     monkeypatch.setitem(DEFECTS, "one of these", one)
 
-    result = checked("one of these", (), tmp_path, rules=("LIST-FILTER",))
+    result = result_of("one of these", rules=("LIST-FILTER",))
 
     (finding, *_) = result.findings
     *before, listed = finding.exchanges
@@ -138,12 +123,12 @@ class KeysAtOnceRefused(Standin):
 
 
 def test_concurrent_requests_of_which_none_is_accepted_are_inconclusive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     only("idempotency keys repeated concurrently", monkeypatch)
     monkeypatch.setitem(DEFECTS, "one of these", Defect("one of these", ("IDEM-REPLAY",), "", "", KeysAtOnceRefused))
 
-    result = checked("one of these", (), tmp_path, rules=("IDEM-REPLAY",))
+    result = result_of("one of these", rules=("IDEM-REPLAY",))
 
     assert not [note for note in result.notes if "could not be judged" in note]
     (rule,) = (rule for rule in result.rules if rule.id == "IDEM-REPLAY")
@@ -154,12 +139,10 @@ WHERE_ALL_MUST_EXIST = ("unknown_workflow_refused", "unknown_session_refused", "
 
 
 @pytest.mark.parametrize("scenario", [WINDOWS, "lists with filters", "lists in pages", "updates"])
-def test_the_scenario_finds_nothing_where_no_id_can_be_made_up(
-    scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_scenario_finds_nothing_where_no_id_can_be_made_up(scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
     only(scenario, monkeypatch)
 
-    result = checked(None, WHERE_ALL_MUST_EXIST, tmp_path)
+    result = result_of(None, *WHERE_ALL_MUST_EXIST)
 
     assert not result.findings
     assert not result.unstable
@@ -171,11 +154,11 @@ def test_the_scenario_finds_nothing_where_no_id_can_be_made_up(
 )
 @pytest.mark.parametrize("scenario", sorted({scenario for _, scenario, _ in FAULTS}, key=str))
 def test_the_scenario_finds_nothing_on_a_healthy_server(
-    scenario: str | tuple[str, ...], variations: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scenario: str | tuple[str, ...], variations: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(scenario, monkeypatch)
 
-    result = checked(None, variations, tmp_path)
+    result = result_of(None, *variations)
 
     assert not result.findings
     assert not result.unstable

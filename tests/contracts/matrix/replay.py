@@ -11,31 +11,31 @@ from urllib.parse import quote
 import httpx
 
 from contracts.core.exchange import Exchange
+from tests.contracts.checks import TOKENS
 from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
 
-TOKENS = Settings().tokens
 UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 NAME = re.compile(UUID.pattern + r"|alias_[0-9a-f]{32}")
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z")
 IN_REQUEST = re.compile(UUID.pattern + r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}%3A[0-9]{2}%3A[0-9]{2}(?:\.[0-9]+)?Z")
 
 
-def transcript(exchanges: Sequence[Exchange], defect: str | None) -> list[tuple[int, str, str]]:
+def answers(exchanges: Sequence[Exchange], defect: str | None) -> list[tuple[int, str, str]]:
     """What a fresh stand-in with that defect answers. Runs do not move by themselves here, so what shows with time only
     does not show.
     """
     with serving(defect, settings=Settings(scheduling_s=3600)) as url:
-        return answers_of(exchanges, url)
+        return answers_from(url, exchanges)
 
 
-def answers_of(exchanges: Sequence[Exchange], url: str) -> list[tuple[int, str, str]]:
+def answers_from(url: str, exchanges: Sequence[Exchange]) -> list[tuple[int, str, str]]:
     """Status, content type and text of each answer, without what is another every time: ids and aliases are numbered.
 
     Ids that an answer gave when the exchange was recorded are, in the requests after it, those that it gives now.
     """
     known: dict[str, str] = {}
-    answers = []
+    given = []
     made_up: set[str] = set()
     with httpx.Client(base_url=url) as client:
         for exchange in exchanges:
@@ -46,9 +46,9 @@ def answers_of(exchanges: Sequence[Exchange], url: str) -> list[tuple[int, str, 
             answer = client.request(request.method, _now(request.path, known), headers=headers, content=body)
             then, now = (_names(raw.decode("latin-1")) for raw in (exchange.answer.body, answer.content))
             known.update(pair for pair in zip(then, now, strict=False) if pair[0] not in known)
-            answers.append((answer.status_code, answer.headers.get("content-type", ""), answer.content))
+            given.append((answer.status_code, answer.headers.get("content-type", ""), answer.content))
     numbers = {one: one for one in made_up}
-    return [(status, kind, plain(raw.decode("latin-1"), numbers)) for status, kind, raw in answers]
+    return [(status, kind, plain(raw.decode("latin-1"), numbers)) for status, kind, raw in given]
 
 
 def _ids(text: str) -> set[str]:

@@ -1,7 +1,7 @@
 """Writes docs/defects.md: what `contracts check` and schemathesis alone make of each planted defect.
 
-`python -m tests.standin.table`: what was measured before is kept in a cache, so that it can be stopped and gone on
-with. `--schemathesis 60` is how many defects schemathesis is given, taken in turn from each rule.
+`python -m tests.contracts.matrix.defects_table`: what was measured before is kept in a cache, so that it can be stopped
+and gone on with. `--schemathesis 60` is how many defects schemathesis is given, taken in turn from each rule.
 """
 
 import argparse
@@ -21,52 +21,31 @@ from typing import Any
 
 import httpx
 
-import contracts.check
-from contracts.core.findings import Finding
-from contracts.core.target import Target
-from contracts.guard import Guard
-from tests.standin.behaviour import Settings
+from tests.contracts.checks import TOKENS, first_finding, guarded
+from tests.contracts.matrix import schemathesis_tuning
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
-from tests.standin.tuning import CONFIG
 
-ROOT = Path(__file__).parents[2]
-TOKENS = Settings().tokens
+ROOT = Path(__file__).parents[3]
 SECONDS = 30.0
 HEALTHY = "(healthy)"
-TUNING = Path(__file__).with_name("tuning.py")
-
-
-class Found(Exception):
-    def __init__(self, finding: Finding) -> None:
-        self.finding = finding
+TUNING = Path(schemathesis_tuning.__file__)
 
 
 def checked(defect: str) -> dict[str, Any]:
     """A check of the rules that the defect breaks, up to its first stable finding."""
-    rules, found = DEFECTS[defect].rules, None
     began = time.monotonic()
-
-    def stop(finding: Finding) -> None:
-        if finding.stable and finding.rule in rules:
-            raise Found(finding)
-
-    with serving(defect) as url, tempfile.TemporaryDirectory() as journal:
-        target = Target(url=url, token=TOKENS[0], second_token=TOKENS[1], max_time_s=SECONDS)
-        with Guard(target, journal_dir=Path(journal)) as guard:
-            try:
-                contracts.check.check(target, guard, rules=rules, on_finding=stop)
-            except Found as one:
-                found = one.finding.rule
-            spent = guard.spent
+    with serving(defect) as url:
+        with guarded(url, max_time_s=SECONDS) as guard:
+            finding = first_finding(guard, DEFECTS[defect].rules)
         told = [_runs(url, token) for token in TOKENS]
         left = None if None in told else sum(filter(None, told))
     seconds = round(time.monotonic() - began, 1)
     return {
-        "found": found,
+        "found": None if finding is None else finding.rule,
         "s": seconds,
-        "requests": spent.requests,
-        "runs": spent.runs_created,
+        "requests": guard.spent.requests,
+        "runs": guard.spent.runs_created,
         "left": left,
     }
 
@@ -85,7 +64,7 @@ def fuzzed(defect: str) -> dict[str, Any]:
         tempfile.TemporaryDirectory() as folder,
     ):
         Path(folder, "hooks.py").write_text(TUNING.read_text())
-        Path(folder, "schemathesis.toml").write_text(CONFIG)
+        Path(folder, "schemathesis.toml").write_text(schemathesis_tuning.CONFIG)
         command = [sys.executable, "-m", "schemathesis.cli", "run", str(files("openapi") / "cyberdesk.yaml")]
         command += ["--url", url, "-H", f"Authorization: Bearer {TOKENS[0]}", "--checks", "all"]
         command += ["--continue-on-failure", "--seed", "1", "--max-examples", "20", "--generation-database", "none"]
@@ -130,7 +109,8 @@ def table(cache: dict[str, dict[str, Any]]) -> str:
     lines = [
         "# Planted defects, and what finds them",
         "",
-        f"Made by `python -m tests.standin.table`; measured on {measured_on}, on two cores with other work beside it.",
+        f"Made by `python -m tests.contracts.matrix.defects_table`; measured on {measured_on}, on two cores with other",
+        "work beside it.",
         "Each row is the stand-in of `tests/standin` with one defect planted.",
         "",
         "- `contracts check`: only the rules that the defect breaks are judged, with seed 0, up to the first finding",
@@ -145,8 +125,8 @@ def table(cache: dict[str, dict[str, Any]]) -> str:
             "  not counted yet. Some of the others ran out of time on a busy machine: `misses.py` names them.",
         ]
     lines += [
-        "- schemathesis alone: 4.32, all checks and phases, 20 examples, tuned as `tests/standin/tuning.py` says, on a",
-        "  stand-in that reads scalars strictly; what it reports on the healthy stand-in too is taken off.",
+        "- schemathesis alone: 4.32, all checks and phases, 20 examples, tuned as `schemathesis_tuning.py` beside the",
+        "  table says, on a stand-in that reads scalars strictly; what it reports on the healthy one too is taken off.",
         f"  Run for {len(given)} of the defects, taken in turn from each rule; empty where it was not run.",
         "",
         "## Totals",
@@ -175,7 +155,7 @@ def table(cache: dict[str, dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.standin.table", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.contracts.matrix.defects_table", description=__doc__)
     parser.add_argument("--schemathesis", type=int, default=60, metavar="N", help="defects that schemathesis is given")
     parser.add_argument("--only", choices=["check", "schemathesis"], help="measure nothing of the other")
     parser.add_argument("--workers", type=int, default=2)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.standin import table, tuning
+from tests.contracts.matrix import defects_table, schemathesis_tuning
 from tests.standin.defects import DEFECTS
 
 
@@ -19,13 +19,13 @@ def test_the_table_says_of_each_defect_what_finds_it():
     cache = {
         "check": {one: row, other: row | {"found": None}, third: row},
         "schemathesis": {
-            table.HEALTHY: {"failures": ["ST202 GET /v1/runs"], "s": 16.0},
+            defects_table.HEALTHY: {"failures": ["ST202 GET /v1/runs"], "s": 16.0},
             one: {"failures": ["ST101 GET /v1/runs", "ST202 GET /v1/runs"], "s": 17.0},
             other: {"failures": ["ST202 GET /v1/runs"], "s": 15.0},
         },
     }
 
-    lines = table.table(cache).splitlines()
+    lines = defects_table.table(cache).splitlines()
 
     by_name = {line.split("`")[1]: line for line in lines if line.startswith("| `")}
     assert "| NO-5XX | yes (ST101) | 1.0 | 5 | 2 | 1 |" in by_name[one]
@@ -36,17 +36,21 @@ def test_the_table_says_of_each_defect_what_finds_it():
 
 def test_only_what_is_not_in_the_cache_is_measured(tmp_path, monkeypatch):
     cache = tmp_path / "defects.json"
-    cache.write_text(json.dumps({"check": {}, "schemathesis": {table.HEALTHY: {"failures": [], "s": 1.0}}}))
+    cache.write_text(json.dumps({"check": {}, "schemathesis": {defects_table.HEALTHY: {"failures": [], "s": 1.0}}}))
     (tmp_path / "docs").mkdir()
     asked = []
     pool = SimpleNamespace(imap_unordered=lambda work, jobs: asked.extend(jobs) or [])
-    monkeypatch.setattr(table, "ROOT", tmp_path)
-    monkeypatch.setattr(table, "get_context", lambda kind: SimpleNamespace(Pool=lambda workers: nullcontext(pool)))
-    monkeypatch.setattr(sys, "argv", ["table", "--cache", str(cache), "--schemathesis", "3", "--only", "schemathesis"])
+    monkeypatch.setattr(defects_table, "ROOT", tmp_path)
+    monkeypatch.setattr(
+        defects_table, "get_context", lambda kind: SimpleNamespace(Pool=lambda workers: nullcontext(pool))
+    )
+    monkeypatch.setattr(
+        sys, "argv", ["defects_table", "--cache", str(cache), "--schemathesis", "3", "--only", "schemathesis"]
+    )
 
-    table.main()
+    defects_table.main()
 
-    assert asked == [("schemathesis", name) for name in table.sample(3)]
+    assert asked == [("schemathesis", name) for name in defects_table.sample(3)]
     assert (tmp_path / "docs" / "defects.md").exists()
 
 
@@ -65,13 +69,13 @@ def test_known_false_alarms_are_dropped(code, message, headers, false_alarm):
     failure = SimpleNamespace(code=code, message=message)
     response = SimpleNamespace(request=SimpleNamespace(headers=headers))
 
-    assert tuning.filter_failure(None, failure, None, response) is not false_alarm
+    assert schemathesis_tuning.filter_failure(None, failure, None, response) is not false_alarm
 
 
 def test_schemathesis_gets_new_keys_and_whole_counts():
     case = SimpleNamespace(headers={"Idempotency-Key": "0"}, body={"count": 5.0})
 
-    tuning.before_call(None, case, {})
+    schemathesis_tuning.before_call(None, case, {})
 
     assert case.headers["Idempotency-Key"] != "0"
     assert repr(case.body) == "{'count': 5}"
