@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.mockserver.page.conftest import open_live
-from tests.mockserver.page.control import WORKFLOW, Control
+from tests.mockserver.admin.page.conftest import open_live
+from tests.mockserver.admin.page.control import WORKFLOW, Control
 
 VIEWS = ("traffic", "runs", "clock", "faults")
 LONG = "x" * 300

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
+from tests.mockserver.admin.page.browser import find_browser, launched
+from tests.mockserver.admin.page.control import Control
 from tests.mockserver.external.serving import served
-from tests.mockserver.page.browser import find_browser, launched
-from tests.mockserver.page.control import Control
 
 _numbers = itertools.count(1)
 

@@ -1,6 +1,6 @@
 """Screenshots of the page, wide and narrow, light and dark.
 
-`python -m tests.mockserver.page.screenshots FOLDER --port 4010`; what follows FOLDER goes to `mockserver serve`.
+`python -m tests.mockserver.admin.page.screenshots FOLDER --port 4010`; what follows FOLDER goes to `mockserver serve`.
 """
 
 import base64
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
+from tests.mockserver.admin.page.browser import find_browser, launched
+from tests.mockserver.admin.page.control import Control
 from tests.mockserver.external.serving import served
-from tests.mockserver.page.browser import find_browser, launched
-from tests.mockserver.page.control import Control
 
 NOW = "2025-03-04T09:00:00Z"
 OUTPUT = {"filename": "invoices-{n}.csv", "content": base64.b64encode(b"invoice,amount\n4711,12.50\n").decode()}

@@ -2,8 +2,8 @@
 
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.mockserver.page.conftest import open_live
-from tests.mockserver.page.control import Control
+from tests.mockserver.admin.page.conftest import open_live
+from tests.mockserver.admin.page.control import Control
 
 
 def test_the_clock_is_frozen_advanced_and_resumed(page: Page, control: Control) -> None:

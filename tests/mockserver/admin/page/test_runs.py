@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from tests.mockserver.page.conftest import open_live
-from tests.mockserver.page.control import WORKFLOW, Control
+from tests.mockserver.admin.page.conftest import open_live
+from tests.mockserver.admin.page.control import WORKFLOW, Control
 
 NOW = "2025-03-04T09:00:00Z"
 

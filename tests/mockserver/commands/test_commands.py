@@ -18,7 +18,7 @@ from mockserver.commands.options import settings_from
 from mockserver.faults import PRESETS
 from mockserver.settings import SETTINGS
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> str:

@@ -1,12 +1,15 @@
-"""How smooth the page is with 1,000 runs and 100 requests a second: `python -m tests.mockserver.page.smoothness`."""
+"""How smooth the page is with 1,000 runs and 100 requests a second.
+
+`python -m tests.mockserver.admin.page.smoothness`
+"""
 
 import sys
 import threading
 import time
 
+from tests.mockserver.admin.page.browser import find_browser, launched
+from tests.mockserver.admin.page.control import Control
 from tests.mockserver.external.serving import served
-from tests.mockserver.page.browser import find_browser, launched
-from tests.mockserver.page.control import Control
 
 SECONDS = 15
 REQUESTS_A_SECOND = 100

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.mockserver.page.control import WORKFLOW, Control
+from tests.mockserver.admin.page.control import WORKFLOW, Control
 
 
 def test_a_request_of_another_client_appears_with_method_path_status_duration_and_operation(
