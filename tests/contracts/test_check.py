@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from contracts.cli.outcome import judge
 from contracts.core.findings import CheckResult, Finding
 from contracts.core.target import Budget, Target
 from contracts.engine.context import CaseContext
-from contracts.engine.discovery import discover
 from contracts.engine.runner import Scenario
 from contracts.guard import Guard
 from contracts.oracle import Violation
@@ -218,17 +216,6 @@ def test_scenarios_that_wait_run_beside_the_others(tmp_path: Path, monkeypatch: 
 
     assert not [note for note in judged("READ-BACK", tmp_path).notes if "Barrier" in note]
     assert at_once.n_waiting == 0
-
-
-@pytest.mark.parametrize(
-    ("variation", "missing"),
-    [("no_delete", {"delete_run"}), ("read_only_runs", {"create_run_chain", "update_run", "delete_run", "retry_run"})],
-)
-def test_a_method_that_is_405_whatever_the_id_is_not_offered(variation: str, missing: set[str], tmp_path: Path) -> None:
-    with serving(None, [variation]) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
-        check_context = discover(guard.target, guard, deadline=time.monotonic() + 15)
-
-    assert set(check_context.not_offered) == missing
 
 
 @pytest.mark.matrix

@@ -14,7 +14,6 @@ from contracts.rules import SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded
 from tests.contracts.rules import faults
 from tests.standin.behaviour import Standin
-from tests.standin.defects import DEFECTS, Defect
 from tests.standin.serving import serving
 
 pytestmark = pytest.mark.matrix
@@ -71,7 +70,7 @@ def only(scenario: str | tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(contracts.check, "explore", lambda *args, **more: None)
 
 
-def result_of(defect: str | None, *variations: str, rules: tuple[str, ...] | None = None) -> CheckResult:
+def result_of(defect: type | None, *variations: str, rules: tuple[str, ...] | None = None) -> CheckResult:
     with serving(defect, variations) as url:
         return checked(url, rules, max_time_s=60)
 
@@ -81,9 +80,8 @@ def test_the_scenario_finds_the_fault(
     kind: type, scenario: str | tuple[str, ...], rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(scenario, monkeypatch)
-    monkeypatch.setitem(DEFECTS, "one of these", Defect("one of these", (rule,), "", "", kind))
 
-    with serving("one of these") as url, guarded(url, max_time_s=60) as guard:
+    with serving(kind) as url, guarded(url, max_time_s=60) as guard:
         finding = first_finding(guard)
 
     assert finding is not None
@@ -93,10 +91,8 @@ def test_the_scenario_finds_the_fault(
 
 def test_a_word_that_a_search_misses_stands_in_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     only(WINDOWS, monkeypatch)
-    one = Defect("one of these", ("LIST-FILTER",), "", "", faults.SearchKnowsTheFirstAlias)
-    monkeypatch.setitem(DEFECTS, "one of these", one)
 
-    result = result_of("one of these", rules=("LIST-FILTER",))
+    result = result_of(faults.SearchKnowsTheFirstAlias, rules=("LIST-FILTER",))
 
     (finding, *_) = result.findings
     *before, listed = finding.exchanges
@@ -126,9 +122,8 @@ def test_concurrent_requests_of_which_none_is_accepted_are_inconclusive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     only("idempotency keys repeated concurrently", monkeypatch)
-    monkeypatch.setitem(DEFECTS, "one of these", Defect("one of these", ("IDEM-REPLAY",), "", "", KeysAtOnceRefused))
 
-    result = result_of("one of these", rules=("IDEM-REPLAY",))
+    result = result_of(KeysAtOnceRefused, rules=("IDEM-REPLAY",))
 
     assert not [note for note in result.notes if "could not be judged" in note]
     (rule,) = (rule for rule in result.rules if rule.id == "IDEM-REPLAY")
