@@ -4,53 +4,26 @@ from __future__ import annotations
 
 import re
 import threading
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 import contracts.check
-from contracts.check import check, fuzz, plan
+from contracts.check import fuzz, plan
 from contracts.cli.outcome import judge
 from contracts.core.findings import CheckResult, Finding
 from contracts.core.target import Budget, Target
 from contracts.engine.context import CaseContext
 from contracts.engine.runner import Scenario
-from contracts.guard import Guard
 from contracts.oracle import Violation
 from contracts.rules import REGISTRY, SCENARIOS
+from tests.contracts.checks import checked, first_finding, guarded
+from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
 
-def target_at(url: str, *, max_time_s: float = 15.0) -> Target:
-    tokens = ("standin-token-one", "standin-token-two")
-    return Target(url, *tokens, allow_writes=True, max_time_s=max_time_s)
-
-
-class Enough(Exception):
-    pass
-
-
-def found_by_check(defect: str, rule: str, tmp_path: Path) -> Finding:
-    """The first finding; the check ends there."""
-    found: list[Finding] = []
-
-    def keep(finding: Finding) -> None:
-        found.append(finding)
-        raise Enough
-
-    with (
-        serving(defect) as url,
-        Guard(target_at(url, max_time_s=30), journal_dir=tmp_path) as guard,
-        pytest.raises(Enough),
-    ):
-        check(guard.target, guard, rules={rule}, on_finding=keep)
-    return found[0]
-
-
-def judged(rule: str, tmp_path: Path) -> CheckResult:
-    with serving(None) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
-        return check(guard.target, guard, rules={rule})
+def judged(*rules: str, variations: tuple[str, ...] = ()) -> CheckResult:
+    with serving(None, variations) as url:
+        return checked(url, rules, max_time_s=15)
 
 
 def test_each_rule_is_judged_by_a_scenario_or_on_the_way() -> None:
@@ -102,65 +75,66 @@ def test_a_plan_without_writes_has_no_step_that_creates() -> None:
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("rule", ["AUTH-SCHEME", "DELETE-GONE"])
-def test_a_healthy_server_keeps_the_rule(rule: str, tmp_path: Path) -> None:
-    result = judged(rule, tmp_path)
+def test_a_healthy_server_keeps_the_rule(rule: str) -> None:
+    result = judged(rule)
 
     assert not result.findings
     assert not result.unstable
     assert result.rules[0].status == "passed"
 
 
-@pytest.mark.parametrize(
-    ("defect", "rule"),
-    [
-        ("lower_case_basic_passes", "AUTH-SCHEME"),
-        ("include_forgets_tenant", "AUTH-TENANT"),
-        ("deleted_read_with_include", "DELETE-GONE"),
-        ("limit_without_retry_after", "HTTP-LIMIT"),
-        ("burst_of_writes_without_retry_after", "HTTP-LIMIT"),
-        ("cancel_forgets_tenant", "AUTH-TENANT"),
-    ],
-)
-def test_a_defect_is_found_under_its_rule(defect: str, rule: str, tmp_path: Path) -> None:
-    finding = found_by_check(defect, rule, tmp_path)
+QUICK = """
+lower_case_basic_passes
+include_forgets_tenant cancel_forgets_tenant errors_of_others_written retry_tells_of_others_runs ended_runs_cached
+total_by_time_of_everybody delete_drops_files_of_others
+limit_without_retry_after burst_of_writes_without_retry_after
+deleted_read_with_include aliases_change_at_every_read read_reverses_attachments
+limit_one_gives_two total_counts_deleted until_is_exclusive
+last_step_has_no_session told_session_is_another equal_steps_make_one_run long_chain_reversed
+third_is_handled_again repeat_is_200 chain_keys_ignored repeat_after_delete_creates
+conflict_makes_runs true_and_one_are_one_body chain_conflict_overlooked
+keys_of_others_refused delete_keys_of_others_refused
+refused_retry_drops_files search_finds_secrets shared_key_shows_secret history_holds_secrets
+"""
+"""Planted defects that are found within a second. `make matrix` takes more of them."""
 
-    assert (finding.rule, finding.stable) == (rule, True)
+
+@pytest.mark.parametrize("defect", QUICK.split())
+def test_a_defect_is_found_under_its_rule(defect: str) -> None:
+    rule = DEFECTS[defect].rule
+    with serving(defect) as url, guarded(url, max_time_s=30) as guard:
+        finding = first_finding(guard, {rule})
+
+    assert finding is not None
+    assert finding.rule == rule
     assert finding.exchanges
 
 
 @pytest.mark.matrix
 @pytest.mark.parametrize("rule", ["IDEM-SCOPE", "AUTH-TENANT"])
-def test_each_organisation_uses_workflows_of_its_own_where_made_up_ones_are_refused(rule: str, tmp_path: Path) -> None:
-    with (
-        serving(None, {"unknown_workflow_refused"}) as url,
-        Guard(target_at(url, max_time_s=20), journal_dir=tmp_path) as guard,
-    ):
-        result = check(guard.target, guard, rules={rule})
+def test_each_organisation_uses_workflows_of_its_own_where_made_up_ones_are_refused(rule: str) -> None:
+    with serving(None, {"unknown_workflow_refused"}) as url:
+        result = checked(url, {rule}, max_time_s=20)
 
     assert [finding.got for finding in (*result.findings, *result.unstable)] == []
     assert result.rules[0].status == "passed"
 
 
-def test_a_count_that_wraps_is_found_where_the_budget_bears_it(tmp_path: Path) -> None:
+def test_a_count_that_wraps_is_found_where_the_budget_bears_it() -> None:
+    with (
+        serving("count_wraps_at_32_bits") as url,
+        guarded(url, max_time_s=15, budget=Budget(max_runs=10**20)) as guard,
+    ):
+        finding = first_finding(guard, {"REQ-COUNT"})
+
+    assert finding is not None
+    assert 2**32 <= finding.exchanges[-1].request.json()["count"] <= 2**32 + 1000
+
+
+def test_a_fuzz_tells_a_finding_as_it_comes() -> None:
     told: list[Finding] = []
 
-    def keep(finding: Finding) -> None:
-        told.append(finding)
-        raise Enough
-
-    with serving("count_wraps_at_32_bits") as url:
-        target = replace(target_at(url), budget=Budget(max_runs=10**20))
-        with Guard(target, journal_dir=tmp_path) as guard, pytest.raises(Enough):
-            check(target, guard, rules={"REQ-COUNT"}, on_finding=keep)
-
-    assert told[0].rule == "REQ-COUNT"
-    assert 2**32 <= told[0].exchanges[-1].request.json()["count"] <= 2**32 + 1000
-
-
-def test_a_fuzz_tells_a_finding_as_it_comes(tmp_path: Path) -> None:
-    told: list[Finding] = []
-
-    with serving("bare_token_reads") as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
+    with serving("bare_token_reads") as url, guarded(url, max_time_s=15) as guard:
         result = fuzz(guard.target, guard, for_s=4, rules={"AUTH-SCHEME"}, on_finding=told.append)
 
     assert [finding.rule for finding in told] == [finding.rule for finding in result.findings]
@@ -168,7 +142,7 @@ def test_a_fuzz_tells_a_finding_as_it_comes(tmp_path: Path) -> None:
 
 
 def test_an_error_of_the_suite_itself_is_named_and_leaves_the_check_incomplete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def internal_errors(context: object, case: dict[str, object]) -> None:
         raise KeyError("of our own")
@@ -178,18 +152,17 @@ def test_an_error_of_the_suite_itself_is_named_and_leaves_the_check_incomplete(
     others = [scenario for scenario in SCENARIOS if "READ-BACK" not in scenario.rules]
     monkeypatch.setattr(contracts.check, "SCENARIOS", (broken, *others))
 
-    result = judged("READ-UNKNOWN", tmp_path)
+    result = judged("READ-UNKNOWN")
     assert (result.verdict, result.notes) == ("passed", ())
 
-    result = judged("READ-BACK", tmp_path)
+    result = judged("READ-BACK")
     assert result.verdict == "incomplete"
     assert [note for note in result.notes if "a broken one" in note and "of our own" in note]
 
 
 @pytest.mark.matrix
-def test_a_target_without_limits_passes(tmp_path: Path) -> None:
-    with serving(None) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
-        result = check(guard.target, guard, rules={"HTTP-LIMIT", "READ-UNKNOWN"})
+def test_a_target_without_limits_passes() -> None:
+    result = judged("HTTP-LIMIT", "READ-UNKNOWN")
 
     assert result.verdict == "passed"
     assert {rule.id: rule.status for rule in result.rules} == {"HTTP-LIMIT": "skipped", "READ-UNKNOWN": "passed"}
@@ -197,7 +170,7 @@ def test_a_target_without_limits_passes(tmp_path: Path) -> None:
     assert judge(result, required=("HTTP-LIMIT",), fail_on_incomplete=False).exit_code == 1
 
 
-def test_scenarios_that_wait_run_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scenarios_that_wait_run_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = threading.Barrier(3, timeout=10)
 
     def waits(context: object, case: dict[str, object]) -> None:
@@ -214,30 +187,28 @@ def test_scenarios_that_wait_run_beside_the_others(tmp_path: Path, monkeypatch: 
     )
     monkeypatch.setattr(contracts.check, "SCENARIOS", course)
 
-    assert not [note for note in judged("READ-BACK", tmp_path).notes if "Barrier" in note]
+    assert not [note for note in judged("READ-BACK").notes if "Barrier" in note]
     assert at_once.n_waiting == 0
 
 
 @pytest.mark.matrix
-def test_a_server_without_a_delete_breaks_no_rule_of_deletes(tmp_path: Path) -> None:
-    with serving(None, ["no_delete"]) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
-        result = check(guard.target, guard, rules={"DELETE-GONE"})
+def test_a_server_without_a_delete_breaks_no_rule_of_deletes() -> None:
+    result = judged("DELETE-GONE", variations=("no_delete",))
 
     assert [(rule.id, rule.status) for rule in result.rules] == [("DELETE-GONE", "not_offered")]
     assert not result.findings
 
 
 @pytest.mark.matrix
-def test_a_server_that_offers_bulk_only_breaks_no_rule_of_reads_and_tenants(tmp_path: Path) -> None:
-    with serving(None, ["bulk_only"]) as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
-        result = check(guard.target, guard, rules={"READ-BACK", "AUTH-TENANT", "CHAIN-RULES", "LIFECYCLE"})
+def test_a_server_that_offers_bulk_only_breaks_no_rule_of_reads_and_tenants() -> None:
+    result = judged("READ-BACK", "AUTH-TENANT", "CHAIN-RULES", "LIFECYCLE", variations=("bulk_only",))
 
     assert not result.findings
     assert {rule.status for rule in result.rules} == {"not_offered"}
 
 
 def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tries: list[str] = []
 
@@ -260,7 +231,7 @@ def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
     )
     monkeypatch.setattr(contracts.check, "SCENARIOS", course)
 
-    result = judged("READ-BACK", tmp_path)
+    result = judged("READ-BACK")
 
     assert [(finding.cause, finding.stable) for finding in result.findings] == [("a cause", True)]
     assert not result.unstable

@@ -16,11 +16,11 @@ from tests.contracts.rules import faults
 from tests.standin.behaviour import Standin
 from tests.standin.serving import serving
 
-pytestmark = pytest.mark.matrix
-
 WINDOWS = "runs seen through every list and read"
 KEPT = "runs read again at the end: creation", "single pages", "runs read again at the end"
 STATUSES = "runs in every status"
+SLOW = {WINDOWS, "updates", "lists with filters", "lists with filters combined"}
+"""Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.ReadTrimsAlias, WINDOWS, "READ-BACK"),
     (faults.ListLowersNamesOfSecrets, WINDOWS, "READ-BACK"),
@@ -75,7 +75,13 @@ def result_of(defect: type | None, *variations: str, rules: tuple[str, ...] | No
         return checked(url, rules, max_time_s=60)
 
 
-@pytest.mark.parametrize(("kind", "scenario", "rule"), FAULTS, ids=[kind.__name__ for kind, _, _ in FAULTS])
+@pytest.mark.parametrize(
+    ("kind", "scenario", "rule"),
+    [
+        pytest.param(*fault, id=fault[0].__name__, marks=[pytest.mark.matrix] if fault[1] in SLOW else [])
+        for fault in FAULTS
+    ],
+)
 def test_the_scenario_finds_the_fault(
     kind: type, scenario: str | tuple[str, ...], rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +95,7 @@ def test_the_scenario_finds_the_fault(
     assert finding.exchanges
 
 
+@pytest.mark.matrix
 def test_a_word_that_a_search_misses_stands_in_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     only(WINDOWS, monkeypatch)
 
@@ -133,6 +140,7 @@ def test_concurrent_requests_of_which_none_is_accepted_are_inconclusive(
 WHERE_ALL_MUST_EXIST = ("unknown_workflow_refused", "unknown_session_refused", "unknown_machine_refused")
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("scenario", [WINDOWS, "lists with filters", "lists in pages", "updates"])
 def test_the_scenario_finds_nothing_where_no_id_can_be_made_up(scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
     only(scenario, monkeypatch)
@@ -143,6 +151,7 @@ def test_the_scenario_finds_nothing_where_no_id_can_be_made_up(scenario: str, mo
     assert not result.unstable
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "variations",
     [(), ("runs_end_at_once", "running_checks", "cancel_fills_error"), ("coarse_created_at", "ties_in_any_order")],
