@@ -14,12 +14,13 @@ from contracts.rules import SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded
 from tests.contracts.rules import faults
 from tests.standin.behaviour import Standin
+from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
 WINDOWS = "runs seen through every list and read"
 KEPT = "runs read again at the end: creation", "single pages", "runs read again at the end"
 STATUSES = "runs in every status"
-SLOW = {WINDOWS, "updates", "lists with filters", "lists with filters combined"}
+SLOW = {WINDOWS, "lists with filters", "lists with filters combined"}
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.ReadTrimsAlias, WINDOWS, "READ-BACK"),
@@ -61,6 +62,20 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.FieldsHideLastOfPage, "pages with filters", "LIST-PAGE"),
     (faults.UsageEmptiesAlias, "updates", "UPDATE-PARTIAL"),
     (faults.OldRunsForgotten, KEPT, "READ-BACK"),
+    *(
+        (DEFECTS[name].kind, scenario, DEFECTS[name].rule)
+        for name, scenario in {
+            "scheduling_retried_in_session": "retries too early",
+            "cancelled_not_retried": "retries",
+            "retry_keeps_old_files": "retries",
+            "retry_with_files_is_new_run": "retries",
+            "retries_at_once_both_done": "concurrent retries",
+            "error_empties_output": "updates",
+            "neighbours_change_too": "updates",
+            "outputs_replace_inputs": "updates",
+            "inputs_merged": "updates",
+        }.items()
+    ),
 ]
 
 
