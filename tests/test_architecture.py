@@ -175,6 +175,19 @@ def test_a_module_of_over_500_lines_says_why_at_its_top(path):
     assert text.count("\n") <= 500 or "Over 500 lines" in (ast.get_docstring(ast.parse(text)) or "")
 
 
+BESIDE_THE_PACKAGES = {"mockserver/external", "contracts/matrix", "contracts/mutation"}
+"""Folders of tests of a whole package: against other software, by whole checks, and by mutants."""
+
+
+def test_the_folders_of_tests_are_those_of_the_packages():
+    def folders(root):
+        inits = (*root.glob("mockserver/**/__init__.py"), *root.glob("contracts/**/__init__.py"))
+        return {init.parent.relative_to(root).as_posix() for init in inits}
+
+    pages = {"mockserver/admin/page"}  # files for a browser, no package
+    assert folders(ROOT / "tests") - BESIDE_THE_PACKAGES == folders(ROOT) | pages
+
+
 def test_no_module_is_called_by_a_name_that_says_nothing():
     idle = {"utils", "helpers", "common", "base", "constants", "interfaces", "managers", "services", "factories"}
 

@@ -149,7 +149,7 @@ _FLAGS = (
     ),
     option(
         "--salt",
-        help="With the seed of an earlier check, its salt repeats its ids and keys as well. Default: a new one.",
+        help="With its seed, repeats the ids and keys of an earlier check. Default: a new one.",
     ),
     option(
         "--shard",

@@ -252,9 +252,10 @@ class _Discovery:
             return True
 
     def _is_offered(self, path: str) -> bool:
-        """Return whether any probe gets another status than 404 and 405. Also true if no probe could be sent or
-        answered: the rules then report what they find.
+        """Return whether any probe gets another status than 404 and 405. Also true if no probe of a documented method
+        could be sent or was answered: the rules then report what they find.
         """
+        documented = {method for method, template in operations().values() if template == path}
         probed = False
         for request in self._probes(path):
             try:
@@ -265,7 +266,7 @@ class _Discovery:
                 continue
             if answer.status not in _NOT_THERE:
                 return True
-            probed = True
+            probed |= request.method in documented
             if self.check.is_live and request.method == "GET" and answer.status == 404:
                 # A live check sends few probes: it compares the 404 with that of a path that does not exist.
                 return answer.body != self._answer_of_unknown_path()

@@ -17,6 +17,11 @@ M = "9b8d7c6e-1a2b-4c3d-8e4f-5a6b7c8d9e33"
 P = [f"{digit * 8}-aaaa-4bbb-8ccc-dddddddddddd" for digit in "c1b2a3d4e5f6"]
 S = "5e551011-0000-4000-8000-000000000001"
 UNKNOWN = "00000000-dead-4bad-8bad-000000000404"
+FILES = [
+    {"filename": f"{name}.txt", "content": content} for name, content in (("a", "YQ=="), ("b", "Yg=="), ("c", "Yw=="))
+]
+FILE = FILES[0]
+SECRET = "s3cr3tAndQuiteRandom81726354"
 
 
 class Client:

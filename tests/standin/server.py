@@ -19,10 +19,15 @@ from tests.standin.variations import VARIATIONS
 
 
 def create_standin(
-    defect: str | None = None, variations: Collection[str] = frozenset(), settings: Settings | None = None
+    defect: str | type[Standin] | None = None,
+    variations: Collection[str] = frozenset(),
+    settings: Settings | None = None,
 ) -> FastAPI:
-    """Healthy, but for the one defect named, in the lawful variations named. `app.state.standin` is its behaviour."""
-    kinds: list[type] = [] if defect is None else [DEFECTS[defect].kind]
+    """Healthy, but for the one defect, by its name or as a class, in the lawful variations named.
+
+    `app.state.standin` is its behaviour.
+    """
+    kinds: list[type] = [] if defect is None else [DEFECTS[defect].kind if isinstance(defect, str) else defect]
     kinds += [VARIATIONS[name].kind for name in sorted(variations)]
     kind = type("Varied", (*kinds, Standin), {}) if kinds else Standin
     return wire(kind(settings or Settings()))

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from tests.standin.behaviour import Settings
+from tests.standin.behaviour import Settings, Standin
 from tests.standin.server import create_standin
 
 
 @contextmanager
 def serving(
-    defect: str | None = None,
+    defect: str | type[Standin] | None = None,
     variations: Collection[str] = frozenset(),
     settings: Settings | None = None,
     seen: list[tuple[str, str]] | None = None,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.standin.behaviour import Settings
+from tests.contracts.checks import TOKENS
 
-TOKENS = Settings().tokens
+FULL = os.environ.get("STANDIN_MATRIX") == "full"
 
 
 @pytest.fixture

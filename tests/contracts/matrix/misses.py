@@ -5,9 +5,9 @@
 
 from tests.standin.defects import DEFECTS
 
-_TAKES_TIME = "only shows when runs move on by themselves, and in a transcript no time passes"
+_TAKES_TIME = "only shows when runs move on by themselves, and in a replay no time passes"
 _AT_ONCE = "only shows when two arrive at once"
-MUTE = {
+NOT_IN_A_REPLAY = {
     **{name: _TAKES_TIME for name, defect in DEFECTS.items() if defect.rule == "LIFECYCLE"},
     "retry_keeps_output_attachments": _TAKES_TIME,
     "output_files_stay": _TAKES_TIME,
@@ -23,7 +23,7 @@ MUTE = {
     "ties_change_between_pages": "shows for some runs by their number, which is another on a new server",
     "history_holds_secrets": _TAKES_TIME,
     "retries_at_once_both_done": _AT_ONCE,
-    "at_once_makes_two": "only shows when two arrive at once, and a transcript is one after the other",
+    "at_once_makes_two": "only shows when two arrive at once, and a replay is one after the other",
     "limit_without_retry_after": "shows after two hundred requests, of which one is told",
     "both_bodies_at_once_done": _AT_ONCE,
     "reads_at_once_without_retry_after": "only shows when several arrive at once",

@@ -13,7 +13,6 @@ import json
 import random
 import re
 import secrets
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -24,14 +23,13 @@ from typing import Any
 from unittest.mock import patch
 
 from contracts.core.exchange import Exchange
-from contracts.core.target import Target
 from contracts.engine.case import as_json
 from contracts.engine.discovery import discover
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search
-from contracts.guard import Guard
 from contracts.rules import SCENARIOS
-from tests.contracts.matrix.transcripts import TOKENS, plain
+from tests.contracts.checks import guarded
+from tests.contracts.matrix.replay import plain
 from tests.standin.serving import serving
 
 CASES = 40
@@ -55,23 +53,21 @@ def seeded(seed: str) -> Iterator[None]:
 
 def transcript(scenario: Scenario) -> list[str]:
     """Lines of text: the cases, then the requests."""
-    with seeded("the same for all"), serving() as url, tempfile.TemporaryDirectory() as journal:
-        target = Target(url=url, token=TOKENS[0], second_token=TOKENS[1], max_time_s=EACH_FOR_S)
-        with Guard(target, journal_dir=Path(journal)) as guard:
-            search = Search(discover(target, guard, deadline=time.monotonic() + EACH_FOR_S))
-            cases = list(scenario.cases(search.check))
-            sent = len(guard.exchanges)
-            try:
-                for case in islice(cases, 0, None, max(1, len(cases) // CASES)):
-                    search.try_case(scenario, case)
-            except OutOfTime:
-                pass
-            finally:
-                search.end()
-            numbers: dict[str, str] = {}
-            lines = [f"case {text}" for text in _texts(map(_json, cases), numbers)]
-            lines += [f"sent {text}" for text in _texts(map(_line, guard.exchanges[sent:]), numbers)]
-            return lines
+    with seeded("the same for all"), serving() as url, guarded(url, max_time_s=EACH_FOR_S) as guard:
+        search = Search(discover(guard.target, guard, deadline=time.monotonic() + EACH_FOR_S))
+        cases = list(scenario.cases(search.check))
+        sent = len(guard.exchanges)
+        try:
+            for case in islice(cases, 0, None, max(1, len(cases) // CASES)):
+                search.try_case(scenario, case)
+        except OutOfTime:
+            pass
+        finally:
+            search.end()
+        numbers: dict[str, str] = {}
+        lines = [f"case {text}" for text in _texts(map(_json, cases), numbers)]
+        lines += [f"sent {text}" for text in _texts(map(_line, guard.exchanges[sent:]), numbers)]
+        return lines
 
 
 def _texts(texts: Iterator[str], numbers: dict[str, str]) -> list[str]:

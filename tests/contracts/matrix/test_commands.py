@@ -8,9 +8,10 @@ import subprocess
 import pytest
 
 from contracts.report.curl import curls
-from tests.contracts.matrix.checks import TOKENS, first_finding
-from tests.contracts.matrix.transcripts import plain
+from tests.contracts.checks import TOKENS, first_finding, guarded
+from tests.contracts.matrix.replay import plain
 from tests.standin.behaviour import Settings
+from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
 pytestmark = pytest.mark.skipif(not shutil.which("curl"), reason="the commands need curl")
@@ -44,7 +45,9 @@ def printed(finding, defect):
     ],
 )
 def test_the_commands_of_a_finding_show_it_on_a_new_server(defect, requests):
-    finding = first_finding(defect)
+    with serving(defect) as url, guarded(url, max_time_s=90) as guard:
+        finding = first_finding(guard, DEFECTS[defect].rules)
 
+    assert finding is not None
     assert requests in (None, len(finding.exchanges))
     assert printed(finding, defect) != printed(finding, None)

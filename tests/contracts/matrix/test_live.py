@@ -6,7 +6,7 @@ import time
 import httpx
 import pytest
 
-from tests.contracts.matrix.conftest import TOKENS
+from tests.contracts.checks import TOKENS
 from tests.standin.client import W
 from tests.standin.serving import serving
 

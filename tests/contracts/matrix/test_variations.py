@@ -4,10 +4,15 @@ Variations that go together are checked together. Of a group's five seeds each j
 are judged; with STANDIN_MATRIX=full every variation by itself and every group is checked whole with each seed.
 """
 
+from collections.abc import Sequence
+
 import pytest
 
+from contracts.core.exchange import Exchange
 from contracts.rules import REGISTRY
-from tests.contracts.matrix.checks import FULL, shown, whole_check
+from tests.contracts.checks import checked
+from tests.contracts.matrix.conftest import FULL
+from tests.standin.serving import serving
 from tests.standin.variations import VARIATIONS
 
 SEEDS = (1, 2, 3, 4, 5)
@@ -55,9 +60,20 @@ def test_variation_raises_nothing(variation, seed):
 
 
 def assert_nothing_found(variations, *, seed, rules):
-    result = whole_check(variations, rules=rules, seed=seed, max_time_s=120 if FULL else 3)
+    with serving(None, variations) as url:
+        result = checked(url, rules, seed=seed, max_time_s=120 if FULL else 3)
 
     found = [f"{f.rule}: expected {f.expected}, got {f.got}\n{shown(f.exchanges)}" for f in result.findings]
     assert not found, "\n".join(found)
     assert not result.unstable
     assert {rule.status for rule in result.rules} & {"passed", "not_offered"}
+
+
+def shown(exchanges: Sequence[Exchange]) -> str:
+    """The exchanges in few lines."""
+    lines = []
+    for exchange in exchanges:
+        body = (exchange.request.body or b"")[:200].decode("utf-8", "replace")
+        answer = f"{exchange.answer.status} {exchange.answer.body[:200].decode('utf-8', 'replace')}"
+        lines.append(f"{exchange.request.method} {exchange.request.path[:200]} {body}\n    {answer}")
+    return "\n".join(lines)

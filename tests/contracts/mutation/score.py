@@ -2,7 +2,8 @@
 
 Of all mutants a seeded sample is taken. Each is served by a process of its own and gets a whole check, as a user runs
 it, which ends at its first stable finding. A survivor is sent the recorded requests of a check of the healthy
-stand-in: where it answers all of them as the healthy one does, the mutant is counted as equivalent.
+stand-in, one after the other, while no run progresses. If it answers all of them as the healthy one does, the mutant is
+counted as equivalent, unless its change concerns time or concurrency, which such a record does not show.
 """
 
 from __future__ import annotations
@@ -24,26 +25,18 @@ from typing import Any
 
 import contracts.check
 from contracts.core.exchange import Exchange
-from contracts.core.findings import CouldNotCheck, Finding
-from contracts.core.target import Target
-from contracts.guard import Guard
-from tests.contracts.matrix.transcripts import answers_of
+from contracts.core.findings import CouldNotCheck
+from tests.contracts.checks import first_finding, guarded
+from tests.contracts.matrix.replay import answers_from
 from tests.contracts.mutation.operators import Mutant, mutants, mutated
 from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
 
 STANDIN = Path(__file__).parents[2] / "standin"
 MODULES = ("behaviour", "models", "server", "store")
-TOKENS = Settings().tokens
 RECORDED_FOR_S = 20
 REPLAYED = 4_000
 """Requests, from the end of the record."""
-
-
-class Found(Exception):
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.rule)
-        self.finding = finding
 
 
 def sample(number: int, seed: int, modules: Sequence[str] = MODULES) -> list[tuple[Mutant, str]]:
@@ -143,7 +136,7 @@ def checked(mutant: Mutant, source: str, recorded: Sequence[Exchange], *, max_ti
     with serving_mutant(mutant, source) as url:
         verdict = "does not start" if url is None else whole_check(url, max_time_s)
     row = {"name": mutant.name, "verdict": verdict, "s": round(time.monotonic() - began, 1)}
-    if verdict == "survived" and not _differs(mutant, source, recorded):
+    if verdict == "survived" and not mutant.timed and not _differs(mutant, source, recorded):
         row["verdict"] = "equivalent"
     return row
 
@@ -151,27 +144,18 @@ def checked(mutant: Mutant, source: str, recorded: Sequence[Exchange], *, max_ti
 def whole_check(url: str, max_time_s: float) -> str:
     """The rule of the first stable finding, why there could be no check, or `survived`."""
 
-    def stop(finding: Finding) -> None:
-        if finding.stable:
-            raise Found(finding)
-
-    target = Target(url=url, token=TOKENS[0], second_token=TOKENS[1], max_time_s=max_time_s)
-    with tempfile.TemporaryDirectory() as journal, Guard(target, journal_dir=Path(journal)) as guard:
+    with guarded(url, max_time_s=max_time_s) as guard:
         try:
-            contracts.check.check(target, guard, on_finding=stop)
-        except Found as found:
-            return found.finding.rule
+            finding = first_finding(guard)
         except CouldNotCheck:
             return "could not check"
-    return "survived"
+    return "survived" if finding is None else finding.rule
 
 
 def record() -> tuple[Exchange, ...]:
-    with serving() as url, tempfile.TemporaryDirectory() as journal:
-        target = Target(url=url, token=TOKENS[0], second_token=TOKENS[1], max_time_s=RECORDED_FOR_S)
-        with Guard(target, journal_dir=Path(journal)) as guard:
-            contracts.check.check(target, guard)
-            return tuple(guard.exchanges)[-REPLAYED:]
+    with serving() as url, guarded(url, max_time_s=RECORDED_FOR_S) as guard:
+        contracts.check.check(guard.target, guard)
+        return tuple(guard.exchanges)[-REPLAYED:]
 
 
 def _differs(mutant: Mutant, source: str, recorded: Sequence[Exchange]) -> bool:
@@ -179,10 +163,10 @@ def _differs(mutant: Mutant, source: str, recorded: Sequence[Exchange]) -> bool:
     healthy = []
     for _ in range(2):
         with serving(settings=Settings(scheduling_s=3600)) as url:
-            healthy.append(answers_of(recorded, url))
+            healthy.append(answers_from(url, recorded))
     with serving_mutant(mutant, source, scheduling_s=3600) as other:
         assert other is not None
-        answers = answers_of(recorded, other)
+        answers = answers_from(other, recorded)
     return any(one == same != another for one, same, another in zip(*healthy, answers, strict=True))
 
 

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
 
 import contracts.check
-from contracts.check import check
-from contracts.core.findings import CheckResult, Finding
-from contracts.core.target import Target
-from contracts.guard import Guard
+from contracts.core.findings import CheckResult
 from contracts.rules import SCENARIOS
+from tests.contracts.checks import checked, first_finding, guarded
 from tests.contracts.rules import faults
 from tests.standin.behaviour import Standin
-from tests.standin.defects import DEFECTS, Defect
+from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
-
-pytestmark = pytest.mark.matrix
 
 WINDOWS = "runs seen through every list and read"
 KEPT = "runs read again at the end: creation", "single pages", "runs read again at the end"
 STATUSES = "runs in every status"
+SLOW = {WINDOWS, "lists with filters", "lists with filters combined"}
+"""Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.ReadTrimsAlias, WINDOWS, "READ-BACK"),
     (faults.ListLowersNamesOfSecrets, WINDOWS, "READ-BACK"),
@@ -65,13 +62,21 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.FieldsHideLastOfPage, "pages with filters", "LIST-PAGE"),
     (faults.UsageEmptiesAlias, "updates", "UPDATE-PARTIAL"),
     (faults.OldRunsForgotten, KEPT, "READ-BACK"),
+    *(
+        (DEFECTS[name].kind, scenario, DEFECTS[name].rule)
+        for name, scenario in {
+            "scheduling_retried_in_session": "retries too early",
+            "cancelled_not_retried": "retries",
+            "retry_keeps_old_files": "retries",
+            "retry_with_files_is_new_run": "retries",
+            "retries_at_once_both_done": "concurrent retries",
+            "error_empties_output": "updates",
+            "neighbours_change_too": "updates",
+            "outputs_replace_inputs": "updates",
+            "inputs_merged": "updates",
+        }.items()
+    ),
 ]
-
-
-class Enough(Exception):
-    def __init__(self, finding: Finding) -> None:
-        super().__init__(finding.rule)
-        self.finding = finding
 
 
 def only(scenario: str | tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,38 +85,36 @@ def only(scenario: str | tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(contracts.check, "explore", lambda *args, **more: None)
 
 
-def checked(defect: str | None, variations: tuple[str, ...], tmp_path: Path, **more: Any) -> CheckResult:
-    tokens = ("standin-token-one", "standin-token-two")
+def result_of(defect: type | None, *variations: str, rules: tuple[str, ...] | None = None) -> CheckResult:
     with serving(defect, variations) as url:
-        target = Target(url, *tokens, allow_writes=True, max_time_s=60)
-        with Guard(target, journal_dir=tmp_path) as guard:
-            return check(target, guard, **more)
+        return checked(url, rules, max_time_s=60)
 
 
-@pytest.mark.parametrize(("kind", "scenario", "rule"), FAULTS, ids=[kind.__name__ for kind, _, _ in FAULTS])
+@pytest.mark.parametrize(
+    ("kind", "scenario", "rule"),
+    [
+        pytest.param(*fault, id=fault[0].__name__, marks=[pytest.mark.matrix] if fault[1] in SLOW else [])
+        for fault in FAULTS
+    ],
+)
 def test_the_scenario_finds_the_fault(
-    kind: type, scenario: str | tuple[str, ...], rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type, scenario: str | tuple[str, ...], rule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(scenario, monkeypatch)
-    monkeypatch.setitem(DEFECTS, "one of these", Defect("one of these", (rule,), "", "", kind))
 
-    def stop(finding: Finding) -> None:
-        if finding.stable:
-            raise Enough(finding)
+    with serving(kind) as url, guarded(url, max_time_s=60) as guard:
+        finding = first_finding(guard)
 
-    with pytest.raises(Enough) as found:
-        checked("one of these", (), tmp_path, on_finding=stop)
-
-    assert found.value.finding.rule == rule
-    assert found.value.finding.exchanges
+    assert finding is not None
+    assert finding.rule == rule
+    assert finding.exchanges
 
 
-def test_a_word_that_a_search_misses_stands_in_what_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.matrix
+def test_a_word_that_a_search_misses_stands_in_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     only(WINDOWS, monkeypatch)
-    one = Defect("one of these", ("LIST-FILTER",), "", "", faults.SearchKnowsTheFirstAlias)
-    monkeypatch.setitem(DEFECTS, "one of these", one)
 
-    result = checked("one of these", (), tmp_path, rules=("LIST-FILTER",))
+    result = result_of(faults.SearchKnowsTheFirstAlias, rules=("LIST-FILTER",))
 
     (finding, *_) = result.findings
     *before, listed = finding.exchanges
@@ -138,12 +141,11 @@ class KeysAtOnceRefused(Standin):
 
 
 def test_concurrent_requests_of_which_none_is_accepted_are_inconclusive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     only("idempotency keys repeated concurrently", monkeypatch)
-    monkeypatch.setitem(DEFECTS, "one of these", Defect("one of these", ("IDEM-REPLAY",), "", "", KeysAtOnceRefused))
 
-    result = checked("one of these", (), tmp_path, rules=("IDEM-REPLAY",))
+    result = result_of(KeysAtOnceRefused, rules=("IDEM-REPLAY",))
 
     assert not [note for note in result.notes if "could not be judged" in note]
     (rule,) = (rule for rule in result.rules if rule.id == "IDEM-REPLAY")
@@ -153,29 +155,29 @@ def test_concurrent_requests_of_which_none_is_accepted_are_inconclusive(
 WHERE_ALL_MUST_EXIST = ("unknown_workflow_refused", "unknown_session_refused", "unknown_machine_refused")
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("scenario", [WINDOWS, "lists with filters", "lists in pages", "updates"])
-def test_the_scenario_finds_nothing_where_no_id_can_be_made_up(
-    scenario: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_scenario_finds_nothing_where_no_id_can_be_made_up(scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
     only(scenario, monkeypatch)
 
-    result = checked(None, WHERE_ALL_MUST_EXIST, tmp_path)
+    result = result_of(None, *WHERE_ALL_MUST_EXIST)
 
     assert not result.findings
     assert not result.unstable
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize(
     "variations",
     [(), ("runs_end_at_once", "running_checks", "cancel_fills_error"), ("coarse_created_at", "ties_in_any_order")],
 )
 @pytest.mark.parametrize("scenario", sorted({scenario for _, scenario, _ in FAULTS}, key=str))
 def test_the_scenario_finds_nothing_on_a_healthy_server(
-    scenario: str | tuple[str, ...], variations: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scenario: str | tuple[str, ...], variations: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(scenario, monkeypatch)
 
-    result = checked(None, variations, tmp_path)
+    result = result_of(None, *variations)
 
     assert not result.findings
     assert not result.unstable

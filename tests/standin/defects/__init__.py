@@ -1,38 +1,16 @@
 """Planted defects: each overrides one small part of the healthy behaviour, and breaks one rule, rarely.
 
-`DEFECTS` has them all by name. One class a defect; its `obeys` is the witness: the few requests of a client that the
-healthy server passes and this one fails.
+`DEFECTS` has them all by name. A module contains the defects of one group of rules, each under its first rule, but for
+`concurrency`, whose defects show only when two requests meet. One class a defect; its `obeys` is the witness: the few requests of a client that the healthy server passes and this one
+fails.
 """
 
-from tests.standin.defects import (
-    authorization,
-    breadth,
-    bulk,
-    changing,
-    concurrency,
-    outside,
-    outside_again,
-    protocol,
-    reading,
-    requests,
-    running,
-    secrets,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
 from tests.standin.defects.defect import DEFECTS, Defect
 
-MODULES = (
-    requests,
-    authorization,
-    bulk,
-    secrets,
-    reading,
-    changing,
-    running,
-    protocol,
-    breadth,
-    concurrency,
-    outside,
-    outside_again,
-)
+for _module in iter_modules(__path__, f"{__name__}."):
+    import_module(_module.name)
 
 __all__ = ["DEFECTS", "Defect"]

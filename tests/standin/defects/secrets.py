@@ -1,14 +1,15 @@
-"""Defects that show, somewhere, a value that was to be secret."""
+"""Defects in sensitive values: answers that contain one, and their aliases."""
 
 import json
 
 from tests.standin.behaviour import MASK, Problem, Standin
-from tests.standin.client import Client, W
-from tests.standin.defects.bulk import mapped
+from tests.standin.client import SECRET, Client, W
 from tests.standin.defects.defect import plants
+from tests.standin.defects.json_values import mapped
+from tests.standin.models import Status
 from tests.standin.store import Lifecycle
 
-SECRET = "s3cr3tAndQuiteRandom81726354"
+# -- SECRET-LEAK
 
 
 class Unmasked(Standin):
@@ -211,3 +212,152 @@ class SharedKeyShowsSecret(Standin):
     def obeys(c: Client) -> None:
         fields = {"input_values": {"pin": "shown"}, "sensitive_input_values": {"pin": SECRET}}
         assert SECRET not in c.try_bulk(**fields).text
+
+
+@plants("SECRET-LEAK", what="A body of another content type is quoted in its error.", rarity="another content type")
+class OtherContentTypeQuoted(Standin):
+    def input_shown(self, error, call):
+        if isinstance(error["input"], bytes):
+            return error["input"].decode("utf-8", "replace")
+        return super().input_shown(error, call)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        raw = json.dumps({"workflow_id": W, "sensitive_input_values": {"pin": SECRET}}).encode()
+
+        async def sent() -> str:
+            headers = {"Authorization": "Bearer standin-token-one", "Content-Type": "text/plain"}
+            return (await c.client.post("/v1/runs", content=raw, headers=headers)).text
+
+        assert SECRET not in c.runner.run(sent())
+
+
+@plants("SECRET-LEAK", what="A retry of a run at work is refused with its body.", rarity="one refusal of a retry")
+class EarlyRetryQuoted(Standin):
+    def retry_run(self, call, run_id, body):
+        if not self.may_retry(self.find(call, run_id)):
+            raise Problem(409, f"Not now: {call.body.decode()}")
+        return super().retry_run(call, run_id, body)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert SECRET not in c.retry(c.create(), sensitive_input_values={"pin": SECRET}).text
+
+
+@plants("SECRET-LEAK", what="The alias of a large double is the double.", rarity="one kind of number")
+class LargeDoubleIsItsAlias(Standin):
+    def alias(self, name, value):
+        return str(value) if isinstance(value, float) and value > 1e15 else super().alias(name, value)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        aliases = c.bulk(sensitive_input_values={"n": 1.2345678901234567e18})[0]["sensitive_input_aliases"]
+        assert "23456789012345" not in aliases["n"]
+
+
+@plants("SECRET-LEAK", what="A secret with the name of an input takes its place.", rarity="one name twice, chains only")
+class SecretInThePlaceOfAnInput(Standin):
+    def step_made(self, call, body, index, of, session_id, created_at):
+        run = super().step_made(call, body, index, of, session_id, created_at)
+        step = body.steps[index]
+        secrets = {**(body.shared_sensitive_inputs or {}), **(step.sensitive_inputs or {})}
+        if step.inputs and set(step.inputs) & set(secrets):
+            run.input_values = run.input_values | {name: secrets[name] for name in step.inputs if name in secrets}
+        return run
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        step = {"inputs": {"pin": "none"}, "sensitive_inputs": {"pin": "zx81-secret"}}
+        assert "zx81-secret" not in str(c.read(c.chain([step])["run_ids"][0]))
+
+
+@plants("SECRET-LEAK", what="A cancel at work tells what was typed last.", rarity="cancelled while running")
+class CancelTellsSecret(Standin):
+    def move(self, org, run, status):
+        was = run.status
+        super().move(org, run, status)
+        if status == Status.CANCELLED and was == Status.RUNNING and run.sensitive_input_aliases:
+            alias = next(iter(run.sensitive_input_aliases.values()))
+            run.error = [f"Stopped while typing {org.vault[alias]}"]
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create(sensitive_input_values={"pin": "zx81-secret"})
+        c.patch(run, status="running")
+        assert "zx81-secret" not in c.patch(run, status="cancelled").text
+
+
+# -- BULK-ALIASES
+
+
+@plants("BULK-ALIASES", what="A secret that is null has no alias.", rarity="one value")
+class NullSecretHasNoAlias(Standin):
+    def hide(self, org, values, index=0, of=1):
+        return super().hide(org, values and {k: v for k, v in values.items() if v is not None}, index, of)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.bulk(sensitive_input_values={"a": None, "b": "1"})[0]
+        assert set(run["sensitive_input_aliases"]) == {"a", "b"}
+
+
+@plants("BULK-ALIASES", what="The last of ten or more runs has no aliases.", rarity="the last item, ten or more")
+class LastRunHasNoAliases(Standin):
+    def hide(self, org, values, index=0, of=1):
+        return None if of >= 10 and index == of - 1 else super().hide(org, values, index, of)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert all(run["sensitive_input_aliases"] for run in c.bulk(10, sensitive_input_values={"a": "1"}))
+
+
+@plants("BULK-ALIASES", what="Keys of aliases are in lower case.", rarity="capitals in keys")
+class AliasKeysLowered(Standin):
+    def hide(self, org, values, index=0, of=1):
+        aliases = super().hide(org, values, index, of)
+        return aliases and {name.lower(): alias for name, alias in aliases.items()}
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert set(c.bulk(sensitive_input_values={"Pin": "1"})[0]["sensitive_input_aliases"]) == {"Pin"}
+
+
+@plants(
+    "BULK-ALIASES",
+    what="Secrets that are objects are flattened, and so are their aliases' keys.",
+    rarity="nested secrets",
+)
+class NestedSecretsFlattened(Standin):
+    def hide(self, org, values, index=0, of=1):
+        flat = {}
+        for name, value in (values or {}).items():
+            flat |= {f"{name}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {name: value}
+        return super().hide(org, flat or None, index, of)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert set(c.bulk(sensitive_input_values={"a": {"b": "1"}})[0]["sensitive_input_aliases"]) == {"a"}
+
+
+@plants("BULK-ALIASES", what="Secrets that are false or nothing have no alias.", rarity="values that are falsy")
+class FalsySecretsHaveNoAlias(Standin):
+    def hide(self, org, values, index=0, of=1):
+        return super().hide(org, values and {name: value for name, value in values.items() if value}, index, of)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        (run,) = c.bulk(sensitive_input_values={"pin": "1", "keep": False})
+        assert set(run["sensitive_input_aliases"]) == {"pin", "keep"}
+
+
+@plants("BULK-ALIASES", "RETRY-RULES", what="A retry aliases the first of its secrets only.", rarity="retry only")
+class RetryAliasesFirstOnly(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if body.sensitive_input_values:
+            run.sensitive_input_aliases = dict(list((run.sensitive_input_aliases or {}).items())[:1])
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        shown = c.retry(c.cancelled(), sensitive_input_values={"a": "1", "b": "2"}).json()
+        assert set(shown["sensitive_input_aliases"]) == {"a", "b"}

@@ -1,0 +1,58 @@
+"""A check of a server as the tests make it: with the tokens of a stand-in, and a journal of its own."""
+
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import contracts.check
+from contracts.core.findings import CheckResult, Finding
+from contracts.core.target import Target
+from contracts.guard import Guard
+from tests.standin.behaviour import Settings
+
+TOKENS = Settings().tokens
+
+
+class Enough(Exception):
+    """Ends a check at a finding: to go on would cost time, and tell nothing new."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.rule)
+        self.finding = finding
+
+
+def target_at(url: str, **settings: Any) -> Target:
+    of_a_standin = {"token": TOKENS[0], "second_token": TOKENS[1], "allow_writes": True}
+    return Target(url, **(of_a_standin | settings))
+
+
+@contextmanager
+def guarded(url: str, **settings: Any) -> Iterator[Guard]:
+    """The settings are fields of `Target`."""
+    with (
+        tempfile.TemporaryDirectory() as journal,
+        Guard(target_at(url, **settings), journal_dir=Path(journal)) as guard,
+    ):
+        yield guard
+
+
+def checked(url: str, rules: Collection[str] | None = None, **settings: Any) -> CheckResult:
+    """A whole check."""
+    with guarded(url, **settings) as guard:
+        return contracts.check.check(guard.target, guard, rules=rules)
+
+
+def first_finding(guard: Guard, rules: Collection[str] | None = None) -> Finding | None:
+    """The first finding of a check, under one of the rules, that repeats when sent again. There the check ends."""
+
+    def stop(finding: Finding) -> None:
+        if finding.stable and (rules is None or finding.rule in rules):
+            raise Enough(finding)
+
+    try:
+        contracts.check.check(guard.target, guard, rules=rules, on_finding=stop)
+    except Enough as enough:
+        return enough.finding
+    return None

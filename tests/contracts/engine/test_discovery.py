@@ -1,0 +1,298 @@
+"""What is found out about a target before it is judged: its tokens, the ids that it accepts, and what it offers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from contracts.core.findings import CouldNotCheck
+from contracts.core.target import Budget, Target
+from contracts.engine.check_context import CheckContext
+from contracts.engine.discovery import discover
+from tests.contracts.checks import TOKENS, guarded
+from tests.standin.behaviour import Answer, Problem, Standin
+from tests.standin.client import UNKNOWN, M, W
+from tests.standin.serving import serving
+
+NO_ID = ("unknown_machine_refused", "unknown_pool_refused", "unknown_session_refused")
+LIVE: dict[str, Any] = {"profile": "live", "max_time_s": 20}
+
+
+def found(kind: type[Standin] | None = None, *variations: str, **settings: Any) -> CheckContext:
+    """What is known of a stand-in."""
+    with serving(kind, variations) as url:
+        return known(url, **settings)
+
+
+def known(url: str, max_time_s: float = 15, **settings: Any) -> CheckContext:
+    with guarded(url, max_time_s=max_time_s, **settings) as guard:
+        return discover(guard.target, guard, deadline=time.monotonic() + max_time_s)
+
+
+# Reachability and credentials
+
+
+def test_a_healthy_server_takes_made_up_ids_and_offers_everything() -> None:
+    context = found()
+
+    assert all(ids.invented for ids in (context.workflows, context.machines, context.pools, context.sessions))
+    assert context.workflows.known
+    assert context.machines.known
+    assert not context.not_offered
+    assert not context.notes
+    assert UUID(context.first_run)
+
+
+def test_a_server_that_is_not_there_cannot_be_checked() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    with pytest.raises(CouldNotCheck, match=f"no answer from {url}"):
+        known(url, max_time_s=2)
+
+
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [("token", "the token is refused: 401"), ("second_token", "the second token is refused: 401")],
+)
+def test_a_refused_token_ends_the_check(token: str, why: str) -> None:
+    with pytest.raises(CouldNotCheck, match=why):
+        found(**{token: "nobody's"})
+
+
+class ListsForbidden(Standin):
+    def list_runs(self, call: Any, query: Any) -> Any:
+        raise Problem(403, "No lists.")
+
+
+def test_a_token_that_may_do_something_else_is_not_refused() -> None:
+    assert found(ListsForbidden, second_token=None).workflows.invented
+
+
+class CreatesForbidden(Standin):
+    def bulk_create_runs(self, call: Any, body: Any) -> Any:
+        raise Problem(403, "No creates.")
+
+
+def test_a_token_that_may_not_create_ends_the_check() -> None:
+    with pytest.raises(CouldNotCheck, match=r"the token is refused for creates: 403 .*No creates"):
+        found(CreatesForbidden)
+
+
+class Limited(Standin):
+    async def admit(self, call: Any) -> None:
+        raise Problem(429, "Later.", {"retry-after": "86400"})
+
+
+def test_a_target_that_asks_to_wait_for_longer_than_there_is_time_cannot_be_checked() -> None:
+    with pytest.raises(CouldNotCheck, match=r"429 and asks to wait \(Retry-After: 86400\)"):
+        found(Limited, max_time_s=2)
+
+
+def test_without_a_single_request_in_the_budget_nothing_can_be_checked() -> None:
+    with pytest.raises(CouldNotCheck, match="not one request may be sent"):
+        found(budget=Budget(max_requests=0))
+
+
+class CreatesHang(Standin):
+    async def admit(self, call: Any) -> None:
+        if call.method == "POST":
+            await asyncio.sleep(2)
+
+
+def test_a_target_that_is_not_known_in_time_cannot_be_checked() -> None:
+    with pytest.raises(CouldNotCheck, match="the target was not known after 1 s; --max-time gives it more"):
+        found(CreatesHang, max_time_s=1)
+
+
+# Ids
+
+
+class ListsOdd(Standin):
+    def list_workflows(self, call: Any, query: Any) -> Any:
+        return Answer(200, {"items": 5})
+
+    def list_machines(self, call: Any, query: Any) -> Any:
+        return Answer(200, raw=b"no JSON")
+
+    def list_pools(self, call: Any, query: Any) -> Any:
+        return Answer(500, {"detail": "Internal Server Error"})
+
+
+def test_lists_that_cannot_be_read_give_no_ids() -> None:
+    context = found(ListsOdd)
+
+    assert (context.workflows.known, context.machines.known, context.pools.known) == ((), (), ())
+
+
+def test_ids_of_the_options_come_before_those_of_lists() -> None:
+    context = found(workflow_id=UNKNOWN, machine_id=M, pool_id=UNKNOWN)
+
+    assert (context.workflows.known, context.machines.known, context.pools.known) == ((UNKNOWN,), (M,), (UNKNOWN,))
+    assert found(base_request={"workflow_id": W}).workflows.known == (W,)
+
+
+class FirstWorkflowNeedsInputs(Standin):
+    def bulk_create_runs(self, call: Any, body: Any) -> Any:
+        if str(body.workflow_id) == next(iter(call.org.workflows)) and not body.input_values:
+            raise Problem(422, [{"type": "missing", "loc": ["body", "input_values", "name"], "msg": "Field required"}])
+        return super().bulk_create_runs(call, body)
+
+
+def test_where_no_workflow_can_be_made_up_those_that_need_no_inputs_are_used() -> None:
+    every = found().workflows.known
+
+    context = found(FirstWorkflowNeedsInputs, "unknown_workflow_refused")
+
+    assert not context.workflows.invented
+    assert context.workflows.known == every[1:]
+
+
+class CreatesRefused(Standin):
+    def bulk_create_runs(self, call: Any, body: Any) -> Any:
+        raise Problem(422, "Never.")
+
+
+class CreatesFail(Standin):
+    async def admit(self, call: Any) -> None:
+        if call.method == "POST":
+            raise RuntimeError
+
+
+@pytest.mark.parametrize(("kind", "said"), [(CreatesRefused, "422 .*Never"), (CreatesFail, "500")])
+def test_a_target_where_no_create_succeeds_cannot_be_checked(kind: type[Standin], said: str) -> None:
+    with pytest.raises(CouldNotCheck, match=rf"no create succeeds \({said}.*; give --workflow-id"):
+        found(kind)
+
+
+class CreatesTellNothing(Standin):
+    def bulk_create_runs(self, call: Any, body: Any) -> Any:
+        super().bulk_create_runs(call, body)
+        return Answer(201, {"created_runs": []})
+
+
+def test_a_create_that_tells_no_run_is_left_to_the_rules() -> None:
+    context = found(CreatesTellNothing)
+
+    assert context.first_run is None
+    assert context.workflows.invented
+
+
+def test_where_no_id_can_be_made_up_known_ones_and_a_session_of_its_own_are_used() -> None:
+    context = found(None, *NO_ID)
+
+    assert not any(ids.invented for ids in (context.machines, context.pools, context.sessions))
+    assert context.machines.available
+    assert context.pools.available
+    (session,) = context.sessions.known
+    assert UUID(session)
+    assert not context.notes
+
+
+class NoSessionsNoLists(ListsOdd):
+    def bulk_create_runs(self, call: Any, body: Any) -> Any:
+        if body.start_session:
+            raise Problem(422, "No sessions.")
+        return super().bulk_create_runs(call, body)
+
+
+def test_what_needs_an_id_that_there_is_not_is_noted() -> None:
+    notes = found(NoSessionsNoLists, *NO_ID).notes
+
+    assert [note.split(" is known")[0] for note in notes] == ["No machine", "No pool", "No session"]
+
+
+class OneMachineTaken(Standin):
+    def machine_of(self, org: Any, body: Any, index: int, of: int) -> Any:
+        if body.machine_id is not None and str(body.machine_id) != list(org.machines)[-1]:
+            raise Problem(422, "That machine is not free.")
+        return super().machine_of(org, body, index, of)
+
+
+def test_of_the_known_machines_only_those_that_a_create_accepts_are_used() -> None:
+    every = found().machines.known
+
+    assert found(OneMachineTaken).machines.known == every[-1:]
+
+
+# What is not offered
+
+
+@pytest.mark.parametrize(
+    ("variation", "missing"),
+    [
+        ("no_delete", {"delete_run"}),
+        ("read_only_runs", {"create_run_chain", "update_run", "delete_run", "retry_run"}),
+    ],
+)
+def test_a_method_that_is_405_whatever_the_id_is_not_offered(variation: str, missing: set[str]) -> None:
+    assert set(found(None, variation).not_offered) == missing
+
+
+def test_of_a_server_of_bulk_creates_alone_nothing_else_is_offered() -> None:
+    not_offered = found(None, "bulk_only").not_offered
+
+    assert {"list_runs", "get_run", "create_run", "list_machines", "get_run_attachment"} <= set(not_offered)
+    assert not_offered["get_run"] == "every probe of /v1/runs/{run_id} is 404 or 405"
+    assert "bulk_create_runs" not in not_offered
+
+
+# Where nothing, or little, may be created
+
+
+def test_a_remote_target_without_leave_to_write_gets_no_create(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving() as url:
+        client = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {TOKENS[0]}"})
+        (there,) = client.post("/v1/runs/bulk", json={"workflow_id": W, "count": 1}).json()["created_runs"]
+        monkeypatch.setattr(Target, "is_loopback", False)
+
+        context = known(url, allow_writes=False)
+
+        assert client.get("/v1/runs").json()["total"] == 1
+    assert not context.may_create
+    assert (context.first_run, context.others_run) == (None, there["id"])
+    assert [note for note in context.notes if "--allow-writes was not given" in note]
+    assert not context.not_offered  # that of a path only an undocumented GET may be sent says nothing
+
+
+def test_a_live_check_creates_one_run_and_uses_no_machine_that_the_options_do_not_name() -> None:
+    context = found(**LIVE)
+
+    assert context.guard.spent.runs_created == 1
+    assert not context.machines.available
+    assert len(context.workflows.known) == 1
+    assert not context.not_offered
+
+
+def test_a_live_check_sees_what_is_not_offered() -> None:
+    assert "list_machines" in found(RunsAlone, **LIVE).not_offered
+
+
+class RunsAlone(Standin):
+    not_offered = frozenset({"list_machines", "get_machine", "list_pools", "create_pool"})
+
+
+def test_a_live_check_leaves_no_run_behind_unless_it_may() -> None:
+    with pytest.raises(CouldNotCheck, match="--leave-runs allows it"):
+        found(None, "no_delete", **LIVE)
+
+    assert "delete_run" in found(None, "no_delete", leave_runs=True, **LIVE).not_offered
+
+
+def test_a_live_check_whose_budget_bears_no_run_creates_none() -> None:
+    context = found(budget=Budget(max_runs=0, max_requests=100), **LIVE)
+
+    assert not context.may_create
+    assert [note for note in context.notes if "does not bear one run" in note]
+
+
+def test_a_live_check_whose_create_is_refused_says_what_would_help() -> None:
+    with pytest.raises(CouldNotCheck, match=r"422 .*; give --workflow-id or --base-request"):
+        found(CreatesRefused, **LIVE)

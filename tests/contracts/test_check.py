@@ -1,0 +1,237 @@
+"""The plan of a check, and checks narrowed to a rule, against the stand-in."""
+
+from __future__ import annotations
+
+import re
+import threading
+
+import pytest
+
+import contracts.check
+from contracts.check import fuzz, plan
+from contracts.cli.outcome import judge
+from contracts.core.findings import CheckResult, Finding
+from contracts.core.target import Budget, Target
+from contracts.engine.context import CaseContext
+from contracts.engine.runner import Scenario
+from contracts.oracle import Violation
+from contracts.rules import REGISTRY, SCENARIOS
+from tests.contracts.checks import checked, first_finding, guarded
+from tests.standin.defects import DEFECTS
+from tests.standin.serving import serving
+
+
+def judged(*rules: str, variations: tuple[str, ...] = ()) -> CheckResult:
+    with serving(None, variations) as url:
+        return checked(url, rules, max_time_s=15)
+
+
+def test_each_rule_is_judged_by_a_scenario_or_on_the_way() -> None:
+    on_the_way = {"AUTH-TENANT", "HTTP-ERROR-JSON", "SECRET-LEAK", "NO-5XX"}
+
+    judged_by_scenarios = {rule for scenario in SCENARIOS for rule in scenario.rules}
+
+    assert set(REGISTRY) - on_the_way <= judged_by_scenarios
+
+
+def test_a_plan_names_the_rules_and_the_most_it_costs_and_sends_nothing() -> None:
+    steps = plan(Target("http://127.0.0.1:9", "token", allow_writes=True), {"IDEM-REPLAY"})
+
+    assert any("IDEM-REPLAY" in step.rules for step in steps[:-1])
+    assert "100000 runs" in str(steps[-1])
+
+
+def test_a_rule_of_every_answer_has_all_scenarios_those_that_look_for_it_first() -> None:
+    steps = plan(Target("http://127.0.0.1:9", "token", allow_writes=True), {"SECRET-LEAK"})
+    names = [step.name for step in steps]
+
+    assert {scenario.name for scenario in SCENARIOS} <= set(names)
+    assert names[:4] == [scenario.name for scenario in ordered_by_telling() if "SECRET-LEAK" in scenario.rules][:4]
+    assert all("SECRET-LEAK" in step.rules for step in steps)
+
+
+def ordered_by_telling() -> list[Scenario]:
+    return sorted(SCENARIOS, key=lambda scenario: scenario.priority)
+
+
+def test_a_plan_says_of_each_step_what_it_sends_and_may_create() -> None:
+    steps = {
+        step.name: step.cost
+        for step in plan(Target("https://api.example.com", "token", allow_writes=True, profile="live"))
+    }
+
+    assert steps["unknown ids"] == "10 cases, creates none"
+    assert steps["idempotency keys repeated"] == "1 case, creates runs: 2 at most"
+    # Requests that should be refused, one by one: those a broken server could make runs of.
+    assert re.fullmatch(r"2\d cases, creates runs: 2\d at most", steps["invalid requests"])
+
+
+def test_a_plan_without_writes_has_no_step_that_creates() -> None:
+    steps = plan(Target("https://api.example.com", "token"))
+
+    assert not any("creates runs" in str(step) for step in steps)
+    assert "at most no run" in str(steps[-1])
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("rule", ["AUTH-SCHEME", "DELETE-GONE"])
+def test_a_healthy_server_keeps_the_rule(rule: str) -> None:
+    result = judged(rule)
+
+    assert not result.findings
+    assert not result.unstable
+    assert result.rules[0].status == "passed"
+
+
+QUICK = """
+lower_case_basic_passes
+include_forgets_tenant cancel_forgets_tenant errors_of_others_written retry_tells_of_others_runs ended_runs_cached
+total_by_time_of_everybody delete_drops_files_of_others
+limit_without_retry_after burst_of_writes_without_retry_after
+deleted_read_with_include aliases_change_at_every_read read_reverses_attachments
+limit_one_gives_two total_counts_deleted until_is_exclusive
+last_step_has_no_session told_session_is_another equal_steps_make_one_run long_chain_reversed
+third_is_handled_again repeat_is_200 chain_keys_ignored repeat_after_delete_creates
+conflict_makes_runs true_and_one_are_one_body chain_conflict_overlooked
+keys_of_others_refused delete_keys_of_others_refused
+refused_retry_drops_files search_finds_secrets shared_key_shows_secret history_holds_secrets
+"""
+"""Planted defects that are found within a second. `make matrix` takes more of them."""
+
+
+@pytest.mark.parametrize("defect", QUICK.split())
+def test_a_defect_is_found_under_its_rule(defect: str) -> None:
+    rule = DEFECTS[defect].rule
+    with serving(defect) as url, guarded(url, max_time_s=30) as guard:
+        finding = first_finding(guard, {rule})
+
+    assert finding is not None
+    assert finding.rule == rule
+    assert finding.exchanges
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("rule", ["IDEM-SCOPE", "AUTH-TENANT"])
+def test_each_organisation_uses_workflows_of_its_own_where_made_up_ones_are_refused(rule: str) -> None:
+    with serving(None, {"unknown_workflow_refused"}) as url:
+        result = checked(url, {rule}, max_time_s=20)
+
+    assert [finding.got for finding in (*result.findings, *result.unstable)] == []
+    assert result.rules[0].status == "passed"
+
+
+def test_a_count_that_wraps_is_found_where_the_budget_bears_it() -> None:
+    with (
+        serving("count_wraps_at_32_bits") as url,
+        guarded(url, max_time_s=15, budget=Budget(max_runs=10**20)) as guard,
+    ):
+        finding = first_finding(guard, {"REQ-COUNT"})
+
+    assert finding is not None
+    assert 2**32 <= finding.exchanges[-1].request.json()["count"] <= 2**32 + 1000
+
+
+def test_a_fuzz_tells_a_finding_as_it_comes() -> None:
+    told: list[Finding] = []
+
+    with serving("bare_token_reads") as url, guarded(url, max_time_s=15) as guard:
+        result = fuzz(guard.target, guard, for_s=4, rules={"AUTH-SCHEME"}, on_finding=told.append)
+
+    assert [finding.rule for finding in told] == [finding.rule for finding in result.findings]
+    assert "AUTH-SCHEME" in {finding.rule for finding in told}
+
+
+def test_an_error_of_the_suite_itself_is_named_and_leaves_the_check_incomplete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def internal_errors(context: object, case: dict[str, object]) -> None:
+        raise KeyError("of our own")
+
+    broken = Scenario("a broken one", ("READ-BACK",), internal_errors, lambda check_context: [{}])
+    # Alone of its rule: beside the others of it, a slow machine may not come to it in time.
+    others = [scenario for scenario in SCENARIOS if "READ-BACK" not in scenario.rules]
+    monkeypatch.setattr(contracts.check, "SCENARIOS", (broken, *others))
+
+    result = judged("READ-UNKNOWN")
+    assert (result.verdict, result.notes) == ("passed", ())
+
+    result = judged("READ-BACK")
+    assert result.verdict == "incomplete"
+    assert [note for note in result.notes if "a broken one" in note and "of our own" in note]
+
+
+@pytest.mark.matrix
+def test_a_target_without_limits_passes() -> None:
+    result = judged("HTTP-LIMIT", "READ-UNKNOWN")
+
+    assert result.verdict == "passed"
+    assert {rule.id: rule.status for rule in result.rules} == {"HTTP-LIMIT": "skipped", "READ-UNKNOWN": "passed"}
+    assert judge(result, required=(), fail_on_incomplete=True)[0].verdict == "passed"
+    assert judge(result, required=("HTTP-LIMIT",), fail_on_incomplete=False)[0].verdict == "failed"
+
+
+def test_scenarios_that_wait_run_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = threading.Barrier(3, timeout=10)
+
+    def waits(context: object, case: dict[str, object]) -> None:
+        at_once.wait()
+
+    def sends(context: object, case: dict[str, object]) -> None:
+        at_once.wait()
+
+    course = (
+        Scenario("one that sends", ("READ-BACK",), sends, lambda check_context: [{}], priority=1),
+        Scenario(
+            "one that waits", ("READ-BACK",), waits, lambda check_context: [{"a": 1}, {"b": 2}], priority=2, waits=True
+        ),
+    )
+    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+
+    assert not [note for note in judged("READ-BACK").notes if "Barrier" in note]
+    assert at_once.n_waiting == 0
+
+
+@pytest.mark.matrix
+def test_a_server_without_a_delete_breaks_no_rule_of_deletes() -> None:
+    result = judged("DELETE-GONE", variations=("no_delete",))
+
+    assert [(rule.id, rule.status) for rule in result.rules] == [("DELETE-GONE", "not_offered")]
+    assert not result.findings
+
+
+@pytest.mark.matrix
+def test_a_server_that_offers_bulk_only_breaks_no_rule_of_reads_and_tenants() -> None:
+    result = judged("READ-BACK", "AUTH-TENANT", "CHAIN-RULES", "LIFECYCLE", variations=("bulk_only",))
+
+    assert not result.findings
+    assert {rule.status for rule in result.rules} == {"not_offered"}
+
+
+def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tries: list[str] = []
+
+    def shows(context: CaseContext, case: dict[str, str]) -> None:
+        tries.append(case["name"])
+        if case["name"] == "always" or tries.count("once") == 1:
+            result = context.call("list_runs", query=[("limit", "1")])
+            context.fail(Violation("READ-BACK", "a cause", "one thing", "another"), result)
+
+    course = tuple(
+        Scenario(
+            name,
+            ("READ-BACK",),
+            shows,
+            lambda check_context, name=name: [{"name": name}],
+            together=False,
+            priority=order,
+        )
+        for order, name in enumerate(("once", "always"))
+    )
+    monkeypatch.setattr(contracts.check, "SCENARIOS", course)
+
+    result = judged("READ-BACK")
+
+    assert [(finding.cause, finding.stable) for finding in result.findings] == [("a cause", True)]
+    assert not result.unstable
