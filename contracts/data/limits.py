@@ -24,10 +24,10 @@ MAX_KEY_LENGTH: Final = 255
 
 POWERS_OF_TWO: Final = tuple(2**exponent for exponent in range(25))
 """Sizes of buffers, columns and counters, up to 16 MiB."""
-ROUND_NUMBERS: Final = (*tuple(digit * 10**zeros for zeros in range(8) for digit in (1, 2, 5)), 25, 250, 2500)
+ROUND_NUMBERS: Final = (*(digit * 10**zeros for zeros in range(8) for digit in (1, 2, 5)), 25, 250, 2500)
 """Sizes of pages and other limits that a person chose."""
 USUAL: Final = tuple(sorted({*POWERS_OF_TWO, *ROUND_NUMBERS}))
-WIDTHS: Final = tuple(2**bits for bits in (7, 8, 15, 16, 31, 32, 53, 63, 64))
+WIDTHS: Final = tuple(2**bits for bits in (31, 32, 53, 63, 64))
 """Where integer types end, signed and unsigned, and where doubles no longer hold every integer."""
 
 
