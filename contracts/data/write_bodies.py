@@ -7,10 +7,12 @@ seed gives the same cases, whatever ids the target has.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from contracts.data.boundary_values import Json, file
+from contracts.data.files import file
+from contracts.data.json_values import Json
 
 INPUTS: Final = {
     "name": "Ada",
@@ -111,6 +113,60 @@ def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json
             return {"main_prompt": "contracts «marker»"}
         case _:
             return {}
+
+
+def for_step(value: Json, number: int) -> Json:
+    """Return a feature of a step with the step's number in place of `%d`, so that each step has its own value."""
+    return json.loads(json.dumps(value).replace("%d", str(number)))
+
+
+_FULL_FILES: Final = [
+    file(target_path="C:\\a.txt", cleanup_imports_after_run=False),
+    file("b.txt", target_path="C:\\b.txt", cleanup_imports_after_run=True),
+]
+_FULL_INPUTS: Final = {"marker": "«marker»", "n": 1}
+_FULL_IDS: Final[dict[str, Json]] = {
+    "machine_id": "«machine»",
+    "pool_ids": ["«pool:0»", "«pool:1»"],
+    "session_id": "«session»",
+}
+
+
+def full(operation: str) -> dict[str, Json]:
+    """Return a body with every field and several items in each list."""
+    match operation:
+        case "bulk_create_runs" | "create_run":
+            only_single = {"session_alias": "alias", "release_session_after": True}
+            return {
+                **minimal(operation, count=2),
+                **_FULL_IDS,
+                "input_values": _FULL_INPUTS,
+                "file_inputs": _FULL_FILES,
+                "sensitive_input_values": {"pin": "«secret»"},
+                "start_session": False,
+                **(only_single if operation == "create_run" else {}),
+            }
+        case "create_run_chain":
+            step = {"workflow_id": "«workflow»", "inputs": _FULL_INPUTS, "sensitive_inputs": {"pin": "«secret»"}}
+            return {
+                "steps": [step | {"session_alias": f"s{index}"} for index in range(2)],
+                "shared_inputs": {"shared": 1},
+                "shared_sensitive_inputs": {"shared_pin": "«secret:2»"},
+                "shared_file_inputs": _FULL_FILES,
+                "keep_session_after_completion": False,
+                **_FULL_IDS,
+            }
+        case "update_run":
+            return {name: values[0] for name, values in UPDATE_VALUES.items()} | {"status": "cancelled"}
+        case "retry_run":
+            features = {name: values[0] for name, values in RETRY_FEATURES.items()}
+            return features | {"file_inputs": _FULL_FILES, "pool_ids": _FULL_IDS["pool_ids"]}
+        case "create_pool":
+            return {"name": "contracts", "description": "made by a check"}
+        case "create_workflow":
+            return {"main_prompt": "contracts", "name": "made by a check", "is_webhooks_enabled": False}
+        case _:
+            return {"machine_ids": ["«machine»", "«machine:1»"]}
 
 
 def powerset(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]]:
