@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.data import limits
+from contracts.data.grouping import batches
 
 NAMES: Final = (
     *("a", "a.txt", "A.TXT", "null", "0", "a" * 100 + ".txt", "b" * 251 + ".txt"),
@@ -45,11 +46,11 @@ def unusual_contents() -> Iterator[bytes]:
 
 
 def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
-    """Yield `file_inputs`, each unusual in one way."""
-    for raw in unusual_contents():
-        yield [file(raw=raw)]
-    for name in NAMES:
-        yield [file(name)]
+    """Yield `file_inputs`: unusual contents and names, several at once, then lists that are unusual in one way."""
+    for contents in batches(unusual_contents(), 8):
+        yield [file(f"{index}.txt", raw) for index, raw in enumerate(contents)]
+    for names in batches(NAMES, 8):
+        yield [file(name, target_path="C:\\" + name) for name in names]
     for path in (None, *PATHS):
         yield [file(target_path=path)]
     for flag in (True, False):

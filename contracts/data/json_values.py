@@ -41,8 +41,9 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "long": tuple("x" * length for length in (*limits.around(64, 255), 1000)),
 }
 ALL_KEYS: Final = tuple(key for kind in KEYS.values() for key in kind)
-KEY_COUNTS: Final = limits.above(10, 9000)
-"""How many members an object has."""
+SIZES: Final = limits.above(10, 9000)
+FEW_SIZES: Final = limits.few(10, 9000)
+"""How many members an object or a list has."""
 
 
 def numbered(size: int) -> dict[str, int]:
@@ -85,20 +86,18 @@ def unusual() -> Iterator[Json]:
         yield nested(depth)
         yield nested(depth, kind="list")
     yield nested(MAX_DEPTH - 2, kind="mixed")
-    yield from map(numbered, KEY_COUNTS)
-    for size in limits.above(10, 9000):
+    yield from map(numbered, SIZES)
+    for size in SIZES:
         yield list(range(size))
     yield {key: index for index, key in enumerate(ALL_KEYS)}
 
 
 def unusual_inputs() -> Iterator[dict[str, Json]]:
-    """Yield `input_values`, each unusual in one way."""
-    for value in unusual():
+    """Yield `input_values`, each unusual in one way: names and numbers of members, and some values of each kind."""
+    yield from ({key: "x"} for key in ALL_KEYS)
+    yield from map(numbered, FEW_SIZES)
+    for value in (*(value for kind in STRUCTURES.values() for value in kind), *texts.FEW):
         yield {"value": value}
-    for key in ALL_KEYS:
-        yield {key: "x"}
-    for size in KEY_COUNTS:
-        yield {f"key{index}": f"v{index}" for index in range(size)}
 
 
 SAMPLE: Final[dict[str, Json]] = {

@@ -81,6 +81,8 @@ STEP_FEATURES: Final[dict[str, tuple[Json, ...]]] = {
     "inputs": ({"step": "«marker:%d»", "n": 1, "x": 1.5, "deep": {"list": [None, True]}},),
     "sensitive_inputs": ({"step_password": "«secret:%d»"},),
 }
+FEATURES: Final = CREATE_FEATURES | {"create_run_chain": CHAIN_FEATURES, "retry_run": RETRY_FEATURES}
+"""Per write: its optional fields, with values that have an effect."""
 UPDATE_VALUES: Final[dict[str, tuple[Json, ...]]] = {
     "error": (["first line", "second é😀"], ["x"], []),
     "output_data": ({"result": 1, "deep": {"list": [1, 2.5, None, "é"]}}, {"a": "b"}, {}),

@@ -17,7 +17,6 @@ from contracts.engine.context import CaseContext
 from contracts.engine.request_building import encode
 from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import MAX_BODY_BYTES, MAX_TEXT
-from contracts.rules.bulk_answer import run_create
 from contracts.rules.rule import Rule
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
@@ -71,44 +70,9 @@ _FILE_OPTIONS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-def null_cases(check: CheckContext) -> Iterator[dict[str, Any]]:
-    for operation in CREATES_OF_RUNS:
-        for body in _null_creates(check, operation) if check.offers(operation) else ():
-            yield {"op": operation, "body": write_bodies.minimal(operation) | body, "read": len(body) == 1}
-
-
-def _null_creates(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
-    """Yield the fields that a minimal create has besides."""
-    features = write_bodies.CREATE_FEATURES[operation]
-    empties = {name: write_bodies.EMPTY[name] for name in features}
-    nulls = {name: values[0] for name, values in empties.items()}
-    is_bulk = operation == "bulk_create_runs"
-    for name, values in empties.items():
-        for value in values:
-            yield {name: value}
-            for count in limits.few(2, 101) if is_bulk else ():
-                yield {name: value, "count": count}
-    for (one, values), (other, others) in itertools.combinations(empties.items(), 2):
-        for value, another in itertools.product(values, others):
-            yield {one: value, other: another}
-    for row in write_bodies.pairs(write_bodies.states(features)):
-        yield with_available_ids(check, write_bodies.without_absent(row))
-    yield nulls
-    if is_bulk:
-        yield nulls | {"count": limits.MAX_COUNT}
-    yield {name: values[-1] for name, values in empties.items()}
-    for more in _FILE_OPTIONS:
-        yield {"file_inputs": [file(**more)]}
-        yield {"file_inputs": [file(), file(**more)]}
-    yield {"is_priority": False}
-    yield {"unknown_property": {"a": 1}, "status": "success", "id": "x"}
-
-
-def other_null_cases(check: CheckContext) -> Iterator[Write]:
-    """Yield null, empty and absent fields for chains, retries and updates."""
-    features = {"create_run_chain": write_bodies.CHAIN_FEATURES, "retry_run": write_bodies.RETRY_FEATURES}
-    for operation, fields in features.items():
-        for body in _null_writes(check, operation, fields) if is_offered(check, operation) else ():
+def null_cases(check: CheckContext) -> Iterator[Write]:
+    for operation, features in write_bodies.FEATURES.items():
+        for body in _null_bodies(check, operation, features) if is_offered(check, operation) else ():
             yield Write(operation, Body(write_bodies.minimal(operation) | body))
     if check.offers("create_run_chain"):
         yield from (Write("create_run_chain", Body({"steps": steps})) for steps in _null_steps())
@@ -119,15 +83,27 @@ def other_null_cases(check: CheckContext) -> Iterator[Write]:
                 yield Write("update_run", Body({name: value, "release_session_after": True}))
 
 
-def _null_writes(check: CheckContext, operation: str, features: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    for name in features:
-        yield from ({name: value} for value in write_bodies.EMPTY.get(name, ()))
+def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
+    """Yield the fields that a minimal body has besides."""
+    empties = {name: write_bodies.EMPTY[name] for name in features if name in write_bodies.EMPTY}
+    nulls = {name: values[0] for name, values in empties.items()}
+    many = {"count": limits.MAX_COUNT} if operation == "bulk_create_runs" else {}
+    for name, values in empties.items():
+        for value in values:
+            yield {name: value}
+            yield from ({name: value, "count": count} for count in limits.few(2, 101) if many)
     for row in write_bodies.pairs(write_bodies.states(features)):
         yield with_available_ids(check, write_bodies.without_absent(row))
-    field = "file_inputs" if operation == "retry_run" else "shared_file_inputs"
+    yield nulls
+    yield nulls | many
+    yield {name: values[-1] for name, values in empties.items()}
+    files_field = "shared_file_inputs" if "shared_file_inputs" in features else "file_inputs"
     for more in _FILE_OPTIONS:
-        yield {field: [file(**more)]}
-        yield {field: [file(), file(), file(**more)]}
+        yield {files_field: [file(**more)]}
+        yield {files_field: [file(), file(), file(**more)]}
+    if operation in CREATES_OF_RUNS:
+        yield {"is_priority": False}
+        yield {"unknown_property": {"a": 1}, "status": "success", "id": "x"}
 
 
 def _null_steps() -> Iterator[list[dict[str, Any]]]:
@@ -195,38 +171,32 @@ _PIN: Final = {"pin": "«secret»"}
 def _unusual_creates(operation: str) -> Iterator[dict[str, Any]]:
     bare = write_bodies.minimal(operation)
     odd_keys = dict.fromkeys(json_values.ALL_KEYS, "x")
-    if operation == "create_run":
-        yield from (bare | {"session_alias": text} for text in texts.FEW)
-        yield from (bare | {"input_values": json_values.numbered(size)} for size in json_values.KEY_COUNTS)
     yield bare | {"input_values": odd_keys}
     yield bare | {"sensitive_input_values": odd_keys}
+    if operation == "create_run":
+        yield from (bare | {"input_values": json_values.numbered(size)} for size in reversed(json_values.FEW_SIZES))
+        yield from (bare | {"session_alias": text} for text in texts.FEW)
     for some in (*objects(texts.FEW, 8), *objects(json_values.unusual(), 40, max_bytes=200_000)):
         yield bare | {"sensitive_input_values": some | _PIN}
-    for names in batches(files.NAMES, 8):
-        yield bare | {"file_inputs": [file(name, target_path="C:\\" + name) for name in names]}
 
 
 def _unusual_retries() -> Iterator[dict[str, Any]]:
     yield from ({"session_alias": text} for text in texts.FEW[::2])
     for some in objects(json_values.unusual(), 60, max_bytes=300_000):
         yield {"sensitive_input_values": some | _PIN}
-    for names in batches(files.NAMES, 8):
-        yield {"file_inputs": [file(name) for name in names]}
-    yield from ({"file_inputs": inputs} for inputs in files.unusual_inputs() if len(inputs) < 12)
+    yield from ({"file_inputs": inputs} for inputs in files.unusual_inputs())
 
 
 def _unusual_chains() -> Iterator[dict[str, Any]]:
+    for keys in (dict.fromkeys(json_values.ALL_KEYS, "x"), json_values.numbered(5000)):
+        yield {"steps": [_STEP, _STEP | {"inputs": _without_references(keys)}]}
     for aliases in batches(filter(None, texts.FEW), 6):
         yield {"steps": [_STEP | {"session_alias": alias} for alias in aliases]}
     for index, some in enumerate(objects(map(_without_references, json_values.unusual()), 30, max_bytes=200_000)):
         for name in ("inputs", "sensitive_inputs"):
             yield {"steps": [_STEP] * (index % 3) + [_STEP | {name: some}]}
         yield {"steps": [_STEP], "shared_sensitive_inputs": some | _PIN}
-    for keys in (dict.fromkeys(json_values.ALL_KEYS, "x"), json_values.numbered(5000)):
-        yield {"steps": [_STEP, _STEP | {"inputs": _without_references(keys)}]}
-    for inputs in files.unusual_inputs():
-        if len(inputs) < 12:
-            yield {"steps": [_STEP], "shared_file_inputs": inputs}
+    yield from ({"steps": [_STEP], "shared_file_inputs": inputs} for inputs in files.unusual_inputs())
     for size in limits.above(1, 100):
         yield {"steps": [_STEP] * size}
 
@@ -291,10 +261,7 @@ def large_cases(check: CheckContext) -> Iterator[LargeBody]:
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario("null, empty and absent", ("REQ-NULL", "REQ-FILES"), run_create, null_cases, priority=2),
-    Scenario(
-        "null, empty and absent in other writes", ("REQ-NULL", "REQ-FILES"), run_write, other_null_cases, priority=3
-    ),
+    Scenario("null, empty and absent", ("REQ-NULL", "REQ-FILES"), run_write, null_cases, priority=2),
     Scenario("boundary texts in writes", ("REQ-ACCEPT", "NO-5XX"), run_write, text_cases, priority=3),
     Scenario("bodies of every size", ("REQ-ACCEPT", "NO-5XX"), run_large, large_cases, priority=3),
     Scenario("unusual values in other writes", ("REQ-ACCEPT", "REQ-NULL"), run_write, value_cases, priority=4),

@@ -210,8 +210,6 @@ def combined_feature_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def odd_value_cases(check: CheckContext) -> Iterator[Case]:
-    for inputs in boundary_values.input_boundary_values():
-        yield _case("bulk_create_runs", read=True, input_values=inputs)
     operations = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in operations:
         for one in boundary_values.ODD_IDS:
@@ -223,6 +221,8 @@ def odd_value_cases(check: CheckContext) -> Iterator[Case]:
             yield _case(operation, read=True, input_values=pack, **two)
         for files in boundary_values.file_boundary_values():
             yield _case(operation, file_inputs=files, **two)
+    for inputs in boundary_values.input_boundary_values():
+        yield _case("bulk_create_runs", read=True, input_values=inputs)
     light = (value for value in boundary_values.values() if len(repr(value)) < 600)
     for pack in boundary_values.packed(light, 40, max_bytes=6000):
         yield _case("bulk_create_runs", count=3, input_values={"deep": {"list": [0, pack]}, "last": pack})

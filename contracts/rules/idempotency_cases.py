@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.data import limits, write_bodies
 from contracts.data.files import file
+from contracts.data.write_bodies import ABSENT
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
+from contracts.openapi.schemas import body_schema, schema
 from contracts.oracle import CREATES
 from contracts.rules.writes import Body, is_offered, optional_ids
 
@@ -93,13 +96,8 @@ def _simple(operation: str) -> dict[str, Any]:
 def _bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     bare = write_bodies.minimal(operation)
     yield _simple(operation)
-    features: Mapping[str, Any] = {
-        "bulk_create_runs": write_bodies.CREATE_FEATURES["bulk_create_runs"],
-        "create_run": write_bodies.CREATE_FEATURES["create_run"],
-        "retry_run": write_bodies.RETRY_FEATURES,
-        "create_run_chain": write_bodies.CHAIN_FEATURES,
-        "update_run": {k: v for k, v in write_bodies.UPDATE_VALUES.items() if k != "output_attachment_ids"},
-    }.get(operation, {})
+    updates = {name: values for name, values in write_bodies.UPDATE_VALUES.items() if name != "output_attachment_ids"}
+    features = (write_bodies.FEATURES | {"update_run": updates}).get(operation, {})
     ids = optional_ids(check)
     for name, values in features.items():
         if name not in ids or ids[name].invented:
@@ -170,10 +168,10 @@ def conflict_cases(check: CheckContext) -> Iterator[Conflict]:
             yield Conflict(operation, one, other=other)
 
 
-_OBJECT_PAIRS: Final[tuple[tuple[dict[str, Any], dict[str, Any]], ...]] = (
+_OBJECT_PAIRS: Final[tuple[tuple[Any, Any], ...]] = (
     *(({"a": 1}, {"a": other}) for other in (2, "1", 1.5, True)),
     ({"a": [False, {"b": 0}]}, {"a": [0, {"b": 0}]}),
-    *(({"a": None}, {"a": False}), ({"a": None}, {}), ({}, {"a": 1}), ({"a": 1}, {"b": 1})),
+    *(({"a": None}, {"a": False}), ({"a": None}, {}), ({}, {"a": 1}), ({"a": 1}, {"b": 1}), (ABSENT, {"a": 1})),
     *(({"a": 1}, {"a": 1, "b": 1}), ({"a": 1, "b": 2}, {"a": 2, "b": 1})),
     *(({"a": "x"}, {"a": "X"}), ({"a": "x"}, {"a": "x "}), ({"a": "é"}, {"a": "e\u0301"})),
     *(({"a": [1, 2]}, {"a": [2, 1]}), ({"a": 2**60}, {"a": 2**60 + 1})),
@@ -181,97 +179,54 @@ _OBJECT_PAIRS: Final[tuple[tuple[dict[str, Any], dict[str, Any]], ...]] = (
     ({"a": "x" * 20_000 + "1"}, {"a": "x" * 20_000 + "2"}),
     ({"a": list(range(2000))}, {"a": [*range(1999), 0]}),
 )
+_SECRET_PAIRS: Final[tuple[tuple[Any, Any], ...]] = (
+    *(({"pin": "«secret»"}, {"pin": "«secret:2»"}), ({"pin": "«secret»"}, {"other": "«secret»"})),
+    *((ABSENT, {"pin": "«secret»"}), ({"a": ["x", {"b": "«secret»"}]}, {"a": ["x", {"b": "«secret:2»"}]})),
+)
+_FILE_PAIRS: Final[tuple[tuple[Any, Any], ...]] = (
+    *(([file()], [other]) for other in (file(raw=b"two"), file("b"), file(target_path="x"))),
+    ([file()], [file(cleanup_imports_after_run=True)]),
+    *(([file()], [file(), file("b")]), ([file(), file("b")], [file(), file("b", raw=b"other")])),
+)
+_FIRST, _LAST = write_bodies.minimal("create_run_chain", steps=2)["steps"]
+_PAIRS: Final[dict[str, tuple[tuple[Any, Any], ...]]] = {
+    "count": ((1, 2), (2, 1), (10, 11), (100, 1), (999, 1000)),
+    "workflow_id": ((ABSENT, "«workflow:2»"),),
+    "machine_id": (("«machine»", "«machine:1»"), (ABSENT, "«machine»")),
+    "pool_ids": ((["«pool:0»"], ["«pool:0»", "«pool:1»"]), (["«pool:0»"], ["«pool:1»"])),
+    "session_id": (("«session»", "«session:1»"), (ABSENT, "«session»")),
+    **dict.fromkeys(("input_values", "shared_inputs", "output_data"), _OBJECT_PAIRS),
+    **dict.fromkeys(("sensitive_input_values", "shared_sensitive_inputs"), _SECRET_PAIRS),
+    **dict.fromkeys(("file_inputs", "shared_file_inputs"), _FILE_PAIRS),
+    **dict.fromkeys(("start_session", "release_session_after", "reuse_session"), ((True, False), (ABSENT, True))),
+    "keep_session_after_completion": ((ABSENT, True),),
+    "session_alias": (("a", "b"),),
+    "steps": (
+        *(([_FIRST], [_FIRST, _LAST]), ([_FIRST, _LAST], [_LAST, _FIRST]), ([_FIRST] * 10, [_FIRST] * 11)),
+        *(([_FIRST, _LAST], [_FIRST, _LAST | {name: {"a": "«secret»"}}]) for name in ("inputs", "sensitive_inputs")),
+        *(([_FIRST, _LAST], [_FIRST, _LAST | other]) for other in ({"session_alias": "a"}, {"workflow_id": "«uuid»"})),
+    ),
+    "status": ((ABSENT, "cancelled"),),
+    "error": ((["a"], ["b"]), (["a", "b"], ["a", "c"])),
+    "run_message_history": (([{"a": 1}, {"b": 1}], [{"a": 1}, {"b": 2}]),),
+    "usage_metadata": (({"a": 1}, {"a": 2}),),
+    "started_at": (("2099-01-02T03:04:05Z", "2099-01-02T03:04:06Z"),),
+    **dict.fromkeys(("name", "description", "main_prompt"), (("«marker:2»", "«marker:3»"),)),
+}
+"""Per field: pairs of values that differ little."""
 
 
 def _body_pairs(check: CheckContext, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield pairs of bodies that differ little."""
-    bare = write_bodies.minimal(operation)
-    if operation in _WITHOUT_INPUTS:
-        more = {"create_pool": "description", "create_workflow": "name"}[operation]
-        yield bare, bare | {more: "«marker:2»"}
-        yield bare | {more: "«marker:2»"}, bare | {more: "«marker:3»"}
-        return
-    for one, other in (*_OBJECT_PAIRS, (None, {"a": 1})):
-        objects = [{} if value is None else {_object_field(operation): value} for value in (one, other)]
-        yield bare | objects[0], bare | objects[1]
-    for one, other in (*_id_pairs(check, operation), *_field_pairs(check, operation)):
-        yield bare | one, bare | other
-    if operation != "update_run":
-        for one, other in _secret_and_file_pairs(operation):
-            yield bare | one, bare | other
-
-
-def _id_pairs(check: CheckContext, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    if operation not in {"bulk_create_runs", "create_run", "retry_run"}:
-        return
-    if check.machines.invented:
-        yield {"machine_id": "«machine»"}, {"machine_id": "«machine:1»"}
-    if check.pools.invented:
-        yield {"pool_ids": ["«pool:0»"]}, {"pool_ids": ["«pool:0»", "«pool:1»"]}
-        yield {"pool_ids": ["«pool:0»"]}, {"pool_ids": ["«pool:1»"]}
-    if operation != "retry_run":
-        if check.machines.invented:
-            yield {}, {"machine_id": "«machine»"}
-        if check.sessions.invented:
-            yield {"session_id": "«session»"}, {"session_id": "«session:1»"}
-            yield {}, {"session_id": "«session»"}
-        if check.workflows.invented:
-            yield {}, {"workflow_id": "«workflow:2»"}
-
-
-def _field_pairs(check: CheckContext, operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Yield pairs of the fields that only some operations have."""
-    if operation == "bulk_create_runs":
-        for count, changed in ((1, 2), (2, 1), (10, 11), (100, 1), (999, 1000)):
-            yield {"count": count}, {"count": changed}
-    if operation in {"bulk_create_runs", "create_run", "retry_run"}:
-        yield {"start_session": True}, {"start_session": False}
-        yield {}, {"start_session": True}
-    if operation in {"create_run", "retry_run"}:
-        yield {"session_alias": "a"}, {"session_alias": "b"}
-    if operation in {"create_run", "update_run"}:
-        yield {"release_session_after": True}, {"release_session_after": False}
-    if operation == "retry_run":
-        yield {"reuse_session": True}, {"reuse_session": False}
-    if operation == "create_run_chain":
-        first, last = write_bodies.minimal(operation, steps=2)["steps"]
-        yield {"steps": [first]}, {"steps": [first, last]}
-        yield {"steps": [first, last]}, {"steps": [last, first]}
-        yield {"steps": [first] * 10}, {"steps": [first] * 11}
-        yield {}, {"keep_session_after_completion": True}
-        changes = ({"inputs": {"a": 1}}, {"session_alias": "a"}, {"sensitive_inputs": {"pin": "«secret»"}})
-        for change in (*changes, {"workflow_id": "«workflow:2»"}):
-            yield {"steps": [first, last]}, {"steps": [first, last | change]}
-    if operation == "update_run":
-        yield {"error": ["a"]}, {"error": ["b"]}
-        yield {"error": ["a", "b"]}, {"error": ["a", "c"]}
-        yield {"error": ["a"]}, {"output_data": {"a": 1}}
-        yield {"output_data": {"a": 1}}, {"status": "cancelled"}
-        yield {"run_message_history": [{"a": 1}, {"b": 1}]}, {"run_message_history": [{"a": 1}, {"b": 2}]}
-        yield {"usage_metadata": {"a": 1}}, {"usage_metadata": {"a": 2}}
-        yield {"started_at": "2099-01-02T03:04:05Z"}, {"started_at": "2099-01-02T03:04:06Z"}
-
-
-def _secret_and_file_pairs(operation: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    is_chain = operation == "create_run_chain"
-    secrets = "shared_sensitive_inputs" if is_chain else "sensitive_input_values"
-    files = "shared_file_inputs" if is_chain else "file_inputs"
-    for one, other in (
-        ({"pin": "«secret»"}, {"pin": "«secret:2»"}),
-        ({"pin": "«secret»"}, {"other": "«secret»"}),
-        ({"a": ["x", {"b": "«secret»"}]}, {"a": ["x", {"b": "«secret:2»"}]}),
-    ):
-        yield {secrets: one}, {secrets: other}
-    yield {}, {secrets: {"pin": "«secret»"}}
-    for some, others in (
-        ([file(raw=b"one")], [file(raw=b"two")]),
-        ([file("a")], [file("b")]),
-        ([file()], [file(target_path="x")]),
-        ([file()], [file(cleanup_imports_after_run=True)]),
-        ([file()], [file(), file("b")]),
-        ([file(), file("b")], [file(), file("b", raw=b"other")]),
-    ):
-        yield {files: some}, {files: others}
+    """Yield pairs of bodies that differ little: in the value of a field, or in which of two fields they have."""
+    bare, ids = write_bodies.minimal(operation), optional_ids(check) | {"workflow_id": check.workflows}
+    names = [name for name in schema(body_schema(operation) or "")["properties"] if name in _PAIRS]
+    names = [name for name in names if name not in ids or ids[name].invented]
+    for name in names:
+        for pair in _PAIRS[name]:
+            one, other = (bare | write_bodies.without_absent({name: value}) for value in pair)
+            yield one, other
+    for name, another in itertools.pairwise(names):
+        yield bare | {name: _PAIRS[name][0][1]}, bare | {another: _PAIRS[another][0][1]}
 
 
 def conflict_together_cases(check: CheckContext) -> Iterator[Conflict]:

@@ -8,7 +8,7 @@ import pytest
 
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle import ParsedRequest, read_body, read_request
-from contracts.rules.accepted import other_null_cases, text_cases, value_cases
+from contracts.rules.accepted import null_cases, text_cases, value_cases
 from contracts.rules.invalid_bodies import with_sample_ids
 from contracts.rules.malformed_bodies import malformed_cases
 from contracts.rules.requests import refused_cases
@@ -34,7 +34,7 @@ def filled(value: object) -> object:
 
 
 def accepted() -> Iterator[Write]:
-    for cases in (text_cases, value_cases, other_null_cases):
+    for cases in (text_cases, value_cases, null_cases):
         yield from cases(CHECK)
 
 
