@@ -46,7 +46,9 @@ def unusual_contents() -> Iterator[bytes]:
 
 
 def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
-    """Yield `file_inputs`: unusual contents and names, several at once, then lists that are unusual in one way."""
+    """Yield `file_inputs`: many files, unusual contents and names, several at once, and unusual options."""
+    for count in limits.above(1, 101):
+        yield [file(f"{index}.txt", str(index).encode()) for index in range(count)]
     for contents in batches(unusual_contents(), 8):
         yield [file(f"{index}.txt", raw) for index, raw in enumerate(contents)]
     for names in batches(NAMES, 8):
@@ -60,5 +62,3 @@ def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
     yield [file("a.txt", b"one"), file("a.txt", b"two")]
     yield [file("a.txt", b"same"), file("b.txt", b"same")]
     yield [file("a.txt", cleanup_imports_after_run=True), file("b.txt"), file("c.txt", target_path="C:\\c")]
-    for count in limits.above(1, 101):
-        yield [file(f"{index}.txt", str(index).encode()) for index in range(count)]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from contracts.data.files import file
 from contracts.data.json_values import Json
@@ -33,24 +33,14 @@ _SHARED: Final[dict[str, tuple[Json, ...]]] = {
 """Per optional field of a create: values that have an effect."""
 _ONLY_SINGLE: Final[dict[str, tuple[Json, ...]]] = {"session_alias": ("first",), "release_session_after": (True, False)}
 
+_INPUTS: Final = ("input_values", "inputs", "shared_inputs")
+_SENSITIVE: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs")
 EMPTY: Final[dict[str, tuple[Json, ...]]] = {
-    "machine_id": (None,),
-    "pool_ids": (None, []),
-    "input_values": (None, {}),
-    "file_inputs": (None, []),
-    "sensitive_input_values": (None, {}),
-    "session_id": (None,),
-    "start_session": (None, False),
-    "session_alias": (None,),
-    "release_session_after": (None,),
-    "reuse_session": (None,),
-    "steps.session_alias": (None,),
-    "inputs": (None, {}),
-    "sensitive_inputs": (None, {}),
-    "shared_inputs": (None, {}),
-    "shared_sensitive_inputs": (None, {}),
-    "shared_file_inputs": (None, []),
-    "keep_session_after_completion": (None, False),
+    **dict.fromkeys(("machine_id", "session_id", "session_alias", "steps.session_alias"), (None,)),
+    **dict.fromkeys(("pool_ids", "file_inputs", "shared_file_inputs"), (None, [])),
+    **dict.fromkeys((*_INPUTS, *_SENSITIVE), (None, {})),
+    **dict.fromkeys(("start_session", "keep_session_after_completion"), (None, False)),
+    **dict.fromkeys(("release_session_after", "reuse_session"), (None,)),
 }
 """Per field: values that mean the same as leaving it out."""
 
@@ -126,49 +116,31 @@ _FULL_FILES: Final = [
     file(target_path="C:\\a.txt", cleanup_imports_after_run=False),
     file("b.txt", target_path="C:\\b.txt", cleanup_imports_after_run=True),
 ]
-_FULL_INPUTS: Final = {"marker": "«marker»", "n": 1}
-_FULL_IDS: Final[dict[str, Json]] = {
-    "machine_id": "«machine»",
+_FULL: Final[dict[str, Json]] = {
+    **{key: {"marker": "«marker»", "n": 1} for key in ("input_values", "inputs")},
+    **{key: {"pin": "«secret»"} for key in ("sensitive_input_values", "sensitive_inputs")},
+    **dict.fromkeys(("file_inputs", "shared_file_inputs"), _FULL_FILES),
     "pool_ids": ["«pool:0»", "«pool:1»"],
-    "session_id": "«session»",
+    "start_session": False,
+}
+_FULL_OTHERS: Final[dict[str, dict[str, Json]]] = {
+    "update_run": {name: values[0] for name, values in UPDATE_VALUES.items()} | {"status": "cancelled"},
+    "create_pool": {"name": "contracts", "description": "made by a check"},
+    "create_workflow": {"main_prompt": "contracts", "name": "made by a check", "is_webhooks_enabled": False},
+    "add_machine_to_pool": {"machine_ids": ["«machine»", "«machine:1»"]},
 }
 
 
 def full(operation: str) -> dict[str, Json]:
     """Return a body with every field and several items in each list."""
-    match operation:
-        case "bulk_create_runs" | "create_run":
-            only_single = {"session_alias": "alias", "release_session_after": True}
-            return {
-                **minimal(operation, count=2),
-                **_FULL_IDS,
-                "input_values": _FULL_INPUTS,
-                "file_inputs": _FULL_FILES,
-                "sensitive_input_values": {"pin": "«secret»"},
-                "start_session": False,
-                **(only_single if operation == "create_run" else {}),
-            }
-        case "create_run_chain":
-            step = {"workflow_id": "«workflow»", "inputs": _FULL_INPUTS, "sensitive_inputs": {"pin": "«secret»"}}
-            return {
-                "steps": [step | {"session_alias": f"s{index}"} for index in range(2)],
-                "shared_inputs": {"shared": 1},
-                "shared_sensitive_inputs": {"shared_pin": "«secret:2»"},
-                "shared_file_inputs": _FULL_FILES,
-                "keep_session_after_completion": False,
-                **_FULL_IDS,
-            }
-        case "update_run":
-            return {name: values[0] for name, values in UPDATE_VALUES.items()} | {"status": "cancelled"}
-        case "retry_run":
-            features = {name: values[0] for name, values in RETRY_FEATURES.items()}
-            return features | {"file_inputs": _FULL_FILES, "pool_ids": _FULL_IDS["pool_ids"]}
-        case "create_pool":
-            return {"name": "contracts", "description": "made by a check"}
-        case "create_workflow":
-            return {"main_prompt": "contracts", "name": "made by a check", "is_webhooks_enabled": False}
-        case _:
-            return {"machine_ids": ["«machine»", "«machine:1»"]}
+    if operation in _FULL_OTHERS:
+        return _FULL_OTHERS[operation]
+    body = minimal(operation, count=2, steps=2)
+    body |= {name: _FULL.get(name, values[0]) for name, values in FEATURES[operation].items()}
+    if operation == "create_run_chain":
+        step = {name: _FULL.get(name) for name in STEP_FEATURES} | {"workflow_id": "«workflow»"}
+        body["steps"] = [step | {"session_alias": f"s{index}"} for index in range(2)]
+    return body
 
 
 def powerset(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]]:
@@ -182,34 +154,26 @@ def powerset(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]
 def pairs(parameters: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
     """Return few rows that cover every pair of values of any two parameters. Greedy and deterministic."""
     names = list(parameters)
-    open_pairs = {
-        (a, i, b, j)
-        for a, b in itertools.combinations(names, 2)
-        for i in range(len(parameters[a]))
-        for j in range(len(parameters[b]))
-    }
+    choices = [[(name, index) for index in range(len(values))] for name, values in parameters.items()]
+    uncovered = dict.fromkeys(
+        pair for one, other in itertools.combinations(choices, 2) for pair in itertools.product(one, other)
+    )
     rows: list[dict[str, Json]] = []
-    while open_pairs:
-        first = min(open_pairs, key=lambda p: (names.index(p[0]), p[1], names.index(p[2]), p[3]))
-        chosen: dict[str, int] = {first[0]: first[1], first[2]: first[3]}
+    while uncovered:
+        row = dict(next(iter(uncovered)))
         for name in names:
-            if name in chosen:
-                continue
-            gains = [
-                (
-                    sum(
-                        ((name, i, other, j) in open_pairs) or ((other, j, name, i) in open_pairs)
-                        for other, j in chosen.items()
-                    ),
-                    -i,
-                )
-                for i in range(len(parameters[name]))
-            ]
-            chosen[name] = -max(gains)[1]
-        for a, b in itertools.combinations(names, 2):
-            open_pairs.discard((a, chosen[a], b, chosen[b]))
-        rows.append({name: parameters[name][index] for name, index in chosen.items()})
+            if name not in row:
+                row[name] = max(range(len(parameters[name])), key=lambda i: _gain(uncovered, row, name, i))
+        for pair in itertools.combinations([(name, row[name]) for name in names], 2):
+            uncovered.pop(pair, None)
+        rows.append({name: parameters[name][row[name]] for name in names})
     return rows
+
+
+def _gain(uncovered: Mapping[Any, None], row: Mapping[str, int], name: str, index: int) -> int:
+    """Return how many uncovered pairs a row covers with this value too."""
+    choice = (name, index)
+    return sum((choice, other) in uncovered or (other, choice) in uncovered for other in row.items())
 
 
 ABSENT: Final = "«absent»"
