@@ -128,7 +128,7 @@ RETIRED = {
     "Talk", "Heard", "World", "Shown", "Unjudged", "Written", "Stumble", "STUMBLES", "SecretMarks",
     "kin", "telling", "Course", "Courses", "Temper", "tempers", "lived", "Recalled", "Tally",
     "Sights", "Corner", "Person", "Wishes", "Asker", "Pace", "misfit", "trespass", "overheard",
-    "retold", "untold", "ladders", "on_and_off", "Surprise", "tell_kinds", "TELLING_COUNTS",
+    "retold", "untold", "ladders", "on_and_off", "Surprise", "tell_kinds", "REVEALING_COUNTS",
 }  # fmt: skip
 """Names that new readers did not understand (review of 2026-11-26) and that were replaced."""
 STILL = {"mockserver": {"World"}}

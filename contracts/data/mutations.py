@@ -5,83 +5,75 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from contracts.data.boundary_values import Json
+from contracts.data import limits
+from contracts.data.formats import BROKEN_IDS
+from contracts.data.json_values import Json
 
-WRONG_VALUES: Final[tuple[Json, ...]] = (
-    None,
-    True,
-    False,
-    0,
-    1,
-    -1,
-    5,
-    10**20,
-    1.5,
-    "",
-    " ",
-    "x",
-    "not-a-uuid",
-    "5",
-    "maybe",
-    "3c90c3cc-0d44-4b50-8888",
-    "3c90c3cc-0d44-4b50-8888-8dd25736052ag",
-    "3c90c3cc-0d44-4b50-8888-8dd25736052a0",
-    "zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz",
-    [],
-    [1],
-    ["x"],
-    [None],
-    [[]],
-    [{}],
-    {},
-    {"a": 1},
-    {"id": "x"},
-    2,
-    '{"a": 1}',
-    "[]",
-    "null",
-    [["x"]],
-    [5, "x"],
-)
-"""Values that replace each field, item and member. The oracle decides which of them are wrong in that place."""
+Path = tuple[str | int, ...]
+
 WRONG_CORE: Final[tuple[Json, ...]] = (
-    *(None, True, False, 0, 5, 1.5, "", "x", '{"a": 1}', "3c90c3cc-0d44-4b50-8888-8dd25736052"),
+    *(None, True, False, 0, 5, 1.5, "", "x", '{"a": 1}', BROKEN_IDS[0]),
     *([], [1], ["x"], [None], [{}], {}, {"a": 1}),
 )
-WRONG_IDS: Final = (
-    *("3c90c3cc-0d44-4b50-8888", "3c90c3cc-0d44-4b50-8888-8dd25736052ag", "3c90c3cc-0d44-4b50-8888-8dd25736052a0"),
-    *("zzzzzzzz-zzzz-4zzz-8zzz-zzzzzzzzzzzz", "not-a-uuid", " "),
-    *(
-        "3c90c3cc-0d44-4b50-8888-8dd25736052a\n",
-        "3c90c3cc-0d44-4b50-8888-8dd25736052a ",
-        "\t3c90c3cc-0d44-4b50-8888-8dd25736052a",
-    ),
+WRONG_VALUES: Final[tuple[Json, ...]] = (
+    *WRONG_CORE,
+    *(1, -1, 2, 10**20, " ", "not-a-uuid", "5", "maybe", *BROKEN_IDS[1:5], "[]", "null"),
+    *([[]], {"id": "x"}, [["x"]], [5, "x"]),
 )
+"""Values that replace each field, item and member. The oracle decides which of them are wrong in that place."""
 WRONG_NAMES: Final = ("canceled", "Cancelled", "CANCELLED", "cancelled ", "failed", "pending", "completed", "done", "0")
 """Words that are not a status, but resemble one or a usual name of one."""
-LIST_SIZES: Final = (1, 2, 5, 10, 50, 100)
-"""Numbers of good items before the wrong one."""
+WRONG_COUNTS: Final[tuple[Json, ...]] = (
+    *(0, -1, *limits.above(limits.MAX_COUNT, 2**16 + 1), *(-count for count in limits.few(2, limits.MAX_COUNT))),
+    *limits.around(*limits.WIDTHS, *(-width for width in limits.WIDTHS)),
+    *(2**bits + count for bits in (16, 32, 64) for count in (5, limits.MAX_COUNT)),  # in range, if bits are cut off
+    *(10**18, 10**30, 10**299),
+    *(0.5, 0.999, 1.0000001, *(count + 0.5 for count in limits.few(1, limits.MAX_COUNT)), 3.7, 99.9, 999.999),
+    *(1001.0, 0.0, -0.0, -1.0, -1.5, 1e10, 1e300),
+    *("", " ", "x", "abc", "one", "five", "null", "None", "true", "5 runs"),
+    *("0", "-1", "1001", "1.5", "1,000", "0x10", "1e3", "١"),
+    *("5", "1", 5.0, 1.0, 1000.0, True, False),  # a lenient server may accept these
+    *(None, [], [1], [5], {}, {"count": 1}, {"value": 3}),
+)
+FREE_OBJECTS: Final = frozenset(
+    {"input_values", "sensitive_input_values", "inputs", "sensitive_inputs", "shared_inputs", "shared_sensitive_inputs"}
+    | {"output_data", "usage_metadata", "pool_parameters"}
+)
+"""Objects that may have any members, so that no value in them is wrong."""
 
 
-def after_good_items(body: Json, *, free: frozenset[str]) -> Iterator[Json]:
+def places(value: Json, path: Path = ()) -> Iterator[Path]:
+    """Yield the path of every value in a body, outer ones first, but of none in a free object."""
+    if path:
+        yield path
+    if path and path[-1] in FREE_OBJECTS:
+        return
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from places(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from places(item, (*path, index))
+
+
+def after_good_items(body: Json) -> Iterator[Json]:
     """Yield copies of a body in which one list has a wrong item after good ones.
 
-    Every kind of wrong item follows 1 and 10 good ones; a few kinds follow the other sizes.
+    Every kind of wrong item follows 1 and 10 good ones; a few kinds follow the other numbers.
     """
-    for path in places(body, free=free):
+    for path in places(body):
         items = at(body, path)
-        if not isinstance(items, list) or not items or (isinstance(path[-1], str) and path[-1] in free):
+        if not isinstance(items, list) or not items:
             continue
-        good = items[0]
-        for size in LIST_SIZES:
-            for wrong in _wrong_items(good, free=free) if size in {1, 10} else (5, {}, None):
-                yield put(body, path, [good] * size + [wrong])
+        for size in (1, 2, 5, 10, 50, 100):
+            for wrong in _wrong_items(items[0]) if size in {1, 10} else (5, {}, None):
+                yield put(body, path, [items[0]] * size + [wrong])
 
 
-def _wrong_items(good: Json, *, free: frozenset[str]) -> Iterator[Json]:
+def _wrong_items(good: Json) -> Iterator[Json]:
     yield from (None, 5, [], {}) if isinstance(good, str) else (None, 5, "x", [], {})
     if isinstance(good, dict):
-        for path in places(good, free=free):
+        for path in places(good):
             yield put(good, path, 5)
             yield put(good, path, [])
             if isinstance(path[-1], str):
@@ -89,43 +81,13 @@ def _wrong_items(good: Json, *, free: frozenset[str]) -> Iterator[Json]:
                 yield drop(good, path)
 
 
-def at(value: Json, path: tuple[str | int, ...]) -> Json:
+def at(value: Json, path: Path) -> Json:
     for part in path:
         value = value[part]
     return value
 
 
-def places(value: Json, path: tuple[str | int, ...] = (), *, free: frozenset[str]) -> Iterator[tuple[str | int, ...]]:
-    """Yield the path of every value in a body, outer ones first, but of none below the fields in `free`."""
-    if path:
-        yield path
-        if isinstance(path[-1], str) and path[-1] in free:
-            return
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from places(item, (*path, key), free=free)
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from places(item, (*path, index), free=free)
-
-
-FREE_OBJECTS: Final = frozenset(
-    {
-        "input_values",
-        "sensitive_input_values",
-        "inputs",
-        "sensitive_inputs",
-        "shared_inputs",
-        "shared_sensitive_inputs",
-        "output_data",
-        "usage_metadata",
-        "pool_parameters",
-    }
-)
-"""Objects that may have any members."""
-
-
-def put(value: Json, path: tuple[str | int, ...], new: Json) -> Json:
+def put(value: Json, path: Path, new: Json) -> Json:
     """Return a copy with another value at the path. It shares all other parts with the original."""
     if not path:
         return new
@@ -136,7 +98,7 @@ def put(value: Json, path: tuple[str | int, ...], new: Json) -> Json:
     return changed
 
 
-def drop(value: Json, path: tuple[str | int, ...]) -> Json:
+def drop(value: Json, path: Path) -> Json:
     if len(path) == 1:
         if isinstance(value, dict):
             return {key: item for key, item in value.items() if key != path[0]}

@@ -8,9 +8,10 @@ from typing import Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from contracts.data.boundary_values import DOUBLES, FILE_NAMES, INTEGERS, SMALL_COUNTS, Json, content, texts
+from contracts.data import files, limits, texts
+from contracts.data.json_values import DOUBLES, INTEGERS, Json
 
-_text = st.text(max_size=40) | st.sampled_from(sorted({t for t in texts() if len(t) < 300}, key=lambda t: (len(t), t)))
+_text = st.text(max_size=40) | st.sampled_from([text for text in texts.UNUSUAL if len(text) < 300])
 _scalar = (
     st.none()
     | st.booleans()
@@ -42,14 +43,14 @@ secrets_objects: Final = st.dictionaries(
 counts: Final = (
     st.sampled_from((1, 1, 2, 3))
     | st.integers(1, 30)
-    | st.sampled_from(SMALL_COUNTS)
-    | st.sampled_from((100, 101, 129, 257))
+    | st.sampled_from(limits.sizes(1, 65))
+    | st.sampled_from(limits.above(100, 257))
 )
 
 
-def files() -> SearchStrategy[list[dict[str, Json]]]:
+def file_inputs() -> SearchStrategy[list[dict[str, Json]]]:
     file_input = st.fixed_dictionaries(
-        {"filename": st.sampled_from(FILE_NAMES), "content": st.binary(max_size=300).map(content)},
+        {"filename": st.sampled_from(files.NAMES), "content": st.binary(max_size=300).map(files.content)},
         optional={
             "target_path": st.none() | st.sampled_from(["C:\\x.txt", "/tmp/é"]),
             "cleanup_imports_after_run": st.booleans(),
@@ -62,7 +63,7 @@ def bodies(operation: str, available: frozenset[str]) -> SearchStrategy[dict[str
     """Valid bodies of a create with any combination of fields. `available` names the id fields that may be used."""
     optional: dict[str, SearchStrategy[Json]] = {
         "input_values": st.none() | objects,
-        "file_inputs": st.none() | files(),
+        "file_inputs": st.none() | file_inputs(),
         "sensitive_input_values": st.none() | secrets_objects,
         "start_session": st.sampled_from([None, False, True]),
         "is_priority": st.just(False),

@@ -7,10 +7,12 @@ seed gives the same cases, whatever ids the target has.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
-from contracts.data.boundary_values import Json, file
+from contracts.data.files import file
+from contracts.data.json_values import Json
 
 INPUTS: Final = {
     "name": "Ada",
@@ -31,24 +33,14 @@ _SHARED: Final[dict[str, tuple[Json, ...]]] = {
 """Per optional field of a create: values that have an effect."""
 _ONLY_SINGLE: Final[dict[str, tuple[Json, ...]]] = {"session_alias": ("first",), "release_session_after": (True, False)}
 
+_INPUTS: Final = ("input_values", "inputs", "shared_inputs")
+_SENSITIVE: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs")
 EMPTY: Final[dict[str, tuple[Json, ...]]] = {
-    "machine_id": (None,),
-    "pool_ids": (None, []),
-    "input_values": (None, {}),
-    "file_inputs": (None, []),
-    "sensitive_input_values": (None, {}),
-    "session_id": (None,),
-    "start_session": (None, False),
-    "session_alias": (None,),
-    "release_session_after": (None,),
-    "reuse_session": (None,),
-    "steps.session_alias": (None,),
-    "inputs": (None, {}),
-    "sensitive_inputs": (None, {}),
-    "shared_inputs": (None, {}),
-    "shared_sensitive_inputs": (None, {}),
-    "shared_file_inputs": (None, []),
-    "keep_session_after_completion": (None, False),
+    **dict.fromkeys(("machine_id", "session_id", "session_alias", "steps.session_alias"), (None,)),
+    **dict.fromkeys(("pool_ids", "file_inputs", "shared_file_inputs"), (None, [])),
+    **dict.fromkeys((*_INPUTS, *_SENSITIVE), (None, {})),
+    **dict.fromkeys(("start_session", "keep_session_after_completion"), (None, False)),
+    **dict.fromkeys(("release_session_after", "reuse_session"), (None,)),
 }
 """Per field: values that mean the same as leaving it out."""
 
@@ -79,6 +71,8 @@ STEP_FEATURES: Final[dict[str, tuple[Json, ...]]] = {
     "inputs": ({"step": "«marker:%d»", "n": 1, "x": 1.5, "deep": {"list": [None, True]}},),
     "sensitive_inputs": ({"step_password": "«secret:%d»"},),
 }
+FEATURES: Final = CREATE_FEATURES | {"create_run_chain": CHAIN_FEATURES, "retry_run": RETRY_FEATURES}
+"""Per write: its optional fields, with values that have an effect."""
 UPDATE_VALUES: Final[dict[str, tuple[Json, ...]]] = {
     "error": (["first line", "second é😀"], ["x"], []),
     "output_data": ({"result": 1, "deep": {"list": [1, 2.5, None, "é"]}}, {"a": "b"}, {}),
@@ -113,6 +107,42 @@ def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json
             return {}
 
 
+def for_step(value: Json, number: int) -> Json:
+    """Return a feature of a step with the step's number in place of `%d`, so that each step has its own value."""
+    return json.loads(json.dumps(value).replace("%d", str(number)))
+
+
+_FULL_FILES: Final = [
+    file(target_path="C:\\a.txt", cleanup_imports_after_run=False),
+    file("b.txt", target_path="C:\\b.txt", cleanup_imports_after_run=True),
+]
+_FULL: Final[dict[str, Json]] = {
+    **{key: {"marker": "«marker»", "n": 1} for key in ("input_values", "inputs")},
+    **{key: {"pin": "«secret»"} for key in ("sensitive_input_values", "sensitive_inputs")},
+    **dict.fromkeys(("file_inputs", "shared_file_inputs"), _FULL_FILES),
+    "pool_ids": ["«pool:0»", "«pool:1»"],
+    "start_session": False,
+}
+_FULL_OTHERS: Final[dict[str, dict[str, Json]]] = {
+    "update_run": {name: values[0] for name, values in UPDATE_VALUES.items()} | {"status": "cancelled"},
+    "create_pool": {"name": "contracts", "description": "made by a check"},
+    "create_workflow": {"main_prompt": "contracts", "name": "made by a check", "is_webhooks_enabled": False},
+    "add_machine_to_pool": {"machine_ids": ["«machine»", "«machine:1»"]},
+}
+
+
+def full(operation: str) -> dict[str, Json]:
+    """Return a body with every field and several items in each list."""
+    if operation in _FULL_OTHERS:
+        return _FULL_OTHERS[operation]
+    body = minimal(operation, count=2, steps=2)
+    body |= {name: _FULL.get(name, values[0]) for name, values in FEATURES[operation].items()}
+    if operation == "create_run_chain":
+        step = {name: _FULL.get(name) for name in STEP_FEATURES} | {"workflow_id": "«workflow»"}
+        body["steps"] = [step | {"session_alias": f"s{index}"} for index in range(2)]
+    return body
+
+
 def powerset(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]]:
     """Yield every subset of the features, smaller ones first. Each feature has its first value."""
     names = list(features)
@@ -124,34 +154,26 @@ def powerset(features: Mapping[str, Sequence[Json]]) -> Iterator[dict[str, Json]
 def pairs(parameters: Mapping[str, Sequence[Json]]) -> list[dict[str, Json]]:
     """Return few rows that cover every pair of values of any two parameters. Greedy and deterministic."""
     names = list(parameters)
-    open_pairs = {
-        (a, i, b, j)
-        for a, b in itertools.combinations(names, 2)
-        for i in range(len(parameters[a]))
-        for j in range(len(parameters[b]))
-    }
+    choices = [[(name, index) for index in range(len(values))] for name, values in parameters.items()]
+    uncovered = dict.fromkeys(
+        pair for one, other in itertools.combinations(choices, 2) for pair in itertools.product(one, other)
+    )
     rows: list[dict[str, Json]] = []
-    while open_pairs:
-        first = min(open_pairs, key=lambda p: (names.index(p[0]), p[1], names.index(p[2]), p[3]))
-        chosen: dict[str, int] = {first[0]: first[1], first[2]: first[3]}
+    while uncovered:
+        row = dict(next(iter(uncovered)))
         for name in names:
-            if name in chosen:
-                continue
-            gains = [
-                (
-                    sum(
-                        ((name, i, other, j) in open_pairs) or ((other, j, name, i) in open_pairs)
-                        for other, j in chosen.items()
-                    ),
-                    -i,
-                )
-                for i in range(len(parameters[name]))
-            ]
-            chosen[name] = -max(gains)[1]
-        for a, b in itertools.combinations(names, 2):
-            open_pairs.discard((a, chosen[a], b, chosen[b]))
-        rows.append({name: parameters[name][index] for name, index in chosen.items()})
+            if name not in row:
+                row[name] = max(range(len(parameters[name])), key=lambda i: _gain(uncovered, row, name, i))
+        for pair in itertools.combinations([(name, row[name]) for name in names], 2):
+            uncovered.pop(pair, None)
+        rows.append({name: parameters[name][row[name]] for name in names})
     return rows
+
+
+def _gain(uncovered: Mapping[Any, None], row: Mapping[str, int], name: str, index: int) -> int:
+    """Return how many uncovered pairs a row covers with this value too."""
+    choice = (name, index)
+    return sum((choice, other) in uncovered or (other, choice) in uncovered for other in row.items())
 
 
 ABSENT: Final = "«absent»"

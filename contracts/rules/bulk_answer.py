@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from contracts.data import boundary_values, strategies, write_bodies
+from contracts.data.json_values import STRUCTURES
 from contracts.data.sample_values import VALUES
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -209,8 +210,6 @@ def combined_feature_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def odd_value_cases(check: CheckContext) -> Iterator[Case]:
-    for inputs in boundary_values.input_boundary_values():
-        yield _case("bulk_create_runs", read=True, input_values=inputs)
     operations = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in operations:
         for one in boundary_values.ODD_IDS:
@@ -222,13 +221,15 @@ def odd_value_cases(check: CheckContext) -> Iterator[Case]:
             yield _case(operation, read=True, input_values=pack, **two)
         for files in boundary_values.file_boundary_values():
             yield _case(operation, file_inputs=files, **two)
+    for inputs in boundary_values.input_boundary_values():
+        yield _case("bulk_create_runs", read=True, input_values=inputs)
     light = (value for value in boundary_values.values() if len(repr(value)) < 600)
-    for pack in boundary_values.packed(light, 40, limit=6000):
+    for pack in boundary_values.packed(light, 40, max_bytes=6000):
         yield _case("bulk_create_runs", count=3, input_values={"deep": {"list": [0, pack]}, "last": pack})
     yield _case("bulk_create_runs", count=101, input_values=VALUES, read=True)
     for inputs in (VALUES, {"text": "x" * 9_000}, {"text": "y" * 70_000}, {f"key{n}": n for n in range(3000)}):
         yield _case("bulk_create_runs", count=2, input_values=inputs, read=True, listed=True)
-    yield _case("bulk_create_runs", count=1000, input_values={"deep": [VALUES["list"], VALUES["object"]]})
+    yield _case("bulk_create_runs", count=1000, input_values={"deep": [some[-1] for some in STRUCTURES.values()]})
     for files in ([boundary_values.file()], [boundary_values.file(), boundary_values.file("b.txt", b"b")]):
         for count in (3, 50, 101, 501, 1000):
             yield _case("bulk_create_runs", count=count, file_inputs=files)

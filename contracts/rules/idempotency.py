@@ -5,28 +5,33 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
-from contracts.engine.check_context import Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
 from contracts.oracle import CREATES, difference, excerpt, read_body
 from contracts.rules.idempotency_cases import (
+    KEY_HEADER,
+    Conflict,
+    Keyed,
+    Replay,
+    Together,
+    TwoKeys,
+    TwoOrganisations,
     conflict_cases,
     conflict_together_cases,
-    keys_cases,
     replay_cases,
-    scope_cases,
     together_cases,
+    two_keys_cases,
+    two_organisations_cases,
 )
 from contracts.rules.listing import carries, items_of, their_workflow
-from contracts.rules.request_bodies import changeable
 from contracts.rules.rule import Rule
+from contracts.rules.writes import changeable, created_ids
 
 GROUP = "Idempotency"
 RULES = (
@@ -56,56 +61,54 @@ RULES = (
 )
 
 _IN_PROGRESS_WAIT_S: Final = 5.0
+_STATUS_HEADER: Final = "Idempotency-Status"
+_ON_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
+
+# Requests
 
 
-def _request(context: CaseContext, case: Case, key: str, *, body: Any = None, token: str = TOKEN) -> Request:
-    """Return the write of a case. The run that it changes is made once per case and organisation."""
-    operation = case["op"]
+def _request(context: CaseContext, operation: str, body: dict[str, Any], key: str, *, token: str = TOKEN) -> Request:
+    """Return a write under a key. The run that it changes is made once per case and organisation."""
     ids: tuple[str, ...] = ()
     if operation in _ON_A_RUN:
-        name = "run" if token == TOKEN else "their-run"
+        name, create = ("run", _own_run) if token == TOKEN else ("their-run", _their_run)
         if not context.has_named(name):
-            made = (
-                changeable(context, operation)["id"] if token == TOKEN else _second_organisation_run(context, operation)
-            )
-            context.remember(name, made)
+            context.remember(name, create(context, operation))
         ids = (context.named(name),)
+    key = str(context.fill(key))
     if operation == "delete_run":
         return request_for(operation, *ids, key=key, token=token)
-    filled = context.fill(case["body"] if body is None else body)
+    filled = context.fill(body)
     if token == SECOND_TOKEN and operation in CREATES:
-        filled = _with_workflow(filled, their_workflow(context))
+        workflow = {"workflow_id": their_workflow(context)}
+        filled |= {"steps": [step | workflow for step in filled["steps"]]} if "steps" in filled else workflow
     return request_for(operation, *ids, body=filled, key=key, token=token)
 
 
-def _with_workflow(body: dict[str, Any], workflow: str) -> dict[str, Any]:
-    if "steps" in body:
-        return body | {"steps": [step | {"workflow_id": workflow} for step in body["steps"]]}
-    return body | {"workflow_id": workflow}
+def _request_of(context: CaseContext, case: Keyed) -> Request:
+    return _request(context, case.operation, case.body, case.key)
 
 
-_ON_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
+def _own_run(context: CaseContext, operation: str) -> str:
+    return str(changeable(context, operation)["id"])
 
 
-def _second_organisation_run(context: CaseContext, operation: str) -> str:
+def _their_run(context: CaseContext, operation: str) -> str:
     body = {"workflow_id": their_workflow(context), "count": 1}
-    made = _created_ids(context, context.call("bulk_create_runs", body=body, token=SECOND_TOKEN))
-    if not made:
+    ids = created_ids(context.call("bulk_create_runs", body=body, token=SECOND_TOKEN))
+    if not ids:
         raise Inconclusive("the second organisation cannot make a run")
     if operation == "retry_run":
-        context.call("update_run", made[0], body={"status": "cancelled"}, token=SECOND_TOKEN)
-    return made[0]
+        context.call("update_run", ids[0], body={"status": "cancelled"}, token=SECOND_TOKEN)
+    return ids[0]
 
 
-def _with_header_name(request: Request, name: str) -> Request:
-    """Return the request with its Idempotency-Key header spelled as `name`; header names are case-insensitive."""
-    headers = tuple((name if header == "Idempotency-Key" else header, value) for header, value in request.headers)
+def _with_header(request: Request, **values: str) -> Request:
+    """Return the request with another name or value of a header: `name` of the key, or `token`."""
+    changed = {KEY_HEADER: lambda value: (values.get("name", KEY_HEADER), value)}
+    changed["Authorization"] = lambda value: ("Authorization", values.get("token", value))
+    headers = tuple(changed[name](value) if name in changed else (name, value) for name, value in request.headers)
     return dataclasses.replace(request, headers=headers)
-
-
-def _key(context: CaseContext, case: Case) -> str:
-    form = case.get("key", "«key»")
-    return str(context.fill(form))
 
 
 def _send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
@@ -117,141 +120,148 @@ def _send_first(context: CaseContext, request: Request, operation: str) -> CallR
     return result
 
 
-def _require_same_answer(context: CaseContext, first: CallResult, again: CallResult, what: str) -> None:
+# Judging
+
+
+def _require_same_answer(context: CaseContext, first: CallResult, again: CallResult, cause: str) -> None:
     problem = None
     if again.status != first.status:
         problem = f"{again.words} after {first.status}"
     elif first.answer.body != again.answer.body:
         problem = difference(first.body, again.body)
-    context.require(
-        problem is None, "IDEM-REPLAY", what, "the answer of the first one", lambda: problem or "", first, again
-    )
+    expected = "the answer of the first one"
+    context.require(problem is None, "IDEM-REPLAY", cause, expected, problem or "", first, again)
 
 
-def _created_ids(context: CaseContext, result: CallResult) -> list[str]:
-    body = result.body if isinstance(result.body, dict) else {}
-    runs = body.get("created_runs")
-    ids = [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [body.get("id")]
-    return [one for one in [*ids, *(body.get("run_ids") or ())] if isinstance(one, str)]
-
-
-def _require_no_duplicates(context: CaseContext, case: Case, first: CallResult, shown: Sequence[CallResult]) -> None:
-    """Require that the case has no runs but those of the first answer."""
-    listed = _runs_of_case(context)
-    if case["op"] not in CREATES or listed is None:
-        return
-    result, items = listed
-    mine = set(_created_ids(context, first))
-    others = [item for item in items if item.get("id") not in mine]
-    context.require(
-        not others,
-        "IDEM-REPLAY",
-        "something is created twice",
-        f"{len(mine)} runs in all",
-        lambda: f"{len(others)} runs more",
-        *shown,
-        result,
-    )
-
-
-def _runs_of_case(context: CaseContext, only: str | None = None) -> tuple[CallResult, list[dict[str, Any]]] | None:
-    """List the case's runs, by its workflow, session or marker; `only` names one placeholder to list by."""
+def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResult, list[dict[str, Any]]]]:
+    """Yield the runs with each placeholder, as a workflow, session or text, that only runs of the case can have."""
     check = context.check
-    if not check.offers("list_runs"):
-        return None
-    isolated_sets: tuple[tuple[str, Ids, str], ...] = (
-        ("workflow", check.workflows, "workflow_id"),
-        ("session", check.sessions, "session_id"),
-    )
-    if only is not None:
-        kind = only.partition(":")[0]
-        isolated_sets = tuple((only, ids, field) for name, ids, field in isolated_sets if name == kind)
-    for name, ids, field in isolated_sets:
-        if ids.invented and context.has_named(name):
+    fields = {"marker": "search"}
+    fields |= {"workflow": "workflow_id"} if check.workflows.invented else {}
+    fields |= {"session": "session_id"} if check.sessions.invented else {}
+    for name in names:
+        field = fields.get(name.partition(":")[0])
+        if field is not None and context.has_named(name) and check.offers("list_runs"):
             value = context.named(name)
             result = context.call("list_runs", query=[(field, value), ("limit", "1000")])
             if result.accepted:
-                return result, [item for item in items_of(result) if carries(item, field, value)]
-    if only in (None, "workflow") and context.has_named("marker"):
-        value = context.named("marker")
-        result = context.call("list_runs", query=[("search", value), ("limit", "1000")])
-        if result.accepted:
-            return result, [item for item in items_of(result) if carries(item, "search", value)]
-    return None
+                yield result, [item for item in items_of(result) if carries(item, field, value)]
 
 
-def run_replay(context: CaseContext, case: Case) -> None:
-    operation, key = case["op"], _key(context, case)
-    request = _request(context, case, key)
-    first = _send_first(context, request, operation)
-    others: list[CallResult] = []
-    elsewhere = context.named("workflow:9" if context.check.workflows.invented else "workflow")
-    for index in range(case.get("between", 0)):
-        other = request_for("bulk_create_runs", body={"workflow_id": elsewhere, "count": 1}, key=f"{key[:200]}-{index}")
-        others.append(context.send(other))
-    if case.get("changed"):
-        _change_between(context, operation, first)
-    if case.get("deleted"):
-        for run_id in _created_ids(context, first)[:1]:
+def _require_no_duplicates(context: CaseContext, operation: str, first: CallResult, *shown: CallResult) -> None:
+    """Require that the case has no runs but those of the first answer."""
+    if operation not in CREATES:
+        return
+    mine = created_ids(first)
+    for listed, items in _runs_of_case(context, "workflow", "session", "marker"):
+        more = sum(item.get("id") not in mine for item in items)
+        cause, expected = "something is created twice", f"{len(mine)} runs in all"
+        context.require(not more, "IDEM-REPLAY", cause, expected, f"{more} runs more", *shown, listed)
+        return
+
+
+def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, again: CallResult) -> None:
+    """Require that a refused conflict has created and changed nothing."""
+    mine = created_ids(first)
+    names = ("workflow", "workflow:2", "session:1", "marker") if case.operation in CREATES else ()
+    for listed, items in _runs_of_case(context, *names):
+        more = sum(item.get("id") not in mine for item in items)
+        cause = "a refused conflict creates runs"
+        context.require(not more, "IDEM-CONFLICT", cause, "nothing created", f"{more} runs", first, again, listed)
+    if case.operation not in _ON_A_RUN or not isinstance(first.body, dict):
+        return
+    after = context.call("get_run", context.named("run"))
+    for field, value in context.fill(case.other).items() if isinstance(after.body, dict) else ():
+        taken = bool(value) and after.body.get(field) == value != first.body.get(field)
+        got, cause = excerpt(json.dumps(after.body.get(field))), f"a refused conflict changes {field}"
+        context.require(not taken, "IDEM-CONFLICT", cause, f"{field} as before", got, first, again, after)
+
+
+def _require_own_runs(
+    context: CaseContext, rule: str, cause: str, expected: str, first: CallResult, second: CallResult
+) -> None:
+    """Require that the second of two writes is accepted, and that its runs are not those of the first one."""
+    overlap = set(created_ids(first)) & set(created_ids(second))
+    got = f"{len(overlap)} of what the first one created" if second.accepted else second.words
+    context.require(second.accepted and not overlap, rule, cause, expected, got, first, second)
+
+
+# Repeated keys
+
+
+def run_replay(context: CaseContext, case: Replay) -> None:
+    request = _request_of(context, case)
+    first = _send_first(context, request, case.operation)
+    _send_others(context, case)
+    if case.change_between:
+        _change_between(context, case.operation, first)
+    if case.delete_between:
+        for run_id in created_ids(first)[:1]:
             context.call("delete_run", run_id)
-    repeated = request if "spelled" not in case else _with_header_name(request, case["spelled"])
-    for _ in range(case.get("times", 1)):
-        again = context.send(repeated)
+    for _ in range(max(1, case.times)):
+        again = context.send(_with_header(request, name=case.header))
         _require_same_answer(context, first, again, "another answer for the same key and body")
-    if not case.get("changed"):
-        _require_no_duplicates(context, case, first, (first, again))
-    elif operation == "update_run":
-        after = context.call("get_run", context.named("run"))
-        kept = isinstance(after.body, dict) and after.body.get("input_values") == {"between": True}
-        expected = "what was changed in between to stay"
-        context.require(
-            kept, "IDEM-REPLAY", "an update is carried out twice", expected, after.words, first, again, after
-        )
-    elif operation == "retry_run":
-        after = context.call("get_run", context.named("run"))
-        kept = isinstance(after.body, dict) and after.body.get("status") == "cancelled"
-        expected = "the run still cancelled"
-        context.require(kept, "IDEM-REPLAY", "a retry is carried out twice", expected, after.words, first, again, after)
+    if not case.change_between:
+        _require_no_duplicates(context, case.operation, first, first, again)
+    elif case.operation in _ON_A_RUN:
+        _require_change_kept(context, case.operation, first, again)
+
+
+def _send_others(context: CaseContext, case: Replay) -> None:
+    """Send creates under other keys."""
+    workflow = context.named("workflow:9" if context.check.workflows.invented else "workflow")
+    key = str(context.fill(case.key))[:200]
+    for index in range(case.others_between):
+        context.call("bulk_create_runs", body={"workflow_id": workflow, "count": 1}, key=f"{key}-{index}")
 
 
 def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
+    """Change the runs of the first write: an input of the run that was updated; else they are cancelled."""
     if operation == "update_run":
-        context.ask("update_run", context.named("run"), body={"input_values": {"between": True}})
-    elif operation in {"create_run", "bulk_create_runs"}:
-        for run_id in _created_ids(context, first)[:1]:
-            context.call("update_run", run_id, body={"status": "cancelled"})
-    elif operation == "retry_run":
-        result = context.call("update_run", context.named("run"), body={"status": "cancelled"})
-        if not result.accepted:
+        context.ask("update_run", context.named("run"), body=_CHANGED)
+        return
+    for run_id in created_ids(first)[:1]:
+        cancelled = context.call("update_run", run_id, body=_CANCELLED)
+        if operation == "retry_run" and not cancelled.accepted:
             raise Inconclusive("the run had ended before it could be cancelled")
 
 
-def run_together(context: CaseContext, case: Case) -> None:
-    operation = case["op"]
-    request = _request(context, case, _key(context, case))
-    results = context.send_together([request] * case.get("times", 2))
+_CHANGED: Final = {"input_values": {"between": True}}
+_CANCELLED: Final = {"status": "cancelled"}
+
+
+def _require_change_kept(context: CaseContext, operation: str, first: CallResult, again: CallResult) -> None:
+    change = _CHANGED if operation == "update_run" else _CANCELLED
+    after = context.call("get_run", context.named("run"))
+    kept = isinstance(after.body, dict) and all(after.body.get(name) == value for name, value in change.items())
+    cause = "an update is carried out twice" if operation == "update_run" else "a retry is carried out twice"
+    expected = "what was changed in between to stay"
+    context.require(kept, "IDEM-REPLAY", cause, expected, after.words, first, again, after)
+
+
+def run_together(context: CaseContext, case: Together) -> None:
+    request = _request_of(context, case)
+    results = context.send_together([request] * max(1, case.times))
     done = [result for result in results if result.accepted]
+    if not done and all(result.status == 409 for result in results):
+        done = [settled for settled in [_send_until_settled(context, request)] if settled.accepted]
     if not done:
-        settled = _send_until_settled(context, request) if all(result.status == 409 for result in results) else None
-        if settled is not None and settled.accepted:
-            done = [settled]
-        else:
-            raise Inconclusive(f"{operation} under a key answers {results[0].status} when sent together")
+        raise Inconclusive(f"{case.operation} under a key answers {results[0].status} when sent together")
     for result in results:
         if result.accepted:
-            problem = difference(done[0].body, result.body)
-            same = problem is None and result.status == done[0].status
-            cause, expected = "two answers for two at once", "the same answer for both"
-            context.require(same, "IDEM-REPLAY", cause, expected, lambda problem=problem: problem or "", *results)  # type: ignore[misc]
-        else:
-            waits = (
-                result.status == 409 and (result.answer.header(_STATUS_HEADER) or "").strip().lower() == "in_progress"
+            problem = difference(done[0].body, result.body) or (
+                None if result.status == done[0].status else f"{result.status} and {done[0].status}"
             )
+            cause, expected = "two answers for two at once", "the same answer for both"
+            context.require(problem is None, "IDEM-REPLAY", cause, expected, problem or "", *results)
+        else:
+            status = (result.answer.header(_STATUS_HEADER) or "").strip().lower()
+            waits = result.status == 409 and status == "in_progress"
             cause, expected = "one of two at once is refused", f"the answer, or 409 with {_STATUS_HEADER}: in_progress"
             context.require(waits, "IDEM-REPLAY", cause, expected, result.words, *results)
     final = _send_until_settled(context, request)
     _require_same_answer(context, done[0], final, "another answer after two at once")
-    _require_no_duplicates(context, case, done[0], results)
+    _require_no_duplicates(context, case.operation, done[0], *results)
 
 
 def _send_until_settled(context: CaseContext, request: Request) -> CallResult:
@@ -263,137 +273,77 @@ def _send_until_settled(context: CaseContext, request: Request) -> CallResult:
         time.sleep(0.05)
 
 
-def run_conflict(context: CaseContext, case: Case) -> None:
-    operation, key = case["op"], _key(context, case)
-    request = _request(context, case, key)
-    other = _request(context, case, key, body=case["other"])
-    if request.body == other.body or not read_body(operation, json.loads(other.body or b"null")).is_valid:
+# Other bodies
+
+
+def run_conflict(context: CaseContext, case: Conflict) -> None:
+    request, other = _request_of(context, case), _request(context, case.operation, case.other, case.key)
+    if request.body == other.body or not read_body(case.operation, json.loads(other.body or b"null")).is_valid:
         return
-    first = _send_first(context, request, operation)
+    first = _send_first(context, request, case.operation)
     again = context.send(other)
-    context.require(
-        again.refused,
-        "IDEM-CONFLICT",
-        "a key is taken for another body",
-        "409 or 422",
-        again.words,
-        first,
-        again,
-    )
+    cause = "a key is taken for another body"
+    context.require(again.refused, "IDEM-CONFLICT", cause, "409 or 422", again.words, first, again)
     _require_no_effect(context, case, first, again)
-    third = context.send(request)
-    _require_same_answer(context, first, third, "another answer after a conflict")
+    _require_same_answer(context, first, context.send(request), "another answer after a conflict")
 
 
-def _require_no_effect(context: CaseContext, case: Case, first: CallResult, again: CallResult) -> None:
-    operation = case["op"]
-    mine = set(_created_ids(context, first))
-    for name in ("workflow", "workflow:2", "session:1") if operation in CREATES else ():
-        listed = _runs_of_case(context, name)
-        if listed is None:
-            continue
-        more = [item for item in listed[1] if item.get("id") not in mine]
-        context.require(
-            not more,
-            "IDEM-CONFLICT",
-            "a refused conflict creates runs",
-            "nothing created",
-            lambda more=more: f"{len(more)} runs",  # type: ignore[misc]
-            first,
-            again,
-            listed[0],
-        )
-    if operation not in _ON_A_RUN or not isinstance(first.body, dict):
-        return
-    after = context.call("get_run", context.named("run"))
-    asked = context.fill(case["other"])
-    for field, value in asked.items() if isinstance(after.body, dict) else ():
-        taken = bool(value) and after.body.get(field) == value != first.body.get(field)
-        got = excerpt(json.dumps(after.body.get(field)))
-        cause = f"a refused conflict changes {field}"
-        context.require(not taken, "IDEM-CONFLICT", cause, f"{field} as before", got, first, again, after)
-
-
-def run_conflict_together(context: CaseContext, case: Case) -> None:
+def run_conflict_together(context: CaseContext, case: Conflict) -> None:
     """Send two bodies under one key at once: at most one of them may be accepted."""
-    key = _key(context, case)
-    one, other = _request(context, case, key), _request(context, case, key, body=case["other"])
-    results = context.send_together([one, other])
-    done = [result for result in results if result.accepted]
+    requests = [_request(context, case.operation, body, case.key) for body in (case.body, case.other)]
+    results = context.send_together(requests)
+    both = all(result.accepted for result in results)
     cause, expected = "both of two bodies at once are taken", "one of them refused"
-    context.require(len(done) < 2, "IDEM-CONFLICT", cause, expected, lambda: results[1].words, *results)
+    context.require(not both, "IDEM-CONFLICT", cause, expected, results[1].words, *results)
 
 
-def run_keys(context: CaseContext, case: Case) -> None:
+# Other keys and other organisations
+
+
+def run_two_keys(context: CaseContext, case: TwoKeys) -> None:
     """Send the same body under two keys: both must be carried out."""
-    operation = case["op"]
-    keys = [str(context.fill(key)) for key in case["keys"]]
-    if len(set(keys)) < 2:
+    if len(set(map(context.fill, case.keys))) < 2:
         return
-    first = _send_first(context, _request(context, case, keys[0]), operation)
-    second = context.send(_request(context, case, keys[1]))
-    overlap = set(_created_ids(context, first)) & set(_created_ids(context, second))
-    context.require(
-        second.accepted and not overlap,
-        "IDEM-REPLAY",
-        "two keys are taken for one",
-        "runs of its own under another key",
-        lambda: second.words if not second.accepted else f"{len(overlap)} runs of the first key",
-        first,
-        second,
-    )
+    first = _send_first(context, _request(context, case.operation, case.body, case.keys[0]), case.operation)
+    second = context.send(_request(context, case.operation, case.body, case.keys[1]))
+    cause, expected = "two keys are taken for one", "runs of its own under another key"
+    _require_own_runs(context, "IDEM-REPLAY", cause, expected, first, second)
 
 
-def run_scope(context: CaseContext, case: Case) -> None:
+def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
+    """Send a write of each organisation under one key: both must be carried out."""
     if not context.check.has_second:
         raise Inconclusive("no second token was given")
-    operation, key = case["op"], _key(context, case)
-    tokens = (TOKEN, SECOND_TOKEN) if not case.get("reversed") else (SECOND_TOKEN, TOKEN)
-    mine = _request(context, case, key, token=tokens[0])
-    theirs = _request(context, case, key, body=case.get("other"), token=tokens[1])
-    if case.get("together"):
+    tokens = (SECOND_TOKEN, TOKEN) if case.is_reversed else (TOKEN, SECOND_TOKEN)
+    bodies = (case.body, case.body if case.other is None else case.other)
+    mine, theirs = (
+        _request(context, case.operation, body, case.key, token=token)
+        for body, token in zip(bodies, tokens, strict=True)
+    )
+    if case.together:
         first, second = context.send_together([mine, theirs])
         if not first.accepted:
-            first, second = second, first
-            mine, theirs = theirs, mine
+            first, second, mine = second, first, theirs
+        if not first.accepted:
+            raise Inconclusive(f"{case.operation} under a key answers {first.status}")
     else:
-        first = _send_first(context, mine, operation)
-        second = context.send(theirs)
-    if not first.accepted:
-        raise Inconclusive(f"{operation} under a key answers {first.status}")
-    overlap = set(_created_ids(context, first)) & set(_created_ids(context, second))
-    if operation in {"create_pool", "create_workflow"} and second.status == 409:
+        first, second = _send_first(context, mine, case.operation), context.send(theirs)
+    if case.operation in {"create_pool", "create_workflow"} and second.status == 409:
         raise Inconclusive("the name may be taken for the second organisation too")
-    context.require(
-        second.accepted and not overlap,
-        "IDEM-SCOPE",
-        "a key of another organisation is in the way",
-        "an answer of its own for another organisation",
-        lambda: second.words if not second.accepted else f"{len(overlap)} of what the first organisation made",
-        first,
-        second,
-    )
-    if operation in _ON_A_RUN and isinstance(first.body, dict):
-        headers = tuple((name, tokens[1] if name == "Authorization" else value) for name, value in mine.headers)
-        foreign = context.send(dataclasses.replace(mine, headers=headers))
+    cause, expected = "a key of another organisation is in the way", "an answer of its own for another organisation"
+    _require_own_runs(context, "IDEM-SCOPE", cause, expected, first, second)
+    if case.operation in _ON_A_RUN and isinstance(first.body, dict):
+        foreign = context.send(_with_header(mine, token=tokens[1]))
         shown = foreign.body.get("id") if foreign.accepted and isinstance(foreign.body, dict) else None
         cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
         context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, foreign.words, first, foreign)
     third = context.send(mine)
     problem = difference(first.body, third.body)
     cause = "the other organisation's write takes the key over"
-    context.require(
-        problem is None, "IDEM-SCOPE", cause, "the first answer", lambda: problem or "", first, second, third
-    )
+    context.require(problem is None, "IDEM-SCOPE", cause, "the first answer", problem or "", first, second, third)
 
 
-# Cases
-
-
-_STATUS_HEADER: Final = "Idempotency-Status"
-
-
-SCENARIOS = (
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("idempotency keys repeated", ("IDEM-REPLAY",), run_replay, replay_cases, priority=1),
     Scenario(
         "idempotency keys repeated concurrently",
@@ -414,6 +364,13 @@ SCENARIOS = (
         together=False,
         priority=2,
     ),
-    Scenario("two idempotency keys", ("IDEM-REPLAY",), run_keys, keys_cases, priority=2),
-    Scenario("idempotency keys of two organisations", ("IDEM-SCOPE",), run_scope, scope_cases, attempts=4, priority=2),
+    Scenario("two idempotency keys", ("IDEM-REPLAY",), run_two_keys, two_keys_cases, priority=2),
+    Scenario(
+        "idempotency keys of two organisations",
+        ("IDEM-SCOPE",),
+        run_two_organisations,
+        two_organisations_cases,
+        attempts=4,
+        priority=2,
+    ),
 )

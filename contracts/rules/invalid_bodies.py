@@ -1,45 +1,56 @@
-"""Bodies that are invalid in one place, derived from valid ones."""
+"""Bodies that are invalid in one place, or in several, derived from valid ones."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
-from contracts.data import boundary_values, mutations, write_bodies
+from contracts.data import limits, mutations, write_bodies
+from contracts.data.files import file
+from contracts.data.formats import BROKEN_IDS, SAMPLE_ID
 from contracts.engine.check_context import CheckContext
 from contracts.openapi.schemas import body_schema, schema
 from contracts.oracle import ParsedRequest, read_body
-from contracts.rules.request_bodies import (
-    SAMPLE_ID,
-    full_body,
-    sample,
-)
+from contracts.rules.writes import full_body
+
+_PLACEHOLDER: Final = re.compile(r"«[^»]*»")
+
+
+def with_sample_ids(text: str) -> str:
+    """Return a text with a valid id in place of each placeholder, so that the oracle can read it."""
+    return _PLACEHOLDER.sub(SAMPLE_ID, text)
 
 
 def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], ParsedRequest]]:
-    """Yields each distinct body with its parsed form: whether the contract accepts, refuses or leaves it open."""
+    """Yield each distinct body with its parsed form: whether the contract accepts, refuses or leaves it open."""
     seen: set[str] = set()
     for body in bodies:
-        mark = repr(body)
-        if mark not in seen:
-            seen.add(mark)
-            yield body, read_body(operation, sample(body))
+        text = repr(body)
+        if text not in seen:
+            seen.add(text)
+            yield body, read_body(operation, _sample(body))
+
+
+def _sample(value: Any) -> Any:
+    if isinstance(value, str):
+        return SAMPLE_ID if "«" in value else value
+    if isinstance(value, list):
+        return [_sample(item) for item in value]
+    return {key: _sample(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
-    """Yields mutations of a minimal body, of a full body, and of a minimal body with one more field.
+    """Yield mutations of a minimal body, of a full body, and of a minimal body with one more field.
 
     Most have one mutation, some have several.
     """
     bare, full = write_bodies.minimal(operation), full_body(check, operation)
     fields = [name for name in schema(body_schema(operation) or "")["properties"] if name in full or name in bare]
     if operation == "bulk_create_runs":
-        for index, count in enumerate(boundary_values.WRONG_COUNTS):
-            yield bare | {"count": count}
-            if index % 5 == 0:
-                yield full | {"count": count}
+        yield from _wrong_counts(bare, full, fields)
     for name in fields:
         for wrong in _wrong_of(operation, name):
             yield bare | {name: wrong}
@@ -47,87 +58,55 @@ def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]
         for wrong in mutations.WRONG_NAMES:
             yield {"status": wrong}
             yield full | {"status": wrong}
-    yield from mutations.after_good_items(full, free=mutations.FREE_OBJECTS)
+    yield from mutations.after_good_items(full)
     yield from _several_wrong(bare, full, fields)
-    for path in mutations.places(full, free=mutations.FREE_OBJECTS):
-        for wrong in _wrong_values(operation, path):
+    yield from _wrong_parts(operation, full)
+    yield from _one_missing(bare, full, schema(body_schema(operation) or "").get("required", ()))
+    yield from _wrong_beside_another(operation, bare, full, fields)
+    if operation == "create_run_chain":
+        yield from _wrong_steps(full)
+    yield from _wrong_files(bare, full)
+    if "pool_ids" in fields:
+        for wrong, before in itertools.product(("", "x", 5, None, [], {}, BROKEN_IDS[0]), _GOOD_BEFORE):
+            yield bare | {"pool_ids": [f"«pool:{index}»" for index in range(before)] + [wrong]}
+
+
+_GOOD_BEFORE: Final = (0, 1, 2, 9)
+"""Numbers of good items before a wrong one."""
+
+
+def _wrong_counts(bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for index, count in enumerate(mutations.WRONG_COUNTS):
+        yield bare | {"count": count}
+        if index % 5 == 0:
+            yield full | {"count": count}
+    for count, name in itertools.product((0, 1001, -1, 1.5, None, "x", [], 2000), fields):
+        if name in full:
+            yield bare | {"count": count, name: True if name == "start_session" else full[name]}
+    for count, path in itertools.product(limits.few(100, limits.MAX_COUNT), mutations.places(full)):
+        wrong = 5 if path[-1] in {"filename", "content", "target_path"} else "x"
+        yield mutations.put(full | {"count": count}, path, wrong)
+
+
+def _wrong_of(operation: str, name: str) -> tuple[Any, ...]:
+    most = mutations.WRONG_VALUES if operation == "bulk_create_runs" else mutations.WRONG_CORE
+    return (*most, *(BROKEN_IDS if name.endswith(("_id", "_ids")) else ()))
+
+
+def _wrong_parts(operation: str, full: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in mutations.places(full):
+        name = next(part for part in reversed(path) if isinstance(part, str))
+        # Few values for a field: a minimal body has all of them there.
+        for wrong in (None, 5, "x", [], {"a": 1}) if len(path) == 1 else _wrong_of(operation, name):
             yield mutations.put(full, path, wrong)
         for wrong in _wrong_nestings(mutations.at(full, path)):
             yield mutations.put(full, path, wrong)
         if isinstance(path[-1], str):
             yield mutations.drop(full, path)
-    for name in schema(body_schema(operation) or "").get("required", ()):
-        yield mutations.drop(bare, (name,))
-        for other in full:
-            if other != name:
-                yield mutations.drop(bare | {other: full[other]}, (name,))
-    creates_runs = operation in {"bulk_create_runs", "create_run"}
-    for beside, name in itertools.permutations(fields, 2):
-        if beside in full:
-            base = bare | {beside: full[beside] if beside != "start_session" else True}
-            for wrong in (None, "", 5, []) if operation == "bulk_create_runs" else ("",) if creates_runs else ("x",):
-                yield base | {name: wrong}
-    if operation == "bulk_create_runs":
-        for count in (0, 1001, -1, 1.5, None, "x", [], 2000):
-            for name in fields:
-                if name in full:
-                    yield bare | {"count": count, name: True if name == "start_session" else full[name]}
-        for count, path in itertools.product((101, 1000), mutations.places(full, free=mutations.FREE_OBJECTS)):
-            yield (
-                mutations.put(
-                    full | {"count": count}, path, "x" if path[-1] not in {"filename", "content", "target_path"} else 5
-                )
-                if path != ("count",)
-                else full | {"count": "x"}
-            )
-    if operation == "create_run_chain":
-        for size in (3, 10):
-            steps = [{"workflow_id": "«workflow»"} for _ in range(size)]
-            yield {"steps": [*steps, {}]}
-            yield {"steps": [*steps, {"workflow_id": "x"}]}
-            yield {"steps": [*steps, None]}
-            yield {"steps": [*steps, {"workflow_id": "«workflow»", "inputs": []}]}
-        yield {"steps": []}
-        yield full | {"steps": []}
-    for files in ("file_inputs", "shared_file_inputs"):
-        if files in full:
-            good = boundary_values.file()
-            bad: Any
-            for bad in (
-                {},
-                {"filename": "a.txt"},
-                {"content": "YQ=="},
-                {"filename": None, "content": "YQ=="},
-                {"filename": "a.txt", "content": None},
-                {"filename": 5, "content": "YQ=="},
-                {"filename": "a.txt", "content": 5},
-                None,
-                "a.txt",
-                [],
-            ):
-                for before in (0, 1, 2, 9):
-                    yield bare | {files: [good] * before + [bad]}
-                yield bare | {files: [bad, good]}
-    for pools in ("pool_ids",):
-        if pools in fields:
-            for bad, before in itertools.product(("", "x", 5, None, [], {}, SAMPLE_ID[:-1]), (0, 1, 2, 9)):
-                yield bare | {pools: [f"«pool:{index}»" for index in range(before)] + [bad]}
-
-
-def _wrong_of(operation: str, name: str) -> tuple[Any, ...]:
-    most = mutations.WRONG_VALUES if operation == "bulk_create_runs" else mutations.WRONG_CORE
-    return (*most, *(mutations.WRONG_IDS if name.endswith(("_id", "_ids")) else ()))
-
-
-def _wrong_values(operation: str, path: Sequence[str | int]) -> tuple[Any, ...]:
-    """Few values for a top-level field, since the minimal body was mutated there with all of them."""
-    if len(path) == 1:
-        return (None, 5, "x", [], {"a": 1})
-    return _wrong_of(operation, next(part for part in reversed(path) if isinstance(part, str)))
 
 
 def _wrong_nestings(good: Any) -> Iterator[Any]:
-    """A valid value with one level of nesting too many or too few, or encoded as a JSON string."""
+    """Yield a valid value with one level of nesting too many or too few, or encoded as a JSON string."""
     yield [good]
     if isinstance(good, list) and good:
         yield good[0]
@@ -141,10 +120,50 @@ def _wrong_nestings(good: Any) -> Iterator[Any]:
 
 
 def _several_wrong(bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Bodies with several invalid fields. The answer must report an error for each."""
+    """Yield bodies with several invalid fields. The answer must report an error for each."""
     wrong = {name: 5 if isinstance(full.get(name), (str, list, dict)) else "x" for name in fields}
     for one, other in itertools.combinations(fields, 2):
         yield bare | {one: wrong[one], other: wrong[other]}
     for size in range(3, len(fields) + 1):
         yield bare | {name: wrong[name] for name in fields[:size]}
     yield {name: value for name, value in wrong.items() if name not in bare}
+
+
+def _one_missing(bare: dict[str, Any], full: dict[str, Any], required: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for name in required:
+        yield mutations.drop(bare, (name,))
+        for other in full:
+            if other != name:
+                yield mutations.drop(bare | {other: full[other]}, (name,))
+
+
+def _wrong_beside_another(
+    operation: str, bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    values: tuple[Any, ...] = {"bulk_create_runs": (None, "", 5, []), "create_run": ("",)}.get(operation, ("x",))
+    for beside, name in itertools.permutations(fields, 2):
+        if beside in full:
+            for wrong in values:
+                yield bare | {beside: full[beside] if beside != "start_session" else True, name: wrong}
+
+
+def _wrong_steps(full: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    step = {"workflow_id": "«workflow»"}
+    wrong_steps: tuple[Any, ...] = ({}, {"workflow_id": "x"}, None, step | {"inputs": []})
+    for size, wrong in itertools.product((3, 10), wrong_steps):
+        yield {"steps": [step] * size + [wrong]}
+    yield {"steps": []}
+    yield full | {"steps": []}
+
+
+def _wrong_files(bare: dict[str, Any], full: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    good = file()
+    parts: tuple[Any, ...] = (
+        *({}, None, "a.txt", [], mutations.drop(good, ("filename",)), mutations.drop(good, ("content",))),
+        *(good | {name: wrong} for name in ("filename", "content") for wrong in (None, 5)),
+    )
+    for field in {"file_inputs", "shared_file_inputs"} & full.keys():
+        for wrong in parts:
+            for before in _GOOD_BEFORE:
+                yield bare | {field: [good] * before + [wrong]}
+            yield bare | {field: [wrong, good]}

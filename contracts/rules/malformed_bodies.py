@@ -4,125 +4,56 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.engine.check_context import CheckContext
-from contracts.engine.request_building import encode
-from contracts.engine.shrink import Case
 from contracts.oracle import read_request
-from contracts.rules.request_bodies import (
-    OPERATIONS,
-    packs,
-    sample_text,
+from contracts.rules.invalid_bodies import with_sample_ids
+from contracts.rules.writes import WRITES_OF_RUNS, Body, Writes, in_batches
+
+_NOT_AN_OBJECT: Final = (
+    *("", " ", "\n", "null", "true", "false", "5", "0", "1.5", '""', '"text"'),
+    *("[]", "[1]", "[{}]", "[null]", "[[]]"),
 )
+_NOT_JSON: Final = (
+    *("{", "}", "[", '"', "{'a': 1}", "{a: 1}", "not json", "nul", "undefined", "<xml/>", "a=1&b=2", "{]", ",", ":"),
+    "\x00",
+)
+_NOT_UTF8: Final = (
+    *("\xff", "\xfe\xff", "\x80", "\xc0\xaf", "\xc3", "\xed\xa0\x80", '{"a": "\xff"}', '"\xff"', '{"\xe9": 1}'),
+)
+"""As latin-1, as are all texts here."""
+_BROKEN_ENDS: Final = (
+    *("", ",}", ', "x": "\xff"}', ', "\xff": 1}', ', "x": tru}', ', "x": 01}', ', "x": .5}', ', "x": 1.}'),
+    *(', "x": +1}', ', "x": "\\x"}', ', "x": "a\nb"}', ', "x"}', ', "x": }', ", x: 1}", ', "x": "\\u12"}'),
+    *(' "x": 1}', ', "x": [1,]}', ', "x": 0x10}', ", // c\n}"),
+)
+"""In place of the last brace of an object."""
 
 
-def broken_texts(body: dict[str, Any]) -> Iterator[bytes]:
-    """Yields texts that are not a JSON object: fixed ones, and mutations of the given valid body."""
-    good = encode(body)
-    yield from (
-        b"",
-        b" ",
-        b"\n",
-        b"[]",
-        b"null",
-        b"true",
-        b"false",
-        b"5",
-        b"0",
-        b"1.5",
-        b'""',
-        b'"text"',
-        b"[1]",
-        b"[{}]",
-        b"[null]",
-        b"[[]]",
-    )
-    yield from (
-        b"{",
-        b"}",
-        b"[",
-        b'"',
-        b"{'a': 1}",
-        b"{a: 1}",
-        b"not json",
-        b"nul",
-        b"undefined",
-        b"<xml/>",
-        b"a=1&b=2",
-        b"{]",
-        b",",
-        b":",
-        b"\x00",
-    )
-    yield from (
-        b"\xff",
-        b"\xfe\xff",
-        b"\x80",
-        b"\xc0\xaf",
-        b"\xc3",
-        b"\xed\xa0\x80",
-        b'{"a": "\xff"}',
-        b'"\xff"',
-        b'{"\xe9": 1}',
-    )
-    yield from (
-        good[:-1],
-        good[1:],
-        good + b"x",
-        good + b"}",
-        good + good,
-        b"x" + good,
-        b"[" + good + b"]",
-        json.dumps(good.decode()).encode(),
-    )
-    yield from (
-        good[:-1] + b",}",
-        good.replace(b'"', b"'"),
-        good[: len(good) // 2],
-        good[:-1] + b', "x": "\xff"}',
-        good[:-1] + b', "\xff": 1}',
-    )
-    yield from (
-        good[:-1] + tail
-        for tail in (
-            b', "x": tru}',
-            b', "x": 01}',
-            b', "x": .5}',
-            b', "x": 1.}',
-            b', "x": +1}',
-            b', "x": "\\x"}',
-            b', "x": "a\nb"}',
-            b', "x"}',
-            b', "x": }',
-            b", x: 1}",
-            b', "x": "\\u12"}',
-            b' "x": 1}',
-            b', "x": [1,]}',
-            b', "x": 0x10}',
-            b", // c\n}",
-        )
-    )
+def malformed(body: dict[str, Any]) -> Iterator[str]:
+    """Yield texts that are not a JSON object: fixed ones, and mutations of the given valid body."""
+    good = json.dumps(body, ensure_ascii=False)
+    yield from (*_NOT_AN_OBJECT, *_NOT_JSON, *_NOT_UTF8)
+    yield from (good[:-1] + end for end in _BROKEN_ENDS)
+    yield from (good[1:], good[: len(good) // 2], good + "x", good + "}", good + good, "x" + good, f"[{good}]")
+    yield from (json.dumps(good, ensure_ascii=False), good.replace('"', "'"))
 
 
-def body_cases(check: CheckContext) -> Iterator[Case]:
-    for operation in OPERATIONS:
+def malformed_cases(check: CheckContext) -> Iterator[Writes]:
+    for operation in WRITES_OF_RUNS:
         if check.offers(operation):
-            yield from malformed_body_cases(
+            yield from malformed_writes(
                 operation, write_bodies.minimal(operation) or {"input_values": {"changed": True}}
             )
 
 
-def malformed_body_cases(operation: str, bare: dict[str, Any]) -> Iterator[Case]:
-    items = []
-    for raw in broken_texts({"MARK": 0}):
-        text = raw.decode("latin-1").replace('"MARK": 0', json.dumps(bare, ensure_ascii=False)[1:-1])
-        text = text.replace("'MARK': 0", "'a': 0").replace('\\"MARK\\": 0', '\\"a\\": 0')
+def malformed_writes(operation: str, body: dict[str, Any]) -> Iterator[Writes]:
+    invalid = []
+    for text in malformed(body):
         if operation == "retry_run" and text.strip() in {"", "null"}:
-            yield {"op": operation, "items": [{"latin": text}]}  # may mean "no changes", so only a 5xx is an error
-            continue
-        if read_request(operation, sample_text(text).encode("latin-1")).faults:
-            items.append({"latin": text})
-    for pack in packs(items, 30):
-        yield {"op": operation, "items": pack}
+            yield Writes(operation, (Body(text=text),))  # may mean "no changes", so only a 5xx is an error
+        elif read_request(operation, with_sample_ids(text).encode("latin-1")).faults:
+            invalid.append(Body(text=text))
+    yield from in_batches(operation, invalid, 30)

@@ -6,33 +6,27 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from contracts.data import boundary_values, write_bodies
+from contracts.data import texts, write_bodies
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.shrink import Case
 from contracts.oracle import ParsedRequest, read_request
 from contracts.rules.invalid_bodies import almost_valid, readings
 from contracts.rules.listing import items_of
-from contracts.rules.malformed_bodies import malformed_body_cases
-from contracts.rules.request_bodies import (
-    OTHER_WRITES,
-    packs,
-)
+from contracts.rules.malformed_bodies import malformed_writes
+from contracts.rules.writes import OTHER_WRITES, Body, Writes, in_batches
 
 
-def other_write_cases(check: CheckContext) -> Iterator[Case]:
+def other_write_cases(check: CheckContext) -> Iterator[Writes]:
     """Cases for the writes that are not about runs: invalid, malformed and valid bodies."""
     for operation in OTHER_WRITES:
         if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.offers("create_pool")):
             continue
         bodies = filter(_is_determined, almost_valid(check, operation))
-        wrong = (body for body, parsed in readings(operation, bodies) if parsed.faults)
-        for pack in packs(({"body": body} for body in wrong), 40):
-            yield {"op": operation, "items": pack}
-        yield from malformed_body_cases(operation, write_bodies.minimal(operation) or {"machine_ids": []})
-        for pack in packs(({"body": body} for body in _valid_beside(operation)), 20):
-            yield {"op": operation, "items": pack}
+        invalid = (Body(body) for body, parsed in readings(operation, bodies) if parsed.faults)
+        yield from in_batches(operation, invalid, 40)
+        yield from malformed_writes(operation, write_bodies.minimal(operation) or {"machine_ids": []})
+        yield from in_batches(operation, map(Body, _valid_beside(operation)), 20)
 
 
 def _is_determined(body: Any) -> bool:
@@ -57,7 +51,7 @@ def _valid_beside(operation: str) -> Iterator[dict[str, Any]]:
     }.get(operation, ("", ()))
     if not required:
         return
-    for number, text in enumerate(boundary_values.REVEALING_TEXTS):
+    for number, text in enumerate(texts.FEW):
         marker = f"«marker:{number}»"
         yield {required: marker + text[:99_900]}
         if text.strip():
@@ -67,9 +61,9 @@ def _valid_beside(operation: str) -> Iterator[dict[str, Any]]:
     yield {required: "«marker»"} | dict.fromkeys(optional)
 
 
-def run_other_writes(context: CaseContext, case: Case) -> None:
+def run_other_writes(context: CaseContext, case: Writes) -> None:
     """Judges the rules of requests for writes that are not about runs. A 409 for a name in use is allowed."""
-    operation = case["op"]
+    operation = case.operation
     ids: tuple[str, ...] = ()
     if operation == "add_machine_to_pool":
         made = context.call("create_pool", body=context.fill(write_bodies.minimal("create_pool")))
@@ -77,11 +71,11 @@ def run_other_writes(context: CaseContext, case: Case) -> None:
             raise Inconclusive("no pool can be made")
         ids = (made.body["id"],)
     sent: list[CallResult] = []
-    for item in case["items"]:
-        if "latin" in item:
-            result = context.call(operation, *ids, raw=context.fill(item["latin"]).encode("latin-1"))
+    for body in case.bodies:
+        if body.text is not None:
+            result = context.call(operation, *ids, raw=context.fill(body.text).encode("latin-1"))
         else:
-            result = context.call(operation, *ids, body=context.fill(item.get("body")))
+            result = context.call(operation, *ids, body=context.fill(body.json))
         sent.append(result)
         parsed = read_request(operation, result.exchange.request.body)
         if result.status == 409 and not parsed.faults:

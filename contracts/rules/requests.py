@@ -1,36 +1,45 @@
-"""Which requests are accepted and which are refused: valid and invalid values in every field, and malformed bodies."""
+"""Which requests are accepted and which are refused: invalid bodies, malformed ones, and invalid parameters."""
 
 from __future__ import annotations
 
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from contracts.data import boundary_values, mutations, strategies, write_bodies
+from contracts.data import mutations, strategies, write_bodies
+from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
+from contracts.data.grouping import in_turn
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
 from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES, excerpt, parameter_error_violations
 from contracts.rules.bulk_answer import run_create
 from contracts.rules.invalid_bodies import almost_valid, readings
 from contracts.rules.listing import carries, made_with
-from contracts.rules.malformed_bodies import body_cases
+from contracts.rules.malformed_bodies import malformed_cases
 from contracts.rules.other_requests import other_write_cases, run_other_writes
-from contracts.rules.request_bodies import (
-    OPERATIONS,
-    SAMPLE_ID,
-    changeable,
-    packs,
-    send_items,
-)
 from contracts.rules.rule import Rule
+from contracts.rules.writes import (
+    CREATES_OF_RUNS,
+    WRITES_OF_RUNS,
+    Body,
+    Writes,
+    changeable,
+    created_ids,
+    in_batches,
+    is_offered,
+    optional_ids,
+    own_run_filters,
+    send_all,
+)
 
 GROUP = "Requests"
 RULES = (
@@ -115,52 +124,37 @@ RULES = (
 )
 
 
-# Running a case
+# Invalid and malformed bodies
 
 
-def run_refused(context: CaseContext, case: Case) -> None:
-    """Sends several invalid requests, then judges that none of them created or changed anything."""
-    operation = case["op"]
-    if operation in CREATES:
-        _check_nothing_created(context, send_items(context, operation, (), case["items"]))
+def run_refused(context: CaseContext, case: Writes) -> None:
+    """Send several invalid requests, then judge that none of them created or changed anything."""
+    if case.operation in CREATES:
+        _check_nothing_created(context, send_all(context, case.operation, (), case.bodies))
         return
-    run = changeable(context, operation, filled=True)
-    sent = send_items(context, operation, (run["id"],), case["items"])
-    if not sent or any(result.accepted for result in sent):
-        return
+    run = changeable(context, case.operation, filled=True)
+    sent = send_all(context, case.operation, (run["id"],), case.bodies)
+    if sent and not any(result.accepted for result in sent):
+        _check_nothing_changed(context, case.operation, run, sent)
+
+
+def _check_nothing_changed(
+    context: CaseContext, operation: str, run: dict[str, Any], sent: Sequence[CallResult]
+) -> None:
     for attachment in run.get("input_attachment_ids") or () if context.check.offers("get_run_attachment") else ():
         left = context.call("get_run_attachment", attachment)
         cause = f"a refused {operation} takes attachments away"
-        context.require(
-            left.status != 404, "REQ-ATOMIC", cause, "attachments as before", left.words, *context.exchanges
-        )
+        there = left.status != 404
+        context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *context.exchanges)
     after = context.ask("get_run", run["id"], after=sent[-1:])
-    for name, how in _changes_of_refused(operation, run, after.body, sent):
-        context.require(
-            not how,
-            "REQ-ATOMIC",
-            f"a refused {operation} changes {name}",
-            f"{name} as before a refused request",
-            how,
-            *context.exchanges,
-        )
-
-
-def _changes_of_refused(
-    operation: str, before: dict[str, Any], after: Any, sent: Sequence[CallResult]
-) -> Iterator[tuple[str, str]]:
-    """Yields each field with its new value as text, or "" if it is unchanged.
-
-    An update is sent to a run that has not ended and may change by itself. So the fields of `_CHANGES_BY_ITSELF` count
-    as changed by an update only if they have a value that a request sent.
-    """
-    for name in _STABLE_FIELDS if operation == "update_run" else (*_STABLE_FIELDS, *_CHANGES_BY_ITSELF):
-        same = (before.get(name) or None) == (after.get(name) or None)
-        yield name, "" if same else excerpt(json.dumps(after.get(name)))
-    for name in _CHANGES_BY_ITSELF if operation == "update_run" else ():
-        asked = [value for value in (_sent_value(result, name) for result in sent) if value]
-        taken = after.get(name) in asked and after.get(name) != before.get(name)
-        yield name, excerpt(json.dumps(after.get(name))) if taken else ""
+    for name in (*_STABLE_FIELDS, *_CHANGES_BY_ITSELF):
+        same = (run.get(name) or None) == (after.body.get(name) or None)
+        if operation == "update_run" and name in _CHANGES_BY_ITSELF:
+            # The run has not ended, so the field may change by itself, but hardly to a value that a request sent.
+            same = same or after.body.get(name) not in [value for result in sent if (value := _sent(result, name))]
+        cause, expected = f"a refused {operation} changes {name}", f"{name} as before a refused request"
+        got = excerpt(json.dumps(after.body.get(name)))
+        context.require(same, "REQ-ATOMIC", cause, expected, got, *context.exchanges)
 
 
 _STABLE_FIELDS: Final = (
@@ -168,17 +162,11 @@ _STABLE_FIELDS: Final = (
     *("release_session_after", "workflow_id", "created_at"),
 )
 _CHANGES_BY_ITSELF: Final = (
-    "status",
-    "error",
-    "output_data",
-    "run_message_history",
-    "usage_metadata",
-    "started_at",
-    "ended_at",
+    *("status", "error", "output_data", "run_message_history", "usage_metadata", "started_at", "ended_at"),
 )
 
 
-def _sent_value(result: CallResult, name: str) -> Any:
+def _sent(result: CallResult, name: str) -> Any:
     try:
         body = result.exchange.request.json()
     except (ValueError, RecursionError):
@@ -187,157 +175,123 @@ def _sent_value(result: CallResult, name: str) -> Any:
 
 
 def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> None:
-    """Judges REQ-ATOMIC: lists the runs that have the unique workflow, session or marker of the requests."""
-    check = context.check
-    if not check.offers("list_runs") or not any(result.refused for result in sent):
+    """Judge REQ-ATOMIC: list the runs that have the unique workflow, session or marker of the requests."""
+    if not context.check.offers("list_runs") or not any(result.refused for result in sent):
         return
-    accepted: set[str] = set()
-    for result in sent:
-        if result.accepted and isinstance(result.body, dict):
-            runs = result.body.get("created_runs") or [result.body]
-            accepted.update(run["id"] for run in runs if isinstance(run, dict) and isinstance(run.get("id"), str))
-            accepted.update(result.body.get("run_ids") or ())
-    found = own_run_filters(context)
-    workflow = found.get("workflow_id", "").encode()
+    accepted = {one for result in sent for one in created_ids(result)}
+    filters = own_run_filters(context)
+    workflow = filters.get("workflow_id", "").encode()
     if workflow and all(workflow in (result.exchange.request.body or b"") for result in sent):
-        found = {"workflow_id": found["workflow_id"]}  # a search of all runs is expensive
-    for name, value in found.items():
+        filters = {"workflow_id": filters["workflow_id"]}  # a search of all runs is expensive
+    for name, value in filters.items():
         listed, items = made_with(context, name, value)
         made = [item for item in items if carries(item, name, value) and item.get("id") not in accepted]
-        context.require(
-            not made,
-            "REQ-ATOMIC",
-            "a refused create makes runs",
-            "nothing created by a refused request",
-            lambda made=made, name=name: f"{len(made)} runs of its {name}",  # type: ignore[misc]
-            *sent,
-            listed,
-        )
+        cause, expected = "a refused create makes runs", "nothing created by a refused request"
+        context.require(not made, "REQ-ATOMIC", cause, expected, f"{len(made)} runs of its {name}", *sent, listed)
 
 
-def own_run_filters(context: CaseContext) -> dict[str, str]:
-    """List filters, by parameter name, that only runs created by this case match."""
-    found: dict[str, str] = {}
-    if context.check.workflows.invented and context.has_named("workflow"):
-        found["workflow_id"] = context.named("workflow")
-    if context.check.sessions.invented and context.has_named("session"):
-        found["session_id"] = context.named("session")
-    if context.has_named("marker"):
-        found["search"] = context.named("marker")
-    return found
+def refused_cases(check: CheckContext) -> Iterator[Writes]:
+    yield from in_turn(_refused_cases_of(check, operation) for operation in WRITES_OF_RUNS)
 
 
-# Bodies with one invalid value
+def _refused_cases_of(check: CheckContext, operation: str) -> Iterator[Writes]:
+    if is_offered(check, operation):
+        bodies = readings(operation, almost_valid(check, operation))
+        invalid = (Body(body) for body, parsed in bodies if parsed.is_invalid)
+        yield from in_batches(operation, invalid, 24 if operation in CREATES else 40)
 
 
-def refused_cases(check: CheckContext) -> Iterator[Case]:
-    yield from boundary_values.in_turn(_refused_cases_of(check, operation) for operation in OPERATIONS)
+def lenient_cases(check: CheckContext) -> Iterator[dict[str, Any]]:
+    """Yield bodies that a server may accept or refuse. If it accepts one, the answer must fit the parsed value."""
+    for operation in CREATES_OF_RUNS:
+        if check.offers(operation):
+            bodies = itertools.chain(almost_valid(check, operation), _other_forms_of_ids(operation))
+            for body, parsed in readings(operation, bodies):
+                if not parsed.faults and parsed.ambiguities:
+                    yield {"op": operation, "body": body, "read": True}
 
 
-def _refused_cases_of(check: CheckContext, operation: str) -> Iterator[Case]:
-    if not check.offers(operation) or (
-        operation in {"update_run", "retry_run"} and not check.offers("get_run", "update_run")
-    ):
-        return
-    wrong = (body for body, parsed in readings(operation, almost_valid(check, operation)) if parsed.is_invalid)
-    for pack in packs(({"body": body} for body in wrong), 24 if operation in CREATES else 40):
-        yield {"op": operation, "items": pack}
-
-
-def lenient_cases(check: CheckContext) -> Iterator[Case]:
-    """Bodies that a server may accept or refuse. If it accepts one, the answer must fit the parsed value."""
-    for operation in ("bulk_create_runs", "create_run"):
-        if not check.offers(operation):
-            continue
-        bodies = almost_valid(check, operation)
-        for body, parsed in readings(operation, itertools.chain(bodies, _other_uuid_forms(operation))):
-            if not parsed.faults and parsed.ambiguities:
-                yield {"op": operation, "body": body, "read": True}
-
-
-def _other_uuid_forms(operation: str) -> Iterator[dict[str, Any]]:
+def _other_forms_of_ids(operation: str) -> Iterator[dict[str, Any]]:
     bare = write_bodies.minimal(operation, count=2)
-    plain = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
-    for form in (
-        plain.upper(),
-        plain.replace("-", ""),
-        "{" + plain + "}",
-        "urn:uuid:" + plain,
-        plain.replace("-", "").upper(),
-    ):
+    for form in OTHER_FORMS_OF_IDS:
         for name in ("workflow_id", "machine_id", "session_id"):
             yield bare | {name: form}
         yield bare | {"pool_ids": [form]}
-        yield bare | {"pool_ids": ["4d90c3cc-0d44-4b50-8888-8dd25736052a", form]}
+        yield bare | {"pool_ids": ["«pool»", form]}
 
 
-# Malformed bodies
-
-
-_WRONG_PAGE: Final = (("skip", ("-1", "x")), ("limit", ("0", "1001", "-1", "x", "1.5")))
-_WRONG_PARAMETERS: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
-    "list_runs": (
-        *((name, ("x", SAMPLE_ID[:-1])) for name in ("workflow_id", "machine_id", "session_id")),
-        *(("status", ("x",)), ("sort_mode", ("x",)), ("fields", ("x",)), ("deep_search", ("maybe",))),
-        *(("created_at_from", ("x",)), ("created_at_to", ("x",))),
-        *_WRONG_PAGE,
-    ),
-    "list_run_attachments": (("run_id", ("x",)), ("attachment_type", ("x",)), *_WRONG_PAGE),
-    "list_machines": (("status", ("x",)), *_WRONG_PAGE),
-    "list_pools": _WRONG_PAGE,
-    "list_workflows": _WRONG_PAGE,
-}
-
-
-def run_wrong_parameter(context: CaseContext, case: Case) -> None:
-    """Sends an invalid parameter: if the answer is 422, it must name that parameter."""
-    operation = case["op"]
-    result = context.call(
-        operation, *case.get("ids", ()), query=[(name, value) for name, value in case.get("query", ())]
-    )
-    context.judge("REQ-ERROR", parameter_error_violations(tuple(case["where"].split(".")), result.answer), result)
-
-
-def wrong_parameter_cases(check: CheckContext) -> Iterator[Case]:
-    for operation, parameters in _WRONG_PARAMETERS.items():
-        if not check.offers(operation):
-            continue
-        for name, values in parameters:
-            for value in values:
-                yield {"op": operation, "query": [[name, value]], "where": f"query.{name}"}
-                yield {"op": operation, "query": [["skip", "1"], [name, value]], "where": f"query.{name}"}
-    for operation, (_, template) in operations().items():
-        if "{" in template and operation.startswith("get") and check.offers(operation):
-            name = template.partition("{")[2].partition("}")[0]
-            yield {"op": operation, "ids": ["not-a-uuid"], "where": f"path.{name}"}
-
-
-def generated_wrong(check: CheckContext) -> SearchStrategy[Case]:
-    """Generates create bodies with any combination of fields, and mutates one value."""
-    creates = [operation for operation in ("bulk_create_runs", "create_run") if check.offers(operation)]
-    available = frozenset(
-        name
-        for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions))
-        if ids.invented
-    )
+def generated_wrong(check: CheckContext) -> SearchStrategy[dict[str, Any]]:
+    """Generate create bodies with any combination of fields, and mutate one value."""
+    creates = [operation for operation in CREATES_OF_RUNS if check.offers(operation)]
+    available = frozenset(name for name, ids in optional_ids(check).items() if ids.invented)
 
     @st.composite
-    def broken(draw: st.DrawFn) -> Case:
+    def broken(draw: st.DrawFn) -> dict[str, Any]:
         operation = draw(st.sampled_from(creates))
         body = draw(strategies.bodies(operation, available))
         body = {**body, **({"count": draw(st.integers(1, 3))} if "count" in body else {})}
-        path = draw(st.sampled_from(list(mutations.places(body, free=mutations.FREE_OBJECTS))))
+        path = draw(st.sampled_from(list(mutations.places(body))))
         wrong = draw(st.sampled_from(mutations.WRONG_VALUES) | strategies.json_values)
         return {"op": operation, "body": mutations.put(body, path, wrong)}
 
     return broken()
 
 
+# Invalid parameters
+
+
+@dataclass(frozen=True)
+class WrongParameter(Case):
+    operation: str
+    location: tuple[str, str]
+    """As in the `loc` of an error: where the parameter stands, and its name."""
+    value: str
+    beside: tuple[str, str] | None = None
+    """A valid parameter of the query."""
+
+
+_WRONG_PAGE: Final = {"skip": ("-1", "x"), "limit": ("0", "1001", "-1", "x", "1.5")}
+_WRONG_PARAMETERS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "list_runs": {
+        **dict.fromkeys(("workflow_id", "machine_id", "session_id"), ("x", BROKEN_IDS[0])),
+        **dict.fromkeys(("status", "sort_mode", "fields", "created_at_from", "created_at_to"), ("x",)),
+        "deep_search": ("maybe",),
+        **_WRONG_PAGE,
+    },
+    "list_run_attachments": {"run_id": ("x",), "attachment_type": ("x",), **_WRONG_PAGE},
+    "list_machines": {"status": ("x",), **_WRONG_PAGE},
+    "list_pools": _WRONG_PAGE,
+    "list_workflows": _WRONG_PAGE,
+}
+
+
+def run_wrong_parameter(context: CaseContext, case: WrongParameter) -> None:
+    """Send an invalid parameter: if the answer is 422, it must name that parameter."""
+    place, name = case.location
+    if place == "path":
+        result = context.call(case.operation, case.value)
+    else:
+        result = context.call(case.operation, query=[*([case.beside] if case.beside else []), (name, case.value)])
+    context.judge("REQ-ERROR", parameter_error_violations(case.location, result.answer), result)
+
+
+def wrong_parameter_cases(check: CheckContext) -> Iterator[WrongParameter]:
+    for operation, parameters in _WRONG_PARAMETERS.items():
+        for name, values in parameters.items() if check.offers(operation) else ():
+            for value in values:
+                yield WrongParameter(operation, ("query", name), value)
+                yield WrongParameter(operation, ("query", name), value, beside=("skip", "1"))
+    for operation, (_, template) in operations().items():
+        if "{" in template and operation.startswith("get") and check.offers(operation):
+            name = template.partition("{")[2].partition("}")[0]
+            yield WrongParameter(operation, ("path", name), "not-a-uuid")
+
+
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")
 _BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT", "NO-5XX")
-SCENARIOS = (
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases, priority=1),
-    Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, body_cases, priority=2),
+    Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, malformed_cases, priority=2),
     Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_create, lenient_cases, priority=4),
     Scenario("requests to pools and workflows", _BESIDE_RULES, run_other_writes, other_write_cases, priority=5),
     Scenario(

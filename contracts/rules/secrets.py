@@ -18,8 +18,8 @@ from contracts.engine.shrink import Case
 from contracts.openapi.schemas import operations
 from contracts.oracle import TERMINAL, alias_difference, operation_at
 from contracts.rules.listing import items_of
-from contracts.rules.request_bodies import among, changeable, full_body
 from contracts.rules.rule import Rule
+from contracts.rules.writes import among, changeable, full_body
 
 GROUP = "Secrets"
 RULES = (
@@ -188,7 +188,7 @@ def wrong_beside_secret(check: CheckContext) -> Iterator[Case]:
         shapes: tuple[Any, ...] = ({"password": "«secret»"}, {"a": [{"b": "«secret»"}]}, {"n": "«secret-int:1»"})
         for shape in shapes:
             body = full | {field: shape}
-            for path in mutations.places(body, free=mutations.FREE_OBJECTS):
+            for path in mutations.places(body):
                 if field not in path:
                     yield {"op": operation, "body": mutations.put(body, path, 5 if path[-1] not in {"count"} else "x")}
                     if isinstance(path[-1], str):

@@ -1,4 +1,4 @@
-"""The cases that are tried: what they cover, and that each can be told from the next."""
+"""The values and bodies that are tried: what they cover, that they are valid, and that none is there twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.data import boundary_values, mutations, strategies, write_bodies
+from contracts.data import files, grouping, json_values, mutations, strategies, texts, write_bodies
+from contracts.data.formats import SAMPLE_ID
 from contracts.openapi.schemas import beyond_limits
 from contracts.oracle import read_body
 
@@ -46,7 +47,7 @@ def test_a_field_that_is_absent_is_left_out() -> None:
 def test_each_place_of_a_body_can_be_changed_and_dropped_and_nothing_else_is() -> None:
     body = {"files": [{"name": "a", "content": "b"}, {"name": "c"}], "input_values": {"free": 1}, "count": 1}
 
-    found = list(mutations.places(body, free=mutations.FREE_OBJECTS))
+    found = list(mutations.places(body))
 
     assert ("files", 1, "name") in found
     assert ("input_values",) in found
@@ -61,7 +62,7 @@ def test_each_place_of_a_body_can_be_changed_and_dropped_and_nothing_else_is() -
 def test_a_wrong_item_comes_after_good_ones_in_each_list() -> None:
     body = {"ids": ["good"], "files": [{"name": "a"}], "input_values": {"list": [1]}}
 
-    made = list(mutations.after_good_items(body, free=mutations.FREE_OBJECTS))
+    made = list(mutations.after_good_items(body))
 
     assert body | {"ids": ["good"] * 10 + [None]} in made
     assert body | {"ids": ["good"] * 100 + [5]} in made
@@ -73,23 +74,24 @@ def test_a_wrong_item_comes_after_good_ones_in_each_list() -> None:
 def test_what_is_first_of_each_kind_comes_first() -> None:
     kinds = (iter([{"n": number} for number in numbers]) for numbers in ((1, 2, 3), (), (10,), (20, 21)))
 
-    assert [case["n"] for case in boundary_values.in_turn(kinds)] == [1, 10, 20, 2, 21, 3]
+    assert [case["n"] for case in grouping.in_turn(kinds)] == [1, 10, 20, 2, 21, 3]
 
 
-def test_packs_hold_all_items_once_and_are_not_too_large() -> None:
+def test_batches_hold_all_items_once_and_are_not_too_large() -> None:
     items = [*range(30), "x" * 5000]
 
-    packs = list(boundary_values.packed(items, 8, limit=1000))
+    batches = list(grouping.batches(items, 8, max_bytes=1000))
 
-    assert [value for pack in packs for value in pack.values()] == items
-    assert max(map(len, packs)) == 8
-    assert list(packs[-1].values()) == ["x" * 5000]
+    assert [value for batch in batches for value in batch] == items
+    assert max(map(len, batches)) == 8
+    assert batches[-1] == ["x" * 5000]
+    assert [list(one.values()) for one in grouping.objects(items, 8, max_bytes=1000)] == batches
 
 
 @pytest.mark.parametrize("kind", ["object", "list", "mixed"])
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_nesting_is_as_deep_as_asked_for(kind: str, depth: int) -> None:
-    value, found = boundary_values.nested(depth, kind=kind), 0
+    value, found = json_values.nested(depth, kind=kind), 0
     while isinstance(value, (dict, list)):
         found += 1
         value = next(iter(value.values() if isinstance(value, dict) else value), None)
@@ -97,25 +99,33 @@ def test_nesting_is_as_deep_as_asked_for(kind: str, depth: int) -> None:
     assert found == depth
 
 
-def test_the_ladders_stay_within_what_every_server_must_take() -> None:
-    beyond = [
-        str(value)[:60]
-        for value in (*boundary_values.values(), *boundary_values.REVEALING_TEXTS)
-        if beyond_limits(value)
-    ]
+def test_unusual_values_stay_within_what_every_server_must_take() -> None:
+    values = (*json_values.unusual(), *texts.FEW, json_values.SAMPLE, {"deeper": [{"deep": json_values.SAMPLE}]})
+    beyond = [str(value)[:60] for value in values if beyond_limits(value)]
 
     assert not beyond
-    for files in boundary_values.file_boundary_values():
-        parsed = read_body("create_run", {"workflow_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a", "file_inputs": files})
+    for inputs in files.unusual_inputs():
+        parsed = read_body("create_run", {"workflow_id": SAMPLE_ID, "file_inputs": inputs})
         assert not parsed.faults
 
 
-def test_no_value_of_a_ladder_is_tried_twice() -> None:
-    texts = list(boundary_values.texts())
+@pytest.mark.parametrize(
+    "values",
+    [texts.UNUSUAL, texts.FEW, json_values.ALL_KEYS, json_values.INTEGERS, files.NAMES, mutations.WRONG_COUNTS],
+    ids=["texts", "few texts", "keys", "integers", "names of files", "wrong counts"],
+)
+def test_no_value_of_a_table_is_there_twice(values: tuple[Any, ...]) -> None:
+    assert len({repr(value) for value in values}) == len(values)
 
-    assert len(texts) == len(set(texts))
-    assert len(boundary_values.COUNTS) == len(set(boundary_values.COUNTS))
-    assert len(set(boundary_values.REVEALING_TEXTS)) == len(boundary_values.REVEALING_TEXTS)
+
+def test_few_texts_have_one_of_each_kind() -> None:
+    assert all(kind[0] in texts.FEW for kind in texts.KINDS.values())
+    assert set(texts.FEW) - {"x" * 64} <= {*texts.UNUSUAL, *("x" * (10**zeros + 1) for zeros in range(2, 5))}
+
+
+def test_every_wrong_count_is_wrong_or_needs_a_lenient_reading() -> None:
+    for count in mutations.WRONG_COUNTS:
+        assert not read_body("bulk_create_runs", {"workflow_id": SAMPLE_ID, "count": count}).is_valid, count
 
 
 @given(data=st.data(), operation=st.sampled_from(["bulk_create_runs", "create_run"]))
@@ -132,4 +142,4 @@ def test_generated_bodies_are_valid(data: st.DataObject, operation: str) -> None
 def _sample(value: Any) -> Any:
     if isinstance(value, list):
         return [_sample(item) for item in value]
-    return "3c90c3cc-0d44-4b50-8888-8dd25736052a" if isinstance(value, str) and "«" in value else value
+    return SAMPLE_ID if isinstance(value, str) and "«" in value else value

@@ -1,0 +1,64 @@
+"""Files of a request: names and contents that servers are known to change, refuse or fail on."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import zlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+from contracts.data import limits
+from contracts.data.grouping import batches
+
+NAMES: Final = (
+    *("a", "a.txt", "A.TXT", "null", "0", "a" * 100 + ".txt", "b" * 251 + ".txt"),
+    *(".hidden", "archive.tar.gz", "no extension", "trailing.", "two  blanks.txt", "x.exe", "x.html", "x.json"),
+    *("é.pdf", "e\u0301.pdf", "名前.csv", "emoji 😀.txt", "it's.txt", "comma,.txt", "semi;colon.txt"),
+    *("a+b&c=d.txt", "#1.txt", "100%.txt", "%41.txt", "{x}.txt", "[1].txt", "~.txt", "@x.png", "=x.csv"),
+)
+UNSAFE_NAMES: Final = (
+    *("", " ", ".", "..", "/", "\\", "../../etc/passwd", "a/b.txt", "C:\\x", "CON", "a:b", "*", '"'),
+    *("\x00", "a\x00b", "a\nb", "a\r\nX: y", "\u202e", "\u200b", "a" * 300, "a" * 5000),
+)
+"""A server may refuse them."""
+PATHS: Final = ("C:\\Temp\\a.txt", "/tmp/a.txt", "é/😀.txt", "%TEMP%\\a.txt", "a b", "x" * 200)
+
+
+def content(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def file(name: str = "a.txt", raw: bytes = b"hello", **more: Any) -> dict[str, Any]:
+    return {"filename": name, "content": content(raw), **more}
+
+
+def unusual_contents() -> Iterator[bytes]:
+    yield from (b"", b"\x00", b"a", b"ab", b"abc", b"abcd", b" padded \n", b"\n", b"\r\n", b"a\r\nb\n", b"\x00" * 16)
+    yield from (b"\xff\xfe", b"\xef\xbb\xbfbom", "wide".encode("utf-16"), "é日😀".encode(), "é".encode("latin-1"))
+    yield from (b'{"a": 1}', b"%PDF-1.4\n", b"PK\x03\x04 no archive", b"\x89PNG\r\n\x1a\n", bytes(range(256)))
+    yield b"YWJj"  # itself base64: shows whether content is encoded or decoded twice
+    for text in (b"", b"unpacked", b"unpacked " * 1000):
+        yield gzip.compress(text, mtime=0)
+        yield zlib.compress(text)
+    for size in limits.above(255, 2**18):
+        yield bytes(index * 7 % 251 for index in range(size))
+
+
+def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
+    """Yield `file_inputs`: many files, unusual contents and names, several at once, and unusual options."""
+    for count in limits.above(1, 101):
+        yield [file(f"{index}.txt", str(index).encode()) for index in range(count)]
+    for contents in batches(unusual_contents(), 8):
+        yield [file(f"{index}.txt", raw) for index, raw in enumerate(contents)]
+    for names in batches(NAMES, 8):
+        yield [file(name, target_path="C:\\" + name) for name in names]
+    for path in (None, *PATHS):
+        yield [file(target_path=path)]
+    for flag in (True, False):
+        yield [file(cleanup_imports_after_run=flag)]
+        yield [file(cleanup_imports_after_run=flag, target_path="C:\\x\\a.txt")]
+    yield [file("a.txt"), file("a.txt")]
+    yield [file("a.txt", b"one"), file("a.txt", b"two")]
+    yield [file("a.txt", b"same"), file("b.txt", b"same")]
+    yield [file("a.txt", cleanup_imports_after_run=True), file("b.txt"), file("c.txt", target_path="C:\\c")]

@@ -1,0 +1,43 @@
+"""The order of cases, and several values in one case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def in_turn(kinds: Iterable[Iterator[T]]) -> Iterator[T]:
+    """Yield from the iterators in round-robin order until all are exhausted."""
+    left = list(kinds)
+    while left:
+        for kind in list(left):
+            try:
+                yield next(kind)
+            except StopIteration:
+                left.remove(kind)
+
+
+def batches(items: Iterable[T], size: int, *, max_bytes: int = 400_000) -> Iterator[list[T]]:
+    """Yield lists of up to `size` items, for operations where one request for each would be too many.
+
+    `max_bytes` bounds the size of a list of several items, estimated as 4 bytes per character of their repr.
+    """
+    batch: list[T] = []
+    weight = 0
+    for item in items:
+        cost = len(repr(item)) * 4
+        if batch and (len(batch) == size or weight + cost > max_bytes):
+            yield batch
+            batch, weight = [], 0
+        batch.append(item)
+        weight += cost
+    if batch:
+        yield batch
+
+
+def objects(items: Iterable[Any], size: int, *, max_bytes: int = 400_000) -> Iterator[dict[str, Any]]:
+    """Yield the batches of the items as objects with made-up keys."""
+    for batch in batches(items, size, max_bytes=max_bytes):
+        yield {f"v{index}": item for index, item in enumerate(batch)}

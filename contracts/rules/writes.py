@@ -1,0 +1,196 @@
+"""Writes with any body: which ones the target offers, what each needs first, how it is sent, and what it created."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contracts.data import write_bodies
+from contracts.data.files import file
+from contracts.data.grouping import batches
+from contracts.engine.case import Case
+from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.guard import OutOfBudget
+from contracts.openapi.schemas import UNREAD
+
+CREATES_OF_RUNS: Final = ("bulk_create_runs", "create_run")
+WRITES_OF_RUNS: Final = (*CREATES_OF_RUNS, "create_run_chain", "update_run", "retry_run")
+OTHER_WRITES: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
+CHANGES: Final = frozenset({"update_run", "retry_run"})
+
+# Cases
+
+
+@dataclass(frozen=True)
+class Body:
+    """A JSON value with placeholders, or a text, as latin-1, that need not be JSON."""
+
+    json: Any = UNREAD
+    text: str | None = None
+    content_type: str | None = None
+
+    @property
+    def runs(self) -> int:
+        """The most runs that a correct server creates for it."""
+        if not isinstance(self.json, dict):
+            return 1
+        steps, count = self.json.get("steps"), self.json.get("count")
+        return len(steps) if isinstance(steps, list) else count if isinstance(count, int) else 1
+
+
+@dataclass(frozen=True)
+class Writes(Case):
+    """Bodies that are sent one after another, so that one look at the runs judges all of them."""
+
+    operation: str
+    bodies: tuple[Body, ...]
+
+
+@dataclass(frozen=True)
+class Write(Case):
+    """With `listed`, the runs are listed afterwards."""
+
+    operation: str
+    body: Body = Body()
+    listed: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return self.body.runs
+
+
+def in_batches(operation: str, bodies: Iterable[Body], size: int) -> Iterator[Writes]:
+    for batch in batches(bodies, size):
+        yield Writes(operation, tuple(batch))
+
+
+# What a target offers
+
+
+def is_offered(check: CheckContext, operation: str) -> bool:
+    """Return whether the target offers an operation and, if it changes a run, those that prepare and read the run."""
+    return check.offers(operation, *(("update_run", "get_run") if operation in CHANGES else ()))
+
+
+def optional_ids(check: CheckContext) -> dict[str, Ids]:
+    """Return the fields of a create that take ids, with the ids of the target."""
+    return {"machine_id": check.machines, "pool_ids": check.pools, "session_id": check.sessions}
+
+
+def with_available_ids(check: CheckContext, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body without the ids of kinds that the target does not have. Null and empty values stay."""
+    kinds = optional_ids(check)
+    return {name: value for name, value in body.items() if name not in kinds or kinds[name].available or not value}
+
+
+def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
+    """Return a valid body with every field and several items in each list, so that every part can be mutated."""
+    kinds = optional_ids(check)
+    body = write_bodies.full(operation)
+    return {name: value for name, value in body.items() if name not in kinds or kinds[name].invented}
+
+
+# Before a write
+
+_RESULTS: Final = {"output_data": {"kept": True}, "error": ["kept"], "run_message_history": [{"kept": 1}]}
+
+
+def changeable(context: CaseContext, operation: str, *, filled: bool = False) -> dict[str, Any]:
+    """Create a run that can be updated, or, for retry_run, a cancelled run.
+
+    With `filled`, the run to be retried has files and results, which a retry would replace or clear.
+    """
+    fields: dict[str, Any] = {} if context.check.is_live else {"input_values": {"kept": "«marker»"}}
+    if filled and operation == "retry_run" and not context.check.is_live:
+        fields["file_inputs"] = [file("kept.txt")]
+    (run,) = context.some_runs(1, **fields).runs[:1]
+    if operation != "retry_run":
+        return dict(run)
+    if filled:
+        context.call("update_run", run["id"], body=_RESULTS)
+    cancelled = context.call("update_run", run["id"], body={"status": "cancelled"})
+    if not cancelled.accepted or cancelled.body.get("status") != "cancelled":
+        raise Inconclusive("a run cannot be cancelled, so no retry can be tried")
+    return dict(cancelled.body) if filled else dict(run, status="cancelled")
+
+
+def ids_for(context: CaseContext, operation: str) -> tuple[str, ...]:
+    """Return the id of the run or pool that the operation changes; a run is created for it."""
+    if operation in CHANGES:
+        return (changeable(context, operation)["id"],)
+    return (context.named("pool"),) if operation == "add_machine_to_pool" else ()
+
+
+# Sending
+
+
+def send(context: CaseContext, operation: str, ids: Sequence[str], body: Body) -> WriteResult:
+    headers = [] if body.content_type is None else [("Content-Type", body.content_type)]
+    if body.text is not None:
+        raw = context.fill(body.text).encode("latin-1")
+        return context.write(operation, *ids, raw=raw, headers=headers)
+    json = body.json if body.json is UNREAD else context.fill(body.json)
+    return context.write(operation, *ids, body=json, headers=headers)
+
+
+def send_all(context: CaseContext, operation: str, ids: Sequence[str], bodies: Iterable[Body]) -> list[CallResult]:
+    """Send the bodies, except those that exceed the budget, such as one with a very large count."""
+    sent = []
+    for body in bodies:
+        with contextlib.suppress(OutOfBudget):
+            sent.append(send(context, operation, ids, body).result)
+    return sent
+
+
+# After a write
+
+
+def created_ids(result: CallResult) -> list[str]:
+    """Return the ids of the runs in the answer of a write, or of the pool or workflow."""
+    if not result.accepted or not isinstance(result.body, dict):
+        return []
+    runs = result.body.get("created_runs")
+    ids = (
+        [run.get("id") for run in runs if isinstance(run, dict)] if isinstance(runs, list) else [result.body.get("id")]
+    )
+    return [one for one in (*ids, *(result.body.get("run_ids") or ())) if isinstance(one, str)]
+
+
+def own_run_filters(context: CaseContext) -> dict[str, str]:
+    """Return list filters, by parameter name, that only runs created by this case match."""
+    check = context.check
+    names = {
+        "workflow_id": check.workflows.invented and "workflow",
+        "session_id": check.sessions.invented and "session",
+    }
+    return {
+        field: context.named(name)
+        for field, name in (names | {"search": "marker"}).items()
+        if name and context.has_named(name)
+    }
+
+
+def among(context: CaseContext) -> list[tuple[str, str]]:
+    """Return a filter by the workflow of the case, so that the cost of a list does not depend on other runs."""
+    return [("workflow_id", context.named("workflow"))] if context.has_named("workflow") else []
+
+
+def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2) -> None:
+    """Read the runs and their attachments. As with any answer, a 5xx or a leaked secret is a finding."""
+    offers = context.check.offers
+    for run_id in runs:
+        run = context.call("get_run", run_id) if offers("get_run") else None
+        ids = run.body.get("input_attachment_ids") if run is not None and isinstance(run.body, dict) else None
+        if offers("list_run_attachments") and ids:
+            context.call("list_run_attachments", query=[("run_id", run_id)])
+        for index, attachment in enumerate((ids or [])[:files]):
+            for operation in _ATTACHMENT_READS if index == 0 else _ATTACHMENT_READS[:1]:
+                if offers(operation) and isinstance(attachment, str):
+                    context.call(operation, attachment)
+
+
+_ATTACHMENT_READS: Final = ("download_run_attachment", "get_run_attachment", "get_run_attachment_download_url")

@@ -1,0 +1,62 @@
+"""The bodies of the scenarios are what they are sent for: valid ones are valid, invalid ones are invalid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from contracts.openapi.schemas import UNREAD
+from contracts.oracle import ParsedRequest, read_body, read_request
+from contracts.rules.accepted import null_cases, text_cases, value_cases
+from contracts.rules.invalid_bodies import with_sample_ids
+from contracts.rules.malformed_bodies import malformed_cases
+from contracts.rules.requests import refused_cases
+from contracts.rules.writes import Body, Write
+from tests.contracts.rules.test_cases import WORLDS
+
+CHECK = WORLDS["takes any id"]
+
+
+def read(operation: str, body: Body) -> ParsedRequest:
+    if body.text is not None:
+        return read_request(operation, with_sample_ids(body.text).encode("latin-1"))
+    assert body.json is not UNREAD
+    return read_body(operation, filled(body.json))
+
+
+def filled(value: object) -> object:
+    if isinstance(value, str):
+        return with_sample_ids(value)
+    if isinstance(value, list):
+        return [filled(item) for item in value]
+    return {key: filled(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def accepted() -> Iterator[Write]:
+    for cases in (text_cases, value_cases, null_cases):
+        yield from cases(CHECK)
+
+
+def test_what_should_be_accepted_is_valid_with_few_exceptions_that_are_undetermined() -> None:
+    """Exceptions: what is valid in an input of a run may be too deep in a step of a chain, or too long as a file."""
+    parsed = [read(case.operation, case.body) for case in accepted()]
+
+    assert not [(one.operation, one.faults) for one in parsed if one.faults]
+    assert sum(not one.is_valid for one in parsed) < len(parsed) / 20
+
+
+@pytest.mark.parametrize("cases", [refused_cases, malformed_cases])
+def test_what_must_be_refused_is_invalid(cases: object) -> None:
+    assert callable(cases)
+    valid = [
+        (case.operation, body)
+        for case in cases(CHECK)
+        for body in case.bodies
+        if read(case.operation, body).is_valid and (case.operation, body.text) not in MAY_MEAN_NOTHING
+    ]
+
+    assert not valid
+
+
+MAY_MEAN_NOTHING = {("retry_run", text) for text in ("", " ", "\n", "null")}
