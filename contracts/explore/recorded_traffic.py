@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.engine.case import Case
@@ -23,7 +23,8 @@ from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.explore.schema_plan import FRESH_KEY
-from contracts.openapi.schemas import Diagnostics, body_schema, is_uuid, moment_of, operations, schema, shape
+from contracts.openapi.router import operation_at, route_of
+from contracts.openapi.schemas import Diagnostics, body_schema, is_uuid, moment_of, schema, shape
 from contracts.oracle import (
     ANSWER_RULE,
     CREATES,
@@ -32,12 +33,12 @@ from contracts.oracle import (
     Violation,
     accepts,
     excerpt,
-    operation_at,
     read_request,
     run_schema_errors,
     schema_error,
     schema_violations,
 )
+from contracts.rules.authorization import rule_of_credentials
 
 MAX_ROWS: Final = 8
 """The most writes before an exchange that its case includes: the last ones."""
@@ -64,15 +65,14 @@ class KnownResources:
         if operation in CREATES:
             self.alive.update(run_id for run_id, _ in _created_runs(exchange))
         elif operation == "delete_run":
-            resource_id = path_id(request.path)
+            resource_id = _resource_id(request)
             self.alive.discard(resource_id)
             self.gone.add(resource_id)
 
 
-def path_id(path: str) -> str:
-    """Return the segment of a path that stands for an id, decoded; empty if there is none."""
-    segments = path.partition("?")[0].strip("/").split("/")
-    return unquote(segments[2]) if len(segments) > 2 else ""
+def _resource_id(request: Request) -> str:
+    route = route_of(request.method, request.path)
+    return "" if route is None else route.resource_id
 
 
 def _created_runs(exchange: Exchange) -> Iterator[tuple[str, list[str]]]:
@@ -123,12 +123,12 @@ class Record:
                     self._creates.setdefault(run_id, _Create(position, index))
                     for number, attachment in enumerate(attachments):
                         self._creates.setdefault(attachment, _Create(position, index, number))
-            elif request.method != "GET" and (resource_id := path_id(request.path)):
+            elif request.method != "GET" and (resource_id := _resource_id(request)):
                 self._writes.setdefault(resource_id, []).append(position)
 
     def case_at(self, position: int) -> RecordedCase:
         request = self.exchanges[position].request
-        resource_id = path_id(request.path)
+        resource_id = _resource_id(request)
         create = self._creates.get(resource_id)
         if create is None or create.position >= position:
             return RecordedCase((self._request_case(request),))
@@ -206,9 +206,9 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
     if operation == "health_check" or result.status == 429:
         return
     if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
-        _judge_unauthorized(context, result, operation)
+        _judge_unauthorized(context, result)
         return
-    resource_id = path_id(request.path) if "{" in operations()[operation][1] else ""
+    resource_id = _resource_id(request)
     if resource_id:
         _judge_presence(context, result, operation, resource_id, known_resources)
     if body_schema(operation) is not None:
@@ -221,35 +221,17 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
 
 def _judge_undocumented(context: CaseContext, result: CallResult) -> None:
     request = result.exchange.request
-    if request.method in {"HEAD", "OPTIONS"}:
-        return
-    template = _template_at(request.path)
-    if template is not None:
-        cause = f"{request.method} is answered on {template}"
+    route = route_of(request.method, request.path)
+    if route is not None and request.method not in {"HEAD", "OPTIONS"}:
+        cause = f"{request.method} is answered on {route.template}"
         context.require(result.refused, "HTTP-METHOD", cause, "a 4xx", result.words, result)
 
 
-def _template_at(path: str) -> str | None:
-    """Return the documented path template that a request's path matches."""
-    plain = path.partition("?")[0]
-    known = dict.fromkeys(template for _, template in operations().values())
-    if plain in known:
-        return plain
-    pattern = {template: re.sub(r"\{[a-z_]+\}", "[^/]+", template) for template in known}
-    return next((template for template in known if re.fullmatch(pattern[template], plain)), None)
-
-
-def _judge_unauthorized(context: CaseContext, result: CallResult, operation: str) -> None:
-    given = result.exchange.request.header("authorization")
-    scheme, _, token = (given or "").partition(" ")
-    if given is None:
-        rule, cause = "AUTH-REQUIRED", "no Authorization passes"
-    elif scheme.lower() != "bearer":
-        rule, cause = "AUTH-SCHEME", "another scheme passes"
-    elif token.lower().startswith("test"):
+def _judge_unauthorized(context: CaseContext, result: CallResult) -> None:
+    header = result.exchange.request.header("authorization")
+    if re.match("(?i)bearer test", header or ""):
         return  # a mock may accept it as the token of another organisation
-    else:
-        rule, cause = "AUTH-TOKEN", "a wrong token passes" if token.strip() else "an empty token passes"
+    rule, cause = rule_of_credentials(header)
     context.require(not result.accepted, rule, cause, "401 or 403", result.words, result)
 
 
