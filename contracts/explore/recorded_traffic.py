@@ -8,6 +8,7 @@ the create of the run that it is about, so that they can be shrunk and sent agai
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -169,7 +170,8 @@ def run_recorded(context: CaseContext, case: RecordedCase) -> None:
     known_resources = KnownResources()
     if case.create is not None:
         _send_create(context, case.create, case.run)
-    known_resources.alive.update(context.named(name) for name in ("run",) if context.has_named(name))
+    if context.has_named("run"):
+        known_resources.alive.add(context.named("run"))
     for each in case.requests:
         request = each.to_request(context.fill)
         if request is None:
@@ -268,16 +270,14 @@ def _judge_body(
     key = request.header(_KEY)
     if key is not None and key in known_resources.keys:
         return  # a replay, or a conflict
-    plain = (key is None or key.startswith((FRESH_KEY, "key-"))) and "?" not in request.path
-    if result.accepted and (operation in CREATES or parsed.is_invalid):
-        context.judge_write(parsed, result)
-    elif (
-        result.refused
-        and plain
-        and (operation in CREATES or (operation == "update_run" and resource_id in known_resources.alive))
-    ):
-        if result.status in {401, 403} or (operation == "update_run" and not parsed.is_invalid):
-            return  # whether a run can be updated depends on its status
+    if result.accepted:
+        judged = operation in CREATES or parsed.is_invalid
+    else:
+        plain = (key is None or key.startswith((FRESH_KEY, "key-"))) and "?" not in request.path
+        # Whether a valid update is accepted depends on the status of the run.
+        update = operation == "update_run" and parsed.is_invalid and resource_id in known_resources.alive
+        judged = result.refused and result.status not in {401, 403} and plain and (operation in CREATES or update)
+    if judged:
         context.judge_write(parsed, result)
     if result.accepted:
         _judge_shape(context, result, operation)
@@ -347,16 +347,11 @@ def _judge_list(context: CaseContext, result: CallResult) -> None:
     full = min(wanted["limit"], max(0, total - wanted["skip"])) if isinstance(total, int) else len(items)
     cause = "a page is not as full as total says"
     context.require(len(items) == full, "LIST-PAGE", cause, f"{full} of {total}", f"{len(items)} items", result)
-    for name in ("workflow_id", "machine_id", "status"):
-        others = [item for item in items if name in query and item.get(name) != query[name]]
-        context.require(
-            not others, "LIST-FILTER", f"{name} finds another run", f"runs of {name}", f"{len(others)} others", result
-        )
-    for name, is_in in (("created_at_from", _is_from), ("created_at_to", _is_to)):
-        others = [item for item in items if name in query and not is_in(item.get("created_at"), query[name])]
-        context.require(
-            not others, "LIST-FILTER", f"{name} finds another run", "runs of that time", f"{len(others)} others", result
-        )
+    for name, matches in _MATCHES.items():
+        field_name = "created_at" if name.startswith("created_at") else name
+        others = [item for item in items if name in query and not matches(item.get(field_name), query[name])]
+        cause, got = f"{name} finds another run", f"{len(others)} others"
+        context.require(not others, "LIST-FILTER", cause, f"runs of this {name}", got, result)
 
 
 def _is_from(moment: Any, bound: str) -> bool:
@@ -366,6 +361,16 @@ def _is_from(moment: Any, bound: str) -> bool:
 
 def _is_to(moment: Any, bound: str) -> bool:
     return moment_of(moment) is None or _is_from(bound, moment)
+
+
+_MATCHES: Final[Mapping[str, Callable[[Any, str], bool]]] = {
+    "workflow_id": operator.eq,
+    "machine_id": operator.eq,
+    "status": operator.eq,
+    "created_at_from": _is_from,
+    "created_at_to": _is_to,
+}
+"""Whether the value of a run's field matches a parameter."""
 
 
 def _is_plain_moment(text: str) -> bool:
