@@ -11,10 +11,9 @@ import base64
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import takewhile
 from typing import Final
 
 # Only for long secrets is a match of a changed form, or of a part, not a coincidence.
@@ -114,15 +113,14 @@ class _Block:
 
     def part_at(self, text: str, position: int) -> tuple[int, int]:
         """Return where the longest part of the secret around this block, which is at `position`, starts and ends."""
-        end, after = position + _BLOCK_LENGTH, self.start + _BLOCK_LENGTH
-        before = _common_length(
-            reversed(text[max(0, position - self.start) : position]), reversed(self.secret[: self.start])
-        )
-        return position - before, end + _common_length(text[end : end + len(self.secret)], self.secret[after:])
+        before = _common_length(text[max(0, position - self.start) : position][::-1], self.secret[: self.start][::-1])
+        after = _common_length(text[position : position + len(self.secret)], self.secret[self.start :])
+        return position - before, position + after
 
 
-def _common_length(text: Iterable[str], secret: Iterable[str]) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, secret, strict=False)))
+def _common_length(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((length for length, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 @dataclass(frozen=True)
@@ -142,7 +140,7 @@ class Candidates:
     def replace(self, text: str) -> str:
         for form in self.forms:
             if form.literal in text:
-                text = form.pattern.sub(form.placeholder.replace("\\", r"\\"), text)
+                text = form.pattern.sub(form.placeholder, text)
         for content, blocks in self.blocks.items():
             position = text.find(content)
             while position >= 0:

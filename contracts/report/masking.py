@@ -52,13 +52,11 @@ class Mask:
 
     def learn(self, requests: Iterable[Request]) -> None:
         for request in requests:
-            for value in _sensitive_values(request.body):
-                self._learn_value(value)
+            self._learn_values(_sensitive_values(request.body))
 
     def learn_body(self, body: Any) -> None:
         """Learn the sensitive values of a decoded request body."""
-        for value in _under_sensitive_keys(body):
-            self._learn_value(value)
+        self._learn_values(_under_sensitive_keys(body))
 
     @property
     def has_masked(self) -> bool:
@@ -160,21 +158,20 @@ class Mask:
         # In a request a number stays a number, since the finding may depend on the type.
         return 0 if sent else self._placeholder(str(value))
 
-    def _learn_value(self, value: Any) -> None:
-        if isinstance(value, dict):
-            for item in value.values():
-                self._learn_value(item)
-        elif isinstance(value, list):
-            for item in value:
-                self._learn_value(item)
-        elif isinstance(value, str) and value:
-            placeholder = self._placeholder(value)
-            if len(value) >= _MIN_SECRET_LENGTH:
-                self._secrets.add(value, placeholder)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            for digits in _number_forms(value):
-                if len(digits) >= _MIN_SECRET_LENGTH:
-                    self._secrets.add_number(digits, self._placeholder(str(value)))
+    def _learn_values(self, values: Iterable[Any]) -> None:
+        for value in values:
+            if isinstance(value, dict):
+                self._learn_values(value.values())
+            elif isinstance(value, list):
+                self._learn_values(value)
+            elif isinstance(value, str) and value:
+                placeholder = self._placeholder(value)
+                if len(value) >= _MIN_SECRET_LENGTH:
+                    self._secrets.add(value, placeholder)
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                for digits in _number_forms(value):
+                    if len(digits) >= _MIN_SECRET_LENGTH:
+                        self._secrets.add_number(digits, self._placeholder(str(value)))
 
     def _placeholder(self, secret: str) -> str:
         """The placeholder of a secret, padded to the length of the secret, since a fault may depend on the length."""

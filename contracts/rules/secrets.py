@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Request
@@ -17,11 +17,10 @@ from contracts.data import boundary_values, mutations, write_bodies
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.request_building import JSON_HEADER, encode, path_for, request_for
+from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.openapi.router import operation_at
-from contracts.openapi.schemas import operations
 from contracts.oracle import TERMINAL, alias_difference
 from contracts.rules.listing import items_of
 from contracts.rules.request_bodies import among, changeable, full_body, ids_in
@@ -260,64 +259,53 @@ class FailingCase(Case):
         return _most_runs(self.body)
 
 
-_HEADERS: Final = (("Authorization", TOKEN), JSON_HEADER)
-
-
 def run_failing(context: CaseContext, case: FailingCase) -> None:
     ids = _run_to_write_to(context, case.operation)
-    method, template = operations()[case.operation]
-    request = Request(method, path_for(template, *ids), _HEADERS, encode(context.fill(case.body)))
-    for failing in _failing_requests(context, case, request):
-        context.send(failing)
+    valid = request_for(case.operation, *ids, body=context.fill(case.body))
+    for request in _failing_requests(context, case, valid):
+        context.send(request)
 
 
 def _failing_requests(context: CaseContext, case: FailingCase, valid: Request) -> Iterator[Request]:
-    method, path, raw = valid.method, valid.path, valid.body or b""
+    raw = valid.body or b""
     match case.failure:
         case "other shapes":
             shapes = (b"[%s]", b"[%s, %s]", b'{"body": %s}', b'[{"a": [%s]}]', b'{"steps": %s}', b'{"a": 1, "b": [%s]}')
-            for shape in shapes:
-                yield Request(method, path, _HEADERS, shape.replace(b"%s", raw))
-            yield Request(method, path, _HEADERS, json.dumps(raw.decode()).encode())
+            yield from (replace(valid, body=shape.replace(b"%s", raw)) for shape in shapes)
+            yield replace(valid, body=json.dumps(raw.decode()).encode())
         case "another content type":
             for kind in (None, "text/plain", "application/x-www-form-urlencoded", "application/xml", "nonsense"):
                 content_type = () if kind is None else (("Content-Type", kind),)
-                yield Request(method, path, (("Authorization", TOKEN), *content_type), raw)
+                yield replace(valid, headers=(("Authorization", TOKEN), *content_type))
         case "refused credentials":
             for header in (None, "", "Basic nobody", "Bearer nobody-knows-this"):
                 authorization = () if header is None else (("Authorization", header),)
-                yield Request(method, path, (*authorization, JSON_HEADER), raw)
+                yield replace(valid, headers=(*authorization, JSON_HEADER))
         case "another method":
-            for other in ("PUT", "PATCH", "POST", "DELETE"):
-                if operation_at(other, path) is None:
-                    yield Request(other, path, _HEADERS, raw)
+            methods = ("PUT", "PATCH", "POST", "DELETE")
+            yield from (replace(valid, method=one) for one in methods if operation_at(one, valid.path) is None)
         case "another path":
-            for other in ("/v1/nothing", "/v1/runs/bulk/nothing", "/v1/runs/not-a-uuid/retry", "/v1/runs/bulk?count=x"):
-                yield Request("POST", other, _HEADERS, raw)
-            yield Request("POST", f"/v1/runs/{context.named('unknown')}/retry", _HEADERS, raw)
+            unknown = f"/v1/runs/{context.named('unknown')}/retry"
+            paths = ("/v1/nothing", "/v1/runs/bulk/nothing", "/v1/runs/not-a-uuid/retry", "/v1/runs/bulk?count=x")
+            yield from (replace(valid, method="POST", path=path) for path in (*paths, unknown))
         case "a run at work":
-            yield Request("POST", f"/v1/runs/{context.some_runs(1).ids[0]}/retry", _HEADERS, raw)
+            yield replace(valid, path=f"/v1/runs/{context.some_runs(1).ids[0]}/retry")
         case "unknown ids":
             for name in ("machine_id", "session_id", "workflow_id", "pool_ids"):
                 made_up = str(uuid.uuid4())
                 ids = {name: [made_up] if name == "pool_ids" else made_up}
-                yield Request(method, path, _HEADERS, encode(json.loads(raw) | ids))
+                yield replace(valid, body=encode(json.loads(raw) | ids))
         case "an update":
             created = context.some_runs(1, sensitive_input_values={"password": context.named("secret")})
             for wrong in ({"status": "nonsense"}, {"input_values": 5}, {"error": [5]}, {"started_at": "x"}, {}):
                 yield request_for("update_run", created.ids[0], body=wrong)
         case "conflict":
-            yield from _conflicting_requests(valid, _SECRET_FIELDS[case.operation])
-
-
-def _conflicting_requests(valid: Request, field: str) -> Iterator[Request]:
-    raw = valid.body or b""
-    plain = encode({name: value for name, value in json.loads(raw).items() if name != field})
-    other = raw.replace(b"password", b"pass")
-    for first, second in ((plain, raw), (raw, plain), (raw, other), (raw, raw)):
-        key = ("Idempotency-Key", f"key-{uuid.uuid4()}")
-        for body in (first, second, first):
-            yield Request(valid.method, valid.path, (*valid.headers, key), body)
+            secret_field = _SECRET_FIELDS[case.operation]
+            plain = encode({name: value for name, value in json.loads(raw).items() if name != secret_field})
+            other = raw.replace(b"password", b"pass")
+            for first, second in ((plain, raw), (raw, plain), (raw, other), (raw, raw)):
+                headers = (*valid.headers, ("Idempotency-Key", f"key-{uuid.uuid4()}"))
+                yield from (replace(valid, headers=headers, body=body) for body in (first, second, first))
 
 
 _FAILURES: Final = (
