@@ -8,12 +8,13 @@ the create of the run that it is about, so that they can be shrunk and sent agai
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import parse_qsl
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.engine.case import Case
@@ -23,7 +24,8 @@ from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.explore.schema_plan import FRESH_KEY
-from contracts.openapi.schemas import Diagnostics, body_schema, is_uuid, moment_of, operations, schema, shape
+from contracts.openapi.router import operation_at, route_of
+from contracts.openapi.schemas import Diagnostics, body_schema, is_uuid, moment_of, schema, shape
 from contracts.oracle import (
     ANSWER_RULE,
     CREATES,
@@ -32,12 +34,12 @@ from contracts.oracle import (
     Violation,
     accepts,
     excerpt,
-    operation_at,
     read_request,
     run_schema_errors,
     schema_error,
     schema_violations,
 )
+from contracts.rules.authorization import rule_of_credentials
 
 MAX_ROWS: Final = 8
 """The most writes before an exchange that its case includes: the last ones."""
@@ -64,15 +66,14 @@ class KnownResources:
         if operation in CREATES:
             self.alive.update(run_id for run_id, _ in _created_runs(exchange))
         elif operation == "delete_run":
-            resource_id = path_id(request.path)
+            resource_id = _resource_id(request)
             self.alive.discard(resource_id)
             self.gone.add(resource_id)
 
 
-def path_id(path: str) -> str:
-    """Return the segment of a path that stands for an id, decoded; empty if there is none."""
-    segments = path.partition("?")[0].strip("/").split("/")
-    return unquote(segments[2]) if len(segments) > 2 else ""
+def _resource_id(request: Request) -> str:
+    route = route_of(request.method, request.path)
+    return "" if route is None else route.resource_id
 
 
 def _created_runs(exchange: Exchange) -> Iterator[tuple[str, list[str]]]:
@@ -123,12 +124,12 @@ class Record:
                     self._creates.setdefault(run_id, _Create(position, index))
                     for number, attachment in enumerate(attachments):
                         self._creates.setdefault(attachment, _Create(position, index, number))
-            elif request.method != "GET" and (resource_id := path_id(request.path)):
+            elif request.method != "GET" and (resource_id := _resource_id(request)):
                 self._writes.setdefault(resource_id, []).append(position)
 
     def case_at(self, position: int) -> RecordedCase:
         request = self.exchanges[position].request
-        resource_id = path_id(request.path)
+        resource_id = _resource_id(request)
         create = self._creates.get(resource_id)
         if create is None or create.position >= position:
             return RecordedCase((self._request_case(request),))
@@ -169,7 +170,8 @@ def run_recorded(context: CaseContext, case: RecordedCase) -> None:
     known_resources = KnownResources()
     if case.create is not None:
         _send_create(context, case.create, case.run)
-    known_resources.alive.update(context.named(name) for name in ("run",) if context.has_named(name))
+    if context.has_named("run"):
+        known_resources.alive.add(context.named("run"))
     for each in case.requests:
         request = each.to_request(context.fill)
         if request is None:
@@ -206,9 +208,9 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
     if operation == "health_check" or result.status == 429:
         return
     if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
-        _judge_unauthorized(context, result, operation)
+        _judge_unauthorized(context, result)
         return
-    resource_id = path_id(request.path) if "{" in operations()[operation][1] else ""
+    resource_id = _resource_id(request)
     if resource_id:
         _judge_presence(context, result, operation, resource_id, known_resources)
     if body_schema(operation) is not None:
@@ -221,35 +223,17 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
 
 def _judge_undocumented(context: CaseContext, result: CallResult) -> None:
     request = result.exchange.request
-    if request.method in {"HEAD", "OPTIONS"}:
-        return
-    template = _template_at(request.path)
-    if template is not None:
-        cause = f"{request.method} is answered on {template}"
+    route = route_of(request.method, request.path)
+    if route is not None and request.method not in {"HEAD", "OPTIONS"}:
+        cause = f"{request.method} is answered on {route.template}"
         context.require(result.refused, "HTTP-METHOD", cause, "a 4xx", result.words, result)
 
 
-def _template_at(path: str) -> str | None:
-    """Return the documented path template that a request's path matches."""
-    plain = path.partition("?")[0]
-    known = dict.fromkeys(template for _, template in operations().values())
-    if plain in known:
-        return plain
-    pattern = {template: re.sub(r"\{[a-z_]+\}", "[^/]+", template) for template in known}
-    return next((template for template in known if re.fullmatch(pattern[template], plain)), None)
-
-
-def _judge_unauthorized(context: CaseContext, result: CallResult, operation: str) -> None:
-    given = result.exchange.request.header("authorization")
-    scheme, _, token = (given or "").partition(" ")
-    if given is None:
-        rule, cause = "AUTH-REQUIRED", "no Authorization passes"
-    elif scheme.lower() != "bearer":
-        rule, cause = "AUTH-SCHEME", "another scheme passes"
-    elif token.lower().startswith("test"):
+def _judge_unauthorized(context: CaseContext, result: CallResult) -> None:
+    header = result.exchange.request.header("authorization")
+    if re.match("(?i)bearer test", header or ""):
         return  # a mock may accept it as the token of another organisation
-    else:
-        rule, cause = "AUTH-TOKEN", "a wrong token passes" if token.strip() else "an empty token passes"
+    rule, cause = rule_of_credentials(header)
     context.require(not result.accepted, rule, cause, "401 or 403", result.words, result)
 
 
@@ -286,16 +270,14 @@ def _judge_body(
     key = request.header(_KEY)
     if key is not None and key in known_resources.keys:
         return  # a replay, or a conflict
-    plain = (key is None or key.startswith((FRESH_KEY, "key-"))) and "?" not in request.path
-    if result.accepted and (operation in CREATES or parsed.is_invalid):
-        context.judge_write(parsed, result)
-    elif (
-        result.refused
-        and plain
-        and (operation in CREATES or (operation == "update_run" and resource_id in known_resources.alive))
-    ):
-        if result.status in {401, 403} or (operation == "update_run" and not parsed.is_invalid):
-            return  # whether a run can be updated depends on its status
+    if result.accepted:
+        judged = operation in CREATES or parsed.is_invalid
+    else:
+        plain = (key is None or key.startswith((FRESH_KEY, "key-"))) and "?" not in request.path
+        # Whether a valid update is accepted depends on the status of the run.
+        update = operation == "update_run" and parsed.is_invalid and resource_id in known_resources.alive
+        judged = result.refused and result.status not in {401, 403} and plain and (operation in CREATES or update)
+    if judged:
         context.judge_write(parsed, result)
     if result.accepted:
         _judge_shape(context, result, operation)
@@ -365,16 +347,11 @@ def _judge_list(context: CaseContext, result: CallResult) -> None:
     full = min(wanted["limit"], max(0, total - wanted["skip"])) if isinstance(total, int) else len(items)
     cause = "a page is not as full as total says"
     context.require(len(items) == full, "LIST-PAGE", cause, f"{full} of {total}", f"{len(items)} items", result)
-    for name in ("workflow_id", "machine_id", "status"):
-        others = [item for item in items if name in query and item.get(name) != query[name]]
-        context.require(
-            not others, "LIST-FILTER", f"{name} finds another run", f"runs of {name}", f"{len(others)} others", result
-        )
-    for name, is_in in (("created_at_from", _is_from), ("created_at_to", _is_to)):
-        others = [item for item in items if name in query and not is_in(item.get("created_at"), query[name])]
-        context.require(
-            not others, "LIST-FILTER", f"{name} finds another run", "runs of that time", f"{len(others)} others", result
-        )
+    for name, matches in _MATCHES.items():
+        field_name = "created_at" if name.startswith("created_at") else name
+        others = [item for item in items if name in query and not matches(item.get(field_name), query[name])]
+        cause, got = f"{name} finds another run", f"{len(others)} others"
+        context.require(not others, "LIST-FILTER", cause, f"runs of this {name}", got, result)
 
 
 def _is_from(moment: Any, bound: str) -> bool:
@@ -384,6 +361,16 @@ def _is_from(moment: Any, bound: str) -> bool:
 
 def _is_to(moment: Any, bound: str) -> bool:
     return moment_of(moment) is None or _is_from(bound, moment)
+
+
+_MATCHES: Final[Mapping[str, Callable[[Any, str], bool]]] = {
+    "workflow_id": operator.eq,
+    "machine_id": operator.eq,
+    "status": operator.eq,
+    "created_at_from": _is_from,
+    "created_at_to": _is_to,
+}
+"""Whether the value of a run's field matches a parameter."""
 
 
 def _is_plain_moment(text: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contracts.oracle.answer import is_retry_after, schema_error, schema_violations, universal_violations
 from contracts.oracle.create import Seen, alias_difference, create_options_violations, judge_create, run_schema_errors
-from contracts.oracle.operation import ANSWER_RULE, CREATES, SCHEMA_RULE, operation_at
+from contracts.oracle.operation import ANSWER_RULE, CREATES, SCHEMA_RULE
 from contracts.oracle.refusal import (
     acceptance_of_invalid,
     accepts,
@@ -62,7 +62,6 @@ __all__ = [
     "is_retry_after",
     "judge_create",
     "misses_a_run",
-    "operation_at",
     "parameter_error_violations",
     "read_body",
     "read_request",
