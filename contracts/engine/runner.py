@@ -290,7 +290,7 @@ class Search:
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure
         told = (*before, *final.told)
-        shown = (*self._sources_of_leak(final), *final.exchanges)
+        shown = (*self._sources(final), *final.exchanges)
         exchanges = repro_of(shown, told, check.guard.exchanges, replaceable=check.replaceable_ids)
         finding = Finding(final.rule, final.cause, final.expected, final.got, exchanges, stable=stable)
         (self.findings if stable else self.unstable).append(finding)
@@ -298,16 +298,19 @@ class Search:
             self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
         self._on_finding(finding)
 
-    def _sources_of_leak(self, final: RuleViolated) -> Iterator[Exchange]:
-        """Yield the request that sent the secret which an answer leaks, if it is not among the exchanges: a list also
-        shows runs that other cases created.
+    def _sources(self, final: RuleViolated) -> Iterator[Exchange]:
+        """Yield the create of a run that a list shows wrong, or the request that sent the secret which an answer leaks,
+        if it is not among the exchanges: a list also shows runs that other cases created.
         """
-        leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body) if final.exchanges else None
-        if final.rule == "SECRET-LEAK" and leaked is not None:
-            recorded = (*final.exchanges, *self.check.guard.exchanges)
-            source = next((one for one in recorded if leaked in (one.request.body or b"")), None)
-            if source is not None and source not in final.exchanges:
-                yield source
+        recorded = (*final.exchanges, *self.check.guard.exchanges)
+        source: Exchange | None = None
+        if about := final.violation.about.encode():
+            source = next((one for one in recorded if not is_read(one.request) and about in one.answer.body), None)
+        elif final.rule == "SECRET-LEAK" and final.exchanges:
+            leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body)
+            source = next((one for one in recorded if leaked and leaked in (one.request.body or b"")), None)
+        if source is not None and source not in final.exchanges:
+            yield source
 
     def _keep_unrepeated(self, violated: RuleViolated, first: tuple[str, str], *, stable: bool) -> None:
         """Keep a finding without repeating it, since a repeat would leave more runs behind."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 from contracts.data import boundary_values, write_bodies
 from contracts.engine.check_context import CheckContext
 from contracts.engine.shrink import Case
-from contracts.rules.answers import answer_cases
+from contracts.rules.answers import AnswerCase, answer_cases
 from contracts.rules.authorization import headers_by_rule
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
@@ -221,11 +221,11 @@ def _paths(check: CheckContext) -> Iterator[Case]:
         yield {"method": "GET", "path": path, "template": path, "known": False}
 
 
-def _answers(check: CheckContext) -> Iterator[Case]:
-    yield from (case | {"reads": 1} for case in answer_cases(check))
+def _answers(check: CheckContext) -> Iterator[AnswerCase]:
+    yield from answer_cases(check, reads=1)
 
 
-PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Case]]]] = {
+PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Any]]]] = {
     "creates with each feature": _creates,
     "missing and invalid credentials": _unauthorized,
     "invalid requests": _refused,
