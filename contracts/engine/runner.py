@@ -23,7 +23,7 @@ from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.repro import is_read, repro_of, succeeded_before
+from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.shrink import shrink
@@ -333,7 +333,7 @@ class Search:
         if not violated.exchanges:
             return None
         last = violated.exchanges[-1]
-        if is_read(last.request) and len(repro_of((last,), violated.told)) > 1:
+        if (is_read(last.request) or names_resource(last.request)) and len(repro_of((last,), violated.told)) > 1:
             return None  # it needs what other requests of the case created; only the full case can be shrunk
         case = RequestCase.from_request(last.request)
         found = self._outcome(ALONE, case, only=violated.dedup_key)

@@ -404,3 +404,26 @@ def test_a_run_that_a_list_shows_wrong_is_told_with_its_create() -> None:
     (finding,) = search.findings
     assert (finding.rule, finding.got) == ("LIST-COMPLETE", "1700000000 in items.0.started_at")
     assert [exchange.request.method for exchange in finding.exchanges] == ["POST", "GET"]
+
+
+def test_a_write_that_leaves_its_run_changed_is_made_small_with_the_create_of_the_run() -> None:
+    """Sent alone again, any update would show what the first one has stored."""
+    stored: dict[str, Any] = {}
+
+    def reply(request: Request) -> tuple[int, Any]:
+        if request.method == "POST":
+            return 201, {"created_runs": [RUN | {"id": str(uuid.uuid4())}]}
+        run_id = request.path.rpartition("/")[2]
+        stored[run_id] = request.json().get("error", stored.get(run_id))
+        return 200, RUN | {"id": run_id, "error": stored[run_id] and "a text"}
+
+    def run(context: CaseContext, case: Case) -> None:
+        made = context.call("bulk_create_runs", body={"workflow_id": W, "count": 1})
+        context.call("update_run", made.body["created_runs"][0]["id"], body=case["body"])
+
+    search = searched(reply, run, {"body": {"error": ["late", "later"], "release_session_after": True}})
+
+    (finding,) = search.findings
+    assert finding.cause == "error of update_run is not of its schema"
+    assert [exchange.request.method for exchange in finding.exchanges] == ["POST", "PATCH"]
+    assert [*finding.exchanges[1].request.json()] == ["error"]

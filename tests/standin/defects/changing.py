@@ -449,3 +449,30 @@ class RetryKeepsOldFiles(Standin):
     def obeys(c: Client) -> None:
         run = c.cancelled(file_inputs=[FILE])
         assert len(c.retry(run, file_inputs=[FILE]).json()["input_attachment_ids"]) == 1
+
+
+@plants("UPDATE-PARTIAL", what="The answer of an update tells one error as a text.", rarity="one error, one answer")
+class UpdateTellsErrorAsText(Standin):
+    def update_run(self, call, run_id, body):
+        answer = super().update_run(call, run_id, body)
+        if answer.content["error"] and len(answer.content["error"]) == 1:
+            answer.content["error"] = answer.content["error"][0]
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert c.patch(c.create(), error=["late"]).json()["error"] == ["late"]
+
+
+@plants(
+    "RETRY-RULES", what="The answer of a retry has an empty text for no ended_at.", rarity="one field of one answer"
+)
+class RetryEndsAtEmptyText(Standin):
+    def retry_run(self, call, run_id, body):
+        answer = super().retry_run(call, run_id, body)
+        answer.content["ended_at"] = ""
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert c.retry(c.cancelled()).json()["ended_at"] is None

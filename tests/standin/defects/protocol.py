@@ -435,3 +435,28 @@ class WorkflowWithoutUpdatedAt(Standin):
     def obeys(c: Client) -> None:
         first = c.get("/v1/workflows").json()["items"][0]
         assert "updated_at" in c.get(f"/v1/workflows/{first['id']}").json()
+
+
+@plants(
+    "HTTP-ERROR-JSON", what="The detail of a run that is unknown is an object.", rarity="one status of one resource"
+)
+class UnknownRunIsObject(Standin):
+    def refused(self, status, detail, headers, path):
+        if status == 404 and path.startswith("/v1/runs/"):
+            detail = {"code": 404, "message": detail}
+        return super().refused(status, detail, headers, path)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert isinstance(c.get(f"/v1/runs/{UNKNOWN}").json()["detail"], str)
+
+
+@plants("REQ-ERROR", what="The errors of a list's parameters have no type.", rarity="parameters only")
+class ParameterErrorsHaveNoType(Standin):
+    def violation(self, error, call):
+        shown = super().violation(error, call)
+        return {name: shown[name] for name in shown if name != "type" or shown["loc"][0] != "query"}
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert "type" in c.get("/v1/runs?limit=0").json()["detail"][0]

@@ -644,3 +644,61 @@ class ChainNotFoundBySession(Standin):
     def obeys(c: Client) -> None:
         made = c.chain(2)
         assert set(c.ids(f"session_id={made['session_id']}")) == set(made["run_ids"])
+
+
+@plants("READ-BACK", "LIFECYCLE", what="Read alone, started_at is a number when set.", rarity="one field, one read")
+class ReadStartsInSeconds(Standin):
+    def get_run(self, call, run_id, include):
+        answer = super().get_run(call, run_id, include)
+        started = self.find(call, run_id).started_at
+        answer.content["started_at"] = started and int(started.timestamp())
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create()
+        c.patch(run, started_at="2026-01-02T03:04:05Z")
+        assert isinstance(c.read(run["id"])["started_at"], str)
+
+
+@plants("READ-BACK", what="A machine that is included with a run has no id.", rarity="one parameter of one read")
+class IncludedMachineHasNoId(Standin):
+    def get_run(self, call, run_id, include):
+        answer = super().get_run(call, run_id, include)
+        for one in answer.content.get("included") or ():
+            if one["type"] == "machine":
+                del one["id"]
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create(machine_id=c.get("/v1/machines").json()["items"][0]["id"])
+        assert all("id" in one for one in c.get(f"/v1/runs/{run['id']}?include=machine").json()["included"])
+
+
+@plants("LIST-COMPLETE", what="In lists, a single pool is a text, not a list.", rarity="one field of one list")
+class ListedPoolIsText(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        if where == "list_runs" and run.pool_ids and len(run.pool_ids) == 1:
+            shown["pool_ids"] = run.pool_ids[0]
+        return shown
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create(pool_ids=P[:1])
+        (item,) = c.get(f"/v1/runs?search={run['id']}").json()["items"]
+        assert item["pool_ids"] == P[:1]
+
+
+@plants("LIST-PAGE", what="total is a text in lists that were filtered.", rarity="one number, with a filter")
+class TotalIsText(Standin):
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        if query.status is not None:
+            answer.content["total"] = str(answer.content["total"])
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert isinstance(c.get("/v1/runs?status=running").json()["total"], int)

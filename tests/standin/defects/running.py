@@ -374,3 +374,29 @@ class LaterRunsFilesEmpty(Standin):
     def obeys(c: Client) -> None:
         _, run = c.bulk(2, file_inputs=[{"filename": "a", "content": "YQ=="}])
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download").content == b"a"
+
+
+@plants("CHAIN-RULES", what="A chain of one tells its run_ids as a text.", rarity="one step")
+class ChainOfOneTellsText(Standin):
+    def chain_ids(self, runs):
+        ids = super().chain_ids(runs)
+        return ids[0] if len(ids) == 1 else ids
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert len(c.chain(1)["run_ids"]) == 1
+
+
+@plants("ATTACHMENTS", what="In lists, created_at of an attachment has no time zone.", rarity="one field of one list")
+class ListedAttachmentWithoutZone(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        for item in answer.content["items"]:
+            item["created_at"] = item["created_at"].removesuffix("Z")
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create(file_inputs=[{"filename": "a", "content": "YQ=="}])
+        (item,) = c.get(f"/v1/run-attachments?run_id={run['id']}").json()["items"]
+        assert item["created_at"].endswith("Z")
