@@ -24,16 +24,18 @@ from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle import (
     ANSWER_RULE,
+    SCHEMA_RULE,
     ParsedRequest,
     Violation,
     acceptance_of_invalid,
-    create_options_violations,
+    accepts,
+    answer_violations,
     error_violations,
+    has_documented_form,
     judge_create,
     read_request,
     refusal_of_valid,
     rule_of_fault,
-    schema_error,
     universal_violations,
 )
 
@@ -209,8 +211,10 @@ class CaseContext:
         self.check.count("SECRET-LEAK")
         if exchange.answer.status >= 400:
             self.check.count("HTTP-ERROR-JSON")
+        if operation is not None and operation not in ANSWER_RULE and accepts(exchange.answer):
+            self.check.count(SCHEMA_RULE)
         proves = exchange.answer.status not in _MAY_BE_OVERLOAD
-        for violation in universal_violations(operation, exchange.answer, self.check.canaries.forms, request):
+        for violation in universal_violations(operation, request, exchange.answer, self.check.canaries.forms):
             self.fail(violation, exchange, is_proof=proves)
         if exchange.answer.status == 429:
             self.check.count("HTTP-LIMIT")
@@ -263,9 +267,7 @@ class CaseContext:
         if not result.accepted:
             self.fail(Violation(rule, f"{operation} refuses a good request", "a success", result.words), *shown)
             raise Inconclusive(f"{operation} answers {result.status}")
-        wrong = schema_error(operation, result.answer)
-        if wrong is not None:
-            self.fail(wrong, *shown, is_proof=True)
+        if not has_documented_form(operation, result.answer):
             raise Inconclusive(f"{operation} answers otherwise than documented")
 
     # Judging
@@ -322,7 +324,6 @@ class CaseContext:
         return self.judge_write(parsed, result)
 
     def judge_write(self, parsed: ParsedRequest, result: CallResult) -> WriteResult:
-        clean = True
         if result.refused and not self.check.offers(parsed.operation):
             return WriteResult(parsed, result, (), False)
         for rule in _rules_of_request(parsed):
@@ -338,35 +339,23 @@ class CaseContext:
             return WriteResult(parsed, result, (), not parsed.is_valid)
         if not result.accepted:
             return WriteResult(parsed, result, (), False)
-        runs: tuple[dict[str, Any], ...] = ()
-        if parsed.operation in {"bulk_create_runs", "create_run"}:
-            clean, runs = self._judge_create(parsed, result)
-        elif parsed.operation in ANSWER_RULE:
-            wrong = schema_error(parsed.operation, result.answer)
-            if wrong is not None:
-                self.fail(wrong, result, is_proof=True)
-                clean = False
-        return WriteResult(parsed, result, runs, clean)
+        clean = not any(answer_violations(parsed.operation, result.answer))
+        if parsed.operation not in {"bulk_create_runs", "create_run"}:
+            return WriteResult(parsed, result, (), clean)
+        follows_rules, runs = self._judge_create(parsed, result)
+        return WriteResult(parsed, result, runs, clean and follows_rules)
 
     def _judge_create(self, parsed: ParsedRequest, result: CallResult) -> tuple[bool, tuple[dict[str, Any], ...]]:
         check = self.check
-        if parsed.value is UNREAD:
-            parsed = ParsedRequest(parsed.operation, parsed.body, UNREAD, ambiguities=parsed.ambiguities or ("unread",))
         with check.lock:
             judgement = judge_create(parsed, result.answer, now=datetime.now(UTC), seen=check.seen, source=result)
         for rule in _CREATE_RULES if parsed.operation == "bulk_create_runs" else ("CREATE-ANSWER",):
             check.count(rule)
-        clean = True
         for violation in judgement.violations:
-            clean = False
             earlier = judgement.earlier.get(violation.cause)
             shown = (result,) if earlier is None else (earlier, result)
             self.fail(violation, *shown, is_proof=True)
-        if parsed.operation == "create_run" and judgement.runs and isinstance(parsed.value, dict):
-            clean &= self.judge(
-                "CREATE-ANSWER", create_options_violations(parsed, judgement.runs[0]), result, is_proof=True
-            )
-        return clean, judgement.runs
+        return not judgement.violations, judgement.runs
 
     def _may_be_refused(self, parsed: ParsedRequest, result: CallResult) -> bool:
         """Return whether a valid request may be refused: for an id that the target need not know, or the status of the

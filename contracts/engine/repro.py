@@ -48,6 +48,11 @@ def is_read(request: Request) -> bool:
     return request.method in _READS
 
 
+def names_resource(request: Request) -> bool:
+    """Return whether the path contains an id. A write then leaves its resource changed for the next attempt."""
+    return bool(_ids_in(request.path.partition("?")[0].encode()))
+
+
 def succeeded_before(request: Request, recorded: Sequence[Exchange]) -> bool:
     """Return whether the same request succeeded before: then the request itself is not what makes it fail now."""
     return any(_same(request, exchange.request) and accepted(exchange) for exchange in recorded)

@@ -25,7 +25,7 @@ from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.repro import is_read, repro_of, succeeded_before
+from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.shrink import shrink
@@ -335,7 +335,7 @@ class Search:
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure
         all_exchanges = (*before, *final.all_exchanges)
-        shown = (*self._sources_of_leak(final), *final.exchanges)
+        shown = (*self._sources(final), *final.exchanges)
         exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
         finding = Finding(
             final.rule, final.cause, final.expected, final.got, exchanges, stable=stable, intermittent=intermittent
@@ -345,16 +345,19 @@ class Search:
             self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
         self._on_finding(finding)
 
-    def _sources_of_leak(self, final: RuleViolated) -> Iterator[Exchange]:
-        """Yield the request that sent the secret which an answer leaks, if it is not among the exchanges: a list also
-        shows runs that other cases created.
+    def _sources(self, final: RuleViolated) -> Iterator[Exchange]:
+        """Yield the create of a run that a list shows wrong, or the request that sent the secret which an answer leaks,
+        if it is not among the exchanges: a list also shows runs that other cases created.
         """
-        leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body) if final.exchanges else None
-        if final.rule == "SECRET-LEAK" and leaked is not None:
-            recorded = (*final.exchanges, *self.check.guard.exchanges)
-            source = next((one for one in recorded if leaked in (one.request.body or b"")), None)
-            if source is not None and source not in final.exchanges:
-                yield source
+        recorded = (*final.exchanges, *self.check.guard.exchanges)
+        source: Exchange | None = None
+        if about := final.violation.about.encode():
+            source = next((one for one in recorded if not is_read(one.request) and about in one.answer.body), None)
+        elif final.rule == "SECRET-LEAK" and final.exchanges:
+            leaked = self.check.canaries.value_in(final.exchanges[-1].answer.body)
+            source = next((one for one in recorded if leaked and leaked in (one.request.body or b"")), None)
+        if source is not None and source not in final.exchanges:
+            yield source
 
     def _keep_unrepeated(self, violated: RuleViolated, first: tuple[str, str], *, stable: bool) -> None:
         """Keep a finding without repeating it, since a repeat would leave more runs behind."""
@@ -377,7 +380,8 @@ class Search:
         if not violated.exchanges:
             return None
         last = violated.exchanges[-1]
-        if is_read(last.request) and len(repro_of((last,), violated.all_exchanges)) > 1:
+        needs_others = is_read(last.request) or names_resource(last.request)
+        if needs_others and len(repro_of((last,), violated.all_exchanges)) > 1:
             return None  # it needs what other requests of the case created; only the full case can be shrunk
         case = RequestCase.from_request(last.request)
         found = self._outcome(ALONE, case, only=violated.dedup_key)

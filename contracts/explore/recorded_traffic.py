@@ -11,7 +11,7 @@ import dataclasses
 import operator
 import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -25,19 +25,14 @@ from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.explore.schema_plan import FRESH_KEY
 from contracts.openapi.router import operation_at, route_of
-from contracts.openapi.schemas import Diagnostics, body_schema, is_uuid, moment_of, schema, shape
+from contracts.openapi.schemas import body_schema, is_uuid, moment_of, schema
 from contracts.oracle import (
-    ANSWER_RULE,
     CREATES,
-    SCHEMA_RULE,
     STATUSES,
     Violation,
     accepts,
     excerpt,
     read_request,
-    run_schema_errors,
-    schema_error,
-    schema_violations,
 )
 from contracts.rules.authorization import rule_of_credentials
 
@@ -215,8 +210,6 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
         _judge_presence(context, result, operation, resource_id, known_resources)
     if body_schema(operation) is not None:
         _judge_body(context, result, operation, resource_id, known_resources)
-    elif result.accepted:
-        _judge_shape(context, result, operation)
     if operation == "list_runs":
         _judge_list(context, result)
 
@@ -279,46 +272,6 @@ def _judge_body(
         judged = result.refused and result.status not in {401, 403} and plain and (operation in CREATES or update)
     if judged:
         context.judge_write(parsed, result)
-    if result.accepted:
-        _judge_shape(context, result, operation)
-
-
-_ITEM_RULE: Final = {"list_runs": "READ-BACK", "get_run": "READ-BACK"}
-
-
-def _judge_shape(context: CaseContext, result: CallResult, operation: str) -> None:
-    """Judge a success by the documented schema, if a rule covers the operation."""
-    rule = ANSWER_RULE.get(operation)
-    if rule is None:
-        if result.exchange.request.method != "GET":
-            return  # what was written may be shown as it was sent, even if it should have been refused
-        context.judge(SCHEMA_RULE, schema_violations(operation, result.answer), result)
-        return
-    wrong = schema_error(operation, result.answer)
-    if wrong is not None:
-        context.fail(wrong, result)
-        return
-    for name, got in _schema_errors(operation, result.body):
-        cause = f"{name or 'an answer'} is not of its schema"
-        context.fail(Violation(_ITEM_RULE.get(operation, rule), cause, f"{name} as documented", got), result)
-
-
-def _schema_errors(operation: str, body: Any) -> Iterable[tuple[str, str]]:
-    if operation in {"get_run", "update_run", "retry_run"}:
-        return run_schema_errors(body)
-    if operation == "list_runs":
-        return [found for run in _items(body) for found in run_schema_errors(run)]
-    name = {
-        "create_run_chain": "WorkflowChainResponse",
-        "list_run_attachments": "RunAttachmentList",
-        "get_run_attachment": "RunAttachmentResponse",
-        "get_run_attachment_download_url": "RunAttachmentDownloadUrl",
-    }.get(operation)
-    if name is None:
-        return []
-    notes = Diagnostics()
-    shape(name)(body, (), notes)
-    return [(fault.where, "nothing" if fault.kind == "missing" else excerpt(encode(body))) for fault in notes.faults]
 
 
 def _items(body: Any) -> list[Any]:

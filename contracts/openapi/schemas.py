@@ -64,13 +64,17 @@ class Diagnostics:
 
     faults: list[Fault] = field(default_factory=list)
     ambiguities: list[str] = field(default_factory=list)
+    places: dict[Path, None] = field(default_factory=dict)
+    """The paths of all faults and ambiguities."""
 
     def fault(self, path: Path, kind: str) -> Any:
         self.faults.append(Fault(path, kind))
+        self.places[path] = None
         return UNREAD
 
-    def ambiguity(self, what: str, value: Any = UNREAD) -> Any:
+    def ambiguity(self, path: Path, what: str, value: Any = UNREAD) -> Any:
         self.ambiguities.append(what)
+        self.places[path] = None
         return value
 
 
@@ -152,8 +156,9 @@ def _compile(spec: dict[str, Any]) -> SchemaReader:
         name = spec["$ref"].rsplit("/", 1)[-1]
         return lambda value, path, diagnostics: shape(name)(value, path, diagnostics)
     if "anyOf" in spec:
-        (inner,) = [option for option in spec["anyOf"] if option.get("type") != "null"]
-        return _nullable(_compile(inner))
+        inner = [_compile(option) for option in spec["anyOf"] if option.get("type") != "null"]
+        one = inner[0] if len(inner) == 1 else _one_of(inner)
+        return one if len(inner) == len(spec["anyOf"]) else _nullable(one)
     if "enum" in spec:
         return _enumerated(frozenset(spec["enum"]))
     kind = spec.get("type")
@@ -167,14 +172,29 @@ def _compile(spec: dict[str, Any]) -> SchemaReader:
         readers = {"uuid": _read_uuid, "date-time": _read_moment, "byte": _read_base64}
         return readers.get(spec.get("format", ""), _read_text)
     if kind == "integer":
-        return _integer(spec.get("exclusiveMinimum", -math.inf), spec.get("maximum", math.inf))
+        minimum = spec.get("minimum", -math.inf)
+        return _integer(spec.get("exclusiveMinimum", minimum - 1), spec.get("maximum", math.inf))
     if kind == "boolean":
         return _read_boolean
+    if not spec.keys() - {"description"}:
+        return lambda value, path, diagnostics: value
     raise ValueError(f"a schema that contracts.openapi.schemas does not understand: {spec}")
 
 
 def _nullable(inner: SchemaReader) -> SchemaReader:
     return lambda value, path, diagnostics: None if value is None else inner(value, path, diagnostics)
+
+
+def _one_of(readers: list[SchemaReader]) -> SchemaReader:
+    def read(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
+        for reader in readers:
+            own = Diagnostics()
+            normal = reader(value, path, own)
+            if not own.places:
+                return normal
+        return diagnostics.fault(path, "type")
+
+    return read
 
 
 def _enumerated(names: frozenset[str]) -> SchemaReader:
@@ -226,24 +246,24 @@ def _read_uuid(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
         read = uuid.UUID(value)
     except ValueError:
         has_blanks = value.strip(" \t") != value and not value.endswith("\n")
-        return diagnostics.ambiguity("a UUID with blanks") if has_blanks else diagnostics.fault(path, "form")
-    return diagnostics.ambiguity("another form of a UUID", str(read))
+        return diagnostics.ambiguity(path, "a UUID with blanks") if has_blanks else diagnostics.fault(path, "form")
+    return diagnostics.ambiguity(path, "another form of a UUID", str(read))
 
 
 def _read_moment(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if isinstance(value, (bool, list, dict)) or value is None:
         return diagnostics.fault(path, "type")
     if isinstance(value, (int, float)):
-        return diagnostics.ambiguity("a number for a moment")
+        return diagnostics.ambiguity(path, "a number for a moment")
     moment = moment_of(value)
     if moment is not None:
         return (
             value
             if _MIN_YEAR < moment.year < _MAX_YEAR
-            else diagnostics.ambiguity("a moment at the end of the calendar")
+            else diagnostics.ambiguity(path, "a moment at the end of the calendar")
         )
     return (
-        diagnostics.ambiguity("a moment in another form")
+        diagnostics.ambiguity(path, "a moment in another form")
         if any(c.isdigit() for c in value)
         else diagnostics.fault(path, "form")
     )
@@ -252,7 +272,7 @@ def _read_moment(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
 def _read_base64(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if not isinstance(value, str):
         return diagnostics.fault(path, "type")
-    return value if is_valid_base64(value) else diagnostics.ambiguity("content that is not base64")
+    return value if is_valid_base64(value) else diagnostics.ambiguity(path, "content that is not base64")
 
 
 def _integer(exclusive_minimum: float, maximum: float) -> SchemaReader:
@@ -277,16 +297,16 @@ def _integer(exclusive_minimum: float, maximum: float) -> SchemaReader:
             return diagnostics.fault(path, "type")
         if not exclusive_minimum < number <= maximum:
             return diagnostics.fault(path, "range")
-        return diagnostics.ambiguity("another form of an integer", number) if lenient else number
+        return diagnostics.ambiguity(path, "another form of an integer", number) if lenient else number
 
     def _text_of_number(value: str, path: Path, diagnostics: Diagnostics) -> Any:
         try:
             number = float(value)
         except ValueError:
-            return diagnostics.ambiguity("text that looks like a number")
+            return diagnostics.ambiguity(path, "text that looks like a number")
         if not number.is_integer() or not exclusive_minimum < number <= maximum:
             return diagnostics.fault(path, "type")
-        return diagnostics.ambiguity("text that looks like a number")
+        return diagnostics.ambiguity(path, "text that looks like a number")
 
     return read
 
@@ -295,10 +315,10 @@ def _read_boolean(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
     if isinstance(value, bool):
         return value
     if isinstance(value, (int, float)) and value in (0, 1):
-        return diagnostics.ambiguity("a number for a boolean", bool(value))
+        return diagnostics.ambiguity(path, "a number for a boolean", bool(value))
     if isinstance(value, str) and value.strip().lower() in _TRUE_TEXTS | _FALSE_TEXTS:
         text = value.strip().lower()
-        return diagnostics.ambiguity("text for a boolean", text in _TRUE_TEXTS)
+        return diagnostics.ambiguity(path, "text for a boolean", text in _TRUE_TEXTS)
     return diagnostics.fault(path, "type")
 
 

@@ -7,9 +7,17 @@ of an answer without the documented status, content type and JSON object.
 
 from __future__ import annotations
 
-from contracts.oracle.answer import is_retry_after, schema_error, schema_violations, universal_violations
-from contracts.oracle.create import Seen, alias_difference, create_options_violations, judge_create, run_schema_errors
-from contracts.oracle.operation import ANSWER_RULE, CREATES, SCHEMA_RULE
+from contracts.oracle.answer import is_retry_after, universal_violations
+from contracts.oracle.answer_schema import (
+    ANSWER_RULE,
+    SCHEMA_RULE,
+    answer_violations,
+    has_documented_form,
+    is_run,
+    wrong_parts,
+)
+from contracts.oracle.create import Seen, alias_difference, judge_create
+from contracts.oracle.operation import CREATES
 from contracts.oracle.refusal import (
     acceptance_of_invalid,
     accepts,
@@ -49,17 +57,19 @@ __all__ = [
     "acceptance_of_invalid",
     "accepts",
     "alias_difference",
+    "answer_violations",
     "can_follow",
     "changed_field",
-    "create_options_violations",
     "difference",
     "error_violations",
     "excerpt",
     "gains_inputs",
     "gives_others_too",
+    "has_documented_form",
     "input_difference",
     "is_plain_filename",
     "is_retry_after",
+    "is_run",
     "judge_create",
     "misses_a_run",
     "parameter_error_violations",
@@ -68,11 +78,9 @@ __all__ = [
     "refusal_of_valid",
     "refuses",
     "rule_of_fault",
-    "run_schema_errors",
-    "schema_error",
-    "schema_violations",
     "stable_fields",
     "status_schema_error",
     "step_violation",
     "universal_violations",
+    "wrong_parts",
 ]

@@ -1,4 +1,4 @@
-"""Judges what must hold for every answer, whatever the request, and the form of a success."""
+"""Judges what must hold for every answer, whatever the request: no 5xx, no secret, and the documented form."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from contracts.core.exchange import Answer, Request
-from contracts.openapi.strict import answer_differences
-from contracts.oracle.operation import ANSWER_RULE, SCHEMA_RULE, SUCCESS
-from contracts.oracle.refusal import accepts
+from contracts.oracle.answer_schema import answer_violations
+from contracts.oracle.refusal import refuses
+from contracts.oracle.request import is_well_formed
 from contracts.oracle.violation import Violation, excerpt
 
 
 def universal_violations(
-    operation: str | None, answer: Answer, canaries: Sequence[bytes], request: Request | None = None
+    operation: str | None, request: Request, answer: Answer, canaries: Sequence[bytes]
 ) -> Iterator[Violation]:
     """Yield violations of the rules that apply to every answer.
 
     `canaries` are the forms in which an answer could show a secret. If the request itself sends a canary outside of the
-    fields for secrets, the answer may contain it.
+    fields for secrets, the answer may contain it. A success is not judged by its form if the request itself is not of
+    the documented form: that it was accepted is the violation, or the contract does not determine its answer.
     """
     at = operation or "an undocumented place"
     if answer.status >= 500 or answer.status == 0:
         got = f"{answer.status} {excerpt(answer.body)}" if answer.status else f"no answer: {answer.lost}".rstrip(": ")
         yield Violation("NO-5XX", f"a 5xx from {at}", "no 5xx, whatever is sent", got)
-    if _contains_any(answer, canaries) and not (request is not None and sends_openly(request, canaries)):
+    if _contains_any(answer, canaries) and not sends_openly(request, canaries):
         yield Violation(
             "SECRET-LEAK",
             f"in an answer of {at}" if answer.status < 400 else "in an error",
             "no sensitive value in any answer",
             f"one in the {answer.status} of {at}",
         )
-    if 400 <= answer.status < 500:
-        problem = _schema_error_of_error(answer)
-        if problem is not None:
-            yield Violation("HTTP-ERROR-JSON", f"{answer.status}: {problem}", "an error as JSON with detail", problem)
-        if answer.status == 429 and not is_retry_after(answer.header("retry-after")):
-            retry_after = answer.header("retry-after")
-            yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", f"Retry-After {retry_after!r}")
+    if answer.status == 429 and not is_retry_after(answer.header("retry-after")):
+        retry_after = answer.header("retry-after")
+        yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", f"Retry-After {retry_after!r}")
+    for violation in answer_violations(operation, answer):
+        if refuses(answer) or is_well_formed(operation, request):
+            yield violation
 
 
 def _contains_any(answer: Answer, canaries: Sequence[bytes]) -> bool:
@@ -72,22 +72,6 @@ def _without_sensitive(value: Any) -> Any:
     return [_without_sensitive(item) for item in value] if isinstance(value, list) else value
 
 
-def _schema_error_of_error(answer: Answer) -> str | None:
-    if not is_json(answer):
-        return f"content type {answer.header('content-type')}"
-    try:
-        body = answer.json()
-    except (ValueError, RecursionError):
-        return "a body that is no JSON"
-    if not isinstance(body, dict) or body.get("detail") in (None, "", [], {}):
-        return "no detail"
-    return None
-
-
-def is_json(answer: Answer) -> bool:
-    return (answer.header("content-type") or "").split(";")[0].strip().lower() == "application/json"
-
-
 def is_retry_after(value: str | None) -> bool:
     if value is None:
         return False
@@ -98,40 +82,3 @@ def is_retry_after(value: str | None) -> bool:
     except (ValueError, OverflowError):
         return False
     return True
-
-
-def schema_violations(operation: str, answer: Answer) -> Iterator[Violation]:
-    """Yield how a success differs from the documented one, for an operation without a rule of its own."""
-    if (wrong := schema_error(operation, answer)) is not None:
-        yield wrong
-    elif accepts(answer):
-        body = answer.json()
-        for path in answer_differences(operation, answer.status, body):
-            where = ".".join("[]" if isinstance(step, int) else step for step in path) or "an answer"
-            value: Any = body
-            for step in path:
-                value = value[step]
-            got = f"{excerpt(json.dumps(value))} in {'.'.join(map(str, path)) or 'the answer'}"
-            yield Violation(SCHEMA_RULE, f"{where} of {operation} is not of its schema", f"{where} as documented", got)
-
-
-def schema_error(operation: str, answer: Answer) -> Violation | None:
-    """Return how a success differs from the documented one: its status, its content type, no JSON, or no object."""
-    rule = ANSWER_RULE.get(operation, SCHEMA_RULE)
-    if not accepts(answer):
-        return None
-    status = SUCCESS.get(operation, 200)
-    if answer.status != status:
-        return Violation(rule, f"another status from {operation}", f"status {status}", f"status {answer.status}")
-    if status == 204 or operation == "download_run_attachment":
-        return None
-    if not is_json(answer):
-        found = answer.header("content-type")
-        return Violation(rule, f"another content type from {operation}", "application/json", f"content type {found}")
-    try:
-        body = answer.json()
-    except (ValueError, RecursionError):
-        return Violation(rule, f"no JSON from {operation}", "a JSON object", excerpt(answer.body))
-    if not isinstance(body, dict):
-        return Violation(rule, f"no object from {operation}", "a JSON object", excerpt(answer.body))
-    return None

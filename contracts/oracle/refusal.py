@@ -13,6 +13,7 @@ from contracts.openapi.schemas import (
     body_schema,
     schema,
 )
+from contracts.openapi.strict import matches
 from contracts.oracle.operation import CREATES
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Violation, excerpt
@@ -107,32 +108,32 @@ def acceptance_of_invalid(parsed: ParsedRequest, answer: Answer) -> Violation:
     )
 
 
-def _validation_detail(answer: Answer) -> tuple[list[Any] | None, Violation | None]:
-    """Return the detail of a 422, or a violation if it has another shape.
+def _listed_errors(answer: Answer) -> tuple[list[Any], Violation | None]:
+    """Return the errors that the detail of a 422 lists, or a violation if it is a text.
 
-    Both are None if the body is not a JSON object, which HTTP-ERROR-JSON judges.
+    Both are empty if the answer has not the documented form, which `answer_schema` judges.
     """
     try:
-        detail = answer.json().get("detail")
-    except (ValueError, AttributeError):
-        return None, None
-    problem = _schema_error_of_validation_error(detail)
-    if problem is None:
-        return detail, None
-    return None, Violation("REQ-ERROR", "not the shape", "a 422 in the shape of HTTPValidationError", problem)
+        body = answer.json()
+    except ValueError:
+        return [], None
+    if matches("Error", body):
+        expected, got = "a 422 in the shape of HTTPValidationError", f"detail {excerpt(json.dumps(body['detail']))}"
+        return [], Violation("REQ-ERROR", "not the shape", expected, got)
+    return (body["detail"] if matches("HTTPValidationError", body) else []), None
 
 
 def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violation]:
     """Yield REQ-ERROR violations of a 422 for an invalid request."""
     if answer.status != 422 or not parsed.is_invalid:
         return
-    detail, shape_violation = _validation_detail(answer)
+    errors, shape_violation = _listed_errors(answer)
     if shape_violation is not None:
         yield shape_violation
-    if detail is None:
+    if not errors:
         return
     wrong = [fault.path for fault in parsed.faults]
-    locs = [list(item["loc"]) for item in detail]
+    locs = [error["loc"] for error in errors]
     where = " or ".join(".".join(map(str, ("body", *path))) for path in wrong[:3])
     if not any(_loc_contains(loc, path) for loc in locs for path in wrong):
         yield Violation("REQ-ERROR", "loc names another place", f"a loc that names {where}", f"loc {locs[:3]}")
@@ -150,12 +151,12 @@ def parameter_error_violations(where: Path, answer: Answer) -> Iterator[Violatio
     """Yield REQ-ERROR violations of a 422 for a wrong path or query parameter. `where` is like ("query", "limit")."""
     if answer.status != 422:
         return
-    detail, shape_violation = _validation_detail(answer)
+    errors, shape_violation = _listed_errors(answer)
     if shape_violation is not None:
         yield shape_violation
-    elif detail is not None and not any(item["loc"][: len(where)] == [*where] for item in detail):
+    elif errors and not any(error["loc"][: len(where)] == [*where] for error in errors):
         named = ".".join(map(str, where))
-        got = f"loc {[item['loc'] for item in detail[:3]]}"
+        got = f"loc {[error['loc'] for error in errors[:3]]}"
         yield Violation("REQ-ERROR", "loc names another parameter", f"a loc that names {named}", got)
 
 
@@ -167,21 +168,6 @@ def _is_about(loc: Sequence[Any], wrong: Sequence[Path]) -> bool:
 
 
 _MAY_BE_UNKNOWN: Final = frozenset({"workflow_id", "machine_id", "pool_ids", "session_id", "steps"})
-
-
-def _schema_error_of_validation_error(detail: Any) -> str | None:
-    if not isinstance(detail, list) or not detail:
-        return f"detail {excerpt(json.dumps(detail))}"
-    for item in detail:
-        if not isinstance(item, dict):
-            return f"an item {excerpt(json.dumps(item))}"
-        loc = item.get("loc")
-        if not isinstance(loc, list) or not loc or not all(isinstance(part, (str, int)) for part in loc):
-            return f"loc {excerpt(json.dumps(loc))}"
-        for name in ("msg", "type"):
-            if not isinstance(item.get(name), str):
-                return f"{name} {excerpt(json.dumps(item.get(name)))}"
-    return None
 
 
 def _loc_contains(loc: Sequence[Any], path: Path) -> bool:

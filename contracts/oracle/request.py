@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.openapi.schemas import (
     MAX_BODY_BYTES,
     UNREAD,
@@ -14,6 +15,8 @@ from contracts.openapi.schemas import (
     Fault,
     beyond_limits,
     body_schema,
+    is_uuid,
+    operations,
     shape,
 )
 
@@ -86,6 +89,19 @@ def _is_json_in_another_encoding(raw: bytes) -> bool:
     except (ValueError, RecursionError):
         return False
     return True
+
+
+def is_well_formed(operation: str | None, request: Request) -> bool:
+    """Whether the credentials, the ids in the path and the body of a request are of the documented form."""
+    if operation is None or request.header("authorization") not in (TOKEN, SECOND_TOKEN):
+        return False
+    segments = request.path.partition("?")[0].strip("/").split("/")
+    template = operations()[operation][1].strip("/").split("/")
+    if not all(is_uuid(segment) for part, segment in zip(template, segments, strict=True) if part.startswith("{")):
+        return False
+    if body_schema(operation) is None:
+        return True
+    return not read_request(operation, request.body, request.header("content-type")).faults
 
 
 def read_body(operation: str, body: Any) -> ParsedRequest:

@@ -37,13 +37,17 @@ def gives_others_too(filters: Iterable[str]) -> FilterCause:
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """`cause` distinguishes the causes of one rule; `family` is a dedup key that stays the same during shrinking."""
+    """`cause` distinguishes the causes of one rule; `family` is a dedup key that stays the same during shrinking.
+
+    `about` is the id of the resource that is wrong in a list, since the request does not name it.
+    """
 
     rule: str
     cause: str
     expected: str
     got: str
     family: str = ""
+    about: str = ""
 
     @property
     def dedup_key(self) -> str:

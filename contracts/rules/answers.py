@@ -1,20 +1,23 @@
-"""Answers of the operations that no other rule covers: machines, pools, workflows, health."""
+"""Requests to the operations that no other rule covers: machines, pools, workflows, health."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from contracts.data import write_bodies
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
-from contracts.oracle import SCHEMA_RULE, schema_violations
+from contracts.openapi.schemas import UNREAD
+from contracts.oracle import SCHEMA_RULE
+from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 
-_LISTS: Final = {"list_machines": "get_machine", "list_pools": "get_pool", "list_workflows": "get_workflow"}
+_READ_ONE: Final = {"list_machines": "get_machine", "list_pools": "get_pool", "list_workflows": "get_workflow"}
 RULES = (
     Rule(
         SCHEMA_RULE,
@@ -23,7 +26,7 @@ RULES = (
         "An accepted request to machines, pools, workflows or health has the documented status, application/json, and "
         "each field of the documented type and form, also in every item of a list. More properties may be there.",
         "HTTP",
-        needs_one_of=tuple(_LISTS),
+        needs_one_of=tuple(_READ_ONE),
     ),
 )
 
@@ -34,40 +37,74 @@ _FULL: Final = {
 """Bodies with the optional fields whose value every server must show; a workflow's schemas may be checked."""
 
 
-def run_answers(context: CaseContext, case: Case) -> None:
-    """Sends one request, for a list also a read of its first items, and judges each answer."""
-    operation = case["op"]
-    body = {"body": context.fill(case["body"])} if "body" in case else {}
-    result = context.call(operation, *case.get("ids", ()), **body)
+@dataclass(frozen=True)
+class AnswerCase(Case):
+    """`reads` is the number of listed items that are also read one by one."""
+
+    operation: str
+    ids: tuple[str, ...] = ()
+    body: Any = UNREAD
+    reads: int = 0
+
+
+def run_answers(context: CaseContext, case: AnswerCase) -> None:
+    """Send one request. `CaseContext.send` judges each answer."""
+    result = context.call(case.operation, *case.ids, body=context.fill(case.body))
     if not result.accepted:
-        raise Inconclusive(f"{operation} answers {result.status}")
-    if not context.judge(SCHEMA_RULE, schema_violations(operation, result.answer), result) or operation not in _LISTS:
-        return
-    read = _LISTS[operation]
-    for item in result.body["items"][: case["reads"]]:
-        if context.check.offers(read):
-            one = context.call(read, item["id"])
-            if one.accepted:  # it may be gone since
-                context.judge(SCHEMA_RULE, schema_violations(read, one.answer), result, one)
+        raise Inconclusive(f"{case.operation} answers {result.status}")
+    for item in items_of(result)[: case.reads]:
+        if context.check.offers(_READ_ONE[case.operation]):
+            context.call(_READ_ONE[case.operation], str(item.get("id")))
 
 
-def answer_cases(check: CheckContext) -> Iterator[Case]:
-    yield from ({"op": operation, "reads": 3} for operation in _LISTS if check.offers(operation))
+def answer_cases(check: CheckContext, reads: int = 3) -> Iterator[AnswerCase]:
+    yield from (AnswerCase(operation, reads=reads) for operation in _READ_ONE if check.offers(operation))
     if check.offers("health_check"):
-        yield {"op": "health_check"}
+        yield AnswerCase("health_check")
 
 
-def create_answer_cases(check: CheckContext) -> Iterator[Case]:
+def create_answer_cases(check: CheckContext) -> Iterator[AnswerCase]:
     for operation, body in _FULL.items():
         if check.offers(operation):
-            yield {"op": operation, "body": write_bodies.minimal(operation)}
-            yield {"op": operation, "body": body}
+            yield AnswerCase(operation, body=write_bodies.minimal(operation))
+            yield AnswerCase(operation, body=body)
     if check.offers("add_machine_to_pool") and check.pools.known:
-        ids = list(check.machines.known[:1])
-        yield {"op": "add_machine_to_pool", "ids": [check.pools.known[0]], "body": {"machine_ids": ids}}
+        machines = list(check.machines.known[:1])
+        yield AnswerCase("add_machine_to_pool", (check.pools.known[0],), {"machine_ids": machines})
+
+
+@dataclass(frozen=True)
+class IncludeCase(Case):
+    """`fields` name existing resources, which the answers then include."""
+
+    fields: dict[str, Any]
+
+
+def run_included(context: CaseContext, case: IncludeCase) -> None:
+    """Create a run, then read and list it together with its resources. `CaseContext.send` judges each answer."""
+    run = context.some_runs(1, **case.fields).runs[0]
+    include = ("include", "workflow,machine,machine.pools")
+    context.ask("get_run", run["id"], query=[include])
+    if context.check.offers("list_runs"):
+        context.ask("list_runs", query=[("workflow_id", run["workflow_id"]), include, ("sort_mode", "created_at_desc")])
+
+
+def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
+    workflows = {"workflow_id": check.workflows.known[0]} if check.workflows.known else {}
+    yield IncludeCase(workflows)
+    for machine in check.machines.known[:2]:
+        yield IncludeCase(workflows | {"machine_id": machine})
 
 
 SCENARIOS = (
     Scenario("answers of other reads", (SCHEMA_RULE,), run_answers, answer_cases, creates=False, priority=1),
     Scenario("answers of other writes", (SCHEMA_RULE,), run_answers, create_answer_cases, priority=2),
+    Scenario(
+        "runs with their resources",
+        ("READ-BACK", "LIST-COMPLETE"),
+        run_included,
+        include_cases,
+        needs=("get_run",),
+        priority=2,
+    ),
 )

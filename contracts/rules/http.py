@@ -160,7 +160,7 @@ def judge_limits(context: CaseContext) -> None:
     for exchange in check.guard.log.throttled:
         check.count("HTTP-LIMIT")
         operation = operation_at(exchange.request.method, exchange.request.path)
-        for violation in universal_violations(operation, exchange.answer, check.canaries.forms, exchange.request):
+        for violation in universal_violations(operation, exchange.request, exchange.answer, check.canaries.forms):
             context.fail(violation, exchange)
 
 

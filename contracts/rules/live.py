@@ -13,9 +13,9 @@ from typing import Any, Final
 from contracts.data import boundary_values, write_bodies
 from contracts.engine.check_context import CheckContext
 from contracts.engine.shrink import Case
-from contracts.rules.answers import answer_cases
+from contracts.rules.answers import AnswerCase, answer_cases
 from contracts.rules.attachments import AttachmentsCase
-from contracts.rules.authorization import CredentialsCase, invalid_headers
+from contracts.rules.authorization import CredentialsCase
 from contracts.rules.secrets import SecretsCase
 from contracts.rules.tenants import TenantCase
 
@@ -216,8 +216,8 @@ def _paths(check: CheckContext) -> Iterator[Case]:
         yield {"method": "GET", "path": path, "template": path, "known": False}
 
 
-def _answers(check: CheckContext) -> Iterator[Case]:
-    yield from (case | {"reads": 1} for case in answer_cases(check))
+def _answers(check: CheckContext) -> Iterator[AnswerCase]:
+    yield from answer_cases(check, reads=1)
 
 
 PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Any]]]] = {

@@ -29,6 +29,8 @@ from contracts.rules.requests import run_wrong_parameter
 
 JSON = (("Content-Type", "application/json"),)
 W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+PAGE = {"items": [], "total": 0, "skip": 0, "limit": 100}
+RUN = {"id": W, "workflow_id": W, "machine_id": None, "status": "scheduling", "created_at": "2026-01-02T03:04:05Z"}
 Reply = Callable[[Request], tuple[int, Any]]
 
 
@@ -176,7 +178,7 @@ def test_of_one_rule_no_more_is_told_than_tells_something() -> None:
     def run(context: CaseContext, case: Case) -> None:
         context.require(False, "READ-BACK", f"cause {case['cause']}", "this", "that", context.call("list_runs"))
 
-    search = searched(lambda request: (200, {}), run, *({"cause": number} for number in range(9)))
+    search = searched(lambda request: (200, PAGE), run, *({"cause": number} for number in range(9)))
 
     assert len(search.findings) == MAX_CAUSES
 
@@ -187,7 +189,7 @@ def test_what_hides_behind_a_fault_of_the_same_case_is_told_too() -> None:
         for cause in ("first", "second"):
             context.require(False, "READ-BACK", cause, "this", "that", result)
 
-    search = searched(lambda request: (200, {}), run, {"a": 1})
+    search = searched(lambda request: (200, PAGE), run, {"a": 1})
 
     assert [finding.cause for finding in search.findings] == ["first", "second"]
 
@@ -203,11 +205,11 @@ class Runs:
         if request.method == "POST":
             run_id = str(uuid.uuid4())
             self.made[run_id] = request.json()
-            return 201, {"id": run_id}
+            return 201, RUN | {"id": run_id}
         if self.spreads and request.path.startswith("/v1/runs?"):
-            return (500 if any(map(self.is_odd, self.made)) else 200), {"detail": "x", "items": []}
+            return (500 if any(map(self.is_odd, self.made)) else 200), PAGE
         run_id = request.path.rpartition("/")[2]
-        return (500 if self.is_odd(run_id) else 200), {"id": run_id, "detail": "x"}
+        return (500 if self.is_odd(run_id) else 200), RUN | {"id": run_id}
 
     def is_odd(self, run_id: str) -> bool:
         return "odd" in json.dumps(self.made.get(run_id))
@@ -457,7 +459,7 @@ def test_a_leak_in_a_list_of_all_runs_is_told_with_the_request_that_sent_the_sec
         if request.method == "POST":
             stored.append(request.json().get("sensitive_input_values"))
             return 201, {"created_runs": []}
-        return 200, {"items": stored}
+        return 200, PAGE | {"items": [RUN | {"run_message_history": stored}]}
 
     search = Search(world_of(reply))
     body = {"count": 1, "sensitive_input_values": {"a": placeholder}}
@@ -469,3 +471,42 @@ def test_a_leak_in_a_list_of_all_runs_is_told_with_the_request_that_sent_the_sec
     sent, listed = finding.exchanges
     assert "sensitive_input_values" in sent.request.json()
     assert listed.request.method == "GET"
+
+
+def test_a_run_that_a_list_shows_wrong_is_told_with_its_create() -> None:
+    """The case that sees it first need not be the one that created the run."""
+
+    def reply(request: Request) -> tuple[int, Any]:
+        run = RUN | {"started_at": 1_700_000_000 if request.method == "GET" else None}
+        return (200, PAGE | {"items": [run]}) if request.method == "GET" else (201, {"created_runs": [run]})
+
+    search = Search(world_of(reply))
+    search.run(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]), until=math.inf)
+    search.run(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]), until=math.inf)
+
+    (finding,) = search.findings
+    assert (finding.rule, finding.got) == ("LIST-COMPLETE", "1700000000 in items.0.started_at")
+    assert [exchange.request.method for exchange in finding.exchanges] == ["POST", "GET"]
+
+
+def test_a_write_that_leaves_its_run_changed_is_made_small_with_the_create_of_the_run() -> None:
+    """Sent alone again, any update would show what the first one has stored."""
+    stored: dict[str, Any] = {}
+
+    def reply(request: Request) -> tuple[int, Any]:
+        if request.method == "POST":
+            return 201, {"created_runs": [RUN | {"id": str(uuid.uuid4())}]}
+        run_id = request.path.rpartition("/")[2]
+        stored[run_id] = request.json().get("error", stored.get(run_id))
+        return 200, RUN | {"id": run_id, "error": stored[run_id] and "a text"}
+
+    def run(context: CaseContext, case: Case) -> None:
+        made = context.call("bulk_create_runs", body={"workflow_id": W, "count": 1})
+        context.call("update_run", made.body["created_runs"][0]["id"], body=case["body"])
+
+    search = searched(reply, run, {"body": {"error": ["late", "later"], "release_session_after": True}})
+
+    (finding,) = search.findings
+    assert finding.cause == "error of update_run is not of its schema"
+    assert [exchange.request.method for exchange in finding.exchanges] == ["POST", "PATCH"]
+    assert [*finding.exchanges[1].request.json()] == ["error"]

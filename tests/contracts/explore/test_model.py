@@ -290,7 +290,7 @@ IN_A_SESSION = do("create", fields={"start_session": True})
         (RetriedRunsRunAtOnce, "RETRY-RULES", "not back to scheduling", [do("cancel"), do("retry")]),
         (CancelDoesNothing, "UPDATE-PARTIAL", "a run is not cancelled", [do("cancel")]),
         (CancelledRunsGoOn, "LIFECYCLE", "cancelled to running", [do("cancel"), do("read")]),
-        (ReadsAreBroken, "READ-BACK", "created_at is not of its schema", [do("read")]),
+        (ReadsAreBroken, "READ-BACK", "created_at of get_run is not of its schema", [do("read")]),
         (UpdatedRunsCannotBeRead, "UPDATE-PARTIAL", "a run is gone", [do("update", body={"error": []}), do("read")]),
         (SessionsFindAll, "LIST-FILTER", "session_id gives others too", [IN_A_SESSION, do("list", 3, by="session")]),
         (StatusFindsNothing, "LIST-FILTER", "status misses a run", [do("cancel"), do("list", by="cancelled")]),

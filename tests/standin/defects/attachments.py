@@ -200,3 +200,18 @@ class TotalByTypeCountsAll(Standin):
             if c.read(run)["output_attachment_ids"]:
                 break
         assert c.get(f"/v1/run-attachments?run_id={run['id']}&attachment_type=input").json()["total"] == 1
+
+
+@plants("ATTACHMENTS", what="In lists, created_at of an attachment has no time zone.", rarity="one field of one list")
+class ListedAttachmentWithoutZone(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        for item in answer.content["items"]:
+            item["created_at"] = item["created_at"].removesuffix("Z")
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create(file_inputs=[{"filename": "a", "content": "YQ=="}])
+        (item,) = c.get(f"/v1/run-attachments?run_id={run['id']}").json()["items"]
+        assert item["created_at"].endswith("Z")

@@ -147,3 +147,14 @@ class ChainDoesNotWaitForItsSession(Standin):
         for _ in range(100):
             c.wait(0.05)
             assert sum(c.read(run)["status"] == "running" for run in runs) < 2
+
+
+@plants("CHAIN-RULES", what="A chain of one tells its run_ids as a text.", rarity="one step")
+class ChainOfOneTellsText(Standin):
+    def chain_ids(self, runs):
+        ids = super().chain_ids(runs)
+        return ids[0] if len(ids) == 1 else ids
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert len(c.chain(1)["run_ids"]) == 1

@@ -282,3 +282,17 @@ class WorkflowWithoutUpdatedAt(Standin):
     def obeys(c: Client) -> None:
         first = c.get("/v1/workflows").json()["items"][0]
         assert "updated_at" in c.get(f"/v1/workflows/{first['id']}").json()
+
+
+@plants(
+    "HTTP-ERROR-JSON", what="The detail of a run that is unknown is an object.", rarity="one status of one resource"
+)
+class UnknownRunIsObject(Standin):
+    def refused(self, status, detail, headers, path):
+        if status == 404 and path.startswith("/v1/runs/"):
+            detail = {"code": 404, "message": detail}
+        return super().refused(status, detail, headers, path)
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert isinstance(c.get(f"/v1/runs/{UNKNOWN}").json()["detail"], str)

@@ -2,7 +2,7 @@
 
 from tests.standin import models
 from tests.standin.behaviour import Standin
-from tests.standin.client import FILES, Client, W
+from tests.standin.client import FILES, Client, P, W
 from tests.standin.defects.defect import plants
 from tests.standin.models import SortMode, Status
 from tests.standin.store import TERMINAL
@@ -298,3 +298,31 @@ class TotalOfPoolsBySkip(Standin):
     @staticmethod
     def obeys(c: Client) -> None:
         assert c.get("/v1/pools?skip=5").json()["total"] == 2
+
+
+@plants("LIST-COMPLETE", what="In lists, a single pool is a text, not a list.", rarity="one field of one list")
+class ListedPoolIsText(Standin):
+    def show(self, run, where, index=0, of=1):
+        shown = super().show(run, where, index, of)
+        if where == "list_runs" and run.pool_ids and len(run.pool_ids) == 1:
+            shown["pool_ids"] = run.pool_ids[0]
+        return shown
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create(pool_ids=P[:1])
+        (item,) = c.get(f"/v1/runs?search={run['id']}").json()["items"]
+        assert item["pool_ids"] == P[:1]
+
+
+@plants("LIST-PAGE", what="total is a text in lists that were filtered.", rarity="one number, with a filter")
+class TotalIsText(Standin):
+    def list_runs(self, call, query):
+        answer = super().list_runs(call, query)
+        if query.status is not None:
+            answer.content["total"] = str(answer.content["total"])
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert isinstance(c.get("/v1/runs?status=running").json()["total"], int)

@@ -272,3 +272,33 @@ class UnknownUpdateAnswers200(Standin):
     @staticmethod
     def obeys(c: Client) -> None:
         assert c.call("PATCH", f"/v1/runs/{UNKNOWN}", {}).status_code == 404
+
+
+@plants("READ-BACK", "LIFECYCLE", what="Read alone, started_at is a number when set.", rarity="one field, one read")
+class ReadStartsInSeconds(Standin):
+    def get_run(self, call, run_id, include):
+        answer = super().get_run(call, run_id, include)
+        started = self.find(call, run_id).started_at
+        answer.content["started_at"] = started and int(started.timestamp())
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create()
+        c.patch(run, started_at="2026-01-02T03:04:05Z")
+        assert isinstance(c.read(run["id"])["started_at"], str)
+
+
+@plants("READ-BACK", what="A machine that is included with a run has no id.", rarity="one parameter of one read")
+class IncludedMachineHasNoId(Standin):
+    def get_run(self, call, run_id, include):
+        answer = super().get_run(call, run_id, include)
+        for one in answer.content.get("included") or ():
+            if one["type"] == "machine":
+                del one["id"]
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create(machine_id=c.get("/v1/machines").json()["items"][0]["id"])
+        assert all("id" in one for one in c.get(f"/v1/runs/{run['id']}?include=machine").json()["included"])

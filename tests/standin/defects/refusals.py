@@ -343,3 +343,14 @@ class RefusedRetryDropsFiles(Standin):
         run = c.cancelled(file_inputs=[FILE])
         assert c.retry(run, input_values=5).status_code == 422
         assert len(c.attachments(run)) == 1
+
+
+@plants("REQ-ERROR", what="The errors of a list's parameters have no type.", rarity="parameters only")
+class ParameterErrorsHaveNoType(Standin):
+    def violation(self, error, call):
+        shown = super().violation(error, call)
+        return {name: shown[name] for name in shown if name != "type" or shown["loc"][0] != "query"}
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert "type" in c.get("/v1/runs?limit=0").json()["detail"][0]

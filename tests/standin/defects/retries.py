@@ -262,3 +262,17 @@ class OutputListedAfterRetry(Standin):
                 break
         c.retry(run)
         assert not c.attachments(run)
+
+
+@plants(
+    "RETRY-RULES", what="The answer of a retry has an empty text for no ended_at.", rarity="one field of one answer"
+)
+class RetryEndsAtEmptyText(Standin):
+    def retry_run(self, call, run_id, body):
+        answer = super().retry_run(call, run_id, body)
+        answer.content["ended_at"] = ""
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert c.retry(c.cancelled()).json()["ended_at"] is None

@@ -160,3 +160,16 @@ class HistoryCutToFifty(Standin):
     def obeys(c: Client) -> None:
         history = [{"n": n} for n in range(60)]
         assert c.patch(c.create(), run_message_history=history).json()["run_message_history"] == history
+
+
+@plants("UPDATE-PARTIAL", what="The answer of an update tells one error as a text.", rarity="one error, one answer")
+class UpdateTellsErrorAsText(Standin):
+    def update_run(self, call, run_id, body):
+        answer = super().update_run(call, run_id, body)
+        if answer.content["error"] and len(answer.content["error"]) == 1:
+            answer.content["error"] = answer.content["error"][0]
+        return answer
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        assert c.patch(c.create(), error=["late"]).json()["error"] == ["late"]

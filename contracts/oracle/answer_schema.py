@@ -1,0 +1,157 @@
+"""Judges answers by the documented form: status, content type and JSON schema, of successes and of errors.
+
+All rules that ask for the documented form are judged here; other modules only ask whether an answer has it.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from contracts.core.exchange import Answer
+from contracts.openapi.schemas import Path
+from contracts.openapi.strict import answers_json, differences, matches, responses, success_differences, success_status
+from contracts.oracle.refusal import accepts, refuses
+from contracts.oracle.violation import Violation, excerpt
+
+ANSWER_RULE: Final = {
+    "bulk_create_runs": "BULK-STATUS",
+    "create_run": "CREATE-ANSWER",
+    "create_run_chain": "CHAIN-RULES",
+    "retry_run": "RETRY-RULES",
+    "update_run": "UPDATE-PARTIAL",
+    "delete_run": "DELETE-GONE",
+    "get_run": "READ-BACK",
+    "list_runs": "LIST-COMPLETE",
+    "list_run_attachments": "ATTACHMENTS",
+    "get_run_attachment": "ATTACHMENTS",
+    "download_run_attachment": "ATTACHMENTS",
+    "get_run_attachment_download_url": "ATTACHMENTS",
+}
+"""The rule that an operation breaks if its answer to a valid request is not the documented one."""
+SCHEMA_RULE: Final = "HTTP-SCHEMA"
+"""The same for all other operations."""
+_FIELD_RULE: Final = {
+    ("bulk_create_runs", "id"): "BULK-IDS",
+    ("bulk_create_runs", "status"): "BULK-INITIAL",
+    ("bulk_create_runs", "created_at"): "BULK-INITIAL",
+    ("list_runs", "total"): "LIST-PAGE",
+    ("list_runs", "skip"): "LIST-PAGE",
+    ("list_runs", "limit"): "LIST-PAGE",
+}
+"""The same for the value of one field."""
+_MISSING: Final = object()
+
+
+def answer_violations(operation: str | None, answer: Answer) -> Iterator[Violation]:
+    """Yield how an answer differs from the documented one of that operation and status."""
+    if refuses(answer):
+        yield from _error_violations(operation, answer)
+    elif operation is not None and accepts(answer):
+        wrong = _form_violation(operation, answer)
+        if wrong is not None:
+            yield wrong
+        elif paths := wrong_parts(operation, answer):
+            yield from _part_violations(operation, answer.json(), paths)
+
+
+def has_documented_form(operation: str, answer: Answer) -> bool:
+    """Whether it is a success with the documented status and content type, and a JSON object where one is documented.
+
+    Parts of the object may still differ from the schema.
+    """
+    return accepts(answer) and _form_violation(operation, answer) is None
+
+
+@functools.lru_cache(maxsize=16)
+def wrong_parts(operation: str, answer: Answer) -> tuple[Path, ...]:
+    """Return the paths of the parts of an answer with the documented form that are not of their schema."""
+    return tuple(success_differences(operation, answer.json())) if answers_json(operation) else ()
+
+
+def is_run(value: Any) -> bool:
+    """Whether a part of an answer is a run with the documented schema."""
+    return matches("RunResponse", value)
+
+
+def _form_violation(operation: str, answer: Answer) -> Violation | None:
+    rule = ANSWER_RULE.get(operation, SCHEMA_RULE)
+    status = success_status(operation)
+    if answer.status != status:
+        return Violation(rule, f"another status from {operation}", f"status {status}", f"status {answer.status}")
+    problem = _problem_of_json(answer) if answers_json(operation) else None
+    return Violation(rule, f"{problem} from {operation}", _OBJECT, _beginning(answer)) if problem else None
+
+
+def _part_violations(operation: str, body: Any, paths: Sequence[Path]) -> Iterator[Violation]:
+    """Yield one violation for each kind of part, however many items of a list have it."""
+    first: dict[str, Path] = {}
+    for path in paths:
+        first.setdefault(_where(path), path)
+    for where, path in first.items():
+        value = _part(body, path)
+        rule = ANSWER_RULE.get(operation, SCHEMA_RULE)
+        if value is not _MISSING:
+            rule = _FIELD_RULE.get((operation, str(path[-1])), rule)
+        about = _part(body, (*path[:2], "id")) if path[0] == "items" else None
+        yield Violation(
+            rule,
+            f"{where} of {operation} is not of its schema",
+            f"{where} as documented",
+            _in_words(value, path),
+            about=about if isinstance(about, str) else "",
+        )
+
+
+def _error_violations(operation: str | None, answer: Answer) -> Iterator[Violation]:
+    problem = _problem_of_json(answer)
+    if problem is None and answer.json().get("detail") in (None, "", [], {}):
+        problem = "no detail"
+    if problem is not None:
+        yield Violation("HTTP-ERROR-JSON", f"{answer.status}: {problem}", f"{_OBJECT} with detail", _beginning(answer))
+    elif operation is not None and answer.status in responses(operation):
+        body = answer.json()
+        for path in differences("HTTPValidationError" if isinstance(body["detail"], list) else "Error", body):
+            rule = "REQ-ERROR" if answer.status == 422 else "HTTP-ERROR-JSON"
+            cause, expected = (
+                f"{_where(path)} of a {answer.status} is not of its schema",
+                f"{_where(path)} as documented",
+            )
+            yield Violation(rule, cause, expected, _in_words(_part(body, path), path))
+
+
+_OBJECT: Final = "application/json with an object"
+
+
+def _problem_of_json(answer: Answer) -> str | None:
+    if (answer.header("content-type") or "").split(";")[0].strip().lower() != "application/json":
+        return "another content type"
+    try:
+        body = answer.json()
+    except (ValueError, RecursionError):
+        return "no JSON"
+    return None if isinstance(body, dict) else "no object"
+
+
+def _beginning(answer: Answer) -> str:
+    return f"{answer.header('content-type')} with {excerpt(answer.body)}"
+
+
+def _where(path: Path) -> str:
+    """Return the path with [] for each index, since a fault may show at any of them."""
+    return ".".join("[]" if isinstance(step, int) else step for step in path)
+
+
+def _part(body: Any, path: Path) -> Any:
+    for step in path:
+        if isinstance(step, str) and (not isinstance(body, dict) or step not in body):
+            return _MISSING
+        body = body[step]
+    return body
+
+
+def _in_words(value: Any, path: Path) -> str:
+    shown = "nothing" if value is _MISSING else excerpt(json.dumps(value))
+    return f"{shown} in {'.'.join(map(str, path))}"
