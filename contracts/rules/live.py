@@ -15,7 +15,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.shrink import Case
 from contracts.rules.answers import AnswerCase, answer_cases
 from contracts.rules.attachments import AttachmentsCase
-from contracts.rules.authorization import CredentialsCase
+from contracts.rules.authorization import CredentialsCase, invalid_headers
 from contracts.rules.secrets import SecretsCase
 from contracts.rules.tenants import TenantCase
 
