@@ -106,7 +106,7 @@ def test_a_failing_request_is_told_alone_and_as_small_as_it_fails() -> None:
 
 def test_a_violation_that_depends_on_earlier_answers_and_does_not_repeat_is_unstable() -> None:
     found: list[Finding] = []
-    search = Search(world_of(lambda request: (200, {})), on_finding=found.append)
+    search = Search(world_of(lambda request: (200, PAGE)), on_finding=found.append)
     holds = iter([False])
 
     def run(context: CaseContext, case: Case) -> None:
@@ -147,7 +147,7 @@ def test_a_violation_that_was_seen_under_load_is_repeated_under_load() -> None:
         is_alone = threading.current_thread() is threading.main_thread()
         context.require(is_alone, "LIST-PAGE", "two at once", "one", "another", context.call("list_runs"))
 
-    search = Search(world_of(lambda request: (200, {})))
+    search = Search(world_of(lambda request: (200, PAGE)))
     both = dataclasses.replace(scenario(run), together=True)
 
     search.run(both, iter([{"a": 1}, {"a": 2}]))
@@ -259,7 +259,7 @@ def test_a_case_that_cannot_be_judged_says_why(error: Exception, why: str) -> No
     def run(context: CaseContext, case: Case) -> None:
         raise error
 
-    search = searched(lambda request: (200, {}), run, {"a": 1})
+    search = searched(lambda request: (200, PAGE), run, {"a": 1})
 
     assert search.skipped == {"a scenario": why}
     assert not search.findings
@@ -271,13 +271,13 @@ def test_an_error_that_a_case_cannot_bring_about_is_not_swallowed() -> None:
         raise NotImplementedError
 
     with pytest.raises(NotImplementedError):
-        searched(lambda request: (200, {}), run, {"a": 1})
+        searched(lambda request: (200, PAGE), run, {"a": 1})
 
 
 def test_a_scenario_that_has_sent_its_share_of_requests_can_be_continued() -> None:
     tried: list[int] = []
     cases = iter([{"n": number} for number in range(3)])
-    search = Search(world_of(lambda request: (200, {})))
+    search = Search(world_of(lambda request: (200, PAGE)))
 
     def run(context: CaseContext, case: Case) -> None:
         tried.append(case["n"])
@@ -295,7 +295,7 @@ def test_a_scenario_that_has_sent_its_share_of_requests_can_be_continued() -> No
 
 
 def test_a_scenario_stops_when_its_time_is_over() -> None:
-    search = Search(world_of(lambda request: (200, {})))
+    search = Search(world_of(lambda request: (200, PAGE)))
 
     with pytest.raises(OutOfTime):
         search.run(scenario(lambda context, case: None), iter([{"n": 1}]), until=-math.inf)
@@ -309,7 +309,7 @@ def test_what_a_case_makes_up_follows_from_seed_and_salt_and_is_new_each_time_it
         names = ("workflow", "uuid", "key", "marker", "number", "short", "secret:1", "secret:2", "secret-int")
         run = scenario(lambda context, case: values.extend(context.named(name) for name in names))
         target = Target("http://127.0.0.1:9", "token", seed=seed, salt=salt)
-        search = Search(dataclasses.replace(world_of(lambda request: (200, {})), target=target))
+        search = Search(dataclasses.replace(world_of(lambda request: (200, PAGE)), target=target))
         search.run(run, iter([{"a": 1}, {"a": 2}, {"a": 1}]))
         return values
 
@@ -322,7 +322,7 @@ def test_what_a_case_makes_up_follows_from_seed_and_salt_and_is_new_each_time_it
 
 
 def test_nothing_is_sent_when_the_check_is_over() -> None:
-    check = world_of(lambda request: (200, {}))
+    check = world_of(lambda request: (200, PAGE))
     check.deadline = 0.0
 
     with pytest.raises(OutOfTime):
@@ -360,7 +360,7 @@ def test_a_seed_gives_the_same_generated_cases() -> None:
     def tried() -> list[Case]:
         cases: list[Case] = []
         one = scenario(lambda context, case: cases.append(case), generated=generated, examples=20)
-        Search(world_of(lambda request: (200, {}))).explore(one, examples=20)
+        Search(world_of(lambda request: (200, PAGE))).explore(one, examples=20)
         return cases
 
     first = tried()
@@ -376,7 +376,7 @@ def test_no_more_is_generated_when_the_time_is_over() -> None:
         cases.append(case)
 
     one = scenario(run, generated=generated, examples=20)
-    check = world_of(lambda request: (200, {}))
+    check = world_of(lambda request: (200, PAGE))
     check.deadline = 0.0
 
     with pytest.raises(OutOfTime):
@@ -481,8 +481,8 @@ def test_a_run_that_a_list_shows_wrong_is_told_with_its_create() -> None:
         return (200, PAGE | {"items": [run]}) if request.method == "GET" else (201, {"created_runs": [run]})
 
     search = Search(world_of(reply))
-    search.run(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]), until=math.inf)
-    search.run(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]), until=math.inf)
+    search.run(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]))
+    search.run(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))
 
     (finding,) = search.findings
     assert (finding.rule, finding.got) == ("LIST-COMPLETE", "1700000000 in items.0.started_at")
