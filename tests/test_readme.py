@@ -4,10 +4,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.processes import served
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,22 +37,17 @@ def pattern(output: str) -> str:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the sessions need curl")
 @pytest.mark.parametrize("document", ["README.md", "docs/control.md"])
 def test_the_session_in_a_document_prints_what_it_says(document):
-    command = [sys.executable, "-m", "mockserver", "serve", "--port", "0", "--self-check"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        try:
-            url = next(found[0] for line in server.stdout if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
-            steps = session(document)
-            script = "\n".join(f"{command}\necho; echo ---" for command, _ in steps)
-            script = script.replace("http://127.0.0.1:4010", url)
-            shell = subprocess.run(
-                ["bash", "-euc", script],
-                capture_output=True,
-                text=True,
-                check=True,
-                env={**os.environ, "no_proxy": "*"},
-            )
-        finally:
-            server.terminate()
+    with served(log=os.devnull) as url:
+        steps = session(document)
+        script = "\n".join(f"{command}\necho; echo ---" for command, _ in steps)
+        script = script.replace("http://127.0.0.1:4010", url)
+        shell = subprocess.run(
+            ["bash", "-euc", script],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "no_proxy": "*"},
+        )
     printed = [output.strip() for output in shell.stdout.split("---\n")]
     assert len(steps) > 5
     for (command_line, output), came in zip(steps, printed, strict=False):

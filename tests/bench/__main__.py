@@ -6,15 +6,14 @@ Each pair is measured in turns, so that a machine whose speed drifts slows both;
 from __future__ import annotations
 
 import json
-import re
+import os
 import statistics
 import subprocess
-import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 
+from tests import processes
 from tests.bench.load import requests_per_second
 
 ROUNDS = 5
@@ -23,18 +22,8 @@ WORKFLOW = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 MANY_RUNS = 1_000_000
 
 
-@contextmanager
-def serving(*command: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The URL that the command prints, and its process."""
-    with subprocess.Popen(
-        [sys.executable, "-m", *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as server:
-        try:
-            assert server.stdout is not None
-            url = next(match[0] for line in server.stdout if (match := re.search(r"http://[\d.:]+", line)))
-            yield url, server
-        finally:
-            server.terminate()
+def serving(*command: str) -> AbstractContextManager[tuple[subprocess.Popen[bytes], str]]:
+    return processes.serving(command=command, stderr=os.devnull)
 
 
 def body(count: int) -> bytes:
@@ -71,12 +60,12 @@ def main() -> None:
     with ExitStack() as stack:
         mock = ("mockserver", "serve", "--port", "0")
         started = time.perf_counter()
-        url, _ = stack.enter_context(serving(*mock))
+        _, url = stack.enter_context(serving(*mock))
         ready_s = time.perf_counter() - started
         started = time.perf_counter()
-        small, _ = stack.enter_context(serving("tests.bench.servers", "bare", "600"))
+        _, small = stack.enter_context(serving("tests.bench.servers", "bare", "600"))
         bare_ready_s = time.perf_counter() - started
-        plain, _ = stack.enter_context(serving("tests.bench.servers", "plain"))
+        _, plain = stack.enter_context(serving("tests.bench.servers", "plain"))
 
         print("| what | the mock | beside it | ratio | from–to | aim |\n|---|---|---|---|---|---|")
         print(f"| ready after | {ready_s:.2f} s | bare route {bare_ready_s:.2f} s | {ready_s / bare_ready_s:.2f} | | |")
@@ -90,14 +79,14 @@ def main() -> None:
             (f"{plain}/v1/runs/bulk", "POST", body(1000)),
         )  # fmt: skip
 
-        unwatched, _ = stack.enter_context(serving(*mock, "--no-admin", "--journal-bytes", "0", "--no-warnings"))
+        _, unwatched = stack.enter_context(serving(*mock, "--no-admin", "--journal-bytes", "0", "--no-warnings"))
         compare(
             "bulk create, count 1", "≥ 0.87", "without journal and control API", (bulk, "POST", body(1)),
             (f"{unwatched}/v1/runs/bulk", "POST", body(1)),
         )  # fmt: skip
 
         # Lists and reads are measured on a server of its own, with some thousand runs of different age.
-        listed, _ = stack.enter_context(serving(*mock))
+        _, listed = stack.enter_context(serving(*mock))
         for _ in range(20):
             send(f"{listed}/v1/runs/bulk", "POST", body(100))
         page = f"{listed}/v1/runs?limit=100"
@@ -105,12 +94,12 @@ def main() -> None:
         one = f"{listed}/v1/runs/{json.loads(answer)['items'][0]['id']}"
         for what, address in (("list of 100", page), ("read of one", one)):
             size = len(send(address))
-            alike, _ = stack.enter_context(serving("tests.bench.servers", "bare", str(size)))
+            _, alike = stack.enter_context(serving("tests.bench.servers", "bare", str(size)))
             compare(
                 what, "≥ 0.4", f"bare route of {size:,} bytes", (address, "GET", b""), (f"{alike}/v1/runs", "GET", b"")
             )
 
-        full, process = stack.enter_context(serving(*mock))
+        process, full = stack.enter_context(serving(*mock))
         send(f"{full}/v1/runs/bulk", "POST", body(1000))
         before = memory_kib(process)
         for _ in range(MANY_RUNS // 1000):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from tests.hostile.serving import serving
+from tests.processes import serving
 
 _BATCH = 500
 _WORKFLOW = "10000000-0000-4000-8000-000000000001"

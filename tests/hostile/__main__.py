@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.hostile.fuzz import NAMESPACES, TOKENS, Outcome, attack
 from tests.hostile.heavy import WORKFLOW, fill, heavy
-from tests.hostile.serving import serving
+from tests.processes import serving
 
 _MOST_WAIT_S = 1.0
 _MOST_GROWTH = 1.2

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.hostile.serving import PATIENCE_S, serving
+from tests.processes import PATIENCE_S, serving
 
 CORPUS = Path(__file__).parent / "corpus"
 EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((CORPUS / "expected.yaml").read_text(encoding="utf-8"))

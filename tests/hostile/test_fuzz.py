@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.hostile.fuzz import attack
-from tests.hostile.serving import PATIENCE_S, serving
+from tests.processes import PATIENCE_S, serving
 
 COMMANDS = {
     "ours": ("mockserver", "serve", "--port", "0", "--self-check", "--log-level", "warning"),

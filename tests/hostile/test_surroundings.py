@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 import httpx
 import pytest
 
-from tests.hostile.serving import PATIENCE_S, serving, started
+from tests.processes import PATIENCE_S, serving, started
 
 TEST = {"Authorization": "Bearer test"}
 

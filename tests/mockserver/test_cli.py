@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx
@@ -18,46 +15,24 @@ import pytest
 from click.testing import CliRunner
 
 from mockserver.cli import main
+from tests import processes
+from tests.processes import PATIENCE_S
 
 SECRET = "test-a-token-that-nobody-may-see"
-_PATIENCE_S = 30
 
 
-@contextmanager
-def serving(*flags: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server on a free port, with its URL as it printed it."""
-    process = _started("serve", *flags, **{"MOCKSERVER_PORT": "0", **environment})
-    assert process.stdout is not None
-    try:
-        said = ""
-        for line in process.stdout:
-            said += line
-            url = re.search(r"http://\S+", line)
-            if url:
-                break
-        else:
-            raise AssertionError(f"it never said where it listens: {said} {process.communicate()[1]}")
-        yield process, url[0]
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
-
-
-def _started(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "mockserver", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+def serving(*flags: str, **environment: str) -> AbstractContextManager[tuple[subprocess.Popen[bytes], str]]:
+    return processes.serving(
+        *flags,
+        command=("mockserver", "serve"),
+        environment={"MOCKSERVER_PORT": "0", "PYTHONUNBUFFERED": "1", **environment},
     )
 
 
 def refused(*flags: str, **environment: str) -> str:
     """What a server that cannot start says: one line on standard error, and exit code 2."""
-    process = _started("serve", *flags, **environment)
-    out, err = process.communicate(timeout=_PATIENCE_S)
+    with processes.started(*flags, environment=environment) as process:
+        out, err = (said.decode() for said in process.communicate(timeout=PATIENCE_S))
     assert process.returncode == 2, (out, err)
     assert out == ""
     assert err.count("\n") == 1, err
@@ -65,12 +40,12 @@ def refused(*flags: str, **environment: str) -> str:
     return err
 
 
-def ended(process: subprocess.Popen[str], how: signal.Signals) -> str:
+def ended(process: subprocess.Popen[bytes], how: signal.Signals) -> str:
     """Its standard error, once it has ended well."""
     process.send_signal(how)
-    _, err = process.communicate(timeout=_PATIENCE_S)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
-    return err
+    return err.decode()
 
 
 def test_port_0_takes_a_free_port_and_prints_the_url_it_serves_on():
@@ -251,7 +226,7 @@ def test_level_warning_tells_of_no_request():
 def test_what_is_no_http_is_answered_in_json():
     with serving() as (_, url):
         host, port = url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=_PATIENCE_S) as connection:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
             connection.sendall(b"what\r\n\r\n")
             answer = b"".join(iter(lambda: connection.recv(4096), b""))
     head, _, body = answer.partition(b"\r\n\r\n")
@@ -300,11 +275,11 @@ def test_a_world_file_that_is_too_large_or_holds_itself_is_told_in_one_line(tmp_
     assert "#/workflows/0/input_schema: cannot be written as JSON" in refused("--world", str(large))
 
 
-def _said_at_start(process: subprocess.Popen[str]) -> list[str]:
+def _said_at_start(process: subprocess.Popen[bytes]) -> list[str]:
     """The lines after the first, which `serving` has read."""
     assert process.stdout is not None
     process.send_signal(signal.SIGTERM)
-    return process.stdout.read().splitlines()
+    return process.stdout.read().decode().splitlines()
 
 
 def test_it_says_where_the_page_and_the_reference_are():
@@ -334,7 +309,7 @@ def test_where_it_listens_on_every_address_the_page_is_named_by_loopback():
         assert _said_at_start(process)[0].startswith("  page       http://127.0.0.1:")
 
 
-def _waited_for(path: Path, process: subprocess.Popen[str]) -> str:
+def _waited_for(path: Path, process: subprocess.Popen[bytes]) -> str:
     while not path.exists():
         assert process.poll() is None
     return path.read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.hostile.serving import PATIENCE_S, serving, started
 from tests.mockserver.inprocess import SUCCEEDS
+from tests.processes import PATIENCE_S, serving, started
 
 
 def _call(url: str, method: str = "GET", body: Any = None) -> Any:

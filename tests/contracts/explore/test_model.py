@@ -22,7 +22,7 @@ from contracts.explore import exploration, step_sequences
 from contracts.explore.model import MODEL, run_model
 from contracts.guard import Guard
 from contracts.rules import REGISTRY
-from tests.mockserver.external.serving import served
+from tests.processes import served
 from tests.standin import serving as standin_serving
 from tests.standin.behaviour import Settings, Standin
 from tests.standin.server import wire

@@ -62,8 +62,8 @@ def _found(serving: Serving, max_time_s: float) -> str | None:
 
 def outcome(without: str | None, alone: str | None) -> str:
     if without:
-        return "by both" if alone else "without schemathesis alone"
-    return "by schemathesis alone" if alone else "by neither"
+        return "by both" if alone else "only without schemathesis"
+    return "only by schemathesis" if alone else "by neither"
 
 
 def servers(asked: argparse.Namespace) -> dict[str, Serving]:

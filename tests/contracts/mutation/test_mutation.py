@@ -108,7 +108,7 @@ def test_a_mutant_is_served_in_place_of_the_healthy_module() -> None:
         for each in mutants_of("behaviour", source)
         if each.before == "raise self.unauthorized('Only Bearer is understood.')"
     )
-    row = score.checked(mutant, mutated(source, mutant.place), (), max_time_s=20)
+    row = score.checked(mutant, mutated(source, mutant.place), (), max_time_s=300)
     assert row["verdict"] == "AUTH-SCHEME"
 
 

@@ -14,8 +14,8 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from mockserver.admin import application
-from tests.hostile.serving import serving
 from tests.mockserver.admin.control import ControlledMock, controlled_mock, document
+from tests.processes import serving
 
 _MAX_EXAMPLES = 5
 

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from mockserver.admin.events import RunWatch
-from tests.hostile.serving import serving
 from tests.mockserver.admin.control import ControlledMock, controlled_mock, validate
 from tests.mockserver.http11.wire import Server
 from tests.mockserver.inprocess import SUCCEEDS
+from tests.processes import serving
 
 _PATIENCE_S = 20
 

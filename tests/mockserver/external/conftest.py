@@ -9,7 +9,7 @@ import pytest
 from cyberdesk import CyberdeskClient
 
 from tests.mockserver.external.published import Client, MakeClient
-from tests.mockserver.external.serving import served
+from tests.processes import served
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ from openapi_client.cyberdesk_cloud_client.models import (
 
 from tests.mockserver.external.cutting_proxy import cutting_proxy
 from tests.mockserver.external.published import Client, MakeClient
-from tests.mockserver.external.serving import served
+from tests.processes import served
 
 SUCCEEDS = UUID("10000000-0000-4000-8000-000000000001")
 FAILS_IN_PART = UUID("10000000-0000-4000-8000-000000000006")

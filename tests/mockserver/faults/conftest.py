@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.hostile.serving import serving
 from tests.mockserver.faults.sockets import Served
+from tests.processes import serving
 
 
 @pytest.fixture(scope="package")

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, e
 
 from tests.mockserver.admin.page.browser import find_browser, launched
 from tests.mockserver.admin.page.control import Control
-from tests.mockserver.external.serving import served
+from tests.processes import served
 
 _numbers = itertools.count(1)
 

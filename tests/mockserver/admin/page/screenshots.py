@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page
 
 from tests.mockserver.admin.page.browser import find_browser, launched
 from tests.mockserver.admin.page.control import Control
-from tests.mockserver.external.serving import served
+from tests.processes import served
 
 NOW = "2025-03-04T09:00:00Z"
 OUTPUT = {"filename": "invoices-{n}.csv", "content": base64.b64encode(b"invoice,amount\n4711,12.50\n").decode()}

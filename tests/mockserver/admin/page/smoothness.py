@@ -9,7 +9,7 @@ import time
 
 from tests.mockserver.admin.page.browser import find_browser, launched
 from tests.mockserver.admin.page.control import Control
-from tests.mockserver.external.serving import served
+from tests.processes import served
 
 SECONDS = 15
 REQUESTS_A_SECOND = 100

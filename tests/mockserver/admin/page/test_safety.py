@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.mockserver.admin.page.control import WORKFLOW, Control
-from tests.mockserver.external.serving import served
+from tests.processes import served
 
 IMAGE = "<img src=x onerror=alert(1)>"
 SCRIPT = "</script></style></textarea></title><script>alert(2)</script>"

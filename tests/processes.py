@@ -1,4 +1,7 @@
-"""A server in a process of its own, with streams and limits that the test chooses."""
+"""A server in a process of its own, mostly the mock as its users have it: started by its command, on a free port.
+
+A test chooses its streams, its limits, and the variables of its environment.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -22,8 +25,9 @@ def started(
     stderr: str = "read",
     max_files: int | None = None,
     max_memory: int | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A stream is `read` (a pipe), `unread` (a pipe whose reader is gone), `closed`, or a path."""
+    """A stream is `read` (a pipe), `unread` (a pipe whose reader is gone), `closed`, `shared` with us, or a path."""
 
     def limit() -> None:
         for which, most in ((resource.RLIMIT_NOFILE, max_files), (resource.RLIMIT_AS, max_memory)):
@@ -38,6 +42,7 @@ def started(
         stdout=_stream(stdout),
         stderr=_stream(stderr),
         preexec_fn=limit,
+        env={**os.environ, **(environment or {})},
     )
     try:
         if stdout == "unread":
@@ -57,7 +62,7 @@ def started(
 def _stream(how: str) -> IO[Any] | int | None:
     if how in ("read", "unread"):
         return subprocess.PIPE
-    return None if how == "closed" else open(how, "w")
+    return None if how in ("closed", "shared") else open(how, "w")
 
 
 @contextmanager
@@ -67,6 +72,15 @@ def serving(
     """A server on a free port, with its URL as it printed it."""
     with started(*flags, command=command, **how) as process:
         yield process, url_of(process)
+
+
+@contextmanager
+def served(*flags: str, log: str = "shared") -> Iterator[str]:
+    """The URL of a mock that checks every answer it gives. It ends well, with exit code 0."""
+    with serving("--self-check", "--log-level", "warning", *flags, stderr=log) as (process, url):
+        yield url
+        process.terminate()
+        assert process.wait(timeout=PATIENCE_S) == 0
 
 
 def url_of(process: subprocess.Popen[bytes]) -> str:
