@@ -172,7 +172,7 @@ class Watch:
         return checked
 
     def check(self, request: Request) -> int:
-        """Return how many requests `begin` and `look` need for a request: one per list, and one more the first time.
+        """Return how many requests of the watch a request needs: one per list, and one more the first time.
 
         Raises NotAllowed if an earlier request of its kind created unreported runs, or might have.
         """
@@ -188,7 +188,7 @@ class Watch:
             )
         return sum(1 if each in self._known else 2 for each in self._lists_for(request.header("authorization")))
 
-    def begin(self, authorization: str | None) -> None:
+    def remember_existing_runs(self, authorization: str | None) -> None:
         """Remember, before the first request that may create runs, which runs exist: they belong to someone else."""
         for each in self._lists_for(authorization):
             if each not in self._known:
@@ -319,8 +319,8 @@ class Watch:
         return None
 
     def _new_runs(self, authorization: str, runs: list[Run]) -> list[Run]:
-        """Return the new runs that no answer reported. A run created before `begin` is not new, unless it is proven to
-        belong to the check.
+        """Return the runs that no answer reported and that did not exist before the first request of the check, or are
+        proven to belong to it.
         """
         known = self._known[authorization]
         new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.runs]
