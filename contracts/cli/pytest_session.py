@@ -28,6 +28,7 @@ from contracts.cli.options import CheckOptions, options_from, selected_rules, ta
 from contracts.cli.run import Checked, check_target, prepare, write_reports
 from contracts.core.printable import printable
 from contracts.core.target import Target
+from contracts.report.report import UNSTABLE
 from contracts.report.text import render_finding
 
 NO_TARGET = "no server to check: give its URL, as in  pytest --pyargs contracts --target http://127.0.0.1:4010"
@@ -96,8 +97,7 @@ class ContractSession:
         spent = result.spent
         terminalreporter.section(f"contract of {result.target}")
         for finding in result.unstable:
-            unstable = f"Unstable, did not repeat when sent again alone: {finding.rule}: {finding.got}"
-            terminalreporter.line(printable(unstable))
+            terminalreporter.line(printable(f"{UNSTABLE}: {finding.rule}: {finding.got}"))
         for note in (*self._checked.report.failed_by, *result.notes):
             terminalreporter.line(printable(note))
         terminalreporter.line(

@@ -17,10 +17,10 @@ search for runs of unanswered creates, and a few retries after 429."""
 
 @dataclass(slots=True)
 class Charge:
-    """The runs charged for a request; `makes` is True if they must be cleaned up: created runs, not retried ones."""
+    """The runs charged for a request; `creates` is True if they must be cleaned up: created runs, not retried ones."""
 
     runs: int
-    makes: bool
+    creates: bool
 
 
 class Ledger:
@@ -43,21 +43,21 @@ class Ledger:
         """Runs charged: created, retried, or possibly created by a request whose outcome is unknown."""
         return self._runs
 
-    def charge(self, runs: int, *, makes: bool, what: str, requests: int = 1) -> Charge:
+    def charge(self, runs: int, *, creates: bool, what: str, requests: int = 1) -> Charge:
         """Raises OutOfBudget, without charging anything."""
         with self._lock:
-            if refusal := self._refusal(runs, makes=makes, requests=requests):
+            if refusal := self._refusal(runs, creates=creates, requests=requests):
                 raise OutOfBudget(f"{what}: {refusal}")
             self._requests += requests
             self._runs += runs
-            self._runs_to_clean += runs if makes else 0
-        return Charge(runs, makes)
+            self._runs_to_clean += runs if creates else 0
+        return Charge(runs, creates)
 
     def settle(self, charge: Charge, runs: int) -> None:
         """Replace the charged number of runs by the actual one."""
         with self._lock:
             self._runs += runs - charge.runs
-            self._runs_to_clean += runs - charge.runs if charge.makes else 0
+            self._runs_to_clean += runs - charge.runs if charge.creates else 0
             charge.runs = runs
 
     def add_unreported(self, runs: int) -> None:
@@ -66,7 +66,7 @@ class Ledger:
             self._runs += runs
             self._runs_to_clean += runs
 
-    def take_back_request(self, requests: int = 1) -> None:
+    def refund_request(self, requests: int = 1) -> None:
         """Refund requests that were charged and never sent."""
         with self._lock:
             self._requests -= requests
@@ -86,16 +86,16 @@ class Ledger:
 
     def affords(self, *, runs: int, requests: int) -> bool:
         with self._lock:
-            return self._refusal(runs, makes=runs > 0, requests=requests) is None
+            return self._refusal(runs, creates=runs > 0, requests=requests) is None
 
-    def _refusal(self, runs: int, *, makes: bool, requests: int) -> str | None:
+    def _refusal(self, runs: int, *, creates: bool, requests: int) -> str | None:
         if runs and self._runs + runs > self._budget.max_runs:
             left = max(0, self._budget.max_runs - self._runs)
             return f"could cost {runs} runs, {left} of {self._budget.max_runs} are left"
         limit = self._budget.max_requests
         if limit is None:
             return None
-        kept = self._reserve(self._runs_to_clean + (runs if makes else 0))
+        kept = self._reserve(self._runs_to_clean + (runs if creates else 0))
         if self._requests + requests + kept > limit:
             reserve = f" and {kept} kept for cleaning up" if kept else ""
             return f"no request is left: {self._requests} of {limit} are spent{reserve}"

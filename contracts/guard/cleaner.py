@@ -18,13 +18,11 @@ from typing import Final
 from contracts.core.exchange import TOKEN
 from contracts.guard.concurrency import in_threads
 from contracts.guard.effect import path_of_run
-from contracts.guard.identity import CheckIdentity, text_of
+from contracts.guard.identity import CREATION_WINDOW_S, CheckIdentity, text_of
 from contracts.guard.journal import IDENTITIES
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.runs_client import Run, RunsClient, json_object
 
-CREATION_WINDOW_S: Final = 300.0
-"""How far a run's creation may be from the time of its request, because of differing clocks or a slow create."""
 _COUNTED_ONE_BY_ONE: Final = 200
 _SAMPLE: Final = 50
 _MINIMAL_FIELDS: Final = "session_id"

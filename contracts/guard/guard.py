@@ -306,13 +306,13 @@ class Guard:
             look_requests = watch.check(masked)
         try:
             what = _describe(masked)
-            charge = self._ledger.charge(effect.runs, makes=effect.creates, what=what, requests=1 + look_requests)
+            charge = self._ledger.charge(effect.runs, creates=effect.creates, what=what, requests=1 + look_requests)
         except OutOfBudget as error:
             self.log.add_skipped(str(error))
             raise
         if watch is not None:
-            self._ledger.take_back_request(look_requests)  # they are charged one by one when they are sent
-            watch.begin(authorization)
+            self._ledger.refund_request(look_requests)  # they are charged one by one when they are sent
+            watch.remember_existing_runs(authorization)
         return _PendingRequest(request, masked, effect, charge)
 
     def _wait(self, *pending_requests: _PendingRequest) -> None:
@@ -327,7 +327,7 @@ class Guard:
 
     def _refund(self, pending: _PendingRequest) -> None:
         self._ledger.settle(pending.charge, 0)
-        self._ledger.take_back_request()
+        self._ledger.refund_request()
 
     def _execute(self, pending: _PendingRequest, barrier: StartBarrier | None = None) -> Exchange:
         """Send an admitted request. The first Ctrl-C during a create waits for its answer, which reports the runs."""
@@ -412,7 +412,7 @@ class Guard:
         try:
             self._rate_limiter.wait(left_s=self._schedule.left_s)
         except OutOfBudget:
-            self._ledger.take_back_request()
+            self._ledger.refund_request()
             return False
         return True
 

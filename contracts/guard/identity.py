@@ -11,6 +11,10 @@ from typing import Any, Final
 
 from contracts.core.exchange import Answer
 
+CREATION_WINDOW_S: Final = 300.0
+"""How far a run's creation may be from the time of its request, because of differing clocks or a slow create."""
+LATE_CREATE_S: Final = 60.0
+"""How long after it was sent an unanswered create may still be carried out."""
 _CLOCK_TOLERANCE: Final = timedelta(hours=1)
 _ZONE_TOLERANCE: Final = timedelta(hours=26)
 """The tolerance for a `created_at` without a time zone."""

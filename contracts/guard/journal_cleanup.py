@@ -12,16 +12,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from contracts.guard.cleaner import CREATION_WINDOW_S, Authorizations, Cleaner, DeleteSupport, Left, delete_support
-from contracts.guard.identity import created_at, text_of
+from contracts.guard.cleaner import Authorizations, Cleaner, DeleteSupport, Left, delete_support
+from contracts.guard.identity import CREATION_WINDOW_S, LATE_CREATE_S, created_at, text_of
 from contracts.guard.journal import AUTHORIZATIONS, IDENTITIES, OTHER, Intent, Journal, JournalRecord, digest
 from contracts.guard.refusals import NoAnswer, OutOfBudget
 from contracts.guard.runs_client import Run, RunsClient
 
 _CLOCK_TOLERANCE_S: Final = 3.0
 """The tolerance after correcting a time by the target's Date, which has a resolution of a second."""
-_LATE_CREATE_S: Final = 60.0
-"""How long after it was sent an unanswered create may still be carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +158,9 @@ def _may_have_created(intent: Intent, run: Run, ahead: timedelta, salt: str) -> 
 def _settled(record: JournalRecord, found: int, now: datetime) -> list[int]:
     """Return the open intents that can create no more runs; `found` runs were found beside those reported.
 
-    An unanswered create may still be carried out, until `_LATE_CREATE_S` have passed or all its runs were found.
+    An unanswered create may still be carried out, until `LATE_CREATE_S` have passed or all its runs were found.
     """
     unanswered = [intent for intent in record.open_intents.values() if not intent.was_answered]
     all_found = found >= sum(intent.runs for intent in unanswered)
-    waits = {i.number for i in unanswered if not all_found and now.timestamp() - i.at < _LATE_CREATE_S}
+    waits = {i.number for i in unanswered if not all_found and now.timestamp() - i.at < LATE_CREATE_S}
     return [number for number in record.open_intents if number not in waits]

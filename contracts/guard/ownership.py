@@ -16,6 +16,7 @@ class Ownership:
         self.others: set[str] = set()
         """The ids of attachments, machines, pools and workflows."""
         self.sessions: set[str] = set()
+        """Those that the check generated, and those that the answers to its creates reported."""
         self.proven_unknown: set[str] = set()
         """The made-up ids that the target has been asked about and does not know."""
         self._made_up: set[str] = set()

@@ -20,15 +20,15 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from contracts.core.exchange import Exchange, Request
 from contracts.guard.budget import Ledger
 from contracts.guard.effect import Effect
-from contracts.guard.identity import created_at, text_of
+from contracts.guard.identity import LATE_CREATE_S, created_at, text_of
 from contracts.guard.journal import IDENTITIES, Journal
 from contracts.guard.ownership import Ownership
 from contracts.guard.refusals import NotAllowed
@@ -43,10 +43,6 @@ _LAGS_S: Final = (0.3, 0.7, 1.5)
 """Pauses before reading a list again that does not yet show the runs that an answer reported."""
 _IDLE_AFTER: Final = timedelta(minutes=10)
 """If nobody else created a run of a workflow for this time, a run that matches a request is not a coincidence."""
-
-
-_ANY: Final = object()
-"""A value of `Sent.inputs` that matches all input values: the request has no single field that determines them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +65,7 @@ class Sent:
 
     kind: Kind
     authorization: str | None
-    workflow_ids: frozenset[str]
-    inputs: Any
+    effect: Effect
     at: datetime
     exchange: Exchange | None
     answered_at: datetime | None
@@ -84,6 +79,20 @@ class Sent:
     @property
     def accepted(self) -> bool:
         return self.exchange is not None and self.exchange.answer.status < 300
+
+    def may_have_created(self, run: Run, at: datetime | None, named_workflows: Collection[str]) -> bool:
+        """Return whether the run fits the request by workflow, input values and time of creation (`at`).
+
+        `named_workflows` are those of all requests, for a request that names none. Any input values fit a chain, since
+        no single field of it determines them.
+        """
+        body = self.effect.body if isinstance(self.effect.body, dict) else {}
+        if text_of(run, "workflow_id") not in (self.effect.workflow_ids or named_workflows):
+            return False
+        if (inputs := run.get("input_values")) and "steps" not in body and inputs != body.get("input_values"):
+            return False
+        end = self.answered_at or self.at + timedelta(seconds=LATE_CREATE_S)
+        return at is None or self.at - _TOLERANCE_BEFORE <= at <= end + _TOLERANCE_AFTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +181,7 @@ class Watch:
         return checked
 
     def check(self, request: Request) -> int:
-        """Return how many requests `begin` and `look` need for a request: one per list, and one more the first time.
+        """Return how many requests of the watch a request needs: one per list, and one more the first time.
 
         Raises NotAllowed if an earlier request of its kind created unreported runs, or might have.
         """
@@ -188,7 +197,7 @@ class Watch:
             )
         return sum(1 if each in self._known else 2 for each in self._lists_for(request.header("authorization")))
 
-    def begin(self, authorization: str | None) -> None:
+    def remember_existing_runs(self, authorization: str | None) -> None:
         """Remember, before the first request that may create runs, which runs exist: they belong to someone else."""
         for each in self._lists_for(authorization):
             if each not in self._known:
@@ -213,12 +222,10 @@ class Watch:
         intent: int | None,
     ) -> None:
         """Take note of a request that was sent, once it has its answer or will get none."""
-        body = effect.body if isinstance(effect.body, dict) else {}
         sent = Sent(
             kind=self.kind_of(request),
             authorization=request.header("authorization"),
-            workflow_ids=frozenset(effect.workflow_ids),
-            inputs=_ANY if "steps" in body else body.get("input_values"),
+            effect=effect,
             at=sent_at,
             exchange=exchange,
             answered_at=None if exchange is None else self._clock.now(),
@@ -319,8 +326,8 @@ class Watch:
         return None
 
     def _new_runs(self, authorization: str, runs: list[Run]) -> list[Run]:
-        """Return the new runs that no answer reported. A run created before `begin` is not new, unless it is proven to
-        belong to the check.
+        """Return the runs that no answer reported and that did not exist before the first request of the check, or are
+        proven to belong to it.
         """
         known = self._known[authorization]
         new = [run for run in runs if run["id"] not in known and run["id"] not in self._ownership.runs]
@@ -330,22 +337,15 @@ class Watch:
         return [run for run in new if proves(run) or (created_at(run, self._client.ahead) or earliest) >= earliest]
 
     def _matching_request(self, run: Run, order: list[Sent]) -> Sent | None:
-        """Return the first request in `order` that the run matches by workflow, input values and time of creation.
+        """Return the first request in `order` that may have created the run.
 
         If lists lag, all earlier requests follow, latest first.
         """
-        named_workflows = {workflow for sent in self._sent for workflow in sent.workflow_ids}
+        named_workflows = {workflow for sent in self._sent for workflow in sent.effect.workflow_ids}
         earlier: Iterable[Sent] = reversed(self._sent) if self._lag_s or not self.lists_are_reliable else ()
-        for sent in (*order, *earlier):
-            if text_of(run, "workflow_id") not in (sent.workflow_ids or named_workflows):
-                continue
-            if run.get("input_values") and sent.inputs is not _ANY and run["input_values"] != sent.inputs:
-                continue
-            moment = created_at(run, self._client.ahead)
-            end = sent.answered_at or sent.at + timedelta(seconds=60)
-            if moment is None or sent.at - _TOLERANCE_BEFORE <= moment <= end + _TOLERANCE_AFTER:
-                return sent
-        return None
+        at = created_at(run, self._client.ahead)
+        fitting = (sent for sent in (*order, *earlier) if sent.may_have_created(run, at, named_workflows))
+        return next(fitting, None)
 
     def _report(self, found: list[_NewRun]) -> None:
         first = next((new for new in found if new.origin.exchange is not None), found[0])

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable
 from html import escape
 
-from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding, RuleResult
 from contracts.core.printable import printable
-from contracts.report.report import Report, project_version
+from contracts.report.report import UNSTABLE, Headers, Report, project_version
 
 _BODY_MAX = 6_000
 
@@ -59,9 +59,7 @@ def render_html(report: Report) -> str:
         *(f"<p>{escape(printable(note))}</p>" for note in result.notes),
         "</header>\n<main>",
         *_findings("Findings", result.findings, report, explains=True),
-        *_findings(
-            "Unstable: did not repeat when sent again alone", result.unstable, report, explains=not result.findings
-        ),
+        *_findings(UNSTABLE, result.unstable, report, explains=not result.findings),
         *_findings("Accepted by the baseline", result.baselined, report),
         *_rules(result.rules, report),
         "</main>\n</body>\n</html>\n",
@@ -73,16 +71,7 @@ def _findings(heading: str, findings: Iterable[Finding], report: Report, *, expl
     articles = [_finding(finding, report) for finding in findings]
     if not articles:
         return []
-    hints = [
-        "The commands take the token from the shell's <code>$TOKEN</code>, and another organisation's from"
-        " <code>$SECOND_TOKEN</code>."
-    ]
-    if report.has_masked:
-        hints.append(
-            "Sensitive values are masked (<code>masked-1</code>, …; a number is 0 in a request): others of that length"
-            " will do."
-        )
-    explanation = [f"<p>{' '.join(hints)}</p>"] if explains else []
+    explanation = [f"<p>{escape(' '.join(report.hints))}</p>"] if explains else []
     return ["<section>", f"<h2>{escape(heading)}</h2>", *explanation, *articles, "</section>"]
 
 
@@ -107,27 +96,21 @@ def _finding(finding: Finding, report: Report) -> str:
 def _exchange(number: int, exchange: Exchange) -> str:
     request, answer = exchange.request, exchange.answer
     line = printable(f"{request.method} {request.path[:200]}")
+    sent = _message(f"{request.method} {request.path}", request.headers, request.body or b"")
+    received = _message(str(answer.status), answer.headers, answer.body)
     return "\n".join(
         [
             f"<details><summary>Exchange {number}: <code>{escape(line)}</code> → {answer.status}</summary>",
-            f'<pre tabindex="0" aria-label="Request {number}">{escape(_request(request))}</pre>',
-            f'<pre tabindex="0" aria-label="Answer {number}">{escape(_answer(answer))}</pre>',
+            f'<pre tabindex="0" aria-label="Request {number}">{sent}</pre>',
+            f'<pre tabindex="0" aria-label="Answer {number}">{received}</pre>',
             "</details>",
         ]
     )
 
 
-def _request(request: Request) -> str:
-    first = printable(f"{request.method} {request.path}")
-    return "\n".join([first, *_headers(request.headers), "", _body(request.body or b"")])
-
-
-def _answer(answer: Answer) -> str:
-    return "\n".join([str(answer.status), *_headers(answer.headers), "", _body(answer.body)])
-
-
-def _headers(headers: tuple[tuple[str, str], ...]) -> list[str]:
-    return [printable(f"{name}: {value}") for name, value in headers]
+def _message(first: str, headers: Headers, body: bytes) -> str:
+    lines = [first, *(f"{name}: {value}" for name, value in headers)]
+    return escape("\n".join([*map(printable, lines), "", _body(body)]))
 
 
 def _body(body: bytes) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
+import click
+
 from contracts.core.findings import Finding
-from contracts.report.report import Report
+from contracts.report.report import UNSTABLE, Report
+from contracts.report.text import render_finding
 
 
 def render_junit(report: Report) -> str:
@@ -33,7 +36,7 @@ def render_junit(report: Report) -> str:
         if rule.status == "failed" or findings:
             message = "; ".join(f"expected {each.expected}, got {each.got}" for each in findings) or rule.why
             failure = ElementTree.SubElement(case, "failure", type=rule.id, message=_xml(message))
-            failure.text = _xml("\n\n".join(_finding(each, report) for each in findings))
+            failure.text = _xml("\n".join(_finding(each, report) for each in findings))
         elif rule.status != "passed":
             why = rule.why if rule.status == "skipped" else f"not offered: {rule.why}"
             ElementTree.SubElement(case, "skipped", message=_xml(why))
@@ -44,8 +47,7 @@ def render_junit(report: Report) -> str:
         kind = "error" if result.verdict == "could_not_check" else "failure"
         why = " ".join(report.failed_by or result.notes)
         ElementTree.SubElement(case, kind, type=result.verdict, message=_xml(why)).text = _xml(why)
-    output = [f"Unstable, did not repeat when sent again alone:\n{_finding(each, report)}" for each in result.unstable]
-    output += [f"Accepted by the baseline: {each.rule} ({each.fingerprint}): {each.cause}" for each in result.baselined]
+    output = [f"{UNSTABLE}:\n{_finding(each, report)}" for each in result.unstable] + report.accepted
     output += result.notes
     if output:
         ElementTree.SubElement(suite, "system-out").text = _xml("\n\n".join(output))
@@ -60,16 +62,7 @@ def render_junit(report: Report) -> str:
 
 
 def _finding(finding: Finding, report: Report) -> str:
-    return "\n".join(
-        [
-            f"{finding.rule}: {report.title_of(finding.rule)}",
-            f"expected: {finding.expected}",
-            f"got: {finding.got}",
-            f"fingerprint: {finding.fingerprint}",
-            "",
-            *report.commands(finding),
-        ]
-    )
+    return click.unstyle(render_finding(finding, report.result.target, report.rules))
 
 
 def _xml(text: str) -> str:

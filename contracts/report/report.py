@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from contracts.core.exchange import Exchange
 from contracts.core.findings import CheckResult, Finding
 from contracts.core.printable import printable_json
 from contracts.report.curl import curls
 from contracts.report.masking import Mask
+
+UNSTABLE: Final = "Unstable, did not repeat when sent again alone"
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -49,6 +51,22 @@ class Report:
     def commands(self, finding: Finding) -> list[str]:
         """Return the shell commands that repeat the finding, one per exchange."""
         return curls(finding.exchanges, self.result.target)
+
+    @property
+    def hints(self) -> list[str]:
+        """What a reader must know to run the commands."""
+        hints = ["The commands take the token from the shell's $TOKEN (and another organisation's from $SECOND_TOKEN)."]
+        if self.has_masked:
+            hints.append(
+                "Sensitive values are masked (masked-1, …; a number is 0 in a request). Any value of that length shows"
+                " the same."
+            )
+        return hints
+
+    @property
+    def accepted(self) -> list[str]:
+        """A line for each finding that the baseline accepts."""
+        return [f"Accepted by the baseline: {f.rule} ({f.fingerprint}): {f.cause}" for f in self.result.baselined]
 
     @property
     def count_in_words(self) -> str:

@@ -10,7 +10,7 @@ import click
 from contracts.core.findings import Finding, RuleStatus
 from contracts.core.printable import printable
 from contracts.report.curl import curls
-from contracts.report.report import Report, RuleText
+from contracts.report.report import UNSTABLE, Report, RuleText
 
 _COLOURS: dict[RuleStatus, str] = {
     "passed": "green",
@@ -40,20 +40,10 @@ def _lines(report: Report, width: int | None) -> Iterator[str]:
     for number, finding in enumerate(result.findings, 1):
         yield from _finding(finding, result.target, report.rules, f"{number}. {finding.rule}", "red")
     for finding in result.unstable:
-        heading = f"Unstable, did not repeat when sent again alone: {finding.rule}"
-        yield from _finding(finding, result.target, report.rules, heading, "yellow")
-    if any(finding.exchanges for finding in (*result.findings, *result.unstable)):
-        yield "The commands take the token from the shell's $TOKEN (and another organisation's from $SECOND_TOKEN)."
-        if not report.has_masked:
-            yield ""
-    if report.has_masked and (result.findings or result.unstable):
-        yield (
-            "Sensitive values are masked (masked-1, …; a number is 0 in a request). "
-            "Any value of that length shows the same."
-        )
-        yield ""
-    for finding in result.baselined:
-        yield f"Accepted by the baseline: {finding.rule} ({finding.fingerprint}): {printable(finding.cause)}"
+        yield from _finding(finding, result.target, report.rules, f"{UNSTABLE}: {finding.rule}", "yellow")
+    if result.findings or result.unstable:
+        yield from (*report.hints, "")
+    yield from map(printable, report.accepted)
     for note in result.notes:
         yield f"Note: {printable(note)}"
     yield from _verdict(report)

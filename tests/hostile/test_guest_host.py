@@ -152,7 +152,7 @@ def test_cleaning_up_after_a_kill_does_the_same(name: str, left: int | None, sta
     """Killed once the first create has its answer; where the clean-up cannot know that all are gone, it says so."""
     with hosting(*name.split("+")) as host:
         check = subprocess.Popen(
-            check_of(host.url, "--rate", 40),
+            check_of(host.url, "--rate", 10),
             cwd=tmp_path,
             env=environment(tmp_path),
             stdout=subprocess.DEVNULL,

@@ -230,14 +230,14 @@ def test_a_request_that_cannot_be_put_on_the_wire_costs_no_run_and_shows_no_toke
 
 def test_a_ledger_never_lends_the_same_run_twice() -> None:
     ledger = Ledger(Budget(max_runs=10, max_requests=40), keeps_reserve=True)
-    charge = ledger.charge(5, makes=True, what="x")
+    charge = ledger.charge(5, creates=True, what="x")
     assert (ledger.runs, ledger.requests) == (5, 1)
     ledger.settle(charge, 2)
     ledger.settle(charge, 1)
     assert ledger.runs == 1
     assert not ledger.affords(runs=10, requests=1)
     with pytest.raises(OutOfBudget, match="could cost 10 runs, 9 of 10 are left"):
-        ledger.charge(10, makes=True, what="x")
+        ledger.charge(10, creates=True, what="x")
 
 
 def test_an_id_that_was_made_up_costs_a_request_to_look_for(open_guard: OpenGuard) -> None:

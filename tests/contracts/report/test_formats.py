@@ -91,7 +91,7 @@ def test_junit_has_a_test_case_a_rule():
 def test_junit_tells_a_failure_with_its_command_though_xml_cannot_hold_every_character():
     failure = junit(samples.report()).find(".//testcase[@name='BULK-ECHO']/failure")
     assert "as sent, in every run \\x00\\x1b[31m]]>" in failure.get("message")
-    assert "got: another <value> in the last" in failure.text
+    assert "got          another <value> in the last" in failure.text
     assert "curl -sS" in failure.text
     assert samples.ECHO.fingerprint in failure.text
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import click
 import jsonschema
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from contracts.core.exchange import Answer, Exchange, Request
@@ -180,6 +180,8 @@ def test_the_formats_of_json_can_be_written_read_and_printed(name, report):
 @given(text=WORDS)
 def test_words_are_shown_in_one_line_and_json_stays_the_same_value(text):
     assert_shown(printable(text), beside="")
+    # JSON has one way to write two surrogates that form a pair: it reads them as one character.
+    assume(not re.search("[\ud800-\udbff][\udc00-\udfff]", text))
     assert json.loads(printable_json(json.dumps(text, ensure_ascii=False))) == text
 
 

@@ -153,7 +153,7 @@ def test_the_page_shows_findings_apart_by_what_they_are():
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     assert headings == [
         "Findings",
-        "Unstable: did not repeat when sent again alone",
+        "Unstable, did not repeat when sent again alone",
         "Accepted by the baseline",
         "Rules",
     ]
