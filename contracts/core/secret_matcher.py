@@ -21,6 +21,7 @@ _MIN_LENGTH_CHANGED: Final = 8
 _MAX_LENGTH_CHANGED: Final = 10_000
 _MIN_LENGTH_PARTS: Final = 24
 _BLOCK_LENGTH: Final = 8  # any part of twice this length contains a whole block of the secret
+_MIN_CHARACTERS: Final = 4  # a block of fewer different ones, such as `xxxxxxxx`, is no sign of the secret
 _ENDS_LENGTH: Final = 1_000  # a longer secret has blocks at both ends only
 _COMPARED_LENGTH: Final = 200  # of a secret of over twice this length, both ends are compared, and the length between
 _PROBE_LENGTH: Final = 8
@@ -182,8 +183,10 @@ class SecretMatcher:
         if changed and len(secret) >= _MIN_LENGTH_PARTS:
             last = len(secret) - _BLOCK_LENGTH
             for start in (*range(0, last, _BLOCK_LENGTH), last):
-                if start < _ENDS_LENGTH or start > last - _ENDS_LENGTH:
-                    self._blocks[secret[start : start + _BLOCK_LENGTH]][_Block(secret, start, placeholder)] = None
+                content = secret[start : start + _BLOCK_LENGTH]
+                is_at_an_end = start < _ENDS_LENGTH or start > last - _ENDS_LENGTH
+                if is_at_an_end and len(set(content)) >= _MIN_CHARACTERS:
+                    self._blocks[content][_Block(secret, start, placeholder)] = None
 
     def add_number(self, digits: str, placeholder: str) -> None:
         self._numbers.setdefault(digits, placeholder)

@@ -26,7 +26,7 @@ class Canaries:
         self._real = f"8.{digits[:14]}"
         marks = (self._head[:12], self._tail[-12:])  # 12 bytes are whole groups of base64
         texts = [form for mark in marks for form in (mark, *changed_forms(mark))]
-        numbers = [self._integer, self._integer[:15], self._real.removeprefix("8")]
+        numbers = [self._integer[:13], f".{digits[:12]}"]  # an encoder may round the last digits
         self.forms: Final = tuple(form.encode() for form in dict.fromkeys([*texts, *numbers]))
 
     def text(self, number: int) -> str:

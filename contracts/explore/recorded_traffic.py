@@ -8,6 +8,7 @@ the create of the run that it is about, so that they can be shrunk and sent agai
 from __future__ import annotations
 
 import dataclasses
+import json
 import operator
 import re
 import uuid
@@ -25,7 +26,7 @@ from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.explore.schema_plan import FRESH_KEY
 from contracts.openapi.router import operation_at, route_of
-from contracts.openapi.schemas import body_schema, is_uuid, moment_of, schema
+from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, schema
 from contracts.oracle import (
     CREATES,
     STATUSES,
@@ -145,17 +146,10 @@ class Record:
             if name.lower() not in _OMITTED_HEADERS and not name.lower().startswith("x-schemathesis")
         )
         path = case.path if known is None else case.path.replace(*known)
-        return dataclasses.replace(case, path=path, headers=headers, json=_with_placeholder(case.json, self._secret))
-
-
-def _with_placeholder(value: Any, secret: str) -> Any:
-    if isinstance(value, str):
-        return value.replace(secret, "«secret»")
-    if isinstance(value, list):
-        return [_with_placeholder(item, secret) for item in value]
-    if isinstance(value, dict):
-        return {key: _with_placeholder(item, secret) for key, item in value.items()}
-    return value
+        body = case.json
+        if body is not UNREAD:
+            body = json.loads(json.dumps(body).replace(self._secret, "«secret»"))
+        return dataclasses.replace(case, path=path, headers=headers, json=body)
 
 
 # Replay

@@ -93,6 +93,12 @@ def test_a_long_secret_is_found_as_a_whole(writer: str) -> None:
     assert matcher(KEY).replace(f"({WRITERS[writer](KEY)})") == "($SECRET)"
 
 
+def test_a_row_of_the_same_character_is_no_part_of_a_secret() -> None:
+    padded = "masked-1" + "x" * 40
+
+    assert matcher(LONG + "x" * 5_000).replace(padded) == padded
+
+
 def test_the_end_of_a_long_secret_is_found() -> None:
     shown = matcher(KEY).replace(KEY[-200:])
 
