@@ -173,8 +173,8 @@ def _unusual_creates(operation: str) -> Iterator[dict[str, Any]]:
     odd_keys = dict.fromkeys(json_values.ALL_KEYS, "x")
     yield bare | {"input_values": odd_keys}
     yield bare | {"sensitive_input_values": odd_keys}
+    yield from (bare | {"input_values": json_values.numbered(size)} for size in reversed(json_values.FEW_SIZES))
     if operation == "create_run":
-        yield from (bare | {"input_values": json_values.numbered(size)} for size in reversed(json_values.FEW_SIZES))
         yield from (bare | {"session_alias": text} for text in texts.FEW)
     for some in (*objects(texts.FEW, 8), *objects(json_values.unusual(), 40, max_bytes=200_000)):
         yield bare | {"sensitive_input_values": some | _PIN}

@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts.data import files, json_values, limits, strategies, texts, write_bodies
 from contracts.data.formats import UNUSUAL_IDS
-from contracts.data.grouping import objects
+from contracts.data.grouping import in_turn, objects
 from contracts.data.json_values import Json
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -195,10 +195,8 @@ def odd_value_cases(check: CheckContext) -> Iterator[Case]:
                 named = {name: [one] if name == "pool_ids" else one}
                 yield {"op": operation, "body": write_bodies.minimal(operation) | named}
         two = {"count": 2} if operation == "bulk_create_runs" else {}
-        for pack in objects(json_values.unusual(), 12):
-            yield _case(operation, read=True, input_values=pack, **two)
-        for some in files.unusual_inputs():
-            yield _case(operation, file_inputs=some, **two)
+        values = (_case(operation, read=True, input_values=some, **two) for some in objects(json_values.unusual(), 12))
+        yield from in_turn((values, (_case(operation, file_inputs=some, **two) for some in files.unusual_inputs())))
     for inputs in json_values.unusual_inputs():
         yield _case("bulk_create_runs", read=True, input_values=inputs)
     light = (value for value in json_values.unusual() if len(repr(value)) < 600)
