@@ -35,14 +35,6 @@ from contracts.rules.writes import (
 RULES: Final[tuple[Rule, ...]] = ()
 """The rules that are judged here are defined in `contracts.rules.requests`."""
 
-_OBJECT_FIELDS: Final = {
-    "bulk_create_runs": "input_values",
-    "create_run": "input_values",
-    "create_run_chain": "shared_inputs",
-    "update_run": "output_data",
-    "retry_run": "input_values",
-}
-"""Per write: a field that takes an object with any members."""
 _STEP: Final = {"workflow_id": "«workflow»"}
 
 
@@ -203,7 +195,7 @@ def _unusual_chains() -> Iterator[dict[str, Any]]:
 
 def _other_notations(operation: str) -> Iterator[Body]:
     """Yield the same JSON with other whitespace, escapes, numbers and order of members, and with unknown properties."""
-    field = _OBJECT_FIELDS[operation]
+    field = write_bodies.OBJECT_FIELDS[operation]
     inputs: dict[str, Any] = {"a/b": "é😀", "list": [1, -0.5, 1e10, True, None, {"x": []}]}
     body = write_bodies.minimal(operation) | {field: inputs}
     plain = json.dumps(body)
@@ -242,7 +234,7 @@ class LargeBody(Case):
 def run_large(context: CaseContext, case: LargeBody) -> None:
     """Send a valid body of the size, in texts of at most MAX_TEXT; read the new run, and delete it."""
     ids = ids_for(context, case.operation)
-    field = _OBJECT_FIELDS[case.operation]
+    field = write_bodies.OBJECT_FIELDS[case.operation]
     body = context.fill(write_bodies.minimal(case.operation)) | {field: {}}
     parts = body[field]
     while (room := case.size - len(encode(body | {field: parts | {f"{len(parts):04}": ""}}))) > 0:
