@@ -76,7 +76,7 @@ def null_cases(check: CheckContext) -> Iterator[Write]:
 
 
 def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    """Yield the fields that a minimal body has besides."""
+    """Yield optional fields that are added to a minimal body."""
     empties = {name: write_bodies.EMPTY[name] for name in features if name in write_bodies.EMPTY}
     nulls = {name: values[0] for name, values in empties.items()}
     many = {"count": limits.MAX_COUNT} if operation == "bulk_create_runs" else {}
