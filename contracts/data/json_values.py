@@ -5,10 +5,11 @@ All of them are valid in every object that may have any members, such as `input_
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from contracts.data import limits, texts
+from contracts.data.grouping import in_turn
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS
 
 Json = Any
@@ -78,18 +79,19 @@ STRUCTURES: Final[dict[str, tuple[Json, ...]]] = {
 
 
 def unusual() -> Iterator[Json]:
-    """Yield values that are unusual in some way, each kind from small to large."""
-    for kind in STRUCTURES.values():
-        yield from kind
-    yield from (*INTEGERS, *DOUBLES, *texts.UNUSUAL)
-    for depth in limits.sizes(2, MAX_DEPTH - 2):
-        yield nested(depth)
-        yield nested(depth, kind="list")
-    yield nested(MAX_DEPTH - 2, kind="mixed")
-    yield from map(numbered, SIZES)
-    for size in SIZES:
-        yield list(range(size))
-    yield {key: index for index, key in enumerate(ALL_KEYS)}
+    """Yield values that are unusual in some way: one of each kind in turn, the largest numbers first."""
+    depths = limits.sizes(2, MAX_DEPTH - 2)[::-1]
+    kinds: tuple[Iterable[Json], ...] = (
+        (value for kind in STRUCTURES.values() for value in kind),
+        reversed(INTEGERS),
+        reversed(DOUBLES),
+        texts.UNUSUAL,
+        (nested(depth, kind=kind) for depth in depths for kind in ("mixed", "list", "object")),
+        map(numbered, SIZES),
+        (list(range(size)) for size in SIZES),
+        ({key: index for index, key in enumerate(ALL_KEYS)},),
+    )
+    yield from in_turn(map(iter, kinds))
 
 
 def unusual_inputs() -> Iterator[dict[str, Json]]:

@@ -56,29 +56,26 @@ def places(value: Json, path: Path = ()) -> Iterator[Path]:
             yield from places(item, (*path, index))
 
 
-def after_good_items(body: Json) -> Iterator[Json]:
-    """Yield copies of a body in which one list has a wrong item after good ones.
+def after_good_items(body: Json, name: str) -> Iterator[Json]:
+    """Yield copies of a body in which a list has a wrong item, alone or after good ones.
 
-    Every kind of wrong item follows 1 and 10 good ones; a few kinds follow the other numbers.
+    Every kind of wrong item follows 0, 1 and 10 good ones; a few kinds follow the other numbers.
     """
-    for path in places(body):
-        items = at(body, path)
-        if not isinstance(items, list) or not items:
-            continue
-        for size in (1, 2, 5, 10, 50, 100):
-            for wrong in _wrong_items(items[0]) if size in {1, 10} else (5, {}, None):
-                yield put(body, path, [items[0]] * size + [wrong])
+    good = body[name][0]
+    for size in (0, 1, 2, 5, 10, 50, 100):
+        for wrong in _wrong_items(good) if size in {0, 1, 10} else (5, {}, None):
+            yield body | {name: [good] * size + [wrong]}
+
+
+_WRONG_MEMBERS: Final[tuple[Json, ...]] = (None, 5, "x", [])
 
 
 def _wrong_items(good: Json) -> Iterator[Json]:
-    yield from (None, 5, [], {}) if isinstance(good, str) else (None, 5, "x", [], {})
-    if isinstance(good, dict):
-        for path in places(good):
-            yield put(good, path, 5)
-            yield put(good, path, [])
-            if isinstance(path[-1], str):
-                yield put(good, path, None)
-                yield drop(good, path)
+    yield from (None, 5, "", "x", BROKEN_IDS[0], [], {})
+    for path in places(good):
+        yield from (put(good, path, wrong) for wrong in _WRONG_MEMBERS)
+        if isinstance(path[-1], str):
+            yield drop(good, path)
 
 
 def at(value: Json, path: Path) -> Json:

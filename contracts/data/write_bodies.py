@@ -91,6 +91,18 @@ UPDATE_VALUES: Final[dict[str, tuple[Json, ...]]] = {
 }
 
 
+OBJECT_FIELDS: Final = {
+    "bulk_create_runs": "input_values",
+    "create_run": "input_values",
+    "create_run_chain": "shared_inputs",
+    "update_run": "output_data",
+    "retry_run": "input_values",
+    "create_pool": "pool_parameters",
+    "create_workflow": "input_schema",
+}
+"""Per write: a field that takes an object with any members."""
+
+
 def minimal(operation: str, *, count: int = 1, steps: int = 1) -> dict[str, Json]:
     match operation:
         case "bulk_create_runs":

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
-from contracts.data.boundary_values import ODD_IDS
+from contracts.data.formats import UNUSUAL_IDS
 from contracts.engine.canaries import NUMBERS
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.request_building import Query, request_for
@@ -385,7 +385,7 @@ class CaseContext:
             *((check.workflows, step.get("workflow_id")) for step in steps or ()),
         ]
         return any(
-            value is not None and value not in ids.known and (not ids.invented or value in ODD_IDS)
+            value is not None and value not in ids.known and (not ids.invented or value in UNUSUAL_IDS)
             for ids, value in named
         )
 

@@ -35,14 +35,6 @@ from contracts.rules.writes import (
 RULES: Final[tuple[Rule, ...]] = ()
 """The rules that are judged here are defined in `contracts.rules.requests`."""
 
-_OBJECT_FIELDS: Final = {
-    "bulk_create_runs": "input_values",
-    "create_run": "input_values",
-    "create_run_chain": "shared_inputs",
-    "update_run": "output_data",
-    "retry_run": "input_values",
-}
-"""Per write: a field that takes an object with any members."""
 _STEP: Final = {"workflow_id": "«workflow»"}
 
 
@@ -84,7 +76,7 @@ def null_cases(check: CheckContext) -> Iterator[Write]:
 
 
 def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    """Yield the fields that a minimal body has besides."""
+    """Yield optional fields that are added to a minimal body."""
     empties = {name: write_bodies.EMPTY[name] for name in features if name in write_bodies.EMPTY}
     nulls = {name: values[0] for name, values in empties.items()}
     many = {"count": limits.MAX_COUNT} if operation == "bulk_create_runs" else {}
@@ -173,8 +165,8 @@ def _unusual_creates(operation: str) -> Iterator[dict[str, Any]]:
     odd_keys = dict.fromkeys(json_values.ALL_KEYS, "x")
     yield bare | {"input_values": odd_keys}
     yield bare | {"sensitive_input_values": odd_keys}
+    yield from (bare | {"input_values": json_values.numbered(size)} for size in reversed(json_values.FEW_SIZES))
     if operation == "create_run":
-        yield from (bare | {"input_values": json_values.numbered(size)} for size in reversed(json_values.FEW_SIZES))
         yield from (bare | {"session_alias": text} for text in texts.FEW)
     for some in (*objects(texts.FEW, 8), *objects(json_values.unusual(), 40, max_bytes=200_000)):
         yield bare | {"sensitive_input_values": some | _PIN}
@@ -203,7 +195,7 @@ def _unusual_chains() -> Iterator[dict[str, Any]]:
 
 def _other_notations(operation: str) -> Iterator[Body]:
     """Yield the same JSON with other whitespace, escapes, numbers and order of members, and with unknown properties."""
-    field = _OBJECT_FIELDS[operation]
+    field = write_bodies.OBJECT_FIELDS[operation]
     inputs: dict[str, Any] = {"a/b": "é😀", "list": [1, -0.5, 1e10, True, None, {"x": []}]}
     body = write_bodies.minimal(operation) | {field: inputs}
     plain = json.dumps(body)
@@ -242,7 +234,7 @@ class LargeBody(Case):
 def run_large(context: CaseContext, case: LargeBody) -> None:
     """Send a valid body of the size, in texts of at most MAX_TEXT; read the new run, and delete it."""
     ids = ids_for(context, case.operation)
-    field = _OBJECT_FIELDS[case.operation]
+    field = write_bodies.OBJECT_FIELDS[case.operation]
     body = context.fill(write_bodies.minimal(case.operation)) | {field: {}}
     parts = body[field]
     while (room := case.size - len(encode(body | {field: parts | {f"{len(parts):04}": ""}}))) > 0:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from contracts.data import boundary_values, strategies, write_bodies
-from contracts.data.json_values import STRUCTURES
-from contracts.data.sample_values import VALUES
+from contracts.data import files, json_values, limits, strategies, texts, write_bodies
+from contracts.data.formats import UNUSUAL_IDS
+from contracts.data.grouping import in_turn, objects
+from contracts.data.json_values import Json
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import WriteResult
@@ -97,29 +98,6 @@ RULES = (
 )
 
 
-ODD_ALIASES: Final = (
-    "MiXed Case",
-    "  padded ",
-    "two  blanks",
-    "é",
-    "e\u0301",
-    "łŁ 日本",
-    "👩\u200d👧 😀",
-    "0042",
-    "null",
-    "a\x00b",
-    "line\r\nline\t",
-    "a/b\\c",
-    'it\'s "quoted" <b>&amp;',
-    "a" * 63,
-    "b" * 65,
-    "c" * 101,
-    "d" * 256,
-    "e" * 1025,
-)
-"""Valid values of session_alias, each unusual in one way."""
-
-
 def run_create(context: CaseContext, case: Case) -> None:
     """Send a create as often as the case says, judge each answer, and read and list the runs where the case says so."""
     body = context.fill(case["body"])
@@ -162,12 +140,12 @@ def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
 def feature_cases(check: CheckContext) -> Iterator[Case]:
     """Yield a few requests that reveal most faults."""
     features = features_of(check, "bulk_create_runs")
-    for count in boundary_values.REVEALING_COUNTS:
+    for count in limits.few(limits.MIN_COUNT, limits.MAX_COUNT):
         yield _case("bulk_create_runs", count=count, read=True)
     if check.machines.available and check.pools.known:  # existing pools, which may have machines
         yield _case("bulk_create_runs", count=2, machine_id="«machine»", pool_ids=[check.pools.known[0]])
     everything = {name: values[-1] for name, values in features.items() if name not in ("session_id",)}
-    for count in (1, 2, 101, 501, 1000):
+    for count in limits.few(limits.MIN_COUNT, limits.MAX_COUNT):
         yield _case("bulk_create_runs", count=count, read=True, **everything)
     for name, values in features.items():
         for value in values:
@@ -179,7 +157,7 @@ def feature_cases(check: CheckContext) -> Iterator[Case]:
 
 
 def count_cases(check: CheckContext) -> Iterator[Case]:
-    for count in boundary_values.COUNTS:
+    for count in limits.sizes(limits.MIN_COUNT, limits.MAX_COUNT):
         yield _case("bulk_create_runs", count=count)
 
 
@@ -202,7 +180,7 @@ def combined_feature_cases(check: CheckContext) -> Iterator[Case]:
     for count in (1, 3, 10):
         for row in write_bodies.pairs(states):
             yield _case("bulk_create_runs", count=count, read=count == 3, **write_bodies.without_absent(row))
-    sizes = {"count": [100, 101, 257, 501, 1000]}
+    sizes: dict[str, Any] = {"count": list(limits.few(100, limits.MAX_COUNT))}
     on_off = {name: [write_bodies.ABSENT, values[0]] for name, values in features.items()}
     for row in write_bodies.pairs(sizes | on_off):
         count = row.pop("count")
@@ -212,27 +190,27 @@ def combined_feature_cases(check: CheckContext) -> Iterator[Case]:
 def odd_value_cases(check: CheckContext) -> Iterator[Case]:
     operations = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in operations:
-        for one in boundary_values.ODD_IDS:
+        for one in UNUSUAL_IDS:
             for name in ("workflow_id", "machine_id", "session_id", "pool_ids"):
                 named = {name: [one] if name == "pool_ids" else one}
                 yield {"op": operation, "body": write_bodies.minimal(operation) | named}
         two = {"count": 2} if operation == "bulk_create_runs" else {}
-        for pack in boundary_values.packed(boundary_values.values(), 12):
-            yield _case(operation, read=True, input_values=pack, **two)
-        for files in boundary_values.file_boundary_values():
-            yield _case(operation, file_inputs=files, **two)
-    for inputs in boundary_values.input_boundary_values():
+        values = (_case(operation, read=True, input_values=some, **two) for some in objects(json_values.unusual(), 12))
+        yield from in_turn((values, (_case(operation, file_inputs=some, **two) for some in files.unusual_inputs())))
+    for inputs in json_values.unusual_inputs():
         yield _case("bulk_create_runs", read=True, input_values=inputs)
-    light = (value for value in boundary_values.values() if len(repr(value)) < 600)
-    for pack in boundary_values.packed(light, 40, max_bytes=6000):
+    light = (value for value in json_values.unusual() if len(repr(value)) < 600)
+    for pack in objects(light, 40, max_bytes=6000):
         yield _case("bulk_create_runs", count=3, input_values={"deep": {"list": [0, pack]}, "last": pack})
-    yield _case("bulk_create_runs", count=101, input_values=VALUES, read=True)
-    for inputs in (VALUES, {"text": "x" * 9_000}, {"text": "y" * 70_000}, {f"key{n}": n for n in range(3000)}):
+    yield _case("bulk_create_runs", count=101, input_values=json_values.SAMPLE, read=True)
+    sized: tuple[Json, ...] = ({"text": "x" * 9_000}, {"text": "y" * 70_000}, json_values.numbered(3000))
+    for inputs in (json_values.SAMPLE, *sized):
         yield _case("bulk_create_runs", count=2, input_values=inputs, read=True, listed=True)
-    yield _case("bulk_create_runs", count=1000, input_values={"deep": [some[-1] for some in STRUCTURES.values()]})
-    for files in ([boundary_values.file()], [boundary_values.file(), boundary_values.file("b.txt", b"b")]):
-        for count in (3, 50, 101, 501, 1000):
-            yield _case("bulk_create_runs", count=count, file_inputs=files)
+    structures = [kind[-1] for kind in json_values.STRUCTURES.values()]
+    yield _case("bulk_create_runs", count=1000, input_values={"deep": structures})
+    for some in ([files.file()], [files.file(), files.file("b.txt", b"b")]):
+        for count in limits.few(3, limits.MAX_COUNT):
+            yield _case("bulk_create_runs", count=count, file_inputs=some)
     for keys in ([f"«pool:{index}»" for index in range(size)] for size in (3, 5, 10, 11, 50, 100)):
         if check.pools.invented:
             yield _case("bulk_create_runs", pool_ids=keys, count=2, read=True)
@@ -240,7 +218,7 @@ def odd_value_cases(check: CheckContext) -> Iterator[Case]:
         for operation in operations:
             yield _case(operation, sensitive_input_values={key: "«secret»"})
     if check.offers("create_run"):
-        for alias in ODD_ALIASES:
+        for alias in texts.FEW:
             yield _case("create_run", session_alias=alias, read=True)
     for size in (2, 10, 50, 100, 256, 1000):
         yield _case(

@@ -103,11 +103,9 @@ def _their_run(context: CaseContext, operation: str) -> str:
     return ids[0]
 
 
-def _with_header(request: Request, **values: str) -> Request:
-    """Return the request with another name or value of a header: `name` of the key, or `token`."""
-    changed = {KEY_HEADER: lambda value: (values.get("name", KEY_HEADER), value)}
-    changed["Authorization"] = lambda value: ("Authorization", values.get("token", value))
-    headers = tuple(changed[name](value) if name in changed else (name, value) for name, value in request.headers)
+def _with_header(request: Request, header: str, *, name: str | None = None, value: str | None = None) -> Request:
+    """Return the request with another name or value of one of its headers."""
+    headers = tuple((name or one, value or old) if one == header else (one, old) for one, old in request.headers)
     return dataclasses.replace(request, headers=headers)
 
 
@@ -199,7 +197,7 @@ def run_replay(context: CaseContext, case: Replay) -> None:
         for run_id in created_ids(first)[:1]:
             context.call("delete_run", run_id)
     for _ in range(max(1, case.times)):
-        again = context.send(_with_header(request, name=case.header))
+        again = context.send(_with_header(request, KEY_HEADER, name=case.header))
         _require_same_answer(context, first, again, "another answer for the same key and body")
     if not case.change_between:
         _require_no_duplicates(context, case.operation, first, first, again)
@@ -333,7 +331,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
     cause, expected = "a key of another organisation is in the way", "an answer of its own for another organisation"
     _require_own_runs(context, "IDEM-SCOPE", cause, expected, first, second)
     if case.operation in _ON_A_RUN and isinstance(first.body, dict):
-        foreign = context.send(_with_header(mine, token=tokens[1]))
+        foreign = context.send(_with_header(mine, "Authorization", value=tokens[1]))
         shown = foreign.body.get("id") if foreign.accepted and isinstance(foreign.body, dict) else None
         cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
         context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, foreign.words, first, foreign)

@@ -84,10 +84,6 @@ def _offered(check: CheckContext) -> list[str]:
     return [operation for operation in _WRITES if is_offered(check, operation)]
 
 
-def _object_field(operation: str) -> str:
-    return {"create_run_chain": "shared_inputs", "update_run": "output_data"}.get(operation, "input_values")
-
-
 def _simple(operation: str) -> dict[str, Any]:
     changes = {"input_values": _CHANGE} if operation in {"update_run", "retry_run"} else {}
     return write_bodies.minimal(operation) | changes
@@ -103,7 +99,7 @@ def _bodies(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
         if name not in ids or ids[name].invented:
             yield bare | {name: values[0]}
     for size in () if operation in _WITHOUT_INPUTS else (10_000, 2**16, 2**18):
-        yield bare | {_object_field(operation): {"pages": ["x" * 1024] * (size // 1024 + 1)}}
+        yield bare | {write_bodies.OBJECT_FIELDS[operation]: {"pages": ["x" * 1024] * (size // 1024 + 1)}}
     if operation == "bulk_create_runs":
         yield bare | {"count": 50, "input_values": {"long": "x" * 3000}}
         for count in limits.few(2, limits.MAX_COUNT):
@@ -233,7 +229,7 @@ def conflict_together_cases(check: CheckContext) -> Iterator[Conflict]:
     for operation in _offered(check):
         bare = write_bodies.minimal(operation)
         for _ in range(3) if operation in CREATES else ():
-            yield Conflict(operation, bare, other=bare | {_object_field(operation): _CHANGE})
+            yield Conflict(operation, bare, other=bare | {write_bodies.OBJECT_FIELDS[operation]: _CHANGE})
 
 
 _LONG_KEY: Final = "«marker»" + "k" * 230
@@ -262,7 +258,7 @@ def two_organisations_cases(check: CheckContext) -> Iterator[TwoOrganisations]:
         for is_reversed in (False, True):
             yield TwoOrganisations(operation, body, is_reversed=is_reversed)
             if operation in CREATES:
-                other = body | {_object_field(operation): _CHANGE}
+                other = body | {write_bodies.OBJECT_FIELDS[operation]: _CHANGE}
                 yield TwoOrganisations(operation, body, other=other, is_reversed=is_reversed)
         if operation in CREATES:
             yield TwoOrganisations(operation, body, together=True)

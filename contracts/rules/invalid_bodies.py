@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from contracts.data import limits, mutations, write_bodies
-from contracts.data.files import file
 from contracts.data.formats import BROKEN_IDS, SAMPLE_ID
 from contracts.engine.check_context import CheckContext
 from contracts.openapi.schemas import body_schema, schema
@@ -58,21 +57,13 @@ def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]
         for wrong in mutations.WRONG_NAMES:
             yield {"status": wrong}
             yield full | {"status": wrong}
-    yield from mutations.after_good_items(full)
+    for name in fields:
+        if isinstance(full.get(name), list):
+            yield from mutations.after_good_items(bare | {name: full[name]}, name)
     yield from _several_wrong(bare, full, fields)
     yield from _wrong_parts(operation, full)
     yield from _one_missing(bare, full, schema(body_schema(operation) or "").get("required", ()))
     yield from _wrong_beside_another(operation, bare, full, fields)
-    if operation == "create_run_chain":
-        yield from _wrong_steps(full)
-    yield from _wrong_files(bare, full)
-    if "pool_ids" in fields:
-        for wrong, before in itertools.product(("", "x", 5, None, [], {}, BROKEN_IDS[0]), _GOOD_BEFORE):
-            yield bare | {"pool_ids": [f"«pool:{index}»" for index in range(before)] + [wrong]}
-
-
-_GOOD_BEFORE: Final = (0, 1, 2, 9)
-"""Numbers of good items before a wrong one."""
 
 
 def _wrong_counts(bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -145,25 +136,3 @@ def _wrong_beside_another(
         if beside in full:
             for wrong in values:
                 yield bare | {beside: full[beside] if beside != "start_session" else True, name: wrong}
-
-
-def _wrong_steps(full: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    step = {"workflow_id": "«workflow»"}
-    wrong_steps: tuple[Any, ...] = ({}, {"workflow_id": "x"}, None, step | {"inputs": []})
-    for size, wrong in itertools.product((3, 10), wrong_steps):
-        yield {"steps": [step] * size + [wrong]}
-    yield {"steps": []}
-    yield full | {"steps": []}
-
-
-def _wrong_files(bare: dict[str, Any], full: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    good = file()
-    parts: tuple[Any, ...] = (
-        *({}, None, "a.txt", [], mutations.drop(good, ("filename",)), mutations.drop(good, ("content",))),
-        *(good | {name: wrong} for name in ("filename", "content") for wrong in (None, 5)),
-    )
-    for field in {"file_inputs", "shared_file_inputs"} & full.keys():
-        for wrong in parts:
-            for before in _GOOD_BEFORE:
-                yield bare | {field: [good] * before + [wrong]}
-            yield bare | {field: [wrong, good]}

@@ -82,19 +82,10 @@ def _is_heavy(body: Body) -> bool:
 # Bodies
 
 
-_OBJECT_FIELDS: Final = {
-    "create_run_chain": "shared_inputs",
-    "update_run": "output_data",
-    "create_pool": "pool_parameters",
-    "create_workflow": "input_schema",
-    "add_machine_to_pool": "machine_ids",
-}
-
-
 def odd_bodies(operation: str) -> Iterator[Body]:
     """Yield bodies beyond the limits of REQ-ACCEPT, and others whose outcome the contract does not determine."""
     bare = write_bodies.minimal(operation)
-    field = _OBJECT_FIELDS.get(operation, "input_values")
+    field = write_bodies.OBJECT_FIELDS.get(operation, "machine_ids")
     is_bulk = operation == "bulk_create_runs"
     text = json.dumps(bare, ensure_ascii=False)
     yield from (Body(text=part) for part in _odd_texts(text[:-1] + (", " if bare else ""), field, is_bulk=is_bulk))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from contracts.data.boundary_values import nested
+from contracts.data.json_values import nested
 from contracts.openapi.schemas import (
     MAX_DEPTH,
     MAX_DIGITS,
