@@ -15,6 +15,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.shrink import Case
 from contracts.rules.answers import AnswerCase, answer_cases
 from contracts.rules.authorization import headers_by_rule
+from contracts.rules.http import MethodCase
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 PROOF: Final = {"proof": "«proof»"}
@@ -209,16 +210,15 @@ def _attachments(check: CheckContext) -> Iterator[Case]:
         yield {"files": files, "around": True}
 
 
-def _methods(check: CheckContext) -> Iterator[Case]:
-    for path in ("/v1/runs/«unknown»/retry", "/v1/run-attachments/«unknown»", "/v1/machines/«unknown»"):
-        for method in ("GET", "PATCH"):
-            if (method, path.rsplit("/", 1)[-1]) in {("GET", "retry"), ("PATCH", "«unknown»")}:
-                yield {"method": method, "path": path, "template": path.replace("«unknown»", "{id}"), "known": True}
+def _methods(check: CheckContext) -> Iterator[MethodCase]:
+    undocumented = {"/v1/runs/{id}/retry": "GET", "/v1/run-attachments/{id}": "PATCH", "/v1/machines/{id}": "PATCH"}
+    for template, method in undocumented.items():
+        yield MethodCase(method, template.replace("{id}", "«unknown»"), template)
 
 
-def _paths(check: CheckContext) -> Iterator[Case]:
+def _paths(check: CheckContext) -> Iterator[MethodCase]:
     for path in ("/v1/nothing", "/v1", "/v1/runs/«unknown»/nothing"):
-        yield {"method": "GET", "path": path, "template": path, "known": False}
+        yield MethodCase("GET", path)
 
 
 def _answers(check: CheckContext) -> Iterator[AnswerCase]:
