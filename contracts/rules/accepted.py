@@ -15,7 +15,7 @@ from contracts.engine.results import WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import MAX_BODY_BYTES, MAX_TEXT
-from contracts.rules.bulk_answer import run_create
+from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.odd_values import look_at
 from contracts.rules.request_bodies import OPERATIONS, among, changeable, ids_in
 from contracts.rules.rule import Rule
@@ -37,7 +37,7 @@ _FILE_OPTIONS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-def null_cases(check: CheckContext) -> Iterator[Case]:
+def null_cases(check: CheckContext) -> Iterator[CreateCase]:
     for operation in ("bulk_create_runs", "create_run"):
         if not check.offers(operation):
             continue
@@ -46,28 +46,26 @@ def null_cases(check: CheckContext) -> Iterator[Case]:
         empties = {name: write_bodies.EMPTY[name] for name in features}
         for name, values in empties.items():
             for value in values:
-                yield {"op": operation, "body": bare | {name: value}, "read": True}
+                yield CreateCase(operation, bare | {name: value}, is_read=True)
                 if operation == "bulk_create_runs":
                     for count in (2, 101):
-                        yield {"op": operation, "body": bare | {name: value, "count": count}}
+                        yield CreateCase(operation, bare | {name: value, "count": count})
         for (one, values), (other, others) in itertools.combinations(empties.items(), 2):
             for value, another in itertools.product(values, others):
-                yield {"op": operation, "body": bare | {one: value, other: another}}
+                yield CreateCase(operation, bare | {one: value, other: another})
         for row in write_bodies.pairs(write_bodies.states(features)):
-            yield {"op": operation, "body": _without_unavailable_ids(check, bare | write_bodies.without_absent(row))}
+            yield CreateCase(operation, _without_unavailable_ids(check, bare | write_bodies.without_absent(row)))
         nulls = bare | {name: values[0] for name, values in empties.items()}
-        yield {"op": operation, "body": nulls}
+        yield CreateCase(operation, nulls)
         if operation == "bulk_create_runs":
-            yield {"op": operation, "body": nulls | {"count": 1000}}
-        yield {"op": operation, "body": bare | {name: values[-1] for name, values in empties.items()}}
+            yield CreateCase(operation, nulls | {"count": 1000})
+        yield CreateCase(operation, bare | {name: values[-1] for name, values in empties.items()})
         for more in _FILE_OPTIONS:
-            yield {"op": operation, "body": bare | {"file_inputs": [boundary_values.file(**more)]}}
-            yield {
-                "op": operation,
-                "body": bare | {"file_inputs": [boundary_values.file(), boundary_values.file(**more)]},
-            }
-        yield {"op": operation, "body": bare | {"is_priority": False}}
-        yield {"op": operation, "body": bare | {"unknown_property": {"a": 1}, "status": "success", "id": "x"}}
+            yield CreateCase(operation, bare | {"file_inputs": [boundary_values.file(**more)]})
+            files = [boundary_values.file(), boundary_values.file(**more)]
+            yield CreateCase(operation, bare | {"file_inputs": files})
+        yield CreateCase(operation, bare | {"is_priority": False})
+        yield CreateCase(operation, bare | {"unknown_property": {"a": 1}, "status": "success", "id": "x"})
 
 
 def _without_unavailable_ids(check: CheckContext, body: dict[str, Any]) -> dict[str, Any]:

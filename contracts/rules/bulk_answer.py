@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -10,11 +11,11 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts.data import boundary_values, strategies, write_bodies
 from contracts.data.sample_values import VALUES
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import WriteResult
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
@@ -97,36 +98,39 @@ RULES = (
 
 
 ODD_ALIASES: Final = (
-    "MiXed Case",
-    "  padded ",
-    "two  blanks",
-    "é",
-    "e\u0301",
-    "łŁ 日本",
-    "👩\u200d👧 😀",
-    "0042",
-    "null",
-    "a\x00b",
-    "line\r\nline\t",
-    "a/b\\c",
-    'it\'s "quoted" <b>&amp;',
-    "a" * 63,
-    "b" * 65,
-    "c" * 101,
-    "d" * 256,
-    "e" * 1025,
-)
+    "MiXed Case", "  padded ", "two  blanks", "é", "e\u0301", "łŁ 日本", "👩\u200d👧 😀", "0042", "null", "a\x00b",
+    "line\r\nline\t", "a/b\\c", 'it\'s "quoted" <b>&amp;', *("x" * length for length in (63, 65, 101, 256, 1025)),
+)  # fmt: skip
 """Valid values of session_alias, each unusual in one way."""
+_ODD_SECRETS: Final[tuple[Any, ...]] = (
+    True, None, 1, 1.5, "", "a", [], {}, [1, "x"], {"a": {"b": None}},
+    "«secret»", ["«secret»"], {"a": "«secret»"}, "«secret-int:1»",
+)  # fmt: skip
 
 
-def run_create(context: CaseContext, case: Case) -> None:
-    """Send a create as often as the case says, judge each answer, and read and list the runs where the case says so."""
-    body = context.fill(case["body"])
-    for _ in range(max(1, case.get("times", 1))):
-        written = context.write(case["op"], body=body)
-        if case.get("read") and written.result.accepted and written.clean:
+@dataclass(frozen=True)
+class CreateCase(Case):
+    """A create that is sent `times` times. Its runs are read one by one, and in a list, if the case says so."""
+
+    operation: str
+    body: Any
+    times: int = 1
+    is_read: bool = False
+    is_listed: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        count = self.body.get("count", 1) if isinstance(self.body, dict) else 1
+        return count * self.times if isinstance(count, int) else self.times
+
+
+def run_create(context: CaseContext, case: CreateCase) -> None:
+    body = context.fill(case.body)
+    for _ in range(max(1, case.times)):
+        written = context.write(case.operation, body=body)
+        if case.is_read and written.result.accepted and written.clean:
             read_back(context, written)
-            if case.get("listed") and context.check.offers("list_runs"):
+            if case.is_listed and context.check.offers("list_runs"):
                 _list_back(context, written)
 
 
@@ -153,12 +157,18 @@ def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...
     return found
 
 
-def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
-    settings = {name: more.pop(name) for name in ("read", "times", "listed") if name in more}
-    return {"op": operation, "body": write_bodies.minimal(operation, count=count) | more} | settings
+def _case(
+    operation: str, *, count: int = 1, times: int = 1, read: bool = False, listed: bool = False, **fields: Any
+) -> CreateCase:
+    body = write_bodies.minimal(operation, count=count) | fields
+    return CreateCase(operation, body, times, is_read=read, is_listed=listed)
 
 
-def feature_cases(check: CheckContext) -> Iterator[Case]:
+def _creates(check: CheckContext) -> tuple[str, ...]:
+    return tuple(operation for operation in ("bulk_create_runs", "create_run") if check.offers(operation))
+
+
+def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield a few requests that reveal most faults."""
     features = features_of(check, "bulk_create_runs")
     for count in boundary_values.TELLING_COUNTS:
@@ -177,12 +187,12 @@ def feature_cases(check: CheckContext) -> Iterator[Case]:
                 yield _case("create_run", read=True, **{name: value})
 
 
-def count_cases(check: CheckContext) -> Iterator[Case]:
+def count_cases(check: CheckContext) -> Iterator[CreateCase]:
     for count in boundary_values.COUNTS:
         yield _case("bulk_create_runs", count=count)
 
 
-def combined_feature_cases(check: CheckContext) -> Iterator[Case]:
+def combined_feature_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield every subset of the features for bulk creates of two runs, and every pair of their states for other counts.
 
     Single creates get the pairs, and the smallest and the largest subsets.
@@ -208,20 +218,19 @@ def combined_feature_cases(check: CheckContext) -> Iterator[Case]:
         yield _case("bulk_create_runs", count=count, **write_bodies.without_absent(row))
 
 
-def odd_value_cases(check: CheckContext) -> Iterator[Case]:
+def odd_value_cases(check: CheckContext) -> Iterator[CreateCase]:
     for inputs in boundary_values.input_boundary_values():
         yield _case("bulk_create_runs", read=True, input_values=inputs)
-    operations = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
+    operations = _creates(check)
     for operation in operations:
         for one in boundary_values.ODD_IDS:
             for name in ("workflow_id", "machine_id", "session_id", "pool_ids"):
-                named = {name: [one] if name == "pool_ids" else one}
-                yield {"op": operation, "body": write_bodies.minimal(operation) | named}
-        two = {"count": 2} if operation == "bulk_create_runs" else {}
+                named: dict[str, Any] = {name: [one] if name == "pool_ids" else one}
+                yield _case(operation, **named)
         for pack in boundary_values.packed(boundary_values.values(), 12):
-            yield _case(operation, read=True, input_values=pack, **two)
+            yield _case(operation, read=True, input_values=pack, count=2)
         for files in boundary_values.file_boundary_values():
-            yield _case(operation, file_inputs=files, **two)
+            yield _case(operation, file_inputs=files, count=2)
     light = (value for value in boundary_values.values() if len(repr(value)) < 600)
     for pack in boundary_values.packed(light, 40, limit=6000):
         yield _case("bulk_create_runs", count=3, input_values={"deep": {"list": [0, pack]}, "last": pack})
@@ -245,22 +254,7 @@ def odd_value_cases(check: CheckContext) -> Iterator[Case]:
         yield _case(
             "bulk_create_runs", sensitive_input_values={f"key{index}": f"«secret:{index}»" for index in range(size)}
         )
-    for value in (
-        True,
-        None,
-        1,
-        1.5,
-        "",
-        "a",
-        [],
-        {},
-        [1, "x"],
-        {"a": {"b": None}},
-        "«secret»",
-        ["«secret»"],
-        {"a": "«secret»"},
-        "«secret-int:1»",
-    ):
+    for value in _ODD_SECRETS:
         for operation in operations:
             yield _case(operation, sensitive_input_values={"key": value})
             yield _case(
@@ -268,7 +262,7 @@ def odd_value_cases(check: CheckContext) -> Iterator[Case]:
             )
 
 
-def repeated_cases(check: CheckContext) -> Iterator[Case]:
+def repeated_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield requests that are sent more than once, without an idempotency key: each call must create new runs."""
     features = features_of(check, "bulk_create_runs")
     for name, values in features.items():
@@ -282,12 +276,11 @@ def repeated_cases(check: CheckContext) -> Iterator[Case]:
             yield _case("create_run", times=3, **{name: values[-1]})
 
 
-def generated(check: CheckContext) -> SearchStrategy[Case]:
+def generated(check: CheckContext) -> SearchStrategy[CreateCase]:
     available = frozenset(features_of(check, "bulk_create_runs"))
-    operations = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
-    return st.sampled_from(operations).flatmap(
-        lambda operation: st.fixed_dictionaries(
-            {"op": st.just(operation), "body": strategies.bodies(operation, available), "read": st.booleans()}
+    return st.sampled_from(_creates(check)).flatmap(
+        lambda operation: st.builds(
+            CreateCase, st.just(operation), strategies.bodies(operation, available), is_read=st.booleans()
         )
     )
 

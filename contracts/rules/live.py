@@ -15,6 +15,8 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.shrink import Case
 from contracts.rules.answers import AnswerCase, answer_cases
 from contracts.rules.authorization import headers_by_rule
+from contracts.rules.bulk_answer import CreateCase
+from contracts.rules.chains import ChainCase
 from contracts.rules.http import MethodCase
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
@@ -45,7 +47,7 @@ def body(
     return made | fields
 
 
-def _creates(check: CheckContext) -> Iterator[Case]:
+def _creates(check: CheckContext) -> Iterator[CreateCase]:
     creates: list[tuple[str, dict[str, Any]]] = [
         ("bulk_create_runs", {"count": 2, "start_session": True}),
         ("create_run", {"start_session": True, "session_alias": "First Älias «proof»", "release_session_after": True}),
@@ -61,17 +63,17 @@ def _creates(check: CheckContext) -> Iterator[Case]:
         asks_for = {"machine_id": check.machines, "pool_ids": check.pools}
         made = body(check, operation, **fields)
         if made is not None and check.offers(operation) and all(asks_for[n].known for n in fields if n in asks_for):
-            yield {"op": operation, "body": made, "read": True}
+            yield CreateCase(operation, made, is_read=True)
 
 
-def _nulls(check: CheckContext) -> Iterator[Case]:
+def _nulls(check: CheckContext) -> Iterator[CreateCase]:
     """Per operation, one request with null in every nullable field that the base request does not set."""
     for operation in ("bulk_create_runs", "create_run"):
         free = [name for name in write_bodies.EMPTY if name in write_bodies.CREATE_FEATURES[operation]]
         nulls = {name: None for name in free if name not in check.base_request}
         made = body(check, operation)
         if check.offers(operation) and made is not None:
-            yield {"op": operation, "body": made | nulls, "read": True}
+            yield CreateCase(operation, made | nulls, is_read=True)
 
 
 def _refused(check: CheckContext) -> Iterator[Case]:
@@ -176,13 +178,10 @@ def _retries(check: CheckContext) -> Iterator[Case]:
     yield {"filled": {"output_data": {"a": 1}, "error": ["it failed"]}}
 
 
-def _chains(check: CheckContext) -> Iterator[Case]:
+def _chains(check: CheckContext) -> Iterator[ChainCase]:
     if check.target.base_request is None:
-        yield {
-            "body": {
-                "steps": [{"workflow_id": "«workflow»", "session_alias": "one «proof»"}, {"workflow_id": "«workflow»"}]
-            }
-        }
+        first = {"workflow_id": "«workflow»", "session_alias": "one «proof»"}
+        yield ChainCase({"steps": [first, {"workflow_id": "«workflow»"}]})
 
 
 def _replays(check: CheckContext) -> Iterator[Case]:

@@ -18,7 +18,7 @@ from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES, excerpt, parameter_error_violations
-from contracts.rules.bulk_answer import run_create
+from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, readings
 from contracts.rules.listing import carries, made_with
 from contracts.rules.malformed_bodies import body_cases
@@ -244,7 +244,7 @@ def _refused_cases_of(check: CheckContext, operation: str) -> Iterator[Case]:
         yield {"op": operation, "items": pack}
 
 
-def lenient_cases(check: CheckContext) -> Iterator[Case]:
+def lenient_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Bodies that a server may accept or refuse. If it accepts one, the answer must fit the parsed value."""
     for operation in ("bulk_create_runs", "create_run"):
         if not check.offers(operation):
@@ -252,7 +252,7 @@ def lenient_cases(check: CheckContext) -> Iterator[Case]:
         bodies = almost_valid(check, operation)
         for body, parsed in readings(operation, itertools.chain(bodies, _other_uuid_forms(operation))):
             if not parsed.faults and parsed.ambiguities:
-                yield {"op": operation, "body": body, "read": True}
+                yield CreateCase(operation, body, is_read=True)
 
 
 def _other_uuid_forms(operation: str) -> Iterator[dict[str, Any]]:
@@ -312,7 +312,7 @@ def wrong_parameter_cases(check: CheckContext) -> Iterator[Case]:
             yield {"op": operation, "ids": ["not-a-uuid"], "where": f"path.{name}"}
 
 
-def generated_wrong(check: CheckContext) -> SearchStrategy[Case]:
+def generated_wrong(check: CheckContext) -> SearchStrategy[CreateCase]:
     """Generates create bodies with any combination of fields, and mutates one value."""
     creates = [operation for operation in ("bulk_create_runs", "create_run") if check.offers(operation)]
     available = frozenset(
@@ -322,13 +322,13 @@ def generated_wrong(check: CheckContext) -> SearchStrategy[Case]:
     )
 
     @st.composite
-    def broken(draw: st.DrawFn) -> Case:
+    def broken(draw: st.DrawFn) -> CreateCase:
         operation = draw(st.sampled_from(creates))
         body = draw(strategies.bodies(operation, available))
         body = {**body, **({"count": draw(st.integers(1, 3))} if "count" in body else {})}
         path = draw(st.sampled_from(list(mutations.places(body, free=mutations.FREE_OBJECTS))))
         wrong = draw(st.sampled_from(mutations.WRONG_VALUES) | strategies.json_values)
-        return {"op": operation, "body": mutations.put(body, path, wrong)}
+        return CreateCase(operation, mutations.put(body, path, wrong))
 
     return broken()
 
