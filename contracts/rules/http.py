@@ -36,7 +36,7 @@ RULES = (
         "api",
         "Every error is JSON with detail",
         "Each 4xx has content type application/json and an object with detail, also for unknown paths and wrong "
-        "methods.",
+        "methods. Where the document describes the error, detail is a text or a list of errors.",
         GROUP,
     ),
     Rule(
