@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
@@ -12,11 +13,11 @@ from contracts.data import files, json_values, limits, strategies, texts, write_
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.grouping import in_turn, objects
 from contracts.data.json_values import Json
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import WriteResult
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
@@ -98,14 +99,35 @@ RULES = (
 )
 
 
-def run_create(context: CaseContext, case: Case) -> None:
-    """Send a create as often as the case says, judge each answer, and read and list the runs where the case says so."""
-    body = context.fill(case["body"])
-    for _ in range(max(1, case.get("times", 1))):
-        written = context.write(case["op"], body=body)
-        if case.get("read") and written.result.accepted and written.clean:
+_ODD_SECRETS: Final[tuple[Any, ...]] = (
+    True, None, 1, 1.5, "", "a", [], {}, [1, "x"], {"a": {"b": None}},
+    "«secret»", ["«secret»"], {"a": "«secret»"}, "«secret-int:1»",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CreateCase(Case):
+    """A create that is sent `times` times. Its runs are read one by one, and in a list, if the case says so."""
+
+    operation: str
+    body: Any
+    times: int = 1
+    is_read: bool = False
+    is_listed: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        count = self.body.get("count", 1) if isinstance(self.body, dict) else 1
+        return count * self.times if isinstance(count, int) else self.times
+
+
+def run_create(context: CaseContext, case: CreateCase) -> None:
+    body = context.fill(case.body)
+    for _ in range(max(1, case.times)):
+        written = context.write(case.operation, body=body)
+        if case.is_read and written.result.accepted and written.clean:
             read_back(context, written)
-            if case.get("listed") and context.check.offers("list_runs"):
+            if case.is_listed and context.check.offers("list_runs"):
                 _list_back(context, written)
 
 
@@ -132,12 +154,18 @@ def features_of(check: CheckContext, operation: str) -> dict[str, tuple[Any, ...
     return found
 
 
-def _case(operation: str, *, count: int = 1, **more: Any) -> Case:
-    settings = {name: more.pop(name) for name in ("read", "times", "listed") if name in more}
-    return {"op": operation, "body": write_bodies.minimal(operation, count=count) | more} | settings
+def _case(
+    operation: str, *, count: int = 1, times: int = 1, read: bool = False, listed: bool = False, **fields: Any
+) -> CreateCase:
+    body = write_bodies.minimal(operation, count=count) | fields
+    return CreateCase(operation, body, times, is_read=read, is_listed=listed)
 
 
-def feature_cases(check: CheckContext) -> Iterator[Case]:
+def _creates(check: CheckContext) -> tuple[str, ...]:
+    return tuple(operation for operation in ("bulk_create_runs", "create_run") if check.offers(operation))
+
+
+def feature_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield a few requests that reveal most faults."""
     features = features_of(check, "bulk_create_runs")
     for count in limits.few(limits.MIN_COUNT, limits.MAX_COUNT):
@@ -156,12 +184,12 @@ def feature_cases(check: CheckContext) -> Iterator[Case]:
                 yield _case("create_run", read=True, **{name: value})
 
 
-def count_cases(check: CheckContext) -> Iterator[Case]:
+def count_cases(check: CheckContext) -> Iterator[CreateCase]:
     for count in limits.sizes(limits.MIN_COUNT, limits.MAX_COUNT):
         yield _case("bulk_create_runs", count=count)
 
 
-def combined_feature_cases(check: CheckContext) -> Iterator[Case]:
+def combined_feature_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield every subset of the features for bulk creates of two runs, and every pair of their states for other counts.
 
     Single creates get the pairs, and the smallest and the largest subsets.
@@ -187,14 +215,14 @@ def combined_feature_cases(check: CheckContext) -> Iterator[Case]:
         yield _case("bulk_create_runs", count=count, **write_bodies.without_absent(row))
 
 
-def odd_value_cases(check: CheckContext) -> Iterator[Case]:
-    operations = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
+def odd_value_cases(check: CheckContext) -> Iterator[CreateCase]:
+    operations = _creates(check)
     for operation in operations:
         for one in UNUSUAL_IDS:
             for name in ("workflow_id", "machine_id", "session_id", "pool_ids"):
-                named = {name: [one] if name == "pool_ids" else one}
-                yield {"op": operation, "body": write_bodies.minimal(operation) | named}
-        two = {"count": 2} if operation == "bulk_create_runs" else {}
+                named: dict[str, Any] = {name: [one] if name == "pool_ids" else one}
+                yield _case(operation, **named)
+        two: dict[str, Any] = {"count": 2} if operation == "bulk_create_runs" else {}
         values = (_case(operation, read=True, input_values=some, **two) for some in objects(json_values.unusual(), 12))
         yield from in_turn((values, (_case(operation, file_inputs=some, **two) for some in files.unusual_inputs())))
     for inputs in json_values.unusual_inputs():
@@ -224,22 +252,7 @@ def odd_value_cases(check: CheckContext) -> Iterator[Case]:
         yield _case(
             "bulk_create_runs", sensitive_input_values={f"key{index}": f"«secret:{index}»" for index in range(size)}
         )
-    for value in (
-        True,
-        None,
-        1,
-        1.5,
-        "",
-        "a",
-        [],
-        {},
-        [1, "x"],
-        {"a": {"b": None}},
-        "«secret»",
-        ["«secret»"],
-        {"a": "«secret»"},
-        "«secret-int:1»",
-    ):
+    for value in _ODD_SECRETS:
         for operation in operations:
             yield _case(operation, sensitive_input_values={"key": value})
             yield _case(
@@ -247,7 +260,7 @@ def odd_value_cases(check: CheckContext) -> Iterator[Case]:
             )
 
 
-def repeated_cases(check: CheckContext) -> Iterator[Case]:
+def repeated_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield requests that are sent more than once, without an idempotency key: each call must create new runs."""
     features = features_of(check, "bulk_create_runs")
     for name, values in features.items():
@@ -261,12 +274,11 @@ def repeated_cases(check: CheckContext) -> Iterator[Case]:
             yield _case("create_run", times=3, **{name: values[-1]})
 
 
-def generated(check: CheckContext) -> SearchStrategy[Case]:
+def generated(check: CheckContext) -> SearchStrategy[CreateCase]:
     available = frozenset(features_of(check, "bulk_create_runs"))
-    operations = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
-    return st.sampled_from(operations).flatmap(
-        lambda operation: st.fixed_dictionaries(
-            {"op": st.just(operation), "body": strategies.bodies(operation, available), "read": st.booleans()}
+    return st.sampled_from(_creates(check)).flatmap(
+        lambda operation: st.builds(
+            CreateCase, st.just(operation), strategies.bodies(operation, available), is_read=st.booleans()
         )
     )
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from contracts.data import boundary_values, write_bodies
 from contracts.data.sample_values import VALUES
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation, difference, excerpt, is_run
 from contracts.rules.listing import items_of
@@ -35,80 +35,66 @@ RULES = (
 )
 
 
-def run_chain(context: CaseContext, case: Case) -> None:
+@dataclass(frozen=True)
+class ChainCase(Case):
+    """A chain. `reads_all` reads the run of every step, instead of the first and last two and the middle one."""
+
+    body: dict[str, Any]
+    reads_all: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return len(self.body["steps"])
+
+
+def run_chain(context: CaseContext, case: ChainCase) -> None:
     check = context.check
-    body = context.fill(case["body"])
+    body = context.fill(case.body)
     written = context.write("create_run_chain", body=body)
     result = written.result
-    if not result.accepted or not written.parsed.is_valid:
+    if not result.accepted or not written.parsed.is_valid or not written.clean:
         return
     steps = body["steps"]
-    session, ids = result.body.get("session_id"), result.body.get("run_ids")
+    session, ids = result.body["session_id"], result.body["run_ids"]
 
-    def fail(cause: str, expected: str, got: str, *shown: CallResult) -> None:
-        context.fail(Violation("CHAIN-RULES", cause, expected, got), result, *shown)
+    def require(holds: bool, cause: str, expected: str, got: str, *reads: CallResult) -> None:
+        context.require(holds, "CHAIN-RULES", cause, expected, got, result, *reads)
 
-    check.count("CHAIN-RULES")
-    if not written.clean:
-        return
-    if len(ids) != len(steps):
-        fail("not one run a step", f"{len(steps)} run_ids", f"{len(ids)}")
-    if len(set(ids)) != len(ids):
-        fail("one run for several steps", "a run of its own for each step", "an id twice")
+    require(len(ids) == len(steps), "not one run a step", f"{len(steps)} run_ids", f"{len(ids)}")
+    require(len(set(ids)) == len(ids), "one run for several steps", "a run of its own for each step", "an id twice")
+    joins = body.get("session_id")
     with check.lock:
         old = [one for one in ids if one in check.seen.runs]
         check.seen.runs.update(dict.fromkeys(ids, result))
-        known_session = session in check.seen.sessions and body.get("session_id") is None
+        known_session = session in check.seen.sessions and joins is None
         check.seen.sessions.setdefault(session, result)
-    if old:
-        fail("run ids of an earlier answer", "new runs", f"{old[0]} again")
-    if body.get("session_id") is not None and session != body["session_id"]:
-        fail("another session than the one given", f"session_id {body['session_id']}", str(session))
-    if known_session:
-        fail("a session of an earlier call", "a new session", f"{session} again")
+    require(not old, "run ids of an earlier answer", "new runs", f"{old} again")
+    expected = f"session_id {joins}"
+    require(joins in (None, session), "another session than the one given", expected, session)
+    require(not known_session, "a session of an earlier call", "a new session", f"{session} again")
     if not check.offers("get_run") or len(ids) != len(steps):
         return
-    picked = (
-        sorted({0, 1, len(ids) // 2, len(ids) - 2, len(ids) - 1} & set(range(len(ids))))
-        if not case.get("all")
-        else range(len(ids))
-    )
-    reads = [(index, context.ask("get_run", ids[index], after=[result])) for index in picked]
-    for index, read in reads:
+    last = len(ids) - 1
+    some = sorted({0, 1, len(ids) // 2, last - 1, last} & set(range(len(ids))))
+    picked = range(len(ids)) if case.reads_all else some
+    reads = [context.ask("get_run", ids[index], after=[result]) for index in picked]
+    by_step = [*zip(picked, reads, strict=True)]
+    for index, read in by_step:
         _judge_step(context, body, steps[index], index, session, result, read)
-    moments = [(index, moment_of(read.body.get("created_at"))) for index, read in reads]
-    for (_, one), (_, other) in itertools.pairwise(moments):
-        if one is not None and other is not None and one > other:
-            fail(
-                "steps created out of order",
-                "runs created in the order of the steps",
-                "a later step created earlier",
-                *(r for _, r in reads[:2]),
-            )
-    attachments = [a for _, read in reads for a in read.body.get("input_attachment_ids") or ()]
-    if len(set(attachments)) != len(attachments):
-        fail(
-            "steps share attachments",
-            "attachments of its own for each run",
-            "one attachment on two runs",
-            *(r for _, r in reads[:2]),
-        )
+    moments = [moment for moment in (moment_of(read.body.get("created_at")) for read in reads) if moment is not None]
+    expected, got = "runs created in the order of the steps", "a later step created earlier"
+    require(moments == sorted(moments), "steps created out of order", expected, got, *reads[:2])
+    attachments = [a for read in reads for a in read.body.get("input_attachment_ids") or ()]
+    is_own, expected = len(set(attachments)) == len(attachments), "attachments of its own for each run"
+    require(is_own, "steps share attachments", expected, "one attachment on two runs", *reads[:2])
     if body.get("shared_file_inputs"):
-        for index, read in (*reads[:2], *reads[2:][-1:]):
-            _judge_files(
-                context, body["shared_file_inputs"], read.body.get("input_attachment_ids") or (), index, result, fail
-            )
+        for index, read in (*by_step[:2], *by_step[2:][-1:]):
+            _judge_files(context, body["shared_file_inputs"], index, result, read)
     if check.offers("list_runs"):
         listed = context.ask("list_runs", query=[("session_id", session), ("limit", "1000")], after=[result])
-        found = {item.get("id") for item in items_of(listed)}
-        if not set(ids) <= found and body.get("session_id") is None:
-            context.fail(
-                Violation(
-                    "LIST-COMPLETE", "a run of a chain is not listed", f"{len(ids)} runs", f"{len(found & set(ids))}"
-                ),
-                result,
-                listed,
-            )
+        found = {item.get("id") for item in items_of(listed)}.intersection(ids)
+        is_listed, cause = len(found) == len(ids) or joins is not None, "a run of a chain is not listed"
+        context.require(is_listed, "LIST-COMPLETE", cause, f"{len(ids)} runs", f"{len(found)}", result, listed)
 
 
 def _judge_step(
@@ -154,30 +140,24 @@ def _judge_step(
 
 
 def _judge_files(
-    context: CaseContext,
-    files: Sequence[Mapping[str, Any]],
-    attachments: Sequence[str],
-    index: int,
-    result: CallResult,
-    fail: Any,
+    context: CaseContext, files: Sequence[Mapping[str, Any]], index: int, result: CallResult, read: CallResult
 ) -> None:
     """Check that the run of a step has each of the shared files."""
-    if len(attachments) != len(files):
-        fail("shared files are not on a run", f"{len(files)} attachments in step {index + 1}", f"{len(attachments)}")
-        return
-    if not context.check.offers("download_run_attachment"):
+    attachments = read.body.get("input_attachment_ids") or ()
+    cause, expected = "shared files are not on a run", f"{len(files)} attachments in step {index + 1}"
+    has_all = len(attachments) == len(files)
+    if not context.require(has_all, "CHAIN-RULES", cause, expected, f"{len(attachments)}", result):
         return
     left = sorted(base64.b64decode(file["content"]) for file in files)
-    for attachment in attachments:
-        read = context.ask("download_run_attachment", attachment, after=[result])
-        if read.answer.body not in left:
-            context.fail(
-                Violation("ATTACHMENTS", "other bytes", "a shared file's bytes", f"{len(read.answer.body)} bytes"),
-                result,
-                read,
-            )
+    for attachment in attachments if context.check.offers("download_run_attachment") else ():
+        content = context.ask("download_run_attachment", attachment, after=[result])
+        raw = content.answer.body
+        got = f"{len(raw)} bytes"
+        if not context.require(
+            raw in left, "ATTACHMENTS", "other bytes", "a shared file's bytes", got, result, content
+        ):
             return
-        left.remove(read.answer.body)
+        left.remove(raw)
 
 
 def _step(index: int, *names: str) -> dict[str, Any]:
@@ -188,66 +168,54 @@ def _step(index: int, *names: str) -> dict[str, Any]:
     return step
 
 
-def chain_cases(check: CheckContext) -> Iterator[Case]:
+def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
     distinct = check.workflows.invented
-    many = (1, 2, 3, 4, 5, 8, 10, 11, 16, 17, 20, 33, 50, 51, 64, 100, 101)
     names = tuple(write_bodies.STEP_FEATURES)
-    for size in many:
-        steps = [_step(index if distinct else 0, *names) for index in range(size)]
-        yield {"body": {"steps": steps}, "all": size <= 20}
-        yield {"body": {"steps": [{"workflow_id": step["workflow_id"]} for step in steps]}}
+
+    def steps_of(*features: Sequence[str]) -> list[dict[str, Any]]:
+        return [_step(index if distinct else 0, *some) for index, some in enumerate(features)]
+
+    for size in (1, 2, 3, 4, 5, 8, 10, 11, 16, 17, 20, 33, 50, 51, 64, 100, 101):
+        yield ChainCase({"steps": steps_of(*[names] * size)}, reads_all=size <= 20)
+        yield ChainCase({"steps": steps_of(*[()] * size)})
     features = dict(write_bodies.CHAIN_FEATURES)
     for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
         if not ids.available:
             del features[name]
-    plain = [_step(0), _step(1 if distinct else 0)]
+    plain = steps_of((), ())
     for subset in write_bodies.powerset(features):
         if len(subset) <= 2 or len(subset) == len(features):
-            yield {"body": {"steps": plain} | subset, "all": True}
-            yield {
-                "body": {"steps": [_step(index if distinct else 0, *names) for index in range(3)]} | subset,
-                "all": True,
-            }
+            yield ChainCase({"steps": plain} | subset, reads_all=True)
+            yield ChainCase({"steps": steps_of(*[names] * 3)} | subset, reads_all=True)
     for name in names:
-        for position in (0, 1, 2):
-            steps = [_step(index if distinct else 0, *([name] if index == position else [])) for index in range(3)]
-            yield {"body": {"steps": steps}, "all": True}
+        for position in range(3):
+            one: list[tuple[str, ...]] = [(name,) if index == position else () for index in range(3)]
+            yield ChainCase({"steps": steps_of(*one)}, reads_all=True)
     odd = {"inputs": VALUES, "session_alias": "  MiXed é łŁ 😀 ", "sensitive_inputs": {"Pass Word": "«secret»"}}
     plain_step: dict[str, Any] = {"workflow_id": "«workflow:0»"}
-    for position in (0, 1, 2):
+    for position in range(3):
         steps = [plain_step | (odd if index == position else {}) for index in range(3)]
-        yield {"body": {"steps": steps}, "all": True}
-        yield {"body": {"steps": steps, "shared_inputs": {"shared": 1.0}}, "all": True}
-    yield {"body": {"steps": [plain_step] * 3, "shared_inputs": VALUES}, "all": True}
+        yield ChainCase({"steps": steps}, reads_all=True)
+        yield ChainCase({"steps": steps, "shared_inputs": {"shared": 1.0}}, reads_all=True)
+    yield ChainCase({"steps": [plain_step] * 3, "shared_inputs": VALUES}, reads_all=True)
     for alike in (_step(0), _step(0, "session_alias"), _step(0, *names)):
-        yield {"body": {"steps": [alike] * 3}, "all": True}
-    for name, value in (
-        ("shared_inputs", {}),
-        ("shared_inputs", None),
-        ("shared_sensitive_inputs", {}),
-        ("shared_file_inputs", []),
-    ):
-        yield {"body": {"steps": plain, name: value}}
-    yield {
-        "body": {
-            "steps": plain,
-            "shared_file_inputs": [boundary_values.file(), boundary_values.file("b.bin", bytes(range(256)))],
-        },
-        "all": True,
-    }
+        yield ChainCase({"steps": [alike] * 3}, reads_all=True)
+    files = [boundary_values.file(), boundary_values.file("b.bin", bytes(range(256)))]
+    yield ChainCase({"steps": plain, "shared_file_inputs": files}, reads_all=True)
 
 
-def empty_cases(check: CheckContext) -> Iterator[Case]:
+def empty_cases(check: CheckContext) -> Iterator[ChainCase]:
     """Yield chains in which a step has an empty field, with and without shared fields, or a shared field is empty."""
     shared = {name: values[0] for name, values in write_bodies.CHAIN_FEATURES.items() if name.startswith("shared")}
     full = _step(0, *write_bodies.STEP_FEATURES)
     for name in write_bodies.STEP_FEATURES:
         for empty in write_bodies.EMPTY["steps.session_alias" if name == "session_alias" else name]:
-            yield {"body": {"steps": [full | {name: empty}, full], **shared}, "all": True}
-            yield {"body": {"steps": [full, full | {name: empty}]}, "all": True}
+            yield ChainCase({"steps": [full | {name: empty}, full], **shared}, reads_all=True)
+            yield ChainCase({"steps": [full, full | {name: empty}]}, reads_all=True)
     for name in shared:
         for empty in write_bodies.EMPTY[name]:
-            yield {"body": {"steps": [full, _step(0)], **shared, name: empty}, "all": True}
+            yield ChainCase({"steps": [full, _step(0)], **shared, name: empty}, reads_all=True)
+            yield ChainCase({"steps": [_step(0), _step(0)], name: empty})
 
 
 SCENARIOS = (

@@ -16,6 +16,9 @@ from contracts.engine.shrink import Case
 from contracts.rules.answers import AnswerCase, answer_cases
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.authorization import CredentialsCase, invalid_headers
+from contracts.rules.bulk_answer import CreateCase
+from contracts.rules.chains import ChainCase
+from contracts.rules.http import MethodCase
 from contracts.rules.secrets import SecretsCase
 from contracts.rules.tenants import TenantCase
 
@@ -47,7 +50,7 @@ def body(
     return made | fields
 
 
-def _creates(check: CheckContext) -> Iterator[Case]:
+def _creates(check: CheckContext) -> Iterator[CreateCase]:
     creates: list[tuple[str, dict[str, Any]]] = [
         ("bulk_create_runs", {"count": 2, "start_session": True}),
         ("create_run", {"start_session": True, "session_alias": "First Älias «proof»", "release_session_after": True}),
@@ -63,17 +66,17 @@ def _creates(check: CheckContext) -> Iterator[Case]:
         asks_for = {"machine_id": check.machines, "pool_ids": check.pools}
         made = body(check, operation, **fields)
         if made is not None and check.offers(operation) and all(asks_for[n].known for n in fields if n in asks_for):
-            yield {"op": operation, "body": made, "read": True}
+            yield CreateCase(operation, made, is_read=True)
 
 
-def _nulls(check: CheckContext) -> Iterator[Case]:
+def _nulls(check: CheckContext) -> Iterator[CreateCase]:
     """Per operation, one request with null in every nullable field that the base request does not set."""
     for operation in ("bulk_create_runs", "create_run"):
         free = [name for name in write_bodies.EMPTY if name in write_bodies.CREATE_FEATURES[operation]]
         nulls = {name: None for name in free if name not in check.base_request}
         made = body(check, operation)
         if check.offers(operation) and made is not None:
-            yield {"op": operation, "body": made | nulls, "read": True}
+            yield CreateCase(operation, made | nulls, is_read=True)
 
 
 def _refused(check: CheckContext) -> Iterator[Case]:
@@ -170,13 +173,10 @@ def _retries(check: CheckContext) -> Iterator[Case]:
     yield {"filled": {"output_data": {"a": 1}, "error": ["it failed"]}}
 
 
-def _chains(check: CheckContext) -> Iterator[Case]:
+def _chains(check: CheckContext) -> Iterator[ChainCase]:
     if check.target.base_request is None:
-        yield {
-            "body": {
-                "steps": [{"workflow_id": "«workflow»", "session_alias": "one «proof»"}, {"workflow_id": "«workflow»"}]
-            }
-        }
+        first = {"workflow_id": "«workflow»", "session_alias": "one «proof»"}
+        yield ChainCase({"steps": [first, {"workflow_id": "«workflow»"}]})
 
 
 def _replays(check: CheckContext) -> Iterator[Case]:
@@ -204,16 +204,15 @@ def _attachments(check: CheckContext) -> Iterator[AttachmentsCase]:
         yield AttachmentsCase(files, listed=True)
 
 
-def _methods(check: CheckContext) -> Iterator[Case]:
-    for path in ("/v1/runs/«unknown»/retry", "/v1/run-attachments/«unknown»", "/v1/machines/«unknown»"):
-        for method in ("GET", "PATCH"):
-            if (method, path.rsplit("/", 1)[-1]) in {("GET", "retry"), ("PATCH", "«unknown»")}:
-                yield {"method": method, "path": path, "template": path.replace("«unknown»", "{id}"), "known": True}
+def _methods(check: CheckContext) -> Iterator[MethodCase]:
+    undocumented = {"/v1/runs/{id}/retry": "GET", "/v1/run-attachments/{id}": "PATCH", "/v1/machines/{id}": "PATCH"}
+    for template, method in undocumented.items():
+        yield MethodCase(method, template.replace("{id}", "«unknown»"), template)
 
 
-def _paths(check: CheckContext) -> Iterator[Case]:
+def _paths(check: CheckContext) -> Iterator[MethodCase]:
     for path in ("/v1/nothing", "/v1", "/v1/runs/«unknown»/nothing"):
-        yield {"method": "GET", "path": path, "template": path, "known": False}
+        yield MethodCase("GET", path)
 
 
 def _answers(check: CheckContext) -> Iterator[AnswerCase]:

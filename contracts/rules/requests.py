@@ -21,7 +21,7 @@ from contracts.engine.results import CallResult
 from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES, excerpt, parameter_error_violations
-from contracts.rules.bulk_answer import run_create
+from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, readings
 from contracts.rules.listing import carries, made_with
 from contracts.rules.malformed_bodies import malformed_cases
@@ -201,14 +201,14 @@ def _refused_cases_of(check: CheckContext, operation: str) -> Iterator[Writes]:
         yield from in_batches(operation, invalid, 24 if operation in CREATES else 40)
 
 
-def lenient_cases(check: CheckContext) -> Iterator[dict[str, Any]]:
+def lenient_cases(check: CheckContext) -> Iterator[CreateCase]:
     """Yield bodies that a server may accept or refuse. If it accepts one, the answer must fit the parsed value."""
     for operation in CREATES_OF_RUNS:
         if check.offers(operation):
             bodies = itertools.chain(almost_valid(check, operation), _other_forms_of_ids(operation))
             for body, parsed in readings(operation, bodies):
                 if not parsed.faults and parsed.ambiguities:
-                    yield {"op": operation, "body": body, "read": True}
+                    yield CreateCase(operation, body, is_read=True)
 
 
 def _other_forms_of_ids(operation: str) -> Iterator[dict[str, Any]]:
@@ -220,19 +220,19 @@ def _other_forms_of_ids(operation: str) -> Iterator[dict[str, Any]]:
         yield bare | {"pool_ids": ["«pool»", form]}
 
 
-def generated_wrong(check: CheckContext) -> SearchStrategy[dict[str, Any]]:
+def generated_wrong(check: CheckContext) -> SearchStrategy[CreateCase]:
     """Generate create bodies with any combination of fields, and mutate one value."""
     creates = [operation for operation in CREATES_OF_RUNS if check.offers(operation)]
     available = frozenset(name for name, ids in optional_ids(check).items() if ids.invented)
 
     @st.composite
-    def broken(draw: st.DrawFn) -> dict[str, Any]:
+    def broken(draw: st.DrawFn) -> CreateCase:
         operation = draw(st.sampled_from(creates))
         body = draw(strategies.bodies(operation, available))
         body = {**body, **({"count": draw(st.integers(1, 3))} if "count" in body else {})}
         path = draw(st.sampled_from(list(mutations.places(body))))
         wrong = draw(st.sampled_from(mutations.WRONG_VALUES) | strategies.json_values)
-        return {"op": operation, "body": mutations.put(body, path, wrong)}
+        return CreateCase(operation, mutations.put(body, path, wrong))
 
     return broken()
 
