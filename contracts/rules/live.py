@@ -15,6 +15,9 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.shrink import Case
 from contracts.rules.answers import answer_cases
 from contracts.rules.authorization import headers_by_rule
+from contracts.rules.deletes import DeleteCase
+from contracts.rules.retries import RetryCase
+from contracts.rules.updates import UpdateCase
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 PROOF: Final = {"proof": "«proof»"}
@@ -154,25 +157,17 @@ def _existing(check: CheckContext) -> Iterator[Case]:
     yield {"limit": 5}
 
 
-def _updates(check: CheckContext) -> Iterator[Case]:
-    yield {
-        "updates": [
-            {"release_session_after": True},
-            {"output_data": {"a": {"b": [1, 2.5, None]}}},
-            {"error": ["x"]},
-            {},
-        ],
-        "count": 2,
-        "index": 1,
-    }
+def _updates(check: CheckContext) -> Iterator[UpdateCase]:
+    outputs = {"output_data": {"a": {"b": [1, 2.5, None]}}}
+    yield UpdateCase(count=2, index=1, updates=({"release_session_after": True}, outputs, {"error": ["x"]}, {}))
 
 
-def _deletes(check: CheckContext) -> Iterator[Case]:
-    yield {"count": 2, "index": 0}
+def _deletes(check: CheckContext) -> Iterator[DeleteCase]:
+    yield DeleteCase(count=2)
 
 
-def _retries(check: CheckContext) -> Iterator[Case]:
-    yield {"filled": {"output_data": {"a": 1}, "error": ["it failed"]}}
+def _retries(check: CheckContext) -> Iterator[RetryCase]:
+    yield RetryCase(filled={"output_data": {"a": 1}, "error": ["it failed"]})
 
 
 def _chains(check: CheckContext) -> Iterator[Case]:
@@ -225,7 +220,7 @@ def _answers(check: CheckContext) -> Iterator[Case]:
     yield from (case | {"reads": 1} for case in answer_cases(check))
 
 
-PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Case]]]] = {
+PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Any]]]] = {
     "creates with each feature": _creates,
     "missing and invalid credentials": _unauthorized,
     "invalid requests": _refused,

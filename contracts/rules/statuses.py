@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
 
 from contracts.data import boundary_values, write_bodies
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
-from contracts.oracle import (
-    STABLE,
-    STATUSES,
-    TERMINAL,
-    Violation,
-    changed_field,
-    excerpt,
-    gives_others_too,
-    misses_a_run,
-)
+from contracts.oracle import STATUSES, excerpt, gives_others_too, misses_a_run
 from contracts.rules.deletes import not_listed
 from contracts.rules.listing import items_of
-from contracts.rules.retries import judge_retry
 from contracts.rules.rule import Rule
-from contracts.rules.updates import CHANGEABLE, UPDATES, has_moved
+from contracts.rules.tracked_run import RunCase, TrackedRun, create_for
+from contracts.rules.updates import UPDATES
 
 RULES: Final[tuple[Rule, ...]] = ()
 """None: the rules judged here are those of `updates`, `deletes`, `retries`, `lifecycle`, `lists` and `filters`."""
@@ -44,202 +35,158 @@ _STATUS_PATHS: Final[dict[str, tuple[str, ...]]] = {
 """The status updates that bring a run into a status, on a target that accepts them."""
 
 
-def run_status(context: CaseContext, case: Case) -> None:
-    """Brings a run into a status by updates, then tries one operation on it (`do`) and judges the outcome."""
-    created = context.some_runs(case.get("count", 1), **context.fill(case.get("fields", {})))
-    run_id = created.ids[case.get("index", 0) % len(created.ids)]
-    shown: list[CallResult] = [created.result]
-    for body in ({name: value} for name, value in case.get("filled", {}).items()):
-        result = context.call("update_run", run_id, body=body)
-        shown += [result] if result.accepted else []
-    for status in _STATUS_PATHS.get(case["status"], ()):
-        result = context.call("update_run", run_id, body={"status": status})
-        if not result.accepted or not isinstance(result.body, dict) or result.body.get("status") != status:
+@dataclass(frozen=True)
+class StatusCase(RunCase):
+    """`status` is a key of `_STATUS_PATHS`, or "scheduling". `operation` is tried on a run in this status."""
+
+    status: str = "scheduling"
+    operation: Literal["retry", "delete", "set status", "invalid update", "list"] = "retry"
+    body: dict[str, Any] = field(default_factory=dict)
+    """The body of the operation."""
+    filled: dict[str, Any] = field(default_factory=dict)
+    """Updates before the operation, one for each field."""
+
+
+def run_status(context: CaseContext, case: StatusCase) -> None:
+    run = TrackedRun.of(context, create_for(context, case), case.index)
+    for body in [{name: value} for name, value in case.filled.items()]:
+        run.update(body)
+    for status in _STATUS_PATHS.get(case.status, ()):
+        if not run.update({"status": status}).accepted or run.known.status != status:
             raise Inconclusive("a status cannot be set by an update")
-        shown.append(result)
-    before = context.ask("get_run", run_id, after=shown).body
-    match case["do"]:
+    run.read()
+    body = context.fill(case.body)
+    match case.operation:
         case "retry":
-            _retry_by_status(context, run_id, before, shown, context.fill(case.get("body", {})))
+            _retry(run, body)
         case "delete":
-            result = context.ask("delete_run", run_id, after=shown)
-            read = context.call("get_run", run_id)
-            cause = "get_run after the delete is not 404"
-            context.require(read.status == 404, "DELETE-GONE", cause, "404", read.words, *shown, result, read)
-            not_listed(context, before, [*shown, result], widely=False)
-        case "leave":
-            _update_ended(context, run_id, before, shown, case["for"])
-        case "refuse":
-            _send_invalid_update(context, run_id, before, shown, context.fill(case["body"]))
+            run.delete()
+            run.read()
+            not_listed(run, widely=False)
+        case "set status":
+            _set_status_of_ended(run, body)
+        case "invalid update":
+            result = run.call("update_run", body=body)
+            if result.refused:
+                run.read_after_refusal(result, "UPDATE-PARTIAL", "a refused update changes a run")
         case "list":
-            _listed_by_status(context, before, shown)
+            _listed_by_status(run)
 
 
-def _retry_by_status(
-    context: CaseContext, run_id: str, before: Mapping[str, Any], shown: Sequence[CallResult], body: Mapping[str, Any]
-) -> None:
-    if before.get("status") in TERMINAL:
-        written = context.write("retry_run", run_id, body=body)
-        result = written.result
-        if result.accepted:
-            context.expect_success(result, shown)
-            judge_retry(context, before, result.body, written, [*shown, result], at_once=True)
-        elif written.parsed.is_valid and not context.may_be_unknown(written.parsed, result):
-            cause = "a retry of an ended run is refused"
-            context.require(False, "RETRY-RULES", cause, "the run started again", result.words, *shown, result)
+def _retry(run: TrackedRun, body: Mapping[str, Any]) -> None:
+    if run.known.has_ended:
+        run.retry(body)
         return
-    result = context.call("retry_run", run_id, body=body)
-    read = context.ask("get_run", run_id, after=[*shown, result])
+    result = run.call("retry_run", body=body)
     if result.accepted:
         # The run may have ended by itself after the read: `run_status_thrice` fails only if this happens three times.
-        raise _RetriedTooEarly([*shown, result], before)
-    changed = None if has_moved(before, read.body, {}) else changed_field(before, read.body, (*STABLE, *CHANGEABLE))
-    context.require(
-        changed is None,
-        "RETRY-RULES",
-        "a refused retry changes a run",
-        "the run as before",
-        str(changed),
-        *shown,
-        result,
-        read,
-    )
+        raise _RetriedTooEarly(run, result)
+    run.read_after_refusal(result, "RETRY-RULES", "a refused retry changes a run")
 
 
 class _RetriedTooEarly(Exception):
     """A retry was accepted for a run that had not ended when it was last read."""
 
-    def __init__(self, shown: Sequence[CallResult], before: Mapping[str, Any]) -> None:
-        super().__init__(before.get("status"))
-        self.shown, self.before = shown, before
+    def __init__(self, run: TrackedRun, result: CallResult) -> None:
+        super().__init__(run.known.status)
+        self.run, self.result = run, result
 
 
-def run_status_thrice(context: CaseContext, case: Case) -> None:
+def run_status_thrice(context: CaseContext, case: StatusCase) -> None:
     for attempt in (1, 2, 3):
         try:
             run_status(context, case)
         except _RetriedTooEarly as retried:
             if attempt == 3:
-                cause, status = "a run that has not ended is retried", retried.before.get("status")
-                context.fail(
-                    Violation("RETRY-RULES", cause, "409 or 422", f"{retried.shown[-1].words} while {status}"),
-                    *retried.shown,
-                )
+                cause, got = "a run that has not ended is retried", f"{retried.result.words} while {retried}"
+                retried.run.require(False, "RETRY-RULES", cause, "409 or 422", retried.result, got=got)
         else:
             return
 
 
-def _update_ended(
-    context: CaseContext, run_id: str, before: Mapping[str, Any], shown: Sequence[CallResult], status: str
-) -> None:
+def _set_status_of_ended(run: TrackedRun, body: Mapping[str, Any]) -> None:
     """Judges that an update cannot change the status of an ended run."""
-    if before.get("status") not in TERMINAL:
+    if not run.known.has_ended:
         return
-    result = context.call("update_run", run_id, body={"status": status})
-    read = context.ask("get_run", run_id, after=[*shown, result])
-    kept = read.body.get("status") == before["status"]
-    cause, got = f"{before['status']} to {status}", excerpt(json.dumps(read.body.get("status")))
-    context.require(kept, "LIFECYCLE", cause, f"status {before['status']}", got, *shown, result, read)
+    before = run.known.status
+    result = run.call("update_run", body=body)
+    read = run.context.ask("get_run", run.id, after=[*run.shown, result])
+    got = excerpt(json.dumps(read.body.get("status")))
+    kept = read.body.get("status") == before
+    run.require(kept, "LIFECYCLE", f"{before} to {body.get('status')}", f"status {before}", result, read, got=got)
 
 
-def _send_invalid_update(
-    context: CaseContext, run_id: str, before: Mapping[str, Any], shown: Sequence[CallResult], body: Mapping[str, Any]
-) -> None:
-    """Judges that an update with one invalid field changes no field at all."""
-    result = context.call("update_run", run_id, body=body)
-    if not result.refused:
-        return
-    read = context.ask("get_run", run_id, after=[*shown, result])
-    changed = None if has_moved(before, read.body, {}) else changed_field(before, read.body, (*STABLE, *CHANGEABLE))
-    if changed is None:
-        changed = changed_field(before, read.body, (*STABLE, "input_values", "release_session_after"), may_gain=True)
-    cause = "a refused update changes a run"
-    context.require(changed is None, "UPDATE-PARTIAL", cause, "the run as before", str(changed), *shown, result, read)
-
-
-def _listed_by_status(context: CaseContext, before: Mapping[str, Any], shown: Sequence[CallResult]) -> None:
+def _listed_by_status(run: TrackedRun) -> None:
     """Judges that lists in either order contain the run, and that the status filter finds it by its own status only.
 
     The run itself is looked for in the filtered lists only if it has ended, since it may change its status before.
     """
+    context, own = run.context, run.known.status
     if not context.check.offers("list_runs"):
         return
     for mode in ("activity", "created_at_desc"):
-        result = context.ask("list_runs", query=[("search", before["id"]), ("sort_mode", mode), ("limit", "1000")])
-        listed = any(item.get("id") == before["id"] for item in items_of(result))
-        cause = f"a run that is {before['status']} is not listed"
-        context.require(
-            listed, "LIST-COMPLETE", cause, f"the run, by {mode}", f"{result.status} without it", *shown, result
-        )
-    for status in sorted(STATUSES - {"running_checks"} | {before["status"]}):  # older servers lack running_checks
-        result = context.ask(
-            "list_runs", query=[("workflow_id", before["workflow_id"]), ("search", before["id"]), ("status", status)]
-        )
+        result = context.ask("list_runs", query=[("search", run.id), ("sort_mode", mode), ("limit", "1000")])
+        listed = any(item.get("id") == run.id for item in items_of(result))
+        cause, got = f"a run that is {own} is not listed", f"{result.status} without it"
+        run.require(listed, "LIST-COMPLETE", cause, f"the run, by {mode}", result, got=got)
+    for status in sorted(STATUSES - {"running_checks"} | {own}):  # older servers lack running_checks
+        query = [("workflow_id", run.known.view["workflow_id"]), ("search", run.id), ("status", status)]
+        result = context.ask("list_runs", query=query)
         others = sorted({str(item.get("status")) for item in items_of(result)} - {status})
-        cause, expected = gives_others_too(["status"]), f"the runs that are {status}"
-        context.require(
-            not others,
-            "LIST-FILTER",
-            cause,
-            expected,
-            lambda others=others: ", ".join(others),  # type: ignore[misc]
-            *shown,
-            result,
-        )
-        if before.get("status") not in TERMINAL:
-            continue
-        found = any(item.get("id") == before["id"] for item in items_of(result))
-        cause = misses_a_run(["status"]) if status == before["status"] else gives_others_too(["status"])
-        context.require(
-            found == (status == before["status"]),
-            "LIST-FILTER",
-            cause,
-            f"the runs that are {status}",
-            f"{'one' if found else 'none'} for a run that is {before['status']}",
-            *shown,
-            result,
-        )
+        others_too, expected = gives_others_too(["status"]), f"the runs that are {status}"
+        run.require(not others, "LIST-FILTER", others_too, expected, result, got=", ".join(others))
+        if run.known.has_ended:
+            found = any(item.get("id") == run.id for item in items_of(result))
+            cause = misses_a_run(["status"]) if status == own else others_too
+            got = f"{'one' if found else 'none'} for a run that is {own}"
+            run.require(found == (status == own), "LIST-FILTER", cause, expected, result, got=got)
 
 
-def status_cases(check: CheckContext) -> Iterator[Case]:
-    filled = {"output_data": {"a": 1}, "error": ["x"], "run_message_history": [{"b": 2}], "usage_metadata": {"n": 1}}
+_FILLED: Final[dict[str, Any]] = {
+    "output_data": {"a": 1},
+    "error": ["x"],
+    "run_message_history": [{"b": 2}],
+    "usage_metadata": {"n": 1},
+}
+
+
+def status_cases(check: CheckContext) -> Iterator[StatusCase]:
     rich = {
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": {"pin": "«secret:5»"},
         "file_inputs": [boundary_values.file()],
         "start_session": True,
     }
+    new = {"sensitive_input_values": {"new": "«secret:6»"}, "session_alias": "new"}
+    retries: tuple[dict[str, Any], ...] = (
+        {},
+        {"input_values": {"new": 1}, "file_inputs": [boundary_values.file()]},
+        {"input_values": 5},
+        new | {"file_inputs": [boundary_values.file("new.txt")]},
+    )
     statuses = ("scheduling", *_STATUS_PATHS)
     for status in statuses:
-        for fields in ({}, rich):
-            more = {"fields": fields, "status": status, "filled": filled if fields else {}}
+        for case in (StatusCase(status=status), StatusCase(rich, status=status, filled=_FILLED)):
             if check.offers("retry_run"):
-                yield more | {"do": "retry"}
-                yield more | {
-                    "do": "retry",
-                    "body": {"input_values": {"new": 1}, "file_inputs": [boundary_values.file()]},
-                }
-                yield more | {"do": "retry", "filled": {"output_data": {"a": 1}, "run_message_history": [{"b": 2}]}}
-                yield more | {"do": "retry", "body": {"input_values": 5}}
-                new = {"sensitive_input_values": {"new": "«secret:6»"}, "session_alias": "new"}
-                yield more | {"do": "retry", "body": new | {"file_inputs": [boundary_values.file("new.txt")]}}
+                for body in retries:
+                    yield replace(case, body=body)
+                yield replace(case, filled={"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
             if check.offers("delete_run"):
-                yield more | {"do": "delete"}
-            if not fields:
-                yield more | {"do": "list"}
-        for status_for in sorted(STATUSES - {status}):
-            yield {"status": status, "do": "leave", "for": status_for, "filled": filled}
+                yield replace(case, operation="delete")
+        yield StatusCase(status=status, operation="list")
+        for other in sorted(STATUSES - {status}):
+            yield StatusCase(status=status, operation="set status", body={"status": other}, filled=_FILLED)
     for name, value in UPDATES.items():
         for wrong in ({"input_values": 5}, {"error": "x"}, {"release_session_after": [1]}, {"status": "nonsense"}):
             if name not in wrong and name != "output_attachment_ids":
                 for status in ("scheduling", "cancelled"):
-                    yield {
-                        "status": status,
-                        "do": "refuse",
-                        "body": {name: value[0]} | wrong,
-                        "filled": filled,
-                        "fields": {"input_values": {"kept": 1}},
-                    }
+                    yield StatusCase(
+                        {"input_values": {"kept": 1}},
+                        status=status,
+                        operation="invalid update",
+                        body={name: value[0]} | wrong,
+                        filled=_FILLED,
+                    )
 
 
 SCENARIOS = (
