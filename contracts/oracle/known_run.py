@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from contracts.openapi.schemas import moment_of
-from contracts.oracle.create import run_schema_errors
+from contracts.oracle.create import run_schema_violations
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.retry import CLEARED_BY_RETRY, retry_violations
 from contracts.oracle.run import (
@@ -45,7 +45,7 @@ class KnownRun:
     """A run as the answers have shown it. Methods named `…_violations` judge an answer, methods named `after_…` return
     the model that follows from it.
 
-    `created_by` is the request of its create; None for a step of a chain. `rule` is the rule of the last change, and
+    `created_by` is the request of its create, if it is known. `rule` is the rule of the last change, and
     `changed` are the fields that it named. `is_read` tells whether a read has shown this state, and `was_read` whether
     one had shown the state before the last change: then every difference is an effect of that change. `is_by_itself`
     tells whether no update has written what the run itself writes, so that its results must fit its status.
@@ -73,17 +73,16 @@ class KnownRun:
         return self.status in TERMINAL
 
     @property
-    def stable_fields(self) -> tuple[str, ...]:
-        """The fields that stay the same until a request changes them. The target may move pools and machines."""
-        return tuple(dict.fromkeys((*stable_fields(self.created_by), "input_values")))
+    def is_active(self) -> bool:
+        return self.status in {"running", "running_checks"}
 
     # Reads
 
     def read_violations(self, shown: Any, *, is_partial: bool = False) -> Iterator[Violation]:
         """Judge the run as a read or a list shows it now. A partial one has only the fields that the list asked for."""
-        wrong = None if is_partial else _schema_violation(shown, "READ-BACK")
-        if wrong is not None:
-            yield wrong
+        wrong = [] if is_partial else run_schema_violations(shown, "READ-BACK")
+        yield from wrong
+        if wrong:
             return
         yield from self._status_violations(shown)
         changed = self.difference_from(shown, is_partial=is_partial)
@@ -93,7 +92,7 @@ class KnownRun:
 
     def difference_from(self, shown: Mapping[str, Any], *, is_partial: bool = False) -> tuple[str, str] | None:
         """Return (field, difference in words) for the first field that must be as before and is not."""
-        names = list(self.stable_fields)
+        names = list(stable_fields(self.created_by))
         if self.status == shown.get("status"):
             names += RESULTS if self.has_ended or self.status == "scheduling" else ()
             names += ["machine_id"] if self.has_ended else []
@@ -125,15 +124,15 @@ class KnownRun:
     def update_violations(self, body: Mapping[str, Any], after: Any) -> Iterator[Violation]:
         """Judge the answer to an update: the named fields have the new values, all others are as before."""
         rule = "UPDATE-PARTIAL"
-        wrong = _schema_violation(after, rule)
-        if wrong is not None:
-            yield wrong
+        wrong = run_schema_violations(after, rule)
+        yield from wrong
+        if wrong:
             return
         may_have_moved = self.may_have_moved(after, body)
         named = {name: value for name, value in body.items() if name == "status" or name in CHANGEABLE}
         for name, asked in named.items():
-            if name == "status" and asked != "cancelled":
-                continue  # not determined
+            if name == "status" and (asked != "cancelled" or (self.is_active and after["status"] in TERMINAL)):
+                continue  # another status is not determined, and a running run may have ended before the update
             if name in _NEWER and name not in after:
                 continue
             if may_have_moved and name in RESULTS and self.status != after["status"]:
@@ -193,8 +192,8 @@ class KnownRun:
         return replace(self, rule="DELETE-GONE", is_deleted=True)
 
     def after_no_change(self, rule: str) -> KnownRun:
-        """The model after a request that must not change the run; `rule` is broken if it did."""
-        return self._after_change(rule, self.view, frozenset(RESULTS) | {"status", *self.stable_fields})
+        """The model after a request that must not change the run. `rule` is broken if it did and a read shows it."""
+        return self._after_change(rule, self.view, frozenset())
 
     def unchanged_violations(self, rule: str, cause: str, shown: Any) -> Iterator[Violation]:
         """Judge a read of a run that a request must not have changed: a refused one, or one about another run."""
@@ -206,12 +205,6 @@ class KnownRun:
             changed = self.difference_from(shown)
         if changed is not None:
             yield Violation(rule, cause, "the run as before", ": ".join(changed))
-
-
-def _schema_violation(run: Any, rule: str) -> Violation | None:
-    for name, got in run_schema_errors(run):
-        return Violation(rule, f"{name or 'a run'} is not of its schema", f"{name or 'a run'} as documented", got)
-    return None
 
 
 def _result_problem(run: Mapping[str, Any]) -> str | None:

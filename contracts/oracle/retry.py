@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from contracts.openapi.schemas import is_uuid
-from contracts.oracle.create import alias_difference, run_schema_errors
+from contracts.oracle.create import alias_difference, run_schema_violations
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import changed_field
 from contracts.oracle.violation import Violation, excerpt
@@ -18,8 +18,9 @@ CLEARED_BY_RETRY: Final = ("output_data", "error", "run_message_history", "outpu
 
 def retry_violations(before: Mapping[str, Any], request: ParsedRequest, after: Any) -> Iterator[Violation]:
     """`before` is the run before the retry, `after` the run in the answer."""
-    for name, got in run_schema_errors(after)[:1]:
-        yield Violation(RULE, f"{name or 'a run'} is not of its schema", f"{name or 'a run'} as documented", got)
+    wrong = run_schema_violations(after, RULE)
+    yield from wrong
+    if wrong:
         return
     if after["id"] != before["id"]:
         yield Violation(RULE, "another id", f"id {before['id']}", after["id"])

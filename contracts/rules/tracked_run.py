@@ -77,6 +77,11 @@ class TrackedRun:
     def show(self, result: CallResult) -> None:
         self.shown = [self.shown[0], *self.shown[1:][1 - _SHOWN_CHANGES :], result]
 
+    @property
+    def read_before(self) -> list[CallResult]:
+        """The last read, if nothing was done to the run: only the read shows that it has ended."""
+        return [self.last_read] if self.last_read is not None and len(self.shown) == 1 else []
+
     # Judging
 
     def fail(self, violation: Violation, *more: CallResult) -> None:
@@ -120,7 +125,7 @@ class TrackedRun:
         """Cancel the run, unless it ends by itself. Raises Inconclusive if it does neither."""
         result = self.update({"status": "cancelled"})
         if result.accepted:
-            if self.known.status != "cancelled":
+            if not self.known.has_ended:
                 raise Inconclusive("a run cannot be cancelled")
             return
         for _ in range(20):
@@ -138,15 +143,17 @@ class TrackedRun:
         result = written.result
         if self.is_gone(result):
             return written
+        before = self.read_before
         if result.accepted:
             self.context.expect_success(result, self.shown)
-            self.judge("RETRY-RULES", self.known.retry_violations(written.parsed, result.body), result)
+            self.judge("RETRY-RULES", self.known.retry_violations(written.parsed, result.body), *before, result)
             self.known = self.known.after_retry(written.parsed, self._run_in(result))
             self.show(result)
         elif written.parsed.is_valid and not self.context.may_be_unknown(written.parsed, result):
             # An unknown property of the request may be refused.
             holds = "workflow_id" in body
-            self.require(holds, "RETRY-RULES", "a retry of an ended run is refused", "the run started again", result)
+            cause, expected = "a retry of an ended run is refused", "the run started again"
+            self.require(holds, "RETRY-RULES", cause, expected, *before, result)
         return written
 
     def delete(self, *, key: str | None = None) -> CallResult:
