@@ -19,6 +19,7 @@ from contracts.oracle.retry import CLEARED_BY_RETRY, retry_violations
 from contracts.oracle.run import (
     STABLE,
     TERMINAL,
+    can_follow,
     changed_field,
     difference,
     gains_inputs,
@@ -199,8 +200,8 @@ class KnownRun:
         """Judge a read of a run that a request must not have changed: a refused one, or one about another run."""
         if not isinstance(shown, dict):
             changed: tuple[str, str] | None = ("the run", excerpt(json.dumps(shown)))
-        elif shown.get("status") == "cancelled" != self.status:
-            changed = ("status", "cancelled")
+        elif shown.get("status") == "cancelled" != self.status or not can_follow(self.status, str(shown.get("status"))):
+            changed = ("status", excerpt(json.dumps(shown.get("status"))))
         else:
             changed = self.difference_from(shown)
         if changed is not None:

@@ -68,7 +68,7 @@ def run_status(context: CaseContext, case: StatusCase) -> None:
         case "invalid update":
             result = run.call("update_run", body=body)
             if result.refused:
-                run.read_after_refusal(result, "UPDATE-PARTIAL", "a refused update changes a run")
+                run.read_unchanged(result, "UPDATE-PARTIAL", "a refused update changes a run")
         case "list":
             _listed_by_status(run)
 
@@ -81,7 +81,7 @@ def _retry(run: TrackedRun, body: Mapping[str, Any]) -> None:
     if result.accepted:
         # The run may have ended by itself after the read: `run_status_thrice` fails only if this happens three times.
         raise _RetriedTooEarly(run, result)
-    run.read_after_refusal(result, "RETRY-RULES", "a refused retry changes a run")
+    run.read_unchanged(result, "RETRY-RULES", "a refused retry changes a run")
 
 
 class _RetriedTooEarly(Exception):

@@ -110,6 +110,7 @@ class TrackedRun:
         result = self.call("update_run", body=body, key=key)
         if self.is_gone(result):
             return result
+        self._require_answer(result)
         if result.accepted:
             self.context.expect_success(result, self.shown)
             self.judge("UPDATE-PARTIAL", self.known.update_violations(body, result.body), result)
@@ -143,6 +144,7 @@ class TrackedRun:
         result = written.result
         if self.is_gone(result):
             return written
+        self._require_answer(result)
         before = self.read_before
         if result.accepted:
             self.context.expect_success(result, self.shown)
@@ -180,13 +182,16 @@ class TrackedRun:
             return result
         if result.accepted:
             self.context.expect_success(result, self.shown)
-        cause = "a run cannot be read" if self.known.rule == "READ-BACK" else "a run is gone"
-        if not self.require(
-            isinstance(result.body, dict) and result.accepted, self.known.rule, cause, "the run", result
-        ):
+        if not result.accepted or not isinstance(result.body, dict):
+            self.fail_missing(result)
             raise Inconclusive("a run cannot be read")
         self.compare(result.body, result)
         return result
+
+    def fail_missing(self, result: CallResult) -> None:
+        """Fail because a read of the run did not show it."""
+        cause = "a run cannot be read" if self.known.rule == "READ-BACK" else "a run is gone"
+        self.fail(Violation(self.known.rule, cause, "the run", result.words), result)
 
     def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> bool:
         """Judge the run as an answer shows it now. A partial view has only the fields that a list was asked for."""
@@ -201,10 +206,15 @@ class TrackedRun:
             self.known, self.last_read = self.known.after_read(view), result
         return holds
 
-    def read_after_refusal(self, result: CallResult, rule: str, cause: str) -> None:
-        """Read the run after a refused request, which must not have changed it."""
+    def read_unchanged(self, result: CallResult, rule: str, cause: str) -> None:
+        """Read the run after a request that must not have changed it."""
         read = self.context.ask("get_run", self.id, token=self.token, after=[*self.shown, result])
         self.judge(rule, self.known.unchanged_violations(rule, cause, read.body), result, read)
+
+    @staticmethod
+    def _require_answer(result: CallResult) -> None:
+        if not result.accepted and not result.refused:
+            raise Inconclusive(f"{result.operation} answers {result.status}")  # NO-5XX judges that
 
     @staticmethod
     def _run_in(result: CallResult) -> dict[str, Any]:
