@@ -132,8 +132,9 @@ class KnownRun:
         may_have_moved = self.may_have_moved(after, body)
         named = {name: value for name, value in body.items() if name == "status" or name in CHANGEABLE}
         for name, asked in named.items():
-            if name == "status" and (asked != "cancelled" or (self.is_active and after["status"] in TERMINAL)):
-                continue  # another status is not determined, and a running run may have ended before the update
+            may_have_ended = self.has_ended or (self.is_active and after["status"] in TERMINAL)
+            if name == "status" and (asked != "cancelled" or may_have_ended):
+                continue  # whether another status can be set is not determined
             if name in _NEWER and name not in after:
                 continue
             if may_have_moved and name in RESULTS and self.status != after["status"]:
@@ -145,7 +146,10 @@ class KnownRun:
         if not may_have_moved:
             kept += [name for name in CHANGEABLE if not ("status" in named and name in _SET_BY_END)]
         if self.has_ended:
-            kept += ["machine_id"] if "status" in named else ["machine_id", "status"]
+            kept.append("machine_id")
+            if after["status"] != self.status:
+                cause, got = f"{self.status} to {after['status']}", json.dumps(after["status"])
+                yield Violation("LIFECYCLE" if "status" in named else rule, cause, f"status {self.status}", got)
         kept = [name for name in kept if name not in named and (name in after or name not in _NEWER)]
         changed = changed_field(self.view, after, dict.fromkeys(kept), may_gain=gains_inputs(self.created_by))
         if changed is not None:

@@ -13,7 +13,8 @@ from contracts.engine.results import Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.rules.tracked_run import RunCase, TrackedRun, create_for, judge_other_runs
+from contracts.rules.run_events import CANCEL, DELETE, Event, RunCase, apply_events, create_for, updates
+from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import GROUP, UPDATES
 
 RULES = (
@@ -31,10 +32,9 @@ RULES = (
 
 @dataclass(frozen=True)
 class DeleteCase(RunCase):
-    is_cancelled: bool = False
-    """Whether the run is cancelled before the delete."""
-    update: dict[str, Any] | None = None
-    """An update before the delete."""
+    """The last event is the delete."""
+
+    events: tuple[Event, ...] = (DELETE,)
     is_first_of_session: bool = False
     """Whether the first run is created by a single create that starts a session, and two more runs in that session."""
     widely: bool = False
@@ -61,20 +61,21 @@ _WIDELY_AFTER: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
 
 def run_delete(context: CaseContext, case: DeleteCase) -> None:
     created = _create_in_own_session(context) if case.is_first_of_session else create_for(context, case)
-    index = case.index % len(created.runs)
-    run = TrackedRun.of(context, created, index)
-    if case.is_cancelled:
-        run.cancel()
-    if case.update is not None:
-        run.update(case.update)
-    run.delete()
+    run = apply_events(context, case, created)
+    if not run.known.is_deleted:
+        return  # shrinking has removed the delete
     for operation, more in (*_AFTER, *(_WIDELY_AFTER if case.widely else ())):
         if context.check.offers(operation):
             run.is_gone(run.call(operation, **more))
     if context.check.offers("list_runs"):
         not_listed(run, widely=case.widely)
-    attachments_gone(run, created.runs[index].get("input_attachment_ids") or ())
-    _judge_other_runs(created, index, run)
+    attachments_gone(run, run.known.view.get("input_attachment_ids") or ())
+    for other in created.runs[:3] + created.runs[-1:]:
+        files = other.get("input_attachment_ids")
+        if files and other["id"] != run.id and context.check.offers("get_run_attachment"):
+            result = context.call("get_run_attachment", files[0])
+            cause = "an attachment of another run is gone too"
+            run.require(result.status == 200, "DELETE-GONE", cause, "still there", result)
 
 
 def attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
@@ -90,17 +91,6 @@ def attachments_gone(run: TrackedRun, attachments: Sequence[str]) -> None:
         left = items_of(result) if result.accepted else []
         cause = "attachments of a deleted run are listed"
         run.require(not left, "DELETE-GONE", cause, "none", result, got=f"{len(left)}")
-
-
-def _judge_other_runs(created: WriteResult, index: int, deleted: TrackedRun) -> None:
-    """Judges that the neighbours of the deleted run, and the first and the last run, are there with their files."""
-    judge_other_runs(created, index, deleted, "DELETE-GONE")
-    for other in {index - 1, index + 1, 0, len(created.runs) - 1} - {index}:
-        files = created.runs[other].get("input_attachment_ids") if 0 <= other < len(created.runs) else None
-        if files and deleted.context.check.offers("get_run_attachment"):
-            result = deleted.context.call("get_run_attachment", files[0])
-            cause = "an attachment of another run is gone too"
-            deleted.require(result.status == 200, "DELETE-GONE", cause, "still there", result)
 
 
 def _create_in_own_session(context: CaseContext) -> WriteResult:
@@ -149,7 +139,8 @@ def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
     machine = {"machine_id": "«machine»"} if check.machines.invented else {}
     may_cancel = check.offers("update_run")
     yield DeleteCase(widely=True)
-    yield DeleteCase(widely=True, count=2, is_cancelled=may_cancel)
+    cancelled = (CANCEL, DELETE) if may_cancel else (DELETE,)
+    yield DeleteCase(widely=True, count=2, events=cancelled)
     bodies: tuple[dict[str, Any], ...] = (
         machine,
         {"file_inputs": files},
@@ -163,7 +154,7 @@ def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
         for count, index in ((1, 0), (3, 0), (3, 1), (3, 2)):
             yield DeleteCase(fields, count, index)
         if may_cancel:
-            yield DeleteCase(fields, 2, 1, is_cancelled=True)
+            yield DeleteCase(fields, 2, 1, events=cancelled)
     if check.offers("create_run"):
         for index in (0, 1, 2):
             yield DeleteCase(index=index, is_first_of_session=True)
@@ -172,13 +163,8 @@ def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
             yield DeleteCase({}, count, index)
     yield DeleteCase({"file_inputs": files}, 50, 49)
     if may_cancel:
-        updates: tuple[dict[str, Any], ...] = (
-            {"output_data": {"a": 1}},
-            {"input_values": {"b": 2}},
-            {"release_session_after": True},
-        )
-        for update in updates:
-            yield DeleteCase({}, 2, 1, update=update)
+        for event in updates({"output_data": {"a": 1}, "input_values": {"b": 2}, "release_session_after": True}):
+            yield DeleteCase(count=2, index=1, events=(event, DELETE))
 
 
 SCENARIOS = (

@@ -17,7 +17,8 @@ from contracts.oracle import TERMINAL, Violation, read_body
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.rules.tracked_run import RunCase, TrackedRun, create_for
+from contracts.rules.run_events import RunCase, create_for
+from contracts.rules.tracked_run import TrackedRun
 
 GROUP = "Reading and changing"
 RULES = (

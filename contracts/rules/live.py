@@ -16,8 +16,9 @@ from contracts.engine.shrink import Case
 from contracts.rules.answers import answer_cases
 from contracts.rules.authorization import headers_by_rule
 from contracts.rules.deletes import DeleteCase
-from contracts.rules.retries import RetryCase
-from contracts.rules.updates import UpdateCase
+from contracts.rules.retries import retry_case
+from contracts.rules.run_events import RunCase
+from contracts.rules.updates import update_case
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 PROOF: Final = {"proof": "«proof»"}
@@ -157,17 +158,17 @@ def _existing(check: CheckContext) -> Iterator[Case]:
     yield {"limit": 5}
 
 
-def _updates(check: CheckContext) -> Iterator[UpdateCase]:
+def _updates(check: CheckContext) -> Iterator[RunCase]:
     outputs = {"output_data": {"a": {"b": [1, 2.5, None]}}}
-    yield UpdateCase(count=2, index=1, updates=({"release_session_after": True}, outputs, {"error": ["x"]}, {}))
+    yield update_case({"release_session_after": True}, outputs, {"error": ["x"]}, {}, count=2, index=1)
 
 
 def _deletes(check: CheckContext) -> Iterator[DeleteCase]:
     yield DeleteCase(count=2)
 
 
-def _retries(check: CheckContext) -> Iterator[RetryCase]:
-    yield RetryCase(filled={"output_data": {"a": 1}, "error": ["it failed"]})
+def _retries(check: CheckContext) -> Iterator[RunCase]:
+    yield retry_case(filled={"output_data": {"a": 1}, "error": ["it failed"]})
 
 
 def _chains(check: CheckContext) -> Iterator[Case]:

@@ -17,7 +17,8 @@ from contracts.openapi.schemas import moment_of
 from contracts.oracle import TERMINAL, KnownRun, Violation, gives_others_too, stable_fields
 from contracts.rules.isolated_runs import IsolatedRuns, Query, isolating_fields, locate, within
 from contracts.rules.listing import items_of
-from contracts.rules.read_consistency_cases import ConsistencyCase, Event, consistency_cases
+from contracts.rules.read_consistency_cases import ConsistencyCase, consistency_cases
+from contracts.rules.run_events import Event, apply
 from contracts.rules.tracked_run import TrackedRun
 
 SESSION_FIELDS: Final = frozenset({"session_id", "start_session", "reuse_session"})
@@ -62,19 +63,15 @@ class ViewedRuns:
 
     def apply(self, event: Event) -> bool:
         """Apply an event and return whether the target did it, so that there is something to check."""
-        if not self.context.check.offers(f"{event.kind}_run"):
+        if not self.context.check.offers("update_run" if event.kind == "cancel" else f"{event.kind}_run"):
             return False
         if event.kind == "delete":
             return self._delete(event.shift)
-        body = self.context.fill(event.body)
         filtered = {"search": {"input_values"}, "session_id": SESSION_FIELDS}.get(self.isolated.filter[0], frozenset())
-        if filtered & body.keys() or (event.kind == "retry" and not self.focus.known.has_ended):
-            return False
         before = self.focus.known
-        result = self.focus.retry(body).result if event.kind == "retry" else self.focus.update(body)
-        if not result.accepted:
+        if filtered & event.body.keys() or not apply(self.focus, event):
             return False
-        self._note(result, before)
+        self._note(self.focus.shown[-1], before)
         told = json.dumps(self.focus.known.view)
         # Shrinking may have removed a word that the search should find.
         self.finds = [word for word in self.context.fill(list(event.finds)) if word in told]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
 from contracts.data.sample_values import VALUES
@@ -12,20 +12,8 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.rules.bulk_answer import features_of
 from contracts.rules.retries import retry_features
+from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event
 from contracts.rules.updates import UPDATES
-
-
-@dataclass(frozen=True)
-class Event(Case):
-    """A change of the run, or a delete of the run `shift` positions after it. A search must then find the run by the
-    words `finds`, and no longer by those of `loses`.
-    """
-
-    kind: Literal["update", "retry", "delete"]
-    body: dict[str, Any] = field(default_factory=dict)
-    shift: int = 0
-    finds: tuple[str, ...] = ()
-    loses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,18 +38,6 @@ class ConsistencyCase(Case):
         return replace(self, events=events, widely=widely, checks_each=each)
 
 
-def update(body: dict[str, Any], *, finds: tuple[str, ...] = (), loses: tuple[str, ...] = ()) -> Event:
-    return Event("update", body, finds=finds, loses=loses)
-
-
-def retry(body: dict[str, Any], *, finds: tuple[str, ...] = (), loses: tuple[str, ...] = ()) -> Event:
-    return Event("retry", body, finds=finds, loses=loses)
-
-
-def delete(shift: int) -> Event:
-    return Event("delete", shift=shift)
-
-
 _FILLED: Final[dict[str, Any]] = {
     "output_data": write_bodies.INPUTS,
     "error": ["first", "zweite Zeile é😀"],
@@ -69,9 +45,7 @@ _FILLED: Final[dict[str, Any]] = {
     "usage_metadata": {"tokens": 10, "cost": 2.0},
 }
 
-_CANCEL: Final = update({"status": "cancelled"})
-_RETRY: Final = retry({})
-_FILL: Final = update(_FILLED)
+_FILL: Final = Event("update", _FILLED)
 
 _FRAGILE_VALUES: Final[dict[str, Any]] = {
     "input_values": VALUES,
@@ -141,40 +115,40 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
     rich = replace(full, body=full.body | _SMALLER_VALUES)
     if operation == "bulk_create_runs":
         rich = replace(rich, count=3, index=1)
-    again = (_CANCEL, _RETRY)
-    yield rich.with_events(_CANCEL, widely=True)
+    again = (CANCEL, RETRY)
+    yield rich.with_events(CANCEL, widely=True)
     yield full.with_events(*again, each=True)
     yield rich.with_events(*again, widely=True, each=True)
     yield rich.with_events(_FILL, *again, *again, each=True)
-    yield rich.with_events(_CANCEL, update({"input_values": VALUES, "output_data": VALUES}), widely=True)
-    yield rich.with_events(_CANCEL, retry({"input_values": VALUES}), widely=True)
+    yield rich.with_events(CANCEL, Event("update", {"input_values": VALUES, "output_data": VALUES}), widely=True)
+    yield rich.with_events(CANCEL, Event("retry", {"input_values": VALUES}), widely=True)
     yield rich.with_events(*again, _FILL, widely=True)
-    yield rich.with_events(*again, _CANCEL, _FILL, widely=True)
+    yield rich.with_events(*again, CANCEL, _FILL, widely=True)
     for shift in (0, 1):
-        yield rich.with_events(*again, delete(shift))
-        yield rich.with_events(_FILL, delete(shift))
+        yield rich.with_events(*again, Event("delete", shift=shift))
+        yield rich.with_events(_FILL, Event("delete", shift=shift))
     for shift in (1, -1, 0):
-        yield rich.with_events(delete(shift), widely=shift == 1)
-    yield rich.with_events(_CANCEL, delete(1), delete(-1), each=True)
+        yield rich.with_events(Event("delete", shift=shift), widely=shift == 1)
+    yield rich.with_events(CANCEL, Event("delete", shift=1), Event("delete", shift=-1), each=True)
     for name in UPDATES:
-        event = update({name: write_bodies.UPDATE_VALUES[name][0]})
+        event = Event("update", {name: write_bodies.UPDATE_VALUES[name][0]})
         yield rich.with_events(event, widely=True)
-        yield rich.with_events(_CANCEL, event)
+        yield rich.with_events(CANCEL, event)
     for name, options in retry_features(check).items():
         for option in options:
-            yield rich.with_events(_CANCEL, retry({name: option}))
+            yield rich.with_events(CANCEL, Event("retry", {name: option}))
     machine: dict[str, Any] = {"machine_id": "«machine»"} if check.machines.available else {}
     bodies: tuple[dict[str, Any], ...] = (machine, {"input_values": None}, {"input_values": {}})
     for fields in bodies:
         plain = ConsistencyCase(operation, fields)
         yield plain.with_events(*again, each=True)
-        yield plain.with_events(update({"input_values": {"a": 1}}), widely=True)
+        yield plain.with_events(Event("update", {"input_values": {"a": 1}}), widely=True)
     for kind, ids in (("machine", check.machines), ("session", check.sessions)):
         if ids.invented:
             one, other = f"«{kind}:10»", f"«{kind}:11»"
             for new in (other, one):
                 moved = ConsistencyCase(operation, {f"{kind}_id": one})
-                yield moved.with_events(_CANCEL, retry({f"{kind}_id": new}), widely=True)
+                yield moved.with_events(CANCEL, Event("retry", {f"{kind}_id": new}), widely=True)
     yield from _word_cases(ConsistencyCase(operation, {"input_values": {"who": "«marker:8»"}}))
 
 
@@ -182,27 +156,27 @@ def _chain_event_cases() -> Iterator[ConsistencyCase]:
     chain = ConsistencyCase("create_run_chain", {"steps": [{}] * 4})
     for index in (0, 1, 3):
         one = replace(chain, index=index)
-        yield one.with_events(_CANCEL, _RETRY, each=True)
-        yield one.with_events(_CANCEL, _RETRY, delete(0))
-    yield replace(chain, index=1).with_events(update(_FILLED | {"input_values": VALUES}))
-    yield replace(chain, index=2).with_events(delete(0))
+        yield one.with_events(CANCEL, RETRY, each=True)
+        yield one.with_events(CANCEL, RETRY, DELETE)
+    yield replace(chain, index=1).with_events(Event("update", _FILLED | {"input_values": VALUES}))
+    yield replace(chain, index=2).with_events(DELETE)
 
 
 def _word_cases(plain: ConsistencyCase) -> Iterator[ConsistencyCase]:
     """Cases in which an event removes a word that a search found, or adds another one."""
     old, new, word = ("«marker:8»",), ("«marker:9»",), "«marker:9»"
-    yield plain.with_events(update({"input_values": {"who": word}}, finds=new, loses=old))
-    yield plain.with_events(update({"input_values": {}}, loses=old))
-    yield plain.with_events(replace(_CANCEL, finds=old), replace(_RETRY, finds=old), each=True)
-    yield plain.with_events(_CANCEL, retry({"input_values": {"who": word}}, finds=new, loses=old))
-    yield plain.with_events(_CANCEL, retry({"session_alias": word}, finds=new + old))
+    yield plain.with_events(Event("update", {"input_values": {"who": word}}, finds=new, loses=old))
+    yield plain.with_events(Event("update", {"input_values": {}}, loses=old))
+    yield plain.with_events(replace(CANCEL, finds=old), replace(RETRY, finds=old), each=True)
+    yield plain.with_events(CANCEL, Event("retry", {"input_values": {"who": word}}, finds=new, loses=old))
+    yield plain.with_events(CANCEL, Event("retry", {"session_alias": word}, finds=new + old))
     values: tuple[tuple[str, Any, Any], ...] = (
         ("output_data", {"a": [word]}, {}),
         ("error", ["x", word], []),
         ("run_message_history", [{"a": "b"}, {"c": {"d": word}}], []),
     )
     for name, value, empty in values:
-        put = update({name: value}, finds=new + old)
+        put = Event("update", {name: value}, finds=new + old)
         # Only after the run has ended, since an active run may write these fields itself.
-        yield plain.with_events(_CANCEL, put, update({name: empty}, loses=new), each=True)
-        yield plain.with_events(_CANCEL, put, replace(_RETRY, loses=new), each=True)
+        yield plain.with_events(CANCEL, put, Event("update", {name: empty}, loses=new), each=True)
+        yield plain.with_events(CANCEL, put, replace(RETRY, loses=new), each=True)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
@@ -13,12 +12,12 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
-from contracts.engine.results import Inconclusive, WriteResult
+from contracts.engine.results import Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.oracle import TERMINAL
-from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.rules.tracked_run import RunCase, TrackedRun, create_for, judge_other_runs
+from contracts.rules.run_events import CANCEL, Event, RunCase, run_events, updates
+from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import GROUP
 
 RULES = (
@@ -39,61 +38,6 @@ _SIBLINGS: Final = 12
 """How many runs are created to tell whether one of them has ended by itself."""
 
 
-@dataclass(frozen=True)
-class RetryCase(RunCase):
-    """`body` is the body of the retry; `filled` are updates that fill the fields which a retry clears."""
-
-    body: dict[str, Any] = field(default_factory=dict)
-    filled: dict[str, Any] = field(default_factory=dict)
-    times: int = 1
-    is_retried_again: bool = False
-    """Whether a second retry is sent right after the first one."""
-
-
-def run_retry(context: CaseContext, case: RetryCase) -> None:
-    """Cancels a run, fills the fields that a retry clears, retries it and judges the result."""
-    created = create_for(context, case)
-    index = case.index % len(created.runs)
-    run = TrackedRun.of(context, created, index)
-    old_files = created.runs[index].get("input_attachment_ids") or ()
-    for _ in range(case.times):
-        run.cancel()
-        for name, value in case.filled.items():
-            run.update({name: value})
-        run.read()
-        written = run.retry(context.fill(case.body))
-        if not written.result.accepted:
-            return
-        _judge_files(run, old_files, written)
-        run.read()
-        if case.is_retried_again:
-            second = context.call("retry_run", run.id, body={})
-            if second.accepted and context.ask("get_run", run.id).body.get("status") == "scheduling":
-                _check_second_retry(context)
-    judge_other_runs(created, index, run, "RETRY-RULES")
-
-
-def _check_second_retry(context: CaseContext) -> None:
-    """Judges that a retried run that is scheduling cannot be retried again.
-
-    Cancels and retries several runs at once, then retries the first one again. An accepted retry counts only if none
-    of its siblings has ended meanwhile.
-    """
-    for _ in range(2):
-        written = context.some_runs(_SIBLINGS)
-        runs = [TrackedRun.of(context, written, index) for index in reversed(range(_SIBLINGS))]
-        for run in runs:
-            run.cancel()
-            if not run.retry({}).result.accepted:
-                raise Inconclusive("a retry of an ended run is refused")
-        retried = context.call("retry_run", runs[-1].id, body={})
-        if not retried.accepted:
-            return
-        _require_siblings_active(context, written.ids[1:])
-    cause = "a run that is retried and has not ended is retried again"
-    runs[-1].require(False, "RETRY-RULES", cause, "409 or 422", retried)
-
-
 def _require_siblings_active(context: CaseContext, siblings: Sequence[str]) -> None:
     """Raises Inconclusive if a sibling has ended: the run itself may have ended before the retry, too.
 
@@ -103,16 +47,31 @@ def _require_siblings_active(context: CaseContext, siblings: Sequence[str]) -> N
         raise Inconclusive("runs end too fast to retry one that has not ended")
 
 
-def run_retry_early(context: CaseContext, case: RetryCase) -> None:
-    """Retries a run right after its creation: the retry must be refused."""
-    written = create_for(context, replace(case, count=_SIBLINGS))
-    run = TrackedRun.of(context, written, case.index)
+@dataclass(frozen=True)
+class EarlyRetryCase(Case):
+    """`body` is the body of a retry of a run that has not ended, since it was just created, or retried."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    index: int = 0
+    body: dict[str, Any] = field(default_factory=dict)
+    is_retried: bool = False
+
+
+def run_retry_early(context: CaseContext, case: EarlyRetryCase) -> None:
+    """Retries a run right after its creation, or right after another retry: the retry must be refused."""
+    written = context.some_runs(_SIBLINGS, **context.fill(case.fields))
+    runs = [TrackedRun.of(context, written, index) for index in range(_SIBLINGS)]
+    run, cause = runs[case.index % _SIBLINGS], "a run that has not ended is retried"
+    if case.is_retried:
+        cause = "a run that is retried and has not ended is retried again"
+        for one in [*(one for one in runs if one is not run), run]:
+            one.cancel()
+            if not one.retry({}).result.accepted:
+                raise Inconclusive("a retry of an ended run is refused")
     retried = context.call("retry_run", run.id, body=context.fill(case.body))
     if retried.accepted:
         _require_siblings_active(context, [one for one in written.ids if one != run.id])
-    run.require(
-        retried.status in {409, 422}, "RETRY-RULES", "a run that has not ended is retried", "409 or 422", retried
-    )
+    run.require(retried.status in {409, 422}, "RETRY-RULES", cause, "409 or 422", retried)
 
 
 @dataclass(frozen=True)
@@ -142,21 +101,6 @@ def together_cases(check: CheckContext) -> Iterator[ConcurrentRetryCase]:
     yield ConcurrentRetryCase(({"input_values": {"a": 1}}, {"input_values": {"b": 2}}))
 
 
-def _judge_files(run: TrackedRun, old: Sequence[str], written: WriteResult) -> None:
-    """Judges that the files of the retry can be downloaded, and that the old ones are not listed."""
-    context, files = run.context, written.parsed.given("file_inputs")
-    if not files or not context.check.offers("get_run_attachment", "download_run_attachment"):
-        return
-    for file, attachment in zip(files, written.result.body.get("input_attachment_ids") or (), strict=False):
-        result = context.call("download_run_attachment", attachment)
-        same = result.status == 200 and result.answer.body == base64.b64decode(file["content"])
-        run.require(same, "ATTACHMENTS", "new files of a retry are not there", "the new file's bytes", result)
-    if old:
-        result = context.call("list_run_attachments", query=[("run_id", run.id), ("attachment_type", "input")])
-        left = [item for item in items_of(result) if item.get("id") in old]
-        run.require(not left, "RETRY-RULES", "old input files are left", "only the new files", result, got="an old one")
-
-
 _FILLED: Final[dict[str, Any]] = {
     "output_data": {"result": 1},
     "error": ["it failed"],
@@ -172,45 +116,51 @@ def retry_features(check: CheckContext) -> dict[str, tuple[Any, ...]]:
     }
 
 
-def retry_cases(check: CheckContext) -> Iterator[RetryCase]:
+def retry_case(body: dict[str, Any] | None = None, *, filled: Mapping[str, Any] | None = None, **more: Any) -> RunCase:
+    """A retry of a cancelled run. `filled` are updates of fields that the retry clears."""
+    return RunCase(**more, events=(CANCEL, *updates(filled or {}), Event("retry", body or {})))
+
+
+def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     rich = {
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": {"pin": "«secret:5»"},
         "file_inputs": [boundary_values.file("old.txt", b"old")],
     }
     features = retry_features(check)
-    yield RetryCase(filled=_FILLED)
-    yield RetryCase(rich, filled=_FILLED)
+    yield retry_case(filled=_FILLED)
+    yield retry_case(filled=_FILLED, fields=rich)
     for name, value in _FILLED.items():
-        yield RetryCase(filled={name: value})
-        yield RetryCase(filled={name: value}, body={"input_values": {"new": 1}})
+        yield retry_case(filled={name: value})
+        yield retry_case({"input_values": {"new": 1}}, filled={name: value})
     for name, values in features.items():
         for value in values:
             for fields in ({}, rich, {"start_session": True}, rich | {"start_session": True}):
-                yield RetryCase(fields, body={name: value}, filled=_FILLED if fields else {})
+                yield retry_case({name: value}, fields=fields, filled=_FILLED if fields else {})
     for a, b in itertools.combinations(features, 2):
-        yield RetryCase(rich, body={a: features[a][0], b: features[b][0]})
+        yield retry_case({a: features[a][0], b: features[b][0]}, fields=rich)
     for name in features:
         if None in write_bodies.EMPTY.get(name, ()):
-            yield RetryCase(rich, body={name: None})
-    yield RetryCase(times=3, filled=_FILLED)
-    yield RetryCase(is_retried_again=True)
-    yield RetryCase(body={"workflow_id": "«uuid:8»"})  # an unknown property of a retry: refused or ignored
+            yield retry_case({name: None}, fields=rich)
+    yield RunCase(events=retry_case(filled=_FILLED).events * 3)
+    yield retry_case({"workflow_id": "«uuid:8»"})  # an unknown property of a retry: refused or ignored
     for count in (2, 3, 101, 1000):
         for index in (0, count - 1) if count < 1000 else (999,):
-            yield RetryCase({"input_values": write_bodies.INPUTS}, count, index, filled=_FILLED)
+            inputs = {"input_values": write_bodies.INPUTS}
+            yield retry_case(filled=_FILLED, fields=inputs, count=count, index=index)
     files = [boundary_values.file(), boundary_values.file("b.txt")]
-    yield RetryCase({"file_inputs": files}, 2, body={"file_inputs": [boundary_values.file("new.txt", b"new")]})
+    new_file = {"file_inputs": [boundary_values.file("new.txt", b"new")]}
+    yield retry_case(new_file, fields={"file_inputs": files}, count=2)
     if check.sessions.invented:
         session = {"session_id": "«session»"}
-        yield RetryCase(session, 3, 1, filled=_FILLED)
-        yield RetryCase(session, body={"reuse_session": False})
-        yield RetryCase(session, body={"session_id": "«session:2»"})
+        yield retry_case(filled=_FILLED, fields=session, count=3, index=1)
+        yield retry_case({"reuse_session": False}, fields=session)
+        yield retry_case({"session_id": "«session:2»"}, fields=session)
 
 
-def early_cases(check: CheckContext) -> Iterator[RetryCase]:
+def early_cases(check: CheckContext) -> Iterator[EarlyRetryCase]:
     for fields in ({}, {"start_session": True}, {"file_inputs": [boundary_values.file()]}, {"input_values": {"a": 1}}):
-        yield RetryCase(fields)
+        yield EarlyRetryCase(fields)
     for body in (
         {"input_values": {"a": 1}},
         {"file_inputs": [boundary_values.file()]},
@@ -219,16 +169,18 @@ def early_cases(check: CheckContext) -> Iterator[RetryCase]:
         {"session_alias": "x"},
         {"sensitive_input_values": {"pin": "«secret»"}},
     ):
-        yield RetryCase(body=body)
-    yield RetryCase(index=_SIBLINGS - 1)
-    yield RetryCase({"start_session": True}, index=_SIBLINGS - 1)
+        yield EarlyRetryCase(body=body)
+    yield EarlyRetryCase(index=_SIBLINGS - 1)
+    yield EarlyRetryCase({"start_session": True}, _SIBLINGS - 1)
+    if check.offers("update_run"):
+        yield EarlyRetryCase(is_retried=True)
 
 
 SCENARIOS = (
     Scenario(
         "retries",
         ("RETRY-RULES", "ATTACHMENTS"),
-        run_retry,
+        run_events,
         retry_cases,
         needs=("retry_run", "get_run", "update_run"),
         priority=1,

@@ -2,118 +2,71 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.oracle import STATUSES, excerpt, gives_others_too, misses_a_run
+from contracts.oracle import STATUSES, TERMINAL, gives_others_too, misses_a_run
 from contracts.rules.deletes import not_listed
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.rules.tracked_run import RunCase, TrackedRun, create_for
+from contracts.rules.run_events import (
+    CANCEL,
+    DELETE,
+    RETRY,
+    Event,
+    RetriedTooEarly,
+    RunCase,
+    apply_events,
+    create_for,
+    updates,
+)
+from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
 
 RULES: Final[tuple[Rule, ...]] = ()
 """None: the rules judged here are those of `updates`, `deletes`, `retries`, `lifecycle`, `lists` and `filters`."""
 
 
-_STATUS_PATHS: Final[dict[str, tuple[str, ...]]] = {
-    "running": ("running",),
-    "running_checks": ("running", "running_checks"),
-    "success": ("running", "success"),
-    "task_failed": ("running", "task_failed"),
-    "error": ("running", "error"),
-    "cancelled": ("cancelled",),
-    "cancelled while running": ("running", "cancelled"),
-}
-"""The status updates that bring a run into a status, on a target that accepts them."""
+_STATUS_PATHS: Final[tuple[tuple[str, ...], ...]] = (
+    (),
+    ("running",),
+    ("running", "running_checks"),
+    ("running", "success"),
+    ("running", "task_failed"),
+    ("running", "error"),
+    ("cancelled",),
+    ("running", "cancelled"),
+)
+"""The status updates that bring a new run into each status, on a target that accepts them."""
 
 
 @dataclass(frozen=True)
 class StatusCase(RunCase):
-    """`status` is a key of `_STATUS_PATHS`, or "scheduling". `operation` is tried on a run in this status."""
+    """The events bring the run into a status, and the last of them may be refused in this status."""
 
-    status: str = "scheduling"
-    operation: Literal["retry", "delete", "set status", "invalid update", "list"] = "retry"
-    body: dict[str, Any] = field(default_factory=dict)
-    """The body of the operation."""
-    filled: dict[str, Any] = field(default_factory=dict)
-    """Updates before the operation, one for each field."""
+    is_listed: bool = False
+    """Whether the run is then looked for in lists by status."""
 
 
 def run_status(context: CaseContext, case: StatusCase) -> None:
-    run = TrackedRun.of(context, create_for(context, case), case.index)
-    for body in [{name: value} for name, value in case.filled.items()]:
-        run.update(body)
-    for status in _STATUS_PATHS.get(case.status, ()):
-        if not run.update({"status": status}).accepted or run.known.status != status:
-            raise Inconclusive("a status cannot be set by an update")
-    run.read()
-    body = context.fill(case.body)
-    match case.operation:
-        case "retry":
-            _retry(run, body)
-        case "delete":
-            run.delete()
-            run.read()
-            not_listed(run, widely=False)
-        case "set status":
-            _set_status_of_ended(run, body)
-        case "invalid update":
-            result = run.call("update_run", body=body)
-            if result.refused:
-                run.read_unchanged(result, "UPDATE-PARTIAL", "a refused update changes a run")
-        case "list":
-            _listed_by_status(run)
-
-
-def _retry(run: TrackedRun, body: Mapping[str, Any]) -> None:
-    if run.known.has_ended:
-        run.retry(body)
-        return
-    result = run.call("retry_run", body=body)
-    if result.accepted:
-        # The run may have ended by itself after the read: `run_status_thrice` fails only if this happens three times.
-        raise _RetriedTooEarly(run, result)
-    run.read_unchanged(result, "RETRY-RULES", "a refused retry changes a run")
-
-
-class _RetriedTooEarly(Exception):
-    """A retry was accepted for a run that had not ended when it was last read."""
-
-    def __init__(self, run: TrackedRun, result: CallResult) -> None:
-        super().__init__(run.known.status)
-        self.run, self.result = run, result
-
-
-def run_status_thrice(context: CaseContext, case: StatusCase) -> None:
     for attempt in (1, 2, 3):
         try:
-            run_status(context, case)
-        except _RetriedTooEarly as retried:
-            if attempt == 3:
-                cause, got = "a run that has not ended is retried", f"{retried.result.words} while {retried}"
-                retried.run.require(False, "RETRY-RULES", cause, "409 or 422", retried.result, got=got)
+            run = apply_events(context, case, create_for(context, case))
+        except RetriedTooEarly as early:
+            if attempt == 3:  # it is unlikely that the run has ended by itself each time
+                cause, expected = "a run that has not ended is retried", "409 or 422"
+                early.run.require(False, "RETRY-RULES", cause, expected, early.result, got=str(early))
         else:
+            if run.known.is_deleted:
+                not_listed(run, widely=False)
+            elif case.is_listed:
+                _listed_by_status(run)
             return
-
-
-def _set_status_of_ended(run: TrackedRun, body: Mapping[str, Any]) -> None:
-    """Judges that an update cannot change the status of an ended run."""
-    if not run.known.has_ended:
-        return
-    before = run.known.status
-    result = run.call("update_run", body=body)
-    read = run.context.ask("get_run", run.id, after=[*run.shown, result])
-    got = excerpt(json.dumps(read.body.get("status")))
-    kept = read.body.get("status") == before
-    run.require(kept, "LIFECYCLE", f"{before} to {body.get('status')}", f"status {before}", result, read, got=got)
 
 
 def _listed_by_status(run: TrackedRun) -> None:
@@ -164,36 +117,33 @@ def status_cases(check: CheckContext) -> Iterator[StatusCase]:
         {"input_values": 5},
         new | {"file_inputs": [boundary_values.file("new.txt")]},
     )
-    statuses = ("scheduling", *_STATUS_PATHS)
-    for status in statuses:
-        for case in (StatusCase(status=status), StatusCase(rich, status=status, filled=_FILLED)):
+    some_filled = updates({"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
+    filled = updates(_FILLED)
+    for path in _STATUS_PATHS:
+        events = tuple(Event("update", {"status": status}) for status in path)
+        for fields, before in (({}, ()), (rich, filled)):
             if check.offers("retry_run"):
                 for body in retries:
-                    yield replace(case, body=body)
-                yield replace(case, filled={"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
+                    yield StatusCase(fields, events=(*before, *events, Event("retry", body)))
+                yield StatusCase(fields, events=(*some_filled, *events, RETRY))
             if check.offers("delete_run"):
-                yield replace(case, operation="delete")
-        yield StatusCase(status=status, operation="list")
-        for other in sorted(STATUSES - {status}):
-            yield StatusCase(status=status, operation="set status", body={"status": other}, filled=_FILLED)
+                yield StatusCase(fields, events=(*before, *events, DELETE))
+        yield StatusCase(events=events, is_listed=True)
+        for status in sorted(STATUSES - {*path[-1:]}) if TERMINAL.intersection(path) else ():
+            yield StatusCase(events=(*filled, *events, Event("update", {"status": status})))
     for name, value in UPDATES.items():
         for wrong in ({"input_values": 5}, {"error": "x"}, {"release_session_after": [1]}, {"status": "nonsense"}):
             if name not in wrong and name != "output_attachment_ids":
-                for status in ("scheduling", "cancelled"):
-                    yield StatusCase(
-                        {"input_values": {"kept": 1}},
-                        status=status,
-                        operation="invalid update",
-                        body={name: value[0]} | wrong,
-                        filled=_FILLED,
-                    )
+                invalid = Event("update", {name: value[0]} | wrong)
+                for first in ((), (CANCEL,)):
+                    yield StatusCase({"input_values": {"kept": 1}}, events=(*filled, *first, invalid))
 
 
 SCENARIOS = (
     Scenario(
         "runs in every status",
         ("RETRY-RULES", "DELETE-GONE", "LIFECYCLE", "UPDATE-PARTIAL", "LIST-FILTER", "LIST-COMPLETE"),
-        run_status_thrice,
+        run_status,
         status_cases,
         needs=("get_run", "update_run"),
         priority=1,

@@ -6,43 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.core.exchange import TOKEN
-from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
 from contracts.engine.request_building import Query
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
-from contracts.oracle import CHANGEABLE, STATUSES, KnownRun, ParsedRequest, Violation
+from contracts.oracle import CHANGEABLE, STATUSES, KnownRun, ParsedRequest, Violation, read_body
 
 _SHOWN_CHANGES: Final = 3
 """How many changes of a run a finding shows, apart from its create. The changes before them are found by `repro_of`."""
-
-
-@dataclass(frozen=True)
-class RunCase(Case):
-    """A case that creates runs and changes one of them. `fields` are those of the create."""
-
-    fields: dict[str, Any] = field(default_factory=dict)
-    count: int = 1
-    index: int = 0
-    is_single: bool = False
-    """Whether a single create is used instead of a bulk create."""
-
-    @property
-    def expected_runs(self) -> int:
-        return self.count
-
-
-def create_for(context: CaseContext, case: RunCase) -> WriteResult:
-    """Create the runs of a case. Raises Inconclusive if the answer breaks a rule."""
-    if not case.is_single:
-        return context.some_runs(case.count, **context.fill(case.fields))
-    created = context.create("create_run", {"workflow_id": "«workflow»"} | context.fill(case.fields))
-    if not created.clean or not created.runs:
-        raise Inconclusive("a create gives a run that breaks a rule already")
-    return created
 
 
 class TrackedRun:
@@ -108,9 +81,11 @@ class TrackedRun:
 
     def update(self, body: Mapping[str, Any], *, key: str | None = None) -> CallResult:
         result = self.call("update_run", body=body, key=key)
+        is_invalid = read_body("update_run", body).is_invalid
         if self.is_gone(result):
             return result
-        self._require_answer(result)
+        if not result.refused and (is_invalid or not result.accepted):
+            raise Inconclusive(f"an update answers {result.status}")  # other scenarios judge this
         if result.accepted:
             self.context.expect_success(result, self.shown)
             self.judge("UPDATE-PARTIAL", self.known.update_violations(body, result.body), result)
@@ -118,7 +93,7 @@ class TrackedRun:
             self.show(result)
         else:
             may_be_refused = {"output_attachment_ids", *(() if self.known.has_ended else ("ended_at",))}
-            holds = not set(body) <= set(CHANGEABLE) - may_be_refused
+            holds = is_invalid or not set(body) <= set(CHANGEABLE) - may_be_refused
             self.require(holds, "REQ-ACCEPT", "an update is refused", "a valid update to be accepted", result)
         return result
 
@@ -144,7 +119,8 @@ class TrackedRun:
         result = written.result
         if self.is_gone(result):
             return written
-        self._require_answer(result)
+        if not result.refused and not result.accepted:
+            raise Inconclusive(f"a retry answers {result.status}")  # NO-5XX judges this
         before = self.read_before
         if result.accepted:
             self.context.expect_success(result, self.shown)
@@ -212,32 +188,7 @@ class TrackedRun:
         self.judge(rule, self.known.unchanged_violations(rule, cause, read.body), result, read)
 
     @staticmethod
-    def _require_answer(result: CallResult) -> None:
-        if not result.accepted and not result.refused:
-            raise Inconclusive(f"{result.operation} answers {result.status}")  # NO-5XX judges that
-
-    @staticmethod
     def _run_in(result: CallResult) -> dict[str, Any]:
         if not isinstance(result.body, dict) or result.body.get("status") not in STATUSES:
             raise Inconclusive(f"the answer to {result.operation} shows no run")
         return result.body
-
-
-def judge_other_runs(written: WriteResult, index: int, changed: TrackedRun, rule: str) -> None:
-    """Judge that the neighbours of the changed run, and the first and the last run of its create, are as before.
-
-    `rule` is the rule of the change. A run that reads otherwise after a delete breaks READ-BACK.
-    """
-    last = len(written.runs) - 1
-    for other in sorted({index - 1, index + 1, 0, last} - {index}):
-        if not 0 <= other <= last:
-            continue
-        run = KnownRun(written.runs[other], written.parsed)
-        read = changed.context.call("get_run", run.id)
-        if not read.accepted:
-            cause = "another run is gone too" if rule == "DELETE-GONE" else "another run changes too"
-            changed.require(False, rule, cause, "the other runs as before", read)
-        elif rule == "DELETE-GONE":
-            changed.judge("READ-BACK", run.read_violations(read.body), read)
-        else:
-            changed.judge(rule, run.unchanged_violations(rule, "another run changes too", read.body), read)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
 from contracts.data.sample_values import VALUES
 from contracts.engine.check_context import CheckContext
-from contracts.engine.context import CaseContext
 from contracts.engine.runner import Scenario
 from contracts.rules.rule import Rule
-from contracts.rules.tracked_run import RunCase, TrackedRun, create_for, judge_other_runs
+from contracts.rules.run_events import CANCEL, Event, RunCase, run_events
 
 GROUP = "Reading and changing"
 RULES = (
@@ -50,30 +48,13 @@ _NEVER_CHANGED: Final = {"id": "«uuid:7»", "workflow_id": "«uuid:8»", "creat
 """Unknown properties of an update: a server may refuse them, but they must not change the run."""
 
 
-@dataclass(frozen=True)
-class UpdateCase(RunCase):
-    """`updates` are the bodies of the updates, sent one after the other."""
-
-    updates: tuple[dict[str, Any], ...] = ()
-    is_cancelled: bool = True
-    """Whether the run is cancelled first, so that it does not change by itself."""
+def update_case(*bodies: dict[str, Any], is_cancelled: bool = True, **more: Any) -> RunCase:
+    """Updates of one run, one after the other. The run is cancelled first, so that it does not change by itself."""
+    events = [Event("update", body) for body in bodies]
+    return RunCase(**more, events=(*([CANCEL] if is_cancelled else []), *events), reads_each=True)
 
 
-def run_update(context: CaseContext, case: UpdateCase) -> None:
-    """Sends updates to one of several runs, one after the other, and judges that each changes only its own fields."""
-    created = create_for(context, case)
-    index = case.index % len(created.runs)
-    run = TrackedRun.of(context, created, index)
-    if case.is_cancelled:
-        run.cancel()
-    run.read()
-    for body in case.updates:
-        if run.update(context.fill(body)).accepted:
-            run.read()
-    judge_other_runs(created, index, run, "UPDATE-PARTIAL")
-
-
-def update_cases(check: CheckContext) -> Iterator[UpdateCase]:
+def update_cases(check: CheckContext) -> Iterator[RunCase]:
     singles = [{name: value} for name, options in UPDATES.items() for value in options]
     firsts = {name: options[0] for name, options in UPDATES.items()}
     rich = {
@@ -83,48 +64,48 @@ def update_cases(check: CheckContext) -> Iterator[UpdateCase]:
         "start_session": True,
     }
     for update in singles:
-        yield UpdateCase(updates=(update,))
-        yield UpdateCase(updates=(update,), is_cancelled=False)
-        yield UpdateCase(rich, 3, 1, updates=(update,))
+        yield update_case(update)
+        yield update_case(update, is_cancelled=False)
+        yield update_case(update, fields=rich, count=3, index=1)
     for (a, one), (b, other) in itertools.combinations(firsts.items(), 2):
-        yield UpdateCase(updates=({a: one, b: other},))
-        yield UpdateCase(updates=({a: one}, {b: other}))
-        yield UpdateCase(updates=({b: other}, {a: one}))
+        yield update_case({a: one, b: other})
+        yield update_case({a: one}, {b: other})
+        yield update_case({b: other}, {a: one})
     known_ids = {name: value for name, value in firsts.items() if name != "output_attachment_ids"}
-    yield UpdateCase(updates=(known_ids,))
-    yield UpdateCase(rich, updates=(*singles, *singles[::-1]))
+    yield update_case(known_ids)
+    yield update_case(*singles, *singles[::-1], fields=rich)
     if check.offers("create_run"):
         full = {name: write_bodies.UPDATE_VALUES[name][0] for name in known_ids}
         lasts = [{name: options[-1]} for name, options in UPDATES.items()]
-        single = UpdateCase(rich | {"session_alias": "Front Desk", "release_session_after": True}, is_single=True)
+        named = rich | {"session_alias": "Front Desk", "release_session_after": True}
         for is_cancelled in (True, False):
-            for updates in ((full, *lasts), ({}, {"status": "cancelled"}, full), *((full, last) for last in lasts)):
-                yield replace(single, updates=updates, is_cancelled=is_cancelled)
-    yield UpdateCase(rich, updates=({},))
+            for bodies in ([full, *lasts], [{}, {"status": "cancelled"}, full], *([full, last] for last in lasts)):
+                yield update_case(*bodies, fields=named, is_single=True, is_cancelled=is_cancelled)
+    yield update_case({}, fields=rich)
     for name, value in _NEVER_CHANGED.items():
-        yield UpdateCase(rich, updates=({name: value}, {name: value, "input_values": {"changed": True}}))
+        yield update_case({name: value}, {name: value, "input_values": {"changed": True}}, fields=rich)
     for name, value in firsts.items():
-        yield UpdateCase(rich, updates=({name: value}, {}))
+        yield update_case({name: value}, {}, fields=rich)
     for count in (1, 2, 3, 101, 1000):
         for index in (0, count // 2, count - 1) if count < 1000 else (999,):
-            yield UpdateCase({}, count, index, updates=({"status": "cancelled"},), is_cancelled=False)
-            yield UpdateCase({}, count, index, updates=({"input_values": {"changed": True}}, {"output_data": {"a": 1}}))
+            yield update_case({"status": "cancelled"}, is_cancelled=False, count=count, index=index)
+            yield update_case({"input_values": {"new": True}}, {"output_data": {"a": 1}}, count=count, index=index)
     for name, value in firsts.items():
-        yield UpdateCase(count=2, updates=({"status": "cancelled", name: value},), is_cancelled=False)
+        yield update_case({"status": "cancelled", name: value}, is_cancelled=False, count=2)
     for fields in (
         {"machine_id": "«machine»"} if check.machines.available else {},
         {"pool_ids": ["«pool:0»"]} if check.pools.available else {},
         {"session_id": "«session»"} if check.sessions.invented else {},
     ):
         if fields:
-            yield UpdateCase(fields, 2, updates=(*singles[:4], {"status": "cancelled"}), is_cancelled=False)
+            yield update_case(*singles[:4], {"status": "cancelled"}, is_cancelled=False, fields=fields, count=2)
 
 
 SCENARIOS = (
     Scenario(
         "updates",
         ("UPDATE-PARTIAL", "REQ-ACCEPT"),
-        run_update,
+        run_events,
         update_cases,
         needs=("update_run", "get_run"),
         priority=1,
