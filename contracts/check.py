@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
@@ -18,7 +18,6 @@ from contracts.engine.discovery import discover
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search, expected_runs
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
-from contracts.engine.shrink import Case
 from contracts.explore.exploration import explore, parts_for
 from contracts.guard import Guard
 from contracts.rules import REGISTRY, SCENARIOS, live
@@ -61,14 +60,14 @@ def plan(target: Target, rules: Collection[str] | None = None) -> list[Step]:
     return [*steps, Step("in all", tuple(sorted(wanted)), most)]
 
 
-def _cost(context: CheckContext, scenario: Scenario) -> str:
+def _cost(context: CheckContext, scenario: Scenario[Any]) -> str:
     """Describe how many fixed cases a scenario has and how many runs they may create, as far as known before discovery.
 
     Cases that must be refused count too, since a faulty target may create runs for them.
     """
-    cases: list[Case] = []
+    cases: list[Any] = []
     for case in live.PLAN[scenario.name](context) if context.is_live else scenario.cases(context):
-        cases += case.get("items", [case])
+        cases += case.get("items", [case]) if isinstance(case, dict) else case.parts
     sent = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
     may_create = context.target.allow_writes or context.target.is_loopback
     runs = sum(max(1, expected_runs(case)) for case in cases) if scenario.creates and may_create else 0
@@ -169,7 +168,7 @@ def _wanted(rules: Collection[str] | None) -> frozenset[str]:
     return frozenset(REGISTRY if rules is None else rules)
 
 
-def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario]:
+def _ordered(target: Target, wanted: Collection[str]) -> list[Scenario[Any]]:
     if target.profile == "live":
         by_name = {scenario.name: scenario for scenario in SCENARIOS}
         scenarios = [by_name[name] for name in live.PLAN]
@@ -196,7 +195,9 @@ def _example_database() -> ExampleDatabase | None:
     return settings.default.database if settings.default is not None else None
 
 
-def _result(context: CheckContext, search: Search, wanted: Collection[str], unreached: list[Scenario]) -> CheckResult:
+def _result(
+    context: CheckContext, search: Search, wanted: Collection[str], unreached: list[Scenario[Any]]
+) -> CheckResult:
     findings = tuple(f for f in search.findings if f.rule in wanted)
     results = tuple(_status(context, search, rule, findings, unreached) for rule in REGISTRY if rule in wanted)
     verdict: VerdictName = "passed"
@@ -231,7 +232,7 @@ def _not_sent(skipped: Sequence[str]) -> str:
 
 
 def _status(
-    context: CheckContext, search: Search, rule: str, findings: tuple[Finding, ...], unreached: list[Scenario]
+    context: CheckContext, search: Search, rule: str, findings: tuple[Finding, ...], unreached: list[Scenario[Any]]
 ) -> RuleResult:
     failed = next((f for f in findings if f.rule == rule), None)
     if failed is not None:
@@ -248,7 +249,7 @@ def _status(
     return RuleResult(rule, "skipped", _why_skipped(context, search, rule, unreached))
 
 
-def _why_skipped(context: CheckContext, search: Search, rule: str, unreached: list[Scenario]) -> str:
+def _why_skipped(context: CheckContext, search: Search, rule: str, unreached: list[Scenario[Any]]) -> str:
     if rule == "HTTP-LIMIT":
         return "the target never answered 429"
     if rule in {"AUTH-TENANT", "IDEM-SCOPE"} and not context.has_second:

@@ -1,7 +1,6 @@
 """Runs the cases of scenarios, fixed ones first and generated ones after, and shrinks and repeats a failing case.
 
-A scenario is a function of a `CaseContext` and a case. A case is a JSON value, so any failing case can be shrunk, sent
-again, stored and compared in the same way.
+A scenario is a function of a `CaseContext` and a case (`case.Case`).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Generic, TypeVar
 from unittest import SkipTest
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
@@ -20,14 +19,14 @@ from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from contracts.core.exchange import Exchange, Request
+from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.repro import is_read, repro_of, succeeded_before
-from contracts.engine.request_building import encode
+from contracts.engine.request_case import RequestCase
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
-from contracts.engine.shrink import Case, shrink
+from contracts.engine.shrink import shrink
 from contracts.guard import NoAnswer, Refused
 from contracts.openapi.schemas import body_schema
 from contracts.oracle import operation_at, read_request
@@ -50,8 +49,11 @@ INTERNAL_ERRORS: Final = (
 )
 
 
+C = TypeVar("C")
+
+
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(Generic[C]):
     """`run` raises RuleViolated if a rule is broken. `cases` are the fixed cases; `generated` gives more of the kind.
 
     `needs` are the operations that it requires. `attempts` is how often a failing case is sent again before it counts
@@ -62,9 +64,9 @@ class Scenario:
 
     name: str
     rules: tuple[str, ...]
-    run: Callable[[CaseContext, Case], None]
-    cases: Callable[[CheckContext], Iterable[Case]]
-    generated: Callable[[CheckContext], SearchStrategy[Case]] | None = None
+    run: Callable[[CaseContext, C], None]
+    cases: Callable[[CheckContext], Iterable[C]]
+    generated: Callable[[CheckContext], SearchStrategy[C]] | None = None
     examples: int = 0
     needs: tuple[str, ...] = ()
     creates: bool = True
@@ -83,7 +85,7 @@ class Search:
         check: CheckContext,
         *,
         on_finding: Callable[[Finding], None] | None = None,
-        on_case: Callable[[Scenario], None] | None = None,
+        on_case: Callable[[Scenario[Any]], None] | None = None,
         database: ExampleDatabase | None = None,
     ) -> None:
         self.check = check
@@ -94,12 +96,12 @@ class Search:
         self._on_case = on_case or (lambda scenario: None)
         self._database = database
         self._unstable_count: Counter[tuple[str, str]] = Counter()
-        self._waiting_cases: dict[str, list[tuple[Case, Future[RuleViolated | None]]]] = {}
+        self._waiting_cases: dict[str, list[tuple[Any, Future[RuleViolated | None]]]] = {}
         self._waiting_pool: ThreadPoolExecutor | None = None
 
     # Scenarios that wait more than they send
 
-    def begin(self, scenarios: Iterable[Scenario]) -> None:
+    def begin(self, scenarios: Iterable[Scenario[Any]]) -> None:
         """Start all cases of scenarios that wait; `run` of such a scenario then evaluates their outcomes."""
         waiting = [(scenario, case) for scenario in scenarios for case in scenario.cases(self.check)]
         if not waiting:
@@ -117,7 +119,7 @@ class Search:
 
     # Fixed cases
 
-    def run(self, scenario: Scenario, cases: Iterator[Case], *, until: float) -> bool:
+    def run(self, scenario: Scenario[Any], cases: Iterator[Any], *, until: float) -> bool:
         """Return whether all cases were tried before `until` (monotonic). If not, a later call can continue `cases`.
         Raises OutOfTime.
         """
@@ -135,7 +137,7 @@ class Search:
                 return False
         return True
 
-    def _run_together(self, scenario: Scenario, cases: Iterator[Case], until: float) -> bool:
+    def _run_together(self, scenario: Scenario[Any], cases: Iterator[Any], until: float) -> bool:
         """Run cases in parallel, in batches. Look into the failures of a batch one by one, in the order of cases."""
         with ThreadPoolExecutor(THREADS) as pool:
             while batch := list(itertools.islice(cases, BATCH)):
@@ -147,12 +149,12 @@ class Search:
                     return False
         return True
 
-    def try_case(self, scenario: Scenario, case: Case) -> None:
+    def try_case(self, scenario: Scenario[Any], case: Any) -> None:
         violated = self._outcome(scenario, case)
         if violated is not None:
             self.look_into(scenario, case, violated)
 
-    def _outcome(self, scenario: Scenario, case: Case, *, only: str | None = None) -> RuleViolated | None:
+    def _outcome(self, scenario: Scenario[Any], case: Any, *, only: str | None = None) -> RuleViolated | None:
         """Return the violation that the case shows, if any. Raises OutOfTime."""
         self._on_case(scenario)
         try:
@@ -174,7 +176,7 @@ class Search:
 
     # Generated cases
 
-    def explore(self, scenario: Scenario, *, examples: int, until: float, round_number: int = 0) -> None:
+    def explore(self, scenario: Scenario[Any], *, examples: int, until: float, round_number: int = 0) -> None:
         """Run generated cases until their number or `until` (monotonic) is reached."""
         if scenario.generated is None or not examples:
             return
@@ -184,7 +186,7 @@ class Search:
                 return
             self.look_into(scenario, *failing)
 
-    def replay(self, scenario: Scenario, *, until: float) -> None:
+    def replay(self, scenario: Scenario[Any], *, until: float) -> None:
         """Run the failing cases of the example database."""
         if scenario.generated is None or self._database is None:
             return
@@ -194,13 +196,13 @@ class Search:
 
     def _explore_once(
         self,
-        scenario: Scenario,
+        scenario: Scenario[Any],
         attempt: tuple[object, ...],
         examples: int,
         until: float,
         phases: tuple[Phase, ...],
-    ) -> tuple[Case, RuleViolated] | None:
-        last: list[tuple[Case, RuleViolated]] = []
+    ) -> tuple[Any, RuleViolated] | None:
+        last: list[tuple[Any, RuleViolated]] = []
         assert scenario.generated is not None
 
         # `settings` must be above `seed`, since `seed` removes the database from settings below it.
@@ -216,7 +218,7 @@ class Search:
         )
         @seed(self.check.random(scenario.name, *attempt).getrandbits(64))
         @given(scenario.generated(self.check))
-        def run_case(case: Case) -> None:
+        def run_case(case: Any) -> None:
             if time.monotonic() > until:
                 return
             violated = self._outcome(scenario, case)
@@ -235,7 +237,7 @@ class Search:
 
     # Failing cases
 
-    def look_into(self, scenario: Scenario, case: Case, violated: RuleViolated) -> None:
+    def look_into(self, scenario: Scenario[Any], case: Any, violated: RuleViolated) -> None:
         """Shrink the case, repeat it and keep the finding. Then run the case again for violations that this one hid."""
         check = self.check
         for _ in range(2 * MAX_CAUSES):
@@ -248,7 +250,7 @@ class Search:
                 return
             violated = again
 
-    def _conclude(self, scenario: Scenario, case: Case, violated: RuleViolated) -> None:
+    def _conclude(self, scenario: Scenario[Any], case: Any, violated: RuleViolated) -> None:
         check = self.check
         first = (violated.rule, violated.cause)
         if sum(rule == violated.rule for rule, _ in check.known) >= MAX_CAUSES:
@@ -266,7 +268,7 @@ class Search:
         latest = [violated]
         end = time.monotonic() + min(MAX_SHRINK_S, max(0.0, check.time_left - 2))
 
-        def still_fails(candidate: Case) -> bool:
+        def still_fails(candidate: Any) -> bool:
             if time.monotonic() > end:
                 return False
             found = self._outcome(scenario, candidate, only=violated.dedup_key)
@@ -318,19 +320,19 @@ class Search:
 
     def look_at_the_end(self) -> None:
         """Judge unreported runs that the target created since the last request, or while nothing was judged."""
-        violated = self._outcome(UNREPORTED, {})
+        violated = self._outcome(UNREPORTED, None)
         while violated is not None:
-            self.look_into(UNREPORTED, {}, violated)
-            violated = self._outcome(UNREPORTED, {})
+            self.look_into(UNREPORTED, None, violated)
+            violated = self._outcome(UNREPORTED, None)
 
-    def _alone(self, violated: RuleViolated) -> tuple[Scenario, Case, RuleViolated] | None:
+    def _alone(self, violated: RuleViolated) -> tuple[Scenario[Any], Any, RuleViolated] | None:
         """Return the last request of the failing case as a case, if it shows the same violation when sent alone."""
         if not violated.exchanges:
             return None
         last = violated.exchanges[-1]
         if is_read(last.request) and len(repro_of((last,), violated.told)) > 1:
             return None  # it needs what other requests of the case created; only the full case can be shrunk
-        case = alone_case(last.request)
+        case = RequestCase.from_request(last.request)
         found = self._outcome(ALONE, case, only=violated.dedup_key)
         return None if found is None else (ALONE, case, found)
 
@@ -344,7 +346,7 @@ class Search:
             and succeeded_before(last.request, self.check.guard.exchanges)
         )
 
-    def _reproduce(self, scenario: Scenario, case: Case, dedup_key: str) -> RuleViolated | None:
+    def _reproduce(self, scenario: Scenario[Any], case: Any, dedup_key: str) -> RuleViolated | None:
         for _ in range(scenario.attempts):
             try:
                 found = self._outcome(scenario, case, only=dedup_key)
@@ -355,8 +357,10 @@ class Search:
         return None
 
 
-def expected_runs(case: Case) -> int:
+def expected_runs(case: Any) -> int:
     """Return the most runs that a correct server creates for a case."""
+    if not isinstance(case, dict):
+        return int(case.expected_runs)
     body = case.get("body")
     made = body if isinstance(body, dict) else {}
     if "counts" in case:
@@ -371,36 +375,17 @@ def expected_runs(case: Case) -> int:
 # A single request
 
 
-def alone_case(request: Request) -> Case:
-    """Return a request as a case. A JSON body is decoded, so that it can be shrunk."""
-    case: Case = {"method": request.method, "path": request.path, "headers": [list(h) for h in request.headers]}
-    if request.body is not None:
-        try:
-            case["body"] = {"json": request.json()}
-        except (ValueError, RecursionError):
-            case["body"] = {"latin": request.body.decode("latin-1")}
-    return case
-
-
-def run_alone(context: CaseContext, case: Case) -> None:
-    raw: bytes | None = None
-    if "body" in case:
-        if "json" in case["body"]:
-            raw = encode(case["body"]["json"])
-        elif "latin" in case["body"]:
-            raw = case["body"]["latin"].encode("latin-1")
-        else:
-            return
-    if not all(isinstance(h, list) and len(h) == 2 and h[0] for h in case["headers"]):
+def run_alone(context: CaseContext, case: RequestCase) -> None:
+    request = case.to_request()
+    if request is None:
         return
-    request = Request(case["method"], case["path"], tuple((name, value) for name, value in case["headers"]), raw)
     result = context.send(request)
     operation = operation_at(request.method, request.path)
     if operation is not None and body_schema(operation) is not None:
-        context.judge_write(read_request(operation, raw, request.header("content-type")), result)
+        context.judge_write(read_request(operation, request.body, request.header("content-type")), result)
 
 
-ALONE: Final = Scenario("alone", (), run_alone, lambda check: (), together=False)
-UNREPORTED: Final = Scenario(
+ALONE: Final[Scenario[Any]] = Scenario("alone", (), run_alone, lambda check: (), together=False)
+UNREPORTED: Final[Scenario[Any]] = Scenario(
     "unreported runs", (), lambda context, case: context.look_for_unreported_runs(), lambda check: ()
 )

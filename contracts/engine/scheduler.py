@@ -10,11 +10,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from contracts.engine.check_context import CheckContext
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search, expected_runs
-from contracts.engine.shrink import Case
 
 SHARES = 120
 """The time of a check is divided into this many shares. In round n a scenario gets n of them."""
@@ -49,8 +49,8 @@ class Progress:
 class _Part:
     """The cases of a scenario that are still to be tried."""
 
-    scenario: Scenario
-    cases: Iterator[Case]
+    scenario: Scenario[Any]
+    cases: Iterator[Any]
     explores: bool
 
 
@@ -59,9 +59,9 @@ class Scheduler:
         self,
         check: CheckContext,
         search: Search,
-        scenarios: Sequence[Scenario],
+        scenarios: Sequence[Scenario[Any]],
         progress: Callable[[Progress], None] | None,
-        live_cases: Mapping[str, Callable[[CheckContext], Iterable[Case]]],
+        live_cases: Mapping[str, Callable[[CheckContext], Iterable[Any]]],
     ) -> None:
         """`live_cases` are the cases of a live check, by the name of their scenario."""
         self._check = check
@@ -72,7 +72,7 @@ class Scheduler:
         self._done = 0
         self._end = check.deadline - (LAST_SHARE * check.target.max_time_s if self._last else 0.0)
 
-    def run(self) -> list[Scenario]:
+    def run(self) -> list[Scenario[Any]]:
         """Run all scenarios; return those that did not finish in time."""
         if not self._check.is_live:
             self._search.begin(dict.fromkeys(part.scenario for part in self._few if part.scenario.waits))
@@ -133,8 +133,8 @@ class Scheduler:
 
 def _parts(
     check: CheckContext,
-    scenarios: Sequence[Scenario],
-    live_cases: Mapping[str, Callable[[CheckContext], Iterable[Case]]],
+    scenarios: Sequence[Scenario[Any]],
+    live_cases: Mapping[str, Callable[[CheckContext], Iterable[Any]]],
 ) -> tuple[list[_Part], list[_Part], list[_Part]]:
     """Return three lists: the cases that create few runs; the cases that create many, which slow down every list, and
     the scenarios of LOWEST_PRIORITY; the scenarios with `last`.
@@ -164,11 +164,11 @@ def _parts(
     return few, many, last
 
 
-def _cases(check: CheckContext, scenario: Scenario, least: int, most: int) -> Iterator[Case]:
+def _cases(check: CheckContext, scenario: Scenario[Any], least: int, most: int) -> Iterator[Any]:
     return (case for case in scenario.cases(check) if least <= expected_runs(case) < most)
 
 
-def _affordable(check: CheckContext, scenario: Scenario, cases: Iterable[Case]) -> Iterator[Case]:
+def _affordable(check: CheckContext, scenario: Scenario[Any], cases: Iterable[Any]) -> Iterator[Any]:
     """Yield the cases of a live check that its budget allows."""
     for case in cases:
         if check.guard.affords(runs=expected_runs(case) if scenario.creates else 0, requests=3):

@@ -7,6 +7,7 @@ the create of the run that it is about, so that they can be shrunk and sent agai
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,11 +16,12 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
 from contracts.engine.request_building import encode
+from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.runner import Scenario, alone_case
-from contracts.engine.shrink import Case
+from contracts.engine.runner import Scenario
 from contracts.explore.schema_plan import FRESH_KEY
 from contracts.openapi.schemas import Diagnostics, body_schema, is_uuid, moment_of, operations, schema, shape
 from contracts.oracle import (
@@ -89,6 +91,15 @@ def _created_runs(exchange: Exchange) -> Iterator[tuple[str, list[str]]]:
             yield run["id"], [str(one) for one in run.get("input_attachment_ids") or ()]
 
 
+@dataclass(frozen=True)
+class RecordedCase(Case):
+    """Recorded requests, preceded by the create of the run that they are about. `run` is its index in the answer."""
+
+    requests: tuple[RequestCase, ...]
+    create: RequestCase | None = None
+    run: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Create:
     position: int
@@ -115,35 +126,30 @@ class Record:
             elif request.method != "GET" and (resource_id := path_id(request.path)):
                 self._writes.setdefault(resource_id, []).append(position)
 
-    def case_at(self, position: int) -> Case:
+    def case_at(self, position: int) -> RecordedCase:
         request = self.exchanges[position].request
-        rows = [request]
-        create = self._creates.get(path_id(request.path))
-        case: Case = {}
-        if create is not None and create.position < position:
-            made = self.exchanges[create.position].request
-            resource_id = path_id(request.path)
-            earlier = [p for p in self._writes.get(resource_id, ()) if create.position < p < position]
-            rows = [*(self.exchanges[p].request for p in earlier[-MAX_ROWS:]), request]
-            case["make"] = self._row(made) | {"run": create.run}
-            name = "«run»" if create.attachment is None else f"«attachment:{create.attachment}»"
-            case["rows"] = [self._row(row, (resource_id, name)) for row in rows]
-        else:
-            case["rows"] = [self._row(request)]
-        return case
+        resource_id = path_id(request.path)
+        create = self._creates.get(resource_id)
+        if create is None or create.position >= position:
+            return RecordedCase((self._request_case(request),))
+        earlier = [p for p in self._writes.get(resource_id, ()) if create.position < p < position]
+        name = "«run»" if create.attachment is None else f"«attachment:{create.attachment}»"
+        requests = [*(self.exchanges[p].request for p in earlier[-MAX_ROWS:]), request]
+        return RecordedCase(
+            tuple(self._request_case(each, (resource_id, name)) for each in requests),
+            create=self._request_case(self.exchanges[create.position].request),
+            run=create.run,
+        )
 
-    def _row(self, request: Request, known: tuple[str, str] | None = None) -> Case:
-        case = alone_case(request)
-        case["headers"] = [
-            [name, "«key»" if name.lower() == _KEY and value.startswith(FRESH_KEY) else value]
-            for name, value in case["headers"]
+    def _request_case(self, request: Request, known: tuple[str, str] | None = None) -> RequestCase:
+        case = RequestCase.from_request(request)
+        headers = tuple(
+            (name, "«key»" if name.lower() == _KEY and value.startswith(FRESH_KEY) else value)
+            for name, value in case.headers
             if name.lower() not in _OMITTED_HEADERS and not name.lower().startswith("x-schemathesis")
-        ]
-        if known is not None:
-            case["path"] = case["path"].replace(*known)
-        if "json" in case.get("body", {}):
-            case["body"] = {"json": _with_placeholder(case["body"]["json"], self._secret)}
-        return case
+        )
+        path = case.path if known is None else case.path.replace(*known)
+        return dataclasses.replace(case, path=path, headers=headers, json=_with_placeholder(case.json, self._secret))
 
 
 def _with_placeholder(value: Any, secret: str) -> Any:
@@ -159,13 +165,13 @@ def _with_placeholder(value: Any, secret: str) -> Any:
 # Replay
 
 
-def run_recorded(context: CaseContext, case: Case) -> None:
+def run_recorded(context: CaseContext, case: RecordedCase) -> None:
     known_resources = KnownResources()
-    if "make" in case:
-        _send_create(context, case["make"])
+    if case.create is not None:
+        _send_create(context, case.create, case.run)
     known_resources.alive.update(context.named(name) for name in ("run",) if context.has_named(name))
-    for row in case["rows"]:
-        request = _request(context, row)
+    for each in case.requests:
+        request = each.to_request(context.fill)
         if request is None:
             return
         result = context.send(request)
@@ -173,35 +179,18 @@ def run_recorded(context: CaseContext, case: Case) -> None:
         known_resources.learn(result.exchange)
 
 
-def _send_create(context: CaseContext, row: Case) -> None:
-    request = _request(context, row)
+def _send_create(context: CaseContext, create: RequestCase, run: int) -> None:
+    request = create.to_request(context.fill)
     if request is None:
         raise Inconclusive("no create to begin with")
     result = context.send(request)
     made = list(_created_runs(result.exchange)) if result.accepted else []
     if not made:
-        raise Inconclusive(f"the create that a row begins with answers {result.status}")
-    run_id, attachments = made[min(int(row["run"]), len(made) - 1)]
+        raise Inconclusive(f"the create that a case begins with answers {result.status}")
+    run_id, attachments = made[min(run, len(made) - 1)]
     context.remember("run", run_id)
     for number, attachment in enumerate(attachments):
         context.remember(f"attachment:{number}", attachment)
-
-
-def _request(context: CaseContext, row: Any) -> Request | None:
-    """Return None for a row that was shrunk too far to be sent."""
-    if not isinstance(row, dict) or not {"method", "path", "headers"} <= row.keys():
-        return None
-    body: Any = row.get("body", {})
-    raw: bytes | None = None
-    if "json" in body:
-        raw = encode(context.fill(body["json"]))
-    elif "latin" in body:
-        raw = body["latin"].encode("latin-1")
-    headers = row["headers"]
-    if not all(isinstance(header, list) and len(header) == 2 and header[0] for header in headers):
-        return None
-    filled = tuple((name, str(context.fill(value))) for name, value in headers)
-    return Request(row["method"], str(context.fill(row["path"])), filled, raw)
 
 
 # Judging

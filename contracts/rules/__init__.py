@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from contracts.engine.runner import Scenario
 from contracts.rules import (
@@ -53,6 +53,6 @@ _MODULES = (
 )
 
 REGISTRY: Final[dict[str, Rule]] = {rule.id: rule for module in _MODULES for rule in module.RULES}
-SCENARIOS: Final[tuple[Scenario, ...]] = tuple(scenario for module in _MODULES for scenario in module.SCENARIOS)
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = tuple(scenario for module in _MODULES for scenario in module.SCENARIOS)
 
 __all__ = ["REGISTRY", "SCENARIOS", "Rule"]

@@ -369,7 +369,7 @@ def odd_id_cases(check: CheckContext) -> Iterator[Case]:
             yield {"op": operation, "ids": list(ODD_IDS)}
 
 
-SCENARIOS = (
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, together=False, priority=1),
     Scenario("many writes", ("HTTP-LIMIT",), run_many, many_writes_cases, together=False, priority=2),
     Scenario(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -13,8 +14,9 @@ from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
+from contracts.engine.request_case import RequestCase
 from contracts.engine.results import Inconclusive, RuleViolated
-from contracts.explore.recorded_traffic import KnownResources, Record, judge_recorded, run_recorded
+from contracts.explore.recorded_traffic import KnownResources, Record, RecordedCase, judge_recorded, run_recorded
 from contracts.guard import Guard
 from tests.standin.serving import serving
 
@@ -188,35 +190,31 @@ def test_a_row_begins_with_the_create_of_the_run_that_it_is_about() -> None:
 
     case = record.case_at(3)
 
-    assert case["make"]["run"] == 1
-    assert case["make"]["headers"] == [["Authorization", TOKEN], ["Idempotency-Key", "«key»"], list(JSON)]
-    assert case["make"]["body"]["json"]["sensitive_input_values"] == {"pin": "«secret»", "list": ["«secret»!", 1]}
-    assert [(row["method"], row["path"]) for row in case["rows"]] == [
+    assert case.create is not None
+    assert case.run == 1
+    assert case.create.headers == (("Authorization", TOKEN), ("Idempotency-Key", "«key»"), JSON)
+    assert case.create.json["sensitive_input_values"] == {"pin": "«secret»", "list": ["«secret»!", 1]}
+    assert [(each.method, each.path) for each in case.requests] == [
         ("PATCH", "/v1/runs/«run»"),
         ("GET", "/v1/runs/«run»?include=workflow"),
     ]
-    assert record.case_at(4)["rows"][0]["path"] == "/v1/run-attachments/«attachment:0»"
-    assert "make" not in record.case_at(0)
+    assert record.case_at(4).requests[0].path == "/v1/run-attachments/«attachment:0»"
+    assert record.case_at(0).create is None
 
 
-def a_row(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
-    make = {
-        "method": "POST",
-        "path": "/v1/runs/bulk",
-        "headers": [["Authorization", TOKEN], list(JSON), ["Idempotency-Key", "«key»"]],
-        "body": {
-            "json": {"workflow_id": "«workflow»", "count": 2, "file_inputs": [{"filename": "a", "content": "YQ=="}]}
-        },
-        "run": 1,
-    }
-    return {"make": make | more, "rows": list(rows)}
+CREATE = RequestCase(
+    "POST",
+    "/v1/runs/bulk",
+    (("Authorization", TOKEN), JSON, ("Idempotency-Key", "«key»")),
+    json={"workflow_id": "«workflow»", "count": 2, "file_inputs": [{"filename": "a", "content": "YQ=="}]},
+)
 
 
-def step(method: str, path: str, **more: Any) -> dict[str, Any]:
-    return {"method": method, "path": path, "headers": [["Authorization", TOKEN]], **more}
+def step(method: str, path: str, **more: Any) -> RequestCase:
+    return RequestCase(method, path, (("Authorization", TOKEN),), **more)
 
 
-def told_again(defect: str | None, case: dict[str, Any], folder: Path) -> tuple[str, list[int]]:
+def told_again(defect: str | None, case: RecordedCase, folder: Path) -> tuple[str, list[int]]:
     """The rule that is shown, if any, and the statuses of all answers."""
     with serving(defect) as url:
         target = Target(url, "standin-token-one", "standin-token-two", allow_writes=True)
@@ -231,25 +229,32 @@ def told_again(defect: str | None, case: dict[str, Any], folder: Path) -> tuple[
             return "", [one.answer.status for one in context.exchanges]
 
 
-def test_a_row_is_sent_again_with_a_run_of_its_own(tmp_path: Path) -> None:
-    case = a_row(
+def test_a_recorded_case_is_sent_again_with_a_run_of_its_own(tmp_path: Path) -> None:
+    steps = (
         step("GET", "/v1/run-attachments/«attachment:0»"),
         step("DELETE", "/v1/runs/«run»"),
         step("GET", "/v1/runs/«run»?include=workflow"),
-        step("POST", "/v1/runs", body={"latin": "{"}),
+        step("POST", "/v1/runs", text="{"),
     )
+    case = RecordedCase(steps, CREATE, run=1)
 
     assert told_again(None, case, tmp_path) == ("", [201, 200, 204, 404, 422])
     assert told_again("deleted_read_with_include", case, tmp_path)[0] == "DELETE-GONE"
 
 
-@pytest.mark.parametrize("left", ["gone", {}, {"method": "GET"}, step("GET", "/v1/runs") | {"headers": [["a"]]}])
-def test_what_is_left_of_a_row_that_was_cut_down_too_far_is_not_sent(left: Any, tmp_path: Path) -> None:
-    assert told_again(None, a_row(left), tmp_path) == ("", [201])
+def test_half_a_header_is_not_sent(tmp_path: Path) -> None:
+    shrunk: Any = RequestCase("GET", "/v1/runs", (("a",),))  # type: ignore[arg-type]
+
+    assert told_again(None, RecordedCase((shrunk,), CREATE), tmp_path) == ("", [201])
 
 
-def test_a_row_without_its_create_cannot_be_judged(tmp_path: Path) -> None:
+def test_a_recorded_case_whose_create_fails_cannot_be_judged(tmp_path: Path) -> None:
     with pytest.raises(Inconclusive):
-        told_again(None, a_row(step("GET", "/v1/runs/«run»"), body={"json": {}}), tmp_path)
+        told_again(None, RecordedCase((step("GET", "/v1/runs/«run»"),), dataclasses.replace(CREATE, json={})), tmp_path)
+
+
+def test_a_recorded_case_whose_create_lost_half_a_header_cannot_be_judged(tmp_path: Path) -> None:
+    shrunk: Any = dataclasses.replace(CREATE, headers=(("a",),))  # type: ignore[arg-type]
+
     with pytest.raises(Inconclusive):
-        told_again(None, {"make": {"run": 0}, "rows": []}, tmp_path)
+        told_again(None, RecordedCase((), shrunk), tmp_path)

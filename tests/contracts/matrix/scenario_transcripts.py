@@ -25,6 +25,7 @@ from unittest.mock import patch
 
 from contracts.core.exchange import Exchange
 from contracts.core.target import Target
+from contracts.engine.case import as_json
 from contracts.engine.discovery import discover
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search
@@ -78,7 +79,7 @@ def _texts(texts: Iterator[str], numbers: dict[str, str]) -> list[str]:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=repr)
+    return json.dumps(as_json(value), sort_keys=True, default=repr)
 
 
 def _line(exchange: Exchange) -> str:

@@ -3,9 +3,44 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 from typing import Any
 
+from contracts.engine.case import Case as TypedCase
+from contracts.engine.case import as_json
 from contracts.engine.shrink import Case, shrink
+
+
+@dataclass(frozen=True)
+class Step(TypedCase):
+    operation: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Steps(TypedCase):
+    kind: str
+    steps: tuple[Step, ...] = ()
+    count: int = 1
+    body: dict[str, Any] = field(default_factory=dict)
+    second: bool = False
+
+
+def test_the_fields_of_a_case_get_their_defaults_back_where_they_do_not_matter() -> None:
+    case = Steps("create", (Step("a", 5), Step("b", 700), Step("c")), count=9, body={"x": [1, 2]}, second=True)
+
+    small = shrink(case, lambda one: any(step.count >= 501 for step in one.steps), tries=200)
+
+    assert small == Steps("create", (Step("b", 501),))
+    assert as_json(small) == {"kind": "create", "steps": [{"operation": "b", "count": 501}]}
+
+
+def test_the_text_of_a_field_stays_whole_and_the_text_of_a_body_gets_short() -> None:
+    case = Steps("a kind of case", body={"name": "x" * 40 + "y"})
+
+    small = shrink(case, lambda one: "y" in one.body.get("name", ""), tries=200)
+
+    assert small == Steps("a kind of case", body={"name": "y"})
 
 
 def with_count(least: int) -> Any:

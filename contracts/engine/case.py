@@ -1,0 +1,59 @@
+"""The base class of cases.
+
+A case is a frozen dataclass: its fields are JSON values, other cases, or lists of them. A scenario builds its requests
+from a case, and the case can be shrunk (`shrink`), sent again, compared and printed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A subclass states what a scenario sends. A field with its default value is not part of what shrinking changes."""
+
+    @property
+    def expected_runs(self) -> int:
+        """The most runs that a correct server creates for the case."""
+        return 1
+
+    @property
+    def parts(self) -> Sequence[Case]:
+        """The cases that this one consists of, if it groups several that are sent together."""
+        return (self,)
+
+
+def defaults_of(case: Any) -> dict[str, Any]:
+    """Return the default of each field of a dataclass that has one."""
+    found = {}
+    for field in dataclasses.fields(case):
+        if field.default is not dataclasses.MISSING:
+            found[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            found[field.name] = field.default_factory()
+    return found
+
+
+def changed_fields(case: Any) -> dict[str, Any]:
+    """Return the fields whose value is not the default."""
+    defaults = defaults_of(case)
+    values = {field.name: getattr(case, field.name) for field in dataclasses.fields(case)}
+    return {name: value for name, value in values.items() if name not in defaults or not _same(value, defaults[name])}
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and one == other
+
+
+def as_json(value: Any) -> Any:
+    """Return a case as a JSON value: objects with the fields whose value is not the default."""
+    if dataclasses.is_dataclass(value):
+        return {name: as_json(inner) for name, inner in changed_fields(value).items()}
+    if isinstance(value, dict):
+        return {key: as_json(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_json(inner) for inner in value]
+    return value
