@@ -11,7 +11,7 @@ import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from contracts.openapi.schemas import is_uuid, moment_of
 from contracts.oracle.request import ParsedRequest
@@ -50,31 +50,33 @@ FOREIGN: Final = Absence(
 
 
 @dataclass(frozen=True, slots=True)
-class KnownRun:
-    """A run as the last answer about it showed it. `settled` are the fields that only a request can still change."""
+class Candidate:
+    """A run that a list may contain, as the last answer about it showed it.
+
+    `settled` are the fields that only a request can still change. `absence` tells why no list may contain the run.
+    """
 
     view: Mapping[str, Any]
     settled: frozenset[str]
     absence: Absence | None = None
+
+    @classmethod
+    def of(cls, view: Mapping[str, Any], created_by: ParsedRequest | None, absence: Absence | None = None) -> Self:
+        at_end = _SETTLED_AT_END if view.get("status") in TERMINAL else ()
+        return cls(view, frozenset((*stable_fields(created_by), *at_end)), absence)
 
     @property
     def id(self) -> str:
         return str(self.view["id"])
 
 
-def known_run(view: Mapping[str, Any], parsed: ParsedRequest | None, absence: Absence | None = None) -> KnownRun:
-    """Return a known run. `parsed` is the request that created it."""
-    at_end = _SETTLED_AT_END if view.get("status") in TERMINAL else ()
-    return KnownRun(view, frozenset((*stable_fields(parsed), *at_end)), absence)
-
-
-def matches(run: KnownRun, query: Query) -> bool | None:
+def matches(run: Candidate, query: Query) -> bool | None:
     """Return whether the filters of a query find a run; None where either answer is right."""
     answers = [_answer(run, name, value, query) for name, value in query]
     return False if False in answers else None if None in answers else True
 
 
-def _answer(run: KnownRun, name: str, value: str, query: Query) -> bool | None:
+def _answer(run: Candidate, name: str, value: str, query: Query) -> bool | None:
     own = run.view.get(name)
     match name:
         case "created_at_from":
@@ -98,7 +100,7 @@ def _is_in_order(earlier: Any, later: Any) -> bool | None:
     return None if one is None or other is None else one <= other
 
 
-def _has_word(run: KnownRun, word: str, query: Query) -> bool | None:
+def _has_word(run: Candidate, word: str, query: Query) -> bool | None:
     fields = (*_SEARCHED, "run_message_history") if ("deep_search", "true") in query else _SEARCHED
     if len(word) < _MIN_WORD:
         return None
@@ -159,10 +161,13 @@ class ListFault:
     run_id: str | None = None
 
 
-def list_faults(pages: Sequence[Page], query: Query, runs: Collection[KnownRun]) -> Iterator[ListFault]:
+def list_faults(
+    pages: Sequence[Page], query: Query, runs: Collection[Candidate], *, are_all: bool = False
+) -> Iterator[ListFault]:
     """Yield what is wrong with pages of one list, the most specific fault first, except that runs are missing.
 
-    The query has no `skip` and `limit`. Other runs than the known ones are judged by what the list shows of them.
+    The query has no `skip` and `limit`. With `are_all`, no other runs than the candidates can match it. Else these are
+    judged by what the list shows of them.
     """
     misshapen = [ListFault(violation, (n,)) for n, page in enumerate(pages) for violation in _shape_violations(page)]
     yield from misshapen
@@ -172,14 +177,15 @@ def list_faults(pages: Sequence[Page], query: Query, runs: Collection[KnownRun])
     yield from _repeated(listed)
     yield from _unwanted(listed, query, {run.id: run for run in runs})
     yield from _counted_absent(pages, query, runs)
-    yield from _miscounted(pages, query, runs)
+    if are_all or _is_whole(pages):
+        yield from _miscounted(pages, query, runs)
     for number, page in enumerate(pages):
         yield from (ListFault(violation, (number,)) for violation in frame_violations(page))
     if ("sort_mode", NEWEST) in query:
         yield from _out_of_order(listed)
 
 
-def missing_runs(pages: Sequence[Page], query: Query, runs: Iterable[KnownRun]) -> list[KnownRun]:
+def missing_runs(pages: Sequence[Page], query: Query, runs: Iterable[Candidate]) -> list[Candidate]:
     """Return the known runs that the list must contain and does not; none unless the pages are the whole list."""
     if not _is_whole(pages):
         return []
@@ -240,7 +246,7 @@ def _repeated(listed: _Listed) -> Iterator[ListFault]:
         seen[identity] = number
 
 
-def _unwanted(listed: _Listed, query: Query, known: Mapping[str, KnownRun]) -> Iterator[ListFault]:
+def _unwanted(listed: _Listed, query: Query, known: Mapping[str, Candidate]) -> Iterator[ListFault]:
     others: list[tuple[int, str]] = []
     for number, item in listed:
         identity = str(item.get("id"))
@@ -258,9 +264,9 @@ def _unwanted(listed: _Listed, query: Query, known: Mapping[str, KnownRun]) -> I
         yield ListFault(violation, (number,), identity if identity in known else None)
 
 
-def _is_another(run: KnownRun | None, item: Mapping[str, Any], query: Query) -> bool:
+def _is_another(run: Candidate | None, item: Mapping[str, Any], query: Query) -> bool:
     """Return whether a listed run does not match, by what is known of it or else by what the list shows of it."""
-    shown = KnownRun(item, frozenset(item))
+    shown = Candidate(item, frozenset(item))
     for name, value in query:
         answer = None if run is None else _answer(run, name, value, query)
         if answer is None:
@@ -270,7 +276,7 @@ def _is_another(run: KnownRun | None, item: Mapping[str, Any], query: Query) -> 
     return False
 
 
-def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[KnownRun]) -> Iterator[ListFault]:
+def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> Iterator[ListFault]:
     """Yield a fault if the total of a list of one page is too large, and a run that must not be listed would match."""
     for run in runs:
         if len(pages) == 1 and pages[0].lacks > 0 and run.absence is not None and matches(run, query) is not False:
@@ -280,8 +286,8 @@ def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[KnownR
             return
 
 
-def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[KnownRun]) -> Iterator[ListFault]:
-    """Yield totals that are not the number of matching runs. Judged only if it is known of all runs which match."""
+def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> Iterator[ListFault]:
+    """Yield totals that are not the number of matching runs. Judged only if it is known of all candidates."""
     answers = {run.id: matches(run, query) for run in runs if run.absence is None}
     expected = {identity for identity, answer in answers.items() if answer}
     listed = {item.get("id") for page in pages for item in page.items}

@@ -15,6 +15,8 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.shrink import Case
 from contracts.rules.answers import answer_cases
 from contracts.rules.authorization import headers_by_rule
+from contracts.rules.list_views import ExistingCase
+from contracts.rules.lists import PagesCase, WindowsCase
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 PROOF: Final = {"proof": "«proof»"}
@@ -142,16 +144,16 @@ def _unknown(check: CheckContext) -> Iterator[Case]:
             yield {"op": operation, "id": "not-a-uuid", "malformed": True}
 
 
-def _pages(check: CheckContext) -> Iterator[Case]:
-    yield {"counts": [2, 1], "limits": [1, 2, 100]}
+def _pages(check: CheckContext) -> Iterator[PagesCase]:
+    yield PagesCase([2, 1], [1, 2, 100])
 
 
-def _single_pages(check: CheckContext) -> Iterator[Case]:
-    yield {"counts": [1], "windows": [[None, None], [0, 1], [1, 5], [0, 1000]]}
+def _single_pages(check: CheckContext) -> Iterator[WindowsCase]:
+    yield WindowsCase([1], [(None, None), (0, 1), (1, 5), (0, 1000)])
 
 
-def _existing(check: CheckContext) -> Iterator[Case]:
-    yield {"limit": 5}
+def _existing(check: CheckContext) -> Iterator[ExistingCase]:
+    yield ExistingCase(5)
 
 
 def _updates(check: CheckContext) -> Iterator[Case]:
@@ -225,7 +227,7 @@ def _answers(check: CheckContext) -> Iterator[Case]:
     yield from (case | {"reads": 1} for case in answer_cases(check))
 
 
-PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Case]]]] = {
+PLAN: Final[Mapping[str, Callable[[CheckContext], Iterator[Any]]]] = {
     "creates with each feature": _creates,
     "missing and invalid credentials": _unauthorized,
     "invalid requests": _refused,

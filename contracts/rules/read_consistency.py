@@ -12,22 +12,28 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+from contracts.data.limits import MAX_LIMIT
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import (
+    DELETED,
     TERMINAL,
+    Candidate,
+    Query,
     Violation,
     changed_field,
+    filter_names,
     gains_inputs,
     gives_others_too,
     stable_fields,
     step_violation,
 )
-from contracts.rules.isolated_runs import IsolatedRuns, Query, isolating_fields, locate, within
-from contracts.rules.listing import items_of
+from contracts.rules.isolated_runs import IsolatedRuns, isolating_fields, within
+from contracts.rules.list_check import judge_list, why_missing
+from contracts.rules.listing import NEWEST_FIRST, RunList, items_of, read_page
 from contracts.rules.read_consistency_cases import consistency_cases
 from contracts.rules.reading import judge_read
 
@@ -64,7 +70,7 @@ class RunViews:
     isolated: IsolatedRuns
     views: dict[str, dict[str, Any]]
     shown: list[CallResult]
-    gone: list[str] = field(default_factory=list)
+    gone: list[dict[str, Any]] = field(default_factory=list)
     rule: str = "READ-BACK"
     """The rule that is broken if a read differs from the last known state."""
     named: frozenset[str] = frozenset()
@@ -195,8 +201,7 @@ def _delete(context: CaseContext, run_views: RunViews, run_id: str, shift: int) 
     if result.status != 204:
         return False
     run_views.isolated.runs = [run for run in runs if run["id"] != gone]
-    run_views.views.pop(gone)
-    run_views.gone.append(gone)
+    run_views.gone.append(run_views.views.pop(gone))
     run_views.rule, run_views.named = "DELETE-GONE", frozenset()
     run_views.shown = [run_views.shown[0], *run_views.shown[1:][-2:], result]
     return bool(run_views.views)
@@ -209,7 +214,8 @@ def _check_views(context: CaseContext, run_views: RunViews, focus: str, *, widel
     check = context.check
     if focus not in run_views.views:
         focus = next(iter(run_views.views))
-    readings = [[]] if not widely else [[], [("include", "workflow,machine,machine.pools")]]
+    query: Query
+    readings: list[Query] = [[]] if not widely else [[], [("include", "workflow,machine,machine.pools")]]
     for query in readings if check.offers("get_run") else ():
         result = context.call("get_run", focus, query=query)
         deleted = run_views.rule == "DELETE-GONE"
@@ -227,23 +233,22 @@ def _check_views(context: CaseContext, run_views: RunViews, focus: str, *, widel
     if not check.offers("list_runs"):
         return
     order: list[str] = []
-    for query, expected, exact in _list_queries(run_views, focus, widely=widely):
-        result = context.ask("list_runs", query=query, after=run_views.shown)
-        items = [item for item in items_of(result) if isinstance(item.get("id"), str)]
-        if not _judge_presence(context, run_views, result, items, query, expected, exact=exact):
+    base = run_views.isolated.filter
+    for query, expected in _list_queries(run_views, focus, widely=widely):
+        limit = None if base in query else MAX_LIMIT
+        found = read_page(context, query, limit=limit, after=run_views.shown)
+        if not _judge_presence(context, run_views, found, expected):
             continue
-        for item in items:
-            if item["id"] in run_views.views:
-                _judge_item(context, run_views, item, result)
-        if query == [run_views.isolated.filter, ("sort_mode", "created_at_desc")]:
-            order = [item["id"] for item in items if item["id"] in run_views.views]
+        known = [item for item in found.items if item.get("id") in run_views.views]
+        for item in known:
+            _judge_item(context, run_views, item, found.results[0])
+        if query == [base, NEWEST_FIRST]:
+            order = [item["id"] for item in known]
     for query in _outdated_queries(run_views, focus):
-        result = context.ask("list_runs", query=query, after=run_views.shown)
-        found = any(item.get("id") == focus for item in items_of(result))
-        others = gives_others_too(name for name, _ in query)
-        context.require(
-            not found, "LIST-FILTER", others, "no run by what it had before", "it", *run_views.shown, result
-        )
+        listed = read_page(context, query, after=run_views.shown)
+        found_again = any(item.get("id") == focus for item in listed.items)
+        others, right = gives_others_too(filter_names(query)), "no run by what it had before"
+        context.require(not found_again, "LIST-FILTER", others, right, "it", *run_views.shown, *listed.results)
     attachments = run_views.views[focus].get("input_attachment_ids") or []
     for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]) if run_views.before else ():
         if check.offers("get_run_attachment"):
@@ -256,39 +261,39 @@ def _check_views(context: CaseContext, run_views: RunViews, focus: str, *, widel
         _judge_single_page(context, run_views, order, focus)
 
 
-def _list_queries(run_views: RunViews, focus: str, *, widely: bool) -> Iterator[tuple[Query, set[str], bool]]:
-    """Yields queries, the runs that each must return, and whether it must return no other run of the case."""
+def _list_queries(run_views: RunViews, focus: str, *, widely: bool) -> Iterator[tuple[Query, set[str]]]:
+    """Yields queries, and the runs that each must return."""
     isolated, views = run_views.isolated, run_views.views
     base: Query = [isolated.filter]
     run, every = views[focus], set(views)
-    yield base, every, True
-    yield [*base, ("sort_mode", "created_at_desc")], every, True
-    yield within(isolated, [("search", focus)]), {focus}, True
+    yield base, every
+    yield [*base, NEWEST_FIRST], every
+    yield within(isolated, [("search", focus)]), {focus}
     session = run.get("session_id")
     if session:
-        yield [("session_id", session)], {i for i, view in views.items() if view.get("session_id") == session}, True
+        yield [("session_id", session)], {i for i, view in views.items() if view.get("session_id") == session}
     if run["status"] in TERMINAL:
-        yield [*base, ("status", run["status"])], {focus}, False
+        yield [*base, ("status", run["status"])], {focus}
     if "machine_id" in run_views.named and run.get("machine_id"):
-        yield [*base, ("machine_id", run["machine_id"])], {focus}, False
+        yield [*base, ("machine_id", run["machine_id"])], {focus}
     for word in run_views.finds:
-        yield within(isolated, [("search", word), ("deep_search", "true")]), {focus}, True
+        yield within(isolated, [("search", word), ("deep_search", "true")]), {focus}
     if not widely:
         return
     at = moment_of(run["created_at"])
     same = {i for i, view in views.items() if moment_of(view["created_at"]) == at}
     moment: Query = [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
-    yield [*moment, ("limit", "1000")], same, False
-    yield [*base, *moment], same, True
-    yield within(isolated, [("search", focus[4:30].upper()), ("deep_search", "true")]), {focus}, True
+    yield [*moment], same
+    yield [*base, *moment], same
+    yield within(isolated, [("search", focus[4:30].upper()), ("deep_search", "true")]), {focus}
     if "machine_id" in stable_fields(isolated.maker_of(run).parsed):
-        yield [*base, ("machine_id", run["machine_id"])], {focus}, False
-    yield [*base, ("include", "workflow,machine")], every, True
-    yield [*base, ("limit", "1000"), *(("fields", name) for name in _FIELDS)], every, True
+        yield [*base, ("machine_id", run["machine_id"])], {focus}
+    yield [*base, ("include", "workflow,machine")], every
+    yield [*base, *(("fields", name) for name in _FIELDS)], every
     if session and isolated.filter[0] != "session_id":
-        yield [*base, ("session_id", session)], {focus}, False
+        yield [*base, ("session_id", session)], {focus}
     if isolated.filter[0] != "workflow_id":
-        yield [*base, ("workflow_id", run["workflow_id"])], {focus}, False
+        yield [*base, ("workflow_id", run["workflow_id"])], {focus}
 
 
 def _outdated_queries(run_views: RunViews, focus: str) -> Iterator[Query]:
@@ -306,71 +311,24 @@ def _outdated_queries(run_views: RunViews, focus: str) -> Iterator[Query]:
         yield [*base, ("status", "cancelled")]
 
 
-def _judge_presence(
-    context: CaseContext,
-    run_views: RunViews,
-    result: CallResult,
-    items: Sequence[Mapping[str, Any]],
-    query: Query,
-    expected: set[str],
-    *,
-    exact: bool,
-) -> bool:
-    ids = [item["id"] for item in items]
-    names = "+".join(sorted({name for name, _ in query}))
-    for identity in run_views.gone:
-        found = identity in ids
-        cause, expected_text = "a deleted run is listed", "no deleted run in a list"
-        context.require(not found, "DELETE-GONE", cause, expected_text, f"it, by {names}", *run_views.shown, result)
-    twice = next((one for one in ids if ids.count(one) > 1), None)
-    if twice is not None:
-        context.fail(
-            Violation("LIST-COMPLETE", "a run twice in one page", "every run once", f"{twice} twice"),
-            *run_views.shown,
-            result,
-        )
+def _judge_presence(context: CaseContext, run_views: RunViews, found: RunList, expected: set[str]) -> bool:
+    """Judges a list of one page, and that it has the expected runs."""
+    maker_of = run_views.isolated.maker_of
+    runs = [Candidate.of(view, maker_of(view).parsed) for view in run_views.views.values()]
+    runs += [Candidate.of(view, maker_of(view).parsed, DELETED) for view in run_views.gone]
+    if not judge_list(context, found, runs, lambda run_id: run_views.shown):
         return False
-    missing = sorted(expected - set(ids))
-    if missing and len(ids) < 100:
-        run = run_views.views[missing[0]]
-        by_activity = not any(name == "sort_mode" for name, _ in query)
-        if by_activity and _is_listed_by_moment(context, query, missing[0]):
-            rule, how = "LIST-COMPLETE", "a run is not listed by activity"
-        elif run_views.rule == "DELETE-GONE":
-            rule, how = "DELETE-GONE", "another run is gone too"
-        else:
-            rule, how = locate(context, run_views.isolated, run, query, 100)
-        context.fail(
-            Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
-            *run_views.shown,
-            result,
-        )
-        return False
-    wrong = (set(ids) & set(run_views.views)) - expected
-    if exact and wrong:
-        context.fail(
-            Violation(
-                "LIST-FILTER",
-                gives_others_too(name for name, _ in query),
-                "only runs that match",
-                f"{len(wrong)} others",
-            ),
-            *run_views.shown,
-            result,
-        )
-        return False
-    total = result.body.get("total")
-    if exact and set(ids) == expected:
-        cause, expected_text = "total is not the number of runs", f"total {len(ids)}"
-        deleted = run_views.rule == "DELETE-GONE"
-        rule, cause = ("DELETE-GONE", "a deleted run is counted") if deleted else ("LIST-PAGE", cause)
-        context.require(total == len(ids), rule, cause, expected_text, f"total {total}", *run_views.shown, result)
-    return True
-
-
-def _is_listed_by_moment(context: CaseContext, query: Query, run_id: str) -> bool:
-    result = context.call("list_runs", query=[*query, ("sort_mode", "created_at_desc")])
-    return any(item.get("id") == run_id for item in items_of(result))
+    missing = sorted(expected - {item.get("id") for item in found.items})
+    if not missing or found.pages[0].is_full:
+        return True
+    if run_views.rule == "DELETE-GONE":
+        rule, cause = "DELETE-GONE", "another run is gone too"
+    else:
+        base = [run_views.isolated.filter]
+        rule, cause = why_missing(context, run_views.views[missing[0]], found.query, base=base)
+    got = f"{len(missing)} of {len(expected)} runs missing"
+    context.fail(Violation(rule, cause, f"{len(expected)} runs", got), *run_views.shown, *found.results)
+    return False
 
 
 def _judge_item(context: CaseContext, run_views: RunViews, item: dict[str, Any], result: CallResult) -> None:

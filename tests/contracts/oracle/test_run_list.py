@@ -10,10 +10,9 @@ import pytest
 from contracts.oracle import (
     DELETED,
     FOREIGN,
-    KnownRun,
+    Candidate,
     Page,
     ParsedRequest,
-    known_run,
     list_faults,
     matches,
     missing_runs,
@@ -30,9 +29,9 @@ def view(number: int = 1, **fields: Any) -> dict[str, Any]:
     return empty | made | {"status": "scheduling", "created_at": f"2026-01-02T03:04:{60 - number:02}Z"} | fields
 
 
-def run(number: int = 1, sent: Mapping[str, Any] | None = None, absence: Any = None, **fields: Any) -> KnownRun:
+def run(number: int = 1, sent: Mapping[str, Any] | None = None, absence: Any = None, **fields: Any) -> Candidate:
     body = {"workflow_id": W, **(sent or {})}
-    return known_run(view(number, **fields), ParsedRequest("bulk_create_runs", body, body), absence)
+    return Candidate.of(view(number, **fields), ParsedRequest("bulk_create_runs", body, body), absence)
 
 
 def page(*numbers: int, skip: int = 0, limit: int = 100, total: int | None = None, **fields: Any) -> Page:
@@ -41,7 +40,7 @@ def page(*numbers: int, skip: int = 0, limit: int = 100, total: int | None = Non
     return Page(skip, limit, body)
 
 
-def causes(pages: Sequence[Page], runs: Sequence[KnownRun], query: Any = NEWEST_FIRST) -> list[tuple[str, str]]:
+def causes(pages: Sequence[Page], runs: Sequence[Candidate], query: Any = NEWEST_FIRST) -> list[tuple[str, str]]:
     return [(fault.violation.rule, fault.violation.cause) for fault in list_faults(pages, query, runs)]
 
 
@@ -92,7 +91,7 @@ ON_MACHINE = run(sent={"machine_id": M}, machine_id=M)
     ],
 )
 def test_a_run_matches_or_does_not_or_the_contract_leaves_it_open(
-    known: KnownRun, query: dict[str, str], answer: bool | None
+    known: Candidate, query: dict[str, str], answer: bool | None
 ) -> None:
     assert matches(known, list(query.items())) is answer
 
@@ -127,7 +126,11 @@ def test_a_field_that_the_list_does_not_show_says_nothing_of_a_run() -> None:
         ([Page(0, 100, None)], [], [("LIST-PAGE", "a list is not of its schema")]),
         ([Page(1, 100, page(1).body)], [], [("LIST-PAGE", "skip or limit is not as asked")]),
         ([page(1, limit=2, total=3)], [run(1), run(2)], [("LIST-PAGE", "a page is not as full as total says")]),
-        ([page(1, 1)], [run(1)], [("LIST-COMPLETE", "a run twice in one page"), ("LIST-PAGE", "total is not the number of runs")]),
+        (
+            [page(1, 1)],
+            [run(1)],
+            [("LIST-COMPLETE", "a run twice in one page"), ("LIST-PAGE", "total is not the number of runs")],
+        ),
         (
             [page(1, 2, limit=2, total=3), page(2, skip=2, limit=2, total=3)],
             [run(1), run(2), run(3)],
@@ -154,9 +157,9 @@ def test_a_field_that_the_list_does_not_show_says_nothing_of_a_run() -> None:
             ],
         ),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_with_a_list_is_told_by_its_cause(
-    pages: list[Page], runs: list[KnownRun], expected: list[tuple[str, str]]
+    pages: list[Page], runs: list[Candidate], expected: list[tuple[str, str]]
 ) -> None:
     assert causes(pages, runs) == expected
 
@@ -167,6 +170,14 @@ def test_a_run_that_must_be_listed_is_missing_only_from_a_whole_list() -> None:
     assert missing_runs([page(1)], NEWEST_FIRST, runs) == [runs[1]]
     assert missing_runs([page(1, limit=1, total=2)], NEWEST_FIRST, runs) == []
     assert missing_runs([page(1, skip=1)], NEWEST_FIRST, runs) == []
+
+
+def test_a_page_with_known_runs_alone_may_be_of_a_longer_list() -> None:
+    found, runs = page(1, 2, limit=2, total=9), [run(1), run(2)]
+
+    assert causes([found], runs) == []
+    all_known = [fault.violation.cause for fault in list_faults([found], NEWEST_FIRST, runs, are_all=True)]
+    assert all_known == ["total is not the number of runs"]
 
 
 def test_a_fault_names_the_pages_and_the_run_that_show_it() -> None:
