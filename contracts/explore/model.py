@@ -8,33 +8,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.explore.model_run import TOKENS, Change, ModelRun, fail
-from contracts.explore.run_lists import ListedRuns
 from contracts.explore.steps import (
     CROSS_TENANT_BODIES,
-    Cancel,
     Create,
     CreateChain,
     CrossTenantAccess,
-    Delete,
     ListRuns,
     Read,
     Replay,
-    Retry,
     SequenceCase,
     Step,
-    Update,
+    Write,
     fixed_sequences,
 )
 from contracts.openapi.schemas import is_uuid
-from contracts.oracle import Violation, read_body
+from contracts.oracle import FOREIGN, Query, Violation, list_faults, missing_runs, read_body
 from contracts.rules.isolated_runs import isolating_fields
+from contracts.rules.list_check import why_missing
+from contracts.rules.listing import NEWEST_FIRST, RunList, carries, read_pages
 
+_MAX_PAGES: Final = 12
+_COMPARED: Final = 12
+"""How many runs of a page are compared with what is known of them."""
 _INVARIANT_RULES: Final = frozenset({"LIST-COMPLETE", "LIST-PAGE", "LIST-FILTER", "READ-BACK"})
 
 
@@ -73,25 +74,13 @@ class Model:
                 self._replay(step)
             case ListRuns():
                 self._list(step)
-            case Update() | Cancel() | Retry() | Delete() | Read() | CrossTenantAccess() if step.run in self.runs:
-                self._run_step_about(self.runs[step.run], step)
+            case Write() if step.run in self.runs:
+                self._write(self.runs[step.run], step)
+            case Read() if step.run in self.runs and self.context.check.offers("get_run"):
+                self.runs[step.run].read()
+            case CrossTenantAccess() if step.run in self.runs and self.context.check.has_second:
+                self._access_as_other(self.runs[step.run], step.operation)
         return list(self.runs)[before:]
-
-    def _run_step_about(self, run: ModelRun, step: Update | Cancel | Retry | Delete | Read | CrossTenantAccess) -> None:
-        is_gone, has_ended, offers = run.known.is_deleted, run.known.has_ended, self.context.check.offers
-        match step:
-            case Update() if offers("update_run"):
-                self._write(run, step.name, "update_run", self._within_filter(step.body))
-            case Cancel() if offers("update_run") and (is_gone or not has_ended):
-                self._write(run, step.name, "update_run", {"status": "cancelled"})
-            case Retry() if offers("retry_run") and (is_gone or has_ended):
-                self._write(run, step.name, "retry_run", self._within_filter(step.body))
-            case Delete() if offers("delete_run"):
-                self._write(run, step.name, "delete_run", None)
-            case Read() if offers("get_run"):
-                run.read()
-            case CrossTenantAccess() if offers(step.operation, "get_run") and self.context.check.has_second:
-                self._access_as_other(run, step.operation)
 
     def judge_invariants(self) -> None:
         """The list of an organisation shows exactly the runs that exist, each as it is known.
@@ -113,8 +102,7 @@ class Model:
     # Creates
 
     def _create(self, step: Create) -> None:
-        # The second organisation may not have the workflows of the first.
-        organisation = int(step.is_second and self.context.check.has_second and self.context.check.workflows.invented)
+        organisation = self._organisation(step.is_second)
         is_single = step.is_single and self.context.check.offers("create_run")
         operation = "create_run" if is_single else "bulk_create_runs"
         body = self._within_filter({**self._fields, **self.context.fill(step.fields)})
@@ -129,6 +117,10 @@ class Model:
                 self.context, view, written.parsed, written.result, organisation=organisation, changes=self._changes
             )
         self._keep(step.name, _KeyedWrite(lambda: self._send(operation, **more), written.result, organisation, None))
+
+    def _organisation(self, is_second: bool) -> int:
+        """Return 1 for the second organisation, only if it can create: it may not have the workflows of the first."""
+        return int(is_second and self.context.check.has_second and self.context.check.workflows.invented)
 
     def _within_filter(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Return a body that keeps its run within the filter by which all runs are listed."""
@@ -164,19 +156,25 @@ class Model:
 
     # Writes, and their replays
 
-    def _write(self, run: ModelRun, name: str, operation: str, body: dict[str, Any] | None) -> None:
-        key, was_deleted = self._key(name), run.known.is_deleted
-        match operation:
-            case "update_run":
-                result = run.update(body or {}, key=key)
-            case "retry_run":
-                result = run.retry(body or {}, key=key).result
+    def _write(self, run: ModelRun, step: Write) -> None:
+        kind, was_deleted = step.event.kind, run.known.is_deleted
+        operation = "update_run" if kind == "cancel" else f"{kind}_run"
+        can_be_done = {"cancel": not run.known.has_ended, "retry": run.known.has_ended}.get(kind, True)
+        if not self.context.check.offers(operation) or not (was_deleted or can_be_done):
+            return
+        more: dict[str, Any] = {"key": self._key(step.name)}
+        if kind != "delete":
+            more["body"] = {"status": "cancelled"} if kind == "cancel" else self._within_filter(step.event.body)
+        match kind:
+            case "retry":
+                result = run.retry(**more).result
+            case "delete":
+                result = run.delete(**more)
             case _:
-                result = run.delete(key=key)
+                result = run.update(**more)
         if result.accepted and not was_deleted:
-            more: dict[str, Any] = {"key": key} if body is None else {"key": key, "body": body}
             run.note_change(result)
-            self._keep(name, _KeyedWrite(lambda: run.call(operation, **more), result, run.organisation, run))
+            self._keep(step.name, _KeyedWrite(lambda: run.call(operation, **more), result, run.organisation, run))
 
     def _send(self, operation: str, *ids: str, **more: Any) -> CallResult:
         result = self.context.call(operation, *ids, **more)
@@ -206,35 +204,67 @@ class Model:
 
     def _list(self, step: ListRuns) -> None:
         """List the runs of one organisation, in one or more pages, perhaps filtered by status, session or id."""
-        if not self.context.check.offers("list_runs") or not self.runs:
+        limit = max(1, min(1000, step.limit))
+        if not self.context.check.offers("list_runs") or not self.runs or len(self.runs) > _MAX_PAGES * limit:
             return
-        organisation = int(step.is_second and self.context.check.has_second and self.context.check.workflows.invented)
-        narrowed, matches = self._filter_for(step, organisation)
-        listed = ListedRuns(self.context, self._filter, organisation, max(1, min(1000, step.limit)), narrowed, matches)
-        if listed.read():
-            created = [write.first for write in self._writes.values() if write.run is None]
-            by_id = {run.id: run for run in self.runs.values()}
-            listed.judge(by_id, created, has_replayed=self._has_replayed)
+        organisation = self._organisation(step.is_second)
+        query: Query = [self._filter, *self._narrowing(step), NEWEST_FIRST]
+        *_, found = read_pages(self.context, query, limit=limit, token=TOKENS[organisation])
+        by_id = {run.id: run for run in self.runs.values()}
+        candidates = [
+            run.known.candidate(None if run.organisation == organisation else FOREIGN) for run in by_id.values()
+        ]
+        self.context.check.count("LIST-COMPLETE")
+        for item in found.items:
+            if item.get("id") not in by_id and carries(item, *self._filter):
+                self._fail_unknown_run(str(item.get("id")), found)
+        for fault in list_faults(found.pages, query, candidates, are_all=True):
+            shown = [] if fault.run_id is None else by_id[fault.run_id].shown
+            fail(self.context, fault.violation, *shown, *(found.results[number] for number in fault.pages))
+        missing = missing_runs(found.pages, query, candidates)
+        if missing:
+            self._fail_missing(by_id[missing[0].id], len(missing), found, limit)
+        for page, result in zip(found.pages, found.results, strict=True):
+            for item in page.items[:_COMPARED]:
+                if item.get("id") in by_id:
+                    by_id[item["id"]].compare(item, result)
 
-    def _filter_for(
-        self, step: ListRuns, organisation: int
-    ) -> tuple[tuple[str, str] | None, Callable[[ModelRun], bool]]:
-        """Return a filter, and which runs it must find."""
+    def _narrowing(self, step: ListRuns) -> Query:
+        """Return one more filter, by the run of the step."""
         if step.by == "cancelled":
-            return ("status", "cancelled"), lambda one: one.known.status == "cancelled"
+            return [("status", "cancelled")]
         run = self.runs.get(step.run)
-        if run is not None and run.organisation == organisation and not run.known.is_deleted:
-            session = run.known.view.get("session_id")
-            if step.by == "session" and session and self._filter[0] != "session_id":
-                return ("session_id", session), lambda one: one.known.view.get("session_id") == session
-            if step.by == "id" and self._filter[0] != "search":
-                return ("search", run.id), lambda one: one is run
-        return None, lambda one: True
+        session = None if run is None else run.known.view.get("session_id")
+        if step.by == "session" and session and self._filter[0] != "session_id":
+            return [("session_id", session)]
+        if step.by == "id" and run is not None and self._filter[0] != "search":
+            return [("search", run.id)]
+        return []
+
+    def _fail_unknown_run(self, run_id: str, found: RunList) -> NoReturn:
+        rule = "IDEM-REPLAY" if self._has_replayed else "LIST-COMPLETE"
+        cause = "a repeat makes runs again" if self._has_replayed else "a run is listed that nobody made"
+        creates = [write.first for write in self._writes.values() if write.run is None]
+        violation = Violation(rule, cause, "only runs that were made", run_id)
+        fail(self.context, violation, *creates, *found.results[:2])
+
+    def _fail_missing(self, run: ModelRun, count: int, found: RunList, limit: int) -> NoReturn:
+        run.fail_by_another("another run is gone too", "not in the list", found.results[0], is_gone=True)
+        if self.context.check.offers("get_run"):
+            run.read()  # it may be gone
+        token_is_first = run.organisation == 0  # `why_missing` lists as the first organisation
+        rule, cause = "LIST-COMPLETE", "a created run is not listed"
+        if token_is_first:
+            rule, cause = why_missing(self.context, run.known.view, found.query, limit=limit, base=[self._filter])
+        got = f"{count} runs missing"
+        fail(self.context, Violation(rule, cause, "every run that matches", got), *run.shown, *found.results[:3])
 
     # The other organisation
 
     def _access_as_other(self, run: ModelRun, operation: str) -> None:
         """Try an operation on a run as the other organisation. It must be refused and must not change the run."""
+        if not self.context.check.offers(operation, "get_run"):
+            return
         token = TOKENS[1 - run.organisation]
         result = self._send(operation, run.id, token=token, **CROSS_TENANT_BODIES[operation])
         cause = f"another organisation gets through with {operation}"

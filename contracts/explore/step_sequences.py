@@ -31,21 +31,19 @@ from contracts.explore.steps import (
     CROSS_TENANT_BODIES,
     RETRY_BODIES,
     UPDATE_BODIES,
-    Cancel,
     Create,
     CreateChain,
     CrossTenantAccess,
-    Delete,
     ListRuns,
     Read,
     Replay,
-    Retry,
     SequenceCase,
     Step,
-    Update,
+    Write,
     fixed_sequences,
 )
 from contracts.guard import NoAnswer, Refused
+from contracts.rules.run_events import CANCEL, DELETE, Event
 
 EXAMPLES: Final = 30
 """Sequences in one check."""
@@ -112,22 +110,23 @@ class Sequences(RuleBasedStateMachine):
 
     @rule(target=writes, run=runs, body=st.sampled_from(UPDATE_BODIES))
     def update(self, run: str, body: dict[str, Any]) -> str:
-        return self._do_write(Update(self._name("update"), run, body))
+        return self._write(run, Event("update", body))
 
     @rule(target=writes, run=runs)
     def cancel(self, run: str) -> str:
-        return self._do_write(Cancel(self._name("cancel"), run))
+        return self._write(run, CANCEL)
 
     @rule(target=writes, run=runs, body=st.sampled_from(RETRY_BODIES))
     def cancel_and_retry(self, run: str, body: dict[str, Any]) -> str:
-        self._do(Cancel(self._name("cancel"), run))
-        return self._do_write(Retry(self._name("retry"), run, body))
+        self._write(run, CANCEL)
+        return self._write(run, Event("retry", body))
 
     @rule(target=writes, run=runs)
     def delete(self, run: str) -> str:
-        return self._do_write(Delete(self._name("delete"), run))
+        return self._write(run, DELETE)
 
-    def _do_write(self, step: Update | Cancel | Retry | Delete) -> str:
+    def _write(self, run: str, event: Event) -> str:
+        step = Write(self._name(event.kind), run, event)
         self._do(step)
         return step.name
 

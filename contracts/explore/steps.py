@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from contracts.data import boundary_values
 from contracts.engine.case import Case
+from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event
 
 
 @dataclass(frozen=True)
@@ -35,33 +36,12 @@ class CreateChain(Step):
 
 
 @dataclass(frozen=True)
-class Update(Step):
-    name: str
-    run: str
-    body: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Cancel(Step):
-    """Skipped if the run has ended."""
+class Write(Step):
+    """An event on a run. A cancel is skipped if the run has ended, a retry if it has not."""
 
     name: str
     run: str
-
-
-@dataclass(frozen=True)
-class Retry(Step):
-    """Skipped if the run has not ended."""
-
-    name: str
-    run: str
-    body: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Delete(Step):
-    name: str
-    run: str
+    event: Event
 
 
 @dataclass(frozen=True)
@@ -133,21 +113,22 @@ def fixed_sequences() -> list[SequenceCase]:
     """Return a few sequences that every check runs."""
     create = Create("first", CREATE_FIELDS[1], 3)
     one, two, three = "first.1", "first.2", "first.3"
-    cancel, retry, delete = Cancel("cancel", two), Retry("retry", two), Delete("delete", two)
+    cancel, again = Write("cancel", two, CANCEL), Write("cancel again", two, CANCEL)
+    retry, delete = Write("retry", two, RETRY), Write("delete", two, DELETE)
+    update = Event("update", UPDATE_BODIES[0])
     access = [CrossTenantAccess(two, operation) for operation in CROSS_TENANT_BODIES]
-    updates, more, last = (
-        [Update(f"{name} {number}", two, body) for number, body in enumerate(UPDATE_BODIES)]
-        for name in ("update", "update the retried", "update the cancelled")
+    updates, of_retried, of_cancelled = (
+        [Write(f"{name} {number}", two, Event("update", body)) for number, body in enumerate(UPDATE_BODIES)]
+        for name in ("update", "update of retried", "update of cancelled")
     )
-    again = Cancel("cancel again", two)
     sequences: list[list[Step]] = [
         [create, cancel, ListRuns(by="cancelled"), retry, Replay("cancel")],
-        [create, Update("update", three, UPDATE_BODIES[0]), Delete("delete", one), ListRuns()],
+        [create, Write("update", three, update), Write("delete", one, DELETE), ListRuns()],
         [create, Create("second", is_second=True), ListRuns(is_second=True), Replay("second")],
         [create, delete, Replay("first"), Create("second", CREATE_FIELDS[1], 3), ListRuns(2)],
-        [create, delete, Delete("another", one), ListRuns(), Delete("third", three)],
-        [create, cancel, *updates, retry, *more[::-1], again, *last],
-        [CreateChain("chain", 3), Delete("delete", "chain.2"), Create("second", is_single=True)],
-        [create, *access, cancel, *access, retry, *access, again, Retry("retry again", two)],
+        [create, delete, Write("another", one, DELETE), ListRuns(), Write("third", three, DELETE)],
+        [create, cancel, *updates, retry, *of_retried[::-1], again, *of_cancelled],
+        [CreateChain("chain", 3), Write("delete", "chain.2", DELETE), Create("second", is_single=True)],
+        [create, *access, cancel, *access, retry, *access, again, Write("retry again", two, RETRY)],
     ]
     return [SequenceCase(tuple(steps)) for steps in sequences]

@@ -27,6 +27,7 @@ from contracts.oracle.run import (
     status_schema_error,
     step_violation,
 )
+from contracts.oracle.run_list import DELETED, Absence, Candidate
 from contracts.oracle.violation import Violation, excerpt
 
 RESULTS: Final = (*CLEARED_BY_RETRY, "usage_metadata", "started_at", "ended_at")
@@ -76,6 +77,11 @@ class KnownRun:
     @property
     def is_active(self) -> bool:
         return self.status in {"running", "running_checks"}
+
+    def candidate(self, absence: Absence | None = None) -> Candidate:
+        """The run as a list may contain it. `absence` tells why it may not, apart from a delete."""
+        run = Candidate.of(self.view, self.created_by, DELETED if self.is_deleted else absence)
+        return replace(run, settled=run.settled | (self.changed - {"status", *RESULTS}))
 
     # Reads
 

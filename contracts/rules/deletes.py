@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import boundary_values
+from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
-from contracts.rules.listing import items_of
+from contracts.oracle import Query
+from contracts.rules.listing import NEWEST_FIRST, items_of
 from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, DELETE, Event, RunCase, apply_events, create_for, updates
+from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import GROUP, UPDATES
 
@@ -106,31 +109,19 @@ def not_listed(run: TrackedRun, *, widely: bool) -> None:
     """Judges that no list shows or counts the deleted run."""
     view = run.known.view
     workflow = ("workflow_id", view["workflow_id"])
-    queries: list[list[tuple[str, str]]] = [
-        [workflow, ("limit", "1000")],
+    queries: list[Query] = [
+        [workflow],
         [workflow, ("search", run.id)],
-        [workflow, ("status", run.known.status), ("sort_mode", "created_at_desc")],
+        [workflow, ("status", run.known.status), NEWEST_FIRST],
+        *([(name, view[name])] for name in ("session_id", "machine_id") if view.get(name)),
     ]
-    if view.get("session_id"):
-        queries.append([("session_id", view["session_id"])])
-    if view.get("machine_id"):
-        queries.append([workflow, ("machine_id", view["machine_id"])])
     if widely:
         moment = [("created_at_from", view["created_at"]), ("created_at_to", view["created_at"])]
-        queries += [[*moment, ("limit", "1000")], [("sort_mode", "created_at_desc")], [("search", run.id)]]
-        queries += [[workflow, ("search", run.id), ("deep_search", "true")], [workflow, *moment]]
+        queries += [moment, [NEWEST_FIRST], [("search", run.id)], [workflow, *moment]]
+        queries += [[workflow, ("search", run.id), ("deep_search", "true")]]
         queries += [[workflow, ("include", "workflow,machine")], [workflow, ("fields", "input_values")]]
     for query in queries:
-        result = run.context.call("list_runs", query=query)
-        items = items_of(result) if result.accepted else []
-        found = any(item.get("id") == run.id for item in items)
-        names = "+".join(sorted({name for name, _ in query} - {"limit", "sort_mode"})) or "no filter"
-        cause, expected = "a deleted run is listed", "no deleted run in a list"
-        run.require(not found, "DELETE-GONE", cause, expected, result, got=f"it, by {names}")
-        if result.accepted and query[0] != ("sort_mode", "created_at_desc") and len(items) < 100:
-            total = result.body.get("total") if isinstance(result.body, dict) else None
-            cause, expected = "a deleted run is counted", f"total {len(items)}"
-            run.require(total == len(items), "DELETE-GONE", cause, expected, result, got=f"total {total}")
+        check_listing(run, query, limit=MAX_LIMIT)
 
 
 def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
@@ -141,6 +132,9 @@ def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
     yield DeleteCase(widely=True)
     cancelled = (CANCEL, DELETE) if may_cancel else (DELETE,)
     yield DeleteCase(widely=True, count=2, events=cancelled)
+    if check.offers("create_run"):
+        for index in (0, 1, 2):
+            yield DeleteCase(index=index, is_first_of_session=True)
     bodies: tuple[dict[str, Any], ...] = (
         machine,
         {"file_inputs": files},
@@ -155,9 +149,6 @@ def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
             yield DeleteCase(fields, count, index)
         if may_cancel:
             yield DeleteCase(fields, 2, 1, events=cancelled)
-    if check.offers("create_run"):
-        for index in (0, 1, 2):
-            yield DeleteCase(index=index, is_first_of_session=True)
     for count in (101, 1000):
         for index in (0, count // 2, count - 1) if count < 1000 else (999,):
             yield DeleteCase({}, count, index)

@@ -16,6 +16,8 @@ from contracts.engine.shrink import Case
 from contracts.rules.answers import answer_cases
 from contracts.rules.authorization import headers_by_rule
 from contracts.rules.deletes import DeleteCase
+from contracts.rules.list_views import ExistingCase
+from contracts.rules.lists import PagesCase, WindowsCase
 from contracts.rules.retries import retry_case
 from contracts.rules.run_events import RunCase
 from contracts.rules.updates import update_case
@@ -146,16 +148,16 @@ def _unknown(check: CheckContext) -> Iterator[Case]:
             yield {"op": operation, "id": "not-a-uuid", "malformed": True}
 
 
-def _pages(check: CheckContext) -> Iterator[Case]:
-    yield {"counts": [2, 1], "limits": [1, 2, 100]}
+def _pages(check: CheckContext) -> Iterator[PagesCase]:
+    yield PagesCase([2, 1], [1, 2, 100])
 
 
-def _single_pages(check: CheckContext) -> Iterator[Case]:
-    yield {"counts": [1], "windows": [[None, None], [0, 1], [1, 5], [0, 1000]]}
+def _single_pages(check: CheckContext) -> Iterator[WindowsCase]:
+    yield WindowsCase([1], [(None, None), (0, 1), (1, 5), (0, 1000)])
 
 
-def _existing(check: CheckContext) -> Iterator[Case]:
-    yield {"limit": 5}
+def _existing(check: CheckContext) -> Iterator[ExistingCase]:
+    yield ExistingCase(5)
 
 
 def _updates(check: CheckContext) -> Iterator[RunCase]:

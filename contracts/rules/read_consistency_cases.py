@@ -149,7 +149,7 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
             for new in (other, one):
                 moved = ConsistencyCase(operation, {f"{kind}_id": one})
                 yield moved.with_events(CANCEL, Event("retry", {f"{kind}_id": new}), widely=True)
-    yield from _word_cases(ConsistencyCase(operation, {"input_values": {"who": "«marker:8»"}}))
+    yield from _word_cases(operation)
 
 
 def _chain_event_cases() -> Iterator[ConsistencyCase]:
@@ -162,21 +162,22 @@ def _chain_event_cases() -> Iterator[ConsistencyCase]:
     yield replace(chain, index=2).with_events(DELETE)
 
 
-def _word_cases(plain: ConsistencyCase) -> Iterator[ConsistencyCase]:
-    """Cases in which an event removes a word that a search found, or adds another one."""
-    old, new, word = ("«marker:8»",), ("«marker:9»",), "«marker:9»"
-    yield plain.with_events(Event("update", {"input_values": {"who": word}}, finds=new, loses=old))
-    yield plain.with_events(Event("update", {"input_values": {}}, loses=old))
-    yield plain.with_events(replace(CANCEL, finds=old), replace(RETRY, finds=old), each=True)
-    yield plain.with_events(CANCEL, Event("retry", {"input_values": {"who": word}}, finds=new, loses=old))
-    yield plain.with_events(CANCEL, Event("retry", {"session_alias": word}, finds=new + old))
+def _word_cases(operation: str) -> Iterator[ConsistencyCase]:
+    """Cases in which an event removes a word by which a search found the run, or adds another one."""
+    words, new = ("«marker:8»", "«marker:9»"), "«marker:9»"
+    plain = ConsistencyCase(operation, {"input_values": {"who": "«marker:8»"}})
+    yield plain.with_events(Event("update", {"input_values": {"who": new}}, words=words))
+    yield plain.with_events(Event("update", {"input_values": {}}, words=words))
+    yield plain.with_events(replace(CANCEL, words=words), replace(RETRY, words=words), each=True)
+    yield plain.with_events(CANCEL, Event("retry", {"input_values": {"who": new}}, words=words))
+    yield plain.with_events(CANCEL, Event("retry", {"session_alias": new}, words=words))
     values: tuple[tuple[str, Any, Any], ...] = (
-        ("output_data", {"a": [word]}, {}),
-        ("error", ["x", word], []),
-        ("run_message_history", [{"a": "b"}, {"c": {"d": word}}], []),
+        ("output_data", {"a": [new]}, {}),
+        ("error", ["x", new], []),
+        ("run_message_history", [{"a": "b"}, {"c": {"d": new}}], []),
     )
     for name, value, empty in values:
-        put = Event("update", {name: value}, finds=new + old)
         # Only after the run has ended, since an active run may write these fields itself.
-        yield plain.with_events(CANCEL, put, Event("update", {name: empty}, loses=new), each=True)
-        yield plain.with_events(CANCEL, put, replace(RETRY, loses=new), each=True)
+        add, remove = (Event("update", {name: one}, words=words) for one in (value, empty))
+        yield plain.with_events(CANCEL, add, remove, each=True)
+        yield plain.with_events(CANCEL, add, replace(RETRY, words=words), each=True)

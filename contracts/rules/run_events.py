@@ -21,14 +21,13 @@ from contracts.rules.tracked_run import TrackedRun
 @dataclass(frozen=True)
 class Event(Case):
     """`body` is the body of an update or a retry. `shift` tells which run is deleted: so many positions after the run
-    of the case. A search must then find the run by the words `finds`, and no longer by those of `loses`.
+    of the case. `words` are those that the event adds to the run or removes, so that a search finds it by them or not.
     """
 
     kind: Literal["cancel", "update", "retry", "delete"]
     body: dict[str, Any] = field(default_factory=dict)
     shift: int = 0
-    finds: tuple[str, ...] = ()
-    loses: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 CANCEL: Final = Event("cancel")

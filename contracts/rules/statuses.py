@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
+from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.runner import Scenario
-from contracts.oracle import STATUSES, TERMINAL, gives_others_too, misses_a_run
+from contracts.oracle import STATUSES, TERMINAL
 from contracts.rules.deletes import not_listed
-from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 from contracts.rules.run_events import (
     CANCEL,
@@ -25,6 +25,7 @@ from contracts.rules.run_events import (
     create_for,
     updates,
 )
+from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import UPDATES
 
@@ -70,29 +71,12 @@ def run_status(context: CaseContext, case: StatusCase) -> None:
 
 
 def _listed_by_status(run: TrackedRun) -> None:
-    """Judges that lists in either order contain the run, and that the status filter finds it by its own status only.
-
-    The run itself is looked for in the filtered lists only if it has ended, since it may change its status before.
-    """
-    context, own = run.context, run.known.status
-    if not context.check.offers("list_runs"):
-        return
-    for mode in ("activity", "created_at_desc"):
-        result = context.ask("list_runs", query=[("search", run.id), ("sort_mode", mode), ("limit", "1000")])
-        listed = any(item.get("id") == run.id for item in items_of(result))
-        cause, got = f"a run that is {own} is not listed", f"{result.status} without it"
-        run.require(listed, "LIST-COMPLETE", cause, f"the run, by {mode}", result, got=got)
-    for status in sorted(STATUSES - {"running_checks"} | {own}):  # older servers lack running_checks
-        query = [("workflow_id", run.known.view["workflow_id"]), ("search", run.id), ("status", status)]
-        result = context.ask("list_runs", query=query)
-        others = sorted({str(item.get("status")) for item in items_of(result)} - {status})
-        others_too, expected = gives_others_too(["status"]), f"the runs that are {status}"
-        run.require(not others, "LIST-FILTER", others_too, expected, result, got=", ".join(others))
-        if run.known.has_ended:
-            found = any(item.get("id") == run.id for item in items_of(result))
-            cause = misses_a_run(["status"]) if status == own else others_too
-            got = f"{'one' if found else 'none'} for a run that is {own}"
-            run.require(found == (status == own), "LIST-FILTER", cause, expected, result, got=got)
+    """Judges that lists in either order contain the run, and that the status filter finds it by its own status only."""
+    if run.context.check.offers("list_runs"):
+        for mode in ("activity", "created_at_desc"):
+            check_listing(run, [("search", run.id), ("sort_mode", mode)])
+        for status in sorted(STATUSES - {"running_checks"} | {run.known.status}):  # older servers lack running_checks
+            check_listing(run, [("workflow_id", run.known.view["workflow_id"]), ("status", status)], limit=MAX_LIMIT)
 
 
 _FILLED: Final[dict[str, Any]] = {

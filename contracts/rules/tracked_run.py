@@ -147,8 +147,8 @@ class TrackedRun:
     def is_gone(self, result: CallResult) -> bool:
         """Return whether the run was deleted. If so, any operation on it must be answered 404."""
         if self.known.is_deleted:
-            cause = f"{result.operation} after the delete is not 404"
-            self.require(result.status == 404, "DELETE-GONE", cause, "404", result)
+            wrong = self.known.gone_violations(str(result.operation), result.status, result.words)
+            self.judge("DELETE-GONE", wrong, result)
         return self.known.is_deleted
 
     def read(self, query: Query = ()) -> CallResult:

@@ -1,4 +1,4 @@
-"""The shadow model: silent where nothing is wrong, and seeing what only a row of steps shows."""
+"""The model of sequences: silent where nothing is wrong, and seeing what only a row of steps shows."""
 
 from __future__ import annotations
 
@@ -21,21 +21,19 @@ from contracts.engine.runner import Search
 from contracts.explore import exploration, step_sequences
 from contracts.explore.model import SEQUENCES, run_sequence
 from contracts.explore.steps import (
-    Cancel,
     Create,
     CreateChain,
     CrossTenantAccess,
-    Delete,
     ListRuns,
     Read,
     Replay,
-    Retry,
     SequenceCase,
     Step,
-    Update,
+    Write,
 )
 from contracts.guard import Guard
 from contracts.rules import REGISTRY
+from contracts.rules.run_events import Event
 from tests.mockserver.external.serving import served
 from tests.standin import serving as standin_serving
 from tests.standin.behaviour import Settings, Standin
@@ -157,7 +155,12 @@ def test_a_fault_that_only_a_row_of_steps_shows_is_found(
 MAKE = Create("first", {"input_values": {"a": 1}}, 3)
 LIST = ListRuns()
 ONE, TWO, THREE = "first.1", "first.2", "first.3"
-CANCEL, RETRY, DELETE = Cancel("cancel", TWO), Retry("retry", TWO), Delete("delete", TWO)
+CANCEL, DELETE = Write("cancel", TWO, Event("cancel")), Write("delete", TWO, Event("delete"))
+RETRY = Write("retry", TWO, Event("retry"))
+
+
+def update(body: dict[str, Any]) -> Write:
+    return Write("update", TWO, Event("update", body))
 
 
 def shown_by(steps: list[Step], folder: Path) -> tuple[str, str] | None:
@@ -177,12 +180,12 @@ def shown_by(steps: list[Step], folder: Path) -> tuple[str, str] | None:
             "neighbours_change_too",
             "UPDATE-PARTIAL",
             "another run changes too",
-            [Update("update", TWO, {"input_values": {}})],
+            [update({"input_values": {}})],
         ),
         ("neighbour_goes_too", "DELETE-GONE", "another run is gone too", [DELETE, Read(ONE), Read(THREE)]),
-        ("skip_off_by_one_with_filter", "LIST-PAGE", "a run is on no page", [ListRuns(1)]),
+        ("skip_off_by_one_with_filter", "LIST-PAGE", "a page is not as full as total says", [ListRuns(1)]),
         ("page_past_end_repeats", "LIST-PAGE", "a run on two pages", [ListRuns(3)]),
-        ("total_counts_deleted", "LIST-PAGE", "total is not the number of runs", [DELETE, LIST]),
+        ("total_counts_deleted", "DELETE-GONE", "a deleted run is counted", [DELETE, LIST]),
         ("cancelled_unlisted", "LIST-COMPLETE", "a created run is not listed", [CANCEL, LIST]),
         ("retried_listed_twice", "LIST-COMPLETE", "a run twice in one page", [CANCEL, RETRY, LIST]),
         (
@@ -193,13 +196,13 @@ def shown_by(steps: list[Step], folder: Path) -> tuple[str, str] | None:
         ("retry_empties_inputs", "RETRY-RULES", "input_values change too", [CANCEL, RETRY]),
         (
             *("retry_with_files_is_new_run", "RETRY-RULES", "another id"),
-            [CANCEL, Retry("retry", TWO, {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]})],
+            [CANCEL, Write("retry", TWO, Event("retry", {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}))],
         ),
         (
             "inputs_merged",
             "UPDATE-PARTIAL",
             "input_values is not changed",
-            [Update("update", TWO, {"input_values": {"b": 2}})],
+            [update({"input_values": {"b": 2}})],
         ),
         (
             *("cancel_forgets_tenant", "AUTH-TENANT", "another organisation gets through with update_run"),
@@ -299,20 +302,20 @@ IN_A_SESSION = Create("second", {"start_session": True})
     [
         (
             *(NotCleared, "RETRY-RULES", "error is not cleared"),
-            [CANCEL, Update("update", TWO, {"error": ["x"]}), RETRY],
+            [CANCEL, update({"error": ["x"]}), RETRY],
         ),
         (RetriedRunsRunAtOnce, "RETRY-RULES", "not back to scheduling", [CANCEL, RETRY]),
         (CancelDoesNothing, "UPDATE-PARTIAL", "a run is not cancelled", [CANCEL]),
         (CancelledRunsGoOn, "LIFECYCLE", "cancelled to running", [CANCEL, Read(TWO)]),
         (ReadsAreBroken, "READ-BACK", "created_at is not of its schema", [Read(TWO)]),
-        (UpdatedRunsCannotBeRead, "UPDATE-PARTIAL", "a run is gone", [Update("update", TWO, {"error": []}), Read(TWO)]),
+        (UpdatedRunsCannotBeRead, "UPDATE-PARTIAL", "a run is gone", [update({"error": []}), Read(TWO)]),
         (
             SessionsFindAll,
             "LIST-FILTER",
-            "session_id gives others too",
+            "session_id+workflow_id gives others too",
             [IN_A_SESSION, ListRuns(by="session", run="second.1")],
         ),
-        (StatusFindsNothing, "LIST-FILTER", "status misses a run", [CANCEL, ListRuns(by="cancelled")]),
+        (StatusFindsNothing, "LIST-FILTER", "status+workflow_id misses a run", [CANCEL, ListRuns(by="cancelled")]),
         (OldestFirst, "LIST-PAGE", "created_at_desc is not newest first", [Create("second"), LIST]),
         (OneMoreIsMade, "LIST-COMPLETE", "a run is listed that nobody made", [LIST]),
         (
@@ -334,10 +337,12 @@ def test_each_comparison_sees_what_it_is_for(
 
 
 def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Path) -> None:
-    about_no_run = [Update("update", TWO), CANCEL, RETRY, DELETE, Read(TWO), CrossTenantAccess(TWO, "update_run")]
+    about_no_run = [update({}), CANCEL, RETRY, DELETE, Read(TWO), CrossTenantAccess(TWO, "update_run")]
     early: list[Step] = [Replay("first"), Replay(TWO), *about_no_run, LIST, ListRuns(by="id", run=TWO)]
 
-    assert shown_by([*early, CreateChain("chain", 0), Retry("retry", "chain.1"), LIST], tmp_path) is None
+    assert (
+        shown_by([*early, CreateChain("chain", 0), Write("retry", "chain.1", Event("retry")), LIST], tmp_path) is None
+    )
 
 
 def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,51 @@
+"""Numbers at which servers are known to behave differently: the limits of the contract, and usual sizes and widths.
+
+A fault at a limit shows one below it, at it, or one above it. So a rule does not name its own numbers. It asks for the
+numbers near all limits of a range:
+
+- `sizes` for requests that cost little: below, at and above every usual limit;
+- `above` for requests that cost more: one above every usual limit;
+- `few` for requests that cost much, or that vary something else too: one above every power of ten.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MIN_COUNT: Final = 1
+MAX_COUNT: Final = 1000
+"""Of the runs of a bulk create."""
+MIN_LIMIT: Final = 1
+MAX_LIMIT: Final = 1000
+DEFAULT_LIMIT: Final = 100
+"""Of the items of a page."""
+MAX_KEY_LENGTH: Final = 255
+"""Of an Idempotency-Key. The limits of texts, depths and numbers are in `contracts.openapi.schemas`."""
+
+POWERS_OF_TWO: Final = tuple(2**exponent for exponent in range(25))
+"""Sizes of buffers, columns and counters, up to 16 MiB."""
+ROUND_NUMBERS: Final = (*tuple(digit * 10**zeros for zeros in range(8) for digit in (1, 2, 5)), 25, 250, 2500)
+"""Sizes of pages and other limits that a person chose."""
+USUAL: Final = tuple(sorted({*POWERS_OF_TWO, *ROUND_NUMBERS}))
+WIDTHS: Final = tuple(2**bits for bits in (7, 8, 15, 16, 31, 32, 53, 63, 64))
+"""Where integer types end, signed and unsigned, and where doubles no longer hold every integer."""
+
+
+def around(*limits: int) -> tuple[int, ...]:
+    """Return the numbers one below, at and one above each limit, in ascending order."""
+    return tuple(sorted({limit + step for limit in limits for step in (-1, 0, 1)}))
+
+
+def sizes(low: int, high: int) -> tuple[int, ...]:
+    """Return the numbers from `low` to `high` that are below, at or above a usual limit, with both ends."""
+    return tuple(number for number in around(low, *USUAL, high) if low <= number <= high)
+
+
+def above(low: int, high: int) -> tuple[int, ...]:
+    """Return one above each usual limit from `low` on that is below `high`, and `high`."""
+    return (*(limit + 1 for limit in USUAL if low <= limit < high - 1), high)
+
+
+def few(low: int, high: int) -> tuple[int, ...]:
+    """Return `low`, one above each power of ten between the two, and `high`."""
+    return tuple(sorted({low, *(10**zeros + 1 for zeros in range(9) if low < 10**zeros + 1 < high), high}))
