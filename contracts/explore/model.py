@@ -17,28 +17,34 @@ from typing import Any, Final, NoReturn
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.data import boundary_values
+from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
-from contracts.openapi.schemas import is_uuid, moment_of
+from contracts.openapi.schemas import is_uuid
 from contracts.oracle import (
+    DELETED,
+    FOREIGN,
     TERMINAL,
+    Candidate,
     ParsedRequest,
     Violation,
     changed_field,
     difference,
     excerpt,
+    filter_names,
     gains_inputs,
-    gives_others_too,
+    list_faults,
     misses_a_run,
+    missing_runs,
     run_schema_errors,
     stable_fields,
     step_violation,
 )
 from contracts.rules.isolated_runs import isolating_fields
-from contracts.rules.listing import carries, items_of
+from contracts.rules.listing import NEWEST_FIRST, RunList, carries, read_page, read_pages
 
 _TOKENS: Final = (TOKEN, SECOND_TOKEN)
 _MAX_PAGES: Final = 12
@@ -93,6 +99,11 @@ class ShadowRun:
     @property
     def has_ended(self) -> bool:
         return self.view.get("status") in TERMINAL
+
+    def as_candidate(self, organisation: int) -> Candidate:
+        """Return what a list of an organisation is to be judged by."""
+        absence = FOREIGN if self.organisation != organisation else DELETED if self.is_deleted else None
+        return Candidate.of(self.view, self.parsed, absence)
 
     def tell(self, result: CallResult, rule_id: str) -> None:
         self.view, self.rule = result.body, rule_id
@@ -426,108 +437,64 @@ class Shadow:
         if not check.offers("list_runs") or not self.runs:
             return
         organisation = self._organisation(step)
-        limit = max(1, min(1000, int(step.get("limit", 1000))))
+        limit = max(1, min(MAX_LIMIT, int(step.get("limit", MAX_LIMIT))))
         there = [run for run in self.runs if run.organisation == organisation and not run.is_deleted]
-        matches, more = self._filter_for(step, there)
-        matching = [run for run in there if matches(run)]
-        found: list[dict[str, Any]] = []
-        results: list[CallResult] = []
-        for page in range(_MAX_PAGES):
-            paging = [("sort_mode", "created_at_desc"), ("limit", str(limit)), ("skip", str(page * limit))]
-            query = [self._filter, *more, *paging]
-            result = self.context.ask("list_runs", query=query, token=_TOKENS[organisation], after=())
-            results.append(result)
-            found += [item for item in items_of(result) if carries(item, *self._filter)]
-            if len(items_of(result)) < limit:
+        query = [self._filter, NEWEST_FIRST, *self._filter_for(step, there)]
+        pages = read_pages(self.context, query, limit=limit, token=_TOKENS[organisation])
+        found = None
+        for found in itertools.islice(pages, _MAX_PAGES):
+            if not found.pages[-1].is_full:
                 break
         else:
             return
-        self._judge_list(organisation, matching, found, results, exact=not more, narrowed="+".join(n for n, _ in more))
+        self._judge_list(organisation, found)
         by_id = {run.id: run for run in there}
-        for item in found[:12]:
+        for item in found.items[:12]:
             run = by_id.get(str(item.get("id")))
-            result = next(h for h in results if any(i is item for i in items_of(h)))
             if run is not None:
-                self._compare(run, result, item)
+                self._compare(run, found.answer_with(item), item)
 
-    def _filter_for(
-        self, step: Case, there: Sequence[ShadowRun]
-    ) -> tuple[Callable[[ShadowRun], bool], list[tuple[str, str]]]:
-        """Return a predicate for the runs that a filter must find, and the filter as query parameters."""
+    def _filter_for(self, step: Case, there: Sequence[ShadowRun]) -> list[tuple[str, str]]:
+        """Return a filter as query parameters."""
         by = step.get("by")
         run = there[int(step.get("run", 0)) % len(there)] if there else None
         if by == "cancelled":
-            return lambda one: one.view.get("status") == "cancelled", [("status", "cancelled")]
+            return [("status", "cancelled")]
         if by == "session" and run is not None and run.view.get("session_id") and self._filter[0] != "session_id":
-            session = run.view["session_id"]
-            return lambda one: one.view.get("session_id") == session, [("session_id", session)]
+            return [("session_id", run.view["session_id"])]
         if by == "id" and run is not None and self._filter[0] != "search":
-            return lambda one: one is run, [("search", run.id)]
-        return lambda one: True, []
+            return [("search", run.id)]
+        return []
 
-    def _judge_list(
-        self,
-        organisation: int,
-        matching: Sequence[ShadowRun],
-        items: Sequence[Mapping[str, Any]],
-        results: Sequence[CallResult],
-        *,
-        exact: bool,
-        narrowed: str,
-    ) -> None:
+    def _judge_list(self, organisation: int, found: RunList) -> None:
         fail = self._fail
         self.context.check.count("LIST-COMPLETE")
-        found = [str(item.get("id")) for item in items]
         known = {run.id: run for run in self.runs}
-        for identity in found:
-            run = known.get(identity)
-            if run is None:
+        for item in found.items:
+            if str(item.get("id")) not in known and carries(item, *self._filter):
                 replayed = any(kept.run is None for kept in self._writes) and self._has_replayed
                 rule_id = "IDEM-REPLAY" if replayed else "LIST-COMPLETE"
                 cause = "a repeat makes runs again" if replayed else "a run is listed that nobody made"
                 made = [kept.first for kept in self._writes if kept.run is None]
-                fail(Violation(rule_id, cause, "only runs that were made", identity), *made, *results[:2])
-            elif run.organisation != organisation:
-                cause = "another organisation finds a run with list_runs"
-                fail(Violation("AUTH-TENANT", cause, "no run of another", identity), *run.shown, *results[:2])
-            elif run.is_deleted:
-                cause, expected = "a deleted run is listed", "no deleted run in a list"
-                fail(Violation("DELETE-GONE", cause, expected, identity), *run.shown, *results[:2])
-        if len(set(found)) != len(found):
-            rule_id = "LIST-COMPLETE" if len(results) == 1 else "LIST-PAGE"
-            cause = "a run twice in one page" if len(results) == 1 else "a run on two pages"
-            fail(Violation(rule_id, cause, "every run once", "a run twice"), *results[:3])
-        missing = [run for run in matching if run.id not in set(found)]
+                violation = Violation(rule_id, cause, "only runs that were made", str(item.get("id")))
+                fail(violation, *made, *found.results[:2])
+        candidates = [run.as_candidate(organisation) for run in self.runs]
+        for fault in list_faults(found.pages, found.query, candidates):
+            shown = known[fault.run_id].shown if fault.run_id is not None else []
+            fail(fault.violation, *shown, *(found.results[number] for number in fault.pages))
+        missing = missing_runs(found.pages, found.query, candidates)
         if missing:
-            rule_id, cause = self._why_missing(missing[0], results, narrowed)
-            got = f"{len(missing)} of {len(matching)} runs missing"
-            fail(Violation(rule_id, cause, f"{len(matching)} runs", got), *missing[0].shown, *results[:3])
-        others = [known[one] for one in found if one in known and known[one] not in matching]
-        if narrowed == "status":
-            others = [run for run in others if run.has_ended]
-        if others and narrowed:
-            got = f"{len(others)} others"
-            fail(
-                Violation("LIST-FILTER", gives_others_too([narrowed]), "only runs that match", got),
-                *others[0].shown,
-                *results[:2],
-            )
-        total = results[0].body.get("total")
-        if exact and len(found) == len(matching) and total != len(matching):
-            expected, got = f"total {len(matching)}", f"total {excerpt(json.dumps(total))}"
-            fail(Violation("LIST-PAGE", "total is not the number of runs", expected, got), *results[:2])
-        moments = [moment for moment in (moment_of(item.get("created_at")) for item in items) if moment is not None]
-        if any(one < other for one, other in itertools.pairwise(moments)):
-            cause, got = "created_at_desc is not newest first", "an older run before a newer one"
-            fail(Violation("LIST-PAGE", cause, "newest first", got), *results[:3])
+            run = known[missing[0].id]
+            rule_id, cause = self._why_missing(run, found)
+            violation = Violation(rule_id, cause, "every run that matches", f"{len(missing)} runs missing")
+            fail(violation, *run.shown, *found.results[:3])
 
-    def _why_missing(self, run: ShadowRun, results: Sequence[CallResult], narrowed: str) -> tuple[str, str]:
-        if narrowed:
-            return "LIST-FILTER", misses_a_run([narrowed])
-        if results[-1].body.get("limit") != 1000:
-            query = [self._filter, ("limit", "1000")]
-            whole = self.context.ask("list_runs", query=query, token=_TOKENS[run.organisation], after=())
-            if any(item.get("id") == run.id for item in items_of(whole)):
+    def _why_missing(self, run: ShadowRun, found: RunList) -> tuple[str, str]:
+        if len(found.query) > 2:
+            return "LIST-FILTER", misses_a_run(filter_names(found.query))
+        if found.pages[-1].limit != MAX_LIMIT:
+            whole = read_page(self.context, found.query, limit=MAX_LIMIT, token=_TOKENS[run.organisation], after=())
+            if any(item.get("id") == run.id for item in whole.items):
                 return "LIST-PAGE", "a run is on no page"
         other = self._change_of_another(run, is_gone=True)
         if other is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -28,6 +28,11 @@ class RunList:
     @property
     def items(self) -> list[dict[str, Any]]:
         return [item for page in self.pages for item in page.items]
+
+    def answer_with(self, item: Mapping[str, Any]) -> CallResult:
+        """Return the answer that has the item."""
+        pages = zip(self.pages, self.results, strict=True)
+        return next(result for page, result in pages if any(other is item for other in page.items))
 
     def __add__(self, other: RunList) -> RunList:
         return RunList(self.query, self.pages + other.pages, self.results + other.results)
