@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contracts.oracle.answer import is_retry_after, schema_error, schema_violations, universal_violations
 from contracts.oracle.create import Seen, alias_difference, create_options_violations, judge_create, run_schema_errors
+from contracts.oracle.known_run import CHANGEABLE, RESULTS, KnownRun
 from contracts.oracle.operation import ANSWER_RULE, CREATES, SCHEMA_RULE, operation_at
 from contracts.oracle.refusal import (
     acceptance_of_invalid,
@@ -52,16 +53,19 @@ from contracts.oracle.violation import FilterCause, Violation, excerpt, gives_ot
 
 __all__ = [
     "ANSWER_RULE",
+    "CHANGEABLE",
     "CREATES",
     "DELETED",
     "FOREIGN",
     "NEWEST",
+    "RESULTS",
     "SCHEMA_RULE",
     "STABLE",
     "STATUSES",
     "TERMINAL",
     "Candidate",
     "FilterCause",
+    "KnownRun",
     "ListFault",
     "Page",
     "ParsedRequest",

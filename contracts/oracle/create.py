@@ -58,6 +58,13 @@ def run_schema_errors(run: Any) -> list[tuple[str, str]]:
     return list(dict(found).items())
 
 
+def run_schema_violations(run: Any, rule: str) -> list[Violation]:
+    return [
+        Violation(rule, f"{name or 'a run'} is not of its schema", f"{name or 'a run'} as documented", got)
+        for name, got in run_schema_errors(run)
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class CreateJudgement:
     """`earlier` maps the cause of a violation to the source of the earlier answer that it conflicts with."""

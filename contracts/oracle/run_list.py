@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from contracts.openapi.schemas import is_uuid, moment_of
+from contracts.oracle.known_run import KnownRun
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import TERMINAL, can_follow, stable_fields
 from contracts.oracle.violation import Violation, excerpt, gives_others_too
@@ -64,6 +65,11 @@ class Candidate:
     def of(cls, view: Mapping[str, Any], created_by: ParsedRequest | None, absence: Absence | None = None) -> Self:
         at_end = _SETTLED_AT_END if view.get("status") in TERMINAL else ()
         return cls(view, frozenset((*stable_fields(created_by), *at_end)), absence)
+
+    @classmethod
+    def of_known(cls, run: KnownRun, *, is_foreign: bool = False) -> Self:
+        """`is_foreign` tells whether the list is that of another organisation."""
+        return cls.of(run.view, run.created_by, FOREIGN if is_foreign else DELETED if run.is_deleted else None)
 
     @property
     def id(self) -> str:

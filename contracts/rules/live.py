@@ -15,9 +15,13 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.shrink import Case
 from contracts.rules.answers import answer_cases
 from contracts.rules.authorization import headers_by_rule
+from contracts.rules.deletes import DeleteCase
 from contracts.rules.list_views import ExistingCase
 from contracts.rules.lists import PagesCase, WindowsCase
 from contracts.rules.reading import UnknownCase
+from contracts.rules.retries import retry_case
+from contracts.rules.run_events import RunCase
+from contracts.rules.updates import update_case
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 PROOF: Final = {"proof": "«proof»"}
@@ -157,25 +161,17 @@ def _existing(check: CheckContext) -> Iterator[ExistingCase]:
     yield ExistingCase(5)
 
 
-def _updates(check: CheckContext) -> Iterator[Case]:
-    yield {
-        "updates": [
-            {"release_session_after": True},
-            {"output_data": {"a": {"b": [1, 2.5, None]}}},
-            {"error": ["x"]},
-            {},
-        ],
-        "count": 2,
-        "index": 1,
-    }
+def _updates(check: CheckContext) -> Iterator[RunCase]:
+    outputs = {"output_data": {"a": {"b": [1, 2.5, None]}}}
+    yield update_case({"release_session_after": True}, outputs, {"error": ["x"]}, {}, count=2, index=1)
 
 
-def _deletes(check: CheckContext) -> Iterator[Case]:
-    yield {"count": 2, "index": 0}
+def _deletes(check: CheckContext) -> Iterator[DeleteCase]:
+    yield DeleteCase(count=2)
 
 
-def _retries(check: CheckContext) -> Iterator[Case]:
-    yield {"filled": {"output_data": {"a": 1}, "error": ["it failed"]}}
+def _retries(check: CheckContext) -> Iterator[RunCase]:
+    yield retry_case(filled={"output_data": {"a": 1}, "error": ["it failed"]})
 
 
 def _chains(check: CheckContext) -> Iterator[Case]:
