@@ -18,6 +18,7 @@ from contracts.rules.authorization import headers_by_rule
 from contracts.rules.deletes import DeleteCase
 from contracts.rules.list_views import ExistingCase
 from contracts.rules.lists import PagesCase, WindowsCase
+from contracts.rules.reading import UnknownCase
 from contracts.rules.retries import retry_case
 from contracts.rules.run_events import RunCase
 from contracts.rules.updates import update_case
@@ -141,11 +142,11 @@ def _tenant(check: CheckContext) -> Iterator[Case]:
         yield {"ops": ["get_run", "update_run", "retry_run", "delete_run", "list_runs"]}
 
 
-def _unknown(check: CheckContext) -> Iterator[Case]:
+def _unknown(check: CheckContext) -> Iterator[UnknownCase]:
     for operation in ("get_run", "update_run", "retry_run", "delete_run", "get_run_attachment"):
         if check.offers(operation):
-            yield {"op": operation, "id": "«unknown»"}
-            yield {"op": operation, "id": "not-a-uuid", "malformed": True}
+            yield UnknownCase(operation, "«unknown»")
+            yield UnknownCase(operation, "not-a-uuid", "malformed")
 
 
 def _pages(check: CheckContext) -> Iterator[PagesCase]:
