@@ -102,7 +102,7 @@ BELOW = {
     "oracle": {"core", "openapi"},
     "data": {"openapi"},
     "guard": {"core"},
-    "report": {"core"},
+    "report": {"core", "openapi"},
     "engine": {"core", "openapi", "oracle", "data", "guard"},
     "rules": {"core", "openapi", "oracle", "data", "guard", "engine"},
     "explore": {"core", "openapi", "oracle", "data", "guard", "engine", "rules"},

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
@@ -142,17 +142,9 @@ def conclude(result: CheckResult, check_options: CheckOptions, *, today: date) -
 
 def mask_of(target: Target) -> Mask:
     tokens = {target.token: "$TOKEN", target.second_token: "$SECOND_TOKEN"}
-    mask = Mask(dict(_mask_entry(secret, placeholder) for secret, placeholder in tokens.items() if secret))
+    mask = Mask({token: placeholder for token, placeholder in tokens.items() if token})
     mask.learn_body(target.base_request)
     return mask
-
-
-_MIN_TOKEN_LENGTH: Final = 5
-
-
-def _mask_entry(token: str, placeholder: str) -> tuple[str, str]:
-    """A token and its placeholder. A very short token may be part of any word, so it is masked only after `Bearer`."""
-    return (token, placeholder) if len(token) >= _MIN_TOKEN_LENGTH else (f"Bearer {token}", f"Bearer {placeholder}")
 
 
 def _clean_up(target: Target, guard: Guard) -> tuple[int, bool]:

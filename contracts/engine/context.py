@@ -22,6 +22,7 @@ from contracts.engine.request_building import Query, request_for
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated, WriteResult
 from contracts.engine.unreported_runs import violation_of
 from contracts.guard import NoAnswer
+from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle import (
     ANSWER_RULE,
@@ -31,7 +32,6 @@ from contracts.oracle import (
     create_options_violations,
     error_violations,
     judge_create,
-    operation_at,
     read_request,
     refusal_of_valid,
     rule_of_fault,

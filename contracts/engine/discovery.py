@@ -17,8 +17,9 @@ from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.request_building import encode, request_for
 from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
+from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import is_uuid, operations
-from contracts.oracle import CREATES, excerpt, operation_at
+from contracts.oracle import CREATES, excerpt
 
 _NOT_THERE = frozenset({404, 405})
 _CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})

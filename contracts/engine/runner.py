@@ -28,8 +28,9 @@ from contracts.engine.request_case import RequestCase
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.shrink import shrink
 from contracts.guard import NoAnswer, Refused
+from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import body_schema
-from contracts.oracle import operation_at, read_request
+from contracts.oracle import read_request
 
 MAX_TRIES: Final = 120
 """Tries to shrink one case."""

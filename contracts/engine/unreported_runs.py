@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.guard import Kind, Surprise
+from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import body_schema
-from contracts.oracle import ANSWER_RULE, CREATES, Violation, operation_at, read_request
+from contracts.oracle import ANSWER_RULE, CREATES, Violation, read_request
 
 
 def kind_of(request: Request) -> Kind:

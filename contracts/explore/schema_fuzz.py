@@ -4,6 +4,10 @@ It runs in a separate process, by its command line and its hooks, against the gu
 budget, ownership, pace and journal apply to it, and it knows no token. Our rules judge what it sends
 (`recorded_traffic`). Our search shrinks and repeats the failures, and knows what our own scenarios have already found.
 What its own checks report is not used: our oracle judges the same answers.
+
+Of schemathesis, only its command line, configuration and hooks are used, which it documents. Two uses are not
+documented: `python -m schemathesis.cli`, since its script need not be on the path, and `Case.meta` in the hooks, which
+alone tells the phase of a request and whether it is meant to be invalid.
 """
 
 from __future__ import annotations
@@ -85,8 +89,8 @@ def explore_schema(
         return
     with tempfile.TemporaryDirectory(prefix="contracts-") as name:
         folder = Path(name)
-        mark = _last_exchange(check)
-        plan = _plan(check, folder)
+        earlier = {id(exchange): exchange for exchange in check.guard.exchanges}
+        plan = _plan(check)
         plan.write(folder / "plan.json")
         config = _CONFIG.format(examples=examples, rows=_ROWS * examples)
         (folder / "schemathesis.toml").write_text(config, encoding="utf-8")
@@ -94,36 +98,18 @@ def explore_schema(
         for phases in PHASES[:1] if round_number else PHASES:
             if time.monotonic() < until:
                 _run(check, folder, [*_flags(check, seed), "--phases", *phases], until)
-        exchanges = _exchanges_since(check, mark)
+        exchanges = [exchange for exchange in check.guard.exchanges if id(exchange) not in earlier]
         _judge_exchanges(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
-
-
-def _last_exchange(check: CheckContext) -> Exchange | None:
-    exchanges = check.guard.exchanges
-    return exchanges[-1] if exchanges else None
-
-
-def _exchanges_since(check: CheckContext, mark: Exchange | None) -> Sequence[Exchange]:
-    """Exchanges after the marked one, oldest first."""
-    exchanges = check.guard.exchanges
-    position = next((i for i in range(len(exchanges) - 1, -1, -1) if exchanges[i] is mark), -1)
-    return exchanges[position + 1 :]
 
 
 # The parameters of schemathesis
 
 
-def _plan(check: CheckContext, folder: Path) -> SchemaPlan:
+def _plan(check: CheckContext) -> SchemaPlan:
     unknown = [str(CaseContext(check).named("unknown")) for _ in range(20)]
     runs, attachments = _runs_for_schemathesis(check)
-    paths = {
-        "run_id": runs,
-        "attachment_id": attachments,
-        "machine_id": list(check.machines.known[:3]),
-        "pool_id": list(check.pools.known[:3]),
-        "workflow_id": list(check.workflows.known[:3]),
-    }
-    known = {
+    in_paths = {"machine_id": check.machines, "pool_id": check.pools, "workflow_id": check.workflows}
+    in_bodies = {
         "workflow_id": check.workflows,
         "machine_id": check.machines,
         "pool_ids": check.pools,
@@ -131,8 +117,9 @@ def _plan(check: CheckContext, folder: Path) -> SchemaPlan:
     }
     return SchemaPlan(
         secret=check.canaries.text(),
-        known={name: list(ids.known) for name, ids in known.items() if not ids.invented},
-        paths=paths,
+        known={name: list(ids.known) for name, ids in in_bodies.items() if not ids.invented},
+        paths={name: list(ids.known[:3]) for name, ids in in_paths.items()}
+        | {"run_id": runs, "attachment_id": attachments},
         unknown=unknown,
     )
 
@@ -223,15 +210,12 @@ def _judge_exchanges(
         if time.monotonic() > until:
             check.note("Not all of what schemathesis sent could be looked into in time.")
             return
-        if _is_from_schemathesis(exchange):
+        if (exchange.request.header("user-agent") or "").startswith("schemathesis"):
             violated = _first_wanted(check, exchange, known_resources, wanted)
-            if violated is not None and not _is_known_elsewhere(check, violated):
+            # One cause is one finding: a field that is wrong in every answer is reported by the first rule that saw it.
+            if violated is not None and all(cause != violated.cause for _, cause in check.known):
                 search.look_into(RECORDED, record.case_at(position), violated)
         known_resources.learn(exchange)
-
-
-def _is_from_schemathesis(exchange: Exchange) -> bool:
-    return (exchange.request.header("user-agent") or "").startswith("schemathesis")
 
 
 def _first_wanted(
@@ -251,10 +235,3 @@ def _first_wanted(
             return None
         return None
     return None
-
-
-def _is_known_elsewhere(check: CheckContext, violated: RuleViolated) -> bool:
-    """Return whether any rule has already reported this cause. One cause is one finding: a field that is wrong in every
-    answer is reported by the first rule that saw it.
-    """
-    return any(cause == violated.cause for _, cause in check.known)

@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,6 @@ import schemathesis
 
 from contracts.explore.schema_plan import FRESH_KEY, VARIABLE, SchemaPlan
 
-_GUARD_MARK: Final = "x-contracts-guard"
 _FEW_RUNS: Final = 5
 _MANY_RUNS: Final = 10_000
 """A larger `count` is reduced. It stays invalid, and the budget would not allow that many runs."""
@@ -38,7 +37,9 @@ class CaseRewriter:
 
     def rewrite(self, case: Any) -> None:
         """Change a case to use ids that exist, recognisable secrets, new idempotency keys and few runs."""
+        # `Case.meta` is not a documented part of schemathesis; see `schema_fuzz`.
         odd = case.meta is None or case.meta.generation.mode.is_negative
+        few = case.meta is None or case.meta.phase.name.value != "coverage"
         for name in list(case.headers or ()):
             if name.lower() == "idempotency-key" and _is_plain_key(case.headers[name]):
                 case.headers[name] = f"{FRESH_KEY}{uuid.uuid4()}"
@@ -47,11 +48,7 @@ class CaseRewriter:
         if isinstance(case.query, dict) and not odd and "run_id" in case.query:
             case.query["run_id"] = self._path_id("run_id", case.query["run_id"])
         if isinstance(case.body, dict):
-            case.body = self._body(case.body, odd=odd, few=not self._is_coverage(case))
-
-    @staticmethod
-    def _is_coverage(case: Any) -> bool:
-        return case.meta is not None and case.meta.phase.name.value == "coverage"
+            case.body = self._body(case.body, odd=odd, few=few)
 
     def _path_id(self, name: str, value: Any) -> Any:
         """Return the id to send. One run id in five becomes the run that was deleted last. An id that has not been seen
@@ -79,8 +76,10 @@ class CaseRewriter:
         if isinstance(count, int) and count > _MANY_RUNS:
             changed["count"] = 1001 + count % 1000
         if not odd:
-            for each in (changed, *_objects(changed.get("steps"))):
-                self._put_known_ids(each)
+            steps = changed.get("steps")
+            for each in (changed, *(steps if isinstance(steps, list) else ())):
+                if isinstance(each, dict):
+                    self._put_known_ids(each)
         return changed
 
     def _put_known_ids(self, body: dict[str, Any]) -> None:
@@ -114,11 +113,7 @@ def _is_uuid(value: Any) -> bool:
         return False
 
 
-def _objects(steps: Any) -> Iterator[dict[str, Any]]:
-    yield from (step for step in steps if isinstance(step, dict)) if isinstance(steps, list) else ()
-
-
-def _ids(value: Any) -> Iterable[str]:
+def _ids(value: Any) -> Iterator[str]:
     todo = [value]
     while todo:
         node = todo.pop()

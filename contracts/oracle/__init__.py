@@ -10,7 +10,7 @@ from __future__ import annotations
 from contracts.oracle.answer import is_retry_after, schema_error, schema_violations, universal_violations
 from contracts.oracle.create import Seen, alias_difference, create_options_violations, judge_create, run_schema_errors
 from contracts.oracle.known_run import CHANGEABLE, RESULTS, KnownRun
-from contracts.oracle.operation import ANSWER_RULE, CREATES, SCHEMA_RULE, operation_at
+from contracts.oracle.operation import ANSWER_RULE, CREATES, SCHEMA_RULE
 from contracts.oracle.refusal import (
     acceptance_of_invalid,
     accepts,
@@ -94,7 +94,6 @@ __all__ = [
     "matches",
     "misses_a_run",
     "missing_runs",
-    "operation_at",
     "parameter_error_violations",
     "read_body",
     "read_request",

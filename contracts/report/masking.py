@@ -15,7 +15,7 @@ from typing import Any
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding
-from contracts.report.needles import Needles
+from contracts.core.secret_matcher import Candidates, SecretMatcher
 
 # The keys of sensitive inputs are sensitive_input_values, sensitive_inputs and shared_sensitive_inputs. A quote inside
 # a JSON string is escaped, so this never matches there. Aliases are not secret.
@@ -32,6 +32,7 @@ _UUID = re.compile(r"[0-9a-fA-F-]{36}")
 
 # Shorter values are masked under sensitive keys only, not anywhere else: an "a" in an answer is not a leak.
 _MIN_SECRET_LENGTH = 4
+_MIN_TOKEN_LENGTH = 5
 # In a JSON key, only secrets of at least this length are masked: a short one may equal an ordinary name.
 _MIN_LENGTH_IN_KEY = 12
 _CUT = "(cut: a sensitive value stood here)"
@@ -42,19 +43,20 @@ class Mask:
 
     def __init__(self, tokens: Mapping[str, str] | None = None) -> None:
         self._placeholders: dict[str, str] = {}
-        self._needles = Needles()
-        for secret, placeholder in (tokens or {}).items():
-            self._needles.add(secret, placeholder)
+        self._secrets = SecretMatcher()
+        for token, placeholder in (tokens or {}).items():
+            if len(token) >= _MIN_TOKEN_LENGTH:
+                self._secrets.add(token, placeholder)
+            else:  # it may be part of any word
+                self._secrets.add(f"Bearer {token}", f"Bearer {placeholder}")
 
     def learn(self, requests: Iterable[Request]) -> None:
         for request in requests:
-            for value in _sensitive_values(request.body):
-                self._learn_value(value)
+            self._learn_values(_sensitive_values(request.body))
 
     def learn_body(self, body: Any) -> None:
         """Learn the sensitive values of a decoded request body."""
-        for value in _under_sensitive_keys(body):
-            self._learn_value(value)
+        self._learn_values(_under_sensitive_keys(body))
 
     @property
     def has_masked(self) -> bool:
@@ -62,7 +64,7 @@ class Mask:
         return bool(self._placeholders)
 
     def text(self, text: str) -> str:
-        return self._needles.replace(text, self._needles.find(text))
+        return self._secrets.replace(text)
 
     def request(self, request: Request) -> Request:
         return dataclasses.replace(
@@ -86,8 +88,8 @@ class Mask:
         """Mask a finding except its cause, which has no values by definition and determines the fingerprint."""
         return dataclasses.replace(
             finding,
-            expected=self.text(finding.expected),
-            got=self.text(finding.got),
+            expected=self._with_excerpts(finding.expected),
+            got=self._with_excerpts(finding.got),
             exchanges=tuple(map(self.exchange, finding.exchanges)),
         )
 
@@ -104,37 +106,33 @@ class Mask:
             notes=tuple(map(self.text, result.notes)),
         )
 
+    def _with_excerpts(self, text: str) -> str:
+        """Mask a text with excerpts, which end with "…": each may have cut off a secret."""
+        *excerpts, rest = self.text(text).split("…")
+        return "…".join([*map(self._secrets.replace_beginning, excerpts), rest])
+
     def _body(self, body: bytes, *, sent: bool) -> bytes:
-        try:
-            return self._body_text(body.decode(), sent=sent).encode()
-        except UnicodeDecodeError:
-            # Both ways keep the bytes. A secret beside them may be UTF-8 or latin-1, so it is searched for in both.
-            text = self._body_text(body.decode("utf-8", "surrogateescape"), sent=sent)
-            body = text.encode("utf-8", "surrogateescape")
-            return _latin(self.text(body.decode("latin-1")))
+        text = self._mask_under_keys(body.decode("utf-8", "surrogateescape"), sent=sent)
+        candidates = self._secrets.candidates(text)
+        if candidates and _is_json(text):
+            return self._json_text(text, candidates, sent=sent).encode("utf-8", "surrogateescape")
+        return self._secrets.replace_in_bytes(text.encode("utf-8", "surrogateescape"))
 
-    def _body_text(self, text: str, *, sent: bool) -> str:
-        text = self._mask_under_keys(text, sent=sent)
-        secrets = self._needles.find(text)
-        if not secrets:
-            return text
-        if not _is_json(text):
-            return self._needles.replace(text, secrets)
-
+    def _json_text(self, text: str, candidates: Candidates, *, sent: bool) -> str:
         # A short secret may equal an ordinary name, so keys are searched for long secrets only.
-        long_secrets = secrets.of_length(_MIN_LENGTH_IN_KEY)
+        in_keys = candidates.of_length(_MIN_LENGTH_IN_KEY)
 
-        def token(found: re.Match[str]) -> str:
+        def masked_token(found: re.Match[str]) -> str:
             written = found[0]
             if not written.startswith('"'):
-                placeholder = self._needles.number(written)
+                placeholder = candidates.numbers.get(written)
                 return written if placeholder is None else "0" if sent else json.dumps(placeholder)
             plain = json.loads(written, strict=False)
             is_key = _COLON.match(text, found.end()) is not None
-            replaced = self._needles.replace(plain, long_secrets if is_key else secrets)
+            replaced = (in_keys if is_key else candidates).replace(plain)
             return written if replaced == plain else _json(replaced)
 
-        return _JSON_TOKEN.sub(token, text)
+        return _JSON_TOKEN.sub(masked_token, text)
 
     def _mask_under_keys(self, text: str, *, sent: bool) -> str:
         done, at = [], 0
@@ -160,21 +158,20 @@ class Mask:
         # In a request a number stays a number, since the finding may depend on the type.
         return 0 if sent else self._placeholder(str(value))
 
-    def _learn_value(self, value: Any) -> None:
-        if isinstance(value, dict):
-            for item in value.values():
-                self._learn_value(item)
-        elif isinstance(value, list):
-            for item in value:
-                self._learn_value(item)
-        elif isinstance(value, str) and value:
-            placeholder = self._placeholder(value)
-            if len(value) >= _MIN_SECRET_LENGTH:
-                self._needles.add(value, placeholder)
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            digits = json.dumps(value)
-            if len(digits) >= _MIN_SECRET_LENGTH:
-                self._needles.add_number(digits, self._placeholder(str(value)))
+    def _learn_values(self, values: Iterable[Any]) -> None:
+        for value in values:
+            if isinstance(value, dict):
+                self._learn_values(value.values())
+            elif isinstance(value, list):
+                self._learn_values(value)
+            elif isinstance(value, str) and value:
+                placeholder = self._placeholder(value)
+                if len(value) >= _MIN_SECRET_LENGTH:
+                    self._secrets.add(value, placeholder)
+            elif isinstance(value, int | float) and not isinstance(value, bool):
+                for digits in _number_forms(value):
+                    if len(digits) >= _MIN_SECRET_LENGTH:
+                        self._secrets.add_number(digits, self._placeholder(str(value)))
 
     def _placeholder(self, secret: str) -> str:
         """The placeholder of a secret, padded to the length of the secret, since a fault may depend on the length."""
@@ -192,17 +189,21 @@ def _json(value: Any) -> str:
     return text if not any("\ud800" <= c <= "\udfff" for c in text) else json.dumps(value)
 
 
+def _number_forms(value: float) -> Iterator[str]:
+    """Yield a number as JSON writes it, and, if it is a whole number, as an integer and as a real number."""
+    yield json.dumps(value)
+    if abs(value) < 1e300 and value == int(value):
+        yield str(int(value))
+        yield f"{int(value)}.0"
+        yield repr(float(value))
+
+
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _latin(text: str) -> bytes:
-    """Encode text that was decoded as latin-1, with ASCII placeholders in it."""
-    return text.encode("latin-1", "backslashreplace")
 
 
 def _sensitive_values(body: bytes | None) -> Iterator[Any]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import boundary_values, write_bodies
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
-from contracts.oracle import Violation, excerpt
+from contracts.oracle import excerpt
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 
@@ -34,83 +36,76 @@ RULES = (
 )
 
 
-def run_attachments(context: CaseContext, case: Case) -> None:
-    check = context.check
-    files = case["files"]
-    written = _create_with_files(context, case, files)
-    runs = written.runs
+@dataclass(frozen=True)
+class AttachmentsCase(Case):
+    """Runs are created with files, by the operation. With `listed`, their lists and download urls are judged too."""
+
+    files: list[dict[str, Any]]
+    operation: str = "bulk_create_runs"
+    count: int = 1
+    fields: dict[str, Any] = field(default_factory=dict)
+    earlier_fields: dict[str, Any] = field(default_factory=dict)
+    """Of the run before it is retried."""
+    listed: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return self.count
+
+
+def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
+    offers = context.check.offers
+    written = _create_with_files(context, case)
+    created, runs = written.result, written.runs
     if not written.clean or not runs:
         return
     for run in [runs[index] for index in sorted({0, len(runs) // 2, len(runs) - 1})]:
         ids = run.get("input_attachment_ids") or []
-        if len(ids) != len(files):
+        if len(ids) != len(case.files):
             return
-        found = []
-        for attachment in ids:
-            described = context.ask("get_run_attachment", attachment, after=[written.result])
-            found.append(described)
-            if described.body.get("id") != attachment or described.body.get("run_id") != run["id"]:
-                _fail(
-                    context,
-                    "described as another's",
-                    f"id {attachment} of run {run['id']}",
-                    described,
-                    written.result,
-                    described,
-                )
+        descriptions = [_described(context, run, attachment, created) for attachment in ids]
         # The ids need not be in the order of the files: match each to its file by the filename in its description.
-        for position, attachment in enumerate(ids):
-            sent = _file_of(files, found[position].body, position)
-            _judge_description(context, run, sent, found[position], written.result)
-            read = context.ask("download_run_attachment", attachment, after=[written.result])
-            raw = base64.b64decode(sent["content"])
-            context.require(
-                read.answer.body == raw,
-                "ATTACHMENTS",
-                "other bytes",
-                f"the {len(raw)} bytes that were sent",
-                lambda read=read, raw=raw: _difference(raw, read.answer.body),  # type: ignore[misc]
-                written.result,
-                read,
-            )
-            if position in {0, len(ids) - 1}:
-                again = context.ask("download_run_attachment", attachment, after=[written.result, read])
-                same, cause = again.answer.body == raw, "other bytes the second time"
-                context.require(
-                    same, "ATTACHMENTS", cause, "the same bytes again", again.words, written.result, read, again
-                )
-        if not case.get("around"):
-            continue
-        if check.offers("list_run_attachments"):
-            _judge_list(context, run, ids, written.result)
-        if check.offers("get_run_attachment_download_url"):
-            for position in {0, len(ids) - 1}:
-                sent = _file_of(files, found[position].body, position)
-                _judge_url(context, ids[position], base64.b64decode(sent["content"]), written.result)
+        files = [_file_of(case.files, described.body, index) for index, described in enumerate(descriptions)]
+        ends = {0, len(ids) - 1}
+        for index, attachment in enumerate(ids):
+            _judge_description(context, files[index], descriptions[index], created)
+            _judge_content(context, files[index], attachment, created, repeated=index in ends)
+        if case.listed and offers("list_run_attachments"):
+            _judge_list(context, run, ids, created)
+        if case.listed and offers("get_run_attachment_download_url"):
+            for index in ends:
+                _judge_url(context, ids[index], base64.b64decode(files[index]["content"]), created)
 
 
-def _create_with_files(context: CaseContext, case: Case, files: Sequence[Mapping[str, Any]]) -> WriteResult:
-    """Create runs that have the files, by the operation that the case names."""
-    fields = {"file_inputs": files} | context.fill(case.get("fields", {}))
-    match case.get("op", "bulk_create_runs"):
+def _create_with_files(context: CaseContext, case: AttachmentsCase) -> WriteResult:
+    fields = {"file_inputs": case.files} | context.fill(case.fields)
+    match case.operation:
         case "create_run":
             return context.create("create_run", {"workflow_id": "«workflow»"} | fields)
         case "retry_run":
-            written = context.some_runs(1, **case.get("before", {}))
+            written = context.some_runs(1, **case.earlier_fields)
             context.call("update_run", written.ids[0], body={"status": "cancelled"})
             again = context.write("retry_run", written.ids[0], body=fields)
             if not again.result.accepted or not isinstance(again.result.body, dict):
                 raise Inconclusive("a retry with files is refused")
             return WriteResult(again.parsed, again.result, (again.result.body,), again.clean)
         case "create_run_chain":
-            body = {"steps": [{"workflow_id": "«workflow»"}] * 3, "shared_file_inputs": files}
+            body = {"steps": [{"workflow_id": "«workflow»"}] * 3, "shared_file_inputs": case.files}
             made = context.write("create_run_chain", body=context.fill(body))
             if not made.result.accepted or not made.clean or not context.check.offers("get_run"):
                 raise Inconclusive("a chain with files is refused")
             reads = [context.ask("get_run", one, after=[made.result]) for one in made.result.body["run_ids"]]
             return WriteResult(made.parsed, made.result, tuple(read.body for read in reads), True)
         case _:
-            return context.some_runs(case.get("count", 1), **fields)
+            return context.some_runs(case.count, **fields)
+
+
+def _described(context: CaseContext, run: Mapping[str, Any], attachment: str, created: CallResult) -> CallResult:
+    result = context.ask("get_run_attachment", attachment, after=[created])
+    same = result.body.get("id") == attachment and result.body.get("run_id") == run["id"]
+    expected = f"id {attachment} of run {run['id']}"
+    context.require(same, "ATTACHMENTS", "described as another's", expected, result.words, created, result)
+    return result
 
 
 def _file_of(files: Sequence[Mapping[str, Any]], description: Any, position: int) -> Mapping[str, Any]:
@@ -118,28 +113,21 @@ def _file_of(files: Sequence[Mapping[str, Any]], description: Any, position: int
     return files[position] if files[position] in named or len(named) != 1 else named[0]
 
 
-def _fail(context: CaseContext, cause: str, expected: str, result: CallResult, *shown: CallResult) -> None:
-    context.fail(Violation("ATTACHMENTS", cause, expected, result.words), *shown)
-
-
-def _judge_description(
-    context: CaseContext, run: Mapping[str, Any], sent: Mapping[str, Any], result: CallResult, created: CallResult
-) -> None:
-    body = result.body
-    raw = base64.b64decode(sent["content"])
-    expected = {
+def _judge_description(context: CaseContext, sent: Mapping[str, Any], result: CallResult, created: CallResult) -> None:
+    documented = {
         "filename": sent["filename"],
         "attachment_type": "input",
-        "size_bytes": len(raw),
+        "size_bytes": len(base64.b64decode(sent["content"])),
         "target_path": sent.get("target_path"),
         "cleanup_imports_after_run": sent.get("cleanup_imports_after_run", False),
     }
-    for name, value in expected.items():
-        if name not in body and not value:
+    optional = {"target_path", "cleanup_imports_after_run"}
+    for name, value in documented.items():
+        if name not in result.body and not value:
             continue
-        got = body.get(name)
+        got = result.body.get(name)
         context.require(
-            got == value or (not got and not value and name in {"target_path", "cleanup_imports_after_run"}),
+            got == value or (not got and not value and name in optional),
             "ATTACHMENTS",
             f"another {name}",
             f"{name} {excerpt(json.dumps(value))}",
@@ -147,6 +135,21 @@ def _judge_description(
             created,
             result,
         )
+
+
+def _judge_content(
+    context: CaseContext, sent: Mapping[str, Any], attachment: str, created: CallResult, *, repeated: bool
+) -> None:
+    content = base64.b64decode(sent["content"])
+    read = context.ask("download_run_attachment", attachment, after=[created])
+    got = read.answer.body
+    expected = f"the {len(content)} bytes that were sent"
+    difference = partial(_difference, content, got)
+    context.require(got == content, "ATTACHMENTS", "other bytes", expected, difference, created, read)
+    if repeated:
+        again = context.ask("download_run_attachment", attachment, after=[created, read])
+        same, cause = again.answer.body == content, "other bytes the second time"
+        context.require(same, "ATTACHMENTS", cause, "the same bytes again", again.words, created, read, again)
 
 
 def _difference(sent: bytes, got: bytes) -> str:
@@ -157,75 +160,52 @@ def _difference(sent: bytes, got: bytes) -> str:
 
 
 def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str], created: CallResult) -> None:
-    """Check the list of a run's attachments.
+    """Judge lists of a run's attachments: whole, in windows, and in pages of one.
 
     A run that has ended may have output attachments too; their attachment_type tells them apart.
     """
     mine = set(ids)
-    inputs = [("run_id", run["id"]), ("attachment_type", "input")]
-    for query in ([*inputs, ("limit", "1000")], [("run_id", run["id"]), ("limit", "1000")]):
-        result = context.ask("list_run_attachments", query=query, after=[created])
-        items = [item for item in items_of(result) if item.get("attachment_type") != "output" or query[1] == inputs[1]]
-        _judge_items(context, run, [item.get("id") for item in items], mine, created, [result])
-        total, full = result.body.get("total"), len(items_of(result))
-        cause = "the list's total"
-        context.require(total == full, "ATTACHMENTS", cause, f"total {full}", f"total {total}", created, result)
-    for skip, limit in ((None, None), (0, 1), (1, 1), (len(ids), 1), (1, None), (0, len(ids))):
-        _judge_window(context, inputs, mine, skip, limit, created)
-    listed: list[Any] = []
-    results: list[CallResult] = []
-    for page in range(min(len(ids), 6)):
-        query = [*inputs, ("limit", "1"), *([("skip", str(page))] if page else [])]
-        results.append(context.ask("list_run_attachments", query=query, after=[created]))
-        listed += [item.get("id") for item in items_of(results[-1])]
+    of_run, of_inputs = ("run_id", run["id"]), ("attachment_type", "input")
+
+    def listed(*query: tuple[str, str]) -> CallResult:
+        return context.ask("list_run_attachments", query=query, after=[created])
+
+    def require_all(found: Sequence[Any], results: Sequence[CallResult]) -> None:
+        cause, expected = "the list has others", f"the {len(mine)} attachments of the run"
+        got = f"{len(found)}, {len(mine.intersection(found))} of them right"
+        same = set(found) == mine and len(found) == len(mine)
+        context.require(same, "ATTACHMENTS", cause, expected, got, created, *results[:3])
+
+    for query in ((of_run, of_inputs), (of_run,)):
+        result = listed(*query, ("limit", "1000"))
+        items = items_of(result)
+        inputs = [item for item in items if of_inputs in query or item.get("attachment_type") != "output"]
+        require_all([item.get("id") for item in inputs], [result])
+        got, expected = f"total {result.body.get('total')}", f"total {len(items)}"
+        context.require(got == expected, "ATTACHMENTS", "the list's total", expected, got, created, result)
+    windows: list[dict[str, int]] = [{}, {"skip": 1}, {"limit": 1}, {"skip": 0, "limit": len(ids)}]
+    for window in [*windows, *({"skip": skip, "limit": 1} for skip in (0, 1, len(ids)))]:
+        result = listed(of_run, of_inputs, *((name, str(value)) for name, value in window.items()))
+        _judge_window(context, result, window, mine, created)
+    pages = [listed(of_run, of_inputs, ("skip", str(page)), ("limit", "1")) for page in range(min(len(ids), 6))]
     if len(ids) <= 6:
-        _judge_items(context, run, listed, mine, created, results)
-    result = context.ask(
-        "list_run_attachments", query=[("run_id", run["id"]), ("attachment_type", "output")], after=[created]
-    )
-    wrong = [item for item in items_of(result) if item.get("id") in mine]
+        require_all([item.get("id") for page in pages for item in items_of(page)], pages)
+    result = listed(of_run, ("attachment_type", "output"))
+    wrong = any(item.get("id") in mine for item in items_of(result))
     context.require(not wrong, "ATTACHMENTS", "inputs listed as outputs", "outputs only", "an input", created, result)
 
 
 def _judge_window(
-    context: CaseContext,
-    query: Sequence[tuple[str, str]],
-    mine: set[str],
-    skip: int | None,
-    limit: int | None,
-    created: CallResult,
+    context: CaseContext, result: CallResult, window: dict[str, int], mine: set[str], created: CallResult
 ) -> None:
-    """Check one page of the list: the number of its items, and total, skip and limit."""
-    asked = [*query, *([("skip", str(skip))] if skip is not None else [])]
-    asked += [("limit", str(limit))] if limit is not None else []
-    result = context.ask("list_run_attachments", query=asked, after=[created])
-    frame = {name: result.body.get(name) for name in ("total", "skip", "limit")}
-    first, most = skip or 0, 100 if limit is None else limit
-    expected = {"total": len(mine), "skip": first, "limit": most}
+    """Judge one page of the list: the number of its items, and total, skip and limit."""
+    expected = {"total": len(mine), "skip": 0, "limit": 100} | window
+    frame = {name: result.body.get(name) for name in expected}
     items = items_of(result)
-    full = min(most, max(0, len(mine) - first))
-    cause, got = "a page of the list", f"{len(items)} items, {json.dumps(frame)}"
+    full = min(expected["limit"], max(0, len(mine) - expected["skip"]))
     right = frame == expected and len(items) == full and {item.get("id") for item in items} <= mine
-    context.require(right, "ATTACHMENTS", cause, f"{full} items, {json.dumps(expected)}", got, created, result)
-
-
-def _judge_items(
-    context: CaseContext,
-    run: Mapping[str, Any],
-    listed: Sequence[Any],
-    mine: set[str],
-    created: CallResult,
-    results: Sequence[CallResult],
-) -> None:
-    context.require(
-        set(listed) == mine and len(listed) == len(mine),
-        "ATTACHMENTS",
-        "the list has others",
-        f"the {len(mine)} attachments of the run",
-        f"{len(listed)}, {len(mine.intersection(listed))} of them right",
-        created,
-        *results[:3],
-    )
+    wanted, got = f"{full} items, {json.dumps(expected)}", f"{len(items)} items, {json.dumps(frame)}"
+    context.require(right, "ATTACHMENTS", "a page of the list", wanted, got, created, result)
 
 
 def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallResult) -> None:
@@ -258,58 +238,48 @@ def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResu
         context.require(same, "ATTACHMENTS", cause, expected, read.words, *shown, read)
 
 
-_ODD_FILES: Final = [
-    boundary_values.file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
-    boundary_values.file("é 名.bin", bytes(range(256)), cleanup_imports_after_run=False),
-    boundary_values.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
-    boundary_values.file("noending", b"abc"),
-    boundary_values.file("b" * 120 + ".csv", b"x"),
-    boundary_values.file("large.dat", bytes(index * 7 % 251 for index in range(70_000))),
-]
+def _odd_files() -> list[dict[str, Any]]:
+    file = boundary_values.file
+    return [
+        file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
+        file("é 名.bin", bytes(range(256)), cleanup_imports_after_run=False),
+        file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
+        file("noending", b"abc"),
+        file("b" * 120 + ".csv", b"x"),
+        file("large.dat", bytes(index * 7 % 251 for index in range(70_000))),
+    ]
 
 
-def _maker_cases(check: CheckContext) -> Iterator[Case]:
-    """Yield the same files for each operation that takes files."""
-    makers = {"bulk_create_runs": (), "create_run": (), "retry_run": ("update_run",), "create_run_chain": ("get_run",)}
-    for operation, needs in makers.items():
-        if check.offers(operation, *needs):
-            yield {"files": _ODD_FILES, "op": operation, "around": True}
-            yield {"files": _ODD_FILES[:1], "op": operation}
+def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
+    file, odd_files = boundary_values.file, _odd_files()
+    needs = {"bulk_create_runs": (), "create_run": (), "retry_run": ("update_run",), "create_run_chain": ("get_run",)}
+    for operation, others in needs.items():
+        if check.offers(operation, *others):
+            yield AttachmentsCase(odd_files, operation, listed=True)
+            yield AttachmentsCase(odd_files[:1], operation)
     if check.offers("retry_run", "update_run"):
-        before = {"file_inputs": [boundary_values.file("a.txt", b"old bytes")]}
-        yield {"files": _ODD_FILES[1:3], "op": "retry_run", "before": before}
-        yield {"files": [boundary_values.file("a.txt", b"new bytes")], "op": "retry_run", "before": before}
-
-
-def attachment_cases(check: CheckContext) -> Iterator[Case]:
-    yield from _maker_cases(check)
-    yield {"files": [boundary_values.file("a.txt", b"one"), boundary_values.file("b.txt", b"two")], "around": True}
+        earlier = {"file_inputs": [file("a.txt", b"old bytes")]}
+        for files in (odd_files[1:3], [file("a.txt", b"new bytes")]):
+            yield AttachmentsCase(files, "retry_run", earlier_fields=earlier)
+    yield AttachmentsCase([file("a.txt", b"one"), file("b.txt", b"two")], listed=True)
     for files in boundary_values.file_boundary_values():
-        yield {"files": files, "around": len(files) in {1, 3, 11, 101} and len(files[0]["content"]) < 9}
+        yield AttachmentsCase(files, listed=len(files) in {1, 3, 11, 101} and len(files[0]["content"]) < 9)
     for files in (
-        [
-            boundary_values.file("a.txt", b"one"),
-            boundary_values.file("b.txt", b"two"),
-            boundary_values.file("c.bin", bytes(range(256))),
-        ],
-        [boundary_values.file(raw=b"x")],
-        [
-            boundary_values.file("A b.TXT", b"\r\n\x00", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
-            boundary_values.file("é.bin", b"\xff", cleanup_imports_after_run=False),
-            boundary_values.file("c.txt", b"", target_path="/tmp/ü", cleanup_imports_after_run=True),
-        ],
+        [file("a.txt", b"one"), file("b.txt", b"two"), file("c.bin", bytes(range(256)))],
+        [file(raw=b"x")],
+        odd_files[:3],
     ):
         for count in (2, 3, 10, 101, 1000):
-            yield {"files": files, "count": count, "around": count < 100}
+            yield AttachmentsCase(files, count=count, listed=count < 100)
         if check.offers("create_run"):
-            yield {"files": files, "op": "create_run", "around": True}
+            yield AttachmentsCase(files, "create_run", listed=True)
         for fields in (
             {"start_session": True},
             {"input_values": write_bodies.INPUTS},
             {"sensitive_input_values": write_bodies.SECRETS},
         ):
-            yield {"files": files, "fields": fields, "count": 2}
-    yield {"files": [boundary_values.file("big.bin", bytes(index * 13 % 256 for index in range(700_000)))]}
+            yield AttachmentsCase(files, fields=fields, count=2)
+    yield AttachmentsCase([file("big.bin", bytes(index * 13 % 256 for index in range(700_000)))])
 
 
 SCENARIOS = (

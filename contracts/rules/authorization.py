@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import base64
-import random
 import string
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import Request
 from contracts.data import boundary_values, write_bodies
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.request_building import request_for
+from contracts.engine.request_building import Query, request_for
 from contracts.engine.results import CallResult
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
-from contracts.openapi.schemas import operations
+from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES
 from contracts.rules.listing import carries, made_with
 from contracts.rules.rule import Rule
@@ -57,29 +57,18 @@ RULES = (
     ),
 )
 
-_REQUIRED: Final = (None, "")
-_SCHEMES: Final = (
-    "Basic $TOKEN",
-    "Token $TOKEN",
-    "Digest $TOKEN",
-    "ApiKey $TOKEN",
-    "Api-Key $TOKEN",
-    "JWT $TOKEN",
-    "OAuth $TOKEN",
-    "MAC $TOKEN",
-    "Negotiate $TOKEN",
-    "Bearers $TOKEN",
-    "X-Bearer $TOKEN",
-    "basic $TOKEN",
-    "token $TOKEN",
-    "BASIC $TOKEN",
-    "$TOKEN",
-    *("Bearer$TOKEN", "Bearer:$TOKEN", "Bearer: $TOKEN", "Bearer,$TOKEN", "Bear $TOKEN", "Key $TOKEN", "Bot $TOKEN"),
-    *("bearertoken $TOKEN", "AWS4-HMAC-SHA256 $TOKEN", "SSO $TOKEN", "Session $TOKEN", "Private-Token $TOKEN"),
+_NO_CREDENTIALS: Final = (None, "")
+_OTHER_SCHEMES: Final = tuple(
+    f"{scheme}$TOKEN"
+    for scheme in (
+        *("Basic ", "Token ", "Digest ", "ApiKey ", "Api-Key ", "JWT ", "OAuth ", "MAC ", "Negotiate ", "Bearers "),
+        *("X-Bearer ", "basic ", "token ", "BASIC ", "", "Bearer", "Bearer:", "Bearer: ", "Bearer,", "Bear ", "Key "),
+        *("Bot ", "bearertoken ", "AWS4-HMAC-SHA256 ", "SSO ", "Session ", "Private-Token "),
+    )
 )
 
 
-def wrong_tokens(check: CheckContext) -> list[str]:
+def _wrong_tokens(check: CheckContext) -> tuple[str, ...]:
     """Return Authorization headers with empty, fixed and random tokens that are not valid.
 
     Random words have no letter of the given tokens, where at least six other letters are left.
@@ -88,110 +77,102 @@ def wrong_tokens(check: CheckContext) -> list[str]:
     letters = [c for c in string.ascii_lowercase if c not in mine and c.upper() not in mine]
     if len(letters) < 6:
         letters = list("qxzwjkvy")
+    digits = "".join(c for c in string.digits if c not in mine) or "9"
     pick = check.random("tokens")
 
     def word(length: int) -> str:
         return "".join(pick.choice(letters) for _ in range(length))
 
-    digits = "".join(c for c in string.digits if c not in mine) or "9"
-    return [
-        "Bearer",
-        "Bearer ",
-        f"Bearer {word(1)}",
-        f"Bearer {word(8)}",
-        f"Bearer {word(24)}",
-        f"Bearer {word(32)}.{word(40)}.{word(43)}",
-        f"Bearer {word(6)}_{word(40)}",
-        f"Bearer {''.join(pick.choice(digits) for _ in range(16))}",
-        f"Bearer {word(64).upper()}",
-        f"Bearer {word(2000)}",
-        "Bearer null",
-        "Bearer undefined",
-        "Bearer *",
-        "Bearer {}",
-        "Bearer ''",
-        f"Bearer {_encoded(word(12), pick)}",
-    ]
+    words = [word(1), word(8), word(24), f"{word(32)}.{word(40)}.{word(43)}", f"{word(6)}_{word(40)}"]
+    words += ["".join(pick.choice(digits) for _ in range(16)), word(64).upper(), word(2000)]
+    encoded = base64.b64encode(f"{word(12)}{pick.random()}".encode()).decode()
+    tokens = ["", *words, "null", "undefined", "*", "{}", "''", encoded]
+    return ("Bearer", *(f"Bearer {token}" for token in tokens))
 
 
-def _encoded(text: str, pick: random.Random) -> str:
-    return base64.b64encode(f"{text}{pick.random()}".encode()).decode()
+def invalid_headers(check: CheckContext) -> tuple[tuple[str | None, ...], ...]:
+    """Return Authorization headers in groups: no credentials, other schemes, wrong tokens."""
+    return _NO_CREDENTIALS, _OTHER_SCHEMES, _wrong_tokens(check)
 
 
-def headers_by_rule(check: CheckContext) -> dict[str, Sequence[str | None]]:
-    return {"AUTH-REQUIRED": _REQUIRED, "AUTH-SCHEME": _SCHEMES, "AUTH-TOKEN": wrong_tokens(check)}
+def rule_of_credentials(header: str | None) -> tuple[str, str]:
+    """Return the rule that is broken if an invalid Authorization header is accepted, and the cause."""
+    if not header:
+        return "AUTH-REQUIRED", "no Authorization passes"
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer":
+        return "AUTH-SCHEME", "another scheme passes"
+    return "AUTH-TOKEN", "a wrong token passes" if token.strip() else "an empty token passes"
 
 
-# Without valid credentials
+@dataclass(frozen=True)
+class CredentialsCase(Case):
+    """A request that is valid except for its Authorization header.
+
+    With `repeated`, the same create was sent before with a valid token and the same idempotency key.
+    """
+
+    operation: str
+    header: str | None
+    count: int = 1
+    query: Query = ()
+    repeated: bool = False
+    effect_checked: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return self.count
 
 
-def run_unauthorized(context: CaseContext, case: Case) -> None:
-    """Send a request that is valid except for its credentials."""
-    operation, rule, header = case["op"], case["rule"], case["header"]
-    request, earlier = _good_request(context, operation, case)
-    headers = tuple(h for h in request.headers if h[0].lower() != "authorization")
-    if header is not None:
-        headers = (("Authorization", header), *headers)
-    result = context.send(Request(request.method, request.path, headers, request.body))
-    refused = context.require(
-        result.status in {401, 403} or (result.status in {404, 405} and not context.check.offers(operation)),
-        rule,
-        _cause(rule, header),
-        "401 or 403",
-        result.words,
-        *([earlier[0]] if case.get("replay") and earlier else ()),
-        result,
-    )
-    if refused and case.get("look"):
-        _require_no_effect(context, operation, rule, result)
+def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
+    request = _valid_request(context, case)
+    earlier = [context.send(request)] if case.repeated else []
+    headers = [header for header in request.headers if header[0].lower() != "authorization"]
+    if case.header is not None:
+        headers.insert(0, ("Authorization", case.header))
+    result = context.send(Request(request.method, request.path, tuple(headers), request.body))
+    rule, cause = rule_of_credentials(case.header)
+    refused = result.status in {401, 403} or (result.status in {404, 405} and not context.check.offers(case.operation))
+    context.require(refused, rule, cause, "401 or 403", result.words, *earlier, result)
+    if refused and case.effect_checked:
+        _require_no_effect(context, case.operation, rule, result)
 
 
-def _cause(rule: str, header: str | None) -> str:
-    if rule == "AUTH-TOKEN":
-        return "an empty token passes" if header in {"Bearer", "Bearer "} else "a wrong token passes"
-    if rule == "AUTH-SCHEME":
-        return "another scheme passes"
-    return "no Authorization passes"
+_CHANGES: Final[dict[str, Any]] = {
+    "update_run": {"release_session_after": True},
+    "retry_run": {"session_alias": STOLEN},
+}
 
 
-def _good_request(context: CaseContext, operation: str, case: Case) -> tuple[Request, list[CallResult]]:
-    """Return a request that is valid with a good token and, for a replay, the result of the first create."""
-    check = context.check
+def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
+    check, operation = context.check, case.operation
     method, template = operations()[operation]
     if operation in CREATES:
-        body = write_bodies.minimal(operation, count=case.get("count", 1))
-        body |= {} if operation == "create_run_chain" else check.base_request
-        body |= (
-            {"input_values": {**(body.get("input_values") or {}), "marker": "«marker»"}}
-            if operation != "create_run_chain"
-            else {"shared_inputs": {"marker": "«marker»"}}
-        )
-        request = request_for(
-            operation, body=context.fill(body), key=context.named("key") if case.get("replay") else None
-        )
-        return request, [context.send(request)] if case.get("replay") else []
+        body: dict[str, Any] = write_bodies.minimal(operation, count=case.count)
+        marker = {"marker": "«marker»"}
+        if operation == "create_run_chain":
+            body["shared_inputs"] = marker
+        else:
+            body |= check.base_request
+            body["input_values"] = (body.get("input_values") or {}) | marker
+        return request_for(operation, body=context.fill(body), key=context.named("key") if case.repeated else None)
     if "{run_id}" in template:
         run_id = _a_run(context)
-        change: Any = {"update_run": {"release_session_after": True}, "retry_run": {"session_alias": STOLEN}}.get(
-            operation
-        )
         if operation == "retry_run" and context.has_named("run"):
             context.call("update_run", run_id, body={"status": "cancelled"})
-        if change is None:
-            return request_for(operation, run_id, query=[(k, v) for k, v in case.get("query", [])]), []
-        return request_for(operation, run_id, body=change), []
+        if operation in _CHANGES:
+            return request_for(operation, run_id, body=_CHANGES[operation])
+        return request_for(operation, run_id, query=case.query)
     if "{attachment_id}" in template:
-        return request_for(operation, _an_attachment(context)), []
+        return request_for(operation, _an_attachment(context))
     if "{" in template:
         ids = {"{machine_id}": check.machines, "{pool_id}": check.pools, "{workflow_id}": check.workflows}
         known = next(ids[name].known for name in ids if name in template)
-        one = known[0] if known else context.named("uuid")
-        if method == "POST":
-            return request_for(operation, one, body={"machine_ids": []}), []
-        return request_for(operation, one), []
+        resource_id = known[0] if known else context.named("uuid")
+        return request_for(operation, resource_id, body={"machine_ids": []} if method == "POST" else UNREAD)
     if method == "POST":
-        return request_for(operation, body=context.fill(write_bodies.minimal(operation))), []
-    return request_for(operation, query=[(k, v) for k, v in case.get("query", [])]), []
+        return request_for(operation, body=context.fill(write_bodies.minimal(operation)))
+    return request_for(operation, query=case.query)
 
 
 def _a_run(context: CaseContext) -> str:
@@ -230,35 +211,30 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, result: 
         context.require(not changed, rule, cause, "the run as before", after.words, result, after)
 
 
-def unauthorized_cases(check: CheckContext) -> Iterator[Case]:
+_LIST_QUERIES: Final = (
+    *(("search", "a"), ("limit", "1000"), ("status", "success"), ("fields", "status"), ("skip", "1")),
+    ("include", "workflow"),
+)
+
+
+def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
+    groups = invalid_headers(check)
     for operation in operations():
-        if operation == "health_check" or not check.offers(operation):
-            continue
-        for rule, headers in headers_by_rule(check).items():
-            for index, header in enumerate(headers):
-                yield {"op": operation, "rule": rule, "header": header, "look": index in {0, 4}}
-    for rule, headers in headers_by_rule(check).items():
-        for operation in CREATES:
-            if check.offers(operation):
-                yield {"op": operation, "rule": rule, "header": headers[0], "replay": True}
-                yield {"op": operation, "rule": rule, "header": headers[-1], "replay": True}
-        for count in (2, 101, 1000):
-            yield {"op": "bulk_create_runs", "rule": rule, "header": headers[0], "count": count}
-            yield {"op": "bulk_create_runs", "rule": rule, "header": headers[-1], "count": count}
-        if check.offers("list_runs"):
-            for query in (
-                [["search", "a"]],
-                [["limit", "1000"]],
-                [["status", "success"]],
-                [["fields", "status"]],
-                [["skip", "1"]],
-                [["include", "workflow"]],
-            ):
-                yield {"op": "list_runs", "rule": rule, "header": headers[0], "query": query}
-                yield {"op": "list_runs", "rule": rule, "header": headers[-1], "query": query}
-        if check.offers("get_run"):
-            for header in (headers[0], headers[-1]):
-                yield {"op": "get_run", "rule": rule, "header": header, "query": [["include", "workflow,machine"]]}
+        if operation != "health_check" and check.offers(operation):
+            for headers in groups:
+                for index, header in enumerate(headers):
+                    yield CredentialsCase(operation, header, effect_checked=index in {0, 4})
+    for headers in groups:
+        for header in (headers[0], headers[-1]):
+            for operation in filter(check.offers, sorted(CREATES)):
+                yield CredentialsCase(operation, header, repeated=True)
+            for count in (2, 101, 1000):
+                yield CredentialsCase("bulk_create_runs", header, count=count)
+            if check.offers("list_runs"):
+                for parameter in _LIST_QUERIES:
+                    yield CredentialsCase("list_runs", header, query=(parameter,))
+            if check.offers("get_run"):
+                yield CredentialsCase("get_run", header, query=(("include", "workflow,machine"),))
 
 
 SCENARIOS = (

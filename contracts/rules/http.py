@@ -15,8 +15,9 @@ from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.engine.results import Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.engine.shrink import Case
+from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import operation_at, universal_violations
+from contracts.oracle import universal_violations
 from contracts.rules.rule import Rule
 
 GROUP = "HTTP"

@@ -14,13 +14,16 @@ from contracts.data import boundary_values, write_bodies
 from contracts.engine.check_context import CheckContext
 from contracts.engine.shrink import Case
 from contracts.rules.answers import answer_cases
-from contracts.rules.authorization import headers_by_rule
+from contracts.rules.attachments import AttachmentsCase
+from contracts.rules.authorization import CredentialsCase, invalid_headers
 from contracts.rules.deletes import DeleteCase
 from contracts.rules.list_views import ExistingCase
 from contracts.rules.lists import PagesCase, WindowsCase
 from contracts.rules.reading import UnknownCase
 from contracts.rules.retries import retry_case
 from contracts.rules.run_events import RunCase
+from contracts.rules.secrets import SecretsCase
+from contracts.rules.tenants import TenantCase
 from contracts.rules.updates import update_case
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
@@ -100,46 +103,38 @@ def _malformed_bodies(check: CheckContext) -> Iterator[Case]:
     yield {"op": "bulk_create_runs", "items": [{"latin": text} for text in texts]}
 
 
-def _secrets(check: CheckContext) -> Iterator[Case]:
+def _secrets(check: CheckContext) -> Iterator[SecretsCase]:
     """Secrets in invalid requests, which create nothing."""
     secret = {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}
     for one in ({"count": 1}, {"workflow_id": "«workflow»", "count": "x"}, {"workflow_id": "«workflow»", "count": 0}):
-        yield {"op": "bulk_create_runs", "body": one | OWN_SESSION | {"sensitive_input_values": secret}}
-    yield {"op": "bulk_create_runs", "body": {"workflow_id": "x", "count": 1, "sensitive_input_values": "«secret»"}}
-    yield {"op": "create_run", "body": OWN_SESSION | {"sensitive_input_values": secret}}
-    yield {
-        "op": "create_run_chain",
-        "body": OWN_SESSION | {"steps": [{"sensitive_inputs": secret}], "shared_sensitive_inputs": secret},
-    }
+        yield SecretsCase("bulk_create_runs", one | OWN_SESSION | {"sensitive_input_values": secret})
+    yield SecretsCase("bulk_create_runs", {"workflow_id": "x", "count": 1, "sensitive_input_values": "«secret»"})
+    yield SecretsCase("create_run", OWN_SESSION | {"sensitive_input_values": secret})
+    chain = {"steps": [{"sensitive_inputs": secret}], "shared_sensitive_inputs": secret}
+    yield SecretsCase("create_run_chain", OWN_SESSION | chain)
 
 
-def _secrets_that_work(check: CheckContext) -> Iterator[Case]:
+def _secrets_that_work(check: CheckContext) -> Iterator[SecretsCase]:
     made = body(check, sensitive_input_values={"password": "«secret»", "deep": [{"pin": "«secret:2»"}]})
     if made is not None:
-        yield {"op": "bulk_create_runs", "body": made, "look": True}
+        yield SecretsCase("bulk_create_runs", made, reads=True)
 
 
-def _unauthorized(check: CheckContext) -> Iterator[Case]:
+def _unauthorized(check: CheckContext) -> Iterator[CredentialsCase]:
     important = ("bulk_create_runs", "list_runs", "get_run", "create_run", "update_run", "delete_run", "retry_run")
     others = ("create_run_chain", "list_run_attachments", "list_machines", "list_pools", "list_workflows")
-    headers = headers_by_rule(check)
-    for operation in (*important, *others):
-        if check.offers(operation):
-            for rule in headers:
-                yield {
-                    "op": operation,
-                    "rule": rule,
-                    "header": headers[rule][0],
-                    "look": operation == "bulk_create_runs",
-                }
-    for header in headers["AUTH-TOKEN"][3:6]:
-        yield {"op": "bulk_create_runs", "rule": "AUTH-TOKEN", "header": header}
-    yield {"op": "list_runs", "rule": "AUTH-TOKEN", "header": headers["AUTH-TOKEN"][4]}
+    *_, wrong_tokens = groups = invalid_headers(check)
+    for operation in filter(check.offers, (*important, *others)):
+        for headers in groups:
+            yield CredentialsCase(operation, headers[0], effect_checked=operation == "bulk_create_runs")
+    for header in wrong_tokens[3:6]:
+        yield CredentialsCase("bulk_create_runs", header)
+    yield CredentialsCase("list_runs", wrong_tokens[4])
 
 
-def _tenant(check: CheckContext) -> Iterator[Case]:
+def _tenant(check: CheckContext) -> Iterator[TenantCase]:
     if check.has_second:
-        yield {"ops": ["get_run", "update_run", "retry_run", "delete_run", "list_runs"]}
+        yield TenantCase(("get_run", "update_run", "retry_run", "delete_run", "list_runs"))
 
 
 def _unknown(check: CheckContext) -> Iterator[UnknownCase]:
@@ -202,10 +197,10 @@ def _scopes(check: CheckContext) -> Iterator[Case]:
         yield {"op": "bulk_create_runs", "body": body(check)}
 
 
-def _attachments(check: CheckContext) -> Iterator[Case]:
+def _attachments(check: CheckContext) -> Iterator[AttachmentsCase]:
     if may_vary(check, "file_inputs"):
         files = [boundary_values.file(raw=bytes(range(256)), target_path="C:\\a.txt"), boundary_values.file("é.txt")]
-        yield {"files": files, "around": True}
+        yield AttachmentsCase(files, listed=True)
 
 
 def _methods(check: CheckContext) -> Iterator[Case]:

@@ -1,24 +1,29 @@
-"""Sensitive values: no answer may contain them, wherever they were sent."""
+"""Sensitive values: no answer may contain them, wherever they were sent.
+
+`CaseContext.observe` looks for secrets in every answer. The scenarios here send secrets in every way, and then every
+request whose answer could show them.
+"""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import boundary_values, mutations, write_bodies
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.request_building import JSON_HEADER, encode, path_for, request_for
+from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
-from contracts.openapi.schemas import operations
-from contracts.oracle import TERMINAL, alias_difference, operation_at
+from contracts.openapi.router import operation_at
+from contracts.oracle import TERMINAL, alias_difference
 from contracts.rules.listing import items_of
-from contracts.rules.request_bodies import among, changeable, full_body
+from contracts.rules.request_bodies import among, changeable, full_body, ids_in
 from contracts.rules.rule import Rule
 
 GROUP = "Secrets"
@@ -34,6 +39,12 @@ RULES = (
     ),
 )
 
+_SECRET_FIELDS: Final = {
+    "bulk_create_runs": "sensitive_input_values",
+    "create_run": "sensitive_input_values",
+    "retry_run": "sensitive_input_values",
+    "create_run_chain": "shared_sensitive_inputs",
+}
 _SHAPES: Final[tuple[Any, ...]] = (
     {"password": "«secret»"},
     {"login": {"password": "«secret»"}},
@@ -55,118 +66,125 @@ _SHAPES: Final[tuple[Any, ...]] = (
     {"input": "«secret»"},
     {"id": "«secret»", "detail": "«secret:2»"},
 )
-_FIELD: Final = {
-    "bulk_create_runs": "sensitive_input_values",
-    "create_run": "sensitive_input_values",
-    "retry_run": "sensitive_input_values",
-    "create_run_chain": "shared_sensitive_inputs",
-}
+_PASSWORD: Final[dict[str, Any]] = {"password": "«secret»"}
 
 
-def run_secret(context: CaseContext, case: Case) -> None:
-    """Sends a write with secrets, then every read and change that could show them.
+def _offered_writes(check: CheckContext, *others: str) -> Iterator[tuple[str, str]]:
+    """Yield (operation, its field for secrets) of the writes that the target offers, with other operations needed."""
+    for operation, field in _SECRET_FIELDS.items():
+        if check.offers(operation, *others, *(("update_run",) if operation == "retry_run" else ())):
+            yield operation, field
 
-    `CaseContext.observe` looks for secrets in every answer.
-    """
-    operation = case["op"]
-    ids: tuple[str, ...] = ()
-    if operation == "retry_run":
-        ids = (changeable(context, operation)["id"],)
-    if "latin" in case:
-        result = context.call(operation, *ids, raw=context.fill(case["latin"]).encode("latin-1"), key=case.get("key"))
-    elif case.get("undetermined"):
-        result = context.call(operation, *ids, body=context.fill(case["body"]))
+
+def _run_to_write_to(context: CaseContext, operation: str) -> tuple[str, ...]:
+    return (changeable(context, operation)["id"],) if operation == "retry_run" else ()
+
+
+def _most_runs(body: Any) -> int:
+    """Return the most runs that a correct server creates for a body."""
+    if not isinstance(body, dict):
+        return 1
+    steps, count = body.get("steps"), body.get("count")
+    return len(steps) if isinstance(steps, list) else count if isinstance(count, int) else 1
+
+
+# One write
+
+
+@dataclass(frozen=True)
+class SecretsCase(Case):
+    """A write with secrets. With `reads`, every read and change follows that could show them."""
+
+    operation: str
+    body: Any = None
+    text: str | None = None
+    """Sent instead of the body, as latin-1."""
+    reads: bool = False
+    undetermined: bool = False
+    """Whether the contract does not determine if the target accepts it."""
+
+    @property
+    def expected_runs(self) -> int:
+        return _most_runs(self.body)
+
+
+def run_secrets(context: CaseContext, case: SecretsCase) -> None:
+    ids = _run_to_write_to(context, case.operation)
+    if case.text is not None:
+        result = context.call(case.operation, *ids, raw=context.fill(case.text).encode("latin-1"))
+    elif case.undetermined:
+        result = context.call(case.operation, *ids, body=context.fill(case.body))
     else:
-        result = context.write(operation, *ids, body=context.fill(case["body"])).result
-    if not result.accepted or not case.get("look") or not isinstance(result.body, dict):
-        return
-    runs = result.body.get("created_runs") or [result.body]
-    made = [*(run.get("id") for run in runs if isinstance(run, dict)), *(result.body.get("run_ids") or ())]
-    found = [one for one in (made[0], made[-1]) if isinstance(one, str)] if made else []
-    check = context.check
-    for run_id in dict.fromkeys(found):
-        if check.offers("get_run"):
+        result = context.write(case.operation, *ids, body=context.fill(case.body)).result
+    if case.reads:
+        _read_everything(context, result)
+
+
+def _read_everything(context: CaseContext, written: CallResult) -> None:
+    offers, runs = context.check.offers, ids_in(written)[:1] + ids_in(written)[-1:]
+    for run_id in dict.fromkeys(runs):
+        if offers("get_run"):
             context.call("get_run", run_id)
             context.call("get_run", run_id, query=[("include", "workflow,machine,machine.pools")])
-        if check.offers("list_runs"):
-            for query in (
-                [],
-                [("deep_search", "true")],
-                [("fields", "sensitive_input_aliases"), ("fields", "input_values")],
-            ):
+        if offers("list_runs"):
+            fields = [("fields", "sensitive_input_aliases"), ("fields", "input_values")]
+            for query in ([], [("deep_search", "true")], fields):
                 context.call("list_runs", query=[("search", run_id), *among(context), *query])
-            context.call("list_runs", query=[*among(context), ("limit", "100")])
-            context.call("list_runs", query=[*among(context), ("limit", "100"), ("include", "workflow,machine")])
-        if check.offers("update_run"):
-            context.call("update_run", run_id, body={"release_session_after": True})
-            context.call("update_run", run_id, body={"status": "nonsense"})
-            context.call("update_run", run_id, body={"status": "cancelled"})
-        if check.offers("retry_run", "update_run"):
+            for query in ([], [("include", "workflow,machine")]):
+                context.call("list_runs", query=[*among(context), ("limit", "100"), *query])
+        if offers("update_run"):
+            for body in ({"release_session_after": True}, {"status": "nonsense"}, {"status": "cancelled"}):
+                context.call("update_run", run_id, body=body)
+        if offers("retry_run", "update_run"):
             context.call("retry_run", run_id, body={})
             context.call("retry_run", run_id, body={"input_values": 5})
             context.call("get_run", run_id)
-    if check.offers("list_runs") and found:
-        _search_for_secrets(context, set(found), case)
-    if check.offers("delete_run") and found:
-        context.call("delete_run", found[0])
+    if offers("list_runs") and runs:
+        _search_for_secrets(context, written, set(runs))
+    if offers("delete_run") and runs:
+        context.call("delete_run", runs[0])
 
 
-def _search_for_secrets(context: CaseContext, runs: set[str], case: Case) -> None:
-    secrets = [
-        value for name, value in context.everything_named() if name.startswith("secret") and isinstance(value, str)
-    ]
+def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str]) -> None:
+    named = context.everything_named()
+    secrets = [value for name, value in named if name.startswith("secret") and isinstance(value, str)]
     for secret in secrets[:2]:
         for text in (secret, secret[4:-4], secret.upper()):
             for deep in ([], [("deep_search", "true")]):
                 result = context.call("list_runs", query=[("search", text), ("limit", "100"), *among(context), *deep])
                 found = [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
-                context.require(
-                    not found,
-                    "SECRET-LEAK",
-                    "a search finds a run by its secret",
-                    "no run found by a sensitive value",
-                    f"{len(found)} runs",
-                    context.exchanges[0] if case["op"] != "retry_run" else context.exchanges[2],
-                    result,
-                )
+                cause, expected = "a search finds a run by its secret", "no run found by a sensitive value"
+                context.require(not found, "SECRET-LEAK", cause, expected, f"{len(found)} runs", written, result)
 
 
-def shown_cases(check: CheckContext) -> Iterator[Case]:
-    for operation, field in _FIELD.items():
-        if not check.offers(operation) or (operation == "retry_run" and not check.offers("update_run")):
-            continue
+def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
+    for operation, field in _offered_writes(check):
         bare = write_bodies.minimal(operation)
         for index, shape in enumerate(_SHAPES):
-            look = index in {0, 2, 4} or (operation == "bulk_create_runs" and index in {1, 7, 8, 13})
-            yield {"op": operation, "body": bare | {field: shape}, "look": look}
+            reads = index in {0, 2, 4} or (operation == "bulk_create_runs" and index in {1, 7, 8, 13})
+            yield SecretsCase(operation, bare | {field: shape}, reads=reads)
         for body in _same_key_bodies(operation, bare):
-            yield {"op": operation, "body": body, "look": True, "undetermined": True}
+            yield SecretsCase(operation, body, reads=True, undetermined=True)
         if operation == "create_run_chain":
-            step = {"workflow_id": "«workflow»"}
+            step = {"workflow_id": "«workflow»"}  # by which the reads filter
             for shape in _SHAPES[:7]:
-                yield {"op": operation, "body": {"steps": [step | {"sensitive_inputs": shape}]}, "look": True}
-                yield {"op": operation, "body": {"steps": [step, step | {"sensitive_inputs": shape}]}, "look": True}
+                for before in ([], [step]):
+                    steps = [*before, step | {"sensitive_inputs": shape}]
+                    yield SecretsCase(operation, {"steps": steps}, reads=True)
             continue
+        full = full_body(check, operation) | {"start_session": True}
         for name in ("input_values", "file_inputs", "session_id", "start_session", "machine_id", "pool_ids"):
-            full = full_body(check, operation)
             if name in full:
-                with_other = bare | {
-                    field: {"password": "«secret»"},
-                    name: True if name == "start_session" else full[name],
-                }
-                yield {"op": operation, "body": with_other, "look": True}
+                yield SecretsCase(operation, bare | {field: _PASSWORD, name: full[name]}, reads=True)
         if operation == "bulk_create_runs":
+            secrets = _PASSWORD | {"more": {"pin": "«secret:2»"}}
             for count in (2, 10, 101, 501, 1000):
-                yield {
-                    "op": operation,
-                    "body": bare | {"count": count, field: {"password": "«secret»", "more": {"pin": "«secret:2»"}}},
-                    "look": count < 1000,
-                }
+                yield SecretsCase(operation, bare | {"count": count, field: secrets}, reads=count < 1000)
 
 
 def _same_key_bodies(operation: str, bare: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Bodies with the same key as an input and as a secret. It is not documented whether a target must accept these."""
-    plain, secret = {"password": "plain", "other": 1}, {"password": "«secret»"}
+    plain, secret = {"password": "plain", "other": 1}, _PASSWORD
     if operation != "create_run_chain":
         yield bare | {"input_values": plain, "sensitive_input_values": secret}
         return
@@ -178,187 +196,165 @@ def _same_key_bodies(operation: str, bare: dict[str, Any]) -> Iterator[dict[str,
     yield {"steps": [step | {"sensitive_inputs": secret}], "shared_sensitive_inputs": {"password": "«secret:2»"}}
 
 
-def wrong_beside_secret(check: CheckContext) -> Iterator[Case]:
+def invalid_cases(check: CheckContext) -> Iterator[SecretsCase]:
     """Cases with every kind of invalid value in a request that also has secrets."""
-    for operation in ("bulk_create_runs", "create_run", "create_run_chain", "retry_run"):
-        if not check.offers(operation) or (operation == "retry_run" and not check.offers("update_run")):
-            continue
-        full = full_body(check, operation)
-        field = _FIELD[operation]
-        shapes: tuple[Any, ...] = ({"password": "«secret»"}, {"a": [{"b": "«secret»"}]}, {"n": "«secret-int:1»"})
-        for shape in shapes:
-            body = full | {field: shape}
-            for path in mutations.places(body, free=mutations.FREE_OBJECTS):
-                if field not in path:
-                    yield {"op": operation, "body": mutations.put(body, path, 5 if path[-1] not in {"count"} else "x")}
-                    if isinstance(path[-1], str):
-                        yield {"op": operation, "body": mutations.drop(body, path)}
-            yield {"op": operation, "body": {field: shape}}
-        secret_fields: list[tuple[str | int, ...]] = [(field,)]
-        if operation == "create_run_chain":
-            secret_fields += [("steps", 0, "sensitive_inputs"), ("steps", 1, "sensitive_inputs")]
-        for path in secret_fields:
-            for wrong in (
-                "«secret»",
-                ["«secret»"],
-                [{"a": "«secret»"}],
-                "«secret-int:1»",
-                [["«secret»"]],
-                "x «secret» y",
-            ):
-                yield {"op": operation, "body": mutations.put(full, path, wrong)}
-                yield (
-                    {
-                        "op": operation,
-                        "body": mutations.put(
-                            write_bodies.minimal(operation, steps=2) | ({field: 1} if len(path) == 1 else {}),
-                            path[:1],
-                            wrong,
-                        ),
-                    }
-                    if len(path) == 1
-                    else {"op": operation, "body": mutations.put(full, path, wrong)}
-                )
-        if operation == "create_run_chain":
-            step = {"workflow_id": "«workflow»", "sensitive_inputs": {"pin": "«secret»"}}
-            for bad in (
-                {"sensitive_inputs": {"pin": "«secret»"}},
-                step | {"workflow_id": 5},
-                step | {"inputs": []},
-                step | {"session_alias": 5},
-            ):
-                yield {"op": operation, "body": {"steps": [bad]}}
-                yield {"op": operation, "body": {"steps": [step, bad]}}
-            yield {"op": operation, "body": {"steps": step}}
-            yield {"op": operation, "body": {"steps": {"0": step}}}
-        text = json.dumps({**write_bodies.minimal(operation), field: {"password": "«secret»"}}, ensure_ascii=False)
-        for broken in (
-            text[:-1],
-            text + "x",
-            text + text,
-            text[:-2],
-            text.replace('"password":', '"password"'),
-            text[:-1] + ', "x": "\xff"}',
-            text[:-1] + ",}",
-            text.replace('"', "'"),
-            text[:-1] + ', "x": NaN}',
-        ):
-            yield {"op": operation, "latin": broken}
-        if operation == "bulk_create_runs":
-            for count in (0, 1001, -1, 1.5, None, "x", 10**6):
-                yield {
-                    "op": operation,
-                    "body": {
-                        "workflow_id": "«workflow»",
-                        "count": count,
-                        field: {"password": "«secret»", "deep": [{"x": "«secret:2»"}]},
-                    },
-                }
+    for operation, field in _offered_writes(check):
+        for body in _invalid_bodies(operation, field, full_body(check, operation)):
+            yield SecretsCase(operation, body)
+        valid = json.dumps(write_bodies.minimal(operation) | {field: _PASSWORD}, ensure_ascii=False)
+        for text in _malformed_texts(valid):
+            yield SecretsCase(operation, text=text)
+
+
+def _invalid_bodies(operation: str, field: str, full: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    objects: tuple[dict[str, Any], ...] = (_PASSWORD, {"a": [{"b": "«secret»"}]}, {"n": "«secret-int:1»"})
+    for secrets in objects:
+        body = full | {field: secrets}
+        for path in mutations.places(body, free=mutations.FREE_OBJECTS):
+            if field not in path:
+                yield mutations.put(body, path, 5 if path[-1] != "count" else "x")
+                if isinstance(path[-1], str):
+                    yield mutations.drop(body, path)
+        yield {field: secrets}
+    not_objects = ("«secret»", ["«secret»"], [{"a": "«secret»"}], "«secret-int:1»", [["«secret»"]], "x «secret» y")
+    for wrong in not_objects:
+        yield full | {field: wrong}
+        yield write_bodies.minimal(operation, steps=2) | {field: wrong}
+    if operation == "bulk_create_runs":
+        for count in (0, 1001, -1, 1.5, None, "x", 10**6):
+            yield {"workflow_id": "«workflow»", "count": count, field: _PASSWORD | {"deep": [{"x": "«secret:2»"}]}}
+    if operation == "create_run_chain":
+        for index in range(2):
+            for wrong in not_objects:
+                yield mutations.put(full, ("steps", index, "sensitive_inputs"), wrong)
+        bare: dict[str, Any] = {"sensitive_inputs": {"pin": "«secret»"}}
+        step = bare | {"workflow_id": "«workflow»"}
+        for bad in (bare, step | {"workflow_id": 5}, step | {"inputs": []}, step | {"session_alias": 5}):
+            yield {"steps": [bad]}
+            yield {"steps": [step, bad]}
+        yield {"steps": step}
+        yield {"steps": {"0": step}}
+
+
+def _malformed_texts(valid: str) -> Iterator[str]:
+    yield from (valid[:-1], valid[:-2], valid + "x", valid + valid)
+    yield valid.replace('"password":', '"password"')
+    yield valid.replace('"', "'")
+    yield from (valid[:-1] + end for end in (",}", ', "x": "\xff"}', ', "x": NaN}'))
 
 
 # Requests that fail for other reasons
 
 
-def run_failing_writes_with_secrets(context: CaseContext, case: Case) -> None:
-    """Sends writes with secrets that fail for a reason other than an invalid field.
+@dataclass(frozen=True)
+class FailingCase(Case):
+    """A write with secrets that fails for a reason other than an invalid field."""
 
-    `CaseContext.observe` looks for secrets in every answer.
-    """
-    operation, how, body = case["op"], case["how"], context.fill(case["body"])
-    method, template = operations()[operation]
-    ids = (changeable(context, operation)["id"],) if operation == "retry_run" else ()
-    path = path_for(template, *ids)
-    raw = encode(body)
-    for request in _exposing_requests(context, case, method, path, raw):
+    operation: str
+    failure: str
+    body: Any
+
+    @property
+    def expected_runs(self) -> int:
+        return _most_runs(self.body)
+
+
+def run_failing(context: CaseContext, case: FailingCase) -> None:
+    ids = _run_to_write_to(context, case.operation)
+    valid = request_for(case.operation, *ids, body=context.fill(case.body))
+    for request in _failing_requests(context, case, valid):
         context.send(request)
-    if how == "conflict":
-        plain = {name: value for name, value in body.items() if name != _FIELD[operation]}
-        other = json.loads(raw.replace(b"password", b"pass"))
-        for first, second in ((plain, body), (body, plain), (body, other), (body, body)):
-            key = f"key-{uuid.uuid4()}"
-            for one in (first, second, first):
-                context.send(Request(method, path, (*_VALID_HEADERS, ("Idempotency-Key", key)), encode(one)))
 
 
-_VALID_HEADERS: Final = (("Authorization", TOKEN), JSON_HEADER)
-
-
-def _exposing_requests(context: CaseContext, case: Case, method: str, path: str, raw: bytes) -> Iterator[Request]:
-    """Yields the requests of a case, which `how` selects."""
-    match case["how"]:
+def _failing_requests(context: CaseContext, case: FailingCase, valid: Request) -> Iterator[Request]:
+    raw = valid.body or b""
+    match case.failure:
         case "other shapes":
             shapes = (b"[%s]", b"[%s, %s]", b'{"body": %s}', b'[{"a": [%s]}]', b'{"steps": %s}', b'{"a": 1, "b": [%s]}')
-            for form in shapes:
-                yield Request(method, path, _VALID_HEADERS, form.replace(b"%s", raw))
-            yield Request(method, path, _VALID_HEADERS, json.dumps(raw.decode()).encode())
+            yield from (replace(valid, body=shape.replace(b"%s", raw)) for shape in shapes)
+            yield replace(valid, body=json.dumps(raw.decode()).encode())
         case "another content type":
             for kind in (None, "text/plain", "application/x-www-form-urlencoded", "application/xml", "nonsense"):
-                headers = (("Authorization", TOKEN), *((("Content-Type", kind),) if kind else ()))
-                yield Request(method, path, headers, raw)
+                content_type = () if kind is None else (("Content-Type", kind),)
+                yield replace(valid, headers=(("Authorization", TOKEN), *content_type))
         case "refused credentials":
-            for authorization in (None, "", "Basic nobody", "Bearer nobody-knows-this"):
-                headers = (*((("Authorization", authorization),) if authorization is not None else ()), JSON_HEADER)
-                yield Request(method, path, headers, raw)
+            for header in (None, "", "Basic nobody", "Bearer nobody-knows-this"):
+                authorization = () if header is None else (("Authorization", header),)
+                yield replace(valid, headers=(*authorization, JSON_HEADER))
         case "another method":
-            for other in ("PUT", "PATCH", "POST", "DELETE"):
-                if operation_at(other, path) is None:
-                    yield Request(other, path, _VALID_HEADERS, raw)
+            methods = ("PUT", "PATCH", "POST", "DELETE")
+            yield from (replace(valid, method=one) for one in methods if operation_at(one, valid.path) is None)
         case "another path":
-            for other in ("/v1/nothing", "/v1/runs/bulk/nothing", "/v1/runs/not-a-uuid/retry", "/v1/runs/bulk?count=x"):
-                yield Request("POST", other, _VALID_HEADERS, raw)
-            yield Request("POST", f"/v1/runs/{context.named('unknown')}/retry", _VALID_HEADERS, raw)
+            unknown = f"/v1/runs/{context.named('unknown')}/retry"
+            paths = ("/v1/nothing", "/v1/runs/bulk/nothing", "/v1/runs/not-a-uuid/retry", "/v1/runs/bulk?count=x")
+            yield from (replace(valid, method="POST", path=path) for path in (*paths, unknown))
         case "a run at work":
-            created = context.some_runs(1)
-            yield Request("POST", f"/v1/runs/{created.ids[0]}/retry", _VALID_HEADERS, raw)
+            yield replace(valid, path=f"/v1/runs/{context.some_runs(1).ids[0]}/retry")
         case "unknown ids":
-            body = json.loads(raw)
             for name in ("machine_id", "session_id", "workflow_id", "pool_ids"):
                 made_up = str(uuid.uuid4())
-                yield Request(
-                    method, path, _VALID_HEADERS, encode(body | {name: [made_up] if name == "pool_ids" else made_up})
-                )
+                ids = {name: [made_up] if name == "pool_ids" else made_up}
+                yield replace(valid, body=encode(json.loads(raw) | ids))
         case "an update":
-            created = context.some_runs(1, **{_FIELD["bulk_create_runs"]: {"password": context.named("secret")}})
+            created = context.some_runs(1, sensitive_input_values={"password": context.named("secret")})
             for wrong in ({"status": "nonsense"}, {"input_values": 5}, {"error": [5]}, {"started_at": "x"}, {}):
                 yield request_for("update_run", created.ids[0], body=wrong)
+        case "conflict":
+            secret_field = _SECRET_FIELDS[case.operation]
+            plain = encode({name: value for name, value in json.loads(raw).items() if name != secret_field})
+            other = raw.replace(b"password", b"pass")
+            for first, second in ((plain, raw), (raw, plain), (raw, other), (raw, raw)):
+                headers = (*valid.headers, ("Idempotency-Key", f"key-{uuid.uuid4()}"))
+                yield from (replace(valid, headers=headers, body=body) for body in (first, second, first))
 
 
-_FAILURE_KINDS: Final = (
+_FAILURES: Final = (
     *("other shapes", "another content type", "refused credentials", "another method", "another path"),
     *("a run at work", "unknown ids", "an update", "conflict"),
 )
 
 
-def exposed_cases(check: CheckContext) -> Iterator[Case]:
-    for how in _FAILURE_KINDS:
-        for operation, field in _FIELD.items():
-            needed = ("update_run",) if operation == "retry_run" or how == "an update" else ()
-            if not check.offers(operation, *needed) or (how == "a run at work" and operation != "retry_run"):
+def failing_cases(check: CheckContext) -> Iterator[FailingCase]:
+    for failure in _FAILURES:
+        for operation, field in _offered_writes(check, *(("update_run",) if failure == "an update" else ())):
+            if failure == "a run at work" and operation != "retry_run":
                 continue
             bare = write_bodies.minimal(operation)
-            yield {"op": operation, "how": how, "body": bare | {field: {"password": "«secret»"}}}
-            yield {"op": operation, "how": how, "body": bare | {field: {"a": [{"password": "«secret»"}]}}}
+            for secrets in (_PASSWORD, {"a": [_PASSWORD]}):
+                yield FailingCase(operation, failure, bare | {field: secrets})
             if operation == "create_run_chain":
-                steps = [bare["steps"][0] | {"sensitive_inputs": {"password": "«secret»"}}]
-                yield {"op": operation, "how": how, "body": {"steps": steps}}
+                steps = [bare["steps"][0] | {"sensitive_inputs": _PASSWORD}]
+                yield FailingCase(operation, failure, {"steps": steps})
 
 
 # Ended runs
 
+_RUNS: Final = 12
+"""Enough that some run probably ends with a status that shows a leak."""
+_POLLS: Final = 40
+_POLL_INTERVAL_S: Final = 0.25
 
-def run_ended(context: CaseContext, case: Case) -> None:
-    """Reads runs with secrets until all have ended (with `cancelled`, cancels running ones), then their results."""
-    count = 1 if case.get("one") else _RUN_COUNT  # not in the case, so that shrinking keeps it
-    written = context.create("bulk_create_runs", case["body"] | {"count": count})
+
+@dataclass(frozen=True)
+class EndedRunsCase(Case):
+    """Runs with secrets that are read until all have ended. With `cancelled`, running ones are cancelled."""
+
+    body: dict[str, Any]
+    one: bool = False  # rather than a count, which shrinking would reduce
+    cancelled: bool = False
+
+
+def run_ended(context: CaseContext, case: EndedRunsCase) -> None:
+    written = context.create("bulk_create_runs", case.body | {"count": 1 if case.one else _RUNS})
     ended: dict[str, Any] = {}
-    for _ in range(case["looks"]):
+    for _ in range(_POLLS):
         for run_id in [one for one in written.ids if one not in ended]:
             result = context.call("get_run", run_id)
             if not isinstance(result.body, dict):
                 continue
             if result.body.get("status") in TERMINAL:
                 ended[run_id] = result.body
-            elif case.get("cancelled") and result.body.get("status") == "running":
+            elif case.cancelled and result.body.get("status") == "running":
                 context.call("update_run", run_id, body={"status": "cancelled"})
         if len(ended) == len(written.ids):
             break
@@ -366,53 +362,50 @@ def run_ended(context: CaseContext, case: Case) -> None:
     if not ended:
         raise Inconclusive("no run ended while it was looked at")
     if context.check.offers("list_runs"):
-        context.call("list_runs", query=[*among(context), ("limit", "100")])
-        context.call("list_runs", query=[*among(context), ("search", context.named("secret")), ("deep_search", "true")])
+        for query in ([("limit", "100")], [("search", context.named("secret")), ("deep_search", "true")]):
+            context.call("list_runs", query=[*among(context), *query])
     files = [one for run in ended.values() for one in run.get("output_attachment_ids") or ()]
     for attachment in files[:4]:
-        for operation in ("get_run_attachment", "download_run_attachment"):
-            if context.check.offers(operation):
-                context.call(operation, attachment)
+        for operation in filter(context.check.offers, ("get_run_attachment", "download_run_attachment")):
+            context.call(operation, attachment)
 
 
-_RUN_COUNT: Final = 12
-"""Enough that some run probably ends with a status that shows a leak."""
-_POLL_INTERVAL_S: Final = 0.25
-
-
-def ended_cases(check: CheckContext) -> Iterator[Case]:
+def ended_cases(check: CheckContext) -> Iterator[EndedRunsCase]:
     if check.offers("get_run"):
-        secrets = {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}
+        secrets = _PASSWORD | {"deep": [{"pin": "«secret:2»"}]}
         body = write_bodies.minimal("bulk_create_runs") | {"sensitive_input_values": secrets}
-        yield {"body": body, "looks": 40, "one": True}
-        yield {"body": body, "looks": 40}
+        yield EndedRunsCase(body, one=True)
+        yield EndedRunsCase(body)
         if check.offers("update_run"):
-            yield {"body": body, "looks": 40, "cancelled": True}
+            yield EndedRunsCase(body, cancelled=True)
 
 
 # Aliases
 
 
-def run_aliases(context: CaseContext, case: Case) -> None:
-    """Judges the aliases of a create and of a retry. `CaseContext.write` judges those in the answer to the create."""
-    operation = case["op"]
-    if operation == "retry_run":
-        run = changeable(context, operation)
-        result = context.write(operation, run["id"], body=context.fill(case["body"])).result
-        _judge_aliases(context, case, run["id"], result)
-        return
-    written = context.write(operation, body=context.fill(case["body"]))
-    if written.result.accepted and written.clean and written.ids:
-        _judge_aliases(context, case, written.ids[-1], written.result)
+@dataclass(frozen=True)
+class AliasesCase(Case):
+    """A create or a retry whose secrets must each have an alias, also when the run is read."""
+
+    operation: str
+    body: dict[str, Any]
+
+    @property
+    def expected_runs(self) -> int:
+        return _most_runs(self.body)
 
 
-def _judge_aliases(context: CaseContext, case: Case, run_id: str, result: CallResult) -> None:
-    secrets = context.fill(case["body"]).get("sensitive_input_values")
-    if not result.accepted or not isinstance(secrets, dict):
+def run_aliases(context: CaseContext, case: AliasesCase) -> None:
+    """`CaseContext.write` judges the aliases in the answer to a create; those of a retry are judged here."""
+    ids = _run_to_write_to(context, case.operation)
+    written = context.write(case.operation, *ids, body=context.fill(case.body))
+    result, run_ids = written.result, ids or (written.ids if written.clean else ())
+    secrets = context.fill(case.body).get("sensitive_input_values")
+    if not result.accepted or not run_ids or not isinstance(secrets, dict):
         return
-    answers = [result] if case["op"] == "retry_run" else []
+    answers = [result] if case.operation == "retry_run" else []
     if context.check.offers("get_run"):
-        answers.append(context.call("get_run", run_id))
+        answers.append(context.call("get_run", run_ids[-1]))
     for answer in answers:
         if answer.accepted and isinstance(answer.body, dict):
             problem = alias_difference(secrets, answer.body.get("sensitive_input_aliases"))
@@ -429,41 +422,31 @@ _ALIASED: Final[tuple[Any, ...]] = (
 """Secrets of every JSON type. Each must have an alias."""
 
 
-def alias_cases(check: CheckContext) -> Iterator[Case]:
-    operations = [name for name in ("bulk_create_runs", "create_run") if check.offers(name)]
-    if check.offers("retry_run", "update_run"):
-        operations.append("retry_run")
-    for shape in _alias_shapes():
+def alias_cases(check: CheckContext) -> Iterator[AliasesCase]:
+    operations = [operation for operation, _ in _offered_writes(check) if operation != "create_run_chain"]
+    for secrets in _aliased_secrets():
         for operation in operations:
             for count in (1, 3) if operation == "bulk_create_runs" else (1,):
                 bare = write_bodies.minimal(operation, count=count)
-                yield {"op": operation, "body": bare | {"sensitive_input_values": shape}}
+                yield AliasesCase(operation, bare | {"sensitive_input_values": secrets})
 
 
-def _alias_shapes() -> Iterator[dict[str, Any]]:
+def _aliased_secrets() -> Iterator[dict[str, Any]]:
     for value in _ALIASED:
         yield {"key": value}
         yield {"first": "«secret:4»", "key": value}
-    for keys in boundary_values.packed(boundary_values.ODD_KEYS, 8):
-        yield {key: f"«secret:{index}»" for index, key in enumerate(keys.values())}
-    for pair in (("a", "A"), ("é", "e\u0301"), ("a b", "a_b"), ("x", "x "), ("key", "Key"), ("a.b", "a"), ("1", "01")):
-        yield {key: f"«secret:{index}»" for index, key in enumerate(pair)}
+    groups: list[Iterable[str]] = [keys.values() for keys in boundary_values.packed(boundary_values.ODD_KEYS, 8)]
+    groups += [("a", "A"), ("é", "e\u0301"), ("a b", "a_b"), ("x", "x "), ("key", "Key"), ("a.b", "a"), ("1", "01")]
+    groups += [[f"key{index}" for index in range(size)] for size in (2, 10, 33, 100, 256, 1000)]
+    yield from ({key: f"«secret:{index}»" for index, key in enumerate(keys)} for keys in groups)
     yield {"one": "«secret»", "other": "«secret»"}
     yield {"b": "«secret»", "a": "«secret:2»"}
-    for size in (2, 10, 33, 100, 256, 1000):
-        yield {f"key{index}": f"«secret:{index}»" for index in range(size)}
 
 
-SCENARIOS = (
-    Scenario("secrets in accepted requests", ("SECRET-LEAK",), run_secret, shown_cases, priority=1),
-    Scenario(
-        "secrets in requests that fail otherwise",
-        ("SECRET-LEAK",),
-        run_failing_writes_with_secrets,
-        exposed_cases,
-        priority=1,
-    ),
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
+    Scenario("secrets in accepted requests", ("SECRET-LEAK",), run_secrets, accepted_cases, priority=1),
+    Scenario("secrets in requests that fail otherwise", ("SECRET-LEAK",), run_failing, failing_cases, priority=1),
     Scenario("secrets in ended runs", ("SECRET-LEAK",), run_ended, ended_cases, attempts=4, waits=True, priority=2),
     Scenario("aliases of secrets", ("BULK-ALIASES",), run_aliases, alias_cases, priority=1),
-    Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_secret, wrong_beside_secret, priority=1),
+    Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_secrets, invalid_cases, priority=1),
 )

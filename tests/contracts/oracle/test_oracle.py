@@ -27,7 +27,6 @@ from contracts.oracle import (
     is_plain_filename,
     is_retry_after,
     judge_create,
-    operation_at,
     parameter_error_violations,
     read_body,
     read_request,
@@ -667,16 +666,3 @@ class TestWords:
     def test_kin_stays_while_a_request_gets_smaller(self) -> None:
         assert Violation("A", "b", "", "").dedup_key == "A: b"
         assert Violation("A", "b", "", "", family="f").dedup_key == "f"
-
-    @pytest.mark.parametrize(
-        ("line", "operation"),
-        [
-            (("POST", "/v1/runs/bulk"), "bulk_create_runs"),
-            (("GET", "/v1/runs/bulk"), "get_run"),
-            (("GET", "/v1/runs?limit=1"), "list_runs"),
-            (("PUT", "/v1/runs"), None),
-            (("GET", "/v1/nothing"), None),
-        ],
-    )
-    def test_a_request_line_names_its_operation(self, line: tuple[str, str], operation: str | None) -> None:
-        assert operation_at(*line) == operation

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding, RuleResult, Spent
+from contracts.oracle import excerpt
 from contracts.report import FORMATS, Report
 from contracts.report.masking import Mask
 from contracts.report.text import render_text
@@ -259,6 +260,41 @@ def test_no_format_shows_a_secret_or_a_token():
         assert "kq8Zt3" not in text
         assert token not in text
         assert "masked-1" in text
+
+
+@pytest.mark.parametrize("length", range(30, 60))
+def test_a_secret_that_an_excerpt_cuts_off_is_masked(length):
+    leak = Exchange(create({"sensitive_input_values": {"a": SECRET}}), Answer(422, (), json.dumps([SECRET]).encode()))
+    told = '{"detail": "this is wrong": ' + json.dumps(SECRET)
+    got = f"{excerpt(told, length)} in the answer"
+    mask = Mask()
+    mask.learn([leak.request])
+    shown = mask.finding(Finding("SECRET-LEAK", "in a 422", "no secret", got, (leak,))).got
+    assert "kq8Z" not in shown
+    assert shown.endswith(" in the answer")
+
+
+@pytest.mark.parametrize("shown", ["8134567890123456512", "8.134567890123457e+18", "8134567890123456512.0"])
+def test_a_number_is_masked_however_it_is_written(shown):
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"pin": 8134567890123456512}})])
+    assert mask.answer(Answer(200, (), b'{"a": %s}' % shown.encode())).json()["a"].startswith("masked-1")
+
+
+@pytest.mark.parametrize("shown", [r"p&ss<w/rd-long", r"p&ss<w\/rd-long", "p&amp;ss&lt;w/rd-long"])
+def test_a_secret_with_escapes_of_another_json_encoder_is_masked(shown):
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"password": "p&ss<w/rd-long"}})])
+    body = b'{"detail": "%s"}' % shown.encode()
+    assert "rd-long" not in mask.answer(Answer(422, (), body)).body.decode()
+    assert "rd-long" not in mask.text(body.decode())
+
+
+def test_the_beginning_of_a_long_secret_is_masked():
+    key = "-----BEGIN KEY-----" + "".join(f"{index:04d}kq8Zt3wXhPqYbVnM" for index in range(100))
+    mask = Mask()
+    mask.learn([create({"sensitive_input_values": {"key": key}})])
+    assert "kq8Z" not in mask.text(f"422 {key[:100]}…")
 
 
 def test_a_secret_of_one_exchange_is_masked_in_all_others():

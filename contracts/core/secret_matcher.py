@@ -1,0 +1,231 @@
+"""Finds secrets in texts, however they are written, and replaces them by placeholders.
+
+A secret may stand in a text escaped (for JSON, Python, a URL or HTML, up to three times over), changed (in upper case,
+reversed, as hex or base64, …), or in part. Letters and digits are not escaped by any encoder, so a text is first
+searched for a run of these, which is fast.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+# Only for long secrets is a match of a changed form, or of a part, not a coincidence.
+_MIN_LENGTH_CHANGED: Final = 8
+_MAX_LENGTH_CHANGED: Final = 10_000
+_MIN_LENGTH_PARTS: Final = 24
+_BLOCK_LENGTH: Final = 8  # any part of twice this length contains a whole block of the secret
+_MIN_CHARACTERS: Final = 4  # a block of fewer different ones, such as `xxxxxxxx`, is no sign of the secret
+_ENDS_LENGTH: Final = 1_000  # a longer secret has blocks at both ends only
+_COMPARED_LENGTH: Final = 200  # of a secret of over twice this length, both ends are compared, and the length between
+_PROBE_LENGTH: Final = 8
+
+_PIECE: Final = re.compile(r"[0-9A-Za-z]+|\\+|.", re.DOTALL)
+_ESCAPE_LETTERS: Final = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\0": "0"}
+_HTML_NAMES: Final = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+
+
+def changed_forms(secret: str) -> Iterator[str]:
+    """Yield the forms in which a server might show a secret, apart from the secret itself."""
+    yield secret.upper()
+    yield secret.lower()
+    yield secret.capitalize()
+    yield secret[::-1]
+    raw = secret.encode("utf-8", "surrogatepass").decode("utf-8", "replace").encode()
+    yield raw.hex()
+    for shift in range(3):  # the base64 form of a text depends on its offset modulo 3
+        encoded = base64.b64encode(b"\0" * shift + raw).decode()
+        yield encoded[4 if shift else 0 : (shift + len(raw)) // 3 * 4]
+
+
+def escaped(text: str) -> str:
+    """Return a regular expression for a text in which any characters except letters and digits may be escaped."""
+    if (between := len(text) - 2 * _COMPARED_LENGTH) > 0:
+        gap = rf"(?s:.{{{between},{12 * between}}}?)"  # an escaped character has at most 12
+        return escaped(text[:_COMPARED_LENGTH]) + gap + escaped(text[-_COMPARED_LENGTH:])
+    pieces: list[str] = _PIECE.findall(text)
+    return "".join(piece if piece.isascii() and piece.isalnum() else _escaped_piece(piece) for piece in pieces)
+
+
+def _percent(byte: int) -> str:
+    return rf"%(?:25){{0,2}}(?i:{byte:02x})"
+
+
+_BACKSLASH: Final = rf"(?:\\|{_percent(0x5C)})"
+_HASH: Final = rf"(?:#|{_percent(0x23)})"
+_SEMICOLON: Final = rf"(?:;|{_percent(0x3B)})"
+_AMPERSAND: Final = rf"(?:&|{_BACKSLASH}{{1,7}}u0026|{_percent(0x26)})(?:amp{_SEMICOLON}){{0,2}}"
+
+
+def _escaped_piece(piece: str) -> str:
+    """Return a regular expression for one character, or for a row of backslashes."""
+    character, code = piece[0], ord(piece[0])
+    html_name = f"|{_HTML_NAMES[character]}" if character in _HTML_NAMES else ""
+    ways = [  # those that contain another one come first
+        rf"{_AMPERSAND}(?i:{_HASH}0*{code}|{_HASH}x0*{code:x}{html_name}){_SEMICOLON}",
+        rf"{_BACKSLASH}{{1,7}}(?i:[ux]0*{code:x})",
+        "".join(map(_percent, character.encode("utf-8", "surrogatepass"))),
+    ]
+    if code > 0xFFFF:
+        pair = character.encode("utf-16-be").hex()
+        ways.append(rf"{_BACKSLASH}{{1,7}}(?i:u{pair[:4]}){_BACKSLASH}{{1,7}}(?i:u{pair[4:]})")
+    if character in _ESCAPE_LETTERS:
+        ways.append(rf"{_BACKSLASH}{{1,7}}{_ESCAPE_LETTERS[character]}")
+    if character == " ":
+        ways.append(_escaped_piece("+"))  # as a form writes it
+    if not character.isprintable():
+        ways.append(" ")  # as an excerpt shows it
+    if character == "\\":  # matched as a row, since to match one by one may take exponential time
+        return rf"(?:{_BACKSLASH}{{{len(piece)},{8 * len(piece)}}}|(?:{'|'.join(ways)}){{{len(piece)}}})"
+    before = rf"{_BACKSLASH}{{0,7}}" if character in "\"'/" else ""
+    return rf"{before}(?:{'|'.join(ways)}|{re.escape(character)})"
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A secret or a changed form of it."""
+
+    text: str
+    placeholder: str
+
+    @cached_property
+    def literal(self) -> str:
+        """The longest part that is the same however the form is escaped."""
+        return max(re.findall(r"[0-9A-Za-z]+", self.text), key=len, default="")
+
+    @cached_property
+    def pattern(self) -> re.Pattern[str]:
+        return re.compile(escaped(self.text))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A part of a secret."""
+
+    secret: str
+    start: int
+    placeholder: str
+
+    def part_at(self, text: str, position: int) -> tuple[int, int]:
+        """Return where the longest part of the secret around this block, which is at `position`, starts and ends."""
+        before = _common_length(text[max(0, position - self.start) : position][::-1], self.secret[: self.start][::-1])
+        after = _common_length(text[position : position + len(self.secret)], self.secret[self.start :])
+        return position - before, position + after
+
+
+def _common_length(one: str, other: str) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((length for length, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The secrets that may stand in one text, as it is or decoded. Longer forms first: one may contain another."""
+
+    forms: tuple[_Form, ...] = ()
+    numbers: Mapping[str, str] = field(default_factory=dict)
+    blocks: Mapping[str, tuple[_Block, ...]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.forms or self.numbers or self.blocks)
+
+    def of_length(self, least: int) -> Candidates:
+        return Candidates(tuple(form for form in self.forms if len(form.text) >= least), {}, self.blocks)
+
+    def replace(self, text: str) -> str:
+        for form in self.forms:
+            if form.literal in text:
+                text = form.pattern.sub(form.placeholder, text)
+        for content, blocks in self.blocks.items():
+            position = text.find(content)
+            while position >= 0:
+                # Secrets may share blocks: take the one of which the longest part is here.
+                (start, end), placeholder = max(
+                    ((block.part_at(text, position), block.placeholder) for block in blocks),
+                    key=lambda part: part[0][1] - part[0][0],
+                )
+                text = text[:start] + placeholder + text[end:]
+                position = text.find(content, start + len(placeholder))
+        for digits, placeholder in self.numbers.items():
+            text = re.sub(rf"(?<![\w.+-]){re.escape(digits)}(?![\w.])", placeholder, text)
+        return text
+
+
+_NO_CANDIDATES: Final = Candidates()
+
+
+class SecretMatcher:
+    """The secrets to find, with the placeholder of each."""
+
+    def __init__(self) -> None:
+        self._forms: defaultdict[str, dict[_Form, None]] = defaultdict(dict)
+        """By the first characters of their literals, which many forms share."""
+        self._blocks: defaultdict[str, dict[_Block, None]] = defaultdict(dict)
+        self._numbers: dict[str, str] = {}
+        self._added: set[str] = set()
+
+    def add(self, secret: str, placeholder: str, *, changed: bool = True) -> None:
+        """Add a secret; if it is long enough and `changed` is set, also its changed forms and its parts."""
+        if secret in self._added:
+            return
+        self._added.add(secret)
+        forms = [secret]
+        if changed and _MIN_LENGTH_CHANGED <= len(secret) <= _MAX_LENGTH_CHANGED:
+            forms += changed_forms(secret)
+        for form in (_Form(text, placeholder) for text in forms):
+            self._forms[form.literal[:_PROBE_LENGTH]][form] = None
+        if changed and len(secret) >= _MIN_LENGTH_PARTS:
+            last = len(secret) - _BLOCK_LENGTH
+            for start in (*range(0, last, _BLOCK_LENGTH), last):
+                content = secret[start : start + _BLOCK_LENGTH]
+                is_at_an_end = start < _ENDS_LENGTH or start > last - _ENDS_LENGTH
+                if is_at_an_end and len(set(content)) >= _MIN_CHARACTERS:
+                    self._blocks[content][_Block(secret, start, placeholder)] = None
+
+    def add_number(self, digits: str, placeholder: str) -> None:
+        self._numbers.setdefault(digits, placeholder)
+
+    def candidates(self, text: str) -> Candidates:
+        near = [form for probe, forms in self._forms.items() if probe in text for form in forms if form.literal in text]
+        numbers = [digits for digits in self._numbers if digits in text]
+        blocks = [content for content in self._blocks if content in text]
+        if not near and not numbers and not blocks:
+            return _NO_CANDIDATES
+        return Candidates(
+            tuple(sorted(near, key=lambda form: -len(form.text))),
+            {digits: self._numbers[digits] for digits in sorted(numbers, key=len, reverse=True)},
+            {content: tuple(self._blocks[content]) for content in blocks},
+        )
+
+    def replace(self, text: str) -> str:
+        candidates = self.candidates(text)
+        return candidates.replace(text) if candidates else text
+
+    def replace_beginning(self, text: str) -> str:
+        """Replace the beginning of a secret at the end of a text: at least 4 characters that an excerpt has left."""
+        longest, placeholder = 3, ""
+        for form in (form for forms in self._forms.values() for form in forms):
+            for written in {form.text, json.dumps(form.text)[1:-1]}:
+                for length in range(min(len(written), len(text)), longest, -1):
+                    if text.endswith(written[:length]):
+                        longest, placeholder = length, form.placeholder
+                        break
+        return text[:-longest] + placeholder if placeholder else text
+
+    def replace_in_bytes(self, content: bytes) -> bytes:
+        """Replace the secrets; all other bytes stay, even if they are no text."""
+        try:
+            text = content.decode()
+        except UnicodeDecodeError:
+            # A secret beside bytes that are not UTF-8 may be written in UTF-8 or in latin-1.
+            text = self.replace(content.decode("utf-8", "surrogateescape"))
+            latin = text.encode("utf-8", "surrogateescape").decode("latin-1")
+            return self.replace(latin).encode("latin-1")
+        replaced = self.replace(text)
+        return content if replaced == text else replaced.encode()

@@ -1,0 +1,52 @@
+"""Finds the path and the operation of the document that a request is for.
+
+Only paths exactly as documented match. What a lenient server might make of another path, `guard/effect.py` tells.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from contracts.openapi.schemas import operations
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    template: str
+    operation: str | None
+    """The operationId; None if the document has no operation of that method for the path."""
+    resource_id: str
+    """The value of the path parameter, decoded; empty if the template has none."""
+
+
+def route_of(method: str, path: str) -> Route | None:
+    """Return the route of a request, or None if no documented path matches.
+
+    If several match, it is one that has the method, and if possible one without a parameter.
+    """
+    plain = path.partition("?")[0]
+    routes = []
+    for template, pattern in _patterns():
+        if found := pattern.fullmatch(plain):
+            routes.append(Route(template, _operation_ids().get((method, template)), unquote("".join(found.groups()))))
+    return next((route for route in routes if route.operation), routes[0] if routes else None)
+
+
+def operation_at(method: str, path: str) -> str | None:
+    """Return the operationId of a request, or None if it has no documented path and method."""
+    route = route_of(method, path)
+    return None if route is None else route.operation
+
+
+@functools.cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    templates = sorted({template for _, template in operations().values()}, key=lambda template: template.count("{"))
+    return tuple((template, re.compile(re.sub(r"\{[a-z_]+\}", "([^/]+)", template))) for template in templates)
+
+
+@functools.cache
+def _operation_ids() -> dict[tuple[str, str], str]:
+    return {place: operation for operation, place in operations().items()}

@@ -1,0 +1,55 @@
+"""A sensitive value of the suite is recognised in any answer, whole or in part, plain or encoded."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+
+import pytest
+
+from contracts.engine.canaries import Canaries
+
+
+def is_recognised(canaries: Canaries, content: str) -> bool:
+    return any(form in content.encode() for form in canaries.forms)
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        str,
+        str.upper,
+        str.capitalize,
+        lambda text: text[::-1],
+        lambda text: text[:14],
+        lambda text: text[-14:],
+        lambda text: f"{text[:12]}****",
+        lambda text: text.encode().hex(),
+        *(lambda text, n=n: base64.b64encode(b"x" * n + text.encode()).decode() for n in range(3)),
+        *(lambda text, n=n: base64.b64encode(b"x" * n + text[:14].encode() + b"yy").decode() for n in range(3)),
+    ],
+)
+def test_a_text_is_recognised_however_it_is_shown(show: Callable[[str], str]) -> None:
+    canaries = Canaries()
+
+    assert is_recognised(canaries, f'{{"a": "{show(canaries.text())}"}}')
+    assert not is_recognised(Canaries(), show(canaries.text()))
+
+
+def test_a_number_is_recognised_however_it_is_written() -> None:
+    canaries = Canaries()
+
+    for number in (canaries.integer(), canaries.real(), canaries.large_real()):
+        assert is_recognised(canaries, json.dumps([number]))
+        assert is_recognised(canaries, f"{number:.17g}")
+    assert is_recognised(canaries, str(int(canaries.large_real())))
+
+
+def test_the_first_value_that_is_shown_as_it_was_sent_is_told() -> None:
+    canaries = Canaries()
+    first, second = canaries.text(), canaries.text()
+
+    assert canaries.value_in(f"{second} {first}".encode()) == second.encode()
+    assert canaries.value_in(str(canaries.integer()).encode()) == f"{canaries.integer() - 1}".encode()
+    assert canaries.value_in(first[:20].encode()) is None
