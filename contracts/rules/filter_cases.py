@@ -145,22 +145,33 @@ _COMBINED: Final = ("workflow_id", "machine_id", "session_id", "status", "create
 
 
 def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
-    """Yield filters combined, without the one that isolates: they match the same run or different runs."""
+    """Yield filters combined, without the one that isolates: every pair, and some larger combinations."""
     isolates = {"search": True, "workflow_id": check.workflows.invented, "session_id": check.sessions.invented}
-    queries: list[list[Filter]] = []
-    for size in (2, 3, 4, 7):
-        for names in itertools.combinations(_COMBINED, size):
-            if not any(isolates.get(name) for name in names):
-                continue
-            for create, odd in itertools.product(range(6), range(size)):
-                same, other = _one_of_each(names, create), _one_of_each(names, (create + 1 + odd) % 6)
-                queries += [same, [*same[:odd], other[odd], *same[odd + 1 :]]]
-    check.random("combined filters").shuffle(queries)
-    for number, query in enumerate(queries[:450]):
+    pairs, larger = (
+        [
+            query
+            for size in sizes
+            for names in itertools.combinations(_COMBINED, size)
+            if any(isolates.get(name) for name in names)
+            for query in _same_and_mixed(names)
+        ]
+        for sizes in ((2,), (3, 4, 7))
+    )
+    queries = pairs + check.random("combined filters").sample(larger, 200)
+    for number, query in enumerate(queries):
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)
-    for start in range(0, 450, 45):
-        yield FilterCase(_different_creates(check, 6), queries[start : start + 45], changed=True, alone=True)
+    for start in range(0, len(queries), 40):
+        yield FilterCase(_different_creates(check, 6), queries[start : start + 40], changed=True, alone=True)
+
+
+def _same_and_mixed(names: Sequence[str]) -> Iterator[list[Filter]]:
+    """Yield filters that match the runs of one create, and the same with one filter by the runs of another create."""
+    for create in range(6):
+        same = _one_of_each(names, create)
+        yield same
+        for odd in range(len(names)):
+            yield [*same[:odd], _one_of_each(names, (create + 1 + odd) % 6)[odd], *same[odd + 1 :]]
 
 
 def neutral_parameter_cases(check: CheckContext) -> Iterator[FilterCase]:
