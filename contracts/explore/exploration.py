@@ -12,7 +12,7 @@ from contracts.core.target import Target
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.explore import schema_fuzz, step_sequences
-from contracts.explore.model import MODEL
+from contracts.explore.model import SEQUENCES
 
 SHARE: Final = 1 / 8
 """The largest part of the time of a check that each of the two may take."""
@@ -21,7 +21,7 @@ FUZZ_TIMES: Final = 4
 """The factor by which each may take longer in one round of a fuzz than in a check."""
 
 _PARTS: Final = (
-    (MODEL.name, frozenset(MODEL.rules), step_sequences, step_sequences.explore_step_sequences),
+    (SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, step_sequences.explore_step_sequences),
     ("schema-wide requests", schema_fuzz.JUDGES, schema_fuzz, schema_fuzz.explore_schema),
 )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import operator
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +19,6 @@ from urllib.parse import parse_qsl
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
-from contracts.engine.request_building import encode
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
@@ -32,10 +30,11 @@ from contracts.oracle import (
     STATUSES,
     Violation,
     accepts,
-    excerpt,
     read_request,
 )
 from contracts.rules.authorization import rule_of_credentials
+from contracts.rules.list_check import judge_list
+from contracts.rules.listing import page_of
 
 MAX_ROWS: Final = 8
 """The most writes before an exchange that its case includes: the last ones."""
@@ -283,41 +282,9 @@ def _judge_list(context: CaseContext, result: CallResult) -> None:
     if not result.accepted:
         context.expect_success(result, [])
         return
-    body: Mapping[str, Any] = result.body if isinstance(result.body, dict) else {}
-    wanted = {"skip": int(query.get("skip", "0")), "limit": int(query.get("limit", "100"))}
-    told = {name: body.get(name) for name in wanted}
-    expected = f"skip {wanted['skip']} and limit {wanted['limit']}"
-    cause = "skip or limit is not as asked"
-    context.require(told == wanted, "LIST-PAGE", cause, expected, excerpt(encode(told)), result)
-    items = [item for item in _items(body) if isinstance(item, dict)]
-    total = body.get("total")
-    full = min(wanted["limit"], max(0, total - wanted["skip"])) if isinstance(total, int) else len(items)
-    cause = "a page is not as full as total says"
-    context.require(len(items) == full, "LIST-PAGE", cause, f"{full} of {total}", f"{len(items)} items", result)
-    for name, matches in _MATCHES.items():
-        field_name = "created_at" if name.startswith("created_at") else name
-        others = [item for item in items if name in query and not matches(item.get(field_name), query[name])]
-        cause, got = f"{name} finds another run", f"{len(others)} others"
-        context.require(not others, "LIST-FILTER", cause, f"runs of this {name}", got, result)
-
-
-def _is_from(moment: Any, bound: str) -> bool:
-    one, other = moment_of(moment), moment_of(bound)
-    return one is None or other is None or one >= other
-
-
-def _is_to(moment: Any, bound: str) -> bool:
-    return moment_of(moment) is None or _is_from(bound, moment)
-
-
-_MATCHES: Final[Mapping[str, Callable[[Any, str], bool]]] = {
-    "workflow_id": operator.eq,
-    "machine_id": operator.eq,
-    "status": operator.eq,
-    "created_at_from": _is_from,
-    "created_at_to": _is_to,
-}
-"""Whether the value of a run's field matches a parameter."""
+    asked = {name: int(query.pop(name)) for name in ("skip", "limit") if name in query}
+    query.pop("search", None)  # only words made for a search tell whether it is right
+    judge_list(context, page_of(result, list(query.items()), **asked), (), lambda run_id: ())
 
 
 def _is_plain_moment(text: str) -> bool:

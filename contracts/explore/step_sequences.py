@@ -1,4 +1,4 @@
-"""Sequences of steps that Hypothesis generates, by a state machine whose rules are the steps of a `Shadow`."""
+"""Sequences of steps that Hypothesis generates, by a state machine whose rules are the steps of a `Model`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,40 @@ from typing import Any, Final
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    MultipleResults,
+    RuleBasedStateMachine,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import INTERNAL_ERRORS, Search
-from contracts.engine.shrink import Case
-from contracts.explore.model import CREATE_FIELDS, CROSS_TENANT_OPERATIONS, MODEL, RETRIES, UPDATES, Shadow, fixed_cases
+from contracts.explore.model import SEQUENCES, Model
+from contracts.explore.steps import (
+    CREATE_FIELDS,
+    CROSS_TENANT_BODIES,
+    RETRY_BODIES,
+    UPDATE_BODIES,
+    Create,
+    CreateChain,
+    CrossTenantAccess,
+    ListRuns,
+    Read,
+    Replay,
+    SequenceCase,
+    Step,
+    Write,
+    fixed_sequences,
+)
 from contracts.guard import NoAnswer, Refused
+from contracts.rules.run_events import CANCEL, DELETE, Event
 
 EXAMPLES: Final = 30
 """Sequences in one check."""
@@ -29,92 +54,114 @@ MOST_S: Final = 8.0
 LEAST_S: Final = 1.0
 
 
-class _StepMachine(RuleBasedStateMachine):
-    """Each rule executes one step of a `Shadow`. A failure is recorded with all steps up to it."""
+class Sequences(RuleBasedStateMachine):
+    """Each rule executes one step of a `Model`. A failure is recorded with all steps up to it."""
 
-    def __init__(self, check: CheckContext, failed: list[tuple[Case, RuleViolated]], until: float) -> None:
+    runs: Bundle[str] = Bundle("runs")
+    writes: Bundle[str] = Bundle("writes")
+
+    def __init__(self, check: CheckContext, failed: list[tuple[SequenceCase, RuleViolated]], until: float) -> None:
         super().__init__()
-        self._steps: list[Case] = []
+        self._check = check
+        self._steps: list[Step] = []
         self._failed = failed
         self._until = until
-        self._shadow: Shadow | None = None
-        if time.monotonic() < until:
-            with self._guarded():
-                self._shadow = Shadow(CaseContext(check))
+        self._model: Model | None = None
+        with self._guarded():
+            self._model = Model(CaseContext(check))
 
     @contextlib.contextmanager
     def _guarded(self) -> Iterator[None]:
+        """Record a violation. After anything else that ends a case, the other steps do nothing."""
         try:
             yield
         except RuleViolated as violated:
-            self._failed.append(({"steps": list(self._steps)}, violated))
-            self._shadow = None
+            self._failed.append((SequenceCase(tuple(self._steps)), violated))
+            self._model = None
             raise
         except (Inconclusive, Refused, NoAnswer, OutOfTime, *INTERNAL_ERRORS):
-            self._shadow = None  # after a broken rule nothing can be relied on
+            self._model = None
 
-    def _do(self, **step: Any) -> None:
-        if self._shadow is not None and time.monotonic() < self._until:
+    def _do(self, step: Step) -> MultipleResults[str]:
+        """Execute a step and return the names of the runs that it created."""
+        created: list[str] = []
+        if self._model is not None and time.monotonic() < self._until:
             self._steps.append(step)
             with self._guarded():
-                self._shadow.step(step)
+                created = self._model.run_step(step)
+        return multiple(*created)
 
-    def _has_runs(self) -> bool:
-        return self._shadow is not None and bool(self._shadow.runs)
+    def _name(self, kind: str) -> str:
+        return f"{kind}-{len(self._steps) + 1}"
 
     @rule(
-        count=st.sampled_from((1, 1, 2, 3, 12)),
+        target=runs,
         fields=st.sampled_from(CREATE_FIELDS),
-        single=st.booleans(),
-        second=st.booleans(),
+        count=st.sampled_from((1, 1, 2, 3, 12)),
+        is_single=st.booleans(),
+        is_second=st.booleans(),
     )
-    def create(self, count: int, fields: Case, single: bool, second: bool) -> None:
-        self._do(do="create", count=count, fields=fields, single=single, second=second)
+    def create(self, **more: Any) -> MultipleResults[str]:
+        return self._do(Create(self._name("create"), **more))
 
-    @rule(steps=st.integers(1, 3))
-    def chain(self, steps: int) -> None:
-        self._do(do="chain", steps=steps)
+    @rule(target=runs, steps=st.integers(1, 3))
+    def create_chain(self, steps: int) -> MultipleResults[str]:
+        return self._do(CreateChain(self._name("chain"), steps))
 
-    @precondition(_has_runs)
-    @rule(back=st.integers(0, 4))
-    def replay(self, back: int) -> None:
-        self._do(do="replay", back=back)
+    @rule(target=writes, run=runs, body=st.sampled_from(UPDATE_BODIES))
+    def update(self, run: str, body: dict[str, Any]) -> str:
+        return self._write(run, Event("update", body))
 
-    @precondition(_has_runs)
-    @rule(run=st.integers(0, 12), body=st.sampled_from(UPDATES))
-    def update(self, run: int, body: Case) -> None:
-        self._do(do="update", run=run, body=body)
+    @rule(target=writes, run=runs)
+    def cancel(self, run: str) -> str:
+        return self._write(run, CANCEL)
 
-    @precondition(_has_runs)
-    @rule(run=st.integers(0, 12), body=st.sampled_from(RETRIES))
-    def cancel_and_retry(self, run: int, body: Case) -> None:
-        self._do(do="cancel", run=run)
-        self._do(do="retry", run=run, body=body)
+    @rule(target=writes, run=runs, body=st.sampled_from(RETRY_BODIES))
+    def cancel_and_retry(self, run: str, body: dict[str, Any]) -> str:
+        self._write(run, CANCEL)
+        return self._write(run, Event("retry", body))
 
-    @precondition(_has_runs)
-    @rule(run=st.integers(0, 12), what=st.sampled_from(("cancel", "delete", "delete", "read")))
-    def change(self, run: int, what: str) -> None:
-        self._do(do=what, run=run)
+    @rule(target=writes, run=runs)
+    def delete(self, run: str) -> str:
+        return self._write(run, DELETE)
 
-    @precondition(_has_runs)
+    def _write(self, run: str, event: Event) -> str:
+        step = Write(self._name(event.kind), run, event)
+        self._do(step)
+        return step.name
+
+    @rule(write=st.one_of(writes, runs))
+    def replay(self, write: str) -> None:
+        self._do(Replay(write))
+
+    @rule(run=runs)
+    def read(self, run: str) -> None:
+        self._do(Read(run))
+
     @rule(
-        run=st.integers(0, 12),
+        run=runs,
         limit=st.sampled_from((1, 2, 3, 100, 1000)),
         by=st.sampled_from(("", "", "cancelled", "session", "id")),
-        second=st.booleans(),
+        is_second=st.booleans(),
     )
-    def look_at_list(self, run: int, limit: int, by: str, second: bool) -> None:
-        self._do(do="list", run=run, limit=limit, by=by, second=second)
+    def list_runs(self, **more: Any) -> None:
+        self._do(ListRuns(**more))
 
-    @precondition(_has_runs)
-    @rule(run=st.integers(0, 12), operation=st.sampled_from(CROSS_TENANT_OPERATIONS))
-    def cross_tenant_access(self, run: int, operation: str) -> None:
-        self._do(do="cross_tenant", run=run, operation=operation)
+    @precondition(lambda self: self._check.has_second)
+    @rule(run=runs, operation=st.sampled_from(list(CROSS_TENANT_BODIES)))
+    def access_as_other_organisation(self, run: str, operation: str) -> None:
+        self._do(CrossTenantAccess(run, operation))
+
+    @invariant()
+    def lists_show_what_exists(self) -> None:
+        if self._model is not None and time.monotonic() < self._until:
+            with self._guarded():
+                self._model.judge_invariants()
 
     def teardown(self) -> None:
-        if self._shadow is not None and time.monotonic() < self._until:
+        if self._model is not None and time.monotonic() < self._until:
             with self._guarded():
-                self._shadow.finish()
+                self._model.finish()
 
 
 def explore_step_sequences(
@@ -122,12 +169,12 @@ def explore_step_sequences(
 ) -> None:
     """Run the fixed sequences, then generated ones, until their number or `until` (monotonic) is reached."""
     check = search.check
-    if not set(MODEL.rules).intersection(wanted) or not check.may_create or check.is_live:
+    if not set(SEQUENCES.rules).intersection(wanted) or not check.may_create or check.is_live:
         return
     if not round_number:
-        search.run(MODEL, check.in_shard(fixed_cases(check)), until=until)
+        search.run(SEQUENCES, check.in_shard(fixed_sequences()), until=until)
     for attempt in range(MAX_CAUSES):
-        failed: list[tuple[Case, RuleViolated]] = []
+        failed: list[tuple[SequenceCase, RuleViolated]] = []
         chosen = settings(
             max_examples=examples,
             stateful_step_count=MAX_STEPS,
@@ -141,16 +188,16 @@ def explore_step_sequences(
         )
 
         @seed(check.random("rows", round_number, attempt, *check.target.shard).getrandbits(64))
-        class Sequences(_StepMachine):
-            def __init__(self, failed: list[tuple[Case, RuleViolated]] = failed) -> None:
+        class SeededSequences(Sequences):
+            def __init__(self, failed: list[tuple[SequenceCase, RuleViolated]] = failed) -> None:
                 super().__init__(check, failed, until)
 
         with contextlib.suppress(RuleViolated, Flaky):  # kept in `failed`
-            run_state_machine_as_test(Sequences, settings=chosen)
+            run_state_machine_as_test(SeededSequences, settings=chosen)
         if not failed:
             return
         case, violated = failed[-1]
         if violated.rule in wanted:
-            search.look_into(MODEL, case, violated)
+            search.look_into(SEQUENCES, case, violated)
         else:
             check.known.add((violated.rule, violated.cause))

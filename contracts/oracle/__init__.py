@@ -17,6 +17,7 @@ from contracts.oracle.answer_schema import (
     wrong_parts,
 )
 from contracts.oracle.create import Seen, alias_difference, judge_create
+from contracts.oracle.known_run import CHANGEABLE, RESULTS, KnownRun
 from contracts.oracle.operation import CREATES
 from contracts.oracle.refusal import (
     acceptance_of_invalid,
@@ -41,17 +42,42 @@ from contracts.oracle.run import (
     status_schema_error,
     step_violation,
 )
+from contracts.oracle.run_list import (
+    DELETED,
+    FOREIGN,
+    NEWEST,
+    Candidate,
+    ListFault,
+    Page,
+    Query,
+    filter_names,
+    frame_violations,
+    items_in,
+    list_faults,
+    matches,
+    missing_runs,
+)
 from contracts.oracle.violation import FilterCause, Violation, excerpt, gives_others_too, misses_a_run
 
 __all__ = [
     "ANSWER_RULE",
+    "CHANGEABLE",
     "CREATES",
+    "DELETED",
+    "FOREIGN",
+    "NEWEST",
+    "RESULTS",
     "SCHEMA_RULE",
     "STABLE",
     "STATUSES",
     "TERMINAL",
+    "Candidate",
     "FilterCause",
+    "KnownRun",
+    "ListFault",
+    "Page",
     "ParsedRequest",
+    "Query",
     "Seen",
     "Violation",
     "acceptance_of_invalid",
@@ -63,6 +89,8 @@ __all__ = [
     "difference",
     "error_violations",
     "excerpt",
+    "filter_names",
+    "frame_violations",
     "gains_inputs",
     "gives_others_too",
     "has_documented_form",
@@ -70,8 +98,12 @@ __all__ = [
     "is_plain_filename",
     "is_retry_after",
     "is_run",
+    "items_in",
     "judge_create",
+    "list_faults",
+    "matches",
     "misses_a_run",
+    "missing_runs",
     "parameter_error_violations",
     "read_body",
     "read_request",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 from contracts.openapi.schemas import (
@@ -109,8 +110,8 @@ def changed_field(
         one, other = before.get(name), after.get(name)
         if one is other or (one in (None, [], {}) and other in (None, [], {})):
             continue
-        if name in _MOMENTS and moment_of(one) == moment_of(other) is not None:
-            continue
+        if name in _MOMENTS and _is_same_moment(one, other, timedelta(milliseconds=name != "created_at")):
+            continue  # a server may store in milliseconds the moments that an update gives
         if name == "input_values":
             problem = input_difference(one, other, may_gain=may_gain)
         else:
@@ -118,6 +119,11 @@ def changed_field(
         if problem is not None:
             return name, problem
     return None
+
+
+def _is_same_moment(one: Any, other: Any, tolerance: timedelta) -> bool:
+    before, after = moment_of(one), moment_of(other)
+    return before is not None and after is not None and abs(before - after) <= tolerance
 
 
 def can_follow(before: str, after: str) -> bool:

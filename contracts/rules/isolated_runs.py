@@ -8,26 +8,32 @@ from typing import Any
 
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.results import Inconclusive, WriteResult
-from contracts.oracle import misses_a_run
-from contracts.rules.listing import items_of, whole
-
-Query = list[tuple[str, str]]
+from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.oracle import DELETED, Candidate, Query
 
 
 @dataclass
 class IsolatedRuns:
-    """The runs of one case, and a filter that only they match."""
+    """The runs of one case, each as the last answer showed it, and a filter that only they match."""
 
     filter: tuple[str, str]
     runs: list[dict[str, Any]] = field(default_factory=list)
     made: list[WriteResult] = field(default_factory=list)
+    deleted: list[dict[str, Any]] = field(default_factory=list)
     _maker: dict[str, WriteResult] = field(default_factory=dict)
 
     def add(self, written: WriteResult) -> None:
         self.made.append(written)
         self.runs.extend(written.runs)
         self._maker.update(dict.fromkeys(written.ids, written))
+
+    def change(self, view: dict[str, Any]) -> None:
+        """Note that an answer has shown a run otherwise, since a request has changed it."""
+        self.runs = [view if run["id"] == view.get("id") else run for run in self.runs]
+
+    def delete(self, run: dict[str, Any]) -> None:
+        self.runs.remove(run)
+        self.deleted.append(run)
 
     def has(self, run_id: str) -> bool:
         return run_id in self._maker
@@ -36,6 +42,16 @@ class IsolatedRuns:
         """Return the create that made the run."""
         return self._maker[run["id"]]
 
+    @property
+    def candidates(self) -> list[Candidate]:
+        alive = [Candidate.of(run, self.maker_of(run).parsed) for run in self.runs]
+        return alive + [Candidate.of(run, self.maker_of(run).parsed, DELETED) for run in self.deleted]
+
+    def creates_of(self, run_id: str | None) -> list[CallResult]:
+        """Return the create of a run; without one, the last two creates."""
+        shown = self.made[-2:] if run_id is None else [self._maker[run_id]]
+        return [written.result for written in shown]
+
 
 def within(isolated: IsolatedRuns, query: Query) -> Query:
     """Add the isolating filter to a query, unless the query has a filter of that name already."""
@@ -43,15 +59,20 @@ def within(isolated: IsolatedRuns, query: Query) -> Query:
     return query if isolated.filter[0] in named else [isolated.filter, *query]
 
 
+def isolating_filter(check: CheckContext) -> str:
+    return "workflow_id" if check.workflows.invented else "session_id" if check.sessions.invented else "search"
+
+
 def isolating_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, Any]]:
     """Return a filter that only the case's runs match, and the fields of a create that make them match."""
-    check = context.check
-    if check.workflows.invented:
-        return ("workflow_id", context.named("workflow")), {"workflow_id": context.named("workflow")}
     fields = {"workflow_id": context.named("workflow")}
-    if check.sessions.invented:
-        return ("session_id", context.named("session")), fields | {"session_id": context.named("session")}
-    return ("search", context.named("marker")), fields | {"input_values": {"marker": context.named("marker")}}
+    match isolating_filter(context.check):
+        case "workflow_id":
+            return ("workflow_id", fields["workflow_id"]), fields
+        case "session_id":
+            return ("session_id", context.named("session")), fields | {"session_id": context.named("session")}
+        case _:
+            return ("search", context.named("marker")), fields | {"input_values": {"marker": context.named("marker")}}
 
 
 def create_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
@@ -89,59 +110,8 @@ def _create_live_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[st
 
 
 def _add_to(context: CaseContext, isolated: IsolatedRuns, body: Mapping[str, Any]) -> None:
-    written = context.create("bulk_create_runs", body)
+    operation = "bulk_create_runs" if "count" in body else "create_run"
+    written = context.create(operation, body)
     if not written.clean or not written.runs:
-        raise Inconclusive("a bulk create gives runs that break a rule already")
+        raise Inconclusive(f"{operation} gives runs that break a rule already")
     isolated.add(written)
-
-
-def locate(
-    context: CaseContext, isolated: IsolatedRuns, run: Mapping[str, Any], query: Query, limit: int
-) -> tuple[str, str]:
-    """Return the rule and the cause for a run that is missing from a list: they depend on which other lists have it."""
-    base = [isolated.filter]
-    extra = [pair for pair in query if pair != isolated.filter]
-    filter_misses = "LIST-FILTER", misses_a_run(name for name, _ in query)
-    if extra and _is_in(context, run, base, 1000):
-        return filter_misses
-    for other in (1000, 100, 37):
-        if other != limit and _is_in(context, run, query, other):
-            return "LIST-PAGE", "a run is on no page"
-    elsewhere: list[Query] = [
-        [("search", str(run["id"]))],
-        [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])],
-    ]
-    if run.get("session_id"):
-        elsewhere.append([("session_id", run["session_id"])])
-    elsewhere.append([("workflow_id", run["workflow_id"])])
-    for other_query in elsewhere:
-        if other_query != query and _is_in(context, run, other_query, 1000):
-            return filter_misses
-    if _is_among_newest(context, run):
-        return filter_misses
-    return "LIST-COMPLETE", "a created run is not listed"
-
-
-def _is_in(context: CaseContext, run: Mapping[str, Any], query: Query, limit: int) -> bool:
-    try:
-        items, _ = whole(context, query, limit=limit)
-    except Inconclusive:
-        return False
-    return any(item.get("id") == run["id"] for item in items)
-
-
-def _is_among_newest(context: CaseContext, run: Mapping[str, Any]) -> bool:
-    for page in range(6):
-        result = context.call(
-            "list_runs", query=[("limit", "1000"), ("skip", str(page * 1000)), ("sort_mode", "created_at_desc")]
-        )
-        items = items_of(result)
-        if any(item.get("id") == run["id"] for item in items):
-            return True
-        if len(items) < 1000:
-            return False
-    return False
-
-
-def isolating_filter(check: CheckContext) -> str:
-    return "workflow_id" if check.workflows.invented else "session_id" if check.sessions.invented else "search"

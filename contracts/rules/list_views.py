@@ -3,183 +3,214 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
+from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, WriteResult
-from contracts.engine.shrink import Case
+from contracts.engine.results import WriteResult
+from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import Violation, changed_field, gains_inputs, gives_others_too, misses_a_run, stable_fields
+from contracts.oracle import Candidate, Query, Violation, changed_field, gains_inputs, stable_fields
 from contracts.rules.isolated_runs import create_isolated_runs
-from contracts.rules.listing import items_of, whole
-from contracts.rules.paging import check_frame, check_repeats
+from contracts.rules.list_check import check_list, judge_list, why_missing
+from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, read_pages
+from contracts.rules.lists import LISTS
 from contracts.rules.reading import judge_read
+from contracts.rules.rule import Rule
+
+RULES: Final[tuple[Rule, ...]] = ()
+"""None: the rules judged here are those of `lists`, `filters` and `reading`."""
 
 
-def run_unfiltered(context: CaseContext, case: Case) -> None:
-    """Runs that were just created must be among the newest of an unfiltered list, once each."""
-    written = context.some_runs(case["count"])
-    created_ids = {run["id"] for run in written.runs}
-    oldest = min(filter(None, (moment_of(run["created_at"]) for run in written.runs)), default=None)
-    found: list[str] = []
-    results: list[CallResult] = []
-    for page in range(12):
-        query = [("limit", str(case["limit"])), ("skip", str(page * case["limit"]))]
-        result = context.ask(
-            "list_runs", query=[*query, *([("sort_mode", "created_at_desc")] if case["sorted"] else [])]
-        )
-        results.append(result)
-        items = items_of(result)
-        found += [item["id"] for item in items if item.get("id") in created_ids]
-        moments = [moment_of(item.get("created_at")) for item in items]
-        past = oldest is not None and any(moment is not None and moment < oldest for moment in moments)
-        if len(items) < case["limit"] or created_ids <= set(found) or (past and case["sorted"]):
-            break
-    else:
+# Lists without filters
+
+
+@dataclass(frozen=True)
+class UnfilteredCase(Case):
+    """Runs that must be among the newest of the list of all runs."""
+
+    count: int
+    limit: int
+
+    @property
+    def expected_runs(self) -> int:
+        return self.count
+
+
+def run_unfiltered(context: CaseContext, case: UnfilteredCase) -> None:
+    written = context.some_runs(case.count)
+    runs = [Candidate.of(run, written.parsed) for run in written.runs]
+    found = _newest_until(context, written, case.limit)
+    if found is None:
         return
-    for result in results:
-        check_repeats(context, [result], [written.result])
-    missing = created_ids - set(found)
-    if missing:
-        lost = next(run for run in written.runs if run["id"] in missing)
-        reads = context.check.offers("get_run") and context.call("get_run", lost["id"]).accepted
-        again, _ = whole(context, [("search", lost["id"])])
-        if not reads or context.check.is_live:
-            return
-        context.fail(
-            Violation(
-                "LIST-COMPLETE",
-                "a created run is not listed",
-                "every created run in the list",
-                f"{len(missing)} of {len(created_ids)} runs missing{', though a search finds them' if again else ''}",
-            ),
-            written.result,
-            *results[:2],
-        )
+    judge_list(context, found, runs, lambda run_id: [written.result])
+    listed = {item.get("id") for item in found.items}
+    missing = [run for run in runs if run.id not in listed]
+    if not missing or context.check.is_live:
+        return
+    if context.check.offers("get_run") and context.call("get_run", missing[0].id).accepted:
+        rule, cause = why_missing(context, missing[0].view, [NEWEST_FIRST], limit=case.limit)
+        got = f"{len(missing)} of {len(runs)} runs missing"
+        shown = found.results[:2]
+        context.fail(Violation(rule, cause, "every created run in the list", got), written.result, *shown)
 
 
-def unfiltered_cases(check: CheckContext) -> Iterator[Case]:
-    for count, limit in ((1, 100), (3, 2), (101, 100), (1000, 1000)):
-        yield {"count": count, "limit": limit, "sorted": True}
+def _newest_until(context: CaseContext, written: WriteResult, limit: int) -> RunList | None:
+    """Read the list of all runs until it shows the created runs or older ones; None if it is too long for that."""
+    created = set(written.ids)
+    oldest = min(filter(None, (moment_of(run["created_at"]) for run in written.runs)), default=None)
+    for found in itertools.islice(read_pages(context, [NEWEST_FIRST], limit=limit), 12):
+        moments = [moment_of(item.get("created_at")) for item in found.pages[-1].items]
+        is_past = oldest is not None and any(moment is not None and moment < oldest for moment in moments)
+        if is_past or not found.pages[-1].is_full or created <= {item.get("id") for item in found.items}:
+            return found
+    return None
 
 
-def run_views(context: CaseContext, case: Case) -> None:
-    """Lists the same runs with selected fields or included resources: the values must be the same."""
-    fields = dict(case["fields"])
-    isolated = create_isolated_runs(context, [{"count": case.get("count", 2)} | fields])
+def unfiltered_cases(check: CheckContext) -> Iterator[UnfilteredCase]:
+    for count, limit in ((1, DEFAULT_LIMIT), (3, 2), (DEFAULT_LIMIT + 1, DEFAULT_LIMIT), (MAX_LIMIT, MAX_LIMIT)):
+        yield UnfilteredCase(count, limit)
+
+
+# Selected fields and included resources
+
+
+@dataclass(frozen=True)
+class ViewsCase(Case):
+    """Runs with many fields, listed with parameters that change only what is shown of them."""
+
+    queries: Sequence[Query]
+    fields: Mapping[str, Any]
+    count: int = 2
+
+    @property
+    def expected_runs(self) -> int:
+        return self.count
+
+
+_ALWAYS_SHOWN: Final = ("id", "workflow_id", "machine_id", "status", "created_at")
+_SELECTABLE: Final = (
+    "user_id",
+    "organization_id",
+    "error",
+    "output_data",
+    "input_attachment_ids",
+    "output_attachment_ids",
+    "run_message_history",
+    "input_values",
+    "pool_ids",
+    "sensitive_input_aliases",
+    "session_id",
+    "session_alias",
+    "release_session_after",
+    "machine_id",
+)
+
+
+def run_views(context: CaseContext, case: ViewsCase) -> None:
+    isolated = create_isolated_runs(context, [{"count": case.count, **case.fields}])
     written = isolated.made[0]
-    always = ("id", "workflow_id", "machine_id", "status", "created_at")
-    for query in case["queries"]:
-        result = context.ask(
-            "list_runs", query=[isolated.filter, ("limit", "1000"), *[(k, v) for k, v in query]], after=[written.result]
-        )
-        check_frame(context, result, skip=0, limit=1000, created=[written.result])
-        by_id = {item.get("id"): item for item in items_of(result)}
-        asked = [value for name, value in query if name == "fields"]
+    stable = stable_fields(written.parsed)
+    for query in case.queries:
+        sort = dict(query).get("sort_mode", NEWEST_FIRST[1])
+        parameters = [pair for pair in query if pair[0] != "sort_mode"]
+        items = check_list(context, isolated, [isolated.filter, *parameters], sort=sort)
+        if items is None:
+            continue
+        shown = (written.result, context.exchanges[-1])
+        selected = [value for name, value in query if name == "fields"]
         for run in isolated.runs:
-            item = by_id.get(run["id"])
-            if item is None:
-                if run["id"] in {
-                    i.get("id") for i in items_of(context.ask("list_runs", query=[isolated.filter, ("limit", "1000")]))
-                }:
-                    cause = misses_a_run(name for name, _ in query)
-                    context.fail(Violation("LIST-FILTER", cause, "all runs", "a run missing"), written.result, result)
+            item = items[run["id"]]
+            lost = [name for name in _ALWAYS_SHOWN if name not in item]
+            lost += [name for name in selected if name not in item and run.get(name)]
+            cause, expected = "a field that was asked for is missing", f"{', '.join(lost)} in the item"
+            if not context.require(not lost, "READ-BACK", cause, expected, "not there", *shown):
                 break
-            lost = [name for name in always if name not in item]
-            lost += [name for name in asked if name not in item and run.get(name)]
-            ok = context.require(
-                not lost,
-                "READ-BACK",
-                "a field that was asked for is missing",
-                f"{', '.join(lost)} in the item",
-                "not there",
-                written.result,
-                result,
-            )
-            if not ok:
-                break
-            view = {name: run[name] for name in run if name in item and (not asked or name in asked or name in always)}
-            if not judge_view(context, view, item, written, result):
+            names = {*_ALWAYS_SHOWN, *selected} if selected else run
+            view = {name: run[name] for name in names if name in run and name in item}
+            changed = changed_field(view, item, stable, may_gain=gains_inputs(written.parsed))
+            if changed is not None:
+                name, problem = changed
+                violation = Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem)
+                context.fail(violation, *shown)
                 break
 
 
-def judge_view(
-    context: CaseContext, view: dict[str, Any], item: dict[str, Any], written: WriteResult, result: CallResult
-) -> bool:
-    changed = changed_field(view, item, stable_fields(written.parsed), may_gain=gains_inputs(written.parsed))
-    if changed is None:
-        return context.require(True, "READ-BACK", "", "", "")
-    name, problem = changed
-    context.fail(
-        Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem), written.result, result
-    )
-    return False
-
-
-def view_cases(check: CheckContext) -> Iterator[Case]:
+def view_cases(check: CheckContext) -> Iterator[ViewsCase]:
     fields: dict[str, Any] = {
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": write_bodies.SECRETS,
         "file_inputs": [boundary_values.file()],
         "start_session": True,
     }
-    names = (
-        "user_id",
-        "organization_id",
-        "error",
-        "output_data",
-        "input_attachment_ids",
-        "output_attachment_ids",
-        "run_message_history",
-        "input_values",
-        "pool_ids",
-        "sensitive_input_aliases",
-        "session_id",
-        "session_alias",
-        "release_session_after",
-        "machine_id",
-    )
-    queries: list[Any] = [[["fields", name]] for name in names]
-    queries += [[["fields", a], ["fields", b]] for a, b in itertools.pairwise(names)]
-    queries += [[["fields", name] for name in names]]
-    queries += [
-        [["include", text]]
-        for text in ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
-    ]
-    queries += [
-        [["include", "workflow"], ["fields", "input_values"]],
-        [["sort_mode", "activity"]],
-        [["deep_search", "true"]],
-        [["deep_search", "false"]],
-    ]
-    yield {"fields": fields, "queries": queries}
-    yield {
-        "fields": fields,
-        "queries": [[["fields", "input_values"]], [["fields", "session_id"]], [["include", "workflow"]]],
-        "count": 120,
-    }
+    included = ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
+    queries: list[Query] = [[("fields", name)] for name in _SELECTABLE]
+    queries += [[("fields", one), ("fields", other)] for one, other in itertools.pairwise(_SELECTABLE)]
+    queries += [[("fields", name) for name in _SELECTABLE]]
+    queries += [[("include", text)] for text in included]
+    queries += [[("include", "workflow"), ("fields", "input_values")]]
+    queries += [[("sort_mode", "activity")], [("deep_search", "true")], [("deep_search", "false")]]
+    yield ViewsCase(queries, fields)
+    few: list[Query] = [[("fields", "input_values")], [("fields", "session_id")], [("include", "workflow")]]
+    yield ViewsCase(few, fields, count=DEFAULT_LIMIT + 1)
 
 
-def run_existing(context: CaseContext, case: Case) -> None:
-    """Judges runs that already exist: a page of them, three filters, and two runs read one by one."""
-    newest = [("limit", str(case["limit"])), ("sort_mode", "created_at_desc")]
-    result = context.ask("list_runs", query=newest)
-    check_frame(context, result, skip=0, limit=case["limit"], created=())
-    check_repeats(context, [result], ())
-    items = [item for item in items_of(result) if isinstance(item.get("id"), str)]
-    for item in items[:2]:
-        if context.check.offers("get_run"):
-            read = context.call("get_run", item["id"])
-            if read.accepted and isinstance(read.body, dict):
-                judge_read(context, item, read.body, None, [result, read])
+# Runs that exist already
+
+
+@dataclass(frozen=True)
+class ExistingCase(Case):
+    """The newest runs of the target, whoever created them."""
+
+    limit: int
+
+
+def run_existing(context: CaseContext, case: ExistingCase) -> None:
+    """Judge a page of the newest runs, pages by what the first of them has, and two runs read one by one."""
+    newest = read_page(context, [NEWEST_FIRST], limit=case.limit)
+    judge_list(context, newest, (), lambda run_id: ())
+    items = [item for item in newest.items if isinstance(item.get("id"), str)]
+    for item in items[:2] if context.check.offers("get_run") else ():
+        read = context.call("get_run", item["id"])
+        if read.accepted and isinstance(read.body, dict):
+            judge_read(context, item, read.body, None, [*newest.results, read])
     for name in ("workflow_id", "status", "session_id"):
         value = next((item[name] for item in items if isinstance(item.get(name), str)), None)
-        if value is None:
-            continue
-        listed = context.ask("list_runs", query=[(name, value), *newest])
-        others = [item for item in items_of(listed) if item.get(name) != value]
-        cause, expected = gives_others_too([name]), "only runs that match"
-        context.require(not others, "LIST-FILTER", cause, expected, f"{len(others)} others", listed)
+        if value is not None:
+            filtered = read_page(context, [(name, value), NEWEST_FIRST], limit=case.limit)
+            judge_list(context, filtered, (), lambda run_id: ())
+
+
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
+    Scenario(
+        "lists without filters",
+        ("LIST-COMPLETE", "LIST-PAGE"),
+        run_unfiltered,
+        unfiltered_cases,
+        needs=LISTS,
+        together=False,
+        priority=1,
+    ),
+    Scenario(
+        "lists with selected fields",
+        ("READ-BACK", "LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE"),
+        run_views,
+        view_cases,
+        needs=LISTS,
+        priority=1,
+    ),
+    Scenario(
+        "existing runs",
+        ("LIST-PAGE", "LIST-FILTER", "READ-BACK"),
+        run_existing,
+        lambda check: [ExistingCase(5), ExistingCase(DEFAULT_LIMIT)],
+        needs=LISTS,
+        creates=False,
+        priority=1,
+    ),
+)

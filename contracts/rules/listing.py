@@ -1,29 +1,90 @@
-"""Helpers for lists: reads all pages of a list, and finds runs by a value that only they have."""
+"""Reads lists of runs page by page, and finds runs by a value that only they have."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
-from contracts.core.exchange import SECOND_TOKEN
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
+from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
+from contracts.oracle import NEWEST, Page, Query, items_in
 
-MAX_PAGES = 60
+MAX_PAGES: Final = 60
+NEWEST_FIRST: Final = ("sort_mode", NEWEST)
 
 
-def made_with(context: CaseContext, name: str, value: str) -> tuple[CallResult, list[dict[str, Any]]]:
-    """The answer to a list of runs by one filter, and its items: one page of up to 1000, newest first."""
-    result = context.ask("list_runs", query=[(name, value), ("limit", "1000"), ("sort_mode", "created_at_desc")])
-    return result, items_of(result)
+@dataclass(frozen=True)
+class RunList:
+    """Pages of a list of runs and the answers they came from. The query has no `skip` and `limit`."""
+
+    query: Query
+    pages: tuple[Page, ...]
+    results: tuple[CallResult, ...]
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        return [item for page in self.pages for item in page.items]
+
+    def __add__(self, other: RunList) -> RunList:
+        return RunList(self.query, self.pages + other.pages, self.results + other.results)
+
+
+def page_of(result: CallResult, query: Query, *, skip: int | None = None, limit: int | None = None) -> RunList:
+    """Return the answer to a list of runs as a list of one page."""
+    page = Page(skip or 0, DEFAULT_LIMIT if limit is None else limit, result.body)
+    return RunList(query, (page,), (result,))
+
+
+def read_page(
+    context: CaseContext,
+    query: Query,
+    *,
+    skip: int | None = None,
+    limit: int | None = None,
+    token: str = TOKEN,
+    after: Sequence[CallResult | Exchange] | None = None,
+) -> RunList:
+    asked = [("skip", skip), ("limit", limit)]
+    paging = [(name, str(value)) for name, value in asked if value is not None]
+    result = context.ask("list_runs", query=[*query, *paging], token=token, after=after)
+    return page_of(result, query, skip=skip, limit=limit)
+
+
+def read_pages(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT, token: str = TOKEN) -> Iterator[RunList]:
+    """Yield the list as read so far, after each page.
+
+    Raises:
+        Inconclusive: the list has more than MAX_PAGES pages, or a page has no room for a run.
+    """
+    if limit < 1:
+        raise Inconclusive("a page must have room for one")  # shrinking can make the limit 0
+    found = read_page(context, query, limit=limit, token=token, after=[])
+    yield found
+    while found.pages[-1].is_full:
+        if len(found.pages) == MAX_PAGES:
+            raise Inconclusive(f"a list of more than {MAX_PAGES * limit} runs")
+        skip = len(found.pages) * limit
+        found += read_page(context, query, skip=skip, limit=limit, token=token, after=found.results[:1])
+        yield found
+
+
+def read_list(context: CaseContext, query: Query, *, limit: int = MAX_LIMIT) -> RunList:
+    *_, whole = read_pages(context, query, limit=limit)
+    return whole
 
 
 def items_of(result: CallResult) -> list[dict[str, Any]]:
-    items = result.body.get("items") if isinstance(result.body, dict) else None
-    if not isinstance(items, list):
-        return []
-    return [item for item in items if isinstance(item, dict)]
+    return items_in(result.body)
+
+
+def made_with(context: CaseContext, name: str, value: str) -> tuple[CallResult, list[dict[str, Any]]]:
+    """Return the answer to a list of runs by one filter, and its items: one page of up to 1000, newest first."""
+    result = context.ask("list_runs", query=[(name, value), ("limit", str(MAX_LIMIT)), NEWEST_FIRST])
+    return result, items_of(result)
 
 
 def carries(item: dict[str, Any], name: str, value: str) -> bool:
@@ -34,7 +95,7 @@ def carries(item: dict[str, Any], name: str, value: str) -> bool:
 
 
 def their_workflow(context: CaseContext) -> str:
-    """A workflow that the second organisation may use: a made-up one if the target takes any, else a listed one."""
+    """Return a workflow that the second organisation may use: made up if the target takes any, else a listed one."""
     if context.check.workflows.invented:
         return str(context.named("workflow"))
     if not context.has_named("their-workflow"):
@@ -44,24 +105,3 @@ def their_workflow(context: CaseContext) -> str:
             raise Inconclusive("no workflow of the second organisation is known")
         context.remember("their-workflow", found[0])
     return str(context.named("their-workflow"))
-
-
-def whole(
-    context: CaseContext, query: Sequence[tuple[str, str]], *, limit: int = 1000, sort: str = "created_at_desc"
-) -> tuple[list[dict[str, Any]], list[CallResult]]:
-    """All items of a list of runs, read page by page, and the answers they came from.
-
-    Raises:
-        Inconclusive: the list has more than MAX_PAGES pages.
-    """
-    found: list[dict[str, Any]] = []
-    results: list[CallResult] = []
-    for page in range(MAX_PAGES):
-        paging = [("limit", str(limit)), ("sort_mode", sort), *([("skip", str(page * limit))] if page else [])]
-        result = context.ask("list_runs", query=[*query, *paging], after=results[:1])
-        results.append(result)
-        items = items_of(result)
-        found.extend(items)
-        if len(items) < limit:
-            return found, results
-    raise Inconclusive(f"a list of more than {MAX_PAGES * limit} runs")

@@ -18,9 +18,16 @@ from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.authorization import CredentialsCase, invalid_headers
 from contracts.rules.bulk_answer import CreateCase
 from contracts.rules.chains import ChainCase
+from contracts.rules.deletes import DeleteCase
 from contracts.rules.http import MethodCase
+from contracts.rules.list_views import ExistingCase
+from contracts.rules.lists import PagesCase, WindowsCase
+from contracts.rules.reading import UnknownCase
+from contracts.rules.retries import retry_case
+from contracts.rules.run_events import RunCase
 from contracts.rules.secrets import SecretsCase
 from contracts.rules.tenants import TenantCase
+from contracts.rules.updates import update_case
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 PROOF: Final = {"proof": "«proof»"}
@@ -133,44 +140,36 @@ def _tenant(check: CheckContext) -> Iterator[TenantCase]:
         yield TenantCase(("get_run", "update_run", "retry_run", "delete_run", "list_runs"))
 
 
-def _unknown(check: CheckContext) -> Iterator[Case]:
+def _unknown(check: CheckContext) -> Iterator[UnknownCase]:
     for operation in ("get_run", "update_run", "retry_run", "delete_run", "get_run_attachment"):
         if check.offers(operation):
-            yield {"op": operation, "id": "«unknown»"}
-            yield {"op": operation, "id": "not-a-uuid", "malformed": True}
+            yield UnknownCase(operation, "«unknown»")
+            yield UnknownCase(operation, "not-a-uuid", "malformed")
 
 
-def _pages(check: CheckContext) -> Iterator[Case]:
-    yield {"counts": [2, 1], "limits": [1, 2, 100]}
+def _pages(check: CheckContext) -> Iterator[PagesCase]:
+    yield PagesCase([2, 1], [1, 2, 100])
 
 
-def _single_pages(check: CheckContext) -> Iterator[Case]:
-    yield {"counts": [1], "windows": [[None, None], [0, 1], [1, 5], [0, 1000]]}
+def _single_pages(check: CheckContext) -> Iterator[WindowsCase]:
+    yield WindowsCase([1], [(None, None), (0, 1), (1, 5), (0, 1000)])
 
 
-def _existing(check: CheckContext) -> Iterator[Case]:
-    yield {"limit": 5}
+def _existing(check: CheckContext) -> Iterator[ExistingCase]:
+    yield ExistingCase(5)
 
 
-def _updates(check: CheckContext) -> Iterator[Case]:
-    yield {
-        "updates": [
-            {"release_session_after": True},
-            {"output_data": {"a": {"b": [1, 2.5, None]}}},
-            {"error": ["x"]},
-            {},
-        ],
-        "count": 2,
-        "index": 1,
-    }
+def _updates(check: CheckContext) -> Iterator[RunCase]:
+    outputs = {"output_data": {"a": {"b": [1, 2.5, None]}}}
+    yield update_case({"release_session_after": True}, outputs, {"error": ["x"]}, {}, count=2, index=1)
 
 
-def _deletes(check: CheckContext) -> Iterator[Case]:
-    yield {"count": 2, "index": 0}
+def _deletes(check: CheckContext) -> Iterator[DeleteCase]:
+    yield DeleteCase(count=2)
 
 
-def _retries(check: CheckContext) -> Iterator[Case]:
-    yield {"filled": {"output_data": {"a": 1}, "error": ["it failed"]}}
+def _retries(check: CheckContext) -> Iterator[RunCase]:
+    yield retry_case(filled={"output_data": {"a": 1}, "error": ["it failed"]})
 
 
 def _chains(check: CheckContext) -> Iterator[ChainCase]:

@@ -6,41 +6,24 @@ way to read it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import parse_qsl
 
+from contracts.data.limits import MAX_LIMIT
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import (
-    TERMINAL,
-    Violation,
-    changed_field,
-    gains_inputs,
-    gives_others_too,
-    stable_fields,
-    step_violation,
-)
-from contracts.rules.isolated_runs import IsolatedRuns, Query, isolating_fields, locate, within
-from contracts.rules.listing import items_of
-from contracts.rules.read_consistency_cases import consistency_cases
-from contracts.rules.reading import judge_read
+from contracts.oracle import KnownRun, Query
+from contracts.rules.isolated_runs import IsolatedRuns, isolating_fields, within
+from contracts.rules.listing import NEWEST_FIRST, read_page
+from contracts.rules.read_consistency_cases import ConsistencyCase, consistency_cases
+from contracts.rules.run_events import Event, apply
+from contracts.rules.run_listing import check_listing
+from contracts.rules.tracked_run import TrackedRun
 
-_CHANGES_WITH_STATUS: Final = (
-    "error",
-    "output_data",
-    "run_message_history",
-    "output_attachment_ids",
-    "usage_metadata",
-    "started_at",
-    "ended_at",
-)
-"""Fields that change only together with the status of a run."""
+SESSION_FIELDS: Final = frozenset({"session_id", "start_session", "reuse_session"})
+"""Fields of a request that may change the session of a run."""
 _FIELDS: Final = (
     "input_values",
     "pool_ids",
@@ -57,57 +40,90 @@ _FIELDS: Final = (
 )
 
 
-@dataclass
-class RunViews:
-    """The runs of one case with the last known state of each, and the search words that should find them."""
+class ViewedRuns:
+    """The runs of one case: one that the events change, and others beside it."""
 
-    isolated: IsolatedRuns
-    views: dict[str, dict[str, Any]]
-    shown: list[CallResult]
-    gone: list[str] = field(default_factory=list)
-    rule: str = "READ-BACK"
-    """The rule that is broken if a read differs from the last known state."""
-    named: frozenset[str] = frozenset()
-    """The fields that the last event changed."""
-    before: Mapping[str, Any] = field(default_factory=dict)
-    """The run that the last event changed, in its state before that event."""
-    finds: Sequence[str] = ()
-    loses: Sequence[str] = ()
-    """Words by which a search must find the run now (`finds`), and by which it must no longer find it (`loses`)."""
+    def __init__(self, context: CaseContext, isolated: IsolatedRuns, index: int) -> None:
+        self.context = context
+        self.isolated = isolated
+        tracked = [
+            TrackedRun(context, run, isolated.maker_of(run).parsed, isolated.made[-1].result) for run in isolated.runs
+        ]
+        self.runs = {run.id: run for run in tracked}
+        """All runs that are not deleted."""
+        self.focus = tracked[index % len(tracked)]
+        """The run that the events change; once it is deleted, another one."""
+        self.deleted: list[TrackedRun] = []
+        self.rule = "READ-BACK"
+        """The rule of the last event."""
+        self.before: KnownRun | None = None
+        """The run that the last event changed, before that event. None after a delete."""
+        self.words: Sequence[str] = ()
+        """Words that the last event has added to the run, or removed."""
+
+    def apply(self, event: Event) -> bool:
+        """Apply an event and return whether the target did it, so that there is something to check."""
+        if not self.context.check.offers("update_run" if event.kind == "cancel" else f"{event.kind}_run"):
+            return False
+        if event.kind == "delete":
+            return self._delete(event.shift)
+        filtered = {"search": {"input_values"}, "session_id": SESSION_FIELDS}.get(self.isolated.filter[0], frozenset())
+        before = self.focus.known
+        if filtered & event.body.keys() or not apply(self.focus, event):
+            return False
+        self._note(self.focus.shown[-1], before)
+        self.words = self.context.fill(list(event.words))
+        return True
+
+    def _delete(self, shift: int) -> bool:
+        """Delete the run `shift` positions after the focus; with 0, the focus."""
+        ids = list(self.runs)
+        run = self.runs.pop(ids[(ids.index(self.focus.id) + shift) % len(ids)])
+        result = run.delete()
+        self.deleted.append(run)
+        if not self.runs:
+            return False
+        if run is self.focus:
+            self.focus = next(iter(self.runs.values()))
+        self.words = ()
+        self._note(result, None)
+        return True
+
+    def _note(self, result: CallResult, before: KnownRun | None) -> None:
+        """Remember the last event. If it was correct, the other runs are as before."""
+        self.before = before
+        self.rule = "DELETE-GONE" if before is None else self.focus.known.rule
+        for run in self.runs.values():
+            if run is not self.focus or before is None:
+                run.known = run.known.after_no_change(self.rule)
+                run.show(result)
 
 
-def run_read_consistency(context: CaseContext, case: Case) -> None:
-    isolated = _create_runs(context, case)
-    run_id = isolated.runs[case.get("index", 0) % len(isolated.runs)]["id"]
-    run_views = RunViews(isolated, {run["id"]: dict(run) for run in isolated.runs}, [isolated.made[-1].result])
-    events = case.get("events", [])
-    if not events or case.get("first"):
-        _check_views(context, run_views, run_id, widely=True)
-    for number, event in enumerate(events):
-        if not _apply_event(context, run_views, run_id, event):
+def run_read_consistency(context: CaseContext, case: ConsistencyCase) -> None:
+    viewed = ViewedRuns(context, _create_runs(context, case), case.index)
+    if not case.events:
+        _check_views(viewed, widely=True)
+    for number, event in enumerate(case.events):
+        if not viewed.apply(event):
             return
-        told = json.dumps(run_views.views.get(run_id))
-        # Shrinking may have removed a word that the search should find.
-        run_views.finds = [word for word in context.fill(event.get("finds", [])) if word in told]
-        run_views.loses = context.fill(event.get("loses", []))
-        if number == len(events) - 1 or case.get("each"):
-            _check_views(context, run_views, run_id, widely=bool(case.get("widely")))
+        if case.checks_each or number == len(case.events) - 1:
+            _check_views(viewed, widely=case.widely)
 
 
-def _create_runs(context: CaseContext, case: Case) -> IsolatedRuns:
+def _create_runs(context: CaseContext, case: ConsistencyCase) -> IsolatedRuns:
     chosen, fields = isolating_fields(context)
     isolated = IsolatedRuns(chosen)
-    operation, body = case["make"], context.fill(case.get("body", {}))
+    body = context.fill(case.body)
     if "session_id" in fields:
-        body = {name: value for name, value in body.items() if name not in _SESSIONS}
-    if operation == "create_run_chain":
+        body = {name: value for name, value in body.items() if name not in SESSION_FIELDS}
+    if case.operation == "create_run_chain":
         isolated.add(_create_chain(context, fields, body))
         return isolated
     if "input_values" in fields:
         body["input_values"] = (body.get("input_values") or {}) | fields["input_values"]
-    count = {"count": case.get("count", 1)} if operation == "bulk_create_runs" else {}
-    written = context.create(operation, fields | body | count)
-    if not written.clean or len(written.runs) != count.get("count", 1):
+    count = {"count": case.count} if case.operation == "bulk_create_runs" else {}
+    written = context.create(case.operation, fields | body | count)
+    if not written.clean or len(written.runs) != case.expected_runs:
         raise Inconclusive("a create gives runs that break a rule already")
     isolated.add(written)
     return isolated
@@ -128,309 +144,96 @@ def _create_chain(context: CaseContext, fields: Mapping[str, Any], body: Mapping
     return WriteResult(written.parsed, written.result, runs, True)
 
 
-# Events
-
-
-def _apply_event(context: CaseContext, run_views: RunViews, run_id: str, event: Mapping[str, Any]) -> bool:
-    """Applies an event to the run and returns whether the target did it, so that there is something to check."""
-    if "delete" in event:
-        return _delete(context, run_views, run_id, event["delete"])
-    if "retry" in event:
-        operation, body, rule = "retry_run", event["retry"], "RETRY-RULES"
-    else:
-        operation, body, rule = "update_run", event["update"], "UPDATE-PARTIAL"
-    if not context.check.offers(operation):
-        return False
-    body = context.fill(body)
-    if _may_leave_filter(run_views.isolated, body):
-        return False
-    result = context.call(operation, run_id, body=body)
-    if not result.accepted or not isinstance(result.body, dict) or result.body.get("id") != run_id:
-        return False  # the scenarios of `updates` and `retries` judge this
-    shown = [run_views.shown[0], *run_views.shown[1:][-2:], result]
-    if operation == "update_run":
-        names = [name for name in stable_fields(run_views.isolated.maker_of(result.body).parsed) if name not in body]
-    else:
-        names = [name for name, given in _KEPT_BY_RETRY.items() if not given & body.keys()]
-    if names:
-        changed = changed_field(run_views.views[run_id], result.body, names, may_gain=True)
-        if changed is not None:
-            name, problem = changed
-            context.fail(Violation(rule, f"{name} changes too", f"{name} as before", problem), *shown)
-            return False
-    run_views.before = run_views.views[run_id]
-    run_views.views[run_id] = result.body
-    run_views.rule, run_views.named = rule, frozenset(body) | ({"status"} if operation == "retry_run" else frozenset())
-    run_views.shown = shown
-    return True
-
-
-_SESSIONS: Final = frozenset({"session_id", "start_session", "reuse_session"})
-_KEPT_BY_RETRY: Final[dict[str, frozenset[str]]] = {
-    "workflow_id": frozenset(),
-    "user_id": frozenset(),
-    "organization_id": frozenset(),
-    "created_at": frozenset(),
-    "input_values": frozenset({"input_values"}),
-    "input_attachment_ids": frozenset({"file_inputs"}),
-    "session_id": _SESSIONS,
-}
-"""Fields that a retry keeps, each with the fields of the request body that may change it after all."""
-
-
-def _may_leave_filter(isolated: IsolatedRuns, body: Mapping[str, Any]) -> bool:
-    """Whether a change may remove the run from the isolated runs, so that their filter no longer matches it."""
-    filtered_fields = {"search": {"input_values"}, "session_id": _SESSIONS}.get(isolated.filter[0], frozenset())
-    return bool(filtered_fields & body.keys())
-
-
-def _delete(context: CaseContext, run_views: RunViews, run_id: str, shift: int) -> bool:
-    """Deletes the run `shift` positions after this one among the isolated runs; with 0, this run."""
-    if not context.check.offers("delete_run"):
-        return False
-    runs = run_views.isolated.runs
-    at = (next(index for index, run in enumerate(runs) if run["id"] == run_id) + shift) % len(runs)
-    gone = runs[at]["id"]
-    result = context.call("delete_run", gone)
-    if result.status != 204:
-        return False
-    run_views.isolated.runs = [run for run in runs if run["id"] != gone]
-    run_views.views.pop(gone)
-    run_views.gone.append(gone)
-    run_views.rule, run_views.named = "DELETE-GONE", frozenset()
-    run_views.shown = [run_views.shown[0], *run_views.shown[1:][-2:], result]
-    return bool(run_views.views)
-
-
 # Checks after an event
 
 
-def _check_views(context: CaseContext, run_views: RunViews, focus: str, *, widely: bool) -> None:
-    check = context.check
-    if focus not in run_views.views:
-        focus = next(iter(run_views.views))
-    readings = [[]] if not widely else [[], [("include", "workflow,machine,machine.pools")]]
-    for query in readings if check.offers("get_run") else ():
-        result = context.call("get_run", focus, query=query)
-        deleted = run_views.rule == "DELETE-GONE"
-        if not context.require(
-            result.status == 200 and isinstance(result.body, dict),
-            "DELETE-GONE" if deleted else "READ-BACK",
-            "another run is gone too" if deleted else "a run cannot be read",
-            "the run",
-            result.words,
-            *run_views.shown,
-            result,
-        ):
-            return
-        _judge_item(context, run_views, result.body, result)
-    if not check.offers("list_runs"):
-        return
-    order: list[str] = []
-    for query, expected, exact in _list_queries(run_views, focus, widely=widely):
-        result = context.ask("list_runs", query=query, after=run_views.shown)
-        items = [item for item in items_of(result) if isinstance(item.get("id"), str)]
-        if not _judge_presence(context, run_views, result, items, query, expected, exact=exact):
-            continue
-        for item in items:
-            if item["id"] in run_views.views:
-                _judge_item(context, run_views, item, result)
-        if query == [run_views.isolated.filter, ("sort_mode", "created_at_desc")]:
-            order = [item["id"] for item in items if item["id"] in run_views.views]
-    for query in _outdated_queries(run_views, focus):
-        result = context.ask("list_runs", query=query, after=run_views.shown)
-        found = any(item.get("id") == focus for item in items_of(result))
-        others = gives_others_too(name for name, _ in query)
-        context.require(
-            not found, "LIST-FILTER", others, "no run by what it had before", "it", *run_views.shown, result
-        )
-    attachments = run_views.views[focus].get("input_attachment_ids") or []
-    for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]) if run_views.before else ():
-        if check.offers("get_run_attachment"):
+def _check_views(viewed: ViewedRuns, *, widely: bool) -> None:
+    context, focus = viewed.context, viewed.focus
+    if context.check.offers("get_run"):
+        focus.read()
+        if widely:
+            focus.read([("include", "workflow,machine,machine.pools")])
+    if context.check.offers("list_runs"):
+        for query in (*_queries(viewed, widely=widely), *_outdated_queries(viewed)):
+            _check_list(viewed, query, widely=widely)
+    attachments = focus.known.view.get("input_attachment_ids") or []
+    if viewed.before is not None and context.check.offers("get_run_attachment"):
+        for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]):
             result = context.call("get_run_attachment", attachment)
-            cause, expected_text = "attachments are gone too", "the run's attachment"
-            context.require(
-                result.status == 200, run_views.rule, cause, expected_text, result.words, *run_views.shown, result
-            )
-    if widely and focus in order:
-        _judge_single_page(context, run_views, order, focus)
+            there = result.status == 200
+            focus.require(there, viewed.rule, "attachments are gone too", "the run's attachment", result)
 
 
-def _list_queries(run_views: RunViews, focus: str, *, widely: bool) -> Iterator[tuple[Query, set[str], bool]]:
-    """Yields queries, the runs that each must return, and whether it must return no other run of the case."""
-    isolated, views = run_views.isolated, run_views.views
-    base: Query = [isolated.filter]
-    run, every = views[focus], set(views)
-    yield base, every, True
-    yield [*base, ("sort_mode", "created_at_desc")], every, True
-    yield within(isolated, [("search", focus)]), {focus}, True
-    session = run.get("session_id")
-    if session:
-        yield [("session_id", session)], {i for i, view in views.items() if view.get("session_id") == session}, True
-    if run["status"] in TERMINAL:
-        yield [*base, ("status", run["status"])], {focus}, False
-    if "machine_id" in run_views.named and run.get("machine_id"):
-        yield [*base, ("machine_id", run["machine_id"])], {focus}, False
-    for word in run_views.finds:
-        yield within(isolated, [("search", word), ("deep_search", "true")]), {focus}, True
+def _check_list(viewed: ViewedRuns, query: Query, *, widely: bool) -> None:
+    """Judges a list of one page, and each run in it by what is known of the run."""
+    base = viewed.isolated.filter
+    found = check_listing(
+        viewed.focus,
+        query,
+        [run for run in (*viewed.runs.values(), *viewed.deleted) if run is not viewed.focus],
+        base=[base],
+        limit=None if base in query else MAX_LIMIT,
+        rule_if_gone=viewed.rule if viewed.rule == "DELETE-GONE" else "",
+    )
+    if found is None:
+        return
+    listed = [item for item in found.items if item.get("id") in viewed.runs]
+    for item in listed:
+        is_partial = any(name == "fields" for name, _ in query)
+        viewed.runs[item["id"]].compare(item, found.results[0], is_partial=is_partial)
+    if widely and query == [base, NEWEST_FIRST]:
+        _judge_single_page(viewed, [item["id"] for item in listed])
+
+
+def _queries(viewed: ViewedRuns, *, widely: bool) -> Iterator[Query]:
+    isolated, run = viewed.isolated, viewed.focus.known
+    base, view = isolated.filter, run.view
+    yield [base]
+    yield [base, NEWEST_FIRST]
+    yield within(isolated, [("search", run.id)])
+    if view.get("session_id"):
+        yield [("session_id", view["session_id"])]
+    if run.has_ended:
+        yield [base, ("status", run.status)]
+    if "machine_id" in run.changed and view.get("machine_id"):
+        yield [base, ("machine_id", view["machine_id"])]
+    for word in viewed.words:
+        yield within(isolated, [("search", word), ("deep_search", "true")])
     if not widely:
         return
-    at = moment_of(run["created_at"])
-    same = {i for i, view in views.items() if moment_of(view["created_at"]) == at}
-    moment: Query = [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
-    yield [*moment, ("limit", "1000")], same, False
-    yield [*base, *moment], same, True
-    yield within(isolated, [("search", focus[4:30].upper()), ("deep_search", "true")]), {focus}, True
-    if "machine_id" in stable_fields(isolated.maker_of(run).parsed):
-        yield [*base, ("machine_id", run["machine_id"])], {focus}, False
-    yield [*base, ("include", "workflow,machine")], every, True
-    yield [*base, ("limit", "1000"), *(("fields", name) for name in _FIELDS)], every, True
-    if session and isolated.filter[0] != "session_id":
-        yield [*base, ("session_id", session)], {focus}, False
-    if isolated.filter[0] != "workflow_id":
-        yield [*base, ("workflow_id", run["workflow_id"])], {focus}, False
+    moment = [("created_at_from", view["created_at"]), ("created_at_to", view["created_at"])]
+    yield moment
+    yield [base, *moment]
+    yield within(isolated, [("search", run.id[4:30].upper()), ("deep_search", "true")])
+    if view.get("machine_id"):
+        yield [base, ("machine_id", view["machine_id"])]
+    yield [base, ("include", "workflow,machine")]
+    yield [base, *(("fields", name) for name in _FIELDS)]
+    for name in ("session_id", "workflow_id"):
+        if view.get(name) and base[0] != name:
+            yield [base, (name, view[name])]
 
 
-def _outdated_queries(run_views: RunViews, focus: str) -> Iterator[Query]:
-    """Yields queries that matched the run before the last event and must no longer match it."""
-    base, run, before = [run_views.isolated.filter], run_views.views[focus], run_views.before
-    for word in run_views.loses:
-        yield within(run_views.isolated, [("search", word), ("deep_search", "true")])
-    if not before or before.get("id") != focus:
-        return
-    if before.get("session_id") and before["session_id"] != run.get("session_id"):
-        yield [*base, ("session_id", before["session_id"])]
-    if before.get("machine_id") and before["machine_id"] != run.get("machine_id") and "machine_id" in run_views.named:
-        yield [*base, ("machine_id", before["machine_id"])]
-    if before["status"] in TERMINAL and run["status"] not in TERMINAL:
-        yield [*base, ("status", "cancelled")]
+def _outdated_queries(viewed: ViewedRuns) -> Iterator[Query]:
+    """Yields queries that matched the run before the last event, and may no longer match it."""
+    base = viewed.isolated.filter
+    before = viewed.before.view if viewed.before is not None else {}
+    for name in ("session_id", "machine_id", "status"):
+        if before.get(name) not in (None, viewed.focus.known.view.get(name)):
+            yield [base, (name, before[name])]
 
 
-def _judge_presence(
-    context: CaseContext,
-    run_views: RunViews,
-    result: CallResult,
-    items: Sequence[Mapping[str, Any]],
-    query: Query,
-    expected: set[str],
-    *,
-    exact: bool,
-) -> bool:
-    ids = [item["id"] for item in items]
-    names = "+".join(sorted({name for name, _ in query}))
-    for identity in run_views.gone:
-        found = identity in ids
-        cause, expected_text = "a deleted run is listed", "no deleted run in a list"
-        context.require(not found, "DELETE-GONE", cause, expected_text, f"it, by {names}", *run_views.shown, result)
-    twice = next((one for one in ids if ids.count(one) > 1), None)
-    if twice is not None:
-        context.fail(
-            Violation("LIST-COMPLETE", "a run twice in one page", "every run once", f"{twice} twice"),
-            *run_views.shown,
-            result,
-        )
-        return False
-    missing = sorted(expected - set(ids))
-    if missing and len(ids) < 100:
-        run = run_views.views[missing[0]]
-        by_activity = not any(name == "sort_mode" for name, _ in query)
-        if by_activity and _is_listed_by_moment(context, query, missing[0]):
-            rule, how = "LIST-COMPLETE", "a run is not listed by activity"
-        elif run_views.rule == "DELETE-GONE":
-            rule, how = "DELETE-GONE", "another run is gone too"
-        else:
-            rule, how = locate(context, run_views.isolated, run, query, 100)
-        context.fail(
-            Violation(rule, how, f"{len(expected)} runs", f"{len(missing)} of {len(expected)} runs missing"),
-            *run_views.shown,
-            result,
-        )
-        return False
-    wrong = (set(ids) & set(run_views.views)) - expected
-    if exact and wrong:
-        context.fail(
-            Violation(
-                "LIST-FILTER",
-                gives_others_too(name for name, _ in query),
-                "only runs that match",
-                f"{len(wrong)} others",
-            ),
-            *run_views.shown,
-            result,
-        )
-        return False
-    total = result.body.get("total")
-    if exact and set(ids) == expected:
-        cause, expected_text = "total is not the number of runs", f"total {len(ids)}"
-        deleted = run_views.rule == "DELETE-GONE"
-        rule, cause = ("DELETE-GONE", "a deleted run is counted") if deleted else ("LIST-PAGE", cause)
-        context.require(total == len(ids), rule, cause, expected_text, f"total {total}", *run_views.shown, result)
-    return True
-
-
-def _is_listed_by_moment(context: CaseContext, query: Query, run_id: str) -> bool:
-    result = context.call("list_runs", query=[*query, ("sort_mode", "created_at_desc")])
-    return any(item.get("id") == run_id for item in items_of(result))
-
-
-def _judge_item(context: CaseContext, run_views: RunViews, item: dict[str, Any], result: CallResult) -> None:
-    """Compares a run, as an answer shows it, with its last known state."""
-    view = run_views.views[item["id"]]
-    written = run_views.isolated.maker_of(view)
-    shown = (*run_views.shown, result)
-    partly = any(name == "fields" for name, _ in _query_of(result))
-    before = {name: value for name, value in view.items() if not partly or name in item}
-    if run_views.rule == "READ-BACK" and not partly:
-        if judge_read(context, before, item, written.parsed, shown):
-            run_views.views[item["id"]] = item
-        return
-    names = [*stable_fields(written.parsed), *_CHANGES_WITH_STATUS]
-    one, other = view["status"], item.get("status")
-    at_rest = one == other and one in TERMINAL | {"scheduling"}
-    names = [name for name in names if at_rest or name not in _CHANGES_WITH_STATUS]
-    wrong = step_violation(one, str(other), run_views.rule if "status" in run_views.named else "LIFECYCLE")
-    if wrong is not None:
-        context.fail(wrong, *shown)
-        return
-    changed = changed_field(before, item, names, may_gain=gains_inputs(written.parsed))
-    context.check.count(run_views.rule)
-    if changed is not None:
-        name, problem = changed
-        told = name in run_views.named or item["id"] != _changed_run_id(run_views)
-        rule = run_views.rule if told and run_views.rule != "DELETE-GONE" else "READ-BACK"
-        context.fail(Violation(rule, f"{name} reads otherwise", f"{name} as told before", problem), *shown)
-    elif not partly:
-        run_views.views[item["id"]] = item
-
-
-def _changed_run_id(run_views: RunViews) -> str | None:
-    """The id of the run that the last event changed; None if the last answer has no run (a delete)."""
-    body = run_views.shown[-1].body
-    return body.get("id") if isinstance(body, dict) else None
-
-
-def _query_of(result: CallResult) -> list[tuple[str, str]]:
-    return parse_qsl(result.exchange.request.path.partition("?")[2])
-
-
-def _judge_single_page(context: CaseContext, run_views: RunViews, order: Sequence[str], focus: str) -> None:
+def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:
     """Judges that the page with limit 1 at the position of the run has exactly that run."""
-    moments = [moment_of(run_views.views[one]["created_at"]) for one in order]
-    if None in moments or len(set(moments)) != len(moments):
+    moments = [moment_of(viewed.runs[one].known.view["created_at"]) for one in order]
+    focus = viewed.focus
+    if focus.id not in order or None in moments or len(set(moments)) != len(moments):
         return
-    at = order.index(focus)
-    query = [run_views.isolated.filter, ("sort_mode", "created_at_desc"), ("limit", "1"), ("skip", str(at))]
-    result = context.ask("list_runs", query=query, after=run_views.shown)
-    items = items_of(result)
-    context.require(
-        [item.get("id") for item in items] == [focus],
-        "LIST-PAGE",
-        "a page of one is not the run at its place",
-        f"the run at {at}",
-        lambda: f"{len(items)} items, {items[0].get('id') if items else 'none'}",
-        *run_views.shown,
-        result,
-    )
+    at, query = order.index(focus.id), [viewed.isolated.filter, NEWEST_FIRST]
+    page = read_page(viewed.context, query, skip=at, limit=1, after=focus.shown)
+    ids = [item.get("id") for item in page.items]
+    cause = "a page of one is not the run at its place"
+    focus.require(ids == [focus.id], "LIST-PAGE", cause, f"the run at {at}", *page.results, got=f"{ids[:2]}")
 
 
 RULES = ()

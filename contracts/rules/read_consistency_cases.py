@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
 from contracts.data.sample_values import VALUES
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
-from contracts.engine.shrink import Case
 from contracts.rules.bulk_answer import features_of
+from contracts.rules.retries import retry_features
+from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event
 from contracts.rules.updates import UPDATES
+
+
+@dataclass(frozen=True)
+class ConsistencyCase(Case):
+    """How runs are created, and which events change one of them. Without events, the new runs are looked at."""
+
+    operation: str
+    body: dict[str, Any] = field(default_factory=dict)
+    count: int = 1
+    index: int = 0
+    events: tuple[Event, ...] = ()
+    checks_each: bool = False
+    """Whether the runs are looked at after each event, and not only after the last one."""
+    widely: bool = False
+    """Whether many more lists are looked at."""
+
+    @property
+    def expected_runs(self) -> int:
+        return len(self.body.get("steps", ())) or self.count
+
+    def with_events(self, *events: Event, widely: bool = False, each: bool = False) -> ConsistencyCase:
+        return replace(self, events=events, widely=widely, checks_each=each)
+
 
 _FILLED: Final[dict[str, Any]] = {
     "output_data": write_bodies.INPUTS,
@@ -18,6 +44,8 @@ _FILLED: Final[dict[str, Any]] = {
     "run_message_history": [{"role": "user", "content": "hello", "more": [2.0, None]}, {}],
     "usage_metadata": {"tokens": 10, "cost": 2.0},
 }
+
+_FILL: Final = Event("update", _FILLED)
 
 _FRAGILE_VALUES: Final[dict[str, Any]] = {
     "input_values": VALUES,
@@ -49,33 +77,29 @@ def _full_body(check: CheckContext, operation: str) -> dict[str, Any]:
     return {name: values[-1] for name, values in features.items() if name not in {"session_id", "machine_id"}}
 
 
-def consistency_cases(check: CheckContext) -> Iterator[Case]:
+def consistency_cases(check: CheckContext) -> Iterator[ConsistencyCase]:
     makers = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in makers:
-        yield {"make": operation, "body": _full_body(check, operation)}
+        yield ConsistencyCase(operation, _full_body(check, operation))
         for name, values in _values_of(check, operation).items():
             for value in values:
-                yield {"make": operation, "body": {name: value}}
-    chains = check.offers("create_run_chain", "get_run")
-    if chains:
+                yield ConsistencyCase(operation, {name: value})
+    if check.offers("create_run_chain", "get_run"):
         step = {name: values[0] for name, values in write_bodies.STEP_FEATURES.items()}
         for size in (1, 2, 3, 5):
-            yield {"make": "create_run_chain", "body": {"steps": [{}] * size}, "index": -1}
-        yield {
-            "make": "create_run_chain",
-            "body": {
-                "steps": [step | {"session_alias": f"step {index}"} for index in range(3)],
-                "shared_inputs": VALUES,
-                "shared_file_inputs": [boundary_values.file()],
-            },
-            "index": 1,
-        }
+            yield ConsistencyCase("create_run_chain", {"steps": [{}] * size}, index=-1)
+        steps = [step | {"session_alias": f"step {index}"} for index in range(3)]
+        shared = {"shared_inputs": VALUES, "shared_file_inputs": [boundary_values.file()]}
+        yield ConsistencyCase("create_run_chain", {"steps": steps} | shared, index=1)
     for name, values in features_of(check, "bulk_create_runs").items():
-        yield {"make": "bulk_create_runs", "body": {name: values[-1]}, "count": 12, "index": 10}
-    yield {"make": "bulk_create_runs", "body": _full_body(check, "bulk_create_runs"), "count": 3, "index": -1}
+        yield ConsistencyCase("bulk_create_runs", {name: values[-1]}, 12, 10)
+    yield ConsistencyCase("bulk_create_runs", _full_body(check, "bulk_create_runs"), 3, -1)
     for row in _on_off_pairs(check, makers[-1]):
-        yield {"make": makers[-1], "body": row}
-    yield from _event_cases(check, makers)
+        yield ConsistencyCase(makers[-1], row)
+    for operation in makers:
+        yield from _event_cases(check, operation)
+    if check.offers("create_run_chain", "get_run"):
+        yield from _chain_event_cases()
 
 
 def _on_off_pairs(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
@@ -86,76 +110,74 @@ def _on_off_pairs(check: CheckContext, operation: str) -> Iterator[dict[str, Any
         yield write_bodies.without_absent(row)
 
 
-def _event_cases(check: CheckContext, makers: Sequence[str]) -> Iterator[Case]:
-    cancel: dict[str, Any] = {"update": {"status": "cancelled"}}
-    for operation in makers:
-        rich: Case = {"make": operation, "body": _full_body(check, operation) | _SMALLER_VALUES}
-        if operation == "bulk_create_runs":
-            rich |= {"count": 3, "index": 1}
-        yield rich | {"events": [cancel], "widely": True}
-        yield {"make": operation, "body": _full_body(check, operation), "events": [cancel, {"retry": {}}], "each": True}
-        yield rich | {"events": [cancel, {"retry": {}}], "widely": True, "each": True}
-        yield rich | {"events": [{"update": _FILLED}, cancel, {"retry": {}}, cancel, {"retry": {}}], "each": True}
-        yield rich | {"events": [cancel, {"update": {"input_values": VALUES, "output_data": VALUES}}], "widely": True}
-        yield rich | {"events": [cancel, {"retry": {"input_values": VALUES}}], "widely": True}
-        again: list[dict[str, Any]] = [cancel, {"retry": {}}]
-        yield rich | {"events": [*again, {"update": _FILLED}], "widely": True}
-        yield rich | {"events": [*again, cancel, {"update": _FILLED}], "widely": True}
-        for shift in (0, 1):
-            yield rich | {"events": [*again, {"delete": shift}]}
-            yield rich | {"events": [{"update": _FILLED}, {"delete": shift}]}
-        for shift in (1, -1, 0):
-            yield rich | {"events": [{"delete": shift}], "widely": shift == 1}
-        yield rich | {"events": [cancel, {"delete": 1}, {"delete": -1}], "each": True}
-        for name in UPDATES:
-            value = write_bodies.UPDATE_VALUES[name][0]
-            yield rich | {"events": [{"update": {name: value}}], "widely": True}
-            yield rich | {"events": [cancel, {"update": {name: value}}]}
-        retries = dict(write_bodies.RETRY_FEATURES)
-        for name, ids in (("machine_id", check.machines), ("pool_ids", check.pools), ("session_id", check.sessions)):
-            if not ids.invented:
-                del retries[name]
-        for name, options in retries.items():
-            for option in options:
-                yield rich | {"events": [cancel, {"retry": {name: option}}]}
-        machine: dict[str, Any] = {"machine_id": "«machine»"} if check.machines.available else {}
-        bodies: tuple[dict[str, Any], ...] = (machine, {"input_values": None}, {"input_values": {}})
-        for fields in bodies:
-            plain: Case = {"make": operation, "body": fields}
-            yield plain | {"events": [cancel, {"retry": {}}], "each": True}
-            yield plain | {"events": [{"update": {"input_values": {"a": 1}}}], "widely": True}
-        for name, ids in (("machine_id", check.machines), ("session_id", check.sessions)):
-            if ids.invented:
-                kind = name.removesuffix("_id")
-                one, other = f"«{kind}:10»", f"«{kind}:11»"
-                moved: Case = {"make": operation, "body": {name: one}}
-                yield moved | {"events": [cancel, {"retry": {name: other}}], "widely": True}
-                yield moved | {"events": [cancel, {"retry": {name: one}}], "widely": True}
-        yield from _word_cases({"make": operation, "body": {"input_values": {"who": "«marker:8»"}}}, cancel)
-    if check.offers("create_run_chain", "get_run"):
-        chain: dict[str, Any] = {"make": "create_run_chain", "body": {"steps": [{}] * 4}}
-        for index in (0, 1, 3):
-            yield chain | {"index": index, "events": [cancel, {"retry": {}}], "each": True}
-            yield chain | {"index": index, "events": [cancel, {"retry": {}}, {"delete": 0}]}
-        yield chain | {"index": 1, "events": [{"update": _FILLED | {"input_values": VALUES}}]}
-        yield chain | {"index": 2, "events": [{"delete": 0}]}
+def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCase]:
+    full = ConsistencyCase(operation, _full_body(check, operation))
+    rich = replace(full, body=full.body | _SMALLER_VALUES)
+    if operation == "bulk_create_runs":
+        rich = replace(rich, count=3, index=1)
+    again = (CANCEL, RETRY)
+    yield rich.with_events(CANCEL, widely=True)
+    yield full.with_events(*again, each=True)
+    yield rich.with_events(*again, widely=True, each=True)
+    yield rich.with_events(_FILL, *again, *again, each=True)
+    yield rich.with_events(CANCEL, Event("update", {"input_values": VALUES, "output_data": VALUES}), widely=True)
+    yield rich.with_events(CANCEL, Event("retry", {"input_values": VALUES}), widely=True)
+    yield rich.with_events(*again, _FILL, widely=True)
+    yield rich.with_events(*again, CANCEL, _FILL, widely=True)
+    for shift in (0, 1):
+        yield rich.with_events(*again, Event("delete", shift=shift))
+        yield rich.with_events(_FILL, Event("delete", shift=shift))
+    for shift in (1, -1, 0):
+        yield rich.with_events(Event("delete", shift=shift), widely=shift == 1)
+    yield rich.with_events(CANCEL, Event("delete", shift=1), Event("delete", shift=-1), each=True)
+    for name in UPDATES:
+        event = Event("update", {name: write_bodies.UPDATE_VALUES[name][0]})
+        yield rich.with_events(event, widely=True)
+        yield rich.with_events(CANCEL, event)
+    for name, options in retry_features(check).items():
+        for option in options:
+            yield rich.with_events(CANCEL, Event("retry", {name: option}))
+    machine: dict[str, Any] = {"machine_id": "«machine»"} if check.machines.available else {}
+    bodies: tuple[dict[str, Any], ...] = (machine, {"input_values": None}, {"input_values": {}})
+    for fields in bodies:
+        plain = ConsistencyCase(operation, fields)
+        yield plain.with_events(*again, each=True)
+        yield plain.with_events(Event("update", {"input_values": {"a": 1}}), widely=True)
+    for kind, ids in (("machine", check.machines), ("session", check.sessions)):
+        if ids.invented:
+            one, other = f"«{kind}:10»", f"«{kind}:11»"
+            for new in (other, one):
+                moved = ConsistencyCase(operation, {f"{kind}_id": one})
+                yield moved.with_events(CANCEL, Event("retry", {f"{kind}_id": new}), widely=True)
+    yield from _word_cases(operation)
 
 
-def _word_cases(plain: Case, cancel: dict[str, Any]) -> Iterator[Case]:
-    """Cases in which an event removes a word that a search found, or adds another one."""
-    old, new = ["«marker:8»"], ["«marker:9»"]
-    word = new[0]
-    yield plain | {"events": [{"update": {"input_values": {"who": word}}, "finds": new, "loses": old}]}
-    yield plain | {"events": [{"update": {"input_values": {}}, "loses": old}]}
-    yield plain | {"events": [cancel | {"finds": old}, {"retry": {}, "finds": old}], "each": True}
-    yield plain | {"events": [cancel, {"retry": {"input_values": {"who": word}}, "finds": new, "loses": old}]}
-    yield plain | {"events": [cancel, {"retry": {"session_alias": word}, "finds": new + old}]}
-    for name, value, empty in (
-        ("output_data", {"a": [word]}, {}),
-        ("error", ["x", word], []),
-        ("run_message_history", [{"a": "b"}, {"c": {"d": word}}], []),
-    ):
-        put: dict[str, Any] = {"update": {name: value}, "finds": new + old}
+def _chain_event_cases() -> Iterator[ConsistencyCase]:
+    chain = ConsistencyCase("create_run_chain", {"steps": [{}] * 4})
+    for index in (0, 1, 3):
+        one = replace(chain, index=index)
+        yield one.with_events(CANCEL, RETRY, each=True)
+        yield one.with_events(CANCEL, RETRY, DELETE)
+    yield replace(chain, index=1).with_events(Event("update", _FILLED | {"input_values": VALUES}))
+    yield replace(chain, index=2).with_events(DELETE)
+
+
+def _word_cases(operation: str) -> Iterator[ConsistencyCase]:
+    """Cases in which an event removes a word by which a search found the run, or adds another one."""
+    words, new = ("«marker:8»", "«marker:9»"), "«marker:9»"
+    plain = ConsistencyCase(operation, {"input_values": {"who": "«marker:8»"}})
+    yield plain.with_events(Event("update", {"input_values": {"who": new}}, words=words))
+    yield plain.with_events(Event("update", {"input_values": {}}, words=words))
+    yield plain.with_events(replace(CANCEL, words=words), replace(RETRY, words=words), each=True)
+    yield plain.with_events(CANCEL, Event("retry", {"input_values": {"who": new}}, words=words))
+    yield plain.with_events(CANCEL, Event("retry", {"session_alias": new}, words=words))
+    values: tuple[tuple[str, Any, Any], ...] = (
+        ("output_data", {"a": [new]}, {}),
+        ("error", ["x", new], []),
+        ("run_message_history", [{"a": "b"}, {"c": {"d": new}}], []),
+    )
+    for name, value, empty in values:
         # Only after the run has ended, since an active run may write these fields itself.
-        yield plain | {"events": [cancel, put, {"update": {name: empty}, "loses": new}], "each": True}
-        yield plain | {"events": [cancel, put, {"retry": {}, "loses": new}], "each": True}
+        add, remove = (Event("update", {name: one}, words=words) for one in (value, empty))
+        yield plain.with_events(CANCEL, add, remove, each=True)
+        yield plain.with_events(CANCEL, add, replace(RETRY, words=words), each=True)

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from contracts.core.exchange import TOKEN, Exchange, Request
+from contracts.core.exchange import Exchange
 from contracts.data import boundary_values, write_bodies
+from contracts.data.limits import MAX_COUNT, MAX_LIMIT, few, sizes
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.request_building import encode, path_for
 from contracts.engine.results import CallResult, WriteResult
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
-from contracts.openapi.schemas import operations
-from contracts.oracle import (
-    ParsedRequest,
-    Violation,
-    changed_field,
-    gains_inputs,
-    is_run,
-    stable_fields,
-    status_schema_error,
-    step_violation,
-)
-from contracts.rules.listing import items_of
+from contracts.openapi.schemas import UNREAD, operations
+from contracts.oracle import KnownRun, ParsedRequest
+from contracts.rules.listing import read_page
 from contracts.rules.rule import Rule
 
 GROUP = "Reading and changing"
@@ -74,118 +66,85 @@ def judge_read(
     context: CaseContext, run: dict[str, Any], read: Any, parsed: ParsedRequest | None, shown: Evidence
 ) -> bool:
     """Judges READ-BACK and LIFECYCLE for a run that no request has changed."""
-    context.check.count("READ-BACK")
-    if not is_run(read):
-        return False
-    changed = changed_field(run, read, stable_fields(parsed), may_gain=gains_inputs(parsed))
-    if changed is not None:
-        name, problem = changed
-        context.fail(Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem), *shown)
-        return False
-    return judge_lifecycle(context, run, read, shown)
-
-
-def judge_lifecycle(context: CaseContext, before: dict[str, Any], after: dict[str, Any], shown: Evidence) -> bool:
-    wrong = step_violation(before["status"], after["status"])
-    if not context.judge("LIFECYCLE", [wrong] if wrong else [], *shown):
-        return False
-    problem = status_schema_error(after)
-    return context.require(
-        problem is None, "LIFECYCLE", problem or "", "output_data and error that fit the status", problem or "", *shown
-    )
+    context.check.count("LIFECYCLE")
+    return context.judge("READ-BACK", KnownRun(run, parsed).read_violations(read), *shown)
 
 
 # Every run of a large create
 
 
-_BOUNDARY_INDEXES: Final = (
-    0,
-    1,
-    2,
-    9,
-    49,
-    63,
-    99,
-    100,
-    101,
-    127,
-    128,
-    199,
-    200,
-    249,
-    255,
-    256,
-    299,
-    399,
-    499,
-    500,
-    501,
-    511,
-    512,
-    599,
-    699,
-    749,
-    799,
-    899,
-    998,
-    999,
-)
+@dataclass(frozen=True)
+class ReadManyCase(Case):
+    """A bulk create, of which all runs or those at usual limits are read one by one."""
+
+    body: Mapping[str, Any]
+    reads_all: bool = False
+
+    @property
+    def expected_runs(self) -> int:
+        return int(self.body.get("count", 1))
 
 
-def run_read_many(context: CaseContext, case: Case) -> None:
-    """Creates runs and reads many of them one by one."""
-    written = context.create(case["op"], case["body"])
+def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
+    written = context.create("bulk_create_runs", case.body)
     if not written.clean:
         return
-    runs = written.runs
-    indexes = [i for i in _BOUNDARY_INDEXES if i < len(runs)] if not case.get("all") else list(range(len(runs)))
-    for index in dict.fromkeys([*indexes, len(runs) - 1]):
-        read_one(context, runs[index], written.parsed, after=(written.result,))
+    count = len(written.runs)
+    for number in range(1, count + 1) if case.reads_all else sizes(1, count):
+        read_one(context, written.runs[number - 1], written.parsed, after=(written.result,))
 
 
-def read_many_cases(check: CheckContext) -> Iterator[Case]:
+def read_many_cases(check: CheckContext) -> Iterator[ReadManyCase]:
     bare = write_bodies.minimal("bulk_create_runs")
-    everything: dict[str, Any] = {
-        "input_values": write_bodies.INPUTS,
-        "sensitive_input_values": write_bodies.SECRETS,
-        "file_inputs": [boundary_values.file()],
-        "start_session": True,
-    }
-    yield {"op": "bulk_create_runs", "body": bare | {"count": 1000}, "all": True}
-    yield {"op": "bulk_create_runs", "body": bare | {"count": 501} | everything}
-    for count in (101, 257):
-        yield {"op": "bulk_create_runs", "body": bare | {"count": count, "input_values": write_bodies.INPUTS}}
-    for name, value in everything.items():
-        yield {"op": "bulk_create_runs", "body": bare | {"count": 120, name: value}}
-        yield {"op": "bulk_create_runs", "body": bare | {"count": 12, name: value}, "all": True}
+    yield ReadManyCase(bare | {"count": MAX_COUNT}, reads_all=True)
+    yield ReadManyCase(bare | {"count": MAX_COUNT} | EVERYTHING)
+    for name, value in EVERYTHING.items():
+        for count in few(2, MAX_COUNT // 2)[:-1]:
+            yield ReadManyCase(bare | {"count": count, name: value}, reads_all=count < 20)
+
+
+EVERYTHING: Final[dict[str, Any]] = {
+    "input_values": write_bodies.INPUTS,
+    "sensitive_input_values": write_bodies.SECRETS,
+    "file_inputs": [boundary_values.file()],
+    "start_session": True,
+}
+"""Every optional field of a create that needs no id."""
 
 
 # Old runs: created first, read last
 
 
-def run_create_for_end(context: CaseContext, case: Case) -> None:
-    """Creates runs with many fields and keeps them in `check.kept` for `run_read_at_end`."""
-    written = context.create(case["op"], case["body"])
+@dataclass(frozen=True)
+class OldRunsCase(Case):
+    """Runs that are created at the start of the check and read again at its end. `number` is their place in between."""
+
+    number: int
+    operation: str = "bulk_create_runs"
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def expected_runs(self) -> int:
+        return int(self.body.get("count", 1))
+
+
+def run_create_for_end(context: CaseContext, case: OldRunsCase) -> None:
+    """Creates the runs and keeps them in `check.kept` for `run_read_at_end`."""
+    written = context.create(case.operation, case.body)
     if written.clean and written.runs:
         with context.check.lock:
-            context.check.kept.setdefault(case["kept"], written)
+            context.check.kept.setdefault(case.number, written)
 
 
-def keep_cases(check: CheckContext) -> Iterator[Case]:
-    everything = {
-        "workflow_id": "«workflow»",
-        "input_values": write_bodies.INPUTS,
-        "sensitive_input_values": write_bodies.SECRETS,
-        "file_inputs": [boundary_values.file("kept.txt", b"kept")],
-        "start_session": True,
-    }
-    yield {"kept": 0, "op": "bulk_create_runs", "body": everything | {"count": 3}}
+def create_for_end_cases(check: CheckContext) -> Iterator[OldRunsCase]:
+    body = {"workflow_id": "«workflow»", **EVERYTHING}
+    yield OldRunsCase(0, body=body | {"count": 3})
     if check.offers("create_run"):
-        yield {"kept": 1, "op": "create_run", "body": everything | {"session_alias": "kept"}}
+        yield OldRunsCase(1, "create_run", body | {"session_alias": "kept"})
 
 
-def run_read_at_end(context: CaseContext, case: Case) -> None:
-    written = context.check.kept.get(case["kept"])
+def run_read_at_end(context: CaseContext, case: OldRunsCase) -> None:
+    written = context.check.kept.get(case.number)
     if written is None:
         return
     shown = (written.result,)
@@ -196,19 +155,18 @@ def run_read_at_end(context: CaseContext, case: Case) -> None:
                 context.ask("download_run_attachment", attachment, after=shown)
     if not context.check.offers("list_runs"):
         return
-    result = context.ask("list_runs", query=[("session_id", str(written.runs[0]["session_id"])), ("limit", "1000")])
-    items = {item.get("id"): item for item in items_of(result)}
+    query = [("session_id", str(written.runs[0]["session_id"]))]
+    found = read_page(context, query, limit=MAX_LIMIT)
+    items = {item.get("id"): item for item in found.items}
     for run in written.runs:
-        cause = "a run made long before is not listed"
-        if context.require(
-            run["id"] in items, "LIST-COMPLETE", cause, "every run of the session", f"{len(items)} runs", *shown, result
-        ):
-            judge_read(context, run, items[run["id"]], written.parsed, (*shown, result))
+        cause, got = "a run made long before is not listed", f"{len(items)} runs"
+        evidence = (*shown, *found.results)
+        if context.require(run["id"] in items, "LIST-COMPLETE", cause, "every run of the session", got, *evidence):
+            judge_read(context, run, items[run["id"]], written.parsed, evidence)
 
 
-def kept_cases(check: CheckContext) -> Iterator[Case]:
-    for number in sorted(check.kept):
-        yield {"kept": number}
+def read_at_end_cases(check: CheckContext) -> Iterator[OldRunsCase]:
+    yield from map(OldRunsCase, sorted(check.kept))
 
 
 # Unknown ids
@@ -244,34 +202,32 @@ _MALFORMED: Final = (
 )
 
 
-def run_unknown(context: CaseContext, case: Case) -> None:
-    """Sends one operation with an unknown or malformed id, or with the id of another kind of resource."""
-    operation = case["op"]
-    method, template = operations()[operation]
-    identity = str(context.fill(case["id"]))
-    malformed = case.get("malformed", False)
-    if not malformed and not case.get("other"):
+@dataclass(frozen=True)
+class UnknownCase(Case):
+    """An operation with the id of no resource: unknown, malformed, or of another kind of resource."""
+
+    operation: str
+    id: str
+    kind: str = "unknown"
+
+
+_BODIES: Final[Mapping[str, Any]] = {"update_run": {"release_session_after": True}, "retry_run": {}}
+
+
+def run_unknown(context: CaseContext, case: UnknownCase) -> None:
+    identity = str(context.fill(case.id))
+    if case.kind == "unknown":
         context.check.guard.allow_unknown(identity)
-    body = {
-        "update_run": {"release_session_after": True},
-        "retry_run": {},
-        "add_machine_to_pool": {"machine_ids": []},
-    }.get(operation)
-    headers: list[tuple[str, str]] = [("Authorization", TOKEN)]
-    if body is not None:
-        headers.append(("Content-Type", "application/json"))
-    result = context.send(
-        Request(method, path_for(template, identity), tuple(headers), None if body is None else encode(body))
-    )
-    if malformed:
-        cause = f"a malformed id is taken by {operation}"
+    result = context.call(case.operation, identity, body=_BODIES.get(case.operation, UNREAD))
+    if case.kind == "malformed":
+        cause = f"a malformed id is taken by {case.operation}"
         context.require(result.refused, "READ-UNKNOWN", cause, "a 4xx", result.words, result)
     else:
-        cause = f"an unknown id is not 404 with {operation}"
+        cause = f"an unknown id is not 404 with {case.operation}"
         context.require(result.status == 404, "READ-UNKNOWN", cause, "404", result.words, result)
 
 
-def unknown_cases(check: CheckContext) -> Iterator[Case]:
+def unknown_cases(check: CheckContext) -> Iterator[UnknownCase]:
     for operation, (_, template) in operations().items():
         if "{" not in template or not check.offers(operation) or operation == "add_machine_to_pool":
             continue
@@ -281,13 +237,12 @@ def unknown_cases(check: CheckContext) -> Iterator[Case]:
             "ffffffff-ffff-ffff-ffff-ffffffffffff",
             "00000000-0000-4000-8000-000000000001",
         ):
-            yield {"op": operation, "id": identity}
-        for identity in _MALFORMED:
-            yield {"op": operation, "id": identity, "malformed": True}
+            yield UnknownCase(operation, identity)
+        yield from (UnknownCase(operation, identity, "malformed") for identity in _MALFORMED)
         yield from _similar_id_cases(check, operation, template)
 
 
-def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Iterator[Case]:
+def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Iterator[UnknownCase]:
     """Yields ids that differ slightly from an existing one, and (for GET) existing ids of another kind of resource."""
     by_kind = {
         "run_id": check.first_run,
@@ -298,29 +253,29 @@ def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Ite
     kind = template.partition("{")[2].partition("}")[0]
     own = by_kind.get(kind)
     if own is not None:
-        yield {"op": operation, "id": own[:-1] + ("0" if own[-1] != "0" else "1")}
-        yield {"op": operation, "id": ("0" if own[0] != "0" else "1") + own[1:]}
+        yield UnknownCase(operation, own[:-1] + ("0" if own[-1] != "0" else "1"))
+        yield UnknownCase(operation, ("0" if own[0] != "0" else "1") + own[1:])
         for identity in (own[:-1], own + "0", own[:8], own[:23], own + own):
-            yield {"op": operation, "id": identity, "malformed": True}
+            yield UnknownCase(operation, identity, "malformed")
     if operations()[operation][0] == "GET":
         for other, known in by_kind.items():
             if other != kind and known is not None:
-                yield {"op": operation, "id": known, "other": True}
+                yield UnknownCase(operation, known, "another resource")
 
 
-SCENARIOS = (
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "runs read again at the end: creation",
         ("READ-BACK", "LIST-COMPLETE"),
         run_create_for_end,
-        keep_cases,
+        create_for_end_cases,
         priority=0,
     ),
     Scenario(
         "runs read again at the end",
         ("READ-BACK", "LIST-COMPLETE", "LIFECYCLE"),
         run_read_at_end,
-        kept_cases,
+        read_at_end_cases,
         needs=("get_run",),
         priority=9,
         last=True,

@@ -15,7 +15,7 @@ from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.explore import exploration, schema_fuzz, step_sequences
 from contracts.explore.exploration import explore
-from contracts.explore.model import MODEL
+from contracts.explore.model import SEQUENCES
 from contracts.guard import Guard
 from contracts.rules import REGISTRY
 
@@ -48,7 +48,7 @@ def test_rows_come_before_schemathesis_and_both_are_bounded(tmp_path: Path, monk
     begun = Begun(tmp_path, monkeypatch)
 
     assert begun.by()
-    assert list(begun.seconds) == [MODEL.name, "schema-wide requests"]
+    assert list(begun.seconds) == [SEQUENCES.name, "schema-wide requests"]
     assert list(begun.seconds.values()) == [step_sequences.MOST_S, schema_fuzz.MOST_S]
     assert begun.examples == [(step_sequences.EXAMPLES, 0), (schema_fuzz.EXAMPLES, 0)]
 
@@ -57,7 +57,7 @@ def test_a_round_of_a_fuzz_takes_longer(tmp_path: Path, monkeypatch: pytest.Monk
     begun = Begun(tmp_path, monkeypatch)
 
     assert begun.by(round_number=2)
-    assert begun.seconds[MODEL.name] > 2 * step_sequences.MOST_S
+    assert begun.seconds[SEQUENCES.name] > 2 * step_sequences.MOST_S
     assert begun.examples == [(exploration.FUZZ_EXAMPLES, 1)] * 2
 
 

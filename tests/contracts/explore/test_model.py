@@ -1,4 +1,4 @@
-"""The shadow model: silent where nothing is wrong, and seeing what only a row of steps shows."""
+"""The model of sequences: silent where nothing is wrong, and seeing what only a row of steps shows."""
 
 from __future__ import annotations
 
@@ -19,9 +19,21 @@ from contracts.engine.discovery import discover
 from contracts.engine.results import Inconclusive, RuleViolated
 from contracts.engine.runner import Search
 from contracts.explore import exploration, step_sequences
-from contracts.explore.model import MODEL, run_model
+from contracts.explore.model import SEQUENCES, run_sequence
+from contracts.explore.steps import (
+    Create,
+    CreateChain,
+    CrossTenantAccess,
+    ListRuns,
+    Read,
+    Replay,
+    SequenceCase,
+    Step,
+    Write,
+)
 from contracts.guard import Guard
 from contracts.rules import REGISTRY
+from contracts.rules.run_events import Event
 from tests.processes import served
 from tests.standin import serving as standin_serving
 from tests.standin.behaviour import Settings, Standin
@@ -95,7 +107,10 @@ class SecondDeleteBringsBackTheFirst(Standin):
     def forget(self, org: Any, run: Any) -> None:
         before, self.last = self.last, run
         super().forget(org, run)
-        if before is not None and before.workflow_id == run.workflow_id:
+        if before is not None and (before.workflow_id, before.organization_id) == (
+            run.workflow_id,
+            run.organization_id,
+        ):
             org.runs[before.id] = before
             self.last = None
 
@@ -137,20 +152,22 @@ def test_a_fault_that_only_a_row_of_steps_shows_is_found(
     assert len(search.findings[0].exchanges) > 1
 
 
-MAKE: dict[str, Any] = {"do": "create", "count": 3, "fields": {"input_values": {"a": 1}}}
-LIST: dict[str, Any] = {"do": "list"}
-NEW_INPUTS: dict[str, Any] = {"input_values": {"b": 2}}
+MAKE = Create("first", {"input_values": {"a": 1}}, 3)
+LIST = ListRuns()
+ONE, TWO, THREE = "first.1", "first.2", "first.3"
+CANCEL, DELETE = Write("cancel", TWO, Event("cancel")), Write("delete", TWO, Event("delete"))
+RETRY = Write("retry", TWO, Event("retry"))
 
 
-def do(what: str, run: int = 1, **more: Any) -> dict[str, Any]:
-    return {"do": what, "run": run, **more}
+def update(body: dict[str, Any]) -> Write:
+    return Write("update", TWO, Event("update", body))
 
 
-def shown_by(steps: list[Any], folder: Path) -> tuple[str, str] | None:
+def shown_by(steps: list[Step], folder: Path) -> tuple[str, str] | None:
     """(rule, cause) of what a row shows of the stand-in that is served."""
     with serving() as url, searching(target_at(url), folder) as search:
         try:
-            run_model(CaseContext(search.check), {"steps": steps})
+            run_sequence(CaseContext(search.check), SequenceCase(tuple(steps)))
         except RuleViolated as shown:
             return shown.rule, shown.cause
     return None
@@ -163,43 +180,43 @@ def shown_by(steps: list[Any], folder: Path) -> tuple[str, str] | None:
             "neighbours_change_too",
             "UPDATE-PARTIAL",
             "another run changes too",
-            [do("update", body={"input_values": {}})],
+            [update({"input_values": {}})],
         ),
-        ("neighbour_goes_too", "DELETE-GONE", "another run is gone too", [do("delete"), do("read", 0), do("read", 2)]),
-        ("skip_off_by_one_with_filter", "LIST-PAGE", "a run is on no page", [do("list", limit=1)]),
-        ("page_past_end_repeats", "LIST-PAGE", "a run on two pages", [do("list", limit=3)]),
-        ("total_counts_deleted", "LIST-PAGE", "total is not the number of runs", [do("delete"), LIST]),
-        ("cancelled_unlisted", "LIST-COMPLETE", "a created run is not listed", [do("cancel"), LIST]),
-        ("retried_listed_twice", "LIST-COMPLETE", "a run twice in one page", [do("cancel"), do("retry"), LIST]),
+        ("neighbour_goes_too", "DELETE-GONE", "another run is gone too", [DELETE, Read(ONE), Read(THREE)]),
+        ("skip_off_by_one_with_filter", "LIST-PAGE", "a page is not as full as total says", [ListRuns(1)]),
+        ("page_past_end_repeats", "LIST-PAGE", "a run on two pages", [ListRuns(3)]),
+        ("total_counts_deleted", "DELETE-GONE", "a deleted run is counted", [DELETE, LIST]),
+        ("cancelled_unlisted", "LIST-COMPLETE", "a created run is not listed", [CANCEL, LIST]),
+        ("retried_listed_twice", "LIST-COMPLETE", "a run twice in one page", [CANCEL, RETRY, LIST]),
         (
             *("third_is_handled_again", "IDEM-REPLAY", "another answer for the same key and body"),
-            [do("replay"), do("replay")],
+            [Replay("first"), Replay("first")],
         ),
-        ("cancelled_not_retried", "RETRY-RULES", "a retry of an ended run is refused", [do("cancel"), do("retry")]),
-        ("retry_empties_inputs", "RETRY-RULES", "input_values changes too", [do("cancel"), do("retry")]),
+        ("cancelled_not_retried", "RETRY-RULES", "a retry of an ended run is refused", [CANCEL, RETRY]),
+        ("retry_empties_inputs", "RETRY-RULES", "input_values change too", [CANCEL, RETRY]),
         (
-            *("retry_with_files_is_new_run", "RETRY-RULES", "id changes too"),
-            [do("cancel"), do("retry", body={"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]})],
+            *("retry_with_files_is_new_run", "RETRY-RULES", "another id"),
+            [CANCEL, Write("retry", TWO, Event("retry", {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}))],
         ),
         (
             "inputs_merged",
             "UPDATE-PARTIAL",
             "input_values is not changed",
-            [do("update", body={"input_values": {"b": 2}})],
+            [update({"input_values": {"b": 2}})],
         ),
         (
             *("cancel_forgets_tenant", "AUTH-TENANT", "another organisation gets through with update_run"),
-            [do("cross_tenant", operation="update_run")],
+            [CrossTenantAccess(TWO, "update_run")],
         ),
-        ("retry_brings_back", "DELETE-GONE", "retry_run after the delete is not 404", [do("delete"), do("retry")]),
+        ("retry_brings_back", "DELETE-GONE", "retry_run after the delete is not 404", [DELETE, RETRY]),
         (
             *("aliases_change_at_every_read", "READ-BACK", "sensitive_input_aliases reads otherwise"),
-            [do("create", fields={"sensitive_input_values": {"pin": "«secret»"}}), do("read", 3)],
+            [Create("second", {"sensitive_input_values": {"pin": "«secret»"}}), Read("second.1")],
         ),
     ],
 )
 def test_a_fault_is_laid_to_what_has_brought_it_about(
-    defect: str, rule: str, cause: str, steps: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    defect: str, rule: str, cause: str, steps: list[Step], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = [MAKE, *steps]
     assert shown_by(row, tmp_path) is None
@@ -277,7 +294,7 @@ class RetriesFail(Standin):
         raise RuntimeError
 
 
-IN_A_SESSION = do("create", fields={"start_session": True})
+IN_A_SESSION = Create("second", {"start_session": True})
 
 
 @pytest.mark.parametrize(
@@ -285,26 +302,31 @@ IN_A_SESSION = do("create", fields={"start_session": True})
     [
         (
             *(NotCleared, "RETRY-RULES", "error is not cleared"),
-            [do("cancel"), do("update", body={"error": ["x"]}), do("retry")],
+            [CANCEL, update({"error": ["x"]}), RETRY],
         ),
-        (RetriedRunsRunAtOnce, "RETRY-RULES", "not back to scheduling", [do("cancel"), do("retry")]),
-        (CancelDoesNothing, "UPDATE-PARTIAL", "a run is not cancelled", [do("cancel")]),
-        (CancelledRunsGoOn, "LIFECYCLE", "cancelled to running", [do("cancel"), do("read")]),
-        (ReadsAreBroken, "READ-BACK", "created_at of get_run is not of its schema", [do("read")]),
-        (UpdatedRunsCannotBeRead, "UPDATE-PARTIAL", "a run is gone", [do("update", body={"error": []}), do("read")]),
-        (SessionsFindAll, "LIST-FILTER", "session_id gives others too", [IN_A_SESSION, do("list", 3, by="session")]),
-        (StatusFindsNothing, "LIST-FILTER", "status misses a run", [do("cancel"), do("list", by="cancelled")]),
-        (OldestFirst, "LIST-PAGE", "created_at_desc is not newest first", [MAKE, LIST]),
+        (RetriedRunsRunAtOnce, "RETRY-RULES", "not back to scheduling", [CANCEL, RETRY]),
+        (CancelDoesNothing, "UPDATE-PARTIAL", "a run is not cancelled", [CANCEL]),
+        (CancelledRunsGoOn, "LIFECYCLE", "cancelled to running", [CANCEL, Read(TWO)]),
+        (ReadsAreBroken, "READ-BACK", "created_at of get_run is not of its schema", [Read(TWO)]),
+        (UpdatedRunsCannotBeRead, "UPDATE-PARTIAL", "a run is gone", [update({"error": []}), Read(TWO)]),
+        (
+            SessionsFindAll,
+            "LIST-FILTER",
+            "session_id+workflow_id gives others too",
+            [IN_A_SESSION, ListRuns(by="session", run="second.1")],
+        ),
+        (StatusFindsNothing, "LIST-FILTER", "status+workflow_id misses a run", [CANCEL, ListRuns(by="cancelled")]),
+        (OldestFirst, "LIST-PAGE", "created_at_desc is not newest first", [Create("second"), LIST]),
         (OneMoreIsMade, "LIST-COMPLETE", "a run is listed that nobody made", [LIST]),
         (
             *(ListsShowAll, "AUTH-TENANT", "another organisation finds a run with list_runs"),
-            [do("create", second=True), do("list", second=True)],
+            [Create("second", is_second=True), ListRuns(is_second=True)],
         ),
-        (RetriesFail, "NO-5XX", "a 5xx from retry_run", [do("cancel"), do("retry")]),
+        (RetriesFail, "NO-5XX", "a 5xx from retry_run", [CANCEL, RETRY]),
     ],
 )
 def test_each_comparison_sees_what_it_is_for(
-    kind: type[Standin], rule: str, cause: str, steps: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[Standin], rule: str, cause: str, steps: list[Step], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = [MAKE, *steps]
     assert shown_by(row, tmp_path) is None
@@ -315,10 +337,11 @@ def test_each_comparison_sees_what_it_is_for(
 
 
 def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Path) -> None:
-    early = [do(what) for what in ("replay", "update", "cancel", "retry", "delete", "read", "list", "cross_tenant")]
+    about_no_run = [update({}), CANCEL, RETRY, DELETE, Read(TWO), CrossTenantAccess(TWO, "update_run")]
+    early: list[Step] = [Replay("first"), Replay(TWO), *about_no_run, LIST, ListRuns(by="id", run=TWO)]
 
     assert (
-        shown_by([*early, {"do": "nothing"}, {}, "cut", do("chain", steps=0), do("retry", 0), LIST], tmp_path) is None
+        shown_by([*early, CreateChain("chain", 0), Write("retry", "chain.1", Event("retry")), LIST], tmp_path) is None
     )
 
 
@@ -328,7 +351,7 @@ def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path, monkeypatch: pyt
     with serving() as url, searching(target_at(url), tmp_path) as search:
         search.check.known.add(("NO-5XX", "a 5xx from retry_run"))
         with pytest.raises(Inconclusive):
-            run_model(CaseContext(search.check), {"steps": [MAKE, do("cancel"), do("retry")]})
+            run_sequence(CaseContext(search.check), SequenceCase((MAKE, CANCEL, RETRY)))
 
 
 @pytest.mark.matrix
@@ -356,7 +379,7 @@ def test_a_fuzz_writes_rows_in_rounds_where_nothing_else_is_generated(
         if len(rounds) == 3:
             monkeypatch.setattr(step_sequences, "LEAST_S", math.inf)  # as if too little time were left
 
-    monkeypatch.setattr(exploration, "_PARTS", ((MODEL.name, frozenset(MODEL.rules), step_sequences, explore),))
+    monkeypatch.setattr(exploration, "_PARTS", ((SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, explore),))
     with serving() as url, Guard(target_at(url), journal_dir=tmp_path) as guard:
         result = fuzz(guard.target, guard, for_s=LONG_S, rules={"DELETE-GONE"})
 
@@ -367,9 +390,11 @@ def test_a_fuzz_writes_rows_in_rounds_where_nothing_else_is_generated(
 def test_rows_are_planned_only_where_they_judge_something_and_runs_cost_nothing() -> None:
     local = Target("http://127.0.0.1:9", "token")
 
-    assert MODEL.name in {step.name for step in plan(local, {"DELETE-GONE"})}
-    assert MODEL.name not in {step.name for step in plan(local, {"AUTH-SCHEME"})}
-    assert MODEL.name not in {step.name for step in plan(Target("https://api.example.com", "token", profile="live"))}
+    assert SEQUENCES.name in {step.name for step in plan(local, {"DELETE-GONE"})}
+    assert SEQUENCES.name not in {step.name for step in plan(local, {"AUTH-SCHEME"})}
+    assert SEQUENCES.name not in {
+        step.name for step in plan(Target("https://api.example.com", "token", profile="live"))
+    }
 
 
 def test_the_same_seed_writes_the_same_rows(tmp_path: Path) -> None:

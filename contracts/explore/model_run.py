@@ -1,0 +1,111 @@
+"""A run of a sequence: judged like any tracked run, but a difference may be the effect of a change to another run.
+
+After a broken rule, known or not, nothing more of a sequence is judged, since one cause is one finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from contracts.core.exchange import SECOND_TOKEN, TOKEN
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive
+from contracts.oracle import KnownRun, ParsedRequest, Violation
+from contracts.rules.tracked_run import TrackedRun
+
+TOKENS: Final = (TOKEN, SECOND_TOKEN)
+
+
+def fail(context: CaseContext, violation: Violation, *shown: CallResult) -> NoReturn:
+    """Raises RuleViolated, or Inconclusive if the cause is known, under whichever rule."""
+    if context.only is not None or all(cause != violation.cause for _, cause in context.check.known):
+        context.fail(violation, *shown)
+    raise Inconclusive(f"{violation.rule} is known to be broken")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change that the target did. `rule` is broken if it has changed another run too."""
+
+    rule: str
+    run: ModelRun
+    result: CallResult
+
+
+class ModelRun(TrackedRun):
+    """`changes` are those of all runs, in order. The organisation is 0 or 1."""
+
+    def __init__(
+        self,
+        context: CaseContext,
+        view: Mapping[str, Any],
+        created_by: ParsedRequest,
+        created: CallResult,
+        *,
+        organisation: int,
+        changes: list[Change],
+    ) -> None:
+        super().__init__(context, view, created_by, created, token=TOKENS[organisation])
+        self.organisation = organisation
+        self._changes = changes
+        self._compared_at: int | None = None
+        """The number of changes when an answer last showed that this run is correct."""
+
+    def call(self, operation: str, **more: Any) -> CallResult:
+        result = super().call(operation, **more)
+        if not result.accepted and not result.refused:
+            raise Inconclusive(f"{operation} answers {result.status}")
+        return result
+
+    def fail(self, violation: Violation, *more: CallResult) -> NoReturn:
+        fail(self.context, violation, *self.shown, *more)
+
+    def note_change(self, result: CallResult) -> None:
+        self._changes.append(Change(self.known.rule, self, result))
+        self._compared_at = len(self._changes)
+
+    def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> bool:
+        changed = self.known.difference_from(view)
+        if changed is not None:
+            self.fail_by_another("another run changes too", ": ".join(changed), result, is_gone=False)
+        holds = super().compare(view, result, is_partial=is_partial)
+        self._compared_at = len(self._changes)
+        return holds
+
+    def fail_missing(self, result: CallResult) -> None:
+        self.fail_by_another("another run is gone too", result.words, result, is_gone=True)
+        super().fail_missing(result)
+
+    def fail_by_another(self, cause: str, got: str, result: CallResult, *, is_gone: bool) -> None:
+        """Fail if the run is not as before because another one was changed."""
+        change = self._change_of_another(is_gone=is_gone)
+        if change is not None:
+            violation = Violation(change.rule, cause, "the other runs as before", got)
+            fail(self.context, violation, *self.shown, *change.run.shown[1:], change.result, result)
+
+    def _change_of_another(self, *, is_gone: bool) -> Change | None:
+        """Return a change to another run that may have affected this one. Only changes since this run was last seen to
+        be correct count, and only if it was not changed itself. The last delete is preferred if this run is gone,
+        otherwise the last other change.
+        """
+        if self.known.rule != "READ-BACK" or (self._compared_at or 0) >= len(self._changes):
+            return None
+        if self._compared_at is None and not self._another_reads_right():
+            return None
+        since = self._changes[self._compared_at or 0 :]
+        alike = [change for change in since if (change.rule == "DELETE-GONE") == is_gone]
+        return (alike or since)[-1]
+
+    def _another_reads_right(self) -> bool:
+        """Return whether a new run, created in the same way and not changed, reads as its create reported it."""
+        request = self.known.created_by
+        if request is None or request.operation == "create_run_chain":
+            return False
+        written = self.context.write(request.operation, body=request.body, token=self.token)
+        if not written.runs or not written.clean:
+            return False
+        run = KnownRun(written.runs[-1], written.parsed)
+        read = self.context.call("get_run", run.id, token=self.token)
+        return isinstance(read.body, dict) and run.difference_from(read.body) is None

@@ -1,0 +1,234 @@
+"""The model of a run: its last known state, and what the next answer about it may show.
+
+Each kind of answer is judged by one function: of an update, of a retry, of a delete, of a read. The model sends
+nothing; `contracts.rules.tracked_run` does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from contracts.openapi.schemas import moment_of
+from contracts.oracle.answer_schema import is_run
+from contracts.oracle.request import ParsedRequest
+from contracts.oracle.retry import CLEARED_BY_RETRY, retry_violations
+from contracts.oracle.run import (
+    STABLE,
+    TERMINAL,
+    can_follow,
+    changed_field,
+    difference,
+    gains_inputs,
+    stable_fields,
+    status_schema_error,
+    step_violation,
+)
+from contracts.oracle.run_list import DELETED, Absence, Candidate
+from contracts.oracle.violation import Violation, excerpt
+
+RESULTS: Final = (*CLEARED_BY_RETRY, "usage_metadata", "started_at", "ended_at")
+"""Fields that a run writes itself while it is active. After its end, only a request changes them."""
+CHANGEABLE: Final = (*RESULTS, "input_values", "release_session_after")
+"""The fields that an update may name, apart from status."""
+_NEWER: Final = frozenset({"usage_metadata", "started_at", "ended_at"})
+"""Fields that older servers do not have."""
+_SET_BY_END: Final = frozenset({"error", "output_data", "ended_at"})
+"""Fields that a server may fill when an update ends the run."""
+_PRECISION: Final = timedelta(milliseconds=1)
+"""A server may store a moment that an update gave in milliseconds."""
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A run as the answers have shown it. Methods named `…_violations` judge an answer, methods named `after_…` return
+    the model that follows from it.
+
+    `created_by` is the request of its create, if it is known. `rule` is the rule of the last change, and
+    `changed` are the fields that it named. `is_read` tells whether a read has shown this state, and `was_read` whether
+    one had shown the state before the last change: then every difference is an effect of that change. `is_by_itself`
+    tells whether no update has written what the run itself writes, so that its results must fit its status.
+    """
+
+    view: Mapping[str, Any]
+    created_by: ParsedRequest | None = None
+    rule: str = "READ-BACK"
+    changed: frozenset[str] = field(default_factory=frozenset)
+    is_read: bool = False
+    was_read: bool = False
+    is_by_itself: bool = True
+    is_deleted: bool = False
+
+    @property
+    def id(self) -> str:
+        return str(self.view["id"])
+
+    @property
+    def status(self) -> str:
+        return str(self.view.get("status"))
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in TERMINAL
+
+    @property
+    def is_active(self) -> bool:
+        return self.status in {"running", "running_checks"}
+
+    def candidate(self, absence: Absence | None = None) -> Candidate:
+        """The run as a list may contain it. `absence` tells why it may not, apart from a delete."""
+        run = Candidate.of(self.view, self.created_by, DELETED if self.is_deleted else absence)
+        return replace(run, settled=run.settled | (self.changed - {"status", *RESULTS}))
+
+    # Reads
+
+    def read_violations(self, shown: Any, *, is_partial: bool = False) -> Iterator[Violation]:
+        """Judge the run as a read or a list shows it now. A partial one has only the fields that the list asked for."""
+        if not (is_partial or is_run(shown)):
+            return  # judged with its answer
+        yield from self._status_violations(shown)
+        changed = self.difference_from(shown, is_partial=is_partial)
+        if changed is not None:
+            name, problem = changed
+            yield Violation(self._rule_of(name), f"{name} reads otherwise", f"{name} as told before", problem)
+
+    def difference_from(self, shown: Mapping[str, Any], *, is_partial: bool = False) -> tuple[str, str] | None:
+        """Return (field, difference in words) for the first field that must be as before and is not."""
+        names = list(stable_fields(self.created_by))
+        if self.status == shown.get("status"):
+            names += RESULTS if self.has_ended or self.status == "scheduling" else ()
+            names += ["machine_id"] if self.has_ended else []
+        names = [name for name in names if name in shown or not (is_partial or name in _NEWER)]
+        return changed_field(self.view, shown, dict.fromkeys(names), may_gain=gains_inputs(self.created_by))
+
+    def _status_violations(self, shown: Mapping[str, Any]) -> Iterator[Violation]:
+        """Judge the status by the one before, and the results by the status."""
+        rule = "LIFECYCLE" if self.rule in {"READ-BACK", "UPDATE-PARTIAL"} else self.rule
+        wrong = step_violation(self.status, str(shown.get("status")), rule)
+        if wrong is not None:
+            yield wrong
+        problem = _result_problem(shown) if self.is_by_itself else None
+        if problem is not None:
+            rule = self.rule if self.rule == "RETRY-RULES" else "LIFECYCLE"
+            yield Violation(rule, problem, "output_data and error that fit the status", problem)
+
+    def _rule_of(self, name: str) -> str:
+        """Return the rule that is broken if a read shows another value of the field."""
+        if self.rule == "READ-BACK" and name in RESULTS:
+            return "LIFECYCLE"
+        return self.rule if self.was_read or name in self.changed else "READ-BACK"
+
+    def after_read(self, shown: Mapping[str, Any]) -> KnownRun:
+        return replace(self, view={**self.view, **shown}, is_read=True)
+
+    # Updates
+
+    def update_violations(self, body: Mapping[str, Any], after: Any) -> Iterator[Violation]:
+        """Judge the answer to an update: the named fields have the new values, all others are as before."""
+        rule = "UPDATE-PARTIAL"
+        if not is_run(after):
+            return
+        may_have_moved = self.may_have_moved(after, body)
+        named = {name: value for name, value in body.items() if name == "status" or name in CHANGEABLE}
+        for name, asked in named.items():
+            may_have_ended = self.has_ended or (self.is_active and after["status"] in TERMINAL)
+            if name == "status" and (asked != "cancelled" or may_have_ended):
+                continue  # whether another status can be set is not determined
+            if name in _NEWER and name not in after:
+                continue
+            if may_have_moved and name in RESULTS and self.status != after["status"]:
+                continue  # the run may have written another value since
+            if not _is_as_asked(name, asked, after.get(name), may_gain=gains_inputs(self.created_by)):
+                cause = "a run is not cancelled" if name == "status" else f"{name} is not changed"
+                yield Violation(rule, cause, f"{name} as asked", excerpt(json.dumps(after.get(name))))
+        kept = [*STABLE, "input_values", "pool_ids"]
+        if not may_have_moved:
+            kept += [name for name in CHANGEABLE if not ("status" in named and name in _SET_BY_END)]
+        if self.has_ended:
+            kept.append("machine_id")
+            if after["status"] != self.status:
+                cause, got = f"{self.status} to {after['status']}", json.dumps(after["status"])
+                yield Violation("LIFECYCLE" if "status" in named else rule, cause, f"status {self.status}", got)
+        kept = [name for name in kept if name not in named and (name in after or name not in _NEWER)]
+        changed = changed_field(self.view, after, dict.fromkeys(kept), may_gain=gains_inputs(self.created_by))
+        if changed is not None:
+            name, problem = changed
+            yield Violation(rule, f"{name} changes too", f"{name} as before", problem)
+
+    def may_have_moved(self, after: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> bool:
+        """Return whether the run itself may have written results since it was last seen; `body` is an update since."""
+        named, status = body or {}, after.get("status")
+        if self.has_ended or self.status == status == "scheduling":
+            return False
+        never_started = "started_at" in after and after["started_at"] is None and "started_at" not in named
+        return not (self.status == "scheduling" and status == "cancelled" == named.get("status") and never_started)
+
+    def after_update(self, body: Mapping[str, Any], after: Mapping[str, Any]) -> KnownRun:
+        view = dict(after)
+        if body.get("status") == "cancelled" and self.may_have_moved(after, body):
+            # What the run was doing when it was cancelled may still be written.
+            view = {name: value for name, value in view.items() if name not in RESULTS}
+        writes_results = not set(RESULTS).isdisjoint(body) or body.get("status", "cancelled") != "cancelled"
+        changed = self._after_change("UPDATE-PARTIAL", view, frozenset(body))
+        return replace(changed, is_by_itself=self.is_by_itself and not writes_results)
+
+    def _after_change(self, rule: str, view: Mapping[str, Any], named: frozenset[str]) -> KnownRun:
+        return replace(self, view=view, rule=rule, changed=named, was_read=self.is_read, is_read=False)
+
+    # Retries
+
+    def retry_violations(self, request: ParsedRequest, after: Any) -> Iterator[Violation]:
+        """Judge the answer to a retry: the same run, cleared and scheduling, with what the request gives."""
+        return retry_violations(self.view, request, after)
+
+    def after_retry(self, request: ParsedRequest, after: Mapping[str, Any]) -> KnownRun:
+        named = frozenset({"status", *CLEARED_BY_RETRY, *(request.body if isinstance(request.body, dict) else ())})
+        return replace(self._after_change("RETRY-RULES", after, named), is_by_itself=True)
+
+    # Deletes, and what must change nothing
+
+    def gone_violations(self, operation: str, status: int, got: str) -> Iterator[Violation]:
+        """Judge the answer to an operation on the deleted run."""
+        if status != 404:
+            yield Violation("DELETE-GONE", f"{operation} after the delete is not 404", "404", got)
+
+    def after_delete(self) -> KnownRun:
+        return replace(self, rule="DELETE-GONE", is_deleted=True)
+
+    def after_no_change(self, rule: str) -> KnownRun:
+        """The model after a request that must not change the run. `rule` is broken if it did and a read shows it."""
+        return self._after_change(rule, self.view, frozenset())
+
+    def unchanged_violations(self, rule: str, cause: str, shown: Any) -> Iterator[Violation]:
+        """Judge a read of a run that a request must not have changed: a refused one, or one about another run."""
+        if not isinstance(shown, dict):
+            changed: tuple[str, str] | None = ("the run", excerpt(json.dumps(shown)))
+        elif shown.get("status") == "cancelled" != self.status or not can_follow(self.status, str(shown.get("status"))):
+            changed = ("status", excerpt(json.dumps(shown.get("status"))))
+        else:
+            changed = self.difference_from(shown)
+        if changed is not None:
+            yield Violation(rule, cause, "the run as before", ": ".join(changed))
+
+
+def _result_problem(run: Mapping[str, Any]) -> str | None:
+    """Describe how the results of a run contradict its status. Only for what the run itself has written."""
+    started, ended = moment_of(run.get("started_at")), moment_of(run.get("ended_at"))
+    if started is not None and ended is not None and ended < started and run.get("status") in TERMINAL:
+        return "ended before it started"
+    return status_schema_error(run)
+
+
+def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
+    if name in {"started_at", "ended_at"}:
+        # A text that is not a complete timestamp has no defined meaning.
+        at, kept = moment_of(asked), moment_of(got)
+        return at is None or (kept is not None and abs(at - kept) < _PRECISION)
+    if asked in ([], {}) and got in (None, [], {}):
+        return True
+    if name == "input_values" and may_gain and isinstance(got, dict):
+        got = {key: value for key, value in got.items() if key in asked}
+    return difference(asked, got) is None

@@ -1,0 +1,122 @@
+"""Judges the answer to a retry: the same run, cleared and scheduling again, with what the request gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from contracts.openapi.schemas import is_uuid
+from contracts.oracle.answer_schema import is_run
+from contracts.oracle.create import alias_difference
+from contracts.oracle.request import ParsedRequest
+from contracts.oracle.run import changed_field
+from contracts.oracle.violation import Violation, excerpt
+
+RULE: Final = "RETRY-RULES"
+CLEARED_BY_RETRY: Final = ("output_data", "error", "run_message_history", "output_attachment_ids")
+
+
+def retry_violations(before: Mapping[str, Any], request: ParsedRequest, after: Any) -> Iterator[Violation]:
+    """`before` is the run before the retry, `after` the run in the answer."""
+    if not is_run(after):
+        return  # judged with its answer
+    if after["id"] != before["id"]:
+        yield Violation(RULE, "another id", f"id {before['id']}", after["id"])
+    if after["status"] != "scheduling":
+        yield Violation(RULE, "not back to scheduling", "status scheduling", after["status"])
+    for name in CLEARED_BY_RETRY:
+        if after.get(name):
+            yield Violation(RULE, f"{name} is not cleared", f"no {name}", _text(after[name]))
+    for name in ("workflow_id", "user_id", "organization_id", "created_at"):
+        changed = changed_field(before, after, (name,))
+        if changed is not None:
+            yield Violation(RULE, f"{name} changes too", f"{name} as before", changed[1])
+    yield from _input_violations(before, request, after)
+    yield from _alias_violations(before, request, after)
+    yield from _session_violations(before, request, after)
+    yield from _placement_violations(before, request, after)
+    yield from _file_violations(before, request, after)
+
+
+def _text(value: Any) -> str:
+    return excerpt(json.dumps(value))
+
+
+def _as_given(name: str, given: Any, after: Mapping[str, Any]) -> Iterator[Violation]:
+    if after.get(name) != given:
+        yield Violation(RULE, f"{name} is not as given", f"{name} {_text(given)}", _text(after.get(name)))
+
+
+def _input_violations(
+    before: Mapping[str, Any], request: ParsedRequest, after: Mapping[str, Any]
+) -> Iterator[Violation]:
+    given = request.given("input_values")
+    places = request.given("machine_id"), request.given("pool_ids"), before.get("machine_id"), before.get("pool_ids")
+    expected = before.get("input_values") if given is None else given
+    changed = changed_field({"input_values": expected}, after, ("input_values",), may_gain=any(places))
+    if changed is not None and given is None:
+        yield Violation(RULE, "input_values change too", "input_values as before", changed[1])
+    elif changed is not None:
+        yield Violation(RULE, "input_values are not replaced", "input_values as given", changed[1])
+
+
+def _alias_violations(
+    before: Mapping[str, Any], request: ParsedRequest, after: Mapping[str, Any]
+) -> Iterator[Violation]:
+    secrets = request.given("sensitive_input_values")
+    old, new = (run.get("sensitive_input_aliases") or {} for run in (before, after))
+    if secrets:
+        problem = alias_difference(secrets, new)
+        if problem is not None and new.keys() != secrets.keys() | old.keys():
+            expected = "aliases with the keys of the new sensitive values"
+            yield Violation(RULE, "aliases of other keys", expected, problem)
+    elif secrets is None and old.keys() != new.keys():
+        yield Violation(RULE, "aliases change too", "aliases as before", _text(new))
+
+
+def _session_violations(
+    before: Mapping[str, Any], request: ParsedRequest, after: Mapping[str, Any]
+) -> Iterator[Violation]:
+    given, starts = request.given("session_id"), request.given("start_session")
+    old, new = before.get("session_id"), after.get("session_id")
+    if given is not None:
+        if not starts:  # with both, the contract does not say
+            yield from _as_given("session_id", given, after)
+    elif starts:
+        # A single create that starts a session uses the id of the run as its id, so a retry may start the same session.
+        if not is_uuid(new) or (new == old and new != before.get("id")):
+            yield Violation(RULE, "no session is started", "a new session", str(new))
+    elif request.given("reuse_session") is False:
+        if new is not None and new == old:
+            yield Violation(RULE, "the session is kept", "another session or none", str(new))
+    elif new != old:
+        yield Violation(RULE, "the session is not kept", f"session_id {old}", str(new))
+    for name in ("session_alias", "release_session_after"):
+        if request.given(name) is not None:
+            yield from _as_given(name, request.given(name), after)
+
+
+def _placement_violations(
+    before: Mapping[str, Any], request: ParsedRequest, after: Mapping[str, Any]
+) -> Iterator[Violation]:
+    """A session determines the machine, and a machine overrides the pools."""
+    machine, session = request.given("machine_id"), request.given("session_id")
+    keeps_session = before.get("session_id") and request.given("reuse_session") is not False
+    if machine is not None and session is None and not keeps_session and not request.given("start_session"):
+        yield from _as_given("machine_id", machine, after)
+    if request.given("pool_ids") and machine is None and session is None and after.get("session_id") is None:
+        yield from _as_given("pool_ids", request.given("pool_ids"), after)
+
+
+def _file_violations(
+    before: Mapping[str, Any], request: ParsedRequest, after: Mapping[str, Any]
+) -> Iterator[Violation]:
+    files = request.given("file_inputs")
+    old, new = (set(run.get("input_attachment_ids") or ()) for run in (before, after))
+    if files and (len(after.get("input_attachment_ids") or ()) != len(files) or new & old):
+        got = f"{len(new)}, {len(new & old)} of them old"
+        yield Violation(RULE, "input attachments are not replaced", f"{len(files)} new attachments", got)
+    elif files is None and old != new:
+        got = f"{len(new)} after {len(old)}"
+        yield Violation(RULE, "input attachments change too", "the same input attachments", got)

@@ -1,0 +1,307 @@
+"""Judges a list of runs by the query and the runs that are known.
+
+`matches` tells whether a run matches a query. `list_faults` finds what is wrong with the pages of a list, and
+`missing_runs` the runs that it should contain. Where the contract leaves open whether a run matches, the answer is None
+and nothing is judged.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from contracts.openapi.schemas import is_uuid, moment_of
+from contracts.oracle.request import ParsedRequest
+from contracts.oracle.run import TERMINAL, can_follow, stable_fields
+from contracts.oracle.violation import Violation, excerpt, gives_others_too
+
+Query = Sequence[tuple[str, str]]
+
+NEWEST: Final = "created_at_desc"
+_SEARCHED: Final = ("id", "input_values", "output_data", "error", "session_alias")
+_SETTLED_AT_END: Final = ("status", "machine_id", "output_data", "error", "run_message_history")
+"""Fields that change without a request while a run is active, and no more once it has ended."""
+_MIN_WORD: Final = 8
+"""A shorter word may be in a run by chance, or in a number that the target writes in another way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Why no list may contain a run, and the causes of a list that does, or that counts it in its total."""
+
+    rule: str
+    is_listed: str
+    is_counted: str
+    expected: str
+
+
+DELETED: Final = Absence(
+    "DELETE-GONE", "a deleted run is listed", "a deleted run is counted", "no deleted run in a list"
+)
+FOREIGN: Final = Absence(
+    "AUTH-TENANT",
+    "another organisation finds a run with list_runs",
+    "another organisation finds a run with list_runs",
+    "no run of another organisation in a list",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A run that a list may contain, as the last answer about it showed it.
+
+    `settled` are the fields that only a request can still change. `absence` tells why no list may contain the run.
+    """
+
+    view: Mapping[str, Any]
+    settled: frozenset[str]
+    absence: Absence | None = None
+
+    @classmethod
+    def of(cls, view: Mapping[str, Any], created_by: ParsedRequest | None, absence: Absence | None = None) -> Self:
+        at_end = _SETTLED_AT_END if view.get("status") in TERMINAL else ()
+        return cls(view, frozenset((*stable_fields(created_by), *at_end)), absence)
+
+    @property
+    def id(self) -> str:
+        return str(self.view["id"])
+
+
+def matches(run: Candidate, query: Query) -> bool | None:
+    """Return whether the filters of a query find a run; None where either answer is right."""
+    answers = [_answer(run, name, value, query) for name, value in query]
+    return False if False in answers else None if None in answers else True
+
+
+def _answer(run: Candidate, name: str, value: str, query: Query) -> bool | None:
+    own = run.view.get(name)
+    match name:
+        case "created_at_from":
+            return _is_in_order(value, run.view.get("created_at"))
+        case "created_at_to":
+            return _is_in_order(run.view.get("created_at"), value)
+        case "search":
+            return _has_word(run, value, query)
+        case "workflow_id" | "session_id" | "machine_id" | "status" if name in run.settled:
+            return bool(own == value)
+        case "status":
+            may_be_now = value != "cancelled" and can_follow(str(own), value)  # only a request cancels a run
+            return None if may_be_now else False
+        case "workflow_id" | "session_id" | "machine_id":
+            return None if is_uuid(value) else False
+    return True
+
+
+def _is_in_order(earlier: Any, later: Any) -> bool | None:
+    one, other = moment_of(earlier), moment_of(later)
+    return None if one is None or other is None else one <= other
+
+
+def _has_word(run: Candidate, word: str, query: Query) -> bool | None:
+    fields = (*_SEARCHED, "run_message_history") if ("deep_search", "true") in query else _SEARCHED
+    if len(word) < _MIN_WORD:
+        return None
+    found = [name for name in fields if any(word.lower() in text for text in _texts(run.view.get(name)))]
+    if not run.settled.isdisjoint(found):
+        return True
+    hidden = any(name == "fields" for name, _ in query) and not run.view.keys() >= set(fields)
+    return None if found or hidden else False
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the values inside a JSON value as a search sees them: in small letters, without the names of members."""
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+    elif value is not None:
+        yield (value if isinstance(value, str) else json.dumps(value)).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list, as it was asked for and answered."""
+
+    skip: int
+    limit: int
+    body: Any
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        return items_in(self.body)
+
+    @property
+    def total(self) -> Any:
+        return self.body.get("total") if isinstance(self.body, dict) else None
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.items) >= self.limit
+
+    @property
+    def lacks(self) -> int:
+        """How many items the page lacks by its own total; negative if it has too many."""
+        return min(self.limit, max(0, int(self.total) - self.skip)) - len(self.items)
+
+
+def items_in(body: Any) -> list[dict[str, Any]]:
+    """Return the items of a list; none if the body is not a list."""
+    items = body.get("items") if isinstance(body, dict) else None
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+@dataclass(frozen=True, slots=True)
+class ListFault:
+    """What is wrong with a list. `pages` are the numbers of the pages that show it."""
+
+    violation: Violation
+    pages: tuple[int, ...]
+    run_id: str | None = None
+
+
+def list_faults(
+    pages: Sequence[Page], query: Query, runs: Collection[Candidate], *, are_all: bool = False
+) -> Iterator[ListFault]:
+    """Yield what is wrong with pages of one list, the most specific fault first, except that runs are missing.
+
+    The query has no `skip` and `limit`. With `are_all`, no other runs than the candidates can match it. Else these are
+    judged by what the list shows of them.
+    """
+    misshapen = [ListFault(violation, (n,)) for n, page in enumerate(pages) for violation in _shape_violations(page)]
+    yield from misshapen
+    if misshapen:
+        return
+    listed = [(number, item) for number, page in enumerate(pages) for item in page.items]
+    yield from _repeated(listed)
+    yield from _unwanted(listed, query, {run.id: run for run in runs})
+    yield from _counted_absent(pages, query, runs)
+    if are_all or _is_whole(pages):
+        yield from _miscounted(pages, query, runs)
+    for number, page in enumerate(pages):
+        yield from (ListFault(violation, (number,)) for violation in frame_violations(page))
+    if ("sort_mode", NEWEST) in query:
+        yield from _out_of_order(listed)
+
+
+def missing_runs(pages: Sequence[Page], query: Query, runs: Iterable[Candidate]) -> list[Candidate]:
+    """Return the known runs that the list must contain and does not; none unless the pages are the whole list."""
+    if not _is_whole(pages):
+        return []
+    found = {item.get("id") for page in pages for item in page.items}
+    return [run for run in runs if run.absence is None and run.id not in found and matches(run, query)]
+
+
+def _is_whole(pages: Sequence[Page]) -> bool:
+    ends = (0, *(page.skip + page.limit for page in pages))
+    return all(page.skip == end for page, end in zip(pages, ends, strict=False)) and not pages[-1].is_full
+
+
+def filter_names(query: Query) -> list[str]:
+    """Return the names by which a wrong list is told: those of all parameters but the order."""
+    return sorted({name for name, _ in query} - {"sort_mode"})
+
+
+def _shape_violations(page: Page) -> Iterator[Violation]:
+    body: Mapping[str, Any] = page.body if isinstance(page.body, dict) else {}
+    frame = {name: body.get(name) for name in ("total", "skip", "limit")}
+    are_numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in frame.values())
+    items = body.get("items")
+    if not are_numbers or not isinstance(items, list) or len(items) != len(page.items):
+        expected, got = "items, total, skip and limit", excerpt(json.dumps(frame))
+        yield Violation("LIST-PAGE", "a list is not of its schema", expected, got)
+
+
+def frame_violations(page: Page) -> Iterator[Violation]:
+    """Yield what is wrong with `skip`, `limit` and `total` of a page of any list, not of runs alone."""
+    shape = list(_shape_violations(page))
+    yield from shape
+    if shape:
+        return
+    told = {name: page.body[name] for name in ("skip", "limit")}
+    if told != {"skip": page.skip, "limit": page.limit}:
+        expected = f"skip {page.skip} and limit {page.limit}"
+        yield Violation("LIST-PAGE", "skip or limit is not as asked", expected, excerpt(json.dumps(told)))
+    elif page.lacks:
+        expected = f"{len(page.items) + page.lacks} items"
+        got = f"{len(page.items)} items with total {page.total}, skip {page.skip} and limit {page.limit}"
+        yield Violation("LIST-PAGE", "a page is not as full as total says", expected, got)
+
+
+_Listed = Sequence[tuple[int, Mapping[str, Any]]]
+"""(number of the page, item)"""
+
+
+def _repeated(listed: _Listed) -> Iterator[ListFault]:
+    seen: dict[Any, int] = {}
+    for number, item in listed:
+        identity = item.get("id")
+        if identity in seen:
+            pages = tuple(sorted({seen[identity], number}))
+            rule, cause = "LIST-PAGE", "a run on two pages"
+            if len(pages) == 1:
+                rule, cause = "LIST-COMPLETE", "a run twice in one page"
+            yield ListFault(Violation(rule, cause, "every run once", f"{identity} twice"), pages)
+        seen[identity] = number
+
+
+def _unwanted(listed: _Listed, query: Query, known: Mapping[str, Candidate]) -> Iterator[ListFault]:
+    others: list[tuple[int, str]] = []
+    for number, item in listed:
+        identity = str(item.get("id"))
+        run = known.get(identity)
+        if run is not None and (absence := run.absence) is not None:
+            got = f"it, by {'+'.join(filter_names(query)) or 'no filter'}"
+            violation = Violation(absence.rule, absence.is_listed, absence.expected, got)
+            yield ListFault(violation, (number,), identity)
+        elif _is_another(run, item, query):
+            others.append((number, identity))
+    if others:
+        number, identity = others[0]
+        cause = gives_others_too(filter_names(query))
+        violation = Violation("LIST-FILTER", cause, "only runs that match", f"{len(others)} others")
+        yield ListFault(violation, (number,), identity if identity in known else None)
+
+
+def _is_another(run: Candidate | None, item: Mapping[str, Any], query: Query) -> bool:
+    """Return whether a listed run does not match, by what is known of it or else by what the list shows of it."""
+    shown = Candidate(item, frozenset(item))
+    for name, value in query:
+        answer = None if run is None else _answer(run, name, value, query)
+        if answer is None:
+            answer = _answer(shown, name, value, query)
+        if answer is False:
+            return True
+    return False
+
+
+def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> Iterator[ListFault]:
+    """Yield a fault if the total of a list of one page is too large, and a run that must not be listed would match."""
+    for run in runs:
+        if len(pages) == 1 and pages[0].lacks > 0 and run.absence is not None and matches(run, query) is not False:
+            got = f"total {pages[0].total}"
+            violation = Violation(run.absence.rule, run.absence.is_counted, run.absence.expected, got)
+            yield ListFault(violation, (0,), run.id)
+            return
+
+
+def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> Iterator[ListFault]:
+    """Yield totals that are not the number of matching runs. Judged only if it is known of all candidates."""
+    answers = {run.id: matches(run, query) for run in runs if run.absence is None}
+    expected = {identity for identity, answer in answers.items() if answer}
+    listed = {item.get("id") for page in pages for item in page.items}
+    if not expected or None in answers.values() or not listed <= expected or missing_runs(pages, query, runs):
+        return
+    for number, page in enumerate(pages):
+        if page.total != len(expected):
+            cause, right, got = "total is not the number of runs", f"total {len(expected)}", f"total {page.total}"
+            yield ListFault(Violation("LIST-PAGE", cause, right, got), (number,))
+
+
+def _out_of_order(listed: _Listed) -> Iterator[ListFault]:
+    moments = [(number, moment) for number, item in listed if (moment := moment_of(item.get("created_at")))]
+    for (one, earlier), (other, later) in itertools.pairwise(moments):
+        if earlier < later:
+            cause, got = "created_at_desc is not newest first", "an older run before a newer one"
+            yield ListFault(Violation("LIST-PAGE", cause, "newest first", got), tuple(sorted({one, other})))

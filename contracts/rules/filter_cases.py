@@ -1,0 +1,252 @@
+"""The cases of `filters`: runs that differ in what filters look at, and the queries that look for them."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from contracts.data import boundary_values
+from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
+from contracts.engine.check_context import CheckContext
+from contracts.engine.runner import Scenario
+from contracts.oracle import STATUSES
+from contracts.rules.filters import Filter, FilterCase, NonsenseCase, run_filters, run_nonsense
+from contracts.rules.isolated_runs import isolating_filter
+from contracts.rules.lists import GROUP, LISTS
+from contracts.rules.rule import Rule
+
+RULES = (
+    Rule(
+        "LIST-FILTER",
+        "api",
+        "Filters give exactly the matching runs",
+        "workflow_id, machine_id, session_id, status, created_at_from and created_at_to (inclusive), search and "
+        "deep_search, each and together. search finds a part of a value in id, input_values, output_data, error and "
+        "session_alias, in any case; deep_search also in run_message_history.",
+        GROUP,
+        needs=LISTS,
+    ),
+)
+_DEEP: Final = Filter("deep_search", "true")
+
+
+# The runs
+
+
+def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
+    """Return creates whose runs differ in everything a filter looks at. Each has a word in its inputs: «marker:0», …"""
+    found: list[dict[str, Any]] = []
+    for number in range(size):
+        word = {"who": f"«marker:{number}»", "deep": {"list": [1, {"at": f"Deep«marker:{number + 20}»End"}]}}
+        body: dict[str, Any] = {"count": 1 + number % 3, "input_values": word}
+        if number % 2 and check.machines.available and (check.machines.invented or number == 1):
+            body["machine_id"] = f"«machine:{number % 4}»" if check.machines.invented else "«machine»"
+        if number % 3 == 2 and check.sessions.invented and isolating_filter(check) != "session_id":
+            body["session_id"] = f"«session:{number % 2}»"
+        if number % 4 == 3 and check.workflows.invented:
+            body["workflow_id"] = "«workflow:1»"
+        found.append(body)
+    found[1]["input_values"] |= _INPUTS_HARD_TO_SEARCH
+    found[1]["sensitive_input_values"] = {"k«marker:63»": "«secret»"}
+    found[1]["file_inputs"] = [boundary_values.file("f«marker:62».txt")]
+    if check.offers("create_run"):
+        alias = {"session_alias": "Front«marker:43»Desk", "start_session": True}
+        found.append({"input_values": {"who": f"«marker:{size}»"}, **alias})
+    return found
+
+
+_INPUTS_HARD_TO_SEARCH: Final = {
+    "k«marker:60»": 1,
+    "number": "«number:0»",
+    "long": "x " * 2000 + "«marker:65»",
+    "levels": [[{"a": {"b": [{"c": {"d": [1, None, {"e": "«marker:61»"}]}}]}}]],
+    "second": ["x", "«marker:66»", "y"],
+    "joined": "«marker:67» «marker:68»",
+}
+"""Words where a search may overlook them."""
+_SEARCHED_TEXTS: Final[Mapping[str, str]] = {
+    "id": "",
+    "input_values": "«marker:1»",
+    "input_values, inside": "Deep«marker:21»End",
+    "output_data": "Out«marker:40»put",
+    "error": "Err«marker:41»or",
+    "run_message_history": "Msg«marker:42»Body",
+    "session_alias": "Front«marker:43»Desk",
+    "nothing": "«marker:99»",
+}
+"""Place → a text in it, which a search must find in any case, and by a part of it."""
+_OTHER_TEXTS: Final[Mapping[str, str]] = {
+    "a number": "«number:0»",
+    "the end of a long text": "«marker:65»",
+    "many levels down": "«marker:61»",
+    "the second of a list": "«marker:66»",
+    "a second word": "«marker:68»",
+    "a number in output_data": "«number:1»",
+    "the name of an input": "«marker:60»",
+    "the name of a file": "«marker:62»",
+    "the name of a secret": "«marker:63»",
+    "usage_metadata": "«marker:64»",
+}
+"""Place → a text in it, which a search must find or, where it is documented not to look, must not find."""
+
+
+# The queries
+
+
+def _filters_alone() -> Iterator[Filter]:
+    for name, creates in (("workflow_id", (0, 3)), ("machine_id", (1, 3)), ("session_id", (2, 5))):
+        yield from (Filter(name, create=create) for create in creates)
+        yield Filter(name, "«uuid»")
+    yield from (Filter("status", status) for status in sorted(STATUSES - {"running_checks"}))
+    for name in ("created_at_from", "created_at_to"):
+        for create, shift in itertools.product((0, 2, -1), (0, 1, -1)):
+            for way in ("plain", "utc", "east", "west", "second"):
+                yield Filter(name, create=create, way=way, shift=shift)
+
+
+def _searches() -> Iterator[Sequence[Filter]]:
+    for text in _SEARCHED_TEXTS.values():
+        for way in ("plain", "upper", "mixed", "middle"):
+            yield [Filter("search", text, create=2, way=way)]
+        for way in ("plain", "upper"):
+            yield [Filter("search", text, create=2, way=way), _DEEP]
+    for text in _OTHER_TEXTS.values():
+        yield [Filter("search", text)]
+        yield [Filter("search", text), _DEEP]
+
+
+def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
+    creates = _different_creates(check, 6)
+    everything = [Filter("search", check.run_mark, way=way) for way in ("plain", "upper")]
+    if isolating_filter(check) == "search":
+        everything = []  # the runs of all cases have that word
+    queries = [*([one] for one in _filters_alone()), *_searches(), *([one] for one in everything)]
+    queries += [[one, _DEEP] for one in everything]
+    for start in range(0, len(queries), 20):
+        yield FilterCase(creates, queries[start : start + 20], changed=True)
+    pick = random.Random(check.target.seed)
+    alone, searches = list(_filters_alone()), list(_searches())
+    some = [[pick.choice(alone), *pick.choice(searches)] for _ in range(20)]
+    yield FilterCase(_different_creates(check, 8), some, changed=True)
+    kinds = ["status", "created_at_from", "created_at_to", "search", "machine_id", "session_id"]
+    pages = [list(filters) for size in (1, 2) for filters in itertools.combinations(_one_of_each(kinds, 1), size)]
+    yield FilterCase(_different_creates(check, 12), pages, limits=[2], changed=True)
+
+
+def _one_of_each(names: Iterable[str], create: int) -> list[Filter]:
+    """Return filters that match runs of one create, if it has such a value."""
+    values = {"status": "cancelled", "search": f"«marker:{create}»"}
+    return [Filter(name, values.get(name, ""), create) for name in names]
+
+
+_COMBINED: Final = ("workflow_id", "machine_id", "session_id", "status", "created_at_from", "created_at_to", "search")
+
+
+def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
+    """Yield filters combined, without the one that isolates: every pair, and some larger combinations."""
+    isolates = {"search": True, "workflow_id": check.workflows.invented, "session_id": check.sessions.invented}
+    pairs, larger = (
+        [
+            query
+            for size in sizes
+            for names in itertools.combinations(_COMBINED, size)
+            if any(isolates.get(name) for name in names)
+            for query in _same_and_mixed(names)
+        ]
+        for sizes in ((2,), (3, 4, 7))
+    )
+    queries = pairs + check.random("combined filters").sample(larger, 200)
+    for number, query in enumerate(queries):
+        if number % 2 and any(one.name == "search" for one in query):
+            query.append(_DEEP)
+    for start in range(0, len(queries), 40):
+        yield FilterCase(_different_creates(check, 6), queries[start : start + 40], changed=True, alone=True)
+
+
+def _same_and_mixed(names: Sequence[str]) -> Iterator[list[Filter]]:
+    """Yield filters that match the runs of one create, and the same with one filter by the runs of another create."""
+    for create in range(6):
+        same = _one_of_each(names, create)
+        yield same
+        for odd in range(len(names)):
+            yield [*same[:odd], _one_of_each(names, (create + 1 + odd) % 6)[odd], *same[odd + 1 :]]
+
+
+def neutral_parameter_cases(check: CheckContext) -> Iterator[FilterCase]:
+    """Yield pages by queries with parameters that do not change which runs are found."""
+    fields, include, search = Filter("fields", "input_values"), Filter("include", "workflow"), Filter("search", _WORD)
+    others = [Filter("fields", "session_id"), Filter("fields", "error")]
+    queries = [[fields], others, [include], [_DEEP], [Filter("deep_search", "false")]]
+    queries += [[search, others[0]], [search, fields, _DEEP], [search, include]]
+    inputs = {"input_values": {"who": _WORD}}
+    yield FilterCase([{"count": 3} | inputs, {"count": 2} | inputs], queries, limits=[1, 2, DEFAULT_LIMIT])
+    yield FilterCase([{"count": DEFAULT_LIMIT + 1} | inputs], queries, limits=[50, MAX_LIMIT])
+
+
+_WORD: Final = "«marker:1»"
+
+
+def large_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
+    """Yield filters over many runs: every match must be listed, and nothing else, in pages of any size."""
+    few: dict[str, Any] = {"count": 2, "input_values": {"who": "«marker:2»"}}
+    if check.machines.invented:
+        few["machine_id"] = "«machine:5»"
+    queries = [[Filter("search", "«marker:1»")], [Filter("search", "«marker:2»")]]
+    queries += [[Filter(name, create=1)] for name in ("created_at_from", "created_at_to")]
+    session = {}
+    if check.sessions.invented and isolating_filter(check) != "session_id":
+        session = {"session_id": "«session:5»"}
+        queries.append([Filter("session_id", create=2)])
+    for count, limits in (
+        (3, [MAX_LIMIT, 2]),
+        (DEFAULT_LIMIT + 1, [MAX_LIMIT, DEFAULT_LIMIT, 50]),
+        (MAX_LIMIT, [MAX_LIMIT, MAX_LIMIT // 2]),
+    ):
+        many = {"count": count, "input_values": {"who": "«marker:1»"}}
+        yield FilterCase([many, few, {"count": count} | session], queries, limits)
+
+
+def nonsense_cases(check: CheckContext) -> Iterator[NonsenseCase]:
+    ids = ("not-a-uuid", "0", "null", "x" * 40)
+    queries = [(name, value) for name in ("workflow_id", "machine_id", "session_id") for value in ids]
+    queries += [("status", value) for value in ("nonsense", "SCHEDULED", "done", "0")]
+    yield NonsenseCase(queries)
+
+
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
+    Scenario(
+        "lists with filters",
+        ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE"),
+        run_filters,
+        filter_cases,
+        needs=LISTS,
+        priority=1,
+    ),
+    Scenario(
+        "pages with filters",
+        ("LIST-PAGE", "LIST-FILTER", "LIST-COMPLETE"),
+        run_filters,
+        neutral_parameter_cases,
+        needs=LISTS,
+        priority=1,
+    ),
+    Scenario(
+        "lists with filters combined",
+        ("LIST-FILTER", "LIST-COMPLETE", "LIST-PAGE"),
+        run_filters,
+        combined_filter_cases,
+        needs=LISTS,
+        priority=1,
+    ),
+    Scenario(
+        "large lists with filters",
+        ("LIST-FILTER", "LIST-PAGE", "LIST-COMPLETE"),
+        run_filters,
+        large_filter_cases,
+        needs=LISTS,
+        priority=1,
+    ),
+    Scenario("filters with invalid values", ("LIST-FILTER",), run_nonsense, nonsense_cases, needs=LISTS, priority=1),
+)

@@ -1,0 +1,112 @@
+"""Judges lists of runs by the known runs, and finds out why a run is missing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from contracts.core.exchange import Exchange
+from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive
+from contracts.oracle import (
+    NEWEST,
+    Candidate,
+    Query,
+    Violation,
+    filter_names,
+    list_faults,
+    misses_a_run,
+    missing_runs,
+)
+from contracts.rules.isolated_runs import IsolatedRuns
+from contracts.rules.listing import NEWEST_FIRST, RunList, read_list, read_pages
+
+Evidence = Sequence[CallResult | Exchange]
+
+
+def check_list(
+    context: CaseContext,
+    isolated: IsolatedRuns,
+    query: Query,
+    *,
+    limit: int = MAX_LIMIT,
+    sort: str = NEWEST,
+    before: Sequence[Exchange] = (),
+) -> dict[str, dict[str, Any]] | None:
+    """Read and judge all pages of a list. Returns the items by id, or None if a run is missing.
+
+    `before` are earlier exchanges that may influence the list; a finding shows them too.
+    """
+    found = read_list(context, [*query, ("sort_mode", sort)], limit=limit)
+    judge_list(context, found, isolated.candidates, lambda run_id: [*before, *isolated.creates_of(run_id)])
+    missing = missing_runs(found.pages, found.query, isolated.candidates)
+    if missing:
+        rule, cause = why_missing(context, missing[0].view, found.query, limit=limit, base=[isolated.filter])
+        if len(found.pages) > 1:
+            one_page = read_list(context, found.query)
+            found = one_page if missing_runs(one_page.pages, found.query, missing[:1]) else found
+        shown: Evidence = [*before, *isolated.creates_of(missing[0].id), *found.results[:3]]
+        context.fail(Violation(rule, cause, "every run that matches", f"{len(missing)} runs missing"), *shown)
+        return None
+    return {str(item.get("id")): item for item in found.items}
+
+
+def judge_list(
+    context: CaseContext,
+    found: RunList,
+    runs: Collection[Candidate],
+    shown: Callable[[str | None], Evidence],
+    *,
+    are_all: bool = False,
+) -> bool:
+    """Judge everything about a list but missing runs. Returns whether it is right.
+
+    With `are_all`, no other runs than these can be in it. `shown` gives the exchanges that a finding shows before the
+    pages: those of a run, or of all runs if it gets None.
+    """
+    for rule in ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER", *{run.absence.rule for run in runs if run.absence}):
+        context.check.count(rule)
+    holds = True
+    for fault in list_faults(found.pages, found.query, runs, are_all=are_all):
+        holds = False
+        context.fail(fault.violation, *shown(fault.run_id), *(found.results[number] for number in fault.pages))
+    return holds
+
+
+def why_missing(
+    context: CaseContext, run: Mapping[str, Any], query: Query, *, limit: int = DEFAULT_LIMIT, base: Query = ()
+) -> tuple[str, str]:
+    """Return the rule and the cause for a run that is missing from a list: they depend on which other lists have it.
+
+    `base` is a query that is known to find the run on a server that is right.
+    """
+    filters = [pair for pair in query if pair[0] != "sort_mode"]
+    newest = [*filters, NEWEST_FIRST]
+    if NEWEST_FIRST not in query and _is_in(context, run, newest, MAX_LIMIT):
+        return "LIST-COMPLETE", "a run is not listed by activity"
+    if any(_is_in(context, run, newest, other) for other in (MAX_LIMIT, DEFAULT_LIMIT, 37) if other != limit):
+        return "LIST-PAGE", "a run is on no page"
+    others = (other for other in _other_queries(run, base) if other != filters)
+    if any(_is_in(context, run, [*other, NEWEST_FIRST], MAX_LIMIT) for other in others):
+        return "LIST-FILTER", misses_a_run(filter_names(query))
+    return "LIST-COMPLETE", "a created run is not listed"
+
+
+def _other_queries(run: Mapping[str, Any], base: Query) -> Iterator[Query]:
+    """Yield queries that find the run; the last one has no filter."""
+    if base:
+        yield base
+    yield [("search", str(run["id"]))]
+    yield [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
+    yield from ([(name, run[name])] for name in ("session_id", "workflow_id") if run.get(name))
+    yield []
+
+
+def _is_in(context: CaseContext, run: Mapping[str, Any], query: Query, limit: int) -> bool:
+    with contextlib.suppress(Inconclusive):
+        for found in read_pages(context, query, limit=limit):
+            if any(item.get("id") == run["id"] for item in found.pages[-1].items):
+                return True
+    return False

@@ -1,0 +1,162 @@
+"""Cases that create runs and apply events to one of them: updates, a cancel, retries, a delete.
+
+Each answer, and each read after an event, is judged by the model of the run (`tracked_run`).
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from contracts.engine.case import Case
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.oracle import KnownRun
+from contracts.rules.listing import items_of
+from contracts.rules.tracked_run import TrackedRun
+
+
+@dataclass(frozen=True)
+class Event(Case):
+    """`body` is the body of an update or a retry. `shift` tells which run is deleted: so many positions after the run
+    of the case. `words` are those that the event adds to the run or removes, so that a search finds it by them or not.
+    """
+
+    kind: Literal["cancel", "update", "retry", "delete"]
+    body: dict[str, Any] = field(default_factory=dict)
+    shift: int = 0
+    words: tuple[str, ...] = ()
+
+
+CANCEL: Final = Event("cancel")
+RETRY: Final = Event("retry")
+DELETE: Final = Event("delete")
+
+
+def updates(values: Mapping[str, Any]) -> tuple[Event, ...]:
+    """One update for each of the fields."""
+    return tuple(Event("update", {name: value}) for name, value in values.items())
+
+
+@dataclass(frozen=True)
+class RunCase(Case):
+    """`fields` are those of the create. `index` is the position of the run that the events change."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
+    count: int = 1
+    index: int = 0
+    is_single: bool = False
+    """Whether a single create is used instead of a bulk create."""
+    events: tuple[Event, ...] = ()
+    reads_each: bool = False
+    """Whether the run is read after each update, and not only after the last one."""
+
+    @property
+    def expected_runs(self) -> int:
+        return self.count
+
+
+def create_for(context: CaseContext, case: RunCase) -> WriteResult:
+    """Create the runs of a case. Raises Inconclusive if the answer breaks a rule."""
+    if not case.is_single:
+        return context.some_runs(case.count, **context.fill(case.fields))
+    created = context.create("create_run", {"workflow_id": "«workflow»"} | context.fill(case.fields))
+    if not created.clean or not created.runs:
+        raise Inconclusive("a create gives a run that breaks a rule already")
+    return created
+
+
+class RetriedTooEarly(Inconclusive):
+    """A retry was accepted for a run that had not ended when it was last read. It may have ended since."""
+
+    def __init__(self, run: TrackedRun, result: CallResult) -> None:
+        super().__init__(f"{result.words} while {run.known.status}")
+        self.run, self.result = run, result
+
+
+def apply(run: TrackedRun, event: Event) -> bool:
+    """Apply an event and return whether the target did it. A refused one must change nothing."""
+    body = run.context.fill(event.body)
+    match event.kind:
+        case "cancel":
+            run.cancel()
+        case "update":
+            result = run.update(body)
+            if result.refused:
+                run.read_unchanged(result, "UPDATE-PARTIAL", "a refused update changes a run")
+            return result.accepted and run.known.status == body.get("status", run.known.status)
+        case "retry" if run.known.has_ended:
+            written = run.retry(body)
+            if written.result.accepted:
+                judge_new_files(run, written)
+            return written.result.accepted
+        case "retry":
+            result = run.call("retry_run", body=body)
+            if result.accepted:
+                raise RetriedTooEarly(run, result)
+            run.read_unchanged(result, "RETRY-RULES", "a refused retry changes a run")
+            return False
+        case "delete":
+            run.delete()
+    return True
+
+
+def run_events(context: CaseContext, case: RunCase) -> None:
+    apply_events(context, case, create_for(context, case))
+
+
+def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> TrackedRun:
+    """Apply the events to one of the runs, and judge in the end that the others are as before. Return the run.
+
+    A retry or an update of status that is not done ends the case.
+    """
+    run = TrackedRun.of(context, created, case.index)
+    if case.reads_each:
+        run.read()
+    for number, event in enumerate(case.events, start=1):
+        if event.kind in {"retry", "delete"}:
+            run.read()
+        if not apply(run, event) and (event.kind == "retry" or "status" in event.body):
+            return run
+        if case.reads_each or event.kind in {"retry", "delete"} or number == len(case.events):
+            run.read()
+    if run.known.rule != "READ-BACK":
+        judge_other_runs(created, case.index % len(created.runs), run)
+    return run
+
+
+def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
+    """Judge that the files of a retry can be downloaded, and that no other input files are listed."""
+    context, files = run.context, retry.parsed.given("file_inputs")
+    if not files or not context.check.offers("get_run_attachment", "download_run_attachment"):
+        return
+    ids = retry.result.body.get("input_attachment_ids") or ()
+    for file, attachment in zip(files, ids, strict=False):
+        result = context.call("download_run_attachment", attachment)
+        same = result.status == 200 and result.answer.body == base64.b64decode(file["content"])
+        run.require(same, "ATTACHMENTS", "new files of a retry are not there", "the new file's bytes", result)
+    result = context.call("list_run_attachments", query=[("run_id", run.id), ("attachment_type", "input")])
+    left = [item for item in items_of(result) if item.get("id") not in ids]
+    run.require(not left, "RETRY-RULES", "old input files are left", "only the new files", result, got="an old one")
+
+
+def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> None:
+    """Judge that the neighbours of the changed run, and the first and the last run of its create, are as before.
+
+    Otherwise the rule of the last change is broken. A run that reads otherwise after a delete breaks READ-BACK.
+    """
+    rule, last = changed.known.rule, len(created.runs) - 1
+    for other in sorted({index - 1, index + 1, 0, last} - {index}):
+        if not 0 <= other <= last:
+            continue
+        run = KnownRun(created.runs[other], created.parsed)
+        read = changed.context.call("get_run", run.id)
+        if not read.accepted:
+            cause = "another run is gone too" if rule == "DELETE-GONE" else "another run changes too"
+            changed.require(False, rule, cause, "the other runs as before", read)
+        elif rule == "DELETE-GONE":
+            changed.judge("READ-BACK", run.read_violations(read.body), read)
+        else:
+            changed.judge(rule, run.unchanged_violations(rule, "another run changes too", read.body), read)

@@ -1,0 +1,194 @@
+"""One run of a case: sends the requests about it, and judges each answer by the model of the run.
+
+`oracle.KnownRun` says what an answer may show. This adds the exchanges: which requests a finding about the run shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from contracts.core.exchange import TOKEN
+from contracts.engine.context import CaseContext
+from contracts.engine.request_building import Query
+from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.oracle import CHANGEABLE, STATUSES, KnownRun, ParsedRequest, Violation, read_body
+
+_SHOWN_CHANGES: Final = 3
+"""How many changes of a run a finding shows, apart from its create. The changes before them are found by `repro_of`."""
+
+
+class TrackedRun:
+    """A run, its model, and the exchanges that a finding about it shows: its create and its last changes.
+
+    If an answer breaks a rule that is not known to be broken, the methods raise RuleViolated. Otherwise they go on.
+    """
+
+    def __init__(
+        self,
+        context: CaseContext,
+        view: Mapping[str, Any],
+        created_by: ParsedRequest | None,
+        created: CallResult,
+        *,
+        token: str = TOKEN,
+    ) -> None:
+        self.context = context
+        self.known = KnownRun(view, created_by)
+        self.shown: list[CallResult] = [created]
+        self.token = token
+        self.last_read: CallResult | None = None
+
+    @classmethod
+    def of(cls, context: CaseContext, written: WriteResult, index: int = 0) -> TrackedRun:
+        return cls(context, written.runs[index % len(written.runs)], written.parsed, written.result)
+
+    @property
+    def id(self) -> str:
+        return self.known.id
+
+    def show(self, result: CallResult) -> None:
+        self.shown = [self.shown[0], *self.shown[1:][1 - _SHOWN_CHANGES :], result]
+
+    @property
+    def read_before(self) -> list[CallResult]:
+        """The last read, if nothing was done to the run: only the read shows that it has ended."""
+        return [self.last_read] if self.last_read is not None and len(self.shown) == 1 else []
+
+    # Judging
+
+    def fail(self, violation: Violation, *more: CallResult) -> None:
+        self.context.fail(violation, *self.shown, *more)
+
+    def judge(self, rule: str, violations: Iterable[Violation], *more: CallResult) -> bool:
+        """Count the rule as judged and return whether it holds."""
+        self.context.check.count(rule)
+        holds = True
+        for violation in violations:
+            holds = False
+            self.fail(violation, *more)
+        return holds
+
+    def require(self, holds: object, rule: str, cause: str, expected: str, *more: CallResult, got: str = "") -> bool:
+        """`got` is by default the last of the results in words."""
+        violations = [] if holds else [Violation(rule, cause, expected, got or more[-1].words)]
+        return self.judge(rule, violations, *more)
+
+    # Requests
+
+    def call(self, operation: str, **more: Any) -> CallResult:
+        return self.context.call(operation, self.id, token=self.token, **more)
+
+    def update(self, body: Mapping[str, Any], *, key: str | None = None) -> CallResult:
+        result = self.call("update_run", body=body, key=key)
+        is_invalid = read_body("update_run", body).is_invalid
+        if self.is_gone(result):
+            return result
+        if not result.refused and (is_invalid or not result.accepted):
+            raise Inconclusive(f"an update answers {result.status}")  # other scenarios judge this
+        if result.accepted:
+            self.context.expect_success(result, self.shown)
+            self.judge("UPDATE-PARTIAL", self.known.update_violations(body, result.body), result)
+            self.known = self.known.after_update(body, self._run_in(result))
+            self.show(result)
+        else:
+            may_be_refused = {"output_attachment_ids", *(() if self.known.has_ended else ("ended_at",))}
+            holds = is_invalid or not set(body) <= set(CHANGEABLE) - may_be_refused
+            self.require(holds, "REQ-ACCEPT", "an update is refused", "a valid update to be accepted", result)
+        return result
+
+    def cancel(self) -> None:
+        """Cancel the run, unless it ends by itself. Raises Inconclusive if it does neither."""
+        result = self.update({"status": "cancelled"})
+        if result.accepted:
+            if not self.known.has_ended:
+                raise Inconclusive("a run cannot be cancelled")
+            return
+        for _ in range(20):
+            self.read()
+            if self.known.has_ended:
+                return
+            if self.known.status != "running_checks":
+                self.context.expect_success(result, self.shown)
+            self.context.wait(0.1)
+        raise Inconclusive("a run cannot be cancelled, nor does it end")
+
+    def retry(self, body: Mapping[str, Any], *, key: str | None = None) -> WriteResult:
+        """Retry the run, which has ended or was deleted."""
+        written = self.context.write("retry_run", self.id, body=body, token=self.token, key=key)
+        result = written.result
+        if self.is_gone(result):
+            return written
+        if not result.refused and not result.accepted:
+            raise Inconclusive(f"a retry answers {result.status}")  # NO-5XX judges this
+        before = self.read_before
+        if result.accepted:
+            self.context.expect_success(result, self.shown)
+            self.judge("RETRY-RULES", self.known.retry_violations(written.parsed, result.body), *before, result)
+            self.known = self.known.after_retry(written.parsed, self._run_in(result))
+            self.show(result)
+        elif written.parsed.is_valid and not self.context.may_be_unknown(written.parsed, result):
+            # An unknown property of the request may be refused.
+            holds = "workflow_id" in body
+            cause, expected = "a retry of an ended run is refused", "the run started again"
+            self.require(holds, "RETRY-RULES", cause, expected, *before, result)
+        return written
+
+    def delete(self, *, key: str | None = None) -> CallResult:
+        result = self.call("delete_run", key=key)
+        if self.is_gone(result):
+            return result
+        self.context.expect_success(result, self.shown)
+        self.require(not result.answer.body, "DELETE-GONE", "a 204 with a body", "no body", result)
+        self.known = self.known.after_delete()
+        self.show(result)
+        return result
+
+    def is_gone(self, result: CallResult) -> bool:
+        """Return whether the run was deleted. If so, any operation on it must be answered 404."""
+        if self.known.is_deleted:
+            wrong = self.known.gone_violations(str(result.operation), result.status, result.words)
+            self.judge("DELETE-GONE", wrong, result)
+        return self.known.is_deleted
+
+    def read(self, query: Query = ()) -> CallResult:
+        """Read the run. Raises Inconclusive if it is not there although it was not deleted."""
+        result = self.call("get_run", query=query)
+        if self.is_gone(result):
+            return result
+        if result.accepted:
+            self.context.expect_success(result, self.shown)
+        if not result.accepted or not isinstance(result.body, dict):
+            self.fail_missing(result)
+            raise Inconclusive("a run cannot be read")
+        self.compare(result.body, result)
+        return result
+
+    def fail_missing(self, result: CallResult) -> None:
+        """Fail because a read of the run did not show it."""
+        cause = "a run cannot be read" if self.known.rule == "READ-BACK" else "a run is gone"
+        self.fail(Violation(self.known.rule, cause, "the run", result.words), result)
+
+    def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> bool:
+        """Judge the run as an answer shows it now. A partial view has only the fields that a list was asked for."""
+        holds = True
+        for violation in self.known.read_violations(view, is_partial=is_partial):
+            before = [self.last_read] if violation.rule == "LIFECYCLE" and self.last_read is not None else []
+            holds = False
+            self.fail(violation, *before, result)
+        self.context.check.count(self.known.rule)
+        self.context.check.count("LIFECYCLE")
+        if view.get("status") in STATUSES and not is_partial:
+            self.known, self.last_read = self.known.after_read(view), result
+        return holds
+
+    def read_unchanged(self, result: CallResult, rule: str, cause: str) -> None:
+        """Read the run after a request that must not have changed it."""
+        read = self.context.ask("get_run", self.id, token=self.token, after=[*self.shown, result])
+        self.judge(rule, self.known.unchanged_violations(rule, cause, read.body), result, read)
+
+    @staticmethod
+    def _run_in(result: CallResult) -> dict[str, Any]:
+        if not isinstance(result.body, dict) or result.body.get("status") not in STATUSES:
+            raise Inconclusive(f"the answer to {result.operation} shows no run")
+        return result.body

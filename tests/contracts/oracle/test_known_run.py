@@ -1,0 +1,176 @@
+"""What the model of a run accepts in the next answer, and what it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from contracts.oracle import DELETED, FOREIGN, KnownRun, Violation, matches, read_body
+from tests.contracts.oracle.test_oracle import M, S, W, run_of
+
+CREATED_BY = read_body("bulk_create_runs", {"workflow_id": W, "count": 1})
+FILES = {"file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
+
+
+def known(created_by: Any = CREATED_BY, **fields: Any) -> KnownRun:
+    return KnownRun(run_of(**fields), created_by)
+
+
+def of(violations: Any) -> list[tuple[str, str]]:
+    found: list[Violation] = list(violations)
+    return [(violation.rule, violation.cause) for violation in found]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ({}, {}, []),
+        ({}, {"status": "running", "output_data": None}, []),
+        ({}, {"pool_ids": []}, []),
+        ({}, {"created_at": 5}, [("READ-BACK", "created_at is not of its schema")]),
+        ({}, {"session_id": S}, [("READ-BACK", "session_id reads otherwise")]),
+        ({"input_values": {"a": 1}}, {"input_values": {"a": 1.0}}, [("READ-BACK", "input_values reads otherwise")]),
+        ({}, {"usage_metadata": {"a": 1}}, []),
+        ({}, {"error": ["x"]}, [("LIFECYCLE", "an error while scheduling"), ("LIFECYCLE", "error reads otherwise")]),
+        ({"status": "running"}, {"status": "scheduling"}, [("LIFECYCLE", "running to scheduling")]),
+        ({"status": "success"}, {"status": "success", "output_data": {}}, []),
+        (
+            {"status": "success", "output_data": {"a": 1}},
+            {"status": "success", "output_data": {"a": 2}},
+            [("LIFECYCLE", "output_data reads otherwise")],
+        ),
+        (
+            {"status": "running"},
+            {"status": "success", "started_at": "2026-01-02T03:04:06Z", "ended_at": "2026-01-02T03:04:05Z"},
+            [("LIFECYCLE", "ended before it started")],
+        ),
+    ],
+)
+def test_a_read_shows_what_is_known(
+    before: dict[str, Any], after: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    assert of(known(**before).read_violations(run_of(**(before | after)))) == expected
+
+
+def test_a_list_with_some_fields_is_compared_in_these_only() -> None:
+    partial = {"id": run_of()["id"], "status": "scheduling", "input_values": {"b": 2}}
+
+    found = known(input_values={"a": 1}, session_id=S).read_violations(partial, is_partial=True)
+
+    assert of(found) == [("READ-BACK", "input_values reads otherwise")]
+
+
+@pytest.mark.parametrize(
+    ("before", "body", "after", "expected"),
+    [
+        ({}, {"input_values": {"b": 2}}, {"input_values": {"b": 2}}, []),
+        ({}, {"input_values": {"b": 2}}, {}, [("UPDATE-PARTIAL", "input_values is not changed")]),
+        ({"input_values": {"a": 1}}, {}, {"input_values": None}, [("UPDATE-PARTIAL", "input_values changes too")]),
+        ({}, {"workflow_id": M}, {"workflow_id": M}, [("UPDATE-PARTIAL", "workflow_id changes too")]),
+        (
+            {},
+            {"error": ["x"]},
+            {"error": ["x"], "output_data": {"a": 1}},
+            [("UPDATE-PARTIAL", "output_data changes too")],
+        ),
+        ({}, {"started_at": "2099-01-02T03:04:05.678901Z"}, {"started_at": "2099-01-02T03:04:05.678Z"}, []),
+        ({}, {"status": "cancelled"}, {"status": "cancelled", "started_at": None, "error": ["Cancelled."]}, []),
+        ({}, {"status": "cancelled"}, {}, [("UPDATE-PARTIAL", "a run is not cancelled")]),
+        ({"status": "running"}, {"status": "cancelled"}, {"status": "success"}, []),
+        (
+            {"status": "success"},
+            {"status": "cancelled"},
+            {"status": "cancelled"},
+            [("LIFECYCLE", "success to cancelled")],
+        ),
+        ({"status": "success"}, {"error": []}, {"status": "error"}, [("UPDATE-PARTIAL", "success to error")]),
+        ({}, {"output_data": {"a": 1}}, {"status": "running", "output_data": {"b": 2}}, []),
+    ],
+)
+def test_an_update_changes_what_it_names(
+    before: dict[str, Any], body: dict[str, Any], after: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    before = {"started_at": None} | before
+
+    assert of(known(**before).update_violations(body, run_of(**(before | after)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "body", "after", "cause"),
+    [
+        ({"error": ["x"]}, {}, {"error": None}, None),
+        ({}, {}, {"id": run_of(1)["id"]}, "another id"),
+        ({}, {}, {"status": "running"}, "not back to scheduling"),
+        ({"error": ["x"]}, {}, {}, "error is not cleared"),
+        ({"input_values": {"a": 1}}, {}, {"input_values": None}, "input_values change too"),
+        ({}, {"input_values": {"b": 2}}, {}, "input_values are not replaced"),
+        ({}, {"sensitive_input_values": {"pin": "1"}}, {"sensitive_input_aliases": {"pin": "x"}}, None),
+        ({}, {"sensitive_input_values": {"pin": "1"}}, {}, "aliases of other keys"),
+        ({"sensitive_input_aliases": {"pin": "x"}}, {}, {"sensitive_input_aliases": None}, "aliases change too"),
+        ({}, {"session_id": S}, {}, "session_id is not as given"),
+        ({}, {"start_session": True}, {}, "no session is started"),
+        ({"session_id": S}, {"reuse_session": False}, {}, "the session is kept"),
+        ({"session_id": S}, {}, {"session_id": None}, "the session is not kept"),
+        ({}, {"session_alias": "x"}, {}, "session_alias is not as given"),
+        ({}, {"machine_id": M}, {}, "machine_id is not as given"),
+        ({"session_id": S}, {"machine_id": M}, {}, None),
+        ({}, {"pool_ids": [M]}, {}, "pool_ids is not as given"),
+        ({"input_attachment_ids": ["a"]}, FILES, {"input_attachment_ids": ["b"]}, None),
+        ({"input_attachment_ids": ["a"]}, FILES, {}, "input attachments are not replaced"),
+        ({"input_attachment_ids": ["a"]}, {}, {"input_attachment_ids": None}, "input attachments change too"),
+    ],
+)
+def test_a_retry_starts_the_run_again(
+    before: dict[str, Any], body: dict[str, Any], after: dict[str, Any], cause: str | None
+) -> None:
+    run = known(status="cancelled", **before)
+    answer = run_of(**({"status": "scheduling"} | before | after))
+
+    found = of(run.retry_violations(read_body("retry_run", body), answer))
+
+    assert found == ([] if cause is None else [("RETRY-RULES", cause)])
+
+
+def test_a_difference_is_the_effect_of_a_change_if_the_run_was_read_before_it() -> None:
+    other = run_of(session_alias="other", error=["x"])
+    run = known(session_alias="front desk")
+
+    updated = run.after_update({"error": ["x"]}, run_of(session_alias="front desk", error=["x"]))
+    read_before = run.after_read(run.view).after_update(
+        {"error": ["x"]}, run_of(session_alias="front desk", error=["x"])
+    )
+
+    assert of(updated.read_violations(other)) == [("READ-BACK", "session_alias reads otherwise")]
+    assert of(read_before.read_violations(other)) == [("UPDATE-PARTIAL", "session_alias reads otherwise")]
+
+
+def test_what_a_run_was_doing_when_it_was_cancelled_may_still_be_written() -> None:
+    late = run_of(status="cancelled", output_data={"a": 1})
+
+    at_work = known(status="running").after_update({"status": "cancelled"}, run_of(status="cancelled"))
+    waiting = run_of(status="cancelled", started_at=None)
+    before_work = known(started_at=None).after_update({"status": "cancelled"}, waiting)
+
+    assert of(at_work.read_violations(late)) == []
+    assert of(before_work.read_violations(late)) == [("READ-BACK", "output_data reads otherwise")]
+
+
+def test_a_request_that_must_change_nothing_may_not_cancel_or_start_a_run() -> None:
+    def causes(before: str, after: str) -> list[tuple[str, str]]:
+        return of(known(status=before).unchanged_violations("IDEM-REPLAY", "a repeat", run_of(status=after)))
+
+    assert causes("scheduling", "running") == []
+    assert causes("scheduling", "cancelled") == [("IDEM-REPLAY", "a repeat")]
+    assert causes("cancelled", "scheduling") == [("IDEM-REPLAY", "a repeat")]
+
+
+def test_a_deleted_run_and_one_of_another_organisation_may_not_be_listed() -> None:
+    run = known(status="cancelled").after_retry(read_body("retry_run", {"machine_id": M}), run_of(machine_id=M))
+
+    assert run.candidate().absence is None
+    assert matches(run.candidate(), [("machine_id", M)])
+    assert run.after_delete().candidate(FOREIGN).absence is DELETED
+    assert of(run.after_delete().gone_violations("get_run", 200, "200")) == [
+        ("DELETE-GONE", "get_run after the delete is not 404")
+    ]

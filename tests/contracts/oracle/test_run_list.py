@@ -1,0 +1,189 @@
+"""Lists of runs, judged by the query and the runs that are known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from contracts.oracle import (
+    DELETED,
+    FOREIGN,
+    Candidate,
+    Page,
+    ParsedRequest,
+    list_faults,
+    matches,
+    missing_runs,
+)
+
+W, W2 = "3c90c3cc-0d44-4b50-8888-8dd25736052a", "6f1c9a2e-3b4d-4c5e-8f60-718293a4b5c6"
+M, S = "5e551011-0000-4000-8000-000000000001", "5e551011-0000-4000-8000-000000000002"
+NEWEST_FIRST = (("workflow_id", W), ("sort_mode", "created_at_desc"))
+
+
+def view(number: int = 1, **fields: Any) -> dict[str, Any]:
+    empty = dict.fromkeys(("input_values", "output_data", "error", "session_alias", "run_message_history"))
+    made = {"id": f"aaaaaaaa-0000-4000-8000-{number:012}", "workflow_id": W, "machine_id": None, "session_id": None}
+    return empty | made | {"status": "scheduling", "created_at": f"2026-01-02T03:04:{60 - number:02}Z"} | fields
+
+
+def run(number: int = 1, sent: Mapping[str, Any] | None = None, absence: Any = None, **fields: Any) -> Candidate:
+    body = {"workflow_id": W, **(sent or {})}
+    return Candidate.of(view(number, **fields), ParsedRequest("bulk_create_runs", body, body), absence)
+
+
+def page(*numbers: int, skip: int = 0, limit: int = 100, total: int | None = None, **fields: Any) -> Page:
+    items = [view(number, **fields) for number in numbers]
+    body = {"items": items, "total": len(items) if total is None else total, "skip": skip, "limit": limit}
+    return Page(skip, limit, body)
+
+
+def causes(pages: Sequence[Page], runs: Sequence[Candidate], query: Any = NEWEST_FIRST) -> list[tuple[str, str]]:
+    return [(fault.violation.rule, fault.violation.cause) for fault in list_faults(pages, query, runs)]
+
+
+ENDED = {"status": "success", "machine_id": M, "output_data": {"a": ["Found-It-4711"]}, "error": None}
+ON_MACHINE = run(sent={"machine_id": M}, machine_id=M)
+
+
+@pytest.mark.parametrize(
+    ("known", "query", "answer"),
+    [
+        (run(), {"workflow_id": W}, True),
+        (run(), {"workflow_id": W2}, False),
+        (run(), {"workflow_id": "0"}, False),
+        (run(session_id=S), {"session_id": S}, True),
+        (run(), {"session_id": S}, False),
+        (ON_MACHINE, {"machine_id": M}, True),
+        (ON_MACHINE, {"machine_id": W}, False),
+        (run(), {"machine_id": M}, None),
+        (run(), {"machine_id": "null"}, False),
+        (run(**ENDED), {"machine_id": M}, True),
+        (run(), {"status": "scheduling"}, None),
+        (run(), {"status": "success"}, None),
+        (run(), {"status": "cancelled"}, False),
+        (run(status="running"), {"status": "scheduling"}, False),
+        (run(status="cancelled"), {"status": "cancelled"}, True),
+        (run(status="cancelled"), {"status": "scheduling"}, False),
+        (run(), {"created_at_from": "2026-01-02T03:04:59Z"}, True),
+        (run(), {"created_at_from": "2026-01-02T03:04:59.000001Z"}, False),
+        (run(), {"created_at_to": "2026-01-02T04:04:59+01:00"}, True),
+        (run(), {"created_at_to": "2026-01-02T03:04:58Z"}, False),
+        (run(), {"created_at_to": "yesterday"}, None),
+        (run(input_values={"a": [{"b": "xx Found4711 yy"}]}), {"search": "fOUND4711"}, True),
+        (run(input_values={"a": 172635495}), {"search": "172635495"}, True),
+        (run(input_values={"Found4711": "x"}), {"search": "Found4711"}, False),
+        (run(), {"search": "aaaaaaaa-0000-4000-8000-000000000001"}, True),
+        (run(), {"search": "x"}, None),
+        (run(output_data={"a": "Found4711"}), {"search": "Found4711"}, None),
+        (run(**ENDED), {"search": "Found-It-4711"}, True),
+        (run(**ENDED | {"run_message_history": [{"a": "Found4711"}]}), {"search": "Found4711"}, False),
+        (
+            run(**ENDED | {"run_message_history": [{"a": "Found4711"}]}),
+            {"search": "Found4711", "deep_search": "true"},
+            True,
+        ),
+        (run(), {"workflow_id": W, "status": "running", "session_id": S}, False),
+        (run(), {"workflow_id": W, "status": "running"}, None),
+        (run(), {"include": "workflow", "fields": "error", "sort_mode": "activity"}, True),
+    ],
+)
+def test_a_run_matches_or_does_not_or_the_contract_leaves_it_open(
+    known: Candidate, query: dict[str, str], answer: bool | None
+) -> None:
+    assert matches(known, list(query.items())) is answer
+
+
+def test_nothing_is_wrong_with_a_list_of_the_matching_runs() -> None:
+    runs = [run(1), run(2), run(3), run(4, workflow_id=W2), run(5, absence=DELETED)]
+    pages = [page(1, 2, limit=2, total=3), page(3, skip=2, limit=2, total=3)]
+
+    assert causes(pages, runs) == []
+    assert missing_runs(pages, NEWEST_FIRST, runs) == []
+
+
+def test_other_runs_are_judged_by_what_the_list_shows_of_them() -> None:
+    assert causes([page(7, 8)], []) == []
+    assert causes([page(7, 8, workflow_id=W2)], []) == [("LIST-FILTER", "workflow_id gives others too")]
+    shown = [page(7, status="running")]
+    assert causes(shown, [run(7)], [("status", "success")]) == [("LIST-FILTER", "status gives others too")]
+
+
+def test_a_field_that_the_list_does_not_show_says_nothing_of_a_run() -> None:
+    shown = page(7)
+    del shown.body["items"][0]["input_values"]
+
+    assert causes([shown], [], [("search", "Found4711"), ("fields", "error")]) == []
+    assert causes([shown], [], [("search", "Found4711")]) == [("LIST-FILTER", "search gives others too")]
+
+
+@pytest.mark.parametrize(
+    ("pages", "runs", "expected"),
+    [
+        ([Page(0, 100, {"items": []})], [], [("LIST-PAGE", "a list is not of its schema")]),
+        ([Page(0, 100, None)], [], [("LIST-PAGE", "a list is not of its schema")]),
+        ([Page(1, 100, page(1).body)], [], [("LIST-PAGE", "skip or limit is not as asked")]),
+        ([page(1, limit=2, total=3)], [run(1), run(2)], [("LIST-PAGE", "a page is not as full as total says")]),
+        (
+            [page(1, 1)],
+            [run(1)],
+            [("LIST-COMPLETE", "a run twice in one page"), ("LIST-PAGE", "total is not the number of runs")],
+        ),
+        (
+            [page(1, 2, limit=2, total=3), page(2, skip=2, limit=2, total=3)],
+            [run(1), run(2), run(3)],
+            [("LIST-PAGE", "a run on two pages")],
+        ),
+        ([page(1, 2)], [run(1), run(2, workflow_id=W2)], [("LIST-FILTER", "workflow_id gives others too")]),
+        ([page(2, 1)], [run(1), run(2)], [("LIST-PAGE", "created_at_desc is not newest first")]),
+        ([page(1, 2)], [run(1), run(2, absence=DELETED)], [("DELETE-GONE", "a deleted run is listed")]),
+        (
+            [page(1, total=2)],
+            [run(1), run(2, absence=DELETED)],
+            [
+                ("DELETE-GONE", "a deleted run is counted"),
+                ("LIST-PAGE", "total is not the number of runs"),
+                ("LIST-PAGE", "a page is not as full as total says"),
+            ],
+        ),
+        (
+            [page(total=1)],
+            [run(1, absence=FOREIGN)],
+            [
+                ("AUTH-TENANT", "another organisation finds a run with list_runs"),
+                ("LIST-PAGE", "a page is not as full as total says"),
+            ],
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_list_is_told_by_its_cause(
+    pages: list[Page], runs: list[Candidate], expected: list[tuple[str, str]]
+) -> None:
+    assert causes(pages, runs) == expected
+
+
+def test_a_run_that_must_be_listed_is_missing_only_from_a_whole_list() -> None:
+    runs = [run(1), run(2), run(3, workflow_id=W2), run(4, absence=DELETED)]
+
+    assert missing_runs([page(1)], NEWEST_FIRST, runs) == [runs[1]]
+    assert missing_runs([page(1, limit=1, total=2)], NEWEST_FIRST, runs) == []
+    assert missing_runs([page(1, skip=1)], NEWEST_FIRST, runs) == []
+
+
+def test_a_page_with_known_runs_alone_may_be_of_a_longer_list() -> None:
+    found, runs = page(1, 2, limit=2, total=9), [run(1), run(2)]
+
+    assert causes([found], runs) == []
+    all_known = [fault.violation.cause for fault in list_faults([found], NEWEST_FIRST, runs, are_all=True)]
+    assert all_known == ["total is not the number of runs"]
+
+
+def test_a_fault_names_the_pages_and_the_run_that_show_it() -> None:
+    pages = [page(1, 2, limit=2, total=4), page(3, 1, skip=2, limit=2, total=4), page(skip=4, limit=2, total=4)]
+    repeated = next(list_faults(pages, NEWEST_FIRST, [run(1), run(2), run(3)]))
+    assert (repeated.pages, repeated.run_id) == ((0, 1), None)
+
+    listed = next(list_faults(pages[:1], NEWEST_FIRST, [run(2, absence=FOREIGN)]))
+    assert (listed.pages, listed.run_id) == ((0,), run(2).id)
