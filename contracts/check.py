@@ -13,10 +13,11 @@ from hypothesis.database import ExampleDatabase
 
 from contracts.core.findings import CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
 from contracts.core.target import Target
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.discovery import discover
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Scenario, Search, expected_runs
+from contracts.engine.runner import Scenario, Search
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
 from contracts.explore.exploration import explore, parts_for
 from contracts.guard import Guard
@@ -65,12 +66,12 @@ def _cost(context: CheckContext, scenario: Scenario[Any]) -> str:
 
     Cases that must be refused count too, since a faulty target may create runs for them.
     """
-    cases: list[Any] = []
+    cases: list[Case] = []
     for case in live.PLAN[scenario.name](context) if context.is_live else scenario.cases(context):
-        cases += case.get("items", [case]) if isinstance(case, dict) else case.parts
+        cases += case.parts
     sent = "1 case" if len(cases) == 1 else f"{len(cases)} cases"
     may_create = context.target.allow_writes or context.target.is_loopback
-    runs = sum(max(1, expected_runs(case)) for case in cases) if scenario.creates and may_create else 0
+    runs = sum(max(1, case.expected_runs) for case in cases) if scenario.creates and may_create else 0
     if not runs:
         return f"{sent}, creates none"
     return f"{sent}, creates runs: {runs} at most"

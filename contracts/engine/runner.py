@@ -422,21 +422,6 @@ class Search:
         return None
 
 
-def expected_runs(case: Any) -> int:
-    """Return the most runs that a correct server creates for a case."""
-    if not isinstance(case, dict):
-        return int(case.expected_runs)
-    body = case.get("body")
-    made = body if isinstance(body, dict) else {}
-    if "counts" in case:
-        return int(sum(case["counts"]))
-    if isinstance(made.get("steps"), list):
-        return len(made["steps"])
-    count = made.get("count", case.get("count", 1))
-    times = case.get("times", 1)
-    return count * times if isinstance(count, int) and isinstance(times, int) else 1
-
-
 # A single request
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 from contracts.core.findings import ScenarioProgress
 from contracts.engine.check_context import CheckContext
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Scenario, Search, expected_runs
+from contracts.engine.runner import Scenario, Search
 
 SHARE: Final = 24
 """The requests that a scenario may send in the first round. A batch of cases is always finished."""
@@ -143,9 +143,9 @@ class Scheduler:
             elif not scenario.waits:
                 few = math.inf if scenario.priority == 0 else MANY_RUNS
                 (early if scenario.priority < LOWEST_PRIORITY else late).append(
-                    _Part(scenario, (case for case in self._cases(scenario) if expected_runs(case) < few), False)
+                    _Part(scenario, (case for case in self._cases(scenario) if case.expected_runs < few), False)
                 )
-                many = (case for case in self._cases(scenario) if expected_runs(case) >= few)
+                many = (case for case in self._cases(scenario) if case.expected_runs >= few)
                 late.append(_Part(scenario, many, True))
         return early, late, last
 
@@ -156,7 +156,7 @@ class Scheduler:
     def _affordable(self, scenario: Scenario[Any]) -> Iterator[Any]:
         """Yield the cases of a live check that its budget allows."""
         for case in self._cases(scenario):
-            if self._check.guard.affords(runs=expected_runs(case) if scenario.creates else 0, requests=3):
+            if self._check.guard.affords(runs=case.expected_runs if scenario.creates else 0, requests=3):
                 yield case
             else:
                 self._check.note(f"Not tried, since the budget does not bear it: {scenario.name}.")

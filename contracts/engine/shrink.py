@@ -16,7 +16,6 @@ from contracts.engine.case import changed_fields, defaults_of
 
 _A_FILE: Final = "YQ=="
 
-Case = dict[str, Any]
 C = TypeVar("C")
 Where = tuple[str | int, ...]
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from contracts.data import boundary_values, write_bodies
 from contracts.engine.check_context import CheckContext
-from contracts.engine.shrink import Case
 from contracts.rules.answers import AnswerCase, answer_cases
 from contracts.rules.attachments import AttachmentsCase
 from contracts.rules.authorization import CredentialsCase, invalid_headers
@@ -20,6 +19,7 @@ from contracts.rules.bulk_answer import CreateCase
 from contracts.rules.chains import ChainCase
 from contracts.rules.deletes import DeleteCase
 from contracts.rules.http import MethodCase
+from contracts.rules.idempotency_cases import Conflict, Replay, Together, TwoOrganisations
 from contracts.rules.list_views import ExistingCase
 from contracts.rules.lists import PagesCase, WindowsCase
 from contracts.rules.reading import UnknownCase
@@ -28,6 +28,7 @@ from contracts.rules.run_events import RunCase
 from contracts.rules.secrets import SecretsCase
 from contracts.rules.tenants import TenantCase
 from contracts.rules.updates import update_case
+from contracts.rules.writes import Body, Write, Writes
 
 _WITHOUT_BASE: Final = frozenset({"count", "start_session", "session_id", "session_alias", "release_session_after"})
 PROOF: Final = {"proof": "«proof»"}
@@ -76,17 +77,17 @@ def _creates(check: CheckContext) -> Iterator[CreateCase]:
             yield CreateCase(operation, made, is_read=True)
 
 
-def _nulls(check: CheckContext) -> Iterator[CreateCase]:
+def _nulls(check: CheckContext) -> Iterator[Write]:
     """Per operation, one request with null in every nullable field that the base request does not set."""
     for operation in ("bulk_create_runs", "create_run"):
         free = [name for name in write_bodies.EMPTY if name in write_bodies.CREATE_FEATURES[operation]]
         nulls = {name: None for name in free if name not in check.base_request}
         made = body(check, operation)
         if check.offers(operation) and made is not None:
-            yield CreateCase(operation, made | nulls, is_read=True)
+            yield Write(operation, Body(made | nulls))
 
 
-def _refused(check: CheckContext) -> Iterator[Case]:
+def _refused(check: CheckContext) -> Iterator[Writes]:
     base = body(check)
     assert base is not None
     # The first one shows by itself whether it is safe to send the others.
@@ -98,12 +99,12 @@ def _refused(check: CheckContext) -> Iterator[Case]:
     wrong += [base | {name: "x"} for name in ("machine_id", "pool_ids", "input_values", "file_inputs", "session_id")]
     wrong += [base | {"start_session": "maybe"}, base | {"pool_ids": ["x"]}, base | {"sensitive_input_values": []}]
     wrong += [base | {"file_inputs": [{"filename": "a.txt"}]}, base | {"file_inputs": [{"content": "YQ=="}]}]
-    yield {"op": "bulk_create_runs", "items": [{"body": one} for one in wrong]}
+    yield Writes("bulk_create_runs", tuple(map(Body, wrong)))
 
 
-def _malformed_bodies(check: CheckContext) -> Iterator[Case]:
+def _malformed_bodies(check: CheckContext) -> Iterator[Writes]:
     texts = ("", "[]", "null", "{", "not json", "\xff", '{"workflow_id": "«workflow»", "count": 1')
-    yield {"op": "bulk_create_runs", "items": [{"latin": text} for text in texts]}
+    yield Writes("bulk_create_runs", tuple(Body(text=text) for text in texts))
 
 
 def _secrets(check: CheckContext) -> Iterator[SecretsCase]:
@@ -178,23 +179,23 @@ def _chains(check: CheckContext) -> Iterator[ChainCase]:
         yield ChainCase({"steps": [first, {"workflow_id": "«workflow»"}]})
 
 
-def _replays(check: CheckContext) -> Iterator[Case]:
-    yield {"op": "bulk_create_runs", "body": body(check), "times": 2}
+def _replays(check: CheckContext) -> Iterator[Replay]:
+    yield Replay("bulk_create_runs", body(check) or {}, times=2)
 
 
-def _together(check: CheckContext) -> Iterator[Case]:
-    yield {"op": "bulk_create_runs", "body": body(check), "times": 2}
+def _together(check: CheckContext) -> Iterator[Together]:
+    yield Together("bulk_create_runs", body(check) or {})
 
 
-def _conflicts(check: CheckContext) -> Iterator[Case]:
+def _conflicts(check: CheckContext) -> Iterator[Conflict]:
     other = body(check, count=2) if may_vary(check, "count") else body(check, start_session=True)
     if other is not None:
-        yield {"op": "bulk_create_runs", "body": body(check), "other": other}
+        yield Conflict("bulk_create_runs", body(check) or {}, other=other)
 
 
-def _scopes(check: CheckContext) -> Iterator[Case]:
+def _scopes(check: CheckContext) -> Iterator[TwoOrganisations]:
     if check.has_second:
-        yield {"op": "bulk_create_runs", "body": body(check)}
+        yield TwoOrganisations("bulk_create_runs", body(check) or {})
 
 
 def _attachments(check: CheckContext) -> Iterator[AttachmentsCase]:

@@ -49,6 +49,10 @@ class Writes(Case):
     operation: str
     bodies: tuple[Body, ...]
 
+    @property
+    def parts(self) -> tuple[Write, ...]:
+        return tuple(Write(self.operation, body) for body in self.bodies)
+
 
 @dataclass(frozen=True)
 class Write(Case):

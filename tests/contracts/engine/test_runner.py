@@ -21,8 +21,7 @@ from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime
-from contracts.engine.runner import MAX_CAUSES, Scenario, Search, expected_runs, run_alone
-from contracts.engine.shrink import Case
+from contracts.engine.runner import MAX_CAUSES, Scenario, Search, run_alone
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
 from contracts.oracle import read_request
 from contracts.rules.requests import run_wrong_parameter
@@ -31,6 +30,7 @@ JSON = (("Content-Type", "application/json"),)
 W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 PAGE = {"items": [], "total": 0, "skip": 0, "limit": 100}
 RUN = {"id": W, "workflow_id": W, "machine_id": None, "status": "scheduling", "created_at": "2026-01-02T03:04:05Z"}
+Case = dict[str, Any]
 Reply = Callable[[Request], tuple[int, Any]]
 
 
@@ -383,23 +383,6 @@ def test_no_more_is_generated_when_the_time_is_over() -> None:
         Search(check).explore(one, examples=20)
 
     assert not cases
-
-
-@pytest.mark.parametrize(
-    ("case", "runs"),
-    [
-        ({"body": {"count": 7}}, 7),
-        ({"body": {"count": 7}, "times": 2}, 14),
-        ({"body": {"steps": [{}, {}, {}]}}, 3),
-        ({"counts": [1, 2]}, 3),
-        ({"count": 5}, 5),
-        ({"body": {"count": "x"}}, 1),
-        ({"body": "text"}, 1),
-        ({}, 1),
-    ],
-)
-def test_the_most_runs_of_a_case_are_known(case: Case, runs: int) -> None:
-    assert expected_runs(case) == runs
 
 
 @pytest.mark.parametrize("body", [None, b'{"a": 1}', b"\xff{", b""])

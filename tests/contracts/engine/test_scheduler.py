@@ -5,18 +5,29 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 from contracts.core.findings import Finding, ScenarioProgress, Spent
 from contracts.core.target import Target
+from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario
 from contracts.engine.scheduler import LATE_ROUND, MANY_RUNS, SHARE, Scheduler
-from contracts.engine.shrink import Case
 
-FEW, MANY = {"count": 1}, {"count": MANY_RUNS}
+
+@dataclass(frozen=True)
+class Count(Case):
+    count: int
+
+    @property
+    def expected_runs(self) -> int:
+        return self.count
+
+
+FEW, MANY = Count(1), Count(MANY_RUNS)
 
 
 class OneCaseEach:
@@ -31,20 +42,20 @@ class OneCaseEach:
         self.findings: list[Finding] = []
         self._out_of_time_at = out_of_time_at
 
-    def begin(self, cases: Iterator[tuple[Scenario[Any], Case]]) -> None:
-        self.begun += [(scenario.name, case["count"]) for scenario, case in cases]
+    def begin(self, cases: Iterator[tuple[Scenario[Any], Count]]) -> None:
+        self.begun += [(scenario.name, case.count) for scenario, case in cases]
 
     def settle(self, *, wait: bool) -> list[Scenario[Any]]:
         return []
 
-    def run(self, scenario: Scenario[Any], cases: Iterator[Case], *, requests: float, until: float) -> bool:
+    def run(self, scenario: Scenario[Any], cases: Iterator[Count], *, requests: float, until: float) -> bool:
         if scenario.name == self._out_of_time_at:
             raise OutOfTime
         self.shares.append(requests)
         case = next(cases, None)
         if case is None:
             return True
-        self.done.append((scenario.name, case["count"]))
+        self.done.append((scenario.name, case.count))
         self.tried[scenario.name] += 1
         return scenario.last
 
@@ -52,7 +63,7 @@ class OneCaseEach:
         self.explored.append(scenario.name)
 
 
-def scenario(name: str, *cases: Case, **more: Any) -> Scenario[Any]:
+def scenario(name: str, *cases: Count, **more: Any) -> Scenario[Any]:
     return Scenario(name, ("NO-5XX",), lambda context, case: None, lambda check: cases, **more)
 
 
@@ -106,14 +117,14 @@ def test_a_scenario_that_waits_is_begun_beside_all_others() -> None:
 
 
 def test_the_shards_of_a_check_have_each_case_once() -> None:
-    cases: list[Case] = [{"count": count} for count in range(1, 12)]
+    cases: list[Count] = [Count(count) for count in range(1, 12)]
     done = []
     for number in (1, 2, 3):
         search = OneCaseEach()
         run_scheduler(search, scenario("a", *cases), scenario("waits", *cases, waits=True), shard=(number, 3))
         assert len(search.done) in {3, 4}
         done += search.done + search.begun
-    assert sorted(done) == sorted([(name, case["count"]) for name in ("a", "waits") for case in cases])
+    assert sorted(done) == sorted([(name, case.count) for name in ("a", "waits") for case in cases])
 
 
 def test_when_time_is_over_the_rest_is_reported_and_the_last_has_its_turn_still() -> None:

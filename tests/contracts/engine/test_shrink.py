@@ -8,7 +8,9 @@ from typing import Any
 
 from contracts.engine.case import Case as TypedCase
 from contracts.engine.case import as_json
-from contracts.engine.shrink import Case, shrink
+from contracts.engine.shrink import shrink
+
+Case = dict[str, Any]
 
 
 @dataclass(frozen=True)

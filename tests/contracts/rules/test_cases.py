@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 
 from contracts.core.target import Target
-from contracts.engine.case import as_json
+from contracts.engine.case import Case, as_json
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
 from contracts.engine.results import Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.engine.shrink import Case
 from contracts.guard import Guard, Refused
 from contracts.openapi.schemas import operations
 from contracts.rules import SCENARIOS, live
