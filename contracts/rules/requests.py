@@ -242,12 +242,13 @@ def generated_wrong(check: CheckContext) -> SearchStrategy[CreateCase]:
 
 @dataclass(frozen=True)
 class WrongParameter(Case):
+    """`place` is `query` or `path`, as in the `loc` of an error. With `after_valid`, a valid parameter comes first."""
+
     operation: str
-    location: tuple[str, str]
-    """As in the `loc` of an error: where the parameter stands, and its name."""
+    place: str
+    name: str
     value: str
-    beside: tuple[str, str] | None = None
-    """A valid parameter of the query."""
+    after_valid: bool = False
 
 
 _WRONG_PAGE: Final = {"skip": ("-1", "x"), "limit": ("0", "1001", "-1", "x", "1.5")}
@@ -267,24 +268,24 @@ _WRONG_PARAMETERS: Final[dict[str, dict[str, tuple[str, ...]]]] = {
 
 def run_wrong_parameter(context: CaseContext, case: WrongParameter) -> None:
     """Send an invalid parameter: if the answer is 422, it must name that parameter."""
-    place, name = case.location
-    if place == "path":
+    if case.place == "path":
         result = context.call(case.operation, case.value)
     else:
-        result = context.call(case.operation, query=[*([case.beside] if case.beside else []), (name, case.value)])
-    context.judge("REQ-ERROR", parameter_error_violations(case.location, result.answer), result)
+        valid = [("skip", "1")] if case.after_valid else []
+        result = context.call(case.operation, query=[*valid, (case.name, case.value)])
+    context.judge("REQ-ERROR", parameter_error_violations((case.place, case.name), result.answer), result)
 
 
 def wrong_parameter_cases(check: CheckContext) -> Iterator[WrongParameter]:
     for operation, parameters in _WRONG_PARAMETERS.items():
         for name, values in parameters.items() if check.offers(operation) else ():
             for value in values:
-                yield WrongParameter(operation, ("query", name), value)
-                yield WrongParameter(operation, ("query", name), value, beside=("skip", "1"))
+                yield WrongParameter(operation, "query", name, value)
+                yield WrongParameter(operation, "query", name, value, after_valid=True)
     for operation, (_, template) in operations().items():
         if "{" in template and operation.startswith("get") and check.offers(operation):
             name = template.partition("{")[2].partition("}")[0]
-            yield WrongParameter(operation, ("path", name), "not-a-uuid")
+            yield WrongParameter(operation, "path", name, "not-a-uuid")
 
 
 _REQUEST_RULES = ("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-FILES", "REQ-ERROR", "REQ-ATOMIC")

@@ -24,7 +24,7 @@ from contracts.engine.results import CallResult, Inconclusive, OutOfTime
 from contracts.engine.runner import MAX_CAUSES, Scenario, Search, run_alone
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
 from contracts.oracle import read_request
-from contracts.rules.requests import run_wrong_parameter
+from contracts.rules.requests import WrongParameter, run_wrong_parameter
 
 JSON = (("Content-Type", "application/json"),)
 W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -425,7 +425,7 @@ def test_a_valid_request_may_be_refused_to_those_who_give_no_token(authorization
 
 def test_what_a_wrong_parameter_is_called_stays_whole_while_its_request_is_made_small() -> None:
     problem = {"loc": ["query", "skip"], "msg": "x", "type": "x"}
-    case = {"op": "list_pools", "query": [["skip", "1"], ["limit", "a"]], "where": "query.limit"}
+    case: Any = WrongParameter("list_pools", "query", "limit", "a", after_valid=True)
 
     search = searched(lambda request: (422, {"detail": [problem]}), run_wrong_parameter, case)
 
