@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.explore.model_run import TOKENS, Change, ModelRun, fail
 from contracts.explore.steps import (
@@ -27,11 +27,11 @@ from contracts.explore.steps import (
     Write,
     fixed_sequences,
 )
-from contracts.openapi.schemas import is_uuid
-from contracts.oracle import FOREIGN, Query, Violation, list_faults, missing_runs, read_body
+from contracts.oracle import FOREIGN, Query, Violation, list_faults, missing_runs
 from contracts.rules.isolated_runs import isolating_fields
 from contracts.rules.list_check import why_missing
 from contracts.rules.listing import NEWEST_FIRST, RunList, carries, read_pages
+from contracts.rules.run_events import create_chain
 
 _MAX_PAGES: Final = 12
 _COMPARED: Final = 12
@@ -112,10 +112,7 @@ class Model:
         written = self.context.write(operation, **more)
         if not written.result.accepted or not written.clean:
             raise Inconclusive(f"{operation} answers {written.result.status}")
-        for number, view in enumerate(written.runs, start=1):
-            self.runs[f"{step.name}.{number}"] = ModelRun(
-                self.context, view, written.parsed, written.result, organisation=organisation, changes=self._changes
-            )
+        self._add(step.name, written, organisation)
         self._keep(step.name, _KeyedWrite(lambda: self._send(operation, **more), written.result, organisation, None))
 
     def _organisation(self, is_second: bool) -> int:
@@ -142,17 +139,14 @@ class Model:
         if not self.context.check.offers("create_run_chain", "get_run") or self._filter[0] != "workflow_id":
             return
         body = {"steps": [{"workflow_id": self._fields["workflow_id"]}] * max(1, min(5, step.steps))}
-        result = self.context.ask("create_run_chain", body=body)
-        created_by = read_body("create_run_chain", body)
-        run_ids = result.body.get("run_ids") or []
-        if not all(is_uuid(run_id) for run_id in run_ids):
-            raise Inconclusive("a chain is answered without the ids of its runs")
-        for number, run_id in enumerate(run_ids, start=1):
-            view = self.context.ask("get_run", run_id, after=[result]).body
-            self.runs[f"{step.name}.{number}"] = ModelRun(
-                self.context, view, created_by, result, organisation=0, changes=self._changes
-            )
+        self._add(step.name, create_chain(self.context, body), 0)
         self._to_list.add(0)
+
+    def _add(self, name: str, written: WriteResult, organisation: int) -> None:
+        for number, view in enumerate(written.runs, start=1):
+            self.runs[f"{name}.{number}"] = ModelRun(
+                self.context, view, written.parsed, written.result, organisation=organisation, changes=self._changes
+            )
 
     # Writes, and their replays
 

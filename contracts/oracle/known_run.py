@@ -91,7 +91,7 @@ class KnownRun:
         yield from wrong
         if wrong:
             return
-        yield from self._status_violations(shown)
+        yield from self._status_violations(shown, is_partial=is_partial)
         changed = self.difference_from(shown, is_partial=is_partial)
         if changed is not None:
             name, problem = changed
@@ -106,13 +106,13 @@ class KnownRun:
         names = [name for name in names if name in shown or not (is_partial or name in _NEWER)]
         return changed_field(self.view, shown, dict.fromkeys(names), may_gain=gains_inputs(self.created_by))
 
-    def _status_violations(self, shown: Mapping[str, Any]) -> Iterator[Violation]:
+    def _status_violations(self, shown: Mapping[str, Any], *, is_partial: bool) -> Iterator[Violation]:
         """Judge the status by the one before, and the results by the status."""
         rule = "LIFECYCLE" if self.rule in {"READ-BACK", "UPDATE-PARTIAL"} else self.rule
         wrong = step_violation(self.status, str(shown.get("status")), rule)
         if wrong is not None:
             yield wrong
-        problem = _result_problem(shown) if self.is_by_itself else None
+        problem = _result_problem(shown) if self.is_by_itself and not is_partial else None
         if problem is not None:
             rule = self.rule if self.rule == "RETRY-RULES" else "LIFECYCLE"
             yield Violation(rule, problem, "output_data and error that fit the status", problem)

@@ -70,8 +70,7 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
     for operation, more in (*_AFTER, *(_WIDELY_AFTER if case.widely else ())):
         if context.check.offers(operation):
             run.is_gone(run.call(operation, **more))
-    if context.check.offers("list_runs"):
-        not_listed(run, widely=case.widely)
+    not_listed(run, widely=case.widely)
     attachments_gone(run, run.known.view.get("input_attachment_ids") or ())
     for other in created.runs[:3] + created.runs[-1:]:
         files = other.get("input_attachment_ids")
@@ -107,6 +106,8 @@ def _create_in_own_session(context: CaseContext) -> WriteResult:
 
 def not_listed(run: TrackedRun, *, widely: bool) -> None:
     """Judges that no list shows or counts the deleted run."""
+    if not run.context.check.offers("list_runs"):
+        return
     view = run.known.view
     workflow = ("workflow_id", view["workflow_id"])
     queries: list[Query] = [

@@ -13,11 +13,11 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.oracle import TERMINAL, Violation, read_body
+from contracts.oracle import TERMINAL, Violation
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.rules.run_events import RunCase, create_for
+from contracts.rules.run_events import RunCase, create_chain, create_for
 from contracts.rules.tracked_run import TrackedRun
 
 GROUP = "Reading and changing"
@@ -159,10 +159,8 @@ def _create_chain(context: CaseContext, case: LifecycleCase) -> list[TrackedRun]
         written = context.some_runs(case.joined, start_session=True)
         before = [TrackedRun.of(context, written, index) for index in range(case.joined)]
         body["session_id"] = before[0].known.view.get("session_id")
-    result = context.ask("create_run_chain", body=body)
-    created_by = read_body("create_run_chain", body)
-    views = [context.ask("get_run", run_id, after=[result]).body for run_id in result.body["run_ids"]]
-    return [*before, *(TrackedRun(context, view, created_by, result) for view in views)]
+    chain = create_chain(context, body)
+    return [*before, *(TrackedRun.of(context, chain, index) for index in range(case.chain))]
 
 
 def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine.context import CaseContext
-from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import KnownRun, Query
 from contracts.rules.isolated_runs import IsolatedRuns, isolating_fields, within
 from contracts.rules.listing import NEWEST_FIRST, read_page
 from contracts.rules.read_consistency_cases import ConsistencyCase, consistency_cases
-from contracts.rules.run_events import Event, apply
+from contracts.rules.run_events import Event, apply, create_chain
 from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
 
@@ -117,7 +117,7 @@ def _create_runs(context: CaseContext, case: ConsistencyCase) -> IsolatedRuns:
     if "session_id" in fields:
         body = {name: value for name, value in body.items() if name not in SESSION_FIELDS}
     if case.operation == "create_run_chain":
-        isolated.add(_create_chain(context, fields, body))
+        isolated.add(create_chain(context, _chain_body(fields, body)))
         return isolated
     if "input_values" in fields:
         body["input_values"] = (body.get("input_values") or {}) | fields["input_values"]
@@ -129,19 +129,13 @@ def _create_runs(context: CaseContext, case: ConsistencyCase) -> IsolatedRuns:
     return isolated
 
 
-def _create_chain(context: CaseContext, fields: Mapping[str, Any], body: Mapping[str, Any]) -> WriteResult:
-    """Creates a chain and returns its runs, as first read, like the runs of any other create."""
+def _chain_body(fields: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the body of a chain whose runs the isolating fields separate from others."""
     steps = [{"workflow_id": fields["workflow_id"]} | step for step in body["steps"]]
     if "input_values" in fields:
         steps = [step | {"inputs": step.get("inputs", {}) | fields["input_values"]} for step in steps]
     more = {"session_id": fields["session_id"]} if "session_id" in fields else {}
-    written = context.write("create_run_chain", body=dict(body) | {"steps": steps} | more)
-    if not written.result.accepted or not written.clean:
-        raise Inconclusive("a chain cannot be made")
-    runs = tuple(context.ask("get_run", one, after=[written.result]).body for one in written.result.body["run_ids"])
-    if len(runs) != len(steps):
-        raise Inconclusive("a chain gives other runs than steps")
-    return WriteResult(written.parsed, written.result, runs, True)
+    return dict(body) | {"steps": steps} | more
 
 
 # Checks after an event

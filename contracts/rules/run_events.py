@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
+from contracts.openapi.schemas import is_uuid
 from contracts.oracle import KnownRun
 from contracts.rules.listing import items_of
 from contracts.rules.tracked_run import TrackedRun
@@ -66,6 +67,18 @@ def create_for(context: CaseContext, case: RunCase) -> WriteResult:
     if not created.clean or not created.runs:
         raise Inconclusive("a create gives a run that breaks a rule already")
     return created
+
+
+def create_chain(context: CaseContext, body: Mapping[str, Any]) -> WriteResult:
+    """Create a chain and return its runs, as first read, like the runs of any other create."""
+    written = context.write("create_run_chain", body=body)
+    if not written.result.accepted or not written.clean:
+        raise Inconclusive("a chain cannot be created")
+    ids = written.result.body.get("run_ids") or ()
+    if len(ids) != len(body["steps"]) or not all(is_uuid(run_id) for run_id in ids):
+        raise Inconclusive("a chain has other runs than steps")
+    runs = tuple(context.ask("get_run", run_id, after=[written.result]).body for run_id in ids)
+    return WriteResult(written.parsed, written.result, runs, True)
 
 
 class RetriedTooEarly(Inconclusive):

@@ -59,6 +59,7 @@ def test_a_list_with_some_fields_is_compared_in_these_only() -> None:
     found = known(input_values={"a": 1}, session_id=S).read_violations(partial, is_partial=True)
 
     assert of(found) == [("READ-BACK", "input_values reads otherwise")]
+    assert of(known(status="running").read_violations({"status": "error"}, is_partial=True)) == []
 
 
 @pytest.mark.parametrize(
