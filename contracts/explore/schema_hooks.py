@@ -19,6 +19,7 @@ import schemathesis
 
 from contracts.explore.schema_plan import FRESH_KEY, VARIABLE, SchemaPlan
 
+_SECRET_FIELDS: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs")
 _FEW_RUNS: Final = 5
 _MANY_RUNS: Final = 10_000
 """A larger `count` is reduced. It stays invalid, and the budget would not allow that many runs."""
@@ -67,20 +68,26 @@ class CaseRewriter:
 
     def _body(self, body: dict[str, Any], *, odd: bool, few: bool) -> dict[str, Any]:
         changed = dict(body)
-        secrets = changed.get("sensitive_input_values")
-        if isinstance(secrets, dict) and few:
-            changed["sensitive_input_values"] = dict.fromkeys(secrets, self._plan.secret)
         count = changed.get("count")
         if few and isinstance(count, int | float) and _FEW_RUNS < count <= 1000 and count == int(count):
             changed["count"] = 1 + int(count) % _FEW_RUNS
         if isinstance(count, int) and count > _MANY_RUNS:
             changed["count"] = 1001 + count % 1000
-        if not odd:
-            steps = changed.get("steps")
-            for each in (changed, *(steps if isinstance(steps, list) else ())):
-                if isinstance(each, dict):
+        steps = changed.get("steps")
+        if isinstance(steps, list):
+            changed["steps"] = steps = [dict(step) if isinstance(step, dict) else step for step in steps]
+        for each in (changed, *(steps if isinstance(steps, list) else ())):
+            if isinstance(each, dict):
+                if few:
+                    self._put_known_secret(each)
+                if not odd:
                     self._put_known_ids(each)
         return changed
+
+    def _put_known_secret(self, body: dict[str, Any]) -> None:
+        for name in _SECRET_FIELDS:
+            if isinstance(body.get(name), dict):
+                body[name] = dict.fromkeys(body[name], self._plan.secret)
 
     def _put_known_ids(self, body: dict[str, Any]) -> None:
         for name, ids in self._plan.known.items():

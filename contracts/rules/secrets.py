@@ -65,6 +65,7 @@ _SHAPES: Final[tuple[Any, ...]] = (
     {"quoted": 'a"b\\«secret»'},
     {"input": "«secret»"},
     {"id": "«secret»", "detail": "«secret:2»"},
+    {"large": "«secret-large:1»"},
 )
 _PASSWORD: Final[dict[str, Any]] = {"password": "«secret»"}
 

@@ -25,9 +25,7 @@ STOLEN: Final = "stolen-by-another"
 
 _SINGLE_READS: Final = frozenset({"get_run", "get_run_attachment", "download_run_attachment"})
 _CHANGES: Final = frozenset({"update_run", "delete_run", "retry_run"})
-_UNCHANGED_FIELDS: Final = (
-    *("input_values", "release_session_after", "session_alias", "session_id", "input_attachment_ids"),
-)
+_INPUTS: Final = ("input_values", "release_session_after", "session_alias", "session_id", "input_attachment_ids")
 _FOREIGN_BODIES: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "update_run": (
         {"release_session_after": True, "input_values": {"stolen": STOLEN}},
@@ -112,7 +110,7 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
     require(result.accepted, "deletes a run", "the run as before", result)
     if result.accepted and isinstance(result.body, dict):
         after = result.body
-        changed = any((before.get(name) or None) != (after.get(name) or None) for name in _UNCHANGED_FIELDS)
+        changed = any((before.get(name) or None) != (after.get(name) or None) for name in _INPUTS)
         cancelled = after.get("status") == "cancelled" != before.get("status")
         retried = before.get("status") == "cancelled" != after.get("status")
         marked = STOLEN in json.dumps(after)
@@ -139,19 +137,12 @@ def _try_as_another(
         queries += [(("include", names),) for names in _INCLUDES]
     for one, body, query in itertools.product(ids[:2], _FOREIGN_BODIES.get(operation, (UNREAD,)), queries):
         result = context.call(operation, one, query=query, body=body, token=token)
-        for holds, cause, expected in (
-            (
-                result.refused,
-                f"another organisation gets through with {operation}",
-                "404, since for another organisation the run does not exist",
-            ),
-            (
-                result.status != 409,
-                f"another organisation learns from {operation} that a run is there",
-                "404, as for any unknown run",
-            ),
-        ):
-            context.require(holds, "AUTH-TENANT", cause, expected, result.words, *shown, result)
+        cause = f"another organisation gets through with {operation}"
+        expected = "404, since for another organisation the run does not exist"
+        context.require(result.refused, "AUTH-TENANT", cause, expected, result.words, *shown, result)
+        cause = f"another organisation learns from {operation} that a run is there"
+        expected = "404, as for any unknown run"
+        context.require(result.status != 409, "AUTH-TENANT", cause, expected, result.words, *shown, result)
 
 
 def _list_as_another(

@@ -93,6 +93,11 @@ def test_secrets_can_be_recognised_and_runs_are_few_but_in_the_coverage_phase(tm
         "count": 1,
         "sensitive_input_values": {"pin": "the-long-secret", "code": "the-long-secret"},
     }
+    chain = {"steps": [{"sensitive_inputs": {"a": 1}}, 5], "shared_sensitive_inputs": {"b": [2]}}
+    assert rewritten(one, case(body=chain)).body == {
+        "steps": [{"sensitive_inputs": {"a": "the-long-secret"}}, 5],
+        "shared_sensitive_inputs": {"b": "the-long-secret"},
+    }
     assert rewritten(one, case(body=dict(body), phase="coverage")).body == body
     assert rewritten(one, case(body={"count": 554.0})).body == {"count": 5}
     assert rewritten(one, case(body={"count": 10**30 + 7}, odd=True, phase="coverage")).body == {"count": 1008}

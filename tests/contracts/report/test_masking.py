@@ -297,6 +297,14 @@ def test_the_beginning_of_a_long_secret_is_masked():
     assert "kq8Z" not in mask.text(f"422 {key[:100]}…")
 
 
+def test_a_very_short_token_is_masked_after_bearer_only():
+    mask = Mask({"test": "$TOKEN", "other": "$SECOND_TOKEN"})
+    assert (
+        mask.text("Bearer test: test, Bearer other: other")
+        == "Bearer $TOKEN: test, Bearer $SECOND_TOKEN: $SECOND_TOKEN"
+    )
+
+
 def test_a_secret_of_one_exchange_is_masked_in_all_others():
     create_it = Exchange(create({"sensitive_input_values": {"a": SECRET}}), Answer(201, (), b"{}"))
     list_it = Exchange(Request("GET", "/v1/runs"), Answer(200, (), json.dumps({"items": [SECRET]}).encode()))
