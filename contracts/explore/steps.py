@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from contracts.data import boundary_values
+from contracts.data.files import file
 from contracts.engine.case import Case
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event
 
@@ -81,9 +81,9 @@ CREATE_FIELDS: Final[tuple[dict[str, Any], ...]] = (
     {},
     {"input_values": {"name": "Ada", "n": 5, "x": 1.5, "deep": {"list": [None, True]}}},
     {"start_session": True},
-    {"file_inputs": [boundary_values.file()]},
+    {"file_inputs": [file()]},
     {"sensitive_input_values": {"pin": "«secret»"}},
-    {"start_session": True, "input_values": {"a": 1}, "file_inputs": [boundary_values.file("b.txt", b"b")]},
+    {"start_session": True, "input_values": {"a": 1}, "file_inputs": [file("b.txt", b"b")]},
 )
 UPDATE_BODIES: Final[tuple[dict[str, Any], ...]] = (
     {"input_values": {"changed": [1, 2.5, None]}},
@@ -97,7 +97,7 @@ RETRY_BODIES: Final[tuple[dict[str, Any], ...]] = (
     {},
     {},
     {"input_values": {"again": True}},
-    {"file_inputs": [boundary_values.file("new.txt", b"new")]},
+    {"file_inputs": [file("new.txt", b"new")]},
     {"reuse_session": False},
 )
 CROSS_TENANT_BODIES: Final[dict[str, dict[str, Any]]] = {

@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from contracts.core.exchange import TOKEN, Request
-from contracts.data import boundary_values, write_bodies
+from contracts.data import write_bodies
+from contracts.data.files import file, unusual_inputs
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -239,7 +240,6 @@ def _follow(context: CaseContext, url: str, raw: bytes, shown: Sequence[CallResu
 
 
 def _odd_files() -> list[dict[str, Any]]:
-    file = boundary_values.file
     return [
         file("A b.TXT", b"\r\n\x00\n", target_path="C:\\x\\a.txt", cleanup_imports_after_run=True),
         file("é 名.bin", bytes(range(256)), cleanup_imports_after_run=False),
@@ -251,7 +251,7 @@ def _odd_files() -> list[dict[str, Any]]:
 
 
 def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
-    file, odd_files = boundary_values.file, _odd_files()
+    odd_files = _odd_files()
     needs = {"bulk_create_runs": (), "create_run": (), "retry_run": ("update_run",), "create_run_chain": ("get_run",)}
     for operation, others in needs.items():
         if check.offers(operation, *others):
@@ -262,7 +262,7 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
         for files in (odd_files[1:3], [file("a.txt", b"new bytes")]):
             yield AttachmentsCase(files, "retry_run", earlier_fields=earlier)
     yield AttachmentsCase([file("a.txt", b"one"), file("b.txt", b"two")], listed=True)
-    for files in boundary_values.file_boundary_values():
+    for files in unusual_inputs():
         yield AttachmentsCase(files, listed=len(files) in {1, 3, 11, 101} and len(files[0]["content"]) < 9)
     for files in (
         [file("a.txt", b"one"), file("b.txt", b"two"), file("c.bin", bytes(range(256)))],

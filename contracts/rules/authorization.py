@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import Request
-from contracts.data import boundary_values, write_bodies
+from contracts.data import write_bodies
+from contracts.data.files import file
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -187,7 +188,7 @@ def _a_run(context: CaseContext) -> str:
 def _an_attachment(context: CaseContext) -> str:
     if context.check.is_live or not context.check.may_create:
         return str(context.named("unknown"))
-    written = context.some_runs(1, file_inputs=[boundary_values.file()])
+    written = context.some_runs(1, file_inputs=[file()])
     ids = written.runs[0].get("input_attachment_ids") or [str(context.named("uuid"))]
     return str(ids[0])
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.data import boundary_values, write_bodies
-from contracts.data.sample_values import VALUES
+from contracts.data import write_bodies
+from contracts.data.files import file
+from contracts.data.json_values import SAMPLE
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -191,16 +192,16 @@ def chain_cases(check: CheckContext) -> Iterator[ChainCase]:
         for position in range(3):
             one: list[tuple[str, ...]] = [(name,) if index == position else () for index in range(3)]
             yield ChainCase({"steps": steps_of(*one)}, reads_all=True)
-    odd = {"inputs": VALUES, "session_alias": "  MiXed é łŁ 😀 ", "sensitive_inputs": {"Pass Word": "«secret»"}}
+    odd = {"inputs": SAMPLE, "session_alias": "  MiXed é łŁ 😀 ", "sensitive_inputs": {"Pass Word": "«secret»"}}
     plain_step: dict[str, Any] = {"workflow_id": "«workflow:0»"}
     for position in range(3):
         steps = [plain_step | (odd if index == position else {}) for index in range(3)]
         yield ChainCase({"steps": steps}, reads_all=True)
         yield ChainCase({"steps": steps, "shared_inputs": {"shared": 1.0}}, reads_all=True)
-    yield ChainCase({"steps": [plain_step] * 3, "shared_inputs": VALUES}, reads_all=True)
+    yield ChainCase({"steps": [plain_step] * 3, "shared_inputs": SAMPLE}, reads_all=True)
     for alike in (_step(0), _step(0, "session_alias"), _step(0, *names)):
         yield ChainCase({"steps": [alike] * 3}, reads_all=True)
-    files = [boundary_values.file(), boundary_values.file("b.bin", bytes(range(256)))]
+    files = [file(), file("b.bin", bytes(range(256)))]
     yield ChainCase({"steps": plain, "shared_file_inputs": files}, reads_all=True)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
-from contracts.data import boundary_values
+from contracts.data.files import file
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -68,7 +68,7 @@ def _creates(context: CaseContext, width: int) -> None:
             "workflow_id": context.named(f"workflow:{number}") if check.workflows.invented else "«workflow»",
             "input_values": {"marker": marker, "number": number},
             "session_alias": marker,
-            "file_inputs": [boundary_values.file(f"{number}.txt", marker.encode())],
+            "file_inputs": [file(f"{number}.txt", marker.encode())],
         }
         if operation == "bulk_create_runs":
             body["count"] = 1 + number % 3

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.data import boundary_values
+from contracts.data.files import file
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -126,7 +126,7 @@ def not_listed(run: TrackedRun, *, widely: bool) -> None:
 
 
 def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
-    files = [boundary_values.file(), boundary_values.file("b.txt", b"b")]
+    files = [file(), file("b.txt", b"b")]
     session = {"session_id": "«session»"} if check.sessions.invented else {"start_session": True}
     machine = {"machine_id": "«machine»"} if check.machines.invented else {}
     may_cancel = check.offers("update_run")

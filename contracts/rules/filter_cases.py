@@ -7,7 +7,7 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from contracts.data import boundary_values
+from contracts.data.files import file
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.runner import Scenario
@@ -50,7 +50,7 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
         found.append(body)
     found[1]["input_values"] |= _INPUTS_HARD_TO_SEARCH
     found[1]["sensitive_input_values"] = {"k«marker:63»": "«secret»"}
-    found[1]["file_inputs"] = [boundary_values.file("f«marker:62».txt")]
+    found[1]["file_inputs"] = [file("f«marker:62».txt")]
     if check.offers("create_run"):
         alias = {"session_alias": "Front«marker:43»Desk", "start_session": True}
         found.append({"input_values": {"who": f"«marker:{size}»"}, **alias})

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from contracts.data import boundary_values
-from contracts.data.sample_values import VALUES
+from contracts.data.files import file
+from contracts.data.json_values import SAMPLE
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
@@ -277,7 +277,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     secret = {"sensitive_input_values": {"pin": "«secret»"}}
     yield LifecycleCase(secret, 40)
     yield LifecycleCase(session, 4, change="retry ended")
-    yield LifecycleCase({"input_values": VALUES, "file_inputs": [boundary_values.file()]} | secret, 8)
+    yield LifecycleCase({"input_values": SAMPLE, "file_inputs": [file()]} | secret, 8)
     if check.sessions.invented:
         yield LifecycleCase({"session_id": "«session»"}, 4)
     if check.machines.available:

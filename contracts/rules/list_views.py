@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.data import boundary_values, write_bodies
+from contracts.data import write_bodies
+from contracts.data.files import file
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -145,7 +146,7 @@ def view_cases(check: CheckContext) -> Iterator[ViewsCase]:
     fields: dict[str, Any] = {
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": write_bodies.SECRETS,
-        "file_inputs": [boundary_values.file()],
+        "file_inputs": [file()],
         "start_session": True,
     }
     included = ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")

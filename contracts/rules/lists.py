@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.core.exchange import Exchange
-from contracts.data import boundary_values, write_bodies
+from contracts.data import write_bodies
+from contracts.data.files import file
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT, MIN_LIMIT, above, around, sizes
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -84,7 +85,7 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
     yield PagesCase([MAX_LIMIT, more], [*above(100, MAX_LIMIT), DEFAULT_LIMIT])
     for name, value in (
         ("input_values", write_bodies.INPUTS),
-        ("file_inputs", [boundary_values.file()]),
+        ("file_inputs", [file()]),
         ("sensitive_input_values", write_bodies.SECRETS),
         ("start_session", True),
     ):

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from contracts.data import boundary_values, write_bodies
+from contracts.data import write_bodies
+from contracts.data.files import file
 from contracts.engine.check_context import CheckContext
 from contracts.rules.answers import AnswerCase, answer_cases
 from contracts.rules.attachments import AttachmentsCase
@@ -66,7 +67,7 @@ def _creates(check: CheckContext) -> Iterator[CreateCase]:
             "bulk_create_runs",
             {"input_values": write_bodies.INPUTS | PROOF, "sensitive_input_values": write_bodies.SECRETS},
         ),
-        ("bulk_create_runs", {"count": 2, "file_inputs": [boundary_values.file(raw=bytes(range(256)))]}),
+        ("bulk_create_runs", {"count": 2, "file_inputs": [file(raw=bytes(range(256)))]}),
         ("bulk_create_runs", {"machine_id": "«machine»"}),
         ("bulk_create_runs", {"pool_ids": ["«pool»"]}),
     ]
@@ -200,7 +201,7 @@ def _scopes(check: CheckContext) -> Iterator[TwoOrganisations]:
 
 def _attachments(check: CheckContext) -> Iterator[AttachmentsCase]:
     if may_vary(check, "file_inputs"):
-        files = [boundary_values.file(raw=bytes(range(256)), target_path="C:\\a.txt"), boundary_values.file("é.txt")]
+        files = [file(raw=bytes(range(256)), target_path="C:\\a.txt"), file("é.txt")]
         yield AttachmentsCase(files, listed=True)
 
 

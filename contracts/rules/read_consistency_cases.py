@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from contracts.data import boundary_values, write_bodies
-from contracts.data.sample_values import VALUES
+from contracts.data import write_bodies
+from contracts.data.files import file
+from contracts.data.json_values import SAMPLE
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.rules.bulk_answer import features_of
@@ -48,17 +49,17 @@ _FILLED: Final[dict[str, Any]] = {
 _FILL: Final = Event("update", _FILLED)
 
 _FRAGILE_VALUES: Final[dict[str, Any]] = {
-    "input_values": VALUES,
+    "input_values": SAMPLE,
     "session_alias": "  MiXed é łŁ 😀 ",
     "sensitive_input_values": {"Pass Word": "«secret»", " é.K ": {"pin": "«secret:2»"}, "0": "«secret:3»"},
-    "file_inputs": [boundary_values.file(f"{index * 7 % 11}.txt", str(index).encode()) for index in range(11)],
+    "file_inputs": [file(f"{index * 7 % 11}.txt", str(index).encode()) for index in range(11)],
     "release_session_after": False,
 }
 """Values that a server is likely to alter by mistake: unusual texts and keys, and many files."""
 
 _SMALLER_VALUES: Final[dict[str, Any]] = {
     "input_values": write_bodies.INPUTS,
-    "file_inputs": [boundary_values.file("b.txt", b"b"), boundary_values.file("a.txt", b"a")],
+    "file_inputs": [file("b.txt", b"b"), file("a.txt", b"a")],
 }
 """Smaller values, for cases that do not depend on the values."""
 
@@ -89,7 +90,7 @@ def consistency_cases(check: CheckContext) -> Iterator[ConsistencyCase]:
         for size in (1, 2, 3, 5):
             yield ConsistencyCase("create_run_chain", {"steps": [{}] * size}, index=-1)
         steps = [step | {"session_alias": f"step {index}"} for index in range(3)]
-        shared = {"shared_inputs": VALUES, "shared_file_inputs": [boundary_values.file()]}
+        shared = {"shared_inputs": SAMPLE, "shared_file_inputs": [file()]}
         yield ConsistencyCase("create_run_chain", {"steps": steps} | shared, index=1)
     for name, values in features_of(check, "bulk_create_runs").items():
         yield ConsistencyCase("bulk_create_runs", {name: values[-1]}, 12, 10)
@@ -120,8 +121,8 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
     yield full.with_events(*again, each=True)
     yield rich.with_events(*again, widely=True, each=True)
     yield rich.with_events(_FILL, *again, *again, each=True)
-    yield rich.with_events(CANCEL, Event("update", {"input_values": VALUES, "output_data": VALUES}), widely=True)
-    yield rich.with_events(CANCEL, Event("retry", {"input_values": VALUES}), widely=True)
+    yield rich.with_events(CANCEL, Event("update", {"input_values": SAMPLE, "output_data": SAMPLE}), widely=True)
+    yield rich.with_events(CANCEL, Event("retry", {"input_values": SAMPLE}), widely=True)
     yield rich.with_events(*again, _FILL, widely=True)
     yield rich.with_events(*again, CANCEL, _FILL, widely=True)
     for shift in (0, 1):
@@ -158,7 +159,7 @@ def _chain_event_cases() -> Iterator[ConsistencyCase]:
         one = replace(chain, index=index)
         yield one.with_events(CANCEL, RETRY, each=True)
         yield one.with_events(CANCEL, RETRY, DELETE)
-    yield replace(chain, index=1).with_events(Event("update", _FILLED | {"input_values": VALUES}))
+    yield replace(chain, index=1).with_events(Event("update", _FILLED | {"input_values": SAMPLE}))
     yield replace(chain, index=2).with_events(DELETE)
 
 

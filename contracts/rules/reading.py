@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.core.exchange import Exchange
-from contracts.data import boundary_values, write_bodies
+from contracts.data import write_bodies
+from contracts.data.files import file
 from contracts.data.limits import MAX_COUNT, MAX_LIMIT, few, sizes
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -106,7 +107,7 @@ def read_many_cases(check: CheckContext) -> Iterator[ReadManyCase]:
 EVERYTHING: Final[dict[str, Any]] = {
     "input_values": write_bodies.INPUTS,
     "sensitive_input_values": write_bodies.SECRETS,
-    "file_inputs": [boundary_values.file()],
+    "file_inputs": [file()],
     "start_session": True,
 }
 """Every optional field of a create that needs no id."""

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from contracts.data import boundary_values, write_bodies
+from contracts.data import write_bodies
+from contracts.data.files import file
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -125,7 +126,7 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     rich = {
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": {"pin": "«secret:5»"},
-        "file_inputs": [boundary_values.file("old.txt", b"old")],
+        "file_inputs": [file("old.txt", b"old")],
     }
     features = retry_features(check)
     yield retry_case(filled=_FILLED)
@@ -148,8 +149,8 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         for index in (0, count - 1) if count < 1000 else (999,):
             inputs = {"input_values": write_bodies.INPUTS}
             yield retry_case(filled=_FILLED, fields=inputs, count=count, index=index)
-    files = [boundary_values.file(), boundary_values.file("b.txt")]
-    new_file = {"file_inputs": [boundary_values.file("new.txt", b"new")]}
+    files = [file(), file("b.txt")]
+    new_file = {"file_inputs": [file("new.txt", b"new")]}
     yield retry_case(new_file, fields={"file_inputs": files}, count=2)
     if check.sessions.invented:
         session = {"session_id": "«session»"}
@@ -159,11 +160,11 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
 
 
 def early_cases(check: CheckContext) -> Iterator[EarlyRetryCase]:
-    for fields in ({}, {"start_session": True}, {"file_inputs": [boundary_values.file()]}, {"input_values": {"a": 1}}):
+    for fields in ({}, {"start_session": True}, {"file_inputs": [file()]}, {"input_values": {"a": 1}}):
         yield EarlyRetryCase(fields)
     for body in (
         {"input_values": {"a": 1}},
-        {"file_inputs": [boundary_values.file()]},
+        {"file_inputs": [file()]},
         {"reuse_session": False},
         {"start_session": True},
         {"session_alias": "x"},

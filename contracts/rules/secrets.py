@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Request
-from contracts.data import boundary_values, mutations, write_bodies
+from contracts.data import mutations, write_bodies
+from contracts.data.grouping import objects
+from contracts.data.json_values import ALL_KEYS
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -436,7 +438,7 @@ def _aliased_secrets() -> Iterator[dict[str, Any]]:
     for value in _ALIASED:
         yield {"key": value}
         yield {"first": "«secret:4»", "key": value}
-    groups: list[Iterable[str]] = [keys.values() for keys in boundary_values.packed(boundary_values.ODD_KEYS, 8)]
+    groups: list[Iterable[str]] = [keys.values() for keys in objects(ALL_KEYS, 8)]
     groups += [("a", "A"), ("é", "e\u0301"), ("a b", "a_b"), ("x", "x "), ("key", "Key"), ("a.b", "a"), ("1", "01")]
     groups += [[f"key{index}" for index in range(size)] for size in (2, 10, 33, 100, 256, 1000)]
     yield from ({key: f"«secret:{index}»" for index, key in enumerate(keys)} for keys in groups)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from contracts.data import boundary_values, write_bodies
+from contracts.data import write_bodies
+from contracts.data.files import file
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -91,15 +92,15 @@ def status_cases(check: CheckContext) -> Iterator[StatusCase]:
     rich = {
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": {"pin": "«secret:5»"},
-        "file_inputs": [boundary_values.file()],
+        "file_inputs": [file()],
         "start_session": True,
     }
     new = {"sensitive_input_values": {"new": "«secret:6»"}, "session_alias": "new"}
     retries: tuple[dict[str, Any], ...] = (
         {},
-        {"input_values": {"new": 1}, "file_inputs": [boundary_values.file()]},
+        {"input_values": {"new": 1}, "file_inputs": [file()]},
         {"input_values": 5},
-        new | {"file_inputs": [boundary_values.file("new.txt")]},
+        new | {"file_inputs": [file("new.txt")]},
     )
     some_filled = updates({"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
     filled = updates(_FILLED)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
-from contracts.data import boundary_values, write_bodies
+from contracts.data import write_bodies
+from contracts.data.files import file
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -236,7 +237,7 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
         return
     inputs = {"input_values": {"marker": "«marker»"}}
     session = {"session_id": "«session»"} if check.sessions.invented else {"start_session": True}
-    files = {"file_inputs": [boundary_values.file(), boundary_values.file("b.txt")]}
+    files = {"file_inputs": [file(), file("b.txt")]}
     secret = {"sensitive_input_values": {"pin": "«secret»"}}
     for operation in _TRIED:
         for fields in ({}, inputs, session, files, secret, {"start_session": True}):
@@ -252,4 +253,4 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
     if check.machines.available:
         yield TenantCase(_TRIED, {"machine_id": "«machine»"})
     for count in (2, 101, 1000):
-        yield TenantCase(_TRIED, inputs | {"file_inputs": [boundary_values.file()]}, count)
+        yield TenantCase(_TRIED, inputs | {"file_inputs": [file()]}, count)

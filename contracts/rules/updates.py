@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, Final
 
-from contracts.data import boundary_values, write_bodies
-from contracts.data.sample_values import VALUES
+from contracts.data import write_bodies
+from contracts.data.files import file
+from contracts.data.json_values import SAMPLE
 from contracts.engine.check_context import CheckContext
 from contracts.engine.runner import Scenario
 from contracts.rules.rule import Rule
@@ -28,7 +29,7 @@ RULES = (
 )
 
 UPDATES: Final[dict[str, tuple[Any, ...]]] = {
-    name: ({"usage_metadata": VALUES, "output_data": VALUES, "input_values": VALUES}.get(name, values[0]), *values)
+    name: ({"usage_metadata": SAMPLE, "output_data": SAMPLE, "input_values": SAMPLE}.get(name, values[0]), *values)
     for name, values in write_bodies.UPDATE_VALUES.items()
 } | {
     "error": (
@@ -38,7 +39,7 @@ UPDATES: Final[dict[str, tuple[Any, ...]]] = {
         [],
     ),
     "run_message_history": (
-        [{"role": "user", "content": "hello"}, {"role": "assistant", "content": [1, {"a": None}], "more": VALUES}, {}],
+        [{"role": "user", "content": "hello"}, {"role": "assistant", "content": [1, {"a": None}], "more": SAMPLE}, {}],
         [{"role": "user", "content": f"message {index}"} for index in range(1001)],
         *write_bodies.UPDATE_VALUES["run_message_history"],
     ),
@@ -60,7 +61,7 @@ def update_cases(check: CheckContext) -> Iterator[RunCase]:
     rich = {
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": write_bodies.SECRETS,
-        "file_inputs": [boundary_values.file()],
+        "file_inputs": [file()],
         "start_session": True,
     }
     for update in singles:
