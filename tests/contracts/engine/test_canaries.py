@@ -8,7 +8,12 @@ from collections.abc import Callable
 
 import pytest
 
+from contracts.core.made_up import MadeUp
 from contracts.engine.canaries import Canaries
+
+
+def canaries_of(name: str) -> Canaries:
+    return Canaries(MadeUp(name))
 
 
 def is_recognised(canaries: Canaries, content: str) -> bool:
@@ -31,25 +36,25 @@ def is_recognised(canaries: Canaries, content: str) -> bool:
     ],
 )
 def test_a_text_is_recognised_however_it_is_shown(show: Callable[[str], str]) -> None:
-    canaries = Canaries()
+    canaries = canaries_of("one")
 
-    assert is_recognised(canaries, f'{{"a": "{show(canaries.text())}"}}')
-    assert not is_recognised(Canaries(), show(canaries.text()))
+    assert is_recognised(canaries, f'{{"a": "{show(canaries.text(1))}"}}')
+    assert not is_recognised(canaries_of("another"), show(canaries.text(1)))
 
 
 def test_a_number_is_recognised_however_it_is_written() -> None:
-    canaries = Canaries()
+    canaries = canaries_of("one")
 
-    for number in (canaries.integer(), canaries.real(), canaries.large_real()):
+    for number in (canaries.integer(5), canaries.real(), canaries.large_real()):
         assert is_recognised(canaries, json.dumps([number]))
         assert is_recognised(canaries, f"{number:.17g}")
     assert is_recognised(canaries, str(int(canaries.large_real())))
 
 
 def test_the_first_value_that_is_shown_as_it_was_sent_is_told() -> None:
-    canaries = Canaries()
-    first, second = canaries.text(), canaries.text()
+    canaries = canaries_of("one")
+    first, second = canaries.text(1), canaries.text(2)
 
     assert canaries.value_in(f"{second} {first}".encode()) == second.encode()
-    assert canaries.value_in(str(canaries.integer()).encode()) == f"{canaries.integer() - 1}".encode()
+    assert canaries.value_in(str(canaries.integer(7)).encode()) == str(canaries.integer(7)).encode()
     assert canaries.value_in(first[:20].encode()) is None

@@ -28,7 +28,6 @@ def of(violations: Any) -> list[tuple[str, str]]:
         ({}, {}, []),
         ({}, {"status": "running", "output_data": None}, []),
         ({}, {"pool_ids": []}, []),
-        ({}, {"created_at": 5}, [("READ-BACK", "created_at is not of its schema")]),
         ({}, {"session_id": S}, [("READ-BACK", "session_id reads otherwise")]),
         ({"input_values": {"a": 1}}, {"input_values": {"a": 1.0}}, [("READ-BACK", "input_values reads otherwise")]),
         ({}, {"usage_metadata": {"a": 1}}, []),
