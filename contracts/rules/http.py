@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -183,7 +182,7 @@ def judge_limits(context: CaseContext, case: Case | None = None) -> None:
 
 
 def _request_of_kind(context: CaseContext, kind: str, number: int) -> Request:
-    key = f"key-{uuid.uuid4()}"
+    key = f"key-{context.made_up.uuid()}"
     create = {"workflow_id": context.named("workflow"), "count": 1} if "creates" in kind else {}
     match kind:
         case "lists":

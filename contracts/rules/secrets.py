@@ -7,7 +7,6 @@ request whose answer could show them.
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -295,7 +294,7 @@ def _failing_requests(context: CaseContext, case: FailingCase, valid: Request) -
             yield replace(valid, path=f"/v1/runs/{context.some_runs(1).ids[0]}/retry")
         case "unknown ids":
             for name in ("machine_id", "session_id", "workflow_id", "pool_ids"):
-                made_up = str(uuid.uuid4())
+                made_up = context.made_up.uuid()
                 ids = {name: [made_up] if name == "pool_ids" else made_up}
                 yield replace(valid, body=encode(json.loads(raw) | ids))
         case "an update":
@@ -307,7 +306,7 @@ def _failing_requests(context: CaseContext, case: FailingCase, valid: Request) -
             plain = encode({name: value for name, value in json.loads(raw).items() if name != secret_field})
             other = raw.replace(b"password", b"pass")
             for first, second in ((plain, raw), (raw, plain), (raw, other), (raw, raw)):
-                headers = (*valid.headers, ("Idempotency-Key", f"key-{uuid.uuid4()}"))
+                headers = (*valid.headers, ("Idempotency-Key", f"key-{context.made_up.uuid()}"))
                 yield from (replace(valid, headers=headers, body=body) for body in (first, second, first))
 
 
