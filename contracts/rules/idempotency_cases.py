@@ -21,22 +21,22 @@ KEY_HEADER: Final = "Idempotency-Key"
 
 @dataclass(frozen=True)
 class Keyed(Case):
-    """A write under a key."""
+    """A write under a key, which is sent `times` times more than once, or as often at the same moment."""
 
     operation: str
     body: dict[str, Any] = field(default_factory=dict)
     key: str = "«key»"
+    times: int = 1
 
     @property
     def expected_runs(self) -> int:
-        return Body(self.body).runs
+        return Body(self.body).runs * self.times
 
 
 @dataclass(frozen=True)
 class Replay(Keyed):
     """A write that is repeated later, perhaps with another spelling of the header."""
 
-    times: int = 1
     others_between: int = 0
     """How many other creates are sent before the repeat."""
     change_between: bool = False

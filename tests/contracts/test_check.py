@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from dataclasses import dataclass
 
 import pytest
 
@@ -12,6 +13,7 @@ from contracts.check import fuzz, plan
 from contracts.cli.outcome import judge
 from contracts.core.findings import CheckResult, Finding
 from contracts.core.target import Budget, Target
+from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
 from contracts.engine.runner import Scenario
 from contracts.oracle import Violation
@@ -144,10 +146,10 @@ def test_a_fuzz_tells_a_finding_as_it_comes() -> None:
 def test_an_error_of_the_suite_itself_is_named_and_leaves_the_check_incomplete(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def internal_errors(context: object, case: dict[str, object]) -> None:
+    def internal_errors(context: object, case: Case) -> None:
         raise KeyError("of our own")
 
-    broken = Scenario("a broken one", ("READ-BACK",), internal_errors, lambda check_context: [{}])
+    broken = Scenario("a broken one", ("READ-BACK",), internal_errors, lambda check_context: [Case()])
     # Alone of its rule: beside the others of it, a slow machine may not come to it in time.
     others = [scenario for scenario in SCENARIOS if "READ-BACK" not in scenario.rules]
     monkeypatch.setattr(contracts.check, "SCENARIOS", (broken, *others))
@@ -173,16 +175,16 @@ def test_a_target_without_limits_passes() -> None:
 def test_scenarios_that_wait_run_beside_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     at_once = threading.Barrier(3, timeout=10)
 
-    def waits(context: object, case: dict[str, object]) -> None:
+    def waits(context: object, case: Case) -> None:
         at_once.wait()
 
-    def sends(context: object, case: dict[str, object]) -> None:
+    def sends(context: object, case: Case) -> None:
         at_once.wait()
 
     course = (
-        Scenario("one that sends", ("READ-BACK",), sends, lambda check_context: [{}], priority=1),
+        Scenario("one that sends", ("READ-BACK",), sends, lambda check_context: [Case()], priority=1),
         Scenario(
-            "one that waits", ("READ-BACK",), waits, lambda check_context: [{"a": 1}, {"b": 2}], priority=2, waits=True
+            "one that waits", ("READ-BACK",), waits, lambda check_context: [Case(), Case()], priority=2, waits=True
         ),
     )
     monkeypatch.setattr(contracts.check, "SCENARIOS", course)
@@ -207,14 +209,19 @@ def test_a_server_that_offers_bulk_only_breaks_no_rule_of_reads_and_tenants() ->
     assert {rule.status for rule in result.rules} == {"not_offered"}
 
 
+@dataclass(frozen=True)
+class NamedCase(Case):
+    name: str
+
+
 def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tries: list[str] = []
 
-    def shows(context: CaseContext, case: dict[str, str]) -> None:
-        tries.append(case["name"])
-        if case["name"] == "always" or tries.count("once") == 1:
+    def shows(context: CaseContext, case: NamedCase) -> None:
+        tries.append(case.name)
+        if case.name == "always" or tries.count("once") == 1:
             result = context.call("list_runs", query=[("limit", "1")])
             context.fail(Violation("READ-BACK", "a cause", "one thing", "another"), result)
 
@@ -223,7 +230,7 @@ def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
             name,
             ("READ-BACK",),
             shows,
-            lambda check_context, name=name: [{"name": name}],
+            lambda check_context, name=name: [NamedCase(name)],
             together=False,
             priority=order,
         )

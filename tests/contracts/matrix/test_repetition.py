@@ -11,7 +11,7 @@ from contracts.core.exchange import Exchange
 from contracts.core.findings import CheckResult
 from contracts.core.target import Target
 from contracts.guard import Guard
-from tests.contracts.matrix.checks import TOKENS
+from tests.contracts.checks import TOKENS
 from tests.standin.serving import serving
 
 RULES = ("IDEM-REPLAY", "LIST-PAGE", "UPDATE-PARTIAL")

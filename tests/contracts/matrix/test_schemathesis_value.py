@@ -6,7 +6,7 @@ import pytest
 
 import contracts.check
 from contracts.explore import exploration, schema_fuzz
-from contracts.explore.model import MODEL
+from contracts.explore.model import SEQUENCES
 from contracts.rules import SCENARIOS
 from tests.contracts.matrix import schemathesis_value
 from tests.standin.serving import serving
@@ -26,7 +26,7 @@ def test_one_check_is_without_schemathesis_and_the_other_is_of_schemathesis_alon
     assert schemathesis_value.found_without(serving, 9) is None
     assert schemathesis_value.found_by_schemathesis(serving, 9, times=3) is None
 
-    assert checked == [(len(SCENARIOS), [MODEL.name], most_s), (0, ["schema-wide requests"], 3 * most_s)]
+    assert checked == [(len(SCENARIOS), [SEQUENCES.name], most_s), (0, ["schema-wide requests"], 3 * most_s)]
 
 
 @pytest.mark.parametrize(
