@@ -83,6 +83,7 @@ def _finding(finding: Finding, report: Report) -> str:
         "<dl>",
         f"<dt>Expected</dt><dd>{escape(printable(finding.expected))}</dd>",
         f"<dt>Got</dt><dd>{escape(printable(finding.got))}</dd>",
+        *([f"<dt>Intermittent</dt><dd>{escape(finding.frequency)}</dd>"] if finding.frequency else []),
         f"<dt>Fingerprint</dt><dd><code>{finding.fingerprint}</code></dd>",
         "</dl>",
     ]

@@ -41,6 +41,9 @@ def _finding(finding: Finding, report: Report) -> dict[str, Any]:
         "cause": finding.cause,
         "expected": finding.expected,
         "got": finding.got,
+        "intermittent": finding.intermittent,
+        "seen": finding.seen,
+        "judged": finding.judged,
         "exchanges": [
             {"request": _request(exchange.request), "answer": _answer(exchange.answer), "curl": command}
             for exchange, command in zip(finding.exchanges, report.commands(finding), strict=True)

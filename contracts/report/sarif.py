@@ -65,6 +65,8 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
     # The answer to the last request breaks the rule; the requests before it prepare that.
     place = place_of(finding.exchanges[-1].request) if finding.exchanges else Place("", 1)
     text = f"Expected {finding.expected}, got {finding.got}."
+    if finding.frequency:
+        text += f" Intermittent: {finding.frequency}."
     location: dict[str, Any] = {
         "physicalLocation": {"artifactLocation": _artifact(), "region": {"startLine": place.line}}
     }

@@ -73,6 +73,8 @@ def _finding(finding: Finding, target: str, rules: Mapping[str, RuleText], headi
     yield click.style(heading, fg=colour, bold=True) + (f" {title}" if title else "")
     yield f"   expected     {_short(finding.expected)}"
     yield f"   got          {_short(finding.got)}"
+    if finding.frequency:
+        yield f"   intermittent {finding.frequency}"
     yield f"   fingerprint  {finding.fingerprint}"
     if finding.exchanges:
         yield ""

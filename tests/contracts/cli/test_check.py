@@ -325,6 +325,34 @@ def test_what_was_found_before_ctrl_c_is_reported_and_decides_the_exit_code(chec
     }
 
 
+def test_an_intermittent_finding_fails_the_check_unless_it_is_allowed(check, engine, tmp_path):
+    found = fakes.finding(stable=False, intermittent=True, seen=2, judged=9)
+    engine.answer = fakes.result(found)
+
+    status, out, _ = check("--report", f"json={tmp_path / 'out.json'}")
+    assert (status, "seen 2 of 9 times" in out) == (1, True)
+
+    status, out, _ = check("--allow-intermittent", "--report", f"json={tmp_path / 'out.json'}")
+    assert status == 0
+    report = json.loads((tmp_path / "out.json").read_text())
+    assert (report["verdict"], report["findings"]) == ("passed", [])
+    assert [finding["cause"] for finding in report["unstable"]] == ["1001 is accepted"]
+    assert {rule["status"] for rule in report["rules"]} == {"passed"}
+
+
+@pytest.mark.parametrize("text", ["0/4", "5/4", "x", "1/", "1/0"])
+def test_a_shard_that_is_none_is_refused(check, text):
+    status, _, err = check("--shard", text)
+    assert status == 2
+    assert "1/4, 2/4, 3/4 and 4/4" in err
+
+
+def test_the_salt_and_the_shard_are_those_of_the_target(check, engine):
+    check("--salt", "a salt", "--shard", "2/4")
+    (target,) = engine.targets
+    assert (target.salt, target.shard) == ("a salt", (2, 4))
+
+
 def test_a_terminated_job_cleans_up_as_after_ctrl_c(check, engine):
     engine.while_judging = lambda: os.kill(os.getpid(), signal.SIGTERM)
     before = signal.getsignal(signal.SIGTERM)

@@ -240,3 +240,12 @@ def test_every_format_names_every_finding():
         text = FORMATS[name](samples.report(result))
         assert "an expectation" in text
         assert "an outcome" in text
+
+
+@pytest.mark.parametrize("name", ["junit", "sarif", "html"])
+def test_an_intermittent_finding_says_how_often_it_was_seen(name):
+    finding = Finding("BULK-ECHO", "a cause", "this", "that", (), stable=False, intermittent=True, seen=2, judged=1812)
+    result = samples.without_findings(findings=(finding,), rules=(RuleResult("BULK-ECHO", "failed", ""),))
+
+    assert "seen 2 of 1,812 times" in FORMATS[name](samples.report(result))
+    assert written("json", samples.report(result))["findings"][0]["seen"] == 2
