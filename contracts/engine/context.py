@@ -16,7 +16,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Reque
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.engine.canaries import NUMBERS
 from contracts.engine.check_context import CheckContext, Ids
-from contracts.engine.request_building import Query, request_for
+from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated, WriteResult
 from contracts.engine.unreported_runs import violation_of
 from contracts.guard import NoAnswer
@@ -26,6 +26,7 @@ from contracts.oracle import (
     ANSWER_RULE,
     SCHEMA_RULE,
     ParsedRequest,
+    Query,
     Violation,
     acceptance_of_invalid,
     accepts,

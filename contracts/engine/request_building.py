@@ -11,8 +11,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.engine.check_context import CheckContext
 from contracts.engine.results import Inconclusive
 from contracts.openapi.schemas import UNREAD, operations
-
-Query = Sequence[tuple[str, str]]
+from contracts.oracle import Query
 
 JSON_HEADER: Final = ("Content-Type", "application/json")
 

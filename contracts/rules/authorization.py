@@ -14,11 +14,11 @@ from contracts.data.files import file
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.request_building import Query, request_for
+from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult
 from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import CREATES
+from contracts.oracle import CREATES, Query
 from contracts.rules.listing import carries, made_with
 from contracts.rules.rule import Rule
 from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases

@@ -15,10 +15,9 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.request_building import Query
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import FOREIGN, Candidate
+from contracts.oracle import FOREIGN, Candidate, Query
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import items_of, page_of, their_workflow
 

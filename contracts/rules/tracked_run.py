@@ -10,9 +10,8 @@ from typing import Any, Final
 
 from contracts.core.exchange import TOKEN
 from contracts.engine.context import CaseContext
-from contracts.engine.request_building import Query
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
-from contracts.oracle import CHANGEABLE, STATUSES, KnownRun, ParsedRequest, Violation, read_body
+from contracts.oracle import CHANGEABLE, STATUSES, KnownRun, ParsedRequest, Query, Violation, read_body
 
 _SHOWN_CHANGES: Final = 3
 """How many changes of a run a finding shows, apart from its create. The changes before them are found by `repro_of`."""
