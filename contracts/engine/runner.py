@@ -119,17 +119,25 @@ class Search:
         self._waiting = [(scenario, case, pool.submit(self._outcome, scenario, case)) for scenario, case in waiting]
 
     def settle(self, *, wait: bool) -> Collection[Scenario[Any]]:
-        """Evaluate the cases of `begin` that have ended, or with `wait` all of them. Return the scenarios of
-        the others. Raises OutOfTime.
+        """Evaluate the cases of `begin` that have ended, or with `wait` all of them. Return `unsettled`. Raises
+        OutOfTime.
         """
         for entry in list(self._waiting):
             scenario, case, outcome = entry
             if wait or outcome.done():
-                violated = outcome.result()
+                try:
+                    violated = outcome.result()
+                except OutOfTime:
+                    continue  # the case did not end
                 self._waiting.remove(entry)
                 self.tried[scenario.name] += 1
                 if violated is not None:
                     self.look_into(scenario, case, violated)
+        return self.unsettled
+
+    @property
+    def unsettled(self) -> Collection[Scenario[Any]]:
+        """The scenarios of `begin` with cases that have not ended."""
         return dict.fromkeys(scenario for scenario, _, _ in self._waiting)
 
     def end(self) -> None:
@@ -283,7 +291,11 @@ class Search:
         check = self.check
         for _ in range(2 * MAX_CAUSES):
             if (violated.rule, violated.cause) not in check.known:
-                self._conclude(scenario, case, violated, beside)
+                try:
+                    self._conclude(scenario, case, violated, beside)
+                except OutOfTime:
+                    self._keep_unrepeated(violated, stable=False)
+                    raise
             if (violated.rule, violated.cause) not in check.known:
                 return
             again = self._outcome(scenario, case)
@@ -298,7 +310,7 @@ class Search:
             check.known.add(first)
             return
         if violated.is_certain is not None:
-            self._keep_unrepeated(violated, first, stable=violated.is_certain)
+            self._keep_unrepeated(violated, stable=violated.is_certain)
             return
         is_broken_by_a_write = self._is_broken_by_a_write(violated)
         alone = None if is_broken_by_a_write else self._alone(violated)
@@ -359,13 +371,20 @@ class Search:
         if source is not None and source not in final.exchanges:
             yield source
 
-    def _keep_unrepeated(self, violated: RuleViolated, first: tuple[str, str], *, stable: bool) -> None:
-        """Keep a finding without repeating it, since a repeat would leave more runs behind."""
-        self.check.known.add(first)
+    def _keep_unrepeated(self, violated: RuleViolated, *, stable: bool) -> None:
+        """Keep a finding without repeating it: a repeat would leave more runs behind, or the time is over."""
+        self.check.known.add((violated.rule, violated.cause))
+        intermittent = not stable and violated.is_proof
         finding = Finding(
-            violated.rule, violated.cause, violated.expected, violated.got, violated.exchanges, stable=stable
+            violated.rule,
+            violated.cause,
+            violated.expected,
+            violated.got,
+            violated.exchanges,
+            stable=stable,
+            intermittent=intermittent,
         )
-        (self.findings if stable else self.unstable).append(finding)
+        (self.findings if finding.fails else self.unstable).append(finding)
         self._on_finding(finding)
 
     def look_at_the_end(self) -> None:

@@ -114,8 +114,8 @@ class Scheduler:
     def _settle(self) -> Collection[Scenario[Any]]:
         try:
             return self._search.settle(wait=True)
-        except OutOfTime:
-            return self._search.settle(wait=False)
+        except OutOfTime:  # while a failing case was repeated
+            return self._search.unsettled
 
     def _has_ended(self, part: _Part, *, requests: float = math.inf, until: float) -> bool:
         """Run a part for a share of requests and return whether it has ended. Raises OutOfTime at `until`."""

@@ -493,3 +493,38 @@ def test_a_write_that_leaves_its_run_changed_is_made_small_with_the_create_of_th
     assert finding.cause == "error of update_run is not of its schema"
     assert [exchange.request.method for exchange in finding.exchanges] == ["POST", "PATCH"]
     assert [*finding.exchanges[1].request.json()] == ["error"]
+
+
+def test_a_violation_that_is_seen_as_the_time_ends_is_kept_unrepeated() -> None:
+    check = world_of(lambda request: (500, {"detail": "x"}))
+    search = Search(check)
+
+    def run(context: CaseContext, case: Case) -> None:
+        try:
+            context.call("list_runs")
+        finally:
+            check.deadline = 0.0
+
+    with pytest.raises(OutOfTime):
+        search.run(scenario(run), iter([{"a": 1}]))
+
+    assert [(finding.rule, finding.stable, finding.intermittent) for finding in search.findings] == [
+        ("NO-5XX", False, True)
+    ]
+
+
+def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> None:
+    check = world_of(lambda request: (200, PAGE))
+    search = Search(check)
+
+    def run(context: CaseContext, case: Case) -> None:
+        if case["sends"]:
+            context.call("list_runs")
+
+    waiting = scenario(run, waits=True)
+    check.deadline = 0.0
+    search.begin([(waiting, {"sends": True}), (waiting, {"sends": False})])
+
+    assert list(search.settle(wait=True)) == [waiting]
+    assert search.tried["a scenario"] == 1
+    search.end()
