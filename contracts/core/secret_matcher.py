@@ -23,7 +23,7 @@ _MIN_LENGTH_PARTS: Final = 24
 _BLOCK_LENGTH: Final = 8  # any part of twice this length contains a whole block of the secret
 _MIN_CHARACTERS: Final = 4  # a block of fewer different ones, such as `xxxxxxxx`, is no sign of the secret
 _ENDS_LENGTH: Final = 1_000  # a longer secret has blocks at both ends only
-_COMPARED_LENGTH: Final = 200  # of a secret of over twice this length, both ends are compared, and the length between
+_COMPARED_LENGTH: Final = 200  # of a secret longer than twice this, only both ends and their distance are compared
 _PROBE_LENGTH: Final = 8
 
 _PIECE: Final = re.compile(r"[0-9A-Za-z]+|\\+|.", re.DOTALL)
@@ -208,7 +208,7 @@ class SecretMatcher:
         return candidates.replace(text) if candidates else text
 
     def replace_beginning(self, text: str) -> str:
-        """Replace the beginning of a secret at the end of a text: at least 4 characters that an excerpt has left."""
+        """Mask a secret that the end of the text cuts off, if 4 or more of its characters are left."""
         longest, placeholder = 3, ""
         for form in (form for forms in self._forms.values() for form in forms):
             for written in {form.text, json.dumps(form.text)[1:-1]}:

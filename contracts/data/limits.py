@@ -14,13 +14,13 @@ from typing import Final
 
 MIN_COUNT: Final = 1
 MAX_COUNT: Final = 1000
-"""Of the runs of a bulk create."""
+"""Limits of `count` in a bulk create."""
 MIN_LIMIT: Final = 1
 MAX_LIMIT: Final = 1000
 DEFAULT_LIMIT: Final = 100
-"""Of the items of a page."""
+"""Limits and default of `limit`, the number of items of a page."""
 MAX_KEY_LENGTH: Final = 255
-"""Of an Idempotency-Key. The limits of texts, depths and numbers are in `contracts.openapi.schemas`."""
+"""The length of an Idempotency-Key. The limits of texts, depths and numbers are in `contracts.openapi.schemas`."""
 
 POWERS_OF_TWO: Final = tuple(2**exponent for exponent in range(25))
 """Sizes of buffers, columns and counters, up to 16 MiB."""
@@ -42,7 +42,7 @@ def sizes(low: int, high: int) -> tuple[int, ...]:
 
 
 def above(low: int, high: int) -> tuple[int, ...]:
-    """Return one above each usual limit from `low` on that is below `high`, and `high`."""
+    """Return the number after each usual limit in the range, and `high`."""
     return (*(limit + 1 for limit in USUAL if low <= limit < high - 1), high)
 
 

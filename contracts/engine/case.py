@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A subclass states what a scenario sends. A field with its default value is not part of what shrinking changes."""
+    """A subclass states what a scenario sends. Shrinking leaves fields at their default alone."""
 
     @property
     def expected_runs(self) -> int:

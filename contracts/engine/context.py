@@ -73,21 +73,21 @@ class CaseContext:
     def _fill_text(self, text: str) -> Any:
         placeholder = _PLACEHOLDER.fullmatch(text)
         if placeholder is not None:
-            return self.named(placeholder.group(1))
-        return _PLACEHOLDER.sub(lambda match: str(self.named(match.group(1))), text)
+            return self.placeholder(placeholder.group(1))
+        return _PLACEHOLDER.sub(lambda match: str(self.placeholder(match.group(1))), text)
 
-    def named(self, name: str) -> Any:
+    def placeholder(self, name: str) -> Any:
         if name not in self._named:
             self._named[name] = self._make(name)
         return self._named[name]
 
-    def has_named(self, name: str) -> bool:
+    def has_placeholder(self, name: str) -> bool:
         return name in self._named
 
-    def everything_named(self) -> list[tuple[str, Any]]:
+    def placeholders(self) -> list[tuple[str, Any]]:
         return list(self._named.items())
 
-    def remember(self, name: str, value: Any) -> None:
+    def set_placeholder(self, name: str, value: Any) -> None:
         self._named[name] = value
 
     def _make(self, name: str) -> Any:
@@ -179,7 +179,7 @@ class CaseContext:
             try:
                 self.judge(violation_of(found).rule, [violation_of(found)], *found.exchanges)
             except RuleViolated as violated:
-                violated.is_certain = found.certain
+                violated.stable_without_repeat = found.certain
                 raise
 
     def _check_time(self) -> None:
@@ -216,7 +216,7 @@ class CaseContext:
             self.check.count(SCHEMA_RULE)
         proves = exchange.answer.status not in _MAY_BE_OVERLOAD
         for violation in universal_violations(operation, request, exchange.answer, self.check.canaries.forms):
-            self.fail(violation, exchange, is_proof=proves)
+            self.report_violation(violation, exchange, is_proof=proves)
         if exchange.answer.status == 429:
             self.check.count("HTTP-LIMIT")
             raise Inconclusive("the target put the request off with 429 for too long")
@@ -266,14 +266,16 @@ class CaseContext:
             return
         self.check.count(rule)
         if not result.accepted:
-            self.fail(Violation(rule, f"{operation} refuses a good request", "a success", result.words), *shown)
+            self.report_violation(
+                Violation(rule, f"{operation} refuses a good request", "a success", result.words), *shown
+            )
             raise Inconclusive(f"{operation} answers {result.status}")
         if not has_documented_form(operation, result.answer):
             raise Inconclusive(f"{operation} answers otherwise than documented")
 
     # Judging
 
-    def fail(self, violation: Violation, *shown: CallResult | Exchange, is_proof: bool = False) -> None:
+    def report_violation(self, violation: Violation, *shown: CallResult | Exchange, is_proof: bool = False) -> None:
         """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for. `shown`
         are the exchanges that show it, by default all of the case. `is_proof` says that the last of them alone does.
         """
@@ -297,7 +299,7 @@ class CaseContext:
         holds = True
         for violation in violations:
             holds = False
-            self.fail(violation, *shown, is_proof=is_proof)
+            self.report_violation(violation, *shown, is_proof=is_proof)
         return holds
 
     def require(
@@ -311,7 +313,7 @@ class CaseContext:
     ) -> bool:
         self.check.count(rule)
         if not holds:
-            self.fail(Violation(rule, cause, expected, got if isinstance(got, str) else got()), *shown)
+            self.report_violation(Violation(rule, cause, expected, got if isinstance(got, str) else got()), *shown)
         return bool(holds)
 
     # Writes
@@ -330,13 +332,13 @@ class CaseContext:
         for rule in _rules_of_request(parsed):
             self.check.count(rule)
         if result.accepted and parsed.is_invalid:
-            self.fail(acceptance_of_invalid(parsed, result.answer), result, is_proof=True)
+            self.report_violation(acceptance_of_invalid(parsed, result.answer), result, is_proof=True)
             return WriteResult(parsed, result, (), False)
         if result.refused:
             if parsed.is_invalid:
                 self.judge("REQ-ERROR", error_violations(parsed, result.answer), result, is_proof=True)
             elif parsed.is_valid and not self._may_be_refused(parsed, result):
-                self.fail(refusal_of_valid(parsed, result.answer), result)
+                self.report_violation(refusal_of_valid(parsed, result.answer), result)
             return WriteResult(parsed, result, (), not parsed.is_valid)
         if not result.accepted:
             return WriteResult(parsed, result, (), False)
@@ -355,7 +357,7 @@ class CaseContext:
         for violation in judgement.violations:
             earlier = judgement.earlier.get(violation.cause)
             shown = (result,) if earlier is None else (earlier, result)
-            self.fail(violation, *shown, is_proof=True)
+            self.report_violation(violation, *shown, is_proof=True)
         return not judgement.violations, judgement.runs
 
     def _may_be_refused(self, parsed: ParsedRequest, result: CallResult) -> bool:
@@ -366,9 +368,9 @@ class CaseContext:
             parsed.operation == "retry_run" or (parsed.operation == "update_run" and parsed.given("status"))
         ):
             return True  # refused for the status of the run
-        return self.may_be_unknown(parsed, result)
+        return self.may_refuse_its_ids(parsed, result)
 
-    def may_be_unknown(self, parsed: ParsedRequest, result: CallResult) -> bool:
+    def may_refuse_its_ids(self, parsed: ParsedRequest, result: CallResult) -> bool:
         """Return whether a request may be refused for an id that it names. Also true if it was sent without one of the
         two tokens of the check.
         """

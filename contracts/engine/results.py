@@ -29,7 +29,7 @@ class RuleViolated(Broken):
         self.all_exchanges = exchanges if all_exchanges is None else all_exchanges
         self.is_proof = False
         """Whether the request and the answer alone show that the rule is broken, whatever the state of the target."""
-        self.is_certain: bool | None = None
+        self.stable_without_repeat: bool | None = None
         """None if the violation is reproduced before it is reported. Unreported runs are not, since every repeat would
         leave runs behind: this says whether the finding is stable without a repeat.
         """

@@ -58,27 +58,28 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class Scenario(Generic[C]):
-    """`run` raises RuleViolated if a rule is broken. `cases` are the fixed cases; `generated` gives more of the kind.
-
-    `needs` are the operations that it requires. `attempts` is how often a failing case is sent again before it counts
-    as unstable: more than 2 where chance decides. `together` allows its cases to run in parallel. Scenarios of a lower
-    `priority` run first. A scenario that `waits` more than it sends starts at once, in parallel with all others. Those
-    with `last` run after all others.
-    """
+    """A function that tries to violate some rules, and the cases that it runs. `run` raises RuleViolated."""
 
     name: str
     rules: tuple[str, ...]
     run: Callable[[CaseContext, C], None]
     cases: Callable[[CheckContext], Iterable[C]]
     generated: Callable[[CheckContext], SearchStrategy[C]] | None = None
+    """Further cases, which Hypothesis generates: `examples` of them in one check."""
     examples: int = 0
     needs: tuple[str, ...] = ()
+    """The operations without which it cannot run."""
     creates: bool = True
     attempts: int = 2
+    """How often a failing case is sent again before it counts as unstable: more than 2 where chance decides."""
     together: bool = True
+    """Whether its cases may run in parallel."""
     priority: int = 5
+    """Scenarios of a lower priority run first."""
     waits: bool = False
+    """Whether its cases mostly wait for time to pass. They all start at once, in parallel with other scenarios."""
     last: bool = False
+    """Whether it runs after all others."""
 
 
 class Search:
@@ -119,8 +120,8 @@ class Search:
         self._waiting = [(scenario, case, pool.submit(self._outcome, scenario, case)) for scenario, case in waiting]
 
     def settle(self, *, wait: bool) -> Collection[Scenario[Any]]:
-        """Evaluate the cases of `begin` that have ended, or with `wait` all of them. Return `unsettled`. Raises
-        OutOfTime.
+        """Evaluate the cases of `begin` that have ended, or with `wait` all of them. Return the scenarios of those
+        that still run. Raises OutOfTime.
         """
         for entry in list(self._waiting):
             scenario, case, outcome = entry
@@ -204,7 +205,7 @@ class Search:
             self.skipped.setdefault(scenario.name, f"no answer: {reason}")
         except INTERNAL_ERRORS as error:
             # After a broken rule, or in a case that was shrunk, a scenario may not find what it expects.
-            self.skipped.setdefault(scenario.name, f"an answer that cannot be gone on from: {error!r}")
+            self.skipped.setdefault(scenario.name, f"the scenario cannot continue after this answer: {error!r}")
             if only is None:
                 self.check.note_internal_error(scenario.name, error)
         finally:
@@ -309,8 +310,8 @@ class Search:
         if sum(rule == violated.rule for rule, _ in check.known) >= MAX_CAUSES:
             check.known.add(first)
             return
-        if violated.is_certain is not None:
-            self._keep_unrepeated(violated, stable=violated.is_certain)
+        if violated.stable_without_repeat is not None:
+            self._keep_unrepeated(violated, stable=violated.stable_without_repeat)
             return
         is_broken_by_a_write = self._is_broken_by_a_write(violated)
         alone = None if is_broken_by_a_write else self._alone(violated)

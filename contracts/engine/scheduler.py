@@ -17,14 +17,14 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search
 
-SHARE: Final = 24
+FIRST_ROUND_REQUESTS: Final = 24
 """The requests that a scenario may send in the first round. A batch of cases is always finished."""
 MANY_RUNS: Final = 60
 """Cases that create this many runs or more make every list slower, so they wait for LATE_ROUND."""
 LATE_ROUND: Final = 4
 LOWEST_PRIORITY: Final = 8
 """Scenarios with this `priority` take long and seldom find anything, so they wait for LATE_ROUND too."""
-LAST_SHARE: Final = 0.03
+LAST_TIME_FRACTION: Final = 0.03
 """The part of the time that is reserved for scenarios with `last`."""
 
 
@@ -70,7 +70,7 @@ class Scheduler:
         self._early, self._late, self._last = self._parts()
         self._total = len(self._early) + len(self._late) + len(self._last)
         self._ended = 0
-        self._end = check.deadline - (LAST_SHARE * check.target.max_time_s if self._last else 0.0)
+        self._end = check.deadline - (LAST_TIME_FRACTION * check.target.max_time_s if self._last else 0.0)
 
     def run(self) -> list[ScenarioProgress]:
         """Run all scenarios; return how far each got."""
@@ -80,7 +80,7 @@ class Scheduler:
         left = self._rounds()
         unsettled = self._settle()
         try:
-            while self._last and self._has_ended(self._last[0], until=self._check.deadline):
+            while self._last and self._run_part(self._last[0], until=self._check.deadline):
                 self._last.pop(0)
         except OutOfTime:
             pass
@@ -103,7 +103,7 @@ class Scheduler:
             left: list[_Part] = []
             for index, part in enumerate(parts):
                 try:
-                    if not self._has_ended(part, requests=SHARE * 2 ** (number - 1), until=self._end):
+                    if not self._run_part(part, requests=FIRST_ROUND_REQUESTS * 2 ** (number - 1), until=self._end):
                         left.append(part)
                     self._search.settle(wait=False)
                 except OutOfTime:
@@ -117,7 +117,7 @@ class Scheduler:
         except OutOfTime:  # while a failing case was repeated
             return self._search.unsettled
 
-    def _has_ended(self, part: _Part, *, requests: float = math.inf, until: float) -> bool:
+    def _run_part(self, part: _Part, *, requests: float = math.inf, until: float) -> bool:
         """Run a part for a share of requests and return whether it has ended. Raises OutOfTime at `until`."""
         scenario, spent = part.scenario, self._check.guard.spent
         self._progress(Progress(scenario.name, self._ended, self._total, spent.requests, len(self._search.findings)))

@@ -129,7 +129,7 @@ class Model:
         return kept
 
     def _key(self, name: str) -> str:
-        return str(self.context.named(f"key:{name}"))
+        return str(self.context.placeholder(f"key:{name}"))
 
     def _keep(self, name: str, write: _KeyedWrite) -> None:
         self._writes[name] = write
@@ -246,9 +246,9 @@ class Model:
         run.fail_by_another("another run is gone too", "not in the list", found.results[0], is_gone=True)
         if self.context.check.offers("get_run"):
             run.read()  # it may be gone
-        token_is_first = run.organisation == 0  # `why_missing` lists as the first organisation
+        is_first_organisation = run.organisation == 0  # `why_missing` lists as the first organisation
         rule, cause = "LIST-COMPLETE", "a created run is not listed"
-        if token_is_first:
+        if is_first_organisation:
             rule, cause = why_missing(self.context, run.known.view, found.query, limit=limit, base=[self._filter])
         got = f"{count} runs missing"
         fail(self.context, Violation(rule, cause, "every run that matches", got), *run.shown, *found.results[:3])

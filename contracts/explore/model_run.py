@@ -21,7 +21,7 @@ TOKENS: Final = (TOKEN, SECOND_TOKEN)
 def fail(context: CaseContext, violation: Violation, *shown: CallResult) -> NoReturn:
     """Raises RuleViolated, or Inconclusive if the cause is known, under whichever rule."""
     if context.only is not None or all(cause != violation.cause for _, cause in context.check.known):
-        context.fail(violation, *shown)
+        context.report_violation(violation, *shown)
     raise Inconclusive(f"{violation.rule} is known to be broken")
 
 

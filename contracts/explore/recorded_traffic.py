@@ -158,8 +158,8 @@ def run_recorded(context: CaseContext, case: RecordedCase) -> None:
     known_resources = KnownResources()
     if case.create is not None:
         _send_create(context, case.create, case.run)
-    if context.has_named("run"):
-        known_resources.alive.add(context.named("run"))
+    if context.has_placeholder("run"):
+        known_resources.alive.add(context.placeholder("run"))
     for each in case.requests:
         request = each.to_request(context.fill)
         if request is None:
@@ -178,9 +178,9 @@ def _send_create(context: CaseContext, create: RequestCase, run: int) -> None:
     if not made:
         raise Inconclusive(f"the create that a case begins with answers {result.status}")
     run_id, attachments = made[min(run, len(made) - 1)]
-    context.remember("run", run_id)
+    context.set_placeholder("run", run_id)
     for number, attachment in enumerate(attachments):
-        context.remember(f"attachment:{number}", attachment)
+        context.set_placeholder(f"attachment:{number}", attachment)
 
 
 # Judging
@@ -229,13 +229,13 @@ def _judge_presence(
     if result.accepted:
         if resource_id in known_resources.gone:
             cause = f"{operation} after the delete is not 404"
-            context.fail(Violation("DELETE-GONE", cause, "404", result.words), result)
+            context.report_violation(Violation("DELETE-GONE", cause, "404", result.words), result)
         elif resource_id in known_resources.unknown:
             cause = f"an unknown id is not 404 with {operation}"
-            context.fail(Violation("READ-UNKNOWN", cause, "404", result.words), result)
+            context.report_violation(Violation("READ-UNKNOWN", cause, "404", result.words), result)
         elif not _may_be_read_as_uuid(resource_id):
             cause = f"a malformed id is taken by {operation}"
-            context.fail(Violation("READ-UNKNOWN", cause, "a 4xx", result.words), result)
+            context.report_violation(Violation("READ-UNKNOWN", cause, "a 4xx", result.words), result)
     elif operation == "get_run" and resource_id in known_resources.alive and "?" not in result.exchange.request.path:
         context.expect_success(result)
 

@@ -106,7 +106,7 @@ def explore_schema(
 
 
 def _plan(check: CheckContext) -> SchemaPlan:
-    unknown = [str(CaseContext(check).named("unknown")) for _ in range(20)]
+    unknown = [str(CaseContext(check).placeholder("unknown")) for _ in range(20)]
     runs, attachments = _runs_for_schemathesis(check)
     in_paths = {"machine_id": check.machines, "pool_id": check.pools, "workflow_id": check.workflows}
     in_bodies = {

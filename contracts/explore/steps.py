@@ -95,7 +95,7 @@ UPDATE_BODIES: Final[tuple[dict[str, Any], ...]] = (
 )
 RETRY_BODIES: Final[tuple[dict[str, Any], ...]] = (
     {},
-    {},
+    {},  # twice, since a retry that changes nothing is the usual one
     {"input_values": {"again": True}},
     {"file_inputs": [file("new.txt", b"new")]},
     {"reuse_session": False},

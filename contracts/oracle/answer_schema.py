@@ -32,7 +32,7 @@ ANSWER_RULE: Final = {
 }
 """The rule that an operation breaks if its answer to a valid request is not the documented one."""
 SCHEMA_RULE: Final = "HTTP-SCHEMA"
-"""The same for all other operations."""
+"""The rule of all other operations."""
 _FIELD_RULE: Final = {
     ("bulk_create_runs", "id"): "BULK-IDS",
     ("bulk_create_runs", "status"): "BULK-INITIAL",
@@ -41,7 +41,7 @@ _FIELD_RULE: Final = {
     ("list_runs", "skip"): "LIST-PAGE",
     ("list_runs", "limit"): "LIST-PAGE",
 }
-"""The same for the value of one field."""
+"""The rule that a wrong value of one field breaks, by operation and field."""
 _MISSING: Final = object()
 
 
@@ -67,7 +67,7 @@ def has_documented_form(operation: str, answer: Answer) -> bool:
 
 @functools.lru_cache(maxsize=16)
 def wrong_parts(operation: str, answer: Answer) -> tuple[Path, ...]:
-    """Return the paths of the parts of an answer with the documented form that are not of their schema."""
+    """Return the paths of the parts that violate the schema. The answer must have the documented form."""
     return tuple(success_differences(operation, answer.json())) if answers_json(operation) else ()
 
 

@@ -48,9 +48,9 @@ class KnownRun:
     the model that follows from it.
 
     `created_by` is the request of its create, if it is known. `rule` is the rule of the last change, and
-    `changed` are the fields that it named. `is_read` tells whether a read has shown this state, and `was_read` whether
-    one had shown the state before the last change: then every difference is an effect of that change. `is_by_itself`
-    tells whether no update has written what the run itself writes, so that its results must fit its status.
+    `changed` are the fields that it named. `is_read` tells whether a read has shown this state. `was_read` tells
+    whether a read had shown the state before the last change. If so, any difference is an effect of that change.
+    `has_own_results` tells whether only the run itself has written results, which must then fit its status.
     """
 
     view: Mapping[str, Any]
@@ -59,7 +59,7 @@ class KnownRun:
     changed: frozenset[str] = field(default_factory=frozenset)
     is_read: bool = False
     was_read: bool = False
-    is_by_itself: bool = True
+    has_own_results: bool = True
     is_deleted: bool = False
 
     @property
@@ -110,7 +110,7 @@ class KnownRun:
         wrong = step_violation(self.status, str(shown.get("status")), rule)
         if wrong is not None:
             yield wrong
-        problem = _result_problem(shown) if self.is_by_itself and not is_partial else None
+        problem = _result_problem(shown) if self.has_own_results and not is_partial else None
         if problem is not None:
             rule = self.rule if self.rule == "RETRY-RULES" else "LIFECYCLE"
             yield Violation(rule, problem, "output_data and error that fit the status", problem)
@@ -161,10 +161,11 @@ class KnownRun:
     def may_have_moved(self, after: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> bool:
         """Return whether the run itself may have written results since it was last seen; `body` is an update since."""
         named, status = body or {}, after.get("status")
-        if self.has_ended or self.status == status == "scheduling":
+        if self.has_ended or (self.status == "scheduling" and status == "scheduling"):
             return False
         never_started = "started_at" in after and after["started_at"] is None and "started_at" not in named
-        return not (self.status == "scheduling" and status == "cancelled" == named.get("status") and never_started)
+        is_cancelled = named.get("status") == "cancelled" and status == "cancelled"
+        return not (self.status == "scheduling" and is_cancelled and never_started)
 
     def after_update(self, body: Mapping[str, Any], after: Mapping[str, Any]) -> KnownRun:
         view = dict(after)
@@ -173,7 +174,7 @@ class KnownRun:
             view = {name: value for name, value in view.items() if name not in RESULTS}
         writes_results = not set(RESULTS).isdisjoint(body) or body.get("status", "cancelled") != "cancelled"
         changed = self._after_change("UPDATE-PARTIAL", view, frozenset(body))
-        return replace(changed, is_by_itself=self.is_by_itself and not writes_results)
+        return replace(changed, has_own_results=self.has_own_results and not writes_results)
 
     def _after_change(self, rule: str, view: Mapping[str, Any], named: frozenset[str]) -> KnownRun:
         return replace(self, view=view, rule=rule, changed=named, was_read=self.is_read, is_read=False)
@@ -186,7 +187,7 @@ class KnownRun:
 
     def after_retry(self, request: ParsedRequest, after: Mapping[str, Any]) -> KnownRun:
         named = frozenset({"status", *CLEARED_BY_RETRY, *(request.body if isinstance(request.body, dict) else ())})
-        return replace(self._after_change("RETRY-RULES", after, named), is_by_itself=True)
+        return replace(self._after_change("RETRY-RULES", after, named), has_own_results=True)
 
     # Deletes, and what must change nothing
 
@@ -204,10 +205,12 @@ class KnownRun:
 
     def unchanged_violations(self, rule: str, cause: str, shown: Any) -> Iterator[Violation]:
         """Judge a read of a run that a request must not have changed: a refused one, or one about another run."""
+        status = shown.get("status") if isinstance(shown, dict) else None
+        is_cancelled = status == "cancelled" and self.status != "cancelled"
         if not isinstance(shown, dict):
             changed: tuple[str, str] | None = ("the run", excerpt(json.dumps(shown)))
-        elif shown.get("status") == "cancelled" != self.status or not can_follow(self.status, str(shown.get("status"))):
-            changed = ("status", excerpt(json.dumps(shown.get("status"))))
+        elif is_cancelled or not can_follow(self.status, str(status)):
+            changed = ("status", excerpt(json.dumps(status)))
         else:
             changed = self.difference_from(shown)
         if changed is not None:

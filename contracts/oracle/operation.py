@@ -1,4 +1,4 @@
-"""Finds the operation of a request."""
+"""Groups of operations."""
 
 from __future__ import annotations
 

@@ -30,11 +30,11 @@ _MIN_WORD: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """Why no list may contain a run, and the causes of a list that does, or that counts it in its total."""
+    """Why no list may contain a run, with the causes of violations: a list contains it, or counts it in its total."""
 
     rule: str
-    is_listed: str
-    is_counted: str
+    cause_if_listed: str
+    cause_if_counted: str
     expected: str
 
 
@@ -72,11 +72,11 @@ class Candidate:
 
 def matches(run: Candidate, query: Query) -> bool | None:
     """Return whether the filters of a query find a run; None where either answer is right."""
-    answers = [_answer(run, name, value, query) for name, value in query]
+    answers = [_matches_one(run, name, value, query) for name, value in query]
     return False if False in answers else None if None in answers else True
 
 
-def _answer(run: Candidate, name: str, value: str, query: Query) -> bool | None:
+def _matches_one(run: Candidate, name: str, value: str, query: Query) -> bool | None:
     own = run.view.get(name)
     match name:
         case "created_at_from":
@@ -199,7 +199,7 @@ def _is_whole(pages: Sequence[Page]) -> bool:
 
 
 def filter_names(query: Query) -> list[str]:
-    """Return the names by which a wrong list is told: those of all parameters but the order."""
+    """Return the parameter names that a cause mentions; `sort_mode` is left out."""
     return sorted({name for name, _ in query} - {"sort_mode"})
 
 
@@ -253,9 +253,9 @@ def _unwanted(listed: _Listed, query: Query, known: Mapping[str, Candidate]) -> 
         run = known.get(identity)
         if run is not None and (absence := run.absence) is not None:
             got = f"it, by {'+'.join(filter_names(query)) or 'no filter'}"
-            violation = Violation(absence.rule, absence.is_listed, absence.expected, got)
+            violation = Violation(absence.rule, absence.cause_if_listed, absence.expected, got)
             yield ListFault(violation, (number,), identity)
-        elif _is_another(run, item, query):
+        elif _is_wrongly_listed(run, item, query):
             others.append((number, identity))
     if others:
         number, identity = others[0]
@@ -264,13 +264,13 @@ def _unwanted(listed: _Listed, query: Query, known: Mapping[str, Candidate]) -> 
         yield ListFault(violation, (number,), identity if identity in known else None)
 
 
-def _is_another(run: Candidate | None, item: Mapping[str, Any], query: Query) -> bool:
+def _is_wrongly_listed(run: Candidate | None, item: Mapping[str, Any], query: Query) -> bool:
     """Return whether a listed run does not match, by what is known of it or else by what the list shows of it."""
     shown = Candidate(item, frozenset(item))
     for name, value in query:
-        answer = None if run is None else _answer(run, name, value, query)
+        answer = None if run is None else _matches_one(run, name, value, query)
         if answer is None:
-            answer = _answer(shown, name, value, query)
+            answer = _matches_one(shown, name, value, query)
         if answer is False:
             return True
     return False
@@ -281,7 +281,7 @@ def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[Candid
     for run in runs:
         if len(pages) == 1 and pages[0].lacks > 0 and run.absence is not None and matches(run, query) is not False:
             got = f"total {pages[0].total}"
-            violation = Violation(run.absence.rule, run.absence.is_counted, run.absence.expected, got)
+            violation = Violation(run.absence.rule, run.absence.cause_if_counted, run.absence.expected, got)
             yield ListFault(violation, (0,), run.id)
             return
 

@@ -23,13 +23,13 @@ from contracts.rules.writes import (
     WRITES_OF_RUNS,
     Body,
     Write,
-    among,
     created_ids,
     ids_for,
     is_offered,
     look_at,
     send,
     with_available_ids,
+    workflow_filter,
 )
 
 RULES: Final[tuple[Rule, ...]] = ()
@@ -46,7 +46,7 @@ def run_write(context: CaseContext, case: Write) -> None:
         return
     look_at(context, (created_ids(result) or list(ids))[:1], files=8)
     if case.listed and context.check.offers("list_runs"):
-        few = [*among(context), ("limit", "20")]
+        few = [*workflow_filter(context), ("limit", "20")]
         context.call("list_runs", query=few)
         context.call("list_runs", query=[*few, ("search", "x"), ("deep_search", "true")])
 
@@ -173,7 +173,7 @@ def _unusual_creates(operation: str) -> Iterator[dict[str, Any]]:
 
 
 def _unusual_retries() -> Iterator[dict[str, Any]]:
-    yield from ({"session_alias": text} for text in texts.FEW[::2])
+    yield from ({"session_alias": text} for text in texts.FEW)
     for some in objects(json_values.unusual(), 60, max_bytes=300_000):
         yield {"sensitive_input_values": some | _PIN}
     yield from ({"file_inputs": inputs} for inputs in files.unusual_inputs())

@@ -156,10 +156,12 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
         else:
             body |= check.base_request
             body["input_values"] = (body.get("input_values") or {}) | marker
-        return request_for(operation, body=context.fill(body), key=context.named("key") if case.repeated else None)
+        return request_for(
+            operation, body=context.fill(body), key=context.placeholder("key") if case.repeated else None
+        )
     if "{run_id}" in template:
         run_id = _a_run(context)
-        if operation == "retry_run" and context.has_named("run"):
+        if operation == "retry_run" and context.has_placeholder("run"):
             context.call("update_run", run_id, body={"status": "cancelled"})
         if operation in _CHANGES:
             return request_for(operation, run_id, body=_CHANGES[operation])
@@ -169,7 +171,7 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
     if "{" in template:
         ids = {"{machine_id}": check.machines, "{pool_id}": check.pools, "{workflow_id}": check.workflows}
         known = next(ids[name].known for name in ids if name in template)
-        resource_id = known[0] if known else context.named("uuid")
+        resource_id = known[0] if known else context.placeholder("uuid")
         return request_for(operation, resource_id, body={"machine_ids": []} if method == "POST" else UNREAD)
     if method == "POST":
         return request_for(operation, body=context.fill(write_bodies.minimal(operation)))
@@ -179,33 +181,33 @@ def _valid_request(context: CaseContext, case: CredentialsCase) -> Request:
 def _a_run(context: CaseContext) -> str:
     check = context.check
     if check.is_live or not check.may_create:
-        return check.first_run or check.others_run or str(context.named("unknown"))
+        return check.first_run or check.others_run or str(context.placeholder("unknown"))
     written = context.some_runs(1)
-    context.remember("run", written.ids[0])
+    context.set_placeholder("run", written.ids[0])
     return written.ids[0]
 
 
 def _an_attachment(context: CaseContext) -> str:
     if context.check.is_live or not context.check.may_create:
-        return str(context.named("unknown"))
+        return str(context.placeholder("unknown"))
     written = context.some_runs(1, file_inputs=[file()])
-    ids = written.runs[0].get("input_attachment_ids") or [str(context.named("uuid"))]
+    ids = written.runs[0].get("input_attachment_ids") or [str(context.placeholder("uuid"))]
     return str(ids[0])
 
 
 def _require_no_effect(context: CaseContext, operation: str, rule: str, result: CallResult) -> None:
     if operation in CREATES and context.check.offers("list_runs"):
-        marker = context.named("marker")
+        marker = context.placeholder("marker")
         listed, items = made_with(context, "search", marker)
         made = [item for item in items if carries(item, "search", marker)]
         cause = "a refused create makes runs"
         context.require(not made, "REQ-ATOMIC", cause, "nothing created", f"{len(made)} runs", result, listed)
-    elif operation == "delete_run" and context.has_named("run"):
-        after = context.call("get_run", context.named("run"))
+    elif operation == "delete_run" and context.has_placeholder("run"):
+        after = context.call("get_run", context.placeholder("run"))
         cause = "a refused delete is carried out"
         context.require(after.status != 404, rule, cause, "the run still there", after.words, result, after)
-    elif operation in {"update_run", "retry_run"} and context.has_named("run"):
-        after = context.call("get_run", context.named("run"))
+    elif operation in {"update_run", "retry_run"} and context.has_placeholder("run"):
+        after = context.call("get_run", context.placeholder("run"))
         read = after.body if isinstance(after.body, dict) else {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN
         cause = f"a refused {operation} is carried out"

@@ -111,7 +111,7 @@ def _judge_step(
 
     def fail(cause: str, expected: str, got: Any) -> None:
         said = got if isinstance(got, str) else excerpt(json.dumps(got))
-        context.fail(Violation("CHAIN-RULES", cause, expected, f"{said} in step {index + 1}"), result, read)
+        context.report_violation(Violation("CHAIN-RULES", cause, expected, f"{said} in step {index + 1}"), result, read)
 
     if not is_run(run):
         return

@@ -65,7 +65,7 @@ def _creates(context: CaseContext, width: int) -> None:
         operation = operations[number % len(operations)]
         marker = context.check.marker(context.made_up)
         body = {
-            "workflow_id": context.named(f"workflow:{number}") if check.workflows.invented else "«workflow»",
+            "workflow_id": context.placeholder(f"workflow:{number}") if check.workflows.invented else "«workflow»",
             "input_values": {"marker": marker, "number": number},
             "session_alias": marker,
             "file_inputs": [file(f"{number}.txt", marker.encode())],
@@ -94,7 +94,7 @@ def _reads_during_an_update(context: CaseContext, width: int) -> None:
             kept = [name for name in _UPDATE if difference(before.get(name), run.get(name)) is None]
             if run.get("status") != before.get("status"):
                 continue  # the run has ended meanwhile, with an error or output of its own
-            got = f"{' and '.join(changed) or 'nothing'} of after it, {' and '.join(kept) or 'nothing'} of before it"
+            got = f"new: {', '.join(changed) or 'nothing'}; old: {', '.join(kept) or 'nothing'}"
             context.require(
                 not (changed and kept),
                 "UPDATE-PARTIAL",
@@ -211,7 +211,7 @@ def _require_same_run(context: CaseContext, run_id: str, result: CallResult) -> 
     got = result.body.get("id") if isinstance(result.body, dict) else None
     if got != run_id:
         cause, shown = "get_run answers with another run", excerpt(json.dumps(got))
-        context.fail(Violation("READ-BACK", cause, f"run {run_id}", f"id {shown}"), result, is_proof=True)
+        context.report_violation(Violation("READ-BACK", cause, f"run {run_id}", f"id {shown}"), result, is_proof=True)
 
 
 def _require_gone(context: CaseContext, run_id: str, results: Sequence[CallResult]) -> None:

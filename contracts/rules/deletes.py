@@ -69,7 +69,7 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
         return  # shrinking has removed the delete
     for operation, more in (*_AFTER, *(_WIDELY_AFTER if case.widely else ())):
         if context.check.offers(operation):
-            run.is_gone(run.call(operation, **more))
+            run.judge_if_deleted(run.call(operation, **more))
     not_listed(run, widely=case.widely)
     attachments_gone(run, run.known.view.get("input_attachment_ids") or ())
     for other in created.runs[:3] + created.runs[-1:]:

@@ -66,11 +66,11 @@ class MethodCase(Case):
 
 def run_method(context: CaseContext, case: MethodCase) -> None:
     if case.made_by == "update_run":
-        context.remember("made", context.some_runs(1).ids[0])
-        context.call("update_run", context.named("made"), body={"status": "cancelled"})
+        context.set_placeholder("made", context.some_runs(1).ids[0])
+        context.call("update_run", context.placeholder("made"), body={"status": "cancelled"})
     elif case.made_by:
         made = context.ask(case.made_by, body=context.fill(write_bodies.minimal(case.made_by)))
-        context.remember("made", made.body["id"])
+        context.set_placeholder("made", made.body["id"])
     path = context.fill(case.path)
     for body in _bodies_for(context, case):
         headers = (("Authorization", TOKEN), *((JSON_HEADER,) if body is not None else ()))
@@ -88,8 +88,8 @@ def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None
     yield b"{}"
     if case.template:
         named = {"name": "a", "main_prompt": "a", "filename": "a.txt", "content": "YQ==", "machine_ids": []}
-        run = {"workflow_id": context.named("uuid"), "count": 1, "release_session_after": True}
-        yield encode(named | run | {"steps": [{"workflow_id": context.named("uuid")}]})
+        run = {"workflow_id": context.placeholder("uuid"), "count": 1, "release_session_after": True}
+        yield encode(named | run | {"steps": [{"workflow_id": context.placeholder("uuid")}]})
 
 
 def method_cases(check: CheckContext) -> Iterator[MethodCase]:
@@ -178,17 +178,17 @@ def judge_limits(context: CaseContext, case: Case | None = None) -> None:
         check.count("HTTP-LIMIT")
         operation = operation_at(exchange.request.method, exchange.request.path)
         for violation in universal_violations(operation, exchange.request, exchange.answer, check.canaries.forms):
-            context.fail(violation, exchange)
+            context.report_violation(violation, exchange)
 
 
 def _request_of_kind(context: CaseContext, kind: str, number: int) -> Request:
     key = f"key-{context.made_up.uuid()}"
-    create = {"workflow_id": context.named("workflow"), "count": 1} if "creates" in kind else {}
+    create = {"workflow_id": context.placeholder("workflow"), "count": 1} if "creates" in kind else {}
     match kind:
         case "lists":
             return request_for("list_runs", query=[("limit", "1"), ("sort_mode", "created_at_desc")])
         case "reads":
-            return request_for("get_run", context.named("unknown"))
+            return request_for("get_run", context.placeholder("unknown"))
         case "refused creates":
             return request_for("bulk_create_runs", body={"count": 0}, key=key)
         case "refused credentials":
@@ -196,11 +196,13 @@ def _request_of_kind(context: CaseContext, kind: str, number: int) -> Request:
         case "creates":
             return request_for("bulk_create_runs", body=create, key=key)
         case "equal creates":
-            return request_for("bulk_create_runs", body=create, key=context.named("key"))
+            return request_for("bulk_create_runs", body=create, key=context.placeholder("key"))
         case "updates":
-            if not context.has_named("run"):
-                context.remember("run", context.some_runs(1).ids[0])
-            return request_for("update_run", context.named("run"), body={"usage_metadata": {"n": number}}, key=key)
+            if not context.has_placeholder("run"):
+                context.set_placeholder("run", context.some_runs(1).ids[0])
+            return request_for(
+                "update_run", context.placeholder("run"), body={"usage_metadata": {"n": number}}, key=key
+            )
     raise ValueError(f"no such kind of request: {kind}")
 
 
@@ -225,7 +227,7 @@ def run_errors_with_headers(context: CaseContext, case: HeadersCase) -> None:
     """Provoke each kind of error with a header of another client: errors must still be JSON, and never a 5xx."""
     headers = ((case.name, case.value),)
     for request in (
-        request_for("get_run", context.named("unknown"), headers=headers),
+        request_for("get_run", context.placeholder("unknown"), headers=headers),
         request_for("list_runs", query=[("limit", "0")], headers=headers),
         request_for("list_runs", token=None, headers=headers),
         request_for("bulk_create_runs", body={"count": 0}, headers=headers),

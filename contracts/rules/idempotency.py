@@ -31,7 +31,7 @@ from contracts.rules.idempotency_cases import (
 )
 from contracts.rules.listing import carries, items_of, their_workflow
 from contracts.rules.rule import Rule
-from contracts.rules.writes import changeable, created_ids
+from contracts.rules.writes import create_changeable_run, created_ids
 
 GROUP = "Idempotency"
 RULES = (
@@ -72,9 +72,9 @@ def _request(context: CaseContext, operation: str, body: dict[str, Any], key: st
     ids: tuple[str, ...] = ()
     if operation in _ON_A_RUN:
         name, create = ("run", _own_run) if token == TOKEN else ("their-run", _their_run)
-        if not context.has_named(name):
-            context.remember(name, create(context, operation))
-        ids = (context.named(name),)
+        if not context.has_placeholder(name):
+            context.set_placeholder(name, create(context, operation))
+        ids = (context.placeholder(name),)
     key = str(context.fill(key))
     if operation == "delete_run":
         return request_for(operation, *ids, key=key, token=token)
@@ -90,7 +90,7 @@ def _request_of(context: CaseContext, case: Keyed) -> Request:
 
 
 def _own_run(context: CaseContext, operation: str) -> str:
-    return str(changeable(context, operation)["id"])
+    return str(create_changeable_run(context, operation)["id"])
 
 
 def _their_run(context: CaseContext, operation: str) -> str:
@@ -139,8 +139,8 @@ def _runs_of_case(context: CaseContext, *names: str) -> Iterator[tuple[CallResul
     fields |= {"session": "session_id"} if check.sessions.invented else {}
     for name in names:
         field = fields.get(name.partition(":")[0])
-        if field is not None and context.has_named(name) and check.offers("list_runs"):
-            value = context.named(name)
+        if field is not None and context.has_placeholder(name) and check.offers("list_runs"):
+            value = context.placeholder(name)
             result = context.call("list_runs", query=[(field, value), ("limit", "1000")])
             if result.accepted:
                 yield result, [item for item in items_of(result) if carries(item, field, value)]
@@ -168,7 +168,7 @@ def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, 
         context.require(not more, "IDEM-CONFLICT", cause, "nothing created", f"{more} runs", first, again, listed)
     if case.operation not in _ON_A_RUN or not isinstance(first.body, dict):
         return
-    after = context.call("get_run", context.named("run"))
+    after = context.call("get_run", context.placeholder("run"))
     for field, value in context.fill(case.other).items() if isinstance(after.body, dict) else ():
         taken = bool(value) and after.body.get(field) == value != first.body.get(field)
         got, cause = excerpt(json.dumps(after.body.get(field))), f"a refused conflict changes {field}"
@@ -207,7 +207,7 @@ def run_replay(context: CaseContext, case: Replay) -> None:
 
 def _send_others(context: CaseContext, case: Replay) -> None:
     """Send creates under other keys."""
-    workflow = context.named("workflow:9" if context.check.workflows.invented else "workflow")
+    workflow = context.placeholder("workflow:9" if context.check.workflows.invented else "workflow")
     key = str(context.fill(case.key))[:200]
     for index in range(case.others_between):
         context.call("bulk_create_runs", body={"workflow_id": workflow, "count": 1}, key=f"{key}-{index}")
@@ -216,7 +216,7 @@ def _send_others(context: CaseContext, case: Replay) -> None:
 def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
     """Change the runs of the first write: an input of the run that was updated; else they are cancelled."""
     if operation == "update_run":
-        context.ask("update_run", context.named("run"), body=_CHANGED)
+        context.ask("update_run", context.placeholder("run"), body=_CHANGED)
         return
     for run_id in created_ids(first)[:1]:
         cancelled = context.call("update_run", run_id, body=_CANCELLED)
@@ -230,7 +230,7 @@ _CANCELLED: Final = {"status": "cancelled"}
 
 def _require_change_kept(context: CaseContext, operation: str, first: CallResult, again: CallResult) -> None:
     change = _CHANGED if operation == "update_run" else _CANCELLED
-    after = context.call("get_run", context.named("run"))
+    after = context.call("get_run", context.placeholder("run"))
     kept = isinstance(after.body, dict) and all(after.body.get(name) == value for name, value in change.items())
     cause = "an update is carried out twice" if operation == "update_run" else "a retry is carried out twice"
     expected = "what was changed in between to stay"

@@ -65,14 +65,18 @@ def isolating_filter(check: CheckContext) -> str:
 
 def isolating_fields(context: CaseContext) -> tuple[tuple[str, str], dict[str, Any]]:
     """Return a filter that only the case's runs match, and the fields of a create that make them match."""
-    fields = {"workflow_id": context.named("workflow")}
+    fields = {"workflow_id": context.placeholder("workflow")}
     match isolating_filter(context.check):
         case "workflow_id":
             return ("workflow_id", fields["workflow_id"]), fields
         case "session_id":
-            return ("session_id", context.named("session")), fields | {"session_id": context.named("session")}
+            return ("session_id", context.placeholder("session")), fields | {
+                "session_id": context.placeholder("session")
+            }
         case _:
-            return ("search", context.named("marker")), fields | {"input_values": {"marker": context.named("marker")}}
+            return ("search", context.placeholder("marker")), fields | {
+                "input_values": {"marker": context.placeholder("marker")}
+            }
 
 
 def create_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[str, Any]]) -> IsolatedRuns:
@@ -103,7 +107,7 @@ def _create_live_isolated_runs(context: CaseContext, bodies: Sequence[Mapping[st
     isolated = IsolatedRuns(("session_id", ""))
     for body in bodies:
         joins = {"session_id": isolated.filter[1]} if isolated.runs else {"start_session": True}
-        base = {"workflow_id": context.named("workflow"), "count": 1} | context.check.base_request
+        base = {"workflow_id": context.placeholder("workflow"), "count": 1} | context.check.base_request
         _add_to(context, isolated, base | context.fill(dict(body)) | joins)
         isolated.filter = ("session_id", str(isolated.runs[0].get("session_id")))
     return isolated

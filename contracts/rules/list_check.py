@@ -48,7 +48,9 @@ def check_list(
             one_page = read_list(context, found.query)
             found = one_page if missing_runs(one_page.pages, found.query, missing[:1]) else found
         shown: Evidence = [*before, *isolated.creates_of(missing[0].id), *found.results[:3]]
-        context.fail(Violation(rule, cause, "every run that matches", f"{len(missing)} runs missing"), *shown)
+        context.report_violation(
+            Violation(rule, cause, "every run that matches", f"{len(missing)} runs missing"), *shown
+        )
         return None
     return {str(item.get("id")): item for item in found.items}
 
@@ -71,7 +73,9 @@ def judge_list(
     holds = True
     for fault in list_faults(found.pages, found.query, runs, are_all=are_all):
         holds = False
-        context.fail(fault.violation, *shown(fault.run_id), *(found.results[number] for number in fault.pages))
+        context.report_violation(
+            fault.violation, *shown(fault.run_id), *(found.results[number] for number in fault.pages)
+        )
     return holds
 
 

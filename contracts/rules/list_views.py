@@ -58,7 +58,7 @@ def run_unfiltered(context: CaseContext, case: UnfilteredCase) -> None:
         rule, cause = why_missing(context, missing[0].view, [NEWEST_FIRST], limit=case.limit)
         got = f"{len(missing)} of {len(runs)} runs missing"
         shown = found.results[:2]
-        context.fail(Violation(rule, cause, "every created run in the list", got), written.result, *shown)
+        context.report_violation(Violation(rule, cause, "every created run in the list", got), written.result, *shown)
 
 
 def _newest_until(context: CaseContext, written: WriteResult, limit: int) -> RunList | None:
@@ -138,7 +138,7 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
             if changed is not None:
                 name, problem = changed
                 violation = Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem)
-                context.fail(violation, *shown)
+                context.report_violation(violation, *shown)
                 break
 
 

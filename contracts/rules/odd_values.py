@@ -20,12 +20,12 @@ from contracts.rules.writes import (
     WRITES_OF_RUNS,
     Body,
     Writes,
-    among,
     created_ids,
     ids_for,
     in_batches,
     look_at,
     send_all,
+    workflow_filter,
 )
 
 RULES: Final[tuple[Rule, ...]] = ()
@@ -49,8 +49,8 @@ def run_beyond_limits(context: CaseContext, case: Writes) -> None:
 
 def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
     """Send every operation that could fail with a 5xx because of the stored values."""
-    newest = [*among(context), ("limit", "100"), ("sort_mode", "created_at_desc")]
-    found = [*among(context), ("limit", "20"), ("search", "x"), ("deep_search", "true")]
+    newest = [*workflow_filter(context), ("limit", "100"), ("sort_mode", "created_at_desc")]
+    found = [*workflow_filter(context), ("limit", "20"), ("search", "x"), ("deep_search", "true")]
     for run_id in runs:
         for operation, ids, more in (
             ("list_runs", (), {"query": newest}),

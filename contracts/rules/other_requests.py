@@ -96,7 +96,7 @@ def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequ
     """Judges REQ-ATOMIC for pools and workflows, which are recognised by the marker in their texts."""
     if (
         not context.check.offers(listing)
-        or not context.has_named("marker")
+        or not context.has_placeholder("marker")
         or not any(result.refused for result in sent)
     ):
         return
@@ -105,7 +105,9 @@ def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequ
         result = context.call(listing, query=[("limit", "1000"), ("skip", str(1000 * page))])
         items = items_of(result) if result.accepted else []
         made = [
-            item for item in items if context.named("marker") in json.dumps(item) and item.get("id") not in accepted
+            item
+            for item in items
+            if context.placeholder("marker") in json.dumps(item) and item.get("id") not in accepted
         ]
         cause, expected = "what a refused request asked for is there", "nothing created by a refused request"
         context.require(not made, "REQ-ATOMIC", cause, expected, f"{len(made)} in the list", *sent, result)

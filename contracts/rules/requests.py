@@ -32,7 +32,7 @@ from contracts.rules.writes import (
     WRITES_OF_RUNS,
     Body,
     Writes,
-    changeable,
+    create_changeable_run,
     created_ids,
     in_batches,
     is_offered,
@@ -132,7 +132,7 @@ def run_refused(context: CaseContext, case: Writes) -> None:
     if case.operation in CREATES:
         _check_nothing_created(context, send_all(context, case.operation, (), case.bodies))
         return
-    run = changeable(context, case.operation, filled=True)
+    run = create_changeable_run(context, case.operation, filled=True)
     sent = send_all(context, case.operation, (run["id"],), case.bodies)
     if sent and not any(result.accepted for result in sent):
         _check_nothing_changed(context, case.operation, run, sent)

@@ -21,8 +21,9 @@ from contracts.rules.tracked_run import TrackedRun
 
 @dataclass(frozen=True)
 class Event(Case):
-    """`body` is the body of an update or a retry. `shift` tells which run is deleted: so many positions after the run
-    of the case. `words` are those that the event adds to the run or removes, so that a search finds it by them or not.
+    """`body` is the body of an update or a retry. `words` are those that the event adds to the run or removes, so that
+    a search must find the run by them or must not. Of a delete in `read_consistency`, `shift` tells which run it
+    deletes: the one so many positions after the run of the case.
     """
 
     kind: Literal["cancel", "update", "retry", "delete"]
@@ -123,7 +124,7 @@ def run_events(context: CaseContext, case: RunCase) -> None:
 def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> TrackedRun:
     """Apply the events to one of the runs, and judge in the end that the others are as before. Return the run.
 
-    A retry or an update of status that is not done ends the case.
+    The case stops if a retry or an update of the status is refused.
     """
     run = TrackedRun.of(context, created, case.index)
     if case.reads_each:

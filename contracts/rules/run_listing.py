@@ -34,6 +34,8 @@ def check_listing(
         rule, cause = rule_if_gone, "another run is gone too"
         if not rule:
             rule, cause = why_missing(context, missing[0].view, query, base=base)
-        run.fail(Violation(rule, cause, "every run that matches", f"{len(missing)} missing"), *found.results)
+        run.report_violation(
+            Violation(rule, cause, "every run that matches", f"{len(missing)} missing"), *found.results
+        )
         return None
     return found

@@ -25,7 +25,7 @@ from contracts.openapi.router import operation_at
 from contracts.oracle import TERMINAL, alias_difference
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.rules.writes import among, changeable, created_ids, full_body
+from contracts.rules.writes import create_changeable_run, created_ids, full_body, workflow_filter
 
 GROUP = "Secrets"
 RULES = (
@@ -79,7 +79,7 @@ def _offered_writes(check: CheckContext, *others: str) -> Iterator[tuple[str, st
 
 
 def _run_to_write_to(context: CaseContext, operation: str) -> tuple[str, ...]:
-    return (changeable(context, operation)["id"],) if operation == "retry_run" else ()
+    return (create_changeable_run(context, operation)["id"],) if operation == "retry_run" else ()
 
 
 def _most_runs(body: Any) -> int:
@@ -131,9 +131,9 @@ def _read_everything(context: CaseContext, written: CallResult) -> None:
         if offers("list_runs"):
             fields = [("fields", "sensitive_input_aliases"), ("fields", "input_values")]
             for query in ([], [("deep_search", "true")], fields):
-                context.call("list_runs", query=[("search", run_id), *among(context), *query])
+                context.call("list_runs", query=[("search", run_id), *workflow_filter(context), *query])
             for query in ([], [("include", "workflow,machine")]):
-                context.call("list_runs", query=[*among(context), ("limit", "100"), *query])
+                context.call("list_runs", query=[*workflow_filter(context), ("limit", "100"), *query])
         if offers("update_run"):
             for body in ({"release_session_after": True}, {"status": "nonsense"}, {"status": "cancelled"}):
                 context.call("update_run", run_id, body=body)
@@ -148,12 +148,14 @@ def _read_everything(context: CaseContext, written: CallResult) -> None:
 
 
 def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str]) -> None:
-    named = context.everything_named()
+    named = context.placeholders()
     secrets = [value for name, value in named if name.startswith("secret") and isinstance(value, str)]
     for secret in secrets[:2]:
         for text in (secret, secret[4:-4], secret.upper()):
             for deep in ([], [("deep_search", "true")]):
-                result = context.call("list_runs", query=[("search", text), ("limit", "100"), *among(context), *deep])
+                result = context.call(
+                    "list_runs", query=[("search", text), ("limit", "100"), *workflow_filter(context), *deep]
+                )
                 found = [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
                 cause, expected = "a search finds a run by its secret", "no run found by a sensitive value"
                 context.require(not found, "SECRET-LEAK", cause, expected, f"{len(found)} runs", written, result)
@@ -287,7 +289,7 @@ def _failing_requests(context: CaseContext, case: FailingCase, valid: Request) -
             methods = ("PUT", "PATCH", "POST", "DELETE")
             yield from (replace(valid, method=one) for one in methods if operation_at(one, valid.path) is None)
         case "another path":
-            unknown = f"/v1/runs/{context.named('unknown')}/retry"
+            unknown = f"/v1/runs/{context.placeholder('unknown')}/retry"
             paths = ("/v1/nothing", "/v1/runs/bulk/nothing", "/v1/runs/not-a-uuid/retry", "/v1/runs/bulk?count=x")
             yield from (replace(valid, method="POST", path=path) for path in (*paths, unknown))
         case "a run at work":
@@ -298,7 +300,7 @@ def _failing_requests(context: CaseContext, case: FailingCase, valid: Request) -
                 ids = {name: [made_up] if name == "pool_ids" else made_up}
                 yield replace(valid, body=encode(json.loads(raw) | ids))
         case "an update":
-            created = context.some_runs(1, sensitive_input_values={"password": context.named("secret")})
+            created = context.some_runs(1, sensitive_input_values={"password": context.placeholder("secret")})
             for wrong in ({"status": "nonsense"}, {"input_values": 5}, {"error": [5]}, {"started_at": "x"}, {}):
                 yield request_for("update_run", created.ids[0], body=wrong)
         case "conflict":
@@ -364,8 +366,8 @@ def run_ended(context: CaseContext, case: EndedRunsCase) -> None:
     if not ended:
         raise Inconclusive("no run ended while it was looked at")
     if context.check.offers("list_runs"):
-        for query in ([("limit", "100")], [("search", context.named("secret")), ("deep_search", "true")]):
-            context.call("list_runs", query=[*among(context), *query])
+        for query in ([("limit", "100")], [("search", context.placeholder("secret")), ("deep_search", "true")]):
+            context.call("list_runs", query=[*workflow_filter(context), *query])
     files = [one for run in ended.values() for one in run.get("output_attachment_ids") or ()]
     for attachment in files[:4]:
         for operation in filter(context.check.offers, ("get_run_attachment", "download_run_attachment")):

@@ -47,17 +47,18 @@ class TrackedRun:
         return self.known.id
 
     def show(self, result: CallResult) -> None:
-        self.shown = [self.shown[0], *self.shown[1:][1 - _SHOWN_CHANGES :], result]
+        create, *changes = self.shown
+        self.shown = [create, *[*changes, result][-_SHOWN_CHANGES:]]
 
     @property
     def read_before(self) -> list[CallResult]:
-        """The last read, if nothing was done to the run: only the read shows that it has ended."""
+        """The read that showed the end of the run, if no request ended it."""
         return [self.last_read] if self.last_read is not None and len(self.shown) == 1 else []
 
     # Judging
 
-    def fail(self, violation: Violation, *more: CallResult) -> None:
-        self.context.fail(violation, *self.shown, *more)
+    def report_violation(self, violation: Violation, *more: CallResult) -> None:
+        self.context.report_violation(violation, *self.shown, *more)
 
     def judge(self, rule: str, violations: Iterable[Violation], *more: CallResult) -> bool:
         """Count the rule as judged and return whether it holds."""
@@ -65,7 +66,7 @@ class TrackedRun:
         holds = True
         for violation in violations:
             holds = False
-            self.fail(violation, *more)
+            self.report_violation(violation, *more)
         return holds
 
     def require(self, holds: object, rule: str, cause: str, expected: str, *more: CallResult, got: str = "") -> bool:
@@ -81,7 +82,7 @@ class TrackedRun:
     def update(self, body: Mapping[str, Any], *, key: str | None = None) -> CallResult:
         result = self.call("update_run", body=body, key=key)
         is_invalid = read_body("update_run", body).is_invalid
-        if self.is_gone(result):
+        if self.judge_if_deleted(result):
             return result
         if not result.refused and (is_invalid or not result.accepted):
             raise Inconclusive(f"an update answers {result.status}")  # other scenarios judge this
@@ -116,7 +117,7 @@ class TrackedRun:
         """Retry the run, which has ended or was deleted."""
         written = self.context.write("retry_run", self.id, body=body, token=self.token, key=key)
         result = written.result
-        if self.is_gone(result):
+        if self.judge_if_deleted(result):
             return written
         if not result.refused and not result.accepted:
             raise Inconclusive(f"a retry answers {result.status}")  # NO-5XX judges this
@@ -126,7 +127,7 @@ class TrackedRun:
             self.judge("RETRY-RULES", self.known.retry_violations(written.parsed, result.body), *before, result)
             self.known = self.known.after_retry(written.parsed, self._run_in(result))
             self.show(result)
-        elif written.parsed.is_valid and not self.context.may_be_unknown(written.parsed, result):
+        elif written.parsed.is_valid and not self.context.may_refuse_its_ids(written.parsed, result):
             # An unknown property of the request may be refused.
             holds = "workflow_id" in body
             cause, expected = "a retry of an ended run is refused", "the run started again"
@@ -135,7 +136,7 @@ class TrackedRun:
 
     def delete(self, *, key: str | None = None) -> CallResult:
         result = self.call("delete_run", key=key)
-        if self.is_gone(result):
+        if self.judge_if_deleted(result):
             return result
         self.context.expect_success(result, self.shown)
         self.require(not result.answer.body, "DELETE-GONE", "a 204 with a body", "no body", result)
@@ -143,7 +144,7 @@ class TrackedRun:
         self.show(result)
         return result
 
-    def is_gone(self, result: CallResult) -> bool:
+    def judge_if_deleted(self, result: CallResult) -> bool:
         """Return whether the run was deleted. If so, any operation on it must be answered 404."""
         if self.known.is_deleted:
             wrong = self.known.gone_violations(str(result.operation), result.status, result.words)
@@ -153,7 +154,7 @@ class TrackedRun:
     def read(self, query: Query = ()) -> CallResult:
         """Read the run. Raises Inconclusive if it is not there although it was not deleted."""
         result = self.call("get_run", query=query)
-        if self.is_gone(result):
+        if self.judge_if_deleted(result):
             return result
         if result.accepted:
             self.context.expect_success(result, self.shown)
@@ -166,7 +167,7 @@ class TrackedRun:
     def fail_missing(self, result: CallResult) -> None:
         """Fail because a read of the run did not show it."""
         cause = "a run cannot be read" if self.known.rule == "READ-BACK" else "a run is gone"
-        self.fail(Violation(self.known.rule, cause, "the run", result.words), result)
+        self.report_violation(Violation(self.known.rule, cause, "the run", result.words), result)
 
     def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> bool:
         """Judge the run as an answer shows it now. A partial view has only the fields that a list was asked for."""
@@ -174,7 +175,7 @@ class TrackedRun:
         for violation in self.known.read_violations(view, is_partial=is_partial):
             before = [self.last_read] if violation.rule == "LIFECYCLE" and self.last_read is not None else []
             holds = False
-            self.fail(violation, *before, result)
+            self.report_violation(violation, *before, result)
         self.context.check.count(self.known.rule)
         self.context.check.count("LIFECYCLE")
         if view.get("status") in STATUSES and not is_partial:

@@ -103,7 +103,7 @@ def full_body(check: CheckContext, operation: str) -> dict[str, Any]:
 _RESULTS: Final = {"output_data": {"kept": True}, "error": ["kept"], "run_message_history": [{"kept": 1}]}
 
 
-def changeable(context: CaseContext, operation: str, *, filled: bool = False) -> dict[str, Any]:
+def create_changeable_run(context: CaseContext, operation: str, *, filled: bool = False) -> dict[str, Any]:
     """Create a run that can be updated, or, for retry_run, a cancelled run.
 
     With `filled`, the run to be retried has files and results, which a retry would replace or clear.
@@ -125,8 +125,8 @@ def changeable(context: CaseContext, operation: str, *, filled: bool = False) ->
 def ids_for(context: CaseContext, operation: str) -> tuple[str, ...]:
     """Return the id of the run or pool that the operation changes; a run is created for it."""
     if operation in CHANGES:
-        return (changeable(context, operation)["id"],)
-    return (context.named("pool"),) if operation == "add_machine_to_pool" else ()
+        return (create_changeable_run(context, operation)["id"],)
+    return (context.placeholder("pool"),) if operation == "add_machine_to_pool" else ()
 
 
 # Sending
@@ -172,15 +172,15 @@ def own_run_filters(context: CaseContext) -> dict[str, str]:
         "session_id": check.sessions.invented and "session",
     }
     return {
-        field: context.named(name)
+        field: context.placeholder(name)
         for field, name in (names | {"search": "marker"}).items()
-        if name and context.has_named(name)
+        if name and context.has_placeholder(name)
     }
 
 
-def among(context: CaseContext) -> list[tuple[str, str]]:
+def workflow_filter(context: CaseContext) -> list[tuple[str, str]]:
     """Return a filter by the workflow of the case, so that the cost of a list does not depend on other runs."""
-    return [("workflow_id", context.named("workflow"))] if context.has_named("workflow") else []
+    return [("workflow_id", context.placeholder("workflow"))] if context.has_placeholder("workflow") else []
 
 
 def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2) -> None:

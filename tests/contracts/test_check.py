@@ -223,7 +223,7 @@ def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
         tries.append(case.name)
         if case.name == "always" or tries.count("once") == 1:
             result = context.call("list_runs", query=[("limit", "1")])
-            context.fail(Violation("READ-BACK", "a cause", "one thing", "another"), result)
+            context.report_violation(Violation("READ-BACK", "a cause", "one thing", "another"), result)
 
     course = tuple(
         Scenario(

@@ -252,7 +252,7 @@ def test_a_list_that_a_write_has_brought_down_is_told_with_that_write() -> None:
         (Inconclusive("no id"), "no id"),
         (NotAllowed("not this"), "not this"),
         (NoAnswer("cut"), "no answer: cut"),
-        (KeyError("id"), "an answer that cannot be gone on from: KeyError('id')"),
+        (KeyError("id"), "the scenario cannot continue after this answer: KeyError('id')"),
     ],
 )
 def test_a_case_that_cannot_be_judged_says_why(error: Exception, why: str) -> None:
@@ -307,7 +307,7 @@ def test_what_a_case_makes_up_follows_from_seed_and_salt_and_is_new_each_time_it
     def made_up(seed: int, salt: str) -> list[Any]:
         values: list[Any] = []
         names = ("workflow", "uuid", "key", "marker", "number", "short", "secret:1", "secret:2", "secret-int")
-        run = scenario(lambda context, case: values.extend(context.named(name) for name in names))
+        run = scenario(lambda context, case: values.extend(context.placeholder(name) for name in names))
         target = Target("http://127.0.0.1:9", "token", seed=seed, salt=salt)
         search = Search(dataclasses.replace(world_of(lambda request: (200, PAGE)), target=target))
         search.run(run, iter([{"a": 1}, {"a": 2}, {"a": 1}]))

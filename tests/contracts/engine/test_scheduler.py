@@ -15,7 +15,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario
-from contracts.engine.scheduler import LATE_ROUND, MANY_RUNS, SHARE, Scheduler
+from contracts.engine.scheduler import FIRST_ROUND_REQUESTS, LATE_ROUND, MANY_RUNS, Scheduler
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def test_many_runs_do_not_wait_for_a_scenario_with_more_cases_than_rounds_before
 def test_the_share_of_requests_doubles_from_round_to_round() -> None:
     search = OneCaseEach()
     run_scheduler(search, scenario("a", FEW, FEW, FEW))
-    assert search.shares[:3] == [SHARE, 2 * SHARE, 4 * SHARE]
+    assert search.shares[:3] == [FIRST_ROUND_REQUESTS, 2 * FIRST_ROUND_REQUESTS, 4 * FIRST_ROUND_REQUESTS]
 
 
 def test_a_scenario_of_the_lowest_priority_comes_with_many_runs_and_the_last_after_everything() -> None:
