@@ -157,16 +157,17 @@ def run_growing(context: CaseContext, case: GrowingCase) -> None:
     isolated = create_isolated_runs(context, [body])
     queries = [within(isolated, [(name, context.fill(value)) for name, value in query]) for query in case.queries]
     last_exchanges: dict[int, list[Exchange]] = {}
+    deletes: list[Exchange] = []
     for change in ("none", "create", "delete", "create"):
         if change == "create":
             grow(context, isolated, body)
         elif change == "delete" and context.check.offers("delete_run"):
             run = isolated.runs[-1]
-            context.ask("delete_run", run["id"], after=[isolated.made[-1].result])
+            deletes.append(context.ask("delete_run", run["id"], after=[isolated.made[-1].result]).exchange)
             isolated.delete(run)
         for number, query in enumerate(queries):
             sent = len(context.exchanges)
-            check_list(context, isolated, query, limit=case.limit, before=last_exchanges.get(number, ()))
+            check_list(context, isolated, query, limit=case.limit, before=[*last_exchanges.get(number, ()), *deletes])
             last_exchanges[number] = context.exchanges[sent:]
 
 
