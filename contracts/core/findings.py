@@ -42,7 +42,9 @@ class Finding:
     exchanges: tuple[Exchange, ...]
     stable: bool = True
     intermittent: bool = False
-    """Whether it was not reproduced, though request and answer alone prove that the rule was broken."""
+    """Whether it fails the check though it did not repeat alone: a single answer proves it, or it repeated when other
+    requests were sent at the same time.
+    """
     seen: int = 1
     judged: int = 0
 
@@ -51,7 +53,7 @@ class Finding:
         """How often an intermittent violation was seen, in words; empty for others."""
         if not self.intermittent:
             return ""
-        return f"seen {self.seen:,} of {self.judged:,} times; not seen when it was sent again"
+        return f"seen {self.seen:,} of {self.judged:,} times; not seen when it was sent again alone"
 
     @property
     def fails(self) -> bool:

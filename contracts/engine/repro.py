@@ -113,9 +113,12 @@ class _ReproBuilder:
         if key is not None:
             uses = [other for other in before if _uses(other, key)]
             relevant = relevant.union(*(self._answer_ids[id(use)] - self._request_ids[id(use)] for use in uses))
+        siblings = self._siblings(names, before) if exchange.answer.status == 404 else set()
         for other in before:
             if key is not None and _uses(other, key):
                 yield other
+            elif other.request.method == "DELETE" and _ids_in(other.request.path.encode()) & siblings:
+                yield other  # it may have deleted more than its run
             elif exchange.request.method == "DELETE" and _same(other.request, exchange.request):
                 yield other  # the number of deletes may matter
             elif not is_read(other.request) and _may_be_done(other):
@@ -127,6 +130,11 @@ class _ReproBuilder:
             origin = self._origin(name, before, is_sought=name in names and not self._is_replaceable(name, exchange))
             if origin is not None:
                 yield origin
+
+    def _siblings(self, names: set[bytes], before: Sequence[Exchange]) -> set[bytes]:
+        """Return the ids in the answers of the creates that created the named resources."""
+        creates = [other for other in before if self._makes(other) and self._answer_ids[id(other)] & names]
+        return set().union(*(self._answer_ids[id(create)] for create in creates))
 
     def _listed(self, exchange: Exchange) -> set[bytes]:
         """Return the runs of the case that a list is about, so that the writes that changed them are included."""

@@ -331,19 +331,19 @@ class Search:
                 latest[:] = [found]
             return found is not None
 
-        # A write has broken the target, and it stays broken: any smaller case would seem to fail as well.
-        smallest = case if is_broken_by_a_write else shrink(case, still_fails, tries=MAX_TRIES)
+        # A write has broken the target, and it stays broken: any smaller case would seem to fail as well. A case that
+        # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
+        smallest = case if is_broken_by_a_write or scenario.waits else shrink(case, still_fails, tries=MAX_TRIES)
         confirmed = self._reproduce(scenario, smallest, violated.dedup_key)
         if confirmed is None and smallest != case:  # shrunk so far that it fails only by chance
             confirmed = self._reproduce(scenario, case, violated.dedup_key)
-        if confirmed is None:
-            confirmed = self._reproduce_under_load(*under_load)
         stable = confirmed is not None
-        final = confirmed or latest[0]
-        intermittent = not stable and violated.is_proof
+        repeated_under_load = None if stable else self._reproduce_under_load(*under_load)
+        final = confirmed or repeated_under_load or latest[0]
+        intermittent = not stable and (violated.is_proof or repeated_under_load is not None)
         self._unstable_count[first] += not stable
         # Known only after the second unstable one: another scenario may find a case that repeats.
-        if stable or intermittent or self._unstable_count[first] > 1:
+        if stable or self._unstable_count[first] > 1:
             check.known.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure
@@ -353,9 +353,15 @@ class Search:
         finding = Finding(
             final.rule, final.cause, final.expected, final.got, exchanges, stable=stable, intermittent=intermittent
         )
-        (self.findings if stable or intermittent else self.unstable).append(finding)
-        if stable:
+        self._keep(finding)
+
+    def _keep(self, finding: Finding) -> None:
+        """Keep one finding of each rule and cause, one that repeats alone if there is any."""
+        others = [one for one in self.findings if (one.rule, one.cause) != (finding.rule, finding.cause)]
+        if finding.stable or len(others) == len(self.findings):
             self.unstable = [one for one in self.unstable if (one.rule, one.cause) != (finding.rule, finding.cause)]
+            self.findings = others if finding.stable else self.findings
+            (self.findings if finding.fails else self.unstable).append(finding)
         self._on_finding(finding)
 
     def _sources(self, final: RuleViolated) -> Iterator[Exchange]:
@@ -385,8 +391,7 @@ class Search:
             stable=stable,
             intermittent=intermittent,
         )
-        (self.findings if finding.fails else self.unstable).append(finding)
-        self._on_finding(finding)
+        self._keep(finding)
 
     def look_at_the_end(self) -> None:
         """Judge unreported runs that the target created since the last request, or while nothing was judged."""

@@ -166,3 +166,13 @@ def test_a_read_that_never_was_well_is_not_brought_down() -> None:
 
     assert not succeeded_before(failing.request, [created(), failing])
     assert repro_of([failing], [failing], [created(), failing]) == (failing,)
+
+
+def test_a_run_that_is_gone_comes_with_the_deletes_of_runs_from_the_same_create() -> None:
+    made = said(
+        "POST", "/v1/runs/bulk", {"count": 2}, status=201, answer={"created_runs": [{"id": RUN}, {"id": OTHER}]}
+    )
+    deleted = said("DELETE", f"/v1/runs/{OTHER}", status=204)
+    gone = said("GET", f"/v1/runs/{RUN}", status=404)
+
+    assert repro_of([gone], [made, deleted, gone]) == (made, deleted, gone)

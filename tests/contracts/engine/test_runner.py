@@ -152,7 +152,19 @@ def test_a_violation_that_was_seen_under_load_is_repeated_under_load() -> None:
 
     search.run(both, iter([{"a": 1}, {"a": 2}]))
 
-    assert [(finding.cause, finding.stable) for finding in search.findings] == [("two at once", True)]
+    assert [(finding.cause, finding.stable, finding.fails) for finding in search.findings] == [
+        ("two at once", False, True)
+    ]
+    assert not search.unstable
+
+
+def test_a_finding_that_repeats_alone_replaces_one_that_did_not() -> None:
+    answers = iter([500, 404, 404])
+    search = Search(world_of(lambda request: (next(answers, 500), {"detail": "x"})))
+
+    search.run(scenario(create), iter([{"body": {"count": 1}}, {"body": {"count": 2}}]))
+
+    assert [(finding.rule, finding.stable) for finding in search.findings] == [("NO-5XX", True)]
 
 
 def test_a_case_made_so_small_that_it_fails_by_luck_only_is_told_as_it_was() -> None:
