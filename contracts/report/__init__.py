@@ -8,6 +8,7 @@ from contracts.report.har import render_har
 from contracts.report.html import render_html
 from contracts.report.jsonreport import render_json
 from contracts.report.junit import render_junit
+from contracts.report.markdown import render_markdown
 from contracts.report.report import Report
 from contracts.report.sarif import render_sarif
 
@@ -17,6 +18,7 @@ FORMATS: dict[str, Callable[[Report], str]] = {
     "sarif": render_sarif,
     "html": render_html,
     "har": render_har,
+    "markdown": render_markdown,
 }
 
 __all__ = ["FORMATS", "Report"]

@@ -1,5 +1,6 @@
 """The formats for programs: valid, complete, and the same in all that they say."""
 
+import dataclasses
 import json
 from importlib.resources import files
 from xml.etree import ElementTree
@@ -236,16 +237,32 @@ def test_every_format_renders_a_check_of_nothing():
 def test_every_format_names_every_finding():
     finding = Finding("BULK-ECHO", "a cause", "an expectation", "an outcome", ())
     result = samples.without_findings(findings=(finding,), rules=(RuleResult("BULK-ECHO", "failed", ""),))
-    for name in ("json", "junit", "sarif", "html"):
+    for name in ("json", "junit", "sarif", "html", "markdown"):
         text = FORMATS[name](samples.report(result))
         assert "an expectation" in text
         assert "an outcome" in text
 
 
-@pytest.mark.parametrize("name", ["junit", "sarif", "html"])
+@pytest.mark.parametrize("name", ["junit", "sarif", "html", "markdown"])
 def test_an_intermittent_finding_says_how_often_it_was_seen(name):
     finding = Finding("BULK-ECHO", "a cause", "this", "that", (), stable=False, intermittent=True, seen=2, judged=1812)
     result = samples.without_findings(findings=(finding,), rules=(RuleResult("BULK-ECHO", "failed", ""),))
 
     assert "seen 2 of 1,812 times" in FORMATS[name](samples.report(result))
     assert written("json", samples.report(result))["findings"][0]["seen"] == 2
+
+
+def test_the_summary_begins_with_the_verdict_and_how_to_repeat_the_check():
+    lines = FORMATS["markdown"](samples.report(dataclasses.replace(samples.RESULT, salt="s 1"))).splitlines()
+
+    assert lines[0] == "## Failed: 2 findings: contract of `http://127.0.0.1:4010`"
+    assert "Repeat with `--seed 77` and `--salt` `s 1`" in lines
+    assert "| AUTH-TENANT | skipped | `no second token was given` |" in lines
+    assert "### 1. REQ-COUNT" in lines
+
+
+def test_a_long_finding_is_cut_in_the_summary():
+    long = dataclasses.replace(samples.COUNT, got="x" * 100_000)
+    result = samples.without_findings(findings=(long,), rules=(RuleResult("REQ-COUNT", "failed", ""),))
+
+    assert len(FORMATS["markdown"](samples.report(result))) < 25_000

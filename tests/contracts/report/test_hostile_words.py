@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding, RuleResult
@@ -150,6 +151,19 @@ def test_the_page_has_no_element_and_no_attribute_but_its_own(report):
     assert found.attributes <= OWN_PAGE.attributes
     assert found.comments == []
     assert "script" not in OWN_PAGE.tags
+
+
+@usually
+@given(report=reports())
+def test_the_summary_has_no_markup_but_its_own(report):
+    text = FORMATS["markdown"](report)
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(text)
+    inline = [child for token in tokens for child in token.children or ()]
+
+    assert_shown(text)
+    assert not {token.type for token in inline} & {"link_open", "image", "html_inline", "em_open"}
+    html = {token.content.strip() for token in tokens if token.type == "html_block"}
+    assert all(re.fullmatch(r"</details>|<details><summary>[^<>&]*</summary>", each) for each in html)
 
 
 @usually

@@ -1,0 +1,75 @@
+"""The Markdown report: a short summary, for the page of a CI job (`$GITHUB_STEP_SUMMARY`) or a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+import click
+
+from contracts.core.findings import Finding
+from contracts.core.printable import printable
+from contracts.report.report import UNSTABLE, Report
+from contracts.report.text import render_finding
+
+_MAX_FINDING_LENGTH: Final = 20_000
+"""Pages of CI jobs take 1 MiB in all."""
+_MAX_LINE_LENGTH: Final = 600
+
+
+def render_markdown(report: Report) -> str:
+    return "\n".join(_lines(report)) + "\n"
+
+
+def _lines(report: Report) -> Iterator[str]:
+    result, spent = report.result, report.result.spent
+    verdict = result.verdict.replace("_", " ").capitalize()
+    yield f"## {verdict}{report.count_in_words}: contract of {_code(result.target)}"
+    yield ""
+    count = Counter(rule.status.replace("_", " ") for rule in result.rules)
+    counts = ", ".join(f"{number} {status}" for status, number in count.items())
+    yield f"Rules: {counts or 'none was judged'}"
+    yield f"{spent.requests} requests, {spent.runs_created} runs created, {spent.left_in_words}, {spent.seconds:.1f} s"
+    yield f"Repeat with `--seed {result.seed}` and `--salt` {_code(result.salt)}"
+    yield ""
+    for reason in report.failed_by:
+        yield f"- **{_code(reason)}**"
+    yield from (f"- {_code(note)}" for note in (*report.accepted, *result.notes))
+    for number, finding in enumerate(result.findings, 1):
+        yield from _finding(f"{number}. {finding.rule}", finding, report)
+    for finding in result.unstable:
+        yield from _finding(f"{UNSTABLE}: {finding.rule}", finding, report)
+    if result.findings or result.unstable:
+        yield from ("", *report.hints)
+    yield from _not_passed(report)
+
+
+def _finding(heading: str, finding: Finding, report: Report) -> Iterator[str]:
+    yield from ("", f"### {heading}", "", _code(f"expected {finding.expected}"), "", _code(f"got {finding.got}"), "")
+    text = click.unstyle(render_finding(finding, report.result.target, report.rules)).strip("\n")
+    if len(text) > _MAX_FINDING_LENGTH:
+        text = text[:_MAX_FINDING_LENGTH] + "\n… (the JSON report has all of it)"
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+    yield f"<details><summary>Fingerprint and commands: {len(finding.exchanges)} requests</summary>"
+    yield from ("", fence, text, fence, "", "</details>")
+
+
+def _not_passed(report: Report) -> Iterator[str]:
+    others = [rule for rule in report.result.rules if rule.status in {"skipped", "not_offered"}]
+    if others:
+        yield from ("", "| rule | | why |", "|---|---|---|")
+    for rule in others:
+        yield f"| {rule.id} | {rule.status.replace('_', ' ')} | {_code(rule.why)} |"
+
+
+def _code(text: str) -> str:
+    """Return a text of one line as a code span, in which nothing but a bar of a table has a meaning."""
+    shown = " ".join(printable(text).split()).replace("|", "¦")
+    if len(shown) > _MAX_LINE_LENGTH:
+        shown = f"{shown[: _MAX_LINE_LENGTH - 1]}…"
+    if not shown:
+        return ""
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    return f"{fence} {shown} {fence}" if shown.startswith("`") or shown.endswith("`") else f"{fence}{shown}{fence}"
