@@ -82,7 +82,8 @@ def count_left(
     """Ask the target which runs are left, and record in the journal which are gone."""
     runs = _unfinished(journal.record, authorizations, known)
     left = cleaner.left(runs)
-    journal.gone([run for run in runs if run not in left.all])
+    not_gone = left.all
+    journal.gone([run for run in runs if run not in not_gone])
     return left
 
 
