@@ -41,7 +41,7 @@ MAX_SHRINK_REQUESTS: Final = 800
 MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them add no information."""
 THREADS: Final = 3
-BATCH: Final = 12
+BATCH: Final = 6
 INTERNAL_ERRORS: Final = (
     LookupError,
     ArithmeticError,

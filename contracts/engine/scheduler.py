@@ -20,8 +20,8 @@ from contracts.engine.runner import Scenario, Search
 FIRST_ROUND_REQUESTS: Final = 24
 """The requests that a scenario may send in the first round. A batch of cases is always finished."""
 MANY_RUNS: Final = 60
-"""Cases that create this many runs or more make every list slower, so they wait for LATE_ROUND."""
-LATE_ROUND: Final = 4
+"""Cases that create this many runs or more make every list slower, so they wait for LATE_ROUND. They begin it."""
+LATE_ROUND: Final = 2
 LOWEST_PRIORITY: Final = 8
 """Scenarios with this `priority` take long and seldom find anything, so they wait for LATE_ROUND too."""
 LAST_TIME_FRACTION: Final = 0.03
@@ -99,11 +99,13 @@ class Scheduler:
         while parts or number < LATE_ROUND:
             number += 1
             if number == LATE_ROUND:
-                parts = [*parts, *self._late]
+                parts = [*self._late, *parts]
             left: list[_Part] = []
             for index, part in enumerate(parts):
                 try:
-                    if not self._run_part(part, requests=FIRST_ROUND_REQUESTS * 2 ** (number - 1), until=self._end):
+                    # Scenarios of priority 0 are short and find most, so they run to their end at once.
+                    share = math.inf if part.scenario.priority == 0 else FIRST_ROUND_REQUESTS * 2 ** (number - 1)
+                    if not self._run_part(part, requests=share, until=self._end):
                         left.append(part)
                     self._search.settle(wait=False)
                 except OutOfTime:
