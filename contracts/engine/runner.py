@@ -11,6 +11,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -119,13 +120,12 @@ class Search:
         self._waiting_pool = pool = ThreadPoolExecutor(len(waiting))
         self._waiting = [(scenario, case, pool.submit(self._outcome, scenario, case)) for scenario, case in waiting]
 
-    def settle(self, *, wait: bool) -> Collection[Scenario[Any]]:
-        """Evaluate the cases of `begin` that have ended, or with `wait` all of them. Return the scenarios of those
-        that still run. Raises OutOfTime.
-        """
+    def settle(self, *, until: float = 0.0) -> None:
+        """Evaluate the cases of `begin` that have ended, or end before `until` (monotonic). Raises OutOfTime."""
+        futures.wait([outcome for _, _, outcome in self._waiting], timeout=max(0.0, until - time.monotonic()))
         for entry in list(self._waiting):
             scenario, case, outcome = entry
-            if wait or outcome.done():
+            if outcome.done():
                 try:
                     violated = outcome.result()
                 except OutOfTime:
@@ -134,7 +134,6 @@ class Search:
                 self.tried[scenario.name] += 1
                 if violated is not None:
                     self.look_into(scenario, case, violated)
-        return self.unsettled
 
     @property
     def unsettled(self) -> Collection[Scenario[Any]]:

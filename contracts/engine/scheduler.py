@@ -8,7 +8,7 @@ sent the same cases as a quick one, only fewer of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -78,13 +78,14 @@ class Scheduler:
             waiting = [scenario for scenario in self._able if scenario.waits]
             self._search.begin((scenario, case) for scenario in waiting for case in self._cases(scenario))
         left = self._rounds()
-        unsettled = self._settle()
         try:
+            self._search.settle(until=self._end)
             while self._last and self._run_part(self._last[0], until=self._check.deadline):
                 self._last.pop(0)
         except OutOfTime:
             pass
-        unfinished = {part.scenario.name for part in (*left, *self._last)} | {scenario.name for scenario in unsettled}
+        unfinished = {part.scenario.name for part in (*left, *self._last)}
+        unfinished |= {scenario.name for scenario in self._search.unsettled}
         return [self._progress_of(scenario, may_have_more=scenario.name in unfinished) for scenario in self._able]
 
     def _progress_of(self, scenario: Scenario[Any], *, may_have_more: bool) -> ScenarioProgress:
@@ -107,17 +108,11 @@ class Scheduler:
                     share = math.inf if part.scenario.priority == 0 else FIRST_ROUND_REQUESTS * 2 ** (number - 1)
                     if not self._run_part(part, requests=share, until=self._end):
                         left.append(part)
-                    self._search.settle(wait=False)
+                    self._search.settle()
                 except OutOfTime:
                     return [*left, *parts[index:], *(self._late if number < LATE_ROUND else ())]
             parts = left
         return []
-
-    def _settle(self) -> Collection[Scenario[Any]]:
-        try:
-            return self._search.settle(wait=True)
-        except OutOfTime:  # while a failing case was repeated
-            return self._search.unsettled
 
     def _run_part(self, part: _Part, *, requests: float = math.inf, until: float) -> bool:
         """Run a part for a share of requests and return whether it has ended. Raises OutOfTime at `until`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from contracts.core.exchange import Exchange
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
@@ -24,6 +24,9 @@ from contracts.rules.isolated_runs import IsolatedRuns
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_list, read_pages
 
 Evidence = Sequence[CallResult | Exchange]
+
+_LIMITS: Final = (MAX_LIMIT, DEFAULT_LIMIT, 37)
+"""The largest page, the usual one, and a small one of no round size."""
 
 
 def check_list(
@@ -90,7 +93,7 @@ def why_missing(
     newest = [*filters, NEWEST_FIRST]
     if NEWEST_FIRST not in query and _is_in(context, run, newest, MAX_LIMIT):
         return "LIST-COMPLETE", "a run is not listed by activity"
-    if any(_is_in(context, run, newest, other) for other in (MAX_LIMIT, DEFAULT_LIMIT, 37) if other != limit):
+    if any(_is_in(context, run, newest, other) for other in _LIMITS if other != limit):
         return "LIST-PAGE", "a run is on no page"
     others = (other for other in _other_queries(run, base) if other != filters)
     if any(_is_in(context, run, [*other, NEWEST_FIRST], MAX_LIMIT) for other in others):

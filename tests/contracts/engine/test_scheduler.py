@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,13 +41,16 @@ class OneCaseEach:
         self.shares: list[float] = []
         self.tried: Counter[str] = Counter()
         self.findings: list[Finding] = []
+        self.settled_until = 0.0
         self._out_of_time_at = out_of_time_at
 
     def begin(self, cases: Iterator[tuple[Scenario[Any], Count]]) -> None:
         self.begun += [(scenario.name, case.count) for scenario, case in cases]
 
-    def settle(self, *, wait: bool) -> list[Scenario[Any]]:
-        return []
+    unsettled: tuple[Scenario[Any], ...] = ()
+
+    def settle(self, *, until: float = 0.0) -> None:
+        self.settled_until = max(until, self.settled_until)
 
     def run(self, scenario: Scenario[Any], cases: Iterator[Count], *, requests: float, until: float) -> bool:
         if scenario.name == self._out_of_time_at:
@@ -68,12 +72,15 @@ def scenario(name: str, *cases: Count, **more: Any) -> Scenario[Any]:
 
 
 def run_scheduler(
-    search: OneCaseEach, *scenarios: Scenario[Any], shard: tuple[int, int] = (1, 1)
+    search: OneCaseEach,
+    *scenarios: Scenario[Any],
+    shard: tuple[int, int] = (1, 1),
+    deadline: float = math.inf,
 ) -> list[ScenarioProgress]:
     some = Ids(invented=True)
     guard: Any = SimpleNamespace(spent=Spent(0, 0, 0, 0.0))
     target = Target("http://127.0.0.1:9", "token", allow_writes=True, shard=shard)
-    check = CheckContext(target, guard, math.inf, workflows=some, machines=some, pools=some, sessions=some)
+    check = CheckContext(target, guard, deadline, workflows=some, machines=some, pools=some, sessions=some)
     instead: Any = search
     return Scheduler(check, instead, scenarios, None, {}).run()
 
@@ -138,3 +145,10 @@ def test_when_time_is_over_the_rest_is_reported_and_the_last_has_its_turn_still(
         ("b", 0, 1),
         ("c", 0, 2),
     ]
+
+
+def test_scenarios_that_wait_leave_the_last_its_share_of_the_time() -> None:
+    search = OneCaseEach()
+    deadline = time.monotonic() + 1000
+    run_scheduler(search, scenario("waits", FEW, waits=True), scenario("the last", FEW, last=True), deadline=deadline)
+    assert deadline - 10 < search.settled_until < deadline - 1
