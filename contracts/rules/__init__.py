@@ -28,6 +28,7 @@ from contracts.rules import (
     secrets,
     statuses,
     updates,
+    value_echo,
 )
 from contracts.rules.rule import Rule
 
@@ -48,6 +49,7 @@ _MODULES = (
     deletes,
     retries,
     chains,
+    value_echo,
     lifecycle,
     attachments,
     idempotency,
