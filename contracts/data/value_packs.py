@@ -53,14 +53,13 @@ def _packs(*, refused: bool) -> list[dict[str, Json]]:
 _LARGE: Final[dict[str, Json]] = {
     "long text": "x" * MAX_TEXT,
     "wide text": "😀" * (MAX_TEXT // 5),
-    "many members": numbered(_MANY),
     "many items": [f"item {index}" for index in range(_MANY)],
     "nested lists": nested(MAX_DEPTH - 4, kind="list"),
     "nested objects": nested(MAX_DEPTH - 4),
     "in a list": ["y" * (MAX_TEXT // 2)],
     "z" * 300: "long name",
 }
-ALTERED: Final = (*_packs(refused=False), _LARGE)
+ALTERED: Final = (*_packs(refused=False), _LARGE, numbered(_MANY))
 REFUSED: Final = tuple(_packs(refused=True))
 
 _WHOLE: Final = frozenset(
@@ -71,10 +70,11 @@ _PARTS: Final = {name: kind for name, kind in TEXTS.items() if name not in _WHOL
 _PLAIN_NAMES: Final = (
     "  " + "".join(kind.values[0] for kind in _PARTS.values() if not kind.is_often_refused) + " ",
     *(kind.values[0] for name, kind in TEXTS.items() if name in _WHOLE),
+)
+_REFUSED_NAMES: Final = (
+    "a".join(kind.values[0] for kind in _PARTS.values() if kind.is_often_refused),
     "x" * MAX_TEXT,
 )
-_REFUSED_NAME: Final = "a".join(kind.values[0] for kind in _PARTS.values() if kind.is_often_refused)
-NAMES: Final = (*_PLAIN_NAMES, _REFUSED_NAME)
 """Texts for fields that take a single one: the classes that act on a part of a text are in one text together."""
 _ERRORS: Final = tuple(list(_values(TEXTS, refused=refused).values()) for refused in (False, True))
 
@@ -95,9 +95,12 @@ def bodies(operation: str) -> Iterator[dict[str, Any]]:
                     "run_message_history": history
                 }
                 continue
-            name = _PLAIN_NAMES[number] if packs is ALTERED else _REFUSED_NAME
-            alias = {} if operation == "bulk_create_runs" else {"session_alias": name}
+            alias = {} if packs is REFUSED else {"session_alias": _PLAIN_NAMES[number]}
+            if operation == "bulk_create_runs":
+                alias = {}
             yield bare | {"input_values": one, "sensitive_input_values": other | _PIN} | alias
+    if operation in {"create_run", "retry_run"}:
+        yield from (bare | {"session_alias": name} for name in _REFUSED_NAMES)
     if operation == "create_run":
         yield from (bare | {"session_alias": name} for name in _PLAIN_NAMES[len(ALTERED) :])
     if operation == "retry_run":
@@ -113,7 +116,7 @@ def _chains() -> Iterator[dict[str, Any]]:
                 "shared_inputs": shared,
             }
     yield {"steps": [_STEP | {"session_alias": name} for name in _PLAIN_NAMES]}
-    yield {"steps": [_STEP, _STEP | {"session_alias": _REFUSED_NAME}]}
+    yield from ({"steps": [_STEP, _STEP | {"session_alias": name}]} for name in _REFUSED_NAMES)
     yield {"steps": [_STEP], "shared_file_inputs": files.packed()}
 
 

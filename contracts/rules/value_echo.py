@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from contracts.data import value_packs
+from contracts.data.grouping import in_turn
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -61,9 +62,11 @@ def _run_change(context: CaseContext, kind: Literal["update", "retry"], body: di
 
 
 def value_cases(check: CheckContext) -> Iterator[ValuesCase]:
-    for operation in WRITES_OF_RUNS:
-        if is_offered(check, operation):
-            yield from (ValuesCase(operation, body) for body in value_packs.bodies(operation))
+    yield from in_turn(_cases_of(operation) for operation in WRITES_OF_RUNS if is_offered(check, operation))
+
+
+def _cases_of(operation: str) -> Iterator[ValuesCase]:
+    return (ValuesCase(operation, body) for body in value_packs.bodies(operation))
 
 
 _JUDGED: Final = (

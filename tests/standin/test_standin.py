@@ -15,7 +15,7 @@ from tests.standin.defects import DEFECTS
 from tests.standin.server import create_standin
 from tests.standin.variations import VARIATIONS
 
-OF_A_SUBJECT = (".concurrency", ".values")
+OF_A_SUBJECT = (".concurrency", ".values", ".age_and_number")
 FILES = [{"filename": "ä.txt", "content": "aGFsbG8="}, {"filename": "b", "content": "AP8="}]
 DOCUMENT = yaml.safe_load((files("openapi") / "cyberdesk.yaml").read_text(encoding="utf-8"))
 
