@@ -49,6 +49,11 @@ def keys_stay(c: Client, others: int) -> None:
 # -- lists
 
 
+def many(c: Client) -> None:
+    for _ in range(5):
+        c.bulk(1000)
+
+
 @plants("LIST-PAGE", "LIST-COMPLETE", what="Pages beyond the first 1,000 runs are empty.", rarity="over 1,000 runs")
 class PagesEndAtThousand(Standin):
     def page(self, found, query):
@@ -74,50 +79,47 @@ class SkipEndsAt2048(Standin):
         assert c.ids("skip=2500&limit=1") != c.ids("skip=2048&limit=1")
 
 
-@plants("LIST-COMPLETE", what="A run is not listed once 1,500 others were created.", rarity="old runs")
+@plants("LIST-COMPLETE", what="A run is not listed once 4,000 others were created.", rarity="old runs")
 class OldRunsUnlisted(Standin):
     def listed(self, call):
-        return [run for run in super().listed(call) if call.org.created - run.number < 1500]
+        return [run for run in super().listed(call) if call.org.created - run.number < 4000]
 
     @staticmethod
     def obeys(c: Client) -> None:
         (run,) = c.bulk(session_id="5e551011-0000-4000-8000-000000000009")
-        c.bulk(1000)
-        c.bulk(1000)
+        many(c)
         assert c.ids(f"session_id={run['session_id']}") == [run["id"]]
 
 
 # -- runs
 
 
-@plants("READ-BACK", what="A run is gone once 1,500 others were created.", rarity="old runs")
+@plants("READ-BACK", what="A run is gone once 4,000 others were created.", rarity="old runs")
 class OldRunsGone(Standin):
     def get_run(self, call, run_id, include):
-        if call.org.created - self.find(call, run_id).number > 1500:
+        if call.org.created - self.find(call, run_id).number > 4000:
             raise self.unknown("Run")
         return super().get_run(call, run_id, include)
 
     @staticmethod
     def obeys(c: Client) -> None:
         (run,) = c.bulk()
-        c.bulk(1000)
-        c.bulk(1000)
+        many(c)
         c.read(run)
 
 
-@plants("ATTACHMENTS", what="Files of a run are gone once 1,500 runs were created.", rarity="old files")
+@plants("ATTACHMENTS", what="Files of a run are gone once 4,000 runs were created.", rarity="old files")
 class OldFilesGone(Standin):
     def download_run_attachment(self, call, attachment_id):
         run = call.org.runs.get(self.find_attachment(call, attachment_id).run_id)
-        if run is not None and call.org.created - run.number > 1500:
+        if run is not None and call.org.created - run.number > 4000:
             raise self.unknown("Attachment")
         return super().download_run_attachment(call, attachment_id)
 
     @staticmethod
     def obeys(c: Client) -> None:
         (run,) = c.bulk(file_inputs=[FILE])
-        c.bulk(1000)
-        c.bulk(1000)
+        many(c)
         assert c.get(f"/v1/run-attachments/{run['input_attachment_ids'][0]}/download").status_code == 200
 
 
