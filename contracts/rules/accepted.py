@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -77,7 +76,7 @@ def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[
     for name, values in empties.items():
         for value in values:
             yield {name: value}
-            yield from ({name: value, "count": count} for count in limits.few(2, 101) if many)
+            yield from ({name: value, "count": count} for count in (2,) if many)
     for row in write_bodies.pairs(write_bodies.states(features)):
         yield with_available_ids(check, write_bodies.without_absent(row))
     yield nulls
@@ -97,7 +96,8 @@ def _null_steps() -> Iterator[list[dict[str, Any]]]:
     states["inputs"].append({})
     states["sensitive_inputs"].append({})
     rows = [write_bodies.without_absent(row) for row in write_bodies.pairs(states)]
-    for size, row in itertools.product((0, 1, 10), rows):
+    for number, row in enumerate(rows):
+        size = (0, 1, 10)[number % 3]
         yield [_STEP] * size + [_STEP | write_bodies.for_step(row, size)]
 
 
