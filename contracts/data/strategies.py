@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from contracts.data import files, limits, texts
-from contracts.data.json_values import DOUBLES, INTEGERS, Json
+from contracts.data.json_values import DOUBLES, INTEGERS
+from contracts.data.value_classes import Json
 
 _text = st.text(max_size=40) | st.sampled_from([text for text in texts.UNUSUAL if len(text) < 300])
 _scalar = (

@@ -202,6 +202,8 @@ def _shorten(case: Any, where: Where, fails: Callable[[Any], bool]) -> None:
             candidate = _with(case, where, kept)
             if fails(candidate):
                 case, value = candidate, kept
+            elif isinstance(value, str) and value.count(value[0]) == len(value):
+                break  # of a text of one character, it does not matter where it is cut
             else:
                 start += size
         if size == 1:

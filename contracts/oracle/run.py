@@ -58,9 +58,16 @@ def difference(expected: Any, got: Any, path: str = "") -> str | None:
             if len(one) != len(other):
                 return f"{len(other)} items for {len(one)} at {at or 'the top'}"
             todo.extend((a, b, f"{at}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True)))
-        elif one != other and not (isinstance(one, float) and math.isnan(one) and math.isnan(other)):
+        elif one != other if not isinstance(one, float) else not _is_same_double(one, other):
             return f"{excerpt(json.dumps(other))} for {excerpt(json.dumps(one))} at {at or 'the top'}"
     return None
+
+
+def _is_same_double(one: float, other: float) -> bool:
+    """Compare with the sign of zero: -0.0 and 0.0 are two doubles."""
+    if one == other:
+        return math.copysign(1, one) == math.copysign(1, other)
+    return math.isnan(one) and math.isnan(other)
 
 
 STABLE: Final = (

@@ -19,6 +19,7 @@ from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import Violation, difference, excerpt, is_run
 from contracts.rules.listing import items_of
+from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule
 
 GROUP = "Reading and changing"
@@ -93,9 +94,14 @@ def run_chain(context: CaseContext, case: ChainCase) -> None:
             _judge_files(context, body["shared_file_inputs"], index, result, read)
     if check.offers("list_runs"):
         listed = context.ask("list_runs", query=[("session_id", session), ("limit", "1000")], after=[result])
-        found = {item.get("id") for item in items_of(listed)}.intersection(ids)
+        items = {item.get("id"): item for item in items_of(listed)}
+        found = items.keys() & set(ids)
         is_listed, cause = len(found) == len(ids) or joins is not None, "a run of a chain is not listed"
         context.require(is_listed, "LIST-COMPLETE", cause, f"{len(ids)} runs", f"{len(found)}", result, listed)
+        for read in reads:
+            item = items.get(read.body.get("id"))
+            if item is not None:
+                judge_read(context, read.body, item, written.parsed, (result, read, listed))
 
 
 def _judge_step(
