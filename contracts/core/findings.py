@@ -47,6 +47,8 @@ class Finding:
     """
     seen: int = 1
     judged: int = 0
+    summary: str = ""
+    """What was found, in one sentence: the request, what came, and what should have come."""
 
     @property
     def frequency(self) -> str:
