@@ -144,11 +144,13 @@ class Record:
             for name, value in case.headers
             if name.lower() not in _OMITTED_HEADERS and not name.lower().startswith("x-schemathesis")
         )
-        path = case.path if known is None else case.path.replace(*known)
+        path, query = case.path, case.query
+        if known is not None:
+            path, query = path.replace(*known), tuple((name, value.replace(*known)) for name, value in query)
         body = case.json
         if body is not UNREAD:
             body = json.loads(json.dumps(body).replace(self._secret, "«secret»"))
-        return dataclasses.replace(case, path=path, headers=headers, json=body)
+        return dataclasses.replace(case, path=path, query=query, headers=headers, json=body)
 
 
 # Replay
