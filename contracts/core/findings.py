@@ -49,6 +49,8 @@ class Finding:
     judged: int = 0
     summary: str = ""
     """What was found, in one sentence: the request, what came, and what should have come."""
+    neighbour: str = ""
+    """The nearest request that was answered rightly, and its answer, in words; empty if none was tried."""
 
     @property
     def frequency(self) -> str:

@@ -53,8 +53,9 @@ class _Shrinker(Generic[C]):
         self._tried = {repr(case)}
 
     def run(self) -> None:
-        """Shrink until nothing gets smaller. Top-level lists, such as the requests of a case, come first, then counts,
-        since these cost the most; then the structure, outer parts first; then texts and numbers. Raises Spent.
+        """Shrink until nothing gets smaller. Top-level lists, such as the requests of a case, come first, then whole
+        fields and counts, since these cost the most; then the structure, outer parts first; then texts and numbers.
+        Raises Spent.
         """
         before = None
         while before is not self.best:
@@ -62,6 +63,8 @@ class _Shrinker(Generic[C]):
             for name in _members(self.best):
                 if isinstance(_at(self.best, (name,)), list | tuple):
                     self._shorten((name,))
+            for name in _members(self.best):
+                self._remove((name,))
             for where in _places(self.best):
                 if where[-1] in _COUNTS and _has(self.best, where):
                     self._number(where)

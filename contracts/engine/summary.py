@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.openapi.schemas import is_uuid
-from contracts.oracle import excerpt
+from contracts.oracle import answer_in_words, excerpt
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _SENSITIVE: Final = re.compile(r"(?!sensitive_input_aliases$).*sensitive.*", re.IGNORECASE)
@@ -26,10 +26,16 @@ _MAX_BODY: Final = 160
 _MAX_PATH: Final = 200
 
 
-def summary_of(expected: str, got: str, exchanges: Sequence[Exchange]) -> str:
-    """Return the sentence. `exchanges` are those of the finding; the last one is the request that was judged."""
-    told = f"{got}; expected {expected}"
+def summary_of(expected: str, got: str, exchanges: Sequence[Exchange], guess: str = "") -> str:
+    """Return the sentence. `exchanges` are those of the finding; the last one is the request that was judged. `guess`
+    is a guess at the cause.
+    """
+    told = f"{got}; expected {expected}" + (f" ({guess})" if guess else "")
     return shorten_ids([f"{_requests_in_words(exchanges)}: {told}" if exchanges else told])[0]
+
+
+def exchange_in_words(exchange: Exchange) -> str:
+    return shorten_ids([f"{request_in_words(exchange.request)}: {answer_in_words(exchange.answer)}"])[0]
 
 
 def shorten_ids(texts: Iterable[str]) -> list[str]:
