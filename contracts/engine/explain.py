@@ -22,7 +22,10 @@ def finding_of(
     """`exchanges` reproduce the violation. `passed` are the attempts at smaller cases that showed no violation: they
     tell something only if the violation is stable.
     """
-    near = neighbours(_judged_part(violated), passed) if stable else []
+    judged = violated.exchanges[-1] if violated.exchanges else None
+    # Requests may follow that tell why the judged one fails.
+    failing = Attempt(_until(judged, violated.all_exchanges), violated.made_up)
+    near = neighbours(failing, passed) if stable else []
     expected, got = shorten_ids([violated.expected, violated.got])
     return Finding(
         violated.rule,
@@ -32,13 +35,12 @@ def finding_of(
         exchanges,
         stable=stable,
         intermittent=intermittent,
-        summary=summary_of(violated.expected, violated.got, exchanges, guess(near)),
+        summary=summary_of(violated.expected, violated.got, _until(judged, exchanges), guess(near)),
         neighbour=exchange_in_words(near[0].exchange) if near else "",
     )
 
 
-def _judged_part(violated: RuleViolated) -> Attempt:
-    """Return the attempt up to the request that was judged: others may follow that tell why it fails."""
-    judged = violated.exchanges[-1] if violated.exchanges else None
-    end = next((number for number, one in enumerate(violated.all_exchanges, 1) if one is judged), None)
-    return Attempt(violated.all_exchanges[:end], violated.made_up)
+def _until(judged: Exchange | None, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
+    """Return the exchanges up to the judged one; all if it is not among them."""
+    end = next((number for number, one in enumerate(exchanges, 1) if one is judged), None)
+    return exchanges[:end]

@@ -185,6 +185,7 @@ def _differences(failing: Any, passing: Any, place: str = "") -> Iterator[tuple[
         differing = [name for name in names if (name in failing) != (name in passing)]
         if place and len(failing) == len(passing) == 1 and differing:
             yield f"the key of {place}", *failing, *passing
+            yield from _differences(next(iter(failing.values())), next(iter(passing.values())), f"{place}.*")
             return
         if place and (len(differing) > 1 or (differing and len(names) > _MANY)):
             yield place, failing, passing

@@ -74,7 +74,8 @@ def _prior(last: Request, before: Sequence[Request]) -> Request | None:
 
 def request_in_words(request: Request) -> str:
     path, mark, query = request.path.partition("?")
-    shown = excerpt(unquote(path) + mark + unquote(query), _MAX_PATH)
+    readable = unquote(path) + mark + unquote(query)
+    shown = excerpt(readable if readable.isprintable() else request.path, _MAX_PATH)
     details = [*_headers_in_words(request), *_body_in_words(request)]
     return f"{request.method} {shown}{''.join(f' {detail}' for detail in details)}"
 
@@ -86,7 +87,7 @@ def _headers_in_words(request: Request) -> Iterator[str]:
     elif token is None:
         yield "without a token"
     elif token != TOKEN:
-        yield f"with Authorization {_json(excerpt(token, _MAX_TEXT))}"
+        yield f'with Authorization "{excerpt(token, _MAX_TEXT)}"'
     for name, value in request.headers:
         is_usual = name.lower() == "authorization" or (name.lower(), value) == ("content-type", "application/json")
         if not is_usual:
@@ -104,7 +105,9 @@ def _body_in_words(request: Request) -> Iterator[str]:
     if isinstance(body, dict) and is_uuid(body.get("workflow_id")) and request.method == "POST":
         body = {name: value for name, value in body.items() if name != "workflow_id"}
     if body or not isinstance(body, dict) or request.method != "POST":
-        yield f"with {excerpt(value_in_words(body), _MAX_BODY)}"
+        words = value_in_words(body)
+        shortened = shorten_ids([words])[0]
+        yield f"with {words if len(shortened) <= _MAX_BODY else excerpt(shortened, _MAX_BODY)}"
 
 
 def value_in_words(value: Any, depth: int = _MAX_DEPTH) -> str:
@@ -121,7 +124,8 @@ def value_in_words(value: Any, depth: int = _MAX_DEPTH) -> str:
     if isinstance(value, list):
         items = [value_in_words(item, depth - 1) for item in value[: _MAX_ITEMS + 1]]
         return _cut("[", items, "]", "items", len(value))
-    return excerpt(_json(value), _MAX_TEXT)
+    words = _json(value)
+    return words if len(words) <= _MAX_TEXT else f"{words[: _MAX_TEXT // 2]}… ({len(words):,} characters)"
 
 
 def _member_in_words(key: str, value: Any, depth: int) -> str:

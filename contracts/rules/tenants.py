@@ -104,8 +104,9 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
 
     def require(holds: object, action: str, expected: str, got: str) -> None:
         cause = f"another organisation {action}"
-        context.require(holds, "AUTH-TENANT", cause, expected, got, *context.exchanges)
+        context.require(holds, "AUTH-TENANT", cause, expected, got, *shown)
 
+    shown: Sequence[Exchange] = context.exchanges
     result = context.call("get_run", run_id, token=token)
     require(result.accepted, "deletes a run", "the run as before", result.words)
     if result.accepted and isinstance(result.body, dict):
@@ -116,12 +117,20 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
         marked = [name for name, value in after.items() if STOLEN in json.dumps(value)]
         names = [*changed, *(["status"] if cancelled else []), *marked]
         got = ", ".join(f"{name} {value_in_words(after.get(name))}" for name in dict.fromkeys(names))
+        shown = _without_other_updates(context.exchanges, names)
         require(not names, "changes a run", _UNCHANGED, got)
         require(not retried, "retries a run", _UNCHANGED, f"status {after.get('status')}")
     if context.check.offers("get_run_attachment"):
         for attachment in before.get("input_attachment_ids") or ():
             result = context.call("get_run_attachment", attachment, token=token)
             require(result.status != 404, "takes away attachments", "attachments as before", result.words)
+
+
+def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
+    """Leave out the updates that do not name any of the changed fields, if there are others."""
+    updates = [one for one in exchanges if one.request.method == "PATCH"]
+    suspects = [one for one in updates if any(name.encode() in (one.request.body or b"") for name in names)]
+    return [one for one in exchanges if one not in updates or one in suspects] if suspects else exchanges
 
 
 _UNCHANGED: Final = "the run as before, since another organisation sent the writes"
@@ -221,7 +230,7 @@ def _list_foreign_attachments(context: CaseContext, created: CallResult, token: 
                 shown = (_create_of(context, run_id) if theirs.accepted else None) or created
                 cause, expected = "another organisation's attachments are listed", "attachments of its own runs only"
                 got = f"an attachment of run {run_id} of another organisation"
-                context.require(not theirs.accepted, "AUTH-TENANT", cause, expected, got, shown, end, theirs)
+                context.require(not theirs.accepted, "AUTH-TENANT", cause, expected, got, shown, theirs, end)
 
 
 def _create_of(context: CaseContext, run_id: str) -> Exchange | None:
