@@ -31,7 +31,7 @@ from contracts.cli.options import (
     token_from,
 )
 from contracts.cli.outcome import EXIT_INTERRUPTED
-from contracts.core.findings import CouldNotCheck, Finding
+from contracts.core.findings import SEVERITIES, CouldNotCheck, Finding
 from contracts.core.printable import printable
 from contracts.core.target import Target
 from cyberdesk_mockserver.command_help import Command, Group
@@ -141,11 +141,13 @@ def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
 
 @cli.command(cls=Command, examples="contracts rules | grep IDEM")
 def rules() -> None:
-    """Lists the rules, each with where it comes from."""
+    """Lists the rules, each with its severity and where it comes from."""
     known = load_rules()
     width = max(map(len, known))
     for rule in known.values():
-        click.echo(f"{click.style(f'{rule.id:<{width}}', bold=True)}  {rule.source:<3}  {rule.title}")
+        click.echo(
+            f"{click.style(f'{rule.id:<{width}}', bold=True)}  {rule.severity:<8}  {rule.source:<3}  {rule.title}"
+        )
 
 
 @cli.command(cls=Command, examples="contracts explain BULK-COUNT")
@@ -156,7 +158,8 @@ def explain(rule: str) -> None:
     one = known[known_rule(rule, known)]
     source = {"doc": "the documentation of the bulk create", "api": "the public facts about the API beside it"}
     click.echo(f"{click.style(one.id, bold=True)}: {one.title}")
-    click.echo(f"Source: {source[one.source]} ({one.source})\n")
+    click.echo(f"Source: {source[one.source]} ({one.source})")
+    click.echo(f"Severity: {one.severity}: {SEVERITIES[one.severity]}\n")
     click.echo(click.wrap_text(one.explanation, width=100, preserve_paragraphs=True))
 
 

@@ -24,7 +24,7 @@ from contracts.core.interrupts import terminated_as_interrupted
 from contracts.core.target import Target
 from contracts.report import FORMATS
 from contracts.report.masking import Mask
-from contracts.report.report import Report, RuleText
+from contracts.report.report import Report, RuleText, worst_first
 
 if TYPE_CHECKING:
     from contracts.guard import Guard
@@ -101,7 +101,7 @@ def check_target(
         result = dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes)
         exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in check_options.reports) else ()
     result, failed_by = conclude(result, check_options, today=date.today())
-    report = Report(result, rules, exchanges, failed_by, started_at).masked(mask_of(target))
+    report = Report(worst_first(result, rules), rules, exchanges, failed_by, started_at).masked(mask_of(target))
     shown_problem = None if problem is None else mask_of(target).text(problem)
     return Checked(report, shown_problem, interrupted or cut_short)
 

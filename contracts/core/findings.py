@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from contracts.core.exchange import Exchange
 
 RuleStatus = Literal["passed", "failed", "skipped", "not_offered"]
 VerdictName = Literal["passed", "failed", "incomplete", "could_not_check"]
+Severity = Literal["critical", "major", "moderate", "minor"]
+
+SEVERITIES: Final[dict[Severity, str]] = {
+    "critical": "runs are lost or created unasked, or a secret or another organisation's data is exposed",
+    "major": "stored or returned data is wrong, or the server fails",
+    "moderate": "a valid request is refused, or an invalid one accepted",
+    "minor": "the form of an answer is wrong: its status, headers or schema",
+}
+"""What a violation of each severity does, the most severe first."""
 
 
 class Broken(AssertionError):

@@ -78,7 +78,7 @@ def _findings(heading: str, findings: Iterable[Finding], report: Report, *, expl
 def _finding(finding: Finding, report: Report) -> str:
     parts = [
         "<article>",
-        f"<h3>{escape(finding.rule)}</h3>",
+        f"<h3>{escape(finding.rule)} ({report.severity_of(finding.rule)})</h3>",
         f"<p>{escape(report.title_of(finding.rule))}</p>",
         "<dl>",
         f"<dt>Expected</dt><dd>{escape(printable(finding.expected))}</dd>",

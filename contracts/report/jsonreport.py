@@ -37,6 +37,7 @@ def render_json(report: Report) -> str:
 def _finding(finding: Finding, report: Report) -> dict[str, Any]:
     return {
         "rule": finding.rule,
+        "severity": report.severity_of(finding.rule),
         "fingerprint": finding.fingerprint,
         "cause": finding.cause,
         "expected": finding.expected,

@@ -69,7 +69,7 @@ def _table(report: Report, width: int | None) -> Iterator[str]:
 
 
 def _finding(finding: Finding, target: str, rules: Mapping[str, RuleText], heading: str, colour: str) -> Iterator[str]:
-    title = rules[finding.rule].title if finding.rule in rules else ""
+    title = f"({rules[finding.rule].severity}) {rules[finding.rule].title}" if finding.rule in rules else ""
     yield click.style(heading, fg=colour, bold=True) + (f" {title}" if title else "")
     yield f"   expected     {_short(finding.expected)}"
     yield f"   got          {_short(finding.got)}"

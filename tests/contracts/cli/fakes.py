@@ -18,12 +18,15 @@ class FakeRule:
     title: str = "a title"
     explanation: str = "First this.\n\nThen that."
     group: str = "requests"
+    severity: str = "moderate"
 
 
 RULES = {
     "REQ-COUNT": FakeRule("REQ-COUNT", title="count is an integer from 1 to 1000"),
-    "BULK-ECHO": FakeRule("BULK-ECHO", title="a run shows what was sent"),
-    "AUTH-TENANT": FakeRule("AUTH-TENANT", source="api", title="one organisation sees nothing of another"),
+    "BULK-ECHO": FakeRule("BULK-ECHO", title="a run shows what was sent", severity="major"),
+    "AUTH-TENANT": FakeRule(
+        "AUTH-TENANT", source="api", title="one organisation sees nothing of another", severity="critical"
+    ),
 }
 
 CREATE = Request(

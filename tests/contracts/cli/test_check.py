@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from datetime import date, timedelta
 
@@ -25,11 +26,31 @@ def test_a_finding_exits_with_1_and_is_told_with_a_command_that_repeats_it(check
     engine.answer = fakes.result(fakes.finding())
     status, out, _ = check()
     assert status == 1
-    assert "1. REQ-COUNT count is an integer from 1 to 1000" in out
+    assert "1. REQ-COUNT (moderate) count is an integer from 1 to 1000" in out
     assert "expected     422" in out
     assert "got          201" in out
     assert '-H "Authorization: Bearer $TOKEN"' in out
     assert "test-a" not in out
+
+
+def test_findings_are_reported_worst_first_in_every_format(check, engine, tmp_path):
+    engine.answer = fakes.result(fakes.finding("REQ-COUNT"), fakes.finding("AUTH-TENANT"), fakes.finding("BULK-ECHO"))
+    names = ("json", "junit", "sarif", "html", "markdown")
+    reports = (part for name in names for part in ("--report", f"{name}={tmp_path / name}"))
+    _, out, _ = check(*reports)
+    order = ["AUTH-TENANT", "BULK-ECHO", "REQ-COUNT"]
+    found = json.loads((tmp_path / "json").read_text())["findings"]
+    assert [(one["rule"], one["severity"]) for one in found] == list(
+        zip(order, ["critical", "major", "moderate"], strict=True)
+    )
+    results = json.loads((tmp_path / "sarif").read_text())["runs"][0]["results"]
+    assert [(one["ruleId"], one["level"]) for one in results] == list(
+        zip(order, ["error", "error", "warning"], strict=True)
+    )
+    for text in (out, (tmp_path / "markdown").read_text()):
+        assert re.findall(r"^(?:### )?\d\. (\S+) ", text, re.MULTILINE) == order
+    headings = re.findall(r"<h3>(\S+)", (tmp_path / "html").read_text())
+    assert headings == order
 
 
 def test_there_are_no_colours_where_there_is_no_terminal(check, engine):
@@ -422,7 +443,9 @@ def test_fuzz_tells_each_finding_when_it_comes_and_reports_at_the_end(fuzz, engi
     status, out, _ = fuzz("--for", "90s")
     assert status == 1
     assert engine.for_s == 90.0
-    assert out.index("REQ-COUNT count is an integer") < out.index("1. REQ-COUNT count is an integer")
+    assert out.index("REQ-COUNT (moderate) count is an integer") < out.index(
+        "1. REQ-COUNT (moderate) count is an integer"
+    )
     assert "test-a" not in out
 
 
@@ -437,7 +460,7 @@ def test_ctrl_c_keeps_what_fuzz_has_found(fuzz, engine, tmp_path):
     status, out, _ = fuzz("--report", f"json={tmp_path / 'out.json'}")
     assert status == 1
     report = json.loads((tmp_path / "out.json").read_text())
-    assert [finding["rule"] for finding in report["findings"]] == ["REQ-COUNT", "BULK-ECHO"]
+    assert [finding["rule"] for finding in report["findings"]] == ["BULK-ECHO", "REQ-COUNT"]
     assert "FAILED: 2 findings." in out
 
 

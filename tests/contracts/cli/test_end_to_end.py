@@ -10,6 +10,7 @@ import urllib.request
 import jsonschema
 import pytest
 
+from contracts.core.findings import SEVERITIES
 from tests.contracts.report.test_formats import SCHEMA
 from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
@@ -147,8 +148,9 @@ def test_the_rules_are_listed_and_explained(contracts):
     assert status == 0
     for line in out.splitlines():
         rule = line.split()[0]
-        assert line.split()[1] in {"doc", "api"}
-        assert len(line.split()) > 2, rule
+        assert line.split()[1] in SEVERITIES
+        assert line.split()[2] in {"doc", "api"}
+        assert len(line.split()) > 3, rule
     status, out, _ = contracts("explain", "BULK-ECHO")
     assert status == 0
     assert out.startswith("BULK-ECHO: ")

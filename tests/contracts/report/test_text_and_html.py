@@ -40,7 +40,7 @@ def test_a_long_reason_is_wrapped_under_itself_on_a_terminal_and_nowhere_else():
 
 def test_a_finding_has_its_rule_title_expectation_outcome_and_command():
     shown = text(samples.report())
-    assert "1. REQ-COUNT count is an integer from 1 to 1000\n   expected     422 for count 1001\n" in shown
+    assert "1. REQ-COUNT (moderate) count is an integer from 1 to 1000\n   expected     422 for count 1001\n" in shown
     assert f"   fingerprint  {samples.COUNT.fingerprint}\n" in shown
     assert "\ncurl -sS -i -X POST" in shown
     assert "Unstable, did not repeat when sent again alone: REQ-COUNT" in shown
