@@ -11,7 +11,7 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -31,6 +31,7 @@ from contracts.cli.options import (
     token_from,
 )
 from contracts.cli.outcome import EXIT_INTERRUPTED
+from contracts.cli.progress import ProgressDisplay
 from contracts.core.findings import SEVERITIES, CouldNotCheck, Finding
 from contracts.core.printable import printable
 from contracts.core.target import Target
@@ -242,19 +243,21 @@ def _check(
     from contracts.report.text import render_finding, render_text
 
     prepare(check_options)
-    with Progress() as progress:
+    with ProgressDisplay(target.url, target.max_time_s) as progress:
 
         def show(finding: Finding) -> None:
-            progress.clear()
-            click.echo(render_finding(finding, target.url, rules))
+            with progress.hidden():
+                click.echo(render_finding(finding, target.url, rules))
 
         on_finding = show if shows_findings else None
-        checked = check_target(target, check_options, rules, judge_rules, progress=progress.show, on_finding=on_finding)
+        checked = check_target(target, check_options, rules, judge_rules, progress=progress, on_finding=on_finding)
     write_reports(checked, check_options)
     if checked.problem is not None:
         raise Unusable(checked.problem + _next_step(checked.problem))
-    width = shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None
-    click.echo(render_text(checked.report, width=width), nl=False)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    json_path = next((path for name, path in check_options.reports if name == "json"), None)
+    text = render_text(checked.report, width=width, verbose=check_options.verbose, json_path=json_path)
+    click.echo(text, nl=False)
     return checked.exit_code
 
 
@@ -272,29 +275,3 @@ def _next_step(problem: str) -> str:
 
 def _runs(count: int) -> str:
     return f"{count} {'run' if count == 1 else 'runs'}"
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    return stream.isatty()
-
-
-class Progress:
-    """A progress line on stderr that overwrites itself; shown only if stderr is a terminal."""
-
-    def __init__(self) -> None:
-        self._shown = _is_terminal(sys.stderr)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        if self._shown:
-            click.echo("\r\x1b[K", err=True, nl=False)
-
-    def show(self, step: object) -> None:
-        if self._shown:
-            width = shutil.get_terminal_size().columns - 1
-            click.echo(f"\r\x1b[K{printable(str(step))[:width]}", err=True, nl=False)

@@ -92,6 +92,7 @@ class CheckOptions:
     update_baseline: bool = False
     example_database: str | None = None
     wait_s: float | None = None
+    verbose: bool = False
 
 
 def option(*names: str, **settings: Any) -> Callable[[_F], _F]:
@@ -178,6 +179,7 @@ _FLAGS = (
         metavar="FORMAT=PATH",
         help=f"Write a report: {', '.join(FORMATS)}; repeatable.",
     ),
+    option("--verbose", "verbose", is_flag=True, help="Also list the rules that passed."),
     option("--baseline", type=_FILE, help="File of accepted findings; only others fail."),
     click.option("--update-baseline", is_flag=True, help="Accept what is found, in the file of --baseline."),
     option(
@@ -202,7 +204,7 @@ GROUPS_OF_CHECK = {
         "baseline",
         "update_baseline",
     ),
-    "Output": ("reports", "example_database"),
+    "Output": ("reports", "verbose", "example_database"),
 }
 
 
@@ -284,6 +286,7 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
         update_baseline=flags["update_baseline"],
         example_database=flags["example_database"],
         wait_s=flags["wait"],
+        verbose=flags["verbose"],
     )
     for rule in check_options.required:
         if rule in check_options.skip_rules:

@@ -52,6 +52,9 @@ class Report:
     def title_of(self, rule: str) -> str:
         return self.rules[rule].title if rule in self.rules else ""
 
+    def group_of(self, rule: str) -> str:
+        return self.rules[rule].group if rule in self.rules else "Other rules"
+
     def severity_of(self, rule: str) -> Severity:
         return severity_of(rule, self.rules)
 

@@ -5,11 +5,11 @@ import os
 import re
 import signal
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
 
-from contracts.cli.main import Progress
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget
 from tests.contracts.cli import fakes
@@ -184,7 +184,8 @@ def test_an_accepted_finding_does_not_fail_and_another_does(check, engine, tmp_p
     engine.answer = fakes.result(known)
     status, out, _ = check("--baseline", baseline)
     assert status == 0
-    assert "REQ-COUNT   passed      1 accepted by the baseline" in out
+    _, verbose, _ = check("--baseline", baseline, "--verbose")
+    assert "REQ-COUNT   passed      1 accepted by the baseline" in verbose
     assert f"Accepted by the baseline: REQ-COUNT ({known.fingerprint}): 1001 is accepted" in out
     engine.answer = fakes.result(known, new)
     status, out, _ = check("--baseline", baseline)
@@ -310,6 +311,14 @@ def test_what_is_left_is_said_with_the_command_that_takes_it_away(check, engine)
     assert "3 left" in out
 
 
+def test_the_command_that_deletes_what_is_left_has_the_flags_it_needs(check, engine, tmp_path):
+    bundle = tmp_path / "our authority.pem"
+    bundle.write_bytes((Path(__file__).parent.parent / "guard/tls/loopback.pem").read_bytes())
+    engine.runs_left = 3
+    _, out, _ = check("--ca-bundle", bundle)
+    assert f"`contracts cleanup http://127.0.0.1:4010 --ca-bundle '{bundle}'` deletes them." in out
+
+
 def test_what_cleaning_up_could_not_take_away_is_said(check, engine):
     engine.runs_left = 1
     _, out, _ = check("--clean-up")
@@ -402,30 +411,11 @@ def test_a_plan_sends_nothing_and_needs_no_token(check, engine):
 # Progress
 
 
-class Terminal:
-    def __init__(self, monkeypatch):
-        self.written = ""
-        monkeypatch.setattr("contracts.cli.main._is_terminal", lambda stream: True)
-        monkeypatch.setattr("click.echo", self.echo)
-
-    def echo(self, text, err=False, nl=True):
-        self.written += text
-
-
-def test_progress_is_one_line_that_is_written_over_and_gone_at_the_end(monkeypatch):
-    terminal = Terminal(monkeypatch)
-    with Progress() as progress:
-        progress.show("3/9 REQ-COUNT")
-    assert terminal.written == "\r\x1b[K3/9 REQ-COUNT\r\x1b[K"
-
-
-def test_the_table_is_wrapped_on_a_terminal(check, engine, monkeypatch):
-    monkeypatch.setattr("contracts.cli.main._is_terminal", lambda stream: True)
-    monkeypatch.setenv("COLUMNS", "60")
-    engine.answer = fakes.result(rules=fakes.skipped("AUTH-TENANT", "a reason of " + "many words " * 9))
-    _, out, err = check()
-    assert max(map(len, out.splitlines()[:4])) <= 64
-    assert "REQ-COUNT: 1/3" in err
+def test_the_check_says_what_it_does_on_a_terminal_only(check, engine, monkeypatch):
+    monkeypatch.setattr("contracts.cli.progress._is_terminal", lambda: True)
+    assert "  now    REQ-COUNT: 1/3" in check()[2]
+    monkeypatch.setattr("contracts.cli.progress._is_terminal", lambda: False)
+    assert check()[2] == ""
 
 
 # Fuzz

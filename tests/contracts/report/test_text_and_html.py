@@ -3,11 +3,12 @@
 import dataclasses
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import click
 import pytest
 
-from contracts.core.findings import Finding, RuleResult
+from contracts.core.findings import Finding, RuleResult, ScenarioProgress
 from contracts.report import FORMATS
 from contracts.report.text import render_text
 from tests.contracts.report import samples
@@ -17,9 +18,26 @@ def text(report, **settings) -> str:
     return click.unstyle(render_text(report, **settings))
 
 
-def test_the_table_says_of_each_rule_what_became_of_it_and_why():
+def test_rules_are_counted_by_group_and_those_that_did_not_pass_are_listed_with_their_reasons():
     lines = text(samples.report()).splitlines()
-    assert lines[:6] == [
+    assert lines[:11] == [
+        "           passed  failed  skipped  not offered",
+        "Requests        -       1        -            -",
+        "Answers         2       1        1            1",
+        "All rules       2       2        1            1",
+        "",
+        "REQ-COUNT   failed      1001 is accepted",
+        "BULK-ECHO   failed      last item differs",
+        "AUTH-TENANT skipped     no second token was given",
+        "CHAIN-RULES not offered POST /v1/runs/chain is 404, whatever is sent",
+        "",
+        "1. REQ-COUNT (moderate) count is an integer from 1 to 1000",
+    ]
+
+
+def test_every_rule_is_listed_if_asked_for():
+    lines = text(samples.report(), verbose=True).splitlines()
+    assert lines[5:11] == [
         "REQ-COUNT    failed      1001 is accepted",
         "BULK-ECHO    failed      last item differs",
         "READ-UNKNOWN passed",
@@ -32,10 +50,10 @@ def test_the_table_says_of_each_rule_what_became_of_it_and_why():
 def test_a_long_reason_is_wrapped_under_itself_on_a_terminal_and_nowhere_else():
     why = "a reason that is " + "very " * 20 + "long"
     result = samples.without_findings(rules=(RuleResult("REQ-COUNT", "skipped", why),))
-    wrapped = text(samples.report(result), width=60).splitlines()
+    wrapped = text(samples.report(result), width=60).splitlines()[3:]
     assert wrapped[0] == "REQ-COUNT skipped     a reason that is very very very very"
     assert wrapped[1].startswith(" " * 22 + "very")
-    assert text(samples.report(result)).splitlines()[0].endswith("very long")
+    assert text(samples.report(result)).splitlines()[3].endswith("very long")
 
 
 def test_a_finding_has_its_rule_title_expectation_outcome_and_command():
@@ -78,8 +96,8 @@ def test_a_long_value_is_cut_in_the_middle():
         ("could_not_check", "COULD NOT CHECK."),
     ],
 )
-def test_the_verdict_is_the_last_word_and_bold(verdict, said):
-    rules = (RuleResult("REQ-COUNT", "skipped", "no time"),)
+def test_the_verdict_comes_last_and_is_bold(verdict, said):
+    rules = (RuleResult("REQ-COUNT", "skipped", "it could not be judged"),)
     shown = render_text(samples.report(samples.without_findings(verdict=verdict, rules=rules)))
     last = shown.splitlines()[-1]
     assert click.unstyle(last).startswith(said)
@@ -88,7 +106,7 @@ def test_the_verdict_is_the_last_word_and_bold(verdict, said):
 
 def test_a_check_that_passes_says_what_it_saw_once():
     finding = Finding("SECRET-LEAK", "c", "a", "b", (), stable=False)
-    last = text(samples.report(samples.without_findings(verdict="passed", unstable=(finding,)))).splitlines()[-1]
+    last = text(samples.report(samples.without_findings(verdict="passed", unstable=(finding,)))).splitlines()[-2]
     assert last == "PASSED: nothing found that showed again; 1 unstable, see above."
 
 
@@ -96,6 +114,38 @@ def test_what_fails_a_check_beside_findings_is_said():
     shown = text(samples.report(samples.without_findings(verdict="failed"), failed_by=("AUTH-TENANT is required",)))
     assert "AUTH-TENANT is required" in shown
     assert "FAILED: 0 findings." not in shown
+
+
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [
+        (
+            {"verdict": "failed", "findings": (samples.COUNT,)},
+            "Fix the worst finding first (`contracts explain REQ-COUNT` says what the rule requires), then"
+            f" `contracts replay 'my report.json' {samples.COUNT.fingerprint[:8]}` says whether it still shows.",
+        ),
+        (
+            {"verdict": "incomplete", "scenarios": (ScenarioProgress("deletes", 2, 9, finished=False),)},
+            "Give the check more time with --max-time, since not every case was tried.",
+        ),
+        (
+            {"verdict": "incomplete", "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given"),)},
+            "Give the token of another organisation with --second-token.",
+        ),
+        (
+            {"spent": dataclasses.replace(samples.RESULT.spent, runs_left=None)},
+            "`contracts cleanup http://127.0.0.1:4010` tries again to delete what may be left.",
+        ),
+    ],
+    ids=["finding", "time", "token", "left"],
+)
+def test_the_last_line_says_what_to_do_next(changes, step):
+    shown = text(samples.report(samples.without_findings(**changes)), json_path=Path("my report.json"))
+    assert shown.splitlines()[-1] == f"Next: {step}"
+
+
+def test_without_a_json_report_the_next_step_says_how_to_get_one():
+    assert "with --report json=report.json, `contracts replay`" in text(samples.report()).splitlines()[-1]
 
 
 # HTML
