@@ -11,6 +11,7 @@ import importlib.util
 import shutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -28,6 +29,7 @@ from contracts.cli.options import (
     readable_ca_bundle,
     selected_rules,
     target_from,
+    target_options,
     token_from,
 )
 from contracts.cli.outcome import EXIT_INTERRUPTED
@@ -38,7 +40,7 @@ from contracts.core.target import Target
 from cyberdesk_mockserver.command_help import Command, Group
 
 if TYPE_CHECKING:
-    from contracts.cli.run import JudgeRules
+    from contracts.cli.run import Checked, JudgeRules
 
 _EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema")
 EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
@@ -70,7 +72,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 @click.group(
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    groups={"Check a server": ("check", "fuzz", "cleanup"), "Read the contract": ("rules", "explain")},
+    groups={"Check a server": ("check", "fuzz", "replay", "cleanup"), "Read the contract": ("rules", "explain")},
     examples="""\
 contracts check http://127.0.0.1:4010 --token test
 contracts check https://api.example.com --plan
@@ -138,6 +140,29 @@ def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
 
     judge_rules = functools.partial(fuzz_rules, for_s=for_s)
     context.exit(_check(target, options_from(flags, rules), rules, judge_rules, shows_findings=True))
+
+
+@cli.command(
+    cls=Command,
+    groups=GROUPS_OF_CHECK,
+    examples="""\
+contracts replay report.json b82540fc
+contracts replay report.json b82540fc --url http://127.0.0.1:8000
+""",
+)
+@click.argument("report", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("fingerprint")
+@click.option("--url", envvar="CONTRACTS_URL", show_envvar=True, help="Another server. Default: that of the report.")
+@target_options
+@click.pass_context
+def replay(context: click.Context, /, report: Path, fingerprint: str, **flags: Any) -> None:
+    """Sends a finding of the JSON report REPORT again.
+
+    FINGERPRINT may be the beginning of a fingerprint. Exit code: 1 it still shows, 0 it does not, 2 could not tell.
+    """
+    from contracts.cli.replay import replay_finding
+
+    context.exit(_exit_code(replay_finding(report, fingerprint, flags, load_rules())))
 
 
 @cli.command(cls=Command, examples="contracts rules | grep IDEM")
@@ -252,12 +277,18 @@ def _check(
         on_finding = show if shows_findings else None
         checked = check_target(target, check_options, rules, judge_rules, progress=progress, on_finding=on_finding)
     write_reports(checked, check_options)
-    if checked.problem is not None:
-        raise Unusable(checked.problem + _next_step(checked.problem))
+    exit_code = _exit_code(checked)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     json_path = next((path for name, path in check_options.reports if name == "json"), None)
     text = render_text(checked.report, width=width, verbose=check_options.verbose, json_path=json_path)
     click.echo(text, nl=False)
+    return exit_code
+
+
+def _exit_code(checked: Checked) -> int:
+    """Raises Unusable if the target could not be checked."""
+    if checked.problem is not None:
+        raise Unusable(checked.problem + _next_step(checked.problem))
     return checked.exit_code
 
 

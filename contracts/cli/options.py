@@ -101,7 +101,7 @@ def option(*names: str, **settings: Any) -> Callable[[_F], _F]:
     return click.option(*names, envvar=f"CONTRACTS_{variable}", show_envvar=True, **settings)
 
 
-_FLAGS = (
+_TARGET_FLAGS = (
     option("--token", help="Bearer token of an organisation."),
     option(
         "--second-token",
@@ -145,6 +145,9 @@ _FLAGS = (
         metavar="DURATION",
         help="Wait so long, at most, for the target to answer: for one that is just being started.",
     ),
+)
+_FLAGS = (
+    *_TARGET_FLAGS,
     option(
         "--seed", type=click.IntRange(min=0), help="Seed of all random choices. Default: a new one, which is printed."
     ),
@@ -191,7 +194,7 @@ _FLAGS = (
 
 
 GROUPS_OF_CHECK = {
-    "Target": ("token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait"),
+    "Target": ("url", "token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait"),
     "How much is sent": ("profile", "max_runs", "max_requests", "rate", "max_time", "for_s", "plan"),
     "What is sent": ("seed", "salt", "shard"),
     "Writes on a deployment": ("allow_writes", "base_request", "vary", "clean_up", "leave_runs"),
@@ -209,7 +212,16 @@ GROUPS_OF_CHECK = {
 
 
 def check_options(command: _F) -> _F:
-    for flag in reversed(_FLAGS):
+    return _with(_FLAGS, command)
+
+
+def target_options(command: _F) -> _F:
+    """Add the flags about the target, and how much is sent to it."""
+    return _with(_TARGET_FLAGS, command)
+
+
+def _with(flags: Sequence[Callable[[_F], _F]], command: _F) -> _F:
+    for flag in reversed(flags):
         command = flag(command)
     return command
 
@@ -258,9 +270,9 @@ def target_from(flags: dict[str, Any]) -> Target:
         leave_runs=flags["leave_runs"],
         ca_bundle=ca_bundle,
         max_time_s=flags["max_time"],
-        seed=secrets.randbelow(2**32) if flags["seed"] is None else flags["seed"],
-        salt=secrets.token_hex(4) if flags["salt"] is None else flags["salt"],
-        shard=flags["shard"] or (1, 1),
+        seed=secrets.randbelow(2**32) if flags.get("seed") is None else flags["seed"],
+        salt=secrets.token_hex(4) if flags.get("salt") is None else flags["salt"],
+        shard=flags.get("shard") or (1, 1),
     )
 
 

@@ -37,6 +37,17 @@ class CouldNotCheck(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Reproduction:
+    """A case that shows a finding, as JSON text, and the name of its scenario. `beside` are the cases that ran at the
+    same moment, itself included, if it showed only so.
+    """
+
+    scenario: str
+    case: str
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """`cause` is a short stable text (no ids, no random values) that distinguishes the causes of one rule.
 
@@ -56,6 +67,9 @@ class Finding:
     """
     seen: int = 1
     judged: int = 0
+    dedup_key: str = ""
+    reproductions: tuple[Reproduction, ...] = ()
+    """What `contracts replay` sends again, judged by the violation with that key; the smallest case first."""
 
     @property
     def frequency(self) -> str:

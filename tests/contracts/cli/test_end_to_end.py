@@ -82,6 +82,24 @@ def test_a_planted_defect_is_found_and_its_command_shows_it_again(contracts, tmp
     assert TOKENS[0] not in out + err + json.dumps(report)
 
 
+@pytest.mark.matrix
+def test_a_finding_is_sent_again_and_is_gone_from_a_healthy_server(contracts, tmp_path):
+    with serving("status_of_one_is_200") as url:
+        contracts("check", url, "--rule", "BULK-STATUS", "--max-runs", 200, "--report", "json=out.json")
+        [finding] = json.loads((tmp_path / "out.json").read_text())["findings"]
+        status, out, err = contracts("replay", "out.json", finding["fingerprint"][:8], "--clean-up")
+        assert status == 1, err
+        assert "got          status 200" in out
+    with serving() as healthy:
+        status, out, err = contracts("replay", "out.json", finding["fingerprint"][:8], "--url", healthy, "--clean-up")
+        assert runs_on(healthy) == 0
+    assert status == 0, err
+    assert "GONE: BULK-STATUS" in out
+    status, _, err = contracts("replay", "out.json", finding["fingerprint"][:8])
+    assert status == 2
+    assert "no answer" in err
+
+
 def test_no_server_is_told_in_one_line(contracts):
     status, out, err = contracts("check", "http://127.0.0.1:1")
     assert (status, out) == (2, "")
