@@ -20,7 +20,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
-from contracts.engine.runner import ALONE, INTERNAL_ERRORS, Scenario
+from contracts.engine.runner import ALONE, INTERNAL_ERRORS, Scenario, finding_of
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED
 from contracts.guard import Guard, NoAnswer, Refused
@@ -58,9 +58,7 @@ def replay(
             progress(f"{finding.rule}: {name}")
         violated = replaying.violation(run)
         if violated is not None:
-            found = dataclasses.replace(
-                finding, expected=violated.expected, got=violated.got, exchanges=violated.exchanges
-            )
+            found = finding_of(violated, violated.exchanges, stable=finding.stable, intermittent=finding.intermittent)
             if on_finding is not None:
                 on_finding(found)
             return _result(replaying.check, found, shows=True)

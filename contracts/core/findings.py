@@ -67,6 +67,8 @@ class Finding:
     """
     seen: int = 1
     judged: int = 0
+    summary: str = ""
+    """What was found, in one sentence: the request, what came, and what should have come."""
     dedup_key: str = ""
     reproductions: tuple[Reproduction, ...] = ()
     """What `contracts replay` sends again, judged by the violation with that key; the smallest case first."""

@@ -266,9 +266,8 @@ class CaseContext:
             return
         self.check.count(rule)
         if not result.accepted:
-            self.report_violation(
-                Violation(rule, f"{operation} refuses a good request", "a success", result.words), *shown
-            )
+            cause, expected = f"{operation} refuses a good request", "a success, since the request is valid"
+            self.report_violation(Violation(rule, cause, expected, result.words), *shown)
             raise Inconclusive(f"{operation} answers {result.status}")
         if not has_documented_form(operation, result.answer):
             raise Inconclusive(f"{operation} answers otherwise than documented")

@@ -11,7 +11,7 @@ from contracts.oracle import (
     ParsedRequest,
     Violation,
     accepts,
-    excerpt,
+    answer_in_words,
     refuses,
 )
 
@@ -77,9 +77,7 @@ class CallResult:
 
     @property
     def words(self) -> str:
-        if not self.status:
-            return f"no answer: {self.answer.lost}"
-        return f"{self.status} {excerpt(self.answer.body)}".strip()
+        return answer_in_words(self.answer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.shrink import shrink
+from contracts.engine.summary import shorten_ids, summary_of
 from contracts.guard import NoAnswer, Refused
 from contracts.openapi.schemas import body_schema
 from contracts.oracle import read_request
@@ -352,14 +353,12 @@ class Search:
         all_exchanges = (*before, *final.all_exchanges)
         shown = (*self._sources(final), *final.exchanges)
         exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
-        finding = Finding(
-            final.rule, final.cause, final.expected, final.got, exchanges, stable=stable, intermittent=intermittent
-        )
+        finding = finding_of(final, exchanges, stable=stable, intermittent=intermittent)
         shown_by = [(scenario, smallest), *([origin] if alone is not None else [])]
         reproductions = [
             each for by, one in shown_by for each in reproduction_of(by.name, one, () if stable else beside)
         ]
-        self._keep(dataclasses.replace(finding, dedup_key=final.dedup_key, reproductions=tuple(reproductions)))
+        self._keep(dataclasses.replace(finding, reproductions=tuple(reproductions)))
 
     def _keep(self, finding: Finding) -> None:
         """Keep one finding of each rule and cause, one that repeats alone if there is any."""
@@ -388,17 +387,7 @@ class Search:
         """Keep a finding without repeating it: a repeat would leave more runs behind, or the time is over."""
         self.check.known.add((violated.rule, violated.cause))
         intermittent = not stable and violated.is_proof
-        finding = Finding(
-            violated.rule,
-            violated.cause,
-            violated.expected,
-            violated.got,
-            violated.exchanges,
-            stable=stable,
-            intermittent=intermittent,
-            dedup_key=violated.dedup_key,
-        )
-        self._keep(finding)
+        self._keep(finding_of(violated, violated.exchanges, stable=stable, intermittent=intermittent))
 
     def look_at_the_end(self) -> None:
         """Judge unreported runs that the target created since the last request, or while nothing was judged."""
@@ -452,6 +441,21 @@ class Search:
             if found is not None:
                 return found
         return None
+
+
+def finding_of(violated: RuleViolated, exchanges: tuple[Exchange, ...], *, stable: bool, intermittent: bool) -> Finding:
+    expected, got = shorten_ids([violated.expected, violated.got])
+    return Finding(
+        violated.rule,
+        violated.cause,
+        expected,
+        got,
+        exchanges,
+        stable=stable,
+        intermittent=intermittent,
+        summary=summary_of(violated.expected, violated.got, exchanges),
+        dedup_key=violated.dedup_key,
+    )
 
 
 # A single request

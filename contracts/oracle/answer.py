@@ -12,6 +12,7 @@ from contracts.oracle.answer_schema import answer_violations
 from contracts.oracle.refusal import refuses
 from contracts.oracle.request import is_well_formed
 from contracts.oracle.violation import Violation, excerpt
+from contracts.oracle.wording import answer_in_words
 
 
 def universal_violations(
@@ -25,18 +26,18 @@ def universal_violations(
     """
     at = operation or "an undocumented place"
     if answer.status >= 500 or answer.status == 0:
-        got = f"{answer.status} {excerpt(answer.body)}" if answer.status else f"no answer: {answer.lost}".rstrip(": ")
-        yield Violation("NO-5XX", f"a 5xx from {at}", "no 5xx, whatever is sent", got)
+        yield Violation("NO-5XX", f"a 5xx from {at}", "no 5xx, whatever is sent", answer_in_words(answer))
     if _contains_any(answer, canaries) and not sends_openly(request, canaries):
         yield Violation(
             "SECRET-LEAK",
             f"in an answer of {at}" if answer.status < 400 else "in an error",
             "no sensitive value in any answer",
-            f"one in the {answer.status} of {at}",
+            f"a sensitive value in the {answer.status} of {at}",
         )
     if answer.status == 429 and not is_retry_after(answer.header("retry-after")):
         retry_after = answer.header("retry-after")
-        yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", f"Retry-After {retry_after!r}")
+        got = "429 without Retry-After" if retry_after is None else f"429 with Retry-After {excerpt(retry_after)}"
+        yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", got)
     for violation in answer_violations(operation, answer):
         if refuses(answer) or is_well_formed(operation, request):
             yield violation

@@ -41,6 +41,7 @@ def _finding(finding: Finding, report: Report) -> dict[str, Any]:
         "severity": report.severity_of(finding.rule),
         "fingerprint": finding.fingerprint,
         "cause": finding.cause,
+        "summary": finding.summary,
         "expected": finding.expected,
         "got": finding.got,
         "intermittent": finding.intermittent,

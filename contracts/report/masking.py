@@ -88,6 +88,7 @@ class Mask:
         """Mask a finding except its cause, which has no values by definition and determines the fingerprint."""
         return dataclasses.replace(
             finding,
+            summary=self._with_excerpts(finding.summary),
             expected=self._with_excerpts(finding.expected),
             got=self._with_excerpts(finding.got),
             exchanges=tuple(map(self.exchange, finding.exchanges)),

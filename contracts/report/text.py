@@ -99,6 +99,8 @@ def _table(rules: Sequence[RuleResult], width: int | None) -> Iterator[str]:
 def _finding(finding: Finding, target: str, rules: Mapping[str, RuleText], heading: str, colour: str) -> Iterator[str]:
     title = f"({rules[finding.rule].severity}) {rules[finding.rule].title}" if finding.rule in rules else ""
     yield click.style(heading, fg=colour, bold=True) + (f" {title}" if title else "")
+    if finding.summary:
+        yield f"   {_short(finding.summary)}"
     yield f"   expected     {_short(finding.expected)}"
     yield f"   got          {_short(finding.got)}"
     if finding.frequency:

@@ -16,7 +16,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import KnownRun, ParsedRequest
+from contracts.oracle import KnownRun, ParsedRequest, counted
 from contracts.rules.listing import read_page
 from contracts.rules.rule import Rule
 
@@ -160,7 +160,8 @@ def run_read_at_end(context: CaseContext, case: OldRunsCase) -> None:
     found = read_page(context, query, limit=MAX_LIMIT)
     items = {item.get("id"): item for item in found.items}
     for run in written.runs:
-        cause, got = "a run made long before is not listed", f"{len(items)} runs"
+        cause = "a run made long before is not listed"
+        got = f"a list of {counted(len(items), 'run')} without run {run['id']}"
         evidence = (*shown, *found.results)
         if context.require(run["id"] in items, "LIST-COMPLETE", cause, "every run of the session", got, *evidence):
             judge_read(context, run, items[run["id"]], written.parsed, evidence)
@@ -222,10 +223,11 @@ def run_unknown(context: CaseContext, case: UnknownCase) -> None:
     result = context.call(case.operation, identity, body=_BODIES.get(case.operation, UNREAD))
     if case.kind == "malformed":
         cause = f"a malformed id is taken by {case.operation}"
-        context.require(result.refused, "READ-UNKNOWN", cause, "a 4xx", result.words, result)
+        context.require(result.refused, "READ-UNKNOWN", cause, "a 4xx, since the id is malformed", result.words, result)
     else:
         cause = f"an unknown id is not 404 with {case.operation}"
-        context.require(result.status == 404, "READ-UNKNOWN", cause, "404", result.words, result)
+        expected = "404, since the id is unknown"
+        context.require(result.status == 404, "READ-UNKNOWN", cause, expected, result.words, result)
 
 
 def unknown_cases(check: CheckContext) -> Iterator[UnknownCase]:
