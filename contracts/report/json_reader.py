@@ -50,6 +50,7 @@ def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:
         tuple(_exchange(exchange) for exchange in finding["exchanges"]),
         stable=stable,
         intermittent=finding["intermittent"],
+        summary=finding["summary"],
         dedup_key=finding["dedup_key"],
         reproductions=tuple(
             Reproduction(each["scenario"], json.dumps(each["case"]), tuple(map(json.dumps, each["beside"])))

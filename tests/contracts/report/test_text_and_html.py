@@ -1,13 +1,18 @@
 """The formats for people."""
 
+import base64
 import dataclasses
+import hashlib
+import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import click
 import pytest
 
+from contracts.core.exchange import Answer, Exchange
 from contracts.core.findings import Finding, RuleResult, ScenarioProgress
 from contracts.report import FORMATS
 from contracts.report.text import render_text
@@ -154,7 +159,7 @@ def test_without_a_json_report_the_next_step_says_how_to_get_one():
 class Structure(HTMLParser):
     """Which tags there are, and whether they are closed as they were opened."""
 
-    void = frozenset({"meta", "!doctype"})
+    void = frozenset({"meta", "!doctype", "input"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -181,7 +186,14 @@ def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere():
     structure = Structure(page)
     assert structure.open == []
     tags = {tag for tag, _ in structure.tags}
-    assert not tags & {"script", "link", "img", "iframe"}
+    assert not tags & {"link", "img", "iframe"}
+    policy = next(attrs["content"] for tag, attrs in structure.tags if attrs.get("http-equiv"))
+    for name in ("style", "script"):
+        [content] = re.findall(rf"<{name}>(.*?)</{name}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "style" not in {name for _, attrs in structure.tags for name in attrs}
     assert not re.search(r"(?:src|href)=", page)
     assert "url(" not in page
 
@@ -202,6 +214,7 @@ def test_the_page_shows_findings_apart_by_what_they_are():
     page = html(samples.report())
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     assert headings == [
+        "Rules by group",
         "Findings",
         "Unstable, did not repeat when sent again alone",
         "Accepted by the baseline",
@@ -222,11 +235,68 @@ def test_the_page_cuts_long_bodies():
     exchange = dataclasses.replace(samples.BINARY, answer=answer)
     finding = dataclasses.replace(samples.COUNT, exchanges=(exchange,))
     page = html(samples.report(samples.without_findings(findings=(finding,), verdict="failed")))
-    assert "bytes left out" in page
-    assert len(page) < 20_000
+    assert "characters left out" in page
+    assert len(page) < 25_000
+
+
+def test_each_group_of_rules_has_a_bar_and_the_same_in_words():
+    page = html(samples.report())
+    [requests, answers] = re.findall(r"<li><span>(.*?)</span><svg (.*?)</svg><span class=\"counts\">(.*?)</span>", page)
+    assert (requests[0], requests[2]) == ("Requests", "1 failed")
+    assert (answers[0], answers[2]) == ("Answers", "1 failed, 1 skipped, 1 not offered, 2 passed")
+    assert re.findall(r'class="(\w+)" x="(\d)" width="(\d)"', answers[1]) == [
+        ("failed", "0", "1"),
+        ("skipped", "1", "1"),
+        ("not_offered", "2", "1"),
+        ("passed", "3", "2"),
+    ]
+
+
+def marked(finding: Finding) -> list[str]:
+    page = html(samples.report(samples.without_findings(findings=(finding,), verdict="failed")))
+    return [unescape(each) for each in re.findall(r"<mark>(.*?)</mark>", page)]
+
+
+def exchange(answer: Answer) -> Exchange:
+    return Exchange(samples.CREATE, answer)
+
+
+@pytest.mark.parametrize(
+    ("got", "answer", "places"),
+    [
+        ("status 201", Answer(201, (), b"{}"), ["201"]),
+        (
+            'status "running" in run 2 of 2',
+            Answer(201, (), b'{"created_runs": [{"status": "scheduling"}, {"status": "running"}]}'),
+            ['"status": "running"'],
+        ),
+        ("null for input_values", Answer(201, (), b'{"input_values": null, "id": 1}'), ['"input_values": null,']),
+        ("Retry-After: soon", Answer(429, (("retry-after", "soon"),), b"{}"), ["retry-after: soon"]),
+        (
+            "9f2c8a54… twice",
+            Answer(201, (), b'["9f2c8a54-6d0e-4b1f-8f0a-2f6f3b1c0d11", "1f2c8a54-6d0e-4b1f-8f0a-2f6f3b1c0d11"]'),
+            ['"9f2c8a54-6d0e-4b1f-8f0a-2f6f3b1c0d11",'],
+        ),
+        ("no answer", Answer(0, (), b"", lost="cut off"), []),
+    ],
+    ids=["status", "value", "field", "header", "id", "nothing"],
+)
+def test_the_place_that_a_finding_names_is_marked(got, answer, places):
+    assert marked(Finding("BULK-ECHO", "c", "something else", got, (exchange(answer),))) == places
+
+
+def test_the_marked_place_of_a_long_answer_is_shown():
+    body = json.dumps({"created_runs": [{"status": "scheduling"}] * 700 + [{"status": "running"}] + [{"a": 1}] * 700})
+    finding = Finding(
+        "BULK-INITIAL", "c", "scheduling", 'status "running"', (exchange(Answer(201, (), body.encode())),)
+    )
+    assert marked(finding) == ['"status": "running"']
+    page = html(samples.report(samples.without_findings(findings=(finding,), verdict="failed")))
+    assert page.count(" lines left out …") == 2
+    assert len(page) < 30_000
 
 
 def test_a_page_without_findings_has_the_table_of_rules_only():
     page = html(samples.report(samples.without_findings(), rules={}))
-    assert re.findall(r"<h2>(.*?)</h2>", page) == ["Rules"]
+    assert re.findall(r"<h2>(.*?)</h2>", page) == ["Rules by group", "Rules"]
     assert "Passed: nothing found" in page
