@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -265,6 +266,7 @@ def _check(
 ) -> int:
     """Run a check, write and print its report, and return the exit code."""
     from contracts.cli.run import check_target, prepare, write_reports
+    from contracts.report.github import annotation_lines
     from contracts.report.text import render_finding, render_text
 
     prepare(check_options)
@@ -282,6 +284,9 @@ def _check(
     json_path = next((path for name, path in check_options.reports if name == "json"), None)
     text = render_text(checked.report, width=width, verbose=check_options.verbose, json_path=json_path)
     click.echo(text, nl=False)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in annotation_lines(checked.report):
+            click.echo(line)
     return exit_code
 
 

@@ -125,6 +125,35 @@ def test_a_journal_that_cannot_be_written_is_said_in_one_line(check, engine):
     assert "set CONTRACTS_JOURNAL_DIR to a folder" in err
 
 
+# GitHub Actions
+
+
+def test_findings_are_annotations_in_a_job_of_github_worst_first(check, engine, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    evil = "100%\r\n::set-output name=x::y \x1b[31m"
+    engine.answer = fakes.result(fakes.finding(got=evil), fakes.finding("AUTH-TENANT", expected="404"))
+    _, out, _ = check()
+    first, second = (line for line in out.splitlines() if line.startswith("::"))
+    assert first == (
+        "::error title=AUTH-TENANT (critical)%3A one organisation sees nothing of another::expected 404, got 201"
+        f" (fingerprint {fakes.finding('AUTH-TENANT').fingerprint})"
+    )
+    assert "::expected 422, got 100%25\\r\\n::set-output name=x::y \\x1b[31m (fingerprint" in second
+
+
+def test_ten_annotations_are_followed_by_the_number_of_the_others(check, engine, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    engine.answer = fakes.result(*(fakes.finding(cause=f"cause {n}") for n in range(11)))
+    lines = [line for line in check()[1].splitlines() if line.startswith("::")]
+    assert len([line for line in lines if line.startswith("::error ")]) == 10
+    assert lines[10:] == ["::notice title=contracts::1 more finding is in the log and the reports"]
+
+
+def test_there_are_no_annotations_elsewhere(check, engine):
+    engine.answer = fakes.result(fakes.finding())
+    assert "::error" not in check()[1]
+
+
 # Reports
 
 
