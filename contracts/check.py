@@ -96,7 +96,7 @@ def check(
     try:
         scenario_progress = Scheduler(context, search, scenarios, progress, live.PLAN).run()
         if all(each.finished for each in scenario_progress):
-            explore(search, wanted, _announcing(search, progress))
+            explore(search, wanted, _announcing(progress))
         search.look_at_the_end()
     finally:
         search.end()
@@ -131,20 +131,12 @@ def fuzz(
         round_number = 0
         while all(each.finished for each in scenario_progress) and context.time_left > 0:
             round_number += 1
-            for index, scenario in enumerate(generating):
+            for scenario in generating:
                 if progress is not None:
-                    progress(
-                        Progress(
-                            f"round {round_number}, {scenario.name}",
-                            index,
-                            len(generating),
-                            guard.spent.requests,
-                            len(search.findings),
-                        )
-                    )
+                    progress(Progress(f"round {round_number}, {scenario.name}"))
                 if context.offers(*scenario.needs):
                     search.explore(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
-            has_begun = explore(search, wanted, _announcing(search, progress), round_number=round_number)
+            has_begun = explore(search, wanted, _announcing(progress), round_number=round_number)
             if not generating and not has_begun:
                 break
             if not guard.affords(runs=1, requests=1):
@@ -157,10 +149,10 @@ def fuzz(
     return _result(context, search, wanted, scenario_progress)
 
 
-def _announcing(search: Search, progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
+def _announcing(progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
     def announce(name: str) -> None:
         if progress is not None:
-            progress(Progress(name, 0, 1, search.check.guard.spent.requests, len(search.findings)))
+            progress(Progress(name))
 
     return announce
 

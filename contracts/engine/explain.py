@@ -37,6 +37,7 @@ def finding_of(
         intermittent=intermittent,
         summary=summary_of(violated.expected, violated.got, _until(judged, exchanges), guess(near)),
         neighbour=exchange_in_words(near[0].exchange) if near else "",
+        dedup_key=violated.dedup_key,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import json
 from typing import Any
 
 from contracts.core.exchange import Answer, Request
@@ -37,6 +38,7 @@ def render_json(report: Report) -> str:
 def _finding(finding: Finding, report: Report) -> dict[str, Any]:
     return {
         "rule": finding.rule,
+        "severity": report.severity_of(finding.rule),
         "fingerprint": finding.fingerprint,
         "cause": finding.cause,
         "summary": finding.summary,
@@ -46,6 +48,15 @@ def _finding(finding: Finding, report: Report) -> dict[str, Any]:
         "intermittent": finding.intermittent,
         "seen": finding.seen,
         "judged": finding.judged,
+        "dedup_key": finding.dedup_key,
+        "reproductions": [
+            {
+                "scenario": each.scenario,
+                "case": json.loads(each.case),
+                "beside": [json.loads(case) for case in each.beside],
+            }
+            for each in finding.reproductions
+        ],
         "exchanges": [
             {"request": _request(exchange.request), "answer": _answer(exchange.answer), "curl": command}
             for exchange, command in zip(finding.exchanges, report.commands(finding), strict=True)

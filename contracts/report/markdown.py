@@ -38,7 +38,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield f"- **{_code(reason)}**"
     yield from (f"- {_code(note)}" for note in (*report.accepted, *result.notes))
     for number, finding in enumerate(result.findings, 1):
-        yield from _finding(f"{number}. {finding.rule}", finding, report)
+        yield from _finding(f"{number}. {finding.rule} ({report.severity_of(finding.rule)})", finding, report)
     for finding in result.unstable:
         yield from _finding(f"{UNSTABLE}: {finding.rule}", finding, report)
     if result.findings or result.unstable:

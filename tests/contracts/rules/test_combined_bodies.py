@@ -1,4 +1,4 @@
-"""Several invalid bodies in one request: what is combined, and what is sent where a refusal does not name every fault."""
+"""Several invalid bodies in one request: what is combined, and what is not where a refusal does not name all faults."""
 
 from __future__ import annotations
 
