@@ -79,9 +79,15 @@ class Report:
         return [f"Accepted by the baseline: {f.rule} ({f.fingerprint}): {f.cause}" for f in self.result.baselined]
 
     @property
+    def faults(self) -> list[Finding]:
+        """The findings without those that are part of another one in the report."""
+        told = {finding.fingerprint for finding in self.result.findings}
+        return [finding for finding in self.result.findings if finding.part_of not in told]
+
+    @property
     def count_in_words(self) -> str:
         """The number of findings after a colon, or nothing if there are none."""
-        found = len(self.result.findings)
+        found = len(self.faults)
         return f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
 
     def masked(self, mask: Mask) -> Report:
