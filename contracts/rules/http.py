@@ -77,7 +77,8 @@ def run_method(context: CaseContext, case: MethodCase) -> None:
         result = context.send(Request(case.method, path, headers, body))
         if case.template:
             cause = f"{case.method} is answered on {case.template}"
-            context.require(result.refused, "HTTP-METHOD", cause, "a 4xx", result.words, result)
+            expected = "a 4xx, since the method is not documented"
+            context.require(result.refused, "HTTP-METHOD", cause, expected, result.words, result)
 
 
 def _bodies_for(context: CaseContext, case: MethodCase) -> Iterator[bytes | None]:

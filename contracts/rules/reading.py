@@ -163,10 +163,11 @@ def run_unknown(context: CaseContext, case: UnknownCase) -> None:
     result = context.call(case.operation, identity, body=_BODIES.get(case.operation, UNREAD))
     if case.kind == "malformed":
         cause = f"a malformed id is taken by {case.operation}"
-        context.require(result.refused, "READ-UNKNOWN", cause, "a 4xx", result.words, result)
+        context.require(result.refused, "READ-UNKNOWN", cause, "a 4xx, since the id is malformed", result.words, result)
     else:
         cause = f"an unknown id is not 404 with {case.operation}"
-        context.require(result.status == 404, "READ-UNKNOWN", cause, "404", result.words, result)
+        expected = "404, since the id is unknown"
+        context.require(result.status == 404, "READ-UNKNOWN", cause, expected, result.words, result)
 
 
 def unknown_cases(check: CheckContext) -> Iterator[UnknownCase]:

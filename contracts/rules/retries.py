@@ -71,7 +71,8 @@ def run_retry_early(context: CaseContext, case: EarlyRetryCase) -> None:
     retried = context.call("retry_run", run.id, body=context.fill(case.body))
     if retried.accepted:
         _require_siblings_active(context, [one for one in written.ids if one != run.id])
-    run.require(retried.status in {409, 422}, "RETRY-RULES", cause, "409 or 422", retried)
+    expected = "409 or 422, since the run has not ended"
+    run.require(retried.status in {409, 422}, "RETRY-RULES", cause, expected, retried)
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ def run_retry_together(context: CaseContext, case: ConcurrentRetryCase) -> None:
     both = len(results) > 1 and all(result.accepted for result in results)
     if both:
         _require_siblings_active(context, written.ids[1:])
-    cause, expected = "two retries at once are both done", "one done, the other 409 or 422"
-    run.require(not both, "RETRY-RULES", cause, expected, *results, got="both done")
+    cause, expected = "two retries at once are both done", "409 or 422 for one of two retries at the same moment"
+    run.require(not both, "RETRY-RULES", cause, expected, *results, got="a success for both")
 
 
 def together_cases(check: CheckContext) -> Iterator[ConcurrentRetryCase]:

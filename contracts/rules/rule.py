@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from contracts.core.findings import Severity
+from contracts.rules.severity import SEVERITY_OF
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -19,3 +22,7 @@ class Rule:
     group: str
     needs: tuple[str, ...] = ()
     needs_one_of: tuple[str, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        return SEVERITY_OF[self.id]

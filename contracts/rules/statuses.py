@@ -61,7 +61,7 @@ def run_status(context: CaseContext, case: StatusCase) -> None:
             run = apply_events(context, case, create_for(context, case))
         except RetriedTooEarly as early:
             if attempt == 3:  # it is unlikely that the run has ended by itself each time
-                cause, expected = "a run that has not ended is retried", "409 or 422"
+                cause, expected = "a run that has not ended is retried", "409 or 422, since the run has not ended"
                 early.run.require(False, "RETRY-RULES", cause, expected, early.result, got=str(early))
         else:
             if run.known.is_deleted:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
+from contracts.core.findings import SEVERITIES
+
 
 @dataclass(frozen=True)
 class Report:
@@ -22,9 +24,9 @@ def test_rules_are_listed_with_source_and_title(contracts, engine):
     status, out, _ = contracts("rules")
     assert status == 0
     assert out.splitlines() == [
-        "REQ-COUNT    doc  count is an integer from 1 to 1000",
-        "BULK-ECHO    doc  a run shows what was sent",
-        "AUTH-TENANT  api  one organisation sees nothing of another",
+        "REQ-COUNT    moderate  doc  count is an integer from 1 to 1000",
+        "BULK-ECHO    major     doc  a run shows what was sent",
+        "AUTH-TENANT  critical  api  one organisation sees nothing of another",
     ]
 
 
@@ -33,7 +35,8 @@ def test_a_rule_is_explained_with_its_source(contracts, engine):
     assert status == 0
     assert out == (
         "AUTH-TENANT: one organisation sees nothing of another\n"
-        "Source: the public facts about the API beside it (api)\n\n"
+        "Source: the public facts about the API beside it (api)\n"
+        f"Severity: critical: {SEVERITIES['critical']}\n\n"
         "First this.\n\nThen that.\n"
     )
 
