@@ -18,9 +18,10 @@ from contracts.engine.case_json import UnknownCase, case_from_json
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
+from contracts.engine.explain import finding_of
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
-from contracts.engine.runner import ALONE, INTERNAL_ERRORS, Scenario, finding_of
+from contracts.engine.runner import ALONE, INTERNAL_ERRORS, Scenario
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED
 from contracts.guard import Guard, NoAnswer, Refused

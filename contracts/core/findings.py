@@ -70,6 +70,8 @@ class Finding:
     judged: int = 0
     summary: str = ""
     """What was found, in one sentence: the request, what came, and what should have come."""
+    neighbour: str = ""
+    """The nearest request that was answered rightly, and its answer, in words; empty if none was tried."""
     dedup_key: str = ""
     reproductions: tuple[Reproduction, ...] = ()
     """What `contracts replay` sends again, judged by the violation with that key; the smallest case first."""

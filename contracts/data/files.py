@@ -53,8 +53,8 @@ def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
         yield [file(f"{index}.txt", raw) for index, raw in enumerate(contents)]
     for names in batches(NAMES, 8):
         yield [file(name, target_path="C:\\" + name) for name in names]
-    for path in (None, *PATHS):
-        yield [file(target_path=path)]
+    for paths in batches((None, *PATHS), 8):
+        yield [file(f"{index}.txt", target_path=path) for index, path in enumerate(paths)]
     for flag in (True, False):
         yield [file(cleanup_imports_after_run=flag)]
         yield [file(cleanup_imports_after_run=flag, target_path="C:\\x\\a.txt")]

@@ -54,6 +54,8 @@ class CaseContext:
         self.check = check
         self.only = only
         self.exchanges: list[Exchange] = []
+        self.has_other_violations = False
+        """Whether an answer has shown another violation than the one that `only` asks for."""
         self._named: dict[str, Any] = {}
         self.made_up = check.made_up() if name is None else check.made_up(name)
         self._last_secret: int | None = None
@@ -289,6 +291,7 @@ class CaseContext:
         """
         if self.only is not None:
             if violation.dedup_key != self.only:
+                self.has_other_violations = True
                 return
         else:
             self.check.saw(violation)
@@ -296,7 +299,7 @@ class CaseContext:
                 return
         exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
         violated = RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
-        violated.is_proof = is_proof
+        violated.is_proof, violated.made_up = is_proof, dict(self.placeholders())
         raise violated
 
     def judge(

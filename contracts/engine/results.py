@@ -27,6 +27,8 @@ class RuleViolated(Broken):
         super().__init__(violation.rule, expected=violation.expected, got=violation.got, exchanges=exchanges)
         self.violation = violation
         self.all_exchanges = exchanges if all_exchanges is None else all_exchanges
+        self.made_up: dict[str, Any] = {}
+        """The placeholders of the case and their values."""
         self.is_proof = False
         """Whether the request and the answer alone show that the rule is broken, whatever the state of the target."""
         self.stable_without_repeat: bool | None = None

@@ -28,11 +28,12 @@ from contracts.core.findings import Finding
 from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
+from contracts.engine.explain import finding_of
+from contracts.engine.neighbour import Attempt
 from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.shrink import shrink
-from contracts.engine.summary import shorten_ids, summary_of
 from contracts.guard import NoAnswer, Refused
 from contracts.openapi.schemas import body_schema
 from contracts.oracle import read_request
@@ -190,12 +191,23 @@ class Search:
         if violated is not None:
             self.look_into(scenario, case, violated)
 
-    def _outcome(self, scenario: Scenario[Any], case: Any, *, only: str | None = None) -> RuleViolated | None:
-        """Return the violation that the case shows, if any. Raises OutOfTime."""
+    def _outcome(
+        self,
+        scenario: Scenario[Any],
+        case: Any,
+        *,
+        only: str | None = None,
+        on_pass: Callable[[Attempt], None] = lambda attempt: None,
+    ) -> RuleViolated | None:
+        """Return the violation that the case shows, if any. `on_pass` is called if it comes to its end and shows no
+        violation. Raises OutOfTime.
+        """
         self._on_case(scenario)
         context = CaseContext(self.check, only=only, name=self._name_of_attempt(scenario, case))
         try:
             scenario.run(context, case)
+            if not context.has_other_violations:
+                on_pass(Attempt(tuple(context.exchanges), dict(context.placeholders())))
         except RuleViolated as violated:
             return violated
         except Inconclusive as reason:
@@ -323,12 +335,13 @@ class Search:
             before = tuple(exchange for exchange in violated.all_exchanges if exchange is not violated.exchanges[-1])
             scenario, case, violated = alone
         latest = [violated]
+        passed: list[Attempt] = []
         enough = self._requests_for_findings + MAX_SHRINK_REQUESTS
 
         def still_fails(candidate: Any) -> bool:
             if self._requests_for_findings >= enough or check.time_left < 2:
                 return False
-            found = self._outcome(scenario, candidate, only=violated.dedup_key)
+            found = self._outcome(scenario, candidate, only=violated.dedup_key, on_pass=passed.append)
             if found is not None:
                 latest[:] = [found]
             return found is not None
@@ -353,7 +366,7 @@ class Search:
         all_exchanges = (*before, *final.all_exchanges)
         shown = (*self._sources(final), *final.exchanges)
         exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
-        finding = finding_of(final, exchanges, stable=stable, intermittent=intermittent)
+        finding = finding_of(final, exchanges, passed, stable=stable, intermittent=intermittent)
         shown_by = [(scenario, smallest), *([origin] if alone is not None else [])]
         reproductions = [
             each for by, one in shown_by for each in reproduction_of(by.name, one, () if stable else beside)
@@ -441,21 +454,6 @@ class Search:
             if found is not None:
                 return found
         return None
-
-
-def finding_of(violated: RuleViolated, exchanges: tuple[Exchange, ...], *, stable: bool, intermittent: bool) -> Finding:
-    expected, got = shorten_ids([violated.expected, violated.got])
-    return Finding(
-        violated.rule,
-        violated.cause,
-        expected,
-        got,
-        exchanges,
-        stable=stable,
-        intermittent=intermittent,
-        summary=summary_of(violated.expected, violated.got, exchanges),
-        dedup_key=violated.dedup_key,
-    )
 
 
 # A single request

@@ -24,6 +24,9 @@ _MOST_MEMBERS: Final = 20
 """Members of a list or an object that are shrunk one by one."""
 _FEW_MEMBERS: Final = 3
 _MOST_PLACES: Final = 400
+_LARGEST_COUNT: Final = 1_000_000
+"""Larger numbers are not searched for the least that fails: they are values, not counts."""
+_LARGE_NUMBERS: Final = tuple(n for power in (31, 32, 53, 63, 64) for n in (2**power - 1, 2**power, 2**power + 1))
 _SHORT_TEXT: Final = 12
 """Characters of a text that are made plain one by one."""
 
@@ -53,8 +56,9 @@ class _Shrinker(Generic[C]):
         self._tried = {repr(case)}
 
     def run(self) -> None:
-        """Shrink until nothing gets smaller. Top-level lists, such as the requests of a case, come first, then counts,
-        since these cost the most; then the structure, outer parts first; then texts and numbers. Raises Spent.
+        """Shrink until nothing gets smaller. Top-level lists, such as the requests of a case, come first, then whole
+        fields and counts, since these cost the most; then the structure, outer parts first; then texts and numbers.
+        Raises Spent.
         """
         before = None
         while before is not self.best:
@@ -62,6 +66,8 @@ class _Shrinker(Generic[C]):
             for name in _members(self.best):
                 if isinstance(_at(self.best, (name,)), list | tuple):
                     self._shorten((name,))
+            for name in _members(self.best):
+                self._remove((name,))
             for where in _places(self.best):
                 if where[-1] in _COUNTS and _has(self.best, where):
                     self._number(where)
@@ -133,6 +139,9 @@ class _Shrinker(Generic[C]):
         if any(self._try(where, n) for n in (0, 1, 2, 3, 5, 10) if abs(n) < abs(value)):
             return
         sign = 1 if value > 0 else -1
+        if abs(value) > _LARGEST_COUNT:
+            any(self._try(where, sign * n) for n in _LARGE_NUMBERS if n < abs(value))
+            return
         self._least(abs(value), lambda n: self._try(where, sign * n))
 
     def _least(self, high: int, fails: Callable[[int], bool]) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.openapi.schemas import is_uuid
-from contracts.oracle import excerpt
+from contracts.oracle import answer_in_words, excerpt
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _SENSITIVE: Final = re.compile(r"(?!sensitive_input_aliases$).*sensitive.*", re.IGNORECASE)
@@ -26,10 +26,16 @@ _MAX_BODY: Final = 160
 _MAX_PATH: Final = 200
 
 
-def summary_of(expected: str, got: str, exchanges: Sequence[Exchange]) -> str:
-    """Return the sentence. `exchanges` are those of the finding; the last one is the request that was judged."""
-    told = f"{got}; expected {expected}"
+def summary_of(expected: str, got: str, exchanges: Sequence[Exchange], guess: str = "") -> str:
+    """Return the sentence. `exchanges` are those of the finding; the last one is the request that was judged. `guess`
+    is a guess at the cause.
+    """
+    told = f"{got}; expected {expected}" + (f" ({guess})" if guess else "")
     return shorten_ids([f"{_requests_in_words(exchanges)}: {told}" if exchanges else told])[0]
+
+
+def exchange_in_words(exchange: Exchange) -> str:
+    return shorten_ids([f"{request_in_words(exchange.request)}: {answer_in_words(exchange.answer)}"])[0]
 
 
 def shorten_ids(texts: Iterable[str]) -> list[str]:
@@ -68,7 +74,8 @@ def _prior(last: Request, before: Sequence[Request]) -> Request | None:
 
 def request_in_words(request: Request) -> str:
     path, mark, query = request.path.partition("?")
-    shown = excerpt(unquote(path) + mark + unquote(query), _MAX_PATH)
+    readable = unquote(path) + mark + unquote(query)
+    shown = excerpt(readable if readable.isprintable() else request.path, _MAX_PATH)
     details = [*_headers_in_words(request), *_body_in_words(request)]
     return f"{request.method} {shown}{''.join(f' {detail}' for detail in details)}"
 
@@ -80,7 +87,7 @@ def _headers_in_words(request: Request) -> Iterator[str]:
     elif token is None:
         yield "without a token"
     elif token != TOKEN:
-        yield f"with Authorization {_json(excerpt(token, _MAX_TEXT))}"
+        yield f'with Authorization "{excerpt(token, _MAX_TEXT)}"'
     for name, value in request.headers:
         is_usual = name.lower() == "authorization" or (name.lower(), value) == ("content-type", "application/json")
         if not is_usual:
@@ -98,7 +105,9 @@ def _body_in_words(request: Request) -> Iterator[str]:
     if isinstance(body, dict) and is_uuid(body.get("workflow_id")) and request.method == "POST":
         body = {name: value for name, value in body.items() if name != "workflow_id"}
     if body or not isinstance(body, dict) or request.method != "POST":
-        yield f"with {excerpt(value_in_words(body), _MAX_BODY)}"
+        words = value_in_words(body)
+        shortened = shorten_ids([words])[0]
+        yield f"with {words if len(shortened) <= _MAX_BODY else excerpt(shortened, _MAX_BODY)}"
 
 
 def value_in_words(value: Any, depth: int = _MAX_DEPTH) -> str:
@@ -115,7 +124,8 @@ def value_in_words(value: Any, depth: int = _MAX_DEPTH) -> str:
     if isinstance(value, list):
         items = [value_in_words(item, depth - 1) for item in value[: _MAX_ITEMS + 1]]
         return _cut("[", items, "]", "items", len(value))
-    return excerpt(_json(value), _MAX_TEXT)
+    words = _json(value)
+    return words if len(words) <= _MAX_TEXT else f"{words[: _MAX_TEXT // 2]}… ({len(words):,} characters)"
 
 
 def _member_in_words(key: str, value: Any, depth: int) -> str:

@@ -83,6 +83,18 @@ def _in_words(error: jsonschema.ValidationError) -> str:
             return f"at least {required}"
         case "maximum":
             return f"at most {required}"
+        case "$ref":  # see `_reference`
+            return "present"
+        case "required":
+            instance: Any = error.instance
+            return f"an object with {' and '.join(name for name in required if name not in instance)}"
+        case "anyOf" | "oneOf":
+            alternatives = error.context or []
+            deepest = max(alternatives, key=lambda one: len(one.absolute_path), default=error)
+            if len(deepest.absolute_path) > len(error.absolute_path):  # this alternative is the one that is meant
+                words = _in_words(deepest)
+                return f"valid ({'.'.join(map(str, deepest.absolute_path))} must be {words})" if words else ""
+            return " or ".join(dict.fromkeys(words for one in alternatives if (words := _in_words(one))))
     return ""
 
 

@@ -120,15 +120,17 @@ class _CreatedRuns:
             if isinstance(run, dict) and not self.wrong[index].intersection(names):
                 yield index, run
 
-    def _at(self, *indexes: int) -> str:
-        return place_in_words(indexes, len(self.runs))
+    def _at(self, index: int) -> str:
+        return f" in run {index + 1} of {len(self.runs)}" if len(self.runs) > 1 else ""
 
     def _others(self, rule: str, cause: str, name: str, wanted: Any) -> Iterator[Violation]:
         """Yield a violation if some runs have another value in a field. Null may be empty or absent."""
         values = ((index, run.get(name)) for index, run in self._each(name))
         others = [(index, got) for index, got in values if got != wanted and (got or wanted not in (None, []))]
         if others:
-            got = f"{name} {value_in_words(others[0][1])}{self._at(*(index for index, _ in others))}"
+            got = (
+                f"{name} {value_in_words(others[0][1])}{place_in_words([index for index, _ in others], len(self.runs))}"
+            )
             yield Violation(rule, cause, f"{name} {value_in_words(wanted)}", got)
 
     def _ids(self) -> Iterator[Violation]:
@@ -226,7 +228,7 @@ class _CreatedRuns:
             if len(ids) != expected:
                 cause, got = "not one attachment a file", f"{counted(len(ids), 'input attachment')}"
             elif shared := _first_shared(ids, ids_so_far):
-                cause, got = "attachments that are shared", f"input attachment {shared} twice"
+                cause, got = "attachments that are shared", f"input attachment {shared} again"
             elif old := next((i for i in ids if i in self.seen.attachments), None):
                 cause, got = "attachments of an earlier answer", f"input attachment {old} of an earlier request again"
                 self.earlier[cause] = self.seen.attachments[old]
@@ -253,7 +255,7 @@ class _CreatedRuns:
         """Yield a violation if some runs have a problem. `each` are the index and the problem in words of each run."""
         problems = [(index, problem) for index, problem in each if problem is not None]
         if problems:
-            got = f"{problems[0][1]}{self._at(*(index for index, _ in problems))}"
+            got = f"{problems[0][1]}{place_in_words([index for index, _ in problems], len(self.runs))}"
             yield Violation(rule, cause, expected, got)
 
     def _options(self) -> Iterator[Violation]:

@@ -149,6 +149,12 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
             yield Violation("REQ-ERROR", "loc names a field that is right", expected, got)
 
 
+def names_a_fault(parsed: ParsedRequest, answer: Answer) -> bool:
+    """Whether the answer is a 422 with a loc for a fault of this request, so that it refuses the request for it."""
+    errors = _listed_errors(answer)[0] if answer.status == 422 else []
+    return any(_loc_contains(error["loc"], fault.path) for error in errors for fault in parsed.faults)
+
+
 def parameter_error_violations(where: Path, answer: Answer) -> Iterator[Violation]:
     """Yield REQ-ERROR violations of a 422 for a wrong path or query parameter. `where` is like ("query", "limit")."""
     if answer.status != 422:

@@ -52,6 +52,7 @@ def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:
         stable=stable,
         intermittent=finding["intermittent"],
         summary=finding["summary"],
+        neighbour=finding["neighbour"],
         dedup_key=finding["dedup_key"],
         reproductions=tuple(
             Reproduction(each["scenario"], json.dumps(each["case"]), tuple(map(json.dumps, each["beside"])))

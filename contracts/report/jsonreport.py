@@ -45,6 +45,7 @@ def _finding(finding: Finding, report: Report) -> dict[str, Any]:
         "summary": finding.summary,
         "expected": finding.expected,
         "got": finding.got,
+        "neighbour": finding.neighbour,
         "intermittent": finding.intermittent,
         "seen": finding.seen,
         "judged": finding.judged,

@@ -89,6 +89,7 @@ class Mask:
         return dataclasses.replace(
             finding,
             summary=self._with_excerpts(finding.summary),
+            neighbour=self._with_excerpts(finding.neighbour),
             expected=self._with_excerpts(finding.expected),
             got=self._with_excerpts(finding.got),
             exchanges=tuple(map(self.exchange, finding.exchanges)),

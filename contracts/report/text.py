@@ -103,6 +103,8 @@ def _finding(finding: Finding, target: str, rules: Mapping[str, RuleText], headi
         yield f"   {_short(finding.summary)}"
     yield f"   expected     {_short(finding.expected)}"
     yield f"   got          {_short(finding.got)}"
+    if finding.neighbour:
+        yield f"   works        {_short(finding.neighbour)}"
     if finding.frequency:
         yield f"   intermittent {finding.frequency}"
     yield f"   fingerprint  {finding.fingerprint}"

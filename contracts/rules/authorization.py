@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import string
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import Request
 from contracts.data import write_bodies
 from contracts.data.files import file
+from contracts.data.grouping import covering
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -232,6 +233,18 @@ _LIST_QUERIES: Final = (
 
 
 def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
+    """Yield cases with each kind of header for each operation, and with each header for each method."""
+
+    def kind(case: CredentialsCase) -> Hashable:
+        return case.operation, rule_of_credentials(case.header), case.repeated, case.count, case.query
+
+    def header(case: CredentialsCase) -> Hashable:
+        return operations()[case.operation][0], case.header
+
+    yield from covering(_all_unauthorized_cases(check), kind, header)
+
+
+def _all_unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
     groups = invalid_headers(check)
     for operation in operations():
         if operation != "health_check" and check.offers(operation):

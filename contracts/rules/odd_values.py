@@ -66,13 +66,19 @@ def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
 
 
 def odd_cases(check: CheckContext) -> Iterator[Writes]:
-    for operation in (*WRITES_OF_RUNS, *OTHER_WRITES):
+    """Yield all odd bodies of a bulk create, and a part of them for each other write, in turn."""
+    for number, operation in enumerate((*WRITES_OF_RUNS, *OTHER_WRITES)):
         if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.pools.known):
             continue
         bodies = list(odd_bodies(operation))
+        if operation != "bulk_create_runs":
+            bodies = bodies[number % OTHERS :: OTHERS]
         yield from in_batches(operation, (body for body in bodies if not _is_heavy(body)), 12)
         if operation in {"bulk_create_runs", "update_run", "create_run_chain"}:
             yield from (Writes(operation, (body,)) for body in bodies if _is_heavy(body))
+
+
+OTHERS: Final = 3
 
 
 def _is_heavy(body: Body) -> bool:
@@ -237,9 +243,11 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
 
 
 def query_cases(check: CheckContext) -> Iterator[OddQuery]:
+    """Yield every unusual value for a search of runs, and a part of them for each other parameter, in turn."""
     for operation, names in _QUERIES.items():
-        for name in (*names, "unknown") if check.offers(operation) else ():
-            yield OddQuery(operation, name, _ODD_VALUES)
+        for number, name in enumerate((*names, "unknown")) if check.offers(operation) else ():
+            step = 1 if name == "search" else OTHERS
+            yield OddQuery(operation, name, _ODD_VALUES[number % step :: step])
             yield OddQuery(operation, name, ("1",), twice=True)
 
 

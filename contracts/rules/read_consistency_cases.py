@@ -97,8 +97,8 @@ def consistency_cases(check: CheckContext) -> Iterator[ConsistencyCase]:
     yield ConsistencyCase("bulk_create_runs", _full_body(check, "bulk_create_runs"), 3, -1)
     for row in _on_off_pairs(check, makers[-1]):
         yield ConsistencyCase(makers[-1], row)
-    for operation in makers:
-        yield from _event_cases(check, operation)
+    for number, cases in enumerate(zip(*(_event_cases(check, operation) for operation in makers), strict=True)):
+        yield cases[number % len(makers)]  # each event follows one of the creates
     if check.offers("create_run_chain", "get_run"):
         yield from _chain_event_cases()
 

@@ -21,7 +21,7 @@ from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES, counted, parameter_error_violations, value_in_words
 from contracts.rules.bulk_answer import CreateCase, run_create
-from contracts.rules.invalid_bodies import almost_valid, readings
+from contracts.rules.invalid_bodies import almost_valid, invalid_bodies, readings
 from contracts.rules.listing import carries, made_with
 from contracts.rules.malformed_bodies import malformed_cases
 from contracts.rules.other_requests import other_write_cases, run_other_writes
@@ -29,7 +29,6 @@ from contracts.rules.rule import Rule
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
     WRITES_OF_RUNS,
-    Body,
     Writes,
     create_changeable_run,
     created_ids,
@@ -195,9 +194,7 @@ def refused_cases(check: CheckContext) -> Iterator[Writes]:
 
 def _refused_cases_of(check: CheckContext, operation: str) -> Iterator[Writes]:
     if is_offered(check, operation):
-        bodies = readings(operation, almost_valid(check, operation))
-        invalid = (Body(body) for body, parsed in bodies if parsed.is_invalid)
-        yield from in_batches(operation, invalid, 24 if operation in CREATES else 40)
+        yield from in_batches(operation, invalid_bodies(check, operation), 24 if operation in CREATES else 40)
 
 
 def lenient_cases(check: CheckContext) -> Iterator[CreateCase]:
@@ -300,7 +297,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_create,
         lambda check: (),
         generated=generated_wrong,
-        examples=300,
+        examples=150,
         priority=7,
     ),
     Scenario(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -137,19 +136,19 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
         yield retry_case({"input_values": {"new": 1}}, filled={name: value})
     for name, values in features.items():
         for value in values:
-            for fields in ({}, rich, {"start_session": True}, rich | {"start_session": True}):
+            for fields in ({}, rich | {"start_session": True}):
                 yield retry_case({name: value}, fields=fields, filled=_FILLED if fields else {})
-    for a, b in itertools.combinations(features, 2):
-        yield retry_case({a: features[a][0], b: features[b][0]}, fields=rich)
+    on_off = {name: [write_bodies.ABSENT, values[0]] for name, values in features.items()}
+    for row in write_bodies.pairs(on_off):
+        yield retry_case(write_bodies.without_absent(row), fields=rich)
     for name in features:
         if None in write_bodies.EMPTY.get(name, ()):
             yield retry_case({name: None}, fields=rich)
     yield RunCase(events=retry_case(filled=_FILLED).events * 3)
     yield retry_case({"workflow_id": "«uuid:8»"})  # an unknown property of a retry: refused or ignored
-    for count in (2, 3, 101, 1000):
-        for index in (0, count - 1) if count < 1000 else (999,):
-            inputs = {"input_values": write_bodies.INPUTS}
-            yield retry_case(filled=_FILLED, fields=inputs, count=count, index=index)
+    for count, index in ((2, 0), (3, 2), (101, 100), (1000, 999)):
+        inputs = {"input_values": write_bodies.INPUTS}
+        yield retry_case(filled=_FILLED, fields=inputs, count=count, index=index)
     files = [file(), file("b.txt")]
     new_file = {"file_inputs": [file("new.txt", b"new")]}
     yield retry_case(new_file, fields={"file_inputs": files}, count=2)

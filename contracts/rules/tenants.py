@@ -52,6 +52,8 @@ class TenantCase(Case):
     cancelled: bool = False
     by_second: bool = False
     """Whether the second organisation creates the run."""
+    widely: bool = False
+    """Whether the run is looked for with many more filters."""
 
     @property
     def expected_runs(self) -> int:
@@ -73,8 +75,13 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
         _try_as_another(context, operation, run, [created], theirs)
     before = context.ask("get_run", run["id"], token=mine)
     for operation in filter(check.offers, case.operations):
-        # The reads are repeated: a server may now answer from a cache that the owner's reads have filled.
-        _try_as_another(context, operation, run, [created, before] if operation in reads else [created], theirs)
+        if operation == "list_runs":
+            _list_as_another(context, run, created, theirs, widely=case.widely)
+        elif operation == "list_run_attachments":
+            _list_attachments_as_another(context, run, created, theirs)
+        else:
+            # The reads are repeated: a server may now answer from a cache that the owner's reads have filled.
+            _try_as_another(context, operation, run, [created, before] if operation in reads else [created], theirs)
     if _CHANGES.intersection(case.operations):
         _require_unchanged(context, run["id"], before.body, mine)
 
@@ -104,8 +111,9 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
 
     def require(holds: object, action: str, expected: str, got: str) -> None:
         cause = f"another organisation {action}"
-        context.require(holds, "AUTH-TENANT", cause, expected, got, *context.exchanges)
+        context.require(holds, "AUTH-TENANT", cause, expected, got, *shown)
 
+    shown: Sequence[Exchange] = context.exchanges
     result = context.call("get_run", run_id, token=token)
     require(result.accepted, "deletes a run", "the run as before", result.words)
     if result.accepted and isinstance(result.body, dict):
@@ -116,6 +124,7 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
         marked = [name for name, value in after.items() if STOLEN in json.dumps(value)]
         names = [*changed, *(["status"] if cancelled else []), *marked]
         got = ", ".join(f"{name} {value_in_words(after.get(name))}" for name in dict.fromkeys(names))
+        shown = _without_other_updates(context.exchanges, names)
         require(not names, "changes a run", _UNCHANGED, got)
         require(not retried, "retries a run", _UNCHANGED, f"status {after.get('status')}")
     if context.check.offers("get_run_attachment"):
@@ -124,17 +133,19 @@ def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any]
             require(result.status != 404, "takes away attachments", "attachments as before", result.words)
 
 
+def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
+    """Leave out the updates that do not name any of the changed fields, if there are others."""
+    updates = [one for one in exchanges if one.request.method == "PATCH"]
+    suspects = [one for one in updates if any(name.encode() in (one.request.body or b"") for name in names)]
+    return [one for one in exchanges if one not in updates or one in suspects] if suspects else exchanges
+
+
 _UNCHANGED: Final = "the run as before, since another organisation sent the writes"
 
 
 def _try_as_another(
     context: CaseContext, operation: str, run: dict[str, Any], shown: Sequence[CallResult], token: str
 ) -> None:
-    if operation in {"list_runs", "list_run_attachments"}:
-        _list_as_another(context, operation, run, shown[0], token)
-        if operation == "list_run_attachments":
-            _list_foreign_attachments(context, shown[0], token)
-        return
     is_of_attachment = "{attachment_id}" in operations()[operation][1]
     ids = run.get("input_attachment_ids") or [] if is_of_attachment else [run["id"]]
     queries: list[Query] = [()]
@@ -151,26 +162,29 @@ def _try_as_another(
 
 
 def _list_as_another(
-    context: CaseContext, operation: str, run: dict[str, Any], created: CallResult, token: str
+    context: CaseContext, run: dict[str, Any], created: CallResult, token: str, *, widely: bool
 ) -> None:
-    of_attachments = operation == "list_run_attachments"
-    for query in _attachment_filters(run) if of_attachments else _run_filters(context.check, run):
+    foreign = Candidate.of(run, None, FOREIGN)
+    queries = [*_run_filters(run), *(_more_run_filters(context.check, run) if widely else ())]
+    for query in queries:
+        result = context.call("list_runs", query=[*query, ("limit", str(MAX_LIMIT))], token=token)
+        if result.accepted:
+            judge_list(context, page_of(result, query, limit=MAX_LIMIT), [foreign], lambda run_id: [created])
+
+
+def _list_attachments_as_another(context: CaseContext, run: dict[str, Any], created: CallResult, token: str) -> None:
+    operation = "list_run_attachments"
+    for query in _attachment_filters(run):
         result = context.call(operation, query=[*query, ("limit", str(MAX_LIMIT))], token=token)
-        if not result.accepted:
-            continue
-        if of_attachments:
+        if result.accepted:
             items, total = items_of(result), result.body.get("total") if isinstance(result.body, dict) else 0
             seen = [item for item in items if item.get("run_id") == run["id"]]
             is_counted = bool(total) and not items and ("run_id", run["id"]) in query
-            cause, expected = (
-                f"another organisation finds a run with {operation}",
-                "no attachment of another organisation's run",
-            )
+            cause = f"another organisation finds a run with {operation}"
+            expected = "no attachment of another organisation's run"
             got = f"{counted(len(seen), 'attachment')} of run {run['id']}, total {total}"
             context.require(not seen and not is_counted, "AUTH-TENANT", cause, expected, got, created, result)
-        else:
-            foreign = Candidate.of(run, None, FOREIGN)
-            judge_list(context, page_of(result, query, limit=MAX_LIMIT), [foreign], lambda run_id: [created])
+    _list_foreign_attachments(context, created, token)
 
 
 def _attachment_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
@@ -180,20 +194,26 @@ def _attachment_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
     yield [("run_id", run["id"]), ("attachment_type", "input")]
 
 
-def _run_filters(check: CheckContext, run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
+def _run_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
+    """Yield queries that find the run for its organisation: one for each of its fields, and some without a filter."""
+    yield from ([(name, str(run[name]))] for name in ("workflow_id", "session_id", "machine_id") if run.get(name))
+    yield [("search", run["id"])]
+    if isinstance(run.get("input_values"), dict) and run["input_values"].get("marker"):
+        yield [("search", run["input_values"]["marker"])]
+    yield [("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])]
+    yield [("sort_mode", "created_at_desc")]
+    yield [("status", str(run["status"]))]
+
+
+def _more_run_filters(check: CheckContext, run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
     def one(name: str) -> tuple[str, str]:
         return name, str(run[name])
 
     search, sort = ("search", run["id"]), ("sort_mode", "created_at_desc")
     since, until = ("created_at_from", run["created_at"]), ("created_at_to", run["created_at"])
-    yield from ([one(name)] for name in ("workflow_id", "session_id", "machine_id") if run.get(name))
-    yield [search]
     yield [search, ("deep_search", "true")]
-    if isinstance(run.get("input_values"), dict) and run["input_values"].get("marker"):
-        yield [("search", run["input_values"]["marker"])]
-    yield [since, until]
     yield []
-    yield from ([parameter] for parameter in (since, ("status", "scheduling"), sort))
+    yield [since]
     yield from ([("status", status)] for status in ("running", "cancelled", "success"))
     if not check.is_live:
         identifying = [*(one(name) for name in ("workflow_id", "session_id") if run.get(name)), search]
@@ -221,7 +241,7 @@ def _list_foreign_attachments(context: CaseContext, created: CallResult, token: 
                 shown = (_create_of(context, run_id) if theirs.accepted else None) or created
                 cause, expected = "another organisation's attachments are listed", "attachments of its own runs only"
                 got = f"an attachment of run {run_id} of another organisation"
-                context.require(not theirs.accepted, "AUTH-TENANT", cause, expected, got, shown, end, theirs)
+                context.require(not theirs.accepted, "AUTH-TENANT", cause, expected, got, shown, theirs, end)
 
 
 def _create_of(context: CaseContext, run_id: str) -> Exchange | None:
@@ -246,17 +266,15 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
     session = {"session_id": "«session»"} if check.sessions.invented else {"start_session": True}
     files = {"file_inputs": [file(), file("b.txt")]}
     secret = {"sensitive_input_values": {"pin": "«secret»"}}
-    for operation in _TRIED:
-        for fields in ({}, inputs, session, files, secret, {"start_session": True}):
-            yield TenantCase((operation,), fields | inputs if operation == "list_runs" else fields)
-            yield TenantCase((operation,), fields, cancelled=True)
+    for fields in (inputs, {}, session, files, secret, {"start_session": True}):
+        yield TenantCase(_TRIED, fields, widely=fields == inputs)
+    yield TenantCase(_TRIED, inputs | session, by_second=True, widely=True)
+    yield TenantCase(_TRIED, inputs | session, by_second=True, cancelled=True)
+    for fields in (inputs, files):
+        yield TenantCase(_TRIED, fields, cancelled=True)
     created_by = [name for name in ("create_run", "create_run_chain") if check.offers(name)]
-    for operation in _TRIED:
-        for by_second, cancelled in itertools.product((False, True), repeat=2):
-            if by_second:
-                yield TenantCase((operation,), inputs, by_second=True, cancelled=cancelled)
-            for create in created_by:
-                yield TenantCase((operation,), created_by=create, by_second=by_second, cancelled=cancelled)
+    for create, (by_second, cancelled) in itertools.product(created_by, itertools.product((False, True), repeat=2)):
+        yield TenantCase(_TRIED, created_by=create, by_second=by_second, cancelled=cancelled)
     if check.machines.available:
         yield TenantCase(_TRIED, {"machine_id": "«machine»"})
     for count in (2, 101, 1000):

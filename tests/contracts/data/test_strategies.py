@@ -145,3 +145,14 @@ def _sample(value: Any) -> Any:
     if isinstance(value, list):
         return [_sample(item) for item in value]
     return SAMPLE_ID if isinstance(value, str) and "«" in value else value
+
+
+def test_what_covers_has_every_value_of_every_key_in_order_and_few_items() -> None:
+    items = list(itertools.product("abcd", range(6)))
+
+    covering = list(grouping.covering(items, lambda item: item[0], lambda item: item[1]))
+
+    assert {letter for letter, _ in covering} == set("abcd")
+    assert {number for _, number in covering} == set(range(6))
+    assert covering == sorted(covering)
+    assert len(covering) == 6 + 4 - 1
