@@ -175,7 +175,7 @@ def judge_limits(context: CaseContext, case: Case | None = None) -> None:
     """Judge every 429 of the check so far."""
     check = context.check
     for exchange in check.guard.log.throttled:
-        check.count("HTTP-LIMIT")
+        context.count("HTTP-LIMIT", exchange)
         operation = operation_at(exchange.request.method, exchange.request.path)
         for violation in universal_violations(operation, exchange.request, exchange.answer, check.canaries.forms):
             context.report_violation(violation, exchange)

@@ -66,7 +66,7 @@ def judge_read(
     context: CaseContext, run: dict[str, Any], read: Any, parsed: ParsedRequest | None, shown: Evidence
 ) -> bool:
     """Judges READ-BACK and LIFECYCLE for a run that no request has changed."""
-    context.check.count("LIFECYCLE")
+    context.count("LIFECYCLE", *shown)
     return context.judge("READ-BACK", KnownRun(run, parsed).read_violations(read), *shown)
 
 
