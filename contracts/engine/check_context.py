@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from contracts.core.made_up import MadeUp
 from contracts.core.target import Target
 from contracts.engine.canaries import Canaries
+from contracts.engine.coverage import Coverage
 from contracts.guard import Guard
 from contracts.oracle import (
     FilterCause,
@@ -60,6 +61,7 @@ class CheckContext:
     canaries: Canaries = field(init=False)
     known: set[tuple[str, str]] = field(default_factory=set)
     judged: Counter[str] = field(default_factory=Counter)
+    coverage: Coverage = field(default_factory=Coverage)
     seen_violations: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each violation was seen, by rule and cause, without repeats."""
     notes: dict[str, None] = field(default_factory=dict)

@@ -5,6 +5,7 @@ A scenario is a function of a `CaseContext` and a case (`case.Case`).
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 import math
@@ -24,14 +25,16 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
+from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
+from contracts.engine.explain import finding_of
+from contracts.engine.neighbour import Attempt
 from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
-from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
+from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.shrink import shrink
 from contracts.guard import NoAnswer, Refused
-from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import body_schema
 from contracts.oracle import read_request
 
@@ -188,12 +191,23 @@ class Search:
         if violated is not None:
             self.look_into(scenario, case, violated)
 
-    def _outcome(self, scenario: Scenario[Any], case: Any, *, only: str | None = None) -> RuleViolated | None:
-        """Return the violation that the case shows, if any. Raises OutOfTime."""
+    def _outcome(
+        self,
+        scenario: Scenario[Any],
+        case: Any,
+        *,
+        only: str | None = None,
+        on_pass: Callable[[Attempt], None] = lambda attempt: None,
+    ) -> RuleViolated | None:
+        """Return the violation that the case shows, if any. `on_pass` is called if it comes to its end and shows no
+        violation. Raises OutOfTime.
+        """
         self._on_case(scenario)
         context = CaseContext(self.check, only=only, name=self._name_of_attempt(scenario, case))
         try:
             scenario.run(context, case)
+            if not context.other_violations:
+                on_pass(Attempt(tuple(context.exchanges), dict(context.placeholders())))
         except RuleViolated as violated:
             return violated
         except Inconclusive as reason:
@@ -314,18 +328,20 @@ class Search:
             return
         is_broken_by_a_write = self._is_broken_by_a_write(violated)
         alone = None if is_broken_by_a_write else self._alone(violated)
+        origin = (scenario, case)
         under_load = (scenario, beside, violated.dedup_key)
         before: tuple[Exchange, ...] = ()
         if alone is not None:
             before = tuple(exchange for exchange in violated.all_exchanges if exchange is not violated.exchanges[-1])
             scenario, case, violated = alone
         latest = [violated]
+        passed: list[Attempt] = []
         enough = self._requests_for_findings + MAX_SHRINK_REQUESTS
 
         def still_fails(candidate: Any) -> bool:
             if self._requests_for_findings >= enough or check.time_left < 2:
                 return False
-            found = self._outcome(scenario, candidate, only=violated.dedup_key)
+            found = self._outcome(scenario, candidate, only=violated.dedup_key, on_pass=passed.append)
             if found is not None:
                 latest[:] = [found]
             return found is not None
@@ -335,6 +351,7 @@ class Search:
         smallest = case if is_broken_by_a_write or scenario.waits else shrink(case, still_fails, tries=MAX_TRIES)
         confirmed = self._reproduce(scenario, smallest, violated.dedup_key)
         if confirmed is None and smallest != case:  # shrunk so far that it fails only by chance
+            smallest = case
             confirmed = self._reproduce(scenario, case, violated.dedup_key)
         stable = confirmed is not None
         repeated_under_load = None if stable else self._reproduce_under_load(*under_load)
@@ -349,10 +366,12 @@ class Search:
         all_exchanges = (*before, *final.all_exchanges)
         shown = (*self._sources(final), *final.exchanges)
         exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
-        finding = Finding(
-            final.rule, final.cause, final.expected, final.got, exchanges, stable=stable, intermittent=intermittent
-        )
-        self._keep(finding)
+        finding = finding_of(final, exchanges, passed, stable=stable, intermittent=intermittent)
+        shown_by = [(scenario, smallest), *([origin] if alone is not None else [])]
+        reproductions = [
+            each for by, one in shown_by for each in reproduction_of(by.name, one, () if stable else beside)
+        ]
+        self._keep(dataclasses.replace(finding, reproductions=tuple(reproductions)))
 
     def _keep(self, finding: Finding) -> None:
         """Keep one finding of each rule and cause, one that repeats alone if there is any."""
@@ -381,16 +400,7 @@ class Search:
         """Keep a finding without repeating it: a repeat would leave more runs behind, or the time is over."""
         self.check.known.add((violated.rule, violated.cause))
         intermittent = not stable and violated.is_proof
-        finding = Finding(
-            violated.rule,
-            violated.cause,
-            violated.expected,
-            violated.got,
-            violated.exchanges,
-            stable=stable,
-            intermittent=intermittent,
-        )
-        self._keep(finding)
+        self._keep(finding_of(violated, violated.exchanges, stable=stable, intermittent=intermittent))
 
     def look_at_the_end(self) -> None:
         """Judge unreported runs that the target created since the last request, or while nothing was judged."""
@@ -453,8 +463,12 @@ def run_alone(context: CaseContext, case: RequestCase) -> None:
     request = case.to_request()
     if request is None:
         return
-    result = context.send(request)
-    operation = operation_at(request.method, request.path)
+    judge_alone(context, context.send(request))
+
+
+def judge_alone(context: CaseContext, result: CallResult) -> None:
+    """Judge an answer by what its request alone tells."""
+    request, operation = result.exchange.request, result.operation
     if operation is not None and body_schema(operation) is not None:
         context.judge_write(read_request(operation, request.body, request.header("content-type")), result)
 

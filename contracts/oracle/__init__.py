@@ -56,9 +56,11 @@ from contracts.oracle.run_list import (
     items_in,
     list_faults,
     matches,
+    missing_in_words,
     missing_runs,
 )
 from contracts.oracle.violation import FilterCause, Violation, excerpt, gives_others_too, misses_a_run
+from contracts.oracle.wording import answer_in_words, counted, keys_in_words, run_in_words, value_in_words
 
 __all__ = [
     "ANSWER_RULE",
@@ -84,9 +86,11 @@ __all__ = [
     "acceptance_of_invalid",
     "accepts",
     "alias_difference",
+    "answer_in_words",
     "answer_violations",
     "can_follow",
     "changed_field",
+    "counted",
     "difference",
     "error_violations",
     "excerpt",
@@ -101,9 +105,11 @@ __all__ = [
     "is_run",
     "items_in",
     "judge_create",
+    "keys_in_words",
     "list_faults",
     "matches",
     "misses_a_run",
+    "missing_in_words",
     "missing_runs",
     "names_a_fault",
     "parameter_error_violations",
@@ -112,9 +118,11 @@ __all__ = [
     "refusal_of_valid",
     "refuses",
     "rule_of_fault",
+    "run_in_words",
     "stable_fields",
     "status_schema_error",
     "step_violation",
     "universal_violations",
+    "value_in_words",
     "wrong_parts",
 ]

@@ -6,7 +6,6 @@ nothing; `contracts.rules.tracked_run` does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -28,7 +27,8 @@ from contracts.oracle.run import (
     step_violation,
 )
 from contracts.oracle.run_list import DELETED, Absence, Candidate
-from contracts.oracle.violation import Violation, excerpt
+from contracts.oracle.violation import Violation
+from contracts.oracle.wording import run_in_words, value_in_words
 
 RESULTS: Final = (*CLEARED_BY_RETRY, "usage_metadata", "started_at", "ended_at")
 """Fields that a run writes itself while it is active. After its end, only a request changes them."""
@@ -38,6 +38,8 @@ _NEWER: Final = frozenset({"usage_metadata", "started_at", "ended_at"})
 """Fields that older servers do not have."""
 _SET_BY_END: Final = frozenset({"error", "output_data", "ended_at"})
 """Fields that a server may fill when an update ends the run."""
+_SET_BY_STATUS: Final = ("error", "output_data")
+_RESULTS_BY_PROBLEM: Final = {"ended before it started": ("started_at", "ended_at")}
 _PRECISION: Final = timedelta(milliseconds=1)
 """A server may store a moment that an update gave in milliseconds."""
 
@@ -93,7 +95,8 @@ class KnownRun:
         changed = self.difference_from(shown, is_partial=is_partial)
         if changed is not None:
             name, problem = changed
-            yield Violation(self._rule_of(name), f"{name} reads otherwise", f"{name} as told before", problem)
+            expected = f"{name} as an earlier answer showed it"
+            yield Violation(self._rule_of(name), f"{name} reads otherwise", expected, problem, field=name)
 
     def difference_from(self, shown: Mapping[str, Any], *, is_partial: bool = False) -> tuple[str, str] | None:
         """Return (field, difference in words) for the first field that must be as before and is not."""
@@ -113,7 +116,8 @@ class KnownRun:
         problem = _result_problem(shown) if self.has_own_results and not is_partial else None
         if problem is not None:
             rule = self.rule if self.rule == "RETRY-RULES" else "LIFECYCLE"
-            yield Violation(rule, problem, "output_data and error that fit the status", problem)
+            got = f"{run_in_words(shown, ('status', *_RESULTS_BY_PROBLEM.get(problem, _SET_BY_STATUS)))}: {problem}"
+            yield Violation(rule, problem, "output_data and error that fit the status", got)
 
     def _rule_of(self, name: str) -> str:
         """Return the rule that is broken if a read shows another value of the field."""
@@ -143,20 +147,21 @@ class KnownRun:
                 continue  # the run may have written another value since
             if not _is_as_asked(name, asked, after.get(name), may_gain=gains_inputs(self.created_by)):
                 cause = "a run is not cancelled" if name == "status" else f"{name} is not changed"
-                yield Violation(rule, cause, f"{name} as asked", excerpt(json.dumps(after.get(name))))
+                got = difference(asked, after.get(name), name) or f"{name} {value_in_words(after.get(name))}"
+                yield Violation(rule, cause, f"{name} as asked", got, field=name)
         kept = [*STABLE, "input_values", "pool_ids"]
         if not may_have_moved:
             kept += [name for name in CHANGEABLE if not ("status" in named and name in _SET_BY_END)]
         if self.has_ended:
             kept.append("machine_id")
             if after["status"] != self.status:
-                cause, got = f"{self.status} to {after['status']}", json.dumps(after["status"])
+                cause, got = f"{self.status} to {after['status']}", f"status {value_in_words(after['status'])}"
                 yield Violation("LIFECYCLE" if "status" in named else rule, cause, f"status {self.status}", got)
         kept = [name for name in kept if name not in named and (name in after or name not in _NEWER)]
         changed = changed_field(self.view, after, dict.fromkeys(kept), may_gain=gains_inputs(self.created_by))
         if changed is not None:
             name, problem = changed
-            yield Violation(rule, f"{name} changes too", f"{name} as before", problem)
+            yield Violation(rule, f"{name} changes too", f"{name} as before", problem, field=name)
 
     def may_have_moved(self, after: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> bool:
         """Return whether the run itself may have written results since it was last seen; `body` is an update since."""
@@ -194,7 +199,8 @@ class KnownRun:
     def gone_violations(self, operation: str, status: int, got: str) -> Iterator[Violation]:
         """Judge the answer to an operation on the deleted run."""
         if status != 404:
-            yield Violation("DELETE-GONE", f"{operation} after the delete is not 404", "404", got)
+            expected = "404, since the run was deleted"
+            yield Violation("DELETE-GONE", f"{operation} after the delete is not 404", expected, got)
 
     def after_delete(self) -> KnownRun:
         return replace(self, rule="DELETE-GONE", is_deleted=True)
@@ -208,13 +214,13 @@ class KnownRun:
         status = shown.get("status") if isinstance(shown, dict) else None
         is_cancelled = status == "cancelled" and self.status != "cancelled"
         if not isinstance(shown, dict):
-            changed: tuple[str, str] | None = ("the run", excerpt(json.dumps(shown)))
+            changed: tuple[str, str] | None = ("", value_in_words(shown))
         elif is_cancelled or not can_follow(self.status, str(status)):
-            changed = ("status", excerpt(json.dumps(status)))
+            changed = ("status", f"status {value_in_words(status)} instead of {value_in_words(self.status)}")
         else:
             changed = self.difference_from(shown)
         if changed is not None:
-            yield Violation(rule, cause, "the run as before", ": ".join(changed))
+            yield Violation(rule, cause, "the run as before", changed[1], field=changed[0])
 
 
 def _result_problem(run: Mapping[str, Any]) -> str | None:
@@ -234,4 +240,4 @@ def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
         return True
     if name == "input_values" and may_gain and isinstance(got, dict):
         got = {key: value for key, value in got.items() if key in asked}
-    return difference(asked, got) is None
+    return difference(asked, got, name) is None

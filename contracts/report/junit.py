@@ -35,6 +35,7 @@ def render_junit(report: Report) -> str:
         findings = [finding for finding in result.findings if finding.rule == rule.id]
         if rule.status == "failed" or findings:
             message = "; ".join(f"expected {each.expected}, got {each.got}" for each in findings) or rule.why
+            message = f"{report.severity_of(rule.id)}: {message}"
             failure = ElementTree.SubElement(case, "failure", type=rule.id, message=_xml(message))
             failure.text = _xml("\n".join(_finding(each, report) for each in findings))
         elif rule.status != "passed":

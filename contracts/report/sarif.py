@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from contracts.core.findings import Finding
+from contracts.core.findings import Finding, Severity
 from contracts.report.operation_line import SPEC_PATH, Place, place_of
 from contracts.report.report import Report, json_text, project_version
 
+_LEVELS: dict[Severity, str] = {"critical": "error", "major": "error", "moderate": "warning", "minor": "note"}
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
@@ -56,7 +57,8 @@ def _rule(rule: str, report: Report) -> dict[str, Any]:
         "shortDescription": {"text": title},
         "fullDescription": {"text": explanation},
         "help": {"text": explanation, "markdown": f"**{rule}**: {title}\n\n{explanation}"},
-        "defaultConfiguration": {"level": "error"},
+        "defaultConfiguration": {"level": _LEVELS[report.severity_of(rule)]},
+        "properties": {"severity": report.severity_of(rule)},
     }
 
 
@@ -75,7 +77,7 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
     return {
         "ruleId": finding.rule,
         "ruleIndex": index,
-        "level": "error",
+        "level": _LEVELS[report.severity_of(finding.rule)],
         "message": _message(f"{text}\n\n{commands}" if commands else text),
         "locations": [location],
         "partialFingerprints": {"contractFinding/v1": finding.fingerprint},

@@ -13,7 +13,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.oracle import CREATES, difference, excerpt, read_body
+from contracts.oracle import CREATES, counted, difference, read_body, value_in_words
 from contracts.rules.idempotency_cases import (
     KEY_HEADER,
     Conflict,
@@ -126,13 +126,13 @@ def send_first(context: CaseContext, request: Request, operation: str) -> CallRe
 def answer_difference(first: CallResult, again: CallResult) -> str | None:
     """Describe how the answer to a repeat differs from the first one; None if it does not."""
     if again.status != first.status:
-        return f"{again.words} after {first.status}"
-    return None if first.answer.body == again.answer.body else difference(first.body, again.body)
+        return f"{again.words}, but {first.status} the first time"
+    return None if first.answer.body == again.answer.body else difference(first.body, again.body, "the answer")
 
 
 def _require_same_answer(context: CaseContext, first: CallResult, again: CallResult, cause: str) -> None:
     problem = answer_difference(first, again)
-    expected = "the answer of the first one"
+    expected = "the first answer again, since key and body are the same"
     context.require(problem is None, "IDEM-REPLAY", cause, expected, problem or "", first, again)
 
 
@@ -158,8 +158,8 @@ def _require_no_duplicates(context: CaseContext, operation: str, first: CallResu
     mine = created_ids(first)
     for listed, items in _runs_of_case(context, "workflow", "session", "marker"):
         more = sum(item.get("id") not in mine for item in items)
-        cause, expected = "something is created twice", f"{len(mine)} runs in all"
-        context.require(not more, "IDEM-REPLAY", cause, expected, f"{more} runs more", *shown, listed)
+        cause, expected = "something is created twice", f"only the {counted(len(mine), 'run')} of the first answer"
+        context.require(not more, "IDEM-REPLAY", cause, expected, counted(more, "more run"), *shown, listed)
         return
 
 
@@ -170,14 +170,16 @@ def _require_no_effect(context: CaseContext, case: Conflict, first: CallResult, 
     for listed, items in _runs_of_case(context, *names):
         more = sum(item.get("id") not in mine for item in items)
         cause = "a refused conflict creates runs"
-        context.require(not more, "IDEM-CONFLICT", cause, "nothing created", f"{more} runs", first, again, listed)
+        expected, got = "no run created by a refused request", counted(more, "new run")
+        context.require(not more, "IDEM-CONFLICT", cause, expected, got, first, again, listed)
     if case.operation not in _ON_A_RUN or not isinstance(first.body, dict):
         return
     after = context.call("get_run", context.placeholder("run"))
     for field, value in context.fill(case.other).items() if isinstance(after.body, dict) else ():
         taken = bool(value) and after.body.get(field) == value != first.body.get(field)
-        got, cause = excerpt(json.dumps(after.body.get(field))), f"a refused conflict changes {field}"
-        context.require(not taken, "IDEM-CONFLICT", cause, f"{field} as before", got, first, again, after)
+        got, cause = f"{field} {value_in_words(after.body.get(field))}", f"a refused conflict changes {field}"
+        expected = f"{field} {value_in_words(first.body.get(field))}, as before the refused request"
+        context.require(not taken, "IDEM-CONFLICT", cause, expected, got, first, again, after)
 
 
 def _require_own_runs(
@@ -185,7 +187,7 @@ def _require_own_runs(
 ) -> None:
     """Require that the second of two writes is accepted, and that its runs are not those of the first one."""
     overlap = set(created_ids(first)) & set(created_ids(second))
-    got = f"{len(overlap)} of what the first one created" if second.accepted else second.words
+    got = f"run {min(overlap)} of the first request again" if second.accepted and overlap else second.words
     context.require(second.accepted and not overlap, rule, cause, expected, got, first, second)
 
 
@@ -229,8 +231,12 @@ def _require_change_kept(context: CaseContext, operation: str, first: CallResult
     after = context.call("get_run", context.placeholder("run"))
     kept = isinstance(after.body, dict) and all(after.body.get(name) == value for name, value in change.items())
     cause = "an update is carried out twice" if operation == "update_run" else "a retry is carried out twice"
-    expected = "what was changed in between to stay"
-    context.require(kept, "IDEM-REPLAY", cause, expected, after.words, first, again, after)
+    read = after.body if isinstance(after.body, dict) else {}
+    wrong = [f"{name} {value_in_words(read.get(name))}" for name in change if read.get(name) != change[name]]
+    got = ", ".join(wrong) if after.accepted else after.words
+    named = ", ".join(f"{name} {value_in_words(value)}" for name, value in change.items())
+    expected = f"{named}, as changed before the request was repeated"
+    context.require(kept, "IDEM-REPLAY", cause, expected, got, first, again, after)
 
 
 def run_together(context: CaseContext, case: Together) -> None:
@@ -243,8 +249,8 @@ def run_together(context: CaseContext, case: Together) -> None:
         raise Inconclusive(f"{case.operation} under a key answers {results[0].status} when sent together")
     for result in results:
         if result.accepted:
-            problem = difference(done[0].body, result.body) or (
-                None if result.status == done[0].status else f"{result.status} and {done[0].status}"
+            problem = difference(done[0].body, result.body, "the answer") or (
+                None if result.status == done[0].status else f"the statuses {result.status} and {done[0].status}"
             )
             cause, expected = "two answers for two at once", "the same answer for both"
             context.require(problem is None, "IDEM-REPLAY", cause, expected, problem or "", *results)
@@ -277,7 +283,8 @@ def run_conflict(context: CaseContext, case: Conflict) -> None:
     first = send_first(context, request, case.operation)
     again = context.send(other)
     cause = "a key is taken for another body"
-    context.require(again.refused, "IDEM-CONFLICT", cause, "409 or 422", again.words, first, again)
+    expected = "409 or 422, since the key was used for another body"
+    context.require(again.refused, "IDEM-CONFLICT", cause, expected, again.words, first, again)
     _require_no_effect(context, case, first, again)
     _require_same_answer(context, first, context.send(request), "another answer after a conflict")
 
@@ -287,7 +294,7 @@ def run_conflict_together(context: CaseContext, case: Conflict) -> None:
     requests = [keyed_request(context, case.operation, body, case.key) for body in (case.body, case.other)]
     results = context.send_together(requests)
     both = all(result.accepted for result in results)
-    cause, expected = "both of two bodies at once are taken", "one of them refused"
+    cause, expected = "both of two bodies at once are taken", "409 or 422 for one of two bodies with one key"
     context.require(not both, "IDEM-CONFLICT", cause, expected, results[1].words, *results)
 
 
@@ -332,9 +339,10 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
         cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
         context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, foreign.words, first, foreign)
     third = context.send(mine)
-    problem = difference(first.body, third.body)
+    problem = difference(first.body, third.body, "the answer")
     cause = "the other organisation's write takes the key over"
-    context.require(problem is None, "IDEM-SCOPE", cause, "the first answer", problem or "", first, second, third)
+    expected = "the first answer again"
+    context.require(problem is None, "IDEM-SCOPE", cause, expected, problem or "", first, second, third)
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

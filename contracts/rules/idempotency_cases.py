@@ -183,7 +183,7 @@ _FILE_PAIRS: Final[tuple[tuple[Any, Any], ...]] = (
 )
 _FIRST, _LAST = write_bodies.minimal("create_run_chain", steps=2)["steps"]
 _PAIRS: Final[dict[str, tuple[tuple[Any, Any], ...]]] = {
-    "count": ((1, 2), (2, 1), (10, 11), (100, 1), (999, 1000)),
+    "count": ((1, 2), (2, 1), (10, 11), (101, 1), (1, 1000)),
     "workflow_id": ((ABSENT, "«workflow:2»"),),
     "machine_id": (("«machine»", "«machine:1»"), (ABSENT, "«machine»")),
     "pool_ids": ((["«pool:0»"], ["«pool:0»", "«pool:1»"]), (["«pool:0»"], ["«pool:1»"])),

@@ -13,7 +13,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.oracle import TERMINAL, Violation
+from contracts.oracle import TERMINAL, Violation, counted
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
@@ -121,12 +121,15 @@ def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Viola
         if later not in {"scheduling", "cancelled"}:
             cause = "a session's later run overtakes an earlier one"
             return Violation(
-                "LIFECYCLE", cause, "one run after the other", f"{later} while an earlier run is not ended"
+                "LIFECYCLE",
+                cause,
+                "one run of a session after the other",
+                f"a run with status {later} before an earlier run of the session has ended",
             )
     running = [status for status in after if status in {"running", "running_checks"}]
     if len(running) > 1:
         cause = "two runs of a session run at a time"
-        return Violation("LIFECYCLE", cause, "one running at a time", f"{len(running)}")
+        return Violation("LIFECYCLE", cause, "one running run of a session at a time", f"{len(running)} running runs")
     return None
 
 
@@ -204,8 +207,9 @@ def _judge_files_by_type(watched: WatchedRuns) -> None:
             result = run.context.ask("list_run_attachments", query=query, after=run.shown)
             listed = [item.get("id") for item in items_of(result)]
             right = set(listed) == expected and len(listed) == len(expected) == result.body.get("total")
-            got = f"{len(listed)}, total {result.body.get('total')}"
-            cause, wanted = f"the list of {name} attachments", f"{len(expected)} of the run, total too"
+            got = f"{counted(len(listed), f'{name} attachment')}, total {result.body.get('total')}"
+            cause = f"the list of {name} attachments"
+            wanted = f"the {counted(len(expected), f'{name} attachment')} of the run, and that total"
             run.require(right, "ATTACHMENTS", cause, wanted, *run.read_before, result, got=got)
 
 
@@ -218,7 +222,8 @@ def _retry_ended(watched: WatchedRuns) -> None:
             left = run.context.ask("list_run_attachments", query=query, after=run.shown)
             old = [one for one in items_of(left) if one.get("id") in outputs]
             cause = "output attachments are not cleared"
-            run.require(not old, "RETRY-RULES", cause, "none listed", *run.read_before, left, got=f"{len(old)}")
+            got, expected = counted(len(old), "output attachment"), "no output attachments after a retry"
+            run.require(not old, "RETRY-RULES", cause, expected, *run.read_before, left, got=got)
 
 
 def _cancel_running(watched: WatchedRuns) -> None:

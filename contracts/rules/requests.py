@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,7 +19,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult
 from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import operations
-from contracts.oracle import CREATES, excerpt, parameter_error_violations
+from contracts.oracle import CREATES, counted, parameter_error_violations, value_in_words
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, invalid_bodies, readings
 from contracts.rules.listing import carries, made_with
@@ -152,7 +151,7 @@ def _check_nothing_changed(
             # The run has not ended, so the field may change by itself, but hardly to a value that a request sent.
             same = same or after.body.get(name) not in [value for result in sent if (value := _sent(result, name))]
         cause, expected = f"a refused {operation} changes {name}", f"{name} as before a refused request"
-        got = excerpt(json.dumps(after.body.get(name)))
+        got = f"{name} {value_in_words(after.body.get(name))} instead of {value_in_words(run.get(name))}"
         context.require(same, "REQ-ATOMIC", cause, expected, got, *context.exchanges)
 
 
@@ -186,7 +185,7 @@ def _check_nothing_created(context: CaseContext, sent: Sequence[CallResult]) -> 
         listed, items = made_with(context, name, value)
         made = [item for item in items if carries(item, name, value) and item.get("id") not in accepted]
         cause, expected = "a refused create makes runs", "nothing created by a refused request"
-        context.require(not made, "REQ-ATOMIC", cause, expected, f"{len(made)} runs of its {name}", *sent, listed)
+        context.require(not made, "REQ-ATOMIC", cause, expected, counted(len(made), "new run"), *sent, listed)
 
 
 def refused_cases(check: CheckContext) -> Iterator[Writes]:

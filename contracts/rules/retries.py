@@ -71,7 +71,8 @@ def run_retry_early(context: CaseContext, case: EarlyRetryCase) -> None:
     retried = context.call("retry_run", run.id, body=context.fill(case.body))
     if retried.accepted:
         _require_siblings_active(context, [one for one in written.ids if one != run.id])
-    run.require(retried.status in {409, 422}, "RETRY-RULES", cause, "409 or 422", retried)
+    expected = "409 or 422, since the run has not ended"
+    run.require(retried.status in {409, 422}, "RETRY-RULES", cause, expected, retried)
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ def run_retry_together(context: CaseContext, case: ConcurrentRetryCase) -> None:
     both = len(results) > 1 and all(result.accepted for result in results)
     if both:
         _require_siblings_active(context, written.ids[1:])
-    cause, expected = "two retries at once are both done", "one done, the other 409 or 422"
-    run.require(not both, "RETRY-RULES", cause, expected, *results, got="both done")
+    cause, expected = "two retries at once are both done", "409 or 422 for one of two retries at the same moment"
+    run.require(not both, "RETRY-RULES", cause, expected, *results, got="a success for both")
 
 
 def together_cases(check: CheckContext) -> Iterator[ConcurrentRetryCase]:
@@ -145,7 +146,7 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
             yield retry_case({name: None}, fields=rich)
     yield RunCase(events=retry_case(filled=_FILLED).events * 3)
     yield retry_case({"workflow_id": "«uuid:8»"})  # an unknown property of a retry: refused or ignored
-    for count, index in ((2, 0), (3, 2), (101, 100), (1000, 999)):
+    for count, index in ((2, 0), (3, 2), (101, 100)):
         inputs = {"input_values": write_bodies.INPUTS}
         yield retry_case(filled=_FILLED, fields=inputs, count=count, index=index)
     files = [file(), file("b.txt")]

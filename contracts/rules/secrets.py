@@ -23,7 +23,7 @@ from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.openapi.router import operation_at
-from contracts.oracle import TERMINAL, alias_difference
+from contracts.oracle import TERMINAL, alias_difference, counted
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 from contracts.rules.writes import create_changeable_run, created_ids, full_body, workflow_filter
@@ -159,7 +159,7 @@ def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str
                 )
                 found = [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
                 cause, expected = "a search finds a run by its secret", "no run found by a sensitive value"
-                context.require(not found, "SECRET-LEAK", cause, expected, f"{len(found)} runs", written, result)
+                context.require(not found, "SECRET-LEAK", cause, expected, counted(len(found), "run"), written, result)
 
 
 def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
@@ -183,7 +183,7 @@ def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
                 yield SecretsCase(operation, bare | {field: _PASSWORD, name: full[name]}, reads=reads)
         if operation == "bulk_create_runs":
             secrets = _PASSWORD | {"more": {"pin": "«secret:2»"}}
-            for count in limits.few(2, limits.MAX_COUNT):
+            for count in limits.few(2, 101):
                 yield SecretsCase(operation, bare | {"count": count, field: secrets}, reads=count == 101)
 
 
@@ -414,7 +414,7 @@ def run_aliases(context: CaseContext, case: AliasesCase) -> None:
     for answer in answers:
         if answer.accepted and isinstance(answer.body, dict):
             problem = alias_difference(secrets, answer.body.get("sensitive_input_aliases"))
-            expected = "aliases with the keys of the sensitive values"
+            expected = "an alias for each key of the sensitive values, and no others"
             cause = "other keys" if answer is not result else "other keys after a retry"
             context.require(problem is None, "BULK-ALIASES", cause, expected, problem or "", result, answer)
 

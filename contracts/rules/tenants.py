@@ -17,7 +17,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import FOREIGN, Candidate, Query
+from contracts.oracle import FOREIGN, Candidate, Query, counted, value_in_words
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import items_of, page_of, their_workflow
 
@@ -109,24 +109,38 @@ def _create_run(context: CaseContext, case: TenantCase, token: str) -> tuple[dic
 def _require_unchanged(context: CaseContext, run_id: str, before: dict[str, Any], token: str) -> None:
     """Read a run and its attachments as their owner, after another organisation tried to change them."""
 
-    def require(holds: object, action: str, expected: str, result: CallResult) -> None:
+    def require(holds: object, action: str, expected: str, got: str) -> None:
         cause = f"another organisation {action}"
-        context.require(holds, "AUTH-TENANT", cause, expected, result.words, *context.exchanges)
+        context.require(holds, "AUTH-TENANT", cause, expected, got, *shown)
 
+    shown: Sequence[Exchange] = context.exchanges
     result = context.call("get_run", run_id, token=token)
-    require(result.accepted, "deletes a run", "the run as before", result)
+    require(result.accepted, "deletes a run", "the run as before", result.words)
     if result.accepted and isinstance(result.body, dict):
         after = result.body
-        changed = any((before.get(name) or None) != (after.get(name) or None) for name in _INPUTS)
+        changed = [name for name in _INPUTS if (before.get(name) or None) != (after.get(name) or None)]
         cancelled = after.get("status") == "cancelled" != before.get("status")
         retried = before.get("status") == "cancelled" != after.get("status")
-        marked = STOLEN in json.dumps(after)
-        require(not (changed or cancelled or marked), "changes a run", "the run as before", result)
-        require(not retried, "retries a run", "the run as before", result)
+        marked = [name for name, value in after.items() if STOLEN in json.dumps(value)]
+        names = [*changed, *(["status"] if cancelled else []), *marked]
+        got = ", ".join(f"{name} {value_in_words(after.get(name))}" for name in dict.fromkeys(names))
+        shown = _without_other_updates(context.exchanges, names)
+        require(not names, "changes a run", _UNCHANGED, got)
+        require(not retried, "retries a run", _UNCHANGED, f"status {after.get('status')}")
     if context.check.offers("get_run_attachment"):
         for attachment in before.get("input_attachment_ids") or ():
             result = context.call("get_run_attachment", attachment, token=token)
-            require(result.status != 404, "takes away attachments", "attachments as before", result)
+            require(result.status != 404, "takes away attachments", "attachments as before", result.words)
+
+
+def _without_other_updates(exchanges: Sequence[Exchange], names: Sequence[str]) -> Sequence[Exchange]:
+    """Leave out the updates that do not name any of the changed fields, if there are others."""
+    updates = [one for one in exchanges if one.request.method == "PATCH"]
+    suspects = [one for one in updates if any(name.encode() in (one.request.body or b"") for name in names)]
+    return [one for one in exchanges if one not in updates or one in suspects] if suspects else exchanges
+
+
+_UNCHANGED: Final = "the run as before, since another organisation sent the writes"
 
 
 def _try_as_another(
@@ -164,11 +178,12 @@ def _list_attachments_as_another(context: CaseContext, run: dict[str, Any], crea
         result = context.call(operation, query=[*query, ("limit", str(MAX_LIMIT))], token=token)
         if result.accepted:
             items, total = items_of(result), result.body.get("total") if isinstance(result.body, dict) else 0
-            seen = any(item.get("run_id") == run["id"] for item in items)
-            counted = bool(total) and not items and ("run_id", run["id"]) in query
-            cause, expected = f"another organisation finds a run with {operation}", "no attachment of another's run"
-            got = f"one of the run, total {total}"
-            context.require(not seen and not counted, "AUTH-TENANT", cause, expected, got, created, result)
+            seen = [item for item in items if item.get("run_id") == run["id"]]
+            is_counted = bool(total) and not items and ("run_id", run["id"]) in query
+            cause = f"another organisation finds a run with {operation}"
+            expected = "no attachment of another organisation's run"
+            got = f"{counted(len(seen), 'attachment')} of run {run['id']}, total {total}"
+            context.require(not seen and not is_counted, "AUTH-TENANT", cause, expected, got, created, result)
     _list_foreign_attachments(context, created, token)
 
 
@@ -225,8 +240,8 @@ def _list_foreign_attachments(context: CaseContext, created: CallResult, token: 
                 theirs = context.call("get_run", run_id, token=owner)
                 shown = (_create_of(context, run_id) if theirs.accepted else None) or created
                 cause, expected = "another organisation's attachments are listed", "attachments of its own runs only"
-                got = f"one of run {run_id}"
-                context.require(not theirs.accepted, "AUTH-TENANT", cause, expected, got, shown, end, theirs)
+                got = f"an attachment of run {run_id} of another organisation"
+                context.require(not theirs.accepted, "AUTH-TENANT", cause, expected, got, shown, theirs, end)
 
 
 def _create_of(context: CaseContext, run_id: str) -> Exchange | None:
@@ -262,5 +277,5 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
         yield TenantCase(_TRIED, created_by=create, by_second=by_second, cancelled=cancelled)
     if check.machines.available:
         yield TenantCase(_TRIED, {"machine_id": "«machine»"})
-    for count in (2, 101, 1000):
+    for count in (2, 101):
         yield TenantCase(_TRIED, inputs | {"file_inputs": [file()]}, count)

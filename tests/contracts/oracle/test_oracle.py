@@ -513,17 +513,17 @@ class TestComparing:
         ],
     )
     def test_what_differs_in_value_or_type_is_told(self, one: Any, other: Any) -> None:
-        assert difference({"in": one}, {"in": other})
-        assert difference({"in": other}, {"in": one})
+        assert difference({"in": one}, {"in": other}, "inputs")
+        assert difference({"in": other}, {"in": one}, "inputs")
 
     def test_equal_values_do_not_differ(self) -> None:
         value = {"a": [1, 1.5, None, {"b": float("nan")}]}
 
-        assert difference(value, {"a": [1, 1.5, None, {"b": float("nan")}]}) is None
+        assert difference(value, {"a": [1, 1.5, None, {"b": float("nan")}]}, "inputs") is None
 
     def test_nothing_and_empty_inputs_are_the_same(self) -> None:
         assert input_difference(None, {}, may_gain=False) is None
-        assert input_difference({"a": 1}, None, may_gain=False) == "null"
+        assert input_difference({"a": 1}, None, may_gain=False) == 'input_values null instead of {"a": 1}'
 
     @pytest.mark.parametrize(
         ("aliases", "fine"),
@@ -535,7 +535,8 @@ class TestComparing:
     def test_a_field_that_reads_otherwise_is_named(self) -> None:
         before = run_of(session_alias="a", input_values={"a": 1})
 
-        assert changed_field(before, before | {"session_alias": "b"}) == ("session_alias", '"b" for "a" at the top')
+        problem = 'session_alias "b" instead of "a"'
+        assert changed_field(before, before | {"session_alias": "b"}) == ("session_alias", problem)
         assert changed_field(before, before | {"created_at": "2026-01-02T04:04:05+01:00"}) is None
         assert changed_field(before, before | {"pool_ids": []}, ("pool_ids",)) is None
         assert changed_field(before, before | {"input_values": {"a": 2}}, ("input_values",))

@@ -38,6 +38,7 @@ def test_the_json_report_is_valid_by_its_own_schema(result):
 def test_the_json_report_has_the_documented_shape():
     report = written("json", samples.report())
     assert report["target"] == "http://127.0.0.1:4010"
+    assert report["findings"][0]["severity"] == "moderate"
     assert report["seed"] == 77
     assert report["verdict"] == "failed"
     assert report["rules"][3] == {"id": "AUTH-TENANT", "status": "skipped", "why": "no second token was given"}
@@ -258,7 +259,7 @@ def test_the_summary_begins_with_the_verdict_and_how_to_repeat_the_check():
     assert lines[0] == "## Failed: 2 findings: contract of `http://127.0.0.1:4010`"
     assert "Repeat with `--seed 77` and `--salt` `s 1`" in lines
     assert "| AUTH-TENANT | skipped | `no second token was given` |" in lines
-    assert "### 1. REQ-COUNT" in lines
+    assert "### 1. REQ-COUNT (moderate)" in lines
 
 
 def test_a_long_finding_is_cut_in_the_summary():
