@@ -12,6 +12,7 @@ alone tells the phase of a request and whether it is meant to be invalid.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
