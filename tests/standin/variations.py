@@ -617,3 +617,13 @@ class RunsOnly(Standin):
 @varies("There is no list of runs, and no single create.")
 class NoList(Standin):
     not_offered = frozenset({"list_runs", "create_run"})
+
+
+@varies("Pools and workflows can be read, not made; to make one is 405.")
+class ResourcesAreGiven(Standin):
+    not_offered = frozenset({"create_pool", "add_machine_to_pool", "create_workflow"})
+
+
+@varies("An older release: there are no retries, no chains, no attachments to read, and runs cannot be deleted.")
+class FewOperations(Standin):
+    not_offered = frozenset({"retry_run", "create_run_chain", "delete_run"}) | ATTACHMENTS
