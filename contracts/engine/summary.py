@@ -58,7 +58,10 @@ def _requests_in_words(exchanges: Sequence[Exchange]) -> str:
     prior = _prior(last, before)
     if prior is None:
         return words
-    return f"{words} again" if prior == last else f"{words} after {request_in_words(prior)}"
+    if prior == last:
+        times = 1 + before.count(last)
+        return f"{words} again" if times == 2 else f"{words}, sent {times} times"
+    return f"{words} after {request_in_words(prior)}"
 
 
 def _prior(last: Request, before: Sequence[Request]) -> Request | None:

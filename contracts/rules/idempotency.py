@@ -126,7 +126,7 @@ def _require_same_answer(context: CaseContext, first: CallResult, again: CallRes
     if again.status != first.status:
         problem = f"{again.words}, but {first.status} the first time"
     elif first.answer.body != again.answer.body:
-        problem = difference(first.body, again.body, "the answer")
+        problem = difference(first.body, again.body, "answer")
     expected = "the first answer again, since key and body are the same"
     context.require(problem is None, "IDEM-REPLAY", cause, expected, problem or "", first, again)
 
@@ -253,7 +253,7 @@ def run_together(context: CaseContext, case: Together) -> None:
         raise Inconclusive(f"{case.operation} under a key answers {results[0].status} when sent together")
     for result in results:
         if result.accepted:
-            problem = difference(done[0].body, result.body, "the answer") or (
+            problem = difference(done[0].body, result.body, "answer") or (
                 None if result.status == done[0].status else f"the statuses {result.status} and {done[0].status}"
             )
             cause, expected = "two answers for two at once", "the same answer for both"
@@ -343,7 +343,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
         cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
         context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, foreign.words, first, foreign)
     third = context.send(mine)
-    problem = difference(first.body, third.body, "the answer")
+    problem = difference(first.body, third.body, "answer")
     cause = "the other organisation's write takes the key over"
     expected = "the first answer again"
     context.require(problem is None, "IDEM-SCOPE", cause, expected, problem or "", first, second, third)
