@@ -77,6 +77,11 @@ class Finding:
     """What `contracts replay` sends again, judged by the violation with that key; the smallest case first."""
 
     @property
+    def in_words(self) -> str:
+        """The summary, or what was expected and what came if there is none."""
+        return self.summary or f"expected {self.expected}, got {self.got}"
+
+    @property
     def frequency(self) -> str:
         """How often an intermittent violation was seen, in words; empty for others."""
         if not self.intermittent:

@@ -26,8 +26,7 @@ def annotation_lines(report: Report) -> Iterator[str]:
 
 
 def _text(finding: Finding) -> str:
-    text = finding.summary or f"expected {finding.expected}, got {finding.got}"
-    return f"{text} (fingerprint {finding.fingerprint})"
+    return f"{finding.in_words} (fingerprint {finding.fingerprint})"
 
 
 def _message(text: str) -> str:

@@ -120,6 +120,7 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
         f"<dt>Rule</dt><dd>{escape(report.title_of(finding.rule))}</dd>",
         f"<dt>Expected</dt><dd>{_text(finding.expected)}</dd>",
         f"<dt>Got</dt><dd>{_text(finding.got)}</dd>",
+        *([f"<dt>Works</dt><dd>{_text(finding.neighbour)}</dd>"] if finding.neighbour else []),
         *([f"<dt>Intermittent</dt><dd>{escape(finding.frequency)}</dd>"] if finding.frequency else []),
         f"<dt>Fingerprint</dt><dd><code>{finding.fingerprint}</code></dd>",
         "</dl>",

@@ -47,7 +47,12 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _finding(heading: str, finding: Finding, report: Report) -> Iterator[str]:
-    yield from ("", f"### {heading}", "", _code(f"expected {finding.expected}"), "", _code(f"got {finding.got}"), "")
+    yield from ("", f"### {heading}", "")
+    if finding.summary:
+        yield from (_code(finding.summary), "")
+    yield from (_code(f"expected {finding.expected}"), "", _code(f"got {finding.got}"), "")
+    if finding.neighbour:
+        yield from (_code(f"works {finding.neighbour}"), "")
     text = click.unstyle(render_finding(finding, report.result.target, report.rules)).strip("\n")
     if len(text) > _MAX_FINDING_LENGTH:
         text = text[:_MAX_FINDING_LENGTH] + "\n… (the JSON report has all of it)"
