@@ -11,11 +11,12 @@ from typing import Any, Final
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
 
-from contracts.core.findings import CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
+from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
 from contracts.core.target import Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.discovery import discover
+from contracts.engine.grouping import grouped
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
@@ -192,7 +193,7 @@ def _result(
     context: CheckContext, search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]
 ) -> CheckResult:
     unreached = [each for each in scenario_progress if not each.finished]
-    findings = tuple(_with_counts(context, f) for f in search.findings if f.rule in wanted)
+    findings = grouped((_with_counts(context, f) for f in search.findings if f.rule in wanted), _rank)
     results = tuple(_status(context, search, rule, findings, unreached) for rule in REGISTRY if rule in wanted)
     verdict: VerdictName = "passed"
     if findings:
@@ -220,6 +221,10 @@ def _result(
         scenarios=tuple(scenario_progress),
         coverage=context.coverage.as_dict(),
     )
+
+
+def _rank(finding: Finding) -> int:
+    return list(SEVERITIES).index(REGISTRY[finding.rule].severity)
 
 
 def _with_counts(context: CheckContext, finding: Finding) -> Finding:

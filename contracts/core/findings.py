@@ -72,6 +72,16 @@ class Finding:
     """What was found, in one sentence: the request, what came, and what should have come."""
     neighbour: str = ""
     """The nearest request that was answered rightly, and its answer, in words; empty if none was tried."""
+    guess: str = ""
+    """A guess at the cause, which follows from requests that were answered rightly. The summary ends with it."""
+    field: str = ""
+    """The field of the resource that is wrong, if it is a single one."""
+    same_answer: tuple[tuple[str, str], ...] = ()
+    """The rules and causes of other violations that the same answer shows in the same field."""
+    also_seen: tuple[str, ...] = ()
+    """Where else the same fault was seen: "RULE on METHOD PATH" for each finding that is part of this one."""
+    part_of: str = ""
+    """The fingerprint of the finding that tells the same fault; empty if this one tells it."""
     dedup_key: str = ""
     reproductions: tuple[Reproduction, ...] = ()
     """What `contracts replay` sends again, judged by the violation with that key; the smallest case first."""

@@ -15,7 +15,6 @@ from contracts.core.made_up import MadeUp
 from contracts.core.target import Target
 from contracts.engine.canaries import Canaries
 from contracts.engine.coverage import Coverage
-from contracts.engine.results import WriteResult
 from contracts.guard import Guard
 from contracts.oracle import (
     FilterCause,
@@ -53,8 +52,8 @@ class CheckContext:
     """operationId → reason. All other operations are offered."""
     first_run: str | None = None
     """A run that this check created before it judged anything."""
-    kept: dict[int, WriteResult] = field(default_factory=dict)
-    """Creates from the start of the check, by number. Their runs are read again at the end."""
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What cases at the start of the check made, by name. Cases at its end look at it again."""
     others_run: str | None = None
     """A run that this check did not create, for reads where it may not create any."""
     may_create: bool = True

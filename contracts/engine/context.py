@@ -54,8 +54,8 @@ class CaseContext:
         self.check = check
         self.only = only
         self.exchanges: list[Exchange] = []
-        self.has_other_violations = False
-        """Whether an answer has shown another violation than the one that `only` asks for."""
+        self.other_violations: list[tuple[Violation, Exchange]] = []
+        """Violations other than the one that `only` asks for, and the exchange that was judged."""
         self._named: dict[str, Any] = {}
         self.made_up = check.made_up() if name is None else check.made_up(name)
         self._last_secret: int | None = None
@@ -289,17 +289,20 @@ class CaseContext:
         """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for. `shown`
         are the exchanges that show it, by default all of the case. `is_proof` says that the last of them alone does.
         """
+        exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
+        judged = (exchanges or self.exchanges)[-1]
         if self.only is not None:
             if violation.dedup_key != self.only:
-                self.has_other_violations = True
+                self.other_violations.append((violation, judged))
                 return
         else:
             self.check.saw(violation)
             if self.check.knows(violation):
                 return
-        exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
         violated = RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
         violated.is_proof, violated.made_up = is_proof, dict(self.placeholders())
+        others = [one for one, exchange in self.other_violations if exchange is judged]
+        violated.same_answer = tuple((one.rule, one.cause) for one in others if one.field == violation.field != "")
         raise violated
 
     def judge(

@@ -26,6 +26,7 @@ def finding_of(
     # Requests may follow that tell why the judged one fails.
     failing = Attempt(_until(judged, violated.all_exchanges), violated.made_up)
     near = neighbours(failing, passed) if stable else []
+    why = guess(near)
     expected, got = shorten_ids([violated.expected, violated.got])
     return Finding(
         violated.rule,
@@ -35,8 +36,11 @@ def finding_of(
         exchanges,
         stable=stable,
         intermittent=intermittent,
-        summary=summary_of(violated.expected, violated.got, _until(judged, exchanges), guess(near)),
+        summary=summary_of(violated.expected, violated.got, _until(judged, exchanges), why),
         neighbour=exchange_in_words(near[0].exchange) if near else "",
+        guess=why,
+        field=violated.violation.field,
+        same_answer=violated.same_answer,
         dedup_key=violated.dedup_key,
     )
 

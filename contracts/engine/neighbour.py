@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 
 from contracts.core.exchange import Exchange, Request
 from contracts.openapi.router import route_of
-from contracts.oracle import accepts
+from contracts.oracle import accepts, counted
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
@@ -212,7 +212,7 @@ def _guess_at(place: str, found: Sequence[Difference]) -> str:
     if isinstance(failing, str) and all(isinstance(one, str) for one in passing):
         return _guess_at_text(place, failing, passing)
     if isinstance(failing, list | dict) and all(type(one) is type(failing) for one in passing):
-        noun = "items" if isinstance(failing, list) else "members"
+        noun = "item" if isinstance(failing, list) else "member"
         return _guess_at_length(place, noun, failing, passing)
     return ""
 
@@ -232,7 +232,7 @@ def _guess_at_number(place: str, failing: float, passing: Sequence[float]) -> st
 def _guess_at_length(place: str, noun: str, failing: Any, passing: Sequence[Any]) -> str:
     longest = max(map(len, passing))
     is_exact = len(failing) - longest == 1 and longest > 0
-    return f"with more than {longest:,} {noun} in {place}" if is_exact else ""
+    return f"with more than {counted(longest, noun)} in {place}" if is_exact else ""
 
 
 def _guess_at_text(place: str, failing: str, passing: Sequence[str]) -> str:
@@ -242,7 +242,7 @@ def _guess_at_text(place: str, failing: str, passing: Sequence[str]) -> str:
         has_offset = "+hh:mm" in failing and not any("+hh:mm" in one for one in passing)
         return f"with a time zone offset in {place}" if has_offset else ""
     if len(failing) > _LONG and any(failing.startswith(one) for one in passing):
-        words = _guess_at_length(place, "characters", failing, [one for one in passing if failing.startswith(one)])
+        words = _guess_at_length(place, "character", failing, [one for one in passing if failing.startswith(one)])
         if words:
             return words
     for words, has in _FEATURES.items():

@@ -29,6 +29,8 @@ class RuleViolated(Broken):
         self.all_exchanges = exchanges if all_exchanges is None else all_exchanges
         self.made_up: dict[str, Any] = {}
         """The placeholders of the case and their values."""
+        self.same_answer: tuple[tuple[str, str], ...] = ()
+        """The rules and causes of other violations that the last exchange shows in the same field."""
         self.is_proof = False
         """Whether the request and the answer alone show that the rule is broken, whatever the state of the target."""
         self.stable_without_repeat: bool | None = None

@@ -206,7 +206,7 @@ class Search:
         context = CaseContext(self.check, only=only, name=self._name_of_attempt(scenario, case))
         try:
             scenario.run(context, case)
-            if not context.has_other_violations:
+            if not context.other_violations:
                 on_pass(Attempt(tuple(context.exchanges), dict(context.placeholders())))
         except RuleViolated as violated:
             return violated

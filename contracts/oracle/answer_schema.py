@@ -111,6 +111,7 @@ def _part_violations(operation: str, body: Any, paths: Sequence[Path]) -> Iterat
             _wanted(where, requirements.get(path)),
             _in_words(value, path),
             about=about if isinstance(about, str) else "",
+            field=field_at(path),
         )
 
 
@@ -157,6 +158,11 @@ def _wanted(where: str, requirement: str | None = None) -> str:
 def _where(path: Path) -> str:
     """Return the path with [] for each index, since a fault may show at any of them."""
     return ".".join("[]" if isinstance(step, int) else step for step in path)
+
+
+def field_at(path: Path) -> str:
+    """Return the field of the resource that a path of an answer leads to; empty if it is none."""
+    return next((step for step in path if isinstance(step, str) and step not in {"items", "created_runs"}), "")
 
 
 def _part(body: Any, path: Path) -> Any:

@@ -131,7 +131,7 @@ class _CreatedRuns:
             got = (
                 f"{name} {value_in_words(others[0][1])}{place_in_words([index for index, _ in others], len(self.runs))}"
             )
-            yield Violation(rule, cause, f"{name} {value_in_words(wanted)}", got)
+            yield Violation(rule, cause, f"{name} {value_in_words(wanted)}", got, field=name)
 
     def _ids(self) -> Iterator[Violation]:
         indexes: dict[str, int] = {}
@@ -165,7 +165,7 @@ class _CreatedRuns:
         gains = machine is not None or bool(pools)
         runs = self._each("input_values")
         each = ((index, input_difference(inputs, run.get("input_values"), may_gain=gains)) for index, run in runs)
-        yield from self._problems("BULK-ECHO", "other input_values", "input_values as sent", each)
+        yield from self._problems("BULK-ECHO", "other input_values", "input_values as sent", "input_values", each)
 
     def _initial_values(self) -> Iterator[Violation]:
         yield from self._others("BULK-INITIAL", "another status", "status", "scheduling")
@@ -247,16 +247,16 @@ class _CreatedRuns:
         runs = self._each("sensitive_input_aliases")
         each = ((index, alias_difference(secrets or {}, run.get("sensitive_input_aliases"))) for index, run in runs)
         expected = "an alias for each key of sensitive_input_values, and no others"
-        yield from self._problems("BULK-ALIASES", "other keys", expected, each)
+        yield from self._problems("BULK-ALIASES", "other keys", expected, "sensitive_input_aliases", each)
 
     def _problems(
-        self, rule: str, cause: str, expected: str, each: Iterable[tuple[int, str | None]]
+        self, rule: str, cause: str, expected: str, name: str, each: Iterable[tuple[int, str | None]]
     ) -> Iterator[Violation]:
         """Yield a violation if some runs have a problem. `each` are the index and the problem in words of each run."""
         problems = [(index, problem) for index, problem in each if problem is not None]
         if problems:
             got = f"{problems[0][1]}{place_in_words([index for index, _ in problems], len(self.runs))}"
-            yield Violation(rule, cause, expected, got)
+            yield Violation(rule, cause, expected, got, field=name)
 
     def _options(self) -> Iterator[Violation]:
         """Yield violations of the options that only a single create has."""

@@ -96,7 +96,7 @@ class KnownRun:
         if changed is not None:
             name, problem = changed
             expected = f"{name} as an earlier answer showed it"
-            yield Violation(self._rule_of(name), f"{name} reads otherwise", expected, problem)
+            yield Violation(self._rule_of(name), f"{name} reads otherwise", expected, problem, field=name)
 
     def difference_from(self, shown: Mapping[str, Any], *, is_partial: bool = False) -> tuple[str, str] | None:
         """Return (field, difference in words) for the first field that must be as before and is not."""
@@ -148,7 +148,7 @@ class KnownRun:
             if not _is_as_asked(name, asked, after.get(name), may_gain=gains_inputs(self.created_by)):
                 cause = "a run is not cancelled" if name == "status" else f"{name} is not changed"
                 got = difference(asked, after.get(name), name) or f"{name} {value_in_words(after.get(name))}"
-                yield Violation(rule, cause, f"{name} as asked", got)
+                yield Violation(rule, cause, f"{name} as asked", got, field=name)
         kept = [*STABLE, "input_values", "pool_ids"]
         if not may_have_moved:
             kept += [name for name in CHANGEABLE if not ("status" in named and name in _SET_BY_END)]
@@ -161,7 +161,7 @@ class KnownRun:
         changed = changed_field(self.view, after, dict.fromkeys(kept), may_gain=gains_inputs(self.created_by))
         if changed is not None:
             name, problem = changed
-            yield Violation(rule, f"{name} changes too", f"{name} as before", problem)
+            yield Violation(rule, f"{name} changes too", f"{name} as before", problem, field=name)
 
     def may_have_moved(self, after: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> bool:
         """Return whether the run itself may have written results since it was last seen; `body` is an update since."""
@@ -214,13 +214,13 @@ class KnownRun:
         status = shown.get("status") if isinstance(shown, dict) else None
         is_cancelled = status == "cancelled" and self.status != "cancelled"
         if not isinstance(shown, dict):
-            changed: tuple[str, str] | None = ("the run", value_in_words(shown))
+            changed: tuple[str, str] | None = ("", value_in_words(shown))
         elif is_cancelled or not can_follow(self.status, str(status)):
             changed = ("status", f"status {value_in_words(status)} instead of {value_in_words(self.status)}")
         else:
             changed = self.difference_from(shown)
         if changed is not None:
-            yield Violation(rule, cause, "the run as before", changed[1])
+            yield Violation(rule, cause, "the run as before", changed[1], field=changed[0])
 
 
 def _result_problem(run: Mapping[str, Any]) -> str | None:

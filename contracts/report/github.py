@@ -15,7 +15,7 @@ MAX_ANNOTATIONS: Final = 10
 
 def annotation_lines(report: Report) -> Iterator[str]:
     """Yield the lines for the findings, the first ones of the report; the last line counts the others."""
-    findings = report.result.findings
+    findings = report.faults
     for finding in findings[:MAX_ANNOTATIONS]:
         title = f"{finding.rule} ({report.severity_of(finding.rule)}): {report.title_of(finding.rule)}"
         yield f"::error title={_property(title)}::{_message(_text(finding))}"

@@ -44,7 +44,7 @@ def render_html(report: Report) -> str:
         "<main>",
         *_groups(report),
         _SEARCH,
-        *_findings("Findings", report.result.findings, report, explains=True),
+        *_findings("Findings", report.faults, report, explains=True),
         *_findings(UNSTABLE, report.result.unstable, report, explains=not report.result.findings),
         *_findings("Accepted by the baseline", report.result.baselined, report),
         *_rules(report.result.rules, report),
@@ -57,7 +57,7 @@ def _header(report: Report, verdict: str) -> Iterator[str]:
     result, spent = report.result, report.result.spent
     left = "unknown" if spent.runs_left is None else f"{spent.runs_left:,}"
     facts = {
-        "findings": f"{len(result.findings):,}",
+        "findings": f"{len(report.faults):,}",
         "rules": f"{len(result.rules):,}",
         "requests": f"{spent.requests:,}",
         "runs created": f"{spent.runs_created:,}",
@@ -121,6 +121,7 @@ def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
         f"<dt>Expected</dt><dd>{_text(finding.expected)}</dd>",
         f"<dt>Got</dt><dd>{_text(finding.got)}</dd>",
         *([f"<dt>Works</dt><dd>{_text(finding.neighbour)}</dd>"] if finding.neighbour else []),
+        *([f"<dt>Also seen</dt><dd>{_text(', '.join(finding.also_seen))}</dd>"] if finding.also_seen else []),
         *([f"<dt>Intermittent</dt><dd>{escape(finding.frequency)}</dd>"] if finding.frequency else []),
         f"<dt>Fingerprint</dt><dd><code>{finding.fingerprint}</code></dd>",
         "</dl>",

@@ -53,6 +53,9 @@ def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:
         intermittent=finding["intermittent"],
         summary=finding["summary"],
         neighbour=finding["neighbour"],
+        guess=finding["guess"],
+        also_seen=tuple(finding["also_seen"]),
+        part_of=finding["part_of"],
         dedup_key=finding["dedup_key"],
         reproductions=tuple(
             Reproduction(each["scenario"], json.dumps(each["case"]), tuple(map(json.dumps, each["beside"])))

@@ -90,6 +90,7 @@ class Mask:
             finding,
             summary=self._with_excerpts(finding.summary),
             neighbour=self._with_excerpts(finding.neighbour),
+            guess=self._with_excerpts(finding.guess),
             expected=self._with_excerpts(finding.expected),
             got=self._with_excerpts(finding.got),
             exchanges=tuple(map(self.exchange, finding.exchanges)),

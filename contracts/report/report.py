@@ -79,9 +79,15 @@ class Report:
         return [f"Accepted by the baseline: {f.rule} ({f.fingerprint}): {f.cause}" for f in self.result.baselined]
 
     @property
+    def faults(self) -> list[Finding]:
+        """The findings without those that are part of another one in the report."""
+        told = {finding.fingerprint for finding in self.result.findings}
+        return [finding for finding in self.result.findings if finding.part_of not in told]
+
+    @property
     def count_in_words(self) -> str:
         """The number of findings after a colon, or nothing if there are none."""
-        found = len(self.result.findings)
+        found = len(self.faults)
         return f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
 
     def masked(self, mask: Mask) -> Report:
@@ -101,12 +107,16 @@ def severity_of(rule: str, rules: Mapping[str, RuleText]) -> Severity:
 
 
 def worst_first(result: CheckResult, rules: Mapping[str, RuleText]) -> CheckResult:
-    """Return the result with its findings ordered by severity, then by rule."""
-    ids = list(rules)
+    """Return the result with its findings ordered by severity, then by rule. A finding that is told for others too is as
+    severe as the worst of them.
+    """
+    ids, severities = list(rules), list(SEVERITIES)
+    findings = (*result.findings, *result.unstable, *result.baselined)
 
     def rank(finding: Finding) -> tuple[int, int]:
+        told = [finding, *(other for other in findings if other.part_of == finding.fingerprint)]
         position = ids.index(finding.rule) if finding.rule in rules else len(ids)
-        return list(SEVERITIES).index(severity_of(finding.rule, rules)), position
+        return min(severities.index(severity_of(one.rule, rules)) for one in told), position
 
     return dataclasses.replace(
         result,

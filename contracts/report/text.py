@@ -47,7 +47,7 @@ def _lines(report: Report, width: int | None, verbose: bool, json_path: Path | N
     if shown := [rule for rule in result.rules if verbose or rule.status != "passed"]:
         yield from _table(shown, width)
         yield ""
-    for number, finding in enumerate(result.findings, 1):
+    for number, finding in enumerate(report.faults, 1):
         yield from _finding(finding, result.target, report.rules, f"{number}. {finding.rule}", "red")
     for finding in result.unstable:
         yield from _finding(finding, result.target, report.rules, f"{UNSTABLE}: {finding.rule}", "yellow")
@@ -105,6 +105,8 @@ def _finding(finding: Finding, target: str, rules: Mapping[str, RuleText], headi
     yield f"   got          {_short(finding.got)}"
     if finding.neighbour:
         yield f"   works        {_short(finding.neighbour)}"
+    if finding.also_seen:
+        yield f"   also seen    {_short(', '.join(finding.also_seen))}"
     if finding.frequency:
         yield f"   intermittent {finding.frequency}"
     yield f"   fingerprint  {finding.fingerprint}"

@@ -146,7 +146,9 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
             changed = changed_field(view, item, stable, may_gain=gains_inputs(written.parsed))
             if changed is not None:
                 name, problem = changed
-                violation = Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem)
+                violation = Violation(
+                    "READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem, field=name
+                )
                 context.report_violation(violation, *shown)
                 break
 
