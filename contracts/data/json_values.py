@@ -5,11 +5,9 @@ All of them are valid in every object that may have any members, such as `input_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Final
 
-from contracts.data import limits, texts
-from contracts.data.grouping import in_turn
+from contracts.data import texts
 from contracts.data.value_classes import KEYS, NUMBERS, STRUCTURES, TEXTS, Json
 from contracts.openapi.schemas import MAX_DEPTH
 
@@ -17,9 +15,6 @@ _NUMBERS: Final = tuple(number for kind in NUMBERS.values() for number in kind.v
 INTEGERS: Final = tuple(number for number in _NUMBERS if isinstance(number, int))
 DOUBLES: Final = tuple(number for number in _NUMBERS if isinstance(number, float))
 ALL_KEYS: Final[tuple[str, ...]] = tuple(key for kind in KEYS.values() for key in kind.values)
-SIZES: Final = limits.above(10, 9000)
-FEW_SIZES: Final = limits.few(10, 9000)
-"""How many members an object or a list has."""
 
 
 def numbered(size: int) -> dict[str, int]:
@@ -38,30 +33,6 @@ def nested(depth: int, *, kind: str = "object") -> Json:
     return value
 
 
-def unusual() -> Iterator[Json]:
-    """Yield values that are unusual in some way: one of each kind in turn, the largest numbers first."""
-    depths = limits.sizes(2, MAX_DEPTH - 2)[::-1]
-    kinds: tuple[Iterable[Json], ...] = (
-        (value for kind in STRUCTURES.values() for value in kind.values),
-        reversed(INTEGERS),
-        reversed(DOUBLES),
-        texts.UNUSUAL,
-        (nested(depth, kind=kind) for depth in depths for kind in ("mixed", "list", "object")),
-        map(numbered, SIZES),
-        (list(range(size)) for size in SIZES),
-        ({key: index for index, key in enumerate(ALL_KEYS)},),
-    )
-    yield from in_turn(map(iter, kinds))
-
-
-def unusual_inputs() -> Iterator[dict[str, Json]]:
-    """Yield `input_values`, each unusual in one way: names and numbers of members, and some values of each kind."""
-    yield from ({key: "x"} for key in ALL_KEYS)
-    yield from map(numbered, FEW_SIZES)
-    for value in (*(value for kind in STRUCTURES.values() for value in kind.values), *texts.FEW):
-        yield {"value": value}
-
-
 SAMPLE: Final[dict[str, Json]] = {
     **{f"text: {kind}": some.values[0] for kind, some in TEXTS.items()},
     **{f"structure: {kind}": some.values[0] for kind, some in STRUCTURES.items()},
@@ -74,8 +45,7 @@ SAMPLE: Final[dict[str, Json]] = {
     "many members": numbered(130),
     "many items": list(range(130)),
 }
-"""Values of every kind in one object that is small enough for every operation.
+"""Values of every class in one object that is small enough for every operation: for cases that combine features.
 
-The cases with `unusual` values try each value separately. This object takes all kinds through every operation that
-writes or returns values.
+`value_packs` has all values, by table.
 """

@@ -71,7 +71,7 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
             is_end = index in {0, len(ids) - 1}
             _judge_description(context, sent, described, created)
             _judge_content(context, sent, ids[index], created, repeated=is_end)
-            if is_end and case.listed and run is runs[0] and offers("get_run_attachment_download_url"):
+            if index == 0 and case.listed and run is runs[0] and offers("get_run_attachment_download_url"):
                 _judge_url(context, ids[index], base64.b64decode(sent["content"]), created)
         if case.listed and run is runs[-1] and offers("list_run_attachments"):
             _judge_list(context, run, ids, created)
@@ -228,7 +228,7 @@ def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallR
         cause, expected = "not the documented download url", f"url and expires_in {expires or 300}"
         if context.require(right, "ATTACHMENTS", cause, expected, result.words, created, result):
             _follow(context, body["url"], raw, [created, *results])
-    for wrong in ("9", "3601", "0", "-1", "x"):
+    for wrong in ("9", "3601", "x"):
         result = context.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])
         context.require(
             result.refused, "ATTACHMENTS", "expires_in out of range is taken", "a refusal", result.words, result

@@ -336,8 +336,8 @@ def failing_cases(check: CheckContext) -> Iterator[FailingCase]:
 
 _RUNS: Final = 12
 """Enough that some run probably ends with a status that shows a leak."""
-_POLLS: Final = 40
-_POLL_INTERVAL_S: Final = 0.25
+_POLLS: Final = 20
+_POLL_INTERVAL_S: Final = 0.5
 
 
 @dataclass(frozen=True)
