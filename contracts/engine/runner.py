@@ -173,7 +173,7 @@ class Search:
     def _run_together(
         self, scenario: Scenario[Any], cases: Iterator[Any], enough: float, until: float, size: int
     ) -> bool:
-        """Run cases in parallel, in batches of that size. Look into the failures of a batch one by one, in the order of cases."""
+        """Run cases in parallel, in batches of that size. Look into the failures of a batch in the order of cases."""
         with ThreadPoolExecutor(THREADS) as pool:
             while batch := list(itertools.islice(cases, size)):
                 self._stop_at(until)
