@@ -87,6 +87,10 @@ class Finding:
     """What `contracts replay` sends again, judged by the violation with that key; the smallest case first."""
 
     @property
+    def sentence(self) -> str:
+        return self.summary or f"expected {self.expected}, got {self.got}"
+
+    @property
     def frequency(self) -> str:
         """How often an intermittent violation was seen, in words; empty for others."""
         if not self.intermittent:

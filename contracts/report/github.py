@@ -26,7 +26,7 @@ def annotation_lines(report: Report) -> Iterator[str]:
 
 
 def _text(finding: Finding) -> str:
-    text = finding.summary or f"expected {finding.expected}, got {finding.got}"
+    text = finding.sentence
     return f"{text} (fingerprint {finding.fingerprint})"
 
 

@@ -127,7 +127,7 @@ def answer_difference(first: CallResult, again: CallResult) -> str | None:
     """Describe how the answer to a repeat differs from the first one; None if it does not."""
     if again.status != first.status:
         return f"{again.words}, but {first.status} the first time"
-    return None if first.answer.body == again.answer.body else difference(first.body, again.body, "the answer")
+    return None if first.answer.body == again.answer.body else difference(first.body, again.body, "answer")
 
 
 def _require_same_answer(context: CaseContext, first: CallResult, again: CallResult, cause: str) -> None:
@@ -249,7 +249,7 @@ def run_together(context: CaseContext, case: Together) -> None:
         raise Inconclusive(f"{case.operation} under a key answers {results[0].status} when sent together")
     for result in results:
         if result.accepted:
-            problem = difference(done[0].body, result.body, "the answer") or (
+            problem = difference(done[0].body, result.body, "answer") or (
                 None if result.status == done[0].status else f"the statuses {result.status} and {done[0].status}"
             )
             cause, expected = "two answers for two at once", "the same answer for both"
@@ -347,7 +347,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
         cause, expected = "a key gives another organisation's answer", "404, as for any unknown run"
         context.require(shown != first.body.get("id"), "IDEM-SCOPE", cause, expected, foreign.words, first, foreign)
     third = context.send(mine)
-    problem = difference(first.body, third.body, "the answer")
+    problem = difference(first.body, third.body, "answer")
     cause = "the other organisation's write takes the key over"
     expected = "the first answer again"
     context.require(problem is None, "IDEM-SCOPE", cause, expected, problem or "", first, second, third)
