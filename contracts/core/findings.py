@@ -87,8 +87,7 @@ class Finding:
     """What `contracts replay` sends again, judged by the violation with that key; the smallest case first."""
 
     @property
-    def in_words(self) -> str:
-        """The summary, or what was expected and what came if there is none."""
+    def sentence(self) -> str:
         return self.summary or f"expected {self.expected}, got {self.got}"
 
     @property

@@ -5,6 +5,7 @@ A scenario is a function of a `CaseContext` and a case (`case.Case`).
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
@@ -159,7 +160,8 @@ class Search:
         """
         enough = self.requests[scenario.name] + requests
         if scenario.together and not self.check.is_live:
-            return self._run_together(scenario, cases, enough, until)
+            size = int(min(BATCH, max(THREADS, requests // THREADS)))  # a small share is for a small batch
+            return self._run_together(scenario, cases, enough, until, size)
         for case in cases:
             self._stop_at(until)
             self.try_case(scenario, case)
@@ -168,10 +170,12 @@ class Search:
                 return False
         return True
 
-    def _run_together(self, scenario: Scenario[Any], cases: Iterator[Any], enough: float, until: float) -> bool:
-        """Run cases in parallel, in batches. Look into the failures of a batch one by one, in the order of cases."""
+    def _run_together(
+        self, scenario: Scenario[Any], cases: Iterator[Any], enough: float, until: float, size: int
+    ) -> bool:
+        """Run cases in parallel, in batches of that size. Look into the failures of a batch in the order of cases."""
         with ThreadPoolExecutor(THREADS) as pool:
-            while batch := list(itertools.islice(cases, BATCH)):
+            while batch := list(itertools.islice(cases, size)):
                 self._stop_at(until)
                 outcomes = list(pool.map(lambda case: self._outcome(scenario, case), batch))
                 for case, violated in zip(batch, outcomes, strict=True):
@@ -334,28 +338,28 @@ class Search:
         if alone is not None:
             before = tuple(exchange for exchange in violated.all_exchanges if exchange is not violated.exchanges[-1])
             scenario, case, violated = alone
-        latest = [violated]
+        key = violated.dedup_key
         passed: list[Attempt] = []
         enough = self._requests_for_findings + MAX_SHRINK_REQUESTS
 
         def still_fails(candidate: Any) -> bool:
             if self._requests_for_findings >= enough or check.time_left < 2:
                 return False
-            found = self._outcome(scenario, candidate, only=violated.dedup_key, on_pass=passed.append)
-            if found is not None:
-                latest[:] = [found]
-            return found is not None
+            with contextlib.suppress(OutOfTime):
+                return self._outcome(scenario, candidate, only=key, on_pass=passed.append) is not None
+            return False
 
+        confirmed = self._reproduce(scenario, case, key)
         # A write has broken the target, and it stays broken: any smaller case would seem to fail as well. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
-        smallest = case if is_broken_by_a_write or scenario.waits else shrink(case, still_fails, tries=MAX_TRIES)
-        confirmed = self._reproduce(scenario, smallest, violated.dedup_key)
-        if confirmed is None and smallest != case:  # shrunk so far that it fails only by chance
-            smallest = case
-            confirmed = self._reproduce(scenario, case, violated.dedup_key)
+        if confirmed is not None and not is_broken_by_a_write and not scenario.waits:
+            smaller = shrink(case, still_fails, tries=MAX_TRIES)
+            again = None if smaller == case else self._reproduce(scenario, smaller, key)
+            if again is not None:  # else it was shrunk so far that it fails only by chance
+                case, confirmed = smaller, again
         stable = confirmed is not None
         repeated_under_load = None if stable else self._reproduce_under_load(*under_load)
-        final = confirmed or repeated_under_load or latest[0]
+        final = confirmed or repeated_under_load or violated
         intermittent = not stable and (violated.is_proof or repeated_under_load is not None)
         self._unstable_count[first] += not stable
         # Known only after the second unstable one: another scenario may find a case that repeats.
@@ -368,7 +372,7 @@ class Search:
         exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
         finding = finding_of(final, exchanges, passed, stable=stable, intermittent=intermittent)
         # The case as it was found too: what was sent before may be why the smallest one fails.
-        shown_by = [(scenario, smallest), *([origin] if (scenario, smallest) != origin else [])]
+        shown_by = [(scenario, case), *([origin] if (scenario, case) != origin else [])]
         reproductions = [
             each for by, one in shown_by for each in reproduction_of(by.name, one, () if stable else beside)
         ]

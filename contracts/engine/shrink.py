@@ -123,7 +123,10 @@ class _Shrinker(Generic[C]):
                 self._try(where, _A_FILE)
         elif isinstance(value, str):
             # It may name the kind of case or contain a placeholder: a substring would mean nothing.
-            is_name = _is_field(self.best, where) or (_is_pair(parent) and where[-1] == 0)
+            # The lists of a case are tuples where their members are names.
+            is_name = _is_field(self.best, where) or (
+                isinstance(parent, tuple) and not (_is_pair(parent) and where[-1])
+            )
             if value and not is_name and "«" not in value:
                 self._text(where)
         else:
@@ -146,10 +149,13 @@ class _Shrinker(Generic[C]):
 
     def _least(self, high: int, fails: Callable[[int], bool]) -> None:
         """Search for the smallest number that fails, assuming that all larger ones fail up to `high`, which does."""
-        low = 0
-        if high < 2 or not fails(high - 1):  # most values cannot get smaller
-            return
-        high -= 1
+        low = high // 2
+        if high < 2 or not fails(low):
+            if high - low < 2 or not fails(high - 1):  # most values cannot get smaller
+                return
+            high -= 1
+        else:
+            low, high = 0, low
         while high - low > 1:
             middle = (low + high) // 2
             if fails(middle):
@@ -171,11 +177,11 @@ class _Shrinker(Generic[C]):
                     self._try(where, f"{value[:index]}a{value[index + 1 :]}")
 
     def _shorten(self, where: Where) -> None:
-        """Shorten a list, an object or a text: to its first or last member, to its shortest beginning that fails, this
-        to its shortest end, and then without parts of its middle.
+        """Shorten a list, an object or a text: to a single member, to its shortest beginning that fails, this to its
+        shortest end, and then without parts of its middle.
         """
         value = _at(self.best, where)
-        if len(value) < 2 or (not isinstance(value, str) and any(self._try(where, _cut(value, *one)) for one in _ONE)):
+        if len(value) < 2 or (not isinstance(value, str) and any(self._try(where, one) for one in _singles(value))):
             return
         self._least(len(value), lambda n: self._try(where, _cut(value, 0, n)))
         rest = _at(self.best, where)
@@ -222,8 +228,16 @@ class _Shrinker(Generic[C]):
                 self._try(where, {"a" if key == odd else key: one for key, one in value.items()})
 
 
-_ONE: Final = ((0, 1), (-1, None))
 _PLAIN: Final[dict[type, tuple[Any]]] = {int: (0,), float: (0.5,), str: ("a",), dict: ({},), list: ([],)}
+
+
+def _singles(value: Any) -> Iterator[Any]:
+    """Yield the value with one member only. Of a long one, only the first and the last member: the others take too many
+    tries.
+    """
+    indexes = range(len(value)) if isinstance(value, list | tuple) and len(value) <= _MOST_MEMBERS else (0,)
+    for index in (0, len(value) - 1, *indexes[1:-1]):
+        yield _cut(value, index, index + 1)
 
 
 def _simpler(value: Any) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.openapi.schemas import is_uuid
-from contracts.oracle import answer_in_words, excerpt
+from contracts.oracle import answer_in_words, counted, excerpt
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _SENSITIVE: Final = re.compile(r"(?!sensitive_input_aliases$).*sensitive.*", re.IGNORECASE)
@@ -58,7 +58,10 @@ def _requests_in_words(exchanges: Sequence[Exchange]) -> str:
     prior = _prior(last, before)
     if prior is None:
         return words
-    return f"{words} again" if prior == last else f"{words} after {request_in_words(prior)}"
+    if prior == last:
+        times = 1 + before.count(last)
+        return f"{words} again" if times == 2 else f"{words}, sent {times} times"
+    return f"{words} after {request_in_words(prior)}"
 
 
 def _prior(last: Request, before: Sequence[Request]) -> Request | None:
@@ -100,7 +103,7 @@ def _body_in_words(request: Request) -> Iterator[str]:
     try:
         body = request.json()
     except ValueError:
-        yield f"with a body of {len(request.body):,} bytes that is not JSON"
+        yield f"with a body of {counted(len(request.body), 'byte')} that is not JSON"
         return
     if isinstance(body, dict) and is_uuid(body.get("workflow_id")) and request.method == "POST":
         body = {name: value for name, value in body.items() if name != "workflow_id"}

@@ -217,7 +217,7 @@ def _shape_violations(page: Page) -> Iterator[Violation]:
     are_numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in frame.values())
     items = body.get("items")
     if not are_numbers or not isinstance(items, list) or len(items) != len(page.items):
-        kind = f"{len(items)} items" if isinstance(items, list) else f"items {value_in_words(items)}"
+        kind = counted(len(items), "item") if isinstance(items, list) else f"items {value_in_words(items)}"
         expected, got = "a list of items, and integers total, skip and limit", f"{kind} and {value_in_words(frame)}"
         yield Violation("LIST-PAGE", "a list is not of its schema", expected, got)
 

@@ -26,7 +26,8 @@ def annotation_lines(report: Report) -> Iterator[str]:
 
 
 def _text(finding: Finding) -> str:
-    return f"{finding.in_words} (fingerprint {finding.fingerprint})"
+    text = finding.sentence
+    return f"{text} (fingerprint {finding.fingerprint})"
 
 
 def _message(text: str) -> str:

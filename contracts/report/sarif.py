@@ -66,9 +66,11 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
     commands = "\n".join(report.commands(finding))
     # The answer to the last request breaks the rule; the requests before it prepare that.
     place = place_of(finding.exchanges[-1].request) if finding.exchanges else Place("", 1)
-    text = f"{finding.in_words[:1].upper()}{finding.in_words[1:]}."
+    text = f"{finding.sentence[0].upper()}{finding.sentence[1:]}."
     if finding.neighbour:
         text += f" Works: {finding.neighbour}."
+    if finding.also_seen:
+        text += f" Also seen: {', '.join(finding.also_seen)}."
     if finding.frequency:
         text += f" Intermittent: {finding.frequency}."
     location: dict[str, Any] = {
@@ -95,7 +97,7 @@ def _notifications(report: Report) -> list[dict[str, Any]]:
     result = report.result
     notes = [("error", text) for text in report.failed_by]
     notes += [("note", text) for text in result.notes]
-    notes += [("warning", f"{each.rule}, unstable: {each.in_words}") for each in result.unstable]
+    notes += [("warning", f"{each.rule}, unstable: {each.sentence}") for each in result.unstable]
     notes += [
         ("warning", f"{rule.id} {rule.status.replace('_', ' ')}: {rule.why}")
         for rule in result.rules

@@ -139,11 +139,12 @@ def run_refused(context: CaseContext, case: Writes) -> None:
 def _check_nothing_changed(
     context: CaseContext, operation: str, run: dict[str, Any], sent: Sequence[CallResult]
 ) -> None:
+    before = list(context.exchanges)
     for attachment in run.get("input_attachment_ids") or () if context.check.offers("get_run_attachment") else ():
         left = context.call("get_run_attachment", attachment)
         cause = f"a refused {operation} takes attachments away"
         there = left.status != 404
-        context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *context.exchanges)
+        context.require(there, "REQ-ATOMIC", cause, "attachments as before", left.words, *before, left)
     after = context.ask("get_run", run["id"], after=sent[-1:])
     for name in (*_STABLE_FIELDS, *_CHANGES_BY_ITSELF):
         same = (run.get(name) or None) == (after.body.get(name) or None)
@@ -152,7 +153,7 @@ def _check_nothing_changed(
             same = same or after.body.get(name) not in [value for result in sent if (value := _sent(result, name))]
         cause, expected = f"a refused {operation} changes {name}", f"{name} as before a refused request"
         got = f"{name} {value_in_words(after.body.get(name))} instead of {value_in_words(run.get(name))}"
-        context.require(same, "REQ-ATOMIC", cause, expected, got, *context.exchanges)
+        context.require(same, "REQ-ATOMIC", cause, expected, got, *before, after)
 
 
 _STABLE_FIELDS: Final = (

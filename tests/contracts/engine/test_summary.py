@@ -51,6 +51,7 @@ def test_ids_are_shortened_unless_two_of_them_begin_alike() -> None:
             [sent("delete_run", RUN), sent("delete_run", RUN)],
             f"DELETE /v1/runs/{RUN} again",
         ),
+        ([sent("delete_run", RUN)] * 3, f"DELETE /v1/runs/{RUN}, sent 3 times"),
         (
             [
                 sent("create_run", body={"workflow_id": WORKFLOW}, key="k"),

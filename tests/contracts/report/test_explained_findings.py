@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from html import unescape
 
 import pytest
 
@@ -39,6 +40,14 @@ def test_a_fault_is_told_once_with_what_works_and_where_else_it_was_seen(form: s
     assert WORKS in said
     assert "BULK-ECHO on PATCH /v1/runs/{run_id}" in said
     assert "the other sentence" not in said
+
+
+@pytest.mark.parametrize("form", ["junit", "sarif"])
+def test_machine_formats_have_the_sentence_of_every_finding(form: str) -> None:
+    said = unescape(rendered(form)).replace('\\"', '"')
+
+    assert SUMMARY in said
+    assert "the other sentence" in said.lower()
 
 
 def test_the_page_tells_a_fault_once() -> None:

@@ -12,6 +12,7 @@ import contracts.check
 from contracts.core.findings import CheckResult
 from contracts.rules import SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded
+from tests.contracts.plain_texts import unclear
 from tests.contracts.rules import faults
 from tests.standin.behaviour import Standin
 from tests.standin.defects import DEFECTS
@@ -108,6 +109,7 @@ def test_the_scenario_finds_the_fault(
     assert finding is not None
     assert finding.rule == rule
     assert finding.exchanges
+    assert not list(unclear(finding))
 
 
 @pytest.mark.matrix
