@@ -83,26 +83,6 @@ class Lives(NamedTuple):
         checking = FOREVER if self.checking is None else self.checking[place]
         return Timeline(self.started[place], checking, self.ended[place], self.outcomes[place])
 
-    def places(self, wanted: str, sim_time: int) -> Sequence[int]:
-        """The places of the runs in a status; or "active", or "ended": the last place first."""
-        ended, started, checking = self.ended, self.started, self.checking
-        every = range(len(ended) - 1, -1, -1)
-        if wanted == "active":
-            found = [place for place in every if sim_time < ended[place]]
-        elif wanted == "ended":
-            found = [place for place in every if sim_time >= ended[place]]
-        elif wanted in TERMINAL:
-            outcomes = self.outcomes
-            found = [place for place in every if sim_time >= ended[place] and outcomes[place] == wanted]
-        elif wanted == "running_checks":
-            found = [] if checking is None else [at for at in every if checking[at] <= sim_time < ended[at]]
-        elif wanted == "scheduling":
-            found = [place for place in every if sim_time < started[place]]
-        else:
-            until = ended if checking is None else checking
-            found = [place for place in every if started[place] <= sim_time < until[place]]
-        return every if len(found) == len(every) else found
-
 
 class Schedules:
     """Derives the schedules of one space's runs from its key: a run has the same schedule in every process."""
@@ -136,7 +116,7 @@ class Schedules:
         """
         size = batch.ids.size
         if size == 1:
-            only = timeline_of(self.schedule(profile, batch, 0, UNCHANGED), UNCHANGED, batch.born)
+            only = self.only_timeline(profile, batch)
             checks = None if only.checking >= FOREVER else (only.checking,)
             return Lives((only.started,), checks, (only.ended,), (only.outcome,))
         outcomes = self._outcomes(profile, batch)
@@ -159,9 +139,14 @@ class Schedules:
             return Lives(started, None, done, outcomes)
         return Lives(started, done, _shifted(done, profile.checks, numbers[0::3]), outcomes)
 
+    def only_timeline(self, profile: RunProfile, batch: Batch) -> Timeline:
+        """The timeline of the run of a batch of one, unchanged and without a session."""
+        return timeline_of(self.schedule(profile, batch, 0, UNCHANGED), UNCHANGED, batch.born)
+
     def outcome_counts(self, profile: RunProfile, batch: Batch) -> Mapping[str, int]:
         """How the unchanged runs of the batch end."""
-        return Counter(self._outcomes(profile, batch))
+        outcomes = self._outcomes(profile, batch)
+        return {outcomes[0]: 1} if len(outcomes) == 1 else Counter(outcomes)
 
     def _outcomes(self, profile: RunProfile, batch: Batch) -> Sequence[str]:
         scripted = batch.script.outcome if batch.script is not None else None

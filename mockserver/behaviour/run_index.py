@@ -171,21 +171,28 @@ class RunIndex:
         states.keep(batch, changes, after)
         self._replace(batch, before, {place: states.state(batch, place) for place in before})
 
-    def _add(self, batches: Iterable[Batch]) -> None:
+    def _add(self, batches: Sequence[Batch]) -> None:
         """Add new batches that have neither changes nor a session."""
-        by_key: defaultdict[_Key, list[Batch]] = defaultdict(list)
+        parts: dict[_Key, _Part] = {}
+        parts_of: dict[tuple[str, str | None], list[_Part]] = {}
         for batch in batches:
-            for key in _keys(batch, batch.placement.machine_id):
-                by_key[key].append(batch)
-        for key, each in by_key.items():
-            self._opened(key).add(each, self._sim_time)
+            kind = batch.workflow_id, batch.placement.machine_id
+            if kind not in parts_of:
+                parts_of[kind] = [parts.setdefault(key, _Part()) for key in _keys(*kind)]
+            ended_from = self.states.ended_from(batch)
+            for part in parts_of[kind]:
+                part.batches.append(batch)
+                part.runs += batch.ids.size
+                part.ended_from = max(part.ended_from, ended_from)
+        for key, part in parts.items():
+            self._opened(key).add(part.batches, part.runs, part.ended_from, self._sim_time)
 
     def _remove(self, batch: Batch) -> None:
         before = {place: self.states.state(batch, place) for place in range(batch.ids.size)}
         self._replace(batch, before, dict.fromkeys(before))
         machines = {batch.placement.machine_id, *(state.machine_id for state in before.values() if state is not None)}
         self._versions.pop(batch.tail, None)
-        for key in {key for machine_id in machines for key in _keys(batch, machine_id)}:
+        for key in {key for machine_id in machines for key in _keys(batch.workflow_id, machine_id)}:
             self._discard(key, batch)
         self.states.forget(batch)
 
@@ -199,14 +206,14 @@ class RunIndex:
                 continue
             for state, into in ((old, gone), (new, come)):
                 if state is not None:
-                    for key in _keys(batch, state.machine_id):
+                    for key in _keys(batch.workflow_id, state.machine_id):
                         into[key].append(state.timeline)
         for key in gone.keys() | come.keys():
             self._opened(key).change(batch, gone[key], come[key])
         left = {state.machine_id for state in before.values() if state is not None} - {batch.placement.machine_id}
         for machine_id in left:
             if not self.states.places(batch, machine_id, None, self._sim_time):
-                for key in _keys(batch, machine_id)[2:]:
+                for key in _keys(batch.workflow_id, machine_id)[2:]:
                     self._discard(key, batch)
 
     def _opened(self, key: _Key) -> RunSequence:
@@ -224,11 +231,22 @@ class RunIndex:
                 del self._sequences[key]
 
 
-def _keys(batch: Batch, machine_id: str | None) -> list[_Key]:
-    """The keys of the sequences in which a run of the batch is that is on a machine."""
-    keys: list[_Key] = [(None, None), (batch.workflow_id, None)]
+class _Part:
+    """The new batches of one sequence."""
+
+    __slots__ = ("batches", "ended_from", "runs")
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.runs = 0
+        self.ended_from = -FOREVER
+
+
+def _keys(workflow_id: str, machine_id: str | None) -> list[_Key]:
+    """The keys of the sequences in which a run of a workflow on a machine is."""
+    keys: list[_Key] = [(None, None), (workflow_id, None)]
     if machine_id is not None:
-        keys += [(None, machine_id), (batch.workflow_id, machine_id)]
+        keys += [(None, machine_id), (workflow_id, machine_id)]
     return keys
 
 

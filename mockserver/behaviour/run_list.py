@@ -35,6 +35,9 @@ from mockserver.reply import LARGE_BYTES, Reply
 from mockserver.spec import Call
 from mockserver.time_slice import TimeSlice
 
+_MAX_RESTARTS = 100
+"""So often at most a list begins again to let others go first, however much changes meanwhile."""
+
 Timelines = Mapping[tuple[str, int], Timeline]
 
 
@@ -115,6 +118,7 @@ class Listing:
         self._deep = query.get("deep_search", False)
         self._states = context.space.index.states
         self._time_slice = TimeSlice()
+        self._restarts = 0
 
     @property
     def space(self) -> Space:
@@ -137,19 +141,27 @@ class Listing:
             sequence = index.sequence(self._workflow_id, self._machine_id)
             wanted = self._status or (ACTIVE if by_activity else None)
             if not await sequence.prepare(wanted, self.sim_time, self._give_way):
-                total = self._select(page, sequence, by_activity=by_activity)
-                break
+                found = self._select(page, sequence, by_activity=by_activity)
+                if found is not None:
+                    total = found
+                    break
+                self._restarts += 1
+                await self._time_slice.give_way()
         states = self._states
         return [Row(batch, states.changes(batch), states.kept(batch), places) for batch, places in page.rows], total
 
-    def _select(self, page: Page, sequence: RunSequence, *, by_activity: bool) -> int:
+    def _select(self, page: Page, sequence: RunSequence, *, by_activity: bool) -> int | None:
+        """Fill the page and return the number of matching runs; None if it takes too long, and should begin again."""
         every = Selection(self._status, self.sim_time, self._since, self._until)
+        selections = [every]
         if by_activity and self._status is None:
-            sequence.fill(page, every._replace(wanted=ACTIVE))
-            sequence.fill(page, every._replace(wanted=ENDED))
-        else:
-            sequence.fill(page, every)
-        return sequence.count(every)
+            selections = [every._replace(wanted=ACTIVE), every._replace(wanted=ENDED)]
+        if all(sequence.fill(page, selection, self._must_stop) for selection in selections):
+            return sequence.count(every)
+        return None
+
+    def _must_stop(self) -> bool:
+        return self._time_slice.is_over and self._restarts < _MAX_RESTARTS
 
     # --- Filters that the index does not count
 

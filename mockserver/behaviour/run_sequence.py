@@ -8,7 +8,8 @@ still filled, so it has no steps of its own: its chunks are counted one by one.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from mockserver.behaviour.batch import Batch
@@ -22,6 +23,9 @@ _RUNS_IN_CHUNK = 8_192
 _CHUNKS_IN_SPAN = 128
 _RUNS_IN_SPAN = 32_768
 
+_PLACES_KEPT = 131_072
+_RUNS_IN_KEPT_ROWS = 1_024
+
 OrderKey = Callable[[Batch], Any]
 
 
@@ -34,13 +38,18 @@ class Selection(NamedTuple):
     until: int = FOREVER
 
 
-class _Chunk:
-    """Batches, oldest first."""
+Rows = Sequence[tuple[Batch, Sequence[int]]]
+"""Batches with the places of some of their runs, in list order."""
 
-    __slots__ = ("batches", "ended_from", "runs", "steps")
+
+class _Chunk:
+    """Batches, oldest first. `rows` are those that were shown last, and the simulated time until which they hold."""
+
+    __slots__ = ("batches", "ended_from", "rows", "runs", "steps")
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
+        self.rows: dict[str | None, tuple[int, Rows]] = {}
         self.runs = 0
         self.ended_from = -FOREVER
         self.steps: StatusSteps | None = None
@@ -74,6 +83,9 @@ class _Span:
         return self.chunks[-1].batches[-1]
 
 
+_NO_ROWS: tuple[int, Rows] = (-FOREVER, ())
+
+
 class Page:
     """The rows of a page, as they are found: batches with the places of their runs, in list order."""
 
@@ -102,13 +114,16 @@ class Page:
 
 
 class RunSequence:
-    """The runs of some batches that are on one machine, or on any (None)."""
+    """The runs of some batches that are on one machine, or on any (None). `runs` is their number."""
 
     def __init__(self, states: RunStates, machine_id: str | None, order_key: OrderKey) -> None:
         self._states = states
         self._machine_id = machine_id
         self._order_key = order_key
         self._spans: list[_Span] = []
+        self._rows_kept: list[_Chunk] = []
+        self._places_kept = 0
+        self.runs = 0
 
     @property
     def is_empty(self) -> bool:
@@ -116,28 +131,37 @@ class RunSequence:
 
     # --- Changes
 
-    def add(self, batches: Sequence[Batch], sim_time: int) -> None:
-        """Add batches of unchanged runs without a session, in order."""
-        for batch in batches:
-            if self._spans and batch.created <= self._spans[-1].newest.created:
-                span, chunk = self._entered(batch)
-            else:
-                span, chunk = self._last()
-                chunk.batches.append(batch)
-            self._add_runs(span, chunk, batch, sim_time)
+    def add(self, batches: Sequence[Batch], runs: int, ended_from: int, sim_time: int) -> None:
+        """Add batches of unchanged runs without a session, in order.
 
-    def _add_runs(self, span: _Span, chunk: _Chunk, batch: Batch, sim_time: int) -> None:
-        runs, ended_from = batch.ids.size, self._states.ended_from(batch)
+        `runs` is their number, and `ended_from` a simulated time from which all have ended.
+        """
+        newest = self._spans[-1].newest.created if self._spans else -FOREVER
+        if runs <= _RUNS_IN_CHUNK and batches[0].created > newest and _is_ascending(batches):
+            span, chunk = self._last()
+            chunk.batches += batches
+            self._add_runs(span, chunk, batches, runs, ended_from, sim_time)
+            return
+        for batch in batches:
+            span, chunk = self._entered(batch)
+            self._add_runs(span, chunk, (batch,), batch.ids.size, ended_from, sim_time)
+
+    def _add_runs(
+        self, span: _Span, chunk: _Chunk, batches: Iterable[Batch], runs: int, ended_from: int, sim_time: int
+    ) -> None:
+        chunk.rows.clear()
+        self.runs += runs
         for node in (span, chunk):
             node.runs += runs
             node.ended_from = max(node.ended_from, ended_from)
             if node.steps is not None:
-                self._states.add_to(node.steps, batch, self._machine_id, sim_time)
-                node.steps.sort()
+                self._states.add_to(node.steps, batches, self._machine_id, sim_time)
 
     def change(self, batch: Batch, gone: Sequence[Timeline], come: Sequence[Timeline]) -> None:
         """Replace timelines of runs of a batch, which enters the sequence if it is new here."""
         span, chunk = self._entered(batch)
+        chunk.rows.clear()
+        self.runs += len(come) - len(gone)
         for node in (span, chunk):
             node.runs += len(come) - len(gone)
             node.ended_from = FOREVER
@@ -154,6 +178,7 @@ class RunSequence:
         span, chunk = self._around(batch)
         place = bisect_left(chunk.batches, self._order_key(batch), key=self._order_key)
         if place < len(chunk.batches) and chunk.batches[place].tail == batch.tail:
+            chunk.rows.clear()
             del chunk.batches[place]
             if not chunk.batches:
                 span.chunks.remove(chunk)
@@ -237,12 +262,12 @@ class RunSequence:
 
     def _make_steps(self, chunk: _Chunk, sim_time: int) -> StatusSteps:
         steps = chunk.steps = StatusSteps()
-        for batch in chunk.batches:
-            self._states.add_to(steps, batch, self._machine_id, sim_time)
-        steps.sort()
+        self._states.add_to(steps, chunk.batches, self._machine_id, sim_time)
         return steps
 
     def count(self, selection: Selection) -> int:
+        if selection.wanted is None and (selection.since, selection.until) == (-FOREVER, FOREVER):
+            return self.runs
         return sum(self._count(span, selection) for span in self._spans)
 
     def _count(self, node: _Span | _Chunk, selection: Selection) -> int:
@@ -261,34 +286,72 @@ class RunSequence:
             return sum(self._count(chunk, selection) for chunk in node.chunks)
         return sum(len(places) for _, places in self._rows(node, selection))
 
-    def _rows(self, chunk: _Chunk, selection: Selection) -> Iterator[tuple[Batch, Sequence[int]]]:
+    def _rows(self, chunk: _Chunk, selection: Selection) -> Iterable[tuple[Batch, Sequence[int]]]:
         wanted, sim_time, since, until = selection
-        for batch in reversed(chunk.batches):
-            if since <= batch.created <= until:
-                yield batch, self._states.places(batch, self._machine_id, wanted, sim_time)
+        is_whole = since <= chunk.oldest.created and chunk.newest.created <= until
+        is_whole = is_whole and chunk.runs <= _RUNS_IN_KEPT_ROWS
+        holds_until, rows = chunk.rows.get(wanted, _NO_ROWS) if is_whole else _NO_ROWS
+        if sim_time < holds_until:
+            return rows
+        every = (
+            (batch, self._states.places(batch, self._machine_id, wanted, sim_time))
+            for batch in reversed(chunk.batches)
+            if since <= batch.created <= until
+        )
+        if not is_whole:
+            return every
+        rows = [row for row in every if row[1]]
+        if wanted is None or sim_time >= chunk.ended_from:
+            self._keep_rows(chunk, wanted, FOREVER, rows)
+        elif chunk.steps is not None:
+            self._keep_rows(chunk, wanted, chunk.steps.next_step(sim_time), rows)
+        return rows
 
-    def fill(self, page: Page, selection: Selection) -> None:
-        """Add the rows of the page, newest first."""
+    def _keep_rows(self, chunk: _Chunk, wanted: str | None, until: int, rows: Rows) -> None:
+        if self._places_kept > _PLACES_KEPT:
+            for each in self._rows_kept:
+                each.rows.clear()
+            self._rows_kept.clear()
+            self._places_kept = 0
+        if not chunk.rows:
+            self._rows_kept.append(chunk)
+        chunk.rows[wanted] = until, rows
+        self._places_kept += _BATCHES_IN_CHUNK + sum(len(places) for _, places in rows)
+
+    def fill(self, page: Page, selection: Selection, must_stop: Callable[[], bool]) -> bool:
+        """Add the rows of the page, newest first.
+
+        Returns False if it stopped where it had to compute much. The next time it finds that computed, unless time has
+        passed.
+        """
+        computed = self._states.lives.computed
         for span in reversed(self._spans):
             if page.is_full():
-                return
+                break
             if page.passes(self._count(span, selection)):
                 continue
             for chunk in reversed(span.chunks):
                 if page.is_full():
-                    return
+                    break
                 if page.passes(self._count(chunk, selection)):
                     continue
                 for batch, places in self._rows(chunk, selection):
                     page.add(batch, places)
                     if page.is_full():
-                        return
+                        break
+                    if self._states.lives.computed != computed and must_stop():
+                        return False
+        return True
 
     def batches(self) -> list[Batch]:
         """All batches, newest first."""
         every = [batch for span in self._spans for chunk in span.chunks for batch in chunk.batches]
         every.reverse()
         return every
+
+
+def _is_ascending(batches: Sequence[Batch]) -> bool:
+    return all(one.created <= other.created for one, other in pairwise(batches))
 
 
 def _span(chunks: list[_Chunk]) -> _Span:

@@ -5,19 +5,18 @@ An unchanged run without a session follows from its batch. Only for the others s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import NO_CHANGES, Batch, Change, Changes, Script
+from mockserver.behaviour.batch_lives import LivesCache
 from mockserver.behaviour.lifecycle import Lives, Schedules, Timeline, timeline_of
 from mockserver.behaviour.status_steps import ACTIVE, ENDED, StatusSteps, matches
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
 
-_RUNS_CACHED = 262_144
 _KINDS_CACHED = 4_096
-_BATCH_COST = 16
-"""What a cached batch counts for besides its runs: a small one takes as much memory as so many runs of a large one."""
 
 
 class RunState(NamedTuple):
@@ -37,8 +36,7 @@ class RunStates:
         self._schedules = schedules
         self._profiles = profiles
         self._kept: dict[str, tuple[Changes, StatesByPlace]] = {}  # by batch tail
-        self._lives: dict[str, Lives] = {}
-        self._cached = 0
+        self.lives = LivesCache(schedules, profiles)
         self._settled_after: dict[tuple[str, Script | None], int] = {}
 
     # --- What is known
@@ -62,7 +60,7 @@ class RunStates:
         """A snapshot."""
         other = RunStates(self._schedules, self._profiles)
         other._kept = dict(self._kept)
-        other._lives = self._lives
+        other.lives = self.lives
         return other
 
     # --- What follows
@@ -71,23 +69,15 @@ class RunStates:
         kept = self.kept(batch)
         if kept is not None and place in kept:
             return kept[place]
-        return RunState(batch.placement.machine_id, self.lives(batch).timeline(place))
+        return RunState(batch.placement.machine_id, self._unchanged(batch, place))
+
+    def _unchanged(self, batch: Batch, place: int) -> Timeline:
+        return self.lives.of_one(batch) if batch.ids.size == 1 else self.lives.of(batch).lives.timeline(place)
 
     def timeline(self, batch: Batch, place: int, change: Change) -> Timeline:
         """The timeline of a run without a session."""
         schedule = self._schedules.schedule(self._profiles[batch.workflow_id], batch, place, change)
         return timeline_of(schedule, change, batch.born)
-
-    def lives(self, batch: Batch) -> Lives:
-        """The timelines that the runs of the batch have unchanged and without a session."""
-        lives = self._lives.get(batch.tail)
-        if lives is None:
-            if self._cached > _RUNS_CACHED:
-                self._lives.clear()
-                self._cached = 0
-            lives = self._lives[batch.tail] = self._schedules.lives(self._profiles[batch.workflow_id], batch)
-            self._cached += batch.ids.size + _BATCH_COST
-        return lives
 
     def ended_from(self, batch: Batch) -> int:
         """A simulated time from which all runs of the batch have ended for good, or FOREVER if none is known."""
@@ -113,7 +103,7 @@ class RunStates:
             if wanted is None or (wanted == ENDED and sim_time >= self.ended_from(batch)):
                 own = range(batch.ids.size - 1, -1, -1)
             elif wanted != ACTIVE or sim_time < self.ended_from(batch):
-                own = self.lives(batch).places(wanted, sim_time)
+                own = self._places_unchanged(batch, wanted, sim_time)
         if kept is None:
             return own
         found = [place for place in own if place not in kept]
@@ -127,20 +117,30 @@ class RunStates:
         found.sort(reverse=True)
         return found
 
+    def _places_unchanged(self, batch: Batch, wanted: str, sim_time: int) -> Sequence[int]:
+        if batch.ids.size == 1:
+            return (0,) if matches(self.lives.of_one(batch), wanted, sim_time) else ()
+        return self.lives.of(batch).places(wanted, sim_time)
+
     def timelines(self, batch: Batch, machine_id: str | None) -> Iterator[Timeline]:
         for place in range(batch.ids.size):
             state = self.state(batch, place)
             if state is not None and machine_id in (None, state.machine_id):
                 yield state.timeline
 
-    def add_to(self, steps: StatusSteps, batch: Batch, machine_id: str | None, sim_time: int) -> None:
-        """Add the runs of the batch that are on a machine (None: on any). Call `steps.sort` afterwards."""
-        if batch.tail in self._kept:
-            for timeline in self.timelines(batch, machine_id):
-                steps.add(timeline)
-        elif sim_time >= self.ended_from(batch):
-            profile = self._profiles[batch.workflow_id]
-            for outcome, runs in self._schedules.outcome_counts(profile, batch).items():
-                steps.add_ended(outcome, runs)
-        else:
-            steps.add_unsorted(self.lives(batch))
+    def add_to(self, steps: StatusSteps, batches: Iterable[Batch], machine_id: str | None, sim_time: int) -> None:
+        """Add the runs of batches that are on a machine (None: on any)."""
+        ended: Counter[str] = Counter()
+        timelines: list[Timeline] = []
+        lives: list[Lives] = []
+        for batch in batches:
+            if batch.tail in self._kept:
+                timelines += self.timelines(batch, machine_id)
+            elif sim_time >= self.ended_from(batch):
+                ended.update(self._schedules.outcome_counts(self._profiles[batch.workflow_id], batch))
+            elif batch.ids.size == 1:
+                timelines.append(self.lives.of_one(batch))
+            else:
+                lives.append(self.lives.of(batch).lives)
+        steps.add_ended(ended)
+        steps.add_all(timelines, lives)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from mockserver.behaviour.batch import TERMINAL
@@ -35,8 +36,8 @@ class _Times:
 
     __slots__ = ("due", "over")
 
-    def __init__(self, over: int = 0) -> None:
-        self.over = over
+    def __init__(self) -> None:
+        self.over = 0
         self.due = array("q")
 
     def until(self, sim_time: int) -> int:
@@ -49,6 +50,11 @@ class _Times:
             del due[:passed]
             return self.over
         return self.over + passed
+
+    def after(self, sim_time: int) -> int:
+        """The first time after `sim_time`, or FOREVER."""
+        place = bisect_right(self.due, sim_time)
+        return self.due[place] if place < len(self.due) else FOREVER
 
     def add(self, sim_time: int) -> None:
         if sim_time < FOREVER:
@@ -76,42 +82,48 @@ class StatusSteps:
     @classmethod
     def merged(cls, parts: Iterable[StatusSteps]) -> StatusSteps:
         whole = cls()
+        due: defaultdict[str, list[int]] = defaultdict(list)
         for part in parts:
             whole.runs += part.runs
             for kind, times in part._times.items():
-                into = whole._of(kind)
-                into.over += times.over
-                into.due.extend(times.due)
-        whole.sort()
+                whole._of(kind).over += times.over
+                due[kind] += times.due
+        whole._extend(due)
         return whole
 
-    def sort(self) -> None:
-        """Required after `add_unsorted`, before anything else."""
-        for times in self._times.values():
-            times.due = array("q", sorted(times.due))
-
-    def add_ended(self, outcome: str, runs: int) -> None:
+    def add_ended(self, runs_by_outcome: Mapping[str, int]) -> None:
         """Add runs that have ended at the times that are asked for."""
-        self.runs += runs
-        self._of(outcome).over += runs
-        self._of(_BEGUN).over += runs
+        for outcome, runs in runs_by_outcome.items():
+            self.runs += runs
+            self._of(outcome).over += runs
+            self._of(_BEGUN).over += runs
 
-    def add_unsorted(self, lives: Lives) -> None:
-        self.runs += len(lives.ended)
-        outcomes = set(lives.outcomes)
-        if len(outcomes) == 1:
-            self._extend(outcomes.pop(), lives.ended)
-        else:
-            for outcome in outcomes:
-                each = zip(lives.ended, lives.outcomes, strict=True)
-                self._extend(outcome, [ended for ended, other in each if other == outcome])
-        self._extend(_BEGUN, lives.started)
-        if lives.checking is not None:
-            self._extend(_CHECKING, lives.checking)
-            self._extend(_CHECKED, lives.ended)
+    def add_all(self, timelines: Iterable[Timeline], lives: Iterable[Lives]) -> None:
+        due: defaultdict[str, list[int]] = defaultdict(list)
+        for started, checking, ended, outcome in timelines:
+            self.runs += 1
+            checking = min(checking, ended)
+            due[outcome].append(ended)
+            due[_BEGUN].append(min(started, checking))
+            if checking < ended:
+                due[_CHECKING].append(checking)
+                due[_CHECKED].append(ended)
+        for each in lives:
+            self.runs += len(each.ended)
+            for ended, outcome in zip(each.ended, each.outcomes, strict=True):
+                due[outcome].append(ended)
+            due[_BEGUN] += each.started
+            if each.checking is not None:
+                due[_CHECKING] += each.checking
+                due[_CHECKED] += each.ended
+        self._extend(due)
 
-    def _extend(self, kind: str, times: Iterable[int]) -> None:
-        self._of(kind).due.extend(at for at in times if at < FOREVER)
+    def _extend(self, due: Mapping[str, list[int]]) -> None:
+        for kind, times in due.items():
+            into = self._of(kind)
+            every = sorted([*into.due, *times])
+            del every[bisect_left(every, FOREVER) :]
+            into.due = array("q", every)
 
     def add(self, timeline: Timeline) -> None:
         self.runs += 1
@@ -144,6 +156,10 @@ class StatusSteps:
         if wanted == "running":
             return self._until(_BEGUN, sim_time) - ended - checks
         return ended if wanted == ENDED else self.runs - ended
+
+    def next_step(self, sim_time: int) -> int:
+        """The next time after `sim_time` at which a run changes its status, or FOREVER."""
+        return min((times.after(sim_time) for times in self._times.values()), default=FOREVER)
 
     def _of(self, kind: str) -> _Times:
         times = self._times.get(kind)
