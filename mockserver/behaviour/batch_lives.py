@@ -33,7 +33,9 @@ class BatchLives:
             if wanted not in self._by_outcome:
                 found = [place for place, outcome in enumerate(outcomes) if outcome == wanted]
                 self._by_outcome[wanted] = array("H", found)
-            found = [place for place in self._by_outcome[wanted] if ended[place] <= sim_time]
+            found = list(self._by_outcome[wanted])
+            if over < len(ended):
+                found = [place for place in found if ended[place] <= sim_time]
         elif wanted == ACTIVE:
             found = list(self._by_end[over:])
         elif wanted == "scheduling":

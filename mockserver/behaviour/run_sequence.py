@@ -2,7 +2,7 @@
 
 A *chunk* holds some batches, a *span* some chunks. Both keep the number of their runs and, once it was needed, their
 `StatusSteps`. A count takes one bisection for each span; a page opens only the chunks that it shows. The last span is
-still filled, so it has no steps of its own: its chunks are counted one by one.
+still filled, so it has no steps of its own while it has few chunks: to sort them again for each create takes longer.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from mockserver.clock import FOREVER
 _BATCHES_IN_CHUNK = 64
 _RUNS_IN_CHUNK = 8_192
 _CHUNKS_IN_SPAN = 128
+_CHUNKS_COUNTED_ONE_BY_ONE = 16
 _RUNS_IN_SPAN = 32_768
 
 _PLACES_KEPT = 131_072
@@ -64,12 +65,17 @@ class _Chunk:
 
 
 class _Span:
-    """Chunks, oldest first. `ended_from` as of a batch; FOREVER if that is not known."""
+    """Chunks, oldest first.
 
-    __slots__ = ("chunks", "ended_from", "runs", "steps")
+    From the simulated time `ended_from` on all runs have ended; FOREVER if that is not known. From `folds_at` on there
+    are steps to fold.
+    """
+
+    __slots__ = ("chunks", "ended_from", "folds_at", "runs", "steps")
 
     def __init__(self) -> None:
         self.chunks: list[_Chunk] = []
+        self.folds_at = -FOREVER
         self.runs = 0
         self.ended_from = -FOREVER
         self.steps: StatusSteps | None = None
@@ -150,6 +156,7 @@ class RunSequence:
         self, span: _Span, chunk: _Chunk, batches: Iterable[Batch], runs: int, ended_from: int, sim_time: int
     ) -> None:
         chunk.rows.clear()
+        span.folds_at = -FOREVER
         self.runs += runs
         for node in (span, chunk):
             node.runs += runs
@@ -161,6 +168,7 @@ class RunSequence:
         """Replace timelines of runs of a batch, which enters the sequence if it is new here."""
         span, chunk = self._entered(batch)
         chunk.rows.clear()
+        span.folds_at = -FOREVER
         self.runs += len(come) - len(gone)
         for node in (span, chunk):
             node.runs += len(come) - len(gone)
@@ -246,14 +254,20 @@ class RunSequence:
             return False
         gave_way = False
         for span in list(self._spans):
+            if span.steps is not None and sim_time >= span.folds_at:
+                for chunk in span.chunks:
+                    if chunk.steps is not None:
+                        chunk.steps.fold(sim_time)
+                span.folds_at = span.steps.fold(sim_time)
+                gave_way |= await give_way()
             if span.steps is not None or _is_settled(span, wanted, sim_time):
                 continue
-            is_full = span is not self._spans[-1]
+            has_many = span is not self._spans[-1] or len(span.chunks) > _CHUNKS_COUNTED_ONE_BY_ONE
             for chunk in list(span.chunks):
-                if chunk.steps is None and (is_full or not _is_settled(chunk, wanted, sim_time)):
+                if chunk.steps is None and (has_many or not _is_settled(chunk, wanted, sim_time)):
                     self._make_steps(chunk, sim_time)
                     gave_way |= await give_way()
-            if is_full:
+            if has_many:
                 span.steps = StatusSteps.merged(
                     chunk.steps or self._make_steps(chunk, sim_time) for chunk in span.chunks
                 )

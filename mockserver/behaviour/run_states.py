@@ -17,6 +17,7 @@ from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
 
 _KINDS_CACHED = 4_096
+_FEW = 16
 
 
 class RunState(NamedTuple):
@@ -143,4 +144,8 @@ class RunStates:
             else:
                 lives.append(self.lives.of(batch).lives)
         steps.add_ended(ended)
-        steps.add_all(timelines, lives)
+        if lives or len(timelines) > _FEW:
+            steps.add_all(timelines, lives)
+        else:
+            for timeline in timelines:
+                steps.add(timeline)

@@ -157,6 +157,13 @@ class StatusSteps:
             return self._until(_BEGUN, sim_time) - ended - checks
         return ended if wanted == ENDED else self.runs - ended
 
+    def fold(self, sim_time: int) -> int:
+        """Fold what is over, and return the time of the last step that is not, or FOREVER if none is left."""
+        for times in self._times.values():
+            times.over += bisect_right(times.due, sim_time)
+            del times.due[: bisect_right(times.due, sim_time)]
+        return max((times.due[-1] for times in self._times.values() if times.due), default=FOREVER)
+
     def next_step(self, sim_time: int) -> int:
         """The next time after `sim_time` at which a run changes its status, or FOREVER."""
         return min((times.after(sim_time) for times in self._times.values()), default=FOREVER)

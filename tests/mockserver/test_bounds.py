@@ -270,7 +270,9 @@ def test_a_token_and_a_limit_are_judged_before_the_body_is_read():
     assert mock.run(ask([(b"authorization", b"Bearer test"), (b"content-length", b"9999999999")])) == 413
 
 
-def test_a_list_of_many_runs_gives_way_and_shows_one_moment_between_its_request_and_its_answer(monkeypatch: pytest.MonkeyPatch):
+def test_a_list_of_many_runs_gives_way_and_shows_one_moment_between_its_request_and_its_answer(
+    monkeypatch: pytest.MonkeyPatch,
+):
     mock = Mock(self_check=False)
     first = [mock.create(workflow_id=NEVER_ENDS)["id"] for _ in range(200)]
     monkeypatch.setattr(TimeSlice, "is_over", True)

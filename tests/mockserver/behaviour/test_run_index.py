@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
+import json
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
@@ -17,10 +20,13 @@ from mockserver.behaviour import run_sequence
 from mockserver.behaviour.batch import BATCH, TERMINAL
 from mockserver.behaviour.context import NO_PREFERENCES, Context
 from mockserver.behaviour.run_list import Listing
+from mockserver.behaviour.run_sequence import RunSequence
+from mockserver.behaviour.run_states import RunStates
 from mockserver.behaviour.run_view import Run, find_run
 from mockserver.clock import text_of
 from mockserver.errors import NotFound
 from mockserver.time_slice import TimeSlice
+from tests.bench.lists import made
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.inprocess import (
     ACCOUNTING_1,
@@ -31,7 +37,6 @@ from tests.mockserver.inprocess import (
     SUCCEEDS,
     TASK_FAILED,
     Mock,
-    new_organisation,
     unknown_id,
 )
 
@@ -39,6 +44,7 @@ SMALL_NODES = {
     "_BATCHES_IN_CHUNK": 2,
     "_RUNS_IN_CHUNK": 6,
     "_CHUNKS_IN_SPAN": 2,
+    "_CHUNKS_COUNTED_ONE_BY_ONE": 1,
     "_RUNS_IN_SPAN": 14,
     "_RUNS_IN_KEPT_ROWS": 5,
     "_PLACES_KEPT": 8,
@@ -264,3 +270,69 @@ TestIndex = Index.TestCase
 TestIndex.settings = settings(
     max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+# --- What a list costs
+
+
+class Looked:
+    """Counts the nodes that are counted, and the batches whose runs are looked at."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.nodes = self.batches = 0
+        count, places = RunSequence._count, RunStates.places
+
+        def counted(sequence: Any, node: Any, selection: Any) -> int:
+            self.nodes += 1
+            return count(sequence, node, selection)
+
+        def opened(states: Any, *args: Any) -> Any:
+            self.batches += 1
+            return places(states, *args)
+
+        monkeypatch.setattr(RunSequence, "_count", counted)
+        monkeypatch.setattr(RunStates, "places", opened)
+
+
+QUERIES: list[dict[str, Any]] = [
+    {},
+    {"sort_mode": "created_at_desc"},
+    {"status": "running"},
+    {"status": "success"},
+    {"status": "cancelled"},
+    {"workflow_id": ANY_OUTCOME},
+    {"workflow_id": ANY_OUTCOME, "status": "success"},
+    {"machine_id": FRONT_DESK_1, "status": "running"},
+    {"workflow_id": ANY_OUTCOME, "machine_id": FRONT_DESK_1},
+    {"created_at_from": "2026-01-01T00:00:00.000010Z"},
+    {"session_id": unknown_id()},
+]
+
+
+@pytest.mark.parametrize("after_s", [12, 60])
+@pytest.mark.parametrize("runs", [1_000, 30_000, 300_000])
+def test_a_list_of_runs_made_by_the_thousand_looks_at_few_batches(runs, after_s, monkeypatch):
+    assert_cheap(1000, runs, 60, 40, after_s, monkeypatch)
+
+
+@pytest.mark.parametrize("after_s", [12, 60])
+@pytest.mark.parametrize("runs", [1_000, 30_000])
+def test_a_list_of_runs_made_one_by_one_looks_at_few(runs, after_s, monkeypatch):
+    assert_cheap(1, runs, 300, 400, after_s, monkeypatch)
+
+
+def assert_cheap(each, runs, most_nodes, most_batches, after_s, monkeypatch):
+    async def go() -> None:
+        server = await made(runs, each)
+        server.clock.pass_time(after_s)
+        for query in QUERIES:
+            await server.call("GET", "/v1/runs", urlencode(query))
+            server.clock.pass_time(0.001)
+            with monkeypatch.context() as patch:
+                looked = Looked(patch)
+                page = json.loads(await server.call("GET", "/v1/runs", urlencode({**query, "skip": runs // 2})))
+            assert page["total"] <= runs
+            assert looked.nodes <= most_nodes, (query, looked.nodes)
+            assert looked.batches <= most_batches, (query, looked.batches)
+
+    asyncio.run(go())
