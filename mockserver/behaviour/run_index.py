@@ -210,6 +210,10 @@ class RunIndex:
                         into[key].append(state.timeline)
         for key in gone.keys() | come.keys():
             self._opened(key).change(batch, gone[key], come[key])
+        machines = {state.machine_id for state in (*before.values(), *after.values()) if state is not None}
+        for key in {key for each in machines for key in _keys(batch.workflow_id, each)}:
+            if key in self._sequences:
+                self._sequences[key].forget_texts(batch)
         left = {state.machine_id for state in before.values() if state is not None} - {batch.placement.machine_id}
         for machine_id in left:
             if not self.states.places(batch, machine_id, None, self._sim_time):

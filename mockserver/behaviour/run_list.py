@@ -6,7 +6,7 @@ the runs of that session, and a search at every batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from mockserver.behaviour.batch import SESSION, UNCHANGED, Batch, Change, Changes
@@ -14,7 +14,6 @@ from mockserver.behaviour.context import Context, Space
 from mockserver.behaviour.includes import included
 from mockserver.behaviour.lifecycle import Timeline
 from mockserver.behaviour.paging import list_parts, window
-from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.run_search import TextSearch
 from mockserver.behaviour.run_sequence import Page, RunSequence, Selection
 from mockserver.behaviour.run_states import StatesByPlace
@@ -29,6 +28,7 @@ from mockserver.behaviour.run_view import (
     shown_untouched,
     single_timeline,
 )
+from mockserver.behaviour.search_texts import SearchTexts
 from mockserver.behaviour.status_steps import ACTIVE, ENDED
 from mockserver.clock import FOREVER, moment_from
 from mockserver.reply import LARGE_BYTES, Reply
@@ -135,10 +135,17 @@ class Listing:
             self._states = index.states
             self.sim_time = index.time(self._context.sim_time)
             page = Page(skip, limit)
-            if self._session_id is not None or self._search:
-                total = await self._scan(page, self._candidates(index), by_activity=by_activity)
-                break
             sequence = index.sequence(self._workflow_id, self._machine_id)
+            if self._session_id is not None:
+                batches = index.batches_of_session(self._session_id)
+                total = await self._scan(page, [(None, batches)], by_activity=by_activity)
+                break
+            if self._search:
+                if await sequence.prepare_texts(self._give_way):
+                    continue
+                parts = ((texts, texts.batches) for texts in sequence.texts())
+                total = await self._scan(page, parts, by_activity=by_activity)
+                break
             wanted = self._status or (ACTIVE if by_activity else None)
             if not await sequence.prepare(wanted, self.sim_time, self._give_way):
                 found = self._select(page, sequence, by_activity=by_activity)
@@ -165,19 +172,13 @@ class Listing:
 
     # --- Filters that the index does not count
 
-    def _candidates(self, index: RunIndex) -> list[Batch]:
-        """The batches in which a run may match the filters, newest first."""
-        workflow_id, since, until = self._workflow_id, self._since, self._until
-        if self._session_id is None:
-            batches: Sequence[Batch] = index.sequence(workflow_id, self._machine_id).batches()
-        else:
-            batches = index.batches_of_session(self._session_id)
-        return [
-            batch for batch in batches if since <= batch.created <= until and workflow_id in (None, batch.workflow_id)
-        ]
+    async def _scan(
+        self, page: Page, parts: Iterable[tuple[SearchTexts | None, Sequence[Batch]]], *, by_activity: bool
+    ) -> int:
+        """Look at every batch that may match, and where it must at every run. Returns the number of matching runs.
 
-    async def _scan(self, page: Page, batches: Sequence[Batch], *, by_activity: bool) -> int:
-        """Look at every batch, and where it must at every run. Returns the number of matching runs."""
+        The parts are the batches and their texts, newest first.
+        """
         search = None
         if self._search:
             search = TextSearch(self.space, self._search, deep=self._deep, sim_time=self.sim_time)
@@ -188,11 +189,13 @@ class Listing:
             is_copied = False
         ended: list[tuple[Batch, Sequence[int]]] = []
         total = 0
-        for batch in batches:
+        for batch in self._candidates(parts, search):
             if self._time_slice.is_over:
                 if not is_copied:
                     self._states, is_copied = self._states.copy(), True
                 await self._time_slice.give_way()
+            if batch is None:
+                continue
             places = await self._matching(batch, search)
             if not places:
                 continue
@@ -206,6 +209,19 @@ class Listing:
         for batch, over in ended:
             page.add(batch, over)
         return total
+
+    def _candidates(
+        self, parts: Iterable[tuple[SearchTexts | None, Sequence[Batch]]], search: TextSearch | None
+    ) -> Iterator[Batch | None]:
+        """Yield the batches in which a run may match, and None after each part that none is in."""
+        workflow_id, since, until = self._workflow_id, self._since, self._until
+        for texts, batches in parts:
+            if search is not None and texts is not None and not search.may_find(texts):
+                yield None
+                continue
+            for batch in batches:
+                if since <= batch.created <= until and workflow_id in (None, batch.workflow_id):
+                    yield batch
 
     async def _matching(self, batch: Batch, search: TextSearch | None) -> Sequence[int]:
         states = self._states

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from mockserver.behaviour.batch import Batch
 from mockserver.behaviour.lifecycle import Timeline
 from mockserver.behaviour.run_states import RunStates
+from mockserver.behaviour.search_texts import SearchTexts
 from mockserver.behaviour.status_steps import ACTIVE, ENDED, StatusSteps
 from mockserver.clock import FOREVER
 
@@ -46,11 +47,12 @@ Rows = Sequence[tuple[Batch, Sequence[int]]]
 class _Chunk:
     """Batches, oldest first. `rows` are those that were shown last, and the simulated time until which they hold."""
 
-    __slots__ = ("batches", "ended_from", "rows", "runs", "steps")
+    __slots__ = ("batches", "ended_from", "rows", "runs", "steps", "texts")
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.rows: dict[str | None, tuple[int, Rows]] = {}
+        self.texts: SearchTexts | None = None
         self.runs = 0
         self.ended_from = -FOREVER
         self.steps: StatusSteps | None = None
@@ -129,6 +131,7 @@ class RunSequence:
         self._spans: list[_Span] = []
         self._rows_kept: list[_Chunk] = []
         self._places_kept = 0
+        self._has_texts = False
         self.runs = 0
 
     @property
@@ -146,6 +149,7 @@ class RunSequence:
         if runs <= _RUNS_IN_CHUNK and batches[0].created > newest and _is_ascending(batches):
             span, chunk = self._last()
             chunk.batches += batches
+            chunk.texts = None
             self._add_runs(span, chunk, batches, runs, ended_from, sim_time)
             return
         for batch in batches:
@@ -187,6 +191,7 @@ class RunSequence:
         place = bisect_left(chunk.batches, self._order_key(batch), key=self._order_key)
         if place < len(chunk.batches) and chunk.batches[place].tail == batch.tail:
             chunk.rows.clear()
+            chunk.texts = None
             del chunk.batches[place]
             if not chunk.batches:
                 span.chunks.remove(chunk)
@@ -219,6 +224,7 @@ class RunSequence:
         if not self._spans or order_key(self._spans[-1].newest) < key:
             span, chunk = self._last()
             chunk.batches.append(batch)
+            chunk.texts = None
             return span, chunk
         span, chunk = self._around(batch)
         place = bisect_left(chunk.batches, key, key=order_key)
@@ -227,6 +233,7 @@ class RunSequence:
                 self._split(span, chunk)
                 return self._entered(batch)
             chunk.batches.insert(place, batch)
+            chunk.texts = None
         return span, chunk
 
     def _split(self, span: _Span, chunk: _Chunk) -> None:
@@ -357,11 +364,28 @@ class RunSequence:
                         return False
         return True
 
-    def batches(self) -> list[Batch]:
-        """All batches, newest first."""
-        every = [batch for span in self._spans for chunk in span.chunks for batch in chunk.batches]
-        every.reverse()
-        return every
+    # --- Searches
+
+    async def prepare_texts(self, give_way: Callable[[], Awaitable[bool]]) -> bool:
+        """Join the texts that a search needs. Returns whether it gave way: the sequence may have changed then."""
+        gave_way = False
+        self._has_texts = True
+        for span in list(self._spans):
+            for chunk in list(span.chunks):
+                if chunk.texts is None:
+                    chunk.texts = SearchTexts.of(chunk.batches, self._states)
+                    gave_way |= await give_way()
+        return gave_way
+
+    def texts(self) -> list[SearchTexts]:
+        """A snapshot of the texts that are prepared, newest first."""
+        chunks = (chunk for span in reversed(self._spans) for chunk in reversed(span.chunks))
+        return [chunk.texts for chunk in chunks if chunk.texts is not None]
+
+    def forget_texts(self, batch: Batch) -> None:
+        """Required after any change of a batch."""
+        if self._has_texts and self._spans:
+            self._around(batch)[1].texts = None
 
 
 def _is_ascending(batches: Sequence[Batch]) -> bool:

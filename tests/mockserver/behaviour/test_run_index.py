@@ -28,6 +28,7 @@ from mockserver.errors import NotFound
 from mockserver.time_slice import TimeSlice
 from tests.bench.lists import made
 from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.behaviour.test_runs_list import Listing as ListMachine
 from tests.mockserver.inprocess import (
     ACCOUNTING_1,
     ENDS_AT_ONCE,
@@ -266,6 +267,23 @@ def context_of_space(mock: Mock, context: Context) -> Context:
     return mock.app._make_context(context.space, NO_PREFERENCES, context.space.clock.read(), {})
 
 
+class InSmallNodes(ListMachine):
+    """The lists of HTTP, searches among them, where a few runs fill many nodes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        for name, size in SMALL_NODES.items():
+            self.patch.setattr(run_sequence, name, size)
+
+    def teardown(self) -> None:
+        self.patch.undo()
+
+
+TestInSmallNodes = InSmallNodes.TestCase
+TestInSmallNodes.settings = settings(
+    max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)
 TestIndex = Index.TestCase
 TestIndex.settings = settings(
     max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
@@ -318,7 +336,7 @@ def test_a_list_of_runs_made_by_the_thousand_looks_at_few_batches(runs, after_s,
 @pytest.mark.parametrize("after_s", [12, 60])
 @pytest.mark.parametrize("runs", [1_000, 30_000])
 def test_a_list_of_runs_made_one_by_one_looks_at_few(runs, after_s, monkeypatch):
-    assert_cheap(1, runs, 300, 400, after_s, monkeypatch)
+    assert_cheap(1, runs, 300, 640, after_s, monkeypatch)
 
 
 def assert_cheap(each, runs, most_nodes, most_batches, after_s, monkeypatch):
