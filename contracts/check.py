@@ -219,6 +219,7 @@ def _result(
         notes=tuple(notes),
         salt=context.target.salt,
         scenarios=tuple(scenario_progress),
+        coverage=context.coverage.as_dict(),
     )
 
 

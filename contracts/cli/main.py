@@ -166,10 +166,32 @@ def replay(context: click.Context, /, report: Path, fingerprint: str, **flags: A
     context.exit(_exit_code(replay_finding(report, fingerprint, flags, load_rules())))
 
 
-@cli.command(cls=Command, examples="contracts rules | grep IDEM")
-def rules() -> None:
+@cli.command(
+    cls=Command,
+    examples="""\
+contracts rules | grep IDEM
+contracts rules --coverage                   what a whole check judges, and what it does not
+contracts rules --coverage report.json       how often the check of this report judged it
+""",
+)
+@click.option(
+    "--coverage",
+    is_flag=False,
+    flag_value="",
+    metavar="[REPORT.json]",
+    help="Show which rules judge each status, parameter and field of each operation.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the coverage as JSON.")
+def rules(coverage: str | None, as_json: bool) -> None:
     """Lists the rules, each with its severity and where it comes from."""
     known = load_rules()
+    if coverage is not None:
+        from contracts.cli.coverage import print_coverage
+
+        print_coverage(Path(coverage) if coverage else None, known, as_json=as_json)
+        return
+    if as_json:
+        raise click.UsageError("--json prints the coverage: add --coverage.")
     width = max(map(len, known))
     for rule in known.values():
         click.echo(

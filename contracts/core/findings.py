@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from contracts.core.exchange import Exchange
@@ -162,3 +163,5 @@ class CheckResult:
     notes: tuple[str, ...] = ()
     salt: str = ""
     scenarios: tuple[ScenarioProgress, ...] = ()
+    coverage: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    """How often each rule was judged: operationId → part of the request or answer → rule → count."""

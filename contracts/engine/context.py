@@ -210,22 +210,24 @@ class CaseContext:
         self.exchanges.append(exchange)
         request = exchange.request
         operation = operation_at(request.method, request.path)
-        self.check.count("NO-5XX")
-        self.check.count("SECRET-LEAK")
+        self.count("NO-5XX", exchange)
+        self.count("SECRET-LEAK", exchange)
         if exchange.answer.status >= 400:
-            self.check.count("HTTP-ERROR-JSON")
+            self.count("HTTP-ERROR-JSON", exchange)
         if operation is not None and operation not in ANSWER_RULE and accepts(exchange.answer):
-            self.check.count(SCHEMA_RULE)
+            self.count(SCHEMA_RULE, exchange)
         proves = exchange.answer.status not in _MAY_BE_OVERLOAD
         for violation in universal_violations(operation, request, exchange.answer, self.check.canaries.forms):
             self.report_violation(violation, exchange, is_proof=proves)
         if exchange.answer.status == 429:
-            self.check.count("HTTP-LIMIT")
+            self.count("HTTP-LIMIT", exchange)
             raise Inconclusive("the target put the request off with 429 for too long")
         try:
             body = exchange.answer.json() if exchange.answer.body else None
         except (ValueError, RecursionError):
             body = None
+        if operation is not None and accepts(exchange.answer):
+            self.check.coverage.count_answer(ANSWER_RULE.get(operation, SCHEMA_RULE), operation, body)
         return CallResult(operation, exchange, body)
 
     def call(
@@ -266,7 +268,7 @@ class CaseContext:
             if not result.accepted:
                 raise Inconclusive(f"{operation} answers {result.status}")
             return
-        self.check.count(rule)
+        self.count(rule, result)
         if not result.accepted:
             cause, expected = f"{operation} refuses a good request", "a success, since the request is valid"
             self.report_violation(Violation(rule, cause, expected, result.words), *shown)
@@ -275,6 +277,13 @@ class CaseContext:
             raise Inconclusive(f"{operation} answers otherwise than documented")
 
     # Judging
+
+    def count(self, rule: str, *shown: CallResult | Exchange) -> None:
+        """Count the rule as judged by the last of the exchanges, by default the last of the case."""
+        self.check.count(rule)
+        last = shown[-1] if shown else self.exchanges[-1] if self.exchanges else None
+        if last is not None:
+            self.check.coverage.count_exchange(rule, last.exchange if isinstance(last, CallResult) else last)
 
     def report_violation(self, violation: Violation, *shown: CallResult | Exchange, is_proof: bool = False) -> None:
         """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for. `shown`
@@ -300,7 +309,7 @@ class CaseContext:
         self, rule: str, violations: Iterable[Violation], *shown: CallResult | Exchange, is_proof: bool = False
     ) -> bool:
         """Count the rule as judged and return whether it holds. Raises RuleViolated for the first new violation."""
-        self.check.count(rule)
+        self.count(rule, *shown)
         holds = True
         for violation in violations:
             holds = False
@@ -316,7 +325,7 @@ class CaseContext:
         got: str | Callable[[], str],
         *shown: CallResult | Exchange,
     ) -> bool:
-        self.check.count(rule)
+        self.count(rule, *shown)
         if not holds:
             self.report_violation(Violation(rule, cause, expected, got if isinstance(got, str) else got()), *shown)
         return bool(holds)
@@ -335,7 +344,8 @@ class CaseContext:
         if result.refused and not self.check.offers(parsed.operation):
             return WriteResult(parsed, result, (), False)
         for rule in _rules_of_request(parsed):
-            self.check.count(rule)
+            self.count(rule, result)
+            self.check.coverage.count_body(rule, parsed)
         if result.accepted and parsed.is_invalid:
             self.report_violation(acceptance_of_invalid(parsed, result.answer), result, is_proof=True)
             return WriteResult(parsed, result, (), False)
@@ -358,7 +368,7 @@ class CaseContext:
         with check.lock:
             judgement = judge_create(parsed, result.answer, now=datetime.now(UTC), seen=check.seen, source=result)
         for rule in _CREATE_RULES if parsed.operation == "bulk_create_runs" else ("CREATE-ANSWER",):
-            check.count(rule)
+            self.count(rule, result)
         for violation in judgement.violations:
             earlier = judgement.earlier.get(violation.cause)
             shown = (result,) if earlier is None else (earlier, result)

@@ -182,7 +182,7 @@ class Model:
         if write is None:
             return
         again, self._has_replayed = write.send(), True
-        self.context.check.count("IDEM-REPLAY")
+        self.context.count("IDEM-REPLAY", again)
         if again.status != write.first.status or again.body != write.first.body:
             cause, expected = "another answer for the same key and body", "the answer of the first one"
             since = write.run.shown if write.run is not None else []
@@ -208,7 +208,7 @@ class Model:
         candidates = [
             run.known.candidate(None if run.organisation == organisation else FOREIGN) for run in by_id.values()
         ]
-        self.context.check.count("LIST-COMPLETE")
+        self.context.count("LIST-COMPLETE", *found.results)
         for item in found.items:
             if item.get("id") not in by_id and carries(item, *self._filter):
                 self._fail_unknown_run(str(item.get("id")), found)

@@ -59,9 +59,16 @@ def difference(expected: Any, got: Any, path: str) -> str | None:
             if len(one) != len(other):
                 return f"{at} with {counted(len(other), 'item')} instead of {len(one):,}"
             todo.extend((a, b, f"{at}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True)))
-        elif one != other and not (isinstance(one, float) and math.isnan(one) and math.isnan(other)):
+        elif one != other if not isinstance(one, float) else not _is_same_double(one, other):
             return f"{at} {_instead(one, other)}"
     return None
+
+
+def _is_same_double(one: float, other: float) -> bool:
+    """Compare with the sign of zero: -0.0 and 0.0 are two doubles."""
+    if one == other:
+        return math.copysign(1, one) == math.copysign(1, other)
+    return math.isnan(one) and math.isnan(other)
 
 
 def _instead(expected: Any, got: Any) -> str:

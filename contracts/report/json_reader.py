@@ -1,4 +1,4 @@
-"""Reads the findings of a JSON report, so that they can be sent again."""
+"""Reads what a JSON report says of its findings, so that they can be sent again, and of what was judged."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class SavedReport:
 
     target: str
     findings: tuple[Finding, ...]
+    coverage: dict[str, dict[str, dict[str, int]]]
 
 
 def read_report(path: Path) -> SavedReport:
@@ -36,7 +37,7 @@ def read_report(path: Path) -> SavedReport:
         findings = [*document["findings"], *document["baselined"]]
         found = [_finding(each, stable=not each["intermittent"]) for each in findings]
         found += [_finding(each, stable=False) for each in document["unstable"]]
-        return SavedReport(str(document["target"]), tuple(found))
+        return SavedReport(str(document["target"]), tuple(found), document["coverage"])
     except (KeyError, TypeError, ValueError) as error:
         raise UnreadableReport(f"{path} is no report of this version ({error!r}): check the target again") from error
 

@@ -30,6 +30,7 @@ def render_json(report: Report) -> str:
         "baselined": [_finding(finding, report) for finding in result.baselined],
         "spent": dataclasses.asdict(result.spent) | {"seconds": round(result.spent.seconds, 3)},
         "scenarios": [dataclasses.asdict(each) for each in result.scenarios],
+        "coverage": result.coverage,
         "notes": [*report.failed_by, *result.notes],
     }
     return json_text(document)

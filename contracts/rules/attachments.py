@@ -71,7 +71,7 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
             is_end = index in {0, len(ids) - 1}
             _judge_description(context, sent, described, created)
             _judge_content(context, sent, ids[index], created, repeated=is_end)
-            if is_end and case.listed and run is runs[0] and offers("get_run_attachment_download_url"):
+            if index == 0 and case.listed and run is runs[0] and offers("get_run_attachment_download_url"):
                 _judge_url(context, ids[index], base64.b64decode(sent["content"]), created)
         if case.listed and run is runs[-1] and offers("list_run_attachments"):
             _judge_list(context, run, ids, created)
@@ -228,7 +228,7 @@ def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallR
         cause, expected = "not the documented download url", f"url and expires_in {expires or 300}"
         if context.require(right, "ATTACHMENTS", cause, expected, result.words, created, result):
             _follow(context, body["url"], raw, [created, *results])
-    for wrong in ("9", "3601", "0", "-1", "x"):
+    for wrong in ("9", "3601", "x"):
         result = context.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])
         context.require(
             result.refused, "ATTACHMENTS", "expires_in out of range is taken", "a refusal", result.words, result
@@ -264,21 +264,22 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
     needs = {"bulk_create_runs": (), "create_run": (), "retry_run": ("update_run",), "create_run_chain": ("get_run",)}
     for operation, others in needs.items():
         if check.offers(operation, *others):
-            yield AttachmentsCase(odd_files, operation, listed=True)
-            yield AttachmentsCase(odd_files[:1], operation)
+            is_first = operation == "bulk_create_runs"
+            yield AttachmentsCase(odd_files if is_first else odd_files[:3], operation, listed=True)
+            yield AttachmentsCase(odd_files[:1] if is_first else odd_files[3:], operation)
     if check.offers("retry_run", "update_run"):
         earlier = {"file_inputs": [file("a.txt", b"old bytes")]}
         for files in (odd_files[1:3], [file("a.txt", b"new bytes")]):
             yield AttachmentsCase(files, "retry_run", earlier_fields=earlier)
     yield AttachmentsCase([file("a.txt", b"one"), file("b.txt", b"two")], listed=True)
     for files in unusual_inputs():
-        yield AttachmentsCase(files, listed=len(files) in {1, 3, 11, 101} and len(files[0]["content"]) < 9)
+        yield AttachmentsCase(files, listed=len(files) in {3, 11, 101} and len(files[0]["content"]) < 9)
     several = [file("a.txt", b"one"), file("b.txt", b"two"), file("c.bin", bytes(range(256)))]
     for files, counts in ((several, (2, 10, 101, 1000)), ([file(raw=b"x")], (3,)), (odd_files[:3], (2,))):
         for count in counts:
-            yield AttachmentsCase(files, count=count, listed=count < 100)
+            yield AttachmentsCase(files, count=count, listed=count < 5)
         if check.offers("create_run"):
-            yield AttachmentsCase(files, "create_run", listed=True)
+            yield AttachmentsCase(files, "create_run")
         for fields in (
             {"start_session": True},
             {"input_values": write_bodies.INPUTS},

@@ -13,8 +13,8 @@ from contracts.rules.writes import Body, read
 _ABSENT: Final = object()
 _CONFLICT: Final = object()
 
-ALONE: Final = 2
-"""How many bodies with a fault at the same place are sent alone: only they show that this fault alone has no effect."""
+ALONE: Final = 1
+"""How many bodies with a fault at the same place are sent alone, which shows that this fault alone has no effect."""
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class _Combination:
 
 def combined(operation: str, base: dict[str, Any], bodies: Iterable[dict[str, Any]]) -> Iterator[Body]:
     """Yield the invalid ones of these variants of `base`: first combinations of those with faults at different places,
-    then the first variants for each place alone.
+    then the first variant for each place alone.
     """
     at_place: Counter[Path] = Counter()
     combinations: list[_Combination] = []

@@ -157,7 +157,7 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         ]
         for sizes in ((2,), (3, 4, 7))
     )
-    queries = pairs + check.random("combined filters").sample(larger, 200)
+    queries = pairs + check.random("combined filters").sample(larger, 80)
     for number, query in enumerate(queries):
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)

@@ -67,7 +67,9 @@ _ON_A_RUN: Final = frozenset({"update_run", "retry_run", "delete_run"})
 # Requests
 
 
-def _request(context: CaseContext, operation: str, body: dict[str, Any], key: str, *, token: str = TOKEN) -> Request:
+def keyed_request(
+    context: CaseContext, operation: str, body: dict[str, Any], key: str, *, token: str = TOKEN
+) -> Request:
     """Return a write under a key. The run that it changes is made once per case and organisation."""
     ids: tuple[str, ...] = ()
     if operation in _ON_A_RUN:
@@ -86,7 +88,7 @@ def _request(context: CaseContext, operation: str, body: dict[str, Any], key: st
 
 
 def _request_of(context: CaseContext, case: Keyed) -> Request:
-    return _request(context, case.operation, case.body, case.key)
+    return keyed_request(context, case.operation, case.body, case.key)
 
 
 def _own_run(context: CaseContext, operation: str) -> str:
@@ -109,7 +111,7 @@ def _with_header(request: Request, header: str, *, name: str | None = None, valu
     return dataclasses.replace(request, headers=headers)
 
 
-def _send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
+def send_first(context: CaseContext, request: Request, operation: str) -> CallResult:
     result = context.send(request)
     if operation in CREATES and request.body is not None:
         context.judge_write(read_body(operation, json.loads(request.body)), result)
@@ -121,12 +123,15 @@ def _send_first(context: CaseContext, request: Request, operation: str) -> CallR
 # Judging
 
 
-def _require_same_answer(context: CaseContext, first: CallResult, again: CallResult, cause: str) -> None:
-    problem = None
+def answer_difference(first: CallResult, again: CallResult) -> str | None:
+    """Describe how the answer to a repeat differs from the first one; None if it does not."""
     if again.status != first.status:
-        problem = f"{again.words}, but {first.status} the first time"
-    elif first.answer.body != again.answer.body:
-        problem = difference(first.body, again.body, "answer")
+        return f"{again.words}, but {first.status} the first time"
+    return None if first.answer.body == again.answer.body else difference(first.body, again.body, "answer")
+
+
+def _require_same_answer(context: CaseContext, first: CallResult, again: CallResult, cause: str) -> None:
+    problem = answer_difference(first, again)
     expected = "the first answer again, since key and body are the same"
     context.require(problem is None, "IDEM-REPLAY", cause, expected, problem or "", first, again)
 
@@ -191,8 +196,7 @@ def _require_own_runs(
 
 def run_replay(context: CaseContext, case: Replay) -> None:
     request = _request_of(context, case)
-    first = _send_first(context, request, case.operation)
-    _send_others(context, case)
+    first = send_first(context, request, case.operation)
     if case.change_between:
         _change_between(context, case.operation, first)
     if case.delete_between:
@@ -205,14 +209,6 @@ def run_replay(context: CaseContext, case: Replay) -> None:
         _require_no_duplicates(context, case.operation, first, first, again)
     elif case.operation in _ON_A_RUN:
         _require_change_kept(context, case.operation, first, again)
-
-
-def _send_others(context: CaseContext, case: Replay) -> None:
-    """Send creates under other keys."""
-    workflow = context.placeholder("workflow:9" if context.check.workflows.invented else "workflow")
-    key = str(context.fill(case.key))[:200]
-    for index in range(case.others_between):
-        context.call("bulk_create_runs", body={"workflow_id": workflow, "count": 1}, key=f"{key}-{index}")
 
 
 def _change_between(context: CaseContext, operation: str, first: CallResult) -> None:
@@ -281,10 +277,10 @@ def _send_until_settled(context: CaseContext, request: Request) -> CallResult:
 
 
 def run_conflict(context: CaseContext, case: Conflict) -> None:
-    request, other = _request_of(context, case), _request(context, case.operation, case.other, case.key)
+    request, other = _request_of(context, case), keyed_request(context, case.operation, case.other, case.key)
     if request.body == other.body or not read_body(case.operation, json.loads(other.body or b"null")).is_valid:
         return
-    first = _send_first(context, request, case.operation)
+    first = send_first(context, request, case.operation)
     again = context.send(other)
     cause = "a key is taken for another body"
     expected = "409 or 422, since the key was used for another body"
@@ -295,7 +291,7 @@ def run_conflict(context: CaseContext, case: Conflict) -> None:
 
 def run_conflict_together(context: CaseContext, case: Conflict) -> None:
     """Send two bodies under one key at once: at most one of them may be accepted."""
-    requests = [_request(context, case.operation, body, case.key) for body in (case.body, case.other)]
+    requests = [keyed_request(context, case.operation, body, case.key) for body in (case.body, case.other)]
     results = context.send_together(requests)
     both = all(result.accepted for result in results)
     cause, expected = "both of two bodies at once are taken", "409 or 422 for one of two bodies with one key"
@@ -309,8 +305,8 @@ def run_two_keys(context: CaseContext, case: TwoKeys) -> None:
     """Send the same body under two keys: both must be carried out."""
     if len(set(map(context.fill, case.keys))) < 2:
         return
-    first = _send_first(context, _request(context, case.operation, case.body, case.keys[0]), case.operation)
-    second = context.send(_request(context, case.operation, case.body, case.keys[1]))
+    first = send_first(context, keyed_request(context, case.operation, case.body, case.keys[0]), case.operation)
+    second = context.send(keyed_request(context, case.operation, case.body, case.keys[1]))
     cause, expected = "two keys are taken for one", "runs of its own under another key"
     _require_own_runs(context, "IDEM-REPLAY", cause, expected, first, second)
 
@@ -322,7 +318,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
     tokens = (SECOND_TOKEN, TOKEN) if case.is_reversed else (TOKEN, SECOND_TOKEN)
     bodies = (case.body, case.body if case.other is None else case.other)
     mine, theirs = (
-        _request(context, case.operation, body, case.key, token=token)
+        keyed_request(context, case.operation, body, case.key, token=token)
         for body, token in zip(bodies, tokens, strict=True)
     )
     if case.together:
@@ -332,7 +328,7 @@ def run_two_organisations(context: CaseContext, case: TwoOrganisations) -> None:
         if not first.accepted:
             raise Inconclusive(f"{case.operation} under a key answers {first.status}")
     else:
-        first, second = _send_first(context, mine, case.operation), context.send(theirs)
+        first, second = send_first(context, mine, case.operation), context.send(theirs)
     if case.operation in {"create_pool", "create_workflow"} and second.status == 409:
         raise Inconclusive("the name may be taken for the second organisation too")
     cause, expected = "a key of another organisation is in the way", "an answer of its own for another organisation"

@@ -84,17 +84,23 @@ class WatchedRuns:
         return all(run.known.has_ended for run in self.runs)
 
     def look(self) -> None:
-        """Read the runs by a list, one by one (the first 8) or both, and judge what has changed."""
+        """Read the runs by a list, or some of them one by one, and judge what has changed."""
         self._looks += 1
         if self._query is not None and (self.in_session or self._looks % 2 == 0):
             result = self.context.call("list_runs", query=self._query)
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
             self._judge(items if result.accepted else {}, result)
         if self._query is None or not self.in_session or self._looks % 3 == 0:
-            for run in self.runs[:8]:
+            for run in self._next_runs():
                 result = self.context.call("get_run", run.id)
                 if result.accepted and isinstance(result.body, dict):
                     self._judge({run.id: result.body}, result)
+
+    def _next_runs(self) -> list[TrackedRun]:
+        """Return the runs to read one by one: a few in turn, or the first ones where there is no list of them."""
+        if self._query is None:
+            return self.runs[:8]
+        return [self.runs[(self._looks + number) % len(self.runs)] for number in range(min(2, len(self.runs)))]
 
     def _judge(self, views: Mapping[str, dict[str, Any]], result: CallResult) -> None:
         """Judge the runs in one answer by those that were read before."""

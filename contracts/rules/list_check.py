@@ -73,7 +73,7 @@ def judge_list(
     pages: those of a run, or of all runs if it gets None.
     """
     for rule in ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER", *{run.absence.rule for run in runs if run.absence}):
-        context.check.count(rule)
+        context.count(rule, *found.results)
     holds = True
     for fault in list_faults(found.pages, found.query, runs, are_all=are_all):
         holds = False

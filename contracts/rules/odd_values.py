@@ -78,7 +78,7 @@ def odd_cases(check: CheckContext) -> Iterator[Writes]:
             yield from (Writes(operation, (body,)) for body in bodies if _is_heavy(body))
 
 
-OTHERS: Final = 3
+OTHERS: Final = 6
 
 
 def _is_heavy(body: Body) -> bool:
@@ -239,7 +239,10 @@ _QUERIES: Final = {
 def run_query(context: CaseContext, case: OddQuery) -> None:
     """Read with unusual query values: any answer except a 5xx is allowed, but a refusal must be JSON."""
     for value in case.values:
-        context.call(case.operation, query=[(case.name, value), *([(case.name, "x")] if case.twice else [])])
+        more = [(case.name, "x")] if case.twice else []
+        if case.name not in _PAGE:
+            more.append(("limit", "2"))  # the runs that match are not looked at
+        context.call(case.operation, query=[(case.name, value), *more])
 
 
 def query_cases(check: CheckContext) -> Iterator[OddQuery]:

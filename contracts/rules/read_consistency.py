@@ -102,7 +102,7 @@ class ViewedRuns:
 def run_read_consistency(context: CaseContext, case: ConsistencyCase) -> None:
     viewed = ViewedRuns(context, _create_runs(context, case), case.index)
     if not case.events:
-        _check_views(viewed, widely=True)
+        _check_views(viewed, widely=case.widely)
     for number, event in enumerate(case.events):
         if not viewed.apply(event):
             return

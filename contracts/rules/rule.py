@@ -7,6 +7,7 @@ from typing import Literal
 
 from contracts.core.findings import Severity
 from contracts.rules.severity import SEVERITY_OF
+from contracts.rules.value_fields import VALUE_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,7 @@ class Rule:
     @property
     def severity(self) -> Severity:
         return SEVERITY_OF[self.id]
+
+    @property
+    def value_fields(self) -> tuple[str, ...]:
+        return VALUE_FIELDS.get(self.id, ())

@@ -72,16 +72,17 @@ def run_tenant(context: CaseContext, case: TenantCase) -> None:
             raise Inconclusive("a run cannot be cancelled")
     reads = [operation for operation in case.operations if operation in _SINGLE_READS and check.offers(operation)]
     for operation in reads:
-        _try_as_another(context, operation, run, [created], theirs)
+        _try_as_another(context, operation, run, [created], theirs, widely=False)
     before = context.ask("get_run", run["id"], token=mine)
     for operation in filter(check.offers, case.operations):
         if operation == "list_runs":
             _list_as_another(context, run, created, theirs, widely=case.widely)
         elif operation == "list_run_attachments":
-            _list_attachments_as_another(context, run, created, theirs)
+            _list_attachments_as_another(context, run, created, theirs, widely=case.widely)
         else:
             # The reads are repeated: a server may now answer from a cache that the owner's reads have filled.
-            _try_as_another(context, operation, run, [created, before] if operation in reads else [created], theirs)
+            shown = [created, before] if operation in reads else [created]
+            _try_as_another(context, operation, run, shown, theirs, widely=case.widely)
     if _CHANGES.intersection(case.operations):
         _require_unchanged(context, run["id"], before.body, mine)
 
@@ -144,14 +145,15 @@ _UNCHANGED: Final = "the run as before, since another organisation sent the writ
 
 
 def _try_as_another(
-    context: CaseContext, operation: str, run: dict[str, Any], shown: Sequence[CallResult], token: str
+    context: CaseContext, operation: str, run: dict[str, Any], shown: Sequence[CallResult], token: str, *, widely: bool
 ) -> None:
     is_of_attachment = "{attachment_id}" in operations()[operation][1]
     ids = run.get("input_attachment_ids") or [] if is_of_attachment else [run["id"]]
     queries: list[Query] = [()]
-    if operation == "get_run":
+    if operation == "get_run" and widely:
         queries += [(("include", names),) for names in _INCLUDES]
-    for one, body, query in itertools.product(ids[:2], _FOREIGN_BODIES.get(operation, (UNREAD,)), queries):
+    bodies = _FOREIGN_BODIES.get(operation, (UNREAD,))
+    for one, body, query in itertools.product(ids[:2], bodies if widely else bodies[:2], queries):
         result = context.call(operation, one, query=query, body=body, token=token)
         cause = f"another organisation gets through with {operation}"
         expected = "404, since for another organisation the run does not exist"
@@ -172,7 +174,9 @@ def _list_as_another(
             judge_list(context, page_of(result, query, limit=MAX_LIMIT), [foreign], lambda run_id: [created])
 
 
-def _list_attachments_as_another(context: CaseContext, run: dict[str, Any], created: CallResult, token: str) -> None:
+def _list_attachments_as_another(
+    context: CaseContext, run: dict[str, Any], created: CallResult, token: str, *, widely: bool
+) -> None:
     operation = "list_run_attachments"
     for query in _attachment_filters(run):
         result = context.call(operation, query=[*query, ("limit", str(MAX_LIMIT))], token=token)
@@ -184,7 +188,8 @@ def _list_attachments_as_another(context: CaseContext, run: dict[str, Any], crea
             expected = "no attachment of another organisation's run"
             got = f"{counted(len(seen), 'attachment')} of run {run['id']}, total {total}"
             context.require(not seen and not is_counted, "AUTH-TENANT", cause, expected, got, created, result)
-    _list_foreign_attachments(context, created, token)
+    if widely:
+        _list_foreign_attachments(context, created, token)
 
 
 def _attachment_filters(run: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
@@ -277,5 +282,5 @@ def tenant_cases(check: CheckContext) -> Iterator[TenantCase]:
         yield TenantCase(_TRIED, created_by=create, by_second=by_second, cancelled=cancelled)
     if check.machines.available:
         yield TenantCase(_TRIED, {"machine_id": "«machine»"})
-    for count in (2, 101, 1000):
+    for count in (2, 101):
         yield TenantCase(_TRIED, inputs | {"file_inputs": [file()]}, count)

@@ -62,7 +62,7 @@ class TrackedRun:
 
     def judge(self, rule: str, violations: Iterable[Violation], *more: CallResult) -> bool:
         """Count the rule as judged and return whether it holds."""
-        self.context.check.count(rule)
+        self.context.count(rule, *more)
         holds = True
         for violation in violations:
             holds = False
@@ -177,8 +177,8 @@ class TrackedRun:
             before = [self.last_read] if violation.rule == "LIFECYCLE" and self.last_read is not None else []
             holds = False
             self.report_violation(violation, *before, result)
-        self.context.check.count(self.known.rule)
-        self.context.check.count("LIFECYCLE")
+        self.context.count(self.known.rule, result)
+        self.context.count("LIFECYCLE", result)
         if view.get("status") in STATUSES and not is_partial:
             self.known, self.last_read = self.known.after_read(view), result
         return holds

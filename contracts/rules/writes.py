@@ -60,11 +60,8 @@ class Writes(Case):
 
 @dataclass(frozen=True)
 class Write(Case):
-    """With `listed`, the runs are listed afterwards."""
-
     operation: str
     body: Body = Body()
-    listed: bool = False
 
     @property
     def expected_runs(self) -> int:

@@ -11,8 +11,10 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
+from typing import Any
 
-from pydantic import field_validator, model_validator
+from pydantic import BaseModel, field_validator, model_validator
 
 from tests.standin import models
 from tests.standin.behaviour import Answer, Problem, Standin
@@ -144,6 +146,36 @@ class OlderServer(Standin):
     def show(self, run, where, index=0, of=1):
         newer = ("started_at", "ended_at", "usage_metadata")
         return {name: value for name, value in super().show(run, where, index, of).items() if name not in newer}
+
+
+@varies("An older release: started_at, ended_at and usage_metadata are not there, and are ignored in requests.")
+class OlderRelease(OlderServer):
+    class RunUpdate(BaseModel):
+        status: models.Status | None = None
+        error: list[str] | None = None
+        output_data: dict[str, Any] | None = None
+        output_attachment_ids: list[str] | None = None
+        run_message_history: list[dict[str, Any]] | None = None
+        input_values: dict[str, Any] | None = None
+        release_session_after: bool | None = None
+
+
+class OlderStatus(StrEnum):
+    SCHEDULING = "scheduling"
+    RUNNING = "running"
+    SUCCESS = "success"
+    TASK_FAILED = "task_failed"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+@varies("An older release: running_checks is no status, in lists and in updates.")
+class NoRunningChecks(Standin):
+    class RunQuery(models.RunQuery):
+        status: OlderStatus | None = None
+
+    class RunUpdate(models.RunUpdate):
+        status: OlderStatus | None = None
 
 
 # -- time

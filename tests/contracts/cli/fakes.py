@@ -19,6 +19,7 @@ class FakeRule:
     explanation: str = "First this.\n\nThen that."
     group: str = "requests"
     severity: str = "moderate"
+    value_fields: tuple[str, ...] = ()
 
 
 RULES = {

@@ -1,5 +1,6 @@
 """`contracts rules`, `explain`, `cleanup`, and the command as a program."""
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -7,6 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from contracts.core.findings import SEVERITIES
+from contracts.report import FORMATS
+from contracts.report import Report as CheckReport
+from tests.contracts.cli import fakes
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,30 @@ def test_rules_are_listed_with_source_and_title(contracts, engine):
         "BULK-ECHO    major     doc  a run shows what was sent",
         "AUTH-TENANT  critical  api  one organisation sees nothing of another",
     ]
+
+
+def test_the_coverage_of_a_report_has_its_counts(contracts, engine, tmp_path):
+    result = fakes.result(coverage={"health_check": {"status 200": {"REQ-COUNT": 1234}}})
+    path = tmp_path / "report.json"
+    path.write_text(FORMATS["json"](CheckReport(result, fakes.RULES)), encoding="utf-8")
+    status, out, _ = contracts("rules", "--coverage", path)
+    assert status == 0
+    assert out.startswith("Not checked by any rule (")
+    assert "REQ-COUNT 1,234\n" in out
+    status, out, _ = contracts("rules", "--coverage", path, "--json")
+    rows = json.loads(out)
+    assert next(row["rules"] for row in rows if row["operation"] == "health_check") == {"REQ-COUNT": 1234}
+
+
+def test_the_coverage_of_a_whole_check_needs_no_report(contracts, engine):
+    status, out, _ = contracts("rules", "--coverage")
+    assert status == 0
+    assert "bulk_create_runs\n  status " in out
+
+
+def test_a_coverage_that_cannot_be_shown_is_told_in_one_line(contracts, engine, tmp_path):
+    assert contracts("rules", "--coverage", tmp_path / "none")[2].startswith(f"Error: {tmp_path}/none cannot be read")
+    assert "add --coverage" in contracts("rules", "--json")[2]
 
 
 def test_a_rule_is_explained_with_its_source(contracts, engine):

@@ -37,6 +37,23 @@ def test_the_fields_of_a_case_get_their_defaults_back_where_they_do_not_matter()
     assert as_json(small) == {"kind": "create", "steps": [{"operation": "b", "count": 501}]}
 
 
+def test_a_long_text_of_one_character_is_cut_at_one_place_of_each_size() -> None:
+    looked_at: list[int] = []
+
+    @dataclass(frozen=True)
+    class Text(TypedCase):
+        body: dict[str, Any]
+
+        def __repr__(self) -> str:
+            looked_at.append(1)
+            return f"Text({self.body})"
+
+    small = shrink(Text({"text": "x" * 100_000}), lambda one: len(one.body.get("text", "")) > 65_535, tries=120)
+
+    assert small == Text({"text": "a" * 65_536})
+    assert len(looked_at) < 500
+
+
 def test_the_text_of_a_field_stays_whole_and_the_text_of_a_body_gets_short() -> None:
     case = Steps("a kind of case", body={"name": "x" * 40 + "y"})
 
