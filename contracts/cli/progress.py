@@ -14,7 +14,7 @@ from typing import Final
 
 import click
 
-from contracts.core.findings import Spent
+from contracts.core.findings import Finding, Spent
 from contracts.core.printable import printable
 
 REDRAW_S: Final = 0.25
@@ -35,7 +35,8 @@ class ProgressDisplay:
         self._is_block = _is_terminal()
         self._spent: Callable[[], Spent] | None = None
         self._step = "starting"
-        self._found: Counter[str] = Counter()
+        self._rules: dict[str, str] = {}
+        """The rule of each finding, by fingerprint."""
         self._begun_at = 0.0
         self._line_at = 0.0
         self._drawn_lines = 0
@@ -64,8 +65,9 @@ class ProgressDisplay:
         self._step = str(step)
         self.redraw()
 
-    def count_finding(self, rule: str) -> None:
-        self._found[rule] += 1
+    def show_finding(self, finding: Finding) -> None:
+        """Count a finding, once even if it is told again: when it repeats after it was intermittent, for example."""
+        self._rules[finding.fingerprint] = finding.rule
         self.redraw()
 
     @contextmanager
@@ -122,7 +124,8 @@ class ProgressDisplay:
 
     @property
     def _findings(self) -> str:
-        return ", ".join(f"{count} {rule}" for rule, count in self._found.items()) or "nothing"
+        counts = Counter(list(self._rules.values()))
+        return ", ".join(f"{count} {rule}" for rule, count in counts.items()) or "nothing"
 
 
 def _is_terminal() -> bool:

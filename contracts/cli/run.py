@@ -75,7 +75,7 @@ def check_target(
     def keep(finding: Finding) -> None:
         found.append(finding)
         if finding.fails and progress is not None:
-            progress.count_finding(finding.rule)
+            progress.show_finding(finding)
         if finding.fails and on_finding is not None:
             mask = mask_of(target)
             mask.learn(exchange.request for exchange in finding.exchanges)

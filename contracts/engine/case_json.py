@@ -94,9 +94,10 @@ def _decoded(value: Any) -> Any:
 
 
 def _case_type(name: str) -> Any:
-    """Return a dataclass of a module of this package that is already loaded: the text may come from anyone."""
+    """Return a frozen dataclass of a module of this package that is already loaded: the text may come from anyone."""
     module, _, qualname = name.rpartition(".")
     found = getattr(sys.modules.get(module), qualname, None) if module.startswith("contracts.") else None
-    if not (isinstance(found, type) and dataclasses.is_dataclass(found) and found.__module__ == module):
+    parameters = getattr(found, "__dataclass_params__", None)
+    if not isinstance(found, type) or parameters is None or not parameters.frozen or found.__module__ != module:
         raise UnknownCase(f"there is no case {name!r}")
     return found

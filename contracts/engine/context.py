@@ -347,7 +347,8 @@ class CaseContext:
             self.count(rule, result)
             self.check.coverage.count_body(rule, parsed)
         if result.accepted and parsed.is_invalid:
-            self.report_violation(acceptance_of_invalid(parsed, result.answer), result, is_proof=True)
+            if (violation := acceptance_of_invalid(parsed, result.answer)) is not None:
+                self.report_violation(violation, result, is_proof=True)
             return WriteResult(parsed, result, (), False)
         if result.refused:
             if parsed.is_invalid:

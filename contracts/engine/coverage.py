@@ -6,13 +6,16 @@ import functools
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from contracts.core.exchange import Exchange
 from contracts.openapi.fields import fields_of_answer, fields_of_body, parts_of, present
 from contracts.openapi.router import operation_at
 from contracts.oracle import ParsedRequest
+
+_KEY: Final = "Idempotency-Key"
+"""The only header that the document describes."""
 
 
 class Coverage:
@@ -25,23 +28,23 @@ class Coverage:
     def count_exchange(self, rule: str, exchange: Exchange) -> None:
         """Count a judgement that is about a request and the status of its answer."""
         request = exchange.request
-        operation, parameters = _operation_and_parameters(request.method, request.path)
+        has_key = request.header(_KEY) is not None
+        operation, parts = _parts_of_exchange(request.method, request.path, exchange.answer.status, has_key)
         if operation is not None:
-            headers = (f"header {name}" for name in _headers(operation) if request.header(name) is not None)
-            self._count(operation, rule, (f"status {exchange.answer.status}", *parameters, *headers))
+            self._count(operation, rule, parts)
 
     def count_answer(self, rule: str, operation: str, body: Any) -> None:
         """Count a judgement of all fields of an answer by their schema."""
-        self._count(operation, rule, (part for part in fields_of_answer(operation) if present(part, body)))
+        self._count(operation, rule, present(fields_of_answer(operation), body))
 
     def count_body(self, rule: str, parsed: ParsedRequest) -> None:
         """Count a judgement of whether a body is accepted: of a valid one all fields, else those with a fault."""
+        fields = fields_of_body(parsed.operation)
         if parsed.is_valid:
-            parts: Iterable[str] = (part for part in fields_of_body(parsed.operation) if present(part, parsed.body))
+            self._count(parsed.operation, rule, present(fields, parsed.body))
         else:
             faults = {f"body {_path(fault.path)}" for fault in parsed.faults if fault.path}
-            parts = faults.intersection(fields_of_body(parsed.operation))
-        self._count(parsed.operation, rule, parts)
+            self._count(parsed.operation, rule, faults.intersection(fields))
 
     def as_dict(self) -> dict[str, dict[str, dict[str, int]]]:
         """Return operationId → part → rule → count. Parts are in the order of the document."""
@@ -57,22 +60,21 @@ class Coverage:
     def _count(self, operation: str, rule: str, parts: Iterable[str]) -> None:
         with self._lock:
             counts = self._counts.setdefault(operation, Counter())
-            counts.update((part, rule) for part in parts)
+            for part in parts:
+                counts[part, rule] += 1
 
 
-@functools.lru_cache(maxsize=4096)
-def _operation_and_parameters(method: str, path: str) -> tuple[str | None, tuple[str, ...]]:
+@functools.lru_cache(maxsize=256)
+def _parts_of_exchange(method: str, path: str, status: int, has_key: bool) -> tuple[str | None, tuple[str, ...]]:
+    """Return the operation, and the documented parts that a request has, with the status of its answer. Cached, since
+    several rules judge each exchange.
+    """
     operation = operation_at(method, path)
     if operation is None:
         return None, ()
     names = dict.fromkeys(name for name, _ in parse_qsl(path.partition("?")[2], keep_blank_values=True))
-    documented = parts_of(operation)
-    return operation, tuple(part for part in (f"query {name}" for name in names) if part in documented)
-
-
-@functools.cache
-def _headers(operation: str) -> tuple[str, ...]:
-    return tuple(part.removeprefix("header ") for part in parts_of(operation) if part.startswith("header "))
+    given = {f"query {name}" for name in names} | ({f"header {_KEY}"} if has_key else set())
+    return operation, (f"status {status}", *(part for part in parts_of(operation) if part in given))
 
 
 def _path(path: tuple[str | int, ...]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from contracts.openapi.schemas import body_schema, document, operations, schema
@@ -39,24 +40,43 @@ def fields_of_answer(operation: str) -> tuple[str, ...]:
     return ()
 
 
-def present(part: str, body: Any) -> bool:
-    """Return whether a decoded body has the field of a part. Of a list, the first and the last item are looked at."""
-    return _has(body, part.partition(" ")[2].split("."))
+def present(parts: tuple[str, ...], body: Any) -> list[str]:
+    """Return those of the parts whose field a decoded body has. The parts are all of a body, or all of an answer. Of a
+    list, only the first and the last item are looked at.
+    """
+    return list(_present(_tree(parts), [body]))
 
 
-def _has(value: Any, path: list[str]) -> bool:
-    if not path:
-        return True
-    name = path[0].removesuffix("[]")
-    if name:
-        if not isinstance(value, dict) or name not in value:
-            return False
-        value = value[name]
-    if not path[0].endswith("[]"):
-        return _has(value, path[1:])
-    if len(path) == 1:
-        return True
-    return isinstance(value, list) and any(_has(item, path[1:]) for item in (*value[:1], *value[-1:]))
+@dataclass(slots=True)
+class _Field:
+    part: str = ""
+    within: dict[str, _Field] = field(default_factory=dict)
+    """The fields within it; `[]` are the items of a list."""
+
+
+@functools.cache
+def _tree(parts: tuple[str, ...]) -> dict[str, _Field]:
+    root: dict[str, _Field] = {}
+    for part in parts:
+        path = part.partition(" ")[2].replace("[]", ".[]").removeprefix(".").split(".")
+        level = root
+        for name in path[:-1]:
+            level = level.setdefault(name, _Field()).within
+        level.setdefault(path[-1], _Field()).part = part
+    return root
+
+
+def _present(fields: dict[str, _Field], values: list[Any]) -> Iterator[str]:
+    for name, found in fields.items():
+        if name == "[]":
+            inner = [item for value in values if isinstance(value, list) for item in (*value[:1], *value[1:][-1:])]
+        else:
+            inner = [value[name] for value in values if isinstance(value, dict) and name in value]
+        if inner:
+            if found.part:
+                yield found.part
+            if found.within:
+                yield from _present(found.within, inner)
 
 
 def _description(operation: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from contracts.openapi.schemas import moment_of
+from contracts.openapi.schemas import moment_of, newer_properties
 from contracts.oracle.answer_schema import is_run
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.retry import CLEARED_BY_RETRY, retry_violations
@@ -34,8 +34,6 @@ RESULTS: Final = (*CLEARED_BY_RETRY, "usage_metadata", "started_at", "ended_at")
 """Fields that a run writes itself while it is active. After its end, only a request changes them."""
 CHANGEABLE: Final = (*RESULTS, "input_values", "release_session_after")
 """The fields that an update may name, apart from status."""
-_NEWER: Final = frozenset({"usage_metadata", "started_at", "ended_at"})
-"""Fields that older servers do not have."""
 _SET_BY_END: Final = frozenset({"error", "output_data", "ended_at"})
 """Fields that a server may fill when an update ends the run."""
 _SET_BY_STATUS: Final = ("error", "output_data")
@@ -104,7 +102,7 @@ class KnownRun:
         if self.status == shown.get("status"):
             names += RESULTS if self.has_ended or self.status == "scheduling" else ()
             names += ["machine_id"] if self.has_ended else []
-        names = [name for name in names if name in shown or not (is_partial or name in _NEWER)]
+        names = [name for name in names if name in shown or not (is_partial or name in newer_properties())]
         return changed_field(self.view, shown, dict.fromkeys(names), may_gain=gains_inputs(self.created_by))
 
     def _status_violations(self, shown: Mapping[str, Any], *, is_partial: bool) -> Iterator[Violation]:
@@ -141,7 +139,7 @@ class KnownRun:
             may_have_ended = self.has_ended or (self.is_active and after["status"] in TERMINAL)
             if name == "status" and (asked != "cancelled" or may_have_ended):
                 continue  # whether another status can be set is not determined
-            if name in _NEWER and name not in after:
+            if name in newer_properties() and name not in after:
                 continue
             if may_have_moved and name in RESULTS and self.status != after["status"]:
                 continue  # the run may have written another value since
@@ -157,7 +155,7 @@ class KnownRun:
             if after["status"] != self.status:
                 cause, got = f"{self.status} to {after['status']}", f"status {value_in_words(after['status'])}"
                 yield Violation("LIFECYCLE" if "status" in named else rule, cause, f"status {self.status}", got)
-        kept = [name for name in kept if name not in named and (name in after or name not in _NEWER)]
+        kept = [name for name in kept if name not in named and (name in after or name not in newer_properties())]
         changed = changed_field(self.view, after, dict.fromkeys(kept), may_gain=gains_inputs(self.created_by))
         if changed is not None:
             name, problem = changed

@@ -107,12 +107,16 @@ def severity_of(rule: str, rules: Mapping[str, RuleText]) -> Severity:
 
 
 def worst_first(result: CheckResult, rules: Mapping[str, RuleText]) -> CheckResult:
-    """Return the result with its findings ordered by severity, then by rule."""
-    ids = list(rules)
+    """Return the result with its findings ordered by severity, then by rule. A finding that is told for others too is
+    as severe as the worst of them.
+    """
+    ids, severities = list(rules), list(SEVERITIES)
+    findings = (*result.findings, *result.unstable, *result.baselined)
 
     def rank(finding: Finding) -> tuple[int, int]:
+        told = [finding, *(other for other in findings if other.part_of == finding.fingerprint)]
         position = ids.index(finding.rule) if finding.rule in rules else len(ids)
-        return list(SEVERITIES).index(severity_of(finding.rule, rules)), position
+        return min(severities.index(severity_of(one.rule, rules)) for one in told), position
 
     return dataclasses.replace(
         result,

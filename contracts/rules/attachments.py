@@ -71,7 +71,7 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
             is_end = index in {0, len(ids) - 1}
             _judge_description(context, sent, described, created)
             _judge_content(context, sent, ids[index], created, repeated=is_end)
-            if index == 0 and case.listed and run is runs[0] and offers("get_run_attachment_download_url"):
+            if index < 2 and case.listed and run is runs[0] and offers("get_run_attachment_download_url"):
                 _judge_url(context, ids[index], base64.b64decode(sent["content"]), created)
         if case.listed and run is runs[-1] and offers("list_run_attachments"):
             _judge_list(context, run, ids, created)

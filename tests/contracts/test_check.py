@@ -245,3 +245,16 @@ def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
 
     assert [(finding.cause, finding.stable) for finding in result.findings] == [("a cause", True)]
     assert not result.unstable
+
+
+@pytest.mark.parametrize(("is_whole", "judged_rules"), [(True, None), (False, {"BULK-COUNT"})])
+def test_the_first_finding_under_a_rule_can_be_asked_of_a_whole_check(
+    is_whole: bool, judged_rules: set[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(contracts.check, "check", lambda target, guard, *, rules, on_finding: asked.append(rules))
+
+    with guarded("http://127.0.0.1:9") as guard:
+        assert first_finding(guard, {"BULK-COUNT"}, is_whole=is_whole) is None
+
+    assert asked == [judged_rules]

@@ -5,7 +5,14 @@ import json
 
 import pytest
 
+from contracts.core.exchange import TOKEN
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Reproduction, RuleResult
+from contracts.engine.case_json import case_to_json
+from contracts.engine.request_case import RequestCase
+from contracts.engine.runner import ALONE
+from contracts.explore.model import SEQUENCES
+from contracts.explore.recorded_traffic import RECORDED, RecordedCase
+from contracts.explore.steps import Create, ListRuns, SequenceCase
 from contracts.guard import Guard
 from contracts.replay import replay
 from contracts.report import FORMATS, Report
@@ -15,6 +22,14 @@ from contracts.rules import REGISTRY
 from tests.contracts.checks import first_finding, guarded
 from tests.contracts.report import samples
 from tests.standin.serving import serving
+
+AUTHORIZED = (("Authorization", TOKEN), ("Content-Type", "application/json"))
+BULK = RequestCase(
+    "POST",
+    "/v1/runs/bulk",
+    AUTHORIZED,
+    json={"workflow_id": "11111111-2222-4333-8444-555555555555", "count": 1, "input_values": {"a": 1}},
+)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +103,23 @@ def test_what_another_version_recorded_is_not_judged(healthy):
     assert "there is no scenario 'dances'" in refusal(healthy, finding_by("dances"))
     assert "the case is not one of this version" in refusal(healthy, finding_by("creates repeated", '{"$type": "x"}'))
     assert "how the finding is recognised" in refusal(healthy, finding_by("creates repeated", dedup_key=""))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "case"),
+    [
+        (SEQUENCES, SequenceCase((Create("create-1", count=2), ListRuns(2)))),
+        (RECORDED, RecordedCase((BULK,))),
+        (
+            RECORDED,
+            RecordedCase((dataclasses.replace(BULK, headers=(*AUTHORIZED, ("Idempotency-Key", "«key»"))),), BULK),
+        ),
+        (ALONE, BULK),
+    ],
+    ids=["a sequence", "a request of schemathesis", "with its create", "a single request"],
+)
+def test_cases_of_searches_run_again_too(healthy, scenario, case):
+    assert not shows(healthy, finding_by(scenario.name, case_to_json(case)))
 
 
 def test_what_cannot_be_judged_is_not_called_gone(healthy):

@@ -53,6 +53,14 @@ def test_findings_are_reported_worst_first_in_every_format(check, engine, tmp_pa
     assert headings == order
 
 
+def test_a_finding_is_as_severe_as_the_worst_that_is_told_with_it(check, engine):
+    told = fakes.finding("REQ-COUNT")
+    part = fakes.finding("AUTH-TENANT", part_of=told.fingerprint)
+    engine.answer = fakes.result(fakes.finding("BULK-ECHO"), told, part)
+    _, out, _ = check()
+    assert re.findall(r"^\d\. (\S+) ", out, re.MULTILINE) == ["REQ-COUNT", "BULK-ECHO"]
+
+
 def test_there_are_no_colours_where_there_is_no_terminal(check, engine):
     engine.answer = fakes.result(fakes.finding())
     _, out, err = check()

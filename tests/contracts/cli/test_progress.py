@@ -7,6 +7,7 @@ import pytest
 
 from contracts.cli.progress import LINE_S, ProgressDisplay
 from contracts.core.findings import Spent
+from tests.contracts.cli import fakes
 
 
 class Screen:
@@ -80,9 +81,8 @@ def test_the_block_is_redrawn_in_place_and_gone_at_the_end(screen):
         progress.show_step("creates of every count (1 of 80 parts done)")
         clock.now_s += 60
         cost[0] = spent(12_345, 6_789)
-        progress.count_finding("BULK-ECHO")
-        progress.count_finding("AUTH-TENANT")
-        progress.count_finding("BULK-ECHO")
+        for rule, cause in (("BULK-ECHO", "one"), ("AUTH-TENANT", "one"), ("BULK-ECHO", "two"), ("BULK-ECHO", "two")):
+            progress.show_finding(fakes.finding(rule, cause))
         assert screen.shown == [
             "$ contracts check",
             "Checking http://127.0.0.1:4010",

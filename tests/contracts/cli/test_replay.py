@@ -91,7 +91,7 @@ def test_the_beginning_of_two_fingerprints_is_answered_with_both(replay, report,
         ("<html>", "is not JSON"),
         ("{}", "is no report of this version"),
         ('{"findings": 1, "baselined": [], "unstable": [], "target": ""}', "is no report of this version"),
-        ('{"findings": [], "baselined": [], "unstable": [], "target": ""}', "has no findings"),
+        ('{"findings": [], "baselined": [], "unstable": [], "target": "", "coverage": {}}', "has no findings"),
     ],
     ids=["missing", "no JSON", "another object", "another type", "none"],
 )

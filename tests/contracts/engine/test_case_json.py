@@ -60,6 +60,7 @@ def test_what_json_has_not_comes_back():
     [
         '{"$type": "os.system", "command": "true"}',
         '{"$type": "contracts.guard.guard.Guard"}',
+        '{"$type": "contracts.engine.check_context.Ids"}',
         '{"$type": "contracts.engine.case_json.UnknownCase"}',
         '{"$type": "contracts.rules.http.ManyCase", "unknown": 1}',
         '{"$type": ["contracts"]}',

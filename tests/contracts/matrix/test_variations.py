@@ -38,6 +38,7 @@ GROUPS = {
     "no delete": "no_delete",
     "runs only": "runs_only",
     "no list": "no_list",
+    "few operations": "few_operations resources_are_given",
 }
 
 

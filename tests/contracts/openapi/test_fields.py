@@ -45,7 +45,17 @@ def test_each_operation_has_parts_and_each_only_once(operation):
     ],
 )
 def test_a_field_is_there_if_the_first_or_the_last_item_has_it(part, body, is_there):
-    assert present(part, body) is is_there
+    assert present((part,), body) == [part] * is_there
+
+
+def test_all_fields_of_a_body_are_found_at_once():
+    found = present(fields_of_answer("list_pools"), {"items": [{"id": 1, "other": 2}], "total": 0})
+    assert found == ["answer items", "answer items[].id", "answer total"]
+
+
+def test_the_document_describes_one_header():
+    headers = {part for operation in operations() for part in parts_of(operation) if part.startswith("header ")}
+    assert headers == {"header Idempotency-Key"}
 
 
 def test_an_answer_without_json_has_no_fields():

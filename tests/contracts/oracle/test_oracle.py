@@ -202,13 +202,42 @@ class TestBlame:
     def test_an_invalid_request_that_is_accepted_breaks_the_rule_of_its_fault(self, body: Any, rule: str) -> None:
         violation = acceptance_of_invalid(reading_of(**body), bulk([run_of()]))
 
+        assert violation is not None
         assert violation.rule == rule
         assert "*" in violation.cause or "count" in violation.cause or "workflow" in violation.cause
 
     def test_a_body_that_is_none_breaks_the_rule_of_bodies(self) -> None:
         parsed = read_request("bulk_create_runs", b"[]")
 
-        assert acceptance_of_invalid(parsed, bulk([run_of()])).rule == "REQ-BODY"
+        violation = acceptance_of_invalid(parsed, bulk([run_of()]))
+
+        assert violation is not None
+        assert violation.rule == "REQ-BODY"
+
+    @pytest.mark.parametrize(
+        ("body", "shown", "where"),
+        [
+            ({"ended_at": "soon"}, {}, None),
+            ({"usage_metadata": True, "started_at": 5}, {}, None),
+            ({"ended_at": "soon"}, {"ended_at": None}, "ended_at"),
+            ({"ended_at": "soon", "error": 5}, {}, "error"),
+            ({"error": 5}, {}, "error"),
+        ],
+    )
+    def test_a_property_of_newer_releases_may_be_ignored_by_a_server_that_never_shows_it(
+        self, body: Any, shown: Any, where: str | None
+    ) -> None:
+        violation = acceptance_of_invalid(read_body("update_run", body), answer(run_of(**shown), 200))
+
+        assert (violation is None) == (where is None)
+        assert where is None or (violation is not None and where in violation.cause)
+
+
+class TestDoubles:
+    @pytest.mark.parametrize(("sent", "read"), [(-0.0, 0.0), (0.0, -0.0), ({"a": [-0.0]}, {"a": [0.0]})])
+    def test_the_sign_of_zero_counts(self, sent: Any, read: Any) -> None:
+        assert difference(sent, read, "it") is not None
+        assert difference(sent, sent, "it") is None
 
 
 class TestErrors:

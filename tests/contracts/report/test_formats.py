@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from html import unescape
 from importlib.resources import files
 from xml.etree import ElementTree
 
@@ -67,6 +68,17 @@ def test_a_long_answer_keeps_both_its_ends_and_a_long_request_is_whole():
     assert shown["answer"]["body"]["bytes"] == len(body)
     assert shown["answer"]["body"]["left_out"] == len(body) - 200_000
     jsonschema.validate(report, SCHEMA)
+
+
+def test_every_format_for_people_has_the_summary_and_the_request_that_works():
+    finding = dataclasses.replace(samples.COUNT, summary="POST /v1/runs/bulk: 201 <b>", neighbour="count 1000: 422 <i>")
+    report = samples.report(samples.without_findings(verdict="failed", findings=(finding,)))
+    for name in ("html", "markdown", "sarif", "junit"):
+        text = unescape(FORMATS[name](report))
+        assert "POST /v1/runs/bulk: 201 <b>" in text, name
+        assert "count 1000: 422 <i>" in text, name
+    [failure] = ElementTree.fromstring(FORMATS["junit"](report)).iter("failure")
+    assert failure.get("message") == "moderate: POST /v1/runs/bulk: 201 <b>"
 
 
 # JUnit
