@@ -160,7 +160,8 @@ class Search:
         """
         enough = self.requests[scenario.name] + requests
         if scenario.together and not self.check.is_live:
-            return self._run_together(scenario, cases, enough, until)
+            size = int(min(BATCH, max(THREADS, requests // THREADS)))  # a small share is for a small batch
+            return self._run_together(scenario, cases, enough, until, size)
         for case in cases:
             self._stop_at(until)
             self.try_case(scenario, case)
@@ -169,10 +170,12 @@ class Search:
                 return False
         return True
 
-    def _run_together(self, scenario: Scenario[Any], cases: Iterator[Any], enough: float, until: float) -> bool:
-        """Run cases in parallel, in batches. Look into the failures of a batch one by one, in the order of cases."""
+    def _run_together(
+        self, scenario: Scenario[Any], cases: Iterator[Any], enough: float, until: float, size: int
+    ) -> bool:
+        """Run cases in parallel, in batches of that size. Look into the failures of a batch one by one, in the order of cases."""
         with ThreadPoolExecutor(THREADS) as pool:
-            while batch := list(itertools.islice(cases, BATCH)):
+            while batch := list(itertools.islice(cases, size)):
                 self._stop_at(until)
                 outcomes = list(pool.map(lambda case: self._outcome(scenario, case), batch))
                 for case, violated in zip(batch, outcomes, strict=True):

@@ -17,7 +17,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search
 
-FIRST_ROUND_REQUESTS: Final = 24
+FIRST_ROUND_REQUESTS: Final = 8
 """The requests that a scenario may send in the first round. A batch of cases is always finished."""
 MANY_RUNS: Final = 60
 """Cases that create this many runs or more make every list slower, so they wait for LATE_ROUND. They begin it."""

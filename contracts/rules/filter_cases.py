@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.data.files import file
+from contracts.data.grouping import batches
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.runner import Scenario
@@ -124,8 +125,8 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         everything = []  # the runs of all cases have that word
     queries = [*([one] for one in _filters_alone()), *_searches(), *([one] for one in everything)]
     queries += [[one, _DEEP] for one in everything]
-    for start in range(0, len(queries), 20):
-        yield FilterCase(creates, queries[start : start + 20], changes=CHANGES)
+    for few in batches(queries, 10):
+        yield FilterCase(creates, few, changes=CHANGES)
     pick = random.Random(check.target.seed)
     alone, searches = list(_filters_alone()), list(_searches())
     some = [[pick.choice(alone), *pick.choice(searches)] for _ in range(20)]
@@ -161,8 +162,8 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     for number, query in enumerate(queries):
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)
-    for start in range(0, len(queries), 40):
-        yield FilterCase(_different_creates(check, 6), queries[start : start + 40], changes=CHANGES, alone=True)
+    for some in batches(queries, 20):
+        yield FilterCase(_different_creates(check, 6), some, changes=CHANGES, alone=True)
 
 
 def _same_and_mixed(names: Sequence[str]) -> Iterator[list[Filter]]:

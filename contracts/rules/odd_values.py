@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import files, formats, limits, texts, write_bodies
+from contracts.data.grouping import batches
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -250,7 +251,8 @@ def query_cases(check: CheckContext) -> Iterator[OddQuery]:
     for operation, names in _QUERIES.items():
         for number, name in enumerate((*names, "unknown")) if check.offers(operation) else ():
             step = 1 if name == "search" else OTHERS
-            yield OddQuery(operation, name, _ODD_VALUES[number % step :: step])
+            for values in batches(_ODD_VALUES[number % step :: step], 8):
+                yield OddQuery(operation, name, tuple(values))
             yield OddQuery(operation, name, ("1",), twice=True)
 
 

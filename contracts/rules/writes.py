@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -69,8 +70,13 @@ class Write(Case):
 
 
 def in_batches(operation: str, bodies: Iterable[Body], size: int) -> Iterator[Writes]:
-    for batch in batches(bodies, size):
-        yield Writes(operation, tuple(batch))
+    """Yield cases of up to `size` bodies. The first one is small, since every scenario begins with a few requests."""
+    left = iter(bodies)
+    yield from (Writes(operation, tuple(batch)) for batch in batches(itertools.islice(left, FIRST_BODIES), size))
+    yield from (Writes(operation, tuple(batch)) for batch in batches(left, size))
+
+
+FIRST_BODIES: Final = 6
 
 
 def read(operation: str, body: dict[str, Any]) -> ParsedRequest:
