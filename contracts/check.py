@@ -11,11 +11,12 @@ from typing import Any, Final
 from hypothesis import settings
 from hypothesis.database import ExampleDatabase
 
-from contracts.core.findings import CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
+from contracts.core.findings import SEVERITIES, CheckResult, Finding, RuleResult, ScenarioProgress, VerdictName
 from contracts.core.target import Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.discovery import discover
+from contracts.engine.grouping import grouped
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
@@ -96,7 +97,7 @@ def check(
     try:
         scenario_progress = Scheduler(context, search, scenarios, progress, live.PLAN).run()
         if all(each.finished for each in scenario_progress):
-            explore(search, wanted, _announcing(search, progress))
+            explore(search, wanted, _announcing(progress))
         search.look_at_the_end()
     finally:
         search.end()
@@ -131,20 +132,12 @@ def fuzz(
         round_number = 0
         while all(each.finished for each in scenario_progress) and context.time_left > 0:
             round_number += 1
-            for index, scenario in enumerate(generating):
+            for scenario in generating:
                 if progress is not None:
-                    progress(
-                        Progress(
-                            f"round {round_number}, {scenario.name}",
-                            index,
-                            len(generating),
-                            guard.spent.requests,
-                            len(search.findings),
-                        )
-                    )
+                    progress(Progress(f"round {round_number}, {scenario.name}"))
                 if context.offers(*scenario.needs):
                     search.explore(scenario, examples=FUZZ_EXAMPLES, round_number=round_number)
-            has_begun = explore(search, wanted, _announcing(search, progress), round_number=round_number)
+            has_begun = explore(search, wanted, _announcing(progress), round_number=round_number)
             if not generating and not has_begun:
                 break
             if not guard.affords(runs=1, requests=1):
@@ -157,10 +150,10 @@ def fuzz(
     return _result(context, search, wanted, scenario_progress)
 
 
-def _announcing(search: Search, progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
+def _announcing(progress: Callable[[Progress], None] | None) -> Callable[[str], None]:
     def announce(name: str) -> None:
         if progress is not None:
-            progress(Progress(name, 0, 1, search.check.guard.spent.requests, len(search.findings)))
+            progress(Progress(name))
 
     return announce
 
@@ -200,7 +193,7 @@ def _result(
     context: CheckContext, search: Search, wanted: Collection[str], scenario_progress: Sequence[ScenarioProgress]
 ) -> CheckResult:
     unreached = [each for each in scenario_progress if not each.finished]
-    findings = tuple(_with_counts(context, f) for f in search.findings if f.rule in wanted)
+    findings = grouped((_with_counts(context, f) for f in search.findings if f.rule in wanted), _rank)
     results = tuple(_status(context, search, rule, findings, unreached) for rule in REGISTRY if rule in wanted)
     verdict: VerdictName = "passed"
     if findings:
@@ -226,7 +219,12 @@ def _result(
         notes=tuple(notes),
         salt=context.target.salt,
         scenarios=tuple(scenario_progress),
+        coverage=context.coverage.as_dict(),
     )
+
+
+def _rank(finding: Finding) -> int:
+    return list(SEVERITIES).index(REGISTRY[finding.rule].severity)
 
 
 def _with_counts(context: CheckContext, finding: Finding) -> Finding:

@@ -107,7 +107,8 @@ BELOW = {
     "rules": {"core", "openapi", "oracle", "data", "guard", "engine"},
     "explore": {"core", "openapi", "oracle", "data", "guard", "engine", "rules"},
     "check": {"core", "openapi", "guard", "engine", "rules", "explore"},
-    "cli": {"core", "guard", "report", "rules", "check"},
+    "replay": {"core", "guard", "engine", "rules", "explore"},
+    "cli": {"core", "guard", "report", "rules", "check", "replay"},
 }
 
 

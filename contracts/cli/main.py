@@ -8,10 +8,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib.util
+import os
 import shutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -28,16 +30,18 @@ from contracts.cli.options import (
     readable_ca_bundle,
     selected_rules,
     target_from,
+    target_options,
     token_from,
 )
 from contracts.cli.outcome import EXIT_INTERRUPTED
-from contracts.core.findings import CouldNotCheck, Finding
+from contracts.cli.progress import ProgressDisplay
+from contracts.core.findings import SEVERITIES, CouldNotCheck, Finding
 from contracts.core.printable import printable
 from contracts.core.target import Target
 from cyberdesk_mockserver.command_help import Command, Group
 
 if TYPE_CHECKING:
-    from contracts.cli.run import JudgeRules
+    from contracts.cli.run import Checked, JudgeRules
 
 _EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema")
 EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
@@ -69,7 +73,7 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 @click.group(
     cls=Group,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    groups={"Check a server": ("check", "fuzz", "cleanup"), "Read the contract": ("rules", "explain")},
+    groups={"Check a server": ("check", "fuzz", "replay", "cleanup"), "Read the contract": ("rules", "explain")},
     examples="""\
 contracts check http://127.0.0.1:4010 --token test
 contracts check https://api.example.com --plan
@@ -139,13 +143,60 @@ def fuzz(context: click.Context, /, for_s: float, **flags: Any) -> None:
     context.exit(_check(target, options_from(flags, rules), rules, judge_rules, shows_findings=True))
 
 
-@cli.command(cls=Command, examples="contracts rules | grep IDEM")
-def rules() -> None:
-    """Lists the rules, each with where it comes from."""
+@cli.command(
+    cls=Command,
+    groups=GROUPS_OF_CHECK,
+    examples="""\
+contracts replay report.json b82540fc
+contracts replay report.json b82540fc --url http://127.0.0.1:8000
+""",
+)
+@click.argument("report", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("fingerprint")
+@click.option("--url", envvar="CONTRACTS_URL", show_envvar=True, help="Another server. Default: that of the report.")
+@target_options
+@click.pass_context
+def replay(context: click.Context, /, report: Path, fingerprint: str, **flags: Any) -> None:
+    """Sends a finding of the JSON report REPORT again.
+
+    FINGERPRINT may be the beginning of a fingerprint. Exit code: 1 it still shows, 0 it does not, 2 could not tell.
+    """
+    from contracts.cli.replay import replay_finding
+
+    context.exit(_exit_code(replay_finding(report, fingerprint, flags, load_rules())))
+
+
+@cli.command(
+    cls=Command,
+    examples="""\
+contracts rules | grep IDEM
+contracts rules --coverage                   what a whole check judges, and what it does not
+contracts rules --coverage report.json       how often the check of this report judged it
+""",
+)
+@click.option(
+    "--coverage",
+    is_flag=False,
+    flag_value="",
+    metavar="[REPORT.json]",
+    help="Show which rules judge each status, parameter and field of each operation.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the coverage as JSON.")
+def rules(coverage: str | None, as_json: bool) -> None:
+    """Lists the rules, each with its severity and where it comes from."""
     known = load_rules()
+    if coverage is not None:
+        from contracts.cli.coverage import print_coverage
+
+        print_coverage(Path(coverage) if coverage else None, known, as_json=as_json)
+        return
+    if as_json:
+        raise click.UsageError("--json prints the coverage: add --coverage.")
     width = max(map(len, known))
     for rule in known.values():
-        click.echo(f"{click.style(f'{rule.id:<{width}}', bold=True)}  {rule.source:<3}  {rule.title}")
+        click.echo(
+            f"{click.style(f'{rule.id:<{width}}', bold=True)}  {rule.severity:<8}  {rule.source:<3}  {rule.title}"
+        )
 
 
 @cli.command(cls=Command, examples="contracts explain BULK-COUNT")
@@ -156,7 +207,8 @@ def explain(rule: str) -> None:
     one = known[known_rule(rule, known)]
     source = {"doc": "the documentation of the bulk create", "api": "the public facts about the API beside it"}
     click.echo(f"{click.style(one.id, bold=True)}: {one.title}")
-    click.echo(f"Source: {source[one.source]} ({one.source})\n")
+    click.echo(f"Source: {source[one.source]} ({one.source})")
+    click.echo(f"Severity: {one.severity}: {SEVERITIES[one.severity]}\n")
     click.echo(click.wrap_text(one.explanation, width=100, preserve_paragraphs=True))
 
 
@@ -236,22 +288,34 @@ def _check(
 ) -> int:
     """Run a check, write and print its report, and return the exit code."""
     from contracts.cli.run import check_target, prepare, write_reports
+    from contracts.report.github import annotation_lines
     from contracts.report.text import render_finding, render_text
 
     prepare(check_options)
-    with Progress() as progress:
+    with ProgressDisplay(target.url, target.max_time_s) as progress:
 
         def show(finding: Finding) -> None:
-            progress.clear()
-            click.echo(render_finding(finding, target.url, rules))
+            with progress.hidden():
+                click.echo(render_finding(finding, target.url, rules))
 
         on_finding = show if shows_findings else None
-        checked = check_target(target, check_options, rules, judge_rules, progress=progress.show, on_finding=on_finding)
+        checked = check_target(target, check_options, rules, judge_rules, progress=progress, on_finding=on_finding)
     write_reports(checked, check_options)
+    exit_code = _exit_code(checked)
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    json_path = next((path for name, path in check_options.reports if name == "json"), None)
+    text = render_text(checked.report, width=width, verbose=check_options.verbose, json_path=json_path)
+    click.echo(text, nl=False)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in annotation_lines(checked.report):
+            click.echo(line)
+    return exit_code
+
+
+def _exit_code(checked: Checked) -> int:
+    """Raises Unusable if the target could not be checked."""
     if checked.problem is not None:
         raise Unusable(checked.problem + _next_step(checked.problem))
-    width = shutil.get_terminal_size().columns if _is_terminal(sys.stdout) else None
-    click.echo(render_text(checked.report, width=width), nl=False)
     return checked.exit_code
 
 
@@ -269,29 +333,3 @@ def _next_step(problem: str) -> str:
 
 def _runs(count: int) -> str:
     return f"{count} {'run' if count == 1 else 'runs'}"
-
-
-def _is_terminal(stream: TextIO) -> bool:
-    return stream.isatty()
-
-
-class Progress:
-    """A progress line on stderr that overwrites itself; shown only if stderr is a terminal."""
-
-    def __init__(self) -> None:
-        self._shown = _is_terminal(sys.stderr)
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        if self._shown:
-            click.echo("\r\x1b[K", err=True, nl=False)
-
-    def show(self, step: object) -> None:
-        if self._shown:
-            width = shutil.get_terminal_size().columns - 1
-            click.echo(f"\r\x1b[K{printable(str(step))[:width]}", err=True, nl=False)

@@ -92,6 +92,7 @@ class CheckOptions:
     update_baseline: bool = False
     example_database: str | None = None
     wait_s: float | None = None
+    verbose: bool = False
 
 
 def option(*names: str, **settings: Any) -> Callable[[_F], _F]:
@@ -100,7 +101,7 @@ def option(*names: str, **settings: Any) -> Callable[[_F], _F]:
     return click.option(*names, envvar=f"CONTRACTS_{variable}", show_envvar=True, **settings)
 
 
-_FLAGS = (
+_TARGET_FLAGS = (
     option("--token", help="Bearer token of an organisation."),
     option(
         "--second-token",
@@ -144,6 +145,9 @@ _FLAGS = (
         metavar="DURATION",
         help="Wait so long, at most, for the target to answer: for one that is just being started.",
     ),
+)
+_FLAGS = (
+    *_TARGET_FLAGS,
     option(
         "--seed", type=click.IntRange(min=0), help="Seed of all random choices. Default: a new one, which is printed."
     ),
@@ -178,6 +182,7 @@ _FLAGS = (
         metavar="FORMAT=PATH",
         help=f"Write a report: {', '.join(FORMATS)}; repeatable.",
     ),
+    option("--verbose", "verbose", is_flag=True, help="Also list the rules that passed."),
     option("--baseline", type=_FILE, help="File of accepted findings; only others fail."),
     click.option("--update-baseline", is_flag=True, help="Accept what is found, in the file of --baseline."),
     option(
@@ -189,7 +194,7 @@ _FLAGS = (
 
 
 GROUPS_OF_CHECK = {
-    "Target": ("token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait"),
+    "Target": ("url", "token", "second_token", "workflow_id", "machine_id", "pool_id", "ca_bundle", "wait"),
     "How much is sent": ("profile", "max_runs", "max_requests", "rate", "max_time", "for_s", "plan"),
     "What is sent": ("seed", "salt", "shard"),
     "Writes on a deployment": ("allow_writes", "base_request", "vary", "clean_up", "leave_runs"),
@@ -202,12 +207,21 @@ GROUPS_OF_CHECK = {
         "baseline",
         "update_baseline",
     ),
-    "Output": ("reports", "example_database"),
+    "Output": ("reports", "verbose", "example_database"),
 }
 
 
 def check_options(command: _F) -> _F:
-    for flag in reversed(_FLAGS):
+    return _with(_FLAGS, command)
+
+
+def target_options(command: _F) -> _F:
+    """Add the flags about the target, and how much is sent to it."""
+    return _with(_TARGET_FLAGS, command)
+
+
+def _with(flags: Sequence[Callable[[_F], _F]], command: _F) -> _F:
+    for flag in reversed(flags):
         command = flag(command)
     return command
 
@@ -256,9 +270,9 @@ def target_from(flags: dict[str, Any]) -> Target:
         leave_runs=flags["leave_runs"],
         ca_bundle=ca_bundle,
         max_time_s=flags["max_time"],
-        seed=secrets.randbelow(2**32) if flags["seed"] is None else flags["seed"],
-        salt=secrets.token_hex(4) if flags["salt"] is None else flags["salt"],
-        shard=flags["shard"] or (1, 1),
+        seed=secrets.randbelow(2**32) if flags.get("seed") is None else flags["seed"],
+        salt=secrets.token_hex(4) if flags.get("salt") is None else flags["salt"],
+        shard=flags.get("shard") or (1, 1),
     )
 
 
@@ -284,6 +298,7 @@ def options_from(flags: dict[str, Any], known_rules: Collection[str]) -> CheckOp
         update_baseline=flags["update_baseline"],
         example_database=flags["example_database"],
         wait_s=flags["wait"],
+        verbose=flags["verbose"],
     )
     for rule in check_options.required:
         if rule in check_options.skip_rules:

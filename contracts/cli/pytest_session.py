@@ -188,7 +188,9 @@ def _tested_rules(nodeids: Iterable[str]) -> tuple[str, ...]:
 
 
 def _flags() -> list[click.Option]:
-    return [option for option in check_command.params if isinstance(option, click.Option) and option.name != "plan"]
+    """All flags of the command except those that have no meaning here, or another one in pytest."""
+    options = (option for option in check_command.params if isinstance(option, click.Option))
+    return [option for option in options if option.name not in {"plan", "verbose"}]
 
 
 def add_flags(parser: pytest.Parser) -> None:

@@ -6,6 +6,7 @@ The command line and the pytest plugin both use this, so that they report the sa
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,13 +19,14 @@ from contracts.cli.baseline import Baseline, BaselineError
 from contracts.cli.example_database import use_example_database
 from contracts.cli.options import CheckOptions, selected_rules, writable
 from contracts.cli.outcome import EXIT_CODES, EXIT_INTERRUPTED, allow_intermittent, judge
+from contracts.cli.progress import ProgressDisplay
 from contracts.cli.wait import wait_for
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult, VerdictName
 from contracts.core.interrupts import terminated_as_interrupted
 from contracts.core.target import Target
 from contracts.report import FORMATS
 from contracts.report.masking import Mask
-from contracts.report.report import Report, RuleText
+from contracts.report.report import Report, RuleText, worst_first
 
 if TYPE_CHECKING:
     from contracts.guard import Guard
@@ -54,7 +56,7 @@ def check_target(
     rules: Mapping[str, RuleText],
     judge_rules: JudgeRules,
     *,
-    progress: Callable[[object], None] | None = None,
+    progress: ProgressDisplay | None = None,
     on_finding: Callable[[Finding], None] | None = None,
 ) -> Checked:
     """Run a check. `judge_rules` sends the requests and reports each finding at once, so that an interruption loses
@@ -72,6 +74,8 @@ def check_target(
 
     def keep(finding: Finding) -> None:
         found.append(finding)
+        if finding.fails and progress is not None:
+            progress.show_finding(finding)
         if finding.fails and on_finding is not None:
             mask = mask_of(target)
             mask.learn(exchange.request for exchange in finding.exchanges)
@@ -81,7 +85,10 @@ def check_target(
         try:
             if check_options.wait_s is not None:
                 wait_for(target, check_options.wait_s, tell=lambda message: click.echo(message, err=True))
-            result = judge_rules(target, guard, rules=selected, progress=progress, on_finding=keep)
+            if progress is not None:
+                progress.begin(lambda: guard.spent)
+            show_step = None if progress is None else progress.show_step
+            result = judge_rules(target, guard, rules=selected, progress=show_step, on_finding=keep)
         except CouldNotCheck as error:
             problem = " ".join(str(error).split())
             result = _unfinished(target, selected or tuple(rules), guard, (), verdict="could_not_check", why=problem)
@@ -93,6 +100,8 @@ def check_target(
             # An internal error is raised unchanged, after the cleanup.
             _clean_up(target, guard)
             raise
+        if progress is not None:
+            progress.show_step("cleaning up" if target.clean_up else "counting the runs that are left")
         left, cut_short = _clean_up(target, guard)
         unknown = bool(guard.left_unknown or guard.possibly_left)
         notes = (*result.notes, *_left_run_notes(target, guard, left, cut_short=cut_short))
@@ -101,7 +110,7 @@ def check_target(
         result = dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes)
         exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in check_options.reports) else ()
     result, failed_by = conclude(result, check_options, today=date.today())
-    report = Report(result, rules, exchanges, failed_by, started_at).masked(mask_of(target))
+    report = Report(worst_first(result, rules), rules, exchanges, failed_by, started_at).masked(mask_of(target))
     shown_problem = None if problem is None else mask_of(target).text(problem)
     return Checked(report, shown_problem, interrupted or cut_short)
 
@@ -148,8 +157,14 @@ def _clean_up(target: Target, guard: Guard) -> tuple[int, bool]:
         return guard.spent.runs_created, True
 
 
+def _cleanup_command(target: Target) -> str:
+    """The command that deletes what this check left behind. It takes the token from the environment."""
+    ca_bundle = () if target.ca_bundle is None else ("--ca-bundle", target.ca_bundle)
+    return shlex.join(("contracts", "cleanup", target.url, *ca_bundle))
+
+
 def _left_run_notes(target: Target, guard: Guard, left: int, *, cut_short: bool) -> Iterator[str]:
-    again = f"`contracts cleanup {target.url}`"
+    again = f"`{_cleanup_command(target)}`"
     runs = "1 run is" if left == 1 else f"{left} runs are"
     if cut_short:
         yield f"Cleaning up was interrupted, up to {left} runs are left: {again} deletes them."

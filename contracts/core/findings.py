@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 from contracts.core.exchange import Exchange
 
 RuleStatus = Literal["passed", "failed", "skipped", "not_offered"]
 VerdictName = Literal["passed", "failed", "incomplete", "could_not_check"]
+Severity = Literal["critical", "major", "moderate", "minor"]
+
+SEVERITIES: Final[dict[Severity, str]] = {
+    "critical": "runs are lost or created unasked, or a secret or another organisation's data is exposed",
+    "major": "stored or returned data is wrong, or the server fails",
+    "moderate": "a valid request is refused, or an invalid one accepted",
+    "minor": "the form of an answer is wrong: its status, headers or schema",
+}
+"""What a violation of each severity does, the most severe first."""
 
 
 class Broken(AssertionError):
@@ -25,6 +35,17 @@ class Broken(AssertionError):
 
 class CouldNotCheck(Exception):
     """The check is impossible: no answer, no create that succeeds, a wrong token. The message is one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """A case that shows a finding, as JSON text, and the name of its scenario. `beside` are the cases that ran at the
+    same moment, itself included, if it showed only so.
+    """
+
+    scenario: str
+    case: str
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +68,27 @@ class Finding:
     """
     seen: int = 1
     judged: int = 0
+    summary: str = ""
+    """What was found, in one sentence: the request, what came, and what should have come."""
+    neighbour: str = ""
+    """The nearest request that was answered rightly, and its answer, in words; empty if none was tried."""
+    guess: str = ""
+    """A guess at the cause, which follows from requests that were answered rightly. The summary ends with it."""
+    field: str = ""
+    """The field of the resource that is wrong, if it is a single one."""
+    same_answer: tuple[tuple[str, str], ...] = ()
+    """The rules and causes of other violations that the same answer shows in the same field."""
+    also_seen: tuple[str, ...] = ()
+    """Where else the same fault was seen: "RULE on METHOD PATH" for each finding that is part of this one."""
+    part_of: str = ""
+    """The fingerprint of the finding that tells the same fault; empty if this one tells it."""
+    dedup_key: str = ""
+    reproductions: tuple[Reproduction, ...] = ()
+    """What `contracts replay` sends again, judged by the violation with that key; the smallest case first."""
+
+    @property
+    def sentence(self) -> str:
+        return self.summary or f"expected {self.expected}, got {self.got}"
 
     @property
     def frequency(self) -> str:
@@ -121,3 +163,5 @@ class CheckResult:
     notes: tuple[str, ...] = ()
     salt: str = ""
     scenarios: tuple[ScenarioProgress, ...] = ()
+    coverage: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)
+    """How often each rule was judged: operationId → part of the request or answer → rule → count."""

@@ -53,8 +53,8 @@ def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
         yield [file(f"{index}.txt", raw) for index, raw in enumerate(contents)]
     for names in batches(NAMES, 8):
         yield [file(name, target_path="C:\\" + name) for name in names]
-    for path in (None, *PATHS):
-        yield [file(target_path=path)]
+    for paths in batches((None, *PATHS), 8):
+        yield [file(f"{index}.txt", target_path=path) for index, path in enumerate(paths)]
     for flag in (True, False):
         yield [file(cleanup_imports_after_run=flag)]
         yield [file(cleanup_imports_after_run=flag, target_path="C:\\x\\a.txt")]
@@ -62,3 +62,13 @@ def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
     yield [file("a.txt", b"one"), file("a.txt", b"two")]
     yield [file("a.txt", b"same"), file("b.txt", b"same")]
     yield [file("a.txt", cleanup_imports_after_run=True), file("b.txt"), file("c.txt", target_path="C:\\c")]
+
+
+def packed() -> list[dict[str, Any]]:
+    """Return `file_inputs` with each unusual name, path and small content once."""
+    raws = [raw for raw in unusual_contents() if len(raw) < 20_000]
+    names = (*NAMES, *(f"{number}.txt" for number in range(len(raws) - len(NAMES))))
+    return [
+        file(name, raw, target_path=PATHS[number % len(PATHS)], cleanup_imports_after_run=number % 2 == 0)
+        for number, (name, raw) in enumerate(zip(names, raws, strict=True))
+    ]

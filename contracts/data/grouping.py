@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -17,6 +17,18 @@ def in_turn(kinds: Iterable[Iterator[T]]) -> Iterator[T]:
                 yield next(kind)
             except StopIteration:
                 left.remove(kind)
+
+
+def covering(items: Iterable[T], *keys: Callable[[T], Hashable]) -> Iterator[T]:
+    """Yield the items that are the first to have some value of a key. Few items then have every value of every key,
+    where all combinations would be too many.
+    """
+    seen: set[Hashable] = set()
+    for item in items:
+        values = {(index, key(item)) for index, key in enumerate(keys)}
+        if not values <= seen:
+            seen |= values
+            yield item
 
 
 def batches(items: Iterable[T], size: int, *, max_bytes: int = 400_000) -> Iterator[list[T]]:

@@ -30,6 +30,13 @@ USUAL: Final = tuple(sorted({*POWERS_OF_TWO, *ROUND_NUMBERS}))
 WIDTHS: Final = tuple(2**bits for bits in (31, 32, 53, 63, 64))
 """Where integer types end, signed and unsigned, and where doubles no longer hold every integer."""
 
+MANY_UPDATES: Final = 2**8 + 1
+"""Updates of one run: a counter of one byte, and a history of 100 or 256 versions, are exceeded."""
+MANY_RETRIES: Final = 2**6 + 1
+"""Retries of one run, which cost two requests each."""
+MANY_KEYS: Final = 2**10 + 1
+"""Idempotency keys: caches have 100, 256, 1000 or 1024 entries."""
+
 
 def around(*limits: int) -> tuple[int, ...]:
     """Return the numbers one below, at and one above each limit, in ascending order."""

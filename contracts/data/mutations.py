@@ -7,7 +7,7 @@ from typing import Final
 
 from contracts.data import limits
 from contracts.data.formats import BROKEN_IDS
-from contracts.data.json_values import Json
+from contracts.data.value_classes import Json
 
 Path = tuple[str | int, ...]
 

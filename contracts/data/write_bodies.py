@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.data.files import file
-from contracts.data.json_values import Json
+from contracts.data.value_classes import Json
 
 INPUTS: Final = {
     "name": "Ada",

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from contracts.core.made_up import MadeUp
 from contracts.core.target import Target
 from contracts.engine.canaries import Canaries
-from contracts.engine.results import WriteResult
+from contracts.engine.coverage import Coverage
 from contracts.guard import Guard
 from contracts.oracle import (
     FilterCause,
@@ -52,8 +52,8 @@ class CheckContext:
     """operationId → reason. All other operations are offered."""
     first_run: str | None = None
     """A run that this check created before it judged anything."""
-    kept: dict[int, WriteResult] = field(default_factory=dict)
-    """Creates from the start of the check, by number. Their runs are read again at the end."""
+    kept: dict[str, Any] = field(default_factory=dict)
+    """What cases at the start of the check made, by name. Cases at its end look at it again."""
     others_run: str | None = None
     """A run that this check did not create, for reads where it may not create any."""
     may_create: bool = True
@@ -61,6 +61,7 @@ class CheckContext:
     canaries: Canaries = field(init=False)
     known: set[tuple[str, str]] = field(default_factory=set)
     judged: Counter[str] = field(default_factory=Counter)
+    coverage: Coverage = field(default_factory=Coverage)
     seen_violations: Counter[tuple[str, str]] = field(default_factory=Counter)
     """How often each violation was seen, by rule and cause, without repeats."""
     notes: dict[str, None] = field(default_factory=dict)

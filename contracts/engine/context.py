@@ -54,6 +54,8 @@ class CaseContext:
         self.check = check
         self.only = only
         self.exchanges: list[Exchange] = []
+        self.other_violations: list[tuple[Violation, Exchange]] = []
+        """Violations other than the one that `only` asks for, and the exchange that was judged."""
         self._named: dict[str, Any] = {}
         self.made_up = check.made_up() if name is None else check.made_up(name)
         self._last_secret: int | None = None
@@ -208,22 +210,24 @@ class CaseContext:
         self.exchanges.append(exchange)
         request = exchange.request
         operation = operation_at(request.method, request.path)
-        self.check.count("NO-5XX")
-        self.check.count("SECRET-LEAK")
+        self.count("NO-5XX", exchange)
+        self.count("SECRET-LEAK", exchange)
         if exchange.answer.status >= 400:
-            self.check.count("HTTP-ERROR-JSON")
+            self.count("HTTP-ERROR-JSON", exchange)
         if operation is not None and operation not in ANSWER_RULE and accepts(exchange.answer):
-            self.check.count(SCHEMA_RULE)
+            self.count(SCHEMA_RULE, exchange)
         proves = exchange.answer.status not in _MAY_BE_OVERLOAD
         for violation in universal_violations(operation, request, exchange.answer, self.check.canaries.forms):
             self.report_violation(violation, exchange, is_proof=proves)
         if exchange.answer.status == 429:
-            self.check.count("HTTP-LIMIT")
+            self.count("HTTP-LIMIT", exchange)
             raise Inconclusive("the target put the request off with 429 for too long")
         try:
             body = exchange.answer.json() if exchange.answer.body else None
         except (ValueError, RecursionError):
             body = None
+        if operation is not None and accepts(exchange.answer):
+            self.check.coverage.count_answer(ANSWER_RULE.get(operation, SCHEMA_RULE), operation, body)
         return CallResult(operation, exchange, body)
 
     def call(
@@ -264,38 +268,48 @@ class CaseContext:
             if not result.accepted:
                 raise Inconclusive(f"{operation} answers {result.status}")
             return
-        self.check.count(rule)
+        self.count(rule, result)
         if not result.accepted:
-            self.report_violation(
-                Violation(rule, f"{operation} refuses a good request", "a success", result.words), *shown
-            )
+            cause, expected = f"{operation} refuses a good request", "a success, since the request is valid"
+            self.report_violation(Violation(rule, cause, expected, result.words), *shown)
             raise Inconclusive(f"{operation} answers {result.status}")
         if not has_documented_form(operation, result.answer):
             raise Inconclusive(f"{operation} answers otherwise than documented")
 
     # Judging
 
+    def count(self, rule: str, *shown: CallResult | Exchange) -> None:
+        """Count the rule as judged by the last of the exchanges, by default the last of the case."""
+        self.check.count(rule)
+        last = shown[-1] if shown else self.exchanges[-1] if self.exchanges else None
+        if last is not None:
+            self.check.coverage.count_exchange(rule, last.exchange if isinstance(last, CallResult) else last)
+
     def report_violation(self, violation: Violation, *shown: CallResult | Exchange, is_proof: bool = False) -> None:
         """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for. `shown`
         are the exchanges that show it, by default all of the case. `is_proof` says that the last of them alone does.
         """
+        exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
+        judged = (exchanges or self.exchanges)[-1]
         if self.only is not None:
             if violation.dedup_key != self.only:
+                self.other_violations.append((violation, judged))
                 return
         else:
             self.check.saw(violation)
             if self.check.knows(violation):
                 return
-        exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
         violated = RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
-        violated.is_proof = is_proof
+        violated.is_proof, violated.made_up = is_proof, dict(self.placeholders())
+        others = [one for one, exchange in self.other_violations if exchange is judged]
+        violated.same_answer = tuple((one.rule, one.cause) for one in others if one.field == violation.field != "")
         raise violated
 
     def judge(
         self, rule: str, violations: Iterable[Violation], *shown: CallResult | Exchange, is_proof: bool = False
     ) -> bool:
         """Count the rule as judged and return whether it holds. Raises RuleViolated for the first new violation."""
-        self.check.count(rule)
+        self.count(rule, *shown)
         holds = True
         for violation in violations:
             holds = False
@@ -311,7 +325,7 @@ class CaseContext:
         got: str | Callable[[], str],
         *shown: CallResult | Exchange,
     ) -> bool:
-        self.check.count(rule)
+        self.count(rule, *shown)
         if not holds:
             self.report_violation(Violation(rule, cause, expected, got if isinstance(got, str) else got()), *shown)
         return bool(holds)
@@ -330,9 +344,11 @@ class CaseContext:
         if result.refused and not self.check.offers(parsed.operation):
             return WriteResult(parsed, result, (), False)
         for rule in _rules_of_request(parsed):
-            self.check.count(rule)
+            self.count(rule, result)
+            self.check.coverage.count_body(rule, parsed)
         if result.accepted and parsed.is_invalid:
-            self.report_violation(acceptance_of_invalid(parsed, result.answer), result, is_proof=True)
+            if (violation := acceptance_of_invalid(parsed, result.answer)) is not None:
+                self.report_violation(violation, result, is_proof=True)
             return WriteResult(parsed, result, (), False)
         if result.refused:
             if parsed.is_invalid:
@@ -353,7 +369,7 @@ class CaseContext:
         with check.lock:
             judgement = judge_create(parsed, result.answer, now=datetime.now(UTC), seen=check.seen, source=result)
         for rule in _CREATE_RULES if parsed.operation == "bulk_create_runs" else ("CREATE-ANSWER",):
-            check.count(rule)
+            self.count(rule, result)
         for violation in judgement.violations:
             earlier = judgement.earlier.get(violation.cause)
             shown = (result,) if earlier is None else (earlier, result)

@@ -22,7 +22,7 @@ from contracts.oracle import CREATES, excerpt
 
 _NOT_THERE = frozenset({404, 405})
 _CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})
-"""Not probed one by one for 405, since they create other things than runs."""
+"""A live check does not probe them for 405: what a broken server would create is no run, and could not be deleted."""
 
 
 def discover(target: Target, guard: Guard, *, deadline: float) -> CheckContext:
@@ -232,7 +232,8 @@ class _Discovery:
                 continue
             for name in names if len(names) > 1 or path == "/v1/runs/chain" else ():
                 method = operations()[name][0]
-                if method != "GET" and name not in _CREATES_OTHER_RESOURCES and not self._is_routed(method, path):
+                is_probed = method != "GET" and not (self.check.is_live and name in _CREATES_OTHER_RESOURCES)
+                if is_probed and not self._is_routed(method, path):
                     self.check.not_offered[name] = f"{method} {path} is 405, whatever the id"
 
     def _is_routed(self, method: str, path: str) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode
 
 from contracts.core.exchange import Request
 from contracts.engine.case import Case
@@ -14,29 +16,43 @@ from contracts.openapi.schemas import UNREAD
 
 @dataclass(frozen=True)
 class RequestCase(Case):
-    """`json` is the decoded body, `text` a body that is not JSON, as latin-1. Without both, there is no body."""
+    """`json` is the decoded body, `text` a body that is not JSON, as latin-1. Without both, there is no body. `query`
+    follows `path`, if it is written as usual; else it stays in `path`.
+    """
 
     method: str
     path: str
     headers: tuple[tuple[str, str], ...] = ()
     json: Any = UNREAD
     text: str | None = None
+    query: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def from_request(cls, request: Request) -> RequestCase:
+        path, _, text = request.path.partition("?")
+        query = tuple(parse_qsl(text, keep_blank_values=True))
+        if _written(query) != text:
+            path, query = request.path, ()
+        case = cls(request.method, path, request.headers, query=query)
         if request.body is None:
-            return cls(request.method, request.path, request.headers)
+            return case
         try:
-            return cls(request.method, request.path, request.headers, json=request.json())
-        except (ValueError, RecursionError):
-            return cls(request.method, request.path, request.headers, text=request.body.decode("latin-1"))
+            return dataclasses.replace(case, json=request.json())
+        except ValueError:
+            return dataclasses.replace(case, text=request.body.decode("latin-1"))
 
     def to_request(self, fill: Callable[[Any], Any] = lambda value: value) -> Request | None:
         """Return the request, its placeholders replaced by `fill`; None if shrinking left half a header."""
-        if not all(len(header) == 2 and header[0] for header in self.headers):
+        if not all(len(pair) == 2 and pair[0] for pair in (*self.headers, *self.query)):
             return None
         headers = tuple((name, str(fill(value))) for name, value in self.headers)
         body = None if self.text is None else self.text.encode("latin-1")
         if self.json is not UNREAD:
             body = encode(fill(self.json))
-        return Request(self.method, str(fill(self.path)), headers, body)
+        filled = [(name, str(fill(value))) for name, value in self.query]
+        query = f"?{_written(filled)}" if filled else ""
+        return Request(self.method, str(fill(self.path)) + query, headers, body)
+
+
+def _written(query: Sequence[tuple[str, str]]) -> str:
+    return urlencode(list(query), quote_via=quote)

@@ -11,7 +11,7 @@ from contracts.oracle import (
     ParsedRequest,
     Violation,
     accepts,
-    excerpt,
+    answer_in_words,
     refuses,
 )
 
@@ -27,6 +27,10 @@ class RuleViolated(Broken):
         super().__init__(violation.rule, expected=violation.expected, got=violation.got, exchanges=exchanges)
         self.violation = violation
         self.all_exchanges = exchanges if all_exchanges is None else all_exchanges
+        self.made_up: dict[str, Any] = {}
+        """The placeholders of the case and their values."""
+        self.same_answer: tuple[tuple[str, str], ...] = ()
+        """The rules and causes of other violations that the last exchange shows in the same field."""
         self.is_proof = False
         """Whether the request and the answer alone show that the rule is broken, whatever the state of the target."""
         self.stable_without_repeat: bool | None = None
@@ -77,9 +81,7 @@ class CallResult:
 
     @property
     def words(self) -> str:
-        if not self.status:
-            return f"no answer: {self.answer.lost}"
-        return f"{self.status} {excerpt(self.answer.body)}".strip()
+        return answer_in_words(self.answer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ A scenario is a function of a `CaseContext` and a case (`case.Case`).
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import itertools
 import math
@@ -24,14 +26,16 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
+from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
+from contracts.engine.explain import finding_of
+from contracts.engine.neighbour import Attempt
 from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
-from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
+from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.shrink import shrink
 from contracts.guard import NoAnswer, Refused
-from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import body_schema
 from contracts.oracle import read_request
 
@@ -156,7 +160,8 @@ class Search:
         """
         enough = self.requests[scenario.name] + requests
         if scenario.together and not self.check.is_live:
-            return self._run_together(scenario, cases, enough, until)
+            size = int(min(BATCH, max(THREADS, requests // THREADS)))  # a small share is for a small batch
+            return self._run_together(scenario, cases, enough, until, size)
         for case in cases:
             self._stop_at(until)
             self.try_case(scenario, case)
@@ -165,10 +170,12 @@ class Search:
                 return False
         return True
 
-    def _run_together(self, scenario: Scenario[Any], cases: Iterator[Any], enough: float, until: float) -> bool:
-        """Run cases in parallel, in batches. Look into the failures of a batch one by one, in the order of cases."""
+    def _run_together(
+        self, scenario: Scenario[Any], cases: Iterator[Any], enough: float, until: float, size: int
+    ) -> bool:
+        """Run cases in parallel, in batches of that size. Look into the failures of a batch in the order of cases."""
         with ThreadPoolExecutor(THREADS) as pool:
-            while batch := list(itertools.islice(cases, BATCH)):
+            while batch := list(itertools.islice(cases, size)):
                 self._stop_at(until)
                 outcomes = list(pool.map(lambda case: self._outcome(scenario, case), batch))
                 for case, violated in zip(batch, outcomes, strict=True):
@@ -188,12 +195,23 @@ class Search:
         if violated is not None:
             self.look_into(scenario, case, violated)
 
-    def _outcome(self, scenario: Scenario[Any], case: Any, *, only: str | None = None) -> RuleViolated | None:
-        """Return the violation that the case shows, if any. Raises OutOfTime."""
+    def _outcome(
+        self,
+        scenario: Scenario[Any],
+        case: Any,
+        *,
+        only: str | None = None,
+        on_pass: Callable[[Attempt], None] = lambda attempt: None,
+    ) -> RuleViolated | None:
+        """Return the violation that the case shows, if any. `on_pass` is called if it comes to its end and shows no
+        violation. Raises OutOfTime.
+        """
         self._on_case(scenario)
         context = CaseContext(self.check, only=only, name=self._name_of_attempt(scenario, case))
         try:
             scenario.run(context, case)
+            if not context.other_violations:
+                on_pass(Attempt(tuple(context.exchanges), dict(context.placeholders())))
         except RuleViolated as violated:
             return violated
         except Inconclusive as reason:
@@ -314,31 +332,34 @@ class Search:
             return
         is_broken_by_a_write = self._is_broken_by_a_write(violated)
         alone = None if is_broken_by_a_write else self._alone(violated)
+        origin = (scenario, case)
         under_load = (scenario, beside, violated.dedup_key)
         before: tuple[Exchange, ...] = ()
         if alone is not None:
             before = tuple(exchange for exchange in violated.all_exchanges if exchange is not violated.exchanges[-1])
             scenario, case, violated = alone
-        latest = [violated]
+        key = violated.dedup_key
+        passed: list[Attempt] = []
         enough = self._requests_for_findings + MAX_SHRINK_REQUESTS
 
         def still_fails(candidate: Any) -> bool:
             if self._requests_for_findings >= enough or check.time_left < 2:
                 return False
-            found = self._outcome(scenario, candidate, only=violated.dedup_key)
-            if found is not None:
-                latest[:] = [found]
-            return found is not None
+            with contextlib.suppress(OutOfTime):
+                return self._outcome(scenario, candidate, only=key, on_pass=passed.append) is not None
+            return False
 
+        confirmed = self._reproduce(scenario, case, key)
         # A write has broken the target, and it stays broken: any smaller case would seem to fail as well. A case that
         # waits is not shrunk, since each try takes seconds; its finding shows only the exchanges that matter.
-        smallest = case if is_broken_by_a_write or scenario.waits else shrink(case, still_fails, tries=MAX_TRIES)
-        confirmed = self._reproduce(scenario, smallest, violated.dedup_key)
-        if confirmed is None and smallest != case:  # shrunk so far that it fails only by chance
-            confirmed = self._reproduce(scenario, case, violated.dedup_key)
+        if confirmed is not None and not is_broken_by_a_write and not scenario.waits:
+            smaller = shrink(case, still_fails, tries=MAX_TRIES)
+            again = None if smaller == case else self._reproduce(scenario, smaller, key)
+            if again is not None:  # else it was shrunk so far that it fails only by chance
+                case, confirmed = smaller, again
         stable = confirmed is not None
         repeated_under_load = None if stable else self._reproduce_under_load(*under_load)
-        final = confirmed or repeated_under_load or latest[0]
+        final = confirmed or repeated_under_load or violated
         intermittent = not stable and (violated.is_proof or repeated_under_load is not None)
         self._unstable_count[first] += not stable
         # Known only after the second unstable one: another scenario may find a case that repeats.
@@ -349,10 +370,12 @@ class Search:
         all_exchanges = (*before, *final.all_exchanges)
         shown = (*self._sources(final), *final.exchanges)
         exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
-        finding = Finding(
-            final.rule, final.cause, final.expected, final.got, exchanges, stable=stable, intermittent=intermittent
-        )
-        self._keep(finding)
+        finding = finding_of(final, exchanges, passed, stable=stable, intermittent=intermittent)
+        shown_by = [(scenario, case), *([origin] if alone is not None else [])]
+        reproductions = [
+            each for by, one in shown_by for each in reproduction_of(by.name, one, () if stable else beside)
+        ]
+        self._keep(dataclasses.replace(finding, reproductions=tuple(reproductions)))
 
     def _keep(self, finding: Finding) -> None:
         """Keep one finding of each rule and cause, one that repeats alone if there is any."""
@@ -381,16 +404,7 @@ class Search:
         """Keep a finding without repeating it: a repeat would leave more runs behind, or the time is over."""
         self.check.known.add((violated.rule, violated.cause))
         intermittent = not stable and violated.is_proof
-        finding = Finding(
-            violated.rule,
-            violated.cause,
-            violated.expected,
-            violated.got,
-            violated.exchanges,
-            stable=stable,
-            intermittent=intermittent,
-        )
-        self._keep(finding)
+        self._keep(finding_of(violated, violated.exchanges, stable=stable, intermittent=intermittent))
 
     def look_at_the_end(self) -> None:
         """Judge unreported runs that the target created since the last request, or while nothing was judged."""
@@ -453,8 +467,12 @@ def run_alone(context: CaseContext, case: RequestCase) -> None:
     request = case.to_request()
     if request is None:
         return
-    result = context.send(request)
-    operation = operation_at(request.method, request.path)
+    judge_alone(context, context.send(request))
+
+
+def judge_alone(context: CaseContext, result: CallResult) -> None:
+    """Judge an answer by what its request alone tells."""
+    request, operation = result.exchange.request, result.operation
     if operation is not None and body_schema(operation) is not None:
         context.judge_write(read_request(operation, request.body, request.header("content-type")), result)
 

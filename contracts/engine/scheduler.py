@@ -17,7 +17,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search
 
-FIRST_ROUND_REQUESTS: Final = 24
+FIRST_ROUND_REQUESTS: Final = 8
 """The requests that a scenario may send in the first round. A batch of cases is always finished."""
 MANY_RUNS: Final = 60
 """Cases that create this many runs or more make every list slower, so they wait for LATE_ROUND. They begin it."""
@@ -30,17 +30,14 @@ LAST_TIME_FRACTION: Final = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The progress of a check; `str` formats it as one line."""
+    """The part of a check that runs, and how many of the parts are done."""
 
     step: str
-    done: int
-    total: int
-    requests: int
-    findings: int
+    done: int = 0
+    total: int = 0
 
     def __str__(self) -> str:
-        found = "nothing found" if not self.findings else f"{self.findings} found"
-        return f"{self.done}/{self.total} {self.step} · {self.requests} requests · {found}"
+        return f"{self.step} ({self.done} of {self.total} parts done)" if self.total else self.step
 
 
 @dataclass(slots=True)
@@ -116,8 +113,8 @@ class Scheduler:
 
     def _run_part(self, part: _Part, *, requests: float = math.inf, until: float) -> bool:
         """Run a part for a share of requests and return whether it has ended. Raises OutOfTime at `until`."""
-        scenario, spent = part.scenario, self._check.guard.spent
-        self._progress(Progress(scenario.name, self._ended, self._total, spent.requests, len(self._search.findings)))
+        scenario = part.scenario
+        self._progress(Progress(scenario.name, self._ended, self._total))
         if not self._search.run(scenario, part.cases, requests=requests, until=until):
             return False
         if part.explores:

@@ -1,20 +1,34 @@
-"""Shrinks a failing case within a budget of tries: fewer members, smaller counts, shorter and simpler values.
+"""Shrinks a failing case within a budget of tries: fewer members, smaller counts, shorter and plainer values.
 
 A case is a dataclass (`case`). A field keeps its value or becomes simpler, or gets its default back; of the JSON values
 in the fields, any part may be removed. Strings that contain a placeholder are not shortened, nor those that are the
 value of a field, since they name the kind of case.
+
+A long list, object or text is first reduced to the shortest beginning that fails, and this to its shortest end. This
+takes few tries wherever the part is that matters, and it finds the exact length if only the length matters.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 from contracts.engine.case import changed_fields, defaults_of
 
 _A_FILE: Final = "YQ=="
+_COUNTS: Final = frozenset({"count", "times", "limit"})
+_MOST_MEMBERS: Final = 20
+"""Members of a list or an object that are shrunk one by one."""
+_FEW_MEMBERS: Final = 3
+_MOST_PLACES: Final = 400
+_LARGEST_COUNT: Final = 1_000_000
+"""Larger numbers are not searched for the least that fails: they are values, not counts."""
+_LARGE_NUMBERS: Final = tuple(n for power in (31, 32, 53, 63, 64) for n in (2**power - 1, 2**power, 2**power + 1))
+_SHORT_TEXT: Final = 12
+"""Characters of a text that are made plain one by one."""
 
 C = TypeVar("C")
 Where = tuple[str | int, ...]
@@ -26,63 +40,252 @@ class Spent(Exception):
 
 def shrink(case: C, still_fails: Callable[[C], bool], *, tries: int) -> C:
     """Return the smallest case found for which `still_fails` is true; it must be true for `case`."""
-    left, best = tries, case
-    tried: set[str] = {repr(case)}
+    shrinker = _Shrinker(case, still_fails, tries)
+    with contextlib.suppress(Spent):
+        shrinker.run()
+    return shrinker.best
 
-    def fails(candidate: C) -> bool:
-        nonlocal left, best
+
+class _Shrinker(Generic[C]):
+    """`best` is the smallest case so far. All methods try to make a part of it smaller, given by its path."""
+
+    def __init__(self, case: C, still_fails: Callable[[C], bool], tries: int) -> None:
+        self.best = case
+        self._still_fails = still_fails
+        self._left = tries
+        self._tried = {repr(case)}
+
+    def run(self) -> None:
+        """Shrink until nothing gets smaller. Top-level lists, such as the requests of a case, come first, then whole
+        fields and counts, since these cost the most; then the structure, outer parts first; then texts and numbers.
+        Raises Spent.
+        """
+        before = None
+        while before is not self.best:
+            before = self.best
+            for name in _members(self.best):
+                if isinstance(_at(self.best, (name,)), list | tuple):
+                    self._shorten((name,))
+            for name in _members(self.best):
+                self._remove((name,))
+            for where in _places(self.best):
+                if where[-1] in _COUNTS and _has(self.best, where):
+                    self._number(where)
+            self._structure()
+            for where in _places(self.best):
+                if _has(self.best, where):
+                    self._leaf(where)
+
+    def _try(self, where: Where, value: Any) -> bool:
+        return self._try_case(_with(self.best, where, value))
+
+    def _try_case(self, candidate: C) -> bool:
         key = repr(candidate)
-        if key in tried:
+        if key in self._tried:
             return False
-        if left <= 0:
+        if self._left <= 0:
             raise Spent
-        left -= 1
-        tried.add(key)
-        if not still_fails(candidate):
+        self._left -= 1
+        self._tried.add(key)
+        if not self._still_fails(candidate):
             return False
-        best = candidate
+        self.best = candidate
         return True
 
-    try:
-        while True:
-            before = best
-            for where in list(_places(before)):
-                _shrink_at(best, where, fails)
-            if best is before:
-                return best
-    except Spent:
-        return best
+    def _structure(self) -> None:
+        """Remove parts, and make lists and objects shorter and plainer."""
+        todo: list[Where] = [(name,) for name in _members(self.best)]
+        for where in todo:
+            if len(todo) > _MOST_PLACES or not _has(self.best, where) or self._remove(where):
+                continue
+            value = _at(self.best, where)
+            if isinstance(value, list | tuple | dict) and not _is_pair(value):
+                if not _is_field(self.best, where):
+                    any(self._try(where, simpler) for simpler in _simpler(value))
+                self._shorten(where)
+                self._plain_members(where)
+                self._plain_keys(where)
+            # The last members come first, so that the indices of the others stay right if one is removed.
+            todo += [(*where, name) for name in reversed(_members(_at(self.best, where)))]
+
+    def _remove(self, where: Where) -> bool:
+        is_of_pair = _is_pair(_at(self.best, where[:-1]))
+        if is_of_pair or not (len(where) > 1 or dataclasses.is_dataclass(self.best)):
+            return False
+        without = _without(self.best, where)
+        return without is not None and self._try_case(without)
+
+    def _leaf(self, where: Where) -> None:
+        value, parent = _at(self.best, where), _at(self.best, where[:-1])
+        if where[-1] == "content" and isinstance(value, str):
+            # The content of a file: an empty file would be another case, and not every substring is valid base64.
+            if len(value) > len(_A_FILE):
+                self._try(where, _A_FILE)
+        elif isinstance(value, str):
+            # It may name the kind of case or contain a placeholder: a substring would mean nothing.
+            # The lists of a case are tuples where their members are names.
+            is_name = _is_field(self.best, where) or (
+                isinstance(parent, tuple) and not (_is_pair(parent) and where[-1])
+            )
+            if value and not is_name and "«" not in value:
+                self._text(where)
+        else:
+            self._number(where)
+
+    def _number(self, where: Where) -> None:
+        value = _at(self.best, where)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return
+        if isinstance(value, float):
+            any(self._try(where, n) for n in (0.5, 1.5) if n != value and len(repr(n)) < len(repr(value)))
+            return
+        if any(self._try(where, n) for n in (0, 1, 2, 3, 5, 10) if abs(n) < abs(value)):
+            return
+        sign = 1 if value > 0 else -1
+        if abs(value) > _LARGEST_COUNT:
+            any(self._try(where, sign * n) for n in _LARGE_NUMBERS if n < abs(value))
+            return
+        self._least(abs(value), lambda n: self._try(where, sign * n))
+
+    def _least(self, high: int, fails: Callable[[int], bool]) -> None:
+        """Search for the smallest number that fails, assuming that all larger ones fail up to `high`, which does."""
+        low = high // 2
+        if high < 2 or not fails(low):
+            if high - low < 2 or not fails(high - 1):  # most values cannot get smaller
+                return
+            high -= 1
+        else:
+            low, high = 0, low
+        while high - low > 1:
+            middle = (low + high) // 2
+            if fails(middle):
+                high = middle
+            else:
+                low = middle
+
+    def _text(self, where: Where) -> None:
+        value = _at(self.best, where)
+        for text in ("", "a", "ab"):
+            if (len(text) < len(value) or (text == "a" and value != "a")) and self._try(where, text):
+                return
+        self._shorten(where)
+        value = _at(self.best, where)
+        if len(value) > 1 and not self._try(where, "a" * len(value)) and len(value) <= _SHORT_TEXT:
+            for index in range(len(value)):
+                value = _at(self.best, where)
+                if value[index] != "a":
+                    self._try(where, f"{value[:index]}a{value[index + 1 :]}")
+
+    def _shorten(self, where: Where) -> None:
+        """Shorten a list, an object or a text: to a single member, to its shortest beginning that fails, this to its
+        shortest end, and then without parts of its middle.
+        """
+        value = _at(self.best, where)
+        if len(value) < 2 or (not isinstance(value, str) and any(self._try(where, one) for one in _singles(value))):
+            return
+        self._least(len(value), lambda n: self._try(where, _cut(value, 0, n)))
+        rest = _at(self.best, where)
+        self._least(len(rest), lambda n: self._try(where, _cut(rest, len(rest) - n, len(rest))))
+        self._remove_chunks(where)
+
+    def _remove_chunks(self, where: Where) -> None:
+        """Remove chunks, from halves down to single members, and to quarters of a text. Stop early if a long value
+        needs many of its members.
+        """
+        value = _at(self.best, where)
+        size = len(value) // 2
+        least = max(1, size // 2) if isinstance(value, str) else 1
+        while size >= least:
+            start, removed = 0, False
+            while start < len(value := _at(self.best, where)) and len(value) > 1:
+                kept = _joined(_cut(value, 0, start), _cut(value, start + size, len(value)))
+                if self._try(where, kept):
+                    removed = True
+                else:
+                    start += size
+            if not removed and len(value) > 8 * size and len(value) > _MOST_MEMBERS:
+                return
+            size //= 2
+
+    def _plain_members(self, where: Where) -> None:
+        """Replace all members of a long list or object by plain ones: often only their number matters."""
+        value = _at(self.best, where)
+        if len(value) < 3:
+            return
+        if isinstance(value, dict):
+            self._try(where, dict.fromkeys(value, 0))
+            value = _at(self.best, where)
+            self._try(where, {f"k{number}": one for number, one in enumerate(value.values())})
+        elif plain := _PLAIN.get(type(value[0])):
+            self._try(where, type(value)(copy.copy(plain[0]) for _ in value))
+
+    def _plain_keys(self, where: Where) -> None:
+        """Replace the odd names of the few members that are left by a plain one."""
+        value = _at(self.best, where)
+        if isinstance(value, dict) and len(value) <= _FEW_MEMBERS:
+            for odd in [key for key in value if not key.isidentifier()]:
+                value = _at(self.best, where)
+                self._try(where, {"a" if key == odd else key: one for key, one in value.items()})
 
 
-def _places(case: Any) -> Iterator[Where]:
-    """Yield the path of every part, outer parts first. Top-level lists, such as the requests of a case, come before
-    everything else, then counts, since these cost the most.
+_PLAIN: Final[dict[type, tuple[Any]]] = {int: (0,), float: (0.5,), str: ("a",), dict: ({},), list: ([],)}
+
+
+def _singles(value: Any) -> Iterator[Any]:
+    """Yield the value with one member only. Of a long one, only the first and the last member: the others take too many
+    tries.
     """
-    todo: list[Where] = [(key,) for key in _members(case)]
-    seen: list[Where] = []
-    while todo:
-        where = todo.pop(0)
-        seen.append(where)
-        value = _at(case, where)
-        todo.extend((*where, key) for key in _members(value))
-        if len(seen) > 400:
-            break
-    yield from sorted(seen, key=lambda where: _order(case, where))
+    indexes = range(len(value)) if isinstance(value, list | tuple) and len(value) <= _MOST_MEMBERS else (0,)
+    for index in (0, len(value) - 1, *indexes[1:-1]):
+        yield _cut(value, index, index + 1)
 
 
-def _members(value: Any) -> list[str] | range:
+def _simpler(value: Any) -> Iterator[Any]:
+    """Yield an empty object, and the values of the same type that are inside the value, as deep as two levels."""
+    if isinstance(value, dict) and value:
+        yield {}
+    inner = _inner(value)
+    yield from (
+        one for one in [*inner, *(deeper for one in inner for deeper in _inner(one))] if type(one) is type(value)
+    )
+
+
+def _inner(value: Any) -> list[Any]:
+    members = list(value.values()) if isinstance(value, dict) else value
+    return [one for one in members[:2] if isinstance(one, dict | list) and one]
+
+
+def _is_pair(value: Any) -> bool:
+    """Return whether a value is the name and the value of a header or a parameter."""
+    return isinstance(value, tuple) and len(value) == 2 and all(isinstance(one, str) for one in value)
+
+
+def _cut(value: Any, start: int, end: int | None) -> Any:
+    """Return a slice of a list, an object or a text."""
+    return dict(list(value.items())[start:end]) if isinstance(value, dict) else value[start:end]
+
+
+def _joined(one: Any, other: Any) -> Any:
+    return one | other if isinstance(one, dict) else one + other
+
+
+def _members(value: Any) -> Sequence[str | int]:
     """Return the names or indices of the parts of a value that shrinking looks at."""
     if dataclasses.is_dataclass(value):
         return list(changed_fields(value))
     if isinstance(value, dict):
-        return list(value)
-    return range(min(len(value), 20)) if isinstance(value, list | tuple) else range(0)
+        return list(value)[:_MOST_MEMBERS]
+    return range(min(len(value), _MOST_MEMBERS)) if isinstance(value, list | tuple) else range(0)
 
 
-def _order(case: Any, where: Where) -> int:
-    if len(where) == 1 and isinstance(_at(case, where), list | tuple):
-        return 0
-    return 1 if where[-1] in {"count", "times", "limit"} else 2
+def _places(case: Any) -> list[Where]:
+    """Return the path of every part, outer parts first."""
+    found: list[Where] = [(name,) for name in _members(case)]
+    for where in found:
+        if len(found) > _MOST_PLACES:
+            break
+        found.extend((*where, name) for name in _members(_at(case, where)))
+    return found
 
 
 def _at(case: Any, where: Where) -> Any:
@@ -124,92 +327,3 @@ def _without(case: Any, where: Where) -> Any:
 def _is_field(case: Any, where: Where) -> bool:
     """Return whether the part is a field of a case, rather than a part of a JSON value."""
     return len(where) == 1 or dataclasses.is_dataclass(_at(case, where[:-1]))
-
-
-def _shrink_at(case: Any, where: Where, fails: Callable[[Any], bool]) -> None:
-    if not _has(case, where):
-        return
-    is_field = _is_field(case, where)
-    if len(where) > 1 or dataclasses.is_dataclass(case):
-        without = _without(case, where)
-        if without is not None and fails(without):
-            return
-    value = _at(case, where)
-    if where[-1] == "content" and isinstance(value, str):
-        # The content of a file: an empty file would be another case, and not every substring is valid base64.
-        if len(value) > len(_A_FILE):
-            fails(_with(case, where, _A_FILE))
-        return
-    for simpler in _simpler(value, is_field=is_field):
-        candidate = _with(case, where, simpler)
-        if fails(candidate):
-            case, value = candidate, simpler
-            break
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2:
-        _bisect(case, where, value, fails)
-    elif isinstance(value, str) and (is_field or "«" in value):
-        return  # it names the kind of case or contains a placeholder: a substring would mean nothing
-    elif isinstance(value, (list, tuple, dict, str)) and len(value) > 3:
-        _shorten(case, where, fails)
-
-
-def _simpler(value: Any, *, is_field: bool) -> Iterator[Any]:
-    """Yield simpler values of the same type, the simplest first."""
-    if isinstance(value, bool) or value is None:
-        return
-    if isinstance(value, str):
-        if "«" in value or is_field:
-            return
-        yield from (text for text in ("", "a", "ab") if len(text) < len(value) or (text == "a" and value != "a"))
-    elif isinstance(value, int):
-        yield from (n for n in (0, 1, 2, 3, 5, 10) if abs(n) < abs(value))
-    elif isinstance(value, float):
-        yield from (n for n in (0.5, 1.5) if n != value and len(repr(n)) < len(repr(value)))
-    elif isinstance(value, dict) and not is_field:
-        if value:
-            yield {}
-        for inner in list(value.values())[:3]:
-            if isinstance(inner, dict):
-                yield inner
-    elif isinstance(value, list | tuple) and value:
-        yield value[:1]
-        if len(value) > 1:
-            yield value[-1:]
-            yield value[:2]
-            yield value[-2:]
-
-
-def _bisect(case: Any, where: Where, high: int, fails: Callable[[Any], bool]) -> None:
-    """Search for the smallest number that fails, assuming that all larger ones fail."""
-    sign = 1 if high > 0 else -1
-    low, high = 0, abs(high)
-    while high - low > 1:
-        middle = (low + high) // 2
-        if fails(_with(case, where, sign * middle)):
-            high = middle
-        else:
-            low = middle
-
-
-def _shorten(case: Any, where: Where, fails: Callable[[Any], bool]) -> None:
-    """Remove chunks, from halves down to single members."""
-    value = _at(case, where)
-    size = len(value) // 2
-    while size >= 1:
-        start = 0
-        while start < len(value) and len(value) > 1:
-            kept = _cut(value, start, size)
-            candidate = _with(case, where, kept)
-            if fails(candidate):
-                case, value = candidate, kept
-            else:
-                start += size
-        if size == 1:
-            break
-        size = max(1, size // 4) if len(value) > 64 else size // 2
-
-
-def _cut(value: Any, start: int, size: int) -> Any:
-    if isinstance(value, dict):
-        return {key: item for i, (key, item) in enumerate(value.items()) if not start <= i < start + size}
-    return value[:start] + value[start + size :]

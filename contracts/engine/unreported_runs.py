@@ -6,7 +6,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.guard import Kind, UnreportedRuns
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import body_schema
-from contracts.oracle import ANSWER_RULE, CREATES, Violation, read_request
+from contracts.oracle import ANSWER_RULE, CREATES, Violation, counted, read_request
 
 
 def kind_of(request: Request) -> Kind:
@@ -39,10 +39,10 @@ def violation_of(found: UnreportedRuns) -> Violation:
             "REQ-ATOMIC",
             f"a refused {operation} makes runs",
             "nothing created by a refused request",
-            f"{found.runs} runs that were not there before",
+            f"{found.status}, and {counted(found.runs, 'new run')}",
         )
     rule = "BULK-COUNT" if operation == "bulk_create_runs" else ANSWER_RULE.get(operation, "REQ-ATOMIC")
-    reported = f"{found.reported} {'run' if found.reported == 1 else 'runs'} reported"
+    reported = f"{counted(found.reported, 'run')} reported"
     return Violation(
         rule,
         f"{operation} makes runs that it does not tell",

@@ -27,7 +27,7 @@ from contracts.explore.steps import (
     Write,
     fixed_sequences,
 )
-from contracts.oracle import FOREIGN, Query, Violation, list_faults, missing_runs
+from contracts.oracle import FOREIGN, Query, Violation, counted, list_faults, missing_runs
 from contracts.rules.isolated_runs import isolating_fields
 from contracts.rules.list_check import why_missing
 from contracts.rules.listing import NEWEST_FIRST, RunList, carries, read_pages
@@ -182,7 +182,7 @@ class Model:
         if write is None:
             return
         again, self._has_replayed = write.send(), True
-        self.context.check.count("IDEM-REPLAY")
+        self.context.count("IDEM-REPLAY", again)
         if again.status != write.first.status or again.body != write.first.body:
             cause, expected = "another answer for the same key and body", "the answer of the first one"
             since = write.run.shown if write.run is not None else []
@@ -208,7 +208,7 @@ class Model:
         candidates = [
             run.known.candidate(None if run.organisation == organisation else FOREIGN) for run in by_id.values()
         ]
-        self.context.check.count("LIST-COMPLETE")
+        self.context.count("LIST-COMPLETE", *found.results)
         for item in found.items:
             if item.get("id") not in by_id and carries(item, *self._filter):
                 self._fail_unknown_run(str(item.get("id")), found)
@@ -239,18 +239,19 @@ class Model:
         rule = "IDEM-REPLAY" if self._has_replayed else "LIST-COMPLETE"
         cause = "a repeat makes runs again" if self._has_replayed else "a run is listed that nobody made"
         creates = [write.first for write in self._writes.values() if write.run is None]
-        violation = Violation(rule, cause, "only runs that were made", run_id)
+        violation = Violation(rule, cause, "only runs that were created", f"run {run_id}, which no answer reported")
         fail(self.context, violation, *creates, *found.results[:2])
 
     def _fail_missing(self, run: ModelRun, count: int, found: RunList, limit: int) -> NoReturn:
-        run.fail_by_another("another run is gone too", "not in the list", found.results[0], is_gone=True)
+        run.fail_by_another("another run is gone too", f"a list without run {run.id}", found.results[0], is_gone=True)
         if self.context.check.offers("get_run"):
             run.read()  # it may be gone
         is_first_organisation = run.organisation == 0  # `why_missing` lists as the first organisation
         rule, cause = "LIST-COMPLETE", "a created run is not listed"
         if is_first_organisation:
             rule, cause = why_missing(self.context, run.known.view, found.query, limit=limit, base=[self._filter])
-        got = f"{count} runs missing"
+        more = f" and {counted(count - 1, 'more run')}" if count > 1 else ""
+        got = f"a list without run {run.id}{more}"
         fail(self.context, Violation(rule, cause, "every run that matches", got), *run.shown, *found.results[:3])
 
     # The other organisation

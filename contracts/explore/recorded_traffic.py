@@ -144,11 +144,13 @@ class Record:
             for name, value in case.headers
             if name.lower() not in _OMITTED_HEADERS and not name.lower().startswith("x-schemathesis")
         )
-        path = case.path if known is None else case.path.replace(*known)
+        path, query = case.path, case.query
+        if known is not None:
+            path, query = path.replace(*known), tuple((name, value.replace(*known)) for name, value in query)
         body = case.json
         if body is not UNREAD:
             body = json.loads(json.dumps(body).replace(self._secret, "«secret»"))
-        return dataclasses.replace(case, path=path, headers=headers, json=body)
+        return dataclasses.replace(case, path=path, query=query, headers=headers, json=body)
 
 
 # Replay
@@ -212,7 +214,8 @@ def _judge_undocumented(context: CaseContext, result: CallResult) -> None:
     route = route_of(request.method, request.path)
     if route is not None and request.method not in {"HEAD", "OPTIONS"}:
         cause = f"{request.method} is answered on {route.template}"
-        context.require(result.refused, "HTTP-METHOD", cause, "a 4xx", result.words, result)
+        expected = "a 4xx, since the method is not documented"
+        context.require(result.refused, "HTTP-METHOD", cause, expected, result.words, result)
 
 
 def _judge_unauthorized(context: CaseContext, result: CallResult) -> None:
@@ -220,7 +223,8 @@ def _judge_unauthorized(context: CaseContext, result: CallResult) -> None:
     if re.match("(?i)bearer test", header or ""):
         return  # a mock may accept it as the token of another organisation
     rule, cause = rule_of_credentials(header)
-    context.require(not result.accepted, rule, cause, "401 or 403", result.words, result)
+    expected = "401 or 403, since the credentials are not valid"
+    context.require(not result.accepted, rule, cause, expected, result.words, result)
 
 
 def _judge_presence(
@@ -229,13 +233,16 @@ def _judge_presence(
     if result.accepted:
         if resource_id in known_resources.gone:
             cause = f"{operation} after the delete is not 404"
-            context.report_violation(Violation("DELETE-GONE", cause, "404", result.words), result)
+            expected = "404, since it was deleted"
+            context.report_violation(Violation("DELETE-GONE", cause, expected, result.words), result)
         elif resource_id in known_resources.unknown:
             cause = f"an unknown id is not 404 with {operation}"
-            context.report_violation(Violation("READ-UNKNOWN", cause, "404", result.words), result)
+            expected = "404, since the id is unknown"
+            context.report_violation(Violation("READ-UNKNOWN", cause, expected, result.words), result)
         elif not _may_be_read_as_uuid(resource_id):
             cause = f"a malformed id is taken by {operation}"
-            context.report_violation(Violation("READ-UNKNOWN", cause, "a 4xx", result.words), result)
+            expected = "a 4xx, since the id is malformed"
+            context.report_violation(Violation("READ-UNKNOWN", cause, expected, result.words), result)
     elif operation == "get_run" and resource_id in known_resources.alive and "?" not in result.exchange.request.path:
         context.expect_success(result)
 

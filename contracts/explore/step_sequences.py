@@ -45,7 +45,7 @@ from contracts.explore.steps import (
 from contracts.guard import NoAnswer, Refused
 from contracts.rules.run_events import CANCEL, DELETE, Event
 
-EXAMPLES: Final = 30
+EXAMPLES: Final = 20
 """Sequences in one check."""
 MAX_STEPS: Final = 18
 MAX_CAUSES: Final = 4

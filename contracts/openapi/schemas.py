@@ -148,6 +148,12 @@ def body_schema(operation: str) -> str | None:
     return reference.rsplit("/", 1)[-1]
 
 
+@functools.cache
+def newer_properties() -> frozenset[str]:
+    """Return the properties that only newer releases know: others may leave them out, and ignore them in requests."""
+    return frozenset(document()["x-newer-properties"])
+
+
 # Compiling
 
 

@@ -65,6 +65,50 @@ def success_differences(operation: str, body: Any) -> Iterator[Path]:
     return _paths(_success_validator(operation), body)
 
 
+def success_requirements(operation: str, body: Any) -> dict[Path, str]:
+    """Return what the schema requires of each part that `success_differences` yields, in words."""
+    return {tuple(error.absolute_path): _in_words(error) for error in _success_validator(operation).iter_errors(body)}
+
+
+def _in_words(error: jsonschema.ValidationError) -> str:
+    required: Any = error.validator_value
+    match error.validator:
+        case "type":
+            return " or ".join(_TYPES[name] for name in ([required] if isinstance(required, str) else required))
+        case "format":
+            return f"a {'UUID' if required == 'uuid' else required}"
+        case "enum":
+            return f"one of {', '.join(map(str, required))}"
+        case "minimum":
+            return f"at least {required}"
+        case "maximum":
+            return f"at most {required}"
+        case "$ref":  # see `_reference`
+            return "present"
+        case "required":
+            instance: Any = error.instance
+            return f"an object with {' and '.join(name for name in required if name not in instance)}"
+        case "anyOf" | "oneOf":
+            alternatives = error.context or []
+            deepest = max(alternatives, key=lambda one: len(one.absolute_path), default=error)
+            if len(deepest.absolute_path) > len(error.absolute_path):  # this alternative is the one that is meant
+                words = _in_words(deepest)
+                return f"valid ({'.'.join(map(str, deepest.absolute_path))} must be {words})" if words else ""
+            return " or ".join(dict.fromkeys(words for one in alternatives if (words := _in_words(one))))
+    return ""
+
+
+_TYPES: Final = {
+    "null": "null",
+    "boolean": "a boolean",
+    "integer": "an integer",
+    "number": "a number",
+    "string": "a string",
+    "array": "an array",
+    "object": "an object",
+}
+
+
 def _paths(validator: Any, value: Any) -> Iterator[Path]:
     for error in validator.iter_errors(value):
         yield tuple(error.absolute_path)

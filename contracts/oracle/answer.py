@@ -8,10 +8,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from contracts.core.exchange import Answer, Request
-from contracts.oracle.answer_schema import answer_violations
+from contracts.openapi.schemas import Path
+from contracts.oracle.answer_schema import answer_violations, field_at
 from contracts.oracle.refusal import refuses
 from contracts.oracle.request import is_well_formed
 from contracts.oracle.violation import Violation, excerpt
+from contracts.oracle.wording import answer_in_words
 
 
 def universal_violations(
@@ -25,18 +27,17 @@ def universal_violations(
     """
     at = operation or "an undocumented place"
     if answer.status >= 500 or answer.status == 0:
-        got = f"{answer.status} {excerpt(answer.body)}" if answer.status else f"no answer: {answer.lost}".rstrip(": ")
-        yield Violation("NO-5XX", f"a 5xx from {at}", "no 5xx, whatever is sent", got)
+        yield Violation("NO-5XX", f"a 5xx from {at}", "no 5xx, whatever is sent", answer_in_words(answer))
     if _contains_any(answer, canaries) and not sends_openly(request, canaries):
-        yield Violation(
-            "SECRET-LEAK",
-            f"in an answer of {at}" if answer.status < 400 else "in an error",
-            "no sensitive value in any answer",
-            f"one in the {answer.status} of {at}",
-        )
+        cause = f"in an answer of {at}" if answer.status < 400 else "in an error"
+        path = _path_of_any(answer, canaries)
+        where = f" in {'.'.join(map(str, path))}" if path else ""
+        got = f"{answer.status} with a sensitive value{where}"
+        yield Violation("SECRET-LEAK", cause, "no sensitive value in any answer", got, field=field_at(path))
     if answer.status == 429 and not is_retry_after(answer.header("retry-after")):
         retry_after = answer.header("retry-after")
-        yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", f"Retry-After {retry_after!r}")
+        got = "429 without Retry-After" if retry_after is None else f"429 with Retry-After {excerpt(retry_after)}"
+        yield Violation("HTTP-LIMIT", "no Retry-After", "a 429 with Retry-After", got)
     for violation in answer_violations(operation, answer):
         if refuses(answer) or is_well_formed(operation, request):
             yield violation
@@ -45,6 +46,23 @@ def universal_violations(
 def _contains_any(answer: Answer, canaries: Sequence[bytes]) -> bool:
     texts = [answer.body, *(value.encode(errors="replace") for _, value in answer.headers)]
     return any(form in text for form in canaries for text in texts)
+
+
+def _path_of_any(answer: Answer, canaries: Sequence[bytes]) -> Path:
+    """Return the path of the first value of a JSON answer that contains one of the forms; empty if there is none."""
+    forms = [form.decode("latin-1") for form in canaries]
+    try:
+        todo: list[tuple[Path, Any]] = [((), answer.json())]
+    except ValueError:
+        return ()
+    while todo:
+        path, value = todo.pop()
+        if isinstance(value, dict | list):
+            members = value.items() if isinstance(value, dict) else enumerate(value)
+            todo += [((*path, name), inner) for name, inner in members][::-1]
+        elif any(form in (value if isinstance(value, str) else json.dumps(value)) for form in forms):
+            return path
+    return ()
 
 
 _SENSITIVE: Final = ("sensitive_input_values", "sensitive_inputs", "shared_sensitive_inputs")

@@ -6,15 +6,23 @@ All rules that ask for the documented form are judged here; other modules only a
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts.core.exchange import Answer
 from contracts.openapi.schemas import Path
-from contracts.openapi.strict import answers_json, differences, matches, responses, success_differences, success_status
+from contracts.openapi.strict import (
+    answers_json,
+    differences,
+    matches,
+    responses,
+    success_differences,
+    success_requirements,
+    success_status,
+)
 from contracts.oracle.refusal import accepts, refuses
 from contracts.oracle.violation import Violation, excerpt
+from contracts.oracle.wording import value_in_words
 
 ANSWER_RULE: Final = {
     "bulk_create_runs": "BULK-STATUS",
@@ -88,6 +96,7 @@ def _form_violation(operation: str, answer: Answer) -> Violation | None:
 def _part_violations(operation: str, body: Any, paths: Sequence[Path]) -> Iterator[Violation]:
     """Yield one violation for each kind of part, however many items of a list have it."""
     first: dict[str, Path] = {}
+    requirements = success_requirements(operation, body)
     for path in paths:
         first.setdefault(_where(path), path)
     for where, path in first.items():
@@ -99,9 +108,10 @@ def _part_violations(operation: str, body: Any, paths: Sequence[Path]) -> Iterat
         yield Violation(
             rule,
             f"{where} of {operation} is not of its schema",
-            f"{where} as documented",
+            _wanted(where, requirements.get(path)),
             _in_words(value, path),
             about=about if isinstance(about, str) else "",
+            field=field_at(path),
         )
 
 
@@ -110,14 +120,15 @@ def _error_violations(operation: str | None, answer: Answer) -> Iterator[Violati
     if problem is None and answer.json().get("detail") in (None, "", [], {}):
         problem = "no detail"
     if problem is not None:
-        yield Violation("HTTP-ERROR-JSON", f"{answer.status}: {problem}", f"{_OBJECT} with detail", _beginning(answer))
+        got = f"{answer.status} with {_beginning(answer)}"
+        yield Violation("HTTP-ERROR-JSON", f"{answer.status}: {problem}", f"{_OBJECT} with detail", got)
     elif operation is not None and answer.status in responses(operation):
         body = answer.json()
         for path in differences("HTTPValidationError" if isinstance(body["detail"], list) else "Error", body):
             rule = "REQ-ERROR" if answer.status == 422 else "HTTP-ERROR-JSON"
             cause, expected = (
                 f"{_where(path)} of a {answer.status} is not of its schema",
-                f"{_where(path)} as documented",
+                _wanted(_where(path)),
             )
             yield Violation(rule, cause, expected, _in_words(_part(body, path), path))
 
@@ -136,12 +147,22 @@ def _problem_of_json(answer: Answer) -> str | None:
 
 
 def _beginning(answer: Answer) -> str:
-    return f"{answer.header('content-type')} with {excerpt(answer.body)}"
+    content_type = answer.header("content-type") or "no Content-Type"
+    return f"{content_type}: {excerpt(answer.body)}" if answer.body else f"{content_type} and an empty body"
+
+
+def _wanted(where: str, requirement: str | None = None) -> str:
+    return f"{where} to be {requirement}" if requirement else f"{where} as documented"
 
 
 def _where(path: Path) -> str:
     """Return the path with [] for each index, since a fault may show at any of them."""
     return ".".join("[]" if isinstance(step, int) else step for step in path)
+
+
+def field_at(path: Path) -> str:
+    """Return the field of the resource that a path of an answer leads to; empty if it is none."""
+    return next((step for step in path if isinstance(step, str) and step not in {"items", "created_runs"}), "")
 
 
 def _part(body: Any, path: Path) -> Any:
@@ -153,5 +174,5 @@ def _part(body: Any, path: Path) -> Any:
 
 
 def _in_words(value: Any, path: Path) -> str:
-    shown = "nothing" if value is _MISSING else excerpt(json.dumps(value))
-    return f"{shown} in {'.'.join(map(str, path))}"
+    where = ".".join(map(str, path))
+    return f"no {where}" if value is _MISSING else f"{where} {value_in_words(value)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -15,7 +15,8 @@ from contracts.openapi.schemas import UNREAD, Path, is_uuid, moment_of
 from contracts.oracle.answer_schema import has_documented_form, wrong_parts
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import input_difference
-from contracts.oracle.violation import Violation, excerpt
+from contracts.oracle.violation import Violation
+from contracts.oracle.wording import counted, keys_in_words, place_in_words, value_in_words
 
 _CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 
@@ -72,16 +73,19 @@ def _count_violations(parsed: ParsedRequest, body: Mapping[str, Any], wrong: set
     if "failed_count" in wrong:
         return
     if not isinstance(failed, int) or failed < 0:
-        yield Violation("BULK-STATUS", "failed_count is no count", "an integer", f"failed_count {failed}")
+        expected, got = "a failed_count of 0 or more", f"failed_count {value_in_words(failed)}"
+        yield Violation("BULK-STATUS", "failed_count is no count", expected, got)
     elif isinstance(count, int) and runs + failed != count:
-        got = f"{runs} runs and failed_count {failed}"
-        yield Violation("BULK-COUNT", "runs and failures do not add up to count", f"{count} in all", got)
+        got = f"{counted(runs, 'created run')} and failed_count {failed}"
+        expected = f"created runs and failed_count to add up to {count:,}"
+        yield Violation("BULK-COUNT", "runs and failures do not add up to count", expected, got)
     elif "errors" in wrong:
         return
     elif failed and parsed.is_valid and not errors:
-        yield Violation("BULK-COUNT", "failures without errors", f"errors for {failed} failures", "none")
+        expected, got = "errors that say why", f"failed_count {failed} and no errors"
+        yield Violation("BULK-COUNT", "failures without errors", expected, got)
     elif not failed and errors:
-        got = f"errors {excerpt(json.dumps(errors))}"
+        got = f"failed_count 0 and errors {value_in_words(errors)}"
         yield Violation("BULK-COUNT", "errors although nothing failed", "no errors when nothing failed", got)
 
 
@@ -110,33 +114,39 @@ class _CreatedRuns:
             if self.parsed.operation == "create_run":
                 yield from self._options()
 
-    def _each(self, *names: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yield (description, run) for each run whose named fields match the schema."""
+    def _each(self, *names: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
+        """Yield (index, run) for each run whose named fields match the schema."""
         for index, run in enumerate(self.runs):
             if isinstance(run, dict) and not self.wrong[index].intersection(names):
-                yield f"run {index + 1} of {len(self.runs)}", run
+                yield index, run
+
+    def _at(self, index: int) -> str:
+        return f" in run {index + 1} of {len(self.runs)}" if len(self.runs) > 1 else ""
 
     def _others(self, rule: str, cause: str, name: str, wanted: Any) -> Iterator[Violation]:
-        """Yield a violation for each run that has another value in a field. Null may be empty or absent."""
-        for where, run in self._each(name):
-            got = run.get(name)
-            if got != wanted and (got or wanted not in (None, [])):
-                told = f"{excerpt(json.dumps(got))} in {where}"
-                yield Violation(rule, cause, f"{name} {excerpt(json.dumps(wanted))}", told)
+        """Yield a violation if some runs have another value in a field. Null may be empty or absent."""
+        values = ((index, run.get(name)) for index, run in self._each(name))
+        others = [(index, got) for index, got in values if got != wanted and (got or wanted not in (None, []))]
+        if others:
+            got = (
+                f"{name} {value_in_words(others[0][1])}{place_in_words([index for index, _ in others], len(self.runs))}"
+            )
+            yield Violation(rule, cause, f"{name} {value_in_words(wanted)}", got, field=name)
 
     def _ids(self) -> Iterator[Violation]:
-        where_by_id: dict[str, str] = {}
-        for where, run in self._each("id"):
+        indexes: dict[str, int] = {}
+        for index, run in self._each("id"):
             identity = run["id"]
-            if identity in where_by_id:
-                got = f"{identity} for {where_by_id[identity]} and for {where}"
+            if identity in indexes:
+                got = f"id {identity} for run {indexes[identity] + 1} and for run {index + 1} of {len(self.runs)}"
                 yield Violation("BULK-IDS", "one id twice in an answer", "ids that are unique in the answer", got)
             elif identity in self.seen.runs:
                 cause = "an id of an earlier answer"
                 self.earlier[cause] = self.seen.runs[identity]
-                yield Violation("BULK-IDS", cause, "ids that are unique over all answers", f"{identity} again, {where}")
-            where_by_id[identity] = where
-        self.seen.runs.update(dict.fromkeys(where_by_id, self.source))
+                got = f"id {identity} again{self._at(index)}"
+                yield Violation("BULK-IDS", cause, "ids that are unique over all answers", got)
+            indexes[identity] = index
+        self.seen.runs.update(dict.fromkeys(indexes, self.source))
 
     def _echoes(self) -> Iterator[Violation]:
         given = self.parsed.given
@@ -152,22 +162,23 @@ class _CreatedRuns:
             return  # the contract does not determine how a server reads such a body (one with NaN, for example)
         if inputs is UNREAD:
             return
-        for where, run in self._each("input_values"):
-            gains = machine is not None or bool(pools)
-            problem = input_difference(inputs, run.get("input_values"), may_gain=gains)
-            if problem is not None:
-                yield Violation("BULK-ECHO", "other input_values", "input_values as sent", f"{problem} in {where}")
+        gains = machine is not None or bool(pools)
+        runs = self._each("input_values")
+        each = ((index, input_difference(inputs, run.get("input_values"), may_gain=gains)) for index, run in runs)
+        yield from self._problems("BULK-ECHO", "other input_values", "input_values as sent", "input_values", each)
 
     def _initial_values(self) -> Iterator[Violation]:
         yield from self._others("BULK-INITIAL", "another status", "status", "scheduling")
         for name in ("error", "output_data"):
             yield from self._others("BULK-INITIAL", f"{name} is not empty", name, None)
         moments = [self.now, *filter(None, [_server_time(self.answer)])]
-        for where, run in self._each("created_at"):
+        for index, run in self._each("created_at"):
             created = moment_of(run["created_at"])
             if created is not None and all(abs(created - moment) > _CLOCK_TOLERANCE for moment in moments):
-                got = f"{run['created_at']} in {where}"
-                yield Violation("BULK-INITIAL", "created_at is not about now", "created_at about now", got)
+                got = f"created_at {run['created_at']}{self._at(index)}"
+                expected = f"created_at about now ({self.now.isoformat(timespec='seconds')})"
+                yield Violation("BULK-INITIAL", "created_at is not about now", expected, got)
+                return
 
     def _sessions(self) -> Iterator[Violation]:
         session, start_session = self.parsed.given("session_id"), self.parsed.given("start_session")
@@ -184,20 +195,24 @@ class _CreatedRuns:
             yield from self._one_session(is_new=session is None)
 
     def _one_session(self, *, is_new: bool) -> Iterator[Violation]:
-        found = [(where, run.get("session_id")) for where, run in self._each("session_id", "id")]
-        first_where, first = found[0] if found else ("", None)
-        other = next(((where, session) for where, session in found if session != first), None)
+        found = [(index, run.get("session_id")) for index, run in self._each("session_id", "id")]
+        first_index, first = found[0] if found else (0, None)
+        other = next(((index, session) for index, session in found if session != first), None)
         if other is not None:
-            got = f"{json.dumps(first)} in {first_where}, {json.dumps(other[1])} in {other[0]}"
+            got = (
+                f"session_id {json.dumps(first)} in run {first_index + 1}, "
+                f"{json.dumps(other[1])} in run {other[0] + 1} of {len(self.runs)}"
+            )
             yield Violation("BULK-SESSION", "runs of one call in several sessions", "one session for all runs", got)
         elif not found or not is_new:
             return
         elif first is None:
-            yield Violation("BULK-SESSION", "no session is started", "a new session_id", "null")
+            yield Violation("BULK-SESSION", "no session is started", "a new session_id", "session_id null")
         elif first in self.seen.sessions:
             cause = "a session of an earlier call"
             self.earlier[cause] = self.seen.sessions[first]
-            yield Violation("BULK-SESSION", cause, "a new session_id", f"{first} again")
+            got = f"session_id {first} of an earlier request again"
+            yield Violation("BULK-SESSION", cause, "a new session_id", got)
         else:
             self.seen.sessions[first] = self.source
 
@@ -207,20 +222,21 @@ class _CreatedRuns:
             return
         expected = len(files or [])
         ids_so_far: set[str] = set()
-        for where, run in self._each("input_attachment_ids"):
+        for index, run in self._each("input_attachment_ids"):
             ids = run.get("input_attachment_ids") or []
-            cause, got = "", f"{excerpt(json.dumps(ids))} in {where}"
+            cause, got = "", ""
             if len(ids) != expected:
-                cause, got = "not one attachment a file", f"{len(ids)} in {where}"
-            elif len(set(ids)) != len(ids) or ids_so_far.intersection(ids):
-                cause = "attachments that are shared"
+                cause, got = "not one attachment a file", f"{counted(len(ids), 'input attachment')}"
+            elif shared := _first_shared(ids, ids_so_far):
+                cause, got = "attachments that are shared", f"input attachment {shared} again"
             elif old := next((i for i in ids if i in self.seen.attachments), None):
-                cause = "attachments of an earlier answer"
+                cause, got = "attachments of an earlier answer", f"input attachment {old} of an earlier request again"
                 self.earlier[cause] = self.seen.attachments[old]
             elif not all(ids):
-                cause = "an empty attachment id"
+                cause, got = "an empty attachment id", f"input_attachment_ids {value_in_words(ids)}"
             if cause:
-                yield Violation("BULK-FILES", cause, f"{expected} input attachments of its own for each run", got)
+                wanted = f"{counted(expected, 'input attachment')} of its own for each run"
+                yield Violation("BULK-FILES", cause, wanted, f"{got}{self._at(index)}")
             ids_so_far.update(ids)
         self.seen.attachments.update(dict.fromkeys(ids_so_far, self.source))
 
@@ -228,11 +244,19 @@ class _CreatedRuns:
         secrets = self.parsed.given("sensitive_input_values")
         if secrets is UNREAD:
             return
-        for where, run in self._each("sensitive_input_aliases"):
-            problem = alias_difference(secrets or {}, run.get("sensitive_input_aliases"))
-            if problem is not None:
-                expected = "aliases with the keys of the sensitive values"
-                yield Violation("BULK-ALIASES", "other keys", expected, f"{problem} in {where}")
+        runs = self._each("sensitive_input_aliases")
+        each = ((index, alias_difference(secrets or {}, run.get("sensitive_input_aliases"))) for index, run in runs)
+        expected = "an alias for each key of sensitive_input_values, and no others"
+        yield from self._problems("BULK-ALIASES", "other keys", expected, "sensitive_input_aliases", each)
+
+    def _problems(
+        self, rule: str, cause: str, expected: str, name: str, each: Iterable[tuple[int, str | None]]
+    ) -> Iterator[Violation]:
+        """Yield a violation if some runs have a problem. `each` are the index and the problem in words of each run."""
+        problems = [(index, problem) for index, problem in each if problem is not None]
+        if problems:
+            got = f"{problems[0][1]}{place_in_words([index for index, _ in problems], len(self.runs))}"
+            yield Violation(rule, cause, expected, got, field=name)
 
     def _options(self) -> Iterator[Violation]:
         """Yield violations of the options that only a single create has."""
@@ -242,6 +266,16 @@ class _CreatedRuns:
             yield from self._others("CREATE-ANSWER", cause, "session_alias", alias)
         if release is not UNREAD and release is not None:
             yield from self._others("CREATE-ANSWER", "another release_session_after", "release_session_after", release)
+
+
+def _first_shared(ids: Sequence[str], earlier: Set[str]) -> str | None:
+    """Return the first id that is among the earlier ones, or twice among these."""
+    seen = set(earlier)
+    for one in ids:
+        if one in seen:
+            return one
+        seen.add(one)
+    return None
 
 
 def _server_time(answer: Answer) -> datetime | None:
@@ -254,10 +288,11 @@ def _server_time(answer: Answer) -> datetime | None:
 def alias_difference(secrets: Mapping[str, Any], aliases: Any) -> str | None:
     aliases = aliases or {}
     if not isinstance(aliases, dict):
-        return excerpt(json.dumps(aliases))
+        return f"sensitive_input_aliases {value_in_words(aliases)}"
     if aliases.keys() != secrets.keys():
         lost = [key for key in secrets if key not in aliases]
         new = [key for key in aliases if key not in secrets]
-        return f"without {excerpt(json.dumps(lost[:3]))}" if lost else f"with {excerpt(json.dumps(new[:3]))}"
+        name = "sensitive_input_aliases"
+        return f"{name} without {keys_in_words(lost)}" if lost else f"{name} with {keys_in_words(new)}, too"
     empty = [key for key, value in secrets.items() if isinstance(value, str) and value and not aliases[key]]
-    return f"no alias for {excerpt(json.dumps(empty[:3]))}" if empty else None
+    return f"an empty alias for {keys_in_words(empty)}" if empty else None

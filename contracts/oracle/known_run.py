@@ -6,13 +6,12 @@ nothing; `contracts.rules.tracked_run` does.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from contracts.openapi.schemas import moment_of
+from contracts.openapi.schemas import moment_of, newer_properties
 from contracts.oracle.answer_schema import is_run
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.retry import CLEARED_BY_RETRY, retry_violations
@@ -28,16 +27,17 @@ from contracts.oracle.run import (
     step_violation,
 )
 from contracts.oracle.run_list import DELETED, Absence, Candidate
-from contracts.oracle.violation import Violation, excerpt
+from contracts.oracle.violation import Violation
+from contracts.oracle.wording import run_in_words, value_in_words
 
 RESULTS: Final = (*CLEARED_BY_RETRY, "usage_metadata", "started_at", "ended_at")
 """Fields that a run writes itself while it is active. After its end, only a request changes them."""
 CHANGEABLE: Final = (*RESULTS, "input_values", "release_session_after")
 """The fields that an update may name, apart from status."""
-_NEWER: Final = frozenset({"usage_metadata", "started_at", "ended_at"})
-"""Fields that older servers do not have."""
 _SET_BY_END: Final = frozenset({"error", "output_data", "ended_at"})
 """Fields that a server may fill when an update ends the run."""
+_SET_BY_STATUS: Final = ("error", "output_data")
+_RESULTS_BY_PROBLEM: Final = {"ended before it started": ("started_at", "ended_at")}
 _PRECISION: Final = timedelta(milliseconds=1)
 """A server may store a moment that an update gave in milliseconds."""
 
@@ -93,7 +93,8 @@ class KnownRun:
         changed = self.difference_from(shown, is_partial=is_partial)
         if changed is not None:
             name, problem = changed
-            yield Violation(self._rule_of(name), f"{name} reads otherwise", f"{name} as told before", problem)
+            expected = f"{name} as an earlier answer showed it"
+            yield Violation(self._rule_of(name), f"{name} reads otherwise", expected, problem, field=name)
 
     def difference_from(self, shown: Mapping[str, Any], *, is_partial: bool = False) -> tuple[str, str] | None:
         """Return (field, difference in words) for the first field that must be as before and is not."""
@@ -101,7 +102,7 @@ class KnownRun:
         if self.status == shown.get("status"):
             names += RESULTS if self.has_ended or self.status == "scheduling" else ()
             names += ["machine_id"] if self.has_ended else []
-        names = [name for name in names if name in shown or not (is_partial or name in _NEWER)]
+        names = [name for name in names if name in shown or not (is_partial or name in newer_properties())]
         return changed_field(self.view, shown, dict.fromkeys(names), may_gain=gains_inputs(self.created_by))
 
     def _status_violations(self, shown: Mapping[str, Any], *, is_partial: bool) -> Iterator[Violation]:
@@ -113,7 +114,8 @@ class KnownRun:
         problem = _result_problem(shown) if self.has_own_results and not is_partial else None
         if problem is not None:
             rule = self.rule if self.rule == "RETRY-RULES" else "LIFECYCLE"
-            yield Violation(rule, problem, "output_data and error that fit the status", problem)
+            got = f"{run_in_words(shown, ('status', *_RESULTS_BY_PROBLEM.get(problem, _SET_BY_STATUS)))}: {problem}"
+            yield Violation(rule, problem, "output_data and error that fit the status", got)
 
     def _rule_of(self, name: str) -> str:
         """Return the rule that is broken if a read shows another value of the field."""
@@ -137,26 +139,27 @@ class KnownRun:
             may_have_ended = self.has_ended or (self.is_active and after["status"] in TERMINAL)
             if name == "status" and (asked != "cancelled" or may_have_ended):
                 continue  # whether another status can be set is not determined
-            if name in _NEWER and name not in after:
+            if name in newer_properties() and name not in after:
                 continue
             if may_have_moved and name in RESULTS and self.status != after["status"]:
                 continue  # the run may have written another value since
             if not _is_as_asked(name, asked, after.get(name), may_gain=gains_inputs(self.created_by)):
                 cause = "a run is not cancelled" if name == "status" else f"{name} is not changed"
-                yield Violation(rule, cause, f"{name} as asked", excerpt(json.dumps(after.get(name))))
+                got = difference(asked, after.get(name), name) or f"{name} {value_in_words(after.get(name))}"
+                yield Violation(rule, cause, f"{name} as asked", got, field=name)
         kept = [*STABLE, "input_values", "pool_ids"]
         if not may_have_moved:
             kept += [name for name in CHANGEABLE if not ("status" in named and name in _SET_BY_END)]
         if self.has_ended:
             kept.append("machine_id")
             if after["status"] != self.status:
-                cause, got = f"{self.status} to {after['status']}", json.dumps(after["status"])
+                cause, got = f"{self.status} to {after['status']}", f"status {value_in_words(after['status'])}"
                 yield Violation("LIFECYCLE" if "status" in named else rule, cause, f"status {self.status}", got)
-        kept = [name for name in kept if name not in named and (name in after or name not in _NEWER)]
+        kept = [name for name in kept if name not in named and (name in after or name not in newer_properties())]
         changed = changed_field(self.view, after, dict.fromkeys(kept), may_gain=gains_inputs(self.created_by))
         if changed is not None:
             name, problem = changed
-            yield Violation(rule, f"{name} changes too", f"{name} as before", problem)
+            yield Violation(rule, f"{name} changes too", f"{name} as before", problem, field=name)
 
     def may_have_moved(self, after: Mapping[str, Any], body: Mapping[str, Any] | None = None) -> bool:
         """Return whether the run itself may have written results since it was last seen; `body` is an update since."""
@@ -194,7 +197,8 @@ class KnownRun:
     def gone_violations(self, operation: str, status: int, got: str) -> Iterator[Violation]:
         """Judge the answer to an operation on the deleted run."""
         if status != 404:
-            yield Violation("DELETE-GONE", f"{operation} after the delete is not 404", "404", got)
+            expected = "404, since the run was deleted"
+            yield Violation("DELETE-GONE", f"{operation} after the delete is not 404", expected, got)
 
     def after_delete(self) -> KnownRun:
         return replace(self, rule="DELETE-GONE", is_deleted=True)
@@ -208,13 +212,13 @@ class KnownRun:
         status = shown.get("status") if isinstance(shown, dict) else None
         is_cancelled = status == "cancelled" and self.status != "cancelled"
         if not isinstance(shown, dict):
-            changed: tuple[str, str] | None = ("the run", excerpt(json.dumps(shown)))
+            changed: tuple[str, str] | None = ("", value_in_words(shown))
         elif is_cancelled or not can_follow(self.status, str(status)):
-            changed = ("status", excerpt(json.dumps(status)))
+            changed = ("status", f"status {value_in_words(status)} instead of {value_in_words(self.status)}")
         else:
             changed = self.difference_from(shown)
         if changed is not None:
-            yield Violation(rule, cause, "the run as before", ": ".join(changed))
+            yield Violation(rule, cause, "the run as before", changed[1], field=changed[0])
 
 
 def _result_problem(run: Mapping[str, Any]) -> str | None:
@@ -234,4 +238,4 @@ def _is_as_asked(name: str, asked: Any, got: Any, *, may_gain: bool) -> bool:
         return True
     if name == "input_values" and may_gain and isinstance(got, dict):
         got = {key: value for key, value in got.items() if key in asked}
-    return difference(asked, got) is None
+    return difference(asked, got, name) is None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -11,7 +10,8 @@ from contracts.oracle.answer_schema import is_run
 from contracts.oracle.create import alias_difference
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import changed_field
-from contracts.oracle.violation import Violation, excerpt
+from contracts.oracle.violation import Violation
+from contracts.oracle.wording import counted, value_in_words
 
 RULE: Final = "RETRY-RULES"
 CLEARED_BY_RETRY: Final = ("output_data", "error", "run_message_history", "output_attachment_ids")
@@ -22,16 +22,16 @@ def retry_violations(before: Mapping[str, Any], request: ParsedRequest, after: A
     if not is_run(after):
         return  # judged with its answer
     if after["id"] != before["id"]:
-        yield Violation(RULE, "another id", f"id {before['id']}", after["id"])
+        yield Violation(RULE, "another id", f"id {before['id']}", f"id {after['id']}")
     if after["status"] != "scheduling":
-        yield Violation(RULE, "not back to scheduling", "status scheduling", after["status"])
+        yield Violation(RULE, "not back to scheduling", "status scheduling", f"status {after['status']}")
     for name in CLEARED_BY_RETRY:
         if after.get(name):
-            yield Violation(RULE, f"{name} is not cleared", f"no {name}", _text(after[name]))
+            yield Violation(RULE, f"{name} is not cleared", f"no {name} after a retry", _named(name, after))
     for name in ("workflow_id", "user_id", "organization_id", "created_at"):
         changed = changed_field(before, after, (name,))
         if changed is not None:
-            yield Violation(RULE, f"{name} changes too", f"{name} as before", changed[1])
+            yield Violation(RULE, f"{name} changes too", f"{name} as before the retry", changed[1])
     yield from _input_violations(before, request, after)
     yield from _alias_violations(before, request, after)
     yield from _session_violations(before, request, after)
@@ -39,13 +39,14 @@ def retry_violations(before: Mapping[str, Any], request: ParsedRequest, after: A
     yield from _file_violations(before, request, after)
 
 
-def _text(value: Any) -> str:
-    return excerpt(json.dumps(value))
+def _named(name: str, run: Mapping[str, Any]) -> str:
+    return f"{name} {value_in_words(run.get(name))}"
 
 
 def _as_given(name: str, given: Any, after: Mapping[str, Any]) -> Iterator[Violation]:
     if after.get(name) != given:
-        yield Violation(RULE, f"{name} is not as given", f"{name} {_text(given)}", _text(after.get(name)))
+        expected = f"{name} {value_in_words(given)}, as the retry gives"
+        yield Violation(RULE, f"{name} is not as given", expected, _named(name, after))
 
 
 def _input_violations(
@@ -56,9 +57,9 @@ def _input_violations(
     expected = before.get("input_values") if given is None else given
     changed = changed_field({"input_values": expected}, after, ("input_values",), may_gain=any(places))
     if changed is not None and given is None:
-        yield Violation(RULE, "input_values change too", "input_values as before", changed[1])
+        yield Violation(RULE, "input_values change too", "input_values as before the retry", changed[1])
     elif changed is not None:
-        yield Violation(RULE, "input_values are not replaced", "input_values as given", changed[1])
+        yield Violation(RULE, "input_values are not replaced", "input_values as the retry gives", changed[1])
 
 
 def _alias_violations(
@@ -69,10 +70,11 @@ def _alias_violations(
     if secrets:
         problem = alias_difference(secrets, new)
         if problem is not None and new.keys() != secrets.keys() | old.keys():
-            expected = "aliases with the keys of the new sensitive values"
+            expected = "an alias for each key of the new sensitive values, and no others"
             yield Violation(RULE, "aliases of other keys", expected, problem)
     elif secrets is None and old.keys() != new.keys():
-        yield Violation(RULE, "aliases change too", "aliases as before", _text(new))
+        expected, got = "sensitive_input_aliases as before the retry", _named("sensitive_input_aliases", after)
+        yield Violation(RULE, "aliases change too", expected, got)
 
 
 def _session_violations(
@@ -86,12 +88,13 @@ def _session_violations(
     elif starts:
         # A single create that starts a session uses the id of the run as its id, so a retry may start the same session.
         if not is_uuid(new) or (new == old and new != before.get("id")):
-            yield Violation(RULE, "no session is started", "a new session", str(new))
+            yield Violation(RULE, "no session is started", "a new session", _named("session_id", after))
     elif request.given("reuse_session") is False:
         if new is not None and new == old:
-            yield Violation(RULE, "the session is kept", "another session or none", str(new))
+            yield Violation(RULE, "the session is kept", "another session or none", f"session_id {new} as before")
     elif new != old:
-        yield Violation(RULE, "the session is not kept", f"session_id {old}", str(new))
+        expected = f"session_id {value_in_words(old)} as before"
+        yield Violation(RULE, "the session is not kept", expected, _named("session_id", after))
     for name in ("session_alias", "release_session_after"):
         if request.given(name) is not None:
             yield from _as_given(name, request.given(name), after)
@@ -115,8 +118,9 @@ def _file_violations(
     files = request.given("file_inputs")
     old, new = (set(run.get("input_attachment_ids") or ()) for run in (before, after))
     if files and (len(after.get("input_attachment_ids") or ()) != len(files) or new & old):
-        got = f"{len(new)}, {len(new & old)} of them old"
-        yield Violation(RULE, "input attachments are not replaced", f"{len(files)} new attachments", got)
+        got = f"{counted(len(new), 'input attachment')}, {len(new & old) or 'none'} of them from before the retry"
+        yield Violation(RULE, "input attachments are not replaced", counted(len(files), "new input attachment"), got)
     elif files is None and old != new:
-        got = f"{len(new)} after {len(old)}"
+        lost, added = len(old - new), len(new - old)
+        got = f"{counted(lost, 'input attachment')} lost and {counted(added, 'new one')}"
         yield Violation(RULE, "input attachments change too", "the same input attachments", got)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -13,6 +12,7 @@ from contracts.openapi.schemas import (
 )
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.violation import Violation, excerpt
+from contracts.oracle.wording import counted, keys_in_words, value_in_words
 
 TERMINAL: Final = frozenset({"success", "task_failed", "error", "cancelled"})
 STATUSES: Final = frozenset({"scheduling", "running", "running_checks"}) | TERMINAL
@@ -32,35 +32,59 @@ def input_difference(sent: Any, read: Any, *, may_gain: bool) -> str | None:
     if not sent and not read:
         return None
     if not isinstance(read, dict):
-        return excerpt(json.dumps(read))
+        return f"input_values {value_in_words(read)} instead of {value_in_words(sent)}"
     if may_gain:
         read = {key: value for key, value in read.items() if key in (sent or {})}
-    return difference(sent or {}, read)
+    return difference(sent or {}, read, "input_values")
 
 
-def difference(expected: Any, got: Any, path: str = "") -> str | None:
-    """Describe the first difference between two JSON values, types included; None if they are equal."""
+def difference(expected: Any, got: Any, path: str) -> str | None:
+    """Describe the first difference between two JSON values, types included; None if they are equal. `path` is the name
+    of the whole value.
+    """
     todo: list[tuple[Any, Any, str]] = [(expected, got, path)]
     while todo:
         one, other, at = todo.pop()
         if one is other:
             continue
         if type(one) is not type(other):
-            return f"{excerpt(json.dumps(other))} for {excerpt(json.dumps(one))} at {at or 'the top'}"
+            return f"{at} {value_in_words(other)} instead of {value_in_words(one)}"
         if isinstance(one, dict):
             if one.keys() != other.keys():
                 lost = [key for key in one if key not in other]
                 new = [key for key in other if key not in one]
-                change = f"without {excerpt(json.dumps(lost[:3]))}" if lost else f"with {excerpt(json.dumps(new[:3]))}"
-                return f"{change} at {at or 'the top'}"
+                return f"{at} without {keys_in_words(lost)}" if lost else f"{at} with {keys_in_words(new)}, too"
             todo.extend((one[key], other[key], f"{at}.{excerpt(key, 20)}") for key in one)
         elif isinstance(one, list):
             if len(one) != len(other):
-                return f"{len(other)} items for {len(one)} at {at or 'the top'}"
+                return f"{at} with {counted(len(other), 'item')} instead of {len(one):,}"
             todo.extend((a, b, f"{at}[{index}]") for index, (a, b) in enumerate(zip(one, other, strict=True)))
-        elif one != other and not (isinstance(one, float) and math.isnan(one) and math.isnan(other)):
-            return f"{excerpt(json.dumps(other))} for {excerpt(json.dumps(one))} at {at or 'the top'}"
+        elif one != other if not isinstance(one, float) else not _is_same_double(one, other):
+            return f"{at} {_instead(one, other)}"
     return None
+
+
+def _is_same_double(one: float, other: float) -> bool:
+    """Compare with the sign of zero: -0.0 and 0.0 are two doubles."""
+    if one == other:
+        return math.copysign(1, one) == math.copysign(1, other)
+    return math.isnan(one) and math.isnan(other)
+
+
+def _instead(expected: Any, got: Any) -> str:
+    """Describe two values of one type that differ. Of long texts, show the place where they differ."""
+    if not isinstance(expected, str) or max(len(expected), len(got)) <= _SHORT:
+        return f"{value_in_words(got)} instead of {value_in_words(expected)}"
+    if len(expected) != len(got) and (expected.startswith(got) or got.startswith(expected)):
+        return f"with {counted(len(got), 'character')} instead of {len(expected):,}"
+    pairs = enumerate(zip(expected, got, strict=False))
+    start = max(0, next((at for at, (one, other) in pairs if one != other), 0) - 5)
+    one, other = (value_in_words(text[start : start + 20]) for text in (expected, got))
+    lengths = "" if len(expected) == len(got) else f" ({counted(len(got), 'character')} instead of {len(expected):,})"
+    return f"{other} instead of {one} at character {start + 1:,}{lengths}"
+
+
+_SHORT: Final = 60
 
 
 STABLE: Final = (
@@ -115,7 +139,7 @@ def changed_field(
         if name == "input_values":
             problem = input_difference(one, other, may_gain=may_gain)
         else:
-            problem = difference(one, other)
+            problem = difference(one, other, name)
         if problem is not None:
             return name, problem
     return None
@@ -148,7 +172,7 @@ def step_violation(before: str, after: str, rule: str = "LIFECYCLE") -> Violatio
     if can_follow(before, after):
         return None
     family = f"{rule}: {_STAGE.get(before, before)} to {_STAGE.get(after, after)}"
-    got = excerpt(json.dumps(after))
+    got = f"status {value_in_words(after)} after {value_in_words(before)}"
     return Violation(rule, f"{before} to {after}", f"a status that can follow {before}", got, family)
 
 

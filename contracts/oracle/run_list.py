@@ -16,7 +16,8 @@ from typing import Any, Final, Self
 from contracts.openapi.schemas import is_uuid, moment_of
 from contracts.oracle.request import ParsedRequest
 from contracts.oracle.run import TERMINAL, can_follow, stable_fields
-from contracts.oracle.violation import Violation, excerpt, gives_others_too
+from contracts.oracle.violation import Violation, gives_others_too
+from contracts.oracle.wording import counted, run_in_words, value_in_words
 
 Query = Sequence[tuple[str, str]]
 
@@ -193,6 +194,13 @@ def missing_runs(pages: Sequence[Page], query: Query, runs: Iterable[Candidate])
     return [run for run in runs if run.absence is None and run.id not in found and matches(run, query)]
 
 
+def missing_in_words(missing: Sequence[Candidate], query: Query) -> str:
+    """Say what a list is that lacks these runs."""
+    names = {"created_at" if name.startswith("created_at") else name for name, _ in query} & set(missing[0].view)
+    more = f" and {counted(len(missing) - 1, 'more run')}" if len(missing) > 1 else ""
+    return f"a list without {run_in_words(missing[0].view, sorted(names))}{more}"
+
+
 def _is_whole(pages: Sequence[Page]) -> bool:
     ends = (0, *(page.skip + page.limit for page in pages))
     return all(page.skip == end for page, end in zip(pages, ends, strict=False)) and not pages[-1].is_full
@@ -209,7 +217,8 @@ def _shape_violations(page: Page) -> Iterator[Violation]:
     are_numbers = all(isinstance(value, int) and not isinstance(value, bool) for value in frame.values())
     items = body.get("items")
     if not are_numbers or not isinstance(items, list) or len(items) != len(page.items):
-        expected, got = "items, total, skip and limit", excerpt(json.dumps(frame))
+        kind = counted(len(items), "item") if isinstance(items, list) else f"items {value_in_words(items)}"
+        expected, got = "a list of items, and integers total, skip and limit", f"{kind} and {value_in_words(frame)}"
         yield Violation("LIST-PAGE", "a list is not of its schema", expected, got)
 
 
@@ -222,10 +231,10 @@ def frame_violations(page: Page) -> Iterator[Violation]:
     told = {name: page.body[name] for name in ("skip", "limit")}
     if told != {"skip": page.skip, "limit": page.limit}:
         expected = f"skip {page.skip} and limit {page.limit}"
-        yield Violation("LIST-PAGE", "skip or limit is not as asked", expected, excerpt(json.dumps(told)))
+        yield Violation("LIST-PAGE", "skip or limit is not as asked", expected, value_in_words(told))
     elif page.lacks:
-        expected = f"{len(page.items) + page.lacks} items"
-        got = f"{len(page.items)} items with total {page.total}, skip {page.skip} and limit {page.limit}"
+        expected = f"{counted(len(page.items) + page.lacks, 'item')} by this total"
+        got = f"{counted(len(page.items), 'item')} with total {page.total}, skip {page.skip} and limit {page.limit}"
         yield Violation("LIST-PAGE", "a page is not as full as total says", expected, got)
 
 
@@ -242,45 +251,50 @@ def _repeated(listed: _Listed) -> Iterator[ListFault]:
             rule, cause = "LIST-PAGE", "a run on two pages"
             if len(pages) == 1:
                 rule, cause = "LIST-COMPLETE", "a run twice in one page"
-            yield ListFault(Violation(rule, cause, "every run once", f"{identity} twice"), pages)
+            yield ListFault(Violation(rule, cause, "every run once", f"run {identity} twice"), pages)
         seen[identity] = number
 
 
 def _unwanted(listed: _Listed, query: Query, known: Mapping[str, Candidate]) -> Iterator[ListFault]:
-    others: list[tuple[int, str]] = []
+    others: list[tuple[int, Mapping[str, Any], str]] = []
     for number, item in listed:
         identity = str(item.get("id"))
         run = known.get(identity)
         if run is not None and (absence := run.absence) is not None:
-            got = f"it, by {'+'.join(filter_names(query)) or 'no filter'}"
+            got = f"run {identity} in the list"
             violation = Violation(absence.rule, absence.cause_if_listed, absence.expected, got)
             yield ListFault(violation, (number,), identity)
-        elif _is_wrongly_listed(run, item, query):
-            others.append((number, identity))
+        elif name := _wrong_filter(run, item, query):
+            others.append((number, item, name))
     if others:
-        number, identity = others[0]
+        number, item, name = others[0]
+        identity = str(item.get("id"))
         cause = gives_others_too(filter_names(query))
-        violation = Violation("LIST-FILTER", cause, "only runs that match", f"{len(others)} others")
+        field = "created_at" if name.startswith("created_at") else name
+        shown = run_in_words({**(known[identity].view if identity in known else {}), **item}, [field])
+        more = f" and {counted(len(others) - 1, 'more run')}" if len(others) > 1 else ""
+        got = f"{shown}{more}, which {'does' if len(others) == 1 else 'do'} not match {name}"
+        violation = Violation("LIST-FILTER", cause, "only runs that match the filters", got, field=name)
         yield ListFault(violation, (number,), identity if identity in known else None)
 
 
-def _is_wrongly_listed(run: Candidate | None, item: Mapping[str, Any], query: Query) -> bool:
-    """Return whether a listed run does not match, by what is known of it or else by what the list shows of it."""
+def _wrong_filter(run: Candidate | None, item: Mapping[str, Any], query: Query) -> str | None:
+    """Return the filter that a listed run does not match, by what is known of it or else by what the list shows."""
     shown = Candidate(item, frozenset(item))
     for name, value in query:
         answer = None if run is None else _matches_one(run, name, value, query)
         if answer is None:
             answer = _matches_one(shown, name, value, query)
         if answer is False:
-            return True
-    return False
+            return name
+    return None
 
 
 def _counted_absent(pages: Sequence[Page], query: Query, runs: Collection[Candidate]) -> Iterator[ListFault]:
     """Yield a fault if the total of a list of one page is too large, and a run that must not be listed would match."""
     for run in runs:
         if len(pages) == 1 and pages[0].lacks > 0 and run.absence is not None and matches(run, query) is not False:
-            got = f"total {pages[0].total}"
+            got = f"total {pages[0].total} with {counted(len(pages[0].items), 'item')}"
             violation = Violation(run.absence.rule, run.absence.cause_if_counted, run.absence.expected, got)
             yield ListFault(violation, (0,), run.id)
             return
@@ -303,5 +317,6 @@ def _out_of_order(listed: _Listed) -> Iterator[ListFault]:
     moments = [(number, moment) for number, item in listed if (moment := moment_of(item.get("created_at")))]
     for (one, earlier), (other, later) in itertools.pairwise(moments):
         if earlier < later:
-            cause, got = "created_at_desc is not newest first", "an older run before a newer one"
-            yield ListFault(Violation("LIST-PAGE", cause, "newest first", got), tuple(sorted({one, other})))
+            cause = "created_at_desc is not newest first"
+            got = f"a run created at {earlier.isoformat()} before one created at {later.isoformat()}"
+            yield ListFault(Violation("LIST-PAGE", cause, "the newest run first", got), tuple(sorted({one, other})))

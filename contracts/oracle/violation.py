@@ -39,7 +39,8 @@ def gives_others_too(filters: Iterable[str]) -> FilterCause:
 class Violation:
     """`cause` distinguishes the causes of one rule; `family` is a dedup key that stays the same during shrinking.
 
-    `about` is the id of the resource that is wrong in a list, since the request does not name it.
+    `about` is the id of the resource that is wrong in a list, since the request does not name it. `field` is the name
+    of the field that is wrong, if it is a single one.
     """
 
     rule: str
@@ -48,6 +49,7 @@ class Violation:
     got: str
     family: str = ""
     about: str = ""
+    field: str = ""
 
     @property
     def dedup_key(self) -> str:

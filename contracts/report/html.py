@@ -1,143 +1,184 @@
-"""The HTML report: one file that needs no script, no network and no colour vision."""
+"""The HTML report: one file that needs no network and no colour vision. Its only script is the search, by hash."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import cache
 from html import escape
+from importlib.resources import files
+from typing import Final
 
 from contracts.core.exchange import Exchange
-from contracts.core.findings import Finding, RuleResult
+from contracts.core.findings import Finding, RuleResult, RuleStatus
 from contracts.core.printable import printable
+from contracts.report.places import Places, body_lines
 from contracts.report.report import UNSTABLE, Headers, Report, project_version
 
-_BODY_MAX = 6_000
-
-_STYLE = """
-:root { color-scheme: light dark; --line: #8886; --soft: #8881; --bad: #b3261e; --good: #17692f; --open: #7a5200; }
-@media (prefers-color-scheme: dark) { :root { --bad: #ff8a80; --good: #7edb97; --open: #ffcc66; } }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 0 auto; padding: 1.5rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .5rem; } h2 { margin-top: 2.5rem; } h3 { margin: 0 0 .25rem; }
-code, pre { font: .85rem/1.45 ui-monospace, monospace; }
-pre { background: var(--soft); padding: .75rem; overflow-x: auto; border-radius: 6px; margin: .5rem 0; }
-.verdict { font-size: 1.15rem; font-weight: 700; border-left: .4rem solid; padding: .25rem .75rem; margin: 1rem 0; }
-.passed { color: var(--good); } .failed, .could_not_check { color: var(--bad); }
-.skipped, .incomplete, .unstable { color: var(--open); }
-table { border-collapse: collapse; width: 100%; } caption { text-align: left; padding-bottom: .5rem; }
-th, td { text-align: left; vertical-align: top; padding: .4rem .75rem .4rem 0; border-bottom: 1px solid var(--line); }
-td.status { font-weight: 600; white-space: nowrap; }
-article { border: 1px solid var(--line); border-radius: 8px; padding: 1rem; margin: 1rem 0; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1rem; margin: .5rem 0; }
-dt { font-weight: 600; } dd { margin: 0; overflow-wrap: anywhere; }
-summary { cursor: pointer; } summary:focus-visible { outline: 2px solid; outline-offset: 2px; }
-@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } }
-"""
-
-_VERDICTS = {
+_VERDICTS: Final = {
     "passed": "Passed: nothing found",
     "failed": "Failed",
     "incomplete": "Incomplete: nothing found, but not every rule was judged in full",
     "could_not_check": "Could not check",
 }
+_SEARCH: Final = (
+    '<form id="search" hidden><label>Search findings and rules <input type="search"></label> <output></output></form>'
+)
+"""Hidden without the script that it needs."""
+_STATUSES: Final[tuple[RuleStatus, ...]] = ("failed", "skipped", "not_offered", "passed")
 
 
 def render_html(report: Report) -> str:
-    result, spent = report.result, report.result.spent
-    verdict = _VERDICTS[result.verdict]
+    verdict = _VERDICTS[report.result.verdict]
+    style, script = _file("page.css"), _file("page.js")
+    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'"
     parts = [
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">",
-        f"<title>{escape(verdict)} – contract of {escape(result.target)}</title>",
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<header>",
-        f"<h1>Contract of {escape(result.target)}</h1>",
-        f'<p class="verdict {result.verdict}">{escape(verdict)}{report.count_in_words}</p>',
-        *(f"<p><strong>{escape(printable(reason))}</strong></p>" for reason in report.failed_by),
-        f"<p>{escape(report.started_at.strftime('%Y-%m-%d %H:%M:%S %Z'))}, {spent.seconds:.1f} s: {spent.requests}"
-        f" requests, {spent.runs_created} runs created, {spent.left_in_words}. Seed <code>{result.seed}</code>,"
-        f" version {escape(project_version())}.</p>",
-        *(f"<p>{escape(printable(note))}</p>" for note in result.notes),
-        "</header>\n<main>",
-        *_findings("Findings", result.findings, report, explains=True),
-        *_findings(UNSTABLE, result.unstable, report, explains=not result.findings),
-        *_findings("Accepted by the baseline", result.baselined, report),
-        *_rules(result.rules, report),
-        "</main>\n</body>\n</html>\n",
+        f"<title>{escape(verdict)} – contract of {_text(report.result.target)}</title>",
+        f"<style>{style}</style>\n</head>\n<body>",
+        *_header(report, verdict),
+        "<main>",
+        *_groups(report),
+        _SEARCH,
+        *_findings("Findings", report.faults, report, explains=True),
+        *_findings(UNSTABLE, report.result.unstable, report, explains=not report.result.findings),
+        *_findings("Accepted by the baseline", report.result.baselined, report),
+        *_rules(report.result.rules, report),
+        f"</main>\n<script>{script}</script>\n</body>\n</html>\n",
     ]
     return "\n".join(parts)
 
 
+def _header(report: Report, verdict: str) -> Iterator[str]:
+    result, spent = report.result, report.result.spent
+    left = "unknown" if spent.runs_left is None else f"{spent.runs_left:,}"
+    facts = {
+        "findings": f"{len(report.faults):,}",
+        "rules": f"{len(result.rules):,}",
+        "requests": f"{spent.requests:,}",
+        "runs created": f"{spent.runs_created:,}",
+        "runs left": left,
+        "seconds": f"{spent.seconds:.1f}",
+    }
+    yield f"<header>\n<h1>Contract of {_text(result.target)}</h1>"
+    yield f'<p class="verdict {result.verdict}">{escape(verdict)}{report.count_in_words}</p>'
+    yield from (f"<p><strong>{_text(reason)}</strong></p>" for reason in report.failed_by)
+    items = "".join(f"<li><strong>{value}</strong>{name}</li>" for name, value in facts.items())
+    yield f'<ul class="facts">{items}</ul>'
+    yield (
+        f"<p>{escape(report.started_at.strftime('%Y-%m-%d %H:%M:%S %Z'))}, version {escape(project_version())}. Repeat"
+        f" with <code>--seed {result.seed}</code> and <code>--salt {_text(result.salt)}</code>.</p>"
+    )
+    yield from (f"<p>{_text(note)}</p>" for note in result.notes)
+    yield "</header>"
+
+
+def _groups(report: Report) -> Iterator[str]:
+    """A bar for each group of rules, with the same in words."""
+    counts: dict[str, Counter[RuleStatus]] = {}
+    for rule in report.result.rules:
+        counts.setdefault(report.group_of(rule.id), Counter())[rule.status] += 1
+    if not counts:
+        return
+    yield '<section>\n<h2>Rules by group</h2>\n<ul class="groups">'
+    for group, count in counts.items():
+        words = ", ".join(f"{count[status]} {_words(status)}" for status in _STATUSES if count[status])
+        yield (f'<li><span>{escape(group)}</span>{_bar(count)}<span class="counts">{escape(words)}</span></li>')
+    yield "</ul>\n</section>"
+
+
+def _bar(count: Counter[RuleStatus]) -> str:
+    parts, start = [], 0
+    for status in _STATUSES:
+        if count[status]:
+            parts.append(f'<rect class="{status}" x="{start}" width="{count[status]}" height="1"/>')
+            start += count[status]
+    return (
+        f'<svg class="bar" viewBox="0 0 {start} 1" preserveAspectRatio="none" aria-hidden="true">{"".join(parts)}</svg>'
+    )
+
+
 def _findings(heading: str, findings: Iterable[Finding], report: Report, *, explains: bool = False) -> list[str]:
-    articles = [_finding(finding, report) for finding in findings]
-    if not articles:
+    shown = [_finding(finding, report, is_open=explains and not number) for number, finding in enumerate(findings)]
+    if not shown:
         return []
     explanation = [f"<p>{escape(' '.join(report.hints))}</p>"] if explains else []
-    return ["<section>", f"<h2>{escape(heading)}</h2>", *explanation, *articles, "</section>"]
+    return ["<section>", f"<h2>{escape(heading)}</h2>", *explanation, *shown, "</section>"]
 
 
-def _finding(finding: Finding, report: Report) -> str:
+def _finding(finding: Finding, report: Report, *, is_open: bool) -> str:
+    severity = report.severity_of(finding.rule)
     parts = [
-        "<article>",
-        f"<h3>{escape(finding.rule)}</h3>",
-        f"<p>{escape(report.title_of(finding.rule))}</p>",
+        f'<details class="finding"{" open" if is_open else ""}>',
+        f'<summary><span class="severity {severity}">{severity}</span> <h3>{escape(finding.rule)}</h3>'
+        f" {_text(finding.summary or report.title_of(finding.rule))}</summary>\n<div>",
         "<dl>",
-        f"<dt>Expected</dt><dd>{escape(printable(finding.expected))}</dd>",
-        f"<dt>Got</dt><dd>{escape(printable(finding.got))}</dd>",
+        f"<dt>Rule</dt><dd>{escape(report.title_of(finding.rule))}</dd>",
+        f"<dt>Expected</dt><dd>{_text(finding.expected)}</dd>",
+        f"<dt>Got</dt><dd>{_text(finding.got)}</dd>",
+        *([f"<dt>Works</dt><dd>{_text(finding.neighbour)}</dd>"] if finding.neighbour else []),
+        *([f"<dt>Also seen</dt><dd>{_text(', '.join(finding.also_seen))}</dd>"] if finding.also_seen else []),
         *([f"<dt>Intermittent</dt><dd>{escape(finding.frequency)}</dd>"] if finding.frequency else []),
         f"<dt>Fingerprint</dt><dd><code>{finding.fingerprint}</code></dd>",
         "</dl>",
     ]
+    places = Places(finding)
+    for number, exchange in enumerate(finding.exchanges, 1):
+        is_last = number == len(finding.exchanges)
+        parts.append(_exchange(number, exchange, places if is_last else None))
     if finding.exchanges:
         commands = "\n".join(report.commands(finding))
-        parts.append(f'<pre tabindex="0" aria-label="Commands that repeat it">{escape(commands)}</pre>')
-    parts += [_exchange(number, exchange) for number, exchange in enumerate(finding.exchanges, 1)]
-    return "\n".join([*parts, "</article>"])
+        parts.append(
+            "<details><summary>Commands that repeat it</summary>"
+            f'<pre tabindex="0" aria-label="Commands that repeat it">{escape(commands)}</pre></details>'
+        )
+    return "\n".join([*parts, "</div>\n</details>"])
 
 
-def _exchange(number: int, exchange: Exchange) -> str:
+def _exchange(number: int, exchange: Exchange, places: Places | None) -> str:
+    """A request beside its answer, unfolded and with marks if there are `places` to mark."""
     request, answer = exchange.request, exchange.answer
     line = printable(f"{request.method} {request.path[:200]}")
-    sent = _message(f"{request.method} {request.path}", request.headers, request.body or b"")
-    received = _message(str(answer.status), answer.headers, answer.body)
+    status = str(answer.status) if answer.status else f"no answer: {answer.lost}"
+    sent = _message((f"{request.method} {request.path}", False), request.headers, request.body or b"", places)
+    first = (status, places is not None and places.names_status(answer.status))
+    received = _message(first, answer.headers, answer.body, places)
     return "\n".join(
         [
-            f"<details><summary>Exchange {number}: <code>{escape(line)}</code> → {answer.status}</summary>",
-            f'<pre tabindex="0" aria-label="Request {number}">{sent}</pre>',
-            f'<pre tabindex="0" aria-label="Answer {number}">{received}</pre>',
-            "</details>",
+            f'<details class="exchange"{" open" if places is not None else ""}>'
+            f"<summary>Request {number}: <code>{escape(line)}</code> → {_text(status)}</summary>",
+            '<div class="pair">',
+            f'<div><h4>Request</h4><pre tabindex="0" aria-label="Request {number}">{sent}</pre></div>',
+            f'<div><h4>Answer</h4><pre tabindex="0" aria-label="Answer {number}">{received}</pre></div>',
+            "</div></details>",
         ]
     )
 
 
-def _message(first: str, headers: Headers, body: bytes) -> str:
-    lines = [first, *(f"{name}: {value}" for name, value in headers)]
-    return escape("\n".join([*map(printable, lines), "", _body(body)]))
+def _message(first: tuple[str, bool], headers: Headers, body: bytes, places: Places | None) -> str:
+    lines = [first]
+    lines += [(f"{name}: {value}", places is not None and places.names_header(name)) for name, value in headers]
+    lines.append(("", False))
+    if body:
+        lines += body_lines(body, places)
+    return "\n".join(_marked(_text(line)) if is_marked else _text(line) for line, is_marked in lines)
 
 
-def _body(body: bytes) -> str:
-    half = _BODY_MAX // 2
-    if len(body) > _BODY_MAX:
-        return f"{_text(body[:half])}\n… {len(body) - 2 * half} bytes left out …\n{_text(body[-half:])}"
-    try:
-        return _shown(json.dumps(json.loads(body), indent=2, ensure_ascii=False))
-    except (ValueError, RecursionError):
-        return _text(body)
-
-
-def _text(body: bytes) -> str:
-    return _shown(body.decode("utf-8", "backslashreplace"))
-
-
-def _shown(text: str) -> str:
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+def _marked(line: str) -> str:
+    text = line.lstrip(" ")
+    return f"{' ' * (len(line) - len(text))}<mark>{text}</mark>"
 
 
 def _rules(rules: Iterable[RuleResult], report: Report) -> list[str]:
     rows = [
         f'<tr><th scope="row">{_explained(rule.id, report)}</th>'
-        f'<td class="status {rule.status}">{escape(rule.status.replace("_", " "))}</td>'
-        f"<td>{escape(printable(rule.why))}</td></tr>"
-        for rule in rules
+        f'<td class="status {rule.status}">{_words(rule.status)}</td>'
+        f"<td>{_text(rule.why)}</td></tr>"
+        for rule in sorted(rules, key=lambda rule: _STATUSES.index(rule.status))
     ]
     if not rows:
         return []
@@ -154,5 +195,23 @@ def _explained(rule: str, report: Report) -> str:
         return escape(rule)
     text = report.rules[rule]
     return (
-        f"<details><summary>{escape(rule)}: {escape(text.title)}</summary><p>{escape(text.explanation)}</p></details>"
+        f"<details><summary>{escape(rule)}: {escape(text.title)}</summary>"
+        f"<p>Severity: {text.severity}. {escape(text.explanation)}</p></details>"
     )
+
+
+def _words(status: RuleStatus) -> str:
+    return status.replace("_", " ")
+
+
+def _text(text: str) -> str:
+    return escape(printable(text))
+
+
+@cache
+def _file(name: str) -> str:
+    return files("contracts.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

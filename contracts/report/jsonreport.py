@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import json
 from typing import Any
 
 from contracts.core.exchange import Answer, Request
@@ -29,6 +30,7 @@ def render_json(report: Report) -> str:
         "baselined": [_finding(finding, report) for finding in result.baselined],
         "spent": dataclasses.asdict(result.spent) | {"seconds": round(result.spent.seconds, 3)},
         "scenarios": [dataclasses.asdict(each) for each in result.scenarios],
+        "coverage": result.coverage,
         "notes": [*report.failed_by, *result.notes],
     }
     return json_text(document)
@@ -37,13 +39,28 @@ def render_json(report: Report) -> str:
 def _finding(finding: Finding, report: Report) -> dict[str, Any]:
     return {
         "rule": finding.rule,
+        "severity": report.severity_of(finding.rule),
         "fingerprint": finding.fingerprint,
         "cause": finding.cause,
+        "summary": finding.summary,
         "expected": finding.expected,
         "got": finding.got,
+        "neighbour": finding.neighbour,
+        "guess": finding.guess,
+        "also_seen": list(finding.also_seen),
+        "part_of": finding.part_of,
         "intermittent": finding.intermittent,
         "seen": finding.seen,
         "judged": finding.judged,
+        "dedup_key": finding.dedup_key,
+        "reproductions": [
+            {
+                "scenario": each.scenario,
+                "case": json.loads(each.case),
+                "beside": [json.loads(case) for case in each.beside],
+            }
+            for each in finding.reproductions
+        ],
         "exchanges": [
             {"request": _request(exchange.request), "answer": _answer(exchange.answer), "curl": command}
             for exchange, command in zip(finding.exchanges, report.commands(finding), strict=True)

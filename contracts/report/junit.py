@@ -34,7 +34,8 @@ def render_junit(report: Report) -> str:
         case = ElementTree.SubElement(suite, "testcase", classname="contracts", name=rule.id, time="0")
         findings = [finding for finding in result.findings if finding.rule == rule.id]
         if rule.status == "failed" or findings:
-            message = "; ".join(f"expected {each.expected}, got {each.got}" for each in findings) or rule.why
+            message = "; ".join(each.sentence for each in findings) or rule.why
+            message = f"{report.severity_of(rule.id)}: {message}"
             failure = ElementTree.SubElement(case, "failure", type=rule.id, message=_xml(message))
             failure.text = _xml("\n".join(_finding(each, report) for each in findings))
         elif rule.status != "passed":

@@ -37,8 +37,8 @@ def _lines(report: Report) -> Iterator[str]:
     for reason in report.failed_by:
         yield f"- **{_code(reason)}**"
     yield from (f"- {_code(note)}" for note in (*report.accepted, *result.notes))
-    for number, finding in enumerate(result.findings, 1):
-        yield from _finding(f"{number}. {finding.rule}", finding, report)
+    for number, finding in enumerate(report.faults, 1):
+        yield from _finding(f"{number}. {finding.rule} ({report.severity_of(finding.rule)})", finding, report)
     for finding in result.unstable:
         yield from _finding(f"{UNSTABLE}: {finding.rule}", finding, report)
     if result.findings or result.unstable:
@@ -47,7 +47,10 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _finding(heading: str, finding: Finding, report: Report) -> Iterator[str]:
-    yield from ("", f"### {heading}", "", _code(f"expected {finding.expected}"), "", _code(f"got {finding.got}"), "")
+    said = [finding.summary] if finding.summary else [f"expected {finding.expected}", f"got {finding.got}"]
+    said += [f"works: {finding.neighbour}"] if finding.neighbour else []
+    said += [f"also seen: {', '.join(finding.also_seen)}"] if finding.also_seen else []
+    yield from ("", f"### {heading}", "", *(line for one in said for line in (_code(one), "")))
     text = click.unstyle(render_finding(finding, report.result.target, report.rules)).strip("\n")
     if len(text) > _MAX_FINDING_LENGTH:
         text = text[:_MAX_FINDING_LENGTH] + "\n… (the JSON report has all of it)"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from contracts.core.exchange import Answer, Exchange, Request
-from contracts.core.findings import CheckResult, Finding
+from contracts.core.findings import CheckResult, Finding, Reproduction
 from contracts.core.secret_matcher import Candidates, SecretMatcher
 
 # The keys of sensitive inputs are sensitive_input_values, sensitive_inputs and shared_sensitive_inputs. A quote inside
@@ -88,10 +88,38 @@ class Mask:
         """Mask a finding except its cause, which has no values by definition and determines the fingerprint."""
         return dataclasses.replace(
             finding,
+            summary=self._with_excerpts(finding.summary),
+            neighbour=self._with_excerpts(finding.neighbour),
+            guess=self._with_excerpts(finding.guess),
             expected=self._with_excerpts(finding.expected),
             got=self._with_excerpts(finding.got),
             exchanges=tuple(map(self.exchange, finding.exchanges)),
+            reproductions=tuple(
+                Reproduction(each.scenario, self._case(each.case), tuple(map(self._case, each.beside)))
+                for each in finding.reproductions
+            ),
         )
+
+    def _case(self, text: str) -> str:
+        """Mask the values of a case. Its placeholders («secret:1») are not values, and stay."""
+
+        def masked(node: Any, *, is_sensitive: bool) -> Any:
+            if isinstance(node, dict):
+                return {
+                    self.text(key) if len(key) >= _MIN_LENGTH_IN_KEY else key: masked(
+                        inner, is_sensitive=is_sensitive or _KEY_NAME.fullmatch(key) is not None
+                    )
+                    for key, inner in node.items()
+                }
+            if isinstance(node, list):
+                return [masked(inner, is_sensitive=is_sensitive) for inner in node]
+            if isinstance(node, str) and "«" in node:
+                return node
+            if is_sensitive:
+                return self._masked_value(node, sent=True)
+            return self.text(node) if isinstance(node, str) else node
+
+        return json.dumps(masked(json.loads(text), is_sensitive=False))
 
     def result(self, result: CheckResult) -> CheckResult:
         """Mask everything of a result that a report shows, after learning the secrets of all its requests."""

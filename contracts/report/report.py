@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, Protocol
 
 from contracts.core.exchange import Exchange
-from contracts.core.findings import CheckResult, Finding
+from contracts.core.findings import SEVERITIES, CheckResult, Finding, Severity
 from contracts.core.printable import printable_json
 from contracts.report.curl import curls
 from contracts.report.masking import Mask
@@ -30,6 +30,10 @@ class RuleText(Protocol):
     def title(self) -> str: ...
     @property
     def explanation(self) -> str: ...
+    @property
+    def group(self) -> str: ...
+    @property
+    def severity(self) -> Severity: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,12 @@ class Report:
 
     def title_of(self, rule: str) -> str:
         return self.rules[rule].title if rule in self.rules else ""
+
+    def group_of(self, rule: str) -> str:
+        return self.rules[rule].group if rule in self.rules else "Other rules"
+
+    def severity_of(self, rule: str) -> Severity:
+        return severity_of(rule, self.rules)
 
     def commands(self, finding: Finding) -> list[str]:
         """Return the shell commands that repeat the finding, one per exchange."""
@@ -69,9 +79,15 @@ class Report:
         return [f"Accepted by the baseline: {f.rule} ({f.fingerprint}): {f.cause}" for f in self.result.baselined]
 
     @property
+    def faults(self) -> list[Finding]:
+        """The findings without those that are part of another one in the report."""
+        told = {finding.fingerprint for finding in self.result.findings}
+        return [finding for finding in self.result.findings if finding.part_of not in told]
+
+    @property
     def count_in_words(self) -> str:
         """The number of findings after a colon, or nothing if there are none."""
-        found = len(self.result.findings)
+        found = len(self.faults)
         return f": {found} {'finding' if found == 1 else 'findings'}" if found else ""
 
     def masked(self, mask: Mask) -> Report:
@@ -83,6 +99,31 @@ class Report:
         return dataclasses.replace(
             self, result=result, exchanges=exchanges, failed_by=failed_by, has_masked=mask.has_masked
         )
+
+
+def severity_of(rule: str, rules: Mapping[str, RuleText]) -> Severity:
+    """Return the severity of a rule; of one that is not known, the highest."""
+    return rules[rule].severity if rule in rules else "critical"
+
+
+def worst_first(result: CheckResult, rules: Mapping[str, RuleText]) -> CheckResult:
+    """Return the result with its findings ordered by severity, then by rule. A finding that is told for others too is
+    as severe as the worst of them.
+    """
+    ids, severities = list(rules), list(SEVERITIES)
+    findings = (*result.findings, *result.unstable, *result.baselined)
+
+    def rank(finding: Finding) -> tuple[int, int]:
+        told = [finding, *(other for other in findings if other.part_of == finding.fingerprint)]
+        position = ids.index(finding.rule) if finding.rule in rules else len(ids)
+        return min(severities.index(severity_of(one.rule, rules)) for one in told), position
+
+    return dataclasses.replace(
+        result,
+        findings=tuple(sorted(result.findings, key=rank)),
+        unstable=tuple(sorted(result.unstable, key=rank)),
+        baselined=tuple(sorted(result.baselined, key=rank)),
+    )
 
 
 def json_text(document: Any, *, indent: int = 2) -> str:

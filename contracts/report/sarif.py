@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from contracts.core.findings import Finding
+from contracts.core.findings import Finding, Severity
 from contracts.report.operation_line import SPEC_PATH, Place, place_of
 from contracts.report.report import Report, json_text, project_version
 
+_LEVELS: dict[Severity, str] = {"critical": "error", "major": "error", "moderate": "warning", "minor": "note"}
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
@@ -56,7 +57,8 @@ def _rule(rule: str, report: Report) -> dict[str, Any]:
         "shortDescription": {"text": title},
         "fullDescription": {"text": explanation},
         "help": {"text": explanation, "markdown": f"**{rule}**: {title}\n\n{explanation}"},
-        "defaultConfiguration": {"level": "error"},
+        "defaultConfiguration": {"level": _LEVELS[report.severity_of(rule)]},
+        "properties": {"severity": report.severity_of(rule)},
     }
 
 
@@ -64,7 +66,11 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
     commands = "\n".join(report.commands(finding))
     # The answer to the last request breaks the rule; the requests before it prepare that.
     place = place_of(finding.exchanges[-1].request) if finding.exchanges else Place("", 1)
-    text = f"Expected {finding.expected}, got {finding.got}."
+    text = f"{finding.sentence[0].upper()}{finding.sentence[1:]}."
+    if finding.neighbour:
+        text += f" Works: {finding.neighbour}."
+    if finding.also_seen:
+        text += f" Also seen: {', '.join(finding.also_seen)}."
     if finding.frequency:
         text += f" Intermittent: {finding.frequency}."
     location: dict[str, Any] = {
@@ -75,7 +81,7 @@ def _result(finding: Finding, index: int, report: Report) -> dict[str, Any]:
     return {
         "ruleId": finding.rule,
         "ruleIndex": index,
-        "level": "error",
+        "level": _LEVELS[report.severity_of(finding.rule)],
         "message": _message(f"{text}\n\n{commands}" if commands else text),
         "locations": [location],
         "partialFingerprints": {"contractFinding/v1": finding.fingerprint},
@@ -91,9 +97,7 @@ def _notifications(report: Report) -> list[dict[str, Any]]:
     result = report.result
     notes = [("error", text) for text in report.failed_by]
     notes += [("note", text) for text in result.notes]
-    notes += [
-        ("warning", f"{each.rule}, unstable: expected {each.expected}, got {each.got}") for each in result.unstable
-    ]
+    notes += [("warning", f"{each.rule}, unstable: {each.sentence}") for each in result.unstable]
     notes += [
         ("warning", f"{rule.id} {rule.status.replace('_', ' ')}: {rule.why}")
         for rule in result.rules

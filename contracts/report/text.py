@@ -1,15 +1,18 @@
-"""The text report for the terminal: a table of the rules, then the findings, then the verdict."""
+"""The text report for the terminal: the rules by group, those that did not pass, the findings, and the verdict."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import click
 
-from contracts.core.findings import Finding, RuleStatus
+from contracts.core.findings import Finding, RuleResult, RuleStatus
 from contracts.core.printable import printable
 from contracts.report.curl import curls
+from contracts.report.next_step import next_step
 from contracts.report.report import UNSTABLE, Report, RuleText
 
 _COLOURS: dict[RuleStatus, str] = {
@@ -22,9 +25,13 @@ _MIN_WRAP_WIDTH = 40
 _MAX_VALUE_LENGTH = 1_200
 
 
-def render_text(report: Report, *, width: int | None = None) -> str:
-    """Render with colours, which click.echo removes if the output is not a terminal. Without `width`, do not wrap."""
-    return "\n".join(_lines(report, width)) + "\n"
+def render_text(
+    report: Report, *, width: int | None = None, verbose: bool = False, json_path: Path | None = None
+) -> str:
+    """Render with colours, which click.echo removes if the output is not a terminal. Without `width`, do not wrap.
+    `verbose` also lists the rules that passed. `json_path` is the JSON report of the same check, if there is one.
+    """
+    return "\n".join(_lines(report, width, verbose, json_path)) + "\n"
 
 
 def render_finding(finding: Finding, target: str, rules: Mapping[str, RuleText]) -> str:
@@ -32,12 +39,15 @@ def render_finding(finding: Finding, target: str, rules: Mapping[str, RuleText])
     return "\n".join(_finding(finding, target, rules, finding.rule, "red"))
 
 
-def _lines(report: Report, width: int | None) -> Iterator[str]:
+def _lines(report: Report, width: int | None, verbose: bool, json_path: Path | None) -> Iterator[str]:
     result = report.result
     if result.rules:
-        yield from _table(report, width)
+        yield from _counts(report)
         yield ""
-    for number, finding in enumerate(result.findings, 1):
+    if shown := [rule for rule in result.rules if verbose or rule.status != "passed"]:
+        yield from _table(shown, width)
+        yield ""
+    for number, finding in enumerate(report.faults, 1):
         yield from _finding(finding, result.target, report.rules, f"{number}. {finding.rule}", "red")
     for finding in result.unstable:
         yield from _finding(finding, result.target, report.rules, f"{UNSTABLE}: {finding.rule}", "yellow")
@@ -47,13 +57,31 @@ def _lines(report: Report, width: int | None) -> Iterator[str]:
     for note in result.notes:
         yield f"Note: {printable(note)}"
     yield from _verdict(report)
+    if step := next_step(report, json_path):
+        yield f"Next: {printable(step)}"
 
 
-def _table(report: Report, width: int | None) -> Iterator[str]:
-    result = report.result
-    id_width = max(len(rule.id) for rule in result.rules)
+def _counts(report: Report) -> Iterator[str]:
+    """A table with the number of rules of each status, by group."""
+    counts: dict[str, Counter[RuleStatus]] = {}
+    for rule in report.result.rules:
+        counts.setdefault(report.group_of(rule.id), Counter())[rule.status] += 1
+    if len(counts) > 1:
+        counts["All rules"] = sum(counts.values(), Counter())
+    width = max(map(len, counts))
+    yield " " * width + "".join(f"  {status.replace('_', ' ')}" for status in _COLOURS)
+    for group, count in counts.items():
+        yield f"{group:<{width}}" + "".join(
+            "  "
+            + (click.style(f"{count[status]:>{len(status)}}", fg=colour) if count[status] else f"{'-':>{len(status)}}")
+            for status, colour in _COLOURS.items()
+        )
+
+
+def _table(rules: Sequence[RuleResult], width: int | None) -> Iterator[str]:
+    id_width = max(len(rule.id) for rule in rules)
     indent = id_width + 13
-    for rule in result.rules:
+    for rule in rules:
         status = rule.status.replace("_", " ")
         why = printable(rule.why)
         if width is not None and why:
@@ -69,10 +97,16 @@ def _table(report: Report, width: int | None) -> Iterator[str]:
 
 
 def _finding(finding: Finding, target: str, rules: Mapping[str, RuleText], heading: str, colour: str) -> Iterator[str]:
-    title = rules[finding.rule].title if finding.rule in rules else ""
+    title = f"({rules[finding.rule].severity}) {rules[finding.rule].title}" if finding.rule in rules else ""
     yield click.style(heading, fg=colour, bold=True) + (f" {title}" if title else "")
+    if finding.summary:
+        yield f"   {_short(finding.summary)}"
     yield f"   expected     {_short(finding.expected)}"
     yield f"   got          {_short(finding.got)}"
+    if finding.neighbour:
+        yield f"   works        {_short(finding.neighbour)}"
+    if finding.also_seen:
+        yield f"   also seen    {_short(', '.join(finding.also_seen))}"
     if finding.frequency:
         yield f"   intermittent {finding.frequency}"
     yield f"   fingerprint  {finding.fingerprint}"

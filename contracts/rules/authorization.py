@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import string
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import Request
 from contracts.data import write_bodies
 from contracts.data.files import file
+from contracts.data.grouping import covering
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -18,7 +19,7 @@ from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult
 from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import CREATES, Query
+from contracts.oracle import CREATES, Query, counted, value_in_words
 from contracts.rules.listing import carries, made_with
 from contracts.rules.rule import Rule
 from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases
@@ -96,6 +97,13 @@ def invalid_headers(check: CheckContext) -> tuple[tuple[str | None, ...], ...]:
     return _NO_CREDENTIALS, _OTHER_SCHEMES, _wrong_tokens(check)
 
 
+_PROBLEMS: Final = {
+    "AUTH-REQUIRED": "no token",
+    "AUTH-SCHEME": "no Bearer token",
+    "AUTH-TOKEN": "an unknown token",
+}
+
+
 def rule_of_credentials(header: str | None) -> tuple[str, str]:
     """Return the rule that is broken if an invalid Authorization header is accepted, and the cause."""
     if not header:
@@ -133,8 +141,9 @@ def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
         headers.insert(0, ("Authorization", case.header))
     result = context.send(Request(request.method, request.path, tuple(headers), request.body))
     rule, cause = rule_of_credentials(case.header)
+    expected = "401 or 403, since the request has " + _PROBLEMS[rule]
     refused = result.status in {401, 403} or (result.status in {404, 405} and not context.check.offers(case.operation))
-    context.require(refused, rule, cause, "401 or 403", result.words, *earlier, result)
+    context.require(refused, rule, cause, expected, result.words, *earlier, result)
     if refused and case.effect_checked:
         _require_no_effect(context, case.operation, rule, result)
 
@@ -200,18 +209,21 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, result: 
         marker = context.placeholder("marker")
         listed, items = made_with(context, "search", marker)
         made = [item for item in items if carries(item, "search", marker)]
-        cause = "a refused create makes runs"
-        context.require(not made, "REQ-ATOMIC", cause, "nothing created", f"{len(made)} runs", result, listed)
+        cause, got = "a refused create makes runs", counted(len(made), "new run")
+        context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, result, listed)
     elif operation == "delete_run" and context.has_placeholder("run"):
         after = context.call("get_run", context.placeholder("run"))
         cause = "a refused delete is carried out"
-        context.require(after.status != 404, rule, cause, "the run still there", after.words, result, after)
+        expected = "the run, since the delete was refused"
+        context.require(after.status != 404, rule, cause, expected, after.words, result, after)
     elif operation in {"update_run", "retry_run"} and context.has_placeholder("run"):
         after = context.call("get_run", context.placeholder("run"))
         read = after.body if isinstance(after.body, dict) else {}
         changed = read.get("release_session_after") is True or read.get("session_alias") == STOLEN
         cause = f"a refused {operation} is carried out"
-        context.require(not changed, rule, cause, "the run as before", after.words, result, after)
+        names = ("release_session_after", "session_alias")
+        got = ", ".join(f"{name} {value_in_words(read.get(name))}" for name in names)
+        context.require(not changed, rule, cause, "the run as before the refused request", got, result, after)
 
 
 _LIST_QUERIES: Final = (
@@ -221,6 +233,18 @@ _LIST_QUERIES: Final = (
 
 
 def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
+    """Yield cases with each kind of header for each operation, and with each header for each method."""
+
+    def kind(case: CredentialsCase) -> Hashable:
+        return case.operation, rule_of_credentials(case.header), case.repeated, case.count, case.query
+
+    def header(case: CredentialsCase) -> Hashable:
+        return operations()[case.operation][0], case.header
+
+    yield from covering(_all_unauthorized_cases(check), kind, header)
+
+
+def _all_unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
     groups = invalid_headers(check)
     for operation in operations():
         if operation != "health_check" and check.offers(operation):

@@ -6,7 +6,6 @@ before, one request at a time.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +18,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.oracle import Violation, difference, excerpt, read_request
+from contracts.oracle import Violation, difference, read_request, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 
@@ -90,11 +89,11 @@ def _reads_during_an_update(context: CaseContext, width: int) -> None:
         raise Inconclusive(f"an update answers {update.status}")
     for result in seen:
         for run in _runs_in(result, before["id"]):
-            changed = [name for name, value in _UPDATE.items() if difference(value, run.get(name)) is None]
-            kept = [name for name in _UPDATE if difference(before.get(name), run.get(name)) is None]
+            changed = [name for name, value in _UPDATE.items() if difference(value, run.get(name), name) is None]
+            kept = [name for name in _UPDATE if difference(before.get(name), run.get(name), name) is None]
             if run.get("status") != before.get("status"):
                 continue  # the run has ended meanwhile, with an error or output of its own
-            got = f"new: {', '.join(changed) or 'nothing'}; old: {', '.join(kept) or 'nothing'}"
+            got = f"a mixture: {' and '.join(changed)} as updated, but {' and '.join(kept)} as before"
             context.require(
                 not (changed and kept),
                 "UPDATE-PARTIAL",
@@ -116,7 +115,7 @@ def _different_updates(context: CaseContext, width: int) -> None:
         return  # a run that has ended meanwhile has output of its own
     for result, body in zip(results, bodies, strict=True):
         for name, value in body.items() if result.accepted else ():
-            problem = difference(value, read.body.get(name))
+            problem = difference(value, read.body.get(name), name)
             context.require(
                 problem is None,
                 "UPDATE-PARTIAL",
@@ -133,11 +132,11 @@ def _deletes(context: CaseContext, width: int) -> None:
     run = _new_run(context)
     results = _send(context, [request_for("delete_run", run["id"])] * max(2, width))
     statuses = sorted(result.status for result in results)
-    got = ", ".join(map(str, statuses))
+    got = f"the statuses {', '.join(map(str, statuses))}"
     if any(status not in {204, 404, 409} for status in statuses):
-        raise Inconclusive(f"deletes answer {got}")
+        raise Inconclusive(f"deletes answer with {got}")
     cause = "of several deletes at the same moment none succeeds"
-    context.require(204 in statuses, "DELETE-GONE", cause, "204 once", got, *results)
+    context.require(204 in statuses, "DELETE-GONE", cause, "204 for one of the deletes", got, *results)
     _require_gone(context, run["id"], results)
 
 
@@ -162,13 +161,14 @@ def _reads_of_two_organisations(context: CaseContext, width: int) -> None:
     for (token, target), result in zip(sent, _send(context, requests), strict=True):
         if token != target:
             cause = "another organisation gets through with get_run"
-            context.require(result.status == 404, "AUTH-TENANT", cause, "404", result.words, result)
+            context.require(result.status == 404, "AUTH-TENANT", cause, _FOREIGN, result.words, result)
             continue
         cause = "a run cannot be read"
-        if context.require(result.accepted, "READ-BACK", cause, "the run", result.words, result):
+        if context.require(result.accepted, "READ-BACK", cause, "200 with the run", result.words, result):
             _require_same_run(context, own[target]["id"], result)
 
 
+_FOREIGN: Final = "404, since the run belongs to the other organisation"
 _GROUPS: Final[Mapping[str, Callable[[CaseContext, int], None]]] = {
     "creates": _creates,
     "reads during an update": _reads_during_an_update,
@@ -210,14 +210,15 @@ def _runs_in(result: CallResult, run_id: str) -> Iterator[Mapping[str, Any]]:
 def _require_same_run(context: CaseContext, run_id: str, result: CallResult) -> None:
     got = result.body.get("id") if isinstance(result.body, dict) else None
     if got != run_id:
-        cause, shown = "get_run answers with another run", excerpt(json.dumps(got))
+        cause, shown = "get_run answers with another run", value_in_words(got)
         context.report_violation(Violation("READ-BACK", cause, f"run {run_id}", f"id {shown}"), result, is_proof=True)
 
 
 def _require_gone(context: CaseContext, run_id: str, results: Sequence[CallResult]) -> None:
     read = context.call("get_run", run_id)
     cause = "get_run after the delete is not 404"
-    context.require(read.status == 404, "DELETE-GONE", cause, "404", read.words, *results, read)
+    expected = "404, since the run was deleted"
+    context.require(read.status == 404, "DELETE-GONE", cause, expected, read.words, *results, read)
 
 
 def concurrent_cases(check: CheckContext) -> Iterator[ConcurrentCase]:

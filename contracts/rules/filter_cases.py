@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.data.files import file
+from contracts.data.grouping import batches
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.runner import Scenario
 from contracts.oracle import STATUSES
-from contracts.rules.filters import Filter, FilterCase, NonsenseCase, run_filters, run_nonsense
+from contracts.rules.filters import CHANGES, Filter, FilterCase, NonsenseCase, run_filters, run_nonsense
 from contracts.rules.isolated_runs import isolating_filter
 from contracts.rules.lists import GROUP, LISTS
 from contracts.rules.rule import Rule
@@ -124,15 +125,15 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         everything = []  # the runs of all cases have that word
     queries = [*([one] for one in _filters_alone()), *_searches(), *([one] for one in everything)]
     queries += [[one, _DEEP] for one in everything]
-    for start in range(0, len(queries), 20):
-        yield FilterCase(creates, queries[start : start + 20], changed=True)
+    for few in batches(queries, 10):
+        yield FilterCase(creates, few, changes=CHANGES)
     pick = random.Random(check.target.seed)
     alone, searches = list(_filters_alone()), list(_searches())
     some = [[pick.choice(alone), *pick.choice(searches)] for _ in range(20)]
-    yield FilterCase(_different_creates(check, 8), some, changed=True)
+    yield FilterCase(_different_creates(check, 8), some, changes=CHANGES)
     kinds = ["status", "created_at_from", "created_at_to", "search", "machine_id", "session_id"]
     pages = [list(filters) for size in (1, 2) for filters in itertools.combinations(_one_of_each(kinds, 1), size)]
-    yield FilterCase(_different_creates(check, 12), pages, limits=[2], changed=True)
+    yield FilterCase(_different_creates(check, 12), pages, limits=[2], changes=CHANGES)
 
 
 def _one_of_each(names: Iterable[str], create: int) -> list[Filter]:
@@ -157,12 +158,12 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         ]
         for sizes in ((2,), (3, 4, 7))
     )
-    queries = pairs + check.random("combined filters").sample(larger, 200)
+    queries = pairs + check.random("combined filters").sample(larger, 80)
     for number, query in enumerate(queries):
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)
-    for start in range(0, len(queries), 40):
-        yield FilterCase(_different_creates(check, 6), queries[start : start + 40], changed=True, alone=True)
+    for some in batches(queries, 20):
+        yield FilterCase(_different_creates(check, 6), some, changes=CHANGES, alone=True)
 
 
 def _same_and_mixed(names: Sequence[str]) -> Iterator[list[Filter]]:

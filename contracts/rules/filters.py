@@ -77,14 +77,14 @@ def _written_time(text: str, way: str, shift: int) -> str | None:
 class FilterCase(Case):
     """Runs that differ in what filters look at, and lists of them by several queries.
 
-    With `changed`, some runs are cancelled and one gets texts in the fields that only an update fills. Unless a case is
-    `alone`, every query gets the filter too that isolates the runs of the case.
+    `changes` are done to some of the runs (see CHANGES). Unless a case is `alone`, every query gets the filter too that
+    isolates the runs of the case.
     """
 
     creates: Sequence[Mapping[str, Any]]
     queries: Sequence[Sequence[Filter]]
     limits: Sequence[int] = (MAX_LIMIT,)
-    changed: bool = False
+    changes: tuple[str, ...] = ()
     alone: bool = False
 
     @property
@@ -94,8 +94,8 @@ class FilterCase(Case):
 
 def run_filters(context: CaseContext, case: FilterCase) -> None:
     isolated = create_isolated_runs(context, case.creates)
-    if case.changed:
-        _change_runs(context, isolated)
+    if case.changes:
+        _change_runs(context, isolated, case.changes)
     for filters in case.queries:
         values = [one.value(context, isolated) for one in filters]
         query = [(one.name, value) for one, value in zip(filters, values, strict=True) if value is not None]
@@ -119,18 +119,22 @@ UPDATED_TEXTS: Final[Mapping[str, Any]] = {
 }
 
 
-def _change_runs(context: CaseContext, isolated: IsolatedRuns) -> None:
-    """Cancel every third run, retry the second of them, and fill the fields of the first one."""
+CHANGES: Final = ("cancel", *UPDATED_TEXTS, "retry")
+"""Every third run is cancelled; each of the fields of the first of them is filled; the second of them is retried."""
+
+
+def _change_runs(context: CaseContext, isolated: IsolatedRuns, changes: Sequence[str]) -> None:
     if not context.check.offers("update_run"):
         return
     cancelled = isolated.runs[::3]
-    updates = [(run["id"], {"status": "cancelled"}) for run in cancelled]
-    updates += [(cancelled[0]["id"], {name: context.fill(value)}) for name, value in UPDATED_TEXTS.items()]
+    updates = [(run["id"], {"status": "cancelled"}) for run in cancelled if "cancel" in changes]
+    texts = {name: value for name, value in UPDATED_TEXTS.items() if name in changes}
+    updates += [(cancelled[0]["id"], {name: context.fill(value)}) for name, value in texts.items()]
     for run_id, body in updates:
         result = context.call("update_run", run_id, body=body)
         if result.accepted and isinstance(result.body, dict):
             isolated.change(result.body)
-    if len(cancelled) > 1 and context.check.offers("retry_run"):
+    if "retry" in changes and len(cancelled) > 1 and context.check.offers("retry_run"):
         result = context.call("retry_run", cancelled[1]["id"], body={})
         if result.accepted and isinstance(result.body, dict):
             isolated.change(result.body)

@@ -13,7 +13,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.oracle import TERMINAL, Violation
+from contracts.oracle import TERMINAL, Violation, counted
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
@@ -84,17 +84,23 @@ class WatchedRuns:
         return all(run.known.has_ended for run in self.runs)
 
     def look(self) -> None:
-        """Read the runs by a list, one by one (the first 8) or both, and judge what has changed."""
+        """Read the runs by a list, or some of them one by one, and judge what has changed."""
         self._looks += 1
         if self._query is not None and (self.in_session or self._looks % 2 == 0):
             result = self.context.call("list_runs", query=self._query)
             items = {item["id"]: item for item in items_of(result) if isinstance(item.get("id"), str)}
             self._judge(items if result.accepted else {}, result)
         if self._query is None or not self.in_session or self._looks % 3 == 0:
-            for run in self.runs[:8]:
+            for run in self._next_runs():
                 result = self.context.call("get_run", run.id)
                 if result.accepted and isinstance(result.body, dict):
                     self._judge({run.id: result.body}, result)
+
+    def _next_runs(self) -> list[TrackedRun]:
+        """Return the runs to read one by one: a few in turn, or the first ones where there is no list of them."""
+        if self._query is None:
+            return self.runs[:8]
+        return [self.runs[(self._looks + number) % len(self.runs)] for number in range(min(2, len(self.runs)))]
 
     def _judge(self, views: Mapping[str, dict[str, Any]], result: CallResult) -> None:
         """Judge the runs in one answer by those that were read before."""
@@ -121,12 +127,15 @@ def order_violation(before: Sequence[str], after: Sequence[str | None]) -> Viola
         if later not in {"scheduling", "cancelled"}:
             cause = "a session's later run overtakes an earlier one"
             return Violation(
-                "LIFECYCLE", cause, "one run after the other", f"{later} while an earlier run is not ended"
+                "LIFECYCLE",
+                cause,
+                "one run of a session after the other",
+                f"a run with status {later} before an earlier run of the session has ended",
             )
     running = [status for status in after if status in {"running", "running_checks"}]
     if len(running) > 1:
         cause = "two runs of a session run at a time"
-        return Violation("LIFECYCLE", cause, "one running at a time", f"{len(running)}")
+        return Violation("LIFECYCLE", cause, "one running run of a session at a time", f"{len(running)} running runs")
     return None
 
 
@@ -204,8 +213,9 @@ def _judge_files_by_type(watched: WatchedRuns) -> None:
             result = run.context.ask("list_run_attachments", query=query, after=run.shown)
             listed = [item.get("id") for item in items_of(result)]
             right = set(listed) == expected and len(listed) == len(expected) == result.body.get("total")
-            got = f"{len(listed)}, total {result.body.get('total')}"
-            cause, wanted = f"the list of {name} attachments", f"{len(expected)} of the run, total too"
+            got = f"{counted(len(listed), f'{name} attachment')}, total {result.body.get('total')}"
+            cause = f"the list of {name} attachments"
+            wanted = f"the {counted(len(expected), f'{name} attachment')} of the run, and that total"
             run.require(right, "ATTACHMENTS", cause, wanted, *run.read_before, result, got=got)
 
 
@@ -218,7 +228,8 @@ def _retry_ended(watched: WatchedRuns) -> None:
             left = run.context.ask("list_run_attachments", query=query, after=run.shown)
             old = [one for one in items_of(left) if one.get("id") in outputs]
             cause = "output attachments are not cleared"
-            run.require(not old, "RETRY-RULES", cause, "none listed", *run.read_before, left, got=f"{len(old)}")
+            got, expected = counted(len(old), "output attachment"), "no output attachments after a retry"
+            run.require(not old, "RETRY-RULES", cause, expected, *run.read_before, left, got=got)
 
 
 def _cancel_running(watched: WatchedRuns) -> None:

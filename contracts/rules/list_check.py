@@ -18,6 +18,7 @@ from contracts.oracle import (
     filter_names,
     list_faults,
     misses_a_run,
+    missing_in_words,
     missing_runs,
 )
 from contracts.rules.isolated_runs import IsolatedRuns
@@ -52,7 +53,7 @@ def check_list(
             found = one_page if missing_runs(one_page.pages, found.query, missing[:1]) else found
         shown: Evidence = [*before, *isolated.creates_of(missing[0].id), *found.results[:3]]
         context.report_violation(
-            Violation(rule, cause, "every run that matches", f"{len(missing)} runs missing"), *shown
+            Violation(rule, cause, "every run that matches", missing_in_words(missing, found.query)), *shown
         )
         return None
     return {str(item.get("id")): item for item in found.items}
@@ -72,7 +73,7 @@ def judge_list(
     pages: those of a run, or of all runs if it gets None.
     """
     for rule in ("LIST-PAGE", "LIST-COMPLETE", "LIST-FILTER", *{run.absence.rule for run in runs if run.absence}):
-        context.check.count(rule)
+        context.count(rule, *found.results)
     holds = True
     for fault in list_faults(found.pages, found.query, runs, are_all=are_all):
         holds = False

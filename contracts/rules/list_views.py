@@ -16,7 +16,15 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import WriteResult
 from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import Candidate, Query, Violation, changed_field, gains_inputs, stable_fields
+from contracts.oracle import (
+    Candidate,
+    Query,
+    Violation,
+    changed_field,
+    gains_inputs,
+    missing_in_words,
+    stable_fields,
+)
 from contracts.rules.isolated_runs import create_isolated_runs
 from contracts.rules.list_check import check_list, judge_list, why_missing
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, read_pages
@@ -56,7 +64,7 @@ def run_unfiltered(context: CaseContext, case: UnfilteredCase) -> None:
         return
     if context.check.offers("get_run") and context.call("get_run", missing[0].id).accepted:
         rule, cause = why_missing(context, missing[0].view, [NEWEST_FIRST], limit=case.limit)
-        got = f"{len(missing)} of {len(runs)} runs missing"
+        got = missing_in_words(missing, [])
         shown = found.results[:2]
         context.report_violation(Violation(rule, cause, "every created run in the list", got), written.result, *shown)
 
@@ -129,15 +137,18 @@ def run_views(context: CaseContext, case: ViewsCase) -> None:
             item = items[run["id"]]
             lost = [name for name in _ALWAYS_SHOWN if name not in item]
             lost += [name for name in selected if name not in item and run.get(name)]
-            cause, expected = "a field that was asked for is missing", f"{', '.join(lost)} in the item"
-            if not context.require(not lost, "READ-BACK", cause, expected, "not there", *shown):
+            cause, expected = "a field that was asked for is missing", f"{' and '.join(lost)} in each item, as asked"
+            got = f"an item without {' and '.join(lost)}"
+            if not context.require(not lost, "READ-BACK", cause, expected, got, *shown):
                 break
             names = {*_ALWAYS_SHOWN, *selected} if selected else run
             view = {name: run[name] for name in names if name in run and name in item}
             changed = changed_field(view, item, stable, may_gain=gains_inputs(written.parsed))
             if changed is not None:
                 name, problem = changed
-                violation = Violation("READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem)
+                violation = Violation(
+                    "READ-BACK", f"{name} reads otherwise", f"{name} as it was created", problem, field=name
+                )
                 context.report_violation(violation, *shown)
                 break
 

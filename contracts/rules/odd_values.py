@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import files, formats, limits, texts, write_bodies
+from contracts.data.grouping import batches
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -66,13 +67,19 @@ def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
 
 
 def odd_cases(check: CheckContext) -> Iterator[Writes]:
-    for operation in (*WRITES_OF_RUNS, *OTHER_WRITES):
+    """Yield all odd bodies of a bulk create, and a part of them for each other write, in turn."""
+    for number, operation in enumerate((*WRITES_OF_RUNS, *OTHER_WRITES)):
         if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.pools.known):
             continue
         bodies = list(odd_bodies(operation))
+        if operation != "bulk_create_runs":
+            bodies = bodies[number % OTHERS :: OTHERS]
         yield from in_batches(operation, (body for body in bodies if not _is_heavy(body)), 12)
         if operation in {"bulk_create_runs", "update_run", "create_run_chain"}:
             yield from (Writes(operation, (body,)) for body in bodies if _is_heavy(body))
+
+
+OTHERS: Final = 6
 
 
 def _is_heavy(body: Body) -> bool:
@@ -233,13 +240,19 @@ _QUERIES: Final = {
 def run_query(context: CaseContext, case: OddQuery) -> None:
     """Read with unusual query values: any answer except a 5xx is allowed, but a refusal must be JSON."""
     for value in case.values:
-        context.call(case.operation, query=[(case.name, value), *([(case.name, "x")] if case.twice else [])])
+        more = [(case.name, "x")] if case.twice else []
+        if case.name not in _PAGE:
+            more.append(("limit", "2"))  # the runs that match are not looked at
+        context.call(case.operation, query=[(case.name, value), *more])
 
 
 def query_cases(check: CheckContext) -> Iterator[OddQuery]:
+    """Yield every unusual value for a search of runs, and a part of them for each other parameter, in turn."""
     for operation, names in _QUERIES.items():
-        for name in (*names, "unknown") if check.offers(operation) else ():
-            yield OddQuery(operation, name, _ODD_VALUES)
+        for number, name in enumerate((*names, "unknown")) if check.offers(operation) else ():
+            step = 1 if name == "search" else OTHERS
+            for values in batches(_ODD_VALUES[number % step :: step], 8):
+                yield OddQuery(operation, name, tuple(values))
             yield OddQuery(operation, name, ("1",), twice=True)
 
 

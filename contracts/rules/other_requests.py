@@ -10,7 +10,7 @@ from contracts.data import texts, write_bodies
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.oracle import ParsedRequest, read_request
+from contracts.oracle import ParsedRequest, counted, read_request
 from contracts.rules.invalid_bodies import almost_valid, readings
 from contracts.rules.listing import items_of
 from contracts.rules.malformed_bodies import malformed_writes
@@ -110,6 +110,7 @@ def _check_nothing_created_beside(context: CaseContext, listing: str, sent: Sequ
             if context.placeholder("marker") in json.dumps(item) and item.get("id") not in accepted
         ]
         cause, expected = "what a refused request asked for is there", "nothing created by a refused request"
-        context.require(not made, "REQ-ATOMIC", cause, expected, f"{len(made)} in the list", *sent, result)
+        got = f"a list with {counted(len(made), 'new item')}"
+        context.require(not made, "REQ-ATOMIC", cause, expected, got, *sent, result)
         if len(items) < 1000:
             return

@@ -102,7 +102,7 @@ class ViewedRuns:
 def run_read_consistency(context: CaseContext, case: ConsistencyCase) -> None:
     viewed = ViewedRuns(context, _create_runs(context, case), case.index)
     if not case.events:
-        _check_views(viewed, widely=True)
+        _check_views(viewed, widely=case.widely)
     for number, event in enumerate(case.events):
         if not viewed.apply(event):
             return
@@ -155,7 +155,7 @@ def _check_views(viewed: ViewedRuns, *, widely: bool) -> None:
         for attachment in dict.fromkeys(attachments[:1] + attachments[-1:]):
             result = context.call("get_run_attachment", attachment)
             there = result.status == 200
-            focus.require(there, viewed.rule, "attachments are gone too", "the run's attachment", result)
+            focus.require(there, viewed.rule, "attachments are gone too", "200 with the attachment", result)
 
 
 def _check_list(viewed: ViewedRuns, query: Query, *, widely: bool) -> None:
@@ -227,7 +227,8 @@ def _judge_single_page(viewed: ViewedRuns, order: Sequence[str]) -> None:
     page = read_page(viewed.context, query, skip=at, limit=1, after=focus.shown)
     ids = [item.get("id") for item in page.items]
     cause = "a page of one is not the run at its place"
-    focus.require(ids == [focus.id], "LIST-PAGE", cause, f"the run at {at}", *page.results, got=f"{ids[:2]}")
+    got = " and ".join(f"run {one}" for one in ids[:2]) or "an empty page"
+    focus.require(ids == [focus.id], "LIST-PAGE", cause, f"run {focus.id}", *page.results, got=got)
 
 
 RULES = ()

@@ -81,14 +81,14 @@ def _full_body(check: CheckContext, operation: str) -> dict[str, Any]:
 def consistency_cases(check: CheckContext) -> Iterator[ConsistencyCase]:
     makers = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in makers:
-        yield ConsistencyCase(operation, _full_body(check, operation))
+        yield ConsistencyCase(operation, _full_body(check, operation), widely=True)
         for name, values in _values_of(check, operation).items():
             for value in values:
-                yield ConsistencyCase(operation, {name: value})
+                yield ConsistencyCase(operation, {name: value}, widely=name in {"session_id", "machine_id"})
     if check.offers("create_run_chain", "get_run"):
         step = {name: values[0] for name, values in write_bodies.STEP_FEATURES.items()}
         for size in (1, 2, 3, 5):
-            yield ConsistencyCase("create_run_chain", {"steps": [{}] * size}, index=-1)
+            yield ConsistencyCase("create_run_chain", {"steps": [{}] * size}, index=-1, widely=size == 2)
         steps = [step | {"session_alias": f"step {index}"} for index in range(3)]
         shared = {"shared_inputs": SAMPLE, "shared_file_inputs": [file()]}
         yield ConsistencyCase("create_run_chain", {"steps": steps} | shared, index=1)
@@ -97,8 +97,8 @@ def consistency_cases(check: CheckContext) -> Iterator[ConsistencyCase]:
     yield ConsistencyCase("bulk_create_runs", _full_body(check, "bulk_create_runs"), 3, -1)
     for row in _on_off_pairs(check, makers[-1]):
         yield ConsistencyCase(makers[-1], row)
-    for operation in makers:
-        yield from _event_cases(check, operation)
+    for number, cases in enumerate(zip(*(_event_cases(check, operation) for operation in makers), strict=True)):
+        yield cases[number % len(makers)]  # each event follows one of the creates
     if check.offers("create_run_chain", "get_run"):
         yield from _chain_event_cases()
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import Exchange
 from contracts.data import write_bodies
 from contracts.data.files import file
-from contracts.data.limits import MAX_COUNT, MAX_LIMIT, few, sizes
+from contracts.data.limits import MAX_COUNT, few, sizes
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -17,7 +17,6 @@ from contracts.engine.results import CallResult, WriteResult
 from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import KnownRun, ParsedRequest
-from contracts.rules.listing import read_page
 from contracts.rules.rule import Rule
 
 GROUP = "Reading and changing"
@@ -67,7 +66,7 @@ def judge_read(
     context: CaseContext, run: dict[str, Any], read: Any, parsed: ParsedRequest | None, shown: Evidence
 ) -> bool:
     """Judges READ-BACK and LIFECYCLE for a run that no request has changed."""
-    context.check.count("LIFECYCLE")
+    context.count("LIFECYCLE", *shown)
     return context.judge("READ-BACK", KnownRun(run, parsed).read_violations(read), *shown)
 
 
@@ -97,7 +96,6 @@ def run_read_many(context: CaseContext, case: ReadManyCase) -> None:
 
 def read_many_cases(check: CheckContext) -> Iterator[ReadManyCase]:
     bare = write_bodies.minimal("bulk_create_runs")
-    yield ReadManyCase(bare | {"count": MAX_COUNT}, reads_all=True)
     yield ReadManyCase(bare | {"count": MAX_COUNT} | EVERYTHING)
     for name, value in EVERYTHING.items():
         for count in few(2, MAX_COUNT // 2)[:-1]:
@@ -111,63 +109,6 @@ EVERYTHING: Final[dict[str, Any]] = {
     "start_session": True,
 }
 """Every optional field of a create that needs no id."""
-
-
-# Old runs: created first, read last
-
-
-@dataclass(frozen=True)
-class OldRunsCase(Case):
-    """Runs that are created at the start of the check and read again at its end. `number` is their place in between."""
-
-    number: int
-    operation: str = "bulk_create_runs"
-    body: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def expected_runs(self) -> int:
-        return int(self.body.get("count", 1))
-
-
-def run_create_for_end(context: CaseContext, case: OldRunsCase) -> None:
-    """Creates the runs and keeps them in `check.kept` for `run_read_at_end`."""
-    written = context.create(case.operation, case.body)
-    if written.clean and written.runs:
-        with context.check.lock:
-            context.check.kept.setdefault(case.number, written)
-
-
-def create_for_end_cases(check: CheckContext) -> Iterator[OldRunsCase]:
-    body = {"workflow_id": "«workflow»", **EVERYTHING}
-    yield OldRunsCase(0, body=body | {"count": 3})
-    if check.offers("create_run"):
-        yield OldRunsCase(1, "create_run", body | {"session_alias": "kept"})
-
-
-def run_read_at_end(context: CaseContext, case: OldRunsCase) -> None:
-    written = context.check.kept.get(case.number)
-    if written is None:
-        return
-    shown = (written.result,)
-    for run in written.runs:
-        read_one(context, run, written.parsed, after=shown)
-        for attachment in run.get("input_attachment_ids") or ():
-            if context.check.offers("download_run_attachment"):
-                context.ask("download_run_attachment", attachment, after=shown)
-    if not context.check.offers("list_runs"):
-        return
-    query = [("session_id", str(written.runs[0]["session_id"]))]
-    found = read_page(context, query, limit=MAX_LIMIT)
-    items = {item.get("id"): item for item in found.items}
-    for run in written.runs:
-        cause, got = "a run made long before is not listed", f"{len(items)} runs"
-        evidence = (*shown, *found.results)
-        if context.require(run["id"] in items, "LIST-COMPLETE", cause, "every run of the session", got, *evidence):
-            judge_read(context, run, items[run["id"]], written.parsed, evidence)
-
-
-def read_at_end_cases(check: CheckContext) -> Iterator[OldRunsCase]:
-    yield from map(OldRunsCase, sorted(check.kept))
 
 
 # Unknown ids
@@ -222,10 +163,11 @@ def run_unknown(context: CaseContext, case: UnknownCase) -> None:
     result = context.call(case.operation, identity, body=_BODIES.get(case.operation, UNREAD))
     if case.kind == "malformed":
         cause = f"a malformed id is taken by {case.operation}"
-        context.require(result.refused, "READ-UNKNOWN", cause, "a 4xx", result.words, result)
+        context.require(result.refused, "READ-UNKNOWN", cause, "a 4xx, since the id is malformed", result.words, result)
     else:
         cause = f"an unknown id is not 404 with {case.operation}"
-        context.require(result.status == 404, "READ-UNKNOWN", cause, "404", result.words, result)
+        expected = "404, since the id is unknown"
+        context.require(result.status == 404, "READ-UNKNOWN", cause, expected, result.words, result)
 
 
 def unknown_cases(check: CheckContext) -> Iterator[UnknownCase]:
@@ -265,22 +207,6 @@ def _similar_id_cases(check: CheckContext, operation: str, template: str) -> Ite
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
-    Scenario(
-        "runs read again at the end: creation",
-        ("READ-BACK", "LIST-COMPLETE"),
-        run_create_for_end,
-        create_for_end_cases,
-        priority=0,
-    ),
-    Scenario(
-        "runs read again at the end",
-        ("READ-BACK", "LIST-COMPLETE", "LIFECYCLE"),
-        run_read_at_end,
-        read_at_end_cases,
-        needs=("get_run",),
-        priority=9,
-        last=True,
-    ),
     Scenario(
         "large creates read run by run",
         ("READ-BACK", "LIFECYCLE"),

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from contracts.core.findings import Severity
+from contracts.rules.severity import SEVERITY_OF
+from contracts.rules.value_fields import VALUE_FIELDS
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -19,3 +23,11 @@ class Rule:
     group: str
     needs: tuple[str, ...] = ()
     needs_one_of: tuple[str, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        return SEVERITY_OF[self.id]
+
+    @property
+    def value_fields(self) -> tuple[str, ...]:
+        return VALUE_FIELDS.get(self.id, ())

@@ -14,7 +14,7 @@ from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.openapi.schemas import is_uuid
-from contracts.oracle import KnownRun
+from contracts.oracle import KnownRun, counted
 from contracts.rules.listing import items_of
 from contracts.rules.tracked_run import TrackedRun
 
@@ -149,11 +149,13 @@ def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
     ids = retry.result.body.get("input_attachment_ids") or ()
     for file, attachment in zip(files, ids, strict=False):
         result = context.call("download_run_attachment", attachment)
+        cause = "new files of a retry are not there"
         same = result.status == 200 and result.answer.body == base64.b64decode(file["content"])
-        run.require(same, "ATTACHMENTS", "new files of a retry are not there", "the new file's bytes", result)
+        run.require(same, "ATTACHMENTS", cause, "200 with the bytes of the new file", result)
     result = context.call("list_run_attachments", query=[("run_id", run.id), ("attachment_type", "input")])
     left = [item for item in items_of(result) if item.get("id") not in ids]
-    run.require(not left, "RETRY-RULES", "old input files are left", "only the new files", result, got="an old one")
+    cause, got = "old input files are left", counted(len(left), "file") + " from before the retry"
+    run.require(not left, "RETRY-RULES", cause, "only the files of the retry", result, got=got)
 
 
 def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contracts.oracle import Query, Violation, missing_runs
+from contracts.oracle import Query, Violation, missing_in_words, missing_runs
 from contracts.rules.list_check import judge_list, why_missing
 from contracts.rules.listing import RunList, read_page
 from contracts.rules.tracked_run import TrackedRun
@@ -35,7 +35,7 @@ def check_listing(
         if not rule:
             rule, cause = why_missing(context, missing[0].view, query, base=base)
         run.report_violation(
-            Violation(rule, cause, "every run that matches", f"{len(missing)} missing"), *found.results
+            Violation(rule, cause, "every run that matches", missing_in_words(missing, query)), *found.results
         )
         return None
     return found

@@ -62,7 +62,7 @@ class TrackedRun:
 
     def judge(self, rule: str, violations: Iterable[Violation], *more: CallResult) -> bool:
         """Count the rule as judged and return whether it holds."""
-        self.context.check.count(rule)
+        self.context.count(rule, *more)
         holds = True
         for violation in violations:
             holds = False
@@ -93,8 +93,9 @@ class TrackedRun:
             self.show(result)
         else:
             may_be_refused = {"output_attachment_ids", *(() if self.known.has_ended else ("ended_at",))}
+            expected = "a success, since the update is valid"
             holds = is_invalid or not set(body) <= set(CHANGEABLE) - may_be_refused
-            self.require(holds, "REQ-ACCEPT", "an update is refused", "a valid update to be accepted", result)
+            self.require(holds, "REQ-ACCEPT", "an update is refused", expected, result)
         return result
 
     def cancel(self) -> None:
@@ -130,7 +131,7 @@ class TrackedRun:
         elif written.parsed.is_valid and not self.context.may_refuse_its_ids(written.parsed, result):
             # An unknown property of the request may be refused.
             holds = "workflow_id" in body
-            cause, expected = "a retry of an ended run is refused", "the run started again"
+            cause, expected = "a retry of an ended run is refused", "a success, since the run has ended"
             self.require(holds, "RETRY-RULES", cause, expected, *before, result)
         return written
 
@@ -139,7 +140,7 @@ class TrackedRun:
         if self.judge_if_deleted(result):
             return result
         self.context.expect_success(result, self.shown)
-        self.require(not result.answer.body, "DELETE-GONE", "a 204 with a body", "no body", result)
+        self.require(not result.answer.body, "DELETE-GONE", "a 204 with a body", "204 without a body", result)
         self.known = self.known.after_delete()
         self.show(result)
         return result
@@ -167,7 +168,7 @@ class TrackedRun:
     def fail_missing(self, result: CallResult) -> None:
         """Fail because a read of the run did not show it."""
         cause = "a run cannot be read" if self.known.rule == "READ-BACK" else "a run is gone"
-        self.report_violation(Violation(self.known.rule, cause, "the run", result.words), result)
+        self.report_violation(Violation(self.known.rule, cause, "200 with the run", result.words), result)
 
     def compare(self, view: dict[str, Any], result: CallResult, *, is_partial: bool = False) -> bool:
         """Judge the run as an answer shows it now. A partial view has only the fields that a list was asked for."""
@@ -176,8 +177,8 @@ class TrackedRun:
             before = [self.last_read] if violation.rule == "LIFECYCLE" and self.last_read is not None else []
             holds = False
             self.report_violation(violation, *before, result)
-        self.context.check.count(self.known.rule)
-        self.context.check.count("LIFECYCLE")
+        self.context.count(self.known.rule, result)
+        self.context.count("LIFECYCLE", result)
         if view.get("status") in STATUSES and not is_partial:
             self.known, self.last_read = self.known.after_read(view), result
         return holds

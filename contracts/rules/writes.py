@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.files import file
+from contracts.data.formats import SAMPLE_ID
 from contracts.data.grouping import batches
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext, Ids
@@ -16,6 +18,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.guard import OutOfBudget
 from contracts.openapi.schemas import UNREAD
+from contracts.oracle import ParsedRequest, names_a_fault, read_body
 
 CREATES_OF_RUNS: Final = ("bulk_create_runs", "create_run")
 WRITES_OF_RUNS: Final = (*CREATES_OF_RUNS, "create_run_chain", "update_run", "retry_run")
@@ -32,6 +35,8 @@ class Body:
     json: Any = UNREAD
     text: str | None = None
     content_type: str | None = None
+    parts: tuple[Body, ...] = ()
+    """Invalid bodies, of which this one has all faults. Those that a refusal does not name are sent too."""
 
     @property
     def runs(self) -> int:
@@ -56,11 +61,8 @@ class Writes(Case):
 
 @dataclass(frozen=True)
 class Write(Case):
-    """With `listed`, the runs are listed afterwards."""
-
     operation: str
     body: Body = Body()
-    listed: bool = False
 
     @property
     def expected_runs(self) -> int:
@@ -68,8 +70,26 @@ class Write(Case):
 
 
 def in_batches(operation: str, bodies: Iterable[Body], size: int) -> Iterator[Writes]:
-    for batch in batches(bodies, size):
-        yield Writes(operation, tuple(batch))
+    """Yield cases of up to `size` bodies. The first one is small, since every scenario begins with a few requests."""
+    left = iter(bodies)
+    yield from (Writes(operation, tuple(batch)) for batch in batches(itertools.islice(left, FIRST_BODIES), size))
+    yield from (Writes(operation, tuple(batch)) for batch in batches(left, size))
+
+
+FIRST_BODIES: Final = 6
+
+
+def read(operation: str, body: dict[str, Any]) -> ParsedRequest:
+    """Return a body as the contract reads it, with a valid id in place of each placeholder."""
+    return read_body(operation, _with_sample_ids(body))
+
+
+def _with_sample_ids(value: Any) -> Any:
+    if isinstance(value, str):
+        return SAMPLE_ID if "«" in value else value
+    if isinstance(value, list):
+        return [_with_sample_ids(item) for item in value]
+    return {key: _with_sample_ids(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 # What a target offers
@@ -146,7 +166,9 @@ def send_all(context: CaseContext, operation: str, ids: Sequence[str], bodies: I
     sent = []
     for body in bodies:
         with contextlib.suppress(OutOfBudget):
-            sent.append(send(context, operation, ids, body).result)
+            result = send(context, operation, ids, body).result
+            unnamed = [part for part in body.parts if not names_a_fault(read(operation, part.json), result.answer)]
+            sent += [result, *send_all(context, operation, ids, unnamed)]
     return sent
 
 

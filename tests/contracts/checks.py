@@ -44,15 +44,18 @@ def checked(url: str, rules: Collection[str] | None = None, **settings: Any) -> 
         return contracts.check.check(guard.target, guard, rules=rules)
 
 
-def first_finding(guard: Guard, rules: Collection[str] | None = None) -> Finding | None:
-    """The first finding of a check, under one of the rules, that repeats when sent again. There the check ends."""
+def first_finding(guard: Guard, rules: Collection[str] | None = None, *, is_whole: bool = False) -> Finding | None:
+    """The first finding of a check, under one of the rules, that repeats when sent again. There the check ends.
+
+    The check judges these rules only, or all rules if it `is_whole`.
+    """
 
     def stop(finding: Finding) -> None:
         if finding.stable and (rules is None or finding.rule in rules):
             raise Enough(finding)
 
     try:
-        contracts.check.check(guard.target, guard, rules=rules, on_finding=stop)
+        contracts.check.check(guard.target, guard, rules=None if is_whole else rules, on_finding=stop)
     except Enough as enough:
         return enough.finding
     return None

@@ -132,7 +132,8 @@ def test_a_count_that_wraps_is_found_where_the_budget_bears_it() -> None:
     assert finding is not None
     count = finding.exchanges[-1].request.json()["count"]
     # Several of the counts that are sent wrap. Which of them is shown depends on how far shrinking gets in its time.
-    assert count >= 2**32 and 1 <= count % 2**32 <= 1000
+    assert count >= 2**32
+    assert 1 <= count % 2**32 <= 1000
 
 
 def test_a_fuzz_tells_a_finding_as_it_comes() -> None:
@@ -244,3 +245,16 @@ def test_what_did_not_repeat_is_found_where_another_scenario_meets_it(
 
     assert [(finding.cause, finding.stable) for finding in result.findings] == [("a cause", True)]
     assert not result.unstable
+
+
+@pytest.mark.parametrize(("is_whole", "judged_rules"), [(True, None), (False, {"BULK-COUNT"})])
+def test_the_first_finding_under_a_rule_can_be_asked_of_a_whole_check(
+    is_whole: bool, judged_rules: set[str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(contracts.check, "check", lambda target, guard, *, rules, on_finding: asked.append(rules))
+
+    with guarded("http://127.0.0.1:9") as guard:
+        assert first_finding(guard, {"BULK-COUNT"}, is_whole=is_whole) is None
+
+    assert asked == [judged_rules]

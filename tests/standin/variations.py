@@ -9,10 +9,12 @@ import json
 import re
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
+from typing import Any
 
-from pydantic import field_validator, model_validator
+from pydantic import BaseModel, field_validator, model_validator
 
 from tests.standin import models
 from tests.standin.behaviour import Answer, Problem, Standin
@@ -144,6 +146,46 @@ class OlderServer(Standin):
     def show(self, run, where, index=0, of=1):
         newer = ("started_at", "ended_at", "usage_metadata")
         return {name: value for name, value in super().show(run, where, index, of).items() if name not in newer}
+
+
+@varies("An older release: started_at, ended_at and usage_metadata are not there, and are ignored in requests.")
+class OlderRelease(OlderServer):
+    class RunUpdate(BaseModel):
+        status: models.Status | None = None
+        error: list[str] | None = None
+        output_data: dict[str, Any] | None = None
+        output_attachment_ids: list[str] | None = None
+        run_message_history: list[dict[str, Any]] | None = None
+        input_values: dict[str, Any] | None = None
+        release_session_after: bool | None = None
+
+    def fingerprint(self, call):
+        """Two bodies are one if they differ only in what is ignored."""
+        try:
+            body = json.loads(call.body)
+        except ValueError:
+            return super().fingerprint(call)
+        if call.operation == "update_run" and isinstance(body, dict):
+            body = {name: value for name, value in body.items() if name in self.RunUpdate.model_fields}
+        return super().fingerprint(replace(call, body=json.dumps(body).encode()))
+
+
+class OlderStatus(StrEnum):
+    SCHEDULING = "scheduling"
+    RUNNING = "running"
+    SUCCESS = "success"
+    TASK_FAILED = "task_failed"
+    ERROR = "error"
+    CANCELLED = "cancelled"
+
+
+@varies("An older release: running_checks is no status, in lists and in updates.")
+class NoRunningChecks(Standin):
+    class RunQuery(models.RunQuery):
+        status: OlderStatus | None = None
+
+    class RunUpdate(models.RunUpdate):
+        status: OlderStatus | None = None
 
 
 # -- time
@@ -575,3 +617,13 @@ class RunsOnly(Standin):
 @varies("There is no list of runs, and no single create.")
 class NoList(Standin):
     not_offered = frozenset({"list_runs", "create_run"})
+
+
+@varies("Pools and workflows can be read, not made; to make one is 405.")
+class ResourcesAreGiven(Standin):
+    not_offered = frozenset({"create_pool", "add_machine_to_pool", "create_workflow"})
+
+
+@varies("An older release: there are no retries, no chains, no attachments to read, and runs cannot be deleted.")
+class FewOperations(Standin):
+    not_offered = frozenset({"retry_run", "create_run_chain", "delete_run"}) | ATTACHMENTS

@@ -11,6 +11,7 @@ def engine(monkeypatch):
     """The fake engine, and an environment that says nothing."""
     for name in [name for name in os.environ if name.startswith("CONTRACTS_")]:
         monkeypatch.delenv(name)
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     return fakes.install(monkeypatch)
 
 

@@ -18,12 +18,16 @@ class FakeRule:
     title: str = "a title"
     explanation: str = "First this.\n\nThen that."
     group: str = "requests"
+    severity: str = "moderate"
+    value_fields: tuple[str, ...] = ()
 
 
 RULES = {
     "REQ-COUNT": FakeRule("REQ-COUNT", title="count is an integer from 1 to 1000"),
-    "BULK-ECHO": FakeRule("BULK-ECHO", title="a run shows what was sent"),
-    "AUTH-TENANT": FakeRule("AUTH-TENANT", source="api", title="one organisation sees nothing of another"),
+    "BULK-ECHO": FakeRule("BULK-ECHO", title="a run shows what was sent", severity="major"),
+    "AUTH-TENANT": FakeRule(
+        "AUTH-TENANT", source="api", title="one organisation sees nothing of another", severity="critical"
+    ),
 }
 
 CREATE = Request(
@@ -75,6 +79,7 @@ class Engine:
     while_judging: Callable[[], None] | None = None
     found_before: tuple[Finding, ...] = ()
     for_s: float | None = None
+    replayed: Finding | None = None
     exchanges: tuple[Exchange, ...] = ()
 
     def judge(self, target):
@@ -137,12 +142,17 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
     def plan(target, rules=None):
         return [f"REQ-COUNT: at most 1001 runs on {target.url}"]
 
+    def replay(target, guard, *, finding, rules=None, progress=None, on_finding=None):
+        engine.replayed = finding
+        return engine.judge(target)
+
     def clean_up_journals(url, **others):
         engine.journals.append((url, others))
         return engine.cleaned
 
     _module(monkeypatch, "contracts.rules", REGISTRY=RULES)
     _module(monkeypatch, "contracts.check", check=check, fuzz=fuzz, plan=plan)
+    _module(monkeypatch, "contracts.replay", replay=replay)
     _module(monkeypatch, "contracts.guard", Guard=FakeGuard, clean_up_journals=clean_up_journals)
     return engine
 

@@ -2,13 +2,14 @@
 
 import json
 import os
+import re
 import signal
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
 
-from contracts.cli.main import Progress
 from contracts.core.findings import CouldNotCheck
 from contracts.core.target import Budget
 from tests.contracts.cli import fakes
@@ -25,11 +26,39 @@ def test_a_finding_exits_with_1_and_is_told_with_a_command_that_repeats_it(check
     engine.answer = fakes.result(fakes.finding())
     status, out, _ = check()
     assert status == 1
-    assert "1. REQ-COUNT count is an integer from 1 to 1000" in out
+    assert "1. REQ-COUNT (moderate) count is an integer from 1 to 1000" in out
     assert "expected     422" in out
     assert "got          201" in out
     assert '-H "Authorization: Bearer $TOKEN"' in out
     assert "test-a" not in out
+
+
+def test_findings_are_reported_worst_first_in_every_format(check, engine, tmp_path):
+    engine.answer = fakes.result(fakes.finding("REQ-COUNT"), fakes.finding("AUTH-TENANT"), fakes.finding("BULK-ECHO"))
+    names = ("json", "junit", "sarif", "html", "markdown")
+    reports = (part for name in names for part in ("--report", f"{name}={tmp_path / name}"))
+    _, out, _ = check(*reports)
+    order = ["AUTH-TENANT", "BULK-ECHO", "REQ-COUNT"]
+    found = json.loads((tmp_path / "json").read_text())["findings"]
+    assert [(one["rule"], one["severity"]) for one in found] == list(
+        zip(order, ["critical", "major", "moderate"], strict=True)
+    )
+    results = json.loads((tmp_path / "sarif").read_text())["runs"][0]["results"]
+    assert [(one["ruleId"], one["level"]) for one in results] == list(
+        zip(order, ["error", "error", "warning"], strict=True)
+    )
+    for text in (out, (tmp_path / "markdown").read_text()):
+        assert re.findall(r"^(?:### )?\d\. (\S+) ", text, re.MULTILINE) == order
+    headings = re.findall(r"<h3>([A-Z0-9-]+)", (tmp_path / "html").read_text())
+    assert headings == order
+
+
+def test_a_finding_is_as_severe_as_the_worst_that_is_told_with_it(check, engine):
+    told = fakes.finding("REQ-COUNT")
+    part = fakes.finding("AUTH-TENANT", part_of=told.fingerprint)
+    engine.answer = fakes.result(fakes.finding("BULK-ECHO"), told, part)
+    _, out, _ = check()
+    assert re.findall(r"^\d\. (\S+) ", out, re.MULTILINE) == ["REQ-COUNT", "BULK-ECHO"]
 
 
 def test_there_are_no_colours_where_there_is_no_terminal(check, engine):
@@ -104,6 +133,35 @@ def test_a_journal_that_cannot_be_written_is_said_in_one_line(check, engine):
     assert "set CONTRACTS_JOURNAL_DIR to a folder" in err
 
 
+# GitHub Actions
+
+
+def test_findings_are_annotations_in_a_job_of_github_worst_first(check, engine, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    evil = "100%\r\n::set-output name=x::y \x1b[31m"
+    engine.answer = fakes.result(fakes.finding(got=evil), fakes.finding("AUTH-TENANT", expected="404"))
+    _, out, _ = check()
+    first, second = (line for line in out.splitlines() if line.startswith("::"))
+    assert first == (
+        "::error title=AUTH-TENANT (critical)%3A one organisation sees nothing of another::expected 404, got 201"
+        f" (fingerprint {fakes.finding('AUTH-TENANT').fingerprint})"
+    )
+    assert "::expected 422, got 100%25\\r\\n::set-output name=x::y \\x1b[31m (fingerprint" in second
+
+
+def test_ten_annotations_are_followed_by_the_number_of_the_others(check, engine, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    engine.answer = fakes.result(*(fakes.finding(cause=f"cause {n}") for n in range(11)))
+    lines = [line for line in check()[1].splitlines() if line.startswith("::")]
+    assert len([line for line in lines if line.startswith("::error ")]) == 10
+    assert lines[10:] == ["::notice title=contracts::1 more finding is in the log and the reports"]
+
+
+def test_there_are_no_annotations_elsewhere(check, engine):
+    engine.answer = fakes.result(fakes.finding())
+    assert "::error" not in check()[1]
+
+
 # Reports
 
 
@@ -163,7 +221,8 @@ def test_an_accepted_finding_does_not_fail_and_another_does(check, engine, tmp_p
     engine.answer = fakes.result(known)
     status, out, _ = check("--baseline", baseline)
     assert status == 0
-    assert "REQ-COUNT   passed      1 accepted by the baseline" in out
+    _, verbose, _ = check("--baseline", baseline, "--verbose")
+    assert "REQ-COUNT   passed      1 accepted by the baseline" in verbose
     assert f"Accepted by the baseline: REQ-COUNT ({known.fingerprint}): 1001 is accepted" in out
     engine.answer = fakes.result(known, new)
     status, out, _ = check("--baseline", baseline)
@@ -289,6 +348,14 @@ def test_what_is_left_is_said_with_the_command_that_takes_it_away(check, engine)
     assert "3 left" in out
 
 
+def test_the_command_that_deletes_what_is_left_has_the_flags_it_needs(check, engine, tmp_path):
+    bundle = tmp_path / "our authority.pem"
+    bundle.write_bytes((Path(__file__).parent.parent / "guard/tls/loopback.pem").read_bytes())
+    engine.runs_left = 3
+    _, out, _ = check("--ca-bundle", bundle)
+    assert f"`contracts cleanup http://127.0.0.1:4010 --ca-bundle '{bundle}'` deletes them." in out
+
+
 def test_what_cleaning_up_could_not_take_away_is_said(check, engine):
     engine.runs_left = 1
     _, out, _ = check("--clean-up")
@@ -381,30 +448,11 @@ def test_a_plan_sends_nothing_and_needs_no_token(check, engine):
 # Progress
 
 
-class Terminal:
-    def __init__(self, monkeypatch):
-        self.written = ""
-        monkeypatch.setattr("contracts.cli.main._is_terminal", lambda stream: True)
-        monkeypatch.setattr("click.echo", self.echo)
-
-    def echo(self, text, err=False, nl=True):
-        self.written += text
-
-
-def test_progress_is_one_line_that_is_written_over_and_gone_at_the_end(monkeypatch):
-    terminal = Terminal(monkeypatch)
-    with Progress() as progress:
-        progress.show("3/9 REQ-COUNT")
-    assert terminal.written == "\r\x1b[K3/9 REQ-COUNT\r\x1b[K"
-
-
-def test_the_table_is_wrapped_on_a_terminal(check, engine, monkeypatch):
-    monkeypatch.setattr("contracts.cli.main._is_terminal", lambda stream: True)
-    monkeypatch.setenv("COLUMNS", "60")
-    engine.answer = fakes.result(rules=fakes.skipped("AUTH-TENANT", "a reason of " + "many words " * 9))
-    _, out, err = check()
-    assert max(map(len, out.splitlines()[:4])) <= 64
-    assert "REQ-COUNT: 1/3" in err
+def test_the_check_says_what_it_does_on_a_terminal_only(check, engine, monkeypatch):
+    monkeypatch.setattr("contracts.cli.progress._is_terminal", lambda: True)
+    assert "  now    REQ-COUNT: 1/3" in check()[2]
+    monkeypatch.setattr("contracts.cli.progress._is_terminal", lambda: False)
+    assert check()[2] == ""
 
 
 # Fuzz
@@ -422,7 +470,9 @@ def test_fuzz_tells_each_finding_when_it_comes_and_reports_at_the_end(fuzz, engi
     status, out, _ = fuzz("--for", "90s")
     assert status == 1
     assert engine.for_s == 90.0
-    assert out.index("REQ-COUNT count is an integer") < out.index("1. REQ-COUNT count is an integer")
+    assert out.index("REQ-COUNT (moderate) count is an integer") < out.index(
+        "1. REQ-COUNT (moderate) count is an integer"
+    )
     assert "test-a" not in out
 
 
@@ -437,7 +487,7 @@ def test_ctrl_c_keeps_what_fuzz_has_found(fuzz, engine, tmp_path):
     status, out, _ = fuzz("--report", f"json={tmp_path / 'out.json'}")
     assert status == 1
     report = json.loads((tmp_path / "out.json").read_text())
-    assert [finding["rule"] for finding in report["findings"]] == ["REQ-COUNT", "BULK-ECHO"]
+    assert [finding["rule"] for finding in report["findings"]] == ["BULK-ECHO", "REQ-COUNT"]
     assert "FAILED: 2 findings." in out
 
 

@@ -10,6 +10,7 @@ import urllib.request
 import jsonschema
 import pytest
 
+from contracts.core.findings import SEVERITIES
 from tests.contracts.report.test_formats import SCHEMA
 from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
@@ -55,7 +56,7 @@ def runs_on(url: str) -> int:
 @pytest.mark.matrix
 def test_a_healthy_server_passes_and_is_left_as_it_was(contracts):
     with serving() as url:
-        status, out, err = contracts("check", url, "--rule", "BULK-COUNT", "--max-runs", 200, "--clean-up", "--seed", 1)
+        status, out, err = contracts("check", url, "--rule", "BULK-COUNT", "--max-runs", 200, "--clean-up", "--verbose")
         assert runs_on(url) == 0
     assert status == 0, err
     assert "BULK-COUNT passed" in out
@@ -79,6 +80,24 @@ def test_a_planted_defect_is_found_and_its_command_shows_it_again(contracts, tmp
     assert "HTTP/1.1 200 OK" in shell.stdout
     assert script in out
     assert TOKENS[0] not in out + err + json.dumps(report)
+
+
+@pytest.mark.matrix
+def test_a_finding_is_sent_again_and_is_gone_from_a_healthy_server(contracts, tmp_path):
+    with serving("status_of_one_is_200") as url:
+        contracts("check", url, "--rule", "BULK-STATUS", "--max-runs", 200, "--report", "json=out.json")
+        [finding] = json.loads((tmp_path / "out.json").read_text())["findings"]
+        status, out, err = contracts("replay", "out.json", finding["fingerprint"][:8], "--clean-up")
+        assert status == 1, err
+        assert "got          status 200" in out
+    with serving() as healthy:
+        status, out, err = contracts("replay", "out.json", finding["fingerprint"][:8], "--url", healthy, "--clean-up")
+        assert runs_on(healthy) == 0
+    assert status == 0, err
+    assert "GONE: BULK-STATUS" in out
+    status, _, err = contracts("replay", "out.json", finding["fingerprint"][:8])
+    assert status == 2
+    assert "no answer" in err
 
 
 def test_no_server_is_told_in_one_line(contracts):
@@ -147,8 +166,9 @@ def test_the_rules_are_listed_and_explained(contracts):
     assert status == 0
     for line in out.splitlines():
         rule = line.split()[0]
-        assert line.split()[1] in {"doc", "api"}
-        assert len(line.split()) > 2, rule
+        assert line.split()[1] in SEVERITIES
+        assert line.split()[2] in {"doc", "api"}
+        assert len(line.split()) > 3, rule
     status, out, _ = contracts("explain", "BULK-ECHO")
     assert status == 0
     assert out.startswith("BULK-ECHO: ")

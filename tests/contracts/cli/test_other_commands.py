@@ -1,10 +1,16 @@
 """`contracts rules`, `explain`, `cleanup`, and the command as a program."""
 
+import json
 import subprocess
 import sys
 from dataclasses import dataclass
 
 import pytest
+
+from contracts.core.findings import SEVERITIES
+from contracts.report import FORMATS
+from contracts.report import Report as CheckReport
+from tests.contracts.cli import fakes
 
 
 @dataclass(frozen=True)
@@ -22,10 +28,34 @@ def test_rules_are_listed_with_source_and_title(contracts, engine):
     status, out, _ = contracts("rules")
     assert status == 0
     assert out.splitlines() == [
-        "REQ-COUNT    doc  count is an integer from 1 to 1000",
-        "BULK-ECHO    doc  a run shows what was sent",
-        "AUTH-TENANT  api  one organisation sees nothing of another",
+        "REQ-COUNT    moderate  doc  count is an integer from 1 to 1000",
+        "BULK-ECHO    major     doc  a run shows what was sent",
+        "AUTH-TENANT  critical  api  one organisation sees nothing of another",
     ]
+
+
+def test_the_coverage_of_a_report_has_its_counts(contracts, engine, tmp_path):
+    result = fakes.result(coverage={"health_check": {"status 200": {"REQ-COUNT": 1234}}})
+    path = tmp_path / "report.json"
+    path.write_text(FORMATS["json"](CheckReport(result, fakes.RULES)), encoding="utf-8")
+    status, out, _ = contracts("rules", "--coverage", path)
+    assert status == 0
+    assert out.startswith("Not checked by any rule (")
+    assert "REQ-COUNT 1,234\n" in out
+    status, out, _ = contracts("rules", "--coverage", path, "--json")
+    rows = json.loads(out)
+    assert next(row["rules"] for row in rows if row["operation"] == "health_check") == {"REQ-COUNT": 1234}
+
+
+def test_the_coverage_of_a_whole_check_needs_no_report(contracts, engine):
+    status, out, _ = contracts("rules", "--coverage")
+    assert status == 0
+    assert "bulk_create_runs\n  status " in out
+
+
+def test_a_coverage_that_cannot_be_shown_is_told_in_one_line(contracts, engine, tmp_path):
+    assert contracts("rules", "--coverage", tmp_path / "none")[2].startswith(f"Error: {tmp_path}/none cannot be read")
+    assert "add --coverage" in contracts("rules", "--json")[2]
 
 
 def test_a_rule_is_explained_with_its_source(contracts, engine):
@@ -33,7 +63,8 @@ def test_a_rule_is_explained_with_its_source(contracts, engine):
     assert status == 0
     assert out == (
         "AUTH-TENANT: one organisation sees nothing of another\n"
-        "Source: the public facts about the API beside it (api)\n\n"
+        "Source: the public facts about the API beside it (api)\n"
+        f"Severity: critical: {SEVERITIES['critical']}\n\n"
         "First this.\n\nThen that.\n"
     )
 

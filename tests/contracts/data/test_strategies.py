@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contracts.data import files, grouping, json_values, mutations, strategies, texts, write_bodies
+from contracts.data import (
+    files,
+    grouping,
+    json_values,
+    mutations,
+    strategies,
+    texts,
+    value_classes,
+    value_packs,
+    write_bodies,
+)
 from contracts.data.formats import SAMPLE_ID
 from contracts.openapi.schemas import beyond_limits
 from contracts.oracle import read_body
@@ -102,7 +112,7 @@ def test_nesting_is_as_deep_as_asked_for(kind: str, depth: int) -> None:
 
 
 def test_unusual_values_stay_within_what_every_server_must_take() -> None:
-    values = (*json_values.unusual(), *texts.FEW, json_values.SAMPLE, {"deeper": [{"deep": json_values.SAMPLE}]})
+    values = (*texts.UNUSUAL, *texts.FEW, json_values.SAMPLE, {"deeper": [{"deep": json_values.SAMPLE}]})
     beyond = [str(value)[:60] for value in values if beyond_limits(value)]
 
     assert not beyond
@@ -121,8 +131,61 @@ def test_no_value_of_a_table_is_there_twice(values: tuple[Any, ...]) -> None:
 
 
 def test_few_texts_have_one_of_each_kind() -> None:
-    assert all(kind[0] in texts.FEW for kind in texts.KINDS.values())
+    assert all(kind.values[0] in texts.FEW for kind in value_classes.TEXTS.values())
     assert set(texts.FEW) - {"x" * 64} <= {*texts.UNUSUAL, *("x" * (10**zeros + 1) for zeros in range(2, 5))}
+
+
+CLASSES = {
+    f"{table}: {name}": kind
+    for table, classes in {
+        "texts": value_classes.TEXTS,
+        "keys": value_classes.KEYS,
+        "numbers": value_classes.NUMBERS,
+        "structures": value_classes.STRUCTURES,
+    }.items()
+    for name, kind in classes.items()
+}
+PLACES = {
+    "bulk_create_runs": ("input_values", "sensitive_input_values"),
+    "create_run": ("input_values", "sensitive_input_values"),
+    "update_run": ("output_data", "usage_metadata", "input_values", "run_message_history"),
+    "retry_run": ("input_values", "sensitive_input_values"),
+    "create_run_chain": ("shared_inputs", "inputs", "sensitive_inputs"),
+}
+
+
+def _found(body: Any, field: str) -> str:
+    """The values of a field of a body, or of the steps in it, as JSON."""
+    return json.dumps([one[field] for one in (body, *body.get("steps", ())) if field in one])
+
+
+@pytest.mark.parametrize(("operation", "field"), [(name, field) for name, fields in PLACES.items() for field in fields])
+def test_every_value_of_every_class_goes_into_every_free_object(operation: str, field: str) -> None:
+    sent = "".join(_found(body, field) for body in value_packs.bodies(operation))
+    values = [(name, json.dumps(value)) for name, kind in CLASSES.items() for value in kind.values]
+
+    lost = [name for name, value in values if value not in sent]
+
+    assert set(lost) <= ({"texts: templates", "keys: operators"} if operation == "create_run_chain" else set())
+
+
+@pytest.mark.parametrize("operation", PLACES)
+def test_values_that_many_servers_refuse_are_not_beside_others(operation: str) -> None:
+    sent = [json.dumps(body) for body in value_packs.bodies(operation)]
+
+    assert any("a\\u0000b" in body for body in sent)
+    assert not any("a\\u0000b" in body and "  padded  " in body for body in sent)
+
+
+@pytest.mark.parametrize("operation", PLACES)
+def test_packs_are_valid(operation: str) -> None:
+    for body in value_packs.bodies(operation):
+        parsed = read_body(operation, _sample(body))
+        assert parsed.is_valid, (parsed.faults, parsed.ambiguities)
+
+
+def test_every_class_of_values_has_its_reason() -> None:
+    assert all(kind.reason and kind.values for kind in CLASSES.values())
 
 
 def test_every_wrong_count_is_wrong_or_needs_a_lenient_reading() -> None:
@@ -142,6 +205,19 @@ def test_generated_bodies_are_valid(data: st.DataObject, operation: str) -> None
 
 
 def _sample(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sample(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_sample(item) for item in value]
     return SAMPLE_ID if isinstance(value, str) and "«" in value else value
+
+
+def test_what_covers_has_every_value_of_every_key_in_order_and_few_items() -> None:
+    items = list(itertools.product("abcd", range(6)))
+
+    covering = list(grouping.covering(items, lambda item: item[0], lambda item: item[1]))
+
+    assert {letter for letter, _ in covering} == set("abcd")
+    assert {number for _, number in covering} == set(range(6))
+    assert covering == sorted(covering)
+    assert len(covering) == 6 + 4 - 1

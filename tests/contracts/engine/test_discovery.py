@@ -230,6 +230,7 @@ def test_of_the_known_machines_only_those_that_a_create_accepts_are_used() -> No
     [
         ("no_delete", {"delete_run"}),
         ("read_only_runs", {"create_run_chain", "update_run", "delete_run", "retry_run"}),
+        ("resources_are_given", {"create_pool", "create_workflow", "add_machine_to_pool"}),
     ],
 )
 def test_a_method_that_is_405_whatever_the_id_is_not_offered(variation: str, missing: set[str]) -> None:

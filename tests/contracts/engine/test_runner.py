@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -443,7 +444,7 @@ def test_what_a_wrong_parameter_is_called_stays_whole_while_its_request_is_made_
     search = searched(lambda request: (422, {"detail": [problem]}), run_wrong_parameter, case)
 
     (finding,) = search.findings
-    assert finding.expected == "a loc that names query.limit"
+    assert finding.expected == "an error with loc query.limit"
 
 
 @pytest.mark.parametrize("placeholder", ["«secret»", "«secret-int»", "«secret-real»"])
@@ -481,7 +482,7 @@ def test_a_run_that_a_list_shows_wrong_is_told_with_its_create() -> None:
     search.run(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))
 
     (finding,) = search.findings
-    assert (finding.rule, finding.got) == ("LIST-COMPLETE", "1700000000 in items.0.started_at")
+    assert (finding.rule, finding.got) == ("LIST-COMPLETE", "items.0.started_at 1700000000")
     assert [exchange.request.method for exchange in finding.exchanges] == ["POST", "GET"]
 
 
@@ -543,3 +544,37 @@ def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> No
     assert list(search.unsettled) == [waiting]
     assert search.tried["a scenario"] == 1
     search.end()
+
+
+def new_runs(request: Request) -> dict[str, Any]:
+    now = datetime.now(UTC).isoformat()
+    runs = [RUN | {"id": str(uuid.uuid4()), "created_at": now, "workflow_id": W} for _ in range(count_in(request))]
+    return {"created_runs": runs, "failed_count": 0}
+
+
+def test_a_finding_shows_the_nearest_request_that_is_answered_rightly_and_guesses_why() -> None:
+    def reply(request: Request) -> tuple[int, Any]:
+        return (500, {}) if count_in(request) > 500 else (201, new_runs(request))
+
+    search = searched(reply, create, {"body": {"workflow_id": W, "count": 1000}})
+
+    (finding,) = search.findings
+    assert finding.summary == (
+        'POST /v1/runs/bulk without a token with {"count": 501}: 500 {}; expected no 5xx, whatever is sent '
+        "(only with count above 500?)"
+    )
+    assert finding.neighbour == 'POST /v1/runs/bulk without a token with {"count": 500}: 201 with 500 created runs'
+
+
+def test_an_attempt_with_another_violation_is_not_shown_as_answered_rightly() -> None:
+    def reply(request: Request) -> tuple[int, Any]:
+        if request.header("Authorization") != TOKEN:
+            return 401, {"detail": "no token"}
+        return (500, {}) if count_in(request) > 500 else (200, new_runs(request))  # it should be 201
+
+    search = searched(reply, create, {"body": {"workflow_id": W, "count": 1000}})
+
+    found = {finding.rule: finding for finding in search.findings}
+    assert found["NO-5XX"].exchanges[-1].request.json()["count"] == 501
+    assert found["NO-5XX"].neighbour == ""
+    assert "?" not in found["NO-5XX"].summary

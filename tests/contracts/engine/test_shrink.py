@@ -37,6 +37,23 @@ def test_the_fields_of_a_case_get_their_defaults_back_where_they_do_not_matter()
     assert as_json(small) == {"kind": "create", "steps": [{"operation": "b", "count": 501}]}
 
 
+def test_a_long_text_of_one_character_is_cut_at_one_place_of_each_size() -> None:
+    looked_at: list[int] = []
+
+    @dataclass(frozen=True)
+    class Text(TypedCase):
+        body: dict[str, Any]
+
+        def __repr__(self) -> str:
+            looked_at.append(1)
+            return f"Text({self.body})"
+
+    small = shrink(Text({"text": "x" * 100_000}), lambda one: len(one.body.get("text", "")) > 65_535, tries=120)
+
+    assert small == Text({"text": "a" * 65_536})
+    assert len(looked_at) < 500
+
+
 def test_the_text_of_a_field_stays_whole_and_the_text_of_a_body_gets_short() -> None:
     case = Steps("a kind of case", body={"name": "x" * 40 + "y"})
 
@@ -118,3 +135,92 @@ def test_the_requests_of_a_case_become_few_before_any_of_them_becomes_small() ->
 
     assert shrink(case, fails, tries=120) == {"items": [{"body": {"count": 923}}]}
     assert len(tried[1]["items"]) == 1
+
+
+def tries_for(case: Case, fails: Any) -> tuple[Case, int]:
+    tried: list[Case] = []
+
+    def counted(one: Case) -> bool:
+        tried.append(one)
+        return bool(fails(one))
+
+    return shrink(case, counted, tries=1000), len(tried)
+
+
+def test_one_of_many_members_is_found_in_few_tries() -> None:
+    case: Case = {"body": {"values": {f"key {n}": n for n in range(192)}}}
+
+    small, tries = tries_for(case, lambda one: "key 131" in one["body"].get("values", {}))
+
+    assert small == {"body": {"values": {"key 131": 0}}}
+    assert tries <= 25
+
+
+def test_two_members_that_are_far_apart_are_found_in_few_tries() -> None:
+    case: Case = {"body": {"values": list(range(1, 401))}}
+
+    small, tries = tries_for(case, lambda one: {77, 333} <= set(one["body"].get("values", ())))
+
+    assert small == {"body": {"values": [77, 333]}}
+    assert tries <= 90
+
+
+def test_a_length_that_matters_is_found_exactly_and_its_members_become_plain() -> None:
+    case: Case = {"body": {"values": {f"key {n}": f"text {n}" for n in range(9000)}}}
+
+    small, tries = tries_for(case, lambda one: len(one["body"].get("values", ())) > 1000)
+
+    assert small == {"body": {"values": {f"k{n}": 0 for n in range(1001)}}}
+    assert tries <= 90
+
+
+def test_a_text_whose_length_matters_becomes_plain() -> None:
+    case: Case = {"body": {"name": "Zürich " * 100}}
+
+    small, tries = tries_for(case, lambda one: len(one["body"].get("name", "")) > 255)
+
+    assert small == {"body": {"name": "a" * 256}}
+    assert tries <= 40
+
+
+def test_of_an_odd_text_the_odd_character_is_left() -> None:
+    case: Case = {"body": {"name": "many words with a\u00a0space in the middle"}}
+
+    assert shrink(case, lambda one: "\u00a0" in one["body"].get("name", ""), tries=120) == {"body": {"name": "\u00a0"}}
+
+
+def test_characters_that_must_stand_together_stay_and_the_others_become_plain() -> None:
+    case: Case = {"body": {"name": "x%0Ay"}}
+
+    small = shrink(case, lambda one: "%" in one["body"].get("name", "") and len(one["body"]["name"]) > 3, tries=120)
+
+    assert small == {"body": {"name": "a%aa"}}
+
+
+def test_what_is_nested_in_a_long_list_becomes_small() -> None:
+    values = [{"b": {"a": [n, {"deep": 3.0 if n == 189 else n}]}} for n in range(192)]
+
+    small = shrink({"body": {"list": values}}, lambda one: ": 3.0" in json.dumps(one), tries=120)
+
+    assert small == {"body": {"list": [{"deep": 3.0}]}}
+
+
+def test_an_odd_name_becomes_plain_unless_it_matters() -> None:
+    def shrunk(matters: str) -> Case:
+        case: Case = {"body": {"values": {"an odd name": 3, " ": 1.0}}}
+        return shrink(case, lambda one: matters in json.dumps(one), tries=120)
+
+    assert shrunk("1.0") == {"body": {"values": {"a": 1.0}}}
+    assert shrunk('" "') == {"body": {"values": {" ": 1.0}}}
+
+
+def test_the_value_of_a_header_shrinks_and_its_name_stays() -> None:
+    @dataclass(frozen=True)
+    class Sent(TypedCase):
+        headers: tuple[tuple[str, str], ...] = ()
+
+    case = Sent((("Accept", "*/*"), ("Idempotency-Key", "key-1234"), ("Host", "x")))
+
+    small = shrink(case, lambda one: any(name == "Idempotency-Key" and value for name, value in one.headers), tries=80)
+
+    assert small == Sent((("Idempotency-Key", "a"),))

@@ -184,7 +184,7 @@ def test_a_row_begins_with_the_create_of_the_run_that_it_is_about() -> None:
     )
     change = exchange("PATCH", f"/v1/runs/{RUN}", 200, A_RUN, sent={"status": "cancelled"})
     of_another = exchange("PATCH", f"/v1/runs/{OTHER}", 200, A_RUN, sent={})
-    look = exchange("GET", f"/v1/runs/{RUN}?include=workflow", 500)
+    look = exchange("GET", f"/v1/runs/{RUN}?include=workflow&search={RUN}", 500)
     fetch = exchange("GET", f"/v1/run-attachments/{ATTACHMENT}", 500)
     record = Record([make, change, of_another, look, fetch], secret="so-secret")
 
@@ -194,10 +194,13 @@ def test_a_row_begins_with_the_create_of_the_run_that_it_is_about() -> None:
     assert case.run == 1
     assert case.create.headers == (("Authorization", TOKEN), ("Idempotency-Key", "«key»"), JSON)
     assert case.create.json["sensitive_input_values"] == {"pin": "«secret»", "list": ["«secret»!", 1]}
-    assert [(each.method, each.path) for each in case.requests] == [
-        ("PATCH", "/v1/runs/«run»"),
-        ("GET", "/v1/runs/«run»?include=workflow"),
+    assert [(each.method, each.path, each.query) for each in case.requests] == [
+        ("PATCH", "/v1/runs/«run»", ()),
+        ("GET", "/v1/runs/«run»", (("include", "workflow"), ("search", "«run»"))),
     ]
+    read = case.requests[1].to_request(lambda value: value.replace("«run»", RUN))
+    assert read is not None
+    assert read.path == look.request.path
     assert record.case_at(4).requests[0].path == "/v1/run-attachments/«attachment:0»"
     assert record.case_at(0).create is None
 

@@ -15,6 +15,7 @@ from tests.contracts.checks import first_finding, guarded
 from tests.contracts.matrix.conftest import FULL
 from tests.contracts.matrix.misses import KNOWN_MISSES, NOT_IN_A_REPLAY
 from tests.contracts.matrix.replay import answers
+from tests.contracts.plain_texts import unclear
 from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
@@ -43,5 +44,6 @@ def test_planted_defect_is_found_under_its_rule_and_shows_when_sent_alone(defect
         finding = first_finding(guard, DEFECTS[defect].rules)
 
     assert finding is not None, f"{DEFECTS[defect].rules}: {DEFECTS[defect].what}"
+    assert not list(unclear(finding))
     if defect not in NOT_IN_A_REPLAY:
         assert answers(finding.exchanges, defect) != answers(finding.exchanges, None)

@@ -27,7 +27,7 @@ GROUPS = {
     "updates": "running_checks only_cancelled null_in_update_refused",
     "statuses": "unauthorized_is_403 bad_json_is_400 undecodable_is_422 key_conflict_is_422 retry_conflict_is_422 "
     "malformed_id_is_404 bulk_path_read_is_404 head_and_options_answered other_wording charset_named",
-    "older": "missing_authorization_is_403 bulk_path_read_is_405 keys_are_per_path",
+    "older": "missing_authorization_is_403 bulk_path_read_is_405 keys_are_per_path older_release no_running_checks",
     "strict": "strict_scalars limits_are_hard duplicate_names_refused other_content_type_is_415 not_base_64_refused",
     "lenient": "not_finite_is_null",
     "existing": "unknown_workflow_refused unknown_machine_refused unknown_pool_refused unknown_session_refused",
@@ -38,6 +38,7 @@ GROUPS = {
     "no delete": "no_delete",
     "runs only": "runs_only",
     "no list": "no_list",
+    "few operations": "few_operations resources_are_given",
 }
 
 

@@ -32,10 +32,11 @@ def standin(defect: str) -> Iterator[str]:
 def checked(defect: str, *, max_time_s: float) -> dict[str, Any]:
     began = time.monotonic()
     with standin(defect) as url, guarded(url, max_time_s=max_time_s) as guard:
-        finding = first_finding(guard, DEFECTS[defect].rules)
+        finding = first_finding(guard, DEFECTS[defect].rules, is_whole=True)
         return {
             "defect": defect,
             "found": None if finding is None else finding.rule,
+            "by": "" if finding is None or not finding.reproductions else finding.reproductions[-1].scenario,
             "s": round(time.monotonic() - began, 1),
             "requests": guard.spent.requests,
             "runs": guard.spent.runs_created,

@@ -9,11 +9,20 @@ import jsonschema
 import pytest
 
 from contracts.openapi.schemas import document
-from contracts.openapi.strict import differences, matches
+from contracts.openapi.strict import differences, matches, success_requirements
 
 READ = {"$ref", "anyOf", "enum", "type", "properties", "required", "items", "format"}
 LIMITS = {"minItems", "minimum", "maximum", "exclusiveMinimum"}
 NO_CONSTRAINTS = {"description", "default", "contentEncoding", "x-sensitive"}
+
+RUN: dict[str, Any] = dict.fromkeys(document()["components"]["schemas"]["RunResponse"]["required"]) | {
+    "id": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+    "workflow_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+    "user_id": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+    "organization_id": "org",
+    "status": "scheduling",
+    "created_at": "2026-01-02T03:04:05Z",
+}
 
 VALUES: tuple[Any, ...] = (
     None, True, 0, -1, 1.0, 1.5, "", "x", "2026-01-02T03:04:05Z", "3c90c3cc-0d44-4b50-8888-8dd25736052a", [], [None],
@@ -54,3 +63,26 @@ def _only_misses_fields(alone: Any, value: Any) -> bool:
 
 def _accepts_field(component: str, name: str, value: Any) -> bool:
     return not [path for path in differences(component, {name: value}) if path[:1] == (name,)]
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "words"),
+    [
+        ({"id": 5}, ("id",), "a string"),
+        ({"id": "x"}, ("id",), "a UUID"),
+        ({"status": "x"}, ("status",), "one of "),
+        ({"pool_ids": "x"}, ("pool_ids",), "an array or null"),
+        ({"created_at": "x"}, ("created_at",), "a date-time"),
+    ],
+)
+def test_what_the_schema_requires_of_a_wrong_part_is_told(change: dict[str, Any], path: Any, words: str) -> None:
+    found = success_requirements("get_run", RUN | change)
+
+    assert list(found) == [path]
+    assert found[path].startswith(words)
+
+
+def test_of_several_forms_the_one_that_comes_nearest_is_told() -> None:
+    found = success_requirements("get_run", RUN | {"included": [{"type": "machine"}]})
+
+    assert found == {("included",): "valid (included.0.id must be present)"}

@@ -10,7 +10,7 @@ from contracts.report.masking import Mask
 from tests.contracts.cli.fakes import FakeRule
 
 RULES = {
-    rule: FakeRule(rule, source, title)
+    rule: FakeRule(rule, source, title, group="Requests" if rule.startswith("REQ-") else "Answers")
     for rule, source, title in (
         ("REQ-COUNT", "doc", "count is an integer from 1 to 1000"),
         ("BULK-ECHO", "doc", "a run shows what was sent"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from html import unescape
 from importlib.resources import files
 from xml.etree import ElementTree
 
@@ -38,6 +39,7 @@ def test_the_json_report_is_valid_by_its_own_schema(result):
 def test_the_json_report_has_the_documented_shape():
     report = written("json", samples.report())
     assert report["target"] == "http://127.0.0.1:4010"
+    assert report["findings"][0]["severity"] == "moderate"
     assert report["seed"] == 77
     assert report["verdict"] == "failed"
     assert report["rules"][3] == {"id": "AUTH-TENANT", "status": "skipped", "why": "no second token was given"}
@@ -66,6 +68,17 @@ def test_a_long_answer_keeps_both_its_ends_and_a_long_request_is_whole():
     assert shown["answer"]["body"]["bytes"] == len(body)
     assert shown["answer"]["body"]["left_out"] == len(body) - 200_000
     jsonschema.validate(report, SCHEMA)
+
+
+def test_every_format_for_people_has_the_summary_and_the_request_that_works():
+    finding = dataclasses.replace(samples.COUNT, summary="POST /v1/runs/bulk: 201 <b>", neighbour="count 1000: 422 <i>")
+    report = samples.report(samples.without_findings(verdict="failed", findings=(finding,)))
+    for name in ("html", "markdown", "sarif", "junit"):
+        text = unescape(FORMATS[name](report))
+        assert "POST /v1/runs/bulk: 201 <b>" in text, name
+        assert "count 1000: 422 <i>" in text, name
+    [failure] = ElementTree.fromstring(FORMATS["junit"](report)).iter("failure")
+    assert failure.get("message") == "moderate: POST /v1/runs/bulk: 201 <b>"
 
 
 # JUnit
@@ -258,7 +271,7 @@ def test_the_summary_begins_with_the_verdict_and_how_to_repeat_the_check():
     assert lines[0] == "## Failed: 2 findings: contract of `http://127.0.0.1:4010`"
     assert "Repeat with `--seed 77` and `--salt` `s 1`" in lines
     assert "| AUTH-TENANT | skipped | `no second token was given` |" in lines
-    assert "### 1. REQ-COUNT" in lines
+    assert "### 1. REQ-COUNT (moderate)" in lines
 
 
 def test_a_long_finding_is_cut_in_the_summary():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
-from contracts.core.findings import CheckResult, Finding, RuleResult, Spent
+from contracts.core.findings import CheckResult, Finding, Reproduction, RuleResult, Spent
 from contracts.oracle import excerpt
 from contracts.report import FORMATS, Report
 from contracts.report.masking import Mask
@@ -323,3 +323,35 @@ def test_a_secret_in_an_answer_that_is_not_utf_8_is_masked_and_the_rest_stays(en
 
     assert b"geheim" not in body
     assert body.startswith(b"\xff \xc3( ")
+
+
+def test_the_cases_of_a_finding_are_masked_and_keep_their_placeholders():
+    case = {
+        "$type": "contracts.engine.request_case.RequestCase",
+        "json": {
+            "sensitive_input_values": {
+                "a": "tr0ub4dor&3-and-more",
+                "b": "«secret:1»",
+                "c": 5,
+                "d": None,
+                "$e": {"$unread": True},
+            },
+            "input_values": {"copied": "tr0ub4dor&3-and-more", "tr0ub4dor&3-and-more": "other", "b": "«secret:1»"},
+        },
+    }
+    request = Request("POST", "/v1/runs", (), json.dumps(case["json"]).encode())
+    finding = Finding("R", "c", "e", "g", (Exchange(request, Answer(201, (), b"{}")),))
+    finding = dataclasses.replace(
+        finding, reproductions=(Reproduction("alone", json.dumps(case), (json.dumps(case),)),)
+    )
+    mask = Mask()
+    mask.learn([request])
+    [masked] = mask.finding(finding).reproductions
+    assert "tr0ub4dor" not in repr(masked)
+    assert masked.beside == (masked.case,)
+    assert masked.scenario == "alone"
+    shown = json.loads(masked.case)
+    assert shown["$type"] == case["$type"]
+    sensitive, plain = shown["json"]["sensitive_input_values"], shown["json"]["input_values"]
+    assert sensitive == {"a": plain["copied"], "b": "«secret:1»", "c": 0, "d": None, "$e": {"$unread": True}}
+    assert plain == {"copied": "masked-1xxxxxxxxxxxx", "masked-1xxxxxxxxxxxx": "other", "b": "«secret:1»"}

@@ -1,13 +1,19 @@
 """The formats for people."""
 
+import base64
 import dataclasses
+import hashlib
+import json
 import re
+from html import unescape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import click
 import pytest
 
-from contracts.core.findings import Finding, RuleResult
+from contracts.core.exchange import Answer, Exchange
+from contracts.core.findings import Finding, RuleResult, ScenarioProgress
 from contracts.report import FORMATS
 from contracts.report.text import render_text
 from tests.contracts.report import samples
@@ -17,9 +23,26 @@ def text(report, **settings) -> str:
     return click.unstyle(render_text(report, **settings))
 
 
-def test_the_table_says_of_each_rule_what_became_of_it_and_why():
+def test_rules_are_counted_by_group_and_those_that_did_not_pass_are_listed_with_their_reasons():
     lines = text(samples.report()).splitlines()
-    assert lines[:6] == [
+    assert lines[:11] == [
+        "           passed  failed  skipped  not offered",
+        "Requests        -       1        -            -",
+        "Answers         2       1        1            1",
+        "All rules       2       2        1            1",
+        "",
+        "REQ-COUNT   failed      1001 is accepted",
+        "BULK-ECHO   failed      last item differs",
+        "AUTH-TENANT skipped     no second token was given",
+        "CHAIN-RULES not offered POST /v1/runs/chain is 404, whatever is sent",
+        "",
+        "1. REQ-COUNT (moderate) count is an integer from 1 to 1000",
+    ]
+
+
+def test_every_rule_is_listed_if_asked_for():
+    lines = text(samples.report(), verbose=True).splitlines()
+    assert lines[5:11] == [
         "REQ-COUNT    failed      1001 is accepted",
         "BULK-ECHO    failed      last item differs",
         "READ-UNKNOWN passed",
@@ -32,15 +55,15 @@ def test_the_table_says_of_each_rule_what_became_of_it_and_why():
 def test_a_long_reason_is_wrapped_under_itself_on_a_terminal_and_nowhere_else():
     why = "a reason that is " + "very " * 20 + "long"
     result = samples.without_findings(rules=(RuleResult("REQ-COUNT", "skipped", why),))
-    wrapped = text(samples.report(result), width=60).splitlines()
+    wrapped = text(samples.report(result), width=60).splitlines()[3:]
     assert wrapped[0] == "REQ-COUNT skipped     a reason that is very very very very"
     assert wrapped[1].startswith(" " * 22 + "very")
-    assert text(samples.report(result)).splitlines()[0].endswith("very long")
+    assert text(samples.report(result)).splitlines()[3].endswith("very long")
 
 
 def test_a_finding_has_its_rule_title_expectation_outcome_and_command():
     shown = text(samples.report())
-    assert "1. REQ-COUNT count is an integer from 1 to 1000\n   expected     422 for count 1001\n" in shown
+    assert "1. REQ-COUNT (moderate) count is an integer from 1 to 1000\n   expected     422 for count 1001\n" in shown
     assert f"   fingerprint  {samples.COUNT.fingerprint}\n" in shown
     assert "\ncurl -sS -i -X POST" in shown
     assert "Unstable, did not repeat when sent again alone: REQ-COUNT" in shown
@@ -78,8 +101,8 @@ def test_a_long_value_is_cut_in_the_middle():
         ("could_not_check", "COULD NOT CHECK."),
     ],
 )
-def test_the_verdict_is_the_last_word_and_bold(verdict, said):
-    rules = (RuleResult("REQ-COUNT", "skipped", "no time"),)
+def test_the_verdict_comes_last_and_is_bold(verdict, said):
+    rules = (RuleResult("REQ-COUNT", "skipped", "it could not be judged"),)
     shown = render_text(samples.report(samples.without_findings(verdict=verdict, rules=rules)))
     last = shown.splitlines()[-1]
     assert click.unstyle(last).startswith(said)
@@ -88,7 +111,7 @@ def test_the_verdict_is_the_last_word_and_bold(verdict, said):
 
 def test_a_check_that_passes_says_what_it_saw_once():
     finding = Finding("SECRET-LEAK", "c", "a", "b", (), stable=False)
-    last = text(samples.report(samples.without_findings(verdict="passed", unstable=(finding,)))).splitlines()[-1]
+    last = text(samples.report(samples.without_findings(verdict="passed", unstable=(finding,)))).splitlines()[-2]
     assert last == "PASSED: nothing found that showed again; 1 unstable, see above."
 
 
@@ -98,13 +121,45 @@ def test_what_fails_a_check_beside_findings_is_said():
     assert "FAILED: 0 findings." not in shown
 
 
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [
+        (
+            {"verdict": "failed", "findings": (samples.COUNT,)},
+            "Fix the worst finding first (`contracts explain REQ-COUNT` says what the rule requires), then"
+            f" `contracts replay 'my report.json' {samples.COUNT.fingerprint[:8]}` says whether it still shows.",
+        ),
+        (
+            {"verdict": "incomplete", "scenarios": (ScenarioProgress("deletes", 2, 9, finished=False),)},
+            "Give the check more time with --max-time, since not every case was tried.",
+        ),
+        (
+            {"verdict": "incomplete", "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given"),)},
+            "Give the token of another organisation with --second-token.",
+        ),
+        (
+            {"spent": dataclasses.replace(samples.RESULT.spent, runs_left=None)},
+            "`contracts cleanup http://127.0.0.1:4010` tries again to delete what may be left.",
+        ),
+    ],
+    ids=["finding", "time", "token", "left"],
+)
+def test_the_last_line_says_what_to_do_next(changes, step):
+    shown = text(samples.report(samples.without_findings(**changes)), json_path=Path("my report.json"))
+    assert shown.splitlines()[-1] == f"Next: {step}"
+
+
+def test_without_a_json_report_the_next_step_says_how_to_get_one():
+    assert "with --report json=report.json, `contracts replay`" in text(samples.report()).splitlines()[-1]
+
+
 # HTML
 
 
 class Structure(HTMLParser):
     """Which tags there are, and whether they are closed as they were opened."""
 
-    void = frozenset({"meta", "!doctype"})
+    void = frozenset({"meta", "!doctype", "input"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -131,7 +186,14 @@ def test_the_page_is_well_formed_and_needs_nothing_from_elsewhere():
     structure = Structure(page)
     assert structure.open == []
     tags = {tag for tag, _ in structure.tags}
-    assert not tags & {"script", "link", "img", "iframe"}
+    assert not tags & {"link", "img", "iframe"}
+    policy = next(attrs["content"] for tag, attrs in structure.tags if attrs.get("http-equiv"))
+    for name in ("style", "script"):
+        [content] = re.findall(rf"<{name}>(.*?)</{name}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "style" not in {name for _, attrs in structure.tags for name in attrs}
     assert not re.search(r"(?:src|href)=", page)
     assert "url(" not in page
 
@@ -152,6 +214,7 @@ def test_the_page_shows_findings_apart_by_what_they_are():
     page = html(samples.report())
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     assert headings == [
+        "Rules by group",
         "Findings",
         "Unstable, did not repeat when sent again alone",
         "Accepted by the baseline",
@@ -172,11 +235,68 @@ def test_the_page_cuts_long_bodies():
     exchange = dataclasses.replace(samples.BINARY, answer=answer)
     finding = dataclasses.replace(samples.COUNT, exchanges=(exchange,))
     page = html(samples.report(samples.without_findings(findings=(finding,), verdict="failed")))
-    assert "bytes left out" in page
-    assert len(page) < 20_000
+    assert "characters left out" in page
+    assert len(page) < 25_000
+
+
+def test_each_group_of_rules_has_a_bar_and_the_same_in_words():
+    page = html(samples.report())
+    [requests, answers] = re.findall(r"<li><span>(.*?)</span><svg (.*?)</svg><span class=\"counts\">(.*?)</span>", page)
+    assert (requests[0], requests[2]) == ("Requests", "1 failed")
+    assert (answers[0], answers[2]) == ("Answers", "1 failed, 1 skipped, 1 not offered, 2 passed")
+    assert re.findall(r'class="(\w+)" x="(\d)" width="(\d)"', answers[1]) == [
+        ("failed", "0", "1"),
+        ("skipped", "1", "1"),
+        ("not_offered", "2", "1"),
+        ("passed", "3", "2"),
+    ]
+
+
+def marked(finding: Finding) -> list[str]:
+    page = html(samples.report(samples.without_findings(findings=(finding,), verdict="failed")))
+    return [unescape(each) for each in re.findall(r"<mark>(.*?)</mark>", page)]
+
+
+def exchange(answer: Answer) -> Exchange:
+    return Exchange(samples.CREATE, answer)
+
+
+@pytest.mark.parametrize(
+    ("got", "answer", "places"),
+    [
+        ("status 201", Answer(201, (), b"{}"), ["201"]),
+        (
+            'status "running" in run 2 of 2',
+            Answer(201, (), b'{"created_runs": [{"status": "scheduling"}, {"status": "running"}]}'),
+            ['"status": "running"'],
+        ),
+        ("null for input_values", Answer(201, (), b'{"input_values": null, "id": 1}'), ['"input_values": null,']),
+        ("Retry-After: soon", Answer(429, (("retry-after", "soon"),), b"{}"), ["retry-after: soon"]),
+        (
+            "9f2c8a54… twice",
+            Answer(201, (), b'["9f2c8a54-6d0e-4b1f-8f0a-2f6f3b1c0d11", "1f2c8a54-6d0e-4b1f-8f0a-2f6f3b1c0d11"]'),
+            ['"9f2c8a54-6d0e-4b1f-8f0a-2f6f3b1c0d11",'],
+        ),
+        ("no answer", Answer(0, (), b"", lost="cut off"), []),
+    ],
+    ids=["status", "value", "field", "header", "id", "nothing"],
+)
+def test_the_place_that_a_finding_names_is_marked(got, answer, places):
+    assert marked(Finding("BULK-ECHO", "c", "something else", got, (exchange(answer),))) == places
+
+
+def test_the_marked_place_of_a_long_answer_is_shown():
+    body = json.dumps({"created_runs": [{"status": "scheduling"}] * 700 + [{"status": "running"}] + [{"a": 1}] * 700})
+    finding = Finding(
+        "BULK-INITIAL", "c", "scheduling", 'status "running"', (exchange(Answer(201, (), body.encode())),)
+    )
+    assert marked(finding) == ['"status": "running"']
+    page = html(samples.report(samples.without_findings(findings=(finding,), verdict="failed")))
+    assert page.count(" lines left out …") == 2
+    assert len(page) < 30_000
 
 
 def test_a_page_without_findings_has_the_table_of_rules_only():
     page = html(samples.report(samples.without_findings(), rules={}))
-    assert re.findall(r"<h2>(.*?)</h2>", page) == ["Rules"]
+    assert re.findall(r"<h2>(.*?)</h2>", page) == ["Rules by group", "Rules"]
     assert "Passed: nothing found" in page

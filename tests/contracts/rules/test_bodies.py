@@ -8,7 +8,7 @@ import pytest
 
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle import ParsedRequest, read_body, read_request
-from contracts.rules.accepted import null_cases, text_cases, value_cases
+from contracts.rules.accepted import notation_cases, null_cases
 from contracts.rules.invalid_bodies import with_sample_ids
 from contracts.rules.malformed_bodies import malformed_cases
 from contracts.rules.requests import refused_cases
@@ -34,12 +34,11 @@ def filled(value: object) -> object:
 
 
 def accepted() -> Iterator[Write]:
-    for cases in (text_cases, value_cases, null_cases):
+    for cases in (notation_cases, null_cases):
         yield from cases(CHECK)
 
 
 def test_what_should_be_accepted_is_valid_with_few_exceptions_that_are_undetermined() -> None:
-    """Exceptions: what is valid in an input of a run may be too deep in a step of a chain, or too long as a file."""
     parsed = [read(case.operation, case.body) for case in accepted()]
 
     assert not [(one.operation, one.faults) for one in parsed if one.faults]

@@ -1,0 +1,47 @@
+"""`contracts rules --coverage`: which rules judge what, in a report or in a whole check of a healthy server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import click
+
+from contracts.report.coverage import Recorded, coverage_as_json, coverage_of, render_coverage
+from contracts.report.json_reader import UnreadableReport, read_report
+from contracts.report.report import json_text
+
+
+def print_coverage(path: Path | None, rules: Mapping[str, Any], *, as_json: bool) -> None:
+    """Without `path`, print what a whole check of a healthy server judges, without counts.
+
+    Raises:
+        click.UsageError: the report cannot be used.
+    """
+    recorded = _recorded(path) if path is not None else recorded_of_a_whole_check()
+    coverage = list(coverage_of(recorded, {rule.id: rule.value_fields for rule in rules.values()}))
+    if as_json:
+        click.echo(json_text(coverage_as_json(coverage)), nl=False)
+        return
+    for line in render_coverage(coverage, has_counts=path is not None):
+        click.echo(line)
+
+
+def recorded_of_a_whole_check() -> Recorded:
+    """What `python -m tests.contracts.matrix.coverage` has measured; each count is 1."""
+    text = files("contracts").joinpath("rules/coverage.json").read_text(encoding="utf-8")
+    found: dict[str, dict[str, list[str]]] = json.loads(text)
+    return {
+        operation: {part: dict.fromkeys(rules, 1) for part, rules in parts.items()}
+        for operation, parts in found.items()
+    }
+
+
+def _recorded(path: Path) -> Recorded:
+    try:
+        return read_report(path).coverage
+    except UnreadableReport as error:
+        raise click.UsageError(f"{error}.") from error

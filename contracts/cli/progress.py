@@ -1,0 +1,142 @@
+"""Shows the progress of a check on stderr: a block that is redrawn in place on a terminal, else a line now and then."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import click
+
+from contracts.core.findings import Finding, Spent
+from contracts.core.printable import printable
+
+REDRAW_S: Final = 0.25
+LINE_S: Final = 15.0
+"""How often a line is written if stderr is not a terminal."""
+_BAR_WIDTH: Final = 30
+_UP: Final = "\x1b[{}A"
+_CLEAR_BELOW: Final = "\x1b[J"
+
+
+class ProgressDisplay:
+    """Shows nothing before `begin`. Used as a context manager: it stops and clears its block at the end."""
+
+    def __init__(self, target: str, max_time_s: float, *, now: Callable[[], float] = time.monotonic) -> None:
+        self._target = target
+        self._max_time_s = max_time_s
+        self._now = now
+        self._is_block = _is_terminal()
+        self._spent: Callable[[], Spent] | None = None
+        self._step = "starting"
+        self._rules: dict[str, str] = {}
+        """The rule of each finding, by fingerprint."""
+        self._begun_at = 0.0
+        self._line_at = 0.0
+        self._drawn_lines = 0
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> ProgressDisplay:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self.hidden():
+            pass
+
+    def begin(self, spent: Callable[[], Spent]) -> None:
+        """Begin to show. `spent` returns what the check has spent so far; it is called from another thread."""
+        self._spent = spent
+        self._begun_at = self._line_at = self._now()
+        self._thread = threading.Thread(target=self._redraw_regularly, name="progress", daemon=True)
+        self._thread.start()
+
+    def show_step(self, step: object) -> None:
+        self._step = str(step)
+        self.redraw()
+
+    def show_finding(self, finding: Finding) -> None:
+        """Count a finding, once even if it is told again: when it repeats after it was intermittent, for example."""
+        self._rules[finding.fingerprint] = finding.rule
+        self.redraw()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Remove the block while something else is written. The next redraw shows it below that."""
+        with self._lock:
+            if self._drawn_lines:
+                click.echo(f"\r{_UP.format(self._drawn_lines)}{_CLEAR_BELOW}", err=True, nl=False)
+                self._drawn_lines = 0
+            yield
+
+    def redraw(self) -> None:
+        if self._spent is None or self._over.is_set():
+            return
+        with self._lock:
+            if self._is_block:
+                self._draw_block(self._spent())
+            elif self._now() - self._line_at >= LINE_S:
+                self._line_at = self._now()
+                click.echo(self._line(self._spent()), err=True)
+
+    def _redraw_regularly(self) -> None:
+        while not self._over.wait(REDRAW_S):
+            self.redraw()
+
+    def _draw_block(self, spent: Spent) -> None:
+        columns, rows = shutil.get_terminal_size()
+        # A line that is as wide as the terminal would be wrapped, and the block would no longer be where it was.
+        lines = [line[: columns - 1] for line in self._block(spent)][: max(1, rows - 1)]
+        back = f"\r{_UP.format(self._drawn_lines)}" if self._drawn_lines else ""
+        click.echo(back + "".join(f"{line}\x1b[K\n" for line in lines) + _CLEAR_BELOW, err=True, nl=False)
+        self._drawn_lines = len(lines)
+
+    def _block(self, spent: Spent) -> list[str]:
+        filled = round(_BAR_WIDTH * min(1.0, self._elapsed_s / self._max_time_s))
+        return [
+            f"Checking {printable(self._target)}",
+            f"  time   {'█' * filled}{'░' * (_BAR_WIDTH - filled)} {self._time}",
+            f"  sent   {_sent(spent)}",
+            f"  found  {self._findings}",
+            f"  now    {printable(self._step)}",
+        ]
+
+    def _line(self, spent: Spent) -> str:
+        return f"{self._time}: {_sent(spent)}; found: {self._findings}; now: {printable(self._step)}"
+
+    @property
+    def _elapsed_s(self) -> float:
+        return max(0.0, self._now() - self._begun_at)
+
+    @property
+    def _time(self) -> str:
+        return f"{_clock(self._elapsed_s)} of at most {_clock(self._max_time_s)}"
+
+    @property
+    def _findings(self) -> str:
+        counts = Counter(list(self._rules.values()))
+        return ", ".join(f"{count} {rule}" for rule, count in counts.items()) or "nothing"
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def _sent(spent: Spent) -> str:
+    return f"{spent.requests:,} requests, {spent.runs_created:,} runs created"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

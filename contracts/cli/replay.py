@@ -1,0 +1,79 @@
+"""`contracts replay`: sends a finding of a JSON report again, and says whether it still shows."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from contracts.cli.options import CheckOptions, target_from
+from contracts.cli.progress import ProgressDisplay
+from contracts.cli.run import Checked, check_target
+from contracts.core.findings import Finding
+from contracts.core.printable import printable
+from contracts.report.json_reader import SavedReport, UnreadableReport, read_report
+from contracts.report.report import RuleText
+from contracts.report.text import render_finding
+
+
+def replay_finding(path: Path, fingerprint: str, flags: dict[str, Any], rules: Mapping[str, RuleText]) -> Checked:
+    """Send the finding again, and print whether it still shows.
+
+    Raises:
+        click.UsageError: the report or a flag cannot be used, or the fingerprint is not that of one finding.
+    """
+    report = _readable(path)
+    finding = _finding_of(report, fingerprint, path)
+    target = target_from(flags | {"url": flags["url"] or report.target})
+    check_options = CheckOptions(rules=(finding.rule,), wait_s=flags["wait"])
+    from contracts.replay import replay
+
+    with ProgressDisplay(target.url, target.max_time_s) as progress:
+        checked = check_target(
+            target, check_options, rules, functools.partial(replay, finding=finding), progress=progress
+        )
+    if checked.problem is None:
+        _print(checked, finding, rules)
+    return checked
+
+
+def _print(checked: Checked, finding: Finding, rules: Mapping[str, RuleText]) -> None:
+    result = checked.report.result
+    for shown in result.findings:
+        click.echo(render_finding(shown, result.target, rules))
+    for note in result.notes:
+        click.echo(f"Note: {printable(note)}")
+    name = f"{finding.rule} ({finding.fingerprint})"
+    if result.findings:
+        click.echo(click.style(f"STILL THERE: {name} shows at {printable(result.target)}.", fg="red", bold=True))
+    elif not checked.interrupted:
+        cost = f"{result.rules[0].why}, {result.spent.requests} requests"
+        click.echo(
+            click.style(f"GONE: {name} does not show at {printable(result.target)}", fg="green", bold=True)
+            + f" ({cost})."
+        )
+
+
+def _readable(path: Path) -> SavedReport:
+    try:
+        return read_report(path)
+    except UnreadableReport as error:
+        raise click.UsageError(f"{error}.") from error
+
+
+def _finding_of(report: SavedReport, fingerprint: str, path: Path) -> Finding:
+    """Return the finding whose fingerprint begins so."""
+    if not report.findings:
+        raise click.UsageError(f"{path} has no findings.")
+    by_fingerprint = {finding.fingerprint: finding for finding in report.findings}
+    found = [name for name in by_fingerprint if fingerprint and name.startswith(fingerprint.lower())]
+    if len(found) == 1:
+        return by_fingerprint[found[0]]
+    candidates = "; ".join(
+        f"{name} {by_fingerprint[name].rule}: {by_fingerprint[name].cause}" for name in found or by_fingerprint
+    )
+    what = "is the beginning of several fingerprints" if found else "is the fingerprint of no finding of the report"
+    raise click.UsageError(f"{fingerprint!r} {what}: {candidates}.")

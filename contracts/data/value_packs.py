@@ -1,0 +1,128 @@
+"""Bodies with values of every class in every place that takes any text or any JSON value: few bodies, many values.
+
+A pack is an object with the values of one table of `value_classes`, at the top, in a list, and deeper. The packs of a
+write rotate through its fields, so that after few bodies each field has had each pack. When one fails, shrinking leaves
+the value that it fails for. Values that many servers refuse have packs and bodies of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from contracts.data import files, write_bodies
+from contracts.data.json_values import nested, numbered
+from contracts.data.value_classes import KEYS, NUMBERS, STRUCTURES, TEXTS, Json, ValueClass
+from contracts.openapi.schemas import MAX_DEPTH, MAX_TEXT
+
+_MANY: Final = 9_000
+"""Members and items of the largest object and list."""
+_STEP: Final = {"workflow_id": "«workflow»"}
+_PIN: Final = {"pin": "«secret»"}
+
+
+def _values(table: Mapping[str, ValueClass], *, refused: bool) -> dict[str, Json]:
+    """Return the values of a table by a name: the class, and the number of the value."""
+    return {
+        f"{name} {number}": value
+        for name, kind in table.items()
+        if kind.is_often_refused is refused
+        for number, value in enumerate(kind.values)
+    }
+
+
+def _pack(title: str, members: dict[str, Json]) -> dict[str, Json]:
+    """Return an object with these members at the top, their values in a list, and the members deeper."""
+    return {
+        **members,
+        f"list of {title}": list(members.values()),
+        f"deeper {title}": {"list": [None, {"members": members}]},
+    }
+
+
+def _packs(*, refused: bool) -> list[dict[str, Json]]:
+    title = "refused" if refused else "altered"
+    found = [
+        _pack(f"{title} {kind}", _values(table, refused=refused))
+        for kind, table in (("texts", TEXTS), ("numbers", NUMBERS), ("structures", STRUCTURES))
+    ]
+    keys = [key for kind in KEYS.values() if kind.is_often_refused is refused for key in kind.values]
+    return [*found, _pack(f"{title} names", {key: index for index, key in enumerate(keys)})]
+
+
+_LARGE: Final[dict[str, Json]] = {
+    "long text": "x" * MAX_TEXT,
+    "wide text": "😀" * (MAX_TEXT // 5),
+    "many items": [f"item {index}" for index in range(_MANY)],
+    "nested lists": nested(MAX_DEPTH - 4, kind="list"),
+    "nested objects": nested(MAX_DEPTH - 4),
+    "in a list": ["y" * (MAX_TEXT // 2)],
+    "z" * 300: "long name",
+}
+ALTERED: Final = (*_packs(refused=False), _LARGE, numbered(_MANY))
+REFUSED: Final = tuple(_packs(refused=True))
+
+_WHOLE: Final = frozenset(
+    {"empty", "blank", "constants", "numbers", "long numbers", "moments", "UUIDs", "JSON", "encodings"}
+)
+"""Classes of texts that a server recognises only if the whole text is of that class."""
+_PARTS: Final = {name: kind for name, kind in TEXTS.items() if name not in _WHOLE}
+_PLAIN_NAMES: Final = (
+    "  " + "".join(kind.values[0] for kind in _PARTS.values() if not kind.is_often_refused) + " ",
+    *(kind.values[0] for name, kind in TEXTS.items() if name in _WHOLE),
+)
+_REFUSED_NAMES: Final = (
+    "a".join(kind.values[0] for kind in _PARTS.values() if kind.is_often_refused),
+    "x" * MAX_TEXT,
+)
+"""Texts for fields that take a single one: the classes that act on a part of a text are in one text together."""
+_ERRORS: Final = tuple(list(_values(TEXTS, refused=refused).values()) for refused in (False, True))
+
+
+def bodies(operation: str) -> Iterator[dict[str, Any]]:
+    """Yield bodies of a write that carry each pack in each free object, and each of `NAMES` in each free text."""
+    bare = write_bodies.minimal(operation, count=2)
+    if operation == "create_run_chain":
+        yield from _chains()
+        return
+    for packs in (ALTERED, REFUSED):
+        for number in range(len(packs)):
+            one, other, *more = (*packs[number:], *packs[:number])
+            if operation == "update_run":
+                texts = _ERRORS[packs is REFUSED] if number == 0 else ["x" * MAX_TEXT]
+                history = [more[0], {"n": number}, {}]
+                yield {"output_data": one, "usage_metadata": other, "input_values": more[1], "error": texts} | {
+                    "run_message_history": history
+                }
+                continue
+            alias = {} if packs is REFUSED else {"session_alias": _PLAIN_NAMES[number]}
+            if operation == "bulk_create_runs":
+                alias = {}
+            yield bare | {"input_values": one, "sensitive_input_values": other | _PIN} | alias
+    if operation in {"create_run", "retry_run"}:
+        yield from (bare | {"session_alias": name} for name in _REFUSED_NAMES)
+    if operation == "create_run":
+        yield from (bare | {"session_alias": name} for name in _PLAIN_NAMES[len(ALTERED) :])
+    if operation == "retry_run":
+        yield {"file_inputs": files.packed()}
+
+
+def _chains() -> Iterator[dict[str, Any]]:
+    for packs in (ALTERED, REFUSED):
+        for number in range(len(packs)):
+            shared, own, secret, *_ = (_without_references(pack) for pack in (*packs[number:], *packs[:number]))
+            yield {
+                "steps": [_STEP, _STEP | {"inputs": own, "sensitive_inputs": secret | _PIN}],
+                "shared_inputs": shared,
+            }
+    yield {"steps": [_STEP | {"session_alias": name} for name in _PLAIN_NAMES]}
+    yield from ({"steps": [_STEP, _STEP | {"session_alias": name}]} for name in _REFUSED_NAMES)
+    yield {"steps": [_STEP], "shared_file_inputs": files.packed()}
+
+
+def _without_references(value: Any) -> Any:
+    """Remove `$ref`: in a chain it refers to another step, and a server may refuse a step that does not exist."""
+    if isinstance(value, dict):
+        kept = {key: item for key, item in value.items() if "$ref" not in (key, item)}
+        return {key: _without_references(item) for key, item in kept.items()}
+    return [_without_references(item) for item in value if item != "$ref"] if isinstance(value, list) else value

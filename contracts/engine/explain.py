@@ -1,0 +1,51 @@
+"""Makes a finding of a violation, with a summary, the nearest request that is answered rightly, and a guess why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts.core.exchange import Exchange
+from contracts.core.findings import Finding
+from contracts.engine.neighbour import Attempt, guess, neighbours
+from contracts.engine.results import RuleViolated
+from contracts.engine.summary import exchange_in_words, shorten_ids, summary_of
+
+
+def finding_of(
+    violated: RuleViolated,
+    exchanges: tuple[Exchange, ...],
+    passed: Sequence[Attempt] = (),
+    *,
+    stable: bool,
+    intermittent: bool,
+) -> Finding:
+    """`exchanges` reproduce the violation. `passed` are the attempts at smaller cases that showed no violation: they
+    tell something only if the violation is stable.
+    """
+    judged = violated.exchanges[-1] if violated.exchanges else None
+    # Requests may follow that tell why the judged one fails.
+    failing = Attempt(_until(judged, violated.all_exchanges), violated.made_up)
+    near = neighbours(failing, passed) if stable else []
+    why = guess(near)
+    expected, got = shorten_ids([violated.expected, violated.got])
+    return Finding(
+        violated.rule,
+        violated.cause,
+        expected,
+        got,
+        exchanges,
+        stable=stable,
+        intermittent=intermittent,
+        summary=summary_of(violated.expected, violated.got, _until(judged, exchanges), why),
+        neighbour=exchange_in_words(near[0].exchange) if near else "",
+        guess=why,
+        field=violated.violation.field,
+        same_answer=violated.same_answer,
+        dedup_key=violated.dedup_key,
+    )
+
+
+def _until(judged: Exchange | None, exchanges: Sequence[Exchange]) -> Sequence[Exchange]:
+    """Return the exchanges up to the judged one; all if it is not among them."""
+    end = next((number for number, one in enumerate(exchanges, 1) if one is judged), None)
+    return exchanges[:end]

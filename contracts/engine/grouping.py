@@ -1,0 +1,58 @@
+"""Tells each fault once: a finding that shows the same fault as another one becomes a part of it.
+
+Two findings show the same fault only if the answers prove it. Either one answer shows both, in the same field; or both
+have the same guess at the cause, and the same field or the same wrong value. Findings of different fields, or without
+such evidence, stay apart, since each may be a fault of its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from contracts.core.findings import Finding
+from contracts.openapi.router import route_of
+
+_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}…")
+
+
+def grouped(findings: Iterable[Finding], rank: Callable[[Finding], Any] = lambda finding: 0) -> tuple[Finding, ...]:
+    """Return the findings in their order. Of those that show one fault, the first by rank, then by order, says where
+    else it was seen (`also_seen`); the others are part of it (`part_of`).
+    """
+    findings = list(findings)
+    parts: dict[int, list[int]] = {}
+    for index in sorted(range(len(findings)), key=lambda index: rank(findings[index])):
+        main = next((main for main in parts if _is_same_fault(findings[main], findings[index])), None)
+        if main is None:
+            parts[index] = []
+        else:
+            parts[main].append(index)
+    told = list(findings)
+    for main, others in parts.items():
+        also_seen = tuple(dict.fromkeys(_in_words(findings[other]) for other in sorted(others)))
+        told[main] = dataclasses.replace(findings[main], also_seen=also_seen)
+        for other in others:
+            told[other] = dataclasses.replace(findings[other], part_of=findings[main].fingerprint)
+    return tuple(told)
+
+
+def _is_same_fault(one: Finding, other: Finding) -> bool:
+    same_field = bool(one.field) and one.field == other.field
+    if same_field and ((one.rule, one.cause) in other.same_answer or (other.rule, other.cause) in one.same_answer):
+        return True
+    if not one.guess or one.guess != other.guess:
+        return False
+    same_value = _ID.sub("id", one.got) == _ID.sub("id", other.got)
+    return (same_field or same_value) if one.rule == other.rule else (same_field and same_value)
+
+
+def _in_words(finding: Finding) -> str:
+    if not finding.exchanges:
+        return finding.rule
+    request = finding.exchanges[-1].request
+    route = route_of(request.method, request.path)
+    path = request.path.partition("?")[0] if route is None else route.template
+    return f"{finding.rule} on {request.method} {path}"

@@ -1,0 +1,283 @@
+"""Compares a failing attempt at a case with those that passed: the nearest of them, and a guess at the cause.
+
+Two attempts are compared by their requests. What every attempt makes up (ids, markers, keys, moments) does not count.
+A guess says only what the attempts show: what a request that differs in one place, and is answered rightly, does not
+have.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from contracts.core.exchange import Exchange, Request
+from contracts.openapi.router import route_of
+from contracts.oracle import accepts, counted
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_MAX_NAMED: Final = 3
+"""Parts that a guess names."""
+_LONG: Final = 3
+_MANY: Final = 8
+"""Members of an object of which the number matters rather than the names."""
+_LONG_NUMBER: Final = 10
+_ABSENT: Final = object()
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The exchanges of one attempt at a case, and the texts that it made up."""
+
+    exchanges: Sequence[Exchange]
+    made_up: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A part in which two requests differ. Either value may be absent. `request` is the passing request."""
+
+    place: str
+    failing: Any
+    passing: Any
+    request: Exchange
+
+    @property
+    def size(self) -> float:
+        one, other = self.failing, self.passing
+        if _is_number(one) and _is_number(other):
+            return float(min(abs(one - other), 1e9))
+        if isinstance(one, str | list | dict) and type(one) is type(other):
+            is_alike = isinstance(one, str) and "«" in one and "«" in other
+            return 0.5 if is_alike else max(0.5, abs(len(one) - len(other)))
+        return 1.5
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """An attempt that passed, and how its requests differ from those of the failing one. `exchange` is the request that
+    differs, and else the one that was judged.
+    """
+
+    exchange: Exchange
+    differences: tuple[Difference, ...]
+
+    @property
+    def distance(self) -> tuple[int, float]:
+        return len(self.differences), sum(difference.size for difference in self.differences)
+
+
+def neighbours(failing: Attempt, passing: Iterable[Attempt]) -> list[Neighbour]:
+    """Return the attempts that passed and got a success for the request that fails, the nearest first."""
+    found = (_neighbour(failing, attempt) for attempt in passing)
+    return sorted((one for one in found if one is not None), key=lambda one: one.distance)
+
+
+def guess(nearest: Sequence[Neighbour]) -> str:
+    """Return what the failing request has and its neighbours do not, as a question; empty if they do not tell.
+
+    Only neighbours that differ in one place count.
+    """
+    by_place: dict[str, list[Difference]] = {}
+    for neighbour in nearest:
+        if len(neighbour.differences) == 1:
+            by_place.setdefault(neighbour.differences[0].place, []).append(neighbour.differences[0])
+    needed = [place for place, found in by_place.items() if all(one.passing is _ABSENT for one in found)]
+    compared = {place: found for place, found in by_place.items() if place not in needed}
+    guesses = [words for place, found in compared.items() if (words := _guess_at(place, found))]
+    outer = [place for place in needed if not any(place != other and place.startswith(other) for other in needed)]
+    if not guesses and len(outer) <= _MAX_NAMED:
+        requests = [place for place in outer if isinstance(by_place[place][0].failing, _Comparable)]
+        parts = [f"{place}{_short_value(by_place[place][0].failing)}" for place in outer if place not in requests]
+        together = " together" if len(parts) > 1 else ""
+        guesses = [*requests, *([f"with {' and '.join(parts)}{together}"] if parts else [])]
+    return f"only {' and '.join(guesses[:_MAX_NAMED])}?" if guesses else ""
+
+
+def _neighbour(failing: Attempt, passing: Attempt) -> Neighbour | None:
+    one, other = _requests(failing), _requests(passing)
+    pairs = _aligned(one, other)
+    if not pairs or pairs[-1][0] != len(one) - 1:
+        return None  # it did not send the request that fails
+    judged = pairs[-1][1]
+    if not accepts(passing.exchanges[judged].answer):
+        return None
+    lost = [request for index, request in enumerate(one) if index not in dict(pairs)]
+    differences = [Difference(f"after {request.name}", request, _ABSENT, passing.exchanges[judged]) for request in lost]
+    matched = {other for _, other in pairs}
+    more = [request for index, request in enumerate(other[: judged + 1]) if index not in matched]
+    differences += [
+        Difference(f"without {request.name}", _ABSENT, request, passing.exchanges[judged]) for request in more
+    ]
+    for left, right in pairs:
+        for place, here, there in _differences(one[left].parts, other[right].parts):
+            differences.append(Difference(place, here, there, passing.exchanges[right]))
+    if not differences:
+        return None
+    return Neighbour(differences[-1].request, tuple(differences))
+
+
+@dataclass(frozen=True)
+class _Comparable:
+    """A request without what every attempt makes up."""
+
+    name: str
+    parts: dict[str, Any]
+
+
+def _requests(attempt: Attempt) -> list[_Comparable]:
+    made_up = {str(value): f"«{name}»" for name, value in attempt.made_up.items() if len(str(value)) > _LONG}
+    return [_comparable(exchange.request, made_up) for exchange in attempt.exchanges]
+
+
+def _comparable(request: Request, made_up: Mapping[str, str]) -> _Comparable:
+    def plain(text: str) -> str:
+        for value, name in made_up.items():
+            text = text.replace(value, name)
+        return _MOMENT.sub(_kind_of_moment, _UUID.sub("«id»", text))
+
+    path, _, query = request.path.partition("?")
+    route = route_of(request.method, path)
+    name = f"{request.method} {plain(path) if route is None else route.template}"
+    parts: dict[str, Any] = {"": plain(path)}
+    for key, value in parse_qsl(query, keep_blank_values=True):
+        parts[key] = f"{parts[key]}, {plain(value)}" if key in parts else _number_or_text(plain(value))
+    parts |= {key: plain(value) for key, value in request.headers}
+    if request.body is not None:
+        try:
+            body = _each_text(request.json(), plain)
+        except (ValueError, RecursionError):
+            body = request.body.decode("latin-1")
+        parts |= body if isinstance(body, dict) else {"the body": body}
+    return _Comparable(name, parts)
+
+
+def _kind_of_moment(match: re.Match[str]) -> str:
+    zone = "Z" if match[2] == "Z" else "+00:00" if match[2][1:] == "00:00" else "+hh:mm"
+    return f"«moment{'.f' if match[1] else ''}{zone}»"
+
+
+def _each_text(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(key): _each_text(one, change) for key, one in value.items()}
+    return [_each_text(one, change) for one in value] if isinstance(value, list) else value
+
+
+def _aligned(one: Sequence[_Comparable], other: Sequence[_Comparable]) -> list[tuple[int, int]]:
+    names = [request.name for request in one], [request.name for request in other]
+    blocks = difflib.SequenceMatcher(None, *names, autojunk=False).get_matching_blocks()
+    return [(block.a + n, block.b + n) for block in blocks for n in range(block.size)]
+
+
+def _differences(failing: Any, passing: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield (place, failing value, passing value) for each part that differs."""
+    if isinstance(failing, dict) and isinstance(passing, dict):
+        names = [*failing, *(name for name in passing if name not in failing)]
+        differing = [name for name in names if (name in failing) != (name in passing)]
+        if place and len(failing) == len(passing) == 1 and differing:
+            yield f"the key of {place}", *failing, *passing
+            yield from _differences(next(iter(failing.values())), next(iter(passing.values())), f"{place}.*")
+            return
+        if place and (len(differing) > 1 or (differing and len(names) > _MANY)):
+            yield place, failing, passing
+            return
+        for name in names:
+            inner = f"{place}.{name}" if place and name.isidentifier() else f"{place}[{json.dumps(name)}]"
+            inner = inner if place else name
+            yield from _differences(failing.get(name, _ABSENT), passing.get(name, _ABSENT), inner)
+    elif isinstance(failing, list) and isinstance(passing, list) and len(failing) == len(passing):
+        for index, (one, other) in enumerate(zip(failing, passing, strict=True)):
+            yield from _differences(one, other, f"{place}[{index}]")
+    elif type(failing) is not type(passing) or failing != passing:
+        yield place, failing, passing
+
+
+# Guesses
+
+
+def _guess_at(place: str, found: Sequence[Difference]) -> str:
+    """Say what tells the failing value of a place from the passing ones."""
+    failing, passing = found[0].failing, [one.passing for one in found if one.passing is not _ABSENT]
+    if _is_number(failing) and all(map(_is_number, passing)):
+        return _guess_at_number(place, failing, passing)
+    if isinstance(failing, str) and all(isinstance(one, str) for one in passing):
+        return _guess_at_text(place, failing, passing)
+    if isinstance(failing, list | dict) and all(type(one) is type(failing) for one in passing):
+        noun = "item" if isinstance(failing, list) else "member"
+        return _guess_at_length(place, noun, failing, passing)
+    return ""
+
+
+def _guess_at_number(place: str, failing: float, passing: Sequence[float]) -> str:
+    below = max((one for one in passing if one < failing), default=-math.inf)
+    above = min((one for one in passing if one > failing), default=math.inf)
+    if failing - below == 1 and above == math.inf:
+        return f"with {place} above {below:,}"
+    if above - failing == 1 and below == -math.inf:
+        return f"with {place} below {above:,}"
+    if failing - below == 1 and above - failing == 1:
+        return f"with {place} {failing:,}"
+    return ""
+
+
+def _guess_at_length(place: str, noun: str, failing: Any, passing: Sequence[Any]) -> str:
+    longest = max(map(len, passing))
+    is_exact = len(failing) - longest == 1 and longest > 0
+    return f"with more than {counted(longest, noun)} in {place}" if is_exact else ""
+
+
+def _guess_at_text(place: str, failing: str, passing: Sequence[str]) -> str:
+    if not place:
+        return ""
+    if "«" in failing:
+        has_offset = "+hh:mm" in failing and not any("+hh:mm" in one for one in passing)
+        return f"with a time zone offset in {place}" if has_offset else ""
+    if len(failing) > _LONG and any(failing.startswith(one) for one in passing):
+        words = _guess_at_length(place, "character", failing, [one for one in passing if failing.startswith(one)])
+        if words:
+            return words
+    for words, has in _FEATURES.items():
+        if has(failing) and not any(map(has, passing)):
+            return f"with {words} in {place}"
+    return ""
+
+
+_FEATURES: Final[Mapping[str, Callable[[str], Any]]] = {
+    "an empty text": lambda text: not text,
+    "a null character": lambda text: "\0" in text,
+    "a line break": lambda text: "\n" in text or "\r" in text,
+    "another control character": lambda text: any(ord(c) < 32 or ord(c) == 127 for c in text),
+    "a space at an end": lambda text: text != text.strip(),
+    "a character outside of the Basic Multilingual Plane": lambda text: any(ord(c) > 0xFFFF for c in text),
+    "characters that Unicode normalisation composes": lambda text: unicodedata.normalize("NFC", text) != text,
+    "a non-ASCII character": lambda text: not text.isascii(),
+    "a quotation mark": lambda text: '"' in text or "'" in text,
+    "a backslash": lambda text: "\\" in text,
+    "a percent sign": lambda text: "%" in text,
+    "an underscore": lambda text: "_" in text,
+    "a digit": lambda text: any(c.isdigit() for c in text),
+    "a capital letter": lambda text: any(c.isupper() for c in text),
+}
+
+
+def _number_or_text(text: str) -> Any:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < _LONG_NUMBER else text
+
+
+def _short_value(value: Any) -> str:
+    """Return a value that is short enough for a guess; empty for others."""
+    is_short = value is None or isinstance(value, bool | int | float) or value in ("", [], {})
+    return f" {json.dumps(value)}" if is_short else ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,93 @@
+"""Sends the exchanges of a finding again, to a target that gives other ids and times than the first one.
+
+Ids and times that an answer gave when the exchanges were recorded are, in later requests, those of the new answers.
+Idempotency keys are new. Masked values become canaries, so that a leak of one is recognised.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.engine.case import Case
+from contracts.engine.context import CaseContext
+from contracts.engine.results import Inconclusive
+from contracts.engine.runner import Scenario, judge_alone
+from contracts.oracle import accepts
+
+_GIVEN: Final = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"
+    r"|alias_[0-9a-f]{32}"
+)
+"""What a target makes up: ids, times and aliases of sensitive values."""
+_MASKED: Final = re.compile(r"masked-([0-9]{1,6})x*")
+_OWN_KEY: Final = re.compile(r"[A-Za-z0-9_-]{16,64}")
+"""A key that the suite made up, rather than one whose form matters."""
+
+
+@dataclass(frozen=True)
+class ResentCase(Case):
+    exchanges: tuple[Exchange, ...]
+
+
+def run_resent(context: CaseContext, case: ResentCase) -> None:
+    """Judge each answer by the rules that hold for every answer, and each write by whether its body is valid."""
+    now: dict[str, str] = {}
+    for exchange in case.exchanges:
+        result = context.send(_renewed(exchange.request, now, context))
+        judge_alone(context, result)
+        if exchange is not case.exchanges[-1] and accepts(exchange.answer) and not result.accepted:
+            raise Inconclusive(
+                f"{exchange.request.method} {exchange.request.path} was accepted, and is now {result.words}"
+            )
+        now.update(_given_instead(exchange.answer, result.answer))
+
+
+RESENT: Final[Scenario[Any]] = Scenario("the same requests", (), run_resent, lambda check: (), together=False)
+
+
+def _renewed(request: Request, now: dict[str, str], context: CaseContext) -> Request:
+    headers = []
+    for name, value in request.headers:
+        if name.lower() == "idempotency-key" and _OWN_KEY.fullmatch(value):
+            value = now.setdefault(value, str(context.placeholder(f"key:{len(now)}")))
+        headers.append((name, value))
+    body = None if request.body is None else request.body.decode("latin-1")
+    return dataclasses.replace(
+        request,
+        path=_replaced(request.path, now, context),
+        headers=tuple(headers),
+        body=None if body is None else _replaced(body, now, context).encode("latin-1"),
+    )
+
+
+def _replaced(text: str, now: dict[str, str], context: CaseContext) -> str:
+    if known := [value for value in now if value in text]:
+        text = re.sub("|".join(map(re.escape, known)), lambda found: now[found[0]], text)
+    return _MASKED.sub(lambda found: str(context.placeholder(f"secret:{found[1]}")), text)
+
+
+def _given_instead(then: Answer, now: Answer) -> Iterator[tuple[str, str]]:
+    """Yield what the earlier answer gave with what the new one gives in the same place, also as written in a URL."""
+    try:
+        places = dict(_texts(now.json()))
+        for place, value in _texts(then.json()):
+            if _GIVEN.fullmatch(value) and place in places:
+                yield value, places[place]
+                yield quote(value, safe=""), quote(places[place], safe="")
+    except (ValueError, RecursionError):
+        return  # no JSON: it gave nothing that a later request could use
+
+
+def _texts(node: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    if isinstance(node, str):
+        yield place, node
+    members = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, inner in members:
+        yield from _texts(inner, (*place, key))

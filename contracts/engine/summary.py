@@ -1,0 +1,148 @@
+"""Says in one sentence what a finding is: the request, what came, and what should have come.
+
+The sentence is made from the texts of the violation and its exchanges, so rules do not write it. A summary is shorter
+than the request: it leaves out what every such request has, cuts long values, and never shows a sensitive value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+from urllib.parse import unquote
+
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.openapi.schemas import is_uuid
+from contracts.oracle import answer_in_words, counted, excerpt
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+_SENSITIVE: Final = re.compile(r"(?!sensitive_input_aliases$).*sensitive.*", re.IGNORECASE)
+_READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_MAX_TEXT: Final = 40
+_MAX_ITEMS: Final = 3
+_MAX_DEPTH: Final = 4
+_MAX_BODY: Final = 160
+_MAX_PATH: Final = 200
+
+
+def summary_of(expected: str, got: str, exchanges: Sequence[Exchange], guess: str = "") -> str:
+    """Return the sentence. `exchanges` are those of the finding; the last one is the request that was judged. `guess`
+    is a guess at the cause.
+    """
+    told = f"{got}; expected {expected}" + (f" ({guess})" if guess else "")
+    return shorten_ids([f"{_requests_in_words(exchanges)}: {told}" if exchanges else told])[0]
+
+
+def exchange_in_words(exchange: Exchange) -> str:
+    return shorten_ids([f"{request_in_words(exchange.request)}: {answer_in_words(exchange.answer)}"])[0]
+
+
+def shorten_ids(texts: Iterable[str]) -> list[str]:
+    """Shorten each UUID to its first 8 characters, unless another UUID in one of the texts begins with the same."""
+    texts = list(texts)
+    beginnings: dict[str, set[str]] = {}
+    for found in _UUID.findall("\n".join(texts)):
+        beginnings.setdefault(found[:8].lower(), set()).add(found)
+    ambiguous = {beginning for beginning, ids in beginnings.items() if len(ids) > 1}
+
+    def shortened(match: re.Match[str]) -> str:
+        return match[0] if match[0][:8].lower() in ambiguous else f"{match[0][:8]}…"
+
+    return [_UUID.sub(shortened, text) for text in texts]
+
+
+def _requests_in_words(exchanges: Sequence[Exchange]) -> str:
+    *before, last = (exchange.request for exchange in exchanges)
+    words = request_in_words(last)
+    prior = _prior(last, before)
+    if prior is None:
+        return words
+    if prior == last:
+        times = 1 + before.count(last)
+        return f"{words} again" if times == 2 else f"{words}, sent {times} times"
+    return f"{words} after {request_in_words(prior)}"
+
+
+def _prior(last: Request, before: Sequence[Request]) -> Request | None:
+    """Return the request before the last one that matters most: one with its idempotency key, the same read, or else
+    the last write.
+    """
+    key = last.header("Idempotency-Key")
+    writes = [request for request in before if request.method not in _READS]
+    if key is not None and (same_key := [request for request in writes if request.header("Idempotency-Key") == key]):
+        return same_key[0]
+    return writes[-1] if writes else None
+
+
+def request_in_words(request: Request) -> str:
+    path, mark, query = request.path.partition("?")
+    readable = unquote(path) + mark + unquote(query)
+    shown = excerpt(readable if readable.isprintable() else request.path, _MAX_PATH)
+    details = [*_headers_in_words(request), *_body_in_words(request)]
+    return f"{request.method} {shown}{''.join(f' {detail}' for detail in details)}"
+
+
+def _headers_in_words(request: Request) -> Iterator[str]:
+    token = request.header("Authorization")
+    if token == SECOND_TOKEN:
+        yield "as the other organisation"
+    elif token is None:
+        yield "without a token"
+    elif token != TOKEN:
+        yield f'with Authorization "{excerpt(token, _MAX_TEXT)}"'
+    for name, value in request.headers:
+        is_usual = name.lower() == "authorization" or (name.lower(), value) == ("content-type", "application/json")
+        if not is_usual:
+            yield f"with {name} {excerpt(value, _MAX_TEXT + 8)}"
+
+
+def _body_in_words(request: Request) -> Iterator[str]:
+    if not request.body:
+        return
+    try:
+        body = request.json()
+    except ValueError:
+        yield f"with a body of {counted(len(request.body), 'byte')} that is not JSON"
+        return
+    if isinstance(body, dict) and is_uuid(body.get("workflow_id")) and request.method == "POST":
+        body = {name: value for name, value in body.items() if name != "workflow_id"}
+    if body or not isinstance(body, dict) or request.method != "POST":
+        words = value_in_words(body)
+        shortened = shorten_ids([words])[0]
+        yield f"with {words if len(shortened) <= _MAX_BODY else excerpt(shortened, _MAX_BODY)}"
+
+
+def value_in_words(value: Any, depth: int = _MAX_DEPTH) -> str:
+    """Write a JSON value; long texts, lists and objects are cut, with their length, and what is nested too deeply."""
+    if isinstance(value, str):
+        is_long = len(value) > _MAX_TEXT
+        return f'{_json(value[: _MAX_TEXT // 2])[:-1]}…" ({len(value):,} characters)' if is_long else _json(value)
+    if isinstance(value, dict | list) and value and not depth:
+        return "{…}" if isinstance(value, dict) else "[…]"
+    if isinstance(value, dict):
+        members = list(value.items())[: _MAX_ITEMS + 1]
+        shown = [f"{_json(excerpt(key, _MAX_TEXT))}: {_member_in_words(key, one, depth - 1)}" for key, one in members]
+        return _cut("{", shown, "}", "members", len(value))
+    if isinstance(value, list):
+        items = [value_in_words(item, depth - 1) for item in value[: _MAX_ITEMS + 1]]
+        return _cut("[", items, "]", "items", len(value))
+    words = _json(value)
+    return words if len(words) <= _MAX_TEXT else f"{words[: _MAX_TEXT // 2]}… ({len(words):,} characters)"
+
+
+def _member_in_words(key: str, value: Any, depth: int) -> str:
+    if _SENSITIVE.fullmatch(key) and isinstance(value, dict) and value:
+        names = [f"{_json(excerpt(name, _MAX_TEXT))}: …" for name in list(value)[: _MAX_ITEMS + 1]]
+        return _cut("{", names, "}", "members", len(value))
+    return "…" if _SENSITIVE.fullmatch(key) and value else value_in_words(value, depth)
+
+
+def _cut(start: str, shown: Sequence[str], end: str, noun: str, count: int) -> str:
+    if count <= _MAX_ITEMS:
+        return f"{start}{', '.join(shown)}{end}"
+    return f"{start}{', '.join(shown[: _MAX_ITEMS - 1])}, …{end} ({count:,} {noun})"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value)

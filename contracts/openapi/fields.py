@@ -1,0 +1,118 @@
+"""The parts of an operation that can be checked: statuses, parameters, and the fields of its body and its answer.
+
+A part is a text: `status 201`, `query limit`, `header Idempotency-Key`, `body file_inputs[].content`,
+`answer created_runs[].id`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from contracts.openapi.schemas import body_schema, document, operations, schema
+
+_MAX_DEPTH: Final = 6
+
+
+@functools.cache
+def parts_of(operation: str) -> tuple[str, ...]:
+    """Return all parts of an operation, in the order of the document."""
+    statuses = (f"status {status}" for status in _description(operation)["responses"] if status.isdigit())
+    parameters = (f"{kind} {name}" for kind, name in _parameters(operation) if kind in {"query", "header"})
+    return (*statuses, *parameters, *fields_of_body(operation), *fields_of_answer(operation))
+
+
+@functools.cache
+def fields_of_body(operation: str) -> tuple[str, ...]:
+    name = body_schema(operation)
+    return () if name is None else tuple(f"body {path}" for path in _paths(schema(name), ()))
+
+
+@functools.cache
+def fields_of_answer(operation: str) -> tuple[str, ...]:
+    """Return the fields of the documented success."""
+    for status, response in _description(operation)["responses"].items():
+        content = response.get("content", {}).get("application/json")
+        if status.startswith("2") and content is not None:
+            return tuple(f"answer {path}" for path in _paths(content.get("schema", {}), ()))
+    return ()
+
+
+def present(parts: tuple[str, ...], body: Any) -> list[str]:
+    """Return those of the parts whose field a decoded body has. The parts are all of a body, or all of an answer. Of a
+    list, only the first and the last item are looked at.
+    """
+    return list(_present(_tree(parts), [body]))
+
+
+@dataclass(slots=True)
+class _Field:
+    part: str = ""
+    within: dict[str, _Field] = field(default_factory=dict)
+    """The fields within it; `[]` are the items of a list."""
+
+
+@functools.cache
+def _tree(parts: tuple[str, ...]) -> dict[str, _Field]:
+    root: dict[str, _Field] = {}
+    for part in parts:
+        path = part.partition(" ")[2].replace("[]", ".[]").removeprefix(".").split(".")
+        level = root
+        for name in path[:-1]:
+            level = level.setdefault(name, _Field()).within
+        level.setdefault(path[-1], _Field()).part = part
+    return root
+
+
+def _present(fields: dict[str, _Field], values: list[Any]) -> Iterator[str]:
+    for name, found in fields.items():
+        if name == "[]":
+            inner = [item for value in values if isinstance(value, list) for item in (*value[:1], *value[1:][-1:])]
+        else:
+            inner = [value[name] for value in values if isinstance(value, dict) and name in value]
+        if inner:
+            if found.part:
+                yield found.part
+            if found.within:
+                yield from _present(found.within, inner)
+
+
+def _description(operation: str) -> dict[str, Any]:
+    method, path = operations()[operation]
+    described: dict[str, Any] = document()["paths"][path][method.lower()]
+    return described
+
+
+def _parameters(operation: str) -> Iterator[tuple[str, str]]:
+    _, path = operations()[operation]
+    for parameter in (*document()["paths"][path].get("parameters", ()), *_description(operation).get("parameters", ())):
+        found = _resolved(parameter)
+        yield found["in"], found["name"]
+
+
+def _resolved(node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        found: Any = document()
+        for key in node["$ref"].removeprefix("#/").split("/"):
+            found = found[key]
+        node = found
+    return node
+
+
+def _paths(node: dict[str, Any], above: tuple[str, ...], within: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the path of each property. A schema within itself is not followed."""
+    if "$ref" in node:
+        if node["$ref"] in within:
+            return
+        within = (*within, node["$ref"])
+        node = _resolved(node)
+    for option in node.get("anyOf", ()):
+        yield from _paths(option, above, within)
+    if node.get("type") == "array":
+        items = (*above[:-1], f"{above[-1]}[]") if above else ("[]",)
+        yield from _paths(node.get("items", {}), items, within)
+    for name, inner in node.get("properties", {}).items() if len(above) < _MAX_DEPTH else ():
+        yield ".".join((*above, name))
+        yield from _paths(inner, (*above, name), within)

@@ -1,0 +1,90 @@
+"""The words of violations: counts, values, runs and answers in a few words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
+
+from contracts.core.exchange import Answer
+from contracts.oracle.violation import excerpt
+
+_MAX_ERRORS: Final = 2
+
+
+def counted(number: int, noun: str) -> str:
+    """Return the number with its noun: "no runs", "1 run", "2,000 runs"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}" if number else f"no {noun}s"
+
+
+def value_in_words(value: Any, length: int = 120) -> str:
+    """Return the beginning of a JSON value, with escapes for all but ASCII: texts that look alike may differ."""
+    return excerpt(json.dumps(value), length)
+
+
+def keys_in_words(keys: Sequence[str]) -> str:
+    """Return the first keys of an object, quoted."""
+    shown = ", ".join(value_in_words(key, 40) for key in keys[:3])
+    more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+    return f"{'the key' if len(keys) == 1 else 'the keys'} {shown}{more}"
+
+
+def run_in_words(view: Mapping[str, Any], names: Collection[str] = ()) -> str:
+    """Return "run ID", with the values of the named fields."""
+    values = [f"{name} {value_in_words(view.get(name), 60)}" for name in names if name in view]
+    return f"run {view.get('id')}" + (f" ({', '.join(values)})" if values else "")
+
+
+def place_in_words(wrong: Sequence[int], of: int) -> str:
+    """Return which of the runs of an answer are wrong, by their indexes; empty if there is only one run."""
+    if of == 1:
+        return ""
+    first, last = wrong[0] + 1, wrong[-1] + 1
+    if len(wrong) == of:
+        return f" in all {of} runs"
+    if len(wrong) == 1:
+        return (
+            f" only in the {'first' if first == 1 else 'last'} of {of} runs"
+            if first in {1, of}
+            else (f" only in run {first} of {of}")
+        )
+    if last - first + 1 == len(wrong):
+        return f" in runs {first} to {last} of {of}"
+    return f" in {len(wrong)} of {of} runs, the first of them run {first}"
+
+
+def answer_in_words(answer: Answer) -> str:
+    """Return the status and what the body says: the reasons of a refusal, or what a success shows."""
+    if not answer.status:
+        return f"no answer: {answer.lost}".rstrip(": ")
+    if not answer.body:
+        return f"{answer.status} without a body"
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    told = _told(body) if isinstance(body, dict) else ""
+    return f"{answer.status} {told or excerpt(answer.body)}"
+
+
+def _told(body: Mapping[str, Any]) -> str:
+    match body:
+        case {"detail": str(text)}:
+            return value_in_words(text)
+        case {"detail": [dict(), *_] as errors}:
+            shown = [_error_in_words(error) for error in errors[:_MAX_ERRORS] if isinstance(error, dict)]
+            more = f" and {counted(len(errors) - _MAX_ERRORS, 'more error')}" if len(errors) > _MAX_ERRORS else ""
+            return f"({excerpt('; '.join(shown), 200)}{more})"
+        case {"created_runs": list(runs)}:
+            return f"with {counted(len(runs), 'created run')}"
+        case {"items": list(items), "total": int(total)}:
+            return f"with {counted(len(items), 'item')}, total {total}"
+        case {"id": str(identity), "workflow_id": _, "status": status}:
+            return f"with run {identity} (status {status})"
+    return ""
+
+
+def _error_in_words(error: Mapping[str, Any]) -> str:
+    loc = error.get("loc")
+    where = ".".join(map(str, loc)) if isinstance(loc, list) else value_in_words(loc)
+    return f"{where}: {error.get('msg')}"

@@ -1,0 +1,146 @@
+"""Sends a finding of an earlier check again, and judges whether it still shows.
+
+A finding records the cases that showed it. They run again with new ids, markers and keys, and only the same violation
+counts. The exchanges of the finding are sent too, since it may need what other cases sent before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult
+from contracts.core.target import Target
+from contracts.engine.case_json import UnknownCase, case_from_json
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.discovery import discover
+from contracts.engine.explain import finding_of
+from contracts.engine.resend import RESENT, ResentCase
+from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
+from contracts.engine.runner import ALONE, INTERNAL_ERRORS, Scenario
+from contracts.explore.model import SEQUENCES
+from contracts.explore.recorded_traffic import RECORDED
+from contracts.guard import Guard, NoAnswer, Refused
+from contracts.rules import SCENARIOS
+
+INTERMITTENT_ATTEMPTS: Final = 12
+"""How often what did not repeat alone is sent again."""
+
+_SCENARIOS: Final[dict[str, Scenario[Any]]] = {
+    scenario.name: scenario for scenario in (*SCENARIOS, ALONE, RECORDED, SEQUENCES)
+}
+
+
+def replay(
+    target: Target,
+    guard: Guard,
+    *,
+    finding: Finding,
+    rules: object = None,
+    progress: Callable[[object], None] | None = None,
+    on_finding: Callable[[Finding], None] | None = None,
+) -> CheckResult:
+    """Return a result that is failed if the finding still shows, else passed. It is of the same form as that of a
+    check; `rules` has no meaning.
+
+    Raises:
+        CouldNotCheck: the target cannot be checked, or nothing that was sent could be judged by the rule.
+    """
+    if not finding.dedup_key:
+        raise CouldNotCheck("the report does not say how the finding is recognised: check the target again")
+    attempts = list(_attempts(finding))
+    replaying = _Replay(discover(target, guard, deadline=time.monotonic() + target.max_time_s), finding)
+    for name, run in attempts:
+        if progress is not None:
+            progress(f"{finding.rule}: {name}")
+        violated = replaying.violation(run)
+        if violated is not None:
+            found = finding_of(violated, violated.exchanges, stable=finding.stable, intermittent=finding.intermittent)
+            if on_finding is not None:
+                on_finding(found)
+            return _result(replaying.check, found, shows=True)
+    if not replaying.judged:
+        raise CouldNotCheck("; ".join(replaying.problems) or f"nothing that was sent could be judged by {finding.rule}")
+    return _result(replaying.check, finding, shows=False)
+
+
+Run = tuple[Scenario[Any], Any, Sequence[Any]]
+"""A scenario, the case that it runs, and those that run at the same moment, itself included."""
+
+
+def _attempts(finding: Finding) -> Iterator[tuple[str, Run]]:
+    """Raises CouldNotCheck if a case is not one of this version."""
+    for recorded in finding.reproductions:
+        scenario = _SCENARIOS.get(recorded.scenario)
+        if scenario is None:
+            raise CouldNotCheck(f"there is no scenario {recorded.scenario!r}: another version wrote the report")
+        try:
+            case, beside = case_from_json(recorded.case), tuple(map(case_from_json, recorded.beside))
+        except UnknownCase as error:
+            raise CouldNotCheck(f"{error}: another version wrote the report") from error
+        yield scenario.name, (scenario, case, beside)
+    if finding.exchanges:
+        yield RESENT.name, (RESENT, ResentCase(finding.exchanges), ())
+
+
+class _Replay:
+    def __init__(self, check: CheckContext, finding: Finding) -> None:
+        self.check = check
+        self.judged = False
+        self.problems: dict[str, None] = {}
+        self._finding = finding
+        self._number = 0
+
+    def violation(self, run: Run) -> RuleViolated | None:
+        """Return the violation of the finding, if one of several attempts shows it."""
+        scenario, case, beside = run
+        if missing := [name for name in scenario.needs if not self.check.offers(name)]:
+            self.problems[f"the target does not offer {missing[0]}"] = None
+            return None
+        for _ in range(scenario.attempts if self._finding.stable else INTERMITTENT_ATTEMPTS):
+            cases = beside or (case,)
+            with ThreadPoolExecutor(len(cases)) as pool:
+                for violated in list(pool.map(lambda one: self._attempt(scenario, one), cases)):
+                    if violated is not None:
+                        return violated
+        return None
+
+    def _attempt(self, scenario: Scenario[Any], case: Any) -> RuleViolated | None:
+        rule, check = self._finding.rule, self.check
+        with check.lock:
+            self._number += 1
+            name = f"replay/{self._number}"
+        judged_before = check.judged[rule]
+        try:
+            scenario.run(CaseContext(check, only=self._finding.dedup_key, name=name), case)
+        except RuleViolated as violated:
+            return violated
+        except (Inconclusive, Refused) as reason:
+            self.problems[str(reason)] = None
+        except NoAnswer as reason:
+            self.problems[f"no answer: {reason}"] = None
+        except OutOfTime:
+            self.problems[f"the time was over after {check.target.max_time_s:g} s"] = None
+        except INTERNAL_ERRORS as error:
+            self.problems[f"the scenario {scenario.name!r} cannot continue after an answer: {error!r}"] = None
+        else:
+            self.judged |= check.judged[rule] > judged_before
+        return None
+
+
+def _result(check: CheckContext, finding: Finding, *, shows: bool) -> CheckResult:
+    times = check.judged[finding.rule]
+    return CheckResult(
+        target=check.target.url,
+        seed=check.target.seed,
+        salt=check.target.salt,
+        verdict="failed" if shows else "passed",
+        rules=(RuleResult(finding.rule, "failed" if shows else "passed", f"judged {times} times"),),
+        findings=(dataclasses.replace(finding, seen=1, judged=times),) if shows else (),
+        spent=check.guard.spent,
+        notes=tuple(check.notes),
+    )

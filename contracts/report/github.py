@@ -1,0 +1,39 @@
+"""Annotations for GitHub Actions: workflow commands that show the findings on the page of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from contracts.core.findings import Finding
+from contracts.core.printable import printable
+from contracts.report.report import Report
+
+MAX_ANNOTATIONS: Final = 10
+"""GitHub shows no more errors of one step."""
+
+
+def annotation_lines(report: Report) -> Iterator[str]:
+    """Yield the lines for the findings, the first ones of the report; the last line counts the others."""
+    findings = report.faults
+    for finding in findings[:MAX_ANNOTATIONS]:
+        title = f"{finding.rule} ({report.severity_of(finding.rule)}): {report.title_of(finding.rule)}"
+        yield f"::error title={_property(title)}::{_message(_text(finding))}"
+    more = len(findings) - MAX_ANNOTATIONS
+    if more > 0:
+        found = "1 more finding is" if more == 1 else f"{more} more findings are"
+        yield f"::notice title=contracts::{found} in the log and the reports"
+
+
+def _text(finding: Finding) -> str:
+    text = finding.sentence
+    return f"{text} (fingerprint {finding.fingerprint})"
+
+
+def _message(text: str) -> str:
+    """Escape as the toolkit of GitHub does, after what a terminal would interpret."""
+    return printable(text).replace("%", "%25")
+
+
+def _property(text: str) -> str:
+    return _message(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,83 @@
+"""Reads what a JSON report says of its findings, so that they can be sent again, and of what was judged."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.findings import Finding, Reproduction
+
+
+class UnreadableReport(Exception):
+    """The file is no JSON report of this version. The message is one line and names the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedReport:
+    """`findings` are those of all kinds: also the unstable ones, and those that a baseline accepted."""
+
+    target: str
+    findings: tuple[Finding, ...]
+    coverage: dict[str, dict[str, dict[str, int]]]
+
+
+def read_report(path: Path) -> SavedReport:
+    """Raises UnreadableReport."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UnreadableReport(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UnreadableReport(f"{path} is not JSON: write the report with --report json={path}") from error
+    try:
+        findings = [*document["findings"], *document["baselined"]]
+        found = [_finding(each, stable=not each["intermittent"]) for each in findings]
+        found += [_finding(each, stable=False) for each in document["unstable"]]
+        return SavedReport(str(document["target"]), tuple(found), document["coverage"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnreadableReport(f"{path} is no report of this version ({error!r}): check the target again") from error
+
+
+def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:
+    return Finding(
+        finding["rule"],
+        finding["cause"],
+        finding["expected"],
+        finding["got"],
+        tuple(_exchange(exchange) for exchange in finding["exchanges"]),
+        stable=stable,
+        intermittent=finding["intermittent"],
+        summary=finding["summary"],
+        neighbour=finding["neighbour"],
+        guess=finding["guess"],
+        also_seen=tuple(finding["also_seen"]),
+        part_of=finding["part_of"],
+        dedup_key=finding["dedup_key"],
+        reproductions=tuple(
+            Reproduction(each["scenario"], json.dumps(each["case"]), tuple(map(json.dumps, each["beside"])))
+            for each in finding["reproductions"]
+        ),
+    )
+
+
+def _exchange(exchange: dict[str, Any]) -> Exchange:
+    request, answer = exchange["request"], exchange["answer"]
+    body = None if request["body"] is None else _body(request["body"])
+    return Exchange(
+        Request(request["method"], request["path"], _headers(request["headers"]), body),
+        Answer(answer["status"], _headers(answer["headers"]), _body(answer["body"])),
+    )
+
+
+def _headers(headers: list[dict[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((header["name"], header["value"]) for header in headers)
+
+
+def _body(body: dict[str, Any]) -> bytes:
+    if "base64" in body:
+        return base64.b64decode(body["base64"])
+    return str(body["text"]).encode("utf-8", "surrogatepass")

@@ -1,0 +1,42 @@
+"""What a user can do after a check, in one sentence."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Final
+
+from contracts.report.report import Report
+
+_STEPS: Final = {
+    "--allow-writes": "Let the check create runs with --allow-writes; `--plan` shows what it would send.",
+    "second token": "Give the token of another organisation with --second-token.",
+}
+"""What to do about a rule that was skipped, by a part of the reason."""
+
+
+def next_step(report: Report, json_path: Path | None = None) -> str:
+    """Return the most useful next step; empty if there is nothing to do. `json_path` is the JSON report, if written."""
+    result = report.result
+    if report.faults:
+        worst = report.faults[0]
+        fix = f"Fix the worst finding first (`contracts explain {worst.rule}` says what the rule requires)"
+        if json_path is None:
+            return f"{fix}; with --report json=report.json, `contracts replay` can send it again afterwards."
+        command = f"contracts replay {shlex.quote(str(json_path))} {worst.fingerprint[:8]}"
+        return f"{fix}, then `{command}` says whether it still shows."
+    if report.failed_by:
+        return "Meet the condition above that fails the check, or leave out its flag."
+    if result.spent.runs_left is None:
+        return f"`contracts cleanup {result.target}` tries again to delete what may be left."
+    if any(not scenario.finished for scenario in result.scenarios):
+        return "Give the check more time with --max-time, since not every case was tried."
+    reasons = [rule.why for rule in result.rules if rule.is_missed]
+    for said, step in _STEPS.items():
+        if any(said in why for why in reasons):
+            return step
+    if result.verdict == "passed" and result.unstable:
+        return (
+            f"`contracts check {result.target} --rule {result.unstable[0].rule}` looks again for what did not repeat."
+        )
+    return ""

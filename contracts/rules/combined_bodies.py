@@ -1,0 +1,98 @@
+"""Several invalid bodies in one request: a 422 that names each fault refuses each of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contracts.openapi.schemas import Path
+from contracts.rules.writes import Body, read
+
+_ABSENT: Final = object()
+_CONFLICT: Final = object()
+
+ALONE: Final = 1
+"""How many bodies with a fault at the same place are sent alone, which shows that this fault alone has no effect."""
+
+
+@dataclass(slots=True)
+class _Combination:
+    body: Any
+    faults: frozenset[Path]
+    parts: list[Body]
+
+
+def combined(operation: str, base: dict[str, Any], bodies: Iterable[dict[str, Any]]) -> Iterator[Body]:
+    """Yield the invalid ones of these variants of `base`: first combinations of those with faults at different places,
+    then the first variant for each place alone.
+    """
+    at_place: Counter[Path] = Counter()
+    combinations: list[_Combination] = []
+    alone: list[Body] = []
+    seen: set[str] = set()
+    for body in bodies:
+        parsed = read(operation, body)
+        if not parsed.is_invalid or repr(body) in seen:
+            continue
+        seen.add(repr(body))
+        faults = frozenset(fault.path for fault in parsed.faults)
+        at_place.update(faults)
+        if any(at_place[place] <= ALONE for place in faults) or not _add(combinations, operation, base, body, faults):
+            alone.append(Body(body))
+    for combination in combinations:
+        parts = tuple(combination.parts)
+        yield Body(combination.body, parts=parts) if len(parts) > 1 else parts[0]
+    yield from alone
+
+
+def _add(
+    combinations: list[_Combination], operation: str, base: Any, body: dict[str, Any], faults: frozenset[Path]
+) -> bool:
+    """Add a body to the first combination that has room for it. Return false if it cannot be combined."""
+    if not all(faults):
+        return False  # the whole body is wrong
+    for combination in combinations:
+        if faults & combination.faults:
+            continue
+        both = merge(base, combination.body, body)
+        if both is _CONFLICT:
+            continue
+        parsed = read(operation, both)
+        if parsed.is_invalid and {fault.path for fault in parsed.faults} == faults | combination.faults:
+            combination.body, combination.faults = both, faults | combination.faults
+            combination.parts.append(Body(body))
+            return True
+    combinations.append(_Combination(body, faults, [Body(body)]))
+    return True
+
+
+def merge(base: Any, one: Any, other: Any) -> Any:
+    """Return `base` with the changes of two variants, or _CONFLICT if both change the same part."""
+    if _same(other, base) or _same(one, other):
+        return one
+    if _same(one, base):
+        return other
+    if isinstance(base, dict) and isinstance(one, dict) and isinstance(other, dict):
+        names = dict.fromkeys((*base, *one, *other))
+        merged = {name: merge(*(value.get(name, _ABSENT) for value in (base, one, other))) for name in names}
+        if any(value is _CONFLICT for value in merged.values()):
+            return _CONFLICT
+        return {name: value for name, value in merged.items() if value is not _ABSENT}
+    lists = [value for value in (base, one, other) if isinstance(value, list)]
+    if len({len(value) for value in lists}) == 1 and len(lists) == 3:
+        items = [merge(*values) for values in zip(*lists, strict=True)]
+        return _CONFLICT if any(item is _CONFLICT for item in items) else items
+    return _CONFLICT
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal; 1, 1.0 and true are not."""
+    if one is other or type(one) is not type(other):
+        return one is other
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other)

@@ -1,0 +1,340 @@
+"""What was made first in a check is looked at again at its end: runs, idempotency keys, and the list of all runs.
+
+Between the two, the check creates thousands of runs and sends many keys: what a server keeps only for a while, or only
+the last of, is gone by then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from contracts.core.exchange import TOKEN, Request
+from contracts.data import write_bodies
+from contracts.data.limits import MANY_KEYS, MAX_LIMIT, above
+from contracts.engine.case import Case
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult, Inconclusive
+from contracts.engine.runner import Scenario
+from contracts.oracle import Query, Violation, list_faults
+from contracts.rules.idempotency import answer_difference, keyed_request, send_first
+from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
+from contracts.rules.listing import NEWEST_FIRST, RunList, read_page
+from contracts.rules.reading import EVERYTHING
+from contracts.rules.rule import Rule
+from contracts.rules.run_events import CANCEL, RETRY, Event, apply, create_chain
+from contracts.rules.run_listing import check_listing
+from contracts.rules.tracked_run import TrackedRun
+
+RULES: Final[tuple[Rule, ...]] = ()
+"""The rules that are judged here are defined in `reading`, `lists` and `idempotency`."""
+
+
+# Runs
+
+
+@dataclass(frozen=True)
+class FirstRunsCase(Case):
+    """Runs that are created at the start of the check. The events change the last one of them."""
+
+    number: int
+    operation: str = "bulk_create_runs"
+    body: dict[str, Any] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+
+    @property
+    def expected_runs(self) -> int:
+        return len(self.body.get("steps", ())) or int(self.body.get("count", 1))
+
+
+def make_runs(context: CaseContext, case: FirstRunsCase) -> None:
+    """Create the runs and keep them for `look_at_runs`."""
+    create = create_chain if case.operation == "create_run_chain" else None
+    written = create(context, context.fill(case.body)) if create else context.create(case.operation, case.body)
+    if not written.clean or not written.runs:
+        return
+    runs = [TrackedRun.of(context, written, index) for index in range(len(written.runs))]
+    for event in case.events:
+        apply(runs[-1], event)
+    for run in runs:
+        run.known = run.known.after_no_change("READ-BACK")
+    with context.check.lock:
+        context.check.kept.setdefault(f"runs {case.number}", runs)
+
+
+_FILLED: Final[Mapping[str, Any]] = {
+    "output_data": write_bodies.INPUTS,
+    "error": ["first", "second"],
+    "run_message_history": [{"role": "user", "content": "hello"}],
+}
+
+
+def first_runs_cases(check: CheckContext) -> Iterator[FirstRunsCase]:
+    body = {"workflow_id": "«workflow»", **EVERYTHING}
+    yield FirstRunsCase(0, body=body | {"count": 3})
+    if check.offers("create_run"):
+        yield FirstRunsCase(1, "create_run", body | {"session_alias": "kept"})
+    if check.offers("create_run_chain", "get_run"):
+        steps = [{"workflow_id": "«workflow»", "inputs": {"step": index}} for index in range(2)]
+        yield FirstRunsCase(2, "create_run_chain", {"steps": steps})
+    if check.offers("update_run"):
+        ended = (CANCEL, Event("update", dict(_FILLED)))
+        yield FirstRunsCase(3, body=body | {"count": 1}, events=ended)
+        if check.offers("retry_run"):
+            yield FirstRunsCase(4, body=body | {"count": 1}, events=(CANCEL, RETRY))
+
+
+@dataclass(frozen=True)
+class LastRunsCase(Case):
+    """The runs of the first case with that number."""
+
+    number: int
+
+
+def look_at_runs(context: CaseContext, case: LastRunsCase) -> None:
+    """Read and list the runs, read their files, and update one that has ended: nothing of them may be gone."""
+    runs: list[TrackedRun] = context.check.kept.get(f"runs {case.number}", [])
+    for run in runs:
+        run.context = context
+        run.read()
+        for attachment in run.known.view.get("input_attachment_ids") or ():
+            if context.check.offers("download_run_attachment"):
+                context.ask("download_run_attachment", attachment, after=run.shown)
+    if runs and context.check.offers("list_runs"):
+        _list_runs(runs)
+    reads_right = not any(rule == "READ-BACK" for rule, _ in context.check.known)
+    for run in runs[-1:] if reads_right else ():
+        if run.known.has_ended and context.check.offers("update_run"):
+            run.update({"output_data": {"late": True}})
+            run.read()
+
+
+def _list_runs(runs: list[TrackedRun]) -> None:
+    session = runs[0].known.view.get("session_id")
+    query: Query = [("session_id", session)] if session else [("search", runs[0].id)]
+    found = check_listing(runs[0], query, runs[1:], limit=MAX_LIMIT)
+    by_id = {run.id: run for run in runs}
+    for item in found.items if found is not None else ():
+        if found is not None and item.get("id") in by_id:
+            by_id[item["id"]].compare(item, found.results[0])
+
+
+def last_runs_cases(check: CheckContext) -> Iterator[LastRunsCase]:
+    yield from (LastRunsCase(case.number) for case in first_runs_cases(check))
+
+
+# Idempotency keys
+
+
+@dataclass(frozen=True)
+class KeyCase(Case):
+    """The first key of the check for an operation."""
+
+    operation: str
+
+
+@dataclass(frozen=True)
+class ManyKeysCase(Case):
+    """All first keys again, after the check has sent `count` keys."""
+
+    count: int
+
+    @property
+    def expected_runs(self) -> int:
+        return 1
+
+
+def use_key(context: CaseContext, case: KeyCase) -> None:
+    request = keyed_request(context, case.operation, simple_body(case.operation), "«key»")
+    first = send_first(context, request, case.operation)
+    with context.check.lock:
+        context.check.kept.setdefault(f"key {case.operation}", (request, first))
+
+
+def key_cases(check: CheckContext) -> Iterator[KeyCase]:
+    yield from map(KeyCase, keyed_writes(check))
+
+
+def use_keys_again(context: CaseContext, case: ManyKeysCase) -> None:
+    """Send the first keys again: after the keys of the check, and after more keys than a usual cache has entries."""
+    kept: list[tuple[Request, CallResult]] = [
+        value for name, value in context.check.kept.items() if name.startswith("key ")
+    ]
+    if not kept:
+        raise Inconclusive("no key was sent at the start of the check")
+    _repeat(context, kept)
+    missing = case.count - len(_accepted_keys(context))
+    if missing > 0 and context.check.offers("update_run"):
+        _send_other_keys(context, missing)
+        _repeat(context, kept)
+
+
+def _accepted_keys(context: CaseContext) -> set[str]:
+    """Return the keys with which the first organisation has made a write; those of the oldest may be lost."""
+    return {
+        key
+        for exchange in context.check.guard.exchanges
+        if exchange.request.header("Authorization") == TOKEN and exchange.answer.status < 300
+        if (key := exchange.request.header(KEY_HEADER)) is not None
+    }
+
+
+def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> None:
+    for request, first in kept:
+        again = context.send(request)
+        problem = answer_difference(first, again)
+        if problem is not None:
+            shown = _forgotten_soon(context) or [first, again]
+            after = f", after {len(shown) - 2} other keys" if len(shown) > 2 else ""
+            context.report_violation(
+                Violation("IDEM-REPLAY", "an old key is forgotten", "the answer of the first one", problem + after),
+                *shown,
+            )
+    context.check.count("IDEM-REPLAY", len(kept))
+
+
+_SOON: Final = 64
+"""A finding shows the keys in between if they are at most so many."""
+
+
+def _forgotten_soon(context: CaseContext) -> list[CallResult] | None:
+    """Return a write under a new key, few writes under other keys after it, and its repeat with another answer."""
+    body = simple_body("bulk_create_runs")
+    others = 1
+    while others <= _SOON:
+        key = f"{context.placeholder('key')}-{others}"
+        request = keyed_request(context, "bulk_create_runs", body, key)
+        first = send_first(context, request, "bulk_create_runs")
+        between = _send_other_keys(context, others, key)
+        again = context.send(request)
+        if answer_difference(first, again) is not None:
+            return [first, *between, again]
+        others *= 2
+    return None
+
+
+def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> list[CallResult]:
+    """Update one run under that many keys: this costs a server little, and creates nothing."""
+    if not context.has_placeholder("changed-run"):
+        context.set_placeholder("changed-run", context.some_runs().runs[0]["id"])
+    run_id, key = context.placeholder("changed-run"), context.placeholder("uuid")
+    body = {"release_session_after": True}
+    return [context.call("update_run", run_id, body=body, key=f"{key}-{name}-{number}") for number in range(count)]
+
+
+def many_keys_cases(check: CheckContext) -> Iterator[ManyKeysCase]:
+    yield ManyKeysCase(MANY_KEYS)
+
+
+# The list of all runs
+
+
+@dataclass(frozen=True)
+class AllRunsCase(Case):
+    """The list of all runs, whole and by single pages beyond the first 1000."""
+
+
+_FEW_FIELDS: Final = ("fields", "session_id")
+"""Keeps the pages small."""
+_SAMPLE: Final = 10
+_MAX_PAGES: Final = 40
+
+
+def look_at_all_runs(context: CaseContext, case: AllRunsCase) -> None:
+    """Read the list of all runs while nothing is created. Another client may change it: then nothing is judged."""
+    before = _page(context, 0, 1)
+    total = before.pages[0].total
+    if not isinstance(total, int) or total <= MAX_LIMIT:
+        raise Inconclusive("the target has no more than 1000 runs")
+    whole = _page(context, 0, MAX_LIMIT)
+    for number in range(1, min(-(-total // MAX_LIMIT), _MAX_PAGES)):
+        whole += _page(context, number * MAX_LIMIT, MAX_LIMIT)
+    single = [(_page(context, skip, 2), _page(context, skip + 1, 2)) for skip in above(MAX_LIMIT, total - 2)]
+    if _page(context, 0, 1).pages[0].total != total:
+        raise Inconclusive("the list of all runs changed while it was read")
+    for pages in (whole, *(one + other for one, other in single)):
+        _judge_pages(context, pages)
+    if total <= _MAX_PAGES * MAX_LIMIT:
+        _judge_complete(context, whole)
+    for one, other in single:
+        mine, next_one = one.items[1:2], other.items[:1]
+        same = [item.get("id") for item in mine] == [item.get("id") for item in next_one]
+        cause, expected = "pages beyond 1000 have gaps", "the second run of a page to be the first of the next"
+        context.require(same, "LIST-PAGE", cause, expected, "another run", *one.results, *other.results)
+
+
+def _page(context: CaseContext, skip: int, limit: int) -> RunList:
+    return read_page(context, [_FEW_FIELDS, NEWEST_FIRST], skip=skip, limit=limit, after=[])
+
+
+def _judge_pages(context: CaseContext, found: RunList) -> None:
+    context.check.count("LIST-PAGE")
+    overlaps = found.pages[1].skip < found.pages[0].skip + found.pages[0].limit if len(found.pages) > 1 else False
+    for fault in list_faults(found.pages, found.query, ()):
+        if not (overlaps and fault.violation.cause == "a run on two pages"):
+            context.report_violation(fault.violation, *(found.results[number] for number in fault.pages))
+
+
+def _judge_complete(context: CaseContext, whole: RunList) -> None:
+    """Require that some of the runs that the check created, and that can be read, are listed."""
+    listed = {item.get("id") for item in whole.items}
+    created = [
+        run_id
+        for run_id, result in context.check.seen.runs.items()
+        if isinstance(result, CallResult) and result.exchange.request.header("Authorization") == TOKEN
+    ]
+    missing = [run_id for run_id in created if run_id not in listed]
+    for run_id in missing[:: max(1, len(missing) // _SAMPLE)]:
+        read = context.call("get_run", run_id)  # 404 if the check has deleted it
+        cause, expected = "a created run is on no page of all runs", "every run that can be read"
+        got = f"{len(whole.items)} runs without it"
+        made = context.check.seen.runs[run_id]
+        context.require(not read.accepted, "LIST-COMPLETE", cause, expected, got, made, read, *whole.results[-1:])
+    context.check.count("LIST-COMPLETE")
+
+
+def all_runs_cases(check: CheckContext) -> Iterator[AllRunsCase]:
+    yield AllRunsCase()
+
+
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
+    Scenario(
+        "runs read again at the end: creation",
+        ("READ-BACK", "LIST-COMPLETE", "ATTACHMENTS"),
+        make_runs,
+        first_runs_cases,
+        priority=0,
+    ),
+    Scenario("idempotency keys used again at the end: first use", ("IDEM-REPLAY",), use_key, key_cases, priority=0),
+    Scenario(
+        "runs read again at the end",
+        ("READ-BACK", "LIST-COMPLETE", "LIFECYCLE", "ATTACHMENTS"),
+        look_at_runs,
+        last_runs_cases,
+        needs=("get_run",),
+        priority=9,
+        last=True,
+    ),
+    Scenario(
+        "all runs listed at the end",
+        ("LIST-PAGE", "LIST-COMPLETE"),
+        look_at_all_runs,
+        all_runs_cases,
+        needs=("list_runs", "get_run"),
+        creates=False,
+        priority=9,
+        together=False,
+        last=True,
+    ),
+    Scenario(
+        "idempotency keys used again at the end",
+        ("IDEM-REPLAY",),
+        use_keys_again,
+        many_keys_cases,
+        priority=9,
+        together=False,
+        last=True,
+    ),
+)

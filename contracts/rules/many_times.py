@@ -1,0 +1,57 @@
+"""One run changed many times: by more updates and retries than a counter or a history of a usual size holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from contracts.data.limits import MANY_RETRIES, MANY_UPDATES
+from contracts.engine.case import Case
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.runner import Scenario
+from contracts.rules.rule import Rule
+from contracts.rules.tracked_run import TrackedRun
+
+RULES: Final[tuple[Rule, ...]] = ()
+"""The rules that are judged here are defined in `updates` and `retries`."""
+
+
+@dataclass(frozen=True)
+class ManyChangesCase(Case):
+    kind: Literal["updates", "retries"]
+    times: int
+
+
+def run_many_changes(context: CaseContext, case: ManyChangesCase) -> None:
+    """Change a cancelled run. Each update and retry has another value, and an update its own idempotency key."""
+    run = TrackedRun.of(context, context.some_runs())
+    run.cancel()
+    key = context.placeholder("key")
+    for number in range(case.times):
+        if case.kind == "updates":
+            run.update({"output_data": {"number": number}}, key=f"{key}-{number}")
+        else:
+            if not run.retry({"input_values": {"number": number}}).result.accepted:
+                return
+            run.cancel()
+    run.read()
+
+
+def many_changes_cases(check: CheckContext) -> Iterator[ManyChangesCase]:
+    yield ManyChangesCase("updates", MANY_UPDATES)
+    if check.offers("retry_run"):
+        yield ManyChangesCase("retries", MANY_RETRIES)
+
+
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
+    Scenario(
+        "many changes of one run",
+        ("UPDATE-PARTIAL", "RETRY-RULES"),
+        run_many_changes,
+        many_changes_cases,
+        needs=("update_run", "get_run"),
+        priority=3,
+    ),
+)

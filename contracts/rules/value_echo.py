@@ -1,0 +1,85 @@
+"""Values of every class in every place that takes any text or any JSON value: what is sent must come back.
+
+`data.value_packs` makes the bodies. The answer, a read and a list must show exactly what was sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from contracts.data import value_packs
+from contracts.data.grouping import in_turn
+from contracts.engine.case import Case
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.runner import Scenario
+from contracts.rules.bulk_answer import CreateCase, run_create
+from contracts.rules.chains import ChainCase, run_chain
+from contracts.rules.rule import Rule
+from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
+from contracts.rules.run_listing import check_listing
+from contracts.rules.writes import CREATES_OF_RUNS, WRITES_OF_RUNS, Body, is_offered, workflow_filter
+
+RULES: Final[tuple[Rule, ...]] = ()
+"""The rules that are judged here are those of the operations."""
+
+
+@dataclass(frozen=True)
+class ValuesCase(Case):
+    operation: str
+    body: dict[str, Any]
+
+    @property
+    def expected_runs(self) -> int:
+        return Body(self.body).runs
+
+
+def run_values(context: CaseContext, case: ValuesCase) -> None:
+    """Send the write, read the run one by one and in a list, and search: no stored value makes a search fail."""
+    if case.operation in CREATES_OF_RUNS:
+        run_create(context, CreateCase(case.operation, case.body, is_read=True, is_listed=True))
+    elif case.operation == "create_run_chain":
+        run_chain(context, ChainCase(case.body, reads_all=True))
+    else:
+        _run_change(context, "update" if case.operation == "update_run" else "retry", case.body)
+    if context.check.offers("list_runs"):
+        found = [("limit", "20"), ("search", "x"), ("deep_search", "true")]
+        context.call("list_runs", query=[*workflow_filter(context), *found])
+
+
+def _run_change(context: CaseContext, kind: Literal["update", "retry"], body: dict[str, Any]) -> None:
+    change = RunCase(events=(CANCEL, Event(kind, body)))
+    run = apply_events(context, change, create_for(context, change))
+    if context.check.offers("list_runs"):
+        found = check_listing(run, [("workflow_id", str(run.known.view["workflow_id"]))])
+        if found is None:
+            return
+        for item in found.items:
+            if item.get("id") == run.id:
+                run.compare(item, found.results[0])
+
+
+def value_cases(check: CheckContext) -> Iterator[ValuesCase]:
+    yield from in_turn(_cases_of(operation) for operation in WRITES_OF_RUNS if is_offered(check, operation))
+
+
+def _cases_of(operation: str) -> Iterator[ValuesCase]:
+    return (ValuesCase(operation, body) for body in value_packs.bodies(operation))
+
+
+_JUDGED: Final = (
+    *("BULK-ECHO", "BULK-ALIASES", "CREATE-ANSWER", "READ-BACK", "UPDATE-PARTIAL", "RETRY-RULES", "CHAIN-RULES"),
+    *("REQ-ACCEPT", "NO-5XX"),
+)
+SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
+    Scenario(
+        "values of every class",
+        _JUDGED,
+        run_values,
+        value_cases,
+        needs=("get_run",),
+        priority=1,
+    ),
+)

@@ -1,0 +1,112 @@
+"""`contracts replay`: which finding is sent again, where to, and what is said."""
+
+import dataclasses
+import json
+
+import pytest
+
+from contracts.core.findings import CouldNotCheck, Reproduction
+from contracts.report import FORMATS, Report
+from contracts.report.masking import Mask
+from tests.contracts.cli import fakes
+
+FINDING = dataclasses.replace(
+    fakes.finding(), dedup_key="REQ-COUNT: 1001", reproductions=(Reproduction("creates of every count", "{}"),)
+)
+OTHER = fakes.finding("BULK-ECHO", "last item", dedup_key="BULK-ECHO: last item")
+
+
+@pytest.fixture
+def report(tmp_path):
+    path = tmp_path / "report.json"
+    result = fakes.result(FINDING, unstable=(OTHER,))
+    path.write_text(FORMATS["json"](Report(result, fakes.RULES).masked(Mask())), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def replay(contracts, engine):
+    return lambda *args: contracts("replay", *args, "--token", "test-a")
+
+
+def test_a_finding_that_still_shows_exits_with_1(replay, engine, report):
+    engine.answer = fakes.result(FINDING)
+    status, out, _ = replay(report, FINDING.fingerprint)
+    assert status == 1
+    assert "REQ-COUNT (moderate) count is an integer" in out
+    assert out.splitlines()[-1] == f"STILL THERE: REQ-COUNT ({FINDING.fingerprint}) shows at http://127.0.0.1:4010."
+    assert engine.replayed == FINDING
+    assert engine.targets[0].url == "http://127.0.0.1:4010"
+
+
+def test_a_finding_that_does_not_show_exits_with_0(replay, engine, report):
+    status, out, _ = replay(report, FINDING.fingerprint[:6], "--url", "http://127.0.0.1:9/v1")
+    assert status == 0
+    assert out.splitlines()[-1].startswith(f"GONE: REQ-COUNT ({FINDING.fingerprint}) does not show at")
+    assert engine.targets[0].url == "http://127.0.0.1:9"
+
+
+def test_an_unstable_finding_can_be_sent_again_too(replay, engine, report):
+    assert replay(report, OTHER.fingerprint)[0] == 0
+    assert (engine.replayed.rule, engine.replayed.stable) == ("BULK-ECHO", False)
+
+
+def test_what_could_not_be_judged_exits_with_2(replay, engine, report):
+    engine.answer = CouldNotCheck("nothing may be created without --allow-writes")
+    status, out, err = replay(report, FINDING.fingerprint)
+    assert (status, out) == (2, "")
+    assert err == "Error: nothing may be created without --allow-writes\n"
+
+
+def test_what_is_left_is_said(replay, engine, report):
+    engine.runs_left = 2
+    assert "Note: 2 runs are left on the target" in replay(report, FINDING.fingerprint)[1]
+
+
+@pytest.mark.parametrize("given", ["0000", ""])
+def test_an_unknown_fingerprint_is_answered_with_those_there_are(replay, report, given):
+    status, _, err = replay(report, given)
+    assert status == 2
+    for finding in (FINDING, OTHER):
+        assert f"{finding.fingerprint} {finding.rule}: {finding.cause}" in err
+
+
+def test_the_beginning_of_two_fingerprints_is_answered_with_both(replay, report, monkeypatch):
+    document = json.loads(report.read_text())
+    first, second = (finding.fingerprint for finding in (FINDING, OTHER))
+    monkeypatch.setattr(
+        "contracts.core.findings.Finding.fingerprint", property(lambda self: f"abc{self.rule[0].lower()}")
+    )
+    assert document["findings"][0]["fingerprint"] == first != second
+    status, _, err = replay(report, "ABC")
+    assert status == 2
+    assert "'ABC' is the beginning of several fingerprints: abcr REQ-COUNT" in err
+    assert replay(report, "abcb")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read: No such file"),
+        ("<html>", "is not JSON"),
+        ("{}", "is no report of this version"),
+        ('{"findings": 1, "baselined": [], "unstable": [], "target": ""}', "is no report of this version"),
+        ('{"findings": [], "baselined": [], "unstable": [], "target": "", "coverage": {}}', "has no findings"),
+    ],
+    ids=["missing", "no JSON", "another object", "another type", "none"],
+)
+def test_a_file_that_is_no_report_is_told_in_one_line(replay, tmp_path, text, said):
+    path = tmp_path / "other.json"
+    if text is not None:
+        path.write_text(text)
+    status, _, err = replay(path, "abc")
+    assert status == 2
+    assert said in err
+    assert err.count("\n") == 1
+
+
+def test_a_report_of_an_older_version_is_told_as_such(replay, report):
+    document = json.loads(report.read_text())
+    del document["findings"][0]["reproductions"]
+    report.write_text(json.dumps(document))
+    assert "is no report of this version" in replay(report, FINDING.fingerprint)[2]

@@ -1,0 +1,89 @@
+"""Findings of one fault are told once, and findings that may be of two faults stay apart."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.core.findings import Finding
+from contracts.engine.grouping import grouped
+
+RUN = "0b0e1234-0000-4000-8000-000000000001"
+
+
+def finding(rule: str, cause: str = "a cause", got: str = "null", *, path: str = "/v1/runs", **more: Any) -> Finding:
+    exchange = Exchange(Request("GET", path), Answer(200, (), b""))
+    return Finding(rule, cause, "another", got, (exchange,), **more)
+
+
+GUESS = {"guess": "only with a null character in input_values.a?", "field": "input_values"}
+ECHO = finding("BULK-ECHO", got='input_values.a "" instead of "\\u0000"', **GUESS)
+
+
+def test_one_cause_under_two_rules_is_told_once_with_where_else_it_was_seen() -> None:
+    read = dataclasses.replace(ECHO, rule="READ-BACK")
+    read = dataclasses.replace(
+        read, exchanges=(Exchange(Request("GET", f"/v1/runs/{RUN}?include=workflow"), Answer(200, (), b"")),)
+    )
+
+    first, second = grouped([ECHO, read])
+
+    assert first.also_seen == ("READ-BACK on GET /v1/runs/{run_id}",)
+    assert first.part_of == ""
+    assert second.part_of == first.fingerprint
+    assert second.also_seen == ()
+    assert (first.rule, second.rule) == ("BULK-ECHO", "READ-BACK")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        finding("READ-BACK", got=ECHO.got, field="input_values"),
+        finding("READ-BACK", got=ECHO.got, guess=GUESS["guess"], field="error"),
+        finding("READ-BACK", got="input_values null", **GUESS),
+        finding("READ-BACK", got=ECHO.got, field="input_values", guess="only with count above 500?"),
+        finding("BULK-ECHO", "another cause", got="null", guess=GUESS["guess"], field="machine_id"),
+        finding("BULK-ECHO", "another cause", got=ECHO.got, field="input_values"),
+    ],
+)
+def test_findings_without_the_evidence_stay_apart(other: Finding) -> None:
+    assert grouped([ECHO, other]) == (ECHO, other)
+
+
+def test_findings_without_field_and_guess_stay_apart_though_they_say_the_same() -> None:
+    findings = (finding("NO-5XX", "a 5xx from get_run", "500"), finding("NO-5XX", "a 5xx from list_runs", "500"))
+
+    assert grouped(findings) == findings
+
+
+def test_the_same_refusal_of_several_operations_is_told_once() -> None:
+    guess = "only with a null character in error?"
+    findings = [finding("NO-5XX", f"a 5xx from {name}", "500", guess=guess) for name in ("update_run", "retry_run")]
+
+    assert [bool(one.part_of) for one in grouped(findings)] == [False, True]
+
+
+def test_two_violations_that_one_answer_shows_in_one_field_are_told_once() -> None:
+    leak = finding(
+        "SECRET-LEAK", "in an answer of list_runs", "200 with a sensitive value", field="sensitive_input_aliases"
+    )
+    read = finding(
+        "READ-BACK",
+        "sensitive_input_aliases reads otherwise",
+        field="sensitive_input_aliases",
+        same_answer=(("SECRET-LEAK", "in an answer of list_runs"),),
+    )
+
+    assert [bool(one.part_of) for one in grouped([leak, read])] == [False, True]
+    assert [bool(one.part_of) for one in grouped([leak, dataclasses.replace(read, field="error")])] == [False, False]
+
+
+def test_the_worst_rule_tells_the_fault_and_the_order_stays() -> None:
+    leak = dataclasses.replace(ECHO, rule="SECRET-LEAK")
+
+    first, second = grouped([ECHO, leak], rank=lambda one: one.rule != "SECRET-LEAK")
+
+    assert (first.rule, second.rule) == ("BULK-ECHO", "SECRET-LEAK")
+    assert first.part_of == second.fingerprint
+    assert second.also_seen == ("BULK-ECHO on GET /v1/runs",)

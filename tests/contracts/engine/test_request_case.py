@@ -1,0 +1,37 @@
+"""A request as a case is the same request again."""
+
+import pytest
+
+from contracts.core.exchange import Request
+from contracts.engine.request_case import RequestCase
+from contracts.engine.shrink import shrink
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/runs",
+        "/v1/runs?limit=2&skip=1",
+        "/v1/runs?search=a%20b&search=",
+        "/v1/runs?search=a+b",  # not written as usual: it must stay as it is
+        "/v1/runs?search",
+        "/v1/runs?a=1&&b=2",
+    ],
+)
+def test_its_path_stays_byte_for_byte(path: str) -> None:
+    request = Request("GET", path, (("Accept", "*/*"),), None)
+
+    assert RequestCase.from_request(request).to_request() == request
+
+
+def test_parameters_that_do_not_matter_are_left_out() -> None:
+    case = RequestCase.from_request(Request("GET", "/v1/runs?limit=50&search=a%20b&skip=3", (), None))
+
+    def fails(one: RequestCase) -> bool:
+        request = one.to_request()
+        return request is not None and "skip=" in request.path
+
+    small = shrink(case, fails, tries=60).to_request()
+
+    assert small is not None
+    assert small.path == "/v1/runs?skip="

@@ -1,0 +1,136 @@
+"""What a finding says in one sentence."""
+
+from typing import Any
+
+import pytest
+
+from contracts.core.exchange import SECOND_TOKEN, TOKEN, Answer, Exchange, Request
+from contracts.engine.request_building import encode, request_for
+from contracts.engine.summary import request_in_words, shorten_ids, summary_of
+from contracts.openapi.schemas import UNREAD
+
+RUN = "0b0e1234-0000-4000-8000-000000000001"
+ALIKE = "0b0e1234-0000-4000-8000-000000000002"
+WORKFLOW = "10000000-0000-4000-8000-000000000001"
+
+
+def sent(operation: str, *ids: str, **more: Any) -> Exchange:
+    return Exchange(request_for(operation, *ids, **more), Answer(200, (), b""))
+
+
+def test_it_names_the_request_what_came_and_what_should_have_come() -> None:
+    listed = sent("list_runs", query=[("created_at_from", "2026-11-26T07:02:56+05:30")])
+
+    said = summary_of("every run that matches", f'a list without run {RUN} (created_at "…")', [listed])
+
+    assert said == (
+        "GET /v1/runs?created_at_from=2026-11-26T07:02:56+05:30: "
+        'a list without run 0b0e1234… (created_at "…"); expected every run that matches'
+    )
+
+
+def test_without_exchanges_it_says_what_came() -> None:
+    assert summary_of("a success", "500", []) == "500; expected a success"
+
+
+def test_ids_are_shortened_unless_two_of_them_begin_alike() -> None:
+    assert shorten_ids([f"run {RUN}", f"session {WORKFLOW}"]) == ["run 0b0e1234…", "session 10000000…"]
+    assert shorten_ids([f"run {RUN}", f"run {ALIKE}"]) == [f"run {RUN}", f"run {ALIKE}"]
+    assert shorten_ids([f"run {RUN}, not {RUN.upper()}"]) == [f"run {RUN}, not {RUN.upper()}"]
+
+
+@pytest.mark.parametrize(
+    ("exchanges", "words"),
+    [
+        (
+            [sent("update_run", RUN, body={"error": ["x"]}), sent("get_run", RUN)],
+            f'GET /v1/runs/{RUN} after PATCH /v1/runs/{RUN} with {{"error": ["x"]}}',
+        ),
+        ([sent("get_run", RUN), sent("list_runs")], "GET /v1/runs"),
+        (
+            [sent("delete_run", RUN), sent("delete_run", RUN)],
+            f"DELETE /v1/runs/{RUN} again",
+        ),
+        ([sent("delete_run", RUN)] * 3, f"DELETE /v1/runs/{RUN}, sent 3 times"),
+        (
+            [
+                sent("create_run", body={"workflow_id": WORKFLOW}, key="k"),
+                sent("delete_run", RUN),
+                sent("create_run", body={"workflow_id": WORKFLOW, "session_alias": "a"}, key="k"),
+            ],
+            'POST /v1/runs with Idempotency-Key k with {"session_alias": "a"} '
+            "after POST /v1/runs with Idempotency-Key k",
+        ),
+    ],
+)
+def test_the_request_before_it_that_matters_is_named(exchanges: list[Exchange], words: str) -> None:
+    assert summary_of("a", "b", exchanges) == shorten_ids([f"{words}: b; expected a"])[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"workflow_id": WORKFLOW}, ""),
+        ({"workflow_id": WORKFLOW, "count": 501}, ' with {"count": 501}'),
+        ({"workflow_id": "x", "count": 1}, ' with {"workflow_id": "x", "count": 1}'),
+        (
+            {"workflow_id": WORKFLOW, "input_values": {"a": "x" * 1000}},
+            ' with {"input_values": {"a": "%s…" (1,000 characters)}}' % ("x" * 20),
+        ),
+        ({"pool_ids": [1, 2, 3, 4, 5]}, ' with {"pool_ids": [1, 2, …] (5 items)}'),
+        ({"a": 1, "b": 2, "c": 3, "d": 4}, ' with {"a": 1, "b": 2, …} (4 members)'),
+        ({"error": "\u00a0"}, ' with {"error": "\\u00a0"}'),
+        ([], " with []"),
+        (None, " with null"),
+        (UNREAD, ""),
+    ],
+)
+def test_a_body_is_shown_without_what_every_body_has(body: Any, words: str) -> None:
+    assert request_in_words(request_for("create_run", body=body)) == f"POST /v1/runs{words}"
+
+
+@pytest.mark.parametrize("secret", ["tOpSeCrEt", 12345678, ["tOpSeCrEt"], {"password": "tOpSeCrEt"}])
+def test_a_sensitive_value_is_never_shown(secret: Any) -> None:
+    body = {"steps": [{"sensitive_inputs": secret}], "shared_sensitive_inputs": secret}
+
+    words = request_in_words(request_for("create_run_chain", body=body))
+
+    assert "tOpSeCrEt" not in words
+    assert "12345678" not in words
+
+
+def test_a_body_that_is_nested_deeply_is_cut() -> None:
+    body: Any = 1
+    for _ in range(200):
+        body = {"a": [body]}
+
+    words = request_in_words(request_for("create_run", body=body))
+
+    assert words == 'POST /v1/runs with {"a": [{"a": [{…}]}]}'
+
+
+def test_a_body_that_is_not_json_is_counted() -> None:
+    request = Request("POST", "/v1/runs", (("Authorization", TOKEN), ("Content-Type", "text/plain")), b'{"a":')
+
+    assert request_in_words(request) == (
+        "POST /v1/runs with Content-Type text/plain with a body of 5 bytes that is not JSON"
+    )
+
+
+def test_it_says_who_sent_the_request() -> None:
+    def words(*headers: tuple[str, str]) -> str:
+        return request_in_words(Request("GET", "/v1/runs", headers, None))
+
+    assert words(("Authorization", TOKEN)) == "GET /v1/runs"
+    assert words(("Authorization", SECOND_TOKEN)) == "GET /v1/runs as the other organisation"
+    assert words() == "GET /v1/runs without a token"
+    assert words(("authorization", "Basic x")) == 'GET /v1/runs with Authorization "Basic x"'
+
+
+def test_a_summary_is_short_whatever_was_sent() -> None:
+    body = {f"key{n}" * 50: {"text" * 100: ["y" * 1000] * 50} for n in range(50)}
+    request = Request(
+        "POST", "/v1/runs?" + "&".join(["search=" + "z" * 100] * 50), (("Authorization", TOKEN),), encode(body)
+    )
+
+    assert len(request_in_words(request)) < 500

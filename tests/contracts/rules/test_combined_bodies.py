@@ -1,0 +1,115 @@
+"""Several invalid bodies in one request, and those that are sent alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from contracts.core.exchange import Answer, Exchange, Request
+from contracts.engine.results import CallResult, WriteResult
+from contracts.oracle import names_a_fault, read_body
+from contracts.rules import writes
+from contracts.rules.combined_bodies import combined, merge
+from contracts.rules.writes import Body
+
+OPERATION = "bulk_create_runs"
+BASE: dict[str, Any] = {"workflow_id": "«workflow»", "count": 1, "pool_ids": ["«pool:0»", "«pool:1»"]}
+COUNTS = [BASE | {"count": wrong} for wrong in (0, "x", 1.5, None)]
+WORKFLOWS = [BASE | {"workflow_id": wrong} for wrong in (5, None, [], "x")]
+FIRST_POOLS = [BASE | {"pool_ids": [wrong, "«pool:1»"]} for wrong in (5, None, [], "x")]
+SECOND_POOLS = [BASE | {"pool_ids": ["«pool:0»", wrong]} for wrong in (5, None, [], "x")]
+VARIANTS = [*COUNTS, *WORKFLOWS, *FIRST_POOLS, *SECOND_POOLS]
+
+
+def refusal(*locs: Sequence[str | int], status: int = 422) -> Answer:
+    detail = [{"loc": ["body", *loc], "msg": "wrong", "type": "value_error"} for loc in locs]
+    return Answer(status, (("Content-Type", "application/json"),), json.dumps({"detail": detail}).encode())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ({"a": 2, "b": [1, 2]}, {"a": 1, "b": [1, 3]}, {"a": 2, "b": [1, 3]}),
+        ({"a": 1, "b": [5, 2]}, {"a": 1, "b": [1, 6]}, {"a": 1, "b": [5, 6]}),
+        ({"b": [1, 2]}, {"a": 1, "b": [1, 2], "c": 3}, {"b": [1, 2], "c": 3}),
+        ({"a": True, "b": [1, 2]}, {"a": 1, "b": [1, 2]}, {"a": True, "b": [1, 2]}),
+    ],
+)
+def test_changes_of_different_parts_are_merged(one: Any, other: Any, both: Any) -> None:
+    base = {"a": 1, "b": [1, 2]}
+
+    assert repr(merge(base, one, other)) == repr(both)
+    assert repr(merge(base, other, one)) in {repr(both), repr(dict(sorted(both.items())))}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [({"a": 2}, {"a": 3}), ({"a": 2}, {}), ({"a": True}, {"a": 1.0}), ({"a": [1]}, {"a": [2]})],
+)
+def test_changes_of_the_same_part_are_not_merged(one: Any, other: Any) -> None:
+    merged = merge({"a": 1}, one, other)
+
+    assert not isinstance(merged, dict)
+
+
+def test_every_variant_is_sent_alone_or_is_a_part_of_one_that_has_exactly_its_faults() -> None:
+    bodies = list(combined(OPERATION, BASE, VARIANTS))
+    sent = [part.json for body in bodies for part in body.parts or (body,)]
+
+    assert sorted(map(repr, sent)) == sorted(map(repr, VARIANTS))
+    assert len(bodies) < len(VARIANTS)
+    for body in bodies:
+        faults = {fault.path for fault in writes.read(OPERATION, body.json).faults}
+        of_parts = [{fault.path for fault in writes.read(OPERATION, part.json).faults} for part in body.parts]
+        assert not body.parts or (faults == set().union(*of_parts) and len(faults) == sum(map(len, of_parts)))
+
+
+def test_one_variant_with_a_fault_at_each_place_is_sent_alone() -> None:
+    alone = [body.json for body in combined(OPERATION, BASE, VARIANTS) if not body.parts]
+
+    for variants in (COUNTS, WORKFLOWS, FIRST_POOLS, SECOND_POOLS):
+        assert [body for body in alone if body in variants] == variants[:1]
+
+
+def test_a_valid_variant_and_a_repeated_one_are_left_out() -> None:
+    assert list(combined(OPERATION, BASE, [BASE, COUNTS[0], COUNTS[0]])) == [Body(COUNTS[0])]
+
+
+@pytest.mark.parametrize(
+    ("answer", "named"),
+    [
+        (refusal(("count",)), True),
+        (refusal(("workflow_id",), ("count", "int")), True),
+        (refusal(("workflow_id",)), False),
+        (refusal(("count",), status=400), False),
+        (Answer(422, (), b'{"detail": "count"}'), False),
+    ],
+)
+def test_a_422_names_the_faults_of_its_locs(answer: Answer, named: bool) -> None:
+    parsed = read_body(OPERATION, {"workflow_id": "10000000-0000-4000-8000-000000000001", "count": 0})
+
+    assert names_a_fault(parsed, answer) == named
+
+
+def test_the_parts_that_a_refusal_does_not_name_are_sent_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+
+    def answer_first_fault(context: Any, operation: str, ids: Sequence[str], body: Body) -> WriteResult:
+        sent.append(body.json)
+        parsed = writes.read(operation, body.json)
+        exchange = Exchange(Request("POST", "/v1/runs/bulk"), refusal(parsed.faults[0].path))
+        return WriteResult(parsed, CallResult(operation, exchange, None), (), False)
+
+    monkeypatch.setattr(writes, "send", answer_first_fault)
+    parts = (Body(COUNTS[2]), Body(WORKFLOWS[2]), Body(SECOND_POOLS[2]))
+    both = merge(BASE, merge(BASE, COUNTS[2], WORKFLOWS[2]), SECOND_POOLS[2])
+    context: Any = None
+
+    writes.send_all(context, OPERATION, (), [Body(both, parts=parts)])
+
+    first = writes.read(OPERATION, both).faults[0].path[0]
+    assert sent == [both, *(part.json for part in parts if part.json[first] == BASE[first])]
+    assert len(sent) == 3

@@ -1,0 +1,141 @@
+"""A finding of a JSON report is sent again: it shows on the server that has the defect, and on no healthy one."""
+
+import dataclasses
+import json
+
+import pytest
+
+from contracts.core.exchange import TOKEN
+from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Reproduction, RuleResult
+from contracts.engine.case_json import case_to_json
+from contracts.engine.request_case import RequestCase
+from contracts.engine.runner import ALONE
+from contracts.explore.model import SEQUENCES
+from contracts.explore.recorded_traffic import RECORDED, RecordedCase
+from contracts.explore.steps import Create, ListRuns, SequenceCase
+from contracts.guard import Guard
+from contracts.replay import replay
+from contracts.report import FORMATS, Report
+from contracts.report.json_reader import read_report
+from contracts.report.masking import Mask
+from contracts.rules import REGISTRY
+from tests.contracts.checks import first_finding, guarded
+from tests.contracts.report import samples
+from tests.standin.serving import serving
+
+AUTHORIZED = (("Authorization", TOKEN), ("Content-Type", "application/json"))
+BULK = RequestCase(
+    "POST",
+    "/v1/runs/bulk",
+    AUTHORIZED,
+    json={"workflow_id": "11111111-2222-4333-8444-555555555555", "count": 1, "input_values": {"a": 1}},
+)
+
+
+@pytest.fixture(scope="module")
+def healthy():
+    with serving() as url:
+        yield url
+
+
+def saved(finding: Finding, tmp_path) -> Finding:
+    """The finding as a report has it: masked, written and read again."""
+    rules = (RuleResult(finding.rule, "failed", ""),)
+    result = CheckResult("http://127.0.0.1:1", 1, "failed", rules, (finding,), samples.RESULT.spent)
+    path = tmp_path / "report.json"
+    path.write_text(FORMATS["json"](Report(result, REGISTRY).masked(Mask())), encoding="utf-8")
+    [read] = read_report(path).findings
+    return read
+
+
+def shows(url: str, finding: Finding) -> bool:
+    with guarded(url, max_time_s=60.0) as guard:
+        return replay(guard.target, guard, finding=finding).verdict == "failed"
+
+
+@pytest.mark.parametrize(
+    ("defect", "rule"),
+    [
+        ("status_of_one_is_200", "BULK-STATUS"),
+        ("offsets_ignored", "LIST-FILTER"),
+        ("retry_shows_new_secrets", "SECRET-LEAK"),
+        ("keys_of_updates_shared", "IDEM-SCOPE"),
+        ("chains_are_everybodys", "AUTH-TENANT"),
+        ("second_file_is_the_first", "ATTACHMENTS"),
+        ("infinity_stored_breaks_lists", "NO-5XX"),
+    ],
+)
+def test_a_finding_shows_again_where_the_defect_is_and_nowhere_else(defect, rule, healthy, tmp_path):
+    with serving(defect) as url:
+        with guarded(url, seed=3, max_time_s=60.0) as guard:
+            found = first_finding(guard, {rule})
+        assert found is not None
+        finding = saved(found, tmp_path)
+        assert finding.fingerprint == found.fingerprint
+        assert shows(url, finding)
+    assert not shows(healthy, finding)
+
+
+def test_the_requests_alone_show_what_other_cases_have_caused(healthy, tmp_path):
+    with serving("infinity_stored_breaks_lists") as url:
+        with guarded(url, seed=3, max_time_s=60.0) as guard:
+            found = first_finding(guard, {"NO-5XX"})
+        assert found is not None
+    alone = dataclasses.replace(saved(found, tmp_path), reproductions=())
+    with serving("infinity_stored_breaks_lists") as url:
+        assert shows(url, alone)
+    assert "POST /v1/runs/bulk was accepted, and is now 422" in refusal(healthy, alone)
+
+
+def finding_by(scenario: str, case: str = "{}", **fields) -> Finding:
+    fields = {"dedup_key": "a key", "exchanges": ()} | fields
+    reproductions = (Reproduction(scenario, case),)
+    return Finding("BULK-ECHO", "c", "e", "g", fields.pop("exchanges"), reproductions=reproductions, **fields)
+
+
+def refusal(url: str, finding: Finding, **settings) -> str:
+    with guarded(url, **settings) as guard, pytest.raises(CouldNotCheck) as refused:
+        replay(guard.target, guard, finding=finding)
+    return str(refused.value)
+
+
+def test_what_another_version_recorded_is_not_judged(healthy):
+    assert "there is no scenario 'dances'" in refusal(healthy, finding_by("dances"))
+    assert "the case is not one of this version" in refusal(healthy, finding_by("creates repeated", '{"$type": "x"}'))
+    assert "how the finding is recognised" in refusal(healthy, finding_by("creates repeated", dedup_key=""))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "case"),
+    [
+        (SEQUENCES, SequenceCase((Create("create-1", count=2), ListRuns(2)))),
+        (RECORDED, RecordedCase((BULK,))),
+        (
+            RECORDED,
+            RecordedCase((dataclasses.replace(BULK, headers=(*AUTHORIZED, ("Idempotency-Key", "«key»"))),), BULK),
+        ),
+        (ALONE, BULK),
+    ],
+    ids=["a sequence", "a request of schemathesis", "with its create", "a single request"],
+)
+def test_cases_of_searches_run_again_too(healthy, scenario, case):
+    assert not shows(healthy, finding_by(scenario.name, case_to_json(case)))
+
+
+def test_what_cannot_be_judged_is_not_called_gone(healthy):
+    """The case asks for a list only, which says nothing about BULK-ECHO."""
+    case = json.dumps({"$type": "contracts.engine.request_case.RequestCase", "method": "GET", "path": "/v1/runs"})
+    assert refusal(healthy, finding_by("alone", case)) == "nothing that was sent could be judged by BULK-ECHO"
+
+
+def test_nothing_is_created_on_a_deployment_without_leave(healthy, monkeypatch):
+    case = {"$type": "contracts.engine.request_case.RequestCase", "method": "POST", "path": "/v1/runs/bulk"}
+    case["headers"] = {"$tuple": [{"$tuple": ["Authorization", "Bearer $TOKEN"]}]}
+    case["json"] = {"workflow_id": "11111111-2222-4333-8444-555555555555", "count": 1}
+    sent = []
+    real_send = Guard.send
+    monkeypatch.setattr(Guard, "send", lambda self, request: sent.append(request) or real_send(self, request))
+    monkeypatch.setattr("contracts.core.target.is_loopback", lambda url: False)
+    refused = refusal(healthy, finding_by("alone", json.dumps(case)), profile="live", allow_writes=False)
+    assert "--allow-writes" in refused
+    assert any(request.method == "POST" for request in sent)
