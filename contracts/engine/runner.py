@@ -371,7 +371,8 @@ class Search:
         shown = (*self._sources(final), *final.exchanges)
         exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
         finding = finding_of(final, exchanges, passed, stable=stable, intermittent=intermittent)
-        shown_by = [(scenario, case), *([origin] if alone is not None else [])]
+        # The case as it was found too: what was sent before may be why the smallest one fails.
+        shown_by = [(scenario, case), *([origin] if (scenario, case) != origin else [])]
         reproductions = [
             each for by, one in shown_by for each in reproduction_of(by.name, one, () if stable else beside)
         ]

@@ -57,12 +57,14 @@ def answer_in_words(answer: Answer) -> str:
     """Return the status and what the body says: the reasons of a refusal, or what a success shows."""
     if not answer.status:
         return f"no answer: {answer.lost}".rstrip(": ")
+    if not answer.body:
+        return f"{answer.status} without a body"
     try:
-        body = answer.json() if answer.body else None
+        body = answer.json()
     except ValueError:
         body = None
     told = _told(body) if isinstance(body, dict) else ""
-    return f"{answer.status} {told or excerpt(answer.body)}".strip()
+    return f"{answer.status} {told or excerpt(answer.body)}"
 
 
 def _told(body: Mapping[str, Any]) -> str:

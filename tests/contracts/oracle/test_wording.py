@@ -64,7 +64,7 @@ def test_a_run_is_named_with_the_fields_that_matter() -> None:
         (200, {"id": RUN, "workflow_id": RUN, "status": "error"}, f"200 with run {RUN} (status error)"),
         (200, {"other": 1}, '200 {"other": 1}'),
         (200, [1], "200 [1]"),
-        (204, None, "204"),
+        (204, None, "204 without a body"),
     ],
 )
 def test_an_answer_in_words(status: int, body: Any, words: str) -> None:
