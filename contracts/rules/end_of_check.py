@@ -225,7 +225,8 @@ def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> l
 
 
 def many_keys_cases(check: CheckContext) -> Iterator[ManyKeysCase]:
-    yield ManyKeysCase(MANY_KEYS)
+    """Yield one case for each shard, since each has first keys of its own."""
+    yield from [ManyKeysCase(MANY_KEYS)] * check.target.shard[1]
 
 
 # The list of all runs
@@ -296,7 +297,8 @@ def _judge_complete(context: CaseContext, whole: RunList) -> None:
 
 
 def all_runs_cases(check: CheckContext) -> Iterator[AllRunsCase]:
-    yield AllRunsCase()
+    """Yield one case for each shard, since each creates runs of its own."""
+    yield from [AllRunsCase()] * check.target.shard[1]
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (

@@ -74,6 +74,22 @@ def test_every_scenario_has_something_to_try_where_all_is_offered(scenario: Scen
         assert next(iter(scenario.cases(WORLDS["takes any id"])), None) is not None
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_each_shard_looks_again_at_what_it_made_first(number: int) -> None:
+    """What is made first is split over the shards, and so is what is looked at again."""
+    nobody: Any = None
+    ids = Ids(SOME, invented=True)
+    kinds = {"workflows": ids, "machines": ids, "pools": ids, "sessions": ids}
+    context = CheckContext(Target("http://127.0.0.1:9", "one", shard=(number, 3)), nobody, math.inf, **kinds)
+
+    def numbers(name: str) -> list[Any]:
+        (scenario,) = (one for one in SCENARIOS if one.name == name)
+        return [getattr(case, "number", None) for case in context.in_shard(scenario.cases(context))]
+
+    assert numbers("runs read again at the end: creation") == numbers("runs read again at the end") != []
+    assert len(numbers("idempotency keys used again at the end")) == 1
+
+
 @pytest.mark.parametrize("name", live.PLAN)
 def test_a_live_check_tries_few_cases_of_each_scenario(name: str) -> None:
     assert len(list(live.PLAN[name](WORLDS["takes its own ids"]))) <= 60
