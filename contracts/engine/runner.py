@@ -173,7 +173,7 @@ class Search:
     def _run_together(
         self, scenario: Scenario[Any], cases: Iterator[Any], enough: float, until: float, size: int
     ) -> bool:
-        """Run cases in parallel, in batches of that size. Look into the failures of a batch one by one, in the order of cases."""
+        """Run cases in parallel, in batches of that size. Look into the failures of a batch in the order of cases."""
         with ThreadPoolExecutor(THREADS) as pool:
             while batch := list(itertools.islice(cases, size)):
                 self._stop_at(until)
@@ -370,7 +370,9 @@ class Search:
         all_exchanges = (*before, *final.all_exchanges)
         shown = (*self._sources(final), *final.exchanges)
         exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
-        finding = finding_of(final, exchanges, passed, stable=stable, intermittent=intermittent)
+        finding = finding_of(
+            final, exchanges, passed, secrets=check.canaries.forms, stable=stable, intermittent=intermittent
+        )
         shown_by = [(scenario, case), *([origin] if alone is not None else [])]
         reproductions = [
             each for by, one in shown_by for each in reproduction_of(by.name, one, () if stable else beside)
