@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from uuid import UUID
 
 from mockserver.behaviour.batch import UNCHANGED, Batch
@@ -12,8 +13,6 @@ from mockserver.behaviour.pools import all_pools, pool_json
 from mockserver.behaviour.run_overview import Overview
 from mockserver.behaviour.run_view import run_json
 from mockserver.state_codec import StateError
-
-_EVERYTHING = {"workflow_id": None, "status": None}
 
 
 async def check_shown(context: Context) -> None:
@@ -25,9 +24,9 @@ async def check_shown(context: Context) -> None:
         for unit in (await context.store.items(WORKFLOW)).values():
             json.loads(unit.value.shown)
         what = "the list of runs"
-        overview = await Overview.of([context], _EVERYTHING)
+        overview = await Overview.of([context], {}, 0, sys.maxsize)
         shown: Batch | None = None
-        async for listing, run in overview.runs(0, overview.total):
+        async for listing, run in overview.runs():
             if run.batch is not shown or run.change is not UNCHANGED:
                 shown = run.batch
                 what = f"run {run.id}"

@@ -24,6 +24,7 @@ _HEARTBEAT_S = 15.0
 _MIN_INTERVAL_S = 0.2
 _MAX_LOAD = 0.1
 """The share of time in which all watchers of a namespace together may read its runs."""
+_EVERYTHING: dict[str, None] = {}
 _MAX_RUNS = 1_000
 _SHOWN = ("workflow_id", "organization_id", "machine_id", "status", "created_at", "started_at", "ended_at")
 
@@ -99,12 +100,12 @@ class RunWatch:
         # A reset replaces the namespace object that this watcher began with.
         namespace = await server.namespaces.get(self._context.namespace.name)
         context = self._context._replace(namespace=namespace)
-        overview = await Overview.of(await context.spaces(), {"workflow_id": None, "status": None})
+        overview = await Overview.of(await context.spaces(), _EVERYTHING, 0, _MAX_RUNS)
         before = self._known
         known: dict[str, tuple[str, Change]] = {}
         changed: list[bytes] = []
         counts: Counter[str] = Counter()
-        async for listing, run in overview.runs(0, _MAX_RUNS):
+        async for listing, run in overview.runs():
             status = run.timeline.status_at(listing.sim_time)
             counts[status] += 1
             known[run.id] = status, run.change

@@ -36,17 +36,17 @@ async def list_runs(call: Call, context: AdminContext) -> Reply:
     organisation = query.get("organization")
     contexts = [each for each in await context.spaces() if organisation in (None, each.space.organisation)]
     same = {"workflow_id": query.get("workflow_id"), "status": query.get("status")}
-    found = await Overview.of(contexts, same)
     skip, limit = window(query)
+    found = await Overview.of(contexts, same, skip, limit)
     wanted = query.get("fields")
     items = [
         run_json(listing.space, run, listing.sim_time)
         if wanted is None
         else projected(listing.space, run, wanted, listing.sim_time)
-        async for listing, run in found.runs(skip, limit)
+        async for listing, run in found.runs()
     ]
-    every = found if same["status"] is None else await Overview.of(contexts, {**same, "status": None})
-    counts = Counter([run.timeline.status_at(listing.sim_time) async for listing, run in every.runs(0, _MAX_COUNTED)])
+    every = await Overview.of(contexts, {**same, "status": None}, 0, _MAX_COUNTED)
+    counts = Counter([run.timeline.status_at(listing.sim_time) async for listing, run in every.runs()])
     text = b'{"items":[%b],"total":%d,"skip":%d,"limit":%d,"counts":%b}'
     return Reply(200, BytesContent(text % (b",".join(items), found.total, skip, limit, render_json(counts))))
 

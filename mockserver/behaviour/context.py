@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import Change
 from mockserver.behaviour.ids import one_id
 from mockserver.behaviour.lifecycle import Progression, Schedules, Timeline
+from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.world import RunProfile, World
 from mockserver.clock import Clock
 from mockserver.settings import Limits
@@ -39,39 +40,13 @@ class Rendered(NamedTuple):
     text: bytes
 
 
-class BlockStats(NamedTuple):
-    """Statistics of the runs in one ledger block.
-
-    Before the simulated time `active_until` all runs are active; from `ended_from` on all have ended. `oldest` and
-    `newest` are moments of creation.
-    """
-
-    runs: int
-    active_until: int
-    ended_from: int
-    oldest: int
-    newest: int
-    is_ordered: bool
-    """Whether the block has its batches in order of creation."""
-    workflow_ids: Collection[str]
-    machine_ids: Collection[str | None]
-    session_ids: Collection[str | None]
-
-
-class Endings(NamedTuple):
-    """The simulated times at which the unchanged runs of a batch end: by place, and sorted."""
-
-    by_place: Sequence[int]
-    in_order: Sequence[int]
-
-
 @dataclass(slots=True)
 class Cache:
     """Values derived from the store, cached for speed only: each entry holds what it was derived from.
 
     `timelines`: by session id, with the version of the session. `rendered`: by batch tail and run index. `stretches`:
     the JSON of several runs of a batch, by batch tail and places, with the simulated time until which it is valid.
-    `tallies`: statistics by ledger block, with the version of the block. `endings`: by batch tail, never outdated.
+    `index`: it follows the versions of the store; None until the first list.
     """
 
     timelines: dict[str, tuple[int, Mapping[tuple[str, int], Timeline]]] = field(default_factory=dict)
@@ -79,8 +54,7 @@ class Cache:
     rendered: dict[str, dict[int, Rendered]] = field(default_factory=dict)
     rendered_bytes: int = 0
     stretches: dict[tuple[str, range], tuple[int, bytes]] = field(default_factory=dict)
-    tallies: dict[str, tuple[int, BlockStats]] = field(default_factory=dict)
-    endings: dict[str, Endings] = field(default_factory=dict)
+    index: RunIndex | None = None
 
 
 class Space:
@@ -112,6 +86,12 @@ class Space:
         self.created_template: bytes | None = None
         self.requests = 0  # in flight
         self.secret = secret
+
+    @property
+    def index(self) -> RunIndex:
+        if self.cached.index is None:
+            self.cached.index = RunIndex(self.schedules, self.profiles)
+        return self.cached.index
 
 
 @dataclass(frozen=True, slots=True)

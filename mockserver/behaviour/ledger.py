@@ -1,12 +1,11 @@
-"""The ledger: batches in order of creation, in blocks, so that a list can filter a block without looking inside.
+"""The ledger: batches in order of creation, in blocks, so that the index finds what was created or changed.
 
 Each new batch is added to the open block; a full block is closed and stored under its number. A change of a run also
-commits the block of its batch, with its value unchanged: the new version invalidates the cached statistics.
+commits the block of its batch, with its value unchanged: the new version tells the index to look at it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from mockserver.behaviour.batch import Batch
@@ -18,7 +17,10 @@ BLOCK = 64
 
 
 class Block(NamedTuple):
-    """`next_number` follows the number of the block's last batch; `tails` are those of its batches, oldest first."""
+    """`next_number` follows the number of the block's last batch; `tails` are those of its batches, oldest first.
+
+    For a block of its own, `next_number` is that of the open block when it was made.
+    """
 
     next_number: int
     tails: tuple[str, ...]
@@ -48,29 +50,22 @@ def entered(unit: Unit, *tails: str) -> list[Write]:
     return writes
 
 
-async def changed(store: SpaceStore, batch: Batch) -> Write:
-    """Return the write that gives the batch's block a new version, after a change of its runs."""
+async def changed(store: SpaceStore, batch: Batch, *, removed: bool = False) -> Write:
+    """Return the write that gives the batch's block a new version, after a change of its runs.
+
+    If the batch is `removed`, its tail leaves the block; a closed block without batches is removed too.
+    """
     key = batch.block or str(batch.number // BLOCK)
     unit = await store.load(LEDGER, key)
     if not unit.version:
         key, unit = OPEN, await store.load(LEDGER, OPEN)
-    return Write(LEDGER, key, unit.value, unit.version)
+    block: Block = unit.value
+    if removed:
+        block = Block(block.next_number, tuple(tail for tail in block.tails if tail != batch.tail))
+    return Write(LEDGER, key, block if block.tails or key == OPEN else None, unit.version)
 
 
-def block_of_its_own(key: str, tails: tuple[str, ...]) -> Write:
+async def block_of_its_own(store: SpaceStore, key: str, tails: tuple[str, ...]) -> Write:
     """Return the write of a separate block for backdated batches, so that the other blocks stay in order."""
-    return Write(LEDGER, key, Block(0, tails), 0)
-
-
-async def blocks(store: SpaceStore) -> Iterator[tuple[str, Unit]]:
-    """All blocks with their keys, newest first."""
-    units = await store.items(LEDGER)
-    return _newest_first(units)
-
-
-def _newest_first(units: dict[str, Unit]) -> Iterator[tuple[str, Unit]]:
-    if OPEN in units:
-        yield OPEN, units[OPEN]
-    for key in reversed(units):
-        if key != OPEN:
-            yield key, units[key]
+    unit = await open_block(store)
+    return Write(LEDGER, key, Block(unit.value.next_number, tails), 0)

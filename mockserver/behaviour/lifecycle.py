@@ -10,7 +10,11 @@ time of the change, so a status that a client has read stays true for that time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import sys
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import shake_128
 from typing import Literal, NamedTuple
 
@@ -18,6 +22,8 @@ from mockserver.behaviour.batch import TERMINAL, UNCHANGED, Batch, Change, Chang
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
 from mockserver.errors import Conflict
+
+_LARGEST_NUMBER = 0xFFFFFFFF
 
 Progression = Literal["time", "immediate", "manual"]
 
@@ -62,6 +68,22 @@ class Timeline(NamedTuple):
         return min(turn for turn in (self.started, self.checking, self.ended) if turn > sim_time)
 
 
+class Lives(NamedTuple):
+    """The timelines of the unchanged runs of a batch without a session, by place.
+
+    `checking` is None if the runs have no checks.
+    """
+
+    started: Sequence[int]
+    checking: Sequence[int] | None
+    ended: Sequence[int]
+    outcomes: Sequence[str]
+
+    def timeline(self, place: int) -> Timeline:
+        checking = FOREVER if self.checking is None else self.checking[place]
+        return Timeline(self.started[place], checking, self.ended[place], self.outcomes[place])
+
+
 class Schedules:
     """Derives the schedules of one space's runs from its key: a run has the same schedule in every process."""
 
@@ -86,6 +108,61 @@ class Schedules:
         if self._progression == "immediate":
             return Schedule(0, 0 if running < FOREVER else FOREVER, outcome)
         return Schedule(scheduling, running, outcome, checks)
+
+    def lives(self, profile: RunProfile, batch: Batch) -> Lives:
+        """The timelines of all runs of the batch, unchanged and without a session: the same as `timeline_of` each.
+
+        Reads the random numbers of the batch as columns: a fifth of the time of run by run (2026-11-26).
+        """
+        size = batch.ids.size
+        if size == 1:
+            only = self.only_timeline(profile, batch)
+            checks = None if only.checking >= FOREVER else (only.checking,)
+            return Lives((only.started,), checks, (only.ended,), (only.outcome,))
+        outcomes = self._outcomes(profile, batch)
+        born, script = batch.born, batch.script
+        running = profile.running
+        if script is not None and script.running_us is not None:
+            running = (script.running_us, script.running_us)
+        if self._progression == "manual":
+            never = array("q", [FOREVER]) * size
+            return Lives(never, None, never, outcomes)
+        if self._progression == "immediate":
+            shortest = running is not None and (running[0] < FOREVER)
+            at_once = array("q", [max(born, 0)]) * size
+            return Lives(at_once, None, at_once if shortest else array("q", [FOREVER]) * size, outcomes)
+        numbers = self._numbers(batch)
+        started = _shifted([born] * size, profile.scheduling, numbers[0::3])
+        started = array("q", [max(at, 0) for at in started]) if born < 0 else started
+        done = _shifted(started, running, numbers[1::3])
+        if profile.checks == (0, 0):
+            return Lives(started, None, done, outcomes)
+        return Lives(started, done, _shifted(done, profile.checks, numbers[0::3]), outcomes)
+
+    def only_timeline(self, profile: RunProfile, batch: Batch) -> Timeline:
+        """The timeline of the run of a batch of one, unchanged and without a session."""
+        return timeline_of(self.schedule(profile, batch, 0, UNCHANGED), UNCHANGED, batch.born)
+
+    def outcome_counts(self, profile: RunProfile, batch: Batch) -> Mapping[str, int]:
+        """How the unchanged runs of the batch end."""
+        outcomes = self._outcomes(profile, batch)
+        return {outcomes[0]: 1} if len(outcomes) == 1 else Counter(outcomes)
+
+    def _outcomes(self, profile: RunProfile, batch: Batch) -> Sequence[str]:
+        scripted = batch.script.outcome if batch.script is not None else None
+        if scripted is not None:
+            return (scripted,) * batch.ids.size
+        names, limits = [name for name, _ in profile.outcomes], profile.outcome_limits
+        if limits[0] == _LARGEST_NUMBER:
+            return (names[0],) * batch.ids.size
+        return [names[bisect_left(limits, number)] for number in self._numbers(batch)[2::3]]
+
+    def _numbers(self, batch: Batch) -> array[int]:
+        """Three numbers of 32 bits for each run."""
+        numbers = array("I", self._random_bytes(batch, 0))
+        if sys.byteorder == "big":
+            numbers.byteswap()
+        return numbers
 
     def _random_bytes(self, batch: Batch, attempt: int) -> bytes:
         # One hash for the whole batch, cached: a list of its runs needs it up to a thousand times.
@@ -121,7 +198,20 @@ def _between(limits: tuple[int, int] | None, number: int) -> int:
     if limits is None:
         return FOREVER
     low, high = limits
-    return low + (high - low) * number // 0xFFFFFFFF
+    return low + (high - low) * number // _LARGEST_NUMBER
+
+
+def _shifted(times: Sequence[int], by: tuple[int, int] | None, numbers: Sequence[int]) -> array[int]:
+    """Each time plus the duration that its number draws from the range."""
+    if by is None:
+        return array("q", [FOREVER]) * len(times)
+    low, width = by[0], by[1] - by[0]
+    if not width:
+        return array("q", [at + low if at < FOREVER - low else FOREVER for at in times])
+    return array(
+        "q",
+        [min(FOREVER, at + low + width * number // 0xFFFFFFFF) for at, number in zip(times, numbers, strict=True)],
+    )
 
 
 def timeline_of(schedule: Schedule, change: Change, born: int, *, free: int = 0) -> Timeline:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from sys import intern
 from typing import Any
 
 from mockserver.behaviour.batch import BATCH, SESSION, Batch, File, Placement, Script, Session, Slot
@@ -130,7 +131,7 @@ async def _new_batch(
         number,
         context.now,
         context.sim_time,
-        body["workflow_id"],
+        intern(body["workflow_id"]),
         placement,
         json_or_null(body.get("input_values")),
         aliases(body.get("sensitive_input_values"), key=context.space.key, owner=ids.tail),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from heapq import merge
 from typing import Any
 
-from mockserver.behaviour.batch import UNCHANGED
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.run_list import Listing, Part, Row
+from mockserver.behaviour.run_list import Listing, Row
 from mockserver.behaviour.run_view import Run
 from mockserver.time_slice import TimeSlice
 
@@ -16,36 +15,42 @@ Listed = tuple[Listing, Run]
 
 
 class Overview:
-    def __init__(self, sources: Sequence[tuple[Listing, Sequence[Part]]]) -> None:
-        self._sources = sources
-        self.total = sum(part.size for _, parts in sources for part in parts)
+    """A page of the runs, and the `total` number of runs."""
+
+    def __init__(self, rows: Sequence[tuple[Listing, Row]], total: int) -> None:
+        self._rows = rows
+        self.total = total
 
     @classmethod
-    async def of(cls, contexts: Sequence[Context], query: Mapping[str, Any]) -> Overview:
-        """The overview of the runs that match a list_runs query, in the space and at the time of each context."""
-        listings = [Listing(context, dict(query)) for context in contexts]
-        return cls([(listing, await listing.parts(by_activity=False)) for listing in listings])
-
-    async def runs(self, skip: int, limit: int) -> AsyncIterator[Listed]:
-        time_slice = TimeSlice()
-        newest_first = merge(*map(_rows, self._sources), key=lambda each: -each[1].batch.created)
+    async def of(cls, contexts: Sequence[Context], query: Mapping[str, Any], skip: int, limit: int) -> Overview:
+        """The runs that match a list_runs query, in the space and at the time of each context."""
+        sources: list[list[tuple[Listing, Row]]] = []
+        total = 0
+        is_only = len(contexts) == 1
+        for context in contexts:
+            listing = Listing(context, dict(query))
+            first, most = (skip, limit) if is_only else (0, skip + limit)
+            rows, runs = await listing.page(first, most, by_activity=False)
+            sources.append([(listing, row) for row in rows])
+            total += runs
+        if is_only:
+            return cls(sources[0], total)
+        newest_first = merge(*sources, key=lambda each: -each[1].batch.created)
+        shown: list[tuple[Listing, Row]] = []
         for listing, row in newest_first:
             places = row.places[skip : skip + limit]
             skip = max(0, skip - len(row.places))
-            if not places:
-                continue
-            await listing.load_timelines(row.batch, row.changes)
-            for place in places:
-                yield listing, listing.run(row.batch, place, row.changes.get(place, UNCHANGED))
+            if places:
+                shown.append((listing, row._replace(places=places)))
             limit -= len(places)
             if limit <= 0:
-                return
+                break
+        return cls(shown, total)
+
+    async def runs(self) -> AsyncIterator[Listed]:
+        time_slice = TimeSlice()
+        for listing, row in self._rows:
+            for place in row.places:
+                yield listing, listing.run(row, place)
             if time_slice.is_over:
                 await time_slice.give_way()
-
-
-def _rows(source: tuple[Listing, Sequence[Part]]) -> Iterator[tuple[Listing, Row]]:
-    listing, parts = source
-    for part in parts:
-        for row in part.rows if part.rows is not None else listing.rows_of(part.stretch):
-            yield listing, row

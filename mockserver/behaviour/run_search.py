@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
-from functools import lru_cache
 
 from mockserver.behaviour.batch import Batch, JSONText
 from mockserver.behaviour.context import Space
 from mockserver.behaviour.run_results import texts_of
 from mockserver.behaviour.run_view import FIELDS, Run, run_fields
+from mockserver.behaviour.search_texts import SearchTexts, values_of
 
 _SHARED = ("input_values", "session_alias")
 _OWN = ("output_data", "error")
@@ -23,6 +22,7 @@ _NEVER_ESCAPED = re.compile(r"[ !#-\[\]-~]+")
 
 A text that was escaped to ASCII (`\\u…`) is parsed anyway: an escaped character may casefold to one of these.
 """
+_MAY_BE_IN_AN_ID = re.compile(r"[-0-9a-f]*")
 _MAY_BE_AN_EXPONENT = re.compile(r"[-+.0-9]*e[-+0-9]*")
 
 
@@ -36,6 +36,26 @@ class TextSearch:
         self._deep = deep
         self._own = (*_OWN, "run_message_history") if deep else _OWN
         self._sim_time = sim_time
+        self._found_results: dict[str, bool] = {}
+        self._may_be_in_an_id = _MAY_BE_IN_AN_ID.fullmatch(self._text) is not None
+
+    def may_find(self, texts: SearchTexts) -> bool:
+        """Whether a run of the batches may match. It costs much less than to look at each batch."""
+        return (
+            not texts.are_all
+            or self._text in texts.values
+            or (self._may_be_in_an_id and (not texts.has_whole_ids or self._text in texts.ids))
+            or any(map(self._finds_results, texts.workflow_ids))
+        )
+
+    def _finds_results(self, workflow_id: str) -> bool:
+        """Whether the text is in a result that a run of the workflow may have."""
+        found = self._found_results.get(workflow_id)
+        if found is None:
+            ends = texts_of(self._space.profiles[workflow_id], with_history=self._deep)
+            found = any(_has_value_with(text, self._text) for text in ends)
+            self._found_results[workflow_id] = found
+        return found
 
     async def finds_batch(self, batch: Batch) -> bool | None:
         """Whether all runs of an unchanged batch match, or none of them.
@@ -48,8 +68,7 @@ class TextSearch:
             return True
         if batch.ids.may_begin(self._text):
             return None
-        ends = texts_of(self._space.profiles[batch.workflow_id], with_history=self._deep)
-        return None if any(_has_value_with(text, self._text) for text in ends) else False
+        return None if self._finds_results(batch.workflow_id) else False
 
     async def finds(self, run: Run, *, shared_too: bool) -> bool:
         """Whether the run matches. With `shared_too` False, the values that the batch shares are not searched again."""
@@ -70,7 +89,7 @@ class TextSearch:
 def _has_value_with(json_text: bytes, sought: str) -> bool:
     """Whether a value in a JSON text, at any depth, contains the text `sought`."""
     if len(json_text) <= _SHORT_BYTES:
-        return any(sought in value for value in _short_values(json_text))
+        return any(sought in value for value in values_of(json_text))
     # Parse a long text only if it may contain the text.
     if (
         _NEVER_ESCAPED.fullmatch(sought)
@@ -79,25 +98,4 @@ def _has_value_with(json_text: bytes, sought: str) -> bool:
         and sought not in json_text.decode().casefold()
     ):
         return False
-    return any(sought in value for value in _values(json_text))
-
-
-@lru_cache(maxsize=4096)
-def _short_values(text: bytes) -> tuple[str, ...]:
-    return _values(text)
-
-
-def _values(text: bytes) -> tuple[str, ...]:
-    found: list[str] = []
-    waiting = [json.loads(text)]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-        elif isinstance(value, str):
-            found.append(value.casefold())
-        elif value is not None:
-            found.append(json.dumps(value))
-    return tuple(found)
+    return any(sought in value for value in values_of(json_text))

@@ -65,7 +65,7 @@ FIELDS = (
 ALWAYS_SHOWN = frozenset({"id", "workflow_id", "machine_id", "status", "created_at"})
 
 _TEMPLATE = b"{%b}" % b",".join(b'"%b":%%b' % name.encode() for name in FIELDS)
-_BATCHES_CACHED = 64
+_BATCHES_CACHED = 2_048
 _STRETCHES_CACHED = 64
 _MAX_STRETCH_RUNS = 200
 _NO_STRETCH = (0, b"")

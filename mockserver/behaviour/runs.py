@@ -61,7 +61,8 @@ async def delete_run(call: Call, context: Context) -> Reply:
         writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
     writes += await _without_owners(context, (*(gone.files or ()), *gone.outputs))
     all_deleted = len(changes) == run.batch.ids.size and all(each.deleted is not None for each in changes.values())
-    if all_deleted and session_id is None and not any(each.attempt for each in changes.values()):
+    removed = all_deleted and session_id is None and not any(each.attempt for each in changes.values())
+    if removed:
         # No session depends on the timelines of these runs, so the whole batch can be removed.
         batch = await context.store.load(BATCH, run.batch.tail)
         writes.append(Write(BATCH, run.batch.tail, None, batch.version))
@@ -69,7 +70,7 @@ async def delete_run(call: Call, context: Context) -> Reply:
         writes += await _without_owners(context, (*run.batch.files, *run.batch.outputs, *run.batch.given))
     else:
         writes.append(Write(CHANGES, run.batch.tail, changes, found.changes.version))
-    await context.store.commit(*writes, await changed(context.store, run.batch))
+    await context.store.commit(*writes, await changed(context.store, run.batch, removed=removed))
     return Reply(204)
 
 

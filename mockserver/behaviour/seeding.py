@@ -117,7 +117,10 @@ async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequenc
                 writes.append(Write(CHANGES, row.tail, changes, 0))
             ids += [row.id(place) for place in range(row.size)]
         ids_by_seed.append(seed.ids or ids)
-    writes += [Write(COUNTER, _COUNTER, number, counter.version), block_of_its_own(block, tuple(tails))]
+    writes += [
+        Write(COUNTER, _COUNTER, number, counter.version),
+        await block_of_its_own(context.store, block, tuple(tails)),
+    ]
     return ids_by_seed, writes
 
 

@@ -6,9 +6,11 @@ The built-in world is `world.yaml` in this package; a file given with --world is
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -45,12 +47,30 @@ class RunProfile:
     def outcome(self, number: int, attempt: int = 0) -> str:
         """Select an outcome by the low 32 bits of `number`."""
         outcomes = self.retry_outcomes if attempt and self.retry_outcomes else self.outcomes
-        left = (number & _WORD) / _WORD * sum(odds for _, odds in outcomes)
-        for outcome, odds in outcomes:
-            left -= odds
-            if odds and left <= 0:
-                return outcome
-        return outcomes[-1][0]
+        return outcomes[_drawn(outcomes, number & _WORD)][0]
+
+    @property
+    def outcome_limits(self) -> tuple[int, ...]:
+        """For each of `outcomes`, the highest number of 32 bits for which `outcome` selects it or one before it."""
+        return _outcome_limits(self.outcomes)
+
+
+def _drawn(outcomes: tuple[tuple[str, float], ...], number: int) -> int:
+    left = number / _WORD * sum(odds for _, odds in outcomes)
+    for place, (_, odds) in enumerate(outcomes):
+        left -= odds
+        if odds and left <= 0:
+            return place
+    return len(outcomes) - 1
+
+
+@lru_cache(maxsize=1024)
+def _outcome_limits(outcomes: tuple[tuple[str, float], ...]) -> tuple[int, ...]:
+    # A higher number never selects an earlier outcome, so the limits can be searched for.
+    numbers = range(_WORD + 1)
+    return tuple(
+        bisect_right(numbers, place, key=lambda number: _drawn(outcomes, number)) - 1 for place in range(len(outcomes))
+    )
 
 
 @dataclass(frozen=True, slots=True)

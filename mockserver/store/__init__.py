@@ -24,6 +24,12 @@ class SpaceStore(Protocol):
     async def items(self, kind: str) -> dict[str, Unit]:
         """Return all units of a kind by key, in the order in which the keys were created. Read-only."""
 
+    async def written_since(self, version: int, *kinds: str) -> tuple[dict[str, list[str]], int]:
+        """Return the keys of each kind that were written or removed after a version, and the current version.
+
+        The last written key comes first. The cost depends on their number, not on the number of units.
+        """
+
     async def is_empty(self, now: int) -> bool:
         """Whether the space has no unit that is still valid at the moment `now`."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import takewhile
 
 from mockserver.errors import Conflict
 from mockserver.store.units import ABSENT, Unit, Write
@@ -14,6 +15,8 @@ class MemorySpace:
     def __init__(self) -> None:
         self._units: defaultdict[str, dict[str, Unit]] = defaultdict(dict)
         self._version = 0
+        self._written: dict[str, dict[str, int]] = {}
+        """By kind, for the kinds that `written_since` was asked for: the version of each last write, in its order."""
 
     async def load(self, kind: str, key: str) -> Unit:
         return self._units[kind].get(key, ABSENT)
@@ -29,9 +32,23 @@ class MemorySpace:
                 units[kind].pop(key, None)
             else:
                 units[kind][key] = Unit(value, version, until)
+            written = self._written.get(kind)
+            if written is not None:
+                written.pop(key, None)
+                written[key] = version
 
     async def items(self, kind: str) -> dict[str, Unit]:
         return self._units[kind]
+
+    async def written_since(self, version: int, *kinds: str) -> tuple[dict[str, list[str]], int]:
+        return {kind: self._keys_since(version, kind) for kind in kinds}, self._version
+
+    def _keys_since(self, version: int, kind: str) -> list[str]:
+        written = self._written.get(kind)
+        if written is None:
+            every = sorted(self._units[kind].items(), key=lambda item: item[1].version)
+            written = self._written[kind] = {key: unit.version for key, unit in every}
+        return list(takewhile(lambda key: written[key] > version, reversed(written)))
 
     async def is_empty(self, now: int) -> bool:
         return all(unit.until <= now for units in self._units.values() for unit in units.values())

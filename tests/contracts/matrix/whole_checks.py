@@ -36,6 +36,7 @@ def checked(defect: str, *, max_time_s: float) -> dict[str, Any]:
         return {
             "defect": defect,
             "found": None if finding is None else finding.rule,
+            "by": "" if finding is None or not finding.reproductions else finding.reproductions[-1].scenario,
             "s": round(time.monotonic() - began, 1),
             "requests": guard.spent.requests,
             "runs": guard.spent.runs_created,

@@ -19,9 +19,13 @@ from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
 WINDOWS = "runs seen through every list and read"
-KEPT = "runs read again at the end: creation", "single pages", "runs read again at the end"
+KEPT = "runs read again at the end: creation", "large creates read run by run", "runs read again at the end"
 STATUSES = "runs in every status"
-SLOW = {WINDOWS, "lists with filters", "lists with filters combined"}
+KEYS = "idempotency keys used again at the end: first use", "idempotency keys used again at the end"
+ALL_RUNS = "single pages", "all runs listed at the end"
+MANY = "many changes of one run"
+VALUES = "values of every class"
+SLOW = {WINDOWS, "lists with filters", "lists with filters combined", KEYS, MANY}
 """Scenarios that need seconds to come to the fault."""
 FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.ReadTrimsAlias, WINDOWS, "READ-BACK"),
@@ -75,6 +79,10 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
             "neighbours_change_too": "updates",
             "outputs_replace_inputs": "updates",
             "inputs_merged": "updates",
+            "twenty_keys_kept": KEYS,
+            "thousand_keys_kept": KEYS,
+            "hundred_updates_of_arun": MANY,
+            "fifty_retries_of_arun": MANY,
         }.items()
     ),
 ]
@@ -122,6 +130,34 @@ def test_a_word_that_a_search_misses_stands_in_what_is_told(monkeypatch: pytest.
     *before, listed = finding.exchanges
     word = parse_qs(listed.request.path.partition("?")[2])["search"][0]
     assert any(word.encode() in (exchange.request.body or b"") for exchange in before)
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    "name", [name for name, defect in DEFECTS.items() if defect.kind.__module__.endswith(".values")]
+)
+def test_values_of_every_class_find_the_change_of_one_class(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    only(VALUES, monkeypatch)
+
+    with serving(name) as url, guarded(url, max_time_s=60) as guard:
+        finding = first_finding(guard, DEFECTS[name].rules)
+
+    assert finding is not None
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize("defect", [None, "pages_end_at_thousand"])
+def test_reading_lists_of_over_1000_runs_has_a_bound_in_requests(
+    defect: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server whose pages beyond the first 1000 runs are empty, too."""
+    only(("lists in pages", *ALL_RUNS), monkeypatch)
+
+    with serving(defect) as url, guarded(url, max_time_s=120) as guard:
+        result = contracts.check.check(guard.target, guard, rules=("LIST-PAGE", "LIST-COMPLETE"))
+
+    assert bool(result.findings) == (defect is not None)
+    assert guard.spent.requests < 4000
 
 
 class KeysAtOnceRefused(Standin):

@@ -82,6 +82,20 @@ def test_each_space_is_one_of_its_own_and_the_same_when_asked_for_again():
     assert done(store.space("n", "a").load("run", "x")) == ABSENT
 
 
+def test_what_was_written_or_removed_since_a_version_is_known_the_last_write_first():
+    space = MemoryStore().space("", "a")
+    done(space.commit(Write("run", "x", 1, 0), Write("run", "y", 1, 0), Write("other", "z", 1, 0)))
+    keys, first = done(space.written_since(0, "run", "none"))
+    assert {kind: sorted(each) for kind, each in keys.items()} == {"run": ["x", "y"], "none": []}
+    assert done(space.written_since(first, "run")) == ({"run": []}, first)
+    done(space.commit(Write("run", "x", 2, first)))
+    done(space.commit(Write("run", "y", None, first), Write("run", "new", 1, 0)))
+    keys, last = done(space.written_since(first, "run"))
+    assert keys == {"run": ["new", "y", "x"]}
+    assert done(space.written_since(last, "run")) == ({"run": []}, last)
+    assert done(space.written_since(last - 1, "run"))[0] == {"run": ["new", "y"]}
+
+
 class EveryOther:
     """A store where, before every other commit, another was quicker."""
 
@@ -102,6 +116,7 @@ class _Space:
     def __init__(self, owner: EveryOther, space: SpaceStore) -> None:
         self._owner = owner
         self.load, self.items, self._commit = space.load, space.items, space.commit
+        self.written_since = space.written_since
 
     async def commit(self, *writes: Write) -> None:
         if self._owner.refuses():
@@ -170,6 +185,12 @@ class _Suspending:
     async def items(self, kind: str) -> dict[str, Unit]:
         await asyncio.sleep(0)
         return dict(await self._space.items(kind))
+
+    async def written_since(self, version: int, *kinds: str) -> tuple[dict[str, list[str]], int]:
+        await asyncio.sleep(0)
+        written = await self._space.written_since(version, *kinds)
+        await asyncio.sleep(0)
+        return written
 
 
 class Suspending:

@@ -1,0 +1,90 @@
+"""The unchanged runs of batches: finds those in a status at a time, without looking at the others."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+
+from mockserver.behaviour.batch import TERMINAL, Batch
+from mockserver.behaviour.lifecycle import Lives, Schedules, Timeline
+from mockserver.behaviour.status_steps import ACTIVE, ENDED
+from mockserver.behaviour.world import RunProfile
+
+_RUNS_KEPT = 1_048_576
+_BATCH_COST = 64
+"""What a batch counts for besides its runs: a small one takes as much memory as so many runs of a large one."""
+
+
+class BatchLives:
+    def __init__(self, lives: Lives) -> None:
+        self.lives = lives
+        self._by_start = _in_order(lives.started)
+        self._by_end = _in_order(lives.ended)
+        self._by_outcome: dict[str, array[int]] = {}
+
+    def places(self, wanted: str, sim_time: int) -> Sequence[int]:
+        """The places of the runs in a status, or ACTIVE, or ENDED; the last place first."""
+        started, checking, ended, outcomes = self.lives
+        over = bisect_right(self._by_end, sim_time, key=ended.__getitem__)
+        if wanted == ENDED:
+            found = list(self._by_end[:over])
+        elif wanted in TERMINAL:
+            if wanted not in self._by_outcome:
+                found = [place for place, outcome in enumerate(outcomes) if outcome == wanted]
+                self._by_outcome[wanted] = array("H", found)
+            found = list(self._by_outcome[wanted])
+            if over < len(ended):
+                found = [place for place in found if ended[place] <= sim_time]
+        elif wanted == ACTIVE:
+            found = list(self._by_end[over:])
+        elif wanted == "scheduling":
+            begun = bisect_right(self._by_start, sim_time, key=started.__getitem__)
+            found = list(self._by_start[begun:])
+        else:
+            is_checked = wanted == "running_checks"
+            found = [
+                place
+                for place in self._by_end[over:]
+                if started[place] <= sim_time and (checking is not None and checking[place] <= sim_time) is is_checked
+            ]
+        if len(found) == len(ended):
+            return range(len(ended) - 1, -1, -1)
+        found.sort(reverse=True)
+        return found
+
+
+def _in_order(times: Sequence[int]) -> array[int]:
+    """The places of the times, the earliest time first."""
+    return array("H", sorted(range(len(times)), key=times.__getitem__))
+
+
+class LivesCache:
+    """Computes the timelines of the runs of a batch as if nothing had changed them, and keeps the last ones.
+
+    `computed` counts how often it did not have them.
+    """
+
+    def __init__(self, schedules: Schedules, profiles: Mapping[str, RunProfile]) -> None:
+        self._schedules = schedules
+        self._profiles = profiles
+        self._kept: dict[str, BatchLives] = {}  # by batch tail
+        self._size = 0
+        self.computed = 0
+
+    def of(self, batch: Batch) -> BatchLives:
+        found = self._kept.get(batch.tail)
+        if found is None:
+            self.computed += 1
+            found = BatchLives(self._schedules.lives(self._profiles[batch.workflow_id], batch))
+            self._kept[batch.tail] = found
+            self._size += batch.ids.size + _BATCH_COST
+            while self._size > _RUNS_KEPT:
+                oldest = next(iter(self._kept))
+                self._size -= len(self._kept.pop(oldest).lives.ended) + _BATCH_COST
+        return found
+
+    def of_one(self, batch: Batch) -> Timeline:
+        """The timeline of the only run of a batch, which is not kept."""
+        self.computed += 1
+        return self._schedules.only_timeline(self._profiles[batch.workflow_id], batch)

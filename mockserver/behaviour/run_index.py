@@ -1,0 +1,261 @@
+"""The index of runs: answers lists without looking at every run.
+
+A mock may hold a million runs, of which each changes its status by itself as time passes, and clients poll lists of
+them. A list that looked at every run would take seconds, in which no other request is answered. So the runs are kept in
+the order of lists (`run_sequence.py`), one sequence for each filter that has a fixed value: workflow, machine, both,
+none. Each counts its runs by status as steps in time (`status_steps.py`).
+
+The index is derived from the store and never written to it. It follows the versions of the ledger and of the sessions:
+every change of a run commits its ledger block, and its session if it has one. Only what was written since the last list
+is looked at. `tests/mockserver/behaviour/test_run_index.py` holds every list equal to one that looks at each run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from mockserver.behaviour.batch import BATCH, CHANGES, NO_CHANGES, SESSION, UNCHANGED, Batch, Changes, Session
+from mockserver.behaviour.ledger import BLOCK, LEDGER, OPEN, Block
+from mockserver.behaviour.lifecycle import Schedules, Timeline
+from mockserver.behaviour.run_sequence import RunSequence
+from mockserver.behaviour.run_states import RunState, RunStates, StatesByPlace
+from mockserver.behaviour.world import RunProfile
+from mockserver.clock import FOREVER
+from mockserver.store import SpaceStore
+from mockserver.time_slice import TimeSlice
+
+_Key = tuple[str | None, str | None]
+SessionTimelines = Callable[[str], Awaitable[Mapping[tuple[str, int], Timeline]]]
+"""Returns the timelines of a session by its id. Raises Conflict if the session changes meanwhile."""
+
+
+class RunIndex:
+    """The runs of one space."""
+
+    def __init__(self, schedules: Schedules, profiles: Mapping[str, RunProfile]) -> None:
+        self.states = RunStates(schedules, profiles)
+        self._sequences: dict[_Key, RunSequence] = {}
+        self._blocks: dict[str, dict[str, Batch]] = {}
+        """The batches of each ledger block, by tail. The open block has the name that it will have once closed."""
+        self._ranks: dict[str, tuple[int, int, int]] = {}
+        """By block of seeds: what decides the order of batches that were created at the same moment."""
+        self._versions: dict[str, int] = {}
+        """The version of the changes of each batch that has some, by tail."""
+        self._position = 0
+        self._sessions: dict[str, list[Batch]] = {}
+        """The batches of each session, by its id: those with a run in it now, and some that had one."""
+        self._catching_up: asyncio.Future[None] | None = None
+        self._due_blocks: dict[str, None] = {}
+        self._due_sessions: dict[str, None] = {}
+        self._sim_time = 0
+
+    def sequence(self, workflow_id: str | None, machine_id: str | None) -> RunSequence:
+        known = self._sequences.get((workflow_id, machine_id))
+        return RunSequence(self.states, machine_id, self.order_key) if known is None else known
+
+    def time(self, sim_time: int) -> int:
+        """The time as of which a list is answered that was asked at `sim_time`: steps before it may be folded."""
+        self._sim_time = max(self._sim_time, sim_time)
+        return self._sim_time
+
+    def order_key(self, batch: Batch) -> tuple[int, int, int, int, int]:
+        """Lists show the highest key first: the latest moment of creation, then what was entered last."""
+        if batch.block is None:
+            return batch.created, batch.number // BLOCK, FOREVER, 0, batch.number
+        return batch.created, *self._ranks[batch.block], batch.number
+
+    def batches_of_session(self, session_id: str) -> Sequence[Batch]:
+        """Newest first."""
+        return sorted(self._sessions.get(session_id, ()), key=self.order_key, reverse=True)
+
+    # --- Following the store
+
+    async def catch_up(self, store: SpaceStore, timelines_of: SessionTimelines) -> None:
+        """Take in what was written since the last time. Raises Conflict if a session changes meanwhile."""
+        while self._catching_up is not None:
+            await asyncio.wait((self._catching_up,))
+        # A lock would bind the space to one event loop; an application may be used from several, one after the other.
+        done = self._catching_up = asyncio.get_running_loop().create_future()
+        try:
+            time_slice = TimeSlice()
+            while await self._take_next(store, timelines_of):
+                if time_slice.is_over:
+                    await time_slice.give_way()
+        finally:
+            self._catching_up = None
+            done.set_result(None)
+
+    async def _take_next(self, store: SpaceStore, timelines_of: SessionTimelines) -> bool:
+        """Take in a block or a session. Returns False if nothing is left."""
+        written, self._position = await store.written_since(self._position, LEDGER, SESSION)
+        # The oldest first, so that batches are mostly appended.
+        self._due_blocks |= dict.fromkeys(sorted(written[LEDGER], key=_age))
+        self._due_sessions |= dict.fromkeys(reversed(written[SESSION]))
+        # The blocks first: the batches of a session must be known.
+        for due, take in ((self._due_blocks, self._take_block), (self._due_sessions, self._take_session)):
+            if due:
+                key = next(iter(due))
+                await take(store, timelines_of, key)
+                del due[key]
+                return True
+        return False
+
+    async def _take_block(self, store: SpaceStore, timelines_of: SessionTimelines, key: str) -> None:
+        block: Block = (await store.load(LEDGER, key)).value or Block(0, ())
+        name = str(block.next_number // BLOCK) if key == OPEN else key
+        known = self._blocks.setdefault(name, {})
+        tails = dict.fromkeys(block.tails)
+        for tail in known.keys() - tails.keys():
+            self._remove(known.pop(tail))
+        new: list[Batch] = []
+        for tail in tails:
+            batch: Batch | None = known.get(tail)
+            if batch is None:
+                batch = (await store.load(BATCH, tail)).value
+                if batch is not None:
+                    new.append(batch)
+            elif (await store.load(CHANGES, tail)).version != self._versions.get(tail, 0):
+                await self._take_changes(store, timelines_of, batch, is_new=False)
+        if new and new[0].block is not None:
+            newest = max(batch.created for batch in new)
+            self._ranks[name] = (block.next_number // BLOCK, newest, int(name.rpartition(" ")[2]))
+        plain: list[Batch] = []
+        for batch in new:
+            if batch.placement.session_id is not None or (await store.load(CHANGES, batch.tail)).version:
+                await self._take_changes(store, timelines_of, batch, is_new=True)
+                known[batch.tail] = batch
+            else:
+                plain.append(batch)
+        self._add(plain)
+        known.update((batch.tail, batch) for batch in plain)
+        if not known:
+            self._blocks.pop(name, None)
+
+    async def _take_session(self, store: SpaceStore, timelines_of: SessionTimelines, session_id: str) -> None:
+        session: Session | None = (await store.load(SESSION, session_id)).value
+        batches: list[Batch] = []
+        for tail in dict.fromkeys(slot.batch_tail for slot in session.slots) if session is not None else ():
+            batch: Batch | None = (await store.load(BATCH, tail)).value
+            if batch is not None and tail in self._versions:
+                await self._take_changes(store, timelines_of, batch, is_new=False)
+                batches.append(batch)
+        self._sessions[session_id] = batches
+
+    async def _take_changes(
+        self, store: SpaceStore, timelines_of: SessionTimelines, batch: Batch, *, is_new: bool
+    ) -> None:
+        """Take in a batch that has changes or a session: compare its runs with what is known of them."""
+        unit = await store.load(CHANGES, batch.tail)
+        changes: Changes = unit.value or NO_CHANGES
+        after: dict[int, RunState | None] = {}
+        places: Iterable[int] = changes if batch.placement.session_id is None else range(batch.ids.size)
+        for place in places:
+            change = changes.get(place, UNCHANGED)
+            placement = change.placement or batch.placement
+            if change.deleted is not None:
+                after[place] = None
+            elif placement.session_id is None:
+                after[place] = RunState(placement.machine_id, self.states.timeline(batch, place, change))
+            else:
+                timelines = await timelines_of(placement.session_id)
+                after[place] = RunState(placement.machine_id, timelines[batch.tail, place], timelines)
+        states = self.states
+        before: dict[int, RunState | None]
+        if is_new:
+            before = dict.fromkeys(range(batch.ids.size))
+        else:
+            before = {place: states.state(batch, place) for place in {*after, *(states.kept(batch) or ())}}
+        self._versions[batch.tail] = unit.version
+        states.keep(batch, changes, after)
+        self._replace(batch, before, {place: states.state(batch, place) for place in before})
+
+    def _add(self, batches: Sequence[Batch]) -> None:
+        """Add new batches that have neither changes nor a session."""
+        parts: dict[_Key, _Part] = {}
+        parts_of: dict[tuple[str, str | None], list[_Part]] = {}
+        for batch in batches:
+            kind = batch.workflow_id, batch.placement.machine_id
+            if kind not in parts_of:
+                parts_of[kind] = [parts.setdefault(key, _Part()) for key in _keys(*kind)]
+            ended_from = self.states.ended_from(batch)
+            for part in parts_of[kind]:
+                part.batches.append(batch)
+                part.runs += batch.ids.size
+                part.ended_from = max(part.ended_from, ended_from)
+        for key, part in parts.items():
+            self._opened(key).add(part.batches, part.runs, part.ended_from, self._sim_time)
+
+    def _remove(self, batch: Batch) -> None:
+        before = {place: self.states.state(batch, place) for place in range(batch.ids.size)}
+        self._replace(batch, before, dict.fromkeys(before))
+        machines = {batch.placement.machine_id, *(state.machine_id for state in before.values() if state is not None)}
+        self._versions.pop(batch.tail, None)
+        for key in {key for machine_id in machines for key in _keys(batch.workflow_id, machine_id)}:
+            self._discard(key, batch)
+        self.states.forget(batch)
+
+    def _replace(self, batch: Batch, before: StatesByPlace, after: StatesByPlace) -> None:
+        """Move the runs of a batch between sequences, and from one timeline to another."""
+        gone: defaultdict[_Key, list[Timeline]] = defaultdict(list)
+        come: defaultdict[_Key, list[Timeline]] = defaultdict(list)
+        for place, old in before.items():
+            new = after[place]
+            if old is not None and new is not None and old[:2] == new[:2]:
+                continue
+            for state, into in ((old, gone), (new, come)):
+                if state is not None:
+                    for key in _keys(batch.workflow_id, state.machine_id):
+                        into[key].append(state.timeline)
+        for key in gone.keys() | come.keys():
+            self._opened(key).change(batch, gone[key], come[key])
+        machines = {state.machine_id for state in (*before.values(), *after.values()) if state is not None}
+        for key in {key for each in machines for key in _keys(batch.workflow_id, each)}:
+            if key in self._sequences:
+                self._sequences[key].forget_texts(batch)
+        left = {state.machine_id for state in before.values() if state is not None} - {batch.placement.machine_id}
+        for machine_id in left:
+            if not self.states.places(batch, machine_id, None, self._sim_time):
+                for key in _keys(batch.workflow_id, machine_id)[2:]:
+                    self._discard(key, batch)
+
+    def _opened(self, key: _Key) -> RunSequence:
+        """The sequence of a key, which is kept from now on."""
+        sequence = self._sequences.get(key)
+        if sequence is None:
+            sequence = self._sequences[key] = RunSequence(self.states, key[1], self.order_key)
+        return sequence
+
+    def _discard(self, key: _Key, batch: Batch) -> None:
+        sequence = self._sequences.get(key)
+        if sequence is not None:
+            sequence.discard(batch)
+            if sequence.is_empty:
+                del self._sequences[key]
+
+
+class _Part:
+    """The new batches of one sequence."""
+
+    __slots__ = ("batches", "ended_from", "runs")
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.runs = 0
+        self.ended_from = -FOREVER
+
+
+def _keys(workflow_id: str, machine_id: str | None) -> list[_Key]:
+    """The keys of the sequences in which a run of a workflow on a machine is."""
+    keys: list[_Key] = [(None, None), (workflow_id, None)]
+    if machine_id is not None:
+        keys += [(None, machine_id), (workflow_id, machine_id)]
+    return keys
+
+
+def _age(key: str) -> tuple[int, int]:
+    """Order the names of ledger blocks: seeds, closed blocks, the open block."""
+    if key == OPEN:
+        return 2, 0
+    return (1, int(key)) if key.isdecimal() else (0, int(key.rpartition(" ")[2]))

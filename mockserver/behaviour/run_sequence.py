@@ -1,0 +1,405 @@
+"""Batches in the order of lists, in two levels of nodes that count their runs by status.
+
+A *chunk* holds some batches, a *span* some chunks. Both keep the number of their runs and, once it was needed, their
+`StatusSteps`. A count takes one bisection for each span; a page opens only the chunks that it shows. The last span is
+still filled, so it has no steps of its own while it has few chunks: to sort them again for each create takes longer.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from mockserver.behaviour.batch import Batch
+from mockserver.behaviour.lifecycle import Timeline
+from mockserver.behaviour.run_states import RunStates
+from mockserver.behaviour.search_texts import SearchTexts
+from mockserver.behaviour.status_steps import ACTIVE, ENDED, StatusSteps
+from mockserver.clock import FOREVER
+
+_BATCHES_IN_CHUNK = 64
+_RUNS_IN_CHUNK = 8_192
+_CHUNKS_IN_SPAN = 128
+_CHUNKS_COUNTED_ONE_BY_ONE = 16
+_RUNS_IN_SPAN = 32_768
+
+_PLACES_KEPT = 131_072
+_RUNS_IN_KEPT_ROWS = 1_024
+
+OrderKey = Callable[[Batch], Any]
+
+
+class Selection(NamedTuple):
+    """Which runs of a sequence: those in a status (or ACTIVE, or ENDED) that were created from `since` to `until`."""
+
+    wanted: str | None
+    sim_time: int
+    since: int = -FOREVER
+    until: int = FOREVER
+
+
+Rows = Sequence[tuple[Batch, Sequence[int]]]
+"""Batches with the places of some of their runs, in list order."""
+
+
+class _Chunk:
+    """Batches, oldest first. `rows` are those that were shown last, and the simulated time until which they hold."""
+
+    __slots__ = ("batches", "ended_from", "rows", "runs", "steps", "texts")
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.rows: dict[str | None, tuple[int, Rows]] = {}
+        self.texts: SearchTexts | None = None
+        self.runs = 0
+        self.ended_from = -FOREVER
+        self.steps: StatusSteps | None = None
+
+    @property
+    def oldest(self) -> Batch:
+        return self.batches[0]
+
+    @property
+    def newest(self) -> Batch:
+        return self.batches[-1]
+
+
+class _Span:
+    """Chunks, oldest first.
+
+    From the simulated time `ended_from` on all runs have ended; FOREVER if that is not known. From `folds_at` on there
+    are steps to fold.
+    """
+
+    __slots__ = ("chunks", "ended_from", "folds_at", "runs", "steps")
+
+    def __init__(self) -> None:
+        self.chunks: list[_Chunk] = []
+        self.folds_at = -FOREVER
+        self.runs = 0
+        self.ended_from = -FOREVER
+        self.steps: StatusSteps | None = None
+
+    @property
+    def oldest(self) -> Batch:
+        return self.chunks[0].batches[0]
+
+    @property
+    def newest(self) -> Batch:
+        return self.chunks[-1].batches[-1]
+
+
+_NO_ROWS: tuple[int, Rows] = (-FOREVER, ())
+
+
+class Page:
+    """The rows of a page, as they are found: batches with the places of their runs, in list order."""
+
+    def __init__(self, skip: int, limit: int) -> None:
+        self.rows: list[tuple[Batch, Sequence[int]]] = []
+        self._skip = skip
+        self._left = limit
+
+    def is_full(self) -> bool:
+        return self._left <= 0
+
+    def passes(self, runs: int) -> bool:
+        """Whether the next runs stand before the page; then they are skipped."""
+        if self._skip < runs:
+            return False
+        self._skip -= runs
+        return True
+
+    def add(self, batch: Batch, places: Sequence[int]) -> None:
+        if self.is_full() or self.passes(len(places)):
+            return
+        shown = places[self._skip : self._skip + self._left]
+        self.rows.append((batch, shown))
+        self._skip = 0
+        self._left -= len(shown)
+
+
+class RunSequence:
+    """The runs of some batches that are on one machine, or on any (None). `runs` is their number."""
+
+    def __init__(self, states: RunStates, machine_id: str | None, order_key: OrderKey) -> None:
+        self._states = states
+        self._machine_id = machine_id
+        self._order_key = order_key
+        self._spans: list[_Span] = []
+        self._rows_kept: list[_Chunk] = []
+        self._places_kept = 0
+        self._has_texts = False
+        self.runs = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._spans
+
+    # --- Changes
+
+    def add(self, batches: Sequence[Batch], runs: int, ended_from: int, sim_time: int) -> None:
+        """Add batches of unchanged runs without a session, in order.
+
+        `runs` is their number, and `ended_from` a simulated time from which all have ended.
+        """
+        newest = self._spans[-1].newest.created if self._spans else -FOREVER
+        if runs <= _RUNS_IN_CHUNK and batches[0].created > newest and _is_ascending(batches):
+            span, chunk = self._last()
+            chunk.batches += batches
+            chunk.texts = None
+            self._add_runs(span, chunk, batches, runs, ended_from, sim_time)
+            return
+        for batch in batches:
+            span, chunk = self._entered(batch)
+            self._add_runs(span, chunk, (batch,), batch.ids.size, ended_from, sim_time)
+
+    def _add_runs(
+        self, span: _Span, chunk: _Chunk, batches: Iterable[Batch], runs: int, ended_from: int, sim_time: int
+    ) -> None:
+        chunk.rows.clear()
+        span.folds_at = -FOREVER
+        self.runs += runs
+        for node in (span, chunk):
+            node.runs += runs
+            node.ended_from = max(node.ended_from, ended_from)
+            if node.steps is not None:
+                self._states.add_to(node.steps, batches, self._machine_id, sim_time)
+
+    def change(self, batch: Batch, gone: Sequence[Timeline], come: Sequence[Timeline]) -> None:
+        """Replace timelines of runs of a batch, which enters the sequence if it is new here."""
+        span, chunk = self._entered(batch)
+        chunk.rows.clear()
+        span.folds_at = -FOREVER
+        self.runs += len(come) - len(gone)
+        for node in (span, chunk):
+            node.runs += len(come) - len(gone)
+            node.ended_from = FOREVER
+            if node.steps is not None:
+                for timeline in gone:
+                    node.steps.remove(timeline)
+                for timeline in come:
+                    node.steps.add(timeline)
+
+    def discard(self, batch: Batch) -> None:
+        """Remove a batch, if it is there. It must have no runs here any more."""
+        if not self._spans:
+            return
+        span, chunk = self._around(batch)
+        place = bisect_left(chunk.batches, self._order_key(batch), key=self._order_key)
+        if place < len(chunk.batches) and chunk.batches[place].tail == batch.tail:
+            chunk.rows.clear()
+            chunk.texts = None
+            del chunk.batches[place]
+            if not chunk.batches:
+                span.chunks.remove(chunk)
+            if not span.chunks:
+                self._spans.remove(span)
+
+    def _last(self) -> tuple[_Span, _Chunk]:
+        """The last chunk, in which there is room for a batch."""
+        span = self._spans[-1] if self._spans else None
+        if span is not None:
+            chunk = span.chunks[-1]
+            if len(chunk.batches) < _BATCHES_IN_CHUNK and chunk.runs < _RUNS_IN_CHUNK:
+                return span, chunk
+        if span is None or len(span.chunks) >= _CHUNKS_IN_SPAN or span.runs >= _RUNS_IN_SPAN:
+            span = _Span()
+            self._spans.append(span)
+        span.chunks.append(_Chunk())
+        return span, span.chunks[-1]
+
+    def _around(self, batch: Batch) -> tuple[_Span, _Chunk]:
+        """The chunk in whose range the batch is."""
+        key, order_key = self._order_key(batch), self._order_key
+        span = self._spans[max(0, bisect_right(self._spans, key, key=lambda each: order_key(each.oldest)) - 1)]
+        chunk = span.chunks[max(0, bisect_right(span.chunks, key, key=lambda each: order_key(each.oldest)) - 1)]
+        return span, chunk
+
+    def _entered(self, batch: Batch) -> tuple[_Span, _Chunk]:
+        """The chunk of a batch. A batch that is in none is entered, without its runs."""
+        key, order_key = self._order_key(batch), self._order_key
+        if not self._spans or order_key(self._spans[-1].newest) < key:
+            span, chunk = self._last()
+            chunk.batches.append(batch)
+            chunk.texts = None
+            return span, chunk
+        span, chunk = self._around(batch)
+        place = bisect_left(chunk.batches, key, key=order_key)
+        if place == len(chunk.batches) or chunk.batches[place].tail != batch.tail:
+            if len(chunk.batches) >= 2 * _BATCHES_IN_CHUNK:
+                self._split(span, chunk)
+                return self._entered(batch)
+            chunk.batches.insert(place, batch)
+            chunk.texts = None
+        return span, chunk
+
+    def _split(self, span: _Span, chunk: _Chunk) -> None:
+        """Divide a chunk, and the span if it has too many chunks then."""
+        place = span.chunks.index(chunk)
+        half = len(chunk.batches) // 2
+        span.chunks[place : place + 1] = [self._chunk(chunk.batches[:half]), self._chunk(chunk.batches[half:])]
+        if len(span.chunks) > 2 * _CHUNKS_IN_SPAN:
+            place = self._spans.index(span)
+            half = len(span.chunks) // 2
+            self._spans[place : place + 1] = [_span(span.chunks[:half]), _span(span.chunks[half:])]
+
+    def _chunk(self, batches: list[Batch]) -> _Chunk:
+        chunk = _Chunk()
+        chunk.batches = batches
+        chunk.runs = sum(len(self._states.places(batch, self._machine_id, None, 0)) for batch in batches)
+        chunk.ended_from = max(map(self._states.ended_from, batches))
+        return chunk
+
+    # --- Counts and pages
+
+    async def prepare(self, wanted: str | None, sim_time: int, give_way: Callable[[], Awaitable[bool]]) -> bool:
+        """Make the steps that a count needs. Returns whether it gave way: the sequence may have changed then."""
+        if wanted is None:
+            return False
+        gave_way = False
+        for span in list(self._spans):
+            if span.steps is not None and sim_time >= span.folds_at:
+                for chunk in span.chunks:
+                    if chunk.steps is not None:
+                        chunk.steps.fold(sim_time)
+                span.folds_at = span.steps.fold(sim_time)
+                gave_way |= await give_way()
+            if span.steps is not None or _is_settled(span, wanted, sim_time):
+                continue
+            has_many = span is not self._spans[-1] or len(span.chunks) > _CHUNKS_COUNTED_ONE_BY_ONE
+            for chunk in list(span.chunks):
+                if chunk.steps is None and (has_many or not _is_settled(chunk, wanted, sim_time)):
+                    self._make_steps(chunk, sim_time)
+                    gave_way |= await give_way()
+            if has_many:
+                span.steps = StatusSteps.merged(
+                    chunk.steps or self._make_steps(chunk, sim_time) for chunk in span.chunks
+                )
+                gave_way |= await give_way()
+        return gave_way
+
+    def _make_steps(self, chunk: _Chunk, sim_time: int) -> StatusSteps:
+        steps = chunk.steps = StatusSteps()
+        self._states.add_to(steps, chunk.batches, self._machine_id, sim_time)
+        return steps
+
+    def count(self, selection: Selection) -> int:
+        if selection.wanted is None and (selection.since, selection.until) == (-FOREVER, FOREVER):
+            return self.runs
+        return sum(self._count(span, selection) for span in self._spans)
+
+    def _count(self, node: _Span | _Chunk, selection: Selection) -> int:
+        wanted, sim_time, since, until = selection
+        oldest, newest = node.oldest.created, node.newest.created
+        if newest < since or until < oldest:
+            return 0
+        if since <= oldest and newest <= until:
+            if wanted is None:
+                return node.runs
+            if node.steps is not None:
+                return node.steps.count(wanted, sim_time)
+            if _is_settled(node, wanted, sim_time):
+                return node.runs if wanted == ENDED else 0
+        if isinstance(node, _Span):
+            return sum(self._count(chunk, selection) for chunk in node.chunks)
+        return sum(len(places) for _, places in self._rows(node, selection))
+
+    def _rows(self, chunk: _Chunk, selection: Selection) -> Iterable[tuple[Batch, Sequence[int]]]:
+        wanted, sim_time, since, until = selection
+        is_whole = since <= chunk.oldest.created and chunk.newest.created <= until
+        is_whole = is_whole and chunk.runs <= _RUNS_IN_KEPT_ROWS
+        holds_until, rows = chunk.rows.get(wanted, _NO_ROWS) if is_whole else _NO_ROWS
+        if sim_time < holds_until:
+            return rows
+        every = (
+            (batch, self._states.places(batch, self._machine_id, wanted, sim_time))
+            for batch in reversed(chunk.batches)
+            if since <= batch.created <= until
+        )
+        if not is_whole:
+            return every
+        rows = [row for row in every if row[1]]
+        if wanted is None or sim_time >= chunk.ended_from:
+            self._keep_rows(chunk, wanted, FOREVER, rows)
+        elif chunk.steps is not None:
+            self._keep_rows(chunk, wanted, chunk.steps.next_step(sim_time), rows)
+        return rows
+
+    def _keep_rows(self, chunk: _Chunk, wanted: str | None, until: int, rows: Rows) -> None:
+        if self._places_kept > _PLACES_KEPT:
+            for each in self._rows_kept:
+                each.rows.clear()
+            self._rows_kept.clear()
+            self._places_kept = 0
+        if not chunk.rows:
+            self._rows_kept.append(chunk)
+        chunk.rows[wanted] = until, rows
+        self._places_kept += _BATCHES_IN_CHUNK + sum(len(places) for _, places in rows)
+
+    def fill(self, page: Page, selection: Selection, must_stop: Callable[[], bool]) -> bool:
+        """Add the rows of the page, newest first.
+
+        Returns False if it stopped where it had to compute much. The next time it finds that computed, unless time has
+        passed.
+        """
+        computed = self._states.lives.computed
+        for span in reversed(self._spans):
+            if page.is_full():
+                break
+            if page.passes(self._count(span, selection)):
+                continue
+            for chunk in reversed(span.chunks):
+                if page.is_full():
+                    break
+                if page.passes(self._count(chunk, selection)):
+                    continue
+                for batch, places in self._rows(chunk, selection):
+                    page.add(batch, places)
+                    if page.is_full():
+                        break
+                    if self._states.lives.computed != computed and must_stop():
+                        return False
+        return True
+
+    # --- Searches
+
+    async def prepare_texts(self, give_way: Callable[[], Awaitable[bool]]) -> bool:
+        """Join the texts that a search needs. Returns whether it gave way: the sequence may have changed then."""
+        gave_way = False
+        self._has_texts = True
+        for span in list(self._spans):
+            for chunk in list(span.chunks):
+                if chunk.texts is None:
+                    chunk.texts = SearchTexts.of(chunk.batches, self._states)
+                    gave_way |= await give_way()
+        return gave_way
+
+    def texts(self) -> list[SearchTexts]:
+        """A snapshot of the texts that are prepared, newest first."""
+        chunks = (chunk for span in reversed(self._spans) for chunk in reversed(span.chunks))
+        return [chunk.texts for chunk in chunks if chunk.texts is not None]
+
+    def forget_texts(self, batch: Batch) -> None:
+        """Required after any change of a batch."""
+        if self._has_texts and self._spans:
+            self._around(batch)[1].texts = None
+
+
+def _is_ascending(batches: Sequence[Batch]) -> bool:
+    return all(one.created <= other.created for one, other in pairwise(batches))
+
+
+def _span(chunks: list[_Chunk]) -> _Span:
+    span = _Span()
+    span.chunks = chunks
+    span.runs = sum(chunk.runs for chunk in chunks)
+    span.ended_from = max(chunk.ended_from for chunk in chunks)
+    return span
+
+
+def _is_settled(node: _Span | _Chunk, wanted: str, sim_time: int) -> bool:
+    """Whether the node needs no steps: all its runs have ended, and it does not matter how."""
+    return wanted in (ACTIVE, ENDED) and sim_time >= node.ended_from

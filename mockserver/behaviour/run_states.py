@@ -1,0 +1,151 @@
+"""What the run index knows of each run now: its machine, its timeline, and whether it is deleted.
+
+An unchanged run without a session follows from its batch. Only for the others something is kept here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from mockserver.behaviour.batch import NO_CHANGES, Batch, Change, Changes, Script
+from mockserver.behaviour.batch_lives import LivesCache
+from mockserver.behaviour.lifecycle import Lives, Schedules, Timeline, timeline_of
+from mockserver.behaviour.status_steps import ACTIVE, ENDED, StatusSteps, matches
+from mockserver.behaviour.world import RunProfile
+from mockserver.clock import FOREVER
+
+_KINDS_CACHED = 4_096
+_FEW = 16
+
+
+class RunState(NamedTuple):
+    """`session` is the timelines of all runs of its session, by batch tail and place, if it has one."""
+
+    machine_id: str | None
+    timeline: Timeline
+    session: Mapping[tuple[str, int], Timeline] | None = None
+
+
+StatesByPlace = Mapping[int, RunState | None]
+"""The states of the runs of a batch that do not follow from the batch, by place; None for a deleted run."""
+
+
+class RunStates:
+    def __init__(self, schedules: Schedules, profiles: Mapping[str, RunProfile]) -> None:
+        self._schedules = schedules
+        self._profiles = profiles
+        self._kept: dict[str, tuple[Changes, StatesByPlace]] = {}  # by batch tail
+        self.lives = LivesCache(schedules, profiles)
+        self._settled_after: dict[tuple[str, Script | None], int] = {}
+
+    # --- What is known
+
+    def changes(self, batch: Batch) -> Changes:
+        kept = self._kept.get(batch.tail)
+        return NO_CHANGES if kept is None else kept[0]
+
+    def kept(self, batch: Batch) -> StatesByPlace | None:
+        """Never changed, only replaced. None if all runs of the batch are unchanged, and have no session."""
+        kept = self._kept.get(batch.tail)
+        return None if kept is None else kept[1]
+
+    def keep(self, batch: Batch, changes: Changes, states: StatesByPlace) -> None:
+        self._kept[batch.tail] = changes, states
+
+    def forget(self, batch: Batch) -> None:
+        self._kept.pop(batch.tail, None)
+
+    def copy(self) -> RunStates:
+        """A snapshot."""
+        other = RunStates(self._schedules, self._profiles)
+        other._kept = dict(self._kept)
+        other.lives = self.lives
+        return other
+
+    # --- What follows
+
+    def state(self, batch: Batch, place: int) -> RunState | None:
+        kept = self.kept(batch)
+        if kept is not None and place in kept:
+            return kept[place]
+        return RunState(batch.placement.machine_id, self._unchanged(batch, place))
+
+    def _unchanged(self, batch: Batch, place: int) -> Timeline:
+        return self.lives.of_one(batch) if batch.ids.size == 1 else self.lives.of(batch).lives.timeline(place)
+
+    def timeline(self, batch: Batch, place: int, change: Change) -> Timeline:
+        """The timeline of a run without a session."""
+        schedule = self._schedules.schedule(self._profiles[batch.workflow_id], batch, place, change)
+        return timeline_of(schedule, change, batch.born)
+
+    def ended_from(self, batch: Batch) -> int:
+        """A simulated time from which all runs of the batch have ended for good, or FOREVER if none is known."""
+        if batch.tail in self._kept:
+            return FOREVER
+        kind = batch.workflow_id, batch.script
+        settled_after = self._settled_after.get(kind)
+        if settled_after is None:
+            if len(self._settled_after) >= _KINDS_CACHED:
+                self._settled_after.clear()
+            settled_after = self._schedules.settled_after(self._profiles[batch.workflow_id], batch)
+            self._settled_after[kind] = settled_after
+        return min(FOREVER, batch.born + settled_after)
+
+    def places(self, batch: Batch, machine_id: str | None, wanted: str | None, sim_time: int) -> Sequence[int]:
+        """The places of the runs on a machine (None: on any) in a status (None: in any), in the order of lists.
+
+        Runs of one moment are listed in reverse, so a chain begins with its last step. `wanted` may be ACTIVE or ENDED.
+        """
+        kept = self.kept(batch)
+        own: Sequence[int] = ()
+        if (kept is None or len(kept) < batch.ids.size) and machine_id in (None, batch.placement.machine_id):
+            if wanted is None or (wanted == ENDED and sim_time >= self.ended_from(batch)):
+                own = range(batch.ids.size - 1, -1, -1)
+            elif wanted != ACTIVE or sim_time < self.ended_from(batch):
+                own = self._places_unchanged(batch, wanted, sim_time)
+        if kept is None:
+            return own
+        found = [place for place in own if place not in kept]
+        found += [
+            place
+            for place, state in kept.items()
+            if state is not None
+            and machine_id in (None, state.machine_id)
+            and (wanted is None or matches(state.timeline, wanted, sim_time))
+        ]
+        found.sort(reverse=True)
+        return found
+
+    def _places_unchanged(self, batch: Batch, wanted: str, sim_time: int) -> Sequence[int]:
+        if batch.ids.size == 1:
+            return (0,) if matches(self.lives.of_one(batch), wanted, sim_time) else ()
+        return self.lives.of(batch).places(wanted, sim_time)
+
+    def timelines(self, batch: Batch, machine_id: str | None) -> Iterator[Timeline]:
+        for place in range(batch.ids.size):
+            state = self.state(batch, place)
+            if state is not None and machine_id in (None, state.machine_id):
+                yield state.timeline
+
+    def add_to(self, steps: StatusSteps, batches: Iterable[Batch], machine_id: str | None, sim_time: int) -> None:
+        """Add the runs of batches that are on a machine (None: on any)."""
+        ended: Counter[str] = Counter()
+        timelines: list[Timeline] = []
+        lives: list[Lives] = []
+        for batch in batches:
+            if batch.tail in self._kept:
+                timelines += self.timelines(batch, machine_id)
+            elif sim_time >= self.ended_from(batch):
+                ended.update(self._schedules.outcome_counts(self._profiles[batch.workflow_id], batch))
+            elif batch.ids.size == 1:
+                timelines.append(self.lives.of_one(batch))
+            else:
+                lives.append(self.lives.of(batch).lives)
+        steps.add_ended(ended)
+        if lives or len(timelines) > _FEW:
+            steps.add_all(timelines, lives)
+        else:
+            for timeline in timelines:
+                steps.add(timeline)

@@ -1,0 +1,392 @@
+"""The index of runs, held against lists that look at every run, and the number of runs that it looks at itself."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import json
+import tracemalloc
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from mockserver.behaviour import run_sequence
+from mockserver.behaviour.batch import BATCH, TERMINAL
+from mockserver.behaviour.context import NO_PREFERENCES, Context
+from mockserver.behaviour.run_list import Listing
+from mockserver.behaviour.run_sequence import RunSequence
+from mockserver.behaviour.run_states import RunStates
+from mockserver.behaviour.run_view import Run, find_run
+from mockserver.clock import text_of
+from mockserver.errors import NotFound
+from mockserver.time_slice import TimeSlice
+from tests.bench.lists import Server, made, table
+from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.behaviour.test_runs_list import Listing as ListMachine
+from tests.mockserver.inprocess import (
+    ACCOUNTING_1,
+    ENDS_AT_ONCE,
+    FRONT_DESK_1,
+    IS_CHECKED,
+    NEVER_ENDS,
+    SUCCEEDS,
+    TASK_FAILED,
+    Mock,
+    unknown_id,
+)
+
+SMALL_NODES = {
+    "_BATCHES_IN_CHUNK": 2,
+    "_RUNS_IN_CHUNK": 6,
+    "_CHUNKS_IN_SPAN": 2,
+    "_CHUNKS_COUNTED_ONE_BY_ONE": 1,
+    "_RUNS_IN_SPAN": 14,
+    "_RUNS_IN_KEPT_ROWS": 5,
+    "_PLACES_KEPT": 8,
+}
+"""Sizes with which a few runs fill many nodes."""
+ANY_OUTCOME = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
+WORKFLOWS = [SUCCEEDS, TASK_FAILED, NEVER_ENDS, ENDS_AT_ONCE, IS_CHECKED, ANY_OUTCOME]
+STATUSES = ["scheduling", "running", "running_checks", *sorted(TERMINAL)]
+
+
+class Seen(NamedTuple):
+    id: str
+    created: int
+    workflow_id: str
+    machine_id: str | None
+    session_id: str | None
+    status: str
+
+
+async def every_run(context: Context) -> list[Seen]:
+    """Each run that is not deleted, looked at by itself, newest first."""
+    runs: list[tuple[int, int, int, Run]] = []
+    for number, unit in enumerate((await context.store.items(BATCH)).values()):
+        for place in range(unit.value.ids.size):
+            try:
+                run = (await find_run(context, unit.value.ids.id(place))).run
+            except NotFound:
+                continue
+            runs.append((run.batch.created, number, place, run))
+    runs.sort(key=lambda each: each[:3], reverse=True)
+    return [
+        Seen(
+            run.id,
+            created,
+            run.batch.workflow_id,
+            run.placement.machine_id,
+            run.placement.session_id,
+            run.timeline.status_at(context.sim_time),
+        )
+        for created, _, _, run in runs
+    ]
+
+
+def listed(runs: list[Seen], query: dict[str, Any], *, by_activity: bool) -> list[str]:
+    since, until = query.get("created_at_from"), query.get("created_at_to")
+    found = [
+        run
+        for run in runs
+        if query.get("workflow_id") in (None, run.workflow_id)
+        and query.get("machine_id") in (None, run.machine_id)
+        and query.get("session_id") in (None, run.session_id)
+        and query.get("status") in (None, run.status)
+        and (since is None or since <= datetime.fromisoformat(text_of(run.created)))
+        and (until is None or datetime.fromisoformat(text_of(run.created)) <= until)
+    ]
+    if by_activity:
+        found.sort(key=lambda run: run.status in TERMINAL)
+    return [run.id for run in found]
+
+
+@lru_cache(maxsize=1)
+def _mock() -> ControlledMock:
+    return ControlledMock(self_check=False)
+
+
+def context_of(mock: Mock) -> Context:
+    """The context of a request of the organisation that was the last to be seen for the first time."""
+    *_, space = mock.app.namespaces.default.spaces.values()
+    return mock.app._make_context(space, NO_PREFERENCES, space.clock.read(), {})
+
+
+class Index(RuleBasedStateMachine):
+    """Runs are created and changed in all ways there are; each list must show what looking at every run shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        for name, size in SMALL_NODES.items():
+            self.patch.setattr(run_sequence, name, size)
+
+    def teardown(self) -> None:
+        self.patch.undo()
+
+    @initialize(gives_way=st.booleans())
+    def begin(self, gives_way):
+        if gives_way:
+            self.patch.setattr(TimeSlice, "is_over", True)
+        self.mock = copy.copy(_mock())
+        self.mock.token = f"test-{uuid4()}"
+        self.mock.get("/v1/runs")
+        self.context = context_of(self.mock)
+        self.ids: list[str] = []
+        self.sessions = [unknown_id()]
+        self.seeded = 0
+
+    def some(self, data: st.DataObject) -> str:
+        return data.draw(st.sampled_from(self.ids))
+
+    @rule(
+        count=st.sampled_from([1, 1, 1, 2, 3, 12]),
+        workflow_id=st.sampled_from(WORKFLOWS),
+        machine_id=st.sampled_from([None, FRONT_DESK_1, ACCOUNTING_1]),
+        in_session=st.sampled_from([False, False, True]),
+        prefer=st.sampled_from([None, None, "outcome=error", "duration=3"]),
+        data=st.data(),
+    )
+    def create(self, count, workflow_id, machine_id, in_session, prefer, data):
+        body: dict[str, Any] = {"machine_id": machine_id} if machine_id is not None else {}
+        if in_session:
+            body["session_id"] = data.draw(st.sampled_from(self.sessions))
+        self.ids += [run["id"] for run in self.mock.create_many(count, workflow_id, prefer=prefer, **body)]
+
+    @rule(steps=st.integers(1, 3))
+    def chain(self, steps):
+        answer = self.mock.post("/v1/runs/chain", {"steps": [{"workflow_id": SUCCEEDS}] * steps}).json()
+        self.ids += answer["run_ids"]
+        self.sessions.append(answer["session_id"])
+
+    @rule(count=st.sampled_from([1, 3]), age_s=st.integers(1, 90), status=st.sampled_from([None, *STATUSES]))
+    def seed(self, count, age_s, status):
+        # No two moments are the same: which comes first then is a matter of another test.
+        self.seeded += 1
+        now = datetime.fromisoformat(text_of(self.context.space.clock.now()))
+        created = now - timedelta(seconds=age_s, microseconds=self.seeded)
+        seed = {"workflow_id": SUCCEEDS, "count": count, "created_at": created.isoformat()}
+        organisation = self.context.space.organisation
+        seed |= {"organization": organisation} | ({"status": status} if status is not None else {})
+        self.ids += self.mock.seed(seed)
+
+    @precondition(lambda self: self.ids)
+    @rule(status=st.sampled_from(["cancelled", "running", "running_checks", "success"]), data=st.data())
+    def update(self, status, data):
+        self.mock.patch(f"/v1/runs/{self.some(data)}", {"status": status, "output_data": {"a": 1}})
+
+    @precondition(lambda self: self.ids)
+    @rule(status=st.sampled_from(STATUSES), data=st.data())
+    def control(self, status, data):
+        self.mock.control("PATCH", f"/runs/{self.some(data)}", {"status": status})
+
+    @precondition(lambda self: self.ids)
+    @rule(
+        body=st.fixed_dictionaries(
+            {},
+            optional={
+                "reuse_session": st.booleans(),
+                "start_session": st.booleans(),
+                "machine_id": st.sampled_from([FRONT_DESK_1, ACCOUNTING_1]),
+            },
+        ),
+        data=st.data(),
+    )
+    def retry(self, body, data):
+        self.mock.post(f"/v1/runs/{self.some(data)}/retry", body)
+
+    @precondition(lambda self: self.ids)
+    @rule(number=st.sampled_from([1, 1, 12]), data=st.data())
+    def delete(self, number, data):
+        first = data.draw(st.integers(0, len(self.ids) - 1))
+        for run_id in self.ids[first : first + number]:
+            assert self.mock.delete(f"/v1/runs/{run_id}").status_code == 204
+        del self.ids[first : first + number]
+
+    @rule(seconds=st.sampled_from([0.000001, 1, 2, 5, 13, 60]))
+    def advance(self, seconds):
+        self.turn({"advance": seconds})
+
+    @rule(seconds=st.sampled_from([-30, -0.5, 7]))
+    def freeze(self, seconds):
+        now = datetime.fromisoformat(text_of(self.context.space.clock.now()))
+        self.turn({"freeze": (now + timedelta(seconds=seconds)).isoformat()})
+
+    def turn(self, clock: dict[str, Any]) -> None:
+        assert self.mock.control("POST", "/clock", clock).status_code == 200
+
+    @precondition(lambda self: self.ids)
+    @rule(
+        workflow_id=st.sampled_from([None, *WORKFLOWS]),
+        machine_id=st.sampled_from([None, FRONT_DESK_1, ACCOUNTING_1]),
+        in_session=st.sampled_from([False, False, True]),
+        ranges=st.sampled_from(["", "", "from", "to", "from to"]),
+        skip=st.integers(0, 20),
+        limit=st.sampled_from([1, 4, 100]),
+        data=st.data(),
+    )
+    def look(self, workflow_id, machine_id, in_session, ranges, skip, limit, data):
+        context = context_of_space(self.mock, self.context)
+        runs = self.mock.run(every_run(context))
+        query: dict[str, Any] = {"workflow_id": workflow_id, "machine_id": machine_id}
+        if in_session:
+            query["session_id"] = data.draw(st.sampled_from(self.sessions))
+        moments = st.sampled_from(sorted({run.created for run in runs}))
+        for name in ranges.split():
+            query[f"created_at_{name}"] = datetime.fromisoformat(text_of(data.draw(moments)))
+        for status in (None, *STATUSES):
+            for by_activity in (False, True):
+                self.compare(context, runs, query | {"status": status}, by_activity, skip, limit)
+
+    @invariant()
+    def plain_lists_are_right(self):
+        if hasattr(self, "ids") and len(self.ids) % 3 == 0:
+            context = context_of_space(self.mock, self.context)
+            runs = self.mock.run(every_run(context))
+            assert {run.id for run in runs} == set(self.ids)
+            for by_activity in (False, True):
+                self.compare(context, runs, {}, by_activity, 0, 1000)
+
+    def compare(self, context, runs, query, by_activity, skip, limit):
+        expected = listed(runs, query, by_activity=by_activity)
+        rows, total = self.mock.run(page(context, query, by_activity, skip, limit))
+        assert total == len(expected)
+        assert [row.batch.ids.id(place) for row in rows for place in row.places] == expected[skip : skip + limit]
+
+
+async def page(context: Context, query: dict[str, Any], by_activity: bool, skip: int, limit: int) -> Any:
+    return await Listing(context, query).page(skip, limit, by_activity=by_activity)
+
+
+def context_of_space(mock: Mock, context: Context) -> Context:
+    return mock.app._make_context(context.space, NO_PREFERENCES, context.space.clock.read(), {})
+
+
+class InSmallNodes(ListMachine):
+    """The lists of HTTP, searches among them, where a few runs fill many nodes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        for name, size in SMALL_NODES.items():
+            self.patch.setattr(run_sequence, name, size)
+
+    def teardown(self) -> None:
+        self.patch.undo()
+
+
+TestInSmallNodes = InSmallNodes.TestCase
+TestInSmallNodes.settings = settings(
+    max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestIndex = Index.TestCase
+TestIndex.settings = settings(
+    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+# --- What a list costs
+
+
+class Looked:
+    """Counts the nodes that are counted, and the batches whose runs are looked at."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.nodes = self.batches = 0
+        count, places = RunSequence._count, RunStates.places
+
+        def counted(sequence: Any, node: Any, selection: Any) -> int:
+            self.nodes += 1
+            return count(sequence, node, selection)
+
+        def opened(states: Any, *args: Any) -> Any:
+            self.batches += 1
+            return places(states, *args)
+
+        monkeypatch.setattr(RunSequence, "_count", counted)
+        monkeypatch.setattr(RunStates, "places", opened)
+
+
+QUERIES: list[dict[str, Any]] = [
+    {},
+    {"sort_mode": "created_at_desc"},
+    {"status": "running"},
+    {"status": "success"},
+    {"status": "cancelled"},
+    {"workflow_id": ANY_OUTCOME},
+    {"workflow_id": ANY_OUTCOME, "status": "success"},
+    {"machine_id": FRONT_DESK_1, "status": "running"},
+    {"workflow_id": ANY_OUTCOME, "machine_id": FRONT_DESK_1},
+    {"created_at_from": "2026-01-01T00:00:00.000010Z"},
+    {"session_id": unknown_id()},
+]
+
+
+@pytest.mark.parametrize("after_s", [12, 60])
+@pytest.mark.parametrize("runs", [1_000, 30_000, 300_000])
+def test_a_list_of_runs_made_by_the_thousand_looks_at_few_batches(runs, after_s, monkeypatch):
+    assert_cheap(1000, runs, 60, 40, after_s, monkeypatch)
+
+
+@pytest.mark.parametrize("after_s", [12, 60])
+@pytest.mark.parametrize("runs", [1_000, 30_000])
+def test_a_list_of_runs_made_one_by_one_looks_at_few(runs, after_s, monkeypatch):
+    assert_cheap(1, runs, 2 * (128 + 128) + 10, 640, after_s, monkeypatch)
+
+
+def assert_cheap(each, runs, most_nodes, most_batches, after_s, monkeypatch):
+    async def go() -> None:
+        server = await made(runs, each)
+        server.clock.pass_time(after_s)
+        for query in QUERIES:
+            await server.call("GET", "/v1/runs", urlencode(query))
+            server.clock.pass_time(0.001)
+            with monkeypatch.context() as patch:
+                looked = Looked(patch)
+                page = json.loads(await server.call("GET", "/v1/runs", urlencode({**query, "skip": runs // 2})))
+            assert page["total"] <= runs
+            assert looked.nodes <= most_nodes, (query, looked.nodes)
+            assert looked.batches <= most_batches, (query, looked.batches)
+
+    asyncio.run(go())
+
+
+def test_the_bench_of_lists_prints_its_table(capsys):
+    asyncio.run(table([100, 200], 10, moving=True, only="status"))
+    lines = capsys.readouterr().out.splitlines()
+    assert "| list | 100 runs | 200 runs | ratio | first | longest hold |" in lines
+    assert any(line.startswith("| status=success | ") for line in lines)
+
+
+@pytest.mark.parametrize(("each", "calls", "most_bytes"), [(1000, 50, 8), (1, 3_000, 1_300)])
+def test_a_stored_run_takes_few_bytes(each, calls, most_bytes):
+    """With an idempotency key, and an input of 50 bytes. Measured on 2026-11-26: 1.3 and 1,235 bytes."""
+
+    async def create(server: Server, number: int) -> None:
+        body = {"workflow_id": ANY_OUTCOME, "input_values": {"invoice": f"{number:032d}"}}
+        path = "/v1/runs" if each == 1 else "/v1/runs/bulk"
+        content = json.dumps(body if each == 1 else {**body, "count": each}).encode()
+        await server.call("POST", path, body=content, key=b"key-%032d" % number)
+
+    async def go() -> float:
+        server = Server(journal_bytes=0)
+        for number in range(100):
+            await create(server, number)
+        gc.collect()
+        tracemalloc.start()
+        try:
+            for number in range(100, 100 + calls):
+                await create(server, number)
+            gc.collect()
+            return tracemalloc.get_traced_memory()[0] / (calls * each)
+        finally:
+            tracemalloc.stop()
+
+    assert asyncio.run(go()) <= most_bytes
