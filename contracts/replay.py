@@ -7,6 +7,7 @@ counts. The exchanges of the finding are sent too, since it may need what other 
 from __future__ import annotations
 
 import dataclasses
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
 from contracts.engine.explain import finding_of
+from contracts.engine.repro import is_read
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import ALONE, INTERNAL_ERRORS, Scenario
@@ -29,6 +31,8 @@ from contracts.rules import SCENARIOS
 
 INTERMITTENT_ATTEMPTS: Final = 12
 """How often what did not repeat alone is sent again."""
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 _SCENARIOS: Final[dict[str, Scenario[Any]]] = {
     scenario.name: scenario for scenario in (*SCENARIOS, ALONE, RECORDED, SEQUENCES)
@@ -65,7 +69,26 @@ def replay(
             return _result(replaying.check, found, shows=True)
     if not replaying.judged:
         raise CouldNotCheck("; ".join(replaying.problems) or f"nothing that was sent could be judged by {finding.rule}")
+    if _is_about_what_was_there(finding):
+        raise CouldNotCheck(
+            "it does not show on what the target has now, but it was found on something that the check had not created:"
+            " check the target again"
+        )
     return _result(replaying.check, finding, shows=False)
+
+
+def _is_about_what_was_there(finding: Finding) -> bool:
+    """Return whether the last request names an id that only a read had shown before, a list for example."""
+    if not finding.exchanges:
+        return False
+    *before, last = finding.exchanges
+    named = _UUID.findall(last.request.path)
+    reads, writes = ([e for e in before if is_read(e.request) is which] for which in (True, False))
+    return any(
+        any(one.encode() in read.answer.body for read in reads)
+        and not any(one.encode() in write.answer.body + (write.request.body or b"") for write in writes)
+        for one in named
+    )
 
 
 Run = tuple[Scenario[Any], Any, Sequence[Any]]

@@ -373,7 +373,8 @@ class Search:
         finding = finding_of(
             final, exchanges, passed, secrets=check.canaries.forms, stable=stable, intermittent=intermittent
         )
-        shown_by = [(scenario, case), *([origin] if alone is not None else [])]
+        # The case as it was found too: what was sent before may be why the smallest one fails.
+        shown_by = [(scenario, case), *([origin] if (scenario, case) != origin else [])]
         reproductions = [
             each for by, one in shown_by for each in reproduction_of(by.name, one, () if stable else beside)
         ]

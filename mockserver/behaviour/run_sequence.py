@@ -293,10 +293,13 @@ class RunSequence:
 
     def _count(self, node: _Span | _Chunk, selection: Selection) -> int:
         wanted, sim_time, since, until = selection
-        oldest, newest = node.oldest.created, node.newest.created
-        if newest < since or until < oldest:
-            return 0
-        if since <= oldest and newest <= until:
+        is_whole = since == -FOREVER and until == FOREVER
+        if not is_whole:
+            oldest, newest = node.oldest.created, node.newest.created
+            if newest < since or until < oldest:
+                return 0
+            is_whole = since <= oldest and newest <= until
+        if is_whole:
             if wanted is None:
                 return node.runs
             if node.steps is not None:

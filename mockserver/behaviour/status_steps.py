@@ -73,10 +73,12 @@ class _Times:
 class StatusSteps:
     """A multiset of timelines. The times at which it is asked must not go back."""
 
-    __slots__ = ("_times", "runs")
+    __slots__ = ("_final", "_times", "runs")
 
     def __init__(self) -> None:
         self.runs = 0
+        self._final: dict[str, int] | None = None
+        """The counts that were asked for, while no step is left."""
         self._times: dict[str, _Times] = {}
 
     @classmethod
@@ -93,12 +95,14 @@ class StatusSteps:
 
     def add_ended(self, runs_by_outcome: Mapping[str, int]) -> None:
         """Add runs that have ended at the times that are asked for."""
+        self._final = None
         for outcome, runs in runs_by_outcome.items():
             self.runs += runs
             self._of(outcome).over += runs
             self._of(_BEGUN).over += runs
 
     def add_all(self, timelines: Iterable[Timeline], lives: Iterable[Lives]) -> None:
+        self._final = None
         due: defaultdict[str, list[int]] = defaultdict(list)
         for started, checking, ended, outcome in timelines:
             self.runs += 1
@@ -127,6 +131,7 @@ class StatusSteps:
 
     def add(self, timeline: Timeline) -> None:
         self.runs += 1
+        self._final = None
         checking = min(timeline.checking, timeline.ended)
         self._of(timeline.outcome).add(timeline.ended)
         self._of(_BEGUN).add(min(timeline.started, checking))
@@ -136,6 +141,7 @@ class StatusSteps:
 
     def remove(self, timeline: Timeline) -> None:
         self.runs -= 1
+        self._final = None
         checking = min(timeline.checking, timeline.ended)
         self._of(timeline.outcome).remove(timeline.ended)
         self._of(_BEGUN).remove(min(timeline.started, checking))
@@ -145,6 +151,14 @@ class StatusSteps:
 
     def count(self, wanted: str, sim_time: int) -> int:
         """The number of runs in a status at a time; or ACTIVE, or ENDED."""
+        final = self._final
+        if final is None:
+            return self._count(wanted, sim_time)
+        if wanted not in final:
+            final[wanted] = self._count(wanted, sim_time)
+        return final[wanted]
+
+    def _count(self, wanted: str, sim_time: int) -> int:
         if wanted in TERMINAL:
             return self._until(wanted, sim_time)
         if wanted == "scheduling":
@@ -162,7 +176,10 @@ class StatusSteps:
         for times in self._times.values():
             times.over += bisect_right(times.due, sim_time)
             del times.due[: bisect_right(times.due, sim_time)]
-        return max((times.due[-1] for times in self._times.values() if times.due), default=FOREVER)
+        last = max((times.due[-1] for times in self._times.values() if times.due), default=FOREVER)
+        if last == FOREVER:
+            self._final = {}
+        return last
 
     def next_step(self, sim_time: int) -> int:
         """The next time after `sim_time` at which a run changes its status, or FOREVER."""

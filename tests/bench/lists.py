@@ -129,7 +129,7 @@ async def timed(server: Server, query: dict[str, Any], *, moving: bool) -> tuple
         started = time.process_time()
         await server.call("GET", "/v1/runs", text)
         times.append((time.process_time() - started) * 1000)
-        if times[-1] > 2_000:
+        if len(times) > 1 and times[-1] > 2_000:
             break
     return times[0], statistics.median(times[1:] or times), server.longest_s * 1000
 

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from contracts.core.exchange import TOKEN
+from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Reproduction, RuleResult
 from contracts.engine.case_json import case_to_json
 from contracts.engine.request_case import RequestCase
@@ -120,6 +120,17 @@ def test_what_another_version_recorded_is_not_judged(healthy):
 )
 def test_cases_of_searches_run_again_too(healthy, scenario, case):
     assert not shows(healthy, finding_by(scenario.name, case_to_json(case)))
+
+
+def test_what_was_found_on_a_run_that_was_there_is_not_called_gone(healthy):
+    run = "22222222-2222-4333-8444-555555555555"
+    listed = Exchange(Request("GET", "/v1/runs"), Answer(200, (), json.dumps({"items": [{"id": run}]}).encode()))
+    read = Exchange(Request("GET", f"/v1/runs/{run}"), Answer(200, (), b"{}"))
+    finding = finding_by(ALONE.name, case_to_json(BULK), exchanges=(listed, read))
+    assert "something that the check had not created" in refusal(healthy, finding)
+    created = Exchange(Request("POST", "/v1/runs", (), b"{}"), dataclasses.replace(listed.answer, status=201))
+    assert not shows(healthy, dataclasses.replace(finding, exchanges=(created, listed, read)))
+    assert not shows(healthy, dataclasses.replace(finding, exchanges=(read,)))
 
 
 def test_what_cannot_be_judged_is_not_called_gone(healthy):
