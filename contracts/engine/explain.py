@@ -16,17 +16,20 @@ def finding_of(
     exchanges: tuple[Exchange, ...],
     passed: Sequence[Attempt] = (),
     *,
+    secrets: Sequence[bytes] = (),
     stable: bool,
     intermittent: bool,
 ) -> Finding:
     """`exchanges` reproduce the violation. `passed` are the attempts at smaller cases that showed no violation: they
-    tell something only if the violation is stable.
+    tell something only if the violation is stable. `secrets` are the forms of sensitive values: a neighbour that would
+    show one is not shown, since the exchanges of the finding do not have it, so that a report could not mask it.
     """
     judged = violated.exchanges[-1] if violated.exchanges else None
     # Requests may follow that tell why the judged one fails.
     failing = Attempt(_until(judged, violated.all_exchanges), violated.made_up)
     near = neighbours(failing, passed) if stable else []
     why = guess(near)
+    shown = (exchange_in_words(one.exchange) for one in near)
     expected, got = shorten_ids([violated.expected, violated.got])
     return Finding(
         violated.rule,
@@ -37,7 +40,7 @@ def finding_of(
         stable=stable,
         intermittent=intermittent,
         summary=summary_of(violated.expected, violated.got, _until(judged, exchanges), why),
-        neighbour=exchange_in_words(near[0].exchange) if near else "",
+        neighbour=next((words for words in shown if not any(form in words.encode() for form in secrets)), ""),
         guess=why,
         field=violated.violation.field,
         same_answer=violated.same_answer,

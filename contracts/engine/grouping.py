@@ -1,8 +1,9 @@
 """Tells each fault once: a finding that shows the same fault as another one becomes a part of it.
 
 Two findings show the same fault only if the answers prove it. Either one answer shows both, in the same field; or both
-have the same guess at the cause, and the same field or the same wrong value. Findings of different fields, or without
-such evidence, stay apart, since each may be a fault of its own.
+have the same guess at the cause. Under one rule, this is enough; under two rules, both must also be of the same field,
+and have the same wrong value or a guess about values of that field. Findings of different fields always stay apart,
+since each may be a fault of its own.
 """
 
 from __future__ import annotations
@@ -45,8 +46,15 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
         return True
     if not one.guess or one.guess != other.guess:
         return False
+    if one.rule == other.rule:
+        return same_field or not (one.field and other.field)
     same_value = _ID.sub("id", one.got) == _ID.sub("id", other.got)
-    return (same_field or same_value) if one.rule == other.rule else (same_field and same_value)
+    return same_field and (same_value or _is_about_values_of(one.field, one.guess))
+
+
+def _is_about_values_of(field: str, guess: str) -> bool:
+    """Return whether a guess says which values of the field are wrong, and not only that the field must be there."""
+    return re.search(rf" in (the key of )?{re.escape(field)}\b", guess) is not None
 
 
 def _in_words(finding: Finding) -> str:

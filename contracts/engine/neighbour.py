@@ -95,7 +95,7 @@ def guess(nearest: Sequence[Neighbour]) -> str:
     outer = [place for place in needed if not any(place != other and place.startswith(other) for other in needed)]
     if not guesses and len(outer) <= _MAX_NAMED:
         requests = [place for place in outer if isinstance(by_place[place][0].failing, _Comparable)]
-        parts = [f"{place}{_short_value(by_place[place][0].failing)}" for place in outer if place not in requests]
+        parts = [_part_in_words(place, by_place[place][0].failing) for place in outer if place not in requests]
         together = " together" if len(parts) > 1 else ""
         guesses = [*requests, *([f"with {' and '.join(parts)}{together}"] if parts else [])]
     return f"only {' and '.join(guesses[:_MAX_NAMED])}?" if guesses else ""
@@ -207,6 +207,8 @@ def _differences(failing: Any, passing: Any, place: str = "") -> Iterator[tuple[
 def _guess_at(place: str, found: Sequence[Difference]) -> str:
     """Say what tells the failing value of a place from the passing ones."""
     failing, passing = found[0].failing, [one.passing for one in found if one.passing is not _ABSENT]
+    if "sensitive" in place and not isinstance(failing, list | dict | str):
+        return ""  # a report could not mask a part of a number
     if _is_number(failing) and all(map(_is_number, passing)):
         return _guess_at_number(place, failing, passing)
     if isinstance(failing, str) and all(isinstance(one, str) for one in passing):
@@ -273,10 +275,11 @@ def _number_or_text(text: str) -> Any:
     return int(text) if text.isascii() and text.isdigit() and len(text) < _LONG_NUMBER else text
 
 
-def _short_value(value: Any) -> str:
-    """Return a value that is short enough for a guess; empty for others."""
-    is_short = value is None or isinstance(value, bool | int | float) or value in ("", [], {})
-    return f" {json.dumps(value)}" if is_short else ""
+def _part_in_words(place: str, value: Any) -> str:
+    """Return a place with its value, if that is short and not sensitive."""
+    is_number = _is_number(value) and "sensitive" not in place
+    is_short = value is None or isinstance(value, bool) or value in ("", [], {})
+    return f"{place} {json.dumps(value)}" if is_number or is_short else place
 
 
 def _is_number(value: Any) -> bool:

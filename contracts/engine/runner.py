@@ -370,7 +370,9 @@ class Search:
         all_exchanges = (*before, *final.all_exchanges)
         shown = (*self._sources(final), *final.exchanges)
         exchanges = repro_of(shown, all_exchanges, check.guard.exchanges, replaceable=check.replaceable_ids)
-        finding = finding_of(final, exchanges, passed, stable=stable, intermittent=intermittent)
+        finding = finding_of(
+            final, exchanges, passed, secrets=check.canaries.forms, stable=stable, intermittent=intermittent
+        )
         # The case as it was found too: what was sent before may be why the smallest one fails.
         shown_by = [(scenario, case), *([origin] if (scenario, case) != origin else [])]
         reproductions = [

@@ -274,7 +274,9 @@ def _unwanted(listed: _Listed, query: Query, known: Mapping[str, Candidate]) -> 
         shown = run_in_words({**(known[identity].view if identity in known else {}), **item}, [field])
         more = f" and {counted(len(others) - 1, 'more run')}" if len(others) > 1 else ""
         got = f"{shown}{more}, which {'does' if len(others) == 1 else 'do'} not match {name}"
-        violation = Violation("LIST-FILTER", cause, "only runs that match the filters", got, field=name)
+        # The create of a run of another case is not among the exchanges of this one: `about` says which run it is.
+        about = "" if identity in known else identity
+        violation = Violation("LIST-FILTER", cause, "only runs that match the filters", got, about=about, field=name)
         yield ListFault(violation, (number,), identity if identity in known else None)
 
 

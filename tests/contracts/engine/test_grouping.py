@@ -41,7 +41,7 @@ def test_one_cause_under_two_rules_is_told_once_with_where_else_it_was_seen() ->
     [
         finding("READ-BACK", got=ECHO.got, field="input_values"),
         finding("READ-BACK", got=ECHO.got, guess=GUESS["guess"], field="error"),
-        finding("READ-BACK", got="input_values null", **GUESS),
+        finding("READ-BACK", got=ECHO.got, guess="only with input_values?", field="input_values"),
         finding("READ-BACK", got=ECHO.got, field="input_values", guess="only with count above 500?"),
         finding("BULK-ECHO", "another cause", got="null", guess=GUESS["guess"], field="machine_id"),
         finding("BULK-ECHO", "another cause", got=ECHO.got, field="input_values"),
@@ -87,3 +87,34 @@ def test_the_worst_rule_tells_the_fault_and_the_order_stays() -> None:
     assert (first.rule, second.rule) == ("BULK-ECHO", "SECRET-LEAK")
     assert first.part_of == second.fingerprint
     assert second.also_seen == ("BULK-ECHO on GET /v1/runs",)
+
+
+def test_a_field_that_must_only_be_there_is_no_evidence_for_one_fault_under_two_rules() -> None:
+    """A create and a retry may each lose it by a fault of its own."""
+    findings = [
+        finding("BULK-SESSION", got="session_id null", guess="only with session_id?", field="session_id"),
+        finding("RETRY-RULES", got='session_id "other"', guess="only with session_id?", field="session_id"),
+    ]
+
+    assert grouped(findings) == tuple(findings)
+
+
+def test_the_same_values_of_one_field_are_one_fault_though_the_answers_differ() -> None:
+    guess = "only with a space at an end in the key of input_values?"
+    findings = [
+        finding("BULK-ECHO", got='without the key " a"', guess=guess, field="input_values"),
+        finding("CREATE-ANSWER", got='without the key "b "', guess=guess, field="input_values"),
+        finding("UPDATE-PARTIAL", got="null", guess=guess, field="output_data"),
+    ]
+
+    assert [bool(one.part_of) for one in grouped(findings)] == [False, True, False]
+
+
+def test_a_list_that_misses_runs_and_gives_others_for_one_reason_is_one_fault() -> None:
+    guess = "only with a time zone offset in created_at_from?"
+    findings = [
+        finding("LIST-FILTER", "created_at_from misses a run", "a list without run 0b0e1234…", guess=guess),
+        finding("LIST-FILTER", "created_at_from gives others too", "run 1", guess=guess, field="created_at_from"),
+    ]
+
+    assert [bool(one.part_of) for one in grouped(findings)] == [False, True]

@@ -118,6 +118,16 @@ def test_the_request_that_differs_is_shown_and_not_the_same_read_after_it() -> N
         (created({"a": 2, "b": 2}), [created({"a": 1, "b": 1})], ""),
         (listed(("workflow_id", RUN)), [listed(("workflow_id", "x"))], ""),
         (created([1]), [created([1, 2])], ""),
+        (
+            created({"sensitive_input_values": {"pin": 12345}}),
+            [created({"sensitive_input_values": {"pin": 12344}})],
+            "",
+        ),
+        (
+            created({"a": 1, "sensitive_input_values": {"pin": 12345, "x": 1}}),
+            [created({"a": 1, "sensitive_input_values": {"x": 1}})],
+            "only with sensitive_input_values.pin?",
+        ),
         (created({"a": {"b": None}}), [created({"a": {}}), created({})], "only with a?"),
     ],
 )

@@ -21,11 +21,12 @@ from contracts.core.findings import Finding, Spent
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
+from contracts.engine.grouping import grouped
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime
 from contracts.engine.runner import MAX_CAUSES, Scenario, Search, run_alone
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
-from contracts.oracle import read_request
+from contracts.oracle import Violation, read_request
 from contracts.rules.requests import WrongParameter, run_wrong_parameter
 
 JSON = (("Content-Type", "application/json"),)
@@ -578,3 +579,17 @@ def test_an_attempt_with_another_violation_is_not_shown_as_answered_rightly() ->
     assert found["NO-5XX"].exchanges[-1].request.json()["count"] == 501
     assert found["NO-5XX"].neighbour == ""
     assert "?" not in found["NO-5XX"].summary
+
+
+def test_a_finding_names_the_other_violation_that_its_answer_shows_in_the_same_field() -> None:
+    def judge_all(context: CaseContext, case: Case) -> None:
+        result = context.call("list_runs")
+        for rule, field in (("SECRET-LEAK", "error"), ("LIST-PAGE", "total"), ("READ-BACK", "error")):
+            context.judge(rule, [Violation(rule, "a cause", "one", "another", field=field)], result)
+
+    search = searched(lambda request: (200, PAGE), judge_all, {})
+
+    found = {finding.rule: finding for finding in search.findings}
+    assert found["READ-BACK"].same_answer == (("SECRET-LEAK", "a cause"),)
+    assert found["LIST-PAGE"].same_answer == found["SECRET-LEAK"].same_answer == ()
+    assert [one.rule for one in grouped(search.findings) if one.part_of] == ["READ-BACK"]

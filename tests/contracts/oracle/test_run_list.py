@@ -111,6 +111,14 @@ def test_other_runs_are_judged_by_what_the_list_shows_of_them() -> None:
     assert causes(shown, [run(7)], [("status", "success")]) == [("LIST-FILTER", "status gives others too")]
 
 
+def test_a_run_of_another_case_that_is_listed_wrongly_is_named_so_that_its_create_is_found() -> None:
+    (fault,) = list_faults([page(7, workflow_id=W2)], [NEWEST_FIRST[0]], [])
+    (known,) = list_faults([page(7, workflow_id=W2)], [NEWEST_FIRST[0]], [run(7, workflow_id=W2)])
+
+    assert (fault.violation.about, fault.run_id) == (view(7)["id"], None)
+    assert (known.violation.about, known.run_id) == ("", view(7)["id"])
+
+
 def test_a_field_that_the_list_does_not_show_says_nothing_of_a_run() -> None:
     shown = page(7)
     del shown.body["items"][0]["input_values"]

@@ -1,0 +1,62 @@
+"""A finding is made of a violation with what the attempts around it tell."""
+
+from typing import Any
+
+from contracts.core.exchange import Answer, Exchange
+from contracts.engine.explain import finding_of
+from contracts.engine.neighbour import Attempt
+from contracts.engine.request_building import request_for
+from contracts.engine.results import RuleViolated
+from contracts.oracle import Violation
+
+RUN = "0b0e1234-0000-4000-8000-000000000001"
+
+
+def listed(*query: tuple[str, str], status: int = 200) -> Exchange:
+    return Exchange(request_for("list_runs", query=query), Answer(status, (), b""))
+
+
+def violated(*exchanges: Exchange, judged: int = -1) -> RuleViolated:
+    violation = Violation("NO-5XX", "a 5xx", f"no 5xx for {RUN}", f"500 for {RUN}", field="id")
+    return RuleViolated(violation, (exchanges[judged],), all_exchanges=exchanges)
+
+
+FAILING = listed(("search", "a"), ("deep_search", "true"), status=500)
+PASSED = [Attempt([listed(("search", "a"))]), Attempt([listed(("deep_search", "true"))])]
+
+
+def finding(passed: Any = PASSED, **more: Any) -> Any:
+    return finding_of(violated(FAILING), (FAILING,), passed, **({"stable": True, "intermittent": False} | more))
+
+
+def test_it_has_the_summary_the_neighbour_and_the_guess() -> None:
+    found = finding()
+
+    assert found.summary == (
+        "GET /v1/runs?search=a&deep_search=true: 500 for 0b0e1234…; expected no 5xx for 0b0e1234… "
+        "(only with deep_search and search together?)"
+    )
+    assert found.neighbour == "GET /v1/runs?search=a: 200 without a body"
+    assert found.guess == "only with deep_search and search together?"
+    assert (found.expected, found.got, found.field) == ("no 5xx for 0b0e1234…", "500 for 0b0e1234…", "id")
+
+
+def test_what_does_not_repeat_is_compared_with_nothing() -> None:
+    found = finding(stable=False)
+
+    assert (found.neighbour, found.guess) == ("", "")
+
+
+def test_a_neighbour_that_would_show_a_sensitive_value_is_not_shown() -> None:
+    assert finding(secrets=[b"search=a"]).neighbour == "GET /v1/runs?deep_search=true: 200 without a body"
+    assert finding(secrets=[b"GET"]).neighbour == ""
+
+
+def test_requests_after_the_judged_one_are_not_compared_or_told() -> None:
+    why = listed(("limit", "7"))
+    exchanges = (FAILING, why)
+
+    found = finding_of(violated(*exchanges, judged=0), exchanges, PASSED, stable=True, intermittent=False)
+
+    assert found.summary.startswith("GET /v1/runs?search=a&deep_search=true: 500")
+    assert found.guess
