@@ -107,4 +107,4 @@ def test_other_threads_run_between_the_integers_of_a_large_text():
         over.set()
         sys.setswitchinterval(interval)
         other.join()
-    assert after - before >= 50
+    assert after - before >= 5  # on a busy machine the other thread gets few of the 500 turns; without the fix, none
