@@ -135,13 +135,17 @@ class Scheduler:
             if scenario.last:
                 last.append(_Part(scenario, self._cases(scenario), False))
             elif not scenario.waits:
-                few = math.inf if scenario.priority == 0 else MANY_RUNS
-                (early if scenario.priority < LOWEST_PRIORITY else late).append(
-                    _Part(scenario, (case for case in self._cases(scenario) if case.expected_runs < few), False)
-                )
-                many = (case for case in self._cases(scenario) if case.expected_runs >= few)
+                few, many = self._by_runs(scenario)
+                (early if scenario.priority < LOWEST_PRIORITY else late).append(_Part(scenario, few, False))
                 late.append(_Part(scenario, many, True))
         return early, late, last
+
+    def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any]]:
+        """Return the cases that create few runs and those that create many. Of priority 0, all count as the former."""
+        most = math.inf if scenario.priority == 0 else MANY_RUNS
+        few = (case for case in self._cases(scenario) if case.expected_runs < most)
+        many = (case for case in self._cases(scenario) if case.expected_runs >= most)
+        return few, many
 
     def _cases(self, scenario: Scenario[Any]) -> Iterator[Any]:
         cases = self._live_cases[scenario.name] if self._check.is_live else scenario.cases

@@ -93,6 +93,12 @@ def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_a_late
     assert progress == [ScenarioProgress("a", 3, 3, True), ScenarioProgress("b", 2, 2, True)]
 
 
+def test_large_creates_of_priority_0_do_not_wait_whatever_comes_after_them() -> None:
+    search = OneCaseEach()
+    run_scheduler(search, scenario("first", MANY, priority=0), scenario("second", FEW, MANY))
+    assert search.done == [("first", MANY_RUNS), ("second", 1), ("second", MANY_RUNS)]
+
+
 def test_many_runs_do_not_wait_for_a_scenario_with_more_cases_than_rounds_before_them() -> None:
     search = OneCaseEach()
     run_scheduler(search, scenario("a", *[FEW] * 20, MANY))
