@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from tests.sqlite_server import reading
 from tests.sqlite_server.reading import Refused, invalid
-from tests.sqlite_server.store import JSON_COLUMNS, TERMINAL, Store, folded, new_id, written
+from tests.sqlite_server.store import ACTIVITY, JSON_COLUMNS, TERMINAL, Store, folded, new_id, written
 
 ALWAYS_SHOWN = ("input_values", "pool_ids", "input_attachment_ids")
 ALWAYS_LISTED = ("id", "workflow_id", "machine_id", "status", "created_at")
@@ -172,8 +172,7 @@ class Operations:
             tests["instr(words || x'ff' || more_words, ?)"] = wanted or None
         else:
             tests["instr(words, ?)"] = wanted or None
-        activity = f"status IN {TERMINAL}, number DESC"
-        order = activity if asked["sort_mode"] == "activity" else "created_ms DESC, number DESC"
+        order = ACTIVITY if asked["sort_mode"] == "activity" else "created_ms DESC, number DESC"
         rows, answer = self._page("runs", call.org, tests, order, asked)
         answer["items"] = [_shown(row) for row in rows]
         if asked["fields"] is not None:

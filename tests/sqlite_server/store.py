@@ -18,7 +18,8 @@ JSON_COLUMNS = (
     *("release_session_after", "session_alias", "sensitive_input_aliases", "pool_ids", "input_values"),
     *("run_message_history", "output_attachment_ids", "input_attachment_ids", "output_data", "error"),
 )
-SCHEMA = """
+ACTIVITY = f"status IN {TERMINAL}, number DESC"
+SCHEMA = f"""
 PRAGMA journal_mode = MEMORY;
 PRAGMA synchronous = OFF;
 CREATE TABLE runs (
@@ -30,8 +31,11 @@ CREATE TABLE runs (
     more_words BLOB AS (words(run_message_history)) STORED
 );
 CREATE INDEX runs_due ON runs (due_ms) WHERE due_ms IS NOT NULL;
-CREATE INDEX runs_session ON runs (session_id, number) WHERE session_id IS NOT NULL;
-CREATE INDEX runs_org ON runs (org, number);
+CREATE INDEX runs_busy ON runs (session_id, org) WHERE due_ms IS NOT NULL;
+CREATE INDEX runs_waiting ON runs (session_id, org, number) WHERE status = 'scheduling';
+CREATE INDEX runs_session ON runs (session_id, org);
+CREATE INDEX runs_activity ON runs (org, {ACTIVITY});
+CREATE INDEX runs_newest ON runs (org, created_ms DESC, number DESC);
 CREATE TABLE contents (digest BLOB PRIMARY KEY, content BLOB);
 CREATE TABLE attachments (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, org TEXT, run_id TEXT, kind TEXT, filename TEXT,
