@@ -31,6 +31,7 @@ ROUTES = {
     "/v1/run-attachments/([^/]+)/download": {"GET": "download_run_attachment"},
     "/v1/run-attachments/([^/]+)/download-url": {"GET": "get_run_attachment_download_url"},
     "/files/([^/]+)": {"GET": "linked_file"},
+    "/v1/(workflows|pools)(/.*)?": {},  # 405 whatever the method, and machines 404
 }
 
 
