@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, TypeVar
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -17,6 +19,21 @@ def in_turn(kinds: Iterable[Iterator[T]]) -> Iterator[T]:
                 yield next(kind)
             except StopIteration:
                 left.remove(kind)
+
+
+def in_turn_by_operation(cases: Callable[[A], Iterator[T]]) -> Callable[[A], Iterator[T]]:
+    """Decorate a function that yields cases for one operation after the other: yield them in turn by operation, so that
+    the first few are about many operations.
+    """
+
+    @functools.wraps(cases)
+    def in_order(check: A) -> Iterator[T]:
+        by_operation: dict[str, list[T]] = {}
+        for case in cases(check):
+            by_operation.setdefault(case.operation, []).append(case)  # type: ignore[attr-defined]
+        yield from in_turn(map(iter, by_operation.values()))
+
+    return in_order
 
 
 def covering(items: Iterable[T], *keys: Callable[[T], Hashable]) -> Iterator[T]:

@@ -7,8 +7,13 @@ from a case, and the case can be shrunk (`shrink`), sent again, compared and pri
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import Any
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, TypeVar
+
+from contracts.data.limits import MAX_COUNT
+
+C = TypeVar("C")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +29,26 @@ class Case:
     def parts(self) -> Sequence[Case]:
         """The cases that this one consists of, if it groups several that are sent together."""
         return (self,)
+
+
+RUNS_PER_REQUEST: Final = 50
+"""Creating so many runs costs a target about as much as one more request, and makes its lists slower."""
+
+
+def cost_of_runs(case: Any) -> float:
+    """Return the cost of the runs that a case creates, in requests."""
+    return min(case.expected_runs, MAX_COUNT) / RUNS_PER_REQUEST if isinstance(case, Case) else 0.0
+
+
+def next_batch(cases: Iterator[C], size: int, most: float) -> list[C]:
+    """Return the next cases: `size` of them, or fewer if their runs cost `most` requests."""
+    batch: list[C] = []
+    for case in itertools.islice(cases, size):
+        batch.append(case)
+        most -= cost_of_runs(case)
+        if most <= 0:
+            break
+    return batch
 
 
 def defaults_of(case: Any) -> dict[str, Any]:

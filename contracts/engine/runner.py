@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import itertools
 import math
 import time
 from collections import Counter
@@ -26,6 +25,7 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
+from contracts.engine.case import cost_of_runs, next_batch
 from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -155,36 +155,31 @@ class Search:
     def run(
         self, scenario: Scenario[Any], cases: Iterator[Any], *, requests: float = math.inf, until: float = math.inf
     ) -> bool:
-        """Try cases until they have sent that many requests. Return whether all were tried; if not, a later call can
-        continue `cases`. Raises OutOfTime when the check ends, or at `until` (monotonic).
+        """Try cases until they have sent that many requests, or created runs that cost as much. Return whether all were
+        tried; if not, a later call can continue `cases`. Raises OutOfTime when the check ends or at `until` (monotonic).
         """
-        enough = self.requests[scenario.name] + requests
-        if scenario.together and not self.check.is_live:
-            size = int(min(BATCH, max(THREADS, requests // THREADS)))  # a small share is for a small batch
-            return self._run_together(scenario, cases, enough, until, size)
-        for case in cases:
-            self._stop_at(until)
-            self.try_case(scenario, case)
-            self.tried[scenario.name] += 1
-            if self.requests[scenario.name] >= enough:
-                return False
-        return True
-
-    def _run_together(
-        self, scenario: Scenario[Any], cases: Iterator[Any], enough: float, until: float, size: int
-    ) -> bool:
-        """Run cases in parallel, in batches of that size. Look into the failures of a batch in the order of cases."""
+        is_together = scenario.together and not self.check.is_live
+        size = int(min(BATCH, max(THREADS, requests // THREADS))) if is_together else 1
+        sent_before, spent_on_runs = self.requests[scenario.name], 0.0
         with ThreadPoolExecutor(THREADS) as pool:
-            while batch := list(itertools.islice(cases, size)):
+            while batch := next_batch(cases, size, requests - spent_on_runs):
                 self._stop_at(until)
-                outcomes = list(pool.map(lambda case: self._outcome(scenario, case), batch))
-                for case, violated in zip(batch, outcomes, strict=True):
-                    if violated is not None:
-                        self.look_into(scenario, case, violated, beside=batch)
+                if is_together:
+                    self._try_together(scenario, batch, pool)
+                else:
+                    self.try_case(scenario, batch[0])
                 self.tried[scenario.name] += len(batch)
-                if self.requests[scenario.name] >= enough:
+                spent_on_runs += sum(map(cost_of_runs, batch))
+                if self.requests[scenario.name] - sent_before + spent_on_runs >= requests:
                     return False
         return True
+
+    def _try_together(self, scenario: Scenario[Any], batch: Sequence[Any], pool: ThreadPoolExecutor) -> None:
+        """Run cases in parallel. Look into the failures in the order of cases."""
+        outcomes = list(pool.map(lambda case: self._outcome(scenario, case), batch))
+        for case, violated in zip(batch, outcomes, strict=True):
+            if violated is not None:
+                self.look_into(scenario, case, violated, beside=batch)
 
     def _stop_at(self, until: float) -> None:
         if time.monotonic() >= until:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from contracts.core.exchange import Request
 from contracts.data import write_bodies
 from contracts.data.files import file
-from contracts.data.grouping import covering
+from contracts.data.grouping import covering, in_turn
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -246,11 +246,15 @@ def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
 
 def _all_unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
     groups = invalid_headers(check)
-    for operation in operations():
-        if operation != "health_check" and check.offers(operation):
-            for headers in groups:
-                for index, header in enumerate(headers):
-                    yield CredentialsCase(operation, header, effect_checked=index in {0, 4})
+
+    def of_operation(number: int, operation: str) -> Iterator[CredentialsCase]:
+        start = number % len(groups)
+        for headers in (*groups[start:], *groups[:start]):
+            for index, header in enumerate(headers):
+                yield CredentialsCase(operation, header, effect_checked=index in {0, 4})
+
+    offered = [operation for operation in operations() if operation != "health_check" and check.offers(operation)]
+    yield from in_turn(of_operation(*each) for each in enumerate(offered))  # the first ones have headers of each kind
     for headers in groups:
         for header in (headers[0], headers[-1]):
             for operation in filter(check.offers, sorted(CREATES)):

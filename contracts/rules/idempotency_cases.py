@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from contracts.data import limits, write_bodies
 from contracts.data.files import file
+from contracts.data.grouping import in_turn_by_operation
 from contracts.data.write_bodies import ABSENT
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -118,6 +119,7 @@ _KEYS: Final = (
 )
 
 
+@in_turn_by_operation
 def replay_cases(check: CheckContext) -> Iterator[Replay]:
     for operation in keyed_writes(check):
         if operation == "delete_run":
@@ -155,6 +157,7 @@ def together_cases(check: CheckContext) -> Iterator[Together]:
     yield Together("bulk_create_runs", write_bodies.minimal("bulk_create_runs") | rich, times=3)
 
 
+@in_turn_by_operation
 def conflict_cases(check: CheckContext) -> Iterator[Conflict]:
     for operation in keyed_writes(check):
         for one, other in _body_pairs(check, operation) if operation != "delete_run" else ():

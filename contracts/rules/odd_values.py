@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import files, formats, limits, texts, write_bodies
-from contracts.data.grouping import batches
+from contracts.data.grouping import batches, in_turn_by_operation
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -246,6 +246,7 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
         context.call(case.operation, query=[(case.name, value), *more])
 
 
+@in_turn_by_operation
 def query_cases(check: CheckContext) -> Iterator[OddQuery]:
     """Yield every unusual value for a search of runs, and a part of them for each other parameter, in turn."""
     for operation, names in _QUERIES.items():

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import limits, mutations, write_bodies
-from contracts.data.grouping import objects
+from contracts.data.grouping import in_turn_by_operation, objects
 from contracts.data.json_values import ALL_KEYS
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -162,6 +162,7 @@ def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str
                 context.require(not found, "SECRET-LEAK", cause, expected, counted(len(found), "run"), written, result)
 
 
+@in_turn_by_operation
 def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
     for operation, field in _offered_writes(check):
         bare = write_bodies.minimal(operation)
@@ -201,6 +202,7 @@ def _same_key_bodies(operation: str, bare: dict[str, Any]) -> Iterator[dict[str,
     yield {"steps": [step | {"sensitive_inputs": secret}], "shared_sensitive_inputs": {"password": "«secret:2»"}}
 
 
+@in_turn_by_operation
 def invalid_cases(check: CheckContext) -> Iterator[SecretsCase]:
     """Cases with every kind of invalid value in a request that also has secrets."""
     for operation, field in _offered_writes(check):

@@ -19,6 +19,7 @@ from hypothesis.database import InMemoryExampleDatabase
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import Finding, Spent
 from contracts.core.target import Target
+from contracts.engine import case
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.grouping import grouped
@@ -593,3 +594,31 @@ def test_a_finding_names_the_other_violation_that_its_answer_shows_in_the_same_f
     assert found["READ-BACK"].same_answer == (("SECRET-LEAK", "a cause"),)
     assert found["LIST-PAGE"].same_answer == found["SECRET-LEAK"].same_answer == ()
     assert [one.rule for one in grouped(search.findings) if one.part_of] == ["READ-BACK"]
+
+
+@dataclasses.dataclass(frozen=True)
+class LargeCreate(case.Case):
+    number: int
+
+    @property
+    def expected_runs(self) -> int:
+        return 1000
+
+
+def test_runs_count_in_a_share_so_that_large_creates_do_not_all_come_at_once() -> None:
+    tried: list[int] = []
+    cases = iter([LargeCreate(number) for number in range(4)])
+    search = Search(world_of(lambda request: (200, PAGE)))
+    one: Scenario[Any] = scenario(lambda context, case: tried.append(case.number))
+
+    assert not search.run(one, cases, requests=16)
+    assert tried == [0]
+    assert not search.run(one, cases, requests=32)
+    assert tried == [0, 1, 2]
+
+
+def test_a_batch_ends_with_the_case_whose_runs_use_up_the_share() -> None:
+    cases = iter([LargeCreate(number) for number in range(4)])
+
+    assert [one.number for one in case.next_batch(cases, 3, 30)] == [0, 1]
+    assert [one.number for one in case.next_batch(cases, 1, 30)] == [2]
