@@ -14,7 +14,6 @@ from tests.sqlite_server import reading
 from tests.sqlite_server.reading import Refused, invalid
 from tests.sqlite_server.store import ACTIVITY, JSON_COLUMNS, TERMINAL, Store, folded, new_id, written
 
-ALWAYS_SHOWN = ("input_values", "pool_ids", "input_attachment_ids")
 ALWAYS_LISTED = ("id", "workflow_id", "machine_id", "status", "created_at")
 
 
@@ -309,15 +308,11 @@ def _as_json(columns: Mapping[str, Any]) -> dict[str, str | None]:
 
 
 def _shown(run: Row) -> dict[str, Any]:
-    """Optional properties without a value are left out, but for a few."""
+    """Optional properties without a value are left out."""
     shown = {"created_at": written(run["created_ms"]), "status": run["status"], "organization_id": run["org"]}
-    shown |= {name: run[name] for name in ("session_id", "machine_id", "workflow_id", "id")}
-    shown |= {name: run[name] for name in ("ended_at", "started_at") if run[name] is not None}
-    for name in JSON_COLUMNS:
-        value = None if run[name] is None else json.loads(run[name])
-        if value is not None or name in ALWAYS_SHOWN:
-            shown[name] = value
-    return shown
+    shown |= {name: run[name] for name in ("machine_id", "workflow_id", "id")}
+    shown |= {name: run[name] for name in ("session_id", "ended_at", "started_at") if run[name] is not None}
+    return shown | {name: json.loads(run[name]) for name in JSON_COLUMNS if run[name] is not None}
 
 
 def _attachment_shown(attachment: Row) -> dict[str, Any]:
