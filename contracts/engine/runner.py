@@ -156,7 +156,7 @@ class Search:
         self, scenario: Scenario[Any], cases: Iterator[Any], *, requests: float = math.inf, until: float = math.inf
     ) -> bool:
         """Try cases until they have sent that many requests, or created runs that cost as much. Return whether all were
-        tried; if not, a later call can continue `cases`. Raises OutOfTime when the check ends or at `until` (monotonic).
+        tried; if not, a later call can continue `cases`. Raises OutOfTime when the check ends, or at `until`.
         """
         is_together = scenario.together and not self.check.is_live
         size = int(min(BATCH, max(THREADS, requests // THREADS))) if is_together else 1

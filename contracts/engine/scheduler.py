@@ -21,7 +21,7 @@ FIRST_ROUND_REQUESTS: Final = 8
 """The requests that a scenario may send in the first round. A batch of cases is always finished."""
 MANY_RUNS: Final = 60
 """Cases that create this many runs or more make every list slower, so they wait for LATE_ROUND. They begin it."""
-LATE_ROUND: Final = 2
+LATE_ROUND: Final = 4
 LOWEST_PRIORITY: Final = 8
 """Scenarios with this `priority` take long and seldom find anything, so they wait for LATE_ROUND too."""
 LAST_TIME_FRACTION: Final = 0.03

@@ -224,7 +224,7 @@ def _body_pairs(check: CheckContext, operation: str) -> Iterator[tuple[dict[str,
     names = [name for name in schema(body_schema(operation) or "")["properties"] if name in _PAIRS]
     names = [name for name in names if name not in ids or ids[name].invented]
     for name in names:
-        step = 1 if operation == "bulk_create_runs" or len(_PAIRS[name]) < _MANY else 3
+        step = 1 if operation == "bulk_create_runs" or len(_PAIRS[name]) < _MANY else 5
         for pair in _PAIRS[name][_WRITES.index(operation) % step :: step]:
             one, other = (bare | write_bodies.without_absent({name: value}) for value in pair)
             yield one, other

@@ -106,7 +106,10 @@ def status_cases(check: CheckContext) -> Iterator[StatusCase]:
     filled = updates(_FILLED)
     for path in _STATUS_PATHS:
         events = tuple(Event("update", {"status": status}) for status in path)
-        for fields, before, bodies in (({}, (), retries[1:]), (rich, filled, retries[:1])):
+        variants: list[tuple[dict[str, Any], tuple[Event, ...], tuple[dict[str, Any], ...]]] = [({}, (), retries[1:])]
+        if TERMINAL.intersection(path):  # only ended runs have results that stay as they are
+            variants.append((rich, filled, retries[:1]))
+        for fields, before, bodies in variants:
             if check.offers("retry_run"):
                 for body in bodies:
                     yield StatusCase(fields, events=(*before, *events, Event("retry", body)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -221,3 +223,19 @@ def test_what_covers_has_every_value_of_every_key_in_order_and_few_items() -> No
     assert {number for _, number in covering} == set(range(6))
     assert covering == sorted(covering)
     assert len(covering) == 6 + 4 - 1
+
+
+def test_cases_of_several_operations_come_in_turn() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class One:
+        operation: str
+        number: int
+
+    @grouping.in_turn_by_operation
+    def cases(count: int) -> Iterator[One]:
+        """Of an operation."""
+        yield from (One("a", number) for number in range(count))
+        yield from (One("b", number) for number in range(2))
+
+    assert [(one.operation, one.number) for one in cases(3)] == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2)]
+    assert cases.__doc__ == "Of an operation."
