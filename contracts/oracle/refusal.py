@@ -150,7 +150,7 @@ def error_violations(parsed: ParsedRequest, answer: Answer) -> Iterator[Violatio
     wrong = [fault.path for fault in parsed.faults]
     locs = [error["loc"] for error in errors]
     where = " or ".join(".".join(map(str, ("body", *path))) for path in wrong[:3])
-    if not any(_loc_contains(loc, path) for loc in locs for path in wrong):
+    if not any(_loc_contains(loc, path) for loc in locs for path in (*wrong, *parsed.ambiguous_places)):
         got = f"422 with {_locs_in_words(locs)}"
         yield Violation("REQ-ERROR", "loc names another place", f"an error with loc {where}", got)
     elif len(locs) > len({json.dumps(loc) for loc in locs}) and not all(

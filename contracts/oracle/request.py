@@ -13,6 +13,7 @@ from contracts.openapi.schemas import (
     UNREAD,
     Diagnostics,
     Fault,
+    Path,
     beyond_limits,
     body_schema,
     is_uuid,
@@ -30,6 +31,8 @@ class ParsedRequest:
     value: Any
     faults: tuple[Fault, ...] = ()
     ambiguities: tuple[str, ...] = ()
+    ambiguous_places: tuple[Path, ...] = ()
+    """The paths of the ambiguities; the empty path if one of them has none."""
 
     @property
     def is_valid(self) -> bool:
@@ -115,10 +118,13 @@ def read_body(operation: str, body: Any) -> ParsedRequest:
         return ParsedRequest(operation, body, UNREAD, faults=(Fault((), "body"),))
     diagnostics = Diagnostics()
     value = shape(name)(body, (), diagnostics)
-    ambiguities = [*diagnostics.ambiguities, *_domain_ambiguities(operation, body)]
+    without_place = [*_domain_ambiguities(operation, body)]
     if exceeded_limit is not None:
-        ambiguities.append(f"body: {exceeded_limit}")
-    return ParsedRequest(operation, body, value, tuple(diagnostics.faults), tuple(ambiguities))
+        without_place.append(f"body: {exceeded_limit}")
+    wrong = {fault.path for fault in diagnostics.faults}
+    places = [path for path in diagnostics.places if path not in wrong] + [()] * bool(without_place)
+    ambiguities = *diagnostics.ambiguities, *without_place
+    return ParsedRequest(operation, body, value, tuple(diagnostics.faults), ambiguities, tuple(places))
 
 
 def _domain_ambiguities(operation: str, body: Mapping[str, Any]) -> Iterator[str]:

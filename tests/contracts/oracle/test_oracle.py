@@ -301,6 +301,17 @@ class TestErrors:
 
         assert not self.causes(reading_of(count=0, start_session=1), errors)
 
+    def test_a_server_may_stop_at_what_is_in_doubt(self) -> None:
+        parsed = reading_of(count=0, start_session=1)
+
+        assert not self.causes(parsed, [self.error("body", "start_session")])
+        assert self.causes(parsed, [self.error("body", "input_values")]) == ["loc names another place"]
+
+    def test_a_server_may_stop_at_a_doubt_that_has_no_place(self) -> None:
+        parsed = reading_of(count=0, file_inputs=[FILE | {"filename": "a/b"}])
+
+        assert not self.causes(parsed, [self.error("body", "file_inputs", 0, "filename")])
+
     @pytest.mark.parametrize(
         ("detail", "status", "causes"),
         [

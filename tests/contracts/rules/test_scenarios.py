@@ -190,6 +190,17 @@ def test_concurrent_requests_of_which_none_is_accepted_are_inconclusive(
     assert "answers 422 when sent together" in rule.why
 
 
+def test_concurrent_updates_of_a_property_that_the_server_does_not_know_lose_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    only("requests at the same moment", monkeypatch)
+
+    result = result_of(None, "older_release", rules=("UPDATE-PARTIAL",))
+
+    assert not result.findings
+    assert not result.unstable
+
+
 WHERE_ALL_MUST_EXIST = ("unknown_workflow_refused", "unknown_session_refused", "unknown_machine_refused")
 
 
