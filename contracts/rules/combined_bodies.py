@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from contracts.data import limits
 from contracts.openapi.schemas import Path
 from contracts.rules.writes import Body, read
 
@@ -51,8 +52,8 @@ def _add(
     combinations: list[_Combination], operation: str, base: Any, body: dict[str, Any], faults: frozenset[Path]
 ) -> bool:
     """Add a body to the first combination that has room for it. Return false if it cannot be combined."""
-    if not all(faults):
-        return False  # the whole body is wrong
+    if not all(faults) or _may_cost_much(body.get("count")):
+        return False  # the whole body is wrong, or the budget may not cover it
     for combination in combinations:
         if faults & combination.faults:
             continue
@@ -66,6 +67,11 @@ def _add(
             return True
     combinations.append(_Combination(body, faults, [Body(body)]))
     return True
+
+
+def _may_cost_much(count: Any) -> bool:
+    """Whether a faulty server could create more runs for a count than a check can afford."""
+    return isinstance(count, int | float) and abs(count) > limits.MAX_COUNT * 10
 
 
 def merge(base: Any, one: Any, other: Any) -> Any:

@@ -165,10 +165,12 @@ def send_all(context: CaseContext, operation: str, ids: Sequence[str], bodies: I
     """Send the bodies, except those that exceed the budget, such as one with a very large count."""
     sent = []
     for body in bodies:
+        left: Sequence[Body] = body.parts
         with contextlib.suppress(OutOfBudget):
             result = send(context, operation, ids, body).result
-            unnamed = [part for part in body.parts if not names_a_fault(read(operation, part.json), result.answer)]
-            sent += [result, *send_all(context, operation, ids, unnamed)]
+            sent.append(result)
+            left = [part for part in body.parts if not names_a_fault(read(operation, part.json), result.answer)]
+        sent += send_all(context, operation, ids, left) if left else []
     return sent
 
 

@@ -14,6 +14,7 @@ NOT_IN_A_REPLAY = {
     "output_files_stay": _TAKES_TIME,
     "since_is_early": _TAKES_TIME,
     "long_chains_overlap": _TAKES_TIME,
+    "second_retry_refused": _TAKES_TIME,
     "chain_does_not_wait_for_its_session": _TAKES_TIME,
     "deleted_at_work_comes_back": _TAKES_TIME,
     "cancel_tells_secret": _TAKES_TIME,

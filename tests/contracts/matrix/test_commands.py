@@ -38,7 +38,6 @@ def printed(finding, defect):
         ("delete_keys_ignored", 3),
         ("retry_keys_ignored", 4),
         ("third_is_handled_again", 3),
-        ("second_retry_refused", 4),
         ("errors_of_others_written", None),
         ("download_is_open", 2),
         ("error_items_may_be_numbers", 2),

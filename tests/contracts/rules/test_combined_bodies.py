@@ -10,6 +10,7 @@ import pytest
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.engine.results import CallResult, WriteResult
+from contracts.guard import OutOfBudget
 from contracts.oracle import names_a_fault, read_body
 from contracts.rules import writes
 from contracts.rules.combined_bodies import combined, merge
@@ -76,6 +77,33 @@ def test_one_variant_with_a_fault_at_each_place_is_sent_alone() -> None:
 
 def test_a_valid_variant_and_a_repeated_one_are_left_out() -> None:
     assert list(combined(OPERATION, BASE, [BASE, COUNTS[0], COUNTS[0]])) == [Body(COUNTS[0])]
+
+
+def test_a_count_that_could_cost_much_is_sent_alone() -> None:
+    costly = [BASE | {"count": wrong} for wrong in (-(2**31), 10**30, 1e10, 2**32 + 5)]
+    bodies = list(combined(OPERATION, BASE, [*COUNTS, *costly, *WORKFLOWS]))
+
+    assert [body.json for body in bodies if body.json in costly and not body.parts] == costly
+
+
+def test_the_parts_of_a_body_that_the_budget_does_not_cover_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+
+    def within_budget(context: Any, operation: str, ids: Sequence[str], body: Body) -> WriteResult:
+        if body.parts:
+            raise OutOfBudget
+        sent.append(body)
+        exchange = Exchange(Request("POST", "/v1/runs/bulk"), refusal(("count",)))
+        return WriteResult(writes.read(operation, body.json), CallResult(operation, exchange, None), (), False)
+
+    monkeypatch.setattr(writes, "send", within_budget)
+    parts = (Body(COUNTS[0]), Body(WORKFLOWS[0]))
+    context: Any = None
+
+    results = writes.send_all(context, OPERATION, (), [Body(merge(BASE, COUNTS[0], WORKFLOWS[0]), parts=parts)])
+
+    assert tuple(sent) == parts
+    assert len(results) == 2
 
 
 @pytest.mark.parametrize(
