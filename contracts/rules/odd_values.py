@@ -218,16 +218,23 @@ class OddQuery(Case):
     twice: bool = False
 
 
+_PAGE: Final = ("skip", "limit")
+_MOMENTS: Final = ("created_at_from", "created_at_to")
+_QUERY_NUMBERS: Final = ("-1", "0", "1", "1.5", "1e3", "1001", "9" * 20, "9" * 400)
+_VALUES_OF: Final[dict[str, tuple[str, ...]]] = {
+    **dict.fromkeys(_PAGE, _QUERY_NUMBERS),
+    **dict.fromkeys(_MOMENTS, formats.UNUSUAL_MOMENTS[:8]),
+}
+"""Per parameter of a type other than text: unusual values of that type."""
 _ODD_VALUES: Final = (
     *(text for text in texts.FEW if len(text) < 30),
-    *("-1", "0", "1", "1.5", "1e3", "1001", "9" * 20, "9" * 400, "x", "x" * 3000, "%", "[]"),
+    *(*_QUERY_NUMBERS, "x", "x" * 3000, "%", "[]"),
     *formats.UNUSUAL_MOMENTS[:8],
     formats.UNUSUAL_IDS[0],
 )
-_PAGE: Final = ("skip", "limit")
 _QUERIES: Final = {
     "list_runs": (
-        *("workflow_id", "machine_id", "session_id", "status", "created_at_from", "created_at_to"),
+        *("workflow_id", "machine_id", "session_id", "status", *_MOMENTS),
         *("search", "deep_search", "fields", "sort_mode", "include", *_PAGE),
     ),
     "list_run_attachments": ("run_id", "attachment_type", *_PAGE),
@@ -248,11 +255,14 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
 
 @in_turn_by_operation
 def query_cases(check: CheckContext) -> Iterator[OddQuery]:
-    """Yield every unusual value for a search of runs, and a part of them for each other parameter, in turn."""
+    """Yield every unusual value for a search of runs; for each other parameter those of its type, and a part of the
+    others in turn.
+    """
     for operation, names in _QUERIES.items():
         for number, name in enumerate((*names, "unknown")) if check.offers(operation) else ():
             step = 1 if name == "search" else OTHERS
-            for values in batches(_ODD_VALUES[number % step :: step], 8):
+            values_of_all = _ODD_VALUES[number % step :: step]
+            for values in batches(dict.fromkeys((*_VALUES_OF.get(name, ()), *values_of_all)), 8):
                 yield OddQuery(operation, name, tuple(values))
             yield OddQuery(operation, name, ("1",), twice=True)
 
