@@ -258,12 +258,14 @@ def query_cases(check: CheckContext) -> Iterator[OddQuery]:
     """Yield every unusual value for a search of runs; for each other parameter those of its type, and a part of the
     others in turn.
     """
-    for operation, names in _QUERIES.items():
-        for number, name in enumerate((*names, "unknown")) if check.offers(operation) else ():
+    offered = {operation: names for operation, names in _QUERIES.items() if check.offers(operation)}
+    for operation, names in offered.items():
+        yield from (OddQuery(operation, name, _VALUES_OF[name]) for name in names if name in _VALUES_OF)
+    for operation, names in offered.items():
+        for number, name in enumerate((*names, "unknown")):
             step = 1 if name == "search" else OTHERS
-            values_of_all = _ODD_VALUES[number % step :: step]
-            for values in batches(dict.fromkeys((*_VALUES_OF.get(name, ()), *values_of_all)), 8):
-                yield OddQuery(operation, name, tuple(values))
+            others = [value for value in _ODD_VALUES[number % step :: step] if value not in _VALUES_OF.get(name, ())]
+            yield from (OddQuery(operation, name, tuple(values)) for values in batches(others, 8))
             yield OddQuery(operation, name, ("1",), twice=True)
 
 
