@@ -18,7 +18,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
-from contracts.oracle import Query, Violation, list_faults
+from contracts.oracle import Query, Violation, counted, list_faults
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page
@@ -187,7 +187,7 @@ def _repeat(context: CaseContext, kept: list[tuple[Request, CallResult]]) -> Non
         problem = answer_difference(first, again)
         if problem is not None:
             shown = _forgotten_soon(context) or [first, again]
-            after = f", after {len(shown) - 2} other keys" if len(shown) > 2 else ""
+            after = f", with {counted(len(shown) - 2, 'key')} in between" if len(shown) > 2 else ""
             context.report_violation(
                 Violation("IDEM-REPLAY", "an old key is forgotten", "the answer of the first one", problem + after),
                 *shown,
