@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts.data import texts, write_bodies
+from contracts.data.grouping import in_turn_by_operation
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
@@ -17,16 +18,17 @@ from contracts.rules.malformed_bodies import malformed_writes
 from contracts.rules.writes import OTHER_WRITES, Body, Writes, in_batches
 
 
+@in_turn_by_operation
 def other_write_cases(check: CheckContext) -> Iterator[Writes]:
-    """Cases for the writes that are not about runs: invalid, malformed and valid bodies."""
+    """Cases for the writes that are not about runs: valid, invalid and malformed bodies."""
     for operation in OTHER_WRITES:
         if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.offers("create_pool")):
             continue
         bodies = filter(_is_determined, almost_valid(check, operation))
         invalid = (Body(body) for body, parsed in readings(operation, bodies) if parsed.faults)
+        yield from in_batches(operation, map(Body, _valid_beside(operation)), 20)
         yield from in_batches(operation, invalid, 40)
         yield from malformed_writes(operation, write_bodies.minimal(operation) or {"machine_ids": []})
-        yield from in_batches(operation, map(Body, _valid_beside(operation)), 20)
 
 
 def _is_determined(body: Any) -> bool:
