@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 from mockserver.behaviour.batch import TERMINAL
@@ -132,22 +132,14 @@ class StatusSteps:
     def add(self, timeline: Timeline) -> None:
         self.runs += 1
         self._final = None
-        checking = min(timeline.checking, timeline.ended)
-        self._of(timeline.outcome).add(timeline.ended)
-        self._of(_BEGUN).add(min(timeline.started, checking))
-        if checking < timeline.ended:
-            self._of(_CHECKING).add(checking)
-            self._of(_CHECKED).add(timeline.ended)
+        for kind, time in _steps_of(timeline):
+            self._of(kind).add(time)
 
     def remove(self, timeline: Timeline) -> None:
         self.runs -= 1
         self._final = None
-        checking = min(timeline.checking, timeline.ended)
-        self._of(timeline.outcome).remove(timeline.ended)
-        self._of(_BEGUN).remove(min(timeline.started, checking))
-        if checking < timeline.ended:
-            self._of(_CHECKING).remove(checking)
-            self._of(_CHECKED).remove(timeline.ended)
+        for kind, time in _steps_of(timeline):
+            self._of(kind).remove(time)
 
     def count(self, wanted: str, sim_time: int) -> int:
         """The number of runs in a status at a time; or ACTIVE, or ENDED."""
@@ -194,3 +186,13 @@ class StatusSteps:
     def _until(self, kind: str, sim_time: int) -> int:
         times = self._times.get(kind)
         return 0 if times is None else times.until(sim_time)
+
+
+def _steps_of(timeline: Timeline) -> Iterator[tuple[str, int]]:
+    """Yield the kind and the time of each step of a run."""
+    checking = min(timeline.checking, timeline.ended)
+    yield timeline.outcome, timeline.ended
+    yield _BEGUN, min(timeline.started, checking)
+    if checking < timeline.ended:
+        yield _CHECKING, checking
+        yield _CHECKED, timeline.ended

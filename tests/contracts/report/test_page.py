@@ -1,24 +1,16 @@
 """The HTML report in a browser. Without a browser these tests are skipped, unless REQUIRE_BROWSER=1 insists."""
 
-import os
-
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from contracts.report import FORMATS
 from tests.contracts.report import samples
-from tests.mockserver.admin.page.browser import find_browser, launched
+from tests.mockserver.admin.page.browser import required
 
 
 @pytest.fixture(scope="module")
 def browser():
-    path = find_browser()
-    if path is None:
-        reason = "there is no Chromium; install it, or name it with CHROMIUM=/path/to/it"
-        if os.environ.get("REQUIRE_BROWSER") == "1":
-            pytest.fail(reason)
-        pytest.skip(f"the page is not tested: {reason}")
-    with launched(path) as found:
+    with required() as found:
         yield found
 
 

@@ -4,13 +4,12 @@ Without a browser these tests are skipped, unless REQUIRE_BROWSER=1 insists.
 """
 
 import itertools
-import os
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
-from tests.mockserver.admin.page.browser import find_browser, launched
+from tests.mockserver.admin.page.browser import required
 from tests.mockserver.admin.page.control import Control
 from tests.processes import served
 
@@ -26,13 +25,7 @@ def patience() -> None:
 # Of a module, not of the session: Playwright keeps an event loop running in this thread for as long as it is open.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = find_browser()
-    if path is None:
-        reason = "there is no Chromium; install it, or name it with CHROMIUM=/path/to/it"
-        if os.environ.get("REQUIRE_BROWSER") == "1":
-            pytest.fail(reason)
-        pytest.skip(f"the page is not tested: {reason}")
-    with launched(path) as found:
+    with required() as found:
         yield found
 
 
