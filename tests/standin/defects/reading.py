@@ -171,7 +171,12 @@ class ReadShowsSixteenPools(Standin):
         assert len(c.read(c.bulk(pool_ids=[P[n % 12] for n in range(20)])[0])["pool_ids"]) == 20
 
 
-@plants("READ-BACK", what="Names of inputs are cut when an ended run is read.", rarity="long names, ended runs")
+@plants(
+    "READ-BACK",
+    "UPDATE-PARTIAL",
+    what="Names of inputs are cut when an ended run is read.",
+    rarity="long names, ended runs",
+)
 class LongNamesCutAtTheEnd(Standin):
     def show(self, run, where, index=0, of=1):
         shown = super().show(run, where, index, of)
