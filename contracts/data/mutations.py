@@ -56,15 +56,18 @@ def places(value: Json, path: Path = ()) -> Iterator[Path]:
             yield from places(item, (*path, index))
 
 
-def after_good_items(body: Json, name: str) -> Iterator[Json]:
-    """Yield copies of a body in which a list has a wrong item, alone or after good ones.
+LONG_LIST: Final = 101
 
-    Every kind of wrong item follows 0, 1 and 10 good ones; a few kinds follow the other numbers.
+
+def in_long_list(body: Json, name: str) -> Iterator[Json]:
+    """Yield copies of a body in which a list of `LONG_LIST` items has one wrong item.
+
+    Every kind of wrong item is in the first place and after 1 and 10 good ones; a few kinds are in the other places.
     """
     good = body[name][0]
-    for size in (0, 1, 2, 5, 10, 50, 100):
-        for wrong in _wrong_items(good) if size in {0, 1, 10} else (5, {}, None):
-            yield body | {name: [good] * size + [wrong]}
+    for place in (0, 1, 2, 5, 10, 50, LONG_LIST - 1):
+        for wrong in _wrong_items(good) if place in {0, 1, 10} else (5, {}, None):
+            yield put(body, (name, place), wrong)
 
 
 _WRONG_MEMBERS: Final[tuple[Json, ...]] = (None, 5, "x", [])

@@ -25,13 +25,15 @@ class _Combination:
     parts: list[Body]
 
 
-def combined(operation: str, base: dict[str, Any], bodies: Iterable[dict[str, Any]]) -> Iterator[Body]:
+def combined(
+    operation: str, base: dict[str, Any], bodies: Iterable[dict[str, Any]], *, alone: int = ALONE
+) -> Iterator[Body]:
     """Yield the invalid ones of these variants of `base`: first combinations of those with faults at different places,
-    then the first variant for each place alone.
+    then the first variants for each place alone. In a list, all places but the first count as one.
     """
     at_place: Counter[Path] = Counter()
     combinations: list[_Combination] = []
-    alone: list[Body] = []
+    single: list[Body] = []
     seen: set[str] = set()
     for body in bodies:
         parsed = read(operation, body)
@@ -39,13 +41,14 @@ def combined(operation: str, base: dict[str, Any], bodies: Iterable[dict[str, An
             continue
         seen.add(repr(body))
         faults = frozenset(fault.path for fault in parsed.faults)
-        at_place.update(faults)
-        if any(at_place[place] <= ALONE for place in faults) or not _add(combinations, operation, base, body, faults):
-            alone.append(Body(body))
+        places = {tuple(min(part, 1) if isinstance(part, int) else part for part in path) for path in faults}
+        at_place.update(places)
+        if any(at_place[place] <= alone for place in places) or not _add(combinations, operation, base, body, faults):
+            single.append(Body(body))
     for combination in combinations:
         parts = tuple(combination.parts)
         yield Body(combination.body, parts=parts) if len(parts) > 1 else parts[0]
-    yield from alone
+    yield from single
 
 
 def _add(

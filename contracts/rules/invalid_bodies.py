@@ -39,46 +39,71 @@ def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple
 def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
     """Yield all invalid bodies of `almost_valid`. Those with one fault are combined."""
     variants = _variants(check, operation)
-    one_fault = [combined(operation, base, bodies) for base, bodies in variants.one_fault]
-    yield from in_turn(one_fault)
-    for body, parsed in readings(operation, variants.others):
-        if parsed.is_invalid:
-            yield Body(body)
+    yield from in_turn(combined(operation, base, bodies) for base, bodies in variants.one_fault)
+    for base, bodies in variants.one_fault_again:
+        yield from combined(operation, base, bodies, alone=0)
+    for pairs in variants.pairs:
+        body = pairs.body(operation)
+        if read(operation, body.json).is_invalid:
+            yield body
 
 
 def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]]:
     """Yield mutations of a minimal body, of a full body, and of a minimal body with one more field."""
     variants = _variants(check, operation)
-    for _, bodies in variants.one_fault:
+    for _, bodies in (*variants.one_fault, *variants.one_fault_again):
         yield from bodies
-    yield from variants.others
+    for pairs in variants.pairs:
+        yield pairs.values
+
+
+_OneFault = tuple[dict[str, Any], Iterator[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class _Variants:
-    """Bodies with one mutation, by the body that was changed, and bodies in which something beside it matters."""
+    one_fault: tuple[_OneFault, ...]
+    """Bodies with one mutation, by the body that was changed."""
+    one_fault_again: tuple[_OneFault, ...]
+    """Mutations that `one_fault` has too, of other bodies."""
+    pairs: list[_Pairs]
 
-    one_fault: tuple[tuple[dict[str, Any], Iterator[dict[str, Any]]], ...]
-    others: Iterator[dict[str, Any]]
+
+@dataclass(frozen=True)
+class _Pairs:
+    """A row of a pairwise table: each field is absent, valid or invalid."""
+
+    values: dict[str, Any]
+    good: dict[str, Any]
+
+    def body(self, operation: str) -> Body:
+        """Return the row as a body. Its parts have one of the faults each."""
+        names = list(dict.fromkeys(str(fault.path[0]) for fault in read(operation, self.values).faults))
+        if len(names) < 2:
+            return Body(self.values)
+        parts = (self.values | {name: self.good[name] for name in names if name != kept} for kept in names)
+        return Body(self.values, parts=tuple(map(Body, parts)))
 
 
 def _variants(check: CheckContext, operation: str) -> _Variants:
     bare, full = write_bodies.minimal(operation), full_body(check, operation)
-    fields = [name for name in schema(body_schema(operation) or "")["properties"] if name in full or name in bare]
-    of_bare = _wrong_fields(operation, bare, full, fields)
-    of_full = _wrong_parts(operation, full)
-    others = itertools.chain(
-        _wrong_counts(bare, full, fields) if operation == "bulk_create_runs" else (),
-        _several_wrong(bare, full, fields),
-        _one_missing(bare, full, schema(body_schema(operation) or "").get("required", ())),
-        _wrong_beside_another(operation, bare, full, fields),
+    properties = schema(body_schema(operation) or "")["properties"]
+    fields = [name for name in properties if name in full or name in bare]
+    lists = [bare | {name: full[name]} for name in fields if isinstance(full.get(name), list)]
+    return _Variants(
+        (
+            (bare, _wrong_fields(operation, bare, fields)),
+            *((base, mutations.in_long_list(base, name)) for base, name in map(_long_list, lists)),
+        ),
+        (
+            (full, _wrong_parts(operation, full)),
+            *(_beside_counts(full) if operation == "bulk_create_runs" else ()),
+        ),
+        _pairs(operation, bare, full, fields),
     )
-    return _Variants(((bare, of_bare), (full, of_full)), others)
 
 
-def _wrong_fields(
-    operation: str, bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+def _wrong_fields(operation: str, bare: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
     if operation == "bulk_create_runs":
         for count in mutations.WRONG_COUNTS:
             yield bare | {"count": count}
@@ -88,22 +113,34 @@ def _wrong_fields(
     if operation == "update_run":
         for wrong in mutations.WRONG_NAMES:
             yield {"status": wrong}
+
+
+def _long_list(body: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the body with many items in its last field, and the name of that field."""
+    name = list(body)[-1]
+    return body | {name: [body[name][0]] * mutations.LONG_LIST}, name
+
+
+def _beside_counts(full: dict[str, Any]) -> Iterator[_OneFault]:
+    """Yield full bodies with several counts, and a share of the wrong values beside each."""
+    counts, places = limits.few(100, limits.MAX_COUNT), list(mutations.places(full))
+    for number, count in enumerate(counts):
+        base = full | {"count": count}
+        wrong = {path: 5 if path[-1] in {"filename", "content", "target_path"} else "x" for path in places}
+        yield base, (mutations.put(base, path, wrong[path]) for path in places[number :: len(counts)])
+
+
+def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> list[_Pairs]:
+    """Return few bodies in which every two fields are absent, valid and invalid together."""
+    good = {name: True if name == "start_session" else full.get(name, bare.get(name)) for name in fields}
+    values: dict[str, list[Any]] = {name: [write_bodies.ABSENT, good[name]] for name in fields}
+    of_wrong_type: Iterator[Any] = itertools.cycle(("", 5, [], "x"))
     for name in fields:
-        if isinstance(full.get(name), list):
-            yield from mutations.after_good_items(bare | {name: full[name]}, name)
-
-
-def _wrong_counts(bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield wrong counts beside each other field, and other wrong values beside several counts."""
-    others = [name for name in fields if name in full and name != "count"]
-    of_wrong_type: Iterator[Any] = itertools.cycle((None, "x", 1.5, []))
-    for name in others:
-        for count in (0, 1001, next(of_wrong_type)):
-            yield bare | {"count": count, name: True if name == "start_session" else full[name]}
-    counts = itertools.cycle(limits.few(100, limits.MAX_COUNT))
-    for count, path in zip(counts, mutations.places(full), strict=False):
-        wrong = 5 if path[-1] in {"filename", "content", "target_path"} else "x"
-        yield mutations.put(full | {"count": count}, path, wrong)
+        values[name] += [0, 1001] if name == "count" else []
+        values[name] += [None] if read(operation, bare | {name: None}).is_invalid else []
+        candidates = itertools.islice(of_wrong_type, 5)  # one more than there are, so that the next field has others
+        values[name] += [value for value in candidates if read(operation, bare | {name: value}).is_invalid][:1]
+    return [_Pairs(write_bodies.without_absent(row), good) for row in write_bodies.pairs(values)]
 
 
 def _wrong_of(operation: str, name: str) -> tuple[Any, ...]:
@@ -118,15 +155,21 @@ def _wrong_parts(operation: str, full: dict[str, Any]) -> Iterator[dict[str, Any
     if operation == "bulk_create_runs":
         for count in mutations.WRONG_COUNTS[::5]:
             yield full | {"count": count}
+    few: tuple[Any, ...] = (None, 5, "x", [], {"a": 1})  # a minimal body has all of them
     for path in mutations.places(full):
         name = next(part for part in reversed(path) if isinstance(part, str))
-        # Few values for a field: a minimal body has all of them there.
-        for wrong in (None, 5, "x", [], {"a": 1}) if len(path) == 1 else _wrong_of(operation, name):
+        for wrong in few if len(path) == 1 else _share(_wrong_of(operation, name), path):
             yield mutations.put(full, path, wrong)
         for wrong in _wrong_nestings(mutations.at(full, path)):
             yield mutations.put(full, path, wrong)
         if isinstance(path[-1], str):
             yield mutations.drop(full, path)
+
+
+def _share(values: Sequence[Any], path: mutations.Path) -> Sequence[Any]:
+    """Return half of the values, if the path leads through a list: its items share them."""
+    place = next((part for part in path if isinstance(part, int)), None)
+    return values if place is None else values[place % 2 :: 2]
 
 
 def _wrong_nestings(good: Any) -> Iterator[Any]:
@@ -141,34 +184,3 @@ def _wrong_nestings(good: Any) -> Iterator[Any]:
         yield [[key, value] for key, value in good.items()]
     else:
         yield {"value": good}
-
-
-def _several_wrong(bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield bodies with several invalid fields. The answer must report an error for each."""
-    wrong = {name: 5 if isinstance(full.get(name), (str, list, dict)) else "x" for name in fields}
-    for one, other in itertools.pairwise(fields):
-        yield bare | {one: wrong[one], other: wrong[other]}
-    for size in range(3, len(fields) + 1):
-        yield bare | {name: wrong[name] for name in fields[:size]}
-    yield {name: value for name, value in wrong.items() if name not in bare}
-
-
-def _one_missing(bare: dict[str, Any], full: dict[str, Any], required: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for name in required:
-        yield mutations.drop(bare, (name,))
-        for other in full:
-            if other != name:
-                yield mutations.drop(bare | {other: full[other]}, (name,))
-
-
-def _wrong_beside_another(
-    operation: str, bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]
-) -> Iterator[dict[str, Any]]:
-    """Yield a wrong value of each field beside a good value of each other field, the wrong values in turn."""
-    values: tuple[Any, ...] = (None, "", 5, [], "x")
-    step = 1 if operation == "bulk_create_runs" else 2
-    for number, (beside, name) in enumerate(itertools.permutations(fields, 2)):
-        if beside in full and number % step == 0:
-            good = full[beside] if beside != "start_session" else True
-            bodies = [bare | {beside: good, name: value} for value in (*values[number % 5 :], *values[: number % 5])]
-            yield from [body for body in bodies if read(operation, body).is_invalid][:1]

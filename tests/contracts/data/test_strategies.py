@@ -71,18 +71,18 @@ def test_each_place_of_a_body_can_be_changed_and_dropped_and_nothing_else_is() -
     assert body["files"][1] == {"name": "c"}
 
 
-def test_a_wrong_item_comes_alone_and_after_good_ones() -> None:
-    body = {"ids": ["good"], "files": [{"name": "a"}]}
+def test_a_wrong_item_stands_in_several_places_of_a_long_list() -> None:
+    body = {"ids": ["good"] * mutations.LONG_LIST, "files": [{"name": "a"}] * mutations.LONG_LIST}
 
-    ids = [one["ids"] for one in mutations.after_good_items(body, "ids")]
-    files_made = [one["files"] for one in mutations.after_good_items(body, "files")]
+    ids = [one["ids"] for one in mutations.in_long_list(body, "ids")]
+    files_made = [one["files"] for one in mutations.in_long_list(body, "files")]
 
-    assert [None] in ids
-    assert ["good"] * 10 + [None] in ids
-    assert ["good"] * 100 + [5] in ids
-    assert [{"name": "a"}] * 10 + [{}] in files_made
-    assert [{"name": "a"}, {"name": 5}] in files_made
-    assert all(one["files"] == body["files"] for one in mutations.after_good_items(body, "ids"))
+    assert [None, *["good"] * 100] in ids
+    assert [*["good"] * 10, None, *["good"] * 90] in ids
+    assert [*["good"] * 100, 5] in ids
+    assert [*[{"name": "a"}] * 10, {}, *[{"name": "a"}] * 90] in files_made
+    assert [{"name": "a"}, {"name": 5}, *[{"name": "a"}] * 99] in files_made
+    assert all(one["files"] == body["files"] for one in mutations.in_long_list(body, "ids"))
 
 
 def test_what_is_first_of_each_kind_comes_first() -> None:

@@ -85,7 +85,9 @@ class Mutated(MetaPathFinder):
 
     def exec_module(self, module: Any) -> None:
         module.__dict__["asyncio"] = __import__("asyncio")
-        exec(compile(self._source, f"<mutant of {self._name}>", "exec"), module.__dict__)
+        # With this module's __future__ annotations, FastAPI could not resolve those of local classes.
+        code = compile(self._source, f"<mutant of {self._name}>", "exec", dont_inherit=True)
+        exec(code, module.__dict__)
 
 
 def serve(module: str, source: str, *, scheduling_s: float | None) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 
+import httpx
 import pytest
 
+from tests.contracts.checks import TOKENS
 from tests.contracts.mutation import score
 from tests.contracts.mutation.operators import Mutant, mutated
 from tests.contracts.mutation.operators import mutants as mutants_of
@@ -110,6 +112,20 @@ def test_a_mutant_is_served_in_place_of_the_healthy_module() -> None:
     )
     row = score.checked(mutant, mutated(source, mutant.place), (), max_time_s=300)
     assert row["verdict"] == "AUTH-SCHEME"
+
+
+@pytest.mark.parametrize("module", score.MODULES)
+def test_a_module_that_is_made_of_its_own_source_works_as_before(module: str) -> None:
+    unchanged = Mutant(module, 0, 1, "none", "", "")
+    with score.serving_mutant(unchanged, score._source(module)) as url:
+        created = httpx.post(
+            f"{url}/v1/runs/bulk",
+            json={"workflow_id": "10000000-0000-4000-8000-000000000001", "count": 2},
+            headers={"Authorization": f"Bearer {TOKENS[0]}"},
+        )
+
+    assert created.status_code == 201
+    assert len(created.json()["created_runs"]) == 2
 
 
 def test_the_table_counts_what_could_be_killed() -> None:
