@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 A = TypeVar("A")
@@ -46,6 +46,12 @@ def covering(items: Iterable[T], *keys: Callable[[T], Hashable]) -> Iterator[T]:
         if not values <= seen:
             seen |= values
             yield item
+
+
+def rows(values: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Yield objects that together have every value of every member. A member with few values has them again."""
+    for number in range(max(map(len, values.values()))):
+        yield {name: options[number % len(options)] for name, options in values.items()}
 
 
 def batches(items: Iterable[T], size: int, *, max_bytes: int = 400_000) -> Iterator[list[T]]:

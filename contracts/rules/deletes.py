@@ -146,9 +146,9 @@ def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
         {"input_values": {"marker": "«marker»"}},
         {"file_inputs": files, "start_session": True},
     )
+    yield DeleteCase({name: value for fields in bodies for name, value in fields.items()})
     for number, fields in enumerate(bodies):
-        for count, index in ((1, 0), (3, number % 3)):
-            yield DeleteCase(fields, count, index)
+        yield DeleteCase(fields, 3, number % 3)
         if may_cancel:
             yield DeleteCase(fields, 2, 1, events=cancelled)
     for count, index in ((101, 50), (1000, 999)):

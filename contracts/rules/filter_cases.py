@@ -95,6 +95,10 @@ _OTHER_TEXTS: Final[Mapping[str, str]] = {
 
 # The queries
 
+FIRST_QUERIES: Final = 10
+MANY_QUERIES: Final = 40
+"""The queries of the first case, and of the others: every case creates runs of its own, which are then changed."""
+
 
 def _filters_alone() -> Iterator[Filter]:
     for name, creates in (("workflow_id", (0, 3)), ("machine_id", (1, 3)), ("session_id", (2, 5))):
@@ -125,12 +129,12 @@ def filter_cases(check: CheckContext) -> Iterator[FilterCase]:
         everything = []  # the runs of all cases have that word
     queries = [*([one] for one in _filters_alone()), *_searches(), *([one] for one in everything)]
     queries += [[one, _DEEP] for one in everything]
-    for few in batches(queries, 10):
-        yield FilterCase(creates, few, changes=CHANGES)
+    for some in (queries[:FIRST_QUERIES], *batches(queries[FIRST_QUERIES:], MANY_QUERIES)):
+        yield FilterCase(creates, some, changes=CHANGES)
     pick = random.Random(check.target.seed)
     alone, searches = list(_filters_alone()), list(_searches())
-    some = [[pick.choice(alone), *pick.choice(searches)] for _ in range(20)]
-    yield FilterCase(_different_creates(check, 8), some, changes=CHANGES)
+    both = [[pick.choice(alone), *pick.choice(searches)] for _ in range(20)]
+    yield FilterCase(_different_creates(check, 8), both, changes=CHANGES)
     kinds = ["status", "created_at_from", "created_at_to", "search", "machine_id", "session_id"]
     pages = [list(filters) for size in (1, 2) for filters in itertools.combinations(_one_of_each(kinds, 1), size)]
     yield FilterCase(_different_creates(check, 12), pages, limits=[2], changes=CHANGES)
@@ -162,7 +166,7 @@ def combined_filter_cases(check: CheckContext) -> Iterator[FilterCase]:
     for number, query in enumerate(queries):
         if number % 2 and any(one.name == "search" for one in query):
             query.append(_DEEP)
-    for some in batches(queries, 20):
+    for some in (queries[:FIRST_QUERIES], *batches(queries[FIRST_QUERIES:], MANY_QUERIES)):
         yield FilterCase(_different_creates(check, 6), some, changes=CHANGES, alone=True)
 
 

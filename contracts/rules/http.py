@@ -10,6 +10,7 @@ from typing import Final
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import write_bodies
+from contracts.data.grouping import rows
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -219,13 +220,12 @@ def many_write_cases(check: CheckContext) -> Iterator[ManyCase]:
 
 @dataclass(frozen=True)
 class HeadersCase(Case):
-    name: str
-    value: str
+    headers: tuple[tuple[str, str], ...]
 
 
 def run_errors_with_headers(context: CaseContext, case: HeadersCase) -> None:
-    """Provoke each kind of error with a header of another client: errors must still be JSON, and never a 5xx."""
-    headers = ((case.name, case.value),)
+    """Provoke each kind of error with headers of another client: errors must still be JSON, and never a 5xx."""
+    headers = case.headers
     for request in (
         request_for("get_run", context.placeholder("unknown"), headers=headers),
         request_for("list_runs", query=[("limit", "0")], headers=headers),
@@ -262,7 +262,7 @@ _HEADERS: Final = {
 
 
 def headers_cases(check: CheckContext) -> Iterator[HeadersCase]:
-    yield from (HeadersCase(name, value) for name, values in _HEADERS.items() for value in values)
+    yield from (HeadersCase(tuple(row.items())) for row in rows(_HEADERS))
 
 
 @dataclass(frozen=True)

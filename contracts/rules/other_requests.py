@@ -12,7 +12,8 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.oracle import ParsedRequest, counted, read_request
-from contracts.rules.invalid_bodies import almost_valid, readings
+from contracts.rules.combined_bodies import combined
+from contracts.rules.invalid_bodies import almost_valid
 from contracts.rules.listing import items_of
 from contracts.rules.malformed_bodies import malformed_writes
 from contracts.rules.writes import OTHER_WRITES, Body, Writes, in_batches
@@ -25,9 +26,8 @@ def other_write_cases(check: CheckContext) -> Iterator[Writes]:
         if not check.offers(operation) or (operation == "add_machine_to_pool" and not check.offers("create_pool")):
             continue
         bodies = filter(_is_determined, almost_valid(check, operation))
-        invalid = (Body(body) for body, parsed in readings(operation, bodies) if parsed.faults)
         yield from in_batches(operation, map(Body, _valid_beside(operation)), 20)
-        yield from in_batches(operation, invalid, 40)
+        yield from in_batches(operation, combined(operation, write_bodies.minimal(operation), bodies), 40)
         yield from malformed_writes(operation, write_bodies.minimal(operation) or {"machine_ids": []})
 
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.files import file
+from contracts.data.grouping import rows
 from contracts.data.json_values import SAMPLE
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -82,9 +83,10 @@ def consistency_cases(check: CheckContext) -> Iterator[ConsistencyCase]:
     makers = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in makers:
         yield ConsistencyCase(operation, _full_body(check, operation), widely=True)
-        for name, values in _values_of(check, operation).items():
-            for value in values:
-                yield ConsistencyCase(operation, {name: value}, widely=name in {"session_id", "machine_id"})
+        for number, row in enumerate(rows(_values_of(check, operation))):
+            yield ConsistencyCase(operation, row, widely=number == 0)
+    for name, values in _values_of(check, makers[-1]).items():
+        yield ConsistencyCase(makers[-1], {name: values[0]}, widely=name in {"session_id", "machine_id"})
     if check.offers("create_run_chain", "get_run"):
         step = {name: values[0] for name, values in write_bodies.STEP_FEATURES.items()}
         for size in (1, 2, 3, 5):
@@ -131,13 +133,14 @@ def _event_cases(check: CheckContext, operation: str) -> Iterator[ConsistencyCas
     for shift in (1, -1, 0):
         yield rich.with_events(Event("delete", shift=shift), widely=shift == 1)
     yield rich.with_events(CANCEL, Event("delete", shift=1), Event("delete", shift=-1), each=True)
-    for name in UPDATES:
+    for number, name in enumerate(UPDATES):
         event = Event("update", {name: write_bodies.UPDATE_VALUES[name][0]})
-        yield rich.with_events(event, widely=True)
-        yield rich.with_events(CANCEL, event)
-    for name, options in retry_features(check).items():
-        for option in options:
-            yield rich.with_events(CANCEL, Event("retry", {name: option}))
+        yield rich.with_events(*([CANCEL] if number % 2 else []), event)
+    for row in rows({name: write_bodies.UPDATE_VALUES[name] for name in UPDATES if name != "output_attachment_ids"}):
+        yield rich.with_events(Event("update", row), widely=True)
+        yield rich.with_events(CANCEL, Event("update", row))
+    for row in rows(retry_features(check)):
+        yield rich.with_events(CANCEL, Event("retry", row))
     machine: dict[str, Any] = {"machine_id": "«machine»"} if check.machines.available else {}
     bodies: tuple[dict[str, Any], ...] = (machine, {"input_values": None}, {"input_values": {}})
     for fields in bodies:
@@ -172,13 +175,14 @@ def _word_cases(operation: str) -> Iterator[ConsistencyCase]:
     yield plain.with_events(replace(CANCEL, words=words), replace(RETRY, words=words), each=True)
     yield plain.with_events(CANCEL, Event("retry", {"input_values": {"who": new}}, words=words))
     yield plain.with_events(CANCEL, Event("retry", {"session_alias": new}, words=words))
-    values: tuple[tuple[str, Any, Any], ...] = (
-        ("output_data", {"a": [new]}, {}),
-        ("error", ["x", new], []),
-        ("run_message_history", [{"a": "b"}, {"c": {"d": new}}], []),
-    )
-    for name, value, empty in values:
-        # Only after the run has ended, since an active run may write these fields itself.
-        add, remove = (Event("update", {name: one}, words=words) for one in (value, empty))
-        yield plain.with_events(CANCEL, add, remove, each=True)
-        yield plain.with_events(CANCEL, add, replace(RETRY, words=words), each=True)
+    results = {
+        "output_data": {"a": [new]},
+        "error": ["x", "«marker:10»"],
+        "run_message_history": [{"a": "b"}, {"c": {"d": "«marker:11»"}}],
+    }
+    added = (new, "«marker:10»", "«marker:11»")
+    # Only after the run has ended, since an active run may write these fields itself.
+    add = Event("update", results, words=added)
+    remove = Event("update", {"output_data": {}, "error": [], "run_message_history": []}, words=added)
+    yield plain.with_events(CANCEL, add, remove, each=True)
+    yield plain.with_events(CANCEL, add, replace(RETRY, words=added), each=True)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.files import file
+from contracts.data.grouping import rows
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -133,17 +134,15 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     yield retry_case(filled=_FILLED, fields=rich)
     for name, value in _FILLED.items():
         yield retry_case(filled={name: value})
-        yield retry_case({"input_values": {"new": 1}}, filled={name: value})
+    yield retry_case({"input_values": {"new": 1}}, filled=_FILLED)
     for name, values in features.items():
-        for value in values:
-            for fields in ({}, rich | {"start_session": True}):
-                yield retry_case({name: value}, fields=fields, filled=_FILLED if fields else {})
+        yield from (retry_case({name: value}) for value in values)
+    for row in rows(features):
+        yield retry_case(row, fields=rich | {"start_session": True}, filled=_FILLED)
     on_off = {name: [write_bodies.ABSENT, values[0]] for name, values in features.items()}
     for row in write_bodies.pairs(on_off):
         yield retry_case(write_bodies.without_absent(row), fields=rich)
-    for name in features:
-        if None in write_bodies.EMPTY.get(name, ()):
-            yield retry_case({name: None}, fields=rich)
+    yield retry_case({name: None for name in features if None in write_bodies.EMPTY.get(name, ())}, fields=rich)
     yield RunCase(events=retry_case(filled=_FILLED).events * 3)
     yield retry_case({"workflow_id": "«uuid:8»"})  # an unknown property of a retry: refused or ignored
     for count, index in ((2, 0), (3, 2), (101, 100)):

@@ -124,7 +124,7 @@ def run_events(context: CaseContext, case: RunCase) -> None:
 def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> TrackedRun:
     """Apply the events to one of the runs, and judge in the end that the others are as before. Return the run.
 
-    The case stops if a retry or an update of the status is refused.
+    The case stops if the target refuses to retry a run that has ended, or to set the status of one that has not.
     """
     run = TrackedRun.of(context, created, case.index)
     if case.reads_each:
@@ -132,7 +132,8 @@ def apply_events(context: CaseContext, case: RunCase, created: WriteResult) -> T
     for number, event in enumerate(case.events, start=1):
         if event.kind in {"retry", "delete"}:
             run.read()
-        if not apply(run, event) and (event.kind == "retry" or "status" in event.body):
+        sets_status = event.kind == "retry" or "status" in event.body
+        if not apply(run, event) and sets_status and run.known.has_ended == (event.kind == "retry"):
             return run
         if case.reads_each or event.kind in {"retry", "delete"} or number == len(case.events):
             run.read()

@@ -103,29 +103,31 @@ def status_cases(check: CheckContext) -> Iterator[StatusCase]:
         new | {"file_inputs": [file("new.txt")]},
     )
     some_filled = updates({"output_data": {"a": 1}, "run_message_history": [{"b": 2}]})
-    filled = updates(_FILLED)
+    filled = Event("update", _FILLED)
     for path in _STATUS_PATHS:
         events = tuple(Event("update", {"status": status}) for status in path)
-        variants: list[tuple[dict[str, Any], tuple[Event, ...], tuple[dict[str, Any], ...]]] = [({}, (), retries[1:])]
-        if TERMINAL.intersection(path):  # only ended runs have results that stay as they are
-            variants.append((rich, filled, retries[:1]))
-        for fields, before, bodies in variants:
-            if check.offers("retry_run"):
-                for body in bodies:
-                    yield StatusCase(fields, events=(*before, *events, Event("retry", body)))
-                yield StatusCase(fields, events=(*some_filled, *events, RETRY))
-            if check.offers("delete_run"):
-                yield StatusCase(fields, events=(*before, *events, DELETE))
         yield StatusCase(events=events, is_listed=True)
-        for status in sorted(STATUSES - {*path[-1:]}) if TERMINAL.intersection(path) else ():
-            yield StatusCase(events=(*filled, *events, Event("update", {"status": status})))
+        if not TERMINAL.intersection(path):  # every retry is refused, so one run serves for all of them
+            tried = [Event("retry", body) for body in retries[1:]] if check.offers("retry_run") else []
+            yield StatusCase(events=(*some_filled, *events, *tried))
+            if check.offers("delete_run"):
+                yield StatusCase(events=(*events, *(tried and [RETRY]), DELETE))
+            continue
+        for body in retries if check.offers("retry_run") else ():
+            yield StatusCase({} if body else rich, events=(*([] if body else [filled]), *events, Event("retry", body)))
+        if check.offers("retry_run"):
+            yield StatusCase(events=(*some_filled, *events, RETRY))
+        if check.offers("delete_run"):
+            yield StatusCase(rich, events=(filled, *events, DELETE))
+        others = sorted(STATUSES - {path[-1]})
+        yield StatusCase(events=(filled, *events, *(Event("update", {"status": status}) for status in others)))
     wrong_values = ({"input_values": 5}, {"error": "x"}, {"release_session_after": [1]}, {"status": "nonsense"})
     for number, (name, values) in enumerate(UPDATES.items()):
         if name != "output_attachment_ids":
             wrong = next(one for one in (*wrong_values[number % 4 :], *wrong_values) if name not in one)
             for first in ((), (CANCEL,)):
                 invalid = Event("update", {name: values[0]} | wrong)
-                yield StatusCase({"input_values": {"kept": 1}}, events=(*filled, *first, invalid))
+                yield StatusCase({"input_values": {"kept": 1}}, events=(filled, *first, invalid))
 
 
 SCENARIOS = (
