@@ -93,8 +93,8 @@ def page_cases(check: CheckContext) -> Iterator[PagesCase]:
     # Runs of one session run one by one, so most are still active when they are listed. In the order by activity, a run
     # moves when it ends, so only a list of one page is sure to have all.
     session = {"input_values": write_bodies.INPUTS, "start_session": True}
-    for sort in (NEWEST, "activity"):
-        yield PagesCase([more], [MAX_LIMIT], session, sort)
+    for count, sort in ((more, NEWEST), (MAX_LIMIT, "activity")):
+        yield PagesCase([count], [MAX_LIMIT], session, sort)
 
 
 # Single pages
