@@ -202,7 +202,7 @@ def _scopes(check: CheckContext) -> Iterator[TwoOrganisations]:
 def _attachments(check: CheckContext) -> Iterator[AttachmentsCase]:
     if may_vary(check, "file_inputs"):
         files = [file(raw=bytes(range(256)), target_path="C:\\a.txt"), file("é.txt")]
-        yield AttachmentsCase(files, listed=True)
+        yield AttachmentsCase(files, listed=True, expires=True)
 
 
 def _methods(check: CheckContext) -> Iterator[MethodCase]:
