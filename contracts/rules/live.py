@@ -191,7 +191,7 @@ def _together(check: CheckContext) -> Iterator[Together]:
 def _conflicts(check: CheckContext) -> Iterator[Conflict]:
     other = body(check, count=2) if may_vary(check, "count") else body(check, start_session=True)
     if other is not None:
-        yield Conflict("bulk_create_runs", body(check) or {}, other=other)
+        yield Conflict("bulk_create_runs", body(check) or {}, others=(other,))
 
 
 def _scopes(check: CheckContext) -> Iterator[TwoOrganisations]:
