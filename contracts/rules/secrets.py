@@ -47,27 +47,28 @@ _SECRET_FIELDS: Final = {
     "retry_run": "sensitive_input_values",
     "create_run_chain": "shared_sensitive_inputs",
 }
-_SHAPES: Final[tuple[Any, ...]] = (
+_SHAPES: Final[tuple[dict[str, Any], ...]] = (
     {"password": "«secret»"},
-    {"login": {"password": "«secret»"}},
-    {"list": ["«secret»"]},
-    {"list": [{"a": ["x", {"b": "«secret»"}]}]},
-    {"number": "«secret-int:1»"},
-    {"real": "«secret-real:1»"},
-    {"large": ["«secret-large:1»"]},
-    {"deep": {"a": {"b": {"c": {"d": ["«secret-int:2»", "«secret»"]}}}}},
-    {"text": "user=x; password=«secret»;"},
-    {"first": "x", "second": "«secret»"},
-    {"é": "«secret»"},
-    {"": "«secret»"},
-    {"json": '{"inner": "«secret»"}'},
+    {
+        "login": {"password": "«secret»"},
+        "list": ["«secret»"],
+        "nested list": [{"a": ["x", {"b": "«secret»"}]}],
+        "text": "user=x; password=«secret»;",
+        **{"first": "x", "second": "«secret»"},
+    },
+    {
+        **{"number": "«secret-int:1»", "real": "«secret-real:1»", "large": "«secret-large:1»"},
+        "list": ["«secret-large:1»"],
+        "deep": {"a": {"b": {"c": {"d": ["«secret-int:2»", "«secret»"]}}}},
+    },
+    {
+        **{"é": "«secret»", "": "«secret»", "input": "«secret»", "id": "«secret»", "detail": "«secret:2»"},
+        "json": '{"inner": "«secret»"}',
+        "long": "«secret»" + "x" * 5000 + "«secret:2»",
+        "unicode": "é😀«secret»é",
+        "quoted": 'a"b\\«secret»',
+    },
     {f"k{index}": f"«secret:{index}»" for index in range(20)},
-    {"long": "«secret»" + "x" * 5000 + "«secret:2»"},
-    {"unicode": "é😀«secret»é"},
-    {"quoted": 'a"b\\«secret»'},
-    {"input": "«secret»"},
-    {"id": "«secret»", "detail": "«secret:2»"},
-    {"large": "«secret-large:1»"},
 )
 _PASSWORD: Final[dict[str, Any]] = {"password": "«secret»"}
 
@@ -124,17 +125,19 @@ def run_secrets(context: CaseContext, case: SecretsCase) -> None:
 
 
 def _read_everything(context: CaseContext, written: CallResult) -> None:
-    offers, runs = context.check.offers, created_ids(written)[:1] + created_ids(written)[-1:]
-    for run_id in dict.fromkeys(runs):
+    offers, created = context.check.offers, created_ids(written)
+    runs = list(dict.fromkeys(created[:1] + created[-1:]))
+    for run_id in runs:
         if offers("get_run"):
             context.call("get_run", run_id)
             context.call("get_run", run_id, query=[("include", "workflow,machine,machine.pools")])
-        if offers("list_runs"):
-            fields = [("fields", "sensitive_input_aliases"), ("fields", "input_values")]
-            for query in ([], [("deep_search", "true")], fields):
-                context.call("list_runs", query=[("search", run_id), *workflow_filter(context), *query])
-            for query in ([], [("include", "workflow,machine")]):
-                context.call("list_runs", query=[*workflow_filter(context), ("limit", "100"), *query])
+        for query in ([], [("deep_search", "true")]) if offers("list_runs") else ():
+            context.call("list_runs", query=[("search", run_id), *workflow_filter(context), *query])
+    if runs and offers("list_runs"):
+        fields = [("fields", "sensitive_input_aliases"), ("fields", "input_values")]
+        for query in ([("include", "workflow,machine")], fields):
+            context.call("list_runs", query=[*workflow_filter(context), ("limit", "100"), *query])
+    for run_id in runs[-1:]:
         if offers("update_run"):
             for body in ({"release_session_after": True}, {"status": "nonsense"}, {"status": "cancelled"}):
                 context.call("update_run", run_id, body=body)
@@ -151,38 +154,38 @@ def _read_everything(context: CaseContext, written: CallResult) -> None:
 def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str]) -> None:
     named = context.placeholders()
     secrets = [value for name, value in named if name.startswith("secret") and isinstance(value, str)]
-    for secret in secrets[:2]:
-        for text in (secret, secret[4:-4], secret.upper()):
-            for deep in ([], [("deep_search", "true")]):
-                result = context.call(
-                    "list_runs", query=[("search", text), ("limit", "100"), *workflow_filter(context), *deep]
-                )
-                found = [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
-                cause, expected = "a search finds a run by its secret", "no run found by a sensitive value"
-                context.require(not found, "SECRET-LEAK", cause, expected, counted(len(found), "run"), written, result)
+    deep = ("deep_search", "true")
+    searches = [([("search", secret), *more]) for secret in secrets[:2] for more in ([], [deep])]
+    searches += [[("search", secret[4:-4]), deep] for secret in secrets[:1]]
+    searches += [[("search", secret.upper())] for secret in secrets[:1]]
+    for query in searches:
+        result = context.call("list_runs", query=[*query, ("limit", "100"), *workflow_filter(context)])
+        found = [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
+        cause, expected = "a search finds a run by its secret", "no run found by a sensitive value"
+        context.require(not found, "SECRET-LEAK", cause, expected, counted(len(found), "run"), written, result)
 
 
 @in_turn_by_operation
 def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
-    for operation, field in _offered_writes(check):
-        bare = write_bodies.minimal(operation)
+    for number, (operation, field) in enumerate(_offered_writes(check)):
+        bare, is_bulk = write_bodies.minimal(operation), operation == "bulk_create_runs"
         for index, shape in enumerate(_SHAPES):
-            reads = index == 0 or (operation == "bulk_create_runs" and index in {1, 2, 4, 7, 8, 13})
-            yield SecretsCase(operation, bare | {field: shape}, reads=reads)
+            yield SecretsCase(operation, bare | {field: shape}, reads=is_bulk or index == 0)
         for index, body in enumerate(_same_key_bodies(operation, bare)):
             yield SecretsCase(operation, body, reads=index == 0, undetermined=True)
         if operation == "create_run_chain":
             step = {"workflow_id": "«workflow»"}  # by which the reads filter
-            for index, shape in enumerate(_SHAPES[:7]):
-                steps = [*([step] * (index % 2)), step | {"sensitive_inputs": shape}]
-                yield SecretsCase(operation, {"steps": steps}, reads=index < 3)
+            steps = [step | {"sensitive_inputs": shape} for shape in _SHAPES]
+            yield SecretsCase(operation, {"steps": steps[:1]}, reads=True)
+            yield SecretsCase(operation, {"steps": [step, *steps]}, reads=True)
             continue
         full = full_body(check, operation) | {"start_session": True}
-        for index, name in enumerate(("input_values", "file_inputs", "session_id", "start_session", "machine_id")):
-            if name in full:
-                reads = index % 3 == list(_SECRET_FIELDS).index(operation) % 3
-                yield SecretsCase(operation, bare | {field: _PASSWORD, name: full[name]}, reads=reads)
-        if operation == "bulk_create_runs":
+        names = ("input_values", "file_inputs", "session_id", "start_session", "machine_id")
+        beside = {name: full[name] for name in names if name in full}
+        for start in (0, 1):
+            more = dict(itertools.islice(beside.items(), start, None, 2))
+            yield SecretsCase(operation, bare | {field: _PASSWORD} | more, reads=is_bulk or start == number % 2)
+        if is_bulk:
             secrets = _PASSWORD | {"more": {"pin": "«secret:2»"}}
             for count in limits.few(2, 101):
                 yield SecretsCase(operation, bare | {"count": count, field: secrets}, reads=count == 101)
@@ -326,12 +329,10 @@ def failing_cases(check: CheckContext) -> Iterator[FailingCase]:
         for operation, field in _offered_writes(check, *(("update_run",) if failure == "an update" else ())):
             if failure == "a run at work" and operation != "retry_run":
                 continue
-            bare = write_bodies.minimal(operation)
-            for secrets in (_PASSWORD, {"a": [_PASSWORD]}):
-                yield FailingCase(operation, failure, bare | {field: secrets})
+            body = write_bodies.minimal(operation) | {field: _PASSWORD | {"a": [{"password": "«secret:2»"}]}}
             if operation == "create_run_chain":
-                steps = [bare["steps"][0] | {"sensitive_inputs": _PASSWORD}]
-                yield FailingCase(operation, failure, {"steps": steps})
+                body["steps"] = [step | {"sensitive_inputs": _PASSWORD} for step in body["steps"]]
+            yield FailingCase(operation, failure, body)
 
 
 # Ended runs
