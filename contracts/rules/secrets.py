@@ -24,9 +24,19 @@ from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.openapi.router import operation_at
 from contracts.oracle import TERMINAL, alias_difference, counted
+from contracts.rules.combined_bodies import combined
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.rules.writes import create_changeable_run, created_ids, full_body, workflow_filter
+from contracts.rules.writes import (
+    Body,
+    Writes,
+    create_changeable_run,
+    created_ids,
+    full_body,
+    in_batches,
+    send_all,
+    workflow_filter,
+)
 
 GROUP = "Secrets"
 RULES = (
@@ -101,8 +111,6 @@ class SecretsCase(Case):
 
     operation: str
     body: Any = None
-    text: str | None = None
-    """Sent instead of the body, as latin-1."""
     reads: bool = False
     undetermined: bool = False
     """Whether the contract does not determine if the target accepts it."""
@@ -114,9 +122,7 @@ class SecretsCase(Case):
 
 def run_secrets(context: CaseContext, case: SecretsCase) -> None:
     ids = _run_to_write_to(context, case.operation)
-    if case.text is not None:
-        result = context.call(case.operation, *ids, raw=context.fill(case.text).encode("latin-1"))
-    elif case.undetermined:
+    if case.undetermined:
         result = context.call(case.operation, *ids, body=context.fill(case.body))
     else:
         result = context.write(case.operation, *ids, body=context.fill(case.body)).result
@@ -205,38 +211,36 @@ def _same_key_bodies(operation: str, bare: dict[str, Any]) -> Iterator[dict[str,
     yield {"steps": [step | {"sensitive_inputs": secret}], "shared_sensitive_inputs": {"password": "«secret:2»"}}
 
 
+def run_invalid(context: CaseContext, case: Writes) -> None:
+    send_all(context, case.operation, _run_to_write_to(context, case.operation), case.bodies)
+
+
 @in_turn_by_operation
-def invalid_cases(check: CheckContext) -> Iterator[SecretsCase]:
+def invalid_cases(check: CheckContext) -> Iterator[Writes]:
     """Cases with every kind of invalid value in a request that also has secrets."""
     for operation, field in _offered_writes(check):
-        for body in _invalid_bodies(operation, field, full_body(check, operation)):
-            yield SecretsCase(operation, body)
+        base = full_body(check, operation) | {field: _SECRETS}
+        beside = combined(operation, base, _wrong_beside_secrets(operation, field, base), alone=0)
+        yield from in_batches(operation, itertools.chain(beside, _wrong_secrets(operation, field, base)), 12)
         valid = json.dumps(write_bodies.minimal(operation) | {field: _PASSWORD}, ensure_ascii=False)
-        for text in _malformed_texts(valid):
-            yield SecretsCase(operation, text=text)
+        yield Writes(operation, tuple(Body(text=text) for text in _malformed_texts(valid)))
 
 
-def _invalid_bodies(operation: str, field: str, full: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    objects: tuple[dict[str, Any], ...] = (_PASSWORD, {"a": [{"b": "«secret»"}]}, {"n": "«secret-int:1»"})
-    for index, path in enumerate(mutations.places(full)):
-        if field not in path:
-            body = full | {field: objects[index % len(objects)]}
-            yield mutations.put(body, path, 5 if path[-1] != "count" else "x")
+_SECRETS: Final = _PASSWORD | {"a": [{"b": "«secret»"}], "n": "«secret-int:1»"}
+
+
+def _wrong_beside_secrets(operation: str, field: str, full: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield bodies with valid secrets and another invalid part."""
+    for path in mutations.places(full):
+        if not {field, "sensitive_inputs"}.intersection(path):
+            yield mutations.put(full, path, 5 if path[-1] != "count" else "x")
             if isinstance(path[-1], str):
-                yield mutations.drop(body, path)
-    for secrets in objects:
-        yield {field: secrets}
-    not_objects = ("«secret»", ["«secret»"], [{"a": "«secret»"}], "«secret-int:1»", [["«secret»"]], "x «secret» y")
-    for wrong in not_objects:
-        yield full | {field: wrong}
-        yield write_bodies.minimal(operation, steps=2) | {field: wrong}
+                yield mutations.drop(full, path)
+    yield {field: _SECRETS}
     if operation == "bulk_create_runs":
         for count in (0, 1001, -1, 1.5, None, "x", 10**6):
             yield {"workflow_id": "«workflow»", "count": count, field: _PASSWORD | {"deep": [{"x": "«secret:2»"}]}}
     if operation == "create_run_chain":
-        for index in range(2):
-            for wrong in not_objects:
-                yield mutations.put(full, ("steps", index, "sensitive_inputs"), wrong)
         bare: dict[str, Any] = {"sensitive_inputs": {"pin": "«secret»"}}
         step = bare | {"workflow_id": "«workflow»"}
         for bad in (bare, step | {"workflow_id": 5}, step | {"inputs": []}, step | {"session_alias": 5}):
@@ -244,6 +248,14 @@ def _invalid_bodies(operation: str, field: str, full: dict[str, Any]) -> Iterato
             yield {"steps": [step, bad]}
         yield {"steps": step}
         yield {"steps": {"0": step}}
+
+
+def _wrong_secrets(operation: str, field: str, full: dict[str, Any]) -> Iterator[Body]:
+    for wrong in ("«secret»", ["«secret»"], [{"a": "«secret»"}], "«secret-int:1»", [["«secret»"]], "x «secret» y"):
+        yield Body(full | {field: wrong})
+        yield Body(write_bodies.minimal(operation, steps=2) | {field: wrong})
+        for index in range(2) if operation == "create_run_chain" else ():
+            yield Body(mutations.put(full, ("steps", index, "sensitive_inputs"), wrong))
 
 
 def _malformed_texts(valid: str) -> Iterator[str]:
@@ -459,5 +471,5 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("secrets in requests that fail otherwise", ("SECRET-LEAK",), run_failing, failing_cases, priority=1),
     Scenario("secrets in ended runs", ("SECRET-LEAK",), run_ended, ended_cases, attempts=4, waits=True, priority=2),
     Scenario("aliases of secrets", ("BULK-ALIASES",), run_aliases, alias_cases, priority=1),
-    Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_secrets, invalid_cases, priority=1),
+    Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_invalid, invalid_cases, priority=1),
 )
