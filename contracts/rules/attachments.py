@@ -67,7 +67,7 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
         ids = run.get("input_attachment_ids") or []
         if len(ids) != len(case.files):
             return
-        for index in range(len(ids)) if len(ids) <= MAX_FILES else (0, 1, len(ids) // 2, len(ids) - 2, len(ids) - 1):
+        for index in range(len(ids)) if len(ids) <= MAX_FILES else (0, len(ids) // 2, len(ids) - 1):
             described = _described(context, run, ids[index], created)
             # The ids need not be in the order of the files: match each to its file by the filename in its description.
             sent = _file_of(case.files, described.body, index)
@@ -286,7 +286,7 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
         "input_values": write_bodies.INPUTS,
         "sensitive_input_values": write_bodies.SECRETS,
     }
-    for files, counts in ((several, (2, 10, 101, 1000)), ([file(raw=b"x")], (3,)), (odd_files[:3], (2,))):
+    for files, counts in ((several, (2, 101, 1000)), ([file(raw=b"x")], (3,)), (odd_files[:3], (2,))):
         for count in counts:
             yield AttachmentsCase(files, count=count, listed=count < 5 and files is not several)
         yield AttachmentsCase(files, fields=fields, count=2)
