@@ -88,7 +88,8 @@ def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[
     files = [file(f"{number}.txt", **more) for number, more in enumerate(_FILE_OPTIONS)]
     yield {files_field: files}
     yield {files_field: files[::-1]}
-    yield from ({files_field: [one]} for one in files[list(write_bodies.FEATURES).index(operation) :: 4])
+    number = list(write_bodies.FEATURES).index(operation)
+    yield from ({files_field: [one]} for one in files[number :: len(write_bodies.FEATURES)])  # alone, in turn
     if operation in CREATES_OF_RUNS:
         yield {"is_priority": False}
         yield {"unknown_property": {"a": 1}, "status": "success", "id": "x"}

@@ -125,13 +125,10 @@ def _together(bare: dict[str, Any], bodies: Iterable[Body]) -> Iterator[Body]:
 
 def _changes(bare: dict[str, Any], body: Body) -> dict[str, Any]:
     """Return the optional fields of a create that a body adds; none if it changes something else."""
+    optional = write_bodies.CREATE_FEATURES["create_run"].keys()
     json = body.json if isinstance(body.json, dict) else {}
     changes = {name: value for name, value in json.items() if name not in bare}
-    return (
-        changes
-        if json == bare | changes and changes.keys() <= write_bodies.CREATE_FEATURES["create_run"].keys()
-        else {}
-    )
+    return changes if json == bare | changes and changes.keys() <= optional else {}
 
 
 # Bodies
@@ -178,17 +175,15 @@ _LARGE: Final = "x" * (2 * 1024 * 1024)
 def _odd_texts(head: str, field: str, *, is_bulk: bool) -> Iterator[str]:
     """Yield bodies as texts, each one `head` with another member. `field` takes an object.
 
-    Each odd value is the member of an object there; in other places the values take turns.
+    Each odd value is the member of an object there, and each number a count; in other places the values take turns.
     """
-    places = itertools.cycle(
-        (f'{head}"{field}": %s}}', f'{head}"unknown": %s}}', '{"workflow_id": "«workflow»", "count": %s}')[
-            : 2 + is_bulk
-        ]
-    )
+    names = itertools.cycle((field, "unknown"))
     for number in _NUMBERS:
         yield f'{head}"{field}": {{"value": {number}}}}}'
         if is_bulk or len(number) < 20:
-            yield next(places) % number
+            yield f'{head}"{next(names)}": {number}}}'
+        if is_bulk:
+            yield f'{{"workflow_id": "«workflow»", "count": {number}}}'
     places = itertools.cycle((f'"{field}": "%s"', '"session_alias": "%s"', '"machine_id": "%s"', '"%s": 1'))
     for escape in _LONE_SURROGATES:
         yield f'{head}"{field}": {{"value": "{escape}"}}}}'
