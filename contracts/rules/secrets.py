@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import limits, mutations, write_bodies
-from contracts.data.grouping import in_turn_by_operation, objects
+from contracts.data.grouping import in_turn, in_turn_by_operation, objects
 from contracts.data.json_values import ALL_KEYS
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -337,14 +337,17 @@ _FAILURES: Final = (
 
 
 def failing_cases(check: CheckContext) -> Iterator[FailingCase]:
-    for failure in _FAILURES:
-        for operation, field in _offered_writes(check, *(("update_run",) if failure == "an update" else ())):
-            if failure == "a run at work" and operation != "retry_run":
-                continue
-            body = write_bodies.minimal(operation) | {field: _PASSWORD | {"a": [{"password": "«secret:2»"}]}}
-            if operation == "create_run_chain":
-                body["steps"] = [step | {"sensitive_inputs": _PASSWORD} for step in body["steps"]]
-            yield FailingCase(operation, failure, body)
+    yield from in_turn(_failing_cases_of(check, failure) for failure in _FAILURES)
+
+
+def _failing_cases_of(check: CheckContext, failure: str) -> Iterator[FailingCase]:
+    for operation, field in _offered_writes(check, *(("update_run",) if failure == "an update" else ())):
+        if failure == "a run at work" and operation != "retry_run":
+            continue
+        body = write_bodies.minimal(operation) | {field: _PASSWORD | {"a": [{"password": "«secret:2»"}]}}
+        if operation == "create_run_chain":
+            body["steps"] = [step | {"sensitive_inputs": _PASSWORD} for step in body["steps"]]
+        yield FailingCase(operation, failure, body)
 
 
 # Ended runs
