@@ -47,6 +47,8 @@ def run_beyond_limits(context: CaseContext, case: Writes) -> None:
         new = [one for one in created_ids(result) if one not in runs]
         runs.extend(new)
         look_at(context, new[:1] or (ids if result.accepted else ()), files=_FILES, reads=2)
+        if case.operation == "retry_run" and result.accepted:
+            context.call("update_run", *ids, body={"status": "cancelled"})  # so that it can be retried again
     _change_runs(context, runs[:1])
 
 
