@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import itertools
 import zlib
 from collections.abc import Iterator
 from typing import Any, Final
@@ -49,19 +50,24 @@ def unusual_inputs() -> Iterator[list[dict[str, Any]]]:
     """Yield `file_inputs`: many files, unusual contents and names, several at once, and unusual options."""
     for count in limits.above(1, 101):
         yield [file(f"{index}.txt", str(index).encode()) for index in range(count)]
-    for contents in batches(unusual_contents(), 8):
-        yield [file(f"{index}.txt", raw) for index, raw in enumerate(contents)]
-    for names in batches(NAMES, 8):
-        yield [file(name, target_path="C:\\" + name) for name in names]
-    for paths in batches((None, *PATHS), 8):
-        yield [file(f"{index}.txt", target_path=path) for index, path in enumerate(paths)]
-    for flag in (True, False):
-        yield [file(cleanup_imports_after_run=flag)]
-        yield [file(cleanup_imports_after_run=flag, target_path="C:\\x\\a.txt")]
+    yield from batches(_unusual_files(), 12)
+    options: tuple[dict[str, Any], ...] = ({}, {"target_path": "C:\\x\\a.txt"})
+    flags: tuple[dict[str, Any], ...] = ({}, *({"cleanup_imports_after_run": flag} for flag in (True, False)))
+    pairs = itertools.product(options, flags)
+    yield [file(f"{index}.txt", **option, **flag) for index, (option, flag) in enumerate(pairs)]
     yield [file("a.txt"), file("a.txt")]
     yield [file("a.txt", b"one"), file("a.txt", b"two")]
     yield [file("a.txt", b"same"), file("b.txt", b"same")]
-    yield [file("a.txt", cleanup_imports_after_run=True), file("b.txt"), file("c.txt", target_path="C:\\c")]
+
+
+def _unusual_files() -> Iterator[dict[str, Any]]:
+    """Yield a file with each unusual content; they have each unusual name and path once."""
+    paths = itertools.cycle((None, *PATHS))
+    for number, raw in enumerate(unusual_contents()):
+        if number < len(NAMES):
+            yield file(NAMES[number], raw, target_path="C:\\" + NAMES[number])
+        else:
+            yield file(f"{number}.txt", raw, target_path=next(paths))
 
 
 def packed() -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 from contracts.data import limits, write_bodies
 from contracts.data.files import file
-from contracts.data.grouping import in_turn_by_operation
+from contracts.data.grouping import batches, in_turn_by_operation
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -42,7 +43,7 @@ def run_write(context: CaseContext, case: Write) -> None:
     result = send(context, case.operation, ids, case.body).result
     if not result.accepted:
         return
-    look_at(context, (created_ids(result) or list(ids))[:1], files=8)
+    look_at(context, (created_ids(result) or list(ids))[-1:])
 
 
 # Null, empty and absent
@@ -71,24 +72,24 @@ def null_cases(check: CheckContext) -> Iterator[Write]:
 
 
 def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    """Yield optional fields that are added to a minimal body."""
+    """Yield optional fields that are added to a minimal body. Creates have their pairs in `bulk_answer`."""
     empties = {name: write_bodies.EMPTY[name] for name in features if name in write_bodies.EMPTY}
     nulls = {name: values[0] for name, values in empties.items()}
-    many = {"count": 101} if operation == "bulk_create_runs" else {}
     for name, values in empties.items():
-        for value in values:
-            yield {name: value}
-            yield from ({name: value, "count": count} for count in (2,) if many)
-    rows = write_bodies.pairs(write_bodies.states(features))
-    for row in rows if operation == "bulk_create_runs" else rows[::2]:  # half of the pairs for every other write
-        yield with_available_ids(check, write_bodies.without_absent(row))
+        yield from ({name: value} for value in values)
+    if operation not in CREATES_OF_RUNS:
+        for row in write_bodies.pairs(write_bodies.states(features))[::2]:  # half of the pairs
+            yield with_available_ids(check, write_bodies.without_absent(row))
     yield nulls
-    yield nulls | many
+    if operation == "bulk_create_runs":
+        yield nulls | {"count": 101}
     yield {name: values[-1] for name, values in empties.items()}
     files_field = "shared_file_inputs" if "shared_file_inputs" in features else "file_inputs"
-    for more in _FILE_OPTIONS:
-        yield {files_field: [file(**more)]}
-        yield {files_field: [file(), file(), file(**more)]}
+    files = [file(f"{number}.txt", **more) for number, more in enumerate(_FILE_OPTIONS)]
+    yield {files_field: files}
+    yield {files_field: files[::-1]}
+    number = list(write_bodies.FEATURES).index(operation)
+    yield from ({files_field: [one]} for one in files[number :: len(write_bodies.FEATURES)])  # alone, in turn
     if operation in CREATES_OF_RUNS:
         yield {"is_priority": False}
         yield {"unknown_property": {"a": 1}, "status": "success", "id": "x"}
@@ -98,10 +99,10 @@ def _null_steps() -> Iterator[list[dict[str, Any]]]:
     states = {name: [write_bodies.ABSENT, values[0], None] for name, values in write_bodies.STEP_FEATURES.items()}
     states["inputs"].append({})
     states["sensitive_inputs"].append({})
-    rows = [write_bodies.without_absent(row) for row in write_bodies.pairs(states)]
-    for number, row in enumerate(rows):
-        size = (0, 1, 10)[number % 3]
-        yield [_STEP] * size + [_STEP | write_bodies.for_step(row, size)]
+    rows = batches(map(write_bodies.without_absent, write_bodies.pairs(states)), 4)
+    for size, batch in zip(itertools.cycle((0, 1, 10)), rows, strict=False):
+        steps = [_STEP | write_bodies.for_step(row, number) for number, row in enumerate(batch, size)]
+        yield [_STEP] * size + steps
 
 
 # Other notations of JSON

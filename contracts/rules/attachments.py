@@ -39,7 +39,9 @@ RULES = (
 
 @dataclass(frozen=True)
 class AttachmentsCase(Case):
-    """Runs are created with files, by the operation. With `listed`, their lists and download urls are judged too."""
+    """Runs are created with files, by the operation. With `listed`, their lists and download urls are judged too, and
+    with `expires` urls of each lifetime.
+    """
 
     files: list[dict[str, Any]]
     operation: str = "bulk_create_runs"
@@ -48,6 +50,7 @@ class AttachmentsCase(Case):
     earlier_fields: dict[str, Any] = field(default_factory=dict)
     """Of the run before it is retried."""
     listed: bool = False
+    expires: bool = False
 
     @property
     def expected_runs(self) -> int:
@@ -64,15 +67,15 @@ def run_attachments(context: CaseContext, case: AttachmentsCase) -> None:
         ids = run.get("input_attachment_ids") or []
         if len(ids) != len(case.files):
             return
-        for index in range(len(ids)) if len(ids) <= MAX_FILES else (0, 1, len(ids) // 2, len(ids) - 2, len(ids) - 1):
+        for index in range(len(ids)) if len(ids) <= MAX_FILES else (0, len(ids) // 2, len(ids) - 1):
             described = _described(context, run, ids[index], created)
             # The ids need not be in the order of the files: match each to its file by the filename in its description.
             sent = _file_of(case.files, described.body, index)
-            is_end = index in {0, len(ids) - 1}
+            is_last = run is runs[-1] and index == len(ids) - 1
             _judge_description(context, sent, described, created)
-            _judge_content(context, sent, ids[index], created, repeated=is_end)
+            _judge_content(context, sent, ids[index], created, repeated=is_last)
             if index < 2 and case.listed and run is runs[0] and offers("get_run_attachment_download_url"):
-                _judge_url(context, ids[index], base64.b64decode(sent["content"]), created)
+                _judge_url(context, ids[index], base64.b64decode(sent["content"]), created, expires=case.expires)
         if case.listed and run is runs[-1] and offers("list_run_attachments"):
             _judge_list(context, run, ids, created)
 
@@ -190,13 +193,16 @@ def _judge_list(context: CaseContext, run: Mapping[str, Any], ids: Sequence[str]
         require_all([item.get("id") for item in inputs], [result])
         got, expected = f"total {result.body.get('total')}", f"total {len(items)}"
         context.require(got == expected, "ATTACHMENTS", "the list's total", expected, got, created, result)
-    windows: list[dict[str, int]] = [{}, {"skip": 1}, {"limit": 1}, {"skip": 0, "limit": len(ids)}]
-    for window in [*windows, *({"skip": skip, "limit": 1} for skip in (0, 1, len(ids)))]:
+    windows: list[dict[str, int]] = [{}, {"skip": 1}, {"limit": 1}, {"skip": len(ids), "limit": 1}]
+    pages = [{"skip": skip, "limit": 1} for skip in range(len(ids) if len(ids) <= 6 else 2)]
+    results = []
+    for window in (*windows, *pages):
         result = listed(of_run, of_inputs, *((name, str(value)) for name, value in window.items()))
         _judge_window(context, result, window, mine, created)
-    pages = [listed(of_run, of_inputs, ("skip", str(page)), ("limit", "1")) for page in range(min(len(ids), 6))]
+        results.append(result)
     if len(ids) <= 6:
-        require_all([item.get("id") for page in pages for item in items_of(page)], pages)
+        of_pages = results[len(windows) :]
+        require_all([item.get("id") for page in of_pages for item in items_of(page)], of_pages)
     result = listed(of_run, ("attachment_type", "output"))
     wrong = any(item.get("id") in mine for item in items_of(result))
     cause, expected = "inputs listed as outputs", "output attachments only"
@@ -217,18 +223,18 @@ def _judge_window(
     context.require(right, "ATTACHMENTS", "a page of the list", wanted, got, created, result)
 
 
-def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallResult) -> None:
+def _judge_url(context: CaseContext, attachment: str, raw: bytes, created: CallResult, *, expires: bool) -> None:
     results: list[CallResult] = []
-    for expires in (None, 10, 3600):
-        query = [] if expires is None else [("expires_in", str(expires))]
+    for seconds in (None, 10, 3600) if expires else (None,):
+        query = [] if seconds is None else [("expires_in", str(seconds))]
         result = context.ask("get_run_attachment_download_url", attachment, query=query, after=[created])
         results.append(result)
         body = result.body
-        right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (expires or 300)
-        cause, expected = "not the documented download url", f"url and expires_in {expires or 300}"
+        right = isinstance(body.get("url"), str) and body["url"] and body.get("expires_in") == (seconds or 300)
+        cause, expected = "not the documented download url", f"url and expires_in {seconds or 300}"
         if context.require(right, "ATTACHMENTS", cause, expected, result.words, created, result):
             _follow(context, body["url"], raw, [created, *results])
-    for wrong in ("9", "3601", "x"):
+    for wrong in ("9", "3601", "x") if expires else ():
         result = context.call("get_run_attachment_download_url", attachment, query=[("expires_in", wrong)])
         context.require(
             result.refused, "ATTACHMENTS", "expires_in out of range is taken", "a refusal", result.words, result
@@ -271,21 +277,21 @@ def attachment_cases(check: CheckContext) -> Iterator[AttachmentsCase]:
         earlier = {"file_inputs": [file("a.txt", b"old bytes")]}
         for files in (odd_files[1:3], [file("a.txt", b"new bytes")]):
             yield AttachmentsCase(files, "retry_run", earlier_fields=earlier)
-    yield AttachmentsCase([file("a.txt", b"one"), file("b.txt", b"two")], listed=True)
+    yield AttachmentsCase([file("a.txt", b"one"), file("b.txt", b"two")], listed=True, expires=True)
     for files in unusual_inputs():
-        yield AttachmentsCase(files, listed=len(files) in {3, 11, 101} and len(files[0]["content"]) < 9)
+        yield AttachmentsCase(files, listed=len(files) in {11, 101})
     several = [file("a.txt", b"one"), file("b.txt", b"two"), file("c.bin", bytes(range(256)))]
-    for files, counts in ((several, (2, 10, 101, 1000)), ([file(raw=b"x")], (3,)), (odd_files[:3], (2,))):
+    fields = {
+        "start_session": True,
+        "input_values": write_bodies.INPUTS,
+        "sensitive_input_values": write_bodies.SECRETS,
+    }
+    for files, counts in ((several, (2, 101, 1000)), ([file(raw=b"x")], (3,)), (odd_files[:3], (2,))):
         for count in counts:
-            yield AttachmentsCase(files, count=count, listed=count < 5)
-        if check.offers("create_run"):
-            yield AttachmentsCase(files, "create_run")
-        for fields in (
-            {"start_session": True},
-            {"input_values": write_bodies.INPUTS},
-            {"sensitive_input_values": write_bodies.SECRETS},
-        ):
-            yield AttachmentsCase(files, fields=fields, count=2)
+            yield AttachmentsCase(files, count=count, listed=count < 5 and files is not several)
+        yield AttachmentsCase(files, fields=fields, count=2)
+    if check.offers("create_run"):
+        yield AttachmentsCase([file(raw=b"x")], "create_run")
     yield AttachmentsCase([file("big.bin", bytes(index * 13 % 256 for index in range(700_000)))])
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
+import itertools
 import string
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.core.exchange import Request
 from contracts.data import write_bodies
 from contracts.data.files import file
-from contracts.data.grouping import covering, in_turn
+from contracts.data.grouping import batches, covering, in_turn, in_turn_by_operation
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -116,17 +118,16 @@ def rule_of_credentials(header: str | None) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class CredentialsCase(Case):
-    """A request that is valid except for its Authorization header.
+    """A request that is valid except for its Authorization header, with each of the headers.
 
     With `repeated`, the same create was sent before with a valid token and the same idempotency key.
     """
 
     operation: str
-    header: str | None
+    headers: tuple[str | None, ...]
     count: int = 1
     query: Query = ()
     repeated: bool = False
-    effect_checked: bool = False
 
     @property
     def expected_runs(self) -> int:
@@ -136,16 +137,24 @@ class CredentialsCase(Case):
 def run_unauthorized(context: CaseContext, case: CredentialsCase) -> None:
     request = _valid_request(context, case)
     earlier = [context.send(request)] if case.repeated else []
+    for (rule, cause), headers in itertools.groupby(case.headers, rule_of_credentials):
+        refused = []
+        for header in headers:
+            result = context.send(_with_credentials(request, header))
+            expected = "401 or 403, since the request has " + _PROBLEMS[rule]
+            missing = result.status in {404, 405} and not context.check.offers(case.operation)
+            holds = result.status in {401, 403} or missing
+            if context.require(holds, rule, cause, expected, result.words, *earlier, result):
+                refused.append(result)
+        if refused and not case.repeated:
+            _require_no_effect(context, case.operation, rule, refused)
+
+
+def _with_credentials(request: Request, header: str | None) -> Request:
     headers = [header for header in request.headers if header[0].lower() != "authorization"]
-    if case.header is not None:
-        headers.insert(0, ("Authorization", case.header))
-    result = context.send(Request(request.method, request.path, tuple(headers), request.body))
-    rule, cause = rule_of_credentials(case.header)
-    expected = "401 or 403, since the request has " + _PROBLEMS[rule]
-    refused = result.status in {401, 403} or (result.status in {404, 405} and not context.check.offers(case.operation))
-    context.require(refused, rule, cause, expected, result.words, *earlier, result)
-    if refused and case.effect_checked:
-        _require_no_effect(context, case.operation, rule, result)
+    if header is not None:
+        headers.insert(0, ("Authorization", header))
+    return Request(request.method, request.path, tuple(headers), request.body)
 
 
 _CHANGES: Final[dict[str, Any]] = {
@@ -204,18 +213,18 @@ def _an_attachment(context: CaseContext) -> str:
     return str(ids[0])
 
 
-def _require_no_effect(context: CaseContext, operation: str, rule: str, result: CallResult) -> None:
+def _require_no_effect(context: CaseContext, operation: str, rule: str, refused: Sequence[CallResult]) -> None:
     if operation in CREATES and context.check.offers("list_runs"):
         marker = context.placeholder("marker")
         listed, items = made_with(context, "search", marker)
         made = [item for item in items if carries(item, "search", marker)]
         cause, got = "a refused create makes runs", counted(len(made), "new run")
-        context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, result, listed)
+        context.require(not made, "REQ-ATOMIC", cause, "no run created by a refused request", got, *refused, listed)
     elif operation == "delete_run" and context.has_placeholder("run"):
         after = context.call("get_run", context.placeholder("run"))
         cause = "a refused delete is carried out"
         expected = "the run, since the delete was refused"
-        context.require(after.status != 404, rule, cause, expected, after.words, result, after)
+        context.require(after.status != 404, rule, cause, expected, after.words, *refused, after)
     elif operation in {"update_run", "retry_run"} and context.has_placeholder("run"):
         after = context.call("get_run", context.placeholder("run"))
         read = after.body if isinstance(after.body, dict) else {}
@@ -223,49 +232,61 @@ def _require_no_effect(context: CaseContext, operation: str, rule: str, result: 
         cause = f"a refused {operation} is carried out"
         names = ("release_session_after", "session_alias")
         got = ", ".join(f"{name} {value_in_words(read.get(name))}" for name in names)
-        context.require(not changed, rule, cause, "the run as before the refused request", got, result, after)
+        context.require(not changed, rule, cause, "the run as before the refused request", got, *refused, after)
 
 
-_LIST_QUERIES: Final = (
-    *(("search", "a"), ("limit", "1000"), ("status", "success"), ("fields", "status"), ("skip", "1")),
-    ("include", "workflow"),
+_LIST_QUERIES: Final[tuple[Query, ...]] = (
+    (("search", "a"), ("limit", "1000"), ("fields", "status")),
+    (("status", "success"), ("skip", "1"), ("include", "workflow")),
 )
+_UNSENT: Final = "add_machine_to_pool"
+"""The guard may refuse to send it, so each header is tried with another operation."""
+_HEADERS: Final = 12
+"""Headers in one case."""
 
 
+@in_turn_by_operation
 def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
     """Yield cases with each kind of header for each operation, and with each header for each method."""
 
     def kind(case: CredentialsCase) -> Hashable:
-        return case.operation, rule_of_credentials(case.header), case.repeated, case.count, case.query
+        return dataclasses.replace(case, headers=()), rule_of_credentials(*case.headers)
 
     def header(case: CredentialsCase) -> Hashable:
-        return operations()[case.operation][0], case.header
+        return operations()[case.operation][0], case.headers
 
-    yield from covering(_all_unauthorized_cases(check), kind, header)
+    requests: dict[CredentialsCase, list[str | None]] = {}
+    for case in covering(_all_unauthorized_cases(check), kind, header):
+        requests.setdefault(dataclasses.replace(case, headers=()), []).extend(case.headers)
+    for request, headers in requests.items():
+        for batch in batches(headers, _HEADERS):
+            yield dataclasses.replace(request, headers=tuple(batch))
 
 
 def _all_unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
+    """Yield cases of one header."""
     groups = invalid_headers(check)
 
     def of_operation(number: int, operation: str) -> Iterator[CredentialsCase]:
-        start = number % len(groups)
-        for headers in (*groups[start:], *groups[:start]):
-            for index, header in enumerate(headers):
-                yield CredentialsCase(operation, header, effect_checked=index in {0, 4})
+        for headers in groups:
+            start = 0 if headers is _NO_CREDENTIALS else number % len(headers)
+            for header in (*headers[start:], *headers[:start]):
+                yield CredentialsCase(operation, (header,))
 
     offered = [operation for operation in operations() if operation != "health_check" and check.offers(operation)]
-    yield from in_turn(of_operation(*each) for each in enumerate(offered))  # the first ones have headers of each kind
+    yield from in_turn(of_operation(*each) for each in enumerate(offered) if each[1] != _UNSENT)
+    yield from of_operation(0, _UNSENT) if _UNSENT in offered else ()
     for headers in groups:
         for header in (headers[0], headers[-1]):
             for operation in filter(check.offers, sorted(CREATES)):
-                yield CredentialsCase(operation, header, repeated=True)
+                yield CredentialsCase(operation, (header,), repeated=True)
             for count in (2, 101, 1000):
-                yield CredentialsCase("bulk_create_runs", header, count=count)
+                yield CredentialsCase("bulk_create_runs", (header,), count=count)
             if check.offers("list_runs"):
-                for parameter in _LIST_QUERIES:
-                    yield CredentialsCase("list_runs", header, query=(parameter,))
+                for query in _LIST_QUERIES:
+                    yield CredentialsCase("list_runs", (header,), query=query)
             if check.offers("get_run"):
-                yield CredentialsCase("get_run", header, query=(("include", "workflow,machine"),))
+                yield CredentialsCase("get_run", (header,), query=(("include", "workflow,machine"),))
 
 
 SCENARIOS = (

@@ -108,15 +108,17 @@ def _malformed_bodies(check: CheckContext) -> Iterator[Writes]:
     yield Writes("bulk_create_runs", tuple(Body(text=text) for text in texts))
 
 
-def _secrets(check: CheckContext) -> Iterator[SecretsCase]:
+def _secrets(check: CheckContext) -> Iterator[Writes]:
     """Secrets in invalid requests, which create nothing."""
     secret = {"password": "«secret»", "deep": [{"pin": "«secret:2»"}]}
-    for one in ({"count": 1}, {"workflow_id": "«workflow»", "count": "x"}, {"workflow_id": "«workflow»", "count": 0}):
-        yield SecretsCase("bulk_create_runs", one | OWN_SESSION | {"sensitive_input_values": secret})
-    yield SecretsCase("bulk_create_runs", {"workflow_id": "x", "count": 1, "sensitive_input_values": "«secret»"})
-    yield SecretsCase("create_run", OWN_SESSION | {"sensitive_input_values": secret})
+    wrong: list[dict[str, Any]] = [{"count": 1}]
+    wrong += [{"workflow_id": "«workflow»", "count": "x"}, {"workflow_id": "«workflow»", "count": 0}]
+    wrong = [one | OWN_SESSION | {"sensitive_input_values": secret} for one in wrong]
+    wrong.append({"workflow_id": "x", "count": 1, "sensitive_input_values": "«secret»"})
+    yield from (Writes("bulk_create_runs", (Body(one),)) for one in wrong)
+    yield Writes("create_run", (Body(OWN_SESSION | {"sensitive_input_values": secret}),))
     chain = {"steps": [{"sensitive_inputs": secret}], "shared_sensitive_inputs": secret}
-    yield SecretsCase("create_run_chain", OWN_SESSION | chain)
+    yield Writes("create_run_chain", (Body(OWN_SESSION | chain),))
 
 
 def _secrets_that_work(check: CheckContext) -> Iterator[SecretsCase]:
@@ -130,11 +132,9 @@ def _unauthorized(check: CheckContext) -> Iterator[CredentialsCase]:
     others = ("create_run_chain", "list_run_attachments", "list_machines", "list_pools", "list_workflows")
     *_, wrong_tokens = groups = invalid_headers(check)
     for operation in filter(check.offers, (*important, *others)):
-        for headers in groups:
-            yield CredentialsCase(operation, headers[0], effect_checked=operation == "bulk_create_runs")
-    for header in wrong_tokens[3:6]:
-        yield CredentialsCase("bulk_create_runs", header)
-    yield CredentialsCase("list_runs", wrong_tokens[4])
+        yield from (CredentialsCase(operation, headers[:1]) for headers in groups)
+    yield from (CredentialsCase("bulk_create_runs", (header,)) for header in wrong_tokens[3:6])
+    yield CredentialsCase("list_runs", wrong_tokens[4:5])
 
 
 def _tenant(check: CheckContext) -> Iterator[TenantCase]:
@@ -191,7 +191,7 @@ def _together(check: CheckContext) -> Iterator[Together]:
 def _conflicts(check: CheckContext) -> Iterator[Conflict]:
     other = body(check, count=2) if may_vary(check, "count") else body(check, start_session=True)
     if other is not None:
-        yield Conflict("bulk_create_runs", body(check) or {}, other=other)
+        yield Conflict("bulk_create_runs", body(check) or {}, others=(other,))
 
 
 def _scopes(check: CheckContext) -> Iterator[TwoOrganisations]:
@@ -202,7 +202,7 @@ def _scopes(check: CheckContext) -> Iterator[TwoOrganisations]:
 def _attachments(check: CheckContext) -> Iterator[AttachmentsCase]:
     if may_vary(check, "file_inputs"):
         files = [file(raw=bytes(range(256)), target_path="C:\\a.txt"), file("é.txt")]
-        yield AttachmentsCase(files, listed=True)
+        yield AttachmentsCase(files, listed=True, expires=True)
 
 
 def _methods(check: CheckContext) -> Iterator[MethodCase]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +14,7 @@ from contracts.data.grouping import batches, in_turn_by_operation
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult
 from contracts.engine.runner import Scenario
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT
 from contracts.rules.rule import Rule
@@ -40,12 +43,23 @@ def run_beyond_limits(context: CaseContext, case: Writes) -> None:
         send_all(context, case.operation, ids, case.bodies)
         return
     runs = [*ids]
-    for body in case.bodies:
-        for result in send_all(context, case.operation, ids, [body]):
-            new = [one for one in created_ids(result) if one not in runs]
-            runs.extend(new)
-            look_at(context, new[:1] or (ids if result.accepted else ()))
+    for result in _send_in_parts(context, case.operation, ids, case.bodies):
+        new = [one for one in created_ids(result) if one not in runs]
+        runs.extend(new)
+        look_at(context, new[:1] or (ids if result.accepted else ()), files=_FILES, reads=2)
+        if case.operation == "retry_run" and result.accepted:
+            context.call("update_run", *ids, body={"status": "cancelled"})  # so that it can be retried again
     _change_runs(context, runs[:1])
+
+
+def _send_in_parts(
+    context: CaseContext, operation: str, ids: Sequence[str], bodies: Iterable[Body]
+) -> Iterator[CallResult]:
+    """Send the bodies, and the parts of those that are refused."""
+    for body in bodies:
+        for result in send_all(context, operation, ids, [dataclasses.replace(body, parts=())]):
+            yield result
+            yield from _send_in_parts(context, operation, ids, body.parts if result.refused else ())
 
 
 def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
@@ -54,13 +68,12 @@ def _change_runs(context: CaseContext, runs: Sequence[str]) -> None:
     found = [*workflow_filter(context), ("limit", "20"), ("search", "x"), ("deep_search", "true")]
     for run_id in runs:
         for operation, ids, more in (
-            ("list_runs", (), {"query": newest}),
             ("list_runs", (), {"query": found}),
             ("update_run", (run_id,), {"body": {"release_session_after": True}}),
             ("update_run", (run_id,), {"body": {"status": "cancelled"}}),
             ("retry_run", (run_id,), {"body": {}}),
-            ("delete_run", (run_id,), {}),
             ("list_runs", (), {"query": newest}),
+            ("delete_run", (run_id,), {}),
         ):
             if context.check.offers(operation):
                 context.call(operation, *ids, **more)
@@ -74,9 +87,13 @@ def odd_cases(check: CheckContext) -> Iterator[Writes]:
         bodies = list(odd_bodies(operation))
         if operation != "bulk_create_runs":
             bodies = bodies[number % OTHERS :: OTHERS]
-        yield from in_batches(operation, (body for body in bodies if not _is_heavy(body)), 12)
+        if operation == "create_run_chain":
+            bodies += _odd_chains()
+        light = _together(write_bodies.minimal(operation), [body for body in bodies if not _is_heavy(body)])
+        yield from in_batches(operation, light, 20)
         if operation in {"bulk_create_runs", "update_run", "create_run_chain"}:
-            yield from (Writes(operation, (body,)) for body in bodies if _is_heavy(body))
+            heavy = [body for body in bodies if _is_heavy(body)]
+            yield from (Writes(operation, tuple(batch)) for batch in batches(heavy, 3, max_bytes=16 * 2**20))
 
 
 OTHERS: Final = 6
@@ -84,6 +101,36 @@ OTHERS: Final = 6
 
 def _is_heavy(body: Body) -> bool:
     return len(body.text or repr(body.json)) > 50_000
+
+
+_FILES: Final = 8
+"""The most files of one request, which are all read."""
+
+
+def _together(bare: dict[str, Any], bodies: Iterable[Body]) -> Iterator[Body]:
+    """Yield bodies that have the fields and the files of several, which are sent alone if the server refuses them."""
+    fields: dict[str, Any] = {}
+    parts: list[Body] = []
+    for body in (*bodies, Body()):
+        changes = _changes(bare, body)
+        files = [*fields.get("file_inputs", ()), *changes.get("file_inputs", ())]
+        if parts and (not changes or changes.keys() & fields.keys() - {"file_inputs"} or len(files) > _FILES):
+            yield Body(bare | fields, parts=tuple(parts)) if len(parts) > 1 else parts[0]
+            fields, parts = {}, []
+            files = changes.get("file_inputs", [])
+        if changes:
+            fields |= changes | ({"file_inputs": files} if files else {})
+            parts.append(body)
+        elif body != Body():
+            yield body
+
+
+def _changes(bare: dict[str, Any], body: Body) -> dict[str, Any]:
+    """Return the optional fields of a create that a body adds; none if it changes something else."""
+    optional = write_bodies.CREATE_FEATURES["create_run"].keys()
+    json = body.json if isinstance(body.json, dict) else {}
+    changes = {name: value for name, value in json.items() if name not in bare}
+    return changes if json == bare | changes and changes.keys() <= optional else {}
 
 
 # Bodies
@@ -105,15 +152,15 @@ def odd_bodies(operation: str) -> Iterator[Body]:
         yield Body(bare | {field: {f"k{index}": 1 for index in range(size)}})
     if is_bulk:
         yield Body(bare | {field: {"value": [0] * 100_000}})
-    for content_type in _CONTENT_TYPES:
-        for content in (text, "", "a=1&b=2") if is_bulk else (text,):
+    for content_type, other in zip(_CONTENT_TYPES, itertools.cycle(("", "a=1&b=2")), strict=False):
+        for content in (text, other) if is_bulk else (text,):
             yield Body(text=content, content_type=content_type)
     yield Body(text="\xef\xbb\xbf" + text)
     yield Body(text="\xff\xfe" + "{\x00}\x00" if "«" in text else text.encode("utf-16").decode("latin-1"))
     if operation in {*CREATES_OF_RUNS, "retry_run"}:
         yield from (Body(bare | fields) for fields in _odd_create_fields())
     if operation == "create_run_chain":
-        yield from map(Body, _odd_chains(bare))
+        yield Body({"steps": [{"workflow_id": "«workflow»"}] * 300})
     if operation == "update_run":
         yield from map(Body, _odd_updates())
 
@@ -128,27 +175,30 @@ _LARGE: Final = "x" * (2 * 1024 * 1024)
 
 
 def _odd_texts(head: str, field: str, *, is_bulk: bool) -> Iterator[str]:
-    """Yield bodies as texts, each one `head` with another member. `field` takes an object."""
+    """Yield bodies as texts, each one `head` with another member. `field` takes an object.
+
+    Each odd value is the member of an object there, and each number a count; in other places the values take turns.
+    """
+    names = itertools.cycle((field, "unknown"))
     for number in _NUMBERS:
         yield f'{head}"{field}": {{"value": {number}}}}}'
         if is_bulk or len(number) < 20:
-            yield f'{head}"{field}": {number}}}'
-            yield f'{head}"unknown": {number}}}'
+            yield f'{head}"{next(names)}": {number}}}'
         if is_bulk:
             yield f'{{"workflow_id": "«workflow»", "count": {number}}}'
+    places = itertools.cycle((f'"{field}": "%s"', '"session_alias": "%s"', '"machine_id": "%s"', '"%s": 1'))
     for escape in _LONE_SURROGATES:
         yield f'{head}"{field}": {{"value": "{escape}"}}}}'
         yield f'{head}"{field}": {{"{escape}": 1}}}}'
-        yield f'{head}"{escape}": 1}}'
-        for name in (field, "session_alias", "machine_id"):
-            yield f'{head}"{name}": "{escape}"}}'
+        yield f"{head}{next(places)}}}" % escape
         yield f'{head}"error": ["{escape}"]}}'
         yield f'{head}"file_inputs": [{{"filename": "{escape}", "content": "YQ=="}}]}}'
-    for depth in _DEPTHS if is_bulk else _DEPTHS[::4]:
+    for index, depth in enumerate(_DEPTHS if is_bulk else _DEPTHS[::4]):
         yield f'{head}"{field}": {{"value": ' + "[" * depth + "]" * depth + "}}"
-        if depth < 3000:
+        if depth < 3000 and index % 2 == 0:
             yield f'{head}"{field}": ' + '{"a":' * depth + "1" + "}" * depth + "}"
-        yield "[" * depth + "]" * depth
+        else:
+            yield "[" * depth + "]" * depth
     if is_bulk:
         yield _LARGE
     yield f'{head}"{field}": {{"value": "{_LARGE}"}}}}'
@@ -181,16 +231,24 @@ def _odd_create_fields() -> Iterator[dict[str, Any]]:
         yield {"session_alias": alias}
 
 
-def _odd_chains(bare: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _odd_chains() -> Iterator[Body]:
+    """Yield chains with odd ids and references, each one also alone if the server refuses them together."""
     step = {"workflow_id": "«workflow»"}
+    yield _of_steps([{"workflow_id": one}] for one in formats.UNUSUAL_IDS)
     for one in formats.UNUSUAL_IDS:
-        yield bare | {"steps": [{"workflow_id": one}]}
-        yield bare | {"machine_id": one, "pool_ids": [one]}
-        yield bare | {"session_id": one}
-    for reference in ("a.outputs.x", "s9.outputs", "", None, 5, "..", "s0.outputs.x.y.z", "self"):
-        yield {"steps": [step | {"session_alias": "s0"}, step | {"inputs": {"x": {"$ref": reference}}}]}
-    yield {"steps": [step | {"session_alias": "same"}] * 2}
-    yield {"steps": [step] * 300}
+        fields = ({"machine_id": one, "pool_ids": [one]}, {"session_id": one})
+        parts = tuple(Body({"steps": [step]} | some) for some in fields)
+        yield Body({"steps": [step]} | fields[0] | fields[1], parts=parts)
+    references = ("a.outputs.x", "s9.outputs", "", None, 5, "..", "s0.outputs.x.y.z", "self")
+    refers = ({"inputs": {"x": {"$ref": reference}}} for reference in references)
+    yield _of_steps([step | {"session_alias": f"s{number}"}, step | one] for number, one in enumerate(refers))
+    yield Body({"steps": [step | {"session_alias": "same"}] * 2})
+
+
+def _of_steps(chains: Iterable[list[dict[str, Any]]]) -> Body:
+    """Return a chain with the steps of several."""
+    parts = tuple(Body({"steps": steps}) for steps in chains)
+    return Body({"steps": [step for part in parts for step in part.json["steps"]]}, parts=parts)
 
 
 def _odd_updates() -> Iterator[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +24,7 @@ from contracts.rules.invalid_bodies import almost_valid, invalid_bodies, reading
 from contracts.rules.listing import carries, made_with
 from contracts.rules.malformed_bodies import malformed_cases
 from contracts.rules.other_requests import other_write_cases, run_other_writes
+from contracts.rules.reading import read_back
 from contracts.rules.rule import Rule
 from contracts.rules.writes import (
     CREATES_OF_RUNS,
@@ -198,23 +198,44 @@ def _refused_cases_of(check: CheckContext, operation: str) -> Iterator[Writes]:
         yield from in_batches(operation, invalid_bodies(check, operation), 24 if operation in CREATES else 40)
 
 
-def lenient_cases(check: CheckContext) -> Iterator[CreateCase]:
-    """Yield bodies that a server may accept or refuse. If it accepts one, the answer must fit the parsed value."""
-    for operation in CREATES_OF_RUNS:
-        if check.offers(operation):
-            bodies = itertools.chain(almost_valid(check, operation), _other_forms_of_ids(operation))
-            for body, parsed in readings(operation, bodies):
-                if not parsed.faults and parsed.ambiguities:
-                    yield CreateCase(operation, body, is_read=True)
+@dataclass(frozen=True)
+class AmbiguousCase(Case):
+    """A create that a server may accept or refuse, and creates with parts of it, which are sent if it is refused."""
+
+    operation: str
+    body: dict[str, Any]
+    parts_alone: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def expected_runs(self) -> int:
+        return CreateCase(self.operation, self.body).expected_runs
 
 
-def _other_forms_of_ids(operation: str) -> Iterator[dict[str, Any]]:
+def run_ambiguous(context: CaseContext, case: AmbiguousCase) -> None:
+    """If a server accepts the create, the answer and the reads must fit the parsed values."""
+    written = context.write(case.operation, body=context.fill(case.body))
+    if written.result.accepted and written.clean:
+        read_back(context, written)
+    for body in case.parts_alone if written.result.refused else ():
+        run_create(context, CreateCase(case.operation, body, is_read=True))
+
+
+def ambiguous_cases(check: CheckContext) -> Iterator[AmbiguousCase]:
+    for operation in filter(check.offers, CREATES_OF_RUNS):
+        for body, parsed in readings(operation, almost_valid(check, operation)):
+            if not parsed.faults and parsed.ambiguities:
+                yield AmbiguousCase(operation, body)
+        yield from _other_forms_of_ids(operation)
+
+
+def _other_forms_of_ids(operation: str) -> Iterator[AmbiguousCase]:
     bare = write_bodies.minimal(operation, count=2)
-    for form in OTHER_FORMS_OF_IDS:
-        for name in ("workflow_id", "machine_id", "session_id"):
-            yield bare | {name: form}
-        yield bare | {"pool_ids": [form]}
-        yield bare | {"pool_ids": ["«pool»", form]}
+    for number, form in enumerate(OTHER_FORMS_OF_IDS):
+        workflow, pools = {"workflow_id": form}, ["«pool»", form]
+        yield from (AmbiguousCase(operation, bare | {name: form}) for name in ("machine_id", "session_id"))
+        parts = (bare | workflow, bare | {"pool_ids": pools[1:]}, bare | {"pool_ids": pools})
+        in_order = pools if number % 2 == 0 else pools[::-1]
+        yield AmbiguousCase(operation, bare | workflow | {"pool_ids": in_order}, parts)
 
 
 def generated_wrong(check: CheckContext) -> SearchStrategy[CreateCase]:
@@ -291,7 +312,7 @@ _BESIDE_RULES = ("REQ-TYPES", "REQ-BODY", "REQ-ERROR", "REQ-ATOMIC", "REQ-ACCEPT
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("invalid requests", _REQUEST_RULES, run_refused, refused_cases, priority=1),
     Scenario("malformed bodies", ("REQ-BODY", "REQ-ERROR", "REQ-ATOMIC"), run_refused, malformed_cases, priority=2),
-    Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_create, lenient_cases, priority=4),
+    Scenario("ambiguous values", ("REQ-COUNT", "REQ-TYPES"), run_ambiguous, ambiguous_cases, priority=4),
     Scenario("requests to pools and workflows", _BESIDE_RULES, run_other_writes, other_write_cases, priority=5),
     Scenario(
         "generated invalid requests",

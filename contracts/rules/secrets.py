@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import limits, mutations, write_bodies
-from contracts.data.grouping import in_turn_by_operation, objects
+from contracts.data.grouping import in_turn, in_turn_by_operation, objects
 from contracts.data.json_values import ALL_KEYS
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -24,9 +24,19 @@ from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.openapi.router import operation_at
 from contracts.oracle import TERMINAL, alias_difference, counted
+from contracts.rules.combined_bodies import combined
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
-from contracts.rules.writes import create_changeable_run, created_ids, full_body, workflow_filter
+from contracts.rules.writes import (
+    Body,
+    Writes,
+    create_changeable_run,
+    created_ids,
+    full_body,
+    in_batches,
+    send_all,
+    workflow_filter,
+)
 
 GROUP = "Secrets"
 RULES = (
@@ -47,27 +57,28 @@ _SECRET_FIELDS: Final = {
     "retry_run": "sensitive_input_values",
     "create_run_chain": "shared_sensitive_inputs",
 }
-_SHAPES: Final[tuple[Any, ...]] = (
+_SHAPES: Final[tuple[dict[str, Any], ...]] = (
     {"password": "«secret»"},
-    {"login": {"password": "«secret»"}},
-    {"list": ["«secret»"]},
-    {"list": [{"a": ["x", {"b": "«secret»"}]}]},
-    {"number": "«secret-int:1»"},
-    {"real": "«secret-real:1»"},
-    {"large": ["«secret-large:1»"]},
-    {"deep": {"a": {"b": {"c": {"d": ["«secret-int:2»", "«secret»"]}}}}},
-    {"text": "user=x; password=«secret»;"},
-    {"first": "x", "second": "«secret»"},
-    {"é": "«secret»"},
-    {"": "«secret»"},
-    {"json": '{"inner": "«secret»"}'},
+    {
+        "login": {"password": "«secret»"},
+        "list": ["«secret»"],
+        "nested list": [{"a": ["x", {"b": "«secret»"}]}],
+        "text": "user=x; password=«secret»;",
+        **{"first": "x", "second": "«secret»"},
+    },
+    {
+        **{"number": "«secret-int:1»", "real": "«secret-real:1»", "large": "«secret-large:1»"},
+        "list": ["«secret-large:1»"],
+        "deep": {"a": {"b": {"c": {"d": ["«secret-int:2»", "«secret»"]}}}},
+    },
+    {
+        **{"é": "«secret»", "": "«secret»", "input": "«secret»", "id": "«secret»", "detail": "«secret:2»"},
+        "json": '{"inner": "«secret»"}',
+        "long": "«secret»" + "x" * 5000 + "«secret:2»",
+        "unicode": "é😀«secret»é",
+        "quoted": 'a"b\\«secret»',
+    },
     {f"k{index}": f"«secret:{index}»" for index in range(20)},
-    {"long": "«secret»" + "x" * 5000 + "«secret:2»"},
-    {"unicode": "é😀«secret»é"},
-    {"quoted": 'a"b\\«secret»'},
-    {"input": "«secret»"},
-    {"id": "«secret»", "detail": "«secret:2»"},
-    {"large": "«secret-large:1»"},
 )
 _PASSWORD: Final[dict[str, Any]] = {"password": "«secret»"}
 
@@ -100,8 +111,6 @@ class SecretsCase(Case):
 
     operation: str
     body: Any = None
-    text: str | None = None
-    """Sent instead of the body, as latin-1."""
     reads: bool = False
     undetermined: bool = False
     """Whether the contract does not determine if the target accepts it."""
@@ -113,9 +122,7 @@ class SecretsCase(Case):
 
 def run_secrets(context: CaseContext, case: SecretsCase) -> None:
     ids = _run_to_write_to(context, case.operation)
-    if case.text is not None:
-        result = context.call(case.operation, *ids, raw=context.fill(case.text).encode("latin-1"))
-    elif case.undetermined:
+    if case.undetermined:
         result = context.call(case.operation, *ids, body=context.fill(case.body))
     else:
         result = context.write(case.operation, *ids, body=context.fill(case.body)).result
@@ -124,17 +131,19 @@ def run_secrets(context: CaseContext, case: SecretsCase) -> None:
 
 
 def _read_everything(context: CaseContext, written: CallResult) -> None:
-    offers, runs = context.check.offers, created_ids(written)[:1] + created_ids(written)[-1:]
-    for run_id in dict.fromkeys(runs):
+    offers, created = context.check.offers, created_ids(written)
+    runs = list(dict.fromkeys(created[:1] + created[-1:]))
+    for run_id in runs:
         if offers("get_run"):
             context.call("get_run", run_id)
             context.call("get_run", run_id, query=[("include", "workflow,machine,machine.pools")])
-        if offers("list_runs"):
-            fields = [("fields", "sensitive_input_aliases"), ("fields", "input_values")]
-            for query in ([], [("deep_search", "true")], fields):
-                context.call("list_runs", query=[("search", run_id), *workflow_filter(context), *query])
-            for query in ([], [("include", "workflow,machine")]):
-                context.call("list_runs", query=[*workflow_filter(context), ("limit", "100"), *query])
+        for query in ([], [("deep_search", "true")]) if offers("list_runs") else ():
+            context.call("list_runs", query=[("search", run_id), *workflow_filter(context), *query])
+    if runs and offers("list_runs"):
+        fields = [("fields", "sensitive_input_aliases"), ("fields", "input_values")]
+        for query in ([("include", "workflow,machine")], fields):
+            context.call("list_runs", query=[*workflow_filter(context), ("limit", "100"), *query])
+    for run_id in runs[-1:]:
         if offers("update_run"):
             for body in ({"release_session_after": True}, {"status": "nonsense"}, {"status": "cancelled"}):
                 context.call("update_run", run_id, body=body)
@@ -151,38 +160,38 @@ def _read_everything(context: CaseContext, written: CallResult) -> None:
 def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str]) -> None:
     named = context.placeholders()
     secrets = [value for name, value in named if name.startswith("secret") and isinstance(value, str)]
-    for secret in secrets[:2]:
-        for text in (secret, secret[4:-4], secret.upper()):
-            for deep in ([], [("deep_search", "true")]):
-                result = context.call(
-                    "list_runs", query=[("search", text), ("limit", "100"), *workflow_filter(context), *deep]
-                )
-                found = [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
-                cause, expected = "a search finds a run by its secret", "no run found by a sensitive value"
-                context.require(not found, "SECRET-LEAK", cause, expected, counted(len(found), "run"), written, result)
+    deep = ("deep_search", "true")
+    searches = [([("search", secret), *more]) for secret in secrets[:2] for more in ([], [deep])]
+    searches += [[("search", secret[4:-4]), deep] for secret in secrets[:1]]
+    searches += [[("search", secret.upper())] for secret in secrets[:1]]
+    for query in searches:
+        result = context.call("list_runs", query=[*query, ("limit", "100"), *workflow_filter(context)])
+        found = [item for item in items_of(result) if item.get("id") in runs] if result.accepted else []
+        cause, expected = "a search finds a run by its secret", "no run found by a sensitive value"
+        context.require(not found, "SECRET-LEAK", cause, expected, counted(len(found), "run"), written, result)
 
 
 @in_turn_by_operation
 def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
-    for operation, field in _offered_writes(check):
-        bare = write_bodies.minimal(operation)
+    for number, (operation, field) in enumerate(_offered_writes(check)):
+        bare, is_bulk = write_bodies.minimal(operation), operation == "bulk_create_runs"
         for index, shape in enumerate(_SHAPES):
-            reads = index == 0 or (operation == "bulk_create_runs" and index in {1, 2, 4, 7, 8, 13})
-            yield SecretsCase(operation, bare | {field: shape}, reads=reads)
+            yield SecretsCase(operation, bare | {field: shape}, reads=is_bulk or index == 0)
         for index, body in enumerate(_same_key_bodies(operation, bare)):
             yield SecretsCase(operation, body, reads=index == 0, undetermined=True)
         if operation == "create_run_chain":
             step = {"workflow_id": "«workflow»"}  # by which the reads filter
-            for index, shape in enumerate(_SHAPES[:7]):
-                steps = [*([step] * (index % 2)), step | {"sensitive_inputs": shape}]
-                yield SecretsCase(operation, {"steps": steps}, reads=index < 3)
+            steps = [step | {"sensitive_inputs": shape} for shape in _SHAPES]
+            yield SecretsCase(operation, {"steps": steps[:1]}, reads=True)
+            yield SecretsCase(operation, {"steps": [step, *steps]}, reads=True)
             continue
         full = full_body(check, operation) | {"start_session": True}
-        for index, name in enumerate(("input_values", "file_inputs", "session_id", "start_session", "machine_id")):
-            if name in full:
-                reads = index % 3 == list(_SECRET_FIELDS).index(operation) % 3
-                yield SecretsCase(operation, bare | {field: _PASSWORD, name: full[name]}, reads=reads)
-        if operation == "bulk_create_runs":
+        names = ("input_values", "file_inputs", "session_id", "start_session", "machine_id")
+        beside = {name: full[name] for name in names if name in full}
+        for start in (0, 1):
+            more = dict(itertools.islice(beside.items(), start, None, 2))
+            yield SecretsCase(operation, bare | {field: _PASSWORD} | more, reads=is_bulk or start == number % 2)
+        if is_bulk:
             secrets = _PASSWORD | {"more": {"pin": "«secret:2»"}}
             for count in limits.few(2, 101):
                 yield SecretsCase(operation, bare | {"count": count, field: secrets}, reads=count == 101)
@@ -202,38 +211,36 @@ def _same_key_bodies(operation: str, bare: dict[str, Any]) -> Iterator[dict[str,
     yield {"steps": [step | {"sensitive_inputs": secret}], "shared_sensitive_inputs": {"password": "«secret:2»"}}
 
 
+def run_invalid(context: CaseContext, case: Writes) -> None:
+    send_all(context, case.operation, _run_to_write_to(context, case.operation), case.bodies)
+
+
 @in_turn_by_operation
-def invalid_cases(check: CheckContext) -> Iterator[SecretsCase]:
+def invalid_cases(check: CheckContext) -> Iterator[Writes]:
     """Cases with every kind of invalid value in a request that also has secrets."""
     for operation, field in _offered_writes(check):
-        for body in _invalid_bodies(operation, field, full_body(check, operation)):
-            yield SecretsCase(operation, body)
+        base = full_body(check, operation) | {field: _SECRETS}
+        beside = combined(operation, base, _wrong_beside_secrets(operation, field, base), alone=0)
+        yield from in_batches(operation, itertools.chain(beside, _wrong_secrets(operation, field, base)), 12)
         valid = json.dumps(write_bodies.minimal(operation) | {field: _PASSWORD}, ensure_ascii=False)
-        for text in _malformed_texts(valid):
-            yield SecretsCase(operation, text=text)
+        yield Writes(operation, tuple(Body(text=text) for text in _malformed_texts(valid)))
 
 
-def _invalid_bodies(operation: str, field: str, full: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    objects: tuple[dict[str, Any], ...] = (_PASSWORD, {"a": [{"b": "«secret»"}]}, {"n": "«secret-int:1»"})
-    for index, path in enumerate(mutations.places(full)):
-        if field not in path:
-            body = full | {field: objects[index % len(objects)]}
-            yield mutations.put(body, path, 5 if path[-1] != "count" else "x")
+_SECRETS: Final = _PASSWORD | {"a": [{"b": "«secret»"}], "n": "«secret-int:1»"}
+
+
+def _wrong_beside_secrets(operation: str, field: str, full: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield bodies with valid secrets and another invalid part."""
+    for path in mutations.places(full):
+        if not {field, "sensitive_inputs"}.intersection(path):
+            yield mutations.put(full, path, 5 if path[-1] != "count" else "x")
             if isinstance(path[-1], str):
-                yield mutations.drop(body, path)
-    for secrets in objects:
-        yield {field: secrets}
-    not_objects = ("«secret»", ["«secret»"], [{"a": "«secret»"}], "«secret-int:1»", [["«secret»"]], "x «secret» y")
-    for wrong in not_objects:
-        yield full | {field: wrong}
-        yield write_bodies.minimal(operation, steps=2) | {field: wrong}
+                yield mutations.drop(full, path)
+    yield {field: _SECRETS}
     if operation == "bulk_create_runs":
         for count in (0, 1001, -1, 1.5, None, "x", 10**6):
             yield {"workflow_id": "«workflow»", "count": count, field: _PASSWORD | {"deep": [{"x": "«secret:2»"}]}}
     if operation == "create_run_chain":
-        for index in range(2):
-            for wrong in not_objects:
-                yield mutations.put(full, ("steps", index, "sensitive_inputs"), wrong)
         bare: dict[str, Any] = {"sensitive_inputs": {"pin": "«secret»"}}
         step = bare | {"workflow_id": "«workflow»"}
         for bad in (bare, step | {"workflow_id": 5}, step | {"inputs": []}, step | {"session_alias": 5}):
@@ -241,6 +248,14 @@ def _invalid_bodies(operation: str, field: str, full: dict[str, Any]) -> Iterato
             yield {"steps": [step, bad]}
         yield {"steps": step}
         yield {"steps": {"0": step}}
+
+
+def _wrong_secrets(operation: str, field: str, full: dict[str, Any]) -> Iterator[Body]:
+    for wrong in ("«secret»", ["«secret»"], [{"a": "«secret»"}], "«secret-int:1»", [["«secret»"]], "x «secret» y"):
+        yield Body(full | {field: wrong})
+        yield Body(write_bodies.minimal(operation, steps=2) | {field: wrong})
+        for index in range(2) if operation == "create_run_chain" else ():
+            yield Body(mutations.put(full, ("steps", index, "sensitive_inputs"), wrong))
 
 
 def _malformed_texts(valid: str) -> Iterator[str]:
@@ -322,16 +337,17 @@ _FAILURES: Final = (
 
 
 def failing_cases(check: CheckContext) -> Iterator[FailingCase]:
-    for failure in _FAILURES:
-        for operation, field in _offered_writes(check, *(("update_run",) if failure == "an update" else ())):
-            if failure == "a run at work" and operation != "retry_run":
-                continue
-            bare = write_bodies.minimal(operation)
-            for secrets in (_PASSWORD, {"a": [_PASSWORD]}):
-                yield FailingCase(operation, failure, bare | {field: secrets})
-            if operation == "create_run_chain":
-                steps = [bare["steps"][0] | {"sensitive_inputs": _PASSWORD}]
-                yield FailingCase(operation, failure, {"steps": steps})
+    yield from in_turn(_failing_cases_of(check, failure) for failure in _FAILURES)
+
+
+def _failing_cases_of(check: CheckContext, failure: str) -> Iterator[FailingCase]:
+    for operation, field in _offered_writes(check, *(("update_run",) if failure == "an update" else ())):
+        if failure == "a run at work" and operation != "retry_run":
+            continue
+        body = write_bodies.minimal(operation) | {field: _PASSWORD | {"a": [{"password": "«secret:2»"}]}}
+        if operation == "create_run_chain":
+            body["steps"] = [step | {"sensitive_inputs": _PASSWORD} for step in body["steps"]]
+        yield FailingCase(operation, failure, body)
 
 
 # Ended runs
@@ -458,5 +474,5 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario("secrets in requests that fail otherwise", ("SECRET-LEAK",), run_failing, failing_cases, priority=1),
     Scenario("secrets in ended runs", ("SECRET-LEAK",), run_ended, ended_cases, attempts=4, waits=True, priority=2),
     Scenario("aliases of secrets", ("BULK-ALIASES",), run_aliases, alias_cases, priority=1),
-    Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_secrets, invalid_cases, priority=1),
+    Scenario("secrets in invalid requests", ("SECRET-LEAK",), run_invalid, invalid_cases, priority=1),
 )

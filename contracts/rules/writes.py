@@ -207,8 +207,10 @@ def workflow_filter(context: CaseContext) -> list[tuple[str, str]]:
     return [("workflow_id", context.placeholder("workflow"))] if context.has_placeholder("workflow") else []
 
 
-def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2) -> None:
-    """Read the runs and their attachments. As with any answer, a 5xx or a leaked secret is a finding."""
+def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2, reads: int = 1) -> None:
+    """Read the runs and their first attachments, all after the first one by `reads` operations. As with any answer, a
+    5xx or a leaked secret is a finding.
+    """
     offers = context.check.offers
     for run_id in runs:
         run = context.call("get_run", run_id) if offers("get_run") else None
@@ -216,9 +218,9 @@ def look_at(context: CaseContext, runs: Sequence[str], *, files: int = 2) -> Non
         if offers("list_run_attachments") and ids:
             context.call("list_run_attachments", query=[("run_id", run_id)])
         for index, attachment in enumerate((ids or [])[:files]):
-            for operation in _ATTACHMENT_READS if index == 0 else _ATTACHMENT_READS[:1]:
+            for operation in _ATTACHMENT_READS if index == 0 else _ATTACHMENT_READS[:reads]:
                 if offers(operation) and isinstance(attachment, str):
                     context.call(operation, attachment)
 
 
-_ATTACHMENT_READS: Final = ("download_run_attachment", "get_run_attachment", "get_run_attachment_download_url")
+_ATTACHMENT_READS: Final = ("download_run_attachment", "get_run_attachment_download_url", "get_run_attachment")
