@@ -173,28 +173,42 @@ def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str
 
 @in_turn_by_operation
 def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
+    """Yield cases of each kind in turn."""
     for number, (operation, field) in enumerate(_offered_writes(check)):
         bare, is_bulk = write_bodies.minimal(operation), operation == "bulk_create_runs"
-        for index, shape in enumerate(_SHAPES):
-            yield SecretsCase(operation, bare | {field: shape}, reads=is_bulk or index == 0)
-        for index, body in enumerate(_same_key_bodies(operation, bare)):
-            yield SecretsCase(operation, body, reads=index == 0, undetermined=True)
-        if operation == "create_run_chain":
-            step = {"workflow_id": "«workflow»"}  # by which the reads filter
-            steps = [step | {"sensitive_inputs": shape} for shape in _SHAPES]
-            yield SecretsCase(operation, {"steps": steps[:1]}, reads=True)
-            yield SecretsCase(operation, {"steps": [step, *steps]}, reads=True)
-            continue
-        full = full_body(check, operation) | {"start_session": True}
-        names = ("input_values", "file_inputs", "session_id", "start_session", "machine_id")
-        beside = {name: full[name] for name in names if name in full}
-        for start in (0, 1):
-            more = dict(itertools.islice(beside.items(), start, None, 2))
-            yield SecretsCase(operation, bare | {field: _PASSWORD} | more, reads=is_bulk or start == number % 2)
-        if is_bulk:
-            secrets = _PASSWORD | {"more": {"pin": "«secret:2»"}}
-            for count in limits.few(2, 101):
-                yield SecretsCase(operation, bare | {"count": count, field: secrets}, reads=count == 101)
+        shapes = (
+            SecretsCase(operation, bare | {field: shape}, reads=is_bulk or index == 0)
+            for index, shape in enumerate(_SHAPES)
+        )
+        same_keys = (
+            SecretsCase(operation, body, reads=index == 0, undetermined=True)
+            for index, body in enumerate(_same_key_bodies(operation, bare))
+        )
+        is_chain = operation == "create_run_chain"
+        others = _of_steps() if is_chain else _beside_secrets(check, operation, field, number)
+        yield from in_turn((shapes, same_keys, others))
+
+
+def _of_steps() -> Iterator[SecretsCase]:
+    step = {"workflow_id": "«workflow»"}  # by which the reads filter
+    steps = [step | {"sensitive_inputs": shape} for shape in _SHAPES]
+    yield SecretsCase("create_run_chain", {"steps": steps[:1]}, reads=True)
+    yield SecretsCase("create_run_chain", {"steps": [step, *steps]}, reads=True)
+
+
+def _beside_secrets(check: CheckContext, operation: str, field: str, number: int) -> Iterator[SecretsCase]:
+    """Yield secrets beside other fields, in two halves, and in many runs."""
+    bare, is_bulk = write_bodies.minimal(operation), operation == "bulk_create_runs"
+    full = full_body(check, operation) | {"start_session": True}
+    names = ("input_values", "file_inputs", "session_id", "start_session", "machine_id")
+    beside = {name: full[name] for name in names if name in full}
+    for start in (0, 1):
+        more = dict(itertools.islice(beside.items(), start, None, 2))
+        yield SecretsCase(operation, bare | {field: _PASSWORD} | more, reads=is_bulk or start == number % 2)
+    if is_bulk:
+        secrets = _PASSWORD | {"more": {"pin": "«secret:2»"}}
+        for count in limits.few(2, 101):
+            yield SecretsCase(operation, bare | {"count": count, field: secrets}, reads=count == 101)
 
 
 def _same_key_bodies(operation: str, bare: dict[str, Any]) -> Iterator[dict[str, Any]]:
