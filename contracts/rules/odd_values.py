@@ -89,6 +89,9 @@ def odd_cases(check: CheckContext) -> Iterator[Writes]:
             bodies = bodies[number % OTHERS :: OTHERS]
         if operation == "create_run_chain":
             bodies += _odd_chains()
+        if "session_alias" in write_bodies.FEATURES.get(operation, ()):
+            bare = write_bodies.minimal(operation)
+            bodies += [Body(bare | {"session_alias": alias}) for alias in ("", "\x00", "x" * MAX_TEXT)]
         light = _together(write_bodies.minimal(operation), [body for body in bodies if not _is_heavy(body)])
         yield from in_batches(operation, light, 20)
         if operation in {"bulk_create_runs", "update_run", "create_run_chain"}:
@@ -227,8 +230,6 @@ def _odd_create_fields() -> Iterator[dict[str, Any]]:
         yield {"session_id": one}
     yield {"pool_ids": ["«uuid:9»", "«uuid:9»"]}
     yield {"pool_ids": ["«uuid:8»"] * 1000}
-    for alias in ("", "\x00", "x" * MAX_TEXT):
-        yield {"session_alias": alias}
 
 
 def _odd_chains() -> Iterator[Body]:
@@ -292,14 +293,15 @@ _ODD_VALUES: Final = (
 )
 _QUERIES: Final = {
     "list_runs": (
-        *("workflow_id", "machine_id", "session_id", "status", *_MOMENTS),
-        *("search", "deep_search", "fields", "sort_mode", "include", *_PAGE),
+        *("search", *_MOMENTS, *_PAGE, "workflow_id", "machine_id", "session_id", "status"),
+        *("deep_search", "fields", "sort_mode", "include"),
     ),
-    "list_run_attachments": ("run_id", "attachment_type", *_PAGE),
-    "list_machines": ("search", "name", "status", *_PAGE),
+    "list_run_attachments": (*_PAGE, "run_id", "attachment_type"),
+    "list_machines": ("search", *_PAGE, "name", "status"),
     "list_pools": _PAGE,
     "list_workflows": ("search", *_PAGE),
 }
+"""Per operation: its parameters. Those that most values break come first."""
 
 
 def run_query(context: CaseContext, case: OddQuery) -> None:
@@ -318,12 +320,12 @@ def query_cases(check: CheckContext) -> Iterator[OddQuery]:
     """
     offered = {operation: names for operation, names in _QUERIES.items() if check.offers(operation)}
     for operation, names in offered.items():
-        yield from (OddQuery(operation, name, _VALUES_OF[name]) for name in names if name in _VALUES_OF)
-    for operation, names in offered.items():
         for number, name in enumerate((*names, "unknown")):
             step = 1 if name == "search" else OTHERS
-            others = [value for value in _ODD_VALUES[number % step :: step] if value not in _VALUES_OF.get(name, ())]
-            yield from (OddQuery(operation, name, tuple(values)) for values in batches(others, 8))
+            typed = _VALUES_OF.get(name, ())
+            others = [value for value in _ODD_VALUES[number % step :: step] if value not in typed]
+            for values in (typed, *batches(others, 8)) if typed else batches(others, 8):
+                yield OddQuery(operation, name, tuple(values))
             yield OddQuery(operation, name, ("1",), twice=True)
 
 
