@@ -66,7 +66,7 @@ class Injector:
             if fault.is_over(now) or not fault.match.matches(scope["method"], path, operation_id):
                 continue
             sent = await body.json() if fault.conditions.body else None
-            if _fits(fault.conditions, scope, sent) and fault.meets(now):
+            if _fits(fault.conditions, scope, sent) and await namespace.faults.meets(fault, now):
                 return fault
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -115,13 +116,15 @@ class EveryOther:
 class _Space:
     def __init__(self, owner: EveryOther, space: SpaceStore) -> None:
         self._owner = owner
-        self.load, self.items, self._commit = space.load, space.items, space.commit
-        self.written_since = space.written_since
+        self._space = space
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._space, name)
 
     async def commit(self, *writes: Write) -> None:
         if self._owner.refuses():
             raise Conflict("another was quicker")
-        await self._commit(*writes)
+        await self._space.commit(*writes)
 
 
 def test_what_is_written_is_right_although_every_other_commit_conflicts():
@@ -171,26 +174,14 @@ class _Suspending:
     def __init__(self, space: SpaceStore) -> None:
         self._space = space
 
-    async def load(self, kind: str, key: str) -> Unit:
-        await asyncio.sleep(0)
-        unit = await self._space.load(kind, key)
-        await asyncio.sleep(0)
-        return unit
+    def __getattr__(self, name: str) -> Any:
+        async def suspended(*args: Any) -> Any:
+            await asyncio.sleep(0)
+            result = await getattr(self._space, name)(*args)
+            await asyncio.sleep(0)
+            return dict(result) if name == "items" else result
 
-    async def commit(self, *writes: Write) -> None:
-        await asyncio.sleep(0)
-        await self._space.commit(*writes)
-        await asyncio.sleep(0)
-
-    async def items(self, kind: str) -> dict[str, Unit]:
-        await asyncio.sleep(0)
-        return dict(await self._space.items(kind))
-
-    async def written_since(self, version: int, *kinds: str) -> tuple[dict[str, list[str]], int]:
-        await asyncio.sleep(0)
-        written = await self._space.written_since(version, *kinds)
-        await asyncio.sleep(0)
-        return written
+        return suspended
 
 
 class Suspending:

@@ -1,0 +1,99 @@
+"""A Valkey server of the tests' own: on a free port, in a temporary directory, for as long as a `with` lasts.
+
+It takes valkey-server or redis-server, whichever is there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+PATIENCE_S = 30
+
+
+def executable() -> str:
+    """Without a server the test is skipped, or fails if REQUIRE_VALKEY=1 insists."""
+    found = next(filter(None, map(shutil.which, ("valkey-server", "redis-server"))), None)
+    if found is None:
+        problem = "neither valkey-server nor redis-server is installed"
+        if os.environ.get("REQUIRE_VALKEY") == "1":
+            pytest.fail(problem)
+        pytest.skip(problem)
+    return found
+
+
+class Valkey:
+    """With `durable`, an acknowledged write survives the end of the process."""
+
+    def __init__(self, directory: Path, *, durable: bool = False) -> None:
+        self._executable = executable()
+        self._directory = directory
+        self._durable = durable
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def url(self, prefix: str = "test:") -> str:
+        return f"valkey://127.0.0.1:{self.port}/0?prefix={prefix}"
+
+    def start(self) -> Self:
+        """Return once it answers."""
+        appends = ("--appendonly", "yes", "--appendfsync", "always") if self._durable else ("--appendonly", "no")
+        flags = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory), "--save", "", *appends)
+        log = open(self._directory / "valkey.log", "ab")  # noqa: SIM115 - the process has it
+        self._process = subprocess.Popen([self._executable, *flags], stdout=log, stderr=log)
+        log.close()
+        until = time.monotonic() + PATIENCE_S
+        while not self._answers():
+            assert time.monotonic() < until, (self._directory / "valkey.log").read_text()
+            assert self._process.poll() is None, (self._directory / "valkey.log").read_text()
+            time.sleep(0.01)
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            return self.ask("PING") == b"+PONG\r\n"
+        except OSError:
+            return False
+
+    def ask(self, *words: str) -> bytes:
+        """The first part of the answer to a command."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as connection:
+            connection.sendall((" ".join(words) + "\r\n").encode())
+            return connection.recv(65_536)
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+
+    def pause(self) -> None:
+        """It keeps its connections, and does not answer."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, signum: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(signum)
+
+
+@contextmanager
+def serving(directory: Path, *, durable: bool = False) -> Iterator[Valkey]:
+    valkey = Valkey(directory, durable=durable).start()
+    try:
+        yield valkey
+    finally:
+        valkey.kill()
