@@ -187,7 +187,7 @@ class MockApp:
             else:
                 await self._route(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await self._lifespan(receive, send)
         else:
             raise ValueError(f"the mock speaks HTTP, not {scope['type']}")
 
@@ -239,6 +239,13 @@ class MockApp:
         await self._serve(namespace, path, scope, receive, send_recorded)
         if scope[JOURNAL_KEY].answered_at is not None:
             await journal.record(scope[JOURNAL_KEY])
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close_store()
+        await send({"type": "lifespan.shutdown.complete"})
 
     async def _show(self, path: str, scope: Scope, send: Send) -> None:
         reply = self._reference.reply(path, headers_of(scope).text("accept") or "")
@@ -310,10 +317,11 @@ class MockApp:
         assert known is not None
         return known.spaces[organisation]
 
-    async def open_store(self) -> None:
+    async def check_store(self) -> None:
         """Raises StartError if the store does not answer, or was made with other settings."""
         if self._shared is not None:
             await self._shared.connection.open()
+            await self.close_store()
 
     async def close_store(self) -> None:
         if self._shared is not None:
@@ -348,10 +356,3 @@ def _operations(settings: Settings, api: APIDocument) -> dict[str, Operation]:
         if missing:
             raise StartError(f"the built-in spec lacks operations that have a behaviour: {', '.join(sorted(missing))}")
     return operations
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    await send({"type": "lifespan.shutdown.complete"})

@@ -23,7 +23,7 @@ _Range = tuple[Callable[[Any], bool], str]
 _COUNT: _Range = (lambda value: value >= 0, "0 or more")
 _PORT: _Range = (lambda value: 0 <= value <= 65535, "from 0 to 65535")
 _TIME_SCALE: _Range = (lambda value: 0 < value <= 1e6, "above 0, and 1000000 at most")
-_WORKERS: _Range = (lambda value: 1 <= value <= 256, "from 1 to 256")
+_WORKERS: _Range = (lambda value: 1 <= value <= 128, "from 1 to 128")
 _BODY: _Range = (lambda value: value >= 1, "1 or more")
 
 

@@ -139,7 +139,7 @@ class _Recorded(Entry):
         self.body, self.answer = bodies[: head["body"]], bodies[head["body"] :]
         self.started_at = 0.0
         self.answered_at = None if head["duration_ms"] is None else head["duration_ms"] / 1000
-        self._caller = head["caller"].encode()
+        self._caller: bytes = head["caller"].encode()
 
     @property
     def caller(self) -> bytes:
