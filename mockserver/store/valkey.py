@@ -113,10 +113,6 @@ class ValkeySpace:
 
     async def commit(self, *writes: Write) -> None:
         uncommitted, version = self._uncommitted, self._store.next_version()
-        for kind, key, _, before, _ in writes:
-            newest = uncommitted.get((kind, key))
-            if newest is not None and newest.version != before:
-                raise _conflict(kind, key)
         args: list[str | bytes | int] = [self._epoch.field, self._epoch.id, f"{version:x}"]
         for kind, key, value, before, until in writes:
             text = b"" if value is None else self._codec.encode(kind, value)
@@ -129,7 +125,8 @@ class ValkeySpace:
             if answer[0] == 2:
                 raise Unavailable("The namespace was reset meanwhile; try again", {"Retry-After": "1"})
             if answer[0] == 1:
-                raise _conflict(answer[1].decode(), answer[2].decode(*_UTF8))
+                kind, key = answer[1].decode(), answer[2].decode(*_UTF8)
+                raise Conflict(f"{kind} {key} has moved on since it was loaded")
         except BaseException:
             # What is based on this commit fails too, so that the next one has to load the units again.
             for write in writes:
@@ -184,10 +181,6 @@ class ValkeySpace:
             created = text.split(b" ", 2)[1].split(b".")
             found.append(([int(each) for each in created], key.decode(*_UTF8), text))
         return {key: self._unit(kind, key, text) for _, key, text in sorted(found)}
-
-
-def _conflict(kind: str, key: str) -> Conflict:
-    return Conflict(f"{kind} {key} has moved on since it was loaded")
 
 
 _UTF8 = "utf-8", "surrogatepass"

@@ -37,7 +37,7 @@ for at = 4, #ARGV, 6 do
     redis.call('HDEL', kind, key)
     if flags == 'o' then redis.call('ZREM', kind .. '!', key) end
   else
-    if flags == 'o' and not created[at] then redis.call('ZADD', kind .. '!', count, key) end
+    if flags == 'o' and not created[at] then redis.call('ZADD', kind .. '!', count * 1048576 + at, key) end
     local since = created[at] or (count .. '.' .. at)
     redis.call('HSET', kind, key, version .. ' ' .. since .. ' ' .. ARGV[at + 4] .. ' ' .. value)
   end
