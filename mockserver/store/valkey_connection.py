@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from mockserver.errors import StartError, Unavailable
 
 try:
+    import hiredis
     import redis.asyncio as redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
@@ -66,7 +67,7 @@ class Connection:
         self.address = address
         self.on_connect: Callable[[Callable[..., Awaitable[Any]]], Awaitable[None]] | None = None
         self._scripts: dict[str, str] = {}
-        self._client: Any = None
+        self._connection: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[tuple[tuple[Arg, ...], asyncio.Future[Any]]] = []
         self._joined: dict[tuple[Arg, ...], asyncio.Future[Any]] = {}
@@ -92,7 +93,7 @@ class Connection:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             # The sockets of another loop cannot be used in this one, nor closed.
-            self._loop, self._client, self._sender, self._waiting, self._joined = loop, None, None, [], {}
+            self._loop, self._connection, self._sender, self._waiting, self._joined = loop, None, None, [], {}
         answer = loop.create_future()
         self._waiting.append((command, answer))
         if self._sender is None:
@@ -121,9 +122,9 @@ class Connection:
             raise StartError(f"--store {self.address.shown}: {error.__cause__ or error.detail}") from error
 
     async def close(self) -> None:
-        if self._client is not None and self._loop is asyncio.get_running_loop():
-            await self._client.aclose()
-        self._client = None
+        if self._connection is not None and self._loop is asyncio.get_running_loop():
+            await self._connection.disconnect()
+        self._connection = None
 
     async def _send(self) -> None:
         """Send what is waiting, until nothing is."""
@@ -153,37 +154,48 @@ class Connection:
 
     async def _answers(self, commands: list[tuple[Arg, ...]]) -> list[Any]:
         try:
-            client = self._client or await self._connected()
-            return await _executed(client, commands)
+            connection = self._connection or await self._connected()
+            return await _executed(connection, commands)
         except StartError as error:
             raise Unavailable(f"{error}", {"Retry-After": "1"}) from error
-        except (RedisError, OSError) as error:
-            client, self._client = self._client, None
-            if client is not None:
-                await client.aclose()
+        except BaseException as error:
+            # Answers that were not read must not be taken for those of the next commands.
+            connection, self._connection = self._connection, None
+            if not isinstance(error, RedisError | OSError):
+                raise
+            if connection is not None:
+                await connection.disconnect(nowait=True)
             _log.warning("the store at %s does not answer: %s", self.address.shown, error or type(error).__name__)
             raise self._gone() from error
 
     async def _connected(self) -> Any:
         # Not retried: a commit that was sent twice would be refused by what it has written itself.
-        client = redis.Redis.from_url(
+        pool: Any = redis.ConnectionPool.from_url(
             self.address.url,
-            single_connection_client=True,
             retry=Retry(NoBackoff(), 0),
             socket_connect_timeout=_CONNECT_TIMEOUT_S,
             socket_timeout=_ANSWER_TIMEOUT_S,
+            protocol=2,
         )
+        connection = pool.make_connection()
+
+        async def execute(*command: Arg) -> Any:
+            (answer,) = await _executed(connection, [command])
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
         try:
-            for answer in await _executed(client, [("SCRIPT", "LOAD", text) for text in self._scripts.values()]):
-                if isinstance(answer, Exception):
-                    raise answer
+            await connection.connect()
+            for text in self._scripts.values():
+                await execute("SCRIPT", "LOAD", text)
             if self.on_connect is not None:
-                await self.on_connect(client.execute_command)
+                await self.on_connect(execute)
         except BaseException:
-            await client.aclose()
+            await connection.disconnect(nowait=True)
             raise
-        self._client = client
-        return client
+        self._connection = connection
+        return connection
 
     def _refused(self, command: tuple[Arg, ...], error: Exception) -> Unavailable:
         if not isinstance(error, Disconnected):
@@ -194,15 +206,14 @@ class Connection:
         return Unavailable("The store does not answer at the moment; try again", {"Retry-After": "1"})
 
 
-async def _executed(client: Any, commands: list[tuple[Arg, ...]]) -> list[Any]:
+async def _executed(connection: Any, commands: list[tuple[Arg, ...]]) -> list[Any]:
     """Return the answers; an error of a single command is an answer too."""
-    if len(commands) == 1:
+    pack: Callable[[Any], bytes] = hiredis.pack_command
+    await connection.send_packed_command(b"".join([pack(command) for command in commands]))
+    answers: list[Any] = []
+    for _ in commands:
         try:
-            return [await client.execute_command(*commands[0])]
+            answers.append(await connection.read_response())
         except ResponseError as error:
-            return [error]
-    pipeline = client.pipeline(transaction=False)
-    for command in commands:
-        pipeline.execute_command(*command)
-    answers: list[Any] = await pipeline.execute(raise_on_error=False)
+            answers.append(error)
     return answers

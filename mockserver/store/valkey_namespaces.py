@@ -119,7 +119,7 @@ class NamespaceRecords:
 
     async def organisations(self, name: str, epoch: str) -> dict[str, bytes]:
         found = await self._connection.read("HGETALL", self._connection.key("organizations", name, epoch))
-        return {field.decode(*_UTF8): key for field, key in found.items()}
+        return {field.decode(*_UTF8): key for field, key in zip(found[::2], found[1::2], strict=True)}
 
     # --- Counts of faults
 
@@ -139,7 +139,7 @@ class NamespaceRecords:
     async def fault_counts(self, name: str, epoch: str) -> dict[str, int]:
         """By `ID matched` and `ID applied`."""
         found = await self._connection.read("HGETALL", self._connection.key("faults", name, epoch))
-        return {field.decode(): int(number) for field, number in found.items()}
+        return {field.decode(): int(number) for field, number in zip(found[::2], found[1::2], strict=True)}
 
     async def set_fault_counts(self, name: str, epoch: str, counts: dict[str, int]) -> None:
         for field, number in counts.items():
