@@ -59,15 +59,16 @@ def close(loop: asyncio.AbstractEventLoop, app: MockApp) -> None:
 
 
 class Mock:
-    """`clock` is a ManualClock unless another is given; keyword arguments are settings."""
+    """`clock` is a ManualClock unless another is given; `store` may be a URL; keyword arguments are settings."""
 
     def __init__(
-        self, *, clock: Clock | None = None, store: Store | None = None, token: str = "test-one", **settings: Any
+        self, *, clock: Clock | None = None, store: Store | str | None = None, token: str = "test-one", **settings: Any
     ) -> None:
         self.clock: Any = clock or ManualClock(scale=settings.get("time_scale", 1.0))
         self.token = token
-        settings = {"self_check": True, "log_level": "warning", "store": "memory" if store else new_store(), **settings}
-        self.app = create_app(Settings(**settings), clock=self.clock, store=store)
+        url = store if isinstance(store, str) else new_store() if store is None else "memory"
+        settings = {"self_check": True, "log_level": "warning", "store": url, **settings}
+        self.app = create_app(Settings(**settings), clock=self.clock, store=None if isinstance(store, str) else store)
         self._loop = asyncio.new_event_loop()
         weakref.finalize(self, close, self._loop, self.app)
         transport = httpx.ASGITransport(self.app)

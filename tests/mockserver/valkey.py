@@ -73,6 +73,34 @@ class Valkey:
             connection.sendall((" ".join(words) + "\r\n").encode())
             return connection.recv(65_536)
 
+    def keys(self, prefix: str) -> list[bytes]:
+        return sorted(line for line in self._ask_all("KEYS", f"{prefix}*") if not line.startswith((b"*", b"$")))
+
+    def everything(self, prefix: str = "") -> bytes:
+        """All keys with a prefix, and what they hold."""
+        commands = {
+            "hash": ("HGETALL",),
+            "zset": ("ZRANGE", "0", "-1"),
+            "string": ("GET",),
+            "list": ("LRANGE", "0", "-1"),
+        }
+        found: list[bytes] = []
+        for key in self.keys(prefix):
+            kind = self._ask_all("TYPE", key.decode())[0][1:].decode()
+            name, *rest = commands[kind]
+            found += [key, *self._ask_all(name, key.decode(), *rest)]
+        return b"\n".join(found)
+
+    def _ask_all(self, *words: str) -> list[bytes]:
+        """The lines of an answer; a command that is known to fail ends it."""
+        packed = b"".join(b"$%d\r\n%b\r\n" % (len(word.encode()), word.encode()) for word in words)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_S) as connection:
+            connection.sendall(b"*%d\r\n%bQUIT\r\n" % (len(words), packed))
+            answer = b""
+            while part := connection.recv(1 << 20):
+                answer += part
+        return answer.removesuffix(b"+OK\r\n").split(b"\r\n")[:-1]
+
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         assert self._process is not None
