@@ -38,7 +38,7 @@ from mockserver.faults import FaultReader, read_faults
 from mockserver.faults.fault import Faults
 from mockserver.faults.injector import Injector
 from mockserver.headers import headers_of
-from mockserver.journal import JOURNAL_KEY, Entry, Journal, JournalBudget
+from mockserver.journal import JOURNAL_KEY, Journal, JournalBudget
 from mockserver.kinds import UnitCodec
 from mockserver.log import AccessLog, NoAccessLog
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
@@ -231,14 +231,12 @@ class MockApp:
         assert isinstance(journal, SharedJournal)
 
         async def send_recorded(message: Message) -> None:
-            entry: Entry = scope[JOURNAL_KEY]
-            if message["type"] == "http.response.start" and entry.answered_at is not None:
-                await journal.record(entry)
+            if message["type"] == "http.response.start":
+                await journal.record(scope[JOURNAL_KEY])
             await send(message)
 
         await self._serve(namespace, path, scope, receive, send_recorded)
-        if scope[JOURNAL_KEY].answered_at is not None:
-            await journal.record(scope[JOURNAL_KEY])
+        await journal.record(scope[JOURNAL_KEY])
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -8,12 +8,14 @@ sensitive values are masked before an entry is stored.
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 from urllib.parse import urlencode
 
+from mockserver.errors import Unavailable
 from mockserver.events import Events
 from mockserver.journal import Entry, Journal, JournalBudget
 from mockserver.masking import masked_content, masked_headers, masked_query
@@ -21,6 +23,7 @@ from mockserver.spec import Masker, render_json
 from mockserver.store.valkey import NO_EPOCH, Epoch
 from mockserver.store.valkey_journal import JournalTexts
 
+_log = logging.getLogger("mockserver")
 _PLAIN = (
     "at",
     "method",
@@ -54,11 +57,18 @@ class SharedJournal(Journal):
         """Does nothing: `record` stores the entry."""
 
     async def record(self, entry: Entry) -> None:
-        """Store an entry whose answer is known, unless it is stored already. Raises Unavailable."""
-        if entry.seq < sys.maxsize:
+        """Store an entry whose answer is known, unless it is stored already.
+
+        If the store does not answer, the journal lacks the entry: what the request did is done.
+        """
+        if entry.seq < sys.maxsize or entry.answered_at is None:
             return
+        entry.seq = 0
         text = self._written(entry)
-        entry.seq = await self._texts.add(self.name, self.epoch, text, entry.full_size(), self.budget.most_bytes)
+        try:
+            entry.seq = await self._texts.add(self.name, self.epoch, text, entry.full_size(), self.budget.most_bytes)
+        except Unavailable:
+            _log.warning("the journal lacks %s %s: the store does not answer", entry.method, entry.path)
         if self.events:
             self.events.publish("request", entry)
 

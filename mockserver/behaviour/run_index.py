@@ -113,8 +113,10 @@ class RunIndex:
         for tail in known.keys() - tails.keys():
             self._remove(known.pop(tail))
         unknown = [tail for tail in tails if tail not in known]
-        new: list[Batch] = [unit.value for unit in await store.load_many(BATCH, unknown) if unit.value is not None]
-        changes = dict(zip(tails, await store.load_many(CHANGES, list(tails)), strict=True))
+        new: list[Batch] = [
+            unit.value for unit in await store.load_many(*((BATCH, tail) for tail in unknown)) if unit.value is not None
+        ]
+        changes = dict(zip(tails, await store.load_many(*((CHANGES, tail) for tail in tails)), strict=True))
         for tail, batch in list(known.items()):
             if changes[tail].version != self._versions.get(tail, 0):
                 await self._take_changes(store, timelines_of, batch, is_new=False)

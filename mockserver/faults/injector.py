@@ -52,7 +52,7 @@ class Injector:
         except HTTPError as error:
             if entry is not None:
                 entry.reason = error.detail
-            reply = error_reply(error.status, error.detail)
+            reply = error_reply(error.status, error.detail, error.headers)
             await send_reply(reply, reply.render(), {}, scope, send)
         finally:
             body.give_back()

@@ -9,7 +9,7 @@ is written and `Conflict` is raised. A store needs no more than this compare-and
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Protocol
 
 from mockserver.store.memory import MemoryStore
@@ -24,8 +24,8 @@ class SpaceStore(Protocol):
 
     async def load(self, kind: str, key: str) -> Unit: ...
 
-    async def load_many(self, kind: str, keys: Sequence[str]) -> list[Unit]:
-        """Return the units in the order of their keys."""
+    async def load_many(self, *places: tuple[str, str]) -> list[Unit]:
+        """Return the units of kinds and keys. None is older than the one before it."""
 
     async def load_uncommitted(self, kind: str, key: str) -> Unit:
         """As `load`, but as after the commits in progress, which may still fail.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from itertools import islice, takewhile
 
 from mockserver.errors import Conflict
@@ -22,9 +22,8 @@ class MemorySpace:
     async def load(self, kind: str, key: str) -> Unit:
         return self._units[kind].get(key, ABSENT)
 
-    async def load_many(self, kind: str, keys: Sequence[str]) -> list[Unit]:
-        units = self._units[kind]
-        return [units.get(key, ABSENT) for key in keys]
+    async def load_many(self, *places: tuple[str, str]) -> list[Unit]:
+        return [self._units[kind].get(key, ABSENT) for kind, key in places]
 
     load_uncommitted = load  # a commit is never in progress
 

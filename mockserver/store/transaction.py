@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -40,9 +40,9 @@ class Transaction:
         unit = self._units.get((kind, key))
         return await self._space.load_uncommitted(kind, key) if unit is None else unit
 
-    async def load_many(self, kind: str, keys: Sequence[str]) -> list[Unit]:
-        units = await self._space.load_many(kind, keys)
-        return [self._units.get((kind, key), unit) for key, unit in zip(keys, units, strict=True)]
+    async def load_many(self, *places: tuple[str, str]) -> list[Unit]:
+        units = await self._space.load_many(*places)
+        return [self._units.get(place, unit) for place, unit in zip(places, units, strict=True)]
 
     async def commit(self, *writes: Write) -> None:
         for kind, key, _, version, _ in writes:

@@ -98,11 +98,10 @@ class ValkeySpace:
     async def load(self, kind: str, key: str) -> Unit:
         return self._unit(kind, key, await self._connection.read("HGET", self._prefix + kind.encode(), _field(key)))
 
-    async def load_many(self, kind: str, keys: Sequence[str]) -> list[Unit]:
-        if not keys:
-            return []
-        texts = await self._connection.read("HMGET", self._prefix + kind.encode(), *map(_field, keys))
-        return [self._unit(kind, key, text) for key, text in zip(keys, texts, strict=True)]
+    async def load_many(self, *places: tuple[str, str]) -> list[Unit]:
+        # Called before any is awaited, so that they are sent together, in this order.
+        called = [self._connection.call("HGET", self._prefix + kind.encode(), _field(key)) for kind, key in places]
+        return [self._unit(*place, await text) for place, text in zip(places, called, strict=True)]
 
     async def load_uncommitted(self, kind: str, key: str) -> Unit:
         unit = self._uncommitted.get((kind, key))

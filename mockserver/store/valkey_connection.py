@@ -21,7 +21,7 @@ try:
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
     from redis.exceptions import ConnectionError as Disconnected
-    from redis.exceptions import RedisError, ResponseError
+    from redis.exceptions import NoScriptError, RedisError, ResponseError
 except ModuleNotFoundError:  # pragma: no cover - the extra is not installed
     redis = None  # type: ignore[assignment]
 
@@ -68,6 +68,7 @@ class Connection:
         self.on_connect: Callable[[Callable[..., Awaitable[Any]]], Awaitable[None]] | None = None
         self._scripts: dict[str, str] = {}
         self._connection: Any = None
+        self._is_gone = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting: list[tuple[tuple[Arg, ...], asyncio.Future[Any]]] = []
         self._joined: dict[tuple[Arg, ...], asyncio.Future[Any]] = {}
@@ -155,7 +156,12 @@ class Connection:
     async def _answers(self, commands: list[tuple[Arg, ...]]) -> list[Any]:
         try:
             connection = self._connection or await self._connected()
-            return await _executed(connection, commands)
+            answers = await _executed(connection, commands)
+            if any(isinstance(answer, NoScriptError) for answer in answers):
+                # The server has lost its scripts. The next connection loads them again.
+                self._connection = None
+                await connection.disconnect()
+            return answers
         except StartError as error:
             raise Unavailable(f"{error}", {"Retry-After": "1"}) from error
         except BaseException as error:
@@ -165,7 +171,9 @@ class Connection:
                 raise
             if connection is not None:
                 await connection.disconnect(nowait=True)
-            _log.warning("the store at %s does not answer: %s", self.address.shown, error or type(error).__name__)
+            if not self._is_gone:
+                self._is_gone = True
+                _log.warning("the store at %s does not answer: %s", self.address.shown, error or type(error).__name__)
             raise self._gone() from error
 
     async def _connected(self) -> Any:
@@ -195,6 +203,9 @@ class Connection:
             await connection.disconnect(nowait=True)
             raise
         self._connection = connection
+        if self._is_gone:
+            self._is_gone = False
+            _log.warning("the store at %s answers again", self.address.shown)
         return connection
 
     def _refused(self, command: tuple[Arg, ...], error: Exception) -> Unavailable:

@@ -53,8 +53,8 @@ def test_what_was_committed_is_loaded_and_listed_in_the_order_in_which_keys_came
     done(space.commit(Write("run", "b", 3, stored.version(space, "b"))))
     assert [(key, unit.value) for key, unit in done(space.items("run")).items()] == [("b", 3), ("a", 2)]
     assert done(space.items("other")) == {}
-    assert [unit.value for unit in done(space.load_many("run", ["a", "none", "b"]))] == [2, None, 3]
-    assert done(space.load_many("run", [])) == []
+    assert [unit.value for unit in done(space.load_many(("run", "a"), ("other", "none"), ("run", "b")))] == [2, None, 3]
+    assert done(space.load_many()) == []
     snapshot = done(space.snapshot(("run", "other")))
     assert {kind: list(units) for kind, units in snapshot.items()} == {"run": ["b", "a"], "other": []}
 
