@@ -153,6 +153,13 @@ class Journal:
         """Return the entries after the `seq` `since`, and before the `seq` `before`."""
         return [each for each in self._entries if each.seq > since and (before is None or each.seq < before)]
 
+    async def last_seq(self) -> int:
+        return self._next_seq - 1
+
+    async def recorded_after(self, seq: int) -> Sequence[Entry]:
+        """Return the entries after `seq` that are not published as events: those of other servers may be among them."""
+        return ()
+
     async def is_complete_after(self, seq: int) -> bool:
         """Whether no later entry was evicted. Entries that were cleared do not count."""
         return self._evicted_to <= seq

@@ -62,7 +62,10 @@ def masked_content(body: bytes, masker: Masker) -> Any:
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace")
         value = _complete_part(text) if len(body) == LONGEST_ANSWER else text
-    return masker.masked(value)
+    try:
+        return masker.masked(value)
+    except RecursionError:
+        return _MASK
 
 
 def _complete_part(text: str) -> Any:

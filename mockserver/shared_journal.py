@@ -69,8 +69,6 @@ class SharedJournal(Journal):
             entry.seq = await self._texts.add(self.name, self.epoch, text, entry.full_size(), self.budget.most_bytes)
         except Unavailable:
             _log.warning("the journal lacks %s %s: the store does not answer", entry.method, entry.path)
-        if self.events:
-            self.events.publish("request", entry)
 
     async def count(self) -> int:
         return await self._texts.count(self.name, self.epoch)
@@ -78,6 +76,12 @@ class SharedJournal(Journal):
     async def entries(self, since: int = 0, before: int | None = None) -> Sequence[Entry]:
         found = await self._texts.texts(self.name, self.epoch, since, before)
         return [_Recorded(self, number, text) for number, text in found]
+
+    async def last_seq(self) -> int:
+        return await self._texts.last_number(self.name, self.epoch)
+
+    async def recorded_after(self, seq: int) -> Sequence[Entry]:
+        return await self.entries(seq)
 
     async def is_complete_after(self, seq: int) -> bool:
         return await self._texts.last_evicted(self.name, self.epoch) <= seq

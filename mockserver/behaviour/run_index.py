@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 from mockserver.behaviour.batch import BATCH, CHANGES, NO_CHANGES, SESSION, UNCHANGED, Batch, Changes, Session
 from mockserver.behaviour.ledger import BLOCK, LEDGER, OPEN, Block
@@ -67,6 +67,11 @@ class RunIndex:
         if batch.block is None:
             return batch.created, batch.number // BLOCK, FOREVER, 0, batch.number
         return batch.created, *self._ranks[batch.block], batch.number
+
+    def batches(self) -> Iterator[Batch]:
+        """All batches, in no order."""
+        for block in self._blocks.values():
+            yield from block.values()
 
     def batches_of_session(self, session_id: str) -> Sequence[Batch]:
         """Newest first."""

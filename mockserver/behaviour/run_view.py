@@ -30,6 +30,7 @@ from mockserver.behaviour.run_files import (
     output_attachments,
     output_files,
 )
+from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.run_results import NOTHING_YET, NULL, results
 from mockserver.clock import FOREVER, Clock, moment_from, text_of
 from mockserver.errors import Conflict, NotFound
@@ -167,6 +168,17 @@ async def session_timelines(context: Context, session_id: str, unit: Unit) -> Ma
         space.cached.timeline_count = len(timelines)
     cached[session_id] = (unit.version, timelines)
     return timelines
+
+
+async def index_of(context: Context) -> RunIndex:
+    """Return the index of the space, with all that is in the store. Raises Conflict as `session_timelines` does."""
+
+    async def timelines_of(session_id: str) -> Mapping[tuple[str, int], Timeline]:
+        return await session_timelines(context, session_id, await context.store.load(SESSION, session_id))
+
+    index = context.space.index
+    await index.catch_up(context.store, timelines_of)
+    return index
 
 
 def run_fields(space: Space, run: Run, sim_time: int) -> tuple[JSONText, ...]:

@@ -76,6 +76,9 @@ class JournalTexts:
     async def last_evicted(self, name: str, epoch: Epoch) -> int:
         return int(await self._connection.read("GET", self._key(name, epoch) + b"-") or 0)
 
+    async def last_number(self, name: str, epoch: Epoch) -> int:
+        return int(await self._connection.read("GET", self._key(name, epoch) + b"#") or 0)
+
     async def clear(self, name: str, epoch: Epoch) -> None:
         prefix = self._connection.address.prefix
         await self._connection.evaluate(self._clear, (prefix,), self._connection.part(name, epoch.id))

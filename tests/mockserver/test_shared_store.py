@@ -14,6 +14,7 @@ from mockserver.errors import StartError, Unavailable
 from mockserver.settings import StoreURL
 from mockserver.store import Write
 from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.admin.test_events import watching
 from tests.mockserver.inprocess import HAS_OUTPUT_FILES, SUCCEEDS, Mock, world_file
 from tests.mockserver.valkey import Valkey
 
@@ -138,6 +139,38 @@ def test_no_token_and_no_sensitive_value_is_stored(pair, valkey_server: Valkey):
     assert b"vault_" in stored
     assert b"hunter2" not in stored
     assert b"very-secret" not in stored
+
+
+def test_who_watches_one_server_is_told_what_another_does(pair):
+    one, other = pair
+
+    async def go() -> list[Any]:
+        async with watching(one) as stream:
+            await other.sent("POST", "/v1/runs", json=_BODY)
+            told = [await stream.next("request"), await stream.next("runs")]
+            await other.controlled("POST", "/clock", {"scale": 7})
+            told.append(await stream.next("clock"))
+            await other.controlled("POST", "/faults", {"match": "*", "delay_s": 0})
+            await stream.next("faults")
+            told.append(await stream.next("faults"))
+            await other.controlled("POST", "/reset")
+            await stream.next("reset")
+            return told
+
+    request, runs, clock, faults = one.run(go())
+    assert (request["seq"], request["operation"]) == (1, "create_run")
+    assert runs["total"] == 1
+    assert clock["scale"] == 7
+    assert [fault["match"] for fault in faults["items"]] == ["*"]
+
+
+def test_a_body_that_is_nested_too_deeply_to_be_masked_is_hidden_as_a_whole(pair):
+    one, other = pair
+    deep = '{"a":' * 300 + '"hunter2-hunter2"' + "}" * 300
+    refused = one.request("POST", "/v1/runs", content=deep.encode(), headers={"Content-Type": "application/json"})
+    assert refused.status_code in (400, 422)
+    (item,) = other.asked("/requests")["items"]
+    assert "hunter2" not in json.dumps(item)
 
 
 def test_a_stale_read_repeats_an_answer_that_another_server_gave_to_the_same_caller(pair):
