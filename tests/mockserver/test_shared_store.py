@@ -166,11 +166,11 @@ def test_who_watches_one_server_is_told_what_another_does(pair):
 
 def test_a_body_that_is_nested_too_deeply_to_be_masked_is_hidden_as_a_whole(pair):
     one, other = pair
-    deep = '{"a":' * 300 + '"hunter2-hunter2"' + "}" * 300
+    deep = '{"a":' * 600 + '"hunter2-hunter2"' + "}" * 600
     refused = one.request("POST", "/v1/runs", content=deep.encode(), headers={"Content-Type": "application/json"})
     assert refused.status_code in (400, 422)
     (item,) = other.asked("/requests")["items"]
-    assert "hunter2" not in json.dumps(item)
+    assert set(item["body"]) == {"*"}
 
 
 def test_a_stale_read_repeats_an_answer_that_another_server_gave_to_the_same_caller(pair):

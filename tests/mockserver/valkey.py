@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -33,12 +33,13 @@ def executable() -> str:
 
 
 class Valkey:
-    """With `durable`, an acknowledged write survives the end of the process."""
+    """With `durable`, an acknowledged write survives the end of the process. `flags` are those of the server."""
 
-    def __init__(self, directory: Path, *, durable: bool = False) -> None:
+    def __init__(self, directory: Path, *, durable: bool = False, flags: Sequence[str] = ()) -> None:
         self._executable = executable()
         self._directory = directory
-        self._durable = durable
+        always = ("--appendonly", "yes", "--appendfsync", "always")
+        self._flags = (*flags, *(always if durable else ()))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
@@ -49,8 +50,17 @@ class Valkey:
 
     def start(self) -> Self:
         """Return once it answers."""
-        appends = ("--appendonly", "yes", "--appendfsync", "always") if self._durable else ("--appendonly", "no")
-        flags = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._directory), "--save", "", *appends)
+        flags = (
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(self._directory),
+            "--save",
+            "",
+            *self._flags,
+        )
         log = open(self._directory / "valkey.log", "ab")  # noqa: SIM115 - the process has it
         self._process = subprocess.Popen([self._executable, *flags], stdout=log, stderr=log)
         log.close()
@@ -119,8 +129,8 @@ class Valkey:
 
 
 @contextmanager
-def serving(directory: Path, *, durable: bool = False) -> Iterator[Valkey]:
-    valkey = Valkey(directory, durable=durable).start()
+def serving(directory: Path, *, durable: bool = False, flags: Sequence[str] = ()) -> Iterator[Valkey]:
+    valkey = Valkey(directory, durable=durable, flags=flags).start()
     try:
         yield valkey
     finally:
