@@ -6,6 +6,7 @@ commit can be based on the outcome of another one that is still in progress (`lo
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
@@ -16,6 +17,7 @@ from mockserver.store.units import ABSENT, Unit, Write
 from mockserver.store.valkey_connection import Connection
 from mockserver.store.valkey_scripts import COMMIT, OLDEST, SNAPSHOT, WRITTEN_SINCE
 
+_GIVE_WAY_S = 0.002
 _DECODED_UNITS = 4_096
 _LARGEST_DECODED = 16_384
 """In bytes, encoded. Larger units are not kept."""
@@ -37,7 +39,7 @@ class Kinds(NamedTuple):
 
     def suffixes(self) -> list[str]:
         """What the keys of a space end in."""
-        return ["#", *self.every, *(f"{each}~" for each in self.followed), *(f"{each}!" for each in self.ordered)]
+        return ["#", "?", *self.every, *(f"{each}~" for each in self.followed), *(f"{each}!" for each in self.ordered)]
 
     def flags(self, kind: str) -> str:
         return "f" if kind in self.followed else "o" if kind in self.ordered else ""
@@ -63,8 +65,8 @@ class ValkeyStore:
         self._make_codec = make_codec
         self.epochs: dict[str, Epoch] = {}
         """By namespace. A space belongs to the epoch at the time when it was made."""
-        base = secrets.randbits(64) << 40
-        self._versions = count(base + 1)
+        self.process = secrets.token_hex(8)
+        self._versions = count((int(self.process, 16) << 40) + 1)
         connect = connection.script
         self.scripts = {text: connect(text) for text in (COMMIT, WRITTEN_SINCE, SNAPSHOT, OLDEST)}
 
@@ -92,6 +94,10 @@ class ValkeySpace:
         self._codec = codec
         self._uncommitted: dict[_Place, Unit] = {}
         """The units that `load_uncommitted` was asked for, as after the commits in progress."""
+        self._chains: dict[_Place, object] = {}
+        """For each of them one object for the commits in progress that are based on each other."""
+        self._gives_way_until = 0.0
+        """Until then another process goes first, whose commit has conflicted. In the time of the event loop."""
         self._decoded: dict[_Place, Unit] = {}
         """Units that were loaded, so that a value is decoded once for each version."""
 
@@ -104,33 +110,51 @@ class ValkeySpace:
         return [self._unit(*place, await text) for place, text in zip(places, called, strict=True)]
 
     async def load_uncommitted(self, kind: str, key: str) -> Unit:
+        if self._gives_way_until:
+            left, self._gives_way_until = self._gives_way_until - asyncio.get_running_loop().time(), 0.0
+            await asyncio.sleep(min(left, _GIVE_WAY_S))
         unit = self._uncommitted.get((kind, key))
         if unit is None:
             loaded = await self.load(kind, key)
             unit = self._uncommitted.setdefault((kind, key), loaded)
+            self._chains.setdefault((kind, key), object())
         return unit
 
     async def commit(self, *writes: Write) -> None:
         uncommitted, version = self._uncommitted, self._store.next_version()
-        args: list[str | bytes | int] = [self._epoch.field, self._epoch.id, f"{version:x}"]
+        args: list[str | bytes | int] = [self._epoch.field, self._epoch.id, f"{version:x}", self._store.process]
         for kind, key, value, before, until in writes:
             text = b"" if value is None else self._codec.encode(kind, value)
             args += (kind, self._store.kinds.flags(kind), _field(key), f"{before:x}", until, text)
+        chains: dict[_Place, object] = {}
         for kind, key, value, _, until in writes:
             if (kind, key) in uncommitted:
+                chains[kind, key] = self._chains[kind, key]
                 uncommitted[kind, key] = ABSENT if value is None else Unit(value, version, until)
         try:
             answer = await self._evaluate(COMMIT, *args)
             if answer[0] == 2:
                 raise Unavailable("The namespace was reset meanwhile; try again", {"Retry-After": "1"})
-            if answer[0] == 1:
-                kind, key = answer[1].decode(), answer[2].decode(*_UTF8)
-                raise Conflict(f"{kind} {key} has moved on since it was loaded")
         except BaseException:
-            # What is based on this commit fails too, so that the next one has to load the units again.
-            for write in writes:
-                uncommitted.pop(write[:2], None)
+            self._end(chains)
             raise
+        if answer[0] == 1:
+            place = answer[1].decode(), answer[2].decode(*_UTF8)
+            if self._end(chains).get(place):
+                # The next commit needs not load what this one was told.
+                uncommitted[place] = self._unit(*place, answer[3] or None)
+                self._chains[place] = object()
+            raise Conflict(f"{place[0]} {place[1]} has moved on since it was loaded")
+        if answer[1]:
+            # Let the other process go first. This one would win again and again: its next commits are on the way.
+            self._gives_way_until = asyncio.get_running_loop().time() + _GIVE_WAY_S
+
+    def _end(self, chains: dict[_Place, object]) -> dict[_Place, object]:
+        """Forget what is based on a commit that has failed: it fails too. Return the chains that were not yet ended."""
+        ended = {place: chain for place, chain in chains.items() if self._chains.get(place) is chain}
+        for place in ended:
+            del self._chains[place], self._uncommitted[place]
+        return ended
 
     async def items(self, kind: str) -> dict[str, Unit]:
         return (await self.snapshot((kind,)))[kind]

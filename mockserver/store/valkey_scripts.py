@@ -1,8 +1,9 @@
 """The Lua scripts for units, which Valkey runs each as a whole, and how units are kept there.
 
 A space has a prefix of keys. Under it, each kind is a hash: the field is the key of the unit, the value its version,
-when it was created, until when it is valid, and its encoded value, separated by blanks. `#` counts the commits.
-`KIND~` orders the keys of a followed kind by their last write, `KIND!` those of an ordered kind by their creation.
+when it was created, until when it is valid, and its encoded value, separated by blanks. `#` counts the commits. `?` is,
+for a moment, the process whose commit has conflicted last. `KIND~` orders the keys of a followed kind by their last
+write, `KIND!` those of an ordered kind by their creation.
 
 A commit also gets the hash of the namespaces, and there the field and the epoch of its namespace: a commit to one that
 was reset or removed meanwhile must not leave anything behind.
@@ -21,17 +22,21 @@ end
 COMMIT = (
     _LIVE
     + """
--- ARGV[3]: the version of what is written. Then for each write: kind, flags, key, version before, until, value.
+-- ARGV[3]: the version of what is written. ARGV[4]: the process. Then for each write: kind, flags, key, version before,
+-- until, value.
 if not is_live() then return {2} end
 local space, version, created = KEYS[1], ARGV[3], {}
-for at = 4, #ARGV, 6 do
+for at = 5, #ARGV, 6 do
   local held = redis.call('HGET', space .. ARGV[at], ARGV[at + 2])
   local before = '0'
   if held then before, created[at] = string.match(held, '^(%x+) (%S+)') end
-  if before ~= ARGV[at + 3] then return {1, ARGV[at], ARGV[at + 2]} end
+  if before ~= ARGV[at + 3] then
+    redis.call('SET', space .. '?', ARGV[4], 'PX', 20)
+    return {1, ARGV[at], ARGV[at + 2], held or ''}
+  end
 end
 local count = redis.call('INCR', space .. '#')
-for at = 4, #ARGV, 6 do
+for at = 5, #ARGV, 6 do
   local kind, flags, key, value = space .. ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 5]
   if value == '' then
     redis.call('HDEL', kind, key)
@@ -43,7 +48,9 @@ for at = 4, #ARGV, 6 do
   end
   if flags == 'f' then redis.call('ZADD', kind .. '~', count, key) end
 end
-return {0}
+local waiting = redis.call('GET', space .. '?')
+if waiting == ARGV[4] then redis.call('DEL', space .. '?') end
+return {0, waiting and waiting ~= ARGV[4] and 1 or 0}
 """
 )
 

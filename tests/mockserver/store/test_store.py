@@ -12,6 +12,7 @@ from mockserver.errors import Conflict
 from mockserver.store import ABSENT, MemoryStore, SpaceStore, Store, Unit, Write
 from tests.mockserver.inprocess import ACCOUNTING_1, FRONT_DESKS, SUCCEEDS, Mock
 from tests.mockserver.store.spaces import valkey_store
+from tests.mockserver.valkey import Valkey
 
 
 @pytest.fixture(params=["memory", "valkey"])
@@ -178,6 +179,33 @@ def test_a_commit_may_be_based_on_one_in_progress_and_fails_with_it(stored: _Sto
 
     in_progress: list[asyncio.Future[None]] = []
     stored.done(told())
+
+
+def test_of_two_processes_that_change_one_unit_at_the_same_time_neither_starves(valkey_server: Valkey):
+    first = valkey_store(valkey_server)
+    stores = [first, valkey_store(valkey_server, first.connection.address.prefix)]
+
+    async def count(space: SpaceStore) -> None:
+        for _ in range(30):
+            for _ in range(100):  # so often a request is tried
+                unit = await space.load_uncommitted("run", "x")
+                try:
+                    await space.commit(Write("run", "x", (unit.value or 0) + 1, unit.version))
+                except Conflict:
+                    await asyncio.sleep(0)
+                else:
+                    break
+            else:
+                raise AssertionError("it was never its turn")
+
+    async def both() -> int:
+        spaces = [store.space("", "org") for store in stores]
+        await asyncio.gather(*(count(space) for space in spaces for _ in range(8)))
+        for store in stores:
+            await store.connection.close()
+        return (await spaces[0].load("run", "x")).value
+
+    assert asyncio.run(both()) == 2 * 8 * 30
 
 
 class EveryOther:
