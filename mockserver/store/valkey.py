@@ -110,9 +110,9 @@ class ValkeySpace:
         return [self._unit(*place, await text) for place, text in zip(places, called, strict=True)]
 
     async def load_uncommitted(self, kind: str, key: str) -> Unit:
-        if self._gives_way_until:
-            left, self._gives_way_until = self._gives_way_until - asyncio.get_running_loop().time(), 0.0
-            await asyncio.sleep(min(left, _GIVE_WAY_S))
+        left = self._gives_way_until - asyncio.get_running_loop().time()
+        if left > 0:
+            await asyncio.sleep(left)
         unit = self._uncommitted.get((kind, key))
         if unit is None:
             loaded = await self.load(kind, key)
