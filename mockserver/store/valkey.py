@@ -18,6 +18,7 @@ from mockserver.store.valkey_connection import Connection
 from mockserver.store.valkey_scripts import COMMIT, OLDEST, SNAPSHOT, WRITTEN_SINCE
 
 _GIVE_WAY_S = 0.002
+_DECODED_AT_ONCE = 50
 _DECODED_UNITS = 4_096
 _LARGEST_DECODED = 16_384
 """In bytes, encoded. Larger units are not kept."""
@@ -161,7 +162,7 @@ class ValkeySpace:
 
     async def snapshot(self, kinds: Collection[str]) -> dict[str, dict[str, Unit]]:
         answers = await self._evaluate(SNAPSHOT, *kinds)
-        return {kind: self._in_order(kind, answer) for kind, answer in zip(kinds, answers, strict=True)}
+        return {kind: await self._in_order(kind, answer) for kind, answer in zip(kinds, answers, strict=True)}
 
     async def oldest(self, kind: str, count: int) -> tuple[list[tuple[str, Unit]], int]:
         total, *found = await self._evaluate(OLDEST, kind, count)
@@ -197,13 +198,18 @@ class ValkeySpace:
                 self._decoded[kind, key] = unit
         return unit
 
-    def _in_order(self, kind: str, answer: Sequence[bytes]) -> dict[str, Unit]:
+    async def _in_order(self, kind: str, answer: Sequence[bytes]) -> dict[str, Unit]:
         """Sort by creation: the count of commits, and the place in the commit."""
         found: list[tuple[list[int], str, bytes]] = []
-        for key, text in zip(answer[::2], answer[1::2], strict=True):
+        for field, text in zip(answer[::2], answer[1::2], strict=True):
             created = text.split(b" ", 2)[1].split(b".")
-            found.append(([int(each) for each in created], key.decode(*_UTF8), text))
-        return {key: self._unit(kind, key, text) for _, key, text in sorted(found)}
+            found.append(([int(each) for each in created], field.decode(*_UTF8), text))
+        units: dict[str, Unit] = {}
+        for place, (_, key, text) in enumerate(sorted(found)):
+            units[key] = self._unit(kind, key, text)
+            if place % _DECODED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let others go on
+        return units
 
 
 _UTF8 = "utf-8", "surrogatepass"

@@ -15,19 +15,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from mockserver.errors import StartError, Unavailable
 
-try:
-    import hiredis
-    import redis.asyncio as redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import ConnectionError as Disconnected
-    from redis.exceptions import NoScriptError, RedisError, ResponseError
-except ModuleNotFoundError:  # pragma: no cover - the extra is not installed
-    redis = None  # type: ignore[assignment]
-
 Arg = str | bytes | int
-_CONNECT_TIMEOUT_S = 0.4
-_ANSWER_TIMEOUT_S = 0.8
 _log = logging.getLogger("mockserver.store")
 
 
@@ -60,10 +48,14 @@ class Connection:
 
     def __init__(self, address: Address) -> None:
         """Raises StartError."""
-        if redis is None:
+        try:
+            from mockserver.store import valkey_client
+        except ModuleNotFoundError as error:
             raise StartError(
-                "--store valkey needs a client library: python -m pip install 'cyberdesk-mockserver[valkey]'"
-            )
+                f"--store {address.shown} needs the package {error.name}: "
+                "python -m pip install 'cyberdesk-mockserver[valkey]'"
+            ) from error
+        self._client = valkey_client
         self.address = address
         self.on_connect: Callable[[Callable[..., Awaitable[Any]]], Awaitable[None]] | None = None
         self._scripts: dict[str, str] = {}
@@ -156,8 +148,8 @@ class Connection:
     async def _answers(self, commands: list[tuple[Arg, ...]]) -> list[Any]:
         try:
             connection = self._connection or await self._connected()
-            answers = await _executed(connection, commands)
-            if any(isinstance(answer, NoScriptError) for answer in answers):
+            answers = await self._client.executed(connection, commands)
+            if any(isinstance(answer, self._client.LostScript) for answer in answers):
                 # The server has lost its scripts. The next connection loads them again.
                 self._connection = None
                 await connection.disconnect()
@@ -167,7 +159,7 @@ class Connection:
         except BaseException as error:
             # Answers that were not read must not be taken for those of the next commands.
             connection, self._connection = self._connection, None
-            if not isinstance(error, RedisError | OSError):
+            if not isinstance(error, self._client.ERRORS):
                 raise
             if connection is not None:
                 await connection.disconnect(nowait=True)
@@ -177,24 +169,15 @@ class Connection:
             raise self._gone() from error
 
     async def _connected(self) -> Any:
-        # Not retried: a commit that was sent twice would be refused by what it has written itself.
-        pool: Any = redis.ConnectionPool.from_url(
-            self.address.url,
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=_CONNECT_TIMEOUT_S,
-            socket_timeout=_ANSWER_TIMEOUT_S,
-            protocol=2,
-        )
-        connection = pool.make_connection()
+        connection = await self._client.connected(self.address.url)
 
         async def execute(*command: Arg) -> Any:
-            (answer,) = await _executed(connection, [command])
+            (answer,) = await self._client.executed(connection, [command])
             if isinstance(answer, Exception):
                 raise answer
             return answer
 
         try:
-            await connection.connect()
             for text in self._scripts.values():
                 await execute("SCRIPT", "LOAD", text)
             if self.on_connect is not None:
@@ -209,22 +192,8 @@ class Connection:
         return connection
 
     def _refused(self, command: tuple[Arg, ...], error: Exception) -> Unavailable:
-        if not isinstance(error, Disconnected):
-            _log.error("the store at %s has refused %s: %s", self.address.shown, command[0], error)
+        _log.error("the store at %s has refused %s: %s", self.address.shown, command[0], error)
         return self._gone()
 
     def _gone(self) -> Unavailable:
         return Unavailable("The store does not answer at the moment; try again", {"Retry-After": "1"})
-
-
-async def _executed(connection: Any, commands: list[tuple[Arg, ...]]) -> list[Any]:
-    """Return the answers; an error of a single command is an answer too."""
-    pack: Callable[[Any], bytes] = hiredis.pack_command
-    await connection.send_packed_command(b"".join([pack(command) for command in commands]))
-    answers: list[Any] = []
-    for _ in commands:
-        try:
-            answers.append(await connection.read_response())
-        except ResponseError as error:
-            answers.append(error)
-    return answers

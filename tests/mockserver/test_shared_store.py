@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -335,3 +337,16 @@ def test_a_store_does_not_show_its_password(url: str):
 def test_an_empty_prefix_is_refused():
     with pytest.raises(StartError, match="empty prefix"):
         create_app(Settings(store="valkey://h?prefix="))
+
+
+def test_without_the_client_library_the_store_is_refused_and_the_memory_store_works(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "mockserver.store.valkey_client", None)
+    monkeypatch.delattr("mockserver.store.valkey_client", raising=False)
+    with pytest.raises(StartError, match=r"pip install 'cyberdesk-mockserver\[valkey\]'"):
+        create_app(Settings(store="valkey://127.0.0.1"))
+    assert Mock().total() == 0
+
+
+def test_the_client_library_is_not_loaded_for_the_memory_store():
+    text = "import sys, mockserver.cli; sys.exit('redis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", text]).returncode == 0
