@@ -12,7 +12,9 @@ import select
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from mockserver.errors import StartError
@@ -61,7 +63,8 @@ class Workers:
     def _end(self, signum: int, frame: Any) -> None:
         self._is_ending = True
         for process_id in self._places:
-            os.kill(process_id, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(process_id, signal.SIGTERM)
 
     def _replace_dead(self) -> None:
         while self._places:
@@ -108,6 +111,8 @@ class Workers:
                 os.write(self._tell, bytes([_FIRST_PLACE + place]))
 
             code = self._serve(self._listeners[place], be_ready)
+        except Exception:  # noqa: BLE001 - the process ends here, whatever it is
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -14,22 +14,19 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-_CONNECT_TIMEOUT_S = 0.4
-_ANSWER_TIMEOUT_S = 0.8
-
 Arg = str | bytes | int
 ERRORS = (RedisError, OSError)
 """The server does not answer, or not as it should."""
 LostScript = NoScriptError
 
 
-async def connected(url: str) -> Any:
+async def connected(url: str, timeout_s: float) -> Any:
     """Return a connection. Nothing is retried: a commit that is sent twice would be refused for what it has written."""
     pool: Any = redis.ConnectionPool.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
-        socket_connect_timeout=_CONNECT_TIMEOUT_S,
-        socket_timeout=_ANSWER_TIMEOUT_S,
+        socket_connect_timeout=timeout_s / 2,
+        socket_timeout=timeout_s,
         protocol=2,
     )
     connection = pool.make_connection()

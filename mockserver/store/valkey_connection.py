@@ -1,13 +1,15 @@
 """The connection to a Valkey server: commands that wait at the same time are sent together.
 
-A server that does not answer is reported within a second, and the next command connects again. A command is sent once
-only: whether a commit was applied before its connection broke cannot be known, so the caller has to ask again.
+A server that does not answer is reported within a second, unless its address says otherwise, and the next command
+connects again. A command is sent once only: whether a commit was applied before its connection broke cannot be known,
+so the caller has to ask again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from hashlib import sha1
 from typing import Any, NamedTuple
@@ -20,24 +22,31 @@ _log = logging.getLogger("mockserver.store")
 
 
 class Address(NamedTuple):
-    """Where the server is, and the prefix of all keys there. `shown` is the address without its password."""
+    """Where the server is, the prefix of all keys there, and how long to wait for an answer.
+
+    `shown` is the address without its password.
+    """
 
     url: str
     prefix: str
+    timeout_s: float
     shown: str
 
     @classmethod
     def from_url(cls, url: str) -> Address:
-        """Parse `valkey://[user:password@]host[:port][/database][?prefix=…]`. Raises StartError."""
+        """Parse `valkey://[user:password@]host[:port][/database][?prefix=…&timeout=…]`. Raises StartError."""
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         prefix = query.pop("prefix", "mockserver:")
         if not prefix:
             raise StartError("--store: an empty prefix would mix with the other keys of the server")
+        timeout = query.pop("timeout", "0.8")
+        if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", timeout) or not float(timeout):
+            raise StartError(f"--store: the timeout is a number of seconds above 0, not {timeout!r}")
         scheme = {"valkey": "redis", "valkeys": "rediss"}.get(parts.scheme, parts.scheme)
         host = parts.netloc.rpartition("@")[2]
         connect_to = urlunsplit((scheme, parts.netloc, parts.path, urlencode(query), ""))
-        return cls(connect_to, prefix, urlunsplit((parts.scheme, host, parts.path, parts.query, "")))
+        return cls(connect_to, prefix, float(timeout), urlunsplit((parts.scheme, host, parts.path, parts.query, "")))
 
 
 class Connection:
@@ -169,7 +178,7 @@ class Connection:
             raise self._gone() from error
 
     async def _connected(self) -> Any:
-        connection = await self._client.connected(self.address.url)
+        connection = await self._client.connected(self.address.url, self.address.timeout_s)
 
         async def execute(*command: Arg) -> Any:
             (answer,) = await self._client.executed(connection, [command])

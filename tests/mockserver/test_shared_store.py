@@ -334,9 +334,12 @@ def test_a_store_does_not_show_its_password(url: str):
     assert "127.0.0.1:1" in str(caught.value)
 
 
-def test_an_empty_prefix_is_refused():
-    with pytest.raises(StartError, match="empty prefix"):
-        create_app(Settings(store="valkey://h?prefix="))
+@pytest.mark.parametrize(
+    ("query", "told"), [("prefix=", "empty prefix"), ("timeout=0", "above 0, not '0'"), ("timeout=soon", "not 'soon'")]
+)
+def test_an_empty_prefix_and_an_impossible_timeout_are_refused(query: str, told: str):
+    with pytest.raises(StartError, match=told):
+        create_app(Settings(store=f"valkey://h?{query}"))
 
 
 def test_without_the_client_library_the_store_is_refused_and_the_memory_store_works(monkeypatch: pytest.MonkeyPatch):

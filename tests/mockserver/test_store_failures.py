@@ -59,7 +59,7 @@ def test_the_control_api_without_a_store_answers_503_too(durable: Valkey):
 
 
 def test_a_store_that_does_not_answer_is_given_up_and_used_again_when_it_does(durable: Valkey):
-    mock = Mock(store=durable.url())
+    mock = Mock(store=durable.url(timeout_s=0.8))
     mock.create()
     durable.pause()
     answers = mock.together(*(mock.sent("POST", "/v1/runs", json=_BODY, key=f"k{n}", fails=True) for n in range(8)))

@@ -1,6 +1,6 @@
 """A Valkey server of the tests' own: on a free port, in a temporary directory, for as long as a `with` lasts.
 
-It takes valkey-server or redis-server, whichever is there.
+It takes the server that VALKEY names, else valkey-server or redis-server, whichever is there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ PATIENCE_S = 30
 
 def executable() -> str:
     """Without a server the test is skipped, or fails if REQUIRE_VALKEY=1 insists."""
-    found = next(filter(None, map(shutil.which, ("valkey-server", "redis-server"))), None)
+    names = (os.environ.get("VALKEY", ""), "valkey-server", "redis-server")
+    found = next(filter(None, map(shutil.which, names)), None)
     if found is None:
         problem = "neither valkey-server nor redis-server is installed"
         if os.environ.get("REQUIRE_VALKEY") == "1":
@@ -45,8 +46,9 @@ class Valkey:
             self.port: int = free.getsockname()[1]
         self._process: subprocess.Popen[bytes] | None = None
 
-    def url(self, prefix: str = "test:") -> str:
-        return f"valkey://127.0.0.1:{self.port}/0?prefix={prefix}"
+    def url(self, prefix: str = "test:", *, timeout_s: float = PATIENCE_S) -> str:
+        """With the patience of tests on a machine that is busy."""
+        return f"valkey://127.0.0.1:{self.port}/0?timeout={timeout_s}&prefix={prefix}"
 
     def start(self) -> Self:
         """Return once it answers."""
