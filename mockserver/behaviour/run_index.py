@@ -23,7 +23,7 @@ from mockserver.behaviour.run_sequence import RunSequence
 from mockserver.behaviour.run_states import RunState, RunStates, StatesByPlace
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
-from mockserver.store import SpaceStore
+from mockserver.store import ABSENT, SpaceStore
 from mockserver.time_slice import TimeSlice
 
 _MAX_LOOKS = 50
@@ -130,7 +130,7 @@ class RunIndex:
             self._ranks[name] = (block.next_number // BLOCK, newest, int(name.rpartition(" ")[2]))
         plain: list[Batch] = []
         for batch in new:
-            if batch.placement.session_id is not None or changes[batch.tail].version:
+            if batch.placement.session_id is not None or changes.get(batch.tail, ABSENT).version:
                 await self._take_changes(store, timelines_of, batch, is_new=True)
                 known[batch.tail] = batch
             else:
