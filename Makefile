@@ -51,7 +51,7 @@ $(VENV)/serve.stamp: pyproject.toml | $(VENV)/bin/python
 $(VENV)/dev.stamp: pyproject.toml | $(VENV)/bin/python
 	@echo "Installing the mock, the suite and what the tests need into $(VENV): a minute or two, and again only when pyproject.toml changes"
 	@$(BIN)/python -m pip install -q --upgrade "pip>=25.1"
-	@$(BIN)/python -m pip install -q -e '.[contracts,redis]' --group dev
+	@$(BIN)/python -m pip install -q -e '.[contracts,redis,valkey]' --group dev
 	@touch $@ $(VENV)/serve.stamp
 
 clean:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
+from functools import partial
 from hashlib import blake2b
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from mockserver.admin import PREFIX as ADMIN
 from mockserver.admin import Admin, Server
@@ -24,7 +25,7 @@ from mockserver.behaviour import (
     workflows,
 )
 from mockserver.behaviour.context import NO_PREFERENCES, Context, Preferences, Space
-from mockserver.behaviour.seeding import Seed, prepare
+from mockserver.behaviour.seeding import Seed, is_seeded, prepare
 from mockserver.behaviour.world import World
 from mockserver.browsers import Browsers
 from mockserver.clock import Clock, Instant, real_time
@@ -34,9 +35,11 @@ from mockserver.endpoint import Behaviour, Endpoint
 from mockserver.errors import HTTPError, StartError
 from mockserver.events import Events
 from mockserver.faults import FaultReader, read_faults
+from mockserver.faults.fault import Faults
 from mockserver.faults.injector import Injector
 from mockserver.headers import headers_of
 from mockserver.journal import JOURNAL_KEY, Journal, JournalBudget
+from mockserver.kinds import UnitCodec
 from mockserver.log import AccessLog, NoAccessLog
 from mockserver.namespaces import Namespace, Namespaces, namespace_of
 from mockserver.organisations import Organisations
@@ -45,8 +48,11 @@ from mockserver.reply import error_reply
 from mockserver.response import send_reply
 from mockserver.routes import Routes
 from mockserver.settings import Settings
+from mockserver.shared_journal import SharedJournal
+from mockserver.shared_namespaces import SharedFaults, SharedNamespaces
+from mockserver.shared_store import SharedStore
 from mockserver.spec import Bounds, Masker, Operation, compile_operations
-from mockserver.state import States, made_by
+from mockserver.state import States, agreed_by, made_by
 from mockserver.store import MemoryStore, Store
 
 BEHAVIOURS: Mapping[str, Behaviour] = {
@@ -107,15 +113,24 @@ class MockApp:
         self._fault_reader = FaultReader(self.operations.keys(), settings.seed)
         self._first_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_reader)
         self._clock = clock
-        self._store: Store = store or MemoryStore()
         self._world = World.from_files(settings.world)
         self._journals = JournalBudget(settings.journal_bytes)
-        self.namespaces = Namespaces(
-            self._make_namespace,
-            self._make_space,
-            self._seed_space,
-            self._store,
-            most_spaces=settings.limits.max_spaces,
+        sensitive = next(iter(self.operations.values())).document.sensitive if self.operations else ()
+        self._masker = Masker(sensitive)
+        self._shared: SharedStore | None = None
+        if store is None and settings.store.is_shared:
+            about = agreed_by(settings, self._world, api.json(), self._first_faults)
+            self._shared = SharedStore(settings.store.url, about, self._make_codec)
+            store = self._shared.units
+        self._store: Store = store or MemoryStore()
+        making = (self._make_namespace, self._make_space, self._seed_space)
+        most = settings.limits.max_spaces
+        self.namespaces = (
+            Namespaces(*making, self._store, most_spaces=most)
+            if self._shared is None
+            else SharedNamespaces(
+                *making, self._shared.units, self._shared.namespaces, self._fault_reader, most_spaces=most
+            )
         )
         world, known_only, strict = self._world, settings.known_only, settings.coercion == "strict"
 
@@ -160,8 +175,8 @@ class MockApp:
         self._reference = Reference(api, api_has=routes.has_path, has_page=settings.admin)
         self._pages = self._reference.paths
         self._injector = Injector(routes, max_body=settings.max_body)
-        about = made_by(settings, self._world)
-        self.states = States(self.namespaces, self._fault_reader, about, self._make_space, make_context)
+        made = made_by(settings, self._world)
+        self.states = States(self.namespaces, self._fault_reader, made, self._make_space, make_context)
         self._admin = self._make_admin() if settings.admin else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -172,7 +187,7 @@ class MockApp:
             else:
                 await self._route(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await _lifespan(receive, send)
+            await self._lifespan(receive, send)
         else:
             raise ValueError(f"the mock speaks HTTP, not {scope['type']}")
 
@@ -182,16 +197,20 @@ class MockApp:
         if not path.startswith("/__"):
             if path in self._pages and scope["method"] in ("GET", "HEAD"):
                 return self._show(path, scope, send)
-            return self._serve(self.namespaces.default, path, scope, receive, send)
-        return self._route_reserved(scope, receive, send)
+            if self._shared is None:
+                return self._serve(self.namespaces.default, path, scope, receive, send)
+        return self._route_in_namespace(scope, receive, send)
 
-    async def _route_reserved(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Route a path that begins with `/__`: one in a namespace, a download, or the control API."""
+    async def _route_in_namespace(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route a path that begins with `/__`: one in a namespace, a download, or the control API.
+
+        With a shared store also every other path: the namespace may have changed on another server.
+        """
         try:
             name, path = namespace_of(scope)
-            namespace = self.namespaces.known(name) or await self.namespaces.get(name)
+            namespace = await self.namespaces.get(name)
         except HTTPError as error:
-            reply = error_reply(error.status, error.detail)
+            reply = error_reply(error.status, error.detail, error.headers)
             await send_reply(reply, reply.render(), {}, scope, send)
             return
         namespace.used_at = real_time()
@@ -199,8 +218,32 @@ class MockApp:
             await self._downloads(scope, receive, send)
         elif self._admin is not None and (path == ADMIN or path.startswith(f"{ADMIN}/")):
             await self._admin(namespace, path, scope, receive, send)
-        else:
+        elif self._shared is None or not self._records:
             await self._serve(namespace, path, scope, receive, send)
+        else:
+            await self._serve_recorded(namespace, path, scope, receive, send)
+
+    async def _serve_recorded(
+        self, namespace: Namespace, path: str, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Serve a request whose entry in the journal is stored before the answer is sent."""
+        journal = namespace.journal
+        assert isinstance(journal, SharedJournal)
+
+        async def send_recorded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await journal.record(scope[JOURNAL_KEY])
+            await send(message)
+
+        await self._serve(namespace, path, scope, receive, send_recorded)
+        await journal.record(scope[JOURNAL_KEY])
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.close_store()
+        await send({"type": "lifespan.shutdown.complete"})
 
     async def _show(self, path: str, scope: Scope, send: Send) -> None:
         reply = self._reference.reply(path, headers_of(scope).text("accept") or "")
@@ -220,12 +263,11 @@ class MockApp:
 
     def _make_admin(self) -> Admin:
         settings = self.settings
-        sensitive = next(iter(self.operations.values())).document.sensitive if self.operations else ()
         about = Server(
             settings=settings,
             operations=self.operations,
             namespaces=self.namespaces,
-            masker=Masker(sensitive),
+            masker=self._masker,
             fault_reader=self._fault_reader,
             started_at=real_time(),
             states=self.states,
@@ -237,15 +279,20 @@ class MockApp:
 
     def _make_namespace(self, name: str, events: Events) -> Namespace:
         clock = self._clock or Clock(scale=self.settings.time_scale)
-        journal = Journal(self._journals, events)
-        shares_clock = self._clock is not None
-        namespace = Namespace(name, clock=clock, shares_clock=shares_clock, journal=journal, events=events)
+        journal, faults = Journal(self._journals, events), Faults()
+        if self._shared is not None:
+            texts = self._shared.journals
+            journal = SharedJournal(name, texts, events, self._masker, self.settings.journal_bytes)
+            faults = SharedFaults(name, self._shared.namespaces)
+        namespace = Namespace(
+            name, clock=clock, shares_clock=self._clock is not None, journal=journal, events=events, faults=faults
+        )
         for source in self._first_faults:
             self._fault_reader.add(namespace.faults, source, clock)
         namespace.faults.begin()
         return namespace
 
-    def _make_space(self, namespace: Namespace, organisation: str, key: bytes | None = None) -> Space:
+    def _make_space(self, namespace: Namespace, organisation: str, key: bytes | None) -> Space:
         """`key` determines all random draws; without it, it is derived from the seed and the names."""
         name = f"{self.settings.seed} {namespace.name} {organisation}".encode("utf-8", "surrogateescape")
         return Space(
@@ -259,9 +306,28 @@ class MockApp:
             progression=self.settings.progression,
         )
 
+    def _make_codec(self, namespace: str, organisation: str) -> UnitCodec:
+        return UnitCodec(partial(self._space, namespace, organisation))
+
+    def _space(self, namespace: str, organisation: str) -> Space:
+        """Return a space that is in use."""
+        known = self.namespaces.known(namespace)
+        assert known is not None
+        return known.spaces[organisation]
+
+    async def check_store(self) -> None:
+        """Raises StartError if the store does not answer, or was made with other settings."""
+        if self._shared is not None:
+            await self._shared.connection.open()
+            await self.close_store()
+
+    async def close_store(self) -> None:
+        if self._shared is not None:
+            await self._shared.connection.close()
+
     async def _seed_space(self, space: Space) -> None:
         seeds = self._seeds.get(space.organisation)
-        if seeds:
+        if seeds and not await is_seeded(space.store):
             _, writes = await prepare(self._make_context(space, NO_PREFERENCES, space.clock.read(), {}), seeds)
             await space.store.commit(*writes)
 
@@ -288,10 +354,3 @@ def _operations(settings: Settings, api: APIDocument) -> dict[str, Operation]:
         if missing:
             raise StartError(f"the built-in spec lacks operations that have a behaviour: {', '.join(sorted(missing))}")
     return operations
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    await receive()
-    await send({"type": "lifespan.startup.complete"})
-    await receive()
-    await send({"type": "lifespan.shutdown.complete"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import logging
@@ -11,6 +12,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +27,10 @@ from mockserver.errors import StartError
 from mockserver.log import Log, LogHandler, standard_error
 from mockserver.ready_file import ReadyFile
 from mockserver.reference import PAGE
-from mockserver.server import Server, listen, local_url_of, url_of
+from mockserver.server import Server, listen, listeners, local_url_of, url_of
 from mockserver.settings import Settings, environment_variable
 from mockserver.state_file import load_states, save_states
+from mockserver.workers import Workers
 
 _COULD_NOT_START = 2
 
@@ -74,6 +77,7 @@ for _command in (spec, routes, cards, faults, verify):
 _GROUPS_OF_SERVE = {
     "Where it listens": ("host", "port", "open_page", "ready_file"),
     "What it serves": ("spec", "world", "known_only", "coercion", "seed", "faults", "state", "self_check"),
+    "Where state is kept, and by how many": ("store", "workers"),
     "How runs live": ("time_scale", "progression"),
     "Who is let in": ("token", "rate_limit", "cors_origin", "allowed_host", "max_body"),
     "Control API and journal": ("admin", "admin_token", "journal_bytes", "warnings"),
@@ -114,6 +118,40 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
     settings = settings_from(values)
     if open_page and not settings.admin:
         raise StartError("--open opens the page of the control API, and --no-admin turns it off: give one of them")
+    if settings.workers > 1:
+        sys.exit(_serve_by_workers(settings, ready_file, open_page=open_page))
+    log, app = _logged_app(settings)
+    if settings.state is not None:
+        load_states(settings.state, app.states)
+    asyncio.run(app.check_store())
+    listener = listen(settings.host, settings.port)
+    with _ready_file(ready_file, local_url_of(listener)) as publish:
+        _print_startup_message(app, listener)
+        _run(app, listener, _readiness(publish, listener, open_page=open_page))
+    saved = settings.state is None or _save(app, settings.state)
+    log.close()
+    if not saved:
+        sys.exit(1)
+
+
+def _serve_by_workers(settings: Settings, ready_file: Path | None, *, open_page: bool) -> int:
+    app = create_app(settings)
+    asyncio.run(app.check_store())
+    every = listeners(settings.host, settings.port, settings.workers)
+    with _ready_file(ready_file, local_url_of(every[0])) as publish:
+        workers = Workers(every, partial(_work, settings), lambda line: click.echo(f"mockserver: {line}", err=True))
+        _print_startup_message(app, every[0])
+        return workers.run(_readiness(publish, every[0], open_page=open_page))
+
+
+def _work(settings: Settings, listener: socket.socket, on_ready: Callable[[], None]) -> int:
+    log, app = _logged_app(settings)
+    _run(app, listener, on_ready)
+    log.close()
+    return 0
+
+
+def _logged_app(settings: Settings) -> tuple[Log, MockApp]:
     log = Log(
         settings.log_format,
         fd=standard_error(),
@@ -121,28 +159,24 @@ def serve(ready_file: Path | None, *, open_page: bool, **values: Any) -> None:
         notes=settings.log_level == "debug",
     )
     _set_up_logging(settings, log)
-    app = create_app(settings, access_log=log if settings.log_level in ("debug", "info") else None)
-    if settings.state is not None:
-        load_states(settings.state, app.states)
-    listener = listen(settings.host, settings.port)
-    page = f"{local_url_of(listener)}{PAGE}"
-    with _ready_file(ready_file, local_url_of(listener)) as publish:
+    return log, create_app(settings, access_log=log if settings.log_level in ("debug", "info") else None)
 
-        def be_ready() -> None:
-            publish()
-            if open_page:
-                # In a thread, because some browsers block the caller.
-                threading.Thread(target=_open, args=(page,), daemon=True).start()
 
-        _print_startup_message(app, listener)
-        # Objects made until now live as long as the process: the collector need not scan them, nor run as often.
-        gc.freeze()
-        gc.set_threshold(20_000, 20, 50)
-        Server(app, settings.limits, on_ready=be_ready).run(sockets=[listener])
-    saved = settings.state is None or _save(app, settings.state)
-    log.close()
-    if not saved:
-        sys.exit(1)
+def _readiness(publish: Callable[[], None], listener: socket.socket, *, open_page: bool) -> Callable[[], None]:
+    def be_ready() -> None:
+        publish()
+        if open_page:
+            # In a thread, because some browsers block the caller.
+            threading.Thread(target=_open, args=(f"{local_url_of(listener)}{PAGE}",), daemon=True).start()
+
+    return be_ready
+
+
+def _run(app: MockApp, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    # Objects made until now live as long as the process: the collector need not scan them, nor run as often.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+    Server(app, app.settings.limits, on_ready=on_ready).run(sockets=[listener])
 
 
 def _save(app: MockApp, path: Path) -> bool:

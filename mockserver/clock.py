@@ -220,6 +220,7 @@ class Clock:
             "moment": self._base.moment,
             "sim_time": self._base.sim_time,
             "wall": self._since,
+            "jumped": self._jumped,
             "segments": [list(segment) for segment in self._segments],
         }
 
@@ -243,7 +244,9 @@ class Clock:
         self._scale, self._is_frozen = scale, bool(state["frozen"])
         self._segments = segments
         self._base, self._since = base, min(wall, self._wall())
+        self._jumped = int(state.get("jumped", 0))
         self.is_changed = True
+        self._wake_all()
 
 
 _MOST_SEGMENTS = 10_000

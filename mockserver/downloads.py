@@ -49,7 +49,7 @@ class Downloads:
         try:
             reply = await self._reply(scope)
         except HTTPError as error:
-            reply = error_reply(error.status, error.detail)
+            reply = error_reply(error.status, error.detail, error.headers)
         await send_reply(reply, reply.render(), {}, scope, send)
 
     async def _reply(self, scope: Scope) -> Reply:
@@ -61,8 +61,8 @@ class Downloads:
         if not re.fullmatch("[0-9]{1,15}", expires) or path.count("/") != 2 or scope["method"] not in ("GET", "HEAD"):
             raise gone
         name, organisation, attachment_id = (unquote(each[1:]) for each in path.split("/"))
-        namespace = self._namespaces.known(name)
-        space = None if namespace is None else namespace.spaces.get(organisation)
+        namespace = await self._namespaces.find(name)
+        space = None if namespace is None else await self._namespaces.find_space(namespace, organisation)
         if space is None:
             raise gone
         if not hmac.compare_digest(_signature(path, int(expires), space.secret).encode(), signature.encode()):

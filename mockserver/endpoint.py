@@ -41,6 +41,7 @@ from mockserver.routes import Routes
 from mockserver.settings import RateLimit
 from mockserver.spec import Call, Invalid, Operation, RawRequest, SpecError, render_json
 from mockserver.spec import reply as reply_from_spec
+from mockserver.store import Transaction
 
 Behaviour = Callable[[Call, Context], Awaitable[Reply]]
 MakeContext = Callable[[Space, Preferences, Instant, Scope], Context]
@@ -49,6 +50,7 @@ _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 _ATTEMPTS = 100
 _READERS = 2
 _WARNING = "Mock-Warning"
+_TOO_MANY = "Too many requests change this at once; try again"
 _LONGEST_WARNING = 2_000
 _log = logging.getLogger("mockserver")
 
@@ -252,35 +254,76 @@ class Endpoint:
         extra: dict[str, str],
     ) -> Reply:
         """Handle a request with an idempotency key once, and replay a successful reply to every repeat."""
-        replayed_reply = await self._idempotency.claim(space.store, key, fingerprint, now.moment)
-        if replayed_reply is not None:
-            extra["Idempotency-Status"] = "replayed"
-            return replayed_reply
-        settled = False
+        keys, store = self._idempotency, space.store
+        with keys.held(space, key, fingerprint):
+            reply = await keys.reply(store, key, fingerprint, now.moment)
+            if reply is None and preferences.delay_s:
+                await space.clock.sleep(preferences.delay_s)
+                now = space.clock.read()
+                reply = await keys.reply(store, key, fingerprint, now.moment)
+            for _ in range(_ATTEMPTS):
+                if reply is not None:
+                    extra["Idempotency-Status"] = "replayed"
+                    return reply
+                try:
+                    reply = await self._settled(key, fingerprint, call, space, preferences, now, scope)
+                except Conflict:
+                    await asyncio.sleep(0)
+                    now = space.clock.read()
+                    reply = await keys.reply(store, key, fingerprint, now.moment)
+                else:
+                    await keys.evict(store, now.moment)
+                    return reply
+        raise Refused(_TOO_MANY)
+
+    async def _settled(
+        self,
+        key: str,
+        fingerprint: bytes,
+        call: Call,
+        space: Space,
+        preferences: Preferences,
+        now: Instant,
+        scope: Scope,
+    ) -> Reply:
+        """Handle a request and store its effects and its successful reply at once. Raises Conflict."""
+        transaction = Transaction(space.store)
         try:
-            reply = await self._handle(call, space, preferences, now, scope)
-            if 200 <= reply.status < 300:
-                await self._idempotency.settle(space.store, key, fingerprint, now.moment, reply)
-                settled = True
-        finally:
-            if not settled:
-                await self._idempotency.release(space.store, key, fingerprint, now.moment)
+            reply = await self._made(call, space, preferences, now, scope, transaction)
+        except HTTPError:
+            await transaction.apply()  # a refusal may be counted
+            raise
+        settled = (self._idempotency.settled(key, fingerprint, now.moment, reply),)
+        await transaction.apply(*(settled if 200 <= reply.status < 300 else ()))
         return reply
 
     async def _handle(self, call: Call, space: Space, preferences: Preferences, now: Instant, scope: Scope) -> Reply:
         if preferences.delay_s:
             await space.clock.sleep(preferences.delay_s)
             now = space.clock.read()
-        behaviour = self._behaviours.get(call.operation.operation_id)
-        if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
-            return self._from_spec(call.operation, preferences, space, scope)
         for _ in range(_ATTEMPTS):
             try:
-                return await behaviour(call, self._make_context(space, preferences, now, scope))
+                return await self._made(call, space, preferences, now, scope, None)
             except Conflict:
                 await asyncio.sleep(0)
                 now = space.clock.read()
-        raise Refused("Too many requests change this at once; try again")
+        raise Refused(_TOO_MANY)
+
+    async def _made(
+        self,
+        call: Call,
+        space: Space,
+        preferences: Preferences,
+        now: Instant,
+        scope: Scope,
+        transaction: Transaction | None,
+    ) -> Reply:
+        """Return the reply of the behaviour, else one from the document. Raises Conflict."""
+        behaviour = self._behaviours.get(call.operation.operation_id)
+        if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
+            return self._from_spec(call.operation, preferences, space, scope)
+        context = self._make_context(space, preferences, now, scope)
+        return await behaviour(call, context if transaction is None else context._replace(transaction=transaction))
 
     def _from_spec(self, operation: Operation, preferences: Preferences, space: Space, scope: Scope) -> Reply:
         """Make a reply from the document. Raises BadRequest if it lacks the example, or no reply can be generated."""

@@ -1,4 +1,7 @@
-"""Idempotency keys: a write with a key is processed at most once, and its reply is replayed to every repeat.
+"""Idempotency keys: a write with a key takes effect at most once, and its reply is replayed to every repeat.
+
+The reply is stored in the same commit as the effects of the request, on the condition that the key is not stored yet.
+So neither a crash nor another server that handles the same key can separate them.
 
 Of a request, only a keyed fingerprint is stored; of its reply, the references of its content; never a body. A key
 belongs to one organisation, and expires 24 hours after its first use, by the clock of the namespace.
@@ -6,10 +9,10 @@ belongs to one organisation, and expires 24 hours after its first use, by the cl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import islice
 
 from mockserver.clock import SECOND
 from mockserver.errors import Conflict, Refused
@@ -18,22 +21,22 @@ from mockserver.store import SpaceStore, Write
 
 KEY = "idempotency"
 KEPT_US = 24 * 3600 * SECOND
-_CHECKED_PER_CLAIM = 2
+_CHECKED_PER_USE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """`reply` is None while the first request is in flight."""
-
     fingerprint: bytes
     until: int
-    reply: Reply | None
+    reply: Reply
 
 
 class Idempotency:
     def __init__(self, *, most_keys: int) -> None:
-        """`most_keys` limits the keys of an organisation; past it, the oldest settled keys are evicted."""
+        """`most_keys` limits the keys of an organisation; past it, the oldest are evicted."""
         self._most_keys = most_keys
+        self._in_flight: dict[tuple[object, str], bytes] = {}
+        """The fingerprints of the requests that this process is handling, by space and key."""
 
     def fingerprint(self, key: bytes, target: str, body: bytes) -> bytes:
         """`target` is method, path and query. `key` is secret: without it, guesses of a request cannot be tested."""
@@ -41,60 +44,52 @@ class Idempotency:
         hash_.update(body)
         return hash_.digest()
 
-    async def claim(self, store: SpaceStore, key: str, fingerprint: bytes, now: int) -> Reply | None:
-        """Return the reply to replay; or None, and then the key is held until it is settled or released.
+    @contextmanager
+    def held(self, space: object, key: str, fingerprint: bytes) -> Iterator[None]:
+        """Hold a key while its request is handled. Raises Refused if another request of this process holds it."""
+        place = (space, key)
+        other = self._in_flight.get(place)
+        if other is not None:
+            _check(other, fingerprint)
+            raise Refused(
+                "The first request with this Idempotency-Key is still being handled",
+                {"Idempotency-Status": "in_progress"},
+            )
+        self._in_flight[place] = fingerprint
+        try:
+            yield
+        finally:
+            del self._in_flight[place]
 
-        Raises Refused if the key was used for another request, or its first request is still in flight.
-        """
-        while True:
-            unit = await store.load(KEY, key)
-            use: Use | None = unit.value
-            if use is not None and use.until > now:
-                if use.fingerprint != fingerprint:
-                    raise Refused("This Idempotency-Key was used before, for another request")
-                if use.reply is None:
-                    raise Refused(
-                        "The first request with this Idempotency-Key is still being handled",
-                        {"Idempotency-Status": "in_progress"},
-                    )
-                return use.reply
-            until = now + KEPT_US
-            try:
-                if use is not None:
-                    # Remove the expired key first: this keeps the keys ordered by the moment at which they expire.
-                    await store.commit(Write(KEY, key, None, unit.version))
-                claimed = Write(KEY, key, Use(fingerprint, until, None), 0, until)
-                await store.commit(claimed, *await self._evictions(store, now))
-            except Conflict:
-                continue
+    async def reply(self, store: SpaceStore, key: str, fingerprint: bytes, now: int) -> Reply | None:
+        """Return the reply to replay, or None for a new key. Raises Refused if it was used for another request."""
+        unit = await store.load(KEY, key)
+        use: Use | None = unit.value
+        if use is None:
             return None
+        if use.until > now:
+            _check(use.fingerprint, fingerprint)
+            return use.reply
+        # Remove the expired key: this keeps the keys ordered by the moment at which they expire.
+        with suppress(Conflict):  # another request has used it
+            await store.commit(Write(KEY, key, None, unit.version))
+        return await self.reply(store, key, fingerprint, now)
 
-    async def settle(self, store: SpaceStore, key: str, fingerprint: bytes, now: int, reply: Reply) -> None:
-        """Store the reply, unless the key has expired meanwhile and another request has claimed it."""
-        held = Use(fingerprint, now + KEPT_US, None)
-        while (unit := await store.load(KEY, key)).value == held:
-            try:
-                await store.commit(Write(KEY, key, replace(held, reply=reply), unit.version, held.until))
-            except Conflict:
-                continue
-            return
+    def settled(self, key: str, fingerprint: bytes, now: int, reply: Reply) -> Write:
+        """Return the write of the reply, for the commit of its effects."""
+        until = now + KEPT_US
+        return Write(KEY, key, Use(fingerprint, until, reply), 0, until)
 
-    async def release(self, store: SpaceStore, key: str, fingerprint: bytes, now: int) -> None:
-        """Remove the key of a refused request, so that it can be sent again, unless another request has claimed it."""
-        held = Use(fingerprint, now + KEPT_US, None)
-        while (unit := await store.load(KEY, key)).value == held:
-            try:
-                await store.commit(Write(KEY, key, None, unit.version))
-            except Conflict:
-                continue
-            return
+    async def evict(self, store: SpaceStore, now: int) -> None:
+        """Remove a few of the oldest keys: expired ones, and others if there are too many."""
+        uses, total = await store.oldest(KEY, _CHECKED_PER_USE)
+        for key, unit in uses:
+            if unit.until <= now or total > self._most_keys:
+                total -= 1
+                with suppress(Conflict):  # another request has removed it
+                    await store.commit(Write(KEY, key, None, unit.version))
 
-    async def _evictions(self, store: SpaceStore, now: int) -> Sequence[Write]:
-        """Return writes that remove a few of the oldest keys: expired ones, and settled ones if there are too many."""
-        evictions: list[Write] = []
-        uses = await store.items(KEY)
-        too_many = len(uses) >= self._most_keys
-        for key, unit in islice(uses.items(), _CHECKED_PER_CLAIM):
-            if unit.value.until <= now or (too_many and unit.value.reply is not None):
-                evictions.append(Write(KEY, key, None, unit.version))
-        return evictions
+
+def _check(known: bytes, fingerprint: bytes) -> None:
+    if known != fingerprint:
+        raise Refused("This Idempotency-Key was used before, for another request")

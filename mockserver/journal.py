@@ -7,7 +7,7 @@ sensitive values are masked when entries are shown (`mockserver.admin.requests`)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -65,12 +65,17 @@ class Entry:
         if body is not None:
             self.answer_bytes = len(body)
             self.answer = body if len(body) <= LONGEST_ANSWER else body[:LONGEST_ANSWER]
-        if self.is_kept:
-            size = _ENTRY_BYTES + len(self.body) + len(self.answer) + len(self.path) + len(self.query)
-            size += sum(map(len, chain.from_iterable(self.headers)))
-            self.journal.budget.grow(self, size)
-        if self.journal.events:
-            self.journal.events.publish("request", self)
+        self.journal.answered(self)
+
+    def full_size(self) -> int:
+        """The approximate size in bytes, with the answer."""
+        size = _ENTRY_BYTES + len(self.body) + len(self.answer) + len(self.path) + len(self.query)
+        return size + sum(map(len, chain.from_iterable(self.headers)))
+
+    @property
+    def caller(self) -> bytes:
+        """The same for requests with the same token."""
+        return dict(self.headers).get(b"authorization", b"")
 
     @property
     def duration_ms(self) -> float | None:
@@ -125,9 +130,6 @@ class Journal:
         self._evicted_to = 0
         """The `seq` of the last entry that was evicted because the budget was used up."""
 
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self._entries)
-
     def __len__(self) -> int:
         return len(self._entries)
 
@@ -138,14 +140,38 @@ class Journal:
         self.budget.add(entry)
         return entry
 
-    def is_complete_after(self, seq: int) -> bool:
+    def answered(self, entry: Entry) -> None:
+        if entry.is_kept:
+            self.budget.grow(entry, entry.full_size())
+        if self.events:
+            self.events.publish("request", entry)
+
+    async def count(self) -> int:
+        return len(self)
+
+    async def entries(self, since: int = 0, before: int | None = None) -> Sequence[Entry]:
+        """Return the entries after the `seq` `since`, and before the `seq` `before`."""
+        return [each for each in self._entries if each.seq > since and (before is None or each.seq < before)]
+
+    async def last_seq(self) -> int:
+        return self._next_seq - 1
+
+    async def recorded_after(self, seq: int) -> Sequence[Entry]:
+        """Return the entries after `seq` that are not published as events: those of other servers may be among them."""
+        return ()
+
+    async def is_complete_after(self, seq: int) -> bool:
         """Whether no later entry was evicted. Entries that were cleared do not count."""
         return self._evicted_to <= seq
 
-    def find(self, seq: int) -> Entry | None:
+    async def find(self, seq: int) -> Entry | None:
         return next((entry for entry in self._entries if entry.seq == seq), None)
 
+    async def remove_all(self) -> None:
+        self.clear()
+
     def clear(self) -> None:
+        """Remove what this process keeps."""
         entries, self._entries = self._entries, deque()
         self._evicted_to = 0
         for entry in entries:

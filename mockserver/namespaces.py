@@ -18,7 +18,7 @@ from mockserver.errors import NotFound, Unavailable
 from mockserver.events import Events
 from mockserver.faults.fault import Faults
 from mockserver.journal import Journal
-from mockserver.store import Store
+from mockserver.store import Store, Write
 
 PREFIX = "/__ns/"
 _LONGEST_NAME = 200
@@ -27,17 +27,24 @@ _IDLE_S = 60.0
 
 
 class Namespace:
-    def __init__(self, name: str, *, clock: Clock, shares_clock: bool, journal: Journal, events: Events) -> None:
+    """`shares_clock`: its clock is that of all namespaces, and does not belong to its state."""
+
+    def __init__(
+        self, name: str, *, clock: Clock, shares_clock: bool, journal: Journal, events: Events, faults: Faults
+    ) -> None:
         self.name = name
         self.clock = clock
         self.shares_clock = shares_clock
         self.journal = journal
         self.events = events
-        self.faults = Faults()
+        self.faults = faults
         self.spaces: dict[str, Space] = {}  # by organisation
         self.secret = secrets.token_bytes(32)
         """Signs download URLs, and keys the fingerprints of requests, so that guesses cannot be tested on them."""
         self.used_at = real_time()
+        self.version: str | None = None
+        self.epoch = ""
+        """For namespaces that several servers share: which state in the store this object has."""
 
     async def is_empty(self) -> bool:
         """Whether dropping it would lose nothing. Its journal does not count."""
@@ -50,6 +57,10 @@ class Namespace:
         return True
 
 
+MakeSpace = Callable[[Namespace, str, bytes | None], Space]
+"""Makes a space from its namespace, its organisation and its key; without a key, it follows from the names."""
+
+
 class Namespaces:
     """`make` makes a namespace, and `make_space` a space in it, the same each time for the same names.
 
@@ -59,7 +70,7 @@ class Namespaces:
     def __init__(
         self,
         make: Callable[[str, Events], Namespace],
-        make_space: Callable[[Namespace, str], Space],
+        make_space: MakeSpace,
         seed_space: Callable[[Space], Awaitable[None]],
         store: Store,
         *,
@@ -97,20 +108,39 @@ class Namespaces:
         space = namespace.spaces.get(organisation)
         if space is None:
             await self._make_room()
-            space = self._make_space(namespace, organisation)
+            space = self._make_space(namespace, organisation, None)
             await self._seed_space(space)
             namespace.spaces[organisation] = space
             self._spaces += 1
         return space
 
-    def drop(self, name: str) -> None:
+    async def find(self, name: str) -> Namespace | None:
+        """Return a namespace if there is one of this name."""
+        return self._namespaces.get(name)
+
+    async def find_space(self, namespace: Namespace, organisation: str) -> Space | None:
+        """Return the space of an organisation if it has one in the namespace."""
+        return namespace.spaces.get(organisation)
+
+    async def names(self) -> Sequence[str]:
+        return list(self._namespaces)
+
+    async def organisations(self, namespace: Namespace) -> Sequence[str]:
+        """The organisations that have a space in the namespace."""
+        return list(namespace.spaces)
+
+    async def save(self, namespace: Namespace) -> None:
+        """Keep a change of its clock, its secret or its faults. Raises Conflict if there was another change."""
+
+    async def drop(self, name: str) -> bool:
         """Remove a namespace with all that it keeps, and close the subscriptions to its events.
 
-        Not for the default namespace, which can only be reset.
+        Not for the default namespace, which can only be reset. Return whether there was one.
         """
         namespace = self._forget(name)
         if namespace is not None:
             namespace.events.close()
+        return namespace is not None
 
     def _forget(self, name: str) -> Namespace | None:
         namespace = self._namespaces.pop(name, None)
@@ -123,32 +153,41 @@ class Namespaces:
                 self._drop_space(namespace, organisation)
         return namespace
 
-    def reset(self, name: str) -> None:
+    async def reset(self, name: str) -> None:
         """Set the namespace back to its initial state. Its subscribers stay subscribed."""
-        self.replace(self.make(name), ())
+        await self.replace(self.make(name), ())
 
     def make(self, name: str) -> Namespace:
         """Make a new namespace for `replace`. It takes over the subscribers of the current one, if there is one."""
         known = self._namespaces.get(name)
         return self._make(name, known.events if known is not None else Events())
 
-    def replace(self, namespace: Namespace, spaces: Sequence[Space]) -> None:
+    async def replace(self, namespace: Namespace, contents: Sequence[tuple[Space, Sequence[Write]]]) -> None:
         """Replace the current namespace of the same name. Raises Unavailable, and then changes nothing."""
         name = namespace.name
-        known = self._namespaces.get(name)
-        before = 0 if known is None else 1 + len(known.spaces)
-        if spaces and len(self._namespaces) + self._spaces - before + 1 + len(spaces) > self._max_spaces:
-            raise self._unavailable()
-        self._forget(name)
-        self._namespaces[name] = namespace
-        if not name:
-            self.default = namespace
-        for space in spaces:
-            # Not earlier: until `_forget` the store returned the data of the old space.
+        self._check_room(name, len(contents))
+        self._put(namespace)
+        for space, writes in contents:
+            # Not earlier: until `_put` the store returned the data of the old space.
             space.store = self._store.space(name, space.organisation)
             namespace.spaces[space.organisation] = space
-        self._spaces += len(spaces)
+            await space.store.commit(*writes)
+        self._spaces += len(contents)
         namespace.events.publish("reset", {})
+
+    def _check_room(self, name: str, spaces: int) -> None:
+        """Raises Unavailable if a namespace with so many spaces cannot take the place of the current one."""
+        known = self._namespaces.get(name)
+        before = 0 if known is None else 1 + len(known.spaces)
+        if spaces and len(self._namespaces) + self._spaces - before + 1 + spaces > self._max_spaces:
+            raise self._unavailable()
+
+    def _put(self, namespace: Namespace) -> None:
+        """Put a namespace in place of the current one of the same name."""
+        self._forget(namespace.name)
+        self._namespaces[namespace.name] = namespace
+        if not namespace.name:
+            self.default = namespace
 
     def _drop_space(self, namespace: Namespace, organisation: str) -> None:
         self._spaces -= 1
@@ -166,7 +205,7 @@ class Namespaces:
                     self._drop_space(namespace, organisation)
             # Keep a namespace for a while after its last request: its journal may be read after a test.
             if name and not namespace.spaces and namespace.used_at < idle_since and await namespace.is_empty():
-                self.drop(name)
+                await self.drop(name)
         kept = len(self._namespaces) + self._spaces
         if kept >= self._max_spaces:
             raise self._unavailable()

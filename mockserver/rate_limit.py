@@ -25,7 +25,7 @@ async def count_request(store: SpaceStore, rate: RateLimit, now: int) -> dict[st
     size = rate.window_s * SECOND
     started = now - now % size
     while True:
-        unit = await store.load(LIMIT, "window")
+        unit = await store.load_uncommitted(LIMIT, "window")
         window: Window | None = unit.value
         used = window.used if window is not None and window.started == started else 0
         reset_s = -(-(started + size - now) // SECOND)

@@ -58,14 +58,27 @@ class Server(uvicorn.Server):
         yield
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises StartError."""
+def listeners(host: str, port: int, number: int) -> list[socket.socket]:
+    """Return listening sockets of one address: the system divides new connections between them. Raises StartError."""
+    first = listen(host, port)
+    if number == 1:
+        return [first]
+    # Several sockets may share an address only if all of them say so; the first one has found that nobody else uses it.
+    port = first.getsockname()[1]
+    first.close()
+    return [listen(host, port, shared=True) for _ in range(number)]
+
+
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """Return a listening socket; a `shared` one allows others with the same address. Raises StartError."""
     if not host:
         raise StartError("--host is empty: that would listen on every address; write 0.0.0.0 or :: if that is meant")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     if os.name != "nt":
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
         listener.listen(_BACKLOG)

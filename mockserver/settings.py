@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
 
-from mockserver.setting_values import byte_count, read_fields
+from mockserver.setting_values import SettingError, byte_count, read_fields
 
 Coercion = Literal["strict", "lax"]
 Progression = Literal["time", "immediate", "manual"]
@@ -22,6 +23,7 @@ _Range = tuple[Callable[[Any], bool], str]
 _COUNT: _Range = (lambda value: value >= 0, "0 or more")
 _PORT: _Range = (lambda value: 0 <= value <= 65535, "from 0 to 65535")
 _TIME_SCALE: _Range = (lambda value: 0 < value <= 1e6, "above 0, and 1000000 at most")
+_WORKERS: _Range = (lambda value: 1 <= value <= 128, "from 1 to 128")
 _BODY: _Range = (lambda value: value >= 1, "1 or more")
 
 
@@ -53,6 +55,32 @@ class Token:
         if not token or token != token.strip():
             raise ValueError("a token is missing, or has space around it; write TOKEN or TOKEN=ORG")
         return cls(organisation or None, token)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreURL:
+    """`memory`, or the URL of a server. As text it does not show a password."""
+
+    url: str = field(repr=False)
+
+    @classmethod
+    def from_text(cls, text: str) -> StoreURL:
+        """Raises ValueError, which never shows a password."""
+        parts = urlsplit(text)
+        if text != "memory" and (parts.scheme not in _STORE_SCHEMES or not parts.hostname):
+            raise ValueError("this is no store; write memory, or valkey://HOST:PORT/0?prefix=NAME:")
+        return cls(text)
+
+    @property
+    def is_shared(self) -> bool:
+        return self.url != "memory"
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+_STORE_SCHEMES = ("valkey", "valkeys", "redis", "rediss")
 
 
 def _bare_token(text: str) -> str:
@@ -219,6 +247,16 @@ class Settings:
         "What all namespaces keep is read from this file at the start, and written to it at the end.",
         metavar="FILE",
     )
+    store: StoreURL = _setting(
+        StoreURL("memory"),
+        "Where the state is kept: memory, for this process alone; or in a Valkey or Redis server, which any number of "
+        "servers share: valkey://HOST:PORT/0?prefix=NAME:",
+        parse=StoreURL.from_text,
+        metavar="memory|URL",
+    )
+    workers: int = _setting(
+        1, "How many processes serve; more than one need a --store that they share.", range_=_WORKERS
+    )
     warnings: bool = _setting(
         True, "Say in the header Mock-Warning why a request was refused, and what is probably a mistake."
     )
@@ -229,6 +267,12 @@ class Settings:
     def __post_init__(self) -> None:
         """Read text as the command line does. Raises SettingError, which is a StartError and a ValueError."""
         read_fields(self)
+        if self.workers > 1 and not self.store.is_shared:
+            raise SettingError(
+                "workers", "several processes need a store that they share: give --store valkey://HOST:PORT"
+            )
+        if self.state is not None and self.store.is_shared:
+            raise SettingError("state", f"--store {self.store} keeps the state itself: leave out --state")
 
 
 def environment_variable(name: str) -> str:

@@ -14,60 +14,21 @@ from hashlib import blake2b
 from importlib.metadata import version
 from typing import Any
 
-from mockserver.behaviour.batch import (
-    BATCH,
-    CHANGES,
-    FILES,
-    SESSION,
-    Batch,
-    Change,
-    FileOwner,
-    JSONText,
-    Session,
-)
-from mockserver.behaviour.chains import MergedInputs
 from mockserver.behaviour.context import NO_PREFERENCES, Cache, Context, Preferences, Space
-from mockserver.behaviour.ledger import LEDGER, Block
-from mockserver.behaviour.places import COUNTER, POOL, WORKFLOW, PoolRecord, WorkflowRecord
-from mockserver.behaviour.run_view import CreatedContent, CreatedRunContent, RunContent
-from mockserver.behaviour.secrets import Aliases
 from mockserver.clock import Instant
 from mockserver.errors import Unprocessable
 from mockserver.faults import FaultReader
-from mockserver.idempotency import KEY as IDEMPOTENCY
-from mockserver.idempotency import Use
+from mockserver.kinds import KINDS, TYPES
 from mockserver.namespaces import Namespace, Namespaces
-from mockserver.rate_limit import LIMIT, Window
-from mockserver.reply import BytesContent, Content, JSONContent
 from mockserver.settings import Settings
 from mockserver.spec import render_json
 from mockserver.state_check import check_shown
-from mockserver.state_codec import Decoder, Encoder, StateError, Types
+from mockserver.state_codec import Decoder, Encoder, StateError
 from mockserver.store import MemoryStore, Unit, Write
 from mockserver.store.units import FOREVER
 from mockserver.time_slice import TimeSlice
 
 FORMAT = 1
-_KINDS: Mapping[str, Any] = {
-    BATCH: Batch,
-    CHANGES: Mapping[int, Change],
-    SESSION: Session,
-    FILES: FileOwner,
-    LEDGER: Block,
-    COUNTER: int,
-    POOL: PoolRecord,
-    WORKFLOW: WorkflowRecord,
-    IDEMPOTENCY: Use,
-    LIMIT: Window,
-}
-"""The type of the values of each kind of unit."""
-_TYPES = Types(
-    variants={
-        JSONText: (bytes, MergedInputs, Aliases),
-        Content: (JSONContent, BytesContent, RunContent, CreatedContent, CreatedRunContent),
-    },
-    implied=(Space,),
-)
 _log = logging.getLogger("mockserver")
 
 
@@ -98,11 +59,12 @@ class States:
         if name in self._initial:
             await self.restore(name, self._initial[name])
         else:
-            self._namespaces.reset(name)
+            await self._namespaces.reset(name)
 
     async def written(self, namespace: Namespace) -> list[bytes]:
         """Return the document, in parts."""
-        encoder = Encoder(_TYPES)
+        encoder = Encoder(TYPES)
+        await namespace.faults.refresh()
         head = {
             "format": FORMAT,
             "made_by": self._made_by,
@@ -110,8 +72,10 @@ class States:
             "secret": namespace.secret.hex(),
             "faults": self._fault_reader.state(namespace.faults),
         }
-        # Take all references at once: values are immutable, so this is a consistent snapshot.
-        kept = {name: (space.key, await _units(space)) for name, space in namespace.spaces.items()}
+        kept: dict[str, tuple[bytes, list[tuple[str, str, Unit]]]] = {}
+        for name in await self._namespaces.organisations(namespace):
+            space = await self._namespaces.space(namespace, name)
+            kept[name] = space.key, await _units(space)
         parts = [render_json(head)[:-1], b',"organizations":{']
         time_slice = TimeSlice()
         for place, (name, (key, units)) in enumerate(kept.items()):
@@ -120,7 +84,7 @@ class States:
             )
             separator = b""
             for kind, unit_key, unit in units:
-                value = encoder.encode(unit.value, _KINDS[kind])
+                value = encoder.encode(unit.value, KINDS[kind])
                 until = () if unit.until == FOREVER else (unit.until,)
                 parts.append(separator + render_json([kind, unit_key, value, *until]))
                 separator = b","
@@ -151,7 +115,7 @@ class States:
             self._fault_reader.restore(namespace.faults, _object(document, "faults"), namespace.clock)
         except (KeyError, TypeError, ValueError, Unprocessable) as error:
             raise StateError(f"/faults: {error}") from None
-        decoder = Decoder(_TYPES, table, {})
+        decoder = Decoder(TYPES, table, {})
         decoded: list[tuple[Space, list[Write]]] = []
         time_slice = TimeSlice()
         for organisation, content in organisations.items():
@@ -168,9 +132,7 @@ class States:
                 raise error.at(organisation).at("organizations") from None
             decoded.append((space, writes))
         self._warn_of_differences(document.get("made_by"))
-        self._namespaces.replace(namespace, [space for space, _ in decoded])
-        for space, writes in decoded:
-            await space.store.commit(*writes)
+        await self._namespaces.replace(namespace, decoded)
 
     async def _check(self, space: Space, writes: Sequence[Write]) -> None:
         """Raises StateError if the restored data cannot be shown."""
@@ -196,9 +158,21 @@ def made_by(settings: Settings, world: object) -> dict[str, str]:
 
 
 async def _units(space: Space) -> list[tuple[str, str, Unit]]:
-    units = [(kind, key, unit) for kind in _KINDS for key, unit in (await space.store.items(kind)).items()]
-    # Skip the idempotency keys of requests in flight: their answer is not known yet.
-    return [each for each in units if each[0] != IDEMPOTENCY or each[2].value.reply is not None]
+    kept = await space.store.snapshot(tuple(KINDS))
+    return [(kind, key, unit) for kind, units in kept.items() for key, unit in units.items()]
+
+
+def agreed_by(
+    settings: Settings, world: object, document: bytes, faults: Sequence[Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return what the servers of one shared store have to agree on. `faults` are those of the start."""
+    names = ("seed", "time_scale", "known_only", "coercion", "rate_limit")
+    contents = {"spec": document, "faults": render_json(faults)}
+    return {
+        **made_by(settings, world),
+        **{name: str(getattr(settings, name)) for name in names},
+        **{name: blake2b(content, digest_size=8).hexdigest() for name, content in contents.items()},
+    }
 
 
 def _write(decoder: Decoder, unit: Any, place: int) -> Write:
@@ -206,11 +180,11 @@ def _write(decoder: Decoder, unit: Any, place: int) -> Write:
         if not isinstance(unit, list) or len(unit) not in (3, 4) or not all(isinstance(each, str) for each in unit[:2]):
             raise StateError(": expected [kind, key, value] or [kind, key, value, until]")
         kind, key, value, *until = unit
-        if kind not in _KINDS:
-            raise StateError(f"/0: {kind!r} is none of {', '.join(_KINDS)}")
+        if kind not in KINDS:
+            raise StateError(f"/0: {kind!r} is none of {', '.join(KINDS)}")
         try:
             return Write(
-                kind, key, decoder.decode(value, _KINDS[kind]), 0, *(decoder.decode(each, int) for each in until)
+                kind, key, decoder.decode(value, KINDS[kind]), 0, *(decoder.decode(each, int) for each in until)
             )
         except StateError as error:
             raise error.at(2) from None

@@ -11,9 +11,9 @@ import base64
 import binascii
 import dataclasses
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _MIN_SHARED_BYTES = 200
 _NO_DEFAULT = object()
@@ -34,13 +34,72 @@ def _expected(what: str) -> StateError:
     return StateError(f": expected {what}")
 
 
-class Types(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Types:
     """`variants` maps a protocol or base class to its possible classes. A field annotated with a class of `implied` is
     not written: the decoder fills in the value that it was given for this class.
     """
 
     variants: Mapping[Any, tuple[Any, ...]]
     implied: tuple[Any, ...]
+    _writers: dict[Any, _Writer | None] = dataclasses.field(default_factory=dict)
+    _fields: dict[Any, Any] = dataclasses.field(default_factory=dict)
+
+    def writer(self, hint: Any) -> _Writer | None:
+        """Return what writes the values of an annotation: made once. None if they are JSON already."""
+        if hint not in self._writers:
+            self._writers[hint] = self._made_writer(hint)
+        return self._writers[hint]
+
+    def _made_writer(self, hint: Any) -> _Writer | None:
+        origin, args = get_origin(hint), get_args(hint)
+        if origin is Annotated:
+            return lambda encoder, value: encoder.share(value, args[0])
+        variants = _variants(hint, self)
+        if variants is not None:
+            return self._writer_of_variant(variants)
+        if hint is bytes:
+            return Encoder.bytes_json
+        if origin is tuple or origin is Sequence:
+            return _writer_of_array(self.writer(args[0]))
+        if origin is Mapping and args[1] is not Any:
+            return _writer_of_object(self.writer(args[1]))
+        return Encoder.fields if _is_record(hint) else None
+
+    def _writer_of_variant(self, variants: tuple[Any, ...]) -> _Writer | None:
+        if len(variants) == 1:
+            only = self.writer(variants[0])
+            return only and (lambda encoder, value: None if value is None else only(encoder, value))
+
+        def write(encoder: Encoder, value: Any) -> Any:
+            if value is None:
+                return None
+            if isinstance(value, bytes):
+                return encoder.bytes_json(value)
+            return {"class": type(value).__name__, **encoder.fields(value)}
+
+        return write
+
+    def fields(self, class_: Any) -> Sequence[tuple[str, _Writer | None, Any]]:
+        """Return the name, writer and default of each field of a class that is written."""
+        fields: Sequence[tuple[str, _Writer | None, Any]] | None = self._fields.get(class_)
+        if fields is None:
+            every = record_fields(class_).items()
+            fields = [(name, self.writer(hint), default) for name, (hint, default) in every if hint not in self.implied]
+            self._fields[class_] = fields
+        return fields
+
+
+def _writer_of_array(item: _Writer | None) -> _Writer:
+    if item is None:
+        return lambda encoder, value: list(value)
+    return lambda encoder, value: [item(encoder, each) for each in value]
+
+
+def _writer_of_object(item: _Writer | None) -> _Writer:
+    if item is None:
+        return lambda encoder, value: {str(key): each for key, each in value.items()}
+    return lambda encoder, value: {str(key): item(encoder, each) for key, each in value.items()}
 
 
 class Encoder:
@@ -53,36 +112,18 @@ class Encoder:
         self._objects: dict[int, tuple[int, Any]] = {}  # by id(); holds the object, so that its id is not reused
 
     def encode(self, value: Any, hint: Any) -> Any:
-        origin, args = get_origin(hint), get_args(hint)
-        if origin is Annotated:
-            return self._share(value, args[0])
-        variants = _variants(hint, self._types)
-        if variants is not None:
-            if value is None:
-                return None
-            if len(variants) == 1:
-                return self.encode(value, variants[0])
-            if isinstance(value, bytes):
-                return self._bytes_json(value)
-            return {"class": type(value).__name__, **self._fields(value)}
-        if hint is bytes:
-            return self._bytes_json(value)
-        if origin is tuple or origin is Sequence:
-            return [self.encode(each, args[0]) for each in value]
-        if origin is Mapping and args[1] is not Any:
-            return {str(key): self.encode(each, args[1]) for key, each in value.items()}
-        return self._fields(value) if _is_record(hint) else value
+        writer = self._types.writer(hint)
+        return value if writer is None else writer(self, value)
 
-    def _fields(self, value: Any) -> dict[str, Any]:
+    def fields(self, value: Any) -> dict[str, Any]:
         shown: dict[str, Any] = {}
-        class_: Any = type(value)
-        for name, (hint, default) in record_fields(class_).items():
+        for name, writer, default in self._types.fields(type(value)):
             each = getattr(value, name)
-            if hint not in self._types.implied and (default is _NO_DEFAULT or each != default):
-                shown[name] = self.encode(each, hint)
+            if default is _NO_DEFAULT or each != default:
+                shown[name] = each if writer is None else writer(self, each)
         return shown
 
-    def _bytes_json(self, value: bytes) -> Any:
+    def bytes_json(self, value: bytes) -> Any:
         if len(value) < _MIN_SHARED_BYTES:
             return _plain(value)
         place = self._bytes.get(value)
@@ -91,12 +132,15 @@ class Encoder:
             self.table.append(_plain(value))
         return {"shared": place}
 
-    def _share(self, value: Any, hint: Any) -> Any:
+    def share(self, value: Any, hint: Any) -> Any:
         known = self._objects.get(id(value))
         if known is None:
             known = self._objects[id(value)] = len(self.table), value
             self.table.append(self.encode(value, hint))
         return {"shared": known[0]}
+
+
+_Writer = Callable[[Encoder, Any], Any]
 
 
 class Decoder:

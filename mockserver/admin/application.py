@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from types import ModuleType
 
 from starlette.types import Receive, Scope, Send
@@ -76,9 +75,11 @@ class Admin:
             call: Call = operation.decode(RawRequest(parameters, query, headers.text, "application/json", body))
             handler = self._handlers[operation.operation_id]
             for _ in range(_ATTEMPTS):
-                with suppress(Conflict):
+                try:
                     return await handler(call, AdminContext(self._server, namespace, scope))
-                await asyncio.sleep(0)
+                except Conflict:
+                    await asyncio.sleep(0)
+                    namespace = await self._server.namespaces.get(namespace.name)
             raise Refused("Too many requests change this at once; try again")
         finally:
             self._bodies.give_back(taken)

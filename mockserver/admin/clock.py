@@ -43,6 +43,7 @@ async def set_clock(call: Call, context: AdminContext) -> Reply:
         clock.advance(seconds)
     if change.get("resume"):
         clock.resume()
+    await context.server.namespaces.save(context.namespace)
     shown = clock_json(clock)
     context.namespace.events.publish("clock", shown)
     return Reply(200, JSONContent(shown))

@@ -53,10 +53,8 @@ class AdminContext(NamedTuple):
 
     async def spaces(self) -> list[Context]:
         """Return the contexts of all organisations that were used in the namespace, or were seeded at the start."""
-        return [
-            await self.space(organisation)
-            for organisation in dict.fromkeys((*self.server.seeded, *self.namespace.spaces))
-        ]
+        organisations = await self.server.namespaces.organisations(self.namespace)
+        return [await self.space(organisation) for organisation in dict.fromkeys((*self.server.seeded, *organisations))]
 
 
 Handler = Callable[[Call, AdminContext], Awaitable[Reply]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -13,6 +14,7 @@ from mockserver.behaviour.batch import Change
 from mockserver.behaviour.run_list import projected
 from mockserver.behaviour.run_overview import Overview
 from mockserver.clock import real_time
+from mockserver.errors import Conflict, Unavailable
 from mockserver.events import Event
 from mockserver.faults.effects import CONNECTION_KEY
 from mockserver.journal import Entry
@@ -55,7 +57,7 @@ class EventStream:
         gone.add_done_callback(lambda _: subscription.close())
         try:
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-            runs = RunWatch(self._context)
+            runs, others = RunWatch(self._context), ServerWatch(self._context)
             now = real_time()
             text = _event("clock", render_json(clock_json(self._context.namespace.clock)))
             next_look, next_heartbeat = now, now + _HEARTBEAT_S
@@ -64,7 +66,10 @@ class EventStream:
                     # One watcher at a time: otherwise many watchers would take turns and starve other requests.
                     async with self._context.server.looking:
                         began = real_time()
-                        text += await runs.changes()
+                        # While a shared store does not answer, there is nothing new; the next look asks again.
+                        with suppress(Unavailable, Conflict):
+                            text += await others.changes()
+                            text += await runs.changes()
                         took = real_time() - began
                     next_look = real_time() + max(_MIN_INTERVAL_S, took * len(events) / _MAX_LOAD)
                 if text:
@@ -84,6 +89,35 @@ class EventStream:
         if isinstance(content, Entry):
             content = request_summary(content, self._context.server)
         return _event(event.type, render_json(content))
+
+
+class ServerWatch:
+    """Detects what other servers with the same store have done in a namespace since the last call."""
+
+    def __init__(self, context: AdminContext) -> None:
+        self._context = context
+        self._version, self._epoch = context.namespace.version, context.namespace.epoch
+        self._seq: int | None = None
+
+    async def changes(self) -> bytes:
+        """Return events, or `b""` if there is nothing new."""
+        server = self._context.server
+        namespace = await server.namespaces.get(self._context.namespace.name)
+        text = b""
+        if namespace.epoch != self._epoch:
+            self._epoch, self._seq = namespace.epoch, 0
+            text += _event("reset", b"{}")
+        if namespace.version != self._version:
+            self._version = namespace.version
+            now = namespace.clock.now()
+            text += _event("clock", render_json(clock_json(namespace.clock)))
+            text += _event("faults", render_json({"items": [fault.shown(now) for fault in namespace.faults]}))
+        if self._seq is None:
+            self._seq = await namespace.journal.last_seq()
+        for entry in await namespace.journal.recorded_after(self._seq):
+            text += _event("request", render_json(request_summary(entry, server)))
+            self._seq = entry.seq
+        return text
 
 
 class RunWatch:

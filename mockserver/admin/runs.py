@@ -125,8 +125,7 @@ def _moved(space: Context, run: Run, change: Change, status: str) -> Change:
 
 
 async def _changed(space: Context, found: Found, change: Change) -> Reply:
-    await commit_change(space, found, change)
-    return await run_as_it_is(space, found.run.id)
+    return await commit_change(space, found, change)
 
 
 # --- Seeds

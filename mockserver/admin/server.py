@@ -11,7 +11,7 @@ from mockserver.admin.context import AdminContext, clock_json
 from mockserver.clock import real_time
 from mockserver.errors import NotFound
 from mockserver.reply import JSONContent, Reply
-from mockserver.settings import LIMITS, SETTINGS, RateLimit, Token
+from mockserver.settings import LIMITS, SETTINGS, RateLimit, StoreURL, Token
 from mockserver.spec import Call
 
 
@@ -42,28 +42,30 @@ def _plain(value: Any) -> Any:
         return {"token": _HIDDEN, "organization": value.organisation}
     if isinstance(value, RateLimit):
         return {field.name: getattr(value, field.name) for field in fields(value)}
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | StoreURL) else value
 
 
 async def list_namespaces(call: Call, context: AdminContext) -> Reply:
-    items = [
-        {
-            "name": name,
-            "organizations": list(namespace.spaces),
-            "requests": len(namespace.journal),
-            "faults": len(namespace.faults),
-            "clock": clock_json(namespace.clock),
-        }
-        for name, namespace in context.server.namespaces.items()
-    ]
+    namespaces = context.server.namespaces
+    items = []
+    for name in await namespaces.names():
+        namespace = await namespaces.get(name)
+        items.append(
+            {
+                "name": name,
+                "organizations": await namespaces.organisations(namespace),
+                "requests": await namespace.journal.count(),
+                "faults": len(namespace.faults),
+                "clock": clock_json(namespace.clock),
+            }
+        )
     return Reply(200, JSONContent({"items": items, "total": len(items)}))
 
 
 async def delete_namespace(call: Call, context: AdminContext) -> Reply:
     name = call.path["name"]
-    if context.server.namespaces.known(name) is None:
+    if not await context.server.namespaces.drop(name):
         raise NotFound(f"There is no namespace {name!r}; GET /__admin/namespaces lists those that are in use")
-    context.server.namespaces.drop(name)
     return Reply(204)
 
 

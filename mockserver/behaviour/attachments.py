@@ -7,12 +7,13 @@ from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
-from mockserver.behaviour.batch import BATCH, CHANGES, FILES, NO_CHANGES, UNCHANGED, Batch, Changes, FileOwner
+from mockserver.behaviour.batch import BATCH, FILES, UNCHANGED, Batch, Changes, FileOwner
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ids import tail_of
 from mockserver.behaviour.paging import ListContent, page, window
 from mockserver.behaviour.run_files import Attachment, input_attachments, input_files
-from mockserver.behaviour.run_view import find_run
+from mockserver.behaviour.run_index import RunIndex
+from mockserver.behaviour.run_view import Run, find_run, index_of
 from mockserver.clock import SECOND, text_of
 from mockserver.errors import NotFound
 from mockserver.reply import BytesContent, JSONContent, Reply
@@ -33,11 +34,16 @@ async def list_run_attachments(call: Call, context: Context) -> Reply:
     total = 0
     shown: list[bytes] = []
     time_slice = TimeSlice()
-    for batch, changes in await _batches(context):
+    index = await index_of(context)
+    states = index.states.copy()
+    for batch in _batches(index):
+        changes = states.changes(batch)
         if _has_outputs(batch, changes):
             found = []
             for place in range(batch.ids.size):
-                found += await _attachments_of_run(context, batch.ids.id(place), types)
+                state = states.state(batch, place)
+                if state is not None:
+                    found += _of_types(context, Run(batch, place, changes.get(place, UNCHANGED), state.timeline), types)
                 if time_slice.is_over:
                     await time_slice.give_way()
             count = len(found)
@@ -62,22 +68,19 @@ async def _attachments_of_run(context: Context, run_id: str, types: Collection[s
         run = (await find_run(context, run_id)).run
     except NotFound:
         return []
-    return [
-        attachment
-        for attachment in run.attachments(context.sim_time, context.space.clock)
-        if attachment.file.type in types
-    ]
+    return _of_types(context, run, types)
 
 
-async def _batches(context: Context) -> list[tuple[Batch, Changes]]:
+def _of_types(context: Context, run: Run, types: Collection[str]) -> list[Attachment]:
+    every = run.attachments(context.sim_time, context.space.clock)
+    return [attachment for attachment in every if attachment.file.type in types]
+
+
+def _batches(index: RunIndex) -> list[Batch]:
     """Return the batches whose runs may have attachments, newest first."""
-    changes = await context.store.items(CHANGES)
-    found = []
-    for tail, unit in reversed((await context.store.items(BATCH)).items()):
-        batch: Batch = unit.value
-        if batch.files or batch.outputs or batch.given or tail in changes:
-            found.append((batch, changes[tail].value if tail in changes else NO_CHANGES))
-    return found
+    changes = index.states.changes
+    may_have = (each for each in index.batches() if each.files or each.outputs or each.given or changes(each))
+    return sorted(may_have, key=index.order_key, reverse=True)
 
 
 def _has_outputs(batch: Batch, changes: Changes) -> bool:

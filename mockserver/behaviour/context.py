@@ -127,7 +127,9 @@ class Context(NamedTuple):
     """The same in simulated time."""
     sign_download: Callable[[str, int], str]
     """Makes a download URL that needs no token, from an attachment id and its expiry in seconds since 1970."""
+    transaction: SpaceStore | None = None
+    """Holds back the commits of this request."""
 
     @property
     def store(self) -> SpaceStore:
-        return self.space.store
+        return self.space.store if self.transaction is None else self.transaction

@@ -30,7 +30,8 @@ _EMPTY_BLOCK = Unit(Block(0, ()), 0)
 
 
 async def open_block(store: SpaceStore) -> Unit:
-    unit = await store.load(LEDGER, OPEN)
+    """Return it as after the creates in progress: for a commit that writes it."""
+    unit = await store.load_uncommitted(LEDGER, OPEN)
     return unit if unit.version else _EMPTY_BLOCK
 
 
@@ -58,7 +59,7 @@ async def changed(store: SpaceStore, batch: Batch, *, removed: bool = False) -> 
     key = batch.block or str(batch.number // BLOCK)
     unit = await store.load(LEDGER, key)
     if not unit.version:
-        key, unit = OPEN, await store.load(LEDGER, OPEN)
+        key, unit = OPEN, await store.load_uncommitted(LEDGER, OPEN)
     block: Block = unit.value
     if removed:
         block = Block(block.next_number, tuple(tail for tail in block.tails if tail != batch.tail))
@@ -67,5 +68,5 @@ async def changed(store: SpaceStore, batch: Batch, *, removed: bool = False) -> 
 
 async def block_of_its_own(store: SpaceStore, key: str, tails: tuple[str, ...]) -> Write:
     """Return the write of a separate block for backdated batches, so that the other blocks stay in order."""
-    unit = await open_block(store)
-    return Write(LEDGER, key, Block(unit.value.next_number, tails), 0)
+    unit = await store.load(LEDGER, OPEN)
+    return Write(LEDGER, key, Block(unit.value.next_number if unit.version else 0, tails), 0)

@@ -8,8 +8,9 @@ from dataclasses import replace
 from mockserver.behaviour.batch import CHANGES, SESSION, TERMINAL, Batch, Change, Move, Script
 from mockserver.behaviour.context import Context
 from mockserver.behaviour.ledger import changed
-from mockserver.behaviour.run_view import Found, Run, changes_with
+from mockserver.behaviour.run_view import Found, Run, changes_with, committed
 from mockserver.errors import Refused
+from mockserver.reply import Reply
 from mockserver.store import Write
 
 
@@ -63,11 +64,12 @@ def with_fields(change: Change, fields: Mapping[str, bytes]) -> Change:
     return replace(change, fields={**change.fields, **fields}) if fields else change
 
 
-async def commit_change(context: Context, found: Found, change: Change) -> None:
+async def commit_change(context: Context, found: Found, change: Change) -> Reply:
+    """Return the run as it is after the change."""
     run = found.run
     writes = [Write(CHANGES, run.batch.tail, changes_with(found.changes, run.place, change), found.changes.version)]
     session_id = run.placement.session_id
     if found.session is not None and session_id is not None:
         # The timelines of the session's other runs may depend on this run: a new version invalidates the cached ones.
         writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
-    await context.store.commit(*writes, await changed(context.store, run.batch))
+    return await committed(context, run.id, *writes, await changed(context.store, run.batch))

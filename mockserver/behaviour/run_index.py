@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 from mockserver.behaviour.batch import BATCH, CHANGES, NO_CHANGES, SESSION, UNCHANGED, Batch, Changes, Session
 from mockserver.behaviour.ledger import BLOCK, LEDGER, OPEN, Block
@@ -23,9 +23,11 @@ from mockserver.behaviour.run_sequence import RunSequence
 from mockserver.behaviour.run_states import RunState, RunStates, StatesByPlace
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
-from mockserver.store import SpaceStore
+from mockserver.store import ABSENT, SpaceStore
 from mockserver.time_slice import TimeSlice
 
+_MAX_LOOKS = 50
+"""So often at most a list looks again for what other servers have written meanwhile."""
 _Key = tuple[str | None, str | None]
 SessionTimelines = Callable[[str], Awaitable[Mapping[tuple[str, int], Timeline]]]
 """Returns the timelines of a session by its id. Raises Conflict if the session changes meanwhile."""
@@ -66,6 +68,11 @@ class RunIndex:
             return batch.created, batch.number // BLOCK, FOREVER, 0, batch.number
         return batch.created, *self._ranks[batch.block], batch.number
 
+    def batches(self) -> Iterator[Batch]:
+        """All batches, in no order."""
+        for block in self._blocks.values():
+            yield from block.values()
+
     def batches_of_session(self, session_id: str) -> Sequence[Batch]:
         """Newest first."""
         return sorted(self._sessions.get(session_id, ()), key=self.order_key, reverse=True)
@@ -80,27 +87,28 @@ class RunIndex:
         done = self._catching_up = asyncio.get_running_loop().create_future()
         try:
             time_slice = TimeSlice()
-            while await self._take_next(store, timelines_of):
-                if time_slice.is_over:
-                    await time_slice.give_way()
+            for _ in range(_MAX_LOOKS):
+                if not await self._look(store):
+                    break
+                # The blocks first: the batches of a session must be known.
+                for due, take in ((self._due_blocks, self._take_block), (self._due_sessions, self._take_session)):
+                    while due:
+                        key = next(iter(due))
+                        await take(store, timelines_of, key)
+                        del due[key]
+                        if time_slice.is_over:
+                            await time_slice.give_way()
         finally:
             self._catching_up = None
             done.set_result(None)
 
-    async def _take_next(self, store: SpaceStore, timelines_of: SessionTimelines) -> bool:
-        """Take in a block or a session. Returns False if nothing is left."""
+    async def _look(self, store: SpaceStore) -> bool:
+        """Note what was written since the last time. Returns False if there is nothing to take in."""
         written, self._position = await store.written_since(self._position, LEDGER, SESSION)
         # The oldest first, so that batches are mostly appended.
         self._due_blocks |= dict.fromkeys(sorted(written[LEDGER], key=_age))
         self._due_sessions |= dict.fromkeys(reversed(written[SESSION]))
-        # The blocks first: the batches of a session must be known.
-        for due, take in ((self._due_blocks, self._take_block), (self._due_sessions, self._take_session)):
-            if due:
-                key = next(iter(due))
-                await take(store, timelines_of, key)
-                del due[key]
-                return True
-        return False
+        return bool(self._due_blocks or self._due_sessions)
 
     async def _take_block(self, store: SpaceStore, timelines_of: SessionTimelines, key: str) -> None:
         block: Block = (await store.load(LEDGER, key)).value or Block(0, ())
@@ -109,21 +117,20 @@ class RunIndex:
         tails = dict.fromkeys(block.tails)
         for tail in known.keys() - tails.keys():
             self._remove(known.pop(tail))
-        new: list[Batch] = []
-        for tail in tails:
-            batch: Batch | None = known.get(tail)
-            if batch is None:
-                batch = (await store.load(BATCH, tail)).value
-                if batch is not None:
-                    new.append(batch)
-            elif (await store.load(CHANGES, tail)).version != self._versions.get(tail, 0):
+        unknown = [tail for tail in tails if tail not in known]
+        new: list[Batch] = [
+            unit.value for unit in await store.load_many(*((BATCH, tail) for tail in unknown)) if unit.value is not None
+        ]
+        changes = dict(zip(tails, await store.load_many(*((CHANGES, tail) for tail in tails)), strict=True))
+        for tail, batch in list(known.items()):
+            if changes[tail].version != self._versions.get(tail, 0):
                 await self._take_changes(store, timelines_of, batch, is_new=False)
         if new and new[0].block is not None:
             newest = max(batch.created for batch in new)
             self._ranks[name] = (block.next_number // BLOCK, newest, int(name.rpartition(" ")[2]))
         plain: list[Batch] = []
         for batch in new:
-            if batch.placement.session_id is not None or (await store.load(CHANGES, batch.tail)).version:
+            if batch.placement.session_id is not None or changes.get(batch.tail, ABSENT).version:
                 await self._take_changes(store, timelines_of, batch, is_new=True)
                 known[batch.tail] = batch
             else:

@@ -6,13 +6,12 @@ the runs of that session, and a search at every batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from mockserver.behaviour.batch import SESSION, UNCHANGED, Batch, Change, Changes
+from mockserver.behaviour.batch import UNCHANGED, Batch, Change, Changes
 from mockserver.behaviour.context import Context, Space
 from mockserver.behaviour.includes import included
-from mockserver.behaviour.lifecycle import Timeline
 from mockserver.behaviour.paging import list_parts, window
 from mockserver.behaviour.run_search import TextSearch
 from mockserver.behaviour.run_sequence import Page, RunSequence, Selection
@@ -21,8 +20,8 @@ from mockserver.behaviour.run_view import (
     ALWAYS_SHOWN,
     FIELDS,
     Run,
+    index_of,
     run_fields,
-    session_timelines,
     shown,
     shown_size,
     shown_untouched,
@@ -37,8 +36,6 @@ from mockserver.time_slice import TimeSlice
 
 _MAX_RESTARTS = 100
 """So often at most a list begins again to let others go first, however much changes meanwhile."""
-
-Timelines = Mapping[tuple[str, int], Timeline]
 
 
 class Row(NamedTuple):
@@ -129,9 +126,8 @@ class Listing:
 
         If `by_activity`, active runs come before ended runs.
         """
-        index, store = self.space.index, self._context.store
         while True:
-            await index.catch_up(store, self._session_timelines)
+            index = await index_of(self._context)
             self._states = index.states
             self.sim_time = index.time(self._context.sim_time)
             page = Page(skip, limit)
@@ -259,10 +255,6 @@ class Listing:
         return True
 
     # --- Runs
-
-    async def _session_timelines(self, session_id: str) -> Timelines:
-        unit = await self._context.store.load(SESSION, session_id)
-        return await session_timelines(self._context, session_id, unit)
 
     def run(self, row: Row, place: int) -> Run:
         """A run of a row."""

@@ -13,7 +13,7 @@ from mockserver.behaviour.context import Context
 from mockserver.behaviour.lifecycle import EDGES, Timeline, members
 from mockserver.behaviour.run_control import commit_change
 from mockserver.behaviour.run_creation import json_or_null
-from mockserver.behaviour.run_view import Found, Run, find_run, run_as_it_is, session_timelines, shown_start
+from mockserver.behaviour.run_view import Found, Run, find_run, session_timelines, shown_start
 from mockserver.clock import moment_from, text_of
 from mockserver.errors import NotFound, Refused
 from mockserver.reply import Reply
@@ -55,8 +55,7 @@ async def update_run(call: Call, context: Context) -> Reply:
     if "output_attachment_ids" in call.given:
         fields["output_attachment_ids"] = await _attachment_ids(context, run.id, body["output_attachment_ids"])
     change = replace(change, fields=fields)
-    await commit_change(context, found, change)
-    return await run_as_it_is(context, run.id)
+    return await commit_change(context, found, change)
 
 
 async def _check_move(context: Context, found: Found, status: str) -> None:

@@ -30,13 +30,14 @@ from mockserver.behaviour.run_files import (
     output_attachments,
     output_files,
 )
+from mockserver.behaviour.run_index import RunIndex
 from mockserver.behaviour.run_results import NOTHING_YET, NULL, results
 from mockserver.clock import FOREVER, Clock, moment_from, text_of
 from mockserver.errors import Conflict, NotFound
 from mockserver.reply import LARGE_BYTES, Reply
 from mockserver.settings import MEBIBYTE
 from mockserver.spec import render_json
-from mockserver.store import Unit
+from mockserver.store import Transaction, Unit, Write
 from mockserver.time_slice import TimeSlice
 
 FIELDS = (
@@ -113,11 +114,12 @@ class Found(NamedTuple):
 async def find_run(context: Context, run_id: str) -> Found:
     """Raises NotFound; Conflict if the run or its session changed while it was read."""
     tail = tail_of(run_id)
-    batch: Batch | None = (await context.store.load(BATCH, tail)).value
+    # The changes first: if the batch and they are removed in between, there is no batch without its changes.
+    changes, unit = await context.store.load_many((CHANGES, tail), (BATCH, tail))
+    batch: Batch | None = unit.value
     index = batch.ids.place(run_id) if batch is not None else None
     if batch is None or index is None:
         raise NotFound(f"Run {run_id} not found")
-    changes = await context.store.load(CHANGES, tail)
     change: Change = (changes.value or NO_CHANGES).get(index, UNCHANGED)
     if change.deleted is not None:
         raise NotFound(f"Run {run_id} not found")
@@ -166,6 +168,17 @@ async def session_timelines(context: Context, session_id: str, unit: Unit) -> Ma
         space.cached.timeline_count = len(timelines)
     cached[session_id] = (unit.version, timelines)
     return timelines
+
+
+async def index_of(context: Context) -> RunIndex:
+    """Return the index of the space, with all that is in the store. Raises Conflict as `session_timelines` does."""
+
+    async def timelines_of(session_id: str) -> Mapping[tuple[str, int], Timeline]:
+        return await session_timelines(context, session_id, await context.store.load(SESSION, session_id))
+
+    index = context.space.index
+    await index.catch_up(context.store, timelines_of)
+    return index
 
 
 def run_fields(space: Space, run: Run, sim_time: int) -> tuple[JSONText, ...]:
@@ -292,6 +305,15 @@ def shown_start(space: Space, run: Run, sim_time: int) -> int | None:
 
 async def run_as_it_is(context: Context, run_id: str) -> Reply:
     return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.sim_time))
+
+
+async def committed(context: Context, run_id: str, *writes: Write) -> Reply:
+    """Commit changes of a run, and return it as it is right after them, whatever others change next."""
+    transaction = Transaction(context.store)
+    await transaction.commit(*writes)
+    reply = await run_as_it_is(context._replace(transaction=transaction), run_id)
+    await transaction.apply()
+    return reply
 
 
 class RunContent(NamedTuple):

@@ -28,7 +28,7 @@ from mockserver.behaviour.new_files import attachments, check_file_count, decode
 from mockserver.behaviour.places import workflow
 from mockserver.behaviour.run_creation import choose_machine, joined, json_or_null, script
 from mockserver.behaviour.run_results import NULL
-from mockserver.behaviour.run_view import Found, RunContent, changes_with, find_run, run_as_it_is
+from mockserver.behaviour.run_view import Found, RunContent, changes_with, committed, find_run
 from mockserver.behaviour.secrets import aliases
 from mockserver.errors import Refused
 from mockserver.reply import Reply
@@ -134,8 +134,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
         writes.append(Write(SESSION, old_session_id, remaining, found.session.version))
     if session_write is not None:
         writes.append(session_write)
-    await context.store.commit(*writes, await changed(context.store, run.batch))
-    return await run_as_it_is(context, run.id)
+    return await committed(context, run.id, *writes, await changed(context.store, run.batch))
 
 
 async def _retry_placement(

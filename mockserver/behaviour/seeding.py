@@ -20,7 +20,7 @@ from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.world import Output
 from mockserver.clock import text_of
 from mockserver.errors import Refused, TooLarge, Unprocessable
-from mockserver.store import Write
+from mockserver.store import SpaceStore, Write
 
 _COUNTER = "seeds"
 _MOST_RUNS = 10_000
@@ -84,6 +84,10 @@ def check_moments(seeds: Sequence[Seed], now: int) -> None:
         for (name, moment), (next_name, next_moment) in pairwise(given):
             if next_moment < moment:
                 raise Unprocessable(f"seed {at}: {next_name} is earlier than {name}")
+
+
+async def is_seeded(store: SpaceStore) -> bool:
+    return (await store.load(COUNTER, _COUNTER)).version > 0
 
 
 async def prepare(context: Context, seeds: Sequence[Seed]) -> tuple[list[Sequence[str]], list[Write]]:

@@ -278,7 +278,7 @@ class StaleRead:
 
     async def apply(self, exchange: Exchange) -> None:
         entry: Entry | None = exchange.scope.get(JOURNAL_KEY)
-        before = _previous_answer(entry) if entry is not None else None
+        before = await _previous_answer(entry) if entry is not None else None
         if before is not None:
             await exchange.answer(200, list(before.answer_headers), before.answer)
         else:
@@ -286,14 +286,14 @@ class StaleRead:
             await exchange.handle(exchange.scope, exchange.receive, exchange.send)
 
 
-def _previous_answer(entry: Entry) -> Entry | None:
+async def _previous_answer(entry: Entry) -> Entry | None:
     def asked(each: Entry) -> tuple[object, ...]:
-        return each.method, each.path, each.query, dict(each.headers).get(b"authorization")
+        return each.method, each.path, each.query, each.caller
 
     wanted = asked(entry)
-    for before in reversed(list(entry.journal)):
+    for before in reversed(await entry.journal.entries()):
         is_whole = before.status == 200 and before.answer_bytes == len(before.answer)
-        if before.seq < entry.seq and is_whole and asked(before) == wanted:
+        if before is not entry and is_whole and asked(before) == wanted:
             return before
     return None
 

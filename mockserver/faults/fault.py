@@ -62,14 +62,18 @@ class Fault:
         if self.is_over(now):
             return False
         self.matched += 1
+        if not self.applies_to_last():
+            return False
+        self.applied += 1
+        return True
+
+    def applies_to_last(self) -> bool:
+        """Whether the fault applies to the last matching request, by its number and by chance."""
         occasions = self.occasions
         place = self.matched if occasions.cycle is None else (self.matched - 1) % occasions.cycle + 1
         if place < occasions.first or (occasions.last is not None and place > occasions.last):
             return False
-        if occasions.probability < 1 and self._random("apply").random() >= occasions.probability:
-            return False
-        self.applied += 1
-        return True
+        return occasions.probability >= 1 or self._random("apply").random() < occasions.probability
 
     def effect_random(self) -> Random:
         """Return the random generator of the effect, for the last matching request."""
@@ -90,6 +94,13 @@ class Faults:
         self._faults: dict[str, Fault] = {}
         self._initial: tuple[str, ...] = ()
         self.made = 0
+
+    async def meets(self, fault: Fault, now: int) -> bool:
+        """Count one request that matches a fault, and return whether the fault applies to it."""
+        return fault.meets(now)
+
+    async def refresh(self) -> None:
+        """Bring the counts of the faults up to date."""
 
     def begin(self) -> None:
         """Mark the current faults as those that each namespace begins with."""

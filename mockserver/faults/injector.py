@@ -52,7 +52,7 @@ class Injector:
         except HTTPError as error:
             if entry is not None:
                 entry.reason = error.detail
-            reply = error_reply(error.status, error.detail)
+            reply = error_reply(error.status, error.detail, error.headers)
             await send_reply(reply, reply.render(), {}, scope, send)
         finally:
             body.give_back()
@@ -66,7 +66,7 @@ class Injector:
             if fault.is_over(now) or not fault.match.matches(scope["method"], path, operation_id):
                 continue
             sent = await body.json() if fault.conditions.body else None
-            if _fits(fault.conditions, scope, sent) and fault.meets(now):
+            if _fits(fault.conditions, scope, sent) and await namespace.faults.meets(fault, now):
                 return fault
         return None
 

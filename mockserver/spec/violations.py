@@ -98,6 +98,7 @@ class Masker:
         plain = sorted({_plain(name) for name in names} - {""})
         self._names = [Misspelled(name, len(name) // _LETTERS_PER_EDIT) for name in plain]
         self._parts = [Misspelled("sensitive", 2), *self._names]
+        self._known: dict[str, bool] = {}
 
     def violation(self, line: Any, prefix: Loc) -> Violation:
         echo = _Echo(self)
@@ -118,6 +119,16 @@ class Masker:
         return _Echo(self).of(value)
 
     def is_sensitive(self, name: str) -> bool:
+        known = self._known.get(name)
+        if known is None:
+            known = self._judged(name)
+            if len(name) <= _LONGEST_KNOWN:
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
+                self._known[name] = known
+        return known
+
+    def _judged(self, name: str) -> bool:
         plain = _plain(name)
         return self._parts[0].is_part_of(plain, most_looks=_MAX_LOOKS) or any(
             each.is_whole(plain) for each in self._names
@@ -165,6 +176,8 @@ _LETTERS_PER_EDIT = 5
 """A name counts as misspelled with up to one edit per this number of letters."""
 _MAX_NAMES = 20_000
 _MAX_LOOKS = 2_000
+_MOST_KNOWN, _LONGEST_KNOWN = 4_096, 64
+"""So many names at most, of so many characters, are judged once for all values."""
 
 _MAX_ESCAPES = 50_000
 _LONGEST_NORMALIZED = 1_000_000

@@ -3,20 +3,36 @@
 A *space* holds the state of one organisation in one namespace; spaces are isolated from each other. To change units, a
 caller loads them with their versions and commits all writes at once. If any unit has another version by then, nothing
 is written and `Conflict` is raised. A store needs no more than this compare-and-set.
+
+`MemoryStore` keeps the units in this process. `ValkeyStore` keeps them in a Valkey server, for any number of processes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol
 
 from mockserver.store.memory import MemoryStore
+from mockserver.store.transaction import Transaction
 from mockserver.store.units import ABSENT, Unit, Write
 
-__all__ = ["ABSENT", "MemoryStore", "SpaceStore", "Store", "Unit", "Write"]
+__all__ = ["ABSENT", "MemoryStore", "SpaceStore", "Store", "Transaction", "Unit", "Write"]
 
 
 class SpaceStore(Protocol):
+    """Versions are not 0, and never repeat. A store in another process raises Unavailable if it does not answer."""
+
     async def load(self, kind: str, key: str) -> Unit: ...
+
+    async def load_many(self, *places: tuple[str, str]) -> list[Unit]:
+        """Return the units of kinds and keys. None is older than the one before it."""
+
+    async def load_uncommitted(self, kind: str, key: str) -> Unit:
+        """As `load`, but as after the commits in progress, which may still fail.
+
+        For a value that only a commit is based on: if theirs fails, that one raises Conflict. So requests that all
+        change one unit need not wait for each other.
+        """
 
     async def commit(self, *writes: Write) -> None:
         """Apply all writes or none. Raises Conflict if a unit has another version than its write."""
@@ -24,10 +40,17 @@ class SpaceStore(Protocol):
     async def items(self, kind: str) -> dict[str, Unit]:
         """Return all units of a kind by key, in the order in which the keys were created. Read-only."""
 
+    async def snapshot(self, kinds: Collection[str]) -> dict[str, dict[str, Unit]]:
+        """As `items` for each kind, all as of one moment."""
+
+    async def oldest(self, kind: str, count: int) -> tuple[list[tuple[str, Unit]], int]:
+        """Return the first `count` items at most, and how many there are in total."""
+
     async def written_since(self, version: int, *kinds: str) -> tuple[dict[str, list[str]], int]:
         """Return the keys of each kind that were written or removed after a version, and the current version.
 
-        The last written key comes first. The cost depends on their number, not on the number of units.
+        These versions are those of the space, and begin at 0. The last written key comes first. The cost depends on
+        the number of keys, not on the number of units.
         """
 
     async def is_empty(self, now: int) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import takewhile
+from collections.abc import Collection
+from itertools import islice, takewhile
 
 from mockserver.errors import Conflict
 from mockserver.store.units import ABSENT, Unit, Write
@@ -20,6 +21,11 @@ class MemorySpace:
 
     async def load(self, kind: str, key: str) -> Unit:
         return self._units[kind].get(key, ABSENT)
+
+    async def load_many(self, *places: tuple[str, str]) -> list[Unit]:
+        return [self._units[kind].get(key, ABSENT) for kind, key in places]
+
+    load_uncommitted = load  # a commit is never in progress
 
     async def commit(self, *writes: Write) -> None:
         units = self._units
@@ -39,6 +45,13 @@ class MemorySpace:
 
     async def items(self, kind: str) -> dict[str, Unit]:
         return self._units[kind]
+
+    async def snapshot(self, kinds: Collection[str]) -> dict[str, dict[str, Unit]]:
+        return {kind: self._units[kind].copy() for kind in kinds}
+
+    async def oldest(self, kind: str, count: int) -> tuple[list[tuple[str, Unit]], int]:
+        units = self._units[kind]
+        return list(islice(units.items(), count)), len(units)
 
     async def written_since(self, version: int, *kinds: str) -> tuple[dict[str, list[str]], int]:
         return {kind: self._keys_since(version, kind) for kind in kinds}, self._version

@@ -45,6 +45,8 @@ class MockServer(CyberdeskMock):
         """Return once the server answers. Raises StartError, or any other error that stops the server at startup."""
         if self._serving is not None:
             raise ControlError(None, "The mock is running already")
+        if self.settings.workers > 1:
+            raise StartError("MockServer serves in this process: leave out workers")
         if not self.settings.admin:
             raise StartError("MockServer needs the control API: leave out admin=False")
         app = create_app(self.settings)
@@ -134,6 +136,7 @@ class _Serving:
         try:
             if path is not None:
                 load_states(path, self._app.states)
+            asyncio.run(self._app.check_store())
             self._server.run(sockets=[self._listener])
             if path is not None and self._ready.done():
                 save_states(path, self._app.namespaces, self._app.states)

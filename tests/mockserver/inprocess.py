@@ -9,7 +9,7 @@ import asyncio
 import copy
 import json
 import weakref
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from uuid import uuid4
 import httpx
 
 from mockserver import Settings, create_app
+from mockserver.app import MockApp
 from mockserver.clock import Clock, ManualClock
 from mockserver.store import Store
 
@@ -45,19 +46,30 @@ ACCOUNTING_SOFTWARE = "30000000-0000-4000-8000-000000000002"
 TERMINAL = {"success", "task_failed", "error", "cancelled"}
 
 
+def new_store() -> str:
+    """Where the next mock keeps its state: a value of `--store`. The tests over both stores replace it."""
+    return "memory"
+
+
+def close(loop: asyncio.AbstractEventLoop, app: MockApp) -> None:
+    if asyncio._get_running_loop() is None:  # else its end comes within another loop, in which this one cannot run
+        loop.run_until_complete(app.close_store())
+    loop.close()
+
+
 class Mock:
-    """`clock` is a ManualClock unless another is given; keyword arguments are settings."""
+    """`clock` is a ManualClock unless another is given; `store` may be a URL; keyword arguments are settings."""
 
     def __init__(
-        self, *, clock: Clock | None = None, store: Store | None = None, token: str = "test-one", **settings: Any
+        self, *, clock: Clock | None = None, store: Store | str | None = None, token: str = "test-one", **settings: Any
     ) -> None:
         self.clock: Any = clock or ManualClock(scale=settings.get("time_scale", 1.0))
         self.token = token
-        self.app = create_app(
-            Settings(**{"self_check": True, "log_level": "warning", **settings}), clock=self.clock, store=store
-        )
+        url = store if isinstance(store, str) else new_store() if store is None else "memory"
+        settings = {"self_check": True, "log_level": "warning", "store": url, **settings}
+        self.app = create_app(Settings(**settings), clock=self.clock, store=None if isinstance(store, str) else store)
         self._loop = asyncio.new_event_loop()
-        weakref.finalize(self, self._loop.close)
+        weakref.finalize(self, close, self._loop, self.app)
         transport = httpx.ASGITransport(self.app)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://mock.test")
 
@@ -161,13 +173,13 @@ def new_organisation(**settings: Any) -> Mock:
 
     For tests of many examples: starting a mock takes longer than most of what is asked of it.
     """
-    seen = copy.copy(_started(tuple(sorted(settings.items()))))
+    seen = copy.copy(_started(tuple(sorted(settings.items())), new_store))
     seen.token = f"test-{uuid4()}"
     return seen
 
 
 @lru_cache
-def _started(settings: tuple[tuple[str, Any], ...]) -> Mock:
+def _started(settings: tuple[tuple[str, Any], ...], new_store: Callable[[], str]) -> Mock:
     return Mock(**dict(settings))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mockserver.clock import Clock
 from mockserver.errors import Conflict
-from mockserver.idempotency import KEPT_US, KEY, Idempotency
+from mockserver.idempotency import KEPT_US, KEY, Idempotency, Use
 from mockserver.reply import Reply
 from mockserver.store import MemoryStore, Write
 from tests.mockserver.inprocess import ACCOUNTING_1, FRONT_DESKS, SUCCEEDS, Mock
@@ -189,59 +189,57 @@ def test_a_fingerprint_cannot_be_made_without_its_key():
     assert one.secret != other.secret
 
 
-class _Moves:
-    """A space in which another was quicker at the first commit."""
+class _Suspending:
+    """A space that lets another use a key at the next commit, as a store in another process may."""
 
     def __init__(self) -> None:
-        self.space = MemoryStore().space("", "")
-        self.load, self.items = self.space.load, self.space.items
-        self.quicker = 0
+        self._space = MemoryStore().space("", "")
+        self.faster: Write | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._space, name)
 
     async def commit(self, *writes: Write) -> None:
-        if self.quicker:
-            self.quicker -= 1
-            raise Conflict("another was quicker")
-        await self.space.commit(*writes)
+        faster, self.faster = self.faster, None
+        if faster is not None:
+            await self._space.commit(faster)
+        await self._space.commit(*writes)
 
 
-def test_claiming_settling_and_releasing_go_on_where_another_was_quicker():
+def test_of_two_servers_that_use_a_key_one_is_first():
     async def told() -> None:
-        keys, space = Idempotency(most_keys=100), _Moves()
-        space.quicker = 1
-        assert await keys.claim(space, "k", b"print", 0) is None
-        space.quicker = 1
-        await keys.settle(space, "k", b"print", 0, Reply(204))
-        repeated = await keys.claim(space, "k", b"print", 1)
-        assert repeated is not None
-        assert repeated.status == 204
-        assert await keys.claim(space, "l", b"print", 0) is None
-        space.quicker = 1
-        await keys.release(space, "l", b"print", 0)
-        assert (await space.load(KEY, "l")).value is None
+        keys, space = Idempotency(most_keys=100), _Suspending()
+        assert await keys.reply(space, "k", b"print", 0) is None
+        space.faster = keys.settled("k", b"print", 0, Reply(204))
+        with pytest.raises(Conflict):
+            await space.commit(keys.settled("k", b"print", 0, Reply(201)))
+        reply = await keys.reply(space, "k", b"print", 1)
+        assert reply is not None
+        assert reply.status == 204
 
     asyncio.run(told())
 
 
-def test_a_key_that_was_claimed_anew_meanwhile_is_not_settled_nor_released_by_the_first():
+def test_an_expired_key_that_another_has_removed_or_used_again_is_no_error():
     async def told() -> None:
-        keys, space = Idempotency(most_keys=100), MemoryStore().space("", "")
-        await keys.claim(space, "k", b"first", 0)
-        await keys.claim(space, "k", b"second", KEPT_US)
-        await keys.settle(space, "k", b"first", 0, Reply(204))
-        await keys.release(space, "k", b"first", 0)
-        assert (await space.load(KEY, "k")).value.fingerprint == b"second"
-        assert (await space.load(KEY, "k")).value.reply is None
+        keys, space = Idempotency(most_keys=100), _Suspending()
+        for again in (None, Use(b"print", 2 * KEPT_US, Reply(204))):
+            await space.commit(Write(KEY, "k", Use(b"print", 1, Reply(201)), (await space.load(KEY, "k")).version, 1))
+            unit = await space.load(KEY, "k")
+            space.faster = Write(KEY, "k", again, unit.version)
+            reply = await keys.reply(space, "k", b"print", KEPT_US)
+            assert (reply is None) == (again is None)
 
     asyncio.run(told())
 
 
-def test_a_settled_key_is_not_released():
+def test_an_oldest_key_that_another_has_removed_is_no_error():
     async def told() -> None:
-        keys, space = Idempotency(most_keys=100), MemoryStore().space("", "")
-        await keys.claim(space, "k", b"first", 0)
-        await keys.settle(space, "k", b"first", 0, Reply(204))
-        await keys.release(space, "k", b"first", 0)
-        assert (await space.load(KEY, "k")).value.reply is not None
+        keys, space = Idempotency(most_keys=0), _Suspending()
+        await space.commit(keys.settled("k", b"print", 0, Reply(204)))
+        space.faster = Write(KEY, "k", None, 1)
+        await keys.evict(space, 0)
+        assert await space.items(KEY) == {}
 
     asyncio.run(told())
 

@@ -90,7 +90,7 @@ def test_of_many_at_once_just_as_many_as_the_limit_are_let_in():
 class _QuickerOnce:
     def __init__(self) -> None:
         self.space = MemoryStore().space("", "")
-        self.load, self.items = self.space.load, self.space.items
+        self.load_uncommitted = self.space.load_uncommitted
         self.times = 0
 
     async def commit(self, *writes: Write) -> None:

@@ -1,17 +1,23 @@
-"""The mock itself, with its own check of each answer on: the full profile finds nothing."""
+"""The mock itself, with its own check of each answer on: the full profile finds nothing, also with two workers."""
 
 import json
+from contextlib import ExitStack
 
 import pytest
 
+from tests.mockserver.valkey import serving
 from tests.processes import served
 
 
-@pytest.fixture
-def mock(tmp_path):
-    # Its log goes to a file: a pipe that nobody reads would hold it up when it is full.
-    with served(log=str(tmp_path / "mock.log")) as url:
-        yield url
+@pytest.fixture(params=["memory", "two workers"])
+def mock(request, tmp_path):
+    with ExitStack() as stack:
+        flags = ()
+        if request.param == "two workers":
+            store = stack.enter_context(serving(tmp_path))
+            flags = ("--store", store.url(), "--workers", "2")
+        # Its log goes to a file: a pipe that nobody reads would hold it up when it is full.
+        yield stack.enter_context(served(*flags, log=str(tmp_path / "mock.log")))
 
 
 def test_the_full_profile_finds_nothing_in_the_mock(contracts, tmp_path, mock):

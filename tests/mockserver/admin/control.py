@@ -9,6 +9,7 @@ import asyncio
 import json
 import re
 import weakref
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
@@ -18,6 +19,7 @@ import jsonschema
 import yaml
 
 from mockserver import Settings, create_app
+from tests.mockserver import inprocess
 from tests.mockserver.inprocess import Mock
 
 START = "2025-03-04T09:00:02Z"
@@ -26,9 +28,10 @@ START = "2025-03-04T09:00:02Z"
 class ControlledMock(Mock):
     def __init__(self, *, token: str = "test-one", freezes: bool = True, **settings: Any) -> None:
         self.token = token
-        self.app = create_app(Settings(**{"self_check": True, "log_level": "warning", **settings}))
+        settings = {"self_check": True, "log_level": "warning", "store": inprocess.new_store(), **settings}
+        self.app = create_app(Settings(**settings))
         self._loop = asyncio.new_event_loop()
-        weakref.finalize(self, self._loop.close)
+        weakref.finalize(self, inprocess.close, self._loop, self.app)
         transport = httpx.ASGITransport(self.app)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://localhost:4010")
         if freezes:
@@ -85,16 +88,17 @@ def controlled_mock(*, freezes: bool = True, **settings: Any) -> ControlledMock:
 
     Starting a mock takes longer than most of what is asked of it.
     """
-    mock = _started(tuple(sorted(settings.items())))
-    for name, _ in list(mock.app.namespaces.items()):
-        mock.app.namespaces.reset(name) if not name else mock.app.namespaces.drop(name)
+    mock = _started(tuple(sorted(settings.items())), inprocess.new_store)
+    namespaces = mock.app.namespaces
+    for name in mock.run(namespaces.names()):
+        mock.run(namespaces.drop(name) if name else namespaces.reset(name))
     if freezes:
         mock.turn_clock(freeze=START)
     return mock
 
 
 @lru_cache
-def _started(settings: tuple[tuple[str, Any], ...]) -> ControlledMock:
+def _started(settings: tuple[tuple[str, Any], ...], new_store: Callable[[], str]) -> ControlledMock:
     return ControlledMock(freezes=False, **dict(settings))
 
 

@@ -82,7 +82,7 @@ class Stream:
 
 
 @asynccontextmanager
-async def _watching(mock: ControlledMock, namespace: str = "") -> AsyncIterator[Stream]:
+async def watching(mock: ControlledMock, namespace: str = "") -> AsyncIterator[Stream]:
     stream = Stream(mock, namespace)
     try:
         await stream.next("clock")
@@ -117,7 +117,7 @@ def test_a_request_is_told_when_it_is_over_without_its_bodies():
     mock = controlled_mock()
 
     async def go() -> Any:
-        async with _watching(mock) as stream:
+        async with watching(mock) as stream:
             await mock.sent("POST", "/v1/runs", json={"workflow_id": SUCCEEDS, "sesion_id": "hunter2"})
             return await stream.next("request")
 
@@ -135,7 +135,7 @@ def test_a_request_that_a_fault_meets_is_told_once(fault):
     mock.fault(match="list_runs", **fault)
 
     async def go() -> list[Any]:
-        async with _watching(mock) as stream:
+        async with watching(mock) as stream:
             await mock._client.get("/v1/runs", headers={"Authorization": "Bearer test-one"})
             await mock.sent("GET", "/v1/pools")
             return [await stream.next("request"), await stream.next("request")]
@@ -147,7 +147,7 @@ def test_nothing_secret_is_told():
     mock = controlled_mock()
 
     async def go() -> str:
-        async with _watching(mock) as stream:
+        async with watching(mock) as stream:
             await mock.sent("GET", "/v1/runs?sensitive_input_values=hunter2", token="hunter2")
             await mock.sent("POST", "/v1/runs", json={"sensitive_input_values": {"hunter2": "hunter2"}})
             return json.dumps([await stream.next("request"), await stream.next("request")])
@@ -159,7 +159,7 @@ def test_runs_that_change_are_told_with_their_counts():
     mock = controlled_mock()
 
     async def go() -> list[Any]:
-        async with _watching(mock) as stream:
+        async with watching(mock) as stream:
             told = []
             run = (await mock.sent("POST", "/v1/runs", json={"workflow_id": SUCCEEDS})).json()
             told.append(await stream.next("runs"))
@@ -185,7 +185,7 @@ def test_faults_the_clock_and_a_reset_are_told():
     mock = controlled_mock()
 
     async def go() -> list[tuple[str, Any]]:
-        async with _watching(mock) as stream:
+        async with watching(mock) as stream:
             fault_id = (await mock.controlled("POST", "/faults", {"match": "*", "times": 1, "delay_s": 0})).json()["id"]
             added = await stream.next("fault")
             await mock.sent("GET", "/v1/pools")
@@ -210,11 +210,11 @@ def test_faults_the_clock_and_a_reset_are_told():
     assert reset == {}
 
 
-def test_who_watches_goes_on_watching_behind_a_reset():
+def test_who_watches_goes_onwatching_behind_a_reset():
     mock = controlled_mock()
 
     async def go() -> list[Any]:
-        async with _watching(mock) as stream:
+        async with watching(mock) as stream:
             await mock.controlled("POST", "/reset")
             await stream.next("reset")
             await mock.sent("POST", "/v1/runs", json={"workflow_id": SUCCEEDS})
@@ -229,7 +229,7 @@ def test_several_watchers_are_told_the_same_and_each_of_its_namespace_only():
     mock = controlled_mock()
 
     async def go() -> list[Any]:
-        async with _watching(mock) as one, _watching(mock) as two, _watching(mock, "a") as other:
+        async with watching(mock) as one, watching(mock) as two, watching(mock, "a") as other:
             await mock.sent("GET", "/v1/pools")
             await mock.sent("GET", "/__ns/a/v1/machines")
             return [await each.next("request") for each in (one, two, other)]
@@ -245,7 +245,7 @@ def test_a_client_that_leaves_is_noticed_and_nothing_of_it_is_kept():
     events = mock.app.namespaces.default.events
 
     async def go() -> list[bool]:
-        async with _watching(mock):
+        async with watching(mock):
             watched = bool(events)
         return [watched, bool(events)]
 
@@ -256,7 +256,7 @@ def test_a_reader_that_is_too_slow_loses_events_and_is_told_how_many():
     mock = controlled_mock()
 
     async def go() -> tuple[int, Any, int]:
-        async with _watching(mock) as stream:
+        async with watching(mock) as stream:
             stream.stop_taking()
             await mock.sent("GET", "/v1/pools")  # this one is being sent when the reader stops
             for _ in range(30):

@@ -46,7 +46,7 @@ _FILTERS: list[tuple[dict[str, Any], list[int]]] = [
 
 
 @pytest.fixture(scope="module")
-def told() -> ControlledMock:
+def told(store: None) -> ControlledMock:
     return _told()
 
 

@@ -107,7 +107,7 @@ def test_dropping_namespaces_again_and_again_keeps_nothing_of_their_journals():
     async def use_and_drop() -> None:
         for number in range(1_000):
             await _fill(app, 3, "GET", f"/__ns/n{number}/v1/health", _whole)
-            app.namespaces.drop(f"n{number}")
+            await app.namespaces.drop(f"n{number}")
 
     asyncio.run(use_and_drop())
 

@@ -287,7 +287,7 @@ def test_the_journal_holds_the_answer_that_the_client_saw(source):
 
     answer = _ask(mock)
 
-    entry = mock.app.namespaces.default.journal.find(2)
+    entry = mock.run(mock.app.namespaces.default.journal.find(2))
     assert (entry.status, entry.answer, entry.operation_id) == (200, answer.content, "list_runs")
 
 

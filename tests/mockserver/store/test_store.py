@@ -3,70 +3,104 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from mockserver.errors import Conflict
-from mockserver.store import ABSENT, MemoryStore, SpaceStore, Unit, Write
+from mockserver.store import ABSENT, MemoryStore, SpaceStore, Store, Unit, Write
 from tests.mockserver.inprocess import ACCOUNTING_1, FRONT_DESKS, SUCCEEDS, Mock
+from tests.mockserver.store.spaces import valkey_store
+from tests.mockserver.valkey import Valkey
 
 
-def done(coroutine):
-    return asyncio.run(coroutine)
+@pytest.fixture(params=["memory", "valkey"])
+def stored(request: pytest.FixtureRequest) -> Iterator[_Stored]:
+    with asyncio.Runner() as runner:
+        if request.param == "memory":
+            yield _Stored(MemoryStore(), runner)
+            return
+        store = valkey_store(request.getfixturevalue("valkey_server"))
+        yield _Stored(store, runner)
+        runner.run(store.connection.close())
 
 
-def test_what_is_not_there_is_absent_and_at_version_0():
-    space = MemoryStore().space("", "org")
+class _Stored:
+    """A store, and the event loop in which it is asked."""
+
+    def __init__(self, store: Store, runner: asyncio.Runner) -> None:
+        self.store = store
+        self.done = runner.run
+
+    def space(self, organisation: str = "org") -> SpaceStore:
+        return self.store.space("", organisation)
+
+    def version(self, space: SpaceStore, key: str) -> int:
+        return self.done(space.load("run", key)).version
+
+
+def test_what_is_not_there_is_absent_and_at_version_0(stored: _Stored):
+    space, done = stored.space(), stored.done
     assert done(space.load("run", "a")) == ABSENT == Unit(None, 0)
     assert done(space.items("run")) == {}
     done(space.commit(Write("run", "b", 1, 0)))
     assert done(space.load("run", "a")) == ABSENT
 
 
-def test_what_was_committed_is_loaded_and_listed_in_the_order_in_which_keys_came():
-    space = MemoryStore().space("", "org")
+def test_what_was_committed_is_loaded_and_listed_in_the_order_in_which_keys_came(stored: _Stored):
+    space, done = stored.space(), stored.done
     done(space.commit(Write("run", "b", 1, 0), Write("run", "a", 2, 0)))
-    done(space.commit(Write("run", "b", 3, done(space.load("run", "b")).version)))
+    done(space.commit(Write("run", "b", 3, stored.version(space, "b"))))
     assert [(key, unit.value) for key, unit in done(space.items("run")).items()] == [("b", 3), ("a", 2)]
     assert done(space.items("other")) == {}
+    assert [unit.value for unit in done(space.load_many(("run", "a"), ("other", "none"), ("run", "b")))] == [2, None, 3]
+    assert done(space.load_many()) == []
+    snapshot = done(space.snapshot(("run", "other")))
+    assert {kind: list(units) for kind, units in snapshot.items()} == {"run": ["b", "a"], "other": []}
 
 
-@pytest.mark.parametrize("version", [0, 2, 99])
-def test_a_write_to_a_unit_that_has_moved_on_is_a_conflict(version: int):
-    space = MemoryStore().space("", "org")
-    done(space.commit(Write("run", "a", 1, 0)))
-    assert done(space.load("run", "a")).version == 1
+@pytest.mark.parametrize("version", ["none", "older", "unknown"])
+def test_a_write_to_a_unit_that_has_moved_on_is_a_conflict(stored: _Stored, version: str):
+    space, done = stored.space(), stored.done
+    done(space.commit(Write("run", "a", 0, 0)))
+    older = stored.version(space, "a")
+    done(space.commit(Write("run", "a", 1, older)))
+    newer = done(space.load("run", "a"))
     with pytest.raises(Conflict, match="run a has moved on"):
-        done(space.commit(Write("run", "a", 2, version)))
-    assert done(space.load("run", "a")) == Unit(1, 1)
+        done(space.commit(Write("run", "a", 2, {"none": 0, "older": older, "unknown": 99}[version])))
+    assert done(space.load("run", "a")) == newer
+    assert newer.value == 1
 
 
-def test_where_one_write_conflicts_none_is_done():
-    space = MemoryStore().space("", "org")
+def test_where_one_write_conflicts_none_is_done(stored: _Stored):
+    space, done = stored.space(), stored.done
     done(space.commit(Write("run", "a", 1, 0), Write("run", "gone", 1, 0)))
+    gone = Write("run", "gone", None, stored.version(space, "gone"))
     with pytest.raises(Conflict):
-        done(space.commit(Write("run", "new", 1, 0), Write("run", "gone", None, 1), Write("run", "a", 2, 0)))
+        done(space.commit(Write("run", "new", 1, 0), gone, Write("run", "a", 2, 0)))
     assert {key: unit.value for key, unit in done(space.items("run")).items()} == {"a": 1, "gone": 1}
 
 
-def test_a_unit_that_was_removed_and_made_again_is_not_taken_for_the_old():
-    space = MemoryStore().space("", "org")
+def test_a_unit_that_was_removed_and_made_again_is_not_taken_for_the_old(stored: _Stored):
+    space, done = stored.space(), stored.done
     done(space.commit(Write("run", "a", 1, 0)))
     old = done(space.load("run", "a"))
     done(space.commit(Write("run", "a", None, old.version)))
+    assert done(space.load("run", "a")) == ABSENT
     done(space.commit(Write("run", "a", 1, 0)))
     with pytest.raises(Conflict):
         done(space.commit(Write("run", "a", 2, old.version)))
 
 
-def test_what_never_was_can_be_removed():
-    space = MemoryStore().space("", "org")
+def test_what_never_was_can_be_removed(stored: _Stored):
+    space, done = stored.space(), stored.done
     done(space.commit(Write("run", "a", None, 0)))
     assert done(space.load("run", "a")) == ABSENT
 
 
-def test_a_write_that_changes_nothing_else_but_the_version_holds_a_unit_in_place():
-    space = MemoryStore().space("", "org")
+def test_a_write_that_changes_nothing_else_but_the_version_holds_a_unit_in_place(stored: _Stored):
+    space, done = stored.space(), stored.done
     done(space.commit(Write("session", "s", "same", 0)))
     seen = done(space.load("session", "s"))
     done(space.commit(Write("session", "s", "same", seen.version)))
@@ -74,26 +108,104 @@ def test_a_write_that_changes_nothing_else_but_the_version_holds_a_unit_in_place
         done(space.commit(Write("session", "s", "other", seen.version)))
 
 
-def test_each_space_is_one_of_its_own_and_the_same_when_asked_for_again():
-    store = MemoryStore()
+def test_each_space_is_one_of_its_own_and_the_same_when_asked_for_again(stored: _Stored):
+    store, done = stored.store, stored.done
     done(store.space("", "a").commit(Write("run", "x", 1, 0)))
     assert done(store.space("", "a").load("run", "x")).value == 1
     assert done(store.space("", "b").load("run", "x")) == ABSENT
     assert done(store.space("n", "a").load("run", "x")) == ABSENT
+    done(store.space("a/b", "c").commit(Write("run", "x", 1, 0)))
+    assert done(store.space("a", "b/c").load("run", "x")) == ABSENT
 
 
-def test_what_was_written_or_removed_since_a_version_is_known_the_last_write_first():
-    space = MemoryStore().space("", "a")
+def test_what_was_written_or_removed_since_a_version_is_known_the_last_write_first(stored: _Stored):
+    space, done = stored.space(), stored.done
     done(space.commit(Write("run", "x", 1, 0), Write("run", "y", 1, 0), Write("other", "z", 1, 0)))
     keys, first = done(space.written_since(0, "run", "none"))
     assert {kind: sorted(each) for kind, each in keys.items()} == {"run": ["x", "y"], "none": []}
     assert done(space.written_since(first, "run")) == ({"run": []}, first)
-    done(space.commit(Write("run", "x", 2, first)))
-    done(space.commit(Write("run", "y", None, first), Write("run", "new", 1, 0)))
+    done(space.commit(Write("run", "x", 2, stored.version(space, "x"))))
+    done(space.commit(Write("run", "y", None, stored.version(space, "y")), Write("run", "new", 1, 0)))
     keys, last = done(space.written_since(first, "run"))
-    assert keys == {"run": ["new", "y", "x"]}
+    assert keys["run"][-1] == "x"
+    assert sorted(keys["run"]) == ["new", "x", "y"]
     assert done(space.written_since(last, "run")) == ({"run": []}, last)
-    assert done(space.written_since(last - 1, "run"))[0] == {"run": ["new", "y"]}
+    assert sorted(done(space.written_since(last - 1, "run"))[0]["run"]) == ["new", "y"]
+
+
+def test_the_oldest_of_a_kind_are_those_that_were_created_first(stored: _Stored):
+    space, done = stored.space(), stored.done
+    assert done(space.oldest("key", 2)) == ([], 0)
+    for key in ("c", "a", "b"):
+        done(space.commit(Write("key", key, key, 0)))
+    unit = done(space.load("key", "c"))
+    done(space.commit(Write("key", "c", "again", unit.version)))
+    found, total = done(space.oldest("key", 2))
+    assert ([(key, each.value) for key, each in found], total) == ([("c", "again"), ("a", "a")], 3)
+    done(space.commit(Write("key", "c", None, found[0][1].version)))
+    assert [key for key, _ in done(space.oldest("key", 5))[0]] == ["a", "b"]
+
+
+def test_a_space_is_empty_when_nothing_in_it_is_valid(stored: _Stored):
+    space, done = stored.space(), stored.done
+    assert done(space.is_empty(0))
+    done(space.commit(Write("run", "x", 1, 0, 10)))
+    assert [done(space.is_empty(now)) for now in (9, 10)] == [False, True]
+
+
+def test_a_commit_may_be_based_on_one_in_progress_and_fails_with_it(stored: _Stored):
+    async def told() -> None:
+        space, other = stored.space(), stored.space()
+        await space.commit(Write("run", "x", 0, 0))
+        for number in range(1, 20):  # each is based on the one before, and none waits for it
+            unit = await space.load_uncommitted("run", "x")
+            assert unit.value == number - 1
+            in_progress.append(asyncio.ensure_future(space.commit(Write("run", "x", number, unit.version))))
+            await asyncio.sleep(0)
+        await asyncio.gather(*in_progress)
+        assert (await other.load("run", "x")).value == 19
+        stale = await space.load_uncommitted("run", "x")
+        await other.commit(Write("run", "x", 20, stale.version))
+        if isinstance(stored.store, MemoryStore):
+            return  # there is one space of a name, which knows of every commit
+        first = asyncio.ensure_future(space.commit(Write("run", "x", 21, stale.version)))
+        await asyncio.sleep(0)
+        unit = await space.load_uncommitted("run", "x")
+        assert unit.value == 21
+        second = space.commit(Write("run", "x", 22, unit.version))
+        outcomes = await asyncio.gather(first, second, return_exceptions=True)
+        assert [type(each) for each in outcomes] == [Conflict, Conflict]
+        assert (await space.load_uncommitted("run", "x")).value == 20
+
+    in_progress: list[asyncio.Future[None]] = []
+    stored.done(told())
+
+
+def test_of_two_processes_that_change_one_unit_at_the_same_time_neither_starves(valkey_server: Valkey):
+    first = valkey_store(valkey_server)
+    stores = [first, valkey_store(valkey_server, first.connection.address.prefix)]
+
+    async def count(space: SpaceStore) -> None:
+        for _ in range(30):
+            for _ in range(100):  # so often a request is tried
+                unit = await space.load_uncommitted("run", "x")
+                try:
+                    await space.commit(Write("run", "x", (unit.value or 0) + 1, unit.version))
+                except Conflict:
+                    await asyncio.sleep(0)
+                else:
+                    break
+            else:
+                raise AssertionError("it was never its turn")
+
+    async def both() -> int:
+        spaces = [store.space("", "org") for store in stores]
+        await asyncio.gather(*(count(space) for space in spaces for _ in range(8)))
+        for store in stores:
+            await store.connection.close()
+        return (await spaces[0].load("run", "x")).value
+
+    assert asyncio.run(both()) == 2 * 8 * 30
 
 
 class EveryOther:
@@ -115,13 +227,15 @@ class EveryOther:
 class _Space:
     def __init__(self, owner: EveryOther, space: SpaceStore) -> None:
         self._owner = owner
-        self.load, self.items, self._commit = space.load, space.items, space.commit
-        self.written_since = space.written_since
+        self._space = space
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._space, name)
 
     async def commit(self, *writes: Write) -> None:
         if self._owner.refuses():
             raise Conflict("another was quicker")
-        await self._commit(*writes)
+        await self._space.commit(*writes)
 
 
 def test_what_is_written_is_right_although_every_other_commit_conflicts():
@@ -171,26 +285,14 @@ class _Suspending:
     def __init__(self, space: SpaceStore) -> None:
         self._space = space
 
-    async def load(self, kind: str, key: str) -> Unit:
-        await asyncio.sleep(0)
-        unit = await self._space.load(kind, key)
-        await asyncio.sleep(0)
-        return unit
+    def __getattr__(self, name: str) -> Any:
+        async def suspended(*args: Any) -> Any:
+            await asyncio.sleep(0)
+            result = await getattr(self._space, name)(*args)
+            await asyncio.sleep(0)
+            return dict(result) if name == "items" else result
 
-    async def commit(self, *writes: Write) -> None:
-        await asyncio.sleep(0)
-        await self._space.commit(*writes)
-        await asyncio.sleep(0)
-
-    async def items(self, kind: str) -> dict[str, Unit]:
-        await asyncio.sleep(0)
-        return dict(await self._space.items(kind))
-
-    async def written_since(self, version: int, *kinds: str) -> tuple[dict[str, list[str]], int]:
-        await asyncio.sleep(0)
-        written = await self._space.written_since(version, *kinds)
-        await asyncio.sleep(0)
-        return written
+        return suspended
 
 
 class Suspending:

@@ -1,0 +1,81 @@
+"""Hides tokens and sensitive values of requests and answers before they are shown or stored outside this process."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qsl
+
+from mockserver.journal import LONGEST_ANSWER
+from mockserver.spec import Masker
+
+_SECRET_PART = re.compile(
+    r"authorization|cookie|token|secret|passw|passphrase|credential|signature|jwt|(?:api|access|private)key"
+)
+_SECRET_NAMES = frozenset({"auth", "key", "otp", "pass", "pin", "pwd", "sig"})
+"""Names of headers and query parameters, reduced to lower-case letters and digits."""
+_NOT_PLAIN = re.compile(r"[^a-z0-9]+")
+_SCHEMES = frozenset({"apikey", "basic", "bearer", "digest", "negotiate", "token"})
+_MASK = "**********"
+_MAX_CUTS = 8
+
+
+def masked_headers(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    shown: dict[str, str] = {}
+    for name_bytes, value_bytes in headers:
+        name, value = name_bytes.decode("latin-1").lower(), value_bytes.decode("latin-1")
+        if _is_secret(name):
+            # Keep the scheme: it may explain a refusal, and reveals nothing about the token.
+            scheme, blank, _ = value.partition(" ")
+            value = f"{scheme} {_MASK}" if blank and scheme.lower() in _SCHEMES else _MASK
+        shown[name] = f"{shown[name]}, {value}" if name in shown else value
+    return shown
+
+
+def _is_secret(name: str) -> bool:
+    plain = _NOT_PLAIN.sub("", name.lower())
+    return plain in _SECRET_NAMES or _SECRET_PART.search(plain) is not None
+
+
+def masked_query(query: bytes, masker: Masker) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        value = _MASK if _is_secret(name) or masker.is_sensitive(name) else value
+        if name not in shown:
+            shown[name] = value
+        elif isinstance(shown[name], list):
+            shown[name].append(value)
+        else:
+            shown[name] = [shown[name], value]
+    return shown
+
+
+def masked_content(body: bytes, masker: Masker) -> Any:
+    """Return the parsed JSON, or text if it is not JSON; None for an empty body. Sensitive values are masked."""
+    if not body:
+        return None
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        text = body.decode("utf-8", "replace")
+        value = _complete_part(text) if len(body) == LONGEST_ANSWER else text
+    try:
+        return masker.masked(value)
+    except RecursionError:
+        return _MASK
+
+
+def _complete_part(text: str) -> Any:
+    """Return the complete part of truncated JSON; the text if that part cannot be determined."""
+    end = len(text)
+    for _ in range(_MAX_CUTS):
+        end = text.rfind("}", 0, end)
+        if end < 0:
+            break
+        for closing in ("]}", "]", "}", "}]}"):
+            with suppress(ValueError, RecursionError):
+                return json.loads(text[: end + 1] + closing)
+    return text

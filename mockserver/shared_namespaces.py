@@ -1,0 +1,218 @@
+"""Namespaces in a store that several servers share.
+
+The record of a namespace has its clock, its secret and its faults. Each request loads the version of the record first,
+and the whole of it only if it has changed, so a change on one server applies to every later request on all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+
+from mockserver.behaviour.context import Space
+from mockserver.errors import Conflict
+from mockserver.events import Events
+from mockserver.faults import FaultReader
+from mockserver.faults.fault import Fault, Faults
+from mockserver.namespaces import MakeSpace, Namespace, Namespaces
+from mockserver.shared_journal import SharedJournal
+from mockserver.spec import render_json
+from mockserver.store import Write
+from mockserver.store.valkey import NO_EPOCH, Epoch, ValkeyStore
+from mockserver.store.valkey_namespaces import NamespaceRecords, Record
+
+_NONE = "0"
+_WRITES_AT_ONCE = 2_000
+
+
+class SharedFaults(Faults):
+    """Faults that are counted over all servers."""
+
+    def __init__(self, name: str, records: NamespaceRecords) -> None:
+        super().__init__()
+        self.name = name
+        self.epoch: Epoch = NO_EPOCH
+        self._records = records
+
+    async def meets(self, fault: Fault, now: int) -> bool:
+        if fault.is_over(now):
+            return False
+        where, times = (self.name, self.epoch.id, fault.id), fault.occasions.times
+        number = await self._records.matched(*where, times)
+        if not number:
+            await self.refresh()
+            return False
+        fault.matched = number
+        if not fault.applies_to_last():
+            return False
+        number = await self._records.applied(*where, times)
+        fault.applied = max(fault.applied, number)
+        return number > 0
+
+    async def refresh(self) -> None:
+        counts = await self._records.fault_counts(self.name, self.epoch.id)
+        for fault in self:
+            fault.matched, fault.applied = (counts.get(f"{fault.id} {what}", 0) for what in ("matched", "applied"))
+
+    def counts(self) -> dict[str, int]:
+        return {f"{each.id} {what}": getattr(each, what) for each in self for what in ("matched", "applied")}
+
+
+class SharedNamespaces(Namespaces):
+    def __init__(
+        self,
+        make: Callable[[str, Events], Namespace],
+        make_space: MakeSpace,
+        seed_space: Callable[[Space], Awaitable[None]],
+        store: ValkeyStore,
+        records: NamespaceRecords,
+        fault_reader: FaultReader,
+        *,
+        most_spaces: int,
+    ) -> None:
+        super().__init__(make, make_space, seed_space, store, most_spaces=most_spaces)
+        self._shared_store = store
+        self._records = records
+        self._fault_reader = fault_reader
+
+    async def get(self, name: str) -> Namespace:
+        while True:
+            record = await self._records.load(name)
+            known = self._namespaces.get(name)
+            if record is None:
+                await self._begin(name)
+            elif known is not None and known.version == record.version:
+                return known
+            else:
+                return self._taken(name, record)
+
+    async def find(self, name: str) -> Namespace | None:
+        return None if await self._records.load(name) is None else await self.get(name)
+
+    async def find_space(self, namespace: Namespace, organisation: str) -> Space | None:
+        known = namespace.spaces.get(organisation)
+        if known is None and organisation in await self.organisations(namespace):
+            known = await self.space(namespace, organisation)
+        return known
+
+    async def names(self) -> Sequence[str]:
+        return await self._records.names()
+
+    async def organisations(self, namespace: Namespace) -> Sequence[str]:
+        return list(await self._records.organisations(namespace.name, namespace.epoch))
+
+    async def save(self, namespace: Namespace) -> None:
+        version = namespace.version
+        namespace.version = None  # until it is known that the change is kept, the next request loads the record
+        saved = await self._records.save(namespace.name, version, namespace.epoch, self._content(namespace))
+        namespace.version = saved
+
+    async def space(self, namespace: Namespace, organisation: str) -> Space:
+        space = namespace.spaces.get(organisation)
+        if space is None:
+            key = await self._records.organisation_key(namespace.name, namespace.epoch, organisation)
+            await self._make_room()
+            space = self._make_space(namespace, organisation, key)
+            if key is None:
+                await self._seed(space)
+                await self._records.add_organisation(namespace.name, namespace.epoch, organisation, space.key)
+            space = namespace.spaces.setdefault(organisation, space)
+            self._spaces += 1
+        return space
+
+    async def drop(self, name: str) -> bool:
+        removed = await self._records.remove(name)
+        known = self._forget(name)
+        if known is not None:
+            known.events.close()
+        return removed
+
+    async def replace(self, namespace: Namespace, contents: Sequence[tuple[Space, Sequence[Write]]]) -> None:
+        name = namespace.name
+        self._check_room(name, len(contents))
+        epoch = self._new_epoch(name)
+        self._set_epoch(namespace, epoch)
+        # A commit is possible only in the current epoch. So the units are written in one of their own first.
+        for space, writes in contents:
+            space.store = self._shared_store.space_in(NO_EPOCH._replace(id=epoch.id), name, space.organisation)
+            for start in range(0, len(writes), _WRITES_AT_ONCE):
+                await space.store.commit(*writes[start : start + _WRITES_AT_ONCE])
+            await self._records.add_organisation(name, epoch.id, space.organisation, space.key)
+        assert isinstance(namespace.faults, SharedFaults)
+        await self._records.set_fault_counts(name, epoch.id, namespace.faults.counts())
+        namespace.version = await self._records.save(name, None, epoch.id, self._content(namespace))
+        self._put(namespace)
+        for space, _ in contents:
+            space.store = self._shared_store.space_in(epoch, name, space.organisation)
+            namespace.spaces[space.organisation] = space
+        self._spaces += len(contents)
+        namespace.events.publish("reset", {})
+
+    async def _begin(self, name: str) -> None:
+        """Make a namespace, unless another server is faster."""
+        namespace = self.make(name)
+        try:
+            await self._records.save(name, _NONE, self._new_epoch(name).id, self._content(namespace))
+        except Conflict:
+            return
+
+    def _taken(self, name: str, record: Record) -> Namespace:
+        """Return the namespace as its record says."""
+        namespace = self._namespaces.get(name)
+        if namespace is None or namespace.epoch != record.epoch:
+            namespace = self.make(name)
+            self._set_epoch(namespace, self._records.epoch(name, record.epoch))
+            self._put(namespace)
+        content = json.loads(record.content)
+        if not namespace.shares_clock:
+            namespace.clock.restore(content["clock"])
+        namespace.secret = bytes.fromhex(content["secret"])
+        counts = {each.id: (each.matched, each.applied) for each in namespace.faults}
+        namespace.faults.clear()
+        self._fault_reader.restore(namespace.faults, content["faults"], namespace.clock)
+        for fault in namespace.faults:
+            fault.matched, fault.applied = counts.get(fault.id, (0, 0))
+        if isinstance(namespace.journal, SharedJournal):
+            namespace.journal.secret = namespace.secret
+        namespace.version = record.version
+        return namespace
+
+    def _content(self, namespace: Namespace) -> bytes:
+        return render_json(
+            {
+                "clock": namespace.clock.state(),
+                "secret": namespace.secret.hex(),
+                "faults": self._fault_reader.state(namespace.faults),
+            }
+        )
+
+    def _new_epoch(self, name: str) -> Epoch:
+        return self._records.epoch(name, secrets.token_hex(8))
+
+    def _set_epoch(self, namespace: Namespace, epoch: Epoch) -> None:
+        namespace.epoch = epoch.id
+        for each in (namespace.journal, namespace.faults):
+            if isinstance(each, SharedJournal | SharedFaults):
+                each.epoch = epoch
+        self._shared_store.epochs[namespace.name] = epoch
+
+    async def _seed(self, space: Space) -> None:
+        try:
+            await self._seed_space(space)
+        except Conflict:
+            return  # another server has seeded it
+
+    async def _make_room(self) -> None:
+        """Forget what this server knows of namespaces and spaces that are not in use. The store keeps them."""
+        if len(self._namespaces) + self._spaces < self._max_spaces:
+            return
+        for name, namespace in list(self._namespaces.items()):
+            for organisation, space in list(namespace.spaces.items()):
+                if not space.requests:
+                    del namespace.spaces[organisation]
+                    self._spaces -= 1
+            if name and not namespace.spaces and not namespace.events:
+                self._forget(name)
+        if len(self._namespaces) + self._spaces >= self._max_spaces:
+            raise self._unavailable()

@@ -1,0 +1,42 @@
+"""The parts of a store that several servers share, and what all of its servers have to agree on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from mockserver.errors import StartError
+from mockserver.kinds import FOLLOWED, KINDS, ORDERED, UnitCodec
+from mockserver.store.valkey import Kinds, ValkeyStore
+from mockserver.store.valkey_connection import Address, Connection
+from mockserver.store.valkey_journal import JournalTexts
+from mockserver.store.valkey_namespaces import NamespaceRecords
+
+
+class SharedStore:
+    def __init__(self, url: str, about: Mapping[str, str], make_codec: Callable[[str, str], UnitCodec]) -> None:
+        """`about` is everything that answers depend on, besides the state. Raises StartError."""
+        self.connection = Connection(Address.from_url(url))
+        self.connection.on_connect = self._compare
+        self.units = ValkeyStore(self.connection, Kinds(tuple(KINDS), FOLLOWED, ORDERED), make_codec)
+        self.namespaces = NamespaceRecords(self.units)
+        self.journals = JournalTexts(self.connection)
+        self._about = about
+
+    async def _compare(self, execute: Callable[..., Awaitable[Any]]) -> None:
+        """Compare with the servers before this one. The first of them writes what the others need.
+
+        Raises StartError if something differs.
+        """
+        address, about = self.connection.address, self._about
+        key = self.connection.key("made_by")
+        await execute("SET", key, json.dumps(about), "NX")
+        there: dict[str, str] = json.loads(await execute("GET", key))
+        different = [name for name in sorted(about.keys() | there.keys()) if about.get(name) != there.get(name)]
+        if different:
+            told = ", ".join(f"{name} ({there.get(name)} there, {about.get(name)} here)" for name in different)
+            raise StartError(
+                f"--store {address.shown}: its state was made with another {told}: "
+                "give another prefix, or the same settings"
+            )

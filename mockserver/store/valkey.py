@@ -1,0 +1,219 @@
+"""The store in a Valkey server, shared by all processes that use the same prefix.
+
+A commit is one script, so it is applied as a whole or not at all. Versions are made here, not in the server, so that a
+commit can be based on the outcome of another one that is still in progress (`load_uncommitted`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from itertools import count
+from typing import Any, NamedTuple, Protocol
+
+from mockserver.errors import Conflict, Unavailable
+from mockserver.store.units import ABSENT, Unit, Write
+from mockserver.store.valkey_connection import Connection
+from mockserver.store.valkey_scripts import COMMIT, OLDEST, SNAPSHOT, WRITTEN_SINCE
+
+_GIVE_WAY_S = 0.002
+_DECODED_AT_ONCE = 50
+_DECODED_UNITS = 4_096
+_LARGEST_DECODED = 16_384
+"""In bytes, encoded. Larger units are not kept."""
+_Place = tuple[str, str]
+
+
+class Codec(Protocol):
+    def encode(self, kind: str, value: Any) -> bytes: ...
+
+    def decode(self, kind: str, text: bytes) -> Any: ...
+
+
+class Kinds(NamedTuple):
+    """All kinds of units; those that `written_since` and `oldest` may be asked for."""
+
+    every: tuple[str, ...]
+    followed: frozenset[str] = frozenset()
+    ordered: frozenset[str] = frozenset()
+
+    def suffixes(self) -> list[str]:
+        """What the keys of a space end in."""
+        return ["#", "?", *self.every, *(f"{each}~" for each in self.followed), *(f"{each}!" for each in self.ordered)]
+
+    def flags(self, kind: str) -> str:
+        return "f" if kind in self.followed else "o" if kind in self.ordered else ""
+
+
+class Epoch(NamedTuple):
+    """A namespace from its creation or reset to the next: the hash with all namespaces, its field there, and its id."""
+
+    namespaces: bytes
+    field: bytes
+    id: str
+
+
+NO_EPOCH = Epoch(b"", b"", "")
+
+
+class ValkeyStore:
+    """`make_codec` makes the codec of a space from the names of its namespace and its organisation."""
+
+    def __init__(self, connection: Connection, kinds: Kinds, make_codec: Callable[[str, str], Codec]) -> None:
+        self.connection = connection
+        self.kinds = kinds
+        self._make_codec = make_codec
+        self.epochs: dict[str, Epoch] = {}
+        """By namespace. A space belongs to the epoch at the time when it was made."""
+        self.process = secrets.token_hex(8)
+        self._versions = count((int(self.process, 16) << 40) + 1)
+        connect = connection.script
+        self.scripts = {text: connect(text) for text in (COMMIT, WRITTEN_SINCE, SNAPSHOT, OLDEST)}
+
+    def next_version(self) -> int:
+        """A version that no other process makes."""
+        return next(self._versions)
+
+    def space(self, namespace: str, organisation: str) -> ValkeySpace:
+        return self.space_in(self.epochs.get(namespace, NO_EPOCH), namespace, organisation)
+
+    def space_in(self, epoch: Epoch, namespace: str, organisation: str) -> ValkeySpace:
+        prefix = self.connection.key("space", namespace, epoch.id, organisation) + b"/"
+        return ValkeySpace(self, prefix, epoch, self._make_codec(namespace, organisation))
+
+    def drop(self, namespace: str, organisation: str) -> None:
+        """Does nothing: another process may use the space. Its keys are removed with its namespace."""
+
+
+class ValkeySpace:
+    def __init__(self, store: ValkeyStore, prefix: bytes, epoch: Epoch, codec: Codec) -> None:
+        self._store = store
+        self._connection = store.connection
+        self._prefix = prefix
+        self._epoch = epoch
+        self._codec = codec
+        self._uncommitted: dict[_Place, Unit] = {}
+        """The units that `load_uncommitted` was asked for, as after the commits in progress."""
+        self._chains: dict[_Place, object] = {}
+        """For each of them one object for the commits in progress that are based on each other."""
+        self._gives_way_until = 0.0
+        """Until then another process goes first, whose commit has conflicted. In the time of the event loop."""
+        self._decoded: dict[_Place, Unit] = {}
+        """Units that were loaded, so that a value is decoded once for each version."""
+
+    async def load(self, kind: str, key: str) -> Unit:
+        return self._unit(kind, key, await self._connection.read("HGET", self._prefix + kind.encode(), _field(key)))
+
+    async def load_many(self, *places: tuple[str, str]) -> list[Unit]:
+        # Called before any is awaited, so that they are sent together, in this order.
+        called = [self._connection.call("HGET", self._prefix + kind.encode(), _field(key)) for kind, key in places]
+        return [self._unit(*place, await text) for place, text in zip(places, called, strict=True)]
+
+    async def load_uncommitted(self, kind: str, key: str) -> Unit:
+        left = self._gives_way_until - asyncio.get_running_loop().time()
+        if left > 0:
+            await asyncio.sleep(left)
+        unit = self._uncommitted.get((kind, key))
+        if unit is None:
+            loaded = await self.load(kind, key)
+            unit = self._uncommitted.setdefault((kind, key), loaded)
+            self._chains.setdefault((kind, key), object())
+        return unit
+
+    async def commit(self, *writes: Write) -> None:
+        uncommitted, version = self._uncommitted, self._store.next_version()
+        args: list[str | bytes | int] = [self._epoch.field, self._epoch.id, f"{version:x}", self._store.process]
+        for kind, key, value, before, until in writes:
+            text = b"" if value is None else self._codec.encode(kind, value)
+            args += (kind, self._store.kinds.flags(kind), _field(key), f"{before:x}", until, text)
+        chains: dict[_Place, object] = {}
+        for kind, key, value, _, until in writes:
+            if (kind, key) in uncommitted:
+                chains[kind, key] = self._chains[kind, key]
+                uncommitted[kind, key] = ABSENT if value is None else Unit(value, version, until)
+        try:
+            answer = await self._evaluate(COMMIT, *args)
+            if answer[0] == 2:
+                raise Unavailable("The namespace was reset meanwhile; try again", {"Retry-After": "1"})
+        except BaseException:
+            self._end(chains)
+            raise
+        if answer[0] == 1:
+            place = answer[1].decode(), answer[2].decode(*_UTF8)
+            if self._end(chains).get(place):
+                # The next commit needs not load what this one was told.
+                uncommitted[place] = self._unit(*place, answer[3] or None)
+                self._chains[place] = object()
+            raise Conflict(f"{place[0]} {place[1]} has moved on since it was loaded")
+        if answer[1]:
+            # Let the other process go first. This one would win again and again: its next commits are on the way.
+            self._gives_way_until = asyncio.get_running_loop().time() + _GIVE_WAY_S
+
+    def _end(self, chains: dict[_Place, object]) -> dict[_Place, object]:
+        """Forget what is based on a commit that has failed: it fails too. Return the chains that were not yet ended."""
+        ended = {place: chain for place, chain in chains.items() if self._chains.get(place) is chain}
+        for place in ended:
+            del self._chains[place], self._uncommitted[place]
+        return ended
+
+    async def items(self, kind: str) -> dict[str, Unit]:
+        return (await self.snapshot((kind,)))[kind]
+
+    async def snapshot(self, kinds: Collection[str]) -> dict[str, dict[str, Unit]]:
+        answers = await self._evaluate(SNAPSHOT, *kinds)
+        return {kind: await self._in_order(kind, answer) for kind, answer in zip(kinds, answers, strict=True)}
+
+    async def oldest(self, kind: str, count: int) -> tuple[list[tuple[str, Unit]], int]:
+        total, *found = await self._evaluate(OLDEST, kind, count)
+        keys = [key.decode(*_UTF8) for key in found[::2]]
+        return [(key, self._unit(kind, key, text)) for key, text in zip(keys, found[1::2], strict=True)], total
+
+    async def written_since(self, version: int, *kinds: str) -> tuple[dict[str, list[str]], int]:
+        now, *found = await self._evaluate(WRITTEN_SINCE, version, *kinds)
+        keys = [[key.decode(*_UTF8) for key in each] for each in found]
+        return dict(zip(kinds, keys, strict=True)), now
+
+    async def is_empty(self, now: int) -> bool:
+        for kind in self._store.kinds.every:
+            if any(unit.until > now for unit in (await self.items(kind)).values()):
+                return False
+        return True
+
+    async def _evaluate(self, script: str, *args: str | bytes | int) -> Any:
+        keys = (self._prefix, self._epoch.namespaces) if script is COMMIT else (self._prefix,)
+        return await self._connection.evaluate(self._store.scripts[script], keys, *args)
+
+    def _unit(self, kind: str, key: str, text: bytes | None) -> Unit:
+        if text is None:
+            return ABSENT
+        head, _, until, value = text.split(b" ", 3)
+        version = int(head, 16)
+        unit = self._decoded.get((kind, key))
+        if unit is None or unit.version != version:
+            if len(self._decoded) >= _DECODED_UNITS:
+                self._decoded.clear()
+            unit = Unit(self._codec.decode(kind, value), version, int(until))
+            if len(value) <= _LARGEST_DECODED:
+                self._decoded[kind, key] = unit
+        return unit
+
+    async def _in_order(self, kind: str, answer: Sequence[bytes]) -> dict[str, Unit]:
+        """Sort by creation: the count of commits, and the place in the commit."""
+        found: list[tuple[list[int], str, bytes]] = []
+        for field, text in zip(answer[::2], answer[1::2], strict=True):
+            created = text.split(b" ", 2)[1].split(b".")
+            found.append(([int(each) for each in created], field.decode(*_UTF8), text))
+        units: dict[str, Unit] = {}
+        for place, (_, key, text) in enumerate(sorted(found)):
+            units[key] = self._unit(kind, key, text)
+            if place % _DECODED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # let others go on
+        return units
+
+
+_UTF8 = "utf-8", "surrogatepass"
+
+
+def _field(key: str) -> bytes:
+    return key.encode(*_UTF8)

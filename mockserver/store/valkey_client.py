@@ -1,0 +1,51 @@
+"""The client library, as far as the store needs it: one connection, and commands whose answers come in their order.
+
+Imported only where a Valkey server is used: the library is an extra, and takes a fifth of a second to load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import hiredis
+import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+Arg = str | bytes | int
+ERRORS = (RedisError, OSError)
+"""The server does not answer, or not as it should."""
+LostScript = NoScriptError
+
+
+async def connected(url: str, timeout_s: float) -> Any:
+    """Return a connection. Nothing is retried: a commit that is sent twice would be refused for what it has written."""
+    pool: Any = redis.ConnectionPool.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_connect_timeout=timeout_s / 2,
+        socket_timeout=timeout_s,
+        protocol=2,
+    )
+    connection = pool.make_connection()
+    try:
+        await connection.connect()
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
+
+
+async def executed(connection: Any, commands: Sequence[tuple[Arg, ...]]) -> list[Any]:
+    """Return the answers; an error of a single command is an answer too."""
+    pack: Callable[[Any], bytes] = hiredis.pack_command
+    await connection.send_packed_command(b"".join([pack(command) for command in commands]))
+    answers: list[Any] = []
+    for _ in commands:
+        try:
+            answers.append(await connection.read_response())
+        except ResponseError as error:
+            answers.append(error)
+    return answers

@@ -1,0 +1,208 @@
+"""The connection to a Valkey server: commands that wait at the same time are sent together.
+
+A server that does not answer is reported within a second, unless its address says otherwise, and the next command
+connects again. A command is sent once only: whether a commit was applied before its connection broke cannot be known,
+so the caller has to ask again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from hashlib import sha1
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from mockserver.errors import StartError, Unavailable
+
+Arg = str | bytes | int
+_log = logging.getLogger("mockserver.store")
+
+
+class Address(NamedTuple):
+    """Where the server is, the prefix of all keys there, and how long to wait for an answer.
+
+    `shown` is the address without its password.
+    """
+
+    url: str
+    prefix: str
+    timeout_s: float
+    shown: str
+
+    @classmethod
+    def from_url(cls, url: str) -> Address:
+        """Parse `valkey://[user:password@]host[:port][/database][?prefix=…&timeout=…]`. Raises StartError."""
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        prefix = query.pop("prefix", "mockserver:")
+        if not prefix:
+            raise StartError("--store: an empty prefix would mix with the other keys of the server")
+        timeout = query.pop("timeout", "0.8")
+        if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", timeout) or not float(timeout):
+            raise StartError(f"--store: the timeout is a number of seconds above 0, not {timeout!r}")
+        scheme = {"valkey": "redis", "valkeys": "rediss"}.get(parts.scheme, parts.scheme)
+        host = parts.netloc.rpartition("@")[2]
+        connect_to = urlunsplit((scheme, parts.netloc, parts.path, urlencode(query), ""))
+        return cls(connect_to, prefix, float(timeout), urlunsplit((parts.scheme, host, parts.path, parts.query, "")))
+
+
+class Connection:
+    """`on_connect` is awaited after each new connection, before any other command; what it raises stops the commands.
+
+    May be used from several event loops, one after the other.
+    """
+
+    def __init__(self, address: Address) -> None:
+        """Raises StartError."""
+        try:
+            from mockserver.store import valkey_client
+        except ModuleNotFoundError as error:
+            raise StartError(
+                f"--store {address.shown} needs the package {error.name}: "
+                "python -m pip install 'cyberdesk-mockserver[valkey]'"
+            ) from error
+        self._client = valkey_client
+        self.address = address
+        self.on_connect: Callable[[Callable[..., Awaitable[Any]]], Awaitable[None]] | None = None
+        self._scripts: dict[str, str] = {}
+        self._connection: Any = None
+        self._is_gone = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._waiting: list[tuple[tuple[Arg, ...], asyncio.Future[Any]]] = []
+        self._joined: dict[tuple[Arg, ...], asyncio.Future[Any]] = {}
+        self._sender: asyncio.Task[None] | None = None
+
+    def key(self, *names: str) -> bytes:
+        """A key below the prefix."""
+        return self.address.prefix.encode() + self.part(*names)
+
+    def part(self, *names: str) -> bytes:
+        """A part of a key. `/` in a name is escaped, so that names joined by it stay distinct."""
+        escaped = "/".join(each.replace("%", "%25").replace("/", "%2F") for each in names)
+        return escaped.encode("utf-8", "surrogatepass")
+
+    def script(self, text: str) -> str:
+        """Register a Lua script, which is loaded with each connection. Return the name to call it by."""
+        name = sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self._scripts[name] = text
+        return name
+
+    def call(self, *command: Arg) -> asyncio.Future[Any]:
+        """Send a command; the future is its answer. It raises Unavailable if there is no good answer."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            # The sockets of another loop cannot be used in this one, nor closed.
+            self._loop, self._connection, self._sender, self._waiting, self._joined = loop, None, None, [], {}
+        answer = loop.create_future()
+        self._waiting.append((command, answer))
+        if self._sender is None:
+            self._sender = loop.create_task(self._send())
+        return answer
+
+    async def read(self, *command: Arg) -> Any:
+        """As `call`, for commands that only read: callers that wait for the same one to be sent share the answer."""
+        if self._loop is not asyncio.get_running_loop():
+            self._joined = {}
+        joined = self._joined.get(command)
+        if joined is None or joined.done():
+            joined = self.call(*command)
+            self._joined[command] = joined
+        # A caller that is cancelled must not cancel the others.
+        return await asyncio.shield(joined)
+
+    async def evaluate(self, script: str, keys: tuple[Arg, ...], *args: Arg) -> Any:
+        return await self.call("EVALSHA", script, len(keys), *keys, *args)
+
+    async def open(self) -> None:
+        """Connect, if that has not happened yet. Raises StartError."""
+        try:
+            await self.call("PING")
+        except Unavailable as error:
+            raise StartError(f"--store {self.address.shown}: {error.__cause__ or error.detail}") from error
+
+    async def close(self) -> None:
+        if self._connection is not None and self._loop is asyncio.get_running_loop():
+            await self._connection.disconnect()
+        self._connection = None
+
+    async def _send(self) -> None:
+        """Send what is waiting, until nothing is."""
+        try:
+            while self._waiting:
+                batch, self._waiting, self._joined = self._waiting, [], {}
+                try:
+                    answers = await self._answers([command for command, _ in batch])
+                except Exception as error:  # noqa: BLE001 - whatever it is, each caller gets it
+                    # Commands that came meanwhile have waited too: they must not wait for another attempt.
+                    late, self._waiting, self._joined = self._waiting, [], {}
+                    for _, answer in (*batch, *late):
+                        if not answer.done():
+                            answer.set_exception(error)
+                            answer.exception()  # it is not reported if the caller is gone
+                    continue
+                for (command, answer), value in zip(batch, answers, strict=True):
+                    if answer.done():
+                        continue
+                    if isinstance(value, Exception):
+                        answer.set_exception(self._refused(command, value))
+                        answer.exception()
+                    else:
+                        answer.set_result(value)
+        finally:
+            self._sender = None
+
+    async def _answers(self, commands: list[tuple[Arg, ...]]) -> list[Any]:
+        try:
+            connection = self._connection or await self._connected()
+            answers = await self._client.executed(connection, commands)
+            if any(isinstance(answer, self._client.LostScript) for answer in answers):
+                # The server has lost its scripts. The next connection loads them again.
+                self._connection = None
+                await connection.disconnect()
+            return answers
+        except StartError as error:
+            raise Unavailable(f"{error}", {"Retry-After": "1"}) from error
+        except BaseException as error:
+            # Answers that were not read must not be taken for those of the next commands.
+            connection, self._connection = self._connection, None
+            if not isinstance(error, self._client.ERRORS):
+                raise
+            if connection is not None:
+                await connection.disconnect(nowait=True)
+            if not self._is_gone:
+                self._is_gone = True
+                _log.warning("the store at %s does not answer: %s", self.address.shown, error or type(error).__name__)
+            raise self._gone() from error
+
+    async def _connected(self) -> Any:
+        connection = await self._client.connected(self.address.url, self.address.timeout_s)
+
+        async def execute(*command: Arg) -> Any:
+            (answer,) = await self._client.executed(connection, [command])
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        try:
+            for text in self._scripts.values():
+                await execute("SCRIPT", "LOAD", text)
+            if self.on_connect is not None:
+                await self.on_connect(execute)
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        self._connection = connection
+        if self._is_gone:
+            self._is_gone = False
+            _log.warning("the store at %s answers again", self.address.shown)
+        return connection
+
+    def _refused(self, command: tuple[Arg, ...], error: Exception) -> Unavailable:
+        _log.error("the store at %s has refused %s: %s", self.address.shown, command[0], error)
+        return self._gone()
+
+    def _gone(self) -> Unavailable:
+        return Unavailable("The store does not answer at the moment; try again", {"Retry-After": "1"})

@@ -1,0 +1,87 @@
+"""The journals of all namespaces in a Valkey server: texts in the order in which they came, up to a total size.
+
+Past it the oldest texts are evicted, of whichever namespace. Each journal is a sorted set of `NUMBER TEXT` by number.
+"""
+
+from __future__ import annotations
+
+from mockserver.store.valkey import Epoch
+from mockserver.store.valkey_connection import Connection
+
+_ADD = """
+-- KEYS: the journal, the namespaces, the prefix of all keys. ARGV: field and epoch of the namespace, its place in keys,
+-- the size, the most bytes of all journals, the text.
+local record = redis.call('HGET', KEYS[2], ARGV[1])
+if not record or string.match(record, '^%S+ (%S+)') ~= ARGV[2] then return 0 end
+local sizes, order = KEYS[3] .. 'journal-bytes', KEYS[3] .. 'journal-order'
+local number = redis.call('INCR', KEYS[1] .. '#')
+redis.call('ZADD', KEYS[1], number, number .. ' ' .. ARGV[6])
+redis.call('RPUSH', order, ARGV[3] .. ' ' .. number .. ' ' .. ARGV[4])
+redis.call('HINCRBY', sizes, ARGV[3], ARGV[4])
+local total = redis.call('HINCRBY', sizes, '', ARGV[4])
+while total > tonumber(ARGV[5]) do
+  local oldest = redis.call('LPOP', order)
+  if not oldest then break end
+  local place, evicted, size = string.match(oldest, '^(.*) (%d+) (%d+)$')
+  local journal = KEYS[3] .. 'journal/' .. place
+  if redis.call('ZREMRANGEBYSCORE', journal, evicted, evicted) > 0 then
+    redis.call('HINCRBY', sizes, place, -size)
+    total = redis.call('HINCRBY', sizes, '', -size)
+    redis.call('SET', journal .. '-', evicted)
+  end
+end
+return number
+"""
+
+CLEAR = """
+local function clear(prefix, place)
+  local sizes, journal = prefix .. 'journal-bytes', prefix .. 'journal/' .. place
+  local size = redis.call('HGET', sizes, place)
+  if size then
+    redis.call('HDEL', sizes, place)
+    if redis.call('HINCRBY', sizes, '', -size) == 0 then redis.call('UNLINK', prefix .. 'journal-order') end
+  end
+  redis.call('UNLINK', journal, journal .. '-')
+  return journal
+end
+"""
+
+_CLEAR = CLEAR + "clear(KEYS[1], ARGV[1])"
+
+
+class JournalTexts:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._add, self._clear = map(connection.script, (_ADD, _CLEAR))
+
+    async def add(self, name: str, epoch: Epoch, text: bytes, size: int, most_bytes: int) -> int:
+        """Return the number of the text in the journal; 0 if its namespace was reset or removed meanwhile."""
+        keys = (self._key(name, epoch), epoch.namespaces, self._connection.address.prefix)
+        place = self._connection.part(name, epoch.id)
+        args = (epoch.field, epoch.id, place, size, most_bytes, text)
+        number: int = await self._connection.evaluate(self._add, keys, *args)
+        return number
+
+    async def texts(self, name: str, epoch: Epoch, since: int, before: int | None) -> list[tuple[int, bytes]]:
+        """Return the texts between two numbers, with their own."""
+        end = "+inf" if before is None else f"({before}"
+        found = await self._connection.read("ZRANGE", self._key(name, epoch), f"({since}", end, "BYSCORE")
+        split = (each.split(b" ", 1) for each in found)
+        return [(int(number), text) for number, text in split]
+
+    async def count(self, name: str, epoch: Epoch) -> int:
+        number: int = await self._connection.read("ZCARD", self._key(name, epoch))
+        return number
+
+    async def last_evicted(self, name: str, epoch: Epoch) -> int:
+        return int(await self._connection.read("GET", self._key(name, epoch) + b"-") or 0)
+
+    async def last_number(self, name: str, epoch: Epoch) -> int:
+        return int(await self._connection.read("GET", self._key(name, epoch) + b"#") or 0)
+
+    async def clear(self, name: str, epoch: Epoch) -> None:
+        prefix = self._connection.address.prefix
+        await self._connection.evaluate(self._clear, (prefix,), self._connection.part(name, epoch.id))
+
+    def _key(self, name: str, epoch: Epoch) -> bytes:
+        return self._connection.key("journal", name, epoch.id)

@@ -1,0 +1,153 @@
+"""The namespaces in a Valkey server: a record of each, the organisations in it, and how often its faults applied.
+
+`namespaces` is a hash of records by name: `VERSION EPOCH CONTENT`. A record is replaced by compare-and-set on its
+version. A reset begins a new epoch, and removes everything of the old one in the same script.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from mockserver.errors import Conflict
+from mockserver.store.valkey import Epoch, ValkeyStore
+from mockserver.store.valkey_journal import CLEAR
+
+_SAVE = (
+    CLEAR
+    + """
+-- KEYS: the namespaces, the prefix of all keys. ARGV: field, name in keys, version before ("0": none), version ("0":
+-- remove), epoch, content, then the suffixes of the keys of a space.
+local held = redis.call('HGET', KEYS[1], ARGV[1])
+local before, epoch = '0', nil
+if held then before, epoch = string.match(held, '^(%x+) (%S+)') end
+if ARGV[3] ~= '*' and before ~= ARGV[3] then return 0 end
+if epoch and epoch ~= ARGV[5] then
+  local place = ARGV[2] .. '/' .. epoch
+  local organisations = KEYS[2] .. 'organizations/' .. place
+  for _, each in ipairs(redis.call('HKEYS', organisations)) do
+    each = string.gsub(string.gsub(each, '%%', '%%25'), '/', '%%2F')
+    for at = 7, #ARGV do
+      redis.call('UNLINK', KEYS[2] .. 'space/' .. place .. '/' .. each .. '/' .. ARGV[at])
+    end
+  end
+  redis.call('UNLINK', organisations, KEYS[2] .. 'faults/' .. place)
+  redis.call('UNLINK', clear(KEYS[2], place) .. '#')
+end
+if ARGV[4] == '0' then
+  return redis.call('HDEL', KEYS[1], ARGV[1])
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[4] .. ' ' .. ARGV[5] .. ' ' .. ARGV[6])
+return 1
+"""
+)
+
+_MATCHED = """
+-- ARGV: id of a fault, how often it applies at most ("": no limit). Count a matching request if the fault is not over.
+if ARGV[2] ~= '' and tonumber(redis.call('HGET', KEYS[1], ARGV[1] .. ' applied') or 0) >= tonumber(ARGV[2]) then
+  return 0
+end
+return redis.call('HINCRBY', KEYS[1], ARGV[1] .. ' matched', 1)
+"""
+
+_APPLIED = """
+if ARGV[2] ~= '' and tonumber(redis.call('HGET', KEYS[1], ARGV[1] .. ' applied') or 0) >= tonumber(ARGV[2]) then
+  return 0
+end
+return redis.call('HINCRBY', KEYS[1], ARGV[1] .. ' applied', 1)
+"""
+
+
+class Record(NamedTuple):
+    version: str
+    epoch: str
+    content: bytes
+
+
+class NamespaceRecords:
+    def __init__(self, store: ValkeyStore) -> None:
+        self._store = store
+        self._connection = connection = store.connection
+        self._all = connection.key("namespaces")
+        self._save, self._matched, self._applied = map(connection.script, (_SAVE, _MATCHED, _APPLIED))
+
+    def epoch(self, name: str, id_: str) -> Epoch:
+        return Epoch(self._all, _field(name), id_)
+
+    async def load(self, name: str) -> Record | None:
+        text: bytes | None = await self._connection.read("HGET", self._all, _field(name))
+        if text is None:
+            return None
+        version, epoch, content = text.split(b" ", 2)
+        return Record(version.decode(), epoch.decode(), content)
+
+    async def names(self) -> list[str]:
+        return sorted(field.decode(*_UTF8) for field in await self._connection.read("HKEYS", self._all))
+
+    async def save(self, name: str, before: str | None, epoch: str, content: bytes) -> str:
+        """Replace the record at the version `before`, "0" for none and None for any. Returns its new version.
+
+        If the epoch is a new one, everything of the old one is removed. Raises Conflict.
+        """
+        version = f"{self._store.next_version():x}"
+        if not await self._saved(name, "*" if before is None else before, version, epoch, content):
+            raise Conflict(f"the namespace {name!r} has moved on since version {before}")
+        return version
+
+    async def remove(self, name: str) -> bool:
+        """Return whether there was one."""
+        return bool(await self._saved(name, "*", "0", "-", b""))
+
+    async def _saved(self, name: str, before: str, version: str, epoch: str, content: bytes) -> int:
+        keys = (self._all, self._connection.address.prefix)
+        args = (_field(name), self._connection.part(name), before, version, epoch, content)
+        saved: int = await self._connection.evaluate(self._save, keys, *args, *self._store.kinds.suffixes())
+        return saved
+
+    # --- Organisations, by name with the key of their space
+
+    async def organisation_key(self, name: str, epoch: str, organisation: str) -> bytes | None:
+        key: bytes | None = await self._connection.read(
+            "HGET", self._connection.key("organizations", name, epoch), _field(organisation)
+        )
+        return key
+
+    async def add_organisation(self, name: str, epoch: str, organisation: str, key: bytes) -> None:
+        """Does nothing if it is known."""
+        await self._connection.call(
+            "HSETNX", self._connection.key("organizations", name, epoch), _field(organisation), key
+        )
+
+    async def organisations(self, name: str, epoch: str) -> dict[str, bytes]:
+        found = await self._connection.read("HGETALL", self._connection.key("organizations", name, epoch))
+        return {field.decode(*_UTF8): key for field, key in zip(found[::2], found[1::2], strict=True)}
+
+    # --- Counts of faults
+
+    async def matched(self, name: str, epoch: str, fault_id: str, times: int | None) -> int:
+        """Count a matching request, and return its number; 0 if the fault is over."""
+        return await self._count(self._matched, name, epoch, fault_id, times)
+
+    async def applied(self, name: str, epoch: str, fault_id: str, times: int | None) -> int:
+        """Count a request to which the fault applies, and return its number; 0 if the fault is over."""
+        return await self._count(self._applied, name, epoch, fault_id, times)
+
+    async def _count(self, script: str, name: str, epoch: str, fault_id: str, times: int | None) -> int:
+        key = self._connection.key("faults", name, epoch)
+        number: int = await self._connection.evaluate(script, (key,), fault_id, "" if times is None else times)
+        return number
+
+    async def fault_counts(self, name: str, epoch: str) -> dict[str, int]:
+        """By `ID matched` and `ID applied`."""
+        found = await self._connection.read("HGETALL", self._connection.key("faults", name, epoch))
+        return {field.decode(): int(number) for field, number in zip(found[::2], found[1::2], strict=True)}
+
+    async def set_fault_counts(self, name: str, epoch: str, counts: dict[str, int]) -> None:
+        for field, number in counts.items():
+            await self._connection.call("HSET", self._connection.key("faults", name, epoch), field, number)
+
+
+_UTF8 = "utf-8", "surrogatepass"
+
+
+def _field(name: str) -> bytes:
+    return name.encode(*_UTF8)

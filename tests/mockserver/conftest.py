@@ -1,0 +1,76 @@
+"""Tests of what answers depend on the state run over both stores: the memory of the process, and a Valkey server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.mockserver import inprocess, valkey
+
+_HERE = Path(__file__).parent
+_BOTH = {
+    "behaviour/test_attachments.py",
+    "behaviour/test_chains.py",
+    "behaviour/test_lifecycle.py",
+    "behaviour/test_machines_pools_workflows.py",
+    "behaviour/test_outputs.py",
+    "behaviour/test_run_index.py",
+    "behaviour/test_runs_bulk.py",
+    "behaviour/test_runs_create.py",
+    "behaviour/test_runs_delete.py",
+    "behaviour/test_runs_list.py",
+    "behaviour/test_runs_retry.py",
+    "behaviour/test_runs_update.py",
+    "behaviour/test_secrets.py",
+    "admin/test_clock.py",
+    "admin/test_first_runs.py",
+    "admin/test_har.py",
+    "admin/test_journal.py",
+    "admin/test_journal_filters.py",
+    "admin/test_masking.py",
+    "admin/test_mixed_operations.py",
+    "admin/test_run_control.py",
+    "admin/test_seeds.py",
+    "admin/test_server.py",
+    "admin/test_state.py",
+    "faults/test_answers.py",
+    "faults/test_occasions.py",
+    "test_downloads.py",
+    "test_idempotency.py",
+    "test_namespaces.py",
+    "test_prefer.py",
+    "test_rate_limit.py",
+}
+_prefixes = count(1)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.definition.path.relative_to(_HERE).as_posix() in _BOTH:
+        metafunc.fixturenames.append("store")
+        metafunc.parametrize("store", ["memory", "valkey"], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def store(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The store of the mocks in this process."""
+    if request.param == "memory":
+        yield
+        return
+    server: valkey.Valkey = request.getfixturevalue("valkey_server")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inprocess, "new_store", partial(_new_prefix, server))
+        yield
+
+
+def _new_prefix(server: valkey.Valkey) -> str:
+    return server.url(f"test-{next(_prefixes)}:")
+
+
+@pytest.fixture(scope="session")
+def valkey_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[valkey.Valkey]:
+    with valkey.serving(tmp_path_factory.mktemp("valkey")) as server:
+        yield server

@@ -1,0 +1,114 @@
+"""The Valkey server fails: requests are answered with 503 at once, and again with success when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from mockserver.errors import StartError
+from tests.mockserver.admin.control import ControlledMock
+from tests.mockserver.inprocess import SUCCEEDS, Mock, unknown_id
+from tests.mockserver.valkey import Valkey, serving
+
+_BODY = {"workflow_id": SUCCEEDS}
+
+
+@pytest.fixture
+def durable(tmp_path: Path) -> Iterator[Valkey]:
+    with serving(tmp_path, durable=True) as server:
+        yield server
+
+
+def _refused(answer: httpx.Response) -> bool:
+    return (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+
+
+def test_without_a_store_each_request_is_answered_with_503_and_with_success_when_it_is_back(durable: Valkey):
+    mock = Mock(store=durable.url(), rate_limit="100/s")
+    run = mock.create(key="k")
+    durable.kill()
+    for method, path, body in (
+        ("POST", "/v1/runs", _BODY),
+        ("POST", "/v1/runs/bulk", {**_BODY, "count": 3}),
+        ("GET", "/v1/runs", None),
+        ("GET", f"/v1/runs/{run['id']}", None),
+        ("PATCH", f"/v1/runs/{run['id']}", {"status": "cancelled"}),
+        ("DELETE", f"/v1/runs/{run['id']}", None),
+        ("GET", "/__ns/other/v1/machines", None),
+        ("GET", "/__downloads/-/-a/-b?expires=99999999999&signature=x", None),
+    ):
+        how = {} if body is None else {"json": body}
+        assert _refused(mock.request(method, path, fails=True, **how)), path
+    durable.start()
+    assert mock.read(run["id"]) == run
+    assert mock.create(key="k") == run
+    assert mock.total() == 1
+
+
+def test_the_control_api_without_a_store_answers_503_too(durable: Valkey):
+    mock = ControlledMock(store=durable.url())
+    durable.kill()
+    for path in ("requests", "clock", "runs", "state", "namespaces"):
+        assert _refused(mock.get(f"/__admin/{path}", fails=True)), path
+    durable.start()
+    assert mock.asked("/clock")["frozen"]
+
+
+def test_a_store_that_does_not_answer_is_given_up_and_used_again_when_it_does(durable: Valkey):
+    mock = Mock(store=durable.url(timeout_s=0.8))
+    mock.create()
+    durable.pause()
+    answers = mock.together(*(mock.sent("POST", "/v1/runs", json=_BODY, key=f"k{n}", fails=True) for n in range(8)))
+    assert all(map(_refused, answers))
+    assert _refused(mock.get(f"/v1/runs/{unknown_id()}", fails=True))
+    durable.resume()
+    # What was sent before may have been done: a repeat with the same key finds out.
+    for number in range(8):
+        mock.create(key=f"k{number}")
+    assert mock.total() == 9
+
+
+def test_scripts_that_the_server_has_lost_are_loaded_again(durable: Valkey):
+    mock = Mock(store=durable.url())
+    mock.create()
+    durable.ask("SCRIPT", "FLUSH")
+    refused = mock.post("/v1/runs", _BODY, fails=True)
+    assert _refused(refused)
+    mock.create()
+    assert mock.total() == 2
+
+
+def test_a_store_that_was_emptied_is_a_new_mock(durable: Valkey):
+    mock = Mock(store=durable.url())
+    run = mock.create()
+    durable.ask("FLUSHALL")
+    assert mock.get(f"/v1/runs/{run['id']}").status_code == 404
+    assert mock.create()["id"] == run["id"]  # the first one of this seed
+    assert mock.total() == 1
+
+
+def test_a_server_does_not_start_without_its_store(durable: Valkey):
+    mock = Mock(store=durable.url())
+    durable.kill()
+    with pytest.raises(StartError, match=f"--store valkey://127.0.0.1:{durable.port}/0.*: .*111"):
+        mock.run(mock.app.check_store())
+    durable.start()
+
+
+def test_a_client_that_goes_away_does_not_spoil_the_answers_of_others(durable: Valkey):
+    mock = Mock(store=durable.url())
+    run = mock.create()
+
+    async def some_leave() -> list[httpx.Response]:
+        reads = [asyncio.ensure_future(mock.sent("GET", f"/v1/runs/{run['id']}")) for _ in range(20)]
+        for turn in range(10):
+            await asyncio.sleep(0)
+            reads[turn].cancel()
+        return [await read for read in reads[10:]]
+
+    assert {answer.json()["id"] for answer in mock.run(some_leave())} == {run["id"]}
+    assert mock.total() == 1

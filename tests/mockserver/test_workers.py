@@ -1,0 +1,191 @@
+"""`--workers N`: several processes are one server; those that die are replaced, and no acknowledged run is lost."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests import processes
+from tests.mockserver.inprocess import SUCCEEDS
+from tests.mockserver.valkey import Valkey, serving
+from tests.mockserver.workers import Workers, serving_workers
+
+_CLIENTS = 8
+_CREATES = 40
+_COUNT = 3
+
+
+def test_several_workers_serve_one_address_and_one_state(valkey_server: Valkey, tmp_path: Path):
+    ready = tmp_path / "url"
+    flags = ("--ready-file", str(ready))
+    with serving_workers(valkey_server.url("workers-1:"), 3, *flags) as workers:
+        workers.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 5})
+        totals = [workers.ask("GET", "/v1/runs?limit=1")["total"] for _ in range(20)]
+        assert totals == [5] * 20
+        assert len(workers.pids()) == 3
+        _until(ready.exists)
+        assert ready.read_text().strip() == workers.url
+    assert not ready.exists()
+
+
+def test_a_worker_that_dies_is_replaced(valkey_server: Valkey):
+    with serving_workers(valkey_server.url("workers-2:"), 2) as workers:
+        workers.post("/v1/runs", {"workflow_id": SUCCEEDS})
+        before = workers.pids()
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        _until(lambda: len(set(workers.pids()) - set(before)) == 2)
+        assert workers.ask("GET", "/v1/runs")["total"] == 1
+
+
+def test_the_workers_end_when_the_process_that_started_them_is_killed(valkey_server: Valkey):
+    flags = ("--store", valkey_server.url("workers-3:"), "--workers", "2", "--log-level", "error")
+    with processes.serving(*flags, stderr=os.devnull) as (process, url):
+        workers = Workers(process, url)
+        workers.post("/v1/runs", {"workflow_id": SUCCEEDS})
+        pids = workers.pids()
+        process.kill()
+        process.wait()
+        _until(lambda: not any(_is_running(pid) for pid in pids))
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_all_workers(valkey_server: Valkey, signum: signal.Signals):
+    flags = ("--store", valkey_server.url("workers-4:"), "--workers", "2", "--log-level", "error")
+    with processes.serving(*flags, stderr=os.devnull) as (process, url):
+        Workers(process, url).post("/v1/runs", {"workflow_id": SUCCEEDS})
+        process.send_signal(signum)
+        assert process.wait(processes.PATIENCE_S) == 0
+
+
+def test_a_worker_that_cannot_start_ends_the_server(valkey_server: Valkey, tmp_path: Path):
+    log = tmp_path / "log"
+    flags = ("--store", valkey_server.url("workers-5:"), "--workers", "2")
+    command = ("tests.mockserver.failing_worker", *flags)
+    with processes.started(command=command, stderr=str(log)) as process:
+        assert process.wait(processes.PATIENCE_S) == 1
+    assert "before it was ready" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (
+            ("--workers", "2"),
+            "workers: several processes need a store that they share: give --store valkey://HOST:PORT",
+        ),
+        (("--store", "valkey://127.0.0.1:1"), "--store valkey://127.0.0.1:1: "),
+        (("--store", "valkey://127.0.0.1:1", "--state", "x"), "keeps the state itself: leave out --state"),
+    ],
+    ids=["memory", "no store", "state"],
+)
+def test_what_cannot_work_is_refused_in_one_line(flags: tuple[str, ...], told: str, tmp_path: Path):
+    log = tmp_path / "log"
+    with processes.started("serve", "--port", "0", *flags, command=("mockserver",), stderr=str(log)) as process:
+        assert process.wait(processes.PATIENCE_S) == 2
+    (line,) = log.read_text().splitlines()
+    assert told in line
+
+
+def test_an_address_that_another_server_uses_is_refused(valkey_server: Valkey, tmp_path: Path):
+    log = tmp_path / "log"
+    with serving_workers(valkey_server.url("workers-6:"), 2) as workers:
+        port = str(urlsplit(workers.url).port)
+        flags = ("--port", port, "--store", valkey_server.url("workers-6:"), "--workers", "2")
+        with processes.started("serve", *flags, command=("mockserver",), stderr=str(log)) as process:
+            assert process.wait(processes.PATIENCE_S) == 2
+    assert f"port {port} on 127.0.0.1 is in use" in log.read_text()
+
+
+# --- Kills under load
+
+
+class _Client(threading.Thread):
+    """Creates runs in bulk, each with a key, and repeats every request until it is answered with 201."""
+
+    def __init__(self, urls: list[str], number: int) -> None:
+        super().__init__()
+        self._urls = urls
+        self._number = number
+        self.created: dict[str, list[str]] = {}
+        self.unexpected: list[tuple[int, bytes]] = []
+
+    def run(self) -> None:
+        body = json.dumps({"workflow_id": SUCCEEDS, "count": _COUNT})
+        for place in range(_CREATES):
+            key = f"{self._number}-{place}"
+            headers = {"Authorization": "Bearer test", "Content-Type": "application/json", "Idempotency-Key": key}
+            attempt = 0
+            while key not in self.created and not self.unexpected:
+                attempt += 1
+                connection = http.client.HTTPConnection(
+                    urlsplit(self._urls[(self._number + attempt) % len(self._urls)]).netloc, timeout=30
+                )
+                try:
+                    connection.request("POST", "/v1/runs/bulk", body, headers)
+                    answer = connection.getresponse()
+                    content = answer.read()
+                except (OSError, http.client.HTTPException):
+                    time.sleep(0.01)
+                    continue
+                finally:
+                    connection.close()
+                if answer.status == 201:
+                    self.created[key] = [run["id"] for run in json.loads(content)["created_runs"]]
+                elif answer.status in (409, 503):
+                    time.sleep(0.02)
+                else:
+                    self.unexpected.append((answer.status, content))
+
+
+@pytest.mark.parametrize("killed", ["workers", "a server", "the store"])
+def test_under_kills_no_acknowledged_run_is_lost_and_none_is_made_twice(tmp_path: Path, killed: str):
+    with ExitStack() as stack:
+        store = stack.enter_context(serving(tmp_path, durable=True))
+        workers = stack.enter_context(serving_workers(store.url(), 2))
+        flags = ("--store", store.url(), "--log-level", "error")
+        lonely, url = stack.enter_context(processes.serving(*flags, stderr=os.devnull))
+        clients = [_Client([workers.url, url], number) for number in range(_CLIENTS)]
+        for client in clients:
+            client.start()
+        for _ in range(4):
+            if killed == "workers":
+                workers.kill_one()
+            elif killed == "a server":
+                lonely.kill()
+            else:
+                store.kill()
+                store.start()
+            time.sleep(0.1)
+        for client in clients:
+            client.join()
+
+        assert [client.unexpected for client in clients] == [[]] * _CLIENTS
+        acknowledged = [run_id for client in clients for ids in client.created.values() for run_id in ids]
+        assert len(acknowledged) == _CLIENTS * _CREATES * _COUNT
+        page = workers.ask("GET", "/v1/runs?limit=1000")
+        assert page["total"] == len(acknowledged)
+        assert {run["id"] for run in page["items"]} == set(acknowledged)
+
+
+def _until(condition) -> None:
+    until = time.monotonic() + processes.PATIENCE_S
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,52 @@
+"""`mockserver serve --workers N` in processes of its own, whose workers a test can kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests import processes
+
+
+class Workers:
+    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
+        self.process = process
+        self.url = url
+        self._random = random.Random(0)
+
+    def pids(self) -> list[int]:
+        pid = self.process.pid
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def kill_one(self) -> None:
+        """Kill a worker, if there is one."""
+        pids = self.pids()
+        if pids:
+            os.kill(self._random.choice(pids), signal.SIGKILL)
+
+    def post(self, path: str, body: Any) -> Any:
+        return self.ask("POST", path, body)
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"Authorization": "Bearer test", "Content-Type": "application/json"}
+        sent = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, sent, headers, method=method)
+        with urllib.request.urlopen(request, timeout=processes.PATIENCE_S) as answer:
+            return json.loads(answer.read() or b"null")
+
+
+@contextmanager
+def serving_workers(store: str, number: int, *flags: str) -> Iterator[Workers]:
+    every = ("--store", store, "--workers", str(number), "--log-level", "error", *flags)
+    with processes.serving(*every, stderr=os.devnull) as (process, url):
+        yield Workers(process, url)
+        process.terminate()
+        assert process.wait(timeout=processes.PATIENCE_S) == 0
