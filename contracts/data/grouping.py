@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -21,19 +22,30 @@ def in_turn(kinds: Iterable[Iterator[T]]) -> Iterator[T]:
                 left.remove(kind)
 
 
-def in_turn_by_operation(cases: Callable[[A], Iterator[T]]) -> Callable[[A], Iterator[T]]:
-    """Decorate a function that yields cases for one operation after the other: yield them in turn by operation, so that
-    the first few are about many operations.
+def in_turn_by_kind(cases: Callable[[A], Iterator[T]]) -> Callable[[A], Iterator[T]]:
+    """Decorate a function that yields cases, one kind after the other: yield them in turn by operation, and those of an
+    operation in turn by kind, so that the first few are of many kinds. The kind is which fields a case sets, beside
+    those without a default, and what its events are.
     """
 
     @functools.wraps(cases)
     def in_order(check: A) -> Iterator[T]:
-        by_operation: dict[str, list[T]] = {}
+        by_operation: dict[str, dict[Hashable, list[T]]] = {}
         for case in cases(check):
-            by_operation.setdefault(case.operation, []).append(case)  # type: ignore[attr-defined]
-        yield from in_turn(map(iter, by_operation.values()))
+            of_operation = by_operation.setdefault(getattr(case, "operation", ""), {})
+            of_operation.setdefault(_kind_of(case), []).append(case)
+        yield from in_turn(in_turn(map(iter, kinds.values())) for kinds in by_operation.values())
 
     return in_order
+
+
+def _kind_of(case: Any) -> Hashable:
+    given = []
+    for field in dataclasses.fields(case):
+        made = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+        if made is not dataclasses.MISSING and getattr(case, field.name) != made:
+            given.append(field.name)
+    return tuple(given), tuple(event.kind for event in getattr(case, "events", ()))
 
 
 def covering(items: Iterable[T], *keys: Callable[[T], Hashable]) -> Iterator[T]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from contracts.data import limits, write_bodies
 from contracts.data.files import file
-from contracts.data.grouping import batches, in_turn_by_operation
+from contracts.data.grouping import batches, in_turn_by_kind
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -57,7 +57,7 @@ _FILE_OPTIONS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 
-@in_turn_by_operation
+@in_turn_by_kind
 def null_cases(check: CheckContext) -> Iterator[Write]:
     for operation, features in write_bodies.FEATURES.items():
         for body in _null_bodies(check, operation, features) if is_offered(check, operation) else ():

@@ -13,7 +13,7 @@ from typing import Any, Final
 from contracts.core.exchange import Request
 from contracts.data import write_bodies
 from contracts.data.files import file
-from contracts.data.grouping import batches, covering, in_turn, in_turn_by_operation
+from contracts.data.grouping import batches, covering, in_turn, in_turn_by_kind
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -245,9 +245,9 @@ _HEADERS: Final = 12
 """Headers in one case."""
 
 
-@in_turn_by_operation
+@in_turn_by_kind
 def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
-    """Yield cases with each kind of header for each operation, and with each header for each method."""
+    """Yield cases with each kind of header for each operation, then those with each header for each method."""
 
     def kind(case: CredentialsCase) -> Hashable:
         return dataclasses.replace(case, headers=()), rule_of_credentials(*case.headers)
@@ -255,12 +255,15 @@ def unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:
     def header(case: CredentialsCase) -> Hashable:
         return operations()[case.operation][0], case.headers
 
-    requests: dict[CredentialsCase, list[str | None]] = {}
-    for case in covering(_all_unauthorized_cases(check), kind, header):
-        requests.setdefault(dataclasses.replace(case, headers=()), []).extend(case.headers)
-    for request, headers in requests.items():
-        for batch in batches(headers, _HEADERS):
-            yield dataclasses.replace(request, headers=tuple(batch))
+    every = list(_all_unauthorized_cases(check))
+    first = list(covering(every, kind))
+    for cases in (first, [case for case in covering(every, kind, header) if case not in first]):
+        requests: dict[CredentialsCase, list[str | None]] = {}
+        for case in cases:
+            requests.setdefault(dataclasses.replace(case, headers=()), []).extend(case.headers)
+        for request, headers in requests.items():
+            for batch in batches(headers, _HEADERS):
+                yield dataclasses.replace(request, headers=tuple(batch))
 
 
 def _all_unauthorized_cases(check: CheckContext) -> Iterator[CredentialsCase]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data.files import file
+from contracts.data.grouping import in_turn_by_kind
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -126,6 +127,7 @@ def not_listed(run: TrackedRun, *, widely: bool) -> None:
         check_listing(run, query, limit=MAX_LIMIT)
 
 
+@in_turn_by_kind
 def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
     files = [file(), file("b.txt", b"b")]
     session = {"session_id": "«session»"} if check.sessions.invented else {"start_session": True}

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from contracts.data import limits, write_bodies
 from contracts.data.files import file
-from contracts.data.grouping import batches, in_turn_by_operation
+from contracts.data.grouping import batches, in_turn_by_kind
 from contracts.data.write_bodies import ABSENT
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -121,7 +121,7 @@ _KEYS: Final = (
 )
 
 
-@in_turn_by_operation
+@in_turn_by_kind
 def replay_cases(check: CheckContext) -> Iterator[Replay]:
     """Yield all unusual keys for a bulk create, and a part of them for each other write, in turn."""
     for number, operation in enumerate(keyed_writes(check)):
@@ -148,6 +148,7 @@ def replay_cases(check: CheckContext) -> Iterator[Replay]:
             yield Replay("create_run_chain", write_bodies.minimal("create_run_chain", steps=steps))
 
 
+@in_turn_by_kind
 def together_cases(check: CheckContext) -> Iterator[Together]:
     for operation in keyed_writes(check):
         if operation == "delete_run":
@@ -161,7 +162,7 @@ def together_cases(check: CheckContext) -> Iterator[Together]:
     yield Together("bulk_create_runs", write_bodies.minimal("bulk_create_runs") | rich, times=3)
 
 
-@in_turn_by_operation
+@in_turn_by_kind
 def conflict_cases(check: CheckContext) -> Iterator[Conflict]:
     for operation in keyed_writes(check):
         others: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.data import write_bodies
-from contracts.data.grouping import in_turn_by_operation
+from contracts.data.grouping import in_turn_by_kind
 from contracts.engine.check_context import CheckContext
 from contracts.oracle import read_request
 from contracts.rules.invalid_bodies import with_sample_ids
@@ -42,7 +42,7 @@ def malformed(body: dict[str, Any]) -> Iterator[str]:
     yield from (json.dumps(good, ensure_ascii=False), good.replace('"', "'"))
 
 
-@in_turn_by_operation
+@in_turn_by_kind
 def malformed_cases(check: CheckContext) -> Iterator[Writes]:
     for operation in WRITES_OF_RUNS:
         if check.offers(operation):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import files, formats, limits, texts, write_bodies
-from contracts.data.grouping import batches, in_turn_by_operation
+from contracts.data.grouping import batches, in_turn_by_kind
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -313,7 +313,7 @@ def run_query(context: CaseContext, case: OddQuery) -> None:
         context.call(case.operation, query=[(case.name, value), *more])
 
 
-@in_turn_by_operation
+@in_turn_by_kind
 def query_cases(check: CheckContext) -> Iterator[OddQuery]:
     """Yield every unusual value for a search of runs; for each other parameter those of its type, and a part of the
     others in turn.

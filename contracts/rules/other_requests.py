@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from contracts.data import texts, write_bodies
-from contracts.data.grouping import in_turn_by_operation
+from contracts.data.grouping import in_turn_by_kind
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
@@ -19,7 +19,7 @@ from contracts.rules.malformed_bodies import malformed_writes
 from contracts.rules.writes import OTHER_WRITES, Body, Writes, in_batches
 
 
-@in_turn_by_operation
+@in_turn_by_kind
 def other_write_cases(check: CheckContext) -> Iterator[Writes]:
     """Cases for the writes that are not about runs: valid, invalid and malformed bodies."""
     for operation in OTHER_WRITES:

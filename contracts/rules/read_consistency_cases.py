@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.files import file
-from contracts.data.grouping import rows
+from contracts.data.grouping import in_turn_by_kind, rows
 from contracts.data.json_values import SAMPLE
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -79,6 +79,7 @@ def _full_body(check: CheckContext, operation: str) -> dict[str, Any]:
     return {name: values[-1] for name, values in features.items() if name not in {"session_id", "machine_id"}}
 
 
+@in_turn_by_kind
 def consistency_cases(check: CheckContext) -> Iterator[ConsistencyCase]:
     makers = ["bulk_create_runs", *(["create_run"] if check.offers("create_run") else [])]
     for operation in makers:

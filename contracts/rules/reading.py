@@ -9,7 +9,7 @@ from typing import Any, Final
 from contracts.core.exchange import Exchange
 from contracts.data import write_bodies
 from contracts.data.files import file
-from contracts.data.grouping import in_turn_by_operation
+from contracts.data.grouping import in_turn_by_kind
 from contracts.data.limits import MAX_COUNT, few, sizes
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -171,7 +171,7 @@ def run_unknown(context: CaseContext, case: UnknownCase) -> None:
         context.require(result.status == 404, "READ-UNKNOWN", cause, expected, result.words, result)
 
 
-@in_turn_by_operation
+@in_turn_by_kind
 def unknown_cases(check: CheckContext) -> Iterator[UnknownCase]:
     for number, (operation, (_, template)) in enumerate(operations().items()):
         if "{" not in template or not check.offers(operation) or operation == "add_machine_to_pool":

@@ -11,7 +11,7 @@ from hypothesis.strategies import SearchStrategy
 
 from contracts.data import mutations, strategies, write_bodies
 from contracts.data.formats import BROKEN_IDS, OTHER_FORMS_OF_IDS
-from contracts.data.grouping import in_turn, in_turn_by_operation
+from contracts.data.grouping import in_turn, in_turn_by_kind
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -294,7 +294,7 @@ def run_wrong_parameter(context: CaseContext, case: WrongParameter) -> None:
     context.judge("REQ-ERROR", parameter_error_violations((case.place, case.name), result.answer), result)
 
 
-@in_turn_by_operation
+@in_turn_by_kind
 def wrong_parameter_cases(check: CheckContext) -> Iterator[WrongParameter]:
     for operation, parameters in _WRONG_PARAMETERS.items():
         for name, values in parameters.items() if check.offers(operation) else ():

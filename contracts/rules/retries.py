@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.files import file
-from contracts.data.grouping import rows
+from contracts.data.grouping import in_turn_by_kind, rows
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -123,6 +123,7 @@ def retry_case(body: dict[str, Any] | None = None, *, filled: Mapping[str, Any] 
     return RunCase(**more, events=(CANCEL, *updates(filled or {}), Event("retry", body or {})))
 
 
+@in_turn_by_kind
 def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     rich = {
         "input_values": write_bodies.INPUTS,

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from contracts.core.exchange import TOKEN, Request
 from contracts.data import limits, mutations, write_bodies
-from contracts.data.grouping import in_turn, in_turn_by_operation, objects
+from contracts.data.grouping import in_turn, in_turn_by_kind, objects
 from contracts.data.json_values import ALL_KEYS
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
@@ -171,7 +171,7 @@ def _search_for_secrets(context: CaseContext, written: CallResult, runs: set[str
         context.require(not found, "SECRET-LEAK", cause, expected, counted(len(found), "run"), written, result)
 
 
-@in_turn_by_operation
+@in_turn_by_kind
 def accepted_cases(check: CheckContext) -> Iterator[SecretsCase]:
     """Yield cases of each kind in turn."""
     for number, (operation, field) in enumerate(_offered_writes(check)):
@@ -229,7 +229,7 @@ def run_invalid(context: CaseContext, case: Writes) -> None:
     send_all(context, case.operation, _run_to_write_to(context, case.operation), case.bodies)
 
 
-@in_turn_by_operation
+@in_turn_by_kind
 def invalid_cases(check: CheckContext) -> Iterator[Writes]:
     """Cases with every kind of invalid value in a request that also has secrets."""
     for operation, field in _offered_writes(check):

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.files import file
+from contracts.data.grouping import in_turn_by_kind
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -88,6 +89,7 @@ _FILLED: Final[dict[str, Any]] = {
 }
 
 
+@in_turn_by_kind
 def status_cases(check: CheckContext) -> Iterator[StatusCase]:
     rich = {
         "input_values": write_bodies.INPUTS,

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from contracts.data import write_bodies
 from contracts.data.files import file
-from contracts.data.grouping import rows
+from contracts.data.grouping import in_turn_by_kind, rows
 from contracts.data.json_values import SAMPLE
 from contracts.engine.check_context import CheckContext
 from contracts.engine.runner import Scenario
@@ -56,6 +56,7 @@ def update_case(*bodies: dict[str, Any], is_cancelled: bool = True, **more: Any)
     return RunCase(**more, events=(*([CANCEL] if is_cancelled else []), *events), reads_each=True)
 
 
+@in_turn_by_kind
 def update_cases(check: CheckContext) -> Iterator[RunCase]:
     singles = [{name: value} for name, options in UPDATES.items() for value in options]
     firsts = {name: options[0] for name, options in UPDATES.items()}

@@ -231,7 +231,7 @@ def test_cases_of_several_operations_come_in_turn() -> None:
         operation: str
         number: int
 
-    @grouping.in_turn_by_operation
+    @grouping.in_turn_by_kind
     def cases(count: int) -> Iterator[One]:
         """Of an operation."""
         yield from (One("a", number) for number in range(count))
