@@ -72,14 +72,13 @@ def check_machine(context: Context, machine_id: str) -> None:
         raise NotFound(f"Machine {machine_id} not found")
 
 
-async def pick_machine(context: Context, pool_ids: Sequence[str], lot: str) -> str | None:
+def pick_machine(context: Context, pools: Sequence[Sequence[str]], lot: str) -> str | None:
     """Return a connected machine that belongs to all the pools, or None if there is none.
 
     `lot` seeds the choice: it must end in eight hex digits.
     """
     machines: Sequence[Machine] = context.world.connected
-    for pool_id in pool_ids:
-        members = await pool_machines(context, pool_id)
+    for members in pools:
         machines = [each for each in machines if each.id in members]
     return by_lot(machines, lot)
 

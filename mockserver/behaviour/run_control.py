@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from mockserver.behaviour.batch import CHANGES, SESSION, TERMINAL, Batch, Change, Move, Script
 from mockserver.behaviour.context import Context
-from mockserver.behaviour.ledger import changed
 from mockserver.behaviour.run_view import Found, Run, changes_with, committed
 from mockserver.errors import Refused
 from mockserver.reply import Reply
@@ -72,4 +71,4 @@ async def commit_change(context: Context, found: Found, change: Change) -> Reply
     if found.session is not None and session_id is not None:
         # The timelines of the session's other runs may depend on this run: a new version invalidates the cached ones.
         writes.append(Write(SESSION, session_id, found.session.value, found.session.version))
-    return await committed(context, run.id, *writes, await changed(context.store, run.batch))
+    return await committed(context, run, *writes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from sys import intern
-from typing import Any
+from typing import Any, NamedTuple
 
 from mockserver.behaviour.batch import BATCH, SESSION, Batch, File, Placement, Script, Session, Slot
 from mockserver.behaviour.context import Context
@@ -30,7 +30,7 @@ from mockserver.clock import SECOND
 from mockserver.errors import Unavailable
 from mockserver.reply import Reply
 from mockserver.spec import Call, render_json
-from mockserver.store import Unit, Write
+from mockserver.store import ABSENT, Unit, Write
 
 _PLACING = ("machine_id", "pool_ids", "session_alias", "release_session_after")
 
@@ -46,6 +46,7 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     errors: tuple[str, ...] = ()
     if failed:
         errors = tuple(f"Run {place} of {count} could not be created" for place in range(count - failed + 1, count + 1))
+    places = await load_places(context, body, body.get("session_id"))
     block = await open_block(context.store)
     number: int = block.value.next_number
     made_by = f"runs {number}"
@@ -53,7 +54,7 @@ async def bulk_create_runs(call: Call, context: Context) -> Reply:
     session_id = body.get("session_id")
     if session_id is None and body.get("start_session"):
         session_id = id_row(context.space.key, f"session of {made_by}", 1).id(0)
-    batch, writes = await _new_batch(context, body, ids, number, session_id)
+    batch, writes = _new_batch(context, body, ids, number, session_id, places)
     if failed == count:
         # Validated like any other create, but nothing is stored.
         return Reply(201, CreatedContent(context.space, None, failed, errors))
@@ -76,13 +77,14 @@ async def create_run(call: Call, context: Context) -> Reply:
     if known is not None:
         check_inputs(known, Inputs.of_create(body))
         await check_availability(context, known)
+    places = await load_places(context, body, body.get("session_id"))
     block = await open_block(context.store)
     number: int = block.value.next_number
     ids = id_row(context.space.key, f"runs {number}", 1)
     session_id = body.get("session_id")
     if session_id is None and body.get("start_session"):
         session_id = ids.id(0)
-    batch, writes = await _new_batch(context, body, ids, number, session_id)
+    batch, writes = _new_batch(context, body, ids, number, session_id, places)
     await context.store.commit(*entered(block, ids.tail), *writes)
     return Reply(201, CreatedRunContent(context.space, batch))
 
@@ -99,17 +101,16 @@ async def check_availability(context: Context, known: Workflow | WorkflowRecord)
         raise Unavailable("The service is not available at the moment; try again", {"Retry-After": "1"})
 
 
-async def _new_batch(
-    context: Context, body: Mapping[str, Any], ids: IdRow, number: int, session_id: str | None
+def _new_batch(
+    context: Context, body: Mapping[str, Any], ids: IdRow, number: int, session_id: str | None, places: Places
 ) -> tuple[Batch, list[Write]]:
     writes: list[Write] = []
     if session_id is None and body.keys().isdisjoint(_PLACING):
         placement = _unplaced(by_lot(context.world.connected, ids.tail))
     else:
-        session = await context.store.load(SESSION, session_id) if session_id is not None else None
-        machine_id = await choose_machine(context, body, session, lot=ids.tail)
-        if session_id is not None and session is not None:
-            writes.append(joined(session_id, session, machine_id, Slot(ids.tail, 0, ids.size, 0)))
+        machine_id = choose_machine(context, body, places, lot=ids.tail)
+        if session_id is not None:
+            writes.append(joined(session_id, places.session, machine_id, Slot(ids.tail, 0, ids.size, 0)))
         placement = Placement(
             machine_id=machine_id,
             pool_ids=json_or_null(body.get("pool_ids")),
@@ -149,25 +150,36 @@ def _unplaced(machine_id: str | None) -> Placement:
     return Placement(machine_id, NULL, None, NULL, NULL)
 
 
-async def choose_machine(context: Context, body: Mapping[str, Any], session: Unit | None, *, lot: str) -> str | None:
-    """Return the machine of the session if it exists, else the requested machine, else one of the pools, by `lot`.
+class Places(NamedTuple):
+    """What the choice of a machine depends on. `session` is absent for a new session; `pools` are machine ids."""
 
-    With a `session_id` of a new session, it ignores the requested machine and pools and picks any connected machine.
+    session: Unit
+    pools: Sequence[Sequence[str]]
+
+
+async def load_places(context: Context, body: Mapping[str, Any], session_id: str | None) -> Places:
+    """Load the session and the pools of a create, before `open_block`: what is loaded after it delays its commit.
 
     Raises NotFound for an unknown machine or pool, if the server accepts only known ones.
     """
-    machine_id: str | None = body.get("machine_id")
-    pool_ids: Sequence[str] = body.get("pool_ids") or ()
-    if machine_id is not None:
-        check_machine(context, machine_id)
-    for pool_id in pool_ids:
-        await pool_machines(context, pool_id)
-    if session is not None and session.value is not None:
-        held: Session = session.value
+    if body.get("machine_id") is not None:
+        check_machine(context, body["machine_id"])
+    pools = [await pool_machines(context, pool_id) for pool_id in body.get("pool_ids") or ()]
+    return Places(ABSENT if session_id is None else await context.store.load(SESSION, session_id), pools)
+
+
+def choose_machine(context: Context, body: Mapping[str, Any], places: Places, *, lot: str) -> str | None:
+    """Return the machine of the session if it exists, else the requested machine, else one of the pools, by `lot`.
+
+    With a `session_id` of a new session, it ignores the requested machine and pools and picks any connected machine.
+    """
+    if places.session.value is not None:
+        held: Session = places.session.value
         return held.machine_id
+    machine_id: str | None = body.get("machine_id")
     if machine_id is not None and body.get("session_id") is None:
         return machine_id
-    return await pick_machine(context, () if body.get("session_id") is not None else pool_ids, lot)
+    return pick_machine(context, () if body.get("session_id") is not None else places.pools, lot)
 
 
 def joined(session_id: str, unit: Unit, machine_id: str | None, *slots: Slot) -> Write:

@@ -21,6 +21,7 @@ from mockserver.behaviour.batch import (
 )
 from mockserver.behaviour.context import Context, Rendered, Space
 from mockserver.behaviour.ids import tail_of
+from mockserver.behaviour.ledger import changed
 from mockserver.behaviour.lifecycle import SessionTimeline, Timeline, timeline_of
 from mockserver.behaviour.run_files import (
     Attachment,
@@ -307,12 +308,13 @@ async def run_as_it_is(context: Context, run_id: str) -> Reply:
     return Reply(200, RunContent(context.space, (await find_run(context, run_id)).run, context.sim_time))
 
 
-async def committed(context: Context, run_id: str, *writes: Write) -> Reply:
+async def committed(context: Context, run: Run, *writes: Write) -> Reply:
     """Commit changes of a run, and return it as it is right after them, whatever others change next."""
     transaction = Transaction(context.store)
     await transaction.commit(*writes)
-    reply = await run_as_it_is(context._replace(transaction=transaction), run_id)
-    await transaction.apply()
+    reply = await run_as_it_is(context._replace(transaction=transaction), run.id)
+    # The block last: every create changes it, so it must not change between its load and the commit.
+    await transaction.apply(await changed(context.store, run.batch))
     return reply
 
 

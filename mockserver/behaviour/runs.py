@@ -26,7 +26,7 @@ from mockserver.behaviour.input_schema import Inputs, check_inputs
 from mockserver.behaviour.ledger import changed
 from mockserver.behaviour.new_files import attachments, check_file_count, decoded_files, outputs
 from mockserver.behaviour.places import workflow
-from mockserver.behaviour.run_creation import choose_machine, joined, json_or_null, script
+from mockserver.behaviour.run_creation import choose_machine, joined, json_or_null, load_places, script
 from mockserver.behaviour.run_results import NULL
 from mockserver.behaviour.run_view import Found, RunContent, changes_with, committed, find_run
 from mockserver.behaviour.secrets import aliases
@@ -134,7 +134,7 @@ async def retry_run(call: Call, context: Context) -> Reply:
         writes.append(Write(SESSION, old_session_id, remaining, found.session.version))
     if session_write is not None:
         writes.append(session_write)
-    return await committed(context, run.id, *writes, await changed(context.store, run.batch))
+    return await committed(context, run, *writes)
 
 
 async def _retry_placement(
@@ -148,13 +148,14 @@ async def _retry_placement(
         session_id = one_id(context.space.key, f"session of {run.id} {attempt}")
     elif session_id is None and body.get("reuse_session") is not False:
         session_id = old.session_id
-    session = await context.store.load(SESSION, session_id) if session_id is not None else None
+    places = await load_places(context, body, session_id)
+    session = places.session
     if body.get("machine_id") is None and body.get("pool_ids") is None and body.get("session_id") is None:
         machine_id = old.machine_id
-        if session is not None and session.value is not None:
+        if session.value is not None:
             machine_id = session.value.machine_id
     else:
-        machine_id = await choose_machine(context, body, session, lot=f"{run.id}{attempt:02x}")
+        machine_id = choose_machine(context, body, places, lot=f"{run.id}{attempt:02x}")
     kept = session_id == old.session_id
     release = json_or_null(body.get("release_session_after"))
     if release == NULL and kept:
@@ -169,7 +170,7 @@ async def _retry_placement(
         session_alias=alias,
         release_session_after=release,
     )
-    if session_id is None or session is None:
+    if session_id is None:
         return placement, None
     slot = Slot(run.batch.tail, run.place, run.place + 1, attempt)
     if session_id == old.session_id and session.value is not None:
