@@ -203,7 +203,10 @@ def _result(
     notes = [*context.notes, *context.internal_errors]
     if unreached:
         names = ", ".join(f"{each.scenario} ({each.done} of {each.planned} cases)" for each in unreached)
-        notes.append(f"Not done within {context.target.max_time_s:g} s: {names}. --max-time gives it more.")
+        notes.append(
+            f"Not done within {context.target.max_time_s:g} s: {names}. "
+            "A longer --max-time (of fuzz: --for) tries the rest."
+        )
     if (lost := context.guard.log.lost) is not None:
         notes.append(f"{lost[0].upper()}{lost[1:]}.")
     if context.guard.log.skipped:

@@ -34,6 +34,9 @@ class RateLimit:
     limit: int
     window_s: int
 
+    def __str__(self) -> str:
+        return f"{self.limit}/{'s' if self.window_s == 1 else 'm'}"
+
     @classmethod
     def from_text(cls, text: str) -> RateLimit:
         """Parse `10/s`, `600/m`. Raises ValueError."""
@@ -244,7 +247,7 @@ class Settings:
     )
     state: Path | None = _setting(
         None,
-        "What all namespaces keep is read from this file at the start, and written to it at the end.",
+        "Read the state of all namespaces from this file at the start, and write it there at the end.",
         metavar="FILE",
     )
     store: StoreURL = _setting(
@@ -269,10 +272,10 @@ class Settings:
         read_fields(self)
         if self.workers > 1 and not self.store.is_shared:
             raise SettingError(
-                "workers", "several processes need a store that they share: give --store valkey://HOST:PORT"
+                "--workers", "several processes need a store that they share: give --store valkey://HOST:PORT"
             )
         if self.state is not None and self.store.is_shared:
-            raise SettingError("state", f"--store {self.store} keeps the state itself: leave out --state")
+            raise SettingError("--state", f"--store {self.store} keeps the state itself: leave out --state")
 
 
 def environment_variable(name: str) -> str:

@@ -37,6 +37,6 @@ class SharedStore:
         if different:
             told = ", ".join(f"{name} ({there.get(name)} there, {about.get(name)} here)" for name in different)
             raise StartError(
-                f"--store {address.shown}: its state was made with another {told}: "
+                f"--store {address.shown} has the state of servers with another {told}: "
                 "give another prefix, or the same settings"
             )

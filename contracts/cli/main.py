@@ -322,7 +322,7 @@ def _exit_code(checked: Checked) -> int:
 def _next_step(problem: str) -> str:
     """What the user can do about a problem, if the message of the engine does not say it."""
     for said, step in (
-        ("no answer", "start the server, or mend the URL"),
+        ("no answer", "start the server, or correct the URL"),
         ("second token is refused", "give a valid one with --second-token, or none"),
         ("token is refused", "give a valid one with --token or CONTRACTS_TOKEN"),
     ):

@@ -108,6 +108,8 @@ def check_target(
         spent = dataclasses.replace(guard.spent, runs_left=None if unknown else left)
         verdict = "incomplete" if unknown and result.verdict == "passed" else result.verdict
         result = dataclasses.replace(result, verdict=verdict, spent=spent, notes=notes)
+        if progress is not None:
+            progress.show_step("writing the reports")
         exchanges = tuple(guard.exchanges) if any(name == "har" for name, _ in check_options.reports) else ()
     result, failed_by = conclude(result, check_options, today=date.today())
     report = Report(worst_first(result, rules), rules, exchanges, failed_by, started_at).masked(mask_of(target))

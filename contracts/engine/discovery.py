@@ -142,6 +142,11 @@ class _Discovery:
                     raise CouldNotCheck(f"the token is refused for creates: {answer.status} {excerpt(answer.body)}")
         last = answers[-1] if answers else None
         said = self._why_unanswered if last is None else f"{last.status} {excerpt(last.body)}"
+        if last is not None and last.status == 404 and not self.check.workflows.known:
+            raise CouldNotCheck(
+                f"no create succeeds ({said}); correct the URL, which is the part before /v1, or give --workflow-id a "
+                "workflow that the target knows"
+            )
         raise CouldNotCheck(f"no create succeeds ({said}); give --workflow-id a workflow that the target knows")
 
     def _plain_workflows(self) -> tuple[str, ...]:

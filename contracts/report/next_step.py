@@ -30,7 +30,7 @@ def next_step(report: Report, json_path: Path | None = None) -> str:
     if result.spent.runs_left is None:
         return f"`contracts cleanup {result.target}` tries again to delete what may be left."
     if any(not scenario.finished for scenario in result.scenarios):
-        return "Give the check more time with --max-time, since not every case was tried."
+        return "Give the check more time with --max-time (fuzz: --for), since not every case was tried."
     reasons = [rule.why for rule in result.rules if rule.is_missed]
     for said, step in _STEPS.items():
         if any(said in why for why in reasons):

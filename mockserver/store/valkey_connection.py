@@ -13,7 +13,7 @@ import re
 from collections.abc import Awaitable, Callable
 from hashlib import sha1
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from mockserver.errors import StartError, Unavailable
 
@@ -43,9 +43,13 @@ class Address(NamedTuple):
         timeout = query.pop("timeout", "0.8")
         if not re.fullmatch(r"\d{1,3}(\.\d{1,3})?", timeout) or not float(timeout):
             raise StartError(f"--store: the timeout is a number of seconds above 0, not {timeout!r}")
+        if query:
+            raise StartError(f"--store: {next(iter(query))!r} is not known; give ?prefix=NAME: and &timeout=SECONDS")
+        if not re.fullmatch(r"/?|/\d{1,9}", parts.path):
+            raise StartError(f"--store: the database is a number, as in /0, not {parts.path!r}")
         scheme = {"valkey": "redis", "valkeys": "rediss"}.get(parts.scheme, parts.scheme)
         host = parts.netloc.rpartition("@")[2]
-        connect_to = urlunsplit((scheme, parts.netloc, parts.path, urlencode(query), ""))
+        connect_to = urlunsplit((scheme, parts.netloc, parts.path, "", ""))
         return cls(connect_to, prefix, float(timeout), urlunsplit((parts.scheme, host, parts.path, parts.query, "")))
 
 
@@ -121,7 +125,13 @@ class Connection:
         try:
             await self.call("PING")
         except Unavailable as error:
-            raise StartError(f"--store {self.address.shown}: {error.__cause__ or error.detail}") from error
+            cause = error.__cause__
+            if isinstance(cause, StartError):
+                raise cause from None
+            why = str(cause or error.detail).rstrip(".")
+            raise StartError(
+                f"--store {self.address.shown} cannot be used ({why}): start a Valkey server there, or correct the URL"
+            ) from error
 
     async def close(self) -> None:
         if self._connection is not None and self._loop is asyncio.get_running_loop():

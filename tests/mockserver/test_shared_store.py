@@ -335,11 +335,18 @@ def test_a_store_does_not_show_its_password(url: str):
 
 
 @pytest.mark.parametrize(
-    ("query", "told"), [("prefix=", "empty prefix"), ("timeout=0", "above 0, not '0'"), ("timeout=soon", "not 'soon'")]
+    ("rest", "told"),
+    [
+        ("?prefix=", "empty prefix"),
+        ("?timeout=0", "above 0, not '0'"),
+        ("?timeout=soon", "not 'soon'"),
+        ("?prfix=m:", r"'prfix' is not known; give \?prefix=NAME"),
+        ("/x?prefix=m:", "the database is a number, as in /0, not '/x'"),
+    ],
 )
-def test_an_empty_prefix_and_an_impossible_timeout_are_refused(query: str, told: str):
+def test_an_address_that_cannot_be_meant_is_refused(rest: str, told: str):
     with pytest.raises(StartError, match=told):
-        create_app(Settings(store=f"valkey://h?{query}"))
+        create_app(Settings(store=f"valkey://h{rest}"))
 
 
 def test_without_the_client_library_the_store_is_refused_and_the_memory_store_works(monkeypatch: pytest.MonkeyPatch):

@@ -81,9 +81,9 @@ def test_a_worker_that_cannot_start_ends_the_server(valkey_server: Valkey, tmp_p
     [
         (
             ("--workers", "2"),
-            "workers: several processes need a store that they share: give --store valkey://HOST:PORT",
+            "--workers: several processes need a store that they share: give --store valkey://HOST:PORT",
         ),
-        (("--store", "valkey://127.0.0.1:1"), "--store valkey://127.0.0.1:1: "),
+        (("--store", "valkey://127.0.0.1:1"), "): start a Valkey server there, or correct the URL"),
         (("--store", "valkey://127.0.0.1:1", "--state", "x"), "keeps the state itself: leave out --state"),
     ],
     ids=["memory", "no store", "state"],

@@ -87,7 +87,7 @@ def test_what_cannot_be_checked_is_one_line_and_exit_code_2(check, engine, tmp_p
     engine.answer = CouldNotCheck("no answer from http://127.0.0.1:4010:\n refused")
     status, out, err = check("--report", f"json={tmp_path / 'out.json'}")
     assert (status, out) == (2, "")
-    assert err == "Error: no answer from http://127.0.0.1:4010: refused: start the server, or mend the URL\n"
+    assert err == "Error: no answer from http://127.0.0.1:4010: refused: start the server, or correct the URL\n"
     report = json.loads((tmp_path / "out.json").read_text())
     assert report["verdict"] == "could_not_check"
     assert {rule["status"] for rule in report["rules"]} == {"skipped"}

@@ -104,7 +104,7 @@ def test_the_command_waits_and_ends_with_one_line_and_exit_code_2(check):
     waiting, error = err.splitlines()
     assert waiting.startswith(f"Waiting for http://127.0.0.1:{port} to answer, 0.3 s at most")
     assert error.startswith(f"Error: no answer from http://127.0.0.1:{port} within 0.3 s (")
-    assert error.endswith("): start the server, or mend the URL")
+    assert error.endswith("): start the server, or correct the URL")
 
 
 def test_a_plan_waits_for_nobody(check):

@@ -131,7 +131,7 @@ def test_what_fails_a_check_beside_findings_is_said():
         ),
         (
             {"verdict": "incomplete", "scenarios": (ScenarioProgress("deletes", 2, 9, finished=False),)},
-            "Give the check more time with --max-time, since not every case was tried.",
+            "Give the check more time with --max-time (fuzz: --for), since not every case was tried.",
         ),
         (
             {"verdict": "incomplete", "rules": (RuleResult("AUTH-TENANT", "skipped", "no second token was given"),)},
