@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from contracts.data import files, formats, limits, texts, write_bodies
-from contracts.data.grouping import batches, in_turn_by_kind
+from contracts.data.grouping import batches, in_turn, in_turn_by_kind
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
@@ -293,7 +293,7 @@ _ODD_VALUES: Final = (
 )
 _QUERIES: Final = {
     "list_runs": (
-        *("search", *_MOMENTS, *_PAGE, "workflow_id", "machine_id", "session_id", "status"),
+        *("search", *_PAGE, *_MOMENTS, "workflow_id", "machine_id", "session_id", "status"),
         *("deep_search", "fields", "sort_mode", "include"),
     ),
     "list_run_attachments": (*_PAGE, "run_id", "attachment_type"),
@@ -318,15 +318,18 @@ def query_cases(check: CheckContext) -> Iterator[OddQuery]:
     """Yield every unusual value for a search of runs; for each other parameter those of its type, and a part of the
     others in turn.
     """
-    offered = {operation: names for operation, names in _QUERIES.items() if check.offers(operation)}
-    for operation, names in offered.items():
-        for number, name in enumerate((*names, "unknown")):
-            step = 1 if name == "search" else OTHERS
-            typed = _VALUES_OF.get(name, ())
-            others = [value for value in _ODD_VALUES[number % step :: step] if value not in typed]
-            for values in (typed, *batches(others, 8)) if typed else batches(others, 8):
-                yield OddQuery(operation, name, tuple(values))
-            yield OddQuery(operation, name, ("1",), twice=True)
+    for operation, names in _QUERIES.items():
+        of_names = [_queries_with(operation, *each) for each in enumerate((*names, "unknown"))]
+        yield from in_turn(of_names) if check.offers(operation) else ()
+
+
+def _queries_with(operation: str, number: int, name: str) -> Iterator[OddQuery]:
+    step = 1 if name == "search" else OTHERS
+    typed = _VALUES_OF.get(name, ())
+    others = [value for value in _ODD_VALUES[number % step :: step] if value not in typed]
+    for values in (typed, *batches(others, 8)) if typed else batches(others, 8):
+        yield OddQuery(operation, name, tuple(values))
+    yield OddQuery(operation, name, ("1",), twice=True)
 
 
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
