@@ -49,6 +49,14 @@ class _Part:
     explores: bool
 
 
+def _share(scenario: Scenario[Any], number: int) -> float:
+    """Return how many requests a scenario may send in a round."""
+    # Scenarios of priority 0 are short and find most. Those that create nothing read lists, which get slower later.
+    if scenario.priority == 0 or (number == LATE_ROUND - 1 and not scenario.creates):
+        return math.inf
+    return float(FIRST_ROUND_REQUESTS * 2 ** (number - 1))
+
+
 class Scheduler:
     def __init__(
         self,
@@ -101,9 +109,7 @@ class Scheduler:
             left: list[_Part] = []
             for index, part in enumerate(parts):
                 try:
-                    # Scenarios of priority 0 are short and find most, so they run to their end at once.
-                    share = math.inf if part.scenario.priority == 0 else FIRST_ROUND_REQUESTS * 2 ** (number - 1)
-                    if not self._run_part(part, requests=share, until=self._end):
+                    if not self._run_part(part, requests=_share(part.scenario, number), until=self._end):
                         left.append(part)
                     self._search.settle()
                 except OutOfTime:

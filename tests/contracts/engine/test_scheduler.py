@@ -112,6 +112,12 @@ def test_the_share_of_requests_doubles_from_round_to_round() -> None:
     assert shares[:3] == [FIRST_ROUND_REQUESTS, 2 * FIRST_ROUND_REQUESTS, 4 * FIRST_ROUND_REQUESTS]
 
 
+def test_a_scenario_that_creates_nothing_ends_before_the_cases_with_many_runs() -> None:
+    search = OneCaseEach()
+    run_scheduler(search, scenario("a", *[FEW] * 5, creates=False))
+    assert search.shares[: LATE_ROUND - 1] == [FIRST_ROUND_REQUESTS, 2 * FIRST_ROUND_REQUESTS, math.inf]
+
+
 def test_a_scenario_of_the_lowest_priority_comes_with_many_runs_and_the_last_after_everything() -> None:
     search = OneCaseEach()
     run_scheduler(
