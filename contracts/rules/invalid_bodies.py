@@ -39,7 +39,8 @@ def readings(operation: str, bodies: Iterable[dict[str, Any]]) -> Iterator[tuple
 def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
     """Yield all invalid bodies of `almost_valid`. Those with one fault are combined."""
     variants = _variants(check, operation)
-    yield from in_turn(combined(operation, base, bodies) for base, bodies in variants.one_fault)
+    of_bare, *of_lists = (combined(operation, base, bodies) for base, bodies in variants.one_fault)
+    yield from in_turn((of_bare, in_turn(of_lists)))  # every second one is of a minimal body
     for base, bodies in variants.one_fault_again:
         yield from combined(operation, base, bodies, alone=0)
     for pairs in variants.pairs:
