@@ -57,6 +57,7 @@ def places(value: Json, path: Path = ()) -> Iterator[Path]:
 
 
 LONG_LIST: Final = 101
+"""Items of a list in which one is wrong: the first ones, a page of them, and one more."""
 
 
 def in_long_list(body: Json, name: str) -> Iterator[Json]:

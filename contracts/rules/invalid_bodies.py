@@ -127,8 +127,11 @@ def _beside_counts(full: dict[str, Any]) -> Iterator[_OneFault]:
     counts, places = limits.few(100, limits.MAX_COUNT), list(mutations.places(full))
     for number, count in enumerate(counts):
         base = full | {"count": count}
-        wrong = {path: 5 if path[-1] in {"filename", "content", "target_path"} else "x" for path in places}
-        yield base, (mutations.put(base, path, wrong[path]) for path in places[number :: len(counts)])
+        yield base, (_with_wrong(base, path) for path in places[number :: len(counts)])
+
+
+def _with_wrong(body: dict[str, Any], path: mutations.Path) -> Any:
+    return mutations.put(body, path, 5 if path[-1] in {"filename", "content", "target_path"} else "x")
 
 
 def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> list[_Pairs]:

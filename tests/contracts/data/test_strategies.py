@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -239,3 +240,31 @@ def test_cases_of_several_operations_come_in_turn() -> None:
 
     assert [(one.operation, one.number) for one in cases(3)] == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2)]
     assert cases.__doc__ == "Of an operation."
+
+
+def test_the_first_cases_of_an_operation_are_of_many_kinds() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class One:
+        operation: str
+        number: int
+        is_deleted: bool = False
+        events: tuple[Any, ...] = ()
+
+    update, retry = SimpleNamespace(kind="update"), SimpleNamespace(kind="retry")
+
+    @grouping.in_turn_by_kind
+    def cases(count: int) -> Iterator[One]:
+        yield from (One("a", number) for number in range(count))
+        yield One("a", 10, is_deleted=True)
+        yield from (One("a", number, events=(update,)) for number in (20, 21))
+        yield One("a", 30, events=(update, retry))
+
+    assert [one.number for one in cases(3)] == [0, 10, 20, 30, 1, 21, 2]
+
+
+def test_rows_have_every_value_of_every_member() -> None:
+    assert list(grouping.rows({"a": (1, 2, 3), "b": ("x", "y"), "c": (None,)})) == [
+        {"a": 1, "b": "x", "c": None},
+        {"a": 2, "b": "y", "c": None},
+        {"a": 3, "b": "x", "c": None},
+    ]
