@@ -43,8 +43,8 @@ def invalid_bodies(check: CheckContext, operation: str) -> Iterator[Body]:
     yield from in_turn((of_bare, in_turn(of_lists)))  # every second one is of a minimal body
     for base, bodies in variants.one_fault_again:
         yield from combined(operation, base, bodies, alone=0)
-    for pairs in variants.pairs:
-        body = pairs.body(operation)
+    for row in variants.pairs:
+        body = row.body(operation)
         if read(operation, body.json).is_invalid:
             yield body
 
@@ -54,8 +54,8 @@ def almost_valid(check: CheckContext, operation: str) -> Iterator[dict[str, Any]
     variants = _variants(check, operation)
     for _, bodies in (*variants.one_fault, *variants.one_fault_again):
         yield from bodies
-    for pairs in variants.pairs:
-        yield pairs.values
+    for row in variants.pairs:
+        yield row.values
 
 
 _OneFault = tuple[dict[str, Any], Iterator[dict[str, Any]]]
@@ -67,11 +67,11 @@ class _Variants:
     """Bodies with one mutation, by the body that was changed."""
     one_fault_again: tuple[_OneFault, ...]
     """Mutations that `one_fault` has too, of other bodies."""
-    pairs: list[_Pairs]
+    pairs: list[_Row]
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class _Row:
     """A row of a pairwise table: each field is absent, valid or invalid."""
 
     values: dict[str, Any]
@@ -134,7 +134,7 @@ def _with_wrong(body: dict[str, Any], path: mutations.Path) -> Any:
     return mutations.put(body, path, 5 if path[-1] in {"filename", "content", "target_path"} else "x")
 
 
-def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> list[_Pairs]:
+def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: Sequence[str]) -> list[_Row]:
     """Return few bodies in which every two fields are absent, valid and invalid together."""
     good = {name: True if name == "start_session" else full.get(name, bare.get(name)) for name in fields}
     values: dict[str, list[Any]] = {name: [write_bodies.ABSENT, good[name]] for name in fields}
@@ -144,7 +144,7 @@ def _pairs(operation: str, bare: dict[str, Any], full: dict[str, Any], fields: S
         values[name] += [None] if read(operation, bare | {name: None}).is_invalid else []
         candidates = itertools.islice(of_wrong_type, 5)  # one more than there are, so that the next field has others
         values[name] += [value for value in candidates if read(operation, bare | {name: value}).is_invalid][:1]
-    return [_Pairs(write_bodies.without_absent(row), good) for row in write_bodies.pairs(values)]
+    return [_Row(write_bodies.without_absent(row), good) for row in write_bodies.pairs(values)]
 
 
 def _wrong_of(operation: str, name: str) -> tuple[Any, ...]:

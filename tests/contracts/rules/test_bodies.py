@@ -9,10 +9,10 @@ import pytest
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle import ParsedRequest, read_body, read_request
 from contracts.rules.accepted import notation_cases, null_cases
-from contracts.rules.invalid_bodies import with_sample_ids
+from contracts.rules.invalid_bodies import invalid_bodies, with_sample_ids
 from contracts.rules.malformed_bodies import malformed_cases
 from contracts.rules.requests import refused_cases
-from contracts.rules.writes import Body, Write
+from contracts.rules.writes import WRITES_OF_RUNS, Body, Write
 from tests.contracts.rules.test_cases import WORLDS
 
 CHECK = WORLDS["takes any id"]
@@ -43,6 +43,16 @@ def test_what_should_be_accepted_is_valid_with_few_exceptions_that_are_undetermi
 
     assert not [(one.operation, one.faults) for one in parsed if one.faults]
     assert sum(not one.is_valid for one in parsed) < len(parsed) / 20
+
+
+@pytest.mark.parametrize("operation", WRITES_OF_RUNS)
+def test_the_parts_of_an_invalid_body_are_invalid_and_have_its_faults_together(operation: str) -> None:
+    for body in invalid_bodies(CHECK, operation):
+        fields = {fault.path[:1] for fault in read(operation, body).faults}
+        of_parts = [{fault.path[:1] for fault in read(operation, part).faults} for part in body.parts]
+        assert fields
+        assert all(of_parts)
+        assert not body.parts or set().union(*of_parts) == fields
 
 
 @pytest.mark.parametrize("cases", [refused_cases, malformed_cases])

@@ -75,6 +75,14 @@ def test_one_variant_with_a_fault_at_each_place_is_sent_alone() -> None:
         assert [body for body in alone if body in variants] == variants[:1]
 
 
+def test_later_items_of_a_list_count_as_one_place_and_none_is_sent_alone_where_that_was_done() -> None:
+    base = BASE | {"pool_ids": ["«pool:0»"] * 4}
+    wrong = [base | {"pool_ids": ["«pool:0»"] * place + [5] + ["«pool:0»"] * (3 - place)} for place in range(4)]
+    alone = [body.json for body in combined(OPERATION, base, wrong) if not body.parts]
+    assert alone == wrong[:2]
+    assert all(body.parts for body in combined(OPERATION, BASE, [*COUNTS, *WORKFLOWS], alone=0))
+
+
 def test_a_valid_variant_and_a_repeated_one_are_left_out() -> None:
     assert list(combined(OPERATION, BASE, [BASE, COUNTS[0], COUNTS[0]])) == [Body(COUNTS[0])]
 
