@@ -166,6 +166,11 @@ class CreatesFail(Standin):
             raise RuntimeError
 
 
+def test_a_url_with_a_path_too_many_is_named_as_a_cause() -> None:
+    with serving() as url, pytest.raises(CouldNotCheck, match=r"\(404 .*correct the URL, which is the part before /v1"):
+        known(f"{url}/nosuch")
+
+
 @pytest.mark.parametrize(("kind", "said"), [(CreatesRefused, "422 .*Never"), (CreatesFail, "500")])
 def test_a_target_where_no_create_succeeds_cannot_be_checked(kind: type[Standin], said: str) -> None:
     with pytest.raises(CouldNotCheck, match=rf"no create succeeds \({said}.*; give --workflow-id"):
