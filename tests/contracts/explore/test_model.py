@@ -35,13 +35,13 @@ from contracts.guard import Guard
 from contracts.rules import REGISTRY
 from contracts.rules.run_events import Event
 from tests.processes import served
-from tests.standin import serving as standin_serving
 from tests.standin.behaviour import Settings, Standin
-from tests.standin.server import wire
 from tests.standin.serving import serving
 
 LONG_S = 300.0
 """No search takes as long, even on a busy machine: nothing here depends on time."""
+RUNS_STAY_ACTIVE = Settings(running_s=2 * LONG_S)
+"""A step that cancels a run is skipped if the run has ended, as it may have on a busy machine."""
 
 
 def target_at(url: str, *tokens: str, **more: Any) -> Target:
@@ -140,12 +140,8 @@ class DeleteForgetsTheKeys(Standin):
         (DeleteForgetsTheKeys, "IDEM-REPLAY"),
     ],
 )
-def test_a_fault_that_only_a_row_of_steps_shows_is_found(
-    kind: type[Standin], rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(kind(Settings())))
-
-    with serving() as url:
+def test_a_fault_that_only_a_row_of_steps_shows_is_found(kind: type[Standin], rule: str, tmp_path: Path) -> None:
+    with serving(kind, settings=RUNS_STAY_ACTIVE) as url:
         search = explored(target_at(url), tmp_path, examples=10)
 
     assert {(finding.rule, finding.stable) for finding in search.findings} == {(rule, True)}
@@ -163,9 +159,9 @@ def update(body: dict[str, Any]) -> Write:
     return Write("update", TWO, Event("update", body))
 
 
-def shown_by(steps: list[Step], folder: Path) -> tuple[str, str] | None:
-    """(rule, cause) of what a row shows of the stand-in that is served."""
-    with serving() as url, searching(target_at(url), folder) as search:
+def shown_by(steps: list[Step], folder: Path, defect: str | type[Standin] | None = None) -> tuple[str, str] | None:
+    """(rule, cause) of what a row shows of a stand-in with that defect."""
+    with serving(defect, settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), folder) as search:
         try:
             run_sequence(CaseContext(search.check), SequenceCase(tuple(steps)))
         except RuleViolated as shown:
@@ -216,15 +212,12 @@ def shown_by(steps: list[Step], folder: Path) -> tuple[str, str] | None:
     ],
 )
 def test_a_fault_is_laid_to_what_has_brought_it_about(
-    defect: str, rule: str, cause: str, steps: list[Step], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    defect: str, rule: str, cause: str, steps: list[Step], tmp_path: Path
 ) -> None:
     row = [MAKE, *steps]
+
     assert shown_by(row, tmp_path) is None
-
-    create = standin_serving.create_standin
-    monkeypatch.setattr(standin_serving, "create_standin", lambda _, *more: create(defect, *more))
-
-    assert shown_by(row, tmp_path) == (rule, cause)
+    assert shown_by(row, tmp_path, defect) == (rule, cause)
 
 
 class NotCleared(Standin):
@@ -326,14 +319,12 @@ IN_A_SESSION = Create("second", {"start_session": True})
     ],
 )
 def test_each_comparison_sees_what_it_is_for(
-    kind: type[Standin], rule: str, cause: str, steps: list[Step], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: type[Standin], rule: str, cause: str, steps: list[Step], tmp_path: Path
 ) -> None:
     row = [MAKE, *steps]
+
     assert shown_by(row, tmp_path) is None
-
-    monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(kind(Settings())))
-
-    assert shown_by(row, tmp_path) == (rule, cause)
+    assert shown_by(row, tmp_path, kind) == (rule, cause)
 
 
 def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Path) -> None:
@@ -345,10 +336,8 @@ def test_steps_that_make_no_sense_where_they_stand_are_passed_over(tmp_path: Pat
     )
 
 
-def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(RetriesFail(Settings())))
-
-    with serving() as url, searching(target_at(url), tmp_path) as search:
+def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path) -> None:
+    with serving(RetriesFail, settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), tmp_path) as search:
         search.check.known.add(("NO-5XX", "a 5xx from retry_run"))
         with pytest.raises(Inconclusive):
             run_sequence(CaseContext(search.check), SequenceCase((MAKE, CANCEL, RETRY)))
@@ -356,12 +345,12 @@ def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.matrix
 def test_a_check_finds_what_only_a_row_of_steps_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standin_serving, "create_standin", lambda *_: wire(UpdateAfterRetryForgetsInputs(Settings())))
     monkeypatch.setattr("contracts.check.SCENARIOS", ())
     monkeypatch.setattr(step_sequences, "MOST_S", LONG_S)
     found: list[Finding] = []
 
-    with serving() as url, Guard(target_at(url, max_time_s=8 * LONG_S), journal_dir=tmp_path) as guard:
+    forgetful = serving(UpdateAfterRetryForgetsInputs, settings=RUNS_STAY_ACTIVE)
+    with forgetful as url, Guard(target_at(url, max_time_s=8 * LONG_S), journal_dir=tmp_path) as guard:
         result = check(guard.target, guard, rules={"UPDATE-PARTIAL"}, on_finding=found.append)
 
     assert [finding.rule for finding in result.findings] == ["UPDATE-PARTIAL"]
@@ -399,7 +388,7 @@ def test_rows_are_planned_only_where_they_judge_something_and_runs_cost_nothing(
 
 def test_the_same_seed_writes_the_same_rows(tmp_path: Path) -> None:
     def rows_of(seed: int) -> list[tuple[str, str]]:
-        with serving() as url:
+        with serving(settings=RUNS_STAY_ACTIVE) as url:
             search = explored(target_at(url, seed=seed), tmp_path, examples=3, round_number=1)
         exchanges = search.check.guard.exchanges
         return [(e.request.method, e.request.path.partition("?")[0][:9]) for e in exchanges]
