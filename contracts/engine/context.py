@@ -46,13 +46,23 @@ _PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
 
 
 class CaseContext:
-    """One attempt at one case. `only` is set while a case is shrunk or reproduced: the dedup key of the violation to
-    find. All other violations are then ignored. What it makes up follows from the seed, the salt and `name`.
+    """One attempt at one case. What it makes up follows from the seed, the salt and `name`.
+
+    `only` is set while a case is shrunk or reproduced: the dedup key of the violation to find. All others are then
+    ignored. Otherwise those that the check knows are ignored, and those of `is_ignored`.
     """
 
-    def __init__(self, check: CheckContext, *, only: str | None = None, name: str | None = None) -> None:
+    def __init__(
+        self,
+        check: CheckContext,
+        *,
+        only: str | None = None,
+        name: str | None = None,
+        is_ignored: Callable[[Violation], bool] = lambda violation: False,
+    ) -> None:
         self.check = check
         self.only = only
+        self._is_ignored = is_ignored
         self.exchanges: list[Exchange] = []
         self.other_violations: list[tuple[Violation, Exchange]] = []
         """Violations other than the one that `only` asks for, and the exchange that was judged."""
@@ -222,13 +232,10 @@ class CaseContext:
         if exchange.answer.status == 429:
             self.count("HTTP-LIMIT", exchange)
             raise Inconclusive("the target put the request off with 429 for too long")
-        try:
-            body = exchange.answer.json() if exchange.answer.body else None
-        except (ValueError, RecursionError):
-            body = None
+        result = CallResult.of(operation, exchange)
         if operation is not None and accepts(exchange.answer):
-            self.check.coverage.count_answer(ANSWER_RULE.get(operation, SCHEMA_RULE), operation, body)
-        return CallResult(operation, exchange, body)
+            self.check.coverage.count_answer(ANSWER_RULE.get(operation, SCHEMA_RULE), operation, result.body)
+        return result
 
     def call(
         self,
@@ -297,7 +304,7 @@ class CaseContext:
                 return
         else:
             self.check.saw(violation)
-            if self.check.knows(violation):
+            if self.check.knows(violation) or self._is_ignored(violation):
                 return
         violated = RuleViolated(violation, exchanges or tuple(self.exchanges), all_exchanges=tuple(self.exchanges))
         violated.is_proof, violated.made_up = is_proof, dict(self.placeholders())

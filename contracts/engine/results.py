@@ -63,6 +63,13 @@ class CallResult:
     exchange: Exchange
     body: Any = None
 
+    @classmethod
+    def of(cls, operation: str | None, exchange: Exchange) -> CallResult:
+        try:
+            return cls(operation, exchange, exchange.answer.json() if exchange.answer.body else None)
+        except (ValueError, RecursionError):
+            return cls(operation, exchange)
+
     @property
     def answer(self) -> Answer:
         return self.exchange.answer

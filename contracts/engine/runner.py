@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,7 +37,7 @@ from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleVi
 from contracts.engine.shrink import shrink
 from contracts.guard import NoAnswer, Refused
 from contracts.openapi.schemas import body_schema
-from contracts.oracle import read_request
+from contracts.oracle import Violation, read_request
 
 MAX_TRIES: Final = 120
 """Tries to shrink one case."""
@@ -45,6 +45,10 @@ MAX_SHRINK_REQUESTS: Final = 800
 """Requests to shrink one case: a case of many requests gets fewer tries."""
 MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them add no information."""
+MAX_UNSTABLE: Final = 2
+MAX_UNSTABLE_IN_ALL: Final = 8
+"""Unstable findings of one cause, in one scenario and in all. Then the cause is ignored, in that scenario or in all:
+another scenario may have a case that shows it each time."""
 THREADS: Final = 3
 BATCH: Final = 6
 INTERNAL_ERRORS: Final = (
@@ -105,13 +109,15 @@ class Search:
         self._on_finding = on_finding or (lambda finding: None)
         self._on_case = on_case or (lambda scenario: None)
         self._database = database
-        self._unstable_count: Counter[tuple[str, str]] = Counter()
+        self._unstable: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        """How many unstable findings each scenario has, by rule and cause."""
         self._waiting: list[tuple[Scenario[Any], Any, Future[RuleViolated | None]]] = []
         self._waiting_pool: ThreadPoolExecutor | None = None
         self._attempts: Counter[tuple[str, str]] = Counter()
-        self.requests: Counter[str] = Counter()
         self.tried: Counter[str] = Counter()
-        """Requests and cases by scenario, without those that shrink and repeat a failing case."""
+        """Cases by scenario, without those that shrink and repeat a failing case."""
+        self.spent: defaultdict[str, float] = defaultdict(float)
+        """The requests of these cases, and in requests what the runs cost that they create."""
         self._requests_for_findings = 0
 
     # Scenarios that wait more than they send
@@ -160,17 +166,17 @@ class Search:
         """
         is_together = scenario.together and not self.check.is_live
         size = int(min(BATCH, max(THREADS, requests // THREADS))) if is_together else 1
-        sent_before, spent_on_runs = self.requests[scenario.name], 0.0
+        limit = self.spent[scenario.name] + requests
         with ThreadPoolExecutor(THREADS) as pool:
-            while batch := next_batch(cases, size, requests - spent_on_runs):
+            while batch := next_batch(cases, size, limit - self.spent[scenario.name]):
                 self._stop_at(until)
                 if is_together:
                     self._try_together(scenario, batch, pool)
                 else:
                     self.try_case(scenario, batch[0])
                 self.tried[scenario.name] += len(batch)
-                spent_on_runs += sum(map(cost_of_runs, batch))
-                if self.requests[scenario.name] - sent_before + spent_on_runs >= requests:
+                self.spent[scenario.name] += sum(map(cost_of_runs, batch))
+                if self.spent[scenario.name] >= limit:
                     return False
         return True
 
@@ -202,7 +208,12 @@ class Search:
         violation. Raises OutOfTime.
         """
         self._on_case(scenario)
-        context = CaseContext(self.check, only=only, name=self._name_of_attempt(scenario, case))
+        context = CaseContext(
+            self.check,
+            only=only,
+            name=self._name_of_attempt(scenario, case),
+            is_ignored=lambda violation: self._is_ignored(scenario, violation),
+        )
         try:
             scenario.run(context, case)
             if not context.other_violations:
@@ -223,7 +234,7 @@ class Search:
         finally:
             with self.check.lock:
                 if only is None:
-                    self.requests[scenario.name] += len(context.exchanges)
+                    self.spent[scenario.name] += len(context.exchanges)
                 else:
                     self._requests_for_findings += len(context.exchanges)
         return None
@@ -301,20 +312,29 @@ class Search:
         """Shrink the case, repeat it and keep the finding. Then run the case again for violations that this one hid.
         `beside` are the cases that ran in parallel with it, itself included.
         """
-        check = self.check
         for _ in range(2 * MAX_CAUSES):
-            if (violated.rule, violated.cause) not in check.known:
+            if not self._is_known(scenario, violated):
                 try:
                     self._conclude(scenario, case, violated, beside)
                 except OutOfTime:
                     self._keep_unrepeated(violated, stable=False)
                     raise
-            if (violated.rule, violated.cause) not in check.known:
+            if not self._is_known(scenario, violated):
                 return
             again = self._outcome(scenario, case)
-            if again is None or (again.rule, again.cause) in check.known:
+            if again is None or self._is_known(scenario, again):
                 return
             violated = again
+
+    def _is_known(self, scenario: Scenario[Any], violated: RuleViolated) -> bool:
+        """Return whether there is nothing more to find out about it, by cases of this scenario."""
+        known = self.check.known
+        return (violated.rule, violated.cause) in known or self._is_ignored(scenario, violated.violation)
+
+    def _is_ignored(self, scenario: Scenario[Any], violation: Violation) -> bool:
+        """Return whether this scenario has shown the violation before, but by no case that repeats."""
+        unstable = self._unstable.get((violation.rule, violation.cause))
+        return unstable is not None and unstable[scenario.name] >= MAX_UNSTABLE
 
     def _conclude(self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Sequence[Any]) -> None:
         check = self.check
@@ -356,9 +376,8 @@ class Search:
         repeated_under_load = None if stable else self._reproduce_under_load(*under_load)
         final = confirmed or repeated_under_load or violated
         intermittent = not stable and (violated.is_proof or repeated_under_load is not None)
-        self._unstable_count[first] += not stable
-        # Known only after the second unstable one: another scenario may find a case that repeats.
-        if stable or self._unstable_count[first] > 1:
+        self._unstable[first][origin[0].name] += not stable
+        if stable or self._unstable[first].total() >= MAX_UNSTABLE_IN_ALL:
             check.known.update({first, (violated.rule, violated.cause), (final.rule, final.cause)})
         if is_broken_by_a_write:
             final = violated  # the write that caused it was sent before the first failure

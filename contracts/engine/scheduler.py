@@ -7,6 +7,7 @@ sent the same cases as a quick one, only fewer of them.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Scenario, Search
 
 FIRST_ROUND_REQUESTS: Final = 8
-"""The requests that a scenario may send in the first round. A batch of cases is always finished."""
+"""The requests that a scenario may send in the first round."""
 MANY_RUNS: Final = 60
 """Cases that create this many runs or more make every list slower, so they wait for LATE_ROUND. They begin it."""
 LATE_ROUND: Final = 4
@@ -47,6 +48,10 @@ class _Part:
     scenario: Scenario[Any]
     cases: Iterator[Any]
     explores: bool
+    debt: float = 0.0
+    """By how many requests it has exceeded its shares: a batch of cases is always finished. They are taken from the
+    shares of the next rounds, as in deficit round robin.
+    """
 
 
 def _share(scenario: Scenario[Any], number: int) -> float:
@@ -121,7 +126,12 @@ class Scheduler:
         """Run a part for a share of requests and return whether it has ended. Raises OutOfTime at `until`."""
         scenario = part.scenario
         self._progress(Progress(scenario.name, self._ended, self._total))
+        if requests <= part.debt:
+            part.debt -= requests
+            return False
+        spent_before, requests = self._search.spent[scenario.name], requests - part.debt
         if not self._search.run(scenario, part.cases, requests=requests, until=until):
+            part.debt = max(0.0, self._search.spent[scenario.name] - spent_before - requests)
             return False
         if part.explores:
             self._search.explore(scenario, examples=scenario.examples)
@@ -149,8 +159,9 @@ class Scheduler:
     def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any]]:
         """Return the cases that create few runs and those that create many. Of priority 0, all count as the former."""
         most = math.inf if scenario.priority == 0 else MANY_RUNS
-        few = (case for case in self._cases(scenario) if case.expected_runs < most)
-        many = (case for case in self._cases(scenario) if case.expected_runs >= most)
+        cases = itertools.tee(self._cases(scenario))  # to make them takes seconds
+        few = (case for case in cases[0] if case.expected_runs < most)
+        many = (case for case in cases[1] if case.expected_runs >= most)
         return few, many
 
     def _cases(self, scenario: Scenario[Any]) -> Iterator[Any]:

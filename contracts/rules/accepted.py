@@ -24,6 +24,7 @@ from contracts.rules.writes import (
     Body,
     Write,
     created_ids,
+    delete_created,
     ids_for,
     is_offered,
     look_at,
@@ -161,10 +162,8 @@ def run_large(context: CaseContext, case: LargeBody) -> None:
     parts = body[field]
     while (room := case.size - len(encode(body | {field: parts | {f"{len(parts):04}": ""}}))) > 0:
         parts[f"{len(parts):04}"] = "x" * min(MAX_TEXT, room)
-    created = created_ids(context.write(case.operation, *ids, body=body).result)[:1]
-    look_at(context, created)
-    for run_id in created if context.check.offers("delete_run") else ():
-        context.call("delete_run", run_id)
+    look_at(context, created_ids(context.write(case.operation, *ids, body=body).result)[:1])
+    delete_created(context)
 
 
 def large_cases(check: CheckContext) -> Iterator[LargeBody]:

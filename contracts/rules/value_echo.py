@@ -20,7 +20,7 @@ from contracts.rules.chains import ChainCase, run_chain
 from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, Event, RunCase, apply_events, create_for
 from contracts.rules.run_listing import check_listing
-from contracts.rules.writes import CREATES_OF_RUNS, WRITES_OF_RUNS, Body, is_offered, workflow_filter
+from contracts.rules.writes import CREATES_OF_RUNS, WRITES_OF_RUNS, Body, delete_created, is_offered, workflow_filter
 
 RULES: Final[tuple[Rule, ...]] = ()
 """The rules that are judged here are those of the operations."""
@@ -37,7 +37,10 @@ class ValuesCase(Case):
 
 
 def run_values(context: CaseContext, case: ValuesCase) -> None:
-    """Send the write, read the run one by one and in a list, and search: no stored value makes a search fail."""
+    """Send the write, read its runs one by one and in a list, search them, and delete them.
+
+    No stored value makes a search fail.
+    """
     if case.operation in CREATES_OF_RUNS:
         run_create(context, CreateCase(case.operation, case.body, is_read=True, is_listed=True))
     elif case.operation == "create_run_chain":
@@ -47,6 +50,7 @@ def run_values(context: CaseContext, case: ValuesCase) -> None:
     if context.check.offers("list_runs"):
         found = [("limit", "20"), ("search", "x"), ("deep_search", "true")]
         context.call("list_runs", query=[*workflow_filter(context), *found])
+    delete_created(context)
 
 
 def _run_change(context: CaseContext, kind: Literal["update", "retry"], body: dict[str, Any]) -> None:
@@ -80,6 +84,6 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_values,
         value_cases,
         needs=("get_run",),
-        priority=1,
+        priority=0,
     ),
 )

@@ -8,6 +8,7 @@ import math
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -25,7 +26,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.grouping import grouped
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime
-from contracts.engine.runner import MAX_CAUSES, Scenario, Search, run_alone
+from contracts.engine.runner import MAX_CAUSES, MAX_UNSTABLE_IN_ALL, Scenario, Search, run_alone
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
 from contracts.oracle import Violation, read_request
 from contracts.rules.requests import WrongParameter, run_wrong_parameter
@@ -133,6 +134,46 @@ def test_a_violation_that_one_answer_proves_is_an_intermittent_finding_if_it_doe
     assert (finding.rule, finding.stable, finding.intermittent, finding.fails) == ("NO-5XX", False, True, True)
     assert search.check.seen_violations["NO-5XX", finding.cause] == 1
     assert not search.unstable
+
+
+def test_a_scenario_ignores_what_it_has_shown_twice_by_chance_and_another_still_looks_for_it() -> None:
+    page = (200, PAGE)
+    search = Search(world_of(lambda request: page))
+    tried: list[int] = []
+    fails = {1, 2, 3, 7}
+
+    def by_chance(context: CaseContext, case: Case) -> None:
+        tried.append(case["n"])
+        holds = tried.count(case["n"]) > 1 or case["n"] not in fails
+        context.require(holds, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
+
+    def each_time(context: CaseContext, case: Case) -> None:
+        context.require(False, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
+
+    search.run(scenario(by_chance), iter([{"n": number} for number in range(4)]))
+
+    assert (len(search.findings), len(search.unstable)) == (0, 1)
+    assert [tried.count(number) > 1 for number in range(4)] == [False, True, True, False]  # the third is ignored
+
+    search.run(dataclasses.replace(scenario(each_time), name="another"), iter([{"n": 0}]))
+
+    assert [(finding.cause, finding.stable) for finding in search.findings] == [("a cause", True)]
+    assert not search.unstable
+
+
+def test_a_cause_that_many_scenarios_show_by_chance_is_known() -> None:
+    search = Search(world_of(lambda request: (200, PAGE)))
+    tried: Counter[str] = Counter()
+
+    def by_chance(context: CaseContext, case: Case) -> None:
+        tried[case["name"]] += 1
+        holds = tried[case["name"]] > 1
+        context.require(holds, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
+
+    for name in map(str, range(MAX_UNSTABLE_IN_ALL + 1)):
+        search.run(dataclasses.replace(scenario(by_chance), name=name), iter([{"name": name}]))
+
+    assert [count > 1 for count in tried.values()] == [True] * MAX_UNSTABLE_IN_ALL + [False]
 
 
 @pytest.mark.parametrize("status", [502, 503, 504])
@@ -307,7 +348,7 @@ def test_a_scenario_that_has_sent_its_share_of_requests_can_be_continued() -> No
     assert search.run(one, cases)
     assert tried == [0, 1, 2]
     assert search.tried["a scenario"] == 3
-    assert search.requests["a scenario"] == 6
+    assert search.spent["a scenario"] == 6
 
 
 def test_a_scenario_stops_when_its_time_is_over() -> None:

@@ -34,12 +34,14 @@ FEW, MANY = Count(1), Count(MANY_RUNS)
 class OneCaseEach:
     """In the place of a search: gets one case done in each turn."""
 
-    def __init__(self, *, out_of_time_at: str | None = None) -> None:
+    def __init__(self, *, out_of_time_at: str | None = None, requests_each: int = 1) -> None:
+        self._requests_each = requests_each
         self.done: list[tuple[str, int]] = []
         self.begun: list[tuple[str, int]] = []
         self.explored: list[str] = []
         self.shares: list[float] = []
         self.tried: Counter[str] = Counter()
+        self.spent: Counter[str] = Counter()
         self.findings: list[Finding] = []
         self.settled_until = 0.0
         self._out_of_time_at = out_of_time_at
@@ -60,6 +62,7 @@ class OneCaseEach:
         if case is None:
             return True
         self.done.append((scenario.name, case.count))
+        self.spent[scenario.name] += self._requests_each
         self.tried[scenario.name] += 1
         return scenario.last
 
@@ -110,6 +113,20 @@ def test_the_share_of_requests_doubles_from_round_to_round() -> None:
     run_scheduler(search, scenario("a", FEW, FEW, FEW))
     shares = list(dict.fromkeys(search.shares))
     assert shares[:3] == [FIRST_ROUND_REQUESTS, 2 * FIRST_ROUND_REQUESTS, 4 * FIRST_ROUND_REQUESTS]
+
+
+def test_requests_beyond_a_share_are_taken_from_the_next_ones() -> None:
+    search = OneCaseEach(requests_each=FIRST_ROUND_REQUESTS * 2)
+    run_scheduler(search, scenario("a", *[FEW] * 3), scenario("b", *[FEW] * 3))
+    shares = [share / FIRST_ROUND_REQUESTS for share in search.shares if share < math.inf]
+    # 2 are spent of 1; then 2 of 2 - 1; then 2 of 4 - 1
+    assert shares[:6] == [1, 1, 1, 1, 3, 3]
+
+    search = OneCaseEach(requests_each=FIRST_ROUND_REQUESTS * 3)
+    run_scheduler(search, scenario("a", *[FEW] * 2), scenario("b", FEW))
+    # 3 are spent of 1, so that the second round, of 2, has nothing left
+    assert search.done == [("a", 1), ("b", 1), ("a", 1)]
+    assert [share / FIRST_ROUND_REQUESTS for share in search.shares[:4]] == [1, 1, 4, 4]
 
 
 def test_a_scenario_that_creates_nothing_ends_before_the_cases_with_many_runs() -> None:

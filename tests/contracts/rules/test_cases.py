@@ -12,15 +12,18 @@ from typing import Any
 import pytest
 
 from contracts.core.target import Target
+from contracts.data import value_packs
 from contracts.engine.case import Case, as_json
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
-from contracts.engine.results import Inconclusive
+from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.runner import Scenario
 from contracts.guard import Guard, Refused
 from contracts.openapi.schemas import operations
 from contracts.rules import SCENARIOS, live
+from contracts.rules.value_echo import ValuesCase, run_values
+from contracts.rules.writes import WRITES_OF_RUNS, created_ids
 from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
 
@@ -102,6 +105,19 @@ def healthy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CheckContext]:
         target = Target(url, *Settings().tokens, max_time_s=600)
         with Guard(target, journal_dir=tmp_path_factory.mktemp("journal")) as guard:
             yield discover(target, guard, deadline=time.monotonic() + 600)
+
+
+@pytest.mark.parametrize("operation", WRITES_OF_RUNS)
+def test_runs_with_large_values_are_deleted(operation: str, healthy: CheckContext) -> None:
+    context = CaseContext(healthy)
+    largest = max(value_packs.bodies(operation), key=lambda body: len(json.dumps(body)))
+
+    run_values(context, ValuesCase(operation, largest))
+
+    created = [one for exchange in context.exchanges for one in created_ids(CallResult.of(None, exchange))]
+    assert created
+    for run_id in created:
+        assert context.call("get_run", run_id).status == 404
 
 
 def sample(cases: list[Case]) -> list[Case]:
