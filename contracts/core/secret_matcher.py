@@ -2,7 +2,7 @@
 
 A secret may stand in a text escaped (for JSON, Python, a URL or HTML, up to three times over), changed (in upper case,
 reversed, as hex or base64, …), or in part. Letters and digits are not escaped by any encoder, so a text is first
-searched for a run of these, which is fast.
+searched for rows of these, of all secrets at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
+
+from ahocorasick import Automaton
 
 # Only for long secrets is a match of a changed form, or of a part, not a coincidence.
 _MIN_LENGTH_CHANGED: Final = 8
@@ -24,8 +26,12 @@ _BLOCK_LENGTH: Final = 8  # any part of twice this length contains a whole block
 _MIN_CHARACTERS: Final = 4  # a block of fewer different ones, such as `xxxxxxxx`, is no sign of the secret
 _ENDS_LENGTH: Final = 1_000  # a longer secret has blocks at both ends only
 _COMPARED_LENGTH: Final = 200  # of a secret longer than twice this, only both ends and their distance are compared
-_PROBE_LENGTH: Final = 8
+_MAX_LITERAL_LENGTH: Final = 64
+_MIN_LITERAL_LENGTH: Final = 2  # a shorter one stands in almost every text
+_MANY: Final = 64
 
+_NUMBER: Final = re.compile(r"(?<![\w.+-])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
+_ALPHANUMERIC: Final = re.compile(r"[0-9A-Za-z]+")
 _PIECE: Final = re.compile(r"[0-9A-Za-z]+|\\+|.", re.DOTALL)
 _ESCAPE_LETTERS: Final = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\0": "0"}
 _HTML_NAMES: Final = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
@@ -93,11 +99,15 @@ class _Form:
 
     text: str
     placeholder: str
+    literal: str
+    """A part that is the same however the form is escaped; "" if it has none."""
 
     @cached_property
-    def literal(self) -> str:
-        """The longest part that is the same however the form is escaped."""
-        return max(re.findall(r"[0-9A-Za-z]+", self.text), key=len, default="")
+    def _rows(self) -> list[str]:
+        return _ALPHANUMERIC.findall(self.text)
+
+    def may_be_escaped_in(self, text: str) -> bool:
+        return self.literal in text and self.literal != self.text and all(row in text for row in self._rows)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -140,7 +150,9 @@ class Candidates:
 
     def replace(self, text: str) -> str:
         for form in self.forms:
-            if form.literal in text:
+            if form.text[:1].isalnum() and form.text[-1:].isalnum():  # no backslash beside it belongs to it
+                text = text.replace(form.text, form.placeholder)
+            if form.may_be_escaped_in(text):
                 text = form.pattern.sub(form.placeholder, text)
         for content, blocks in self.blocks.items():
             position = text.find(content)
@@ -152,9 +164,7 @@ class Candidates:
                 )
                 text = text[:start] + placeholder + text[end:]
                 position = text.find(content, start + len(placeholder))
-        for digits, placeholder in self.numbers.items():
-            text = re.sub(rf"(?<![\w.+-]){re.escape(digits)}(?![\w.])", placeholder, text)
-        return text
+        return _NUMBER.sub(lambda found: self.numbers.get(found[0], found[0]), text) if self.numbers else text
 
 
 _NO_CANDIDATES: Final = Candidates()
@@ -165,21 +175,26 @@ class SecretMatcher:
 
     def __init__(self) -> None:
         self._forms: defaultdict[str, dict[_Form, None]] = defaultdict(dict)
-        """By the first characters of their literals, which many forms share."""
+        """By their literals, which several forms may share."""
         self._blocks: defaultdict[str, dict[_Block, None]] = defaultdict(dict)
-        self._numbers: dict[str, str] = {}
+        self.numbers: dict[str, str] = {}
+        """Placeholders by the digits of numbers."""
         self._added: set[str] = set()
+        self._automaton: Any = None
+        """Finds the keys of these mappings in a text. It is made for the first text that is searched after a change."""
 
     def add(self, secret: str, placeholder: str, *, changed: bool = True) -> None:
         """Add a secret; if it is long enough and `changed` is set, also its changed forms and its parts."""
         if secret in self._added:
             return
         self._added.add(secret)
+        self._automaton = None
         forms = [secret]
         if changed and _MIN_LENGTH_CHANGED <= len(secret) <= _MAX_LENGTH_CHANGED:
             forms += changed_forms(secret)
-        for form in (_Form(text, placeholder) for text in forms):
-            self._forms[form.literal[:_PROBE_LENGTH]][form] = None
+        for text in forms:
+            literal = self._literal_of(text)
+            self._forms[literal][_Form(text, placeholder, literal)] = None
         if changed and len(secret) >= _MIN_LENGTH_PARTS:
             last = len(secret) - _BLOCK_LENGTH
             for start in (*range(0, last, _BLOCK_LENGTH), last):
@@ -188,18 +203,45 @@ class SecretMatcher:
                 if is_at_an_end and len(set(content)) >= _MIN_CHARACTERS:
                     self._blocks[content][_Block(secret, start, placeholder)] = None
 
+    def _literal_of(self, text: str) -> str:
+        """Return the longest row of letters and digits in a text that is not the literal of many forms already, as
+        `item` may be of `item 1`, `item 2`, …
+        """
+        rows = {row[:_MAX_LITERAL_LENGTH] for row in _ALPHANUMERIC.findall(text)}
+        found = sorted(rows, key=lambda row: (-len(row), row))
+        few = (row for row in found if len(row) >= _MIN_LITERAL_LENGTH and len(self._forms.get(row, ())) < _MANY)
+        return next(few, found[0] if found else "")
+
     def add_number(self, digits: str, placeholder: str) -> None:
-        self._numbers.setdefault(digits, placeholder)
+        self.numbers.setdefault(digits, placeholder)
+        self._automaton = None
+
+    def may_be_in(self, text: str) -> bool:
+        """Return whether the text may contain a secret."""
+        return "" in self._forms or next(self._words_in(text), None) is not None
+
+    def _words_in(self, text: str) -> Iterator[tuple[int, str]]:
+        """Yield each place where the text contains a key of the mappings: the position and the key in the order in
+        which they were added.
+        """
+        if self._automaton is None:
+            self._automaton = Automaton()
+            for index, word in enumerate((*self._forms, *self.numbers, *self._blocks)):
+                if word and word not in self._automaton:
+                    self._automaton.add_word(word, (index, word))
+            self._automaton.make_automaton()
+        return (match for _, match in self._automaton.iter(text)) if self._automaton else iter(())
 
     def candidates(self, text: str) -> Candidates:
-        near = [form for probe, forms in self._forms.items() if probe in text for form in forms if form.literal in text]
-        numbers = [digits for digits in self._numbers if digits in text]
-        blocks = [content for content in self._blocks if content in text]
+        words = ["", *(word for _, word in sorted(set(self._words_in(text))))]  # a form without a literal: in any text
+        near = [form for word in words if word in self._forms for form in self._forms[word]]
+        numbers = [word for word in words if word in self.numbers]
+        blocks = [word for word in words if word in self._blocks]
         if not near and not numbers and not blocks:
             return _NO_CANDIDATES
         return Candidates(
             tuple(sorted(near, key=lambda form: -len(form.text))),
-            {digits: self._numbers[digits] for digits in sorted(numbers, key=len, reverse=True)},
+            {digits: self.numbers[digits] for digits in numbers},
             {content: tuple(self._blocks[content]) for content in blocks},
         )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding, Reproduction
-from contracts.core.secret_matcher import Candidates, SecretMatcher
+from contracts.core.secret_matcher import SecretMatcher
 
 # The keys of sensitive inputs are sensitive_input_values, sensitive_inputs and shared_sensitive_inputs. A quote inside
 # a JSON string is escaped, so this never matches there. Aliases are not secret.
@@ -35,6 +35,7 @@ _MIN_SECRET_LENGTH = 4
 _MIN_TOKEN_LENGTH = 5
 # In a JSON key, only secrets of at least this length are masked: a short one may equal an ordinary name.
 _MIN_LENGTH_IN_KEY = 12
+_MAX_LENGTH_KEPT = 200
 _CUT = "(cut: a sensitive value stood here)"
 
 
@@ -43,7 +44,10 @@ class Mask:
 
     def __init__(self, tokens: Mapping[str, str] | None = None) -> None:
         self._placeholders: dict[str, str] = {}
+        self._all_placeholders: set[str] = set()
         self._secrets = SecretMatcher()
+        self._json_strings: dict[tuple[str, bool], str] = {}
+        """Short strings that were masked already, as written, by whether they are keys: most occur many times."""
         for token, placeholder in (tokens or {}).items():
             if len(token) >= _MIN_TOKEN_LENGTH:
                 self._secrets.add(token, placeholder)
@@ -141,26 +145,33 @@ class Mask:
 
     def _body(self, body: bytes, *, sent: bool) -> bytes:
         text = self._mask_under_keys(body.decode("utf-8", "surrogateescape"), sent=sent)
-        candidates = self._secrets.candidates(text)
-        if candidates and _is_json(text):
-            return self._json_text(text, candidates, sent=sent).encode("utf-8", "surrogateescape")
+        if self._secrets.may_be_in(text) and _is_json(text):
+            return self._json_text(text, sent=sent).encode("utf-8", "surrogateescape")
         return self._secrets.replace_in_bytes(text.encode("utf-8", "surrogateescape"))
 
-    def _json_text(self, text: str, candidates: Candidates, *, sent: bool) -> str:
-        # A short secret may equal an ordinary name, so keys are searched for long secrets only.
-        in_keys = candidates.of_length(_MIN_LENGTH_IN_KEY)
-
+    def _json_text(self, text: str, *, sent: bool) -> str:
         def masked_token(found: re.Match[str]) -> str:
             written = found[0]
             if not written.startswith('"'):
-                placeholder = candidates.numbers.get(written)
+                placeholder = self._secrets.numbers.get(written)
                 return written if placeholder is None else "0" if sent else json.dumps(placeholder)
-            plain = json.loads(written, strict=False)
-            is_key = _COLON.match(text, found.end()) is not None
-            replaced = (in_keys if is_key else candidates).replace(plain)
-            return written if replaced == plain else _json(replaced)
+            return self._json_string(written, is_key=_COLON.match(text, found.end()) is not None)
 
         return _JSON_TOKEN.sub(masked_token, text)
+
+    def _json_string(self, written: str, *, is_key: bool) -> str:
+        known = self._json_strings.get((written, is_key))
+        if known is not None:
+            return known
+        plain = json.loads(written, strict=False)
+        candidates = self._secrets.candidates(plain)
+        if is_key:  # a short secret may equal an ordinary name
+            candidates = candidates.of_length(_MIN_LENGTH_IN_KEY)
+        replaced = candidates.replace(plain)
+        masked = written if replaced == plain else _json(replaced)
+        if len(written) < _MAX_LENGTH_KEPT:
+            self._json_strings[written, is_key] = masked
+        return masked
 
     def _mask_under_keys(self, text: str, *, sent: bool) -> str:
         done, at = [], 0
@@ -187,6 +198,7 @@ class Mask:
         return 0 if sent else self._placeholder(str(value))
 
     def _learn_values(self, values: Iterable[Any]) -> None:
+        self._json_strings.clear()
         for value in values:
             if isinstance(value, dict):
                 self._learn_values(value.values())
@@ -203,11 +215,12 @@ class Mask:
 
     def _placeholder(self, secret: str) -> str:
         """The placeholder of a secret, padded to the length of the secret, since a fault may depend on the length."""
-        if secret in self._placeholders.values():
+        if secret in self._all_placeholders:
             return secret  # masked already
         if secret not in self._placeholders:
             name = f"masked-{len(self._placeholders) + 1}"
             self._placeholders[secret] = name + "x" * (len(secret) - len(name))
+            self._all_placeholders.add(self._placeholders[secret])
         return self._placeholders[secret]
 
 

@@ -112,6 +112,26 @@ def test_a_secret_that_contains_another_is_replaced_first() -> None:
     assert made.replace("inner-secret, an inner-secret and more") == "$SECRET, $OUTER"
 
 
+def test_a_text_is_compared_with_few_of_many_secrets_that_are_alike() -> None:
+    made = SecretMatcher()
+    for number in range(5_000):
+        made.add(f"item {number}", f"$ITEM{number}")
+
+    assert made.replace("an item 4711, ITEM+4712 or item%204713") == "an $ITEM4711, $ITEM4712 or $ITEM4713"
+    assert len(made.candidates("item 4711").forms) < 200  # of 25,000
+
+
+def test_what_is_added_after_a_search_is_found_too() -> None:
+    made = matcher("first-secret")
+    assert made.replace("first-secret, second-secret, 482913") == "$SECRET, second-secret, 482913"
+
+    made.add("second-secret", "$SECOND")
+    made.add_number("482913", "$NUMBER")
+
+    assert made.may_be_in("second-secret")
+    assert made.replace("first-secret, second-secret, 482913") == "$SECRET, $SECOND, $NUMBER"
+
+
 def test_a_number_is_found_as_a_whole_only() -> None:
     made = SecretMatcher()
     made.add_number("482913", "$NUMBER")
