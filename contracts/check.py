@@ -18,7 +18,8 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.discovery import discover
 from contracts.engine.grouping import grouped
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Scenario, Search
+from contracts.engine.runner import Search
+from contracts.engine.scenario import Scenario
 from contracts.engine.scheduler import LOWEST_PRIORITY, Progress, Scheduler
 from contracts.explore.exploration import explore, parts_for
 from contracts.guard import Guard

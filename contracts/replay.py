@@ -23,7 +23,8 @@ from contracts.engine.explain import finding_of
 from contracts.engine.repro import is_read
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
-from contracts.engine.runner import ALONE, INTERNAL_ERRORS, Scenario
+from contracts.engine.runner import ALONE, INTERNAL_ERRORS
+from contracts.engine.scenario import Scenario
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED
 from contracts.guard import Guard, NoAnswer, Refused

@@ -17,7 +17,8 @@ from contracts.core.exchange import Answer, Exchange, Request
 from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive
-from contracts.engine.runner import Scenario, judge_alone
+from contracts.engine.runner import judge_alone
+from contracts.engine.scenario import Scenario
 from contracts.oracle import accepts
 
 _GIVEN: Final = re.compile(

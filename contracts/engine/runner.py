@@ -1,7 +1,4 @@
-"""Runs the cases of scenarios, fixed ones first and generated ones after, and shrinks and repeats a failing case.
-
-A scenario is a function of a `CaseContext` and a case (`case.Case`).
-"""
+"""Runs the cases of scenarios, fixed ones first and generated ones after, and shrinks and repeats a failing case."""
 
 from __future__ import annotations
 
@@ -14,14 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent import futures
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 from unittest import SkipTest
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.database import ExampleDatabase
 from hypothesis.errors import Flaky
-from hypothesis.strategies import SearchStrategy
 
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
@@ -34,6 +29,7 @@ from contracts.engine.neighbour import Attempt
 from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
+from contracts.engine.scenario import Scenario
 from contracts.engine.shrink import shrink
 from contracts.guard import NoAnswer, Refused
 from contracts.openapi.schemas import body_schema
@@ -60,35 +56,6 @@ INTERNAL_ERRORS: Final = (
     UnboundLocalError,
     RecursionError,  # JSON that can be parsed may be nested too deeply for a recursive function
 )
-
-
-C = TypeVar("C")
-
-
-@dataclass(frozen=True)
-class Scenario(Generic[C]):
-    """A function that tries to violate some rules, and the cases that it runs. `run` raises RuleViolated."""
-
-    name: str
-    rules: tuple[str, ...]
-    run: Callable[[CaseContext, C], None]
-    cases: Callable[[CheckContext], Iterable[C]]
-    generated: Callable[[CheckContext], SearchStrategy[C]] | None = None
-    """Further cases, which Hypothesis generates: `examples` of them in one check."""
-    examples: int = 0
-    needs: tuple[str, ...] = ()
-    """The operations without which it cannot run."""
-    creates: bool = True
-    attempts: int = 2
-    """How often a failing case is sent again before it counts as unstable: more than 2 where chance decides."""
-    together: bool = True
-    """Whether its cases may run in parallel."""
-    priority: int = 5
-    """Scenarios of a lower priority run first."""
-    waits: bool = False
-    """Whether its cases mostly wait for time to pass. They all start at once, in parallel with other scenarios."""
-    last: bool = False
-    """Whether it runs after all others."""
 
 
 class Search:
@@ -164,21 +131,28 @@ class Search:
         """Try cases until they have sent that many requests, or created runs that cost as much. Return whether all were
         tried; if not, a later call can continue `cases`. Raises OutOfTime when the check ends, or at `until`.
         """
-        is_together = scenario.together and not self.check.is_live
-        size = int(min(BATCH, max(THREADS, requests // THREADS))) if is_together else 1
         limit = self.spent[scenario.name] + requests
         with ThreadPoolExecutor(THREADS) as pool:
-            while batch := next_batch(cases, size, limit - self.spent[scenario.name]):
+            while batch := next_batch(cases, self._batch_size(scenario, limit), limit - self.spent[scenario.name]):
                 self._stop_at(until)
-                if is_together:
-                    self._try_together(scenario, batch, pool)
-                else:
+                if len(batch) == 1:
                     self.try_case(scenario, batch[0])
+                else:
+                    self._try_together(scenario, batch, pool)
                 self.tried[scenario.name] += len(batch)
                 self.spent[scenario.name] += sum(map(cost_of_runs, batch))
                 if self.spent[scenario.name] >= limit:
                     return False
         return True
+
+    def _batch_size(self, scenario: Scenario[Any], limit: float) -> int:
+        """Return how many cases to run in parallel, so that they are not expected to exceed the limit by much."""
+        if not scenario.together or self.check.is_live:
+            return 1
+        if not self.tried[scenario.name]:
+            return BATCH if math.isinf(limit) else 1  # the cost of a case is not known
+        cost = max(1.0, self.spent[scenario.name] / self.tried[scenario.name])
+        return int(max(1, min(BATCH, (limit - self.spent[scenario.name]) // cost)))
 
     def _try_together(self, scenario: Scenario[Any], batch: Sequence[Any], pool: ThreadPoolExecutor) -> None:
         """Run cases in parallel. Look into the failures in the order of cases."""

@@ -16,7 +16,8 @@ from typing import Any, Final
 from contracts.core.findings import ScenarioProgress
 from contracts.engine.check_context import CheckContext
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Scenario, Search
+from contracts.engine.runner import Search
+from contracts.engine.scenario import Scenario
 
 FIRST_ROUND_REQUESTS: Final = 8
 """The requests that a scenario may send in the first round."""
@@ -59,7 +60,7 @@ def _share(scenario: Scenario[Any], number: int) -> float:
     # Scenarios of priority 0 are short and find most. Those that create nothing read lists, which get slower later.
     if scenario.priority == 0 or (number == LATE_ROUND - 1 and not scenario.creates):
         return math.inf
-    return float(FIRST_ROUND_REQUESTS * 2 ** (number - 1))
+    return float(scenario.weight * FIRST_ROUND_REQUESTS * 2 ** (number - 1))
 
 
 class Scheduler:

@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.explore.model_run import TOKENS, Change, ModelRun, fail
 from contracts.explore.steps import (
     CROSS_TENANT_BODIES,

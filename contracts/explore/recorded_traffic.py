@@ -21,7 +21,7 @@ from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.explore.schema_plan import FRESH_KEY
 from contracts.openapi.router import operation_at, route_of
 from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, schema

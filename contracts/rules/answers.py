@@ -11,7 +11,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import UNREAD
 from contracts.oracle import SCHEMA_RULE
 from contracts.rules.listing import items_of

@@ -19,7 +19,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import CREATES, Query, counted, value_in_words
 from contracts.rules.listing import carries, made_with

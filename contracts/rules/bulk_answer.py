@@ -16,7 +16,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import WriteResult
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule

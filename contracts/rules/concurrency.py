@@ -17,7 +17,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import newer_properties
 from contracts.oracle import Violation, difference, read_request, value_in_words
 from contracts.rules.listing import items_of

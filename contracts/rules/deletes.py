@@ -12,7 +12,7 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive, WriteResult
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.oracle import Query, counted
 from contracts.rules.listing import NEWEST_FIRST, items_of
 from contracts.rules.rule import Rule

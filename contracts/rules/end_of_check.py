@@ -17,7 +17,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.oracle import Query, Violation, counted, list_faults
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body

@@ -16,7 +16,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.engine.results import Inconclusive
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
 from contracts.oracle import universal_violations

@@ -12,7 +12,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.oracle import CREATES, counted, difference, ignored_properties, read_body, value_in_words
 from contracts.rules.idempotency_cases import (
     KEY_HEADER,

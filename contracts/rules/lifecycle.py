@@ -12,7 +12,7 @@ from contracts.data.json_values import SAMPLE
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.oracle import TERMINAL, Violation, counted
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of

@@ -10,7 +10,7 @@ from contracts.data.limits import MANY_RETRIES, MANY_UPDATES
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.rules.rule import Rule
 from contracts.rules.tracked_run import TrackedRun
 

@@ -15,7 +15,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import MAX_DEPTH, MAX_DIGITS, MAX_TEXT
 from contracts.rules.rule import Rule
 from contracts.rules.writes import (

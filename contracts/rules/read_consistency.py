@@ -12,7 +12,7 @@ from typing import Any, Final
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import moment_of
 from contracts.oracle import KnownRun, Query
 from contracts.rules.isolated_runs import IsolatedRuns, isolating_fields, within

@@ -16,7 +16,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import operations
 from contracts.oracle import CREATES, counted, parameter_error_violations, value_in_words
 from contracts.rules.bulk_answer import CreateCase, run_create

@@ -12,7 +12,7 @@ from contracts.data.grouping import in_turn_by_kind
 from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.oracle import STATUSES, TERMINAL
 from contracts.rules.deletes import not_listed
 from contracts.rules.rule import Rule

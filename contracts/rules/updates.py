@@ -11,7 +11,7 @@ from contracts.data.files import file
 from contracts.data.grouping import in_turn_by_kind, rows
 from contracts.data.json_values import SAMPLE
 from contracts.engine.check_context import CheckContext
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, Event, RunCase, run_events
 

@@ -14,7 +14,7 @@ from contracts.data.grouping import in_turn
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.chains import ChainCase, run_chain
 from contracts.rules.rule import Rule
@@ -84,6 +84,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_values,
         value_cases,
         needs=("get_run",),
-        priority=0,
+        weight=8,
+        priority=1,
     ),
 )

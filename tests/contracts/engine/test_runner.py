@@ -26,7 +26,8 @@ from contracts.engine.context import CaseContext
 from contracts.engine.grouping import grouped
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime
-from contracts.engine.runner import MAX_CAUSES, MAX_UNSTABLE_IN_ALL, Scenario, Search, run_alone
+from contracts.engine.runner import MAX_CAUSES, MAX_UNSTABLE_IN_ALL, Search, run_alone
+from contracts.engine.scenario import Scenario
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
 from contracts.oracle import Violation, read_request
 from contracts.rules.requests import WrongParameter, run_wrong_parameter
@@ -656,6 +657,26 @@ def test_runs_count_in_a_share_so_that_large_creates_do_not_all_come_at_once() -
     assert tried == [0]
     assert not search.run(one, cases, requests=32)
     assert tried == [0, 1, 2]
+
+
+def test_a_batch_has_as_many_cases_as_its_share_is_expected_to_bear() -> None:
+    sizes: list[int] = []
+    running: list[int] = []
+    cases = iter([{"n": number} for number in range(40)])
+    search = Search(world_of(lambda request: (200, PAGE)))
+
+    def run(context: CaseContext, case: Case) -> None:
+        running.append(case["n"])
+        for _ in range(4):
+            context.call("list_runs")
+
+    together = dataclasses.replace(scenario(run), together=True)
+    for requests in (8, 16, 32, 8):
+        before = len(running)
+        assert not search.run(together, cases, requests=requests)
+        sizes.append(len(running) - before)
+
+    assert sizes == [2, 4, 8, 2]  # of 4 requests each; the first by itself, since its cost is not known
 
 
 def test_a_batch_ends_with_the_case_whose_runs_use_up_the_share() -> None:

@@ -15,7 +15,7 @@ from contracts.core.target import Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.engine.scheduler import FIRST_ROUND_REQUESTS, LATE_ROUND, MANY_RUNS, Scheduler
 
 
@@ -113,6 +113,12 @@ def test_the_share_of_requests_doubles_from_round_to_round() -> None:
     run_scheduler(search, scenario("a", FEW, FEW, FEW))
     shares = list(dict.fromkeys(search.shares))
     assert shares[:3] == [FIRST_ROUND_REQUESTS, 2 * FIRST_ROUND_REQUESTS, 4 * FIRST_ROUND_REQUESTS]
+
+
+def test_a_scenario_of_more_weight_has_a_larger_share() -> None:
+    search = OneCaseEach()
+    run_scheduler(search, scenario("a", FEW, FEW, weight=3))
+    assert search.shares[:2] == [3 * FIRST_ROUND_REQUESTS, 6 * FIRST_ROUND_REQUESTS]
 
 
 def test_requests_beyond_a_share_are_taken_from_the_next_ones() -> None:

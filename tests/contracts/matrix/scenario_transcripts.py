@@ -26,7 +26,8 @@ from contracts.core.exchange import Exchange
 from contracts.engine.case import as_json
 from contracts.engine.discovery import discover
 from contracts.engine.results import OutOfTime
-from contracts.engine.runner import Scenario, Search
+from contracts.engine.runner import Search
+from contracts.engine.scenario import Scenario
 from contracts.rules import SCENARIOS
 from tests.contracts.checks import guarded
 from tests.contracts.matrix.replay import plain

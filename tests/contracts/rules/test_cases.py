@@ -18,7 +18,7 @@ from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.discovery import discover
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.engine.runner import Scenario
+from contracts.engine.scenario import Scenario
 from contracts.guard import Guard, Refused
 from contracts.openapi.schemas import operations
 from contracts.rules import SCENARIOS, live

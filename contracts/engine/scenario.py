@@ -1,0 +1,42 @@
+"""A scenario: a function that tries to violate some rules, and the cases that it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from hypothesis.strategies import SearchStrategy
+
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True)
+class Scenario(Generic[C]):
+    """A function that tries to violate some rules, and the cases that it runs. `run` raises RuleViolated."""
+
+    name: str
+    rules: tuple[str, ...]
+    run: Callable[[CaseContext, C], None]
+    cases: Callable[[CheckContext], Iterable[C]]
+    generated: Callable[[CheckContext], SearchStrategy[C]] | None = None
+    """Further cases, which Hypothesis generates: `examples` of them in one check."""
+    examples: int = 0
+    needs: tuple[str, ...] = ()
+    """The operations without which it cannot run."""
+    creates: bool = True
+    attempts: int = 2
+    """How often a failing case is sent again before it counts as unstable: more than 2 where chance decides."""
+    together: bool = True
+    """Whether its cases may run in parallel."""
+    weight: float = 1
+    """Its part of a round, as a multiple of what other scenarios have."""
+    priority: int = 5
+    """Scenarios of a lower priority run first."""
+    waits: bool = False
+    """Whether its cases mostly wait for time to pass. They all start at once, in parallel with other scenarios."""
+    last: bool = False
+    """Whether it runs after all others."""
