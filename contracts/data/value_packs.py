@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from contracts.data import files, write_bodies
+from contracts.data.grouping import in_turn
 from contracts.data.json_values import nested, numbered
 from contracts.data.value_classes import KEYS, NUMBERS, STRUCTURES, TEXTS, Json, ValueClass
 from contracts.openapi.schemas import MAX_DEPTH, MAX_TEXT
@@ -59,8 +60,9 @@ _LARGE: Final[dict[str, Json]] = {
     "in a list": ["y" * (MAX_TEXT // 2)],
     "z" * 300: "long name",
 }
-ALTERED: Final = (*_packs(refused=False), _LARGE, numbered(_MANY))
-REFUSED: Final = tuple(_packs(refused=True))
+Packs = tuple[dict[str, Json], ...]
+ALTERED: Final[Packs] = (*_packs(refused=False), _LARGE, numbered(_MANY))
+REFUSED: Final[Packs] = tuple(_packs(refused=True))
 
 _WHOLE: Final = frozenset(
     {"empty", "blank", "constants", "numbers", "long numbers", "moments", "UUIDs", "JSON", "encodings"}
@@ -85,20 +87,7 @@ def bodies(operation: str) -> Iterator[dict[str, Any]]:
     if operation == "create_run_chain":
         yield from _chains()
         return
-    for packs in (ALTERED, REFUSED):
-        for number in range(len(packs)):
-            one, other, *more = (*packs[number:], *packs[:number])
-            if operation == "update_run":
-                texts = _ERRORS[packs is REFUSED] if number == 0 else ["x" * MAX_TEXT]
-                history = [more[0], {"n": number}, {}]
-                yield {"output_data": one, "usage_metadata": other, "input_values": more[1], "error": texts} | {
-                    "run_message_history": history
-                }
-                continue
-            alias = {} if packs is REFUSED else {"session_alias": _PLAIN_NAMES[number]}
-            if operation == "bulk_create_runs":
-                alias = {}
-            yield bare | {"input_values": one, "sensitive_input_values": other | _PIN} | alias
+    yield from in_turn(_with_packs(operation, bare, packs) for packs in (ALTERED, REFUSED))
     if operation in {"create_run", "retry_run"}:
         yield from (bare | {"session_alias": name} for name in _REFUSED_NAMES)
     if operation == "create_run":
@@ -107,17 +96,33 @@ def bodies(operation: str) -> Iterator[dict[str, Any]]:
         yield {"file_inputs": files.packed()}
 
 
-def _chains() -> Iterator[dict[str, Any]]:
-    for packs in (ALTERED, REFUSED):
-        for number in range(len(packs)):
-            shared, own, secret, *_ = (_without_references(pack) for pack in (*packs[number:], *packs[:number]))
-            yield {
-                "steps": [_STEP, _STEP | {"inputs": own, "sensitive_inputs": secret | _PIN}],
-                "shared_inputs": shared,
+def _with_packs(operation: str, bare: dict[str, Any], packs: Packs) -> Iterator[dict[str, Any]]:
+    for number in range(len(packs)):
+        one, other, *more = (*packs[number:], *packs[:number])
+        if operation == "update_run":
+            texts = _ERRORS[packs is REFUSED] if number == 0 else ["x" * MAX_TEXT]
+            history = [more[0], {"n": number}, {}]
+            yield {"output_data": one, "usage_metadata": other, "input_values": more[1], "error": texts} | {
+                "run_message_history": history
             }
+        else:
+            has_alias = packs is ALTERED and operation != "bulk_create_runs"
+            alias = {"session_alias": _PLAIN_NAMES[number]} if has_alias else {}
+            yield bare | {"input_values": one, "sensitive_input_values": other | _PIN} | alias
+
+
+def _chains() -> Iterator[dict[str, Any]]:
+    yield from in_turn(map(_chains_with_packs, (ALTERED, REFUSED)))
     yield {"steps": [_STEP | {"session_alias": name} for name in _PLAIN_NAMES]}
     yield from ({"steps": [_STEP, _STEP | {"session_alias": name}]} for name in _REFUSED_NAMES)
     yield {"steps": [_STEP], "shared_file_inputs": files.packed()}
+
+
+def _chains_with_packs(packs: Packs) -> Iterator[dict[str, Any]]:
+    for number in range(len(packs)):
+        shared, own, secret, *_ = (_without_references(pack) for pack in (*packs[number:], *packs[:number]))
+        steps = [_STEP, _STEP | {"inputs": own, "sensitive_inputs": secret | _PIN}]
+        yield {"steps": steps, "shared_inputs": shared}
 
 
 def _without_references(value: Any) -> Any:

@@ -23,7 +23,9 @@ FIRST_ROUND_REQUESTS: Final = 8
 """The requests that a scenario may send in the first round."""
 MANY_RUNS: Final = 60
 """Cases that create this many runs or more make every list slower, so they wait for LATE_ROUND. They begin it."""
-LATE_ROUND: Final = 4
+LATE_ROUND: Final = 5
+LAST_ROUND_OF_READS: Final = 3
+"""Scenarios that create nothing read lists, which get slower later. So they end in this round."""
 LOWEST_PRIORITY: Final = 8
 """Scenarios with this `priority` take long and seldom find anything, so they wait for LATE_ROUND too."""
 LAST_TIME_FRACTION: Final = 0.03
@@ -57,9 +59,8 @@ class _Part:
 
 def _share(scenario: Scenario[Any], number: int) -> float:
     """Return how many requests a scenario may send in a round."""
-    # Scenarios of priority 0 are short and find most. Those that create nothing read lists, which get slower later.
-    if scenario.priority == 0 or (number == LATE_ROUND - 1 and not scenario.creates):
-        return math.inf
+    if scenario.priority == 0 or (number == LAST_ROUND_OF_READS and not scenario.creates):
+        return math.inf  # those of priority 0 are short and find most
     return float(scenario.weight * FIRST_ROUND_REQUESTS * 2 ** (number - 1))
 
 

@@ -22,7 +22,7 @@ def read_faults(path: Path, reader: FaultReader) -> tuple[Mapping[str, Any], ...
     """Raises StartError with file and JSON pointer."""
     sources = _load(path)
     if not isinstance(sources, list):
-        raise StartError(f"{path}: #: should be a list of faults, as POST /__admin/faults takes them")
+        raise StartError(f"{path}: should be a list of faults, as POST /__admin/faults takes them")
     faults, clock = Faults(), Clock()
     for place, source in enumerate(sources):
         pointer = f"{path}: #/{place}"

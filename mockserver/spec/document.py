@@ -61,10 +61,11 @@ _KEYWORDS = _ANY_CONSTRAINT | _COMPOSITION | _VALUES | _ANNOTATIONS | {"type"}
 
 
 class SpecError(StartError):
-    """A document that cannot be served. The message is one line: file, JSON pointer, what is wrong."""
+    """A document that cannot be served. The message is one line: file, JSON pointer (if any), what is wrong."""
 
     def __init__(self, source: str, pointer: str, problem: str) -> None:
-        super().__init__(f"{source}: #{pointer}: {problem}")
+        where = f"{source}: #{pointer}" if pointer else source
+        super().__init__(f"{where}: {problem}")
         self.source = source
         self.pointer = pointer
         self.problem = problem

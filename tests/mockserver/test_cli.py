@@ -80,22 +80,22 @@ def test_a_host_that_cannot_be_listened_on_is_told_in_one_line():
 
 def test_a_spec_that_is_not_there_is_told_in_one_line(tmp_path: Path):
     missing = tmp_path / "none.yaml"
-    assert f"{missing}: #: No such file" in refused("--spec", str(missing))
+    assert f"{missing}: No such file" in refused("--spec", str(missing))
 
 
 @pytest.mark.parametrize(
     ("text", "pointer"),
     [
-        ("[]", "#"),
-        ("openapi: 3.0.0\npaths: {}", "#/openapi"),
-        ("openapi: 3.1.0", "#/paths"),
-        ("a: [", "#"),
+        ("[]", ""),
+        ("openapi: 3.0.0\npaths: {}", "#/openapi: "),
+        ("openapi: 3.1.0", "#/paths: "),
+        ("a: [", ""),
     ],
 )
 def test_a_broken_spec_is_told_in_one_line_that_names_file_and_pointer(tmp_path: Path, text: str, pointer: str):
     broken = tmp_path / "spec.yaml"
     broken.write_text(text, encoding="utf-8")
-    assert f"mockserver: {broken.name}: {pointer}: " in refused("--spec", str(broken))
+    assert re.search(rf"^mockserver: {broken.name}: {pointer}[A-Za-z]", refused("--spec", str(broken)), re.MULTILINE)
 
 
 def test_a_world_that_is_not_there_is_told_in_one_line(tmp_path: Path):

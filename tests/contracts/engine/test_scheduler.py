@@ -16,7 +16,7 @@ from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.results import OutOfTime
 from contracts.engine.scenario import Scenario
-from contracts.engine.scheduler import FIRST_ROUND_REQUESTS, LATE_ROUND, MANY_RUNS, Scheduler
+from contracts.engine.scheduler import FIRST_ROUND_REQUESTS, LAST_ROUND_OF_READS, LATE_ROUND, MANY_RUNS, Scheduler
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def test_requests_beyond_a_share_are_taken_from_the_next_ones() -> None:
 def test_a_scenario_that_creates_nothing_ends_before_the_cases_with_many_runs() -> None:
     search = OneCaseEach()
     run_scheduler(search, scenario("a", *[FEW] * 5, creates=False))
-    assert search.shares[: LATE_ROUND - 1] == [FIRST_ROUND_REQUESTS, 2 * FIRST_ROUND_REQUESTS, math.inf]
+    assert search.shares[:LAST_ROUND_OF_READS] == [FIRST_ROUND_REQUESTS, 2 * FIRST_ROUND_REQUESTS, math.inf]
 
 
 def test_a_scenario_of_the_lowest_priority_comes_with_many_runs_and_the_last_after_everything() -> None:

@@ -95,25 +95,25 @@ def test_json_is_read_as_json(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("", "api.yaml: #: an OpenAPI document is a mapping"),
-        ("- a", "api.yaml: #: an OpenAPI document is a mapping"),
-        ("a: [", "api.yaml: #: line 2, column 1: did not find expected node content"),
-        ("a: b: c", "api.yaml: #: line 1, column 5: mapping values are not allowed in this context"),
-        ("{", "api.yaml: #: line 1, column 2: Expecting property name enclosed in double quotes"),
-        ("a: 1\nb: 2\na: 3", "api.yaml: #: line 3, column 1: 'a' stands here twice"),
-        ("a: *nowhere", "api.yaml: #: line 1, column 4: there is no anchor 'nowhere' before this"),
-        ("a: &a [*a]", "api.yaml: #: line 1, column 8: there is no anchor 'a' before this"),
-        ("a: &b {c: 1}\nd:\n  <<: *b", "api.yaml: #: line 3, column 3: merge keys are not understood"),
-        ("? [a]\n: b", "api.yaml: #: line 1, column 3: a name must be text"),
-        ("a: !!binary aGk=", "api.yaml: #: line 1, column 4: the tag tag:yaml.org,2002:binary is not understood"),
-        ("a: !!set {b}", "api.yaml: #: line 1, column 4: the tag tag:yaml.org,2002:set is not understood"),
-        ("a: \x07", "api.yaml: #: "),
+        ("", "api.yaml: an OpenAPI document is a mapping"),
+        ("- a", "api.yaml: an OpenAPI document is a mapping"),
+        ("a: [", "api.yaml: line 2, column 1: did not find expected node content"),
+        ("a: b: c", "api.yaml: line 1, column 5: mapping values are not allowed in this context"),
+        ("{", "api.yaml: line 1, column 2: Expecting property name enclosed in double quotes"),
+        ("a: 1\nb: 2\na: 3", "api.yaml: line 3, column 1: 'a' stands here twice"),
+        ("a: *nowhere", "api.yaml: line 1, column 4: there is no anchor 'nowhere' before this"),
+        ("a: &a [*a]", "api.yaml: line 1, column 8: there is no anchor 'a' before this"),
+        ("a: &b {c: 1}\nd:\n  <<: *b", "api.yaml: line 3, column 3: merge keys are not understood"),
+        ("? [a]\n: b", "api.yaml: line 1, column 3: a name must be text"),
+        ("a: !!binary aGk=", "api.yaml: line 1, column 4: the tag tag:yaml.org,2002:binary is not understood"),
+        ("a: !!set {b}", "api.yaml: line 1, column 4: the tag tag:yaml.org,2002:set is not understood"),
+        ("a: \x07", "api.yaml: "),
         ("openapi: 3.0.3\npaths: {}", "api.yaml: #/openapi: OpenAPI 3.1 is understood, this is '3.0.3'"),
         ("openapi: 3.1\npaths: {}", "api.yaml: #/openapi: OpenAPI 3.1 is understood, this is 3.1"),
         ("swagger: '2.0'", "api.yaml: #/openapi: OpenAPI 3.1 is understood, this is None"),
         ("openapi: 3.1.0", "api.yaml: #/paths: missing: a mapping of paths to their operations"),
-        ("a: " + "[" * 5000, "api.yaml: #: "),
-        ('{"a": ' + "[" * 5000, "api.yaml: #: is nested too deeply"),
+        ("a: " + "[" * 5000, "api.yaml: "),
+        ('{"a": ' + "[" * 5000, "api.yaml: is nested too deeply"),
     ],
 )
 def test_a_text_that_is_no_document_is_refused_with_its_place(tmp_path, text, problem):
@@ -125,10 +125,10 @@ def test_a_text_that_is_no_document_is_refused_with_its_place(tmp_path, text, pr
 
 def test_a_file_that_is_missing_a_directory_or_no_text_is_named(tmp_path):
     missing = tmp_path / "none.yaml"
-    assert refusal(load, str(missing)) == f"{missing}: #: No such file or directory"
-    assert refusal(load, tmp_path) == f"{tmp_path}: #: Is a directory"
+    assert refusal(load, str(missing)) == f"{missing}: No such file or directory"
+    assert refusal(load, tmp_path) == f"{tmp_path}: Is a directory"
     (tmp_path / "bytes.yaml").write_bytes(b"a: \xff")
-    assert refusal(load, tmp_path / "bytes.yaml") == "bytes.yaml: #: is not UTF-8 text: invalid start byte at byte 3"
+    assert refusal(load, tmp_path / "bytes.yaml") == "bytes.yaml: is not UTF-8 text: invalid start byte at byte 3"
 
 
 # --- References -------------------------------------------------------------------------------------------------------
