@@ -28,7 +28,7 @@ _ENDS_LENGTH: Final = 1_000  # a longer secret has blocks at both ends only
 _COMPARED_LENGTH: Final = 200  # of a secret longer than twice this, only both ends and their distance are compared
 _MAX_LITERAL_LENGTH: Final = 64
 _MIN_LITERAL_LENGTH: Final = 2  # a shorter one stands in almost every text
-_MANY: Final = 64
+_MANY: Final = 8
 
 _NUMBER: Final = re.compile(r"(?<![\w.+-])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
 _ALPHANUMERIC: Final = re.compile(r"[0-9A-Za-z]+")

@@ -180,6 +180,14 @@ def test_values_that_many_servers_refuse_are_not_beside_others(operation: str) -
     assert not any("a\\u0000b" in body and "  padded  " in body for body in sent)
 
 
+@pytest.mark.parametrize("operation", ["bulk_create_runs", "create_run", "create_run_chain", "update_run", "retry_run"])
+def test_values_that_servers_often_refuse_come_in_turn_with_the_others(operation: str) -> None:
+    first, second, *_ = value_packs.bodies(operation)
+
+    assert "list of refused" not in json.dumps(first)
+    assert "list of refused" in json.dumps(second)
+
+
 @pytest.mark.parametrize("operation", PLACES)
 def test_packs_are_valid(operation: str) -> None:
     for body in value_packs.bodies(operation):
