@@ -43,7 +43,7 @@ from cyberdesk_mockserver.command_help import Command, Group
 if TYPE_CHECKING:
     from contracts.cli.run import Checked, JudgeRules
 
-_EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema")
+_EXTRA = ("hypothesis", "schemathesis", "filelock", "jsonschema", "ahocorasick")
 EXTRA_MISSING = "The contract suite is not installed: run  pip install 'cyberdesk-mockserver[contracts]'"
 
 
@@ -246,7 +246,11 @@ def cleanup(
     from contracts.guard import clean_up_journals
 
     done = clean_up_journals(
-        None if url is None else base_url(url), token=token, second_token=second_token, ca_bundle=ca_bundle
+        None if url is None else base_url(url),
+        token=token,
+        second_token=second_token,
+        ca_bundle=ca_bundle,
+        on_begin=lambda origin, runs: click.echo(f"Cleaning up {_runs(runs)} at {printable(origin)} ...", err=True),
     )
     if not done.journals and not done.problems:
         click.echo(f"Nothing to clean up{f' at {url}' if url else ''}: no check left anything behind.")

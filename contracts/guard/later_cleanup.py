@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,10 +40,11 @@ def clean_up_journals(
     journal_dir: Path | None = None,
     ca_bundle: str | None = None,
     clock: Clock | None = None,
+    on_begin: Callable[[str, int], None] = lambda origin, runs: None,
 ) -> CleanUpReport:
     """Clean up after checks that crashed or did not clean up: all journals of the URL's origin, or without a URL all
     journals that were written with one of the tokens. A journal in use is skipped. A token is sent only to the origin
-    that it was used for before.
+    that it was used for before. `on_begin` is called for each journal, with the origin and how many runs it has left.
     """
     report = CleanUpReport()
     wanted = Target(url, token).origin if url is not None else None
@@ -54,6 +56,7 @@ def clean_up_journals(
         keep = True
         try:
             if wanted is None or found.record.origin == wanted:
+                on_begin(found.record.origin, len(found.record.unfinished))
                 keep = _clean_up_journal(found, given_tokens, ca_bundle, clock or Clock(), report)
         finally:
             found.close(keep=keep)

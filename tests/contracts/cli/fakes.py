@@ -146,7 +146,8 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Engine:
         engine.replayed = finding
         return engine.judge(target)
 
-    def clean_up_journals(url, **others):
+    def clean_up_journals(url, *, on_begin, **others):
+        on_begin("http://127.0.0.1:9", 3)
         engine.journals.append((url, others))
         return engine.cleaned
 

@@ -95,6 +95,7 @@ def test_cleanup_exits_with_1_while_something_is_left(contracts, engine):
     engine.cleaned = Report(journals=1, cleaned=1, left=2, problems=("x.jsonl is in use",), possibly_left=("an-id",))
     status, out, err = contracts("cleanup", "--token", "test-a")
     assert (status, out) == (1, "1 run cleaned up, 2 left.\n")
+    assert err.startswith("Cleaning up 3 runs at http://127.0.0.1:9 ...\n")
     assert "Not done: x.jsonl is in use\n" in err
     assert "  an-id\n" in err
 

@@ -106,7 +106,11 @@ def test_after_a_kill_between_create_and_answer_everything_is_cleaned_up(
     killed_at(server, journal_dir, second_create)
     assert len(server.runs) == 7
     monkeypatch.chdir(tmp_path)
-    report = clean_up_journals(server.url, token=FIRST, journal_dir=journal_dir)
+    begun: list[tuple[str, int]] = []
+    report = clean_up_journals(
+        server.url, token=FIRST, journal_dir=journal_dir, on_begin=lambda *each: begun.append(each)
+    )
+    assert begun == [(server.url, 2)]  # those of the first create, which was answered
     assert (report.journals, report.cleaned, report.left, report.possibly_left, report.problems) == (1, 5, 0, [], [])
     assert set(server.runs) == theirs
     assert json.dumps(server.runs) == before
