@@ -42,7 +42,7 @@ from contracts.guard.tokens import Tokens
 from contracts.guard.upstream import Lost, Upstream, proxy_for
 from contracts.guard.watch import Kind, UnreportedRuns, Watch
 
-_COUNT = re.compile(rb'"count"\s*:\s*([^,}\]]{1,60})')
+_COUNT = re.compile(rb'"count"\s*:\s*("[^"]{0,40}"|[\w.+-]{1,40})')
 
 
 @dataclass(slots=True)
@@ -489,5 +489,5 @@ def _describe(request: Request) -> str:
     """Return the method, the path and the `count` of a request, for a message."""
     text = f"{request.method} {request.path[:120]}"
     if request.body and (match := _COUNT.search(request.body)):
-        text += f" with count {match.group(1).decode('ascii', 'replace').strip()[:40]}"
+        text += f" with count {match.group(1).decode('ascii', 'replace')}"
     return text

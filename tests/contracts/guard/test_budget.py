@@ -63,11 +63,12 @@ def test_a_refused_create_costs_no_run(open_guard: OpenGuard) -> None:
 def test_what_is_skipped_is_named_once(open_guard: OpenGuard) -> None:
     guard = open_guard(budget=Budget(max_runs=1))
     for _ in range(2):
-        for request in (bulk(7), post("/v1/runs/chain", {"steps": [{}, {}]})):
+        for request in (bulk(7), bulk([{"a": 70}]), post("/v1/runs/chain", {"steps": [{}, {}]})):
             with pytest.raises(OutOfBudget):
                 guard.send(request)
     assert [words.partition(":")[0] for words in guard.log.skipped] == [
         "POST /v1/runs/bulk with count 7",
+        "POST /v1/runs/bulk",  # a list is too long for a message, and part of one says nothing
         "POST /v1/runs/chain",
     ]
 
