@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
-from ahocorasick import Automaton
-
 # Only for long secrets is a match of a changed form, or of a part, not a coincidence.
 _MIN_LENGTH_CHANGED: Final = 8
 _MAX_LENGTH_CHANGED: Final = 10_000
@@ -225,6 +223,10 @@ class SecretMatcher:
         which they were added.
         """
         if self._automaton is None:
+            from ahocorasick import (
+                Automaton,  # of the extra: without it, the commands still start and say what is missing
+            )
+
             self._automaton = Automaton()
             for index, word in enumerate((*self._forms, *self.numbers, *self._blocks)):
                 if word and word not in self._automaton:

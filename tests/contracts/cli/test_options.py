@@ -1,7 +1,11 @@
 """What cannot be used is told in one line that says what to do, before anything is sent."""
 
+import subprocess
+import sys
+
 import pytest
 
+from contracts.cli.main import _EXTRA
 from tests.contracts.cli.fakes import RULES
 
 
@@ -174,3 +178,14 @@ def test_the_extra_that_is_missing_is_told_with_the_command_that_installs_it(che
     for command in (("rules",), ("explain", "X"), ("cleanup", "--token", "t"), ("fuzz", "http://x", "--token", "t")):
         status, _, err = contracts(*command)
         assert (status, err.count("\n")) == (2, 1)
+
+
+def test_no_library_of_the_extra_is_imported_before_it_is_looked_for():
+    missing = f"import sys; sys.modules |= dict.fromkeys({_EXTRA!r})"
+    start = f"{missing}; from cyberdesk_mockserver import contracts; contracts()"
+    command = [sys.executable, "-c", start, "check", "http://127.0.0.1:9", "--token", "t"]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert "pip install 'cyberdesk-mockserver[contracts]'" in done.stderr
