@@ -15,8 +15,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 Arg = str | bytes | int
-ERRORS = (RedisError, OSError)
-"""The server does not answer, or not as it should."""
+ERRORS = (RedisError, OSError, EOFError, RuntimeError)
+"""The server does not answer, or not as it should. uvloop raises RuntimeError where the socket was closed meanwhile."""
 LostScript = NoScriptError
 
 

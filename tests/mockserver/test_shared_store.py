@@ -14,7 +14,7 @@ import pytest
 from mockserver import Settings, create_app
 from mockserver.errors import StartError, Unavailable
 from mockserver.settings import StoreURL
-from mockserver.store import Write
+from mockserver.store import Write, valkey_client
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.admin.test_events import watching
 from tests.mockserver.inprocess import HAS_OUTPUT_FILES, SUCCEEDS, Mock, world_file
@@ -360,3 +360,23 @@ def test_without_the_client_library_the_store_is_refused_and_the_memory_store_wo
 def test_the_client_library_is_not_loaded_for_the_memory_store():
     text = "import sys, mockserver.cli; sys.exit('redis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", text]).returncode == 0
+
+
+def test_where_the_socket_was_closed_meanwhile_the_answer_is_503_and_the_next_one_is_right(
+    url: str, monkeypatch: pytest.MonkeyPatch
+):
+    mock = Mock(store=url)
+    mock.create()
+    executed = valkey_client.executed
+    errors = iter([RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")])
+
+    async def closed(connection: Any, commands: Any) -> Any:
+        for error in errors:  # as uvloop raises it
+            raise error
+        return await executed(connection, commands)
+
+    monkeypatch.setattr(valkey_client, "executed", closed)
+
+    refused = mock.get("/v1/runs", fails=True)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")
+    assert mock.get("/v1/runs").json()["total"] == 1

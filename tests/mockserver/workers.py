@@ -46,7 +46,7 @@ class Workers:
 @contextmanager
 def serving_workers(store: str, number: int, *flags: str) -> Iterator[Workers]:
     every = ("--store", store, "--workers", str(number), "--log-level", "error", *flags)
-    with processes.serving(*every, stderr=os.devnull) as (process, url):
+    with processes.serving(*every, stderr="shared") as (process, url):
         yield Workers(process, url)
         process.terminate()
         assert process.wait(timeout=processes.PATIENCE_S) == 0
