@@ -26,7 +26,7 @@ _ENDS_LENGTH: Final = 1_000  # a longer secret has blocks at both ends only
 _COMPARED_LENGTH: Final = 200  # of a secret longer than twice this, only both ends and their distance are compared
 _MAX_LITERAL_LENGTH: Final = 64
 _MIN_LITERAL_LENGTH: Final = 2  # a shorter one stands in almost every text
-_MANY: Final = 8
+_MAX_FORMS_OF_LITERAL: Final = 8  # then other forms that contain it get another literal, if they have one
 
 _NUMBER: Final = re.compile(r"(?<![\w.+-])-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.])")
 _ALPHANUMERIC: Final = re.compile(r"[0-9A-Za-z]+")
@@ -207,7 +207,11 @@ class SecretMatcher:
         """
         rows = {row[:_MAX_LITERAL_LENGTH] for row in _ALPHANUMERIC.findall(text)}
         found = sorted(rows, key=lambda row: (-len(row), row))
-        few = (row for row in found if len(row) >= _MIN_LITERAL_LENGTH and len(self._forms.get(row, ())) < _MANY)
+        few = (
+            row
+            for row in found
+            if len(row) >= _MIN_LITERAL_LENGTH and len(self._forms.get(row, ())) < _MAX_FORMS_OF_LITERAL
+        )
         return next(few, found[0] if found else "")
 
     def add_number(self, digits: str, placeholder: str) -> None:
@@ -219,8 +223,8 @@ class SecretMatcher:
         return "" in self._forms or next(self._words_in(text), None) is not None
 
     def _words_in(self, text: str) -> Iterator[tuple[int, str]]:
-        """Yield each place where the text contains a key of the mappings: the position and the key in the order in
-        which they were added.
+        """Yield the keys of the mappings that the text contains, once for each place, each with its number in the
+        order in which the keys were added.
         """
         if self._automaton is None:
             from ahocorasick import (

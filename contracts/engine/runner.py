@@ -43,8 +43,8 @@ MAX_CAUSES: Final = 3
 """Findings under one rule in one check; more of them add no information."""
 MAX_UNSTABLE: Final = 2
 MAX_UNSTABLE_IN_ALL: Final = 8
-"""Unstable findings of one cause, in one scenario and in all. Then the cause is ignored, in that scenario or in all:
-another scenario may have a case that shows it each time."""
+"""After so many unstable findings of one cause in a scenario, the scenario ignores the cause; after so many in the
+whole check, all do. Until then another scenario may have a case that shows it each time."""
 THREADS: Final = 3
 BATCH: Final = 6
 INTERNAL_ERRORS: Final = (

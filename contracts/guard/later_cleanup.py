@@ -44,7 +44,8 @@ def clean_up_journals(
 ) -> CleanUpReport:
     """Clean up after checks that crashed or did not clean up: all journals of the URL's origin, or without a URL all
     journals that were written with one of the tokens. A journal in use is skipped. A token is sent only to the origin
-    that it was used for before. `on_begin` is called for each journal, with the origin and how many runs it has left.
+    that it was used for before. `on_begin` is called before a journal is
+    cleaned up, with the origin and how many runs it has left.
     """
     report = CleanUpReport()
     wanted = Target(url, token).origin if url is not None else None
@@ -56,15 +57,19 @@ def clean_up_journals(
         keep = True
         try:
             if wanted is None or found.record.origin == wanted:
-                on_begin(found.record.origin, len(found.record.unfinished))
-                keep = _clean_up_journal(found, given_tokens, ca_bundle, clock or Clock(), report)
+                keep = _clean_up_journal(found, given_tokens, ca_bundle, clock or Clock(), report, on_begin)
         finally:
             found.close(keep=keep)
     return report
 
 
 def _clean_up_journal(
-    journal: Journal, given_tokens: list[str], ca_bundle: str | None, clock: Clock, report: CleanUpReport
+    journal: Journal,
+    given_tokens: list[str],
+    ca_bundle: str | None,
+    clock: Clock,
+    report: CleanUpReport,
+    on_begin: Callable[[str, int], None],
 ) -> bool:
     """Clean up one journal; return whether it must be kept, because runs are left or may be left."""
     record = journal.record
@@ -80,6 +85,7 @@ def _clean_up_journal(
         report.left += unfinished
         report.problems.append(f"{journal.path.name} was written with another token on {record.origin}")
         return True
+    on_begin(record.origin, unfinished)
     upstream = Upstream(record.url, ca_bundle=ca_bundle, proxy=proxy_for(record.url))
     try:
         client = RunsClient(

@@ -55,11 +55,13 @@ class Mask:
                 self._secrets.add(f"Bearer {token}", f"Bearer {placeholder}")
 
     def learn(self, requests: Iterable[Request]) -> None:
+        self._json_strings.clear()
         for request in requests:
             self._learn_values(_sensitive_values(request.body))
 
     def learn_body(self, body: Any) -> None:
         """Learn the sensitive values of a decoded request body."""
+        self._json_strings.clear()
         self._learn_values(_under_sensitive_keys(body))
 
     @property
@@ -198,7 +200,6 @@ class Mask:
         return 0 if sent else self._placeholder(str(value))
 
     def _learn_values(self, values: Iterable[Any]) -> None:
-        self._json_strings.clear()
         for value in values:
             if isinstance(value, dict):
                 self._learn_values(value.values())

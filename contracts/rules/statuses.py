@@ -55,7 +55,7 @@ class StatusCase(RunCase):
     is_listed: bool = False
     """Whether the run is then looked for in lists by status."""
     is_active: bool = False
-    """Whether the run has not ended when it is retried, unless by itself."""
+    """Whether the events leave the run active, so that each retry must be refused."""
 
 
 def run_status(context: CaseContext, case: StatusCase) -> None:

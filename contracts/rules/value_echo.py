@@ -84,7 +84,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_values,
         value_cases,
         needs=("get_run",),
-        weight=8,
+        weight=8,  # a case sends about ten requests, and has the values of one class for one write only
         priority=1,
     ),
 )

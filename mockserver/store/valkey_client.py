@@ -15,8 +15,8 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 Arg = str | bytes | int
-ERRORS = (RedisError, OSError, EOFError, RuntimeError)
-"""The server does not answer, or not as it should. uvloop raises RuntimeError where the socket was closed meanwhile."""
+ERRORS = (RedisError, OSError)
+"""The server does not answer, or not as it should."""
 LostScript = NoScriptError
 
 
@@ -41,7 +41,10 @@ async def connected(url: str, timeout_s: float) -> Any:
 async def executed(connection: Any, commands: Sequence[tuple[Arg, ...]]) -> list[Any]:
     """Return the answers; an error of a single command is an answer too."""
     pack: Callable[[Any], bytes] = hiredis.pack_command
-    await connection.send_packed_command(b"".join([pack(command) for command in commands]))
+    try:
+        await connection.send_packed_command(b"".join([pack(command) for command in commands]))
+    except RuntimeError as error:  # uvloop raises it if the socket was closed meanwhile
+        raise ConnectionError(str(error)) from error
     answers: list[Any] = []
     for _ in commands:
         try:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis.asyncio.connection import AbstractConnection
 
 from mockserver import Settings, create_app
 from mockserver.errors import StartError, Unavailable
 from mockserver.settings import StoreURL
-from mockserver.store import Write, valkey_client
+from mockserver.store import Write
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.admin.test_events import watching
 from tests.mockserver.inprocess import HAS_OUTPUT_FILES, SUCCEEDS, Mock, world_file
@@ -367,15 +368,15 @@ def test_where_the_socket_was_closed_meanwhile_the_answer_is_503_and_the_next_on
 ):
     mock = Mock(store=url)
     mock.create()
-    executed = valkey_client.executed
+    send = AbstractConnection.send_packed_command
     errors = iter([RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")])
 
-    async def closed(connection: Any, commands: Any) -> Any:
+    async def closed(connection: Any, *command: Any, **more: Any) -> None:
         for error in errors:  # as uvloop raises it
             raise error
-        return await executed(connection, commands)
+        await send(connection, *command, **more)
 
-    monkeypatch.setattr(valkey_client, "executed", closed)
+    monkeypatch.setattr(AbstractConnection, "send_packed_command", closed)
 
     refused = mock.get("/v1/runs", fails=True)
     assert (refused.status_code, refused.headers["Retry-After"]) == (503, "1")

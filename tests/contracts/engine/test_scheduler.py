@@ -125,12 +125,12 @@ def test_requests_beyond_a_share_are_taken_from_the_next_ones() -> None:
     search = OneCaseEach(requests_each=FIRST_ROUND_REQUESTS * 2)
     run_scheduler(search, scenario("a", *[FEW] * 3), scenario("b", *[FEW] * 3))
     shares = [share / FIRST_ROUND_REQUESTS for share in search.shares if share < math.inf]
-    # 2 are spent of 1; then 2 of 2 - 1; then 2 of 4 - 1
+    # Each turn spends 2. It has a share of 1, then of 2 less the 1 beyond the first, then of 4 less the 1 beyond both.
     assert shares[:6] == [1, 1, 1, 1, 3, 3]
 
     search = OneCaseEach(requests_each=FIRST_ROUND_REQUESTS * 3)
     run_scheduler(search, scenario("a", *[FEW] * 2), scenario("b", FEW))
-    # 3 are spent of 1, so that the second round, of 2, has nothing left
+    # Each turn spends 3. The first has a share of 1, so nothing is left of the 2 of the second round.
     assert search.done == [("a", 1), ("b", 1), ("a", 1)]
     assert [share / FIRST_ROUND_REQUESTS for share in search.shares[:4]] == [1, 1, 4, 4]
 
