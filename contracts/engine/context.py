@@ -42,6 +42,8 @@ from contracts.oracle import (
 
 _MAY_BE_OVERLOAD: Final = frozenset({0, 502, 503, 504})
 """An answer that does not come, or comes from a gateway, may have its cause outside of the target."""
+SHORT: Final = 5
+"""The length of a value of «short»."""
 _PLACEHOLDER: Final = re.compile(r"«([a-z-]+(?::[0-9]+)?)»")
 
 
@@ -143,7 +145,7 @@ class CaseContext:
             case "key":
                 return f"key-{self.made_up.uuid()}"
             case "short":
-                return self.made_up.letters(5)
+                return self.made_up.letters(SHORT)
         raise ValueError(f"no such placeholder: {name}")
 
     def _number_of_secret(self) -> int:

@@ -17,7 +17,7 @@ from contracts.openapi.schemas import UNREAD
 @dataclass(frozen=True)
 class RequestCase(Case):
     """`json` is the decoded body, `text` a body that is not JSON, as latin-1. Without both, there is no body. `query`
-    follows `path`, if it is written as usual; else it stays in `path`.
+    follows `path`, if it is written as usual and each parameter has a name; else it stays in `path`.
     """
 
     method: str
@@ -31,7 +31,7 @@ class RequestCase(Case):
     def from_request(cls, request: Request) -> RequestCase:
         path, _, text = request.path.partition("?")
         query = tuple(parse_qsl(text, keep_blank_values=True))
-        if _written(query) != text:
+        if _written(query) != text or not all(name for name, _ in query):
             path, query = request.path, ()
         case = cls(request.method, path, request.headers, query=query)
         if request.body is None:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.engine.case import Case
-from contracts.engine.context import CaseContext
+from contracts.engine.context import SHORT, CaseContext
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
@@ -40,6 +40,7 @@ MAX_ROWS: Final = 8
 """The most writes before an exchange that its case includes: the last ones."""
 _OMITTED_HEADERS: Final = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
 _KEY: Final = "idempotency-key"
+_LONG_KEY: Final = 200
 
 
 @dataclass
@@ -96,6 +97,25 @@ class RecordedCase(Case):
     run: int = 0
 
 
+class _Keys:
+    """The idempotency keys of one case. The target remembers those that were recorded, so it would answer a request
+    that repeats one with a conflict.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def unused(self, key: str) -> str:
+        """Return a key with a placeholder, always the same for the same key. A key of unusual characters keeps them, one
+        of unusual length keeps its length, and an empty one stays empty.
+        """
+        number = self._numbers.setdefault(key, len(self._numbers))
+        if key.startswith(FRESH_KEY):
+            return f"«key:{number}»"
+        kept = key if len(key) < _LONG_KEY else key[:-SHORT]
+        return key and f"{kept}«short:{number}»"
+
+
 @dataclass(frozen=True, slots=True)
 class _Create:
     position: int
@@ -126,21 +146,22 @@ class Record:
         request = self.exchanges[position].request
         resource_id = _resource_id(request)
         create = self._creates.get(resource_id)
+        keys = _Keys()
         if create is None or create.position >= position:
-            return RecordedCase((self._request_case(request),))
+            return RecordedCase((self._request_case(request, keys),))
         earlier = [p for p in self._writes.get(resource_id, ()) if create.position < p < position]
         name = "«run»" if create.attachment is None else f"«attachment:{create.attachment}»"
         requests = [*(self.exchanges[p].request for p in earlier[-MAX_ROWS:]), request]
         return RecordedCase(
-            tuple(self._request_case(each, (resource_id, name)) for each in requests),
-            create=self._request_case(self.exchanges[create.position].request),
+            create=self._request_case(self.exchanges[create.position].request, keys),
+            requests=tuple(self._request_case(each, keys, (resource_id, name)) for each in requests),
             run=create.run,
         )
 
-    def _request_case(self, request: Request, known: tuple[str, str] | None = None) -> RequestCase:
+    def _request_case(self, request: Request, keys: _Keys, known: tuple[str, str] | None = None) -> RequestCase:
         case = RequestCase.from_request(request)
         headers = tuple(
-            (name, "«key»" if name.lower() == _KEY and value.startswith(FRESH_KEY) else value)
+            (name, keys.unused(value) if name.lower() == _KEY else value)
             for name, value in case.headers
             if name.lower() not in _OMITTED_HEADERS and not name.lower().startswith("x-schemathesis")
         )
@@ -200,6 +221,8 @@ def judge_recorded(context: CaseContext, result: CallResult, known_resources: Kn
     if request.header("authorization") not in (TOKEN, SECOND_TOKEN):
         _judge_unauthorized(context, result)
         return
+    if request.method != "GET" and request.header(_KEY) in known_resources.keys:
+        return  # a replay, which may be of a resource that is deleted by now, or a conflict
     resource_id = _resource_id(request)
     if resource_id:
         _judge_presence(context, result, operation, resource_id, known_resources)
@@ -261,8 +284,6 @@ def _judge_body(
     request = result.exchange.request
     parsed = read_request(operation, request.body, request.header("content-type"))
     key = request.header(_KEY)
-    if key is not None and key in known_resources.keys:
-        return  # a replay, or a conflict
     if result.accepted:
         judged = operation in CREATES or parsed.is_invalid
     else:

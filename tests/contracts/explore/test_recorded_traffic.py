@@ -159,6 +159,17 @@ def test_what_was_deleted_must_be_gone(check: CheckContext) -> None:
     assert found == ("DELETE-GONE", "get_run after the delete is not 404")
 
 
+def test_a_write_may_be_replayed_after_the_delete_of_its_run(check: CheckContext) -> None:
+    update = exchange("PATCH", f"/v1/runs/{RUN}", 200, A_RUN, sent={}, Idempotency_Key="k")
+    known_resources = KnownResources(alive={RUN})
+    known_resources.learn(update)
+    known_resources.learn(exchange("DELETE", f"/v1/runs/{RUN}", 204))
+    another = exchange("PATCH", f"/v1/runs/{RUN}", 200, A_RUN, sent={}, Idempotency_Key="k2")
+
+    assert broken(check, update, known_resources) is None
+    assert broken(check, another, known_resources) == ("DELETE-GONE", "update_run after the delete is not 404")
+
+
 def test_what_creates_tell_is_there(check: CheckContext) -> None:
     known_resources = KnownResources()
 
@@ -192,7 +203,7 @@ def test_a_row_begins_with_the_create_of_the_run_that_it_is_about() -> None:
 
     assert case.create is not None
     assert case.run == 1
-    assert case.create.headers == (("Authorization", TOKEN), ("Idempotency-Key", "«key»"), JSON)
+    assert case.create.headers == (("Authorization", TOKEN), ("Idempotency-Key", "«key:0»"), JSON)
     assert case.create.json["sensitive_input_values"] == {"pin": "«secret»", "list": ["«secret»!", 1]}
     assert [(each.method, each.path, each.query) for each in case.requests] == [
         ("PATCH", "/v1/runs/«run»", ()),
@@ -203,6 +214,18 @@ def test_a_row_begins_with_the_create_of_the_run_that_it_is_about() -> None:
     assert read.path == look.request.path
     assert record.case_at(4).requests[0].path == "/v1/run-attachments/«attachment:0»"
     assert record.case_at(0).create is None
+
+
+def test_a_row_repeats_no_idempotency_key_that_was_recorded() -> None:
+    def case_of(*keys: str) -> list[str]:
+        made = [exchange("POST", "/v1/runs", 201, A_RUN, Idempotency_Key="schema-0")]
+        writes = [exchange("PATCH", f"/v1/runs/{RUN}", 200, A_RUN, sent={}, Idempotency_Key=key) for key in keys]
+        case = Record([*made, *writes], secret="so-secret").case_at(len(writes))
+        return [value for each in case.requests for name, value in each.headers if name == "Idempotency-Key"]
+
+    assert case_of("schema-1", "schema-2", "schema-1") == ["«key:1»", "«key:2»", "«key:1»"]
+    assert case_of("é", "ü", "é") == ["é«short:1»", "ü«short:2»", "é«short:1»"]
+    assert case_of("", "x" * 256) == ["", "x" * 251 + "«short:2»"]
 
 
 CREATE = RequestCase(
