@@ -106,8 +106,8 @@ class _Keys:
         self._numbers: dict[str, int] = {}
 
     def unused(self, key: str) -> str:
-        """Return a key with a placeholder, always the same for the same key. A key of unusual characters keeps them, one
-        of unusual length keeps its length, and an empty one stays empty.
+        """Return a key with a placeholder, always the same for the same key. Unusual characters stay, as does an
+        unusual length. An empty key stays empty.
         """
         number = self._numbers.setdefault(key, len(self._numbers))
         if key.startswith(FRESH_KEY):
