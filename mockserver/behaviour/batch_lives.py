@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from array import array
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -19,9 +20,15 @@ _BATCH_COST = 64
 class BatchLives:
     def __init__(self, lives: Lives) -> None:
         self.lives = lives
-        self._by_start = _in_order(lives.started)
-        self._by_end = _in_order(lives.ended)
         self._by_outcome: dict[str, array[int]] = {}
+
+    @functools.cached_property
+    def _by_start(self) -> array[int]:
+        return _in_order(self.lives.started)
+
+    @functools.cached_property
+    def _by_end(self) -> array[int]:
+        return _in_order(self.lives.ended)
 
     def places(self, wanted: str, sim_time: int) -> Sequence[int]:
         """The places of the runs in a status, or ACTIVE, or ENDED; the last place first."""

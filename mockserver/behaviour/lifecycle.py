@@ -174,15 +174,10 @@ class Schedules:
             self._draws[batch.tail, attempt] = draws
         return draws
 
-    def active_until(self, profile: RunProfile, batch: Batch) -> int:
-        """Simulated microseconds after creation before which no unchanged run of the batch has ended."""
-        return self._bounds(profile, batch)[0]
-
-    def settled_after(self, profile: RunProfile, batch: Batch) -> int:
-        """Simulated microseconds after creation from which every unchanged run of the batch has ended."""
-        return self._bounds(profile, batch)[1]
-
-    def _bounds(self, profile: RunProfile, batch: Batch) -> tuple[int, int]:
+    def bounds(self, profile: RunProfile, batch: Batch) -> tuple[int, int]:
+        """Simulated microseconds after creation: before the first no unchanged run of the batch has ended, from the
+        second on all have.
+        """
         scripted = batch.script.running_us if batch.script is not None else None
         shortest, longest = (scripted, scripted) if scripted is not None else profile.running or (FOREVER, FOREVER)
         if self._progression == "manual":
@@ -208,10 +203,8 @@ def _shifted(times: Sequence[int], by: tuple[int, int] | None, numbers: Sequence
     low, width = by[0], by[1] - by[0]
     if not width:
         return array("q", [at + low if at < FOREVER - low else FOREVER for at in times])
-    return array(
-        "q",
-        [min(FOREVER, at + low + width * number // 0xFFFFFFFF) for at, number in zip(times, numbers, strict=True)],
-    )
+    drawn = [at + low + width * number // _LARGEST_NUMBER for at, number in zip(times, numbers, strict=True)]
+    return array("q", drawn if max(drawn) < FOREVER else [min(FOREVER, at) for at in drawn])
 
 
 def timeline_of(schedule: Schedule, change: Change, born: int, *, free: int = 0) -> Timeline:

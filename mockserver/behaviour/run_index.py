@@ -20,7 +20,7 @@ from mockserver.behaviour.batch import BATCH, CHANGES, NO_CHANGES, SESSION, UNCH
 from mockserver.behaviour.ledger import BLOCK, LEDGER, OPEN, Block
 from mockserver.behaviour.lifecycle import Schedules, Timeline
 from mockserver.behaviour.run_sequence import RunSequence
-from mockserver.behaviour.run_states import RunState, RunStates, StatesByPlace
+from mockserver.behaviour.run_states import NO_RUNS, RunState, RunStates, StatesByPlace
 from mockserver.behaviour.world import RunProfile
 from mockserver.clock import FOREVER
 from mockserver.store import ABSENT, SpaceStore
@@ -186,13 +186,13 @@ class RunIndex:
             kind = batch.workflow_id, batch.placement.machine_id
             if kind not in parts_of:
                 parts_of[kind] = [parts.setdefault(key, _Part()) for key in _keys(*kind)]
-            ended_from = self.states.ended_from(batch)
+            bounds = self.states.bounds(batch)
             for part in parts_of[kind]:
                 part.batches.append(batch)
                 part.runs += batch.ids.size
-                part.ended_from = max(part.ended_from, ended_from)
+                part.bounds = part.bounds.with_those_of(bounds)
         for key, part in parts.items():
-            self._opened(key).add(part.batches, part.runs, part.ended_from, self._sim_time)
+            self._opened(key).add(part.batches, part.runs, part.bounds, self._sim_time)
 
     def _remove(self, batch: Batch) -> None:
         before = {place: self.states.state(batch, place) for place in range(batch.ids.size)}
@@ -245,12 +245,12 @@ class RunIndex:
 class _Part:
     """The new batches of one sequence."""
 
-    __slots__ = ("batches", "ended_from", "runs")
+    __slots__ = ("batches", "bounds", "runs")
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.runs = 0
-        self.ended_from = -FOREVER
+        self.bounds = NO_RUNS
 
 
 def _keys(workflow_id: str, machine_id: str | None) -> list[_Key]:

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from mockserver.behaviour.batch import Batch
 from mockserver.behaviour.lifecycle import Timeline
-from mockserver.behaviour.run_states import RunStates
+from mockserver.behaviour.run_states import NO_RUNS, UNKNOWN, Bounds, RunStates
 from mockserver.behaviour.search_texts import SearchTexts
-from mockserver.behaviour.status_steps import ACTIVE, ENDED, StatusSteps
+from mockserver.behaviour.status_steps import StatusSteps
 from mockserver.clock import FOREVER
 
 _BATCHES_IN_CHUNK = 64
@@ -25,8 +25,12 @@ _CHUNKS_IN_SPAN = 128
 _CHUNKS_COUNTED_ONE_BY_ONE = 16
 _RUNS_IN_SPAN = 32_768
 
+_RUNS_ADDED_AT_ONCE = 256
+"""With more, steps are made anew when they are needed: to add the runs would keep others from running."""
 _PLACES_KEPT = 131_072
 _RUNS_IN_KEPT_ROWS = 1_024
+
+_NEED_STEPS = ("scheduling", "running", "running_checks")
 
 OrderKey = Callable[[Batch], Any]
 
@@ -47,14 +51,14 @@ Rows = Sequence[tuple[Batch, Sequence[int]]]
 class _Chunk:
     """Batches, oldest first. `rows` are those that were shown last, and the simulated time until which they hold."""
 
-    __slots__ = ("batches", "ended_from", "rows", "runs", "steps", "texts")
+    __slots__ = ("batches", "bounds", "rows", "runs", "steps", "texts")
 
     def __init__(self) -> None:
         self.batches: list[Batch] = []
         self.rows: dict[str | None, tuple[int, Rows]] = {}
         self.texts: SearchTexts | None = None
         self.runs = 0
-        self.ended_from = -FOREVER
+        self.bounds = NO_RUNS
         self.steps: StatusSteps | None = None
 
     @property
@@ -69,17 +73,16 @@ class _Chunk:
 class _Span:
     """Chunks, oldest first.
 
-    From the simulated time `ended_from` on all runs have ended; FOREVER if that is not known. From `folds_at` on there
-    are steps to fold.
+    From the simulated time `folds_at` on there are steps to fold.
     """
 
-    __slots__ = ("chunks", "ended_from", "folds_at", "runs", "steps")
+    __slots__ = ("bounds", "chunks", "folds_at", "runs", "steps")
 
     def __init__(self) -> None:
         self.chunks: list[_Chunk] = []
         self.folds_at = -FOREVER
         self.runs = 0
-        self.ended_from = -FOREVER
+        self.bounds = NO_RUNS
         self.steps: StatusSteps | None = None
 
     @property
@@ -140,32 +143,31 @@ class RunSequence:
 
     # --- Changes
 
-    def add(self, batches: Sequence[Batch], runs: int, ended_from: int, sim_time: int) -> None:
-        """Add batches of unchanged runs without a session, in order.
-
-        `runs` is their number, and `ended_from` a simulated time from which all have ended.
-        """
+    def add(self, batches: Sequence[Batch], runs: int, bounds: Bounds, sim_time: int) -> None:
+        """Add batches of unchanged runs without a session, in order. `runs` is their number."""
         newest = self._spans[-1].newest.created if self._spans else -FOREVER
         if runs <= _RUNS_IN_CHUNK and batches[0].created > newest and _is_ascending(batches):
             span, chunk = self._last()
             chunk.batches += batches
             chunk.texts = None
-            self._add_runs(span, chunk, batches, runs, ended_from, sim_time)
+            self._add_runs(span, chunk, batches, runs, bounds, sim_time)
             return
         for batch in batches:
             span, chunk = self._entered(batch)
-            self._add_runs(span, chunk, (batch,), batch.ids.size, ended_from, sim_time)
+            self._add_runs(span, chunk, (batch,), batch.ids.size, bounds, sim_time)
 
     def _add_runs(
-        self, span: _Span, chunk: _Chunk, batches: Iterable[Batch], runs: int, ended_from: int, sim_time: int
+        self, span: _Span, chunk: _Chunk, batches: Iterable[Batch], runs: int, bounds: Bounds, sim_time: int
     ) -> None:
         chunk.rows.clear()
         span.folds_at = -FOREVER
         self.runs += runs
         for node in (span, chunk):
             node.runs += runs
-            node.ended_from = max(node.ended_from, ended_from)
-            if node.steps is not None:
+            node.bounds = node.bounds.with_those_of(bounds)
+            if runs > _RUNS_ADDED_AT_ONCE:
+                node.steps = None  # `prepare` makes them again, and lets others run meanwhile
+            elif node.steps is not None:
                 self._states.add_to(node.steps, batches, self._machine_id, sim_time)
 
     def change(self, batch: Batch, gone: Sequence[Timeline], come: Sequence[Timeline]) -> None:
@@ -176,7 +178,7 @@ class RunSequence:
         self.runs += len(come) - len(gone)
         for node in (span, chunk):
             node.runs += len(come) - len(gone)
-            node.ended_from = FOREVER
+            node.bounds = UNKNOWN
             if node.steps is not None:
                 for timeline in gone:
                     node.steps.remove(timeline)
@@ -250,7 +252,8 @@ class RunSequence:
         chunk = _Chunk()
         chunk.batches = batches
         chunk.runs = sum(len(self._states.places(batch, self._machine_id, None, 0)) for batch in batches)
-        chunk.ended_from = max(map(self._states.ended_from, batches))
+        for batch in batches:
+            chunk.bounds = chunk.bounds.with_those_of(self._states.bounds(batch))
         return chunk
 
     # --- Counts and pages
@@ -267,14 +270,20 @@ class RunSequence:
                         chunk.steps.fold(sim_time)
                 span.folds_at = span.steps.fold(sim_time)
                 gave_way |= await give_way()
-            if span.steps is not None or _is_settled(span, wanted, sim_time):
+            if span.steps is not None or span.bounds.decides(wanted, sim_time) is not None:
                 continue
-            has_many = span is not self._spans[-1] or len(span.chunks) > _CHUNKS_COUNTED_ONE_BY_ONE
+            # The steps of a young chunk take long, and most counts do not need them: all its runs are active.
+            has_young = wanted not in _NEED_STEPS and any(sim_time < each.bounds.active_until for each in span.chunks)
+            is_last = span is self._spans[-1]
+            has_steps = not has_young and (not is_last or len(span.chunks) > _CHUNKS_COUNTED_ONE_BY_ONE)
             for chunk in list(span.chunks):
-                if chunk.steps is None and (has_many or not _is_settled(chunk, wanted, sim_time)):
+                if chunk.steps is None and (has_steps or chunk.bounds.decides(wanted, sim_time) is None):
+                    for batch in list(chunk.batches):
+                        self._states.compute_lives(batch, sim_time)
+                        gave_way |= await give_way()
                     self._make_steps(chunk, sim_time)
                     gave_way |= await give_way()
-            if has_many:
+            if has_steps:
                 span.steps = StatusSteps.merged(
                     chunk.steps or self._make_steps(chunk, sim_time) for chunk in span.chunks
                 )
@@ -304,8 +313,8 @@ class RunSequence:
                 return node.runs
             if node.steps is not None:
                 return node.steps.count(wanted, sim_time)
-            if _is_settled(node, wanted, sim_time):
-                return node.runs if wanted == ENDED else 0
+            if (are_in := node.bounds.decides(wanted, sim_time)) is not None:
+                return node.runs if are_in else 0
         if isinstance(node, _Span):
             return sum(self._count(chunk, selection) for chunk in node.chunks)
         return sum(len(places) for _, places in self._rows(node, selection))
@@ -325,8 +334,10 @@ class RunSequence:
         if not is_whole:
             return every
         rows = [row for row in every if row[1]]
-        if wanted is None or sim_time >= chunk.ended_from:
+        if wanted is None or sim_time >= chunk.bounds.ended_from:
             self._keep_rows(chunk, wanted, FOREVER, rows)
+        elif chunk.bounds.decides(wanted, sim_time) is not None:
+            self._keep_rows(chunk, wanted, chunk.bounds.active_until, rows)
         elif chunk.steps is not None:
             self._keep_rows(chunk, wanted, chunk.steps.next_step(sim_time), rows)
         return rows
@@ -399,10 +410,6 @@ def _span(chunks: list[_Chunk]) -> _Span:
     span = _Span()
     span.chunks = chunks
     span.runs = sum(chunk.runs for chunk in chunks)
-    span.ended_from = max(chunk.ended_from for chunk in chunks)
+    for chunk in chunks:
+        span.bounds = span.bounds.with_those_of(chunk.bounds)
     return span
-
-
-def _is_settled(node: _Span | _Chunk, wanted: str, sim_time: int) -> bool:
-    """Whether the node needs no steps: all its runs have ended, and it does not matter how."""
-    return wanted in (ACTIVE, ENDED) and sim_time >= node.ended_from

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from mockserver.behaviour.batch import NO_CHANGES, Batch, Change, Changes, Script
+from mockserver.behaviour.batch import NO_CHANGES, TERMINAL, Batch, Change, Changes, Script
 from mockserver.behaviour.batch_lives import LivesCache
 from mockserver.behaviour.lifecycle import Lives, Schedules, Timeline, timeline_of
 from mockserver.behaviour.status_steps import ACTIVE, ENDED, StatusSteps, matches
@@ -28,6 +28,27 @@ class RunState(NamedTuple):
     session: Mapping[tuple[str, int], Timeline] | None = None
 
 
+class Bounds(NamedTuple):
+    """Simulated times of unchanged runs: before `active_until` none has ended, from `ended_from` on all have."""
+
+    active_until: int
+    ended_from: int
+
+    def decides(self, wanted: str, sim_time: int) -> bool | None:
+        """Whether all of the runs are in a status (or ACTIVE, or ENDED), or none; None if that depends on the run."""
+        if sim_time < self.active_until:
+            return True if wanted == ACTIVE else False if wanted == ENDED or wanted in TERMINAL else None
+        if sim_time >= self.ended_from:
+            return True if wanted == ENDED else None if wanted in TERMINAL else False
+        return None
+
+    def with_those_of(self, other: Bounds) -> Bounds:
+        return Bounds(min(self.active_until, other.active_until), max(self.ended_from, other.ended_from))
+
+
+UNKNOWN: Final = Bounds(-FOREVER, FOREVER)
+NO_RUNS: Final = Bounds(FOREVER, -FOREVER)
+
 StatesByPlace = Mapping[int, RunState | None]
 """The states of the runs of a batch that do not follow from the batch, by place; None for a deleted run."""
 
@@ -38,7 +59,7 @@ class RunStates:
         self._profiles = profiles
         self._kept: dict[str, tuple[Changes, StatesByPlace]] = {}  # by batch tail
         self.lives = LivesCache(schedules, profiles)
-        self._settled_after: dict[tuple[str, Script | None], int] = {}
+        self._bounds: dict[tuple[str, Script | None], tuple[int, int]] = {}
 
     # --- What is known
 
@@ -80,18 +101,19 @@ class RunStates:
         schedule = self._schedules.schedule(self._profiles[batch.workflow_id], batch, place, change)
         return timeline_of(schedule, change, batch.born)
 
-    def ended_from(self, batch: Batch) -> int:
-        """A simulated time from which all runs of the batch have ended for good, or FOREVER if none is known."""
+    def bounds(self, batch: Batch) -> Bounds:
         if batch.tail in self._kept:
-            return FOREVER
+            return UNKNOWN
         kind = batch.workflow_id, batch.script
-        settled_after = self._settled_after.get(kind)
-        if settled_after is None:
-            if len(self._settled_after) >= _KINDS_CACHED:
-                self._settled_after.clear()
-            settled_after = self._schedules.settled_after(self._profiles[batch.workflow_id], batch)
-            self._settled_after[kind] = settled_after
-        return min(FOREVER, batch.born + settled_after)
+        bounds = self._bounds.get(kind)
+        if bounds is None:
+            if len(self._bounds) >= _KINDS_CACHED:
+                self._bounds.clear()
+            bounds = self._bounds[kind] = self._schedules.bounds(self._profiles[batch.workflow_id], batch)
+        return Bounds(min(FOREVER, batch.born + bounds[0]), min(FOREVER, batch.born + bounds[1]))
+
+    def ended_from(self, batch: Batch) -> int:
+        return self.bounds(batch).ended_from
 
     def places(self, batch: Batch, machine_id: str | None, wanted: str | None, sim_time: int) -> Sequence[int]:
         """The places of the runs on a machine (None: on any) in a status (None: in any), in the order of lists.
@@ -101,10 +123,11 @@ class RunStates:
         kept = self.kept(batch)
         own: Sequence[int] = ()
         if (kept is None or len(kept) < batch.ids.size) and machine_id in (None, batch.placement.machine_id):
-            if wanted is None or (wanted == ENDED and sim_time >= self.ended_from(batch)):
+            is_in = True if wanted is None else self.bounds(batch).decides(wanted, sim_time)
+            if is_in is None:
+                own = self._places_unchanged(batch, str(wanted), sim_time)
+            elif is_in:
                 own = range(batch.ids.size - 1, -1, -1)
-            elif wanted != ACTIVE or sim_time < self.ended_from(batch):
-                own = self._places_unchanged(batch, wanted, sim_time)
         if kept is None:
             return own
         found = [place for place in own if place not in kept]
@@ -128,6 +151,11 @@ class RunStates:
             state = self.state(batch, place)
             if state is not None and machine_id in (None, state.machine_id):
                 yield state.timeline
+
+    def compute_lives(self, batch: Batch, sim_time: int) -> None:
+        """Compute what `add_to` needs of a batch of many runs, which takes up to a millisecond, and keep it."""
+        if batch.ids.size > 1 and batch.tail not in self._kept and sim_time < self.ended_from(batch):
+            self.lives.of(batch)
 
     def add_to(self, steps: StatusSteps, batches: Iterable[Batch], machine_id: str | None, sim_time: int) -> None:
         """Add the runs of batches that are on a machine (None: on any)."""

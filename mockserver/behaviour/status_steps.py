@@ -114,8 +114,13 @@ class StatusSteps:
                 due[_CHECKED].append(ended)
         for each in lives:
             self.runs += len(each.ended)
-            for ended, outcome in zip(each.ended, each.outcomes, strict=True):
-                due[outcome].append(ended)
+            outcomes = set(each.outcomes)
+            for outcome in outcomes:
+                due[outcome] += (
+                    each.ended
+                    if len(outcomes) == 1
+                    else [ended for ended, own in zip(each.ended, each.outcomes, strict=True) if own == outcome]
+                )
             due[_BEGUN] += each.started
             if each.checking is not None:
                 due[_CHECKING] += each.checking

@@ -488,8 +488,9 @@ def test_no_run_of_a_batch_ends_outside_the_bounds_that_lists_go_by(number, coun
         schedule = schedules.schedule(PROFILE, batch, index, Change())
         ends.append(min(FOREVER, schedule.scheduling + schedule.running))
 
-    assert schedules.active_until(PROFILE, batch) <= min(ends)
-    assert max(ends) <= schedules.settled_after(PROFILE, batch)
+    active_until, ended_from = schedules.bounds(PROFILE, batch)
+    assert active_until <= min(ends)
+    assert max(ends) <= ended_from
 
 
 @given(st.integers(0, 500), st.integers(0, 99), st.integers(0, 3))

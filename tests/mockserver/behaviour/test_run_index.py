@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from mockserver.behaviour import ledger, run_index, run_sequence
 from mockserver.behaviour.batch import BATCH, TERMINAL
 from mockserver.behaviour.context import NO_PREFERENCES, Context
+from mockserver.behaviour.lifecycle import Schedules
 from mockserver.behaviour.run_list import Listing
 from mockserver.behaviour.run_sequence import RunSequence
 from mockserver.behaviour.run_states import RunStates
@@ -28,7 +29,7 @@ from mockserver.behaviour.run_view import Run, find_run
 from mockserver.clock import text_of
 from mockserver.errors import NotFound
 from mockserver.time_slice import TimeSlice
-from tests.bench.lists import Server, made, table
+from tests.bench.lists import WORKFLOWS, Server, made, table
 from tests.mockserver.admin.control import ControlledMock
 from tests.mockserver.behaviour.test_runs_list import Listing as ListMachine
 from tests.mockserver.inprocess import (
@@ -52,6 +53,7 @@ SMALL_NODES = {
     "_RUNS_IN_SPAN": 14,
     "_RUNS_IN_KEPT_ROWS": 5,
     "_PLACES_KEPT": 8,
+    "_RUNS_ADDED_AT_ONCE": 2,
 }
 """Sizes with which a few runs fill many nodes."""
 ANY_OUTCOME = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
@@ -378,13 +380,13 @@ QUERIES: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("after_s", [12, 60])
+@pytest.mark.parametrize("after_s", [0, 12, 60])
 @pytest.mark.parametrize("runs", [1_000, 30_000, 300_000])
 def test_a_list_of_runs_made_by_the_thousand_looks_at_few_batches(runs, after_s, monkeypatch):
     assert_cheap(1000, runs, 80, 40, after_s, monkeypatch)
 
 
-@pytest.mark.parametrize("after_s", [12, 60])
+@pytest.mark.parametrize("after_s", [0, 12, 60])
 @pytest.mark.parametrize("runs", [1_000, 30_000])
 def test_a_list_of_runs_made_one_by_one_looks_at_few(runs, after_s, monkeypatch):
     assert_cheap(1, runs, 2 * (128 + 128) + 10, 640, after_s, monkeypatch)
@@ -406,6 +408,42 @@ def assert_cheap(each, runs, most_nodes, most_batches, after_s, monkeypatch):
             assert looked.batches <= most_batches, (query, looked.batches)
 
     asyncio.run(go())
+
+
+def lives_between_suspensions(runs, after_s, query, monkeypatch) -> list[int]:
+    """How often a list computes the timelines of a batch between two places at which it lets other requests run."""
+    lives, give_way, computed = Schedules.lives, TimeSlice.give_way, [0]
+
+    def counted(*args: Any) -> Any:
+        computed[-1] += 1
+        return lives(*args)
+
+    async def gave_way(time_slice: TimeSlice) -> None:
+        computed.append(0)
+        await give_way(time_slice)
+
+    async def go() -> None:
+        server = await made(runs, 1000)
+        server.clock.pass_time(after_s)
+        monkeypatch.setattr(Schedules, "lives", counted)
+        monkeypatch.setattr(TimeSlice, "give_way", gave_way)
+        monkeypatch.setattr(TimeSlice, "is_over", True)
+        await server.call("GET", "/v1/runs", urlencode(query))
+
+    asyncio.run(go())
+    return computed
+
+
+@pytest.mark.parametrize("query", [{}, {"status": "success"}, {"workflow_id": WORKFLOWS[0], "status": "error"}])
+def test_a_list_of_runs_that_cannot_have_ended_yet_computes_no_timelines(query, monkeypatch):
+    assert sum(lives_between_suspensions(100_000, 0, query, monkeypatch)) == 0
+
+
+@pytest.mark.parametrize("query", [{}, {"status": "running"}])
+def test_the_first_list_of_runs_in_motion_lets_others_run_after_each_batch(query, monkeypatch):
+    computed = lives_between_suspensions(100_000, 12, query, monkeypatch)
+    assert sum(computed) == 100
+    assert max(computed) == 1
 
 
 def test_the_bench_of_lists_prints_its_table(capsys):
