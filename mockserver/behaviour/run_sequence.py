@@ -20,10 +20,10 @@ from mockserver.behaviour.status_steps import StatusSteps
 from mockserver.clock import FOREVER
 
 _BATCHES_IN_CHUNK = 64
-_RUNS_IN_CHUNK = 8_192
+_RUNS_IN_CHUNK = 4_096
 _CHUNKS_IN_SPAN = 128
 _CHUNKS_COUNTED_ONE_BY_ONE = 16
-_RUNS_IN_SPAN = 32_768
+_RUNS_IN_SPAN = 16_384
 
 _RUNS_ADDED_AT_ONCE = 256
 """With more, steps are made anew when they are needed: to add the runs would keep others from running."""

@@ -1,111 +1,169 @@
-"""make bench: the mock beside a bare route and a plain mock, in one run, as ratios.
+"""make bench: the mock beside a bare route, a plain mock, and other mocks, as ratios of one run on one machine.
 
-Each pair is measured in turns, so that a machine whose speed drifts slows both; the median of the rounds is shown.
+    make bench                          the tables, some minutes
+    make bench ARGS="--write"           also docs/benchmarks.md and its picture
+    make bench ARGS="--rivals --write"  also Prism, Mockoon and WireMock: needs npm, and Java for WireMock
+
+`tests.bench.lists`, `tests.bench.shared_store` and `tests.bench.journal_memory` measure what takes longer.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
 import statistics
-import subprocess
-import time
-import urllib.request
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
+from pathlib import Path
 
-from tests import processes
-from tests.bench.load import requests_per_second
+from tests.bench import rivals
+from tests.bench.load import Call, response_times
+from tests.bench.measures import (
+    BARE,
+    MOCK,
+    STOCK,
+    Effort,
+    body,
+    bulk,
+    compare,
+    memory_kib,
+    seconds_until_ready,
+    send,
+    send_call,
+    serving,
+)
+from tests.bench.results import Row, Table, page, picture
 
-ROUNDS = 5
-SECONDS = 1.0
-WORKFLOW = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
-MANY_RUNS = 1_000_000
-
-
-def serving(*command: str) -> AbstractContextManager[tuple[subprocess.Popen[bytes], str]]:
-    return processes.serving(command=command, stderr=os.devnull)
-
-
-def body(count: int) -> bytes:
-    return json.dumps(
-        {"workflow_id": WORKFLOW, "count": count, "input_values": {"invoice": "4711", "lines": 3}}
-    ).encode()
-
-
-def send(url: str, method: str = "GET", payload: bytes | None = None) -> bytes:
-    headers = {"Authorization": "Bearer test", "Content-Type": "application/json"}
-    with urllib.request.urlopen(urllib.request.Request(url, payload, headers, method=method)) as answer:
-        return answer.read()
-
-
-def memory_kib(process: subprocess.Popen[str]) -> int:
-    with open(f"/proc/{process.pid}/status") as status:
-        return int(next(line.split()[1] for line in status if line.startswith("VmRSS")))
+_DOCS = Path(__file__).parents[2] / "docs"
+_PICTURE = "images/benchmarks.svg"
+_GOALS = {
+    "bulk create of 1": "≥ 0.8",
+    "bulk create of 100": "≥ 0.8",
+    "bulk create of 1000": "≥ 0.5",
+    "read of one": "≥ 0.85",
+    "list of 100": "≥ 0.6",
+}
 
 
-def compare(what: str, aim: str, beside: str, mock: tuple[str, str, bytes], other: tuple[str, str, bytes]) -> None:
-    rounds = []
-    for _ in range(ROUNDS):
-        pair = [
-            requests_per_second(url, method=method, body=payload, seconds=SECONDS)
-            for url, method, payload in (mock, other)
-        ]
-        rounds.append((*pair, pair[0] / pair[1]))
-    ours, theirs, ratio = (statistics.median(column) for column in zip(*rounds, strict=True))
-    spread = f"{min(each[2] for each in rounds):.2f}–{max(each[2] for each in rounds):.2f}"
-    print(f"| {what} | {ours:,.0f}/s | {beside} {theirs:,.0f}/s | {ratio:.2f} | {spread} | {aim} |", flush=True)
+def calls_of(url: str) -> dict[str, Call]:
+    """Return a call of each kind to a mock, which has some thousand runs from then on."""
+    for _ in range(20):
+        send_call(bulk(url, 100))
+    one = json.loads(send(f"{url}/v1/runs?limit=1"))["items"][0]["id"]
+    return {
+        **{f"bulk create of {count}": bulk(url, count) for count in (1, 100, 1000)},
+        "read of one": Call(f"{url}/v1/runs/{one}"),
+        "list of 100": Call(f"{url}/v1/runs?limit=100"),
+    }
+
+
+def requests(effort: Effort) -> Table:
+    table = Table(
+        "Requests",
+        "8 connections, beside a bare Starlette route under uvicorn that sends as many constant bytes.",
+        bars=True,
+    )
+    with ExitStack() as stack:
+        _, url = stack.enter_context(serving(*MOCK))
+        calls = calls_of(url)
+        sizes = [str(len(send_call(call))) for call in calls.values()]
+        _, bare = stack.enter_context(serving(*BARE, *sizes))
+        for number, (what, call) in enumerate(calls.items()):
+            same_size = Call(f"{bare}/{number}", call.method, call.body)
+            table.add(compare(what, call, same_size, "bare route", effort, _GOALS[what]))
+    return table
+
+
+def protocol(effort: Effort) -> Table:
+    table = Table(
+        "The HTTP protocol",
+        "The mock beside itself under uvicorn's own protocol class, which has fewer limits (ARCHITECTURE.md, *HTTP*).",
+    )
+    with ExitStack() as stack:
+        _, url = stack.enter_context(serving(*MOCK))
+        _, stock = stack.enter_context(serving(*STOCK))
+        for (what, call), by_stock in zip(calls_of(url).items(), calls_of(stock).values(), strict=True):
+            table.add(compare(what, call, by_stock, "uvicorn's", effort))
+    return table
+
+
+def ways(effort: Effort) -> Table:
+    table = Table(
+        "What the design wins, and what the control API costs",
+        "A *plain mock* builds a dict for each run, as most people would.",
+    )
+    with ExitStack() as stack:
+        _, url = stack.enter_context(serving(*MOCK))
+        _, plain = stack.enter_context(serving("tests.bench.servers", "plain"))
+        _, unwatched = stack.enter_context(serving(*MOCK, "--no-admin", "--journal-bytes", "0", "--no-warnings"))
+        table.add(compare("bulk create of 1000", bulk(url, 1000), bulk(plain, 1000), "plain mock", effort, "≥ 6"))
+        table.add(compare("bulk create of 1", bulk(url, 1), bulk(unwatched, 1), "without journal", effort, "≥ 0.87"))
+    ready = [[seconds_until_ready(command) for command in (MOCK, (*BARE, "600"))] for _ in range(effort.rounds)]
+    ours, theirs = (statistics.median(times) for times in zip(*ready, strict=True))
+    ratios = [one / other for one, other in ready]
+    table.add(Row("ready after start", f"{ours:.2f} s", f"bare route {theirs:.2f} s", ratios, "≤ 1.5"))
+    return table
+
+
+def mixed(effort: Effort) -> Table:
+    table = Table(
+        "Beside other work",
+        "The 99th percentile of the time of a bulk create of one, while a second client lists by status and a third "
+        "creates 1000 runs at a time. The bare routes send as many bytes.",
+    )
+    with ExitStack() as stack:
+        _, url = stack.enter_context(serving(*MOCK))
+        calls = [bulk(url, 1), Call(f"{url}/v1/runs?status=success&limit=100"), bulk(url, 1000)]
+        _, bare = stack.enter_context(serving(*BARE, *(str(len(send_call(call))) for call in calls)))
+        same = [Call(f"{bare}/{number}", call.method, call.body) for number, call in enumerate(calls)]
+        rounds = []
+        for _ in range(effort.rounds):
+            first = [response_times(each, effort.seconds)[0] for each in (calls, same)]
+            rounds.append([statistics.quantiles(times, n=100)[98] * 1000 for times in first])
+        ours, theirs = (statistics.median(times) for times in zip(*rounds, strict=True))
+        ratios = [one / other for one, other in rounds]
+        table.add(Row("p99 of a bulk create of 1", f"{ours:.1f} ms", f"bare routes {theirs:.1f} ms", ratios, "≤ 3"))
+    return table
+
+
+def memory(effort: Effort) -> Table:
+    table = Table("Memory", "Bytes of resident memory for each stored run, beside the goal.")
+    few = max(1, effort.runs // 20)
+    kinds = [
+        (f"{effort.runs:,} runs, 1000 with each create", "/v1/runs/bulk", 1000, False, 8),
+        (f"{few:,} runs, one with each create", "/v1/runs", 1, False, 600),
+        (f"{few:,} runs, each with a key and an input of 50 bytes", "/v1/runs", 1, True, 600),
+    ]
+    for what, path, each, has_key, goal in kinds:
+        runs = effort.runs if each > 1 else few
+        with serving(*MOCK, "--journal-bytes", "0") as (process, url):
+            send_many(url, path, each, max(each, runs // 10), "warm", has_key=has_key)
+            before = memory_kib(process)
+            send_many(url, path, each, runs, "run", has_key=has_key)
+            bytes_each = (memory_kib(process) - before) * 1024 / runs
+        table.add(Row(what, f"{bytes_each:.1f} bytes", f"{goal} bytes", [bytes_each / goal], "≤ 1"))
+    return table
+
+
+def send_many(url: str, path: str, each: int, runs: int, name: str, *, has_key: bool) -> None:
+    for number in range(runs // each):
+        text = f"{name}-{number:045d}" if has_key else "4711"
+        payload = body(each, path="bulk" if each > 1 else "one", text=text)
+        send(f"{url}{path}", "POST", payload, **({"Idempotency-Key": f"{name}-{number}"} if has_key else {}))
 
 
 def main() -> None:
-    with ExitStack() as stack:
-        mock = ("mockserver", "serve", "--port", "0")
-        started = time.perf_counter()
-        _, url = stack.enter_context(serving(*mock))
-        ready_s = time.perf_counter() - started
-        started = time.perf_counter()
-        _, small = stack.enter_context(serving("tests.bench.servers", "bare", "600"))
-        bare_ready_s = time.perf_counter() - started
-        _, plain = stack.enter_context(serving("tests.bench.servers", "plain"))
-
-        print("| what | the mock | beside it | ratio | from–to | aim |\n|---|---|---|---|---|---|")
-        print(f"| ready after | {ready_s:.2f} s | bare route {bare_ready_s:.2f} s | {ready_s / bare_ready_s:.2f} | | |")
-        bulk = f"{url}/v1/runs/bulk"
-        compare(
-            "bulk create, count 1", "≥ 0.6", "bare route", (bulk, "POST", body(1)),
-            (f"{small}/v1/runs/bulk", "POST", body(1)),
-        )  # fmt: skip
-        compare(
-            "bulk create, count 1000", "≥ 6", "plain mock", (bulk, "POST", body(1000)),
-            (f"{plain}/v1/runs/bulk", "POST", body(1000)),
-        )  # fmt: skip
-
-        _, unwatched = stack.enter_context(serving(*mock, "--no-admin", "--journal-bytes", "0", "--no-warnings"))
-        compare(
-            "bulk create, count 1", "≥ 0.87", "without journal and control API", (bulk, "POST", body(1)),
-            (f"{unwatched}/v1/runs/bulk", "POST", body(1)),
-        )  # fmt: skip
-
-        # Lists and reads are measured on a server of its own, with some thousand runs of different age.
-        _, listed = stack.enter_context(serving(*mock))
-        for _ in range(20):
-            send(f"{listed}/v1/runs/bulk", "POST", body(100))
-        page = f"{listed}/v1/runs?limit=100"
-        answer = send(page)
-        one = f"{listed}/v1/runs/{json.loads(answer)['items'][0]['id']}"
-        for what, address in (("list of 100", page), ("read of one", one)):
-            size = len(send(address))
-            _, alike = stack.enter_context(serving("tests.bench.servers", "bare", str(size)))
-            compare(
-                what, "≥ 0.4", f"bare route of {size:,} bytes", (address, "GET", b""), (f"{alike}/v1/runs", "GET", b"")
-            )
-
-        process, full = stack.enter_context(serving(*mock))
-        send(f"{full}/v1/runs/bulk", "POST", body(1000))
-        before = memory_kib(process)
-        for _ in range(MANY_RUNS // 1000):
-            send(f"{full}/v1/runs/bulk", "POST", body(1000))
-        each = (memory_kib(process) - before) * 1024 / MANY_RUNS
-        print(f"| memory a run, after {MANY_RUNS:,} | {each:.1f} bytes | | | | ≤ 200 bytes |")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one short round of each: only whether it runs")
+    parser.add_argument("--rivals", action="store_true", help="also Prism, Mockoon and WireMock")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its picture")
+    asked = parser.parse_args()
+    effort = Effort(rounds=1, seconds=0.1, runs=10_000) if asked.quick else Effort()
+    tables = [measure(effort) for measure in (requests, protocol, ways, mixed, memory)]
+    if asked.rivals:
+        tables.append(rivals.table(effort))
+    if asked.write:
+        (_DOCS / _PICTURE).write_text(picture(tables), encoding="utf-8")
+        (_DOCS / "benchmarks.md").write_text(page(tables, _PICTURE), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A load on loopback: some connections that each send one request after the other, for a while.
+"""A load on loopback: connections that each send one request again and again, for a while.
 
 Written on asyncio's protocols, since what generates the load must be quicker than the quickest server measured.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,19 +18,50 @@ import uvloop
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request that a connection repeats."""
+
+    url: str
+    method: str = "GET"
+    body: bytes = b""
+    headers: tuple[tuple[str, str], ...] = (("Authorization", "Bearer test"),)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self.url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        return parts.hostname, parts.port
+
+    def raw(self) -> bytes:
+        parts = urlsplit(self.url)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        head = f"{self.method} {path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in self.headers)
+        if self.body:
+            head += f"Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n"
+        return head.encode() + b"\r\n" + self.body
+
+
 class _Connection(asyncio.Protocol):
     def __init__(self, request: bytes, until: float) -> None:
         self._request = request
         self._until = until
         self._missing = -1
         self._head = b""
-        self.answers = 0
-        self.refused = 0
+        self._sent_at = 0.0
+        self.times: list[float] = []
+        self.refused = b""
         self.closed = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        transport.write(self._request)
+        self._send()
+
+    def _send(self) -> None:
+        self._sent_at = time.perf_counter()
+        self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
         if self._missing < 0:
@@ -39,16 +72,18 @@ class _Connection(asyncio.Protocol):
                 return
             length = _LENGTH.search(data, 0, end)
             assert length is not None, data[:end]
-            self.refused += data[9:10] != b"2"
+            if data[9:10] != b"2":
+                self.refused = data[:500]
             self._head = b""
             self._missing = int(length[1]) - (len(data) - end - 4)
         else:
             self._missing -= len(data)
         if self._missing == 0:
             self._missing = -1
-            self.answers += 1
-            if time.perf_counter() < self._until:
-                self._transport.write(self._request)
+            now = time.perf_counter()
+            self.times.append(now - self._sent_at)
+            if now < self._until:
+                self._send()
             else:
                 self._transport.close()
 
@@ -56,28 +91,29 @@ class _Connection(asyncio.Protocol):
         self.closed.set_result(None)
 
 
-def requests_per_second(
-    url: str, *, method: str = "GET", body: bytes = b"", token: str = "test", seconds: float, connections: int = 8
-) -> float:
-    """Answers per second. Raises AssertionError where any is not a 2xx."""
-    parts = urlsplit(url)
-    path = parts.path + (f"?{parts.query}" if parts.query else "")
-    head = f"{method} {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAuthorization: Bearer {token}\r\n"
-    if body:
-        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    request = head.encode() + b"\r\n" + body
+def response_times(calls: Sequence[Call], seconds: float) -> list[list[float]]:
+    """Send each call over a connection of its own, all at the same time, and return the times of its answers in
+    seconds. Raises AssertionError if an answer is not a 2xx.
+    """
 
-    async def run() -> float:
+    async def run() -> list[list[float]]:
         loop = asyncio.get_running_loop()
-        started = time.perf_counter()
-        until = started + seconds
-        made = [
-            await loop.create_connection(lambda: _Connection(request, until), parts.hostname, parts.port)
-            for _ in range(connections)
-        ]
-        await asyncio.gather(*(protocol.closed for _, protocol in made))
-        assert not any(protocol.refused for _, protocol in made), "an answer was not 2xx"
-        return sum(protocol.answers for _, protocol in made) / (time.perf_counter() - started)
+        until = time.perf_counter() + seconds
+        connections = []
+        for call in calls:
+            request = call.raw()
+            make = lambda request=request: _Connection(request, until)  # noqa: E731
+            connections.append((await loop.create_connection(make, *call.address))[1])
+        await asyncio.gather(*(connection.closed for connection in connections))
+        assert all(connection.times for connection in connections), "a connection was closed without an answer"
+        refused = next((connection.refused for connection in connections if connection.refused), b"")
+        assert not refused, refused
+        return [connection.times for connection in connections]
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
+
+
+def requests_per_second(call: Call, seconds: float, connections: int = 8) -> float:
+    times = response_times([call] * connections, seconds)
+    return sum(len(each) for each in times) / max(sum(each) for each in times)

@@ -1,7 +1,8 @@
-"""What the mock is measured beside: a bare route that sends constant bytes, and a plain mock that builds dicts.
+"""What the mock is measured beside: bare routes that send constant bytes, and a plain mock that builds dicts.
 
-python -m tests.bench.servers bare --bytes 62000     any path, any method
-python -m tests.bench.servers plain                  POST /v1/runs/bulk
+python -m tests.bench.servers bare 600 62000     /0 answers with 600 bytes, /1 with 62,000, to every method
+python -m tests.bench.servers plain              POST /v1/runs/bulk
+python -m tests.bench.servers stock              the mock itself, by uvicorn's own HTTP protocol
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import socket
 import sys
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,15 +19,21 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from mockserver import Settings, create_app
 
 
-def bare(size: int) -> Starlette:
-    body = b"x" * size
+def bare(*sizes: str) -> Starlette:
+    def route(number: int, size: int) -> Route:
+        body = b"x" * size
 
-    async def constant(request: Request) -> Response:
-        return Response(body, media_type="application/json")
+        async def constant(request: Request) -> Response:
+            return Response(body, media_type="application/json")
 
-    return Starlette(routes=[Route("/v1/runs/bulk", constant, methods=["POST"]), Route("/v1/runs", constant)])
+        return Route(f"/{number}", constant, methods=["GET", "POST"])
+
+    return Starlette(routes=[route(number, int(size)) for number, size in enumerate(sizes)])
 
 
 def plain() -> Starlette:
@@ -64,11 +72,17 @@ def plain() -> Starlette:
     return Starlette(routes=[Route("/v1/runs/bulk", bulk_create_runs, methods=["POST"])])
 
 
-def main(kind: str, size: str = "600") -> None:
-    app = bare(int(size)) if kind == "bare" else plain()
+def stock() -> ASGIApp:
+    return create_app(Settings(log_level="warning"))
+
+
+APPLICATIONS: dict[str, Callable[..., ASGIApp]] = {"bare": bare, "plain": plain, "stock": stock}
+
+
+def main(kind: str, *arguments: str) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(app, log_level="warning", access_log=False)
+    config = uvicorn.Config(APPLICATIONS[kind](*arguments), log_level="warning", access_log=False, http="httptools")
     uvicorn.Server(config).run(sockets=[listener])
 
 

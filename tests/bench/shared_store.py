@@ -17,8 +17,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests import processes
-from tests.bench.__main__ import body, compare, send
-from tests.bench.load import requests_per_second
+from tests.bench.load import Call, requests_per_second
+from tests.bench.measures import Effort, bulk, compare, send
+from tests.bench.results import Table
 from tests.mockserver import valkey
 
 _TIMED = 30
@@ -48,18 +49,19 @@ def _serving(stack: ExitStack, *flags: str) -> tuple[processes.subprocess.Popen[
 def _ratios(stack: ExitStack, server: valkey.Valkey) -> None:
     _, memory = _serving(stack)
     _, shared = _serving(stack, "--store", server.url("ratios:"))
-    print("| what | in Valkey | in memory | ratio | from–to | aim |\n|---|---|---|---|---|---|")
-    for count, aim in ((1, "≥ 0.25"), (1000, "≥ 0.4")):
-        pair = [(f"{url}/v1/runs/bulk", "POST", body(count)) for url in (shared, memory)]
-        compare(f"bulk create, count {count}", aim, "memory", pair[0], pair[1])
-    pair = [(f"{url}/v1/runs?limit={_LIST_LIMIT}", "GET", b"") for url in (shared, memory)]
-    compare(f"list of {_LIST_LIMIT}", "", "memory", pair[0], pair[1])
-    pair = [(_newest(url), "GET", b"") for url in (shared, memory)]
-    compare("read of one", "", "memory", pair[0], pair[1])
+    table = Table("Valkey beside memory", "")
+    for count, goal in ((1, "≥ 0.25"), (1000, "≥ 0.4")):
+        what = f"bulk create of {count}"
+        table.add(compare(what, bulk(shared, count), bulk(memory, count), "memory", Effort(), goal))
+    lists = [Call(f"{url}/v1/runs?limit={_LIST_LIMIT}") for url in (shared, memory)]
+    table.add(compare(f"list of {_LIST_LIMIT}", lists[0], lists[1], "memory", Effort()))
+    reads = [Call(_newest(url)) for url in (shared, memory)]
+    table.add(compare("read of one", reads[0], reads[1], "memory", Effort()))
 
 
 def _newest(url: str) -> str:
-    return f"{url}/v1/runs/{json.loads(send(f'{url}/v1/runs?limit=1'))['items'][0]['id']}"
+    items = json.loads(send(f"{url}/v1/runs?limit=1"))["items"]
+    return f"{url}/v1/runs/{items[0]['id']}"
 
 
 def _many(stack: ExitStack, server: valkey.Valkey, runs: int) -> None:
@@ -68,7 +70,7 @@ def _many(stack: ExitStack, server: valkey.Valkey, runs: int) -> None:
     started, made, rate = time.perf_counter(), 0, 0.0
     while made < runs:
         seconds = 2.0
-        rate = requests_per_second(f"{url}/v1/runs/bulk", method="POST", body=body(1000), seconds=seconds)
+        rate = requests_per_second(bulk(url, 1000), seconds)
         made = json.loads(send(f"{url}/v1/runs?limit=1"))["total"]
     took = time.perf_counter() - started
     print(f"\n{made:,} runs made in {took:.0f} s, at last {rate * 1000:,.0f} runs/s")

@@ -57,7 +57,7 @@ SMALL_NODES = {
 }
 """Sizes with which a few runs fill many nodes."""
 ANY_OUTCOME = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
-WORKFLOWS = [SUCCEEDS, TASK_FAILED, NEVER_ENDS, ENDS_AT_ONCE, IS_CHECKED, ANY_OUTCOME]
+KINDS_OF_WORKFLOW = [SUCCEEDS, TASK_FAILED, NEVER_ENDS, ENDS_AT_ONCE, IS_CHECKED, ANY_OUTCOME]
 STATUSES = ["scheduling", "running", "running_checks", *sorted(TERMINAL)]
 
 
@@ -153,7 +153,7 @@ class Index(RuleBasedStateMachine):
 
     @rule(
         count=st.sampled_from([1, 1, 1, 2, 3, 12]),
-        workflow_id=st.sampled_from(WORKFLOWS),
+        workflow_id=st.sampled_from(KINDS_OF_WORKFLOW),
         machine_id=st.sampled_from([None, FRONT_DESK_1, ACCOUNTING_1]),
         in_session=st.sampled_from([False, False, True]),
         prefer=st.sampled_from([None, None, "outcome=error", "duration=3"]),
@@ -229,7 +229,7 @@ class Index(RuleBasedStateMachine):
 
     @precondition(lambda self: self.ids)
     @rule(
-        workflow_id=st.sampled_from([None, None, *WORKFLOWS]),
+        workflow_id=st.sampled_from([None, None, *KINDS_OF_WORKFLOW]),
         machine_id=st.sampled_from([None, FRONT_DESK_1, ACCOUNTING_1]),
         in_session=st.sampled_from([False, False, True]),
         ranges=st.sampled_from(["", "", "from", "to", "from to"]),
