@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-_SLICE_S = 0.003
+_SLICE_S = 0.001
 """Work is not divided finely: with the last piece, others wait for at most 5 ms."""
 
 

@@ -20,15 +20,22 @@ _BATCH_COST = 64
 class BatchLives:
     def __init__(self, lives: Lives) -> None:
         self.lives = lives
+        self.sorted = 0
+        """How often it had to sort its runs."""
         self._by_outcome: dict[str, array[int]] = {}
 
     @functools.cached_property
     def _by_start(self) -> array[int]:
-        return _in_order(self.lives.started)
+        return self._in_order(self.lives.started)
 
     @functools.cached_property
     def _by_end(self) -> array[int]:
-        return _in_order(self.lives.ended)
+        return self._in_order(self.lives.ended)
+
+    def _in_order(self, times: Sequence[int]) -> array[int]:
+        """The places of the times, the earliest time first."""
+        self.sorted += 1
+        return array("H", sorted(range(len(times)), key=times.__getitem__))
 
     def places(self, wanted: str, sim_time: int) -> Sequence[int]:
         """The places of the runs in a status, or ACTIVE, or ENDED; the last place first."""
@@ -36,6 +43,8 @@ class BatchLives:
         over = bisect_right(self._by_end, sim_time, key=ended.__getitem__)
         if wanted == ENDED:
             found = list(self._by_end[:over])
+        elif wanted in TERMINAL and 2 * over < len(ended):
+            found = [place for place in self._by_end[:over] if outcomes[place] == wanted]
         elif wanted in TERMINAL:
             if wanted not in self._by_outcome:
                 found = [place for place, outcome in enumerate(outcomes) if outcome == wanted]
@@ -61,15 +70,10 @@ class BatchLives:
         return found
 
 
-def _in_order(times: Sequence[int]) -> array[int]:
-    """The places of the times, the earliest time first."""
-    return array("H", sorted(range(len(times)), key=times.__getitem__))
-
-
 class LivesCache:
     """Computes the timelines of the runs of a batch as if nothing had changed them, and keeps the last ones.
 
-    `computed` counts how often it did not have them.
+    `computed` counts how often it did not have them, or not in the order that was needed.
     """
 
     def __init__(self, schedules: Schedules, profiles: Mapping[str, RunProfile]) -> None:
@@ -89,6 +93,13 @@ class LivesCache:
             while self._size > _RUNS_KEPT:
                 oldest = next(iter(self._kept))
                 self._size -= len(self._kept.pop(oldest).lives.ended) + _BATCH_COST
+        return found
+
+    def places(self, batch: Batch, wanted: str, sim_time: int) -> Sequence[int]:
+        lives = self.of(batch)
+        before = lives.sorted
+        found = lives.places(wanted, sim_time)
+        self.computed += lives.sorted - before
         return found
 
     def of_one(self, batch: Batch) -> Timeline:

@@ -20,10 +20,10 @@ from mockserver.behaviour.status_steps import StatusSteps
 from mockserver.clock import FOREVER
 
 _BATCHES_IN_CHUNK = 64
-_RUNS_IN_CHUNK = 4_096
+_RUNS_IN_CHUNK = 2_048
 _CHUNKS_IN_SPAN = 128
 _CHUNKS_COUNTED_ONE_BY_ONE = 16
-_RUNS_IN_SPAN = 16_384
+_RUNS_IN_SPAN = 32_768
 
 _RUNS_ADDED_AT_ONCE = 256
 """With more, steps are made anew when they are needed: to add the runs would keep others from running."""
@@ -73,12 +73,13 @@ class _Chunk:
 class _Span:
     """Chunks, oldest first.
 
-    From the simulated time `folds_at` on there are steps to fold.
+    From the simulated time `folds_at` on there are steps to fold. `changes` counts how often its runs have changed.
     """
 
-    __slots__ = ("bounds", "chunks", "folds_at", "runs", "steps")
+    __slots__ = ("bounds", "changes", "chunks", "folds_at", "runs", "steps")
 
     def __init__(self) -> None:
+        self.changes = 0
         self.chunks: list[_Chunk] = []
         self.folds_at = -FOREVER
         self.runs = 0
@@ -161,6 +162,7 @@ class RunSequence:
     ) -> None:
         chunk.rows.clear()
         span.folds_at = -FOREVER
+        span.changes += 1
         self.runs += runs
         for node in (span, chunk):
             node.runs += runs
@@ -175,6 +177,7 @@ class RunSequence:
         span, chunk = self._entered(batch)
         chunk.rows.clear()
         span.folds_at = -FOREVER
+        span.changes += 1
         self.runs += len(come) - len(gone)
         for node in (span, chunk):
             node.runs += len(come) - len(gone)
@@ -284,10 +287,12 @@ class RunSequence:
                     self._make_steps(chunk, sim_time)
                     gave_way |= await give_way()
             if has_steps:
-                span.steps = StatusSteps.merged(
-                    chunk.steps or self._make_steps(chunk, sim_time) for chunk in span.chunks
-                )
-                gave_way |= await give_way()
+                parts = [chunk.steps or self._make_steps(chunk, sim_time) for chunk in span.chunks]
+                steps, changes = StatusSteps(), span.changes
+                for _ in steps.merge(parts):
+                    gave_way |= await give_way()
+                if span.changes == changes:
+                    span.steps = steps
         return gave_way
 
     def _make_steps(self, chunk: _Chunk, sim_time: int) -> StatusSteps:

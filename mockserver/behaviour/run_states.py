@@ -144,7 +144,7 @@ class RunStates:
     def _places_unchanged(self, batch: Batch, wanted: str, sim_time: int) -> Sequence[int]:
         if batch.ids.size == 1:
             return (0,) if matches(self.lives.of_one(batch), wanted, sim_time) else ()
-        return self.lives.of(batch).places(wanted, sim_time)
+        return self.lives.places(batch, wanted, sim_time)
 
     def timelines(self, batch: Batch, machine_id: str | None) -> Iterator[Timeline]:
         for place in range(batch.ids.size):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from mockserver.behaviour.batch import TERMINAL
@@ -81,17 +81,17 @@ class StatusSteps:
         """The counts that were asked for, while no step is left."""
         self._times: dict[str, _Times] = {}
 
-    @classmethod
-    def merged(cls, parts: Iterable[StatusSteps]) -> StatusSteps:
-        whole = cls()
-        due: defaultdict[str, list[int]] = defaultdict(list)
-        for part in parts:
-            whole.runs += part.runs
-            for kind, times in part._times.items():
-                whole._of(kind).over += times.over
-                due[kind] += times.due
-        whole._extend(due)
-        return whole
+    def merge(self, parts: Sequence[StatusSteps]) -> Iterator[None]:
+        """Add the runs of other steps. Yields between pieces of the work, in which those must not change."""
+        self.runs += sum(part.runs for part in parts)
+        for kind in sorted({kind for part in parts for kind in part._times}):
+            due: list[int] = []
+            for part in parts:
+                if (times := part._times.get(kind)) is not None:
+                    self._of(kind).over += times.over
+                    due += times.due
+            self._extend({kind: due})
+            yield
 
     def add_ended(self, runs_by_outcome: Mapping[str, int]) -> None:
         """Add runs that have ended at the times that are asked for."""

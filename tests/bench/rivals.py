@@ -21,7 +21,7 @@ from tests.bench.results import Row, Table
 
 PACKAGES: Final = ("@stoplight/prism-cli@5", "@mockoon/cli@9", "wiremock@3")
 PATIENCE_S: Final = 60
-WARM_UP_S: Final = 3.0
+WARM_UP_S: Final = 8.0
 _SPEC: Final = str(Path(__file__).parents[2] / "openapi" / "cyberdesk.yaml")
 _UNWATCHED: Final = ("--no-admin", "--journal-bytes", "0", "--no-warnings")
 
@@ -42,7 +42,8 @@ def rivals(directory: Path) -> list[Rival]:
     prism = (str(commands / "prism"), "mock", _SPEC, "-p", "PORT", "-h", "127.0.0.1")
     mockoon = (str(commands / "mockoon-cli"), "start", "--data", _SPEC, "--port", "PORT", "--disable-log-to-file")
     jar = next((directory / "node_modules" / "wiremock").rglob("*.jar"))
-    wiremock = ("java", "-jar", str(jar), "--port", "PORT", "--root-dir", str(directory / "wiremock"))
+    files = str(directory / "wiremock")
+    wiremock = ("java", "-jar", str(jar), "--port", "PORT", "--root-dir", files, "--use-chunked-encoding", "never")
     return [
         Rival("Prism, static example", prism, "≥ 5"),
         Rival("Prism, dynamic", prism, "≥ 5", headers={"Prefer": "dynamic=true"}),
