@@ -27,6 +27,7 @@ from mockserver.behaviour.run_list import Listing
 from mockserver.behaviour.run_sequence import RunSequence
 from mockserver.behaviour.run_states import RunStates
 from mockserver.behaviour.run_view import Run, find_run
+from mockserver.behaviour.status_steps import StatusSteps
 from mockserver.clock import text_of
 from mockserver.errors import NotFound
 from mockserver.time_slice import TimeSlice
@@ -449,6 +450,38 @@ def test_the_first_list_of_runs_in_motion_lets_others_run_after_each_batch(query
     computed = lives_between_suspensions(50_000, 12, query, monkeypatch)
     assert 50 <= sum(computed) <= 100
     assert max(computed) == 1
+
+
+def test_a_run_that_changes_while_steps_are_merged_is_counted_rightly(monkeypatch):
+    merge, prepare = StatusSteps.merge, RunSequence.prepare
+    sequences: list[RunSequence] = []
+    removed: list[Any] = []
+
+    async def prepared(sequence: RunSequence, *args: Any) -> bool:
+        sequences[:] = [sequence]
+        return await prepare(sequence, *args)
+
+    def merging(steps: StatusSteps, parts: Any) -> Any:
+        for _ in merge(steps, parts):
+            if not removed:
+                batch = sequences[0]._spans[0].oldest
+                removed.append(sequences[0]._states.state(batch, 0).timeline)
+                sequences[0].change(batch, removed, [])
+            yield
+
+    async def go() -> int:
+        server = await made(40_000, 1000)
+        server.clock.pass_time(12)
+        totals = []
+        for status in STATUSES:
+            page = json.loads(await server.call("GET", "/v1/runs", f"limit=1&status={status}"))
+            totals.append(page["total"])
+        return sum(totals)
+
+    monkeypatch.setattr(RunSequence, "prepare", prepared)
+    monkeypatch.setattr(StatusSteps, "merge", merging)
+    assert asyncio.run(go()) == 40_000 - 1
+    assert removed
 
 
 def test_the_bench_of_lists_prints_its_table(capsys):
