@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import statistics
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -83,7 +84,8 @@ def page(tables: Sequence[Table], picture: str) -> str:
     for table in tables:
         rows = "\n".join(row.cells() for row in table.rows)
         parts += [f"## {table.title}", table.text, f"{_HEAD}\n{rows}"]
-    return "\n\n".join(parts) + "\n"
+    # Tables are not wrapped.
+    return "\n\n".join(part if "\n" in part else textwrap.fill(part, 120) for part in parts) + "\n"
 
 
 def picture(tables: Sequence[Table]) -> str:
