@@ -102,6 +102,7 @@ class RunStates:
         return timeline_of(schedule, change, batch.born)
 
     def bounds(self, batch: Batch) -> Bounds:
+        """UNKNOWN if a run of the batch has changed, or has a session."""
         if batch.tail in self._kept:
             return UNKNOWN
         kind = batch.workflow_id, batch.script
@@ -123,11 +124,7 @@ class RunStates:
         kept = self.kept(batch)
         own: Sequence[int] = ()
         if (kept is None or len(kept) < batch.ids.size) and machine_id in (None, batch.placement.machine_id):
-            is_in = True if wanted is None else self.bounds(batch).decides(wanted, sim_time)
-            if is_in is None:
-                own = self._places_unchanged(batch, str(wanted), sim_time)
-            elif is_in:
-                own = range(batch.ids.size - 1, -1, -1)
+            own = _every_place(batch) if wanted is None else self._places_unchanged(batch, wanted, sim_time)
         if kept is None:
             return own
         found = [place for place in own if place not in kept]
@@ -142,6 +139,9 @@ class RunStates:
         return found
 
     def _places_unchanged(self, batch: Batch, wanted: str, sim_time: int) -> Sequence[int]:
+        are_in = self.bounds(batch).decides(wanted, sim_time)
+        if are_in is not None:
+            return _every_place(batch) if are_in else ()
         if batch.ids.size == 1:
             return (0,) if matches(self.lives.of_one(batch), wanted, sim_time) else ()
         return self.lives.places(batch, wanted, sim_time)
@@ -177,3 +177,7 @@ class RunStates:
         else:
             for timeline in timelines:
                 steps.add(timeline)
+
+
+def _every_place(batch: Batch) -> Sequence[int]:
+    return range(batch.ids.size - 1, -1, -1)

@@ -114,13 +114,9 @@ class StatusSteps:
                 due[_CHECKED].append(ended)
         for each in lives:
             self.runs += len(each.ended)
-            outcomes = set(each.outcomes)
-            for outcome in outcomes:
-                due[outcome] += (
-                    each.ended
-                    if len(outcomes) == 1
-                    else [ended for ended, own in zip(each.ended, each.outcomes, strict=True) if own == outcome]
-                )
+            for outcome in set(each.outcomes):
+                ends = zip(each.ended, each.outcomes, strict=True)
+                due[outcome] += [time for time, own in ends if own == outcome]
             due[_BEGUN] += each.started
             if each.checking is not None:
                 due[_CHECKING] += each.checking
