@@ -110,7 +110,8 @@ class MockApp:
         self.settings = settings
         api = api_document(settings.spec)
         self.operations = _operations(settings, api)
-        self._fault_reader = FaultReader(self.operations.keys(), settings.seed)
+        paths = {operation_id: operation.path for operation_id, operation in self.operations.items()}
+        self._fault_reader = FaultReader(paths, settings.seed)
         self._first_faults = () if settings.faults is None else read_faults(settings.faults, self._fault_reader)
         self._clock = clock
         self._world = World.from_files(settings.world)

@@ -16,7 +16,7 @@ from mockserver.faults.effects import Asked, Delay, Delayed, Effect
 from mockserver.faults.fault import Conditions, Fault, Faults, Occasions
 from mockserver.faults.presets import PRESETS
 from mockserver.faults.schema_breaks import HOWS
-from mockserver.matching import RequestMatch
+from mockserver.matching import PathPattern, RequestMatch
 from mockserver.spec import render_json
 
 _MOST_FAULTS = 1_000
@@ -62,10 +62,11 @@ _BREAK_CONNECTIONS = frozenset({"hang", "reset", "cut", "garbage", "slow"})
 
 
 class FaultReader:
-    """`operation_ids` are those of the API; `seed` determines the random draws."""
+    """`paths` are the templates of the API's paths by operationId; `seed` determines the random draws."""
 
-    def __init__(self, operation_ids: Collection[str], seed: int) -> None:
-        self._operation_ids = operation_ids
+    def __init__(self, paths: Mapping[str, str], seed: int) -> None:
+        self._paths = paths
+        self._patterns = {path: PathPattern(path) for path in paths.values()}
         self._seed = seed
 
     def add(self, faults: Faults, source: Mapping[str, Any], clock: Clock) -> list[Fault]:
@@ -121,9 +122,11 @@ class FaultReader:
         if not isinstance(source.get("match"), str):
             raise FaultError("match", "say which requests are meant: 'POST /v1/runs/bulk', an operationId, or '*'")
         try:
-            match = RequestMatch.from_text(source["match"], self._operation_ids)
+            match = RequestMatch.from_text(source["match"], self._paths)
         except ValueError as error:
             raise FaultError("match", f"{error}") from None
+        if match.path is not None:
+            self._refuse_misspelt(source["match"].partition(" ")[2].strip())
         now = clock.now()
         return Fault(
             id=id_,
@@ -134,6 +137,16 @@ class FaultReader:
             source=dict(source),
             seed=f"{self._seed} {id_}",
         )
+
+    def _refuse_misspelt(self, path: str) -> None:
+        """Raises FaultError for a path that no operation has but one is like. Other unknown paths are not refused: a
+        fault may be meant for `/docs`, or for a path that a client should not use.
+        """
+        if "*" in path or "{" in path or any(pattern.matches(path.rstrip("/")) for pattern in self._patterns.values()):
+            return
+        close = get_close_matches(path, self._patterns, 1, 0.8)
+        if close:
+            raise FaultError("match", f"no operation has the path {path[:200]!r}: did you mean {close[0]!r}?")
 
 
 def _allow(source: Mapping[str, Any], known: Collection[str], where: str) -> None:

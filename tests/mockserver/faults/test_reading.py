@@ -41,6 +41,11 @@ _WRONG: list[tuple[Any, str]] = [
     ({"match": 5, **_500}, "match"),
     ({"match": "list_rusn", **_500}, "match: 'list_rusn' matches no request: did you mean 'list_runs'?"),
     ({"match": "/v1/runs", **_500}, "write 'METHOD /path'"),
+    (
+        {"match": "POST /v1/run/bulk", **_500},
+        "match: no operation has the path '/v1/run/bulk': did you mean '/v1/runs/bulk'?",
+    ),
+    ({"match": "GET /v1/Runs", **_500}, "did you mean '/v1/runs'?"),
     ({"match": "*"}, "say what happens: answer, delay_s, delay, or fault with one of hang, reset"),
     ({"match": "*", "time": 2, **_500}, "'time' means nothing in a fault: did you mean 'times'?"),
     ({"match": "*", "zzz": 2, **_500}, "there are match, headers"),
@@ -130,6 +135,11 @@ def test_a_wrong_fault_is_refused_with_what_would_be_right_and_none_is_added(sou
     assert words in (detail if isinstance(detail, str) else str(detail))
     assert mock.asked("/faults")["total"] == 0
     assert mock.fault(match="*", **_500) == "f1"
+
+
+@pytest.mark.parametrize("path", ["/docs", "/v1/runs/", "/v1/runs/no-id", "/v2/*", "/v1/run/{id}", "/nothing/like/it"])
+def test_a_path_of_no_operation_may_be_meant(path):
+    assert controlled_mock().fault(match=f"GET {path}", **_500) == "f1"
 
 
 def test_what_is_not_json_is_refused():
