@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 from cyberdesk_mockserver.command_help import Command, Group
+from mockserver.allocator import keep_freed_memory
 from mockserver.app import MockApp, create_app
 from mockserver.commands.options import every_setting, settings_from, warn_of_unknown_variables
 from mockserver.commands.show import cards, faults, routes, spec
@@ -176,6 +177,7 @@ def _run(app: MockApp, listener: socket.socket, on_ready: Callable[[], None]) ->
     # Objects made until now live as long as the process: the collector need not scan them, nor run as often.
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
+    keep_freed_memory()
     Server(app, app.settings.limits, on_ready=on_ready).run(sockets=[listener])
 
 

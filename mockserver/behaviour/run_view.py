@@ -333,7 +333,8 @@ class RunContent(NamedTuple):
         return b'%b,"included":[%b]}' % (text[:-1], b",".join(self.included))
 
 
-_CREATED = b'{"created_runs":[%b],"failed_count":%d,"errors":%b}'
+_BEFORE_CREATED = b'{"created_runs":['
+_AFTER_CREATED = b'],"failed_count":%d,"errors":%b}'
 
 
 class CreatedContent(NamedTuple):
@@ -348,26 +349,25 @@ class CreatedContent(NamedTuple):
     errors: tuple[str, ...]
 
     def render(self) -> bytes | Iterator[bytes]:
-        errors = render_json(self.errors) if self.failed else b"[]"
+        after = _AFTER_CREATED % (self.failed, render_json(self.errors) if self.failed else b"[]")
         if self.batch is None:
-            return _CREATED % (b"", self.failed, errors)
+            return _BEFORE_CREATED + after
         batch = self.batch
         is_long = batch.ids.size > 1 or len(batch.input_values) > _MAX_CACHED_RUN_BYTES or batch.files
         if is_long and batch.ids.size * shown_size(batch, NO_CHANGES) > LARGE_BYTES:
             # `shown_size` may be too large. At creation the JSON of every run has the same length: measure the first.
             first = created_run_json(self.space, batch, 0)
             if batch.ids.size * len(first) > LARGE_BYTES:
-                return self._parts(batch, errors)
-        return _CREATED % (created_runs_json(self.space, batch), self.failed, errors)
+                return self._parts(batch, after)
+        return created_runs_json(self.space, batch, _BEFORE_CREATED, after)
 
-    def _parts(self, batch: Batch, errors: bytes) -> Iterator[bytes]:
-        before, after = _CREATED.split(b"%b", 1)
-        separator = before
+    def _parts(self, batch: Batch, after: bytes) -> Iterator[bytes]:
+        separator = _BEFORE_CREATED
         for place in range(batch.ids.size):
             yield separator
             yield created_run_json(self.space, batch, place)
             separator = b","
-        yield after % (self.failed, errors)
+        yield after
 
 
 def _created_template(space: Space) -> bytes:
@@ -421,22 +421,25 @@ class CreatedRunContent(NamedTuple):
         return created_run_json(self.space, self.batch, 0)
 
 
-def created_runs_json(space: Space, batch: Batch) -> bytes:
-    """The JSON of the runs of a batch at their creation, separated by commas.
+def created_runs_json(space: Space, batch: Batch, before: bytes, after: bytes) -> bytes:
+    """The JSON of the runs of a batch at their creation, separated by commas, between `before` and `after`.
 
     They differ only in their ids, so one is rendered, and the heads of the ids are joined with the bytes between two
-    heads: the only cost is copying bytes.
+    heads: the only cost is copying bytes, once.
     """
-    if batch.ids.size == 1:
-        return created_run_json(space, batch, 0)
-    if batch.files:
-        return b",".join(created_run_json(space, batch, place) for place in range(batch.ids.size))
     first = created_run_json(space, batch, 0)
+    if batch.ids.size == 1:
+        return b"%b%b%b" % (before, first, after)
+    if batch.files:
+        return before + b",".join(created_run_json(space, batch, place) for place in range(batch.ids.size)) + after
     # The key of the id cannot occur before it: the values there, workflow_id and machine_id, are UUIDs.
-    before, key, after = first.partition(b',"id":"')
-    before += key
-    after = after[8:]
-    return before + (after + b"," + before).join(batch.ids.heads()) + after
+    to_id, key, from_id = first.partition(b',"id":"')
+    to_id += key
+    from_id = from_id[8:]
+    heads = batch.ids.heads()
+    heads[0] = before + to_id + heads[0]
+    heads[-1] += from_id + after
+    return (from_id + b"," + to_id).join(heads)
 
 
 def changes_with(changes: Unit, index: int, change: Change) -> Changes:

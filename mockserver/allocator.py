@@ -1,0 +1,32 @@
+"""Makes the C library keep memory that was freed, for the next large answer.
+
+glibc returns free memory at the end of the heap to the system, mostly after each answer of some hundred kilobytes, and
+gets it back for the next one. The system then clears every page again. Without that, a bulk create of 1000 runs is
+more than twice as fast (2026-11-28).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from typing import Final
+
+MAX_KEPT_BYTES: Final = 32 * 1024 * 1024
+"""More free memory than this at the end of the heap is returned to the system."""
+MAX_HEAP_BLOCK_BYTES: Final = 8 * 1024 * 1024
+"""Larger blocks are taken from the system one by one, and returned when they are freed."""
+_OPTIONS: Final = {-1: MAX_KEPT_BYTES, -3: MAX_HEAP_BLOCK_BYTES}
+"""M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h."""
+_VARIABLES: Final = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+
+
+def keep_freed_memory() -> bool:
+    """Return whether the C library was told to. It is not glibc on other systems, and its variables take precedence."""
+    if sys.platform != "linux" or not os.environ.keys().isdisjoint(_VARIABLES):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:  # musl has no such function
+        return False
+    return all(mallopt(option, value) for option, value in _OPTIONS.items())
