@@ -12,5 +12,6 @@ if __name__ == "__main__":
     listener = socket.create_server(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     app = create_app(Settings(self_check=True))
-    config = uvicorn.Config(app, http="httptools", log_level="error", access_log=False, timeout_keep_alive=2)
+    # Without `ws`, a request to upgrade would be answered in another way where a library for websockets is installed.
+    config = uvicorn.Config(app, http="httptools", ws="none", log_level="error", access_log=False, timeout_keep_alive=2)
     uvicorn.Server(config).run(sockets=[listener])
