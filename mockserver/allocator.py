@@ -1,8 +1,8 @@
 """Makes the C library keep memory that was freed, for the next large answer.
 
-glibc returns free memory at the end of the heap to the system, mostly after each answer of some hundred kilobytes, and
-gets it back for the next one. The system then clears every page again. Without that, a bulk create of 1000 runs is
-more than twice as fast (2026-11-28).
+By default, glibc returns free memory at the end of the heap to the system after almost every large answer, and takes it
+again for the next one. The system must then provide each page anew. With the memory kept, a bulk create of 1000 runs
+is three times as fast (2026-11-28).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _VARIABLES: Final = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_
 
 
 def keep_freed_memory() -> bool:
-    """Return whether the C library was told to. It is not glibc on other systems, and its variables take precedence."""
+    """Return whether it was possible: only with glibc, and only if no environment variable configures glibc."""
     if sys.platform != "linux" or not os.environ.keys().isdisjoint(_VARIABLES):
         return False
     try:

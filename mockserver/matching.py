@@ -53,6 +53,7 @@ class PathPattern:
     """
 
     def __init__(self, text: str) -> None:
+        self.text = text
         self._segments = [None if each == "**" else _Segment(each) for each in text.split("/")]
 
     def matches(self, path: str) -> bool:

@@ -83,6 +83,11 @@ def served(*flags: str, log: str = "shared") -> Iterator[str]:
         assert process.wait(timeout=PATIENCE_S) == 0
 
 
+def resident_kib(pid: int) -> int:
+    with open(f"/proc/{pid}/status") as status:
+        return int(next(line.split()[1] for line in status if line.startswith("VmRSS:")))
+
+
 def url_of(process: subprocess.Popen[bytes]) -> str:
     assert process.stdout is not None
     said = b""

@@ -227,9 +227,8 @@ class SecretMatcher:
         order in which the keys were added.
         """
         if self._automaton is None:
-            from ahocorasick import (
-                Automaton,  # of the extra: without it, the commands still start and say what is missing
-            )
+            # A library of the extra: without it, the commands still start and say what is missing.
+            from ahocorasick import Automaton
 
             self._automaton = Automaton()
             for index, word in enumerate((*self._forms, *self.numbers, *self._blocks)):

@@ -17,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
+from contracts.data.limits import MAX_KEY_LENGTH
 from contracts.engine.case import Case
 from contracts.engine.context import SHORT, CaseContext
 from contracts.engine.request_case import RequestCase
@@ -40,7 +41,6 @@ MAX_ROWS: Final = 8
 """The most writes before an exchange that its case includes: the last ones."""
 _OMITTED_HEADERS: Final = frozenset({"user-agent", "accept", "accept-encoding", "connection", "content-length", "host"})
 _KEY: Final = "idempotency-key"
-_LONG_KEY: Final = 200
 
 
 @dataclass
@@ -106,14 +106,16 @@ class _Keys:
         self._numbers: dict[str, int] = {}
 
     def unused(self, key: str) -> str:
-        """Return a key with a placeholder, always the same for the same key. Unusual characters stay, as does an
-        unusual length. An empty key stays empty.
+        """Return a key with a placeholder, always the same for the same key. It keeps the characters of the key, and
+        does not get across the limit of its length. An empty key stays empty.
         """
+        if not key:
+            return key
         number = self._numbers.setdefault(key, len(self._numbers))
         if key.startswith(FRESH_KEY):
             return f"«key:{number}»"
-        kept = key if len(key) < _LONG_KEY else key[:-SHORT]
-        return key and f"{kept}«short:{number}»"
+        kept = key if len(key) + SHORT <= MAX_KEY_LENGTH else key[:-SHORT]
+        return f"{kept}«short:{number}»"
 
 
 @dataclass(frozen=True, slots=True)

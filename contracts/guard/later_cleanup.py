@@ -44,8 +44,8 @@ def clean_up_journals(
 ) -> CleanUpReport:
     """Clean up after checks that crashed or did not clean up: all journals of the URL's origin, or without a URL all
     journals that were written with one of the tokens. A journal in use is skipped. A token is sent only to the origin
-    that it was used for before. `on_begin` is called before a journal is
-    cleaned up, with the origin and how many runs it has left.
+    that it was used for before. `on_begin` is called before a journal is cleaned up, with the origin and how many runs
+    it has left.
     """
     report = CleanUpReport()
     wanted = Target(url, token).origin if url is not None else None

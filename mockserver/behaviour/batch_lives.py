@@ -20,7 +20,7 @@ _BATCH_COST = 64
 class BatchLives:
     def __init__(self, lives: Lives) -> None:
         self.lives = lives
-        self.sorted = 0
+        self.sorts = 0
         """How often it had to sort its runs."""
         self._by_outcome: dict[str, array[int]] = {}
 
@@ -34,7 +34,7 @@ class BatchLives:
 
     def _in_order(self, times: Sequence[int]) -> array[int]:
         """The places of the times, the earliest time first."""
-        self.sorted += 1
+        self.sorts += 1
         return array("H", sorted(range(len(times)), key=times.__getitem__))
 
     def places(self, wanted: str, sim_time: int) -> Sequence[int]:
@@ -97,9 +97,9 @@ class LivesCache:
 
     def places(self, batch: Batch, wanted: str, sim_time: int) -> Sequence[int]:
         lives = self.of(batch)
-        before = lives.sorted
+        before = lives.sorts
         found = lives.places(wanted, sim_time)
-        self.computed += lives.sorted - before
+        self.computed += lives.sorts - before
         return found
 
     def of_one(self, batch: Batch) -> Timeline:

@@ -175,8 +175,8 @@ class Schedules:
         return draws
 
     def bounds(self, profile: RunProfile, batch: Batch) -> tuple[int, int]:
-        """Simulated microseconds after creation: before the first no unchanged run of the batch has ended, from the
-        second on all have.
+        """Return (the shortest, the longest) time from the creation of an unchanged run of the batch to its end, in
+        simulated microseconds.
         """
         scripted = batch.script.running_us if batch.script is not None else None
         shortest, longest = (scripted, scripted) if scripted is not None else profile.running or (FOREVER, FOREVER)

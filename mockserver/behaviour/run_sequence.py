@@ -30,8 +30,6 @@ _RUNS_ADDED_AT_ONCE = 256
 _PLACES_KEPT = 131_072
 _RUNS_IN_KEPT_ROWS = 1_024
 
-_NEED_STEPS = ("scheduling", "running", "running_checks")
-
 OrderKey = Callable[[Batch], Any]
 
 
@@ -275,8 +273,11 @@ class RunSequence:
                 gave_way |= await give_way()
             if span.steps is not None or span.bounds.decides(wanted, sim_time) is not None:
                 continue
-            # The steps of a young chunk take long, and most counts do not need them: all its runs are active.
-            has_young = wanted not in _NEED_STEPS and any(sim_time < each.bounds.active_until for each in span.chunks)
+            # Steps of runs that cannot have ended yet take long to make, and this count may not need them.
+            has_young = any(
+                sim_time < chunk.bounds.active_until and chunk.bounds.decides(wanted, sim_time) is not None
+                for chunk in span.chunks
+            )
             is_last = span is self._spans[-1]
             has_steps = not has_young and (not is_last or len(span.chunks) > _CHUNKS_COUNTED_ONE_BY_ONE)
             for chunk in list(span.chunks):

@@ -28,6 +28,9 @@ class RunState(NamedTuple):
     session: Mapping[tuple[str, int], Timeline] | None = None
 
 
+_IF_ALL_ARE_ACTIVE: Final[Mapping[str, bool]] = {ACTIVE: True, ENDED: False, **dict.fromkeys(TERMINAL, False)}
+
+
 class Bounds(NamedTuple):
     """Simulated times of unchanged runs: before `active_until` none has ended, from `ended_from` on all have."""
 
@@ -37,9 +40,9 @@ class Bounds(NamedTuple):
     def decides(self, wanted: str, sim_time: int) -> bool | None:
         """Whether all of the runs are in a status (or ACTIVE, or ENDED), or none; None if that depends on the run."""
         if sim_time < self.active_until:
-            return True if wanted == ACTIVE else False if wanted == ENDED or wanted in TERMINAL else None
+            return _IF_ALL_ARE_ACTIVE.get(wanted)
         if sim_time >= self.ended_from:
-            return True if wanted == ENDED else None if wanted in TERMINAL else False
+            return None if wanted in TERMINAL else wanted == ENDED
         return None
 
     def with_those_of(self, other: Bounds) -> Bounds:

@@ -126,7 +126,7 @@ class FaultReader:
         except ValueError as error:
             raise FaultError("match", f"{error}") from None
         if match.path is not None:
-            self._refuse_misspelt(source["match"].partition(" ")[2].strip())
+            self._refuse_misspelt(match.path.text)
         now = clock.now()
         return Fault(
             id=id_,
@@ -139,8 +139,8 @@ class FaultReader:
         )
 
     def _refuse_misspelt(self, path: str) -> None:
-        """Raises FaultError for a path that no operation has but one is like. Other unknown paths are not refused: a
-        fault may be meant for `/docs`, or for a path that a client should not use.
+        """Raises FaultError if no operation has the path, but one has a similar path. Other unknown paths are accepted:
+        the fault may be for `/docs`, or for a path that a client should not use.
         """
         if "*" in path or "{" in path or any(pattern.matches(path.rstrip("/")) for pattern in self._patterns.values()):
             return

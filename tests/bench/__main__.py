@@ -25,13 +25,13 @@ from tests.bench.measures import (
     body,
     bulk,
     compare,
-    memory_kib,
     seconds_until_ready,
     send,
     send_call,
     serving,
 )
 from tests.bench.results import Row, Table, page, picture
+from tests.processes import resident_kib
 
 _DOCS = Path(__file__).parents[2] / "docs"
 _PICTURE = "images/benchmarks.svg"
@@ -129,25 +129,25 @@ def memory(effort: Effort) -> Table:
     table = Table("Memory", "Bytes of resident memory for each stored run, beside the goal.")
     few = max(1, effort.runs // 20)
     kinds = [
-        (f"{effort.runs:,} runs, 1000 with each create", "/v1/runs/bulk", 1000, False, 8),
-        (f"{few:,} runs, one with each create", "/v1/runs", 1, False, 600),
-        (f"{few:,} runs, each with a key and an input of 50 bytes", "/v1/runs", 1, True, 600),
+        (f"{effort.runs:,} runs, 1000 with each create", effort.runs, 1000, False, 8),
+        (f"{few:,} runs, one with each create", few, None, False, 600),
+        (f"{few:,} runs, each with a key and an input of 50 bytes", few, None, True, 600),
     ]
-    for what, path, each, has_key, goal in kinds:
-        runs = effort.runs if each > 1 else few
+    for what, runs, count, has_key, goal in kinds:
         with serving(*MOCK, "--journal-bytes", "0") as (process, url):
-            send_many(url, path, each, max(each, runs // 10), "warm", has_key=has_key)
-            before = memory_kib(process)
-            send_many(url, path, each, runs, "run", has_key=has_key)
-            bytes_each = (memory_kib(process) - before) * 1024 / runs
+            send_many(url, runs // 10, count, "warm", has_key=has_key)
+            before = resident_kib(process.pid)
+            send_many(url, runs, count, "run", has_key=has_key)
+            bytes_each = (resident_kib(process.pid) - before) * 1024 / runs
         table.add(Row(what, f"{bytes_each:.1f} bytes", f"{goal} bytes", [bytes_each / goal], "≤ 1"))
     return table
 
 
-def send_many(url: str, path: str, each: int, runs: int, name: str, *, has_key: bool) -> None:
-    for number in range(runs // each):
-        text = f"{name}-{number:045d}" if has_key else "4711"
-        payload = body(each, path="bulk" if each > 1 else "one", text=text)
+def send_many(url: str, runs: int, count: int | None, name: str, *, has_key: bool) -> None:
+    """Create runs, `count` with each bulk create; or one by one, without a count."""
+    path = "/v1/runs" if count is None else "/v1/runs/bulk"
+    for number in range(runs // (count or 1)):
+        payload = body(count, invoice=f"{name}-{number:045d}") if has_key else body(count)
         send(f"{url}{path}", "POST", payload, **({"Idempotency-Key": f"{name}-{number}"} if has_key else {}))
 
 
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--rivals", action="store_true", help="also Prism, Mockoon and WireMock")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its picture")
     asked = parser.parse_args()
-    effort = Effort(rounds=1, seconds=0.1, runs=10_000) if asked.quick else Effort()
+    effort = Effort(rounds=1, seconds=0.1, warm_up_s=0.1, runs=10_000) if asked.quick else Effort()
     tables = [measure(effort) for measure in (requests, protocol, ways, mixed, memory)]
     if asked.rivals:
         tables.append(rivals.table(effort))

@@ -10,12 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import socket
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
-from tests.processes import serving
+from tests.processes import resident_kib, serving
 
 _BATCH = 500
 _WORKFLOW = "10000000-0000-4000-8000-000000000001"
@@ -32,14 +31,14 @@ def main() -> None:
         address = urlsplit(url)
         assert address.hostname is not None
         step = max(_BATCH, asked.requests // 10)
-        print(f"{0:>9,} requests: {_resident_mib(process.pid):7.1f} MiB")
+        print(f"{0:>9,} requests: {resident_kib(process.pid) / 1024:7.1f} MiB")
         with socket.create_connection((address.hostname, address.port or 80)) as connection:
             batch = _batch(creates=asked.creates)
             for sent in range(_BATCH, asked.requests + 1, _BATCH):
                 connection.sendall(batch)
                 _take_answers(connection, _BATCH)
                 if sent % step < _BATCH:
-                    print(f"{sent:>9,} requests: {_resident_mib(process.pid):7.1f} MiB", flush=True)
+                    print(f"{sent:>9,} requests: {resident_kib(process.pid) / 1024:7.1f} MiB", flush=True)
         count = httpx.post(f"{url}/__admin/requests/count", json={}, timeout=60).json()
         print(f"{count['count']:,} entries in the journal, complete: {count['complete']}")
 
@@ -75,11 +74,6 @@ def _take_answers(connection: socket.socket, count: int) -> None:
             length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
             seen, left, data = seen + 1, int(length[15:]), rest
         kept = data
-
-
-def _resident_mib(pid: int) -> float:
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1024
 
 
 if __name__ == "__main__":

@@ -20,15 +20,16 @@ from tests.bench.results import Row
 WORKFLOW: Final = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 MOCK: Final = ("mockserver", "serve", "--port", "0", "--log-level", "warning")
 BARE: Final = ("tests.bench.servers", "bare")
-STOCK: Final = ("tests.bench.servers", "stock")
+STOCK: Final = ("tests.hostile.stock",)
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long is measured: rounds of so many seconds, and how many runs are stored."""
+    """How long is measured: rounds of so many seconds, after a warm-up; and how many runs are stored."""
 
     rounds: int = 5
     seconds: float = 1.0
+    warm_up_s: float = 8.0
     runs: int = 1_000_000
 
 
@@ -36,9 +37,10 @@ def serving(*command: str) -> AbstractContextManager[tuple[subprocess.Popen[byte
     return processes.serving(command=command, stderr=os.devnull)
 
 
-def body(count: int, *, path: str = "bulk", text: str = "4711") -> bytes:
-    content = {"workflow_id": WORKFLOW, "input_values": {"invoice": text, "lines": 3}}
-    return json.dumps(content | ({"count": count} if path == "bulk" else {})).encode()
+def body(count: int | None, *, invoice: str = "4711") -> bytes:
+    """The body of a bulk create; without a count, of a create of one run."""
+    content = {"workflow_id": WORKFLOW, "input_values": {"invoice": invoice, "lines": 3}}
+    return json.dumps(content if count is None else content | {"count": count}).encode()
 
 
 def bulk(url: str, count: int) -> Call:
@@ -53,11 +55,6 @@ def send(url: str, method: str = "GET", payload: bytes | None = None, **headers:
 
 def send_call(call: Call) -> bytes:
     return send(call.url, call.method, call.body or None)
-
-
-def memory_kib(process: subprocess.Popen[bytes]) -> int:
-    with open(f"/proc/{process.pid}/status") as status:
-        return int(next(line.split()[1] for line in status if line.startswith("VmRSS")))
 
 
 def in_turns(calls: Sequence[Call], effort: Effort) -> list[list[float]]:

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.load import Call, requests_per_second
-from tests.bench.measures import MOCK, Effort, bulk, compare, memory_kib, serving
+from tests.bench.measures import MOCK, Effort, bulk, compare, serving
 from tests.bench.results import Row, Table
+from tests.processes import resident_kib
 
 PACKAGES: Final = ("@stoplight/prism-cli@5", "@mockoon/cli@9", "wiremock@3")
 PATIENCE_S: Final = 60
-WARM_UP_S: Final = 8.0
 _SPEC: Final = str(Path(__file__).parents[2] / "openapi" / "cyberdesk.yaml")
 _UNWATCHED: Final = ("--no-admin", "--journal-bytes", "0", "--no-warnings")
 
@@ -70,9 +70,9 @@ def table(effort: Effort) -> Table:
                 headers = (*mock.headers, *rival.headers.items())
                 call = Call(f"{other}/v1/runs/bulk", "POST", mock.body, headers)
                 for each in (call, mock):
-                    requests_per_second(each, WARM_UP_S if effort.seconds >= 1 else effort.seconds)
+                    requests_per_second(each, effort.warm_up_s)
                 made.add(compare(f"beside {rival.name}", mock, call, "", effort, rival.goal))
-                mib = [memory_kib(process) / 1024 for process in (ours, theirs)]
+                mib = [resident_kib(process.pid) / 1024 for process in (ours, theirs)]
                 made.add(
                     Row(
                         f"memory, beside {rival.name}",

@@ -2,7 +2,6 @@
 
 python -m tests.bench.servers bare 600 62000     /0 answers with 600 bytes, /1 with 62,000, to every method
 python -m tests.bench.servers plain              POST /v1/runs/bulk
-python -m tests.bench.servers stock              the mock itself, by uvicorn's own HTTP protocol
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import socket
 import sys
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,9 +17,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
-
-from mockserver import Settings, create_app
 
 
 def bare(*sizes: str) -> Starlette:
@@ -72,17 +67,11 @@ def plain() -> Starlette:
     return Starlette(routes=[Route("/v1/runs/bulk", bulk_create_runs, methods=["POST"])])
 
 
-def stock() -> ASGIApp:
-    return create_app(Settings(log_level="warning"))
-
-
-APPLICATIONS: dict[str, Callable[..., ASGIApp]] = {"bare": bare, "plain": plain, "stock": stock}
-
-
 def main(kind: str, *arguments: str) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(APPLICATIONS[kind](*arguments), log_level="warning", access_log=False, http="httptools")
+    app = bare(*arguments) if kind == "bare" else plain()
+    config = uvicorn.Config(app, log_level="warning", access_log=False, http="httptools")
     uvicorn.Server(config).run(sockets=[listener])
 
 

@@ -76,7 +76,7 @@ def _many(stack: ExitStack, server: valkey.Valkey, runs: int) -> None:
     print(f"\n{made:,} runs made in {took:.0f} s, at last {rate * 1000:,.0f} runs/s")
     print(f"in Valkey: {(_used_bytes(server) - before) / made:.2f} bytes a run")
     children = Path(f"/proc/{workers.pid}/task/{workers.pid}/children").read_text().split()
-    print(f"in each worker: {', '.join(f'{_resident_mib(int(each)):.0f} MiB' for each in children)}")
+    print(f"in each worker: {', '.join(f'{processes.resident_kib(int(each)) / 1024:.0f} MiB' for each in children)}")
     _, late = _serving(stack, "--store", server.url("many:"))
     started = time.perf_counter()
     send(f"{late}/v1/runs?limit={_LIST_LIMIT}")
@@ -104,11 +104,6 @@ def _median_ms(call: Callable[[], object]) -> float:
 def _used_bytes(server: valkey.Valkey) -> int:
     lines = server.ask("INFO", "memory").decode().splitlines()
     return int(next(line.partition(":")[2] for line in lines if line.startswith("used_memory:")))
-
-
-def _resident_mib(pid: int) -> float:
-    with open(f"/proc/{pid}/status") as status:
-        return int(next(line.split()[1] for line in status if line.startswith("VmRSS"))) / 1024
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.hostile.fuzz import NAMESPACES, TOKENS, Outcome, attack
 from tests.hostile.heavy import WORKFLOW, fill, heavy
-from tests.processes import serving
+from tests.processes import resident_kib, serving
 
 _MOST_WAIT_S = 1.0
 _MOST_GROWTH = 1.2
@@ -45,8 +45,7 @@ def longest_wait_s(process: subprocess.Popen[str]) -> float:
 
 
 def memory_mb(process: subprocess.Popen[bytes]) -> float:
-    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
-        return int(next(line.split()[1] for line in status if line.startswith("VmRSS"))) / 1000
+    return resident_kib(process.pid) / 1000
 
 
 def send(connection: HTTPConnection, method: str, path: str, body: bytes | None = None, **headers: str) -> bytes:

@@ -31,7 +31,7 @@ def mock() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def stock() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    with serving(command=("tests.hostile.stock",)) as (process, url):
+    with serving(command=("tests.hostile.stock", "--self-check")) as (process, url):
         yield process, url
 
 

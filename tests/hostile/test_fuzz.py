@@ -12,7 +12,7 @@ from tests.processes import PATIENCE_S, serving
 
 COMMANDS = {
     "ours": ("mockserver", "serve", "--port", "0", "--self-check", "--log-level", "warning"),
-    "stock": ("tests.hostile.stock",),
+    "stock": ("tests.hostile.stock", "--self-check"),
 }
 
 

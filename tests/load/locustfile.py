@@ -3,8 +3,9 @@
     pip install -e '.[contracts]' locust
     locust -f tests/load/locustfile.py --host http://127.0.0.1:4010 --users 50 --spawn-rate 50 --run-time 1m --headless
 
-Each user has a workflow of its own, sends one request at a time, and knows its runs. So an answer that breaks a rule is
-found under load as well, and counts as a failure: locust then ends with exit code 1. A 429 is obeyed, not counted.
+Each user has its own workflow, sends one request at a time, and remembers its runs, so that it can judge every answer.
+An answer that breaks a rule counts as a failure, and locust ends with exit code 1. A 429 is no failure: the user waits
+as long as its Retry-After says.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from contracts.core.exchange import TOKEN, Answer, Request
 from contracts.oracle import (
     KnownRun,
     Page,
-    ParsedRequest,
     Seen,
     Violation,
     acceptance_of_invalid,
@@ -40,15 +40,16 @@ from contracts.oracle import (
     universal_violations,
 )
 
-MAX_RUNS: Final = 2_000
-"""A user that knows as many begins with a new workflow, so that its lists stay as long."""
 PAGE: Final = 1000
+COUNTS: Final = (1, 10, 100)
+MAX_RUNS: Final = PAGE - max(COUNTS)
+"""A user with more runs continues with a new workflow, so that one page shows all of its runs."""
 
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: Any) -> None:
     parser.add_argument("--token", default="test", is_secret=True, help="token of the organisation")
-    parser.add_argument("--requests", type=int, default=0, help="end when each user has sent this many (0: never)")
+    parser.add_argument("--requests", type=int, default=0, help="stop after so many requests of each user (0: go on)")
 
 
 class Client(FastHttpUser):
@@ -58,7 +59,7 @@ class Client(FastHttpUser):
         self.sent = 0
         self.begin()
         creates = (self.bulk_create, self.create, self.chain, self.refused)
-        for each in (*creates, self.list, self.read, self.cancel, self.retry, self.update, self.delete):
+        for each in (*creates, self.list_runs, self.read, self.cancel, self.retry, self.update, self.delete):
             with contextlib.suppress(RescheduleTask):
                 each()
 
@@ -116,7 +117,7 @@ class Client(FastHttpUser):
 
     @task(4)
     def bulk_create(self) -> None:
-        self._create("bulk_create_runs", "/v1/runs/bulk", {"count": random.choice((1, 10, 100))})
+        self._create("bulk_create_runs", "/v1/runs/bulk", {"count": random.choice(COUNTS)})
 
     @task(4)
     def create(self) -> None:
@@ -164,7 +165,7 @@ class Client(FastHttpUser):
     # Reads
 
     @task(6)
-    def list(self) -> None:
+    def list_runs(self) -> None:
         query = [("workflow_id", self.workflow)]
         if random.random() < 0.5:
             query.append(("status", random.choice(("scheduling", "running", "success", "cancelled"))))
@@ -227,7 +228,7 @@ class Client(FastHttpUser):
     @task(2)
     def retry(self) -> None:
         run = self.known(lambda run: run.has_ended)
-        request: ParsedRequest = read_request("retry_run", b"{}")
+        request = read_request("retry_run", b"{}")
 
         def judge(answer: Answer) -> Iterator[Violation]:
             if accepts(answer):

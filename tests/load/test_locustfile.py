@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.measures import send
 from tests.processes import serving as serving_mock
 from tests.standin.serving import serving as serving_standin
 
@@ -27,7 +28,7 @@ def loaded(url: str, token: str, *, users: int = 4, requests: int = 60) -> tuple
 
 
 def test_the_mock_keeps_the_contract_under_load() -> None:
-    with serving_mock("--port", "0", "--time-scale", "20") as (_, url):
+    with serving_mock("--time-scale", "20") as (_, url):
         code, requests, said = loaded(url, "test")
 
     assert code == 0, said
@@ -38,11 +39,13 @@ def test_the_mock_keeps_the_contract_under_load() -> None:
     }
 
 
-def test_a_rate_limit_is_obeyed_and_no_failure() -> None:
-    with serving_mock("--port", "0", "--rate-limit", "20/s") as (_, url):
-        code, _, said = loaded(url, "test", users=2, requests=30)
+def test_a_user_waits_after_a_429_which_is_no_failure() -> None:
+    with serving_mock("--rate-limit", "4/s") as (_, url):
+        code, _, said = loaded(url, "test", users=2, requests=8)
+        refused = json.loads(send(f"{url}/__admin/requests?status=429"))["total"]
 
     assert code == 0, said
+    assert 1 <= refused <= 8  # of 16; without the waits, all but the first four or so
 
 
 @pytest.mark.parametrize(

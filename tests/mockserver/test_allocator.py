@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from mockserver import allocator
-from tests.bench.measures import bulk, send_call
+from tests.bench.measures import MOCK, bulk, send_call
 from tests.processes import serving
 
 _PAGES_OF_AN_ANSWER = 150
-_FLAGS = ("mockserver", "serve", "--port", "0", "--log-level", "warning")
 
 
 def page_faults(process: subprocess.Popen[bytes]) -> int:
@@ -23,7 +22,7 @@ def page_faults(process: subprocess.Popen[bytes]) -> int:
 
 def page_faults_of_a_create(environment: dict[str, str]) -> float:
     """The page faults of a bulk create of 1000 runs."""
-    with serving(command=_FLAGS, environment=environment) as (process, url):
+    with serving(command=MOCK, environment=environment) as (process, url):
         for _ in range(20):
             send_call(bulk(url, 1000))
         before = page_faults(process)

@@ -225,7 +225,8 @@ def test_a_row_repeats_no_idempotency_key_that_was_recorded() -> None:
 
     assert case_of("schema-1", "schema-2", "schema-1") == ["«key:1»", "«key:2»", "«key:1»"]
     assert case_of("é", "ü", "é") == ["é«short:1»", "ü«short:2»", "é«short:1»"]
-    assert case_of("", "x" * 256) == ["", "x" * 251 + "«short:2»"]
+    assert case_of("", "x" * 250) == ["", "x" * 250 + "«short:1»"]
+    assert case_of("x" * 255, "x" * 256) == ["x" * 250 + "«short:1»", "x" * 251 + "«short:2»"]
 
 
 CREATE = RequestCase(
