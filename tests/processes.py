@@ -10,7 +10,8 @@ import re
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -81,6 +82,13 @@ def served(*flags: str, log: str = "shared") -> Iterator[str]:
         yield url
         process.terminate()
         assert process.wait(timeout=PATIENCE_S) == 0
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def resident_kib(pid: int) -> int:

@@ -24,17 +24,14 @@ _CREATES = 40
 _COUNT = 3
 
 
-def test_several_workers_serve_one_address_and_one_state(valkey_server: Valkey, tmp_path: Path):
-    ready = tmp_path / "url"
-    flags = ("--ready-file", str(ready))
-    with serving_workers(valkey_server.url("workers-1:"), 3, *flags) as workers:
+def test_several_workers_serve_one_address_and_one_state(valkey_server: Valkey):
+    with serving_workers(valkey_server.url("workers-1:"), 3) as workers:
         workers.post("/v1/runs/bulk", {"workflow_id": SUCCEEDS, "count": 5})
         totals = [workers.ask("GET", "/v1/runs?limit=1")["total"] for _ in range(20)]
         assert totals == [5] * 20
         assert len(workers.pids()) == 3
-        _until(ready.exists)
-        assert ready.read_text().strip() == workers.url
-    assert not ready.exists()
+        assert workers.ready_file is not None
+        assert workers.ready_file.read_text().strip() == workers.url
 
 
 def test_a_worker_that_dies_is_replaced(valkey_server: Valkey):
@@ -43,7 +40,7 @@ def test_a_worker_that_dies_is_replaced(valkey_server: Valkey):
         before = workers.pids()
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        _until(lambda: len(set(workers.pids()) - set(before)) == 2)
+        processes.wait_until(lambda: len(set(workers.pids()) - set(before)) == 2)
         assert workers.ask("GET", "/v1/runs")["total"] == 1
 
 
@@ -55,7 +52,7 @@ def test_the_workers_end_when_the_process_that_started_them_is_killed(valkey_ser
         pids = workers.pids()
         process.kill()
         process.wait()
-        _until(lambda: not any(_is_running(pid) for pid in pids))
+        processes.wait_until(lambda: not any(_is_running(pid) for pid in pids))
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
@@ -175,13 +172,6 @@ def test_under_kills_no_acknowledged_run_is_lost_and_none_is_made_twice(tmp_path
         page = workers.ask("GET", "/v1/runs?limit=1000")
         assert page["total"] == len(acknowledged)
         assert {run["id"] for run in page["items"]} == set(acknowledged)
-
-
-def _until(condition) -> None:
-    until = time.monotonic() + processes.PATIENCE_S
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def _is_running(pid: int) -> bool:

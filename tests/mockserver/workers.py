@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ from tests import processes
 
 
 class Workers:
-    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], url: str, ready_file: Path | None = None) -> None:
         self.process = process
         self.url = url
+        self.ready_file = ready_file
         self._random = random.Random(0)
 
     def pids(self) -> list[int]:
@@ -44,9 +46,16 @@ class Workers:
 
 
 @contextmanager
-def serving_workers(store: str, number: int, *flags: str) -> Iterator[Workers]:
-    every = ("--store", store, "--workers", str(number), "--log-level", "error", *flags)
-    with processes.serving(*every, stderr="shared") as (process, url):
-        yield Workers(process, url)
-        process.terminate()
-        assert process.wait(timeout=processes.PATIENCE_S) == 0
+def serving_workers(store: str, number: int) -> Iterator[Workers]:
+    """Serve until the end of the block, from the moment when all workers are ready: one that dies before that ends the
+    server, and others may answer meanwhile.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        ready_file = Path(directory) / "url"
+        flags = ("--store", store, "--workers", str(number), "--log-level", "error", "--ready-file", str(ready_file))
+        with processes.serving(*flags, stderr="shared") as (process, url):
+            processes.wait_until(ready_file.exists)
+            yield Workers(process, url, ready_file)
+            process.terminate()
+            assert process.wait(timeout=processes.PATIENCE_S) == 0
+        assert not ready_file.exists()
