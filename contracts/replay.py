@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from contracts.core.findings import CheckResult, CouldNotCheck, Finding, RuleResult
+from contracts.core.findings import CheckResult, CouldNotCheck, Finding, Reproduction, RuleResult
 from contracts.core.target import Target
 from contracts.engine.case_json import UnknownCase, case_from_json
 from contracts.engine.check_context import CheckContext
@@ -24,7 +24,7 @@ from contracts.engine.repro import is_read
 from contracts.engine.resend import RESENT, ResentCase
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import ALONE, INTERNAL_ERRORS
-from contracts.engine.scenario import Scenario
+from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.explore.model import SEQUENCES
 from contracts.explore.recorded_traffic import RECORDED
 from contracts.guard import Guard, NoAnswer, Refused
@@ -59,10 +59,10 @@ def replay(
         raise CouldNotCheck("the report does not say how the finding is recognised: check the target again")
     attempts = list(_attempts(finding))
     replaying = _Replay(discover(target, guard, deadline=time.monotonic() + target.max_time_s), finding)
-    for name, run in attempts:
+    for cases in attempts:
         if progress is not None:
-            progress(f"{finding.rule}: {name}")
-        violated = replaying.violation(run)
+            progress(f"{finding.rule}: {cases[0][0].name}")
+        violated = replaying.violation(cases)
         if violated is not None:
             found = finding_of(violated, violated.exchanges, stable=finding.stable, intermittent=finding.intermittent)
             if on_finding is not None:
@@ -92,23 +92,22 @@ def _is_about_what_was_there(finding: Finding) -> bool:
     )
 
 
-Run = tuple[Scenario[Any], Any, Sequence[Any]]
-"""A scenario, the case that it runs, and those that run at the same moment, itself included."""
-
-
-def _attempts(finding: Finding) -> Iterator[tuple[str, Run]]:
-    """Raises CouldNotCheck if a case is not one of this version."""
+def _attempts(finding: Finding) -> Iterator[tuple[ScenarioCase, ...]]:
+    """Yield cases that run at the same time. Raises CouldNotCheck if one is not of this version."""
     for recorded in finding.reproductions:
-        scenario = _SCENARIOS.get(recorded.scenario)
-        if scenario is None:
-            raise CouldNotCheck(f"there is no scenario {recorded.scenario!r}: another version wrote the report")
-        try:
-            case, beside = case_from_json(recorded.case), tuple(map(case_from_json, recorded.beside))
-        except UnknownCase as error:
-            raise CouldNotCheck(f"{error}: another version wrote the report") from error
-        yield scenario.name, (scenario, case, beside)
+        yield (_case(recorded), *map(_case, recorded.beside))
     if finding.exchanges:
-        yield RESENT.name, (RESENT, ResentCase(finding.exchanges), ())
+        yield ((RESENT, ResentCase(finding.exchanges)),)
+
+
+def _case(recorded: Reproduction) -> ScenarioCase:
+    scenario = _SCENARIOS.get(recorded.scenario)
+    if scenario is None:
+        raise CouldNotCheck(f"there is no scenario {recorded.scenario!r}: another version wrote the report")
+    try:
+        return scenario, case_from_json(recorded.case)
+    except UnknownCase as error:
+        raise CouldNotCheck(f"{error}: another version wrote the report") from error
 
 
 class _Replay:
@@ -119,16 +118,15 @@ class _Replay:
         self._finding = finding
         self._number = 0
 
-    def violation(self, run: Run) -> RuleViolated | None:
+    def violation(self, cases: Sequence[ScenarioCase]) -> RuleViolated | None:
         """Return the violation of the finding, if one of several attempts shows it."""
-        scenario, case, beside = run
+        scenario = cases[0][0]
         if missing := [name for name in scenario.needs if not self.check.offers(name)]:
             self.problems[f"the target does not offer {missing[0]}"] = None
             return None
         for _ in range(scenario.attempts if self._finding.stable else INTERMITTENT_ATTEMPTS):
-            cases = beside or (case,)
             with ThreadPoolExecutor(len(cases)) as pool:
-                for violated in list(pool.map(lambda one: self._attempt(scenario, one), cases)):
+                for violated in list(pool.map(lambda one: self._attempt(*one), cases)):
                     if violated is not None:
                         return violated
         return None

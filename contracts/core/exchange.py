@@ -7,6 +7,7 @@ show a token.
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ class Request:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def json(self) -> Any:
-        """Return the body as JSON. Raises ValueError if it is not JSON or is nested too deeply."""
+        """Return the body as JSON, not to be changed. Raises ValueError if it is not JSON or is nested too deeply."""
         return _json(self.body or b"")
 
 
@@ -46,7 +47,7 @@ class Answer:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
     def json(self) -> Any:
-        """Return the body as JSON. Raises ValueError if it is not JSON or is nested too deeply."""
+        """Return the body as JSON, not to be changed. Raises ValueError if it is not JSON or is nested too deeply."""
         return _json(self.body)
 
 
@@ -56,6 +57,7 @@ class Exchange:
     answer: Answer
 
 
+@functools.lru_cache(maxsize=8)  # several rules read an answer, in each of the threads
 def _json(body: bytes) -> Any:
     try:
         return json.loads(body)

@@ -39,13 +39,13 @@ class CouldNotCheck(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """A case that shows a finding, as JSON text, and the name of its scenario. `beside` are the cases that ran at the
-    same moment, itself included, if it showed only so.
+    """A case that shows a finding, as JSON text, and the name of its scenario. `beside` are cases that ran at the same
+    time, if it showed only so.
     """
 
     scenario: str
     case: str
-    beside: tuple[str, ...] = ()
+    beside: tuple[Reproduction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from contracts.core.findings import Reproduction
@@ -27,10 +27,11 @@ _LONG: Final = 10**4000
 _NONE_READ: Final = {"$unread": True}
 
 
-def reproduction_of(scenario: str, case: Any, beside: Sequence[Any]) -> Iterator[Reproduction]:
+def reproduction_of(scenario: str, case: Any, beside: Iterable[tuple[str, Any]]) -> Iterator[Reproduction]:
     """Yield the reproduction by a case; nothing if it is nested too deeply. Its requests can still be sent again."""
     with contextlib.suppress(RecursionError):
-        yield Reproduction(scenario, case_to_json(case), tuple(map(case_to_json, beside)))
+        others = tuple(Reproduction(name, case_to_json(other)) for name, other in beside)
+        yield Reproduction(scenario, case_to_json(case), others)
 
 
 class UnknownCase(ValueError):

@@ -20,16 +20,16 @@ from hypothesis.errors import Flaky
 
 from contracts.core.exchange import Exchange
 from contracts.core.findings import Finding
-from contracts.engine.case import cost_of_runs, next_batch
 from contracts.engine.case_json import reproduction_of
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.explain import finding_of
 from contracts.engine.neighbour import Attempt
+from contracts.engine.parallel import THREADS, Part, PartQueue, RunningCase, run_in_parallel
 from contracts.engine.repro import is_read, names_resource, repro_of, succeeded_before
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime, RuleViolated
-from contracts.engine.scenario import Scenario
+from contracts.engine.scenario import Scenario, ScenarioCase
 from contracts.engine.shrink import shrink
 from contracts.guard import NoAnswer, Refused
 from contracts.openapi.schemas import body_schema
@@ -45,8 +45,6 @@ MAX_UNSTABLE: Final = 2
 MAX_UNSTABLE_IN_ALL: Final = 8
 """After so many unstable findings of one cause in a scenario, the scenario ignores the cause; after so many in the
 whole check, all do. Until then another scenario may have a case that shows it each time."""
-THREADS: Final = 3
-BATCH: Final = 6
 INTERNAL_ERRORS: Final = (
     LookupError,
     ArithmeticError,
@@ -83,13 +81,11 @@ class Search:
         self._attempts: Counter[tuple[str, str]] = Counter()
         self.tried: Counter[str] = Counter()
         """Cases by scenario, without those that shrink and repeat a failing case."""
-        self.spent: defaultdict[str, float] = defaultdict(float)
-        """The requests of these cases, and in requests what the runs cost that they create."""
         self._requests_for_findings = 0
 
     # Scenarios that wait more than they send
 
-    def begin(self, cases: Iterable[tuple[Scenario[Any], Any]]) -> None:
+    def begin(self, cases: Iterable[ScenarioCase]) -> None:
         """Start all these cases at once, of scenarios that wait; `settle` evaluates their outcomes."""
         waiting = list(cases)
         if not waiting:
@@ -112,6 +108,9 @@ class Search:
                 if violated is not None:
                     self.look_into(scenario, case, violated)
 
+    def _may_settle(self) -> bool:
+        return any(outcome.done() for _, _, outcome in self._waiting)
+
     @property
     def unsettled(self) -> Collection[Scenario[Any]]:
         """The scenarios of `begin` with cases that have not ended."""
@@ -126,44 +125,29 @@ class Search:
     # Fixed cases
 
     def run(
-        self, scenario: Scenario[Any], cases: Iterator[Any], *, requests: float = math.inf, until: float = math.inf
-    ) -> bool:
-        """Try cases until they have sent that many requests, or created runs that cost as much. Return whether all were
-        tried; if not, a later call can continue `cases`. Raises OutOfTime when the check ends, or at `until`.
-        """
-        limit = self.spent[scenario.name] + requests
-        with ThreadPoolExecutor(THREADS) as pool:
-            while batch := next_batch(cases, self._batch_size(scenario, limit), limit - self.spent[scenario.name]):
-                self._stop_at(until)
-                if len(batch) == 1:
-                    self.try_case(scenario, batch[0])
-                else:
-                    self._try_together(scenario, batch, pool)
-                self.tried[scenario.name] += len(batch)
-                self.spent[scenario.name] += sum(map(cost_of_runs, batch))
-                if self.spent[scenario.name] >= limit:
-                    return False
-        return True
+        self,
+        parts: Iterable[Part],
+        *,
+        until: float = math.inf,
+        on_begin: Callable[[Part], None] = lambda part: None,
+    ) -> None:
+        """Run the cases of parts until each has spent its limit. Raises OutOfTime, at `until` (monotonic) at last."""
+        queue = PartQueue(parts, width=1 if self.check.is_live else THREADS, on_begin=on_begin)
+        for failed in run_in_parallel(queue, self._run_case, until=until, must_pause=self._may_settle):
+            for case in failed:
+                assert case.violated is not None
+                self.look_into(case.part.scenario, case.case, case.violated, beside=case.beside)
+            self.settle()
 
-    def _batch_size(self, scenario: Scenario[Any], limit: float) -> int:
-        """Return how many cases to run in parallel, so that they are not expected to exceed the limit by much."""
-        if not scenario.together or self.check.is_live:
-            return 1
-        if not self.tried[scenario.name]:
-            return BATCH if math.isinf(limit) else 1  # the cost of a case is not known
-        cost = max(1.0, self.spent[scenario.name] / self.tried[scenario.name])
-        return int(max(1, min(BATCH, (limit - self.spent[scenario.name]) // cost)))
+    def _run_case(self, running: RunningCase) -> RuleViolated | None:
+        def note_end(requests: int) -> None:
+            running.requests = requests
 
-    def _try_together(self, scenario: Scenario[Any], batch: Sequence[Any], pool: ThreadPoolExecutor) -> None:
-        """Run cases in parallel. Look into the failures in the order of cases."""
-        outcomes = list(pool.map(lambda case: self._outcome(scenario, case), batch))
-        for case, violated in zip(batch, outcomes, strict=True):
-            if violated is not None:
-                self.look_into(scenario, case, violated, beside=batch)
-
-    def _stop_at(self, until: float) -> None:
-        if time.monotonic() >= until:
-            raise OutOfTime
+        scenario = running.part.scenario
+        violated = self._outcome(scenario, running.case, on_end=note_end)
+        with self.check.lock:
+            self.tried[scenario.name] += 1
+        return violated
 
     def try_case(self, scenario: Scenario[Any], case: Any) -> None:
         violated = self._outcome(scenario, case)
@@ -177,9 +161,10 @@ class Search:
         *,
         only: str | None = None,
         on_pass: Callable[[Attempt], None] = lambda attempt: None,
+        on_end: Callable[[int], None] = lambda requests: None,
     ) -> RuleViolated | None:
         """Return the violation that the case shows, if any. `on_pass` is called if it comes to its end and shows no
-        violation. Raises OutOfTime.
+        violation, `on_end` in any case, with the number of its requests. Raises OutOfTime.
         """
         self._on_case(scenario)
         context = CaseContext(
@@ -206,10 +191,9 @@ class Search:
             if only is None:
                 self.check.note_internal_error(scenario.name, error)
         finally:
-            with self.check.lock:
-                if only is None:
-                    self.spent[scenario.name] += len(context.exchanges)
-                else:
+            on_end(len(context.exchanges))
+            if only is not None:
+                with self.check.lock:
                     self._requests_for_findings += len(context.exchanges)
         return None
 
@@ -281,10 +265,10 @@ class Search:
     # Failing cases
 
     def look_into(
-        self, scenario: Scenario[Any], case: Any, violated: RuleViolated, *, beside: Sequence[Any] = ()
+        self, scenario: Scenario[Any], case: Any, violated: RuleViolated, *, beside: Collection[ScenarioCase] = ()
     ) -> None:
         """Shrink the case, repeat it and keep the finding. Then run the case again for violations that this one hid.
-        `beside` are the cases that ran in parallel with it, itself included.
+        `beside` are cases that ran at the same time.
         """
         for _ in range(2 * MAX_CAUSES):
             if not self._is_known(scenario, violated):
@@ -310,7 +294,9 @@ class Search:
         unstable = self._unstable.get((violation.rule, violation.cause))
         return unstable is not None and unstable[scenario.name] >= MAX_UNSTABLE
 
-    def _conclude(self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Sequence[Any]) -> None:
+    def _conclude(
+        self, scenario: Scenario[Any], case: Any, violated: RuleViolated, beside: Collection[ScenarioCase]
+    ) -> None:
         check = self.check
         first = (violated.rule, violated.cause)
         if sum(rule == violated.rule for rule, _ in check.known) >= MAX_CAUSES:
@@ -322,7 +308,7 @@ class Search:
         is_broken_by_a_write = self._is_broken_by_a_write(violated)
         alone = None if is_broken_by_a_write else self._alone(violated)
         origin = (scenario, case)
-        under_load = (scenario, beside, violated.dedup_key)
+        under_load = ((origin, *beside), violated.dedup_key)
         before: tuple[Exchange, ...] = ()
         if alone is not None:
             before = tuple(exchange for exchange in violated.all_exchanges if exchange is not violated.exchanges[-1])
@@ -364,7 +350,9 @@ class Search:
         # The case as it was found too: what was sent before may be why the smallest one fails.
         shown_by = [(scenario, case), *([origin] if (scenario, case) != origin else [])]
         reproductions = [
-            each for by, one in shown_by for each in reproduction_of(by.name, one, () if stable else beside)
+            each
+            for by, one in shown_by
+            for each in reproduction_of(by.name, one, () if stable else ((other.name, of) for other, of in beside))
         ]
         self._keep(dataclasses.replace(finding, reproductions=tuple(reproductions)))
 
@@ -426,14 +414,12 @@ class Search:
             and succeeded_before(last.request, self.check.guard.exchanges)
         )
 
-    def _reproduce_under_load(
-        self, scenario: Scenario[Any], cases: Sequence[Any], dedup_key: str
-    ) -> RuleViolated | None:
-        """Run the cases in parallel again, as when the violation was seen."""
-        for _ in range(scenario.attempts if len(cases) > 1 else 0):
+    def _reproduce_under_load(self, cases: Sequence[ScenarioCase], dedup_key: str) -> RuleViolated | None:
+        """Run the cases at the same time again: the one that has shown the violation, and those beside it."""
+        for _ in range(cases[0][0].attempts if len(cases) > 1 else 0):
             with ThreadPoolExecutor(THREADS) as pool:
                 try:
-                    outcomes = list(pool.map(lambda case: self._outcome(scenario, case, only=dedup_key), cases))
+                    outcomes = list(pool.map(lambda case: self._outcome(*case, only=dedup_key), cases))
                 except OutOfTime:
                     return None
             if found := next((violated for violated in outcomes if violated is not None), None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from hypothesis.strategies import SearchStrategy
 
@@ -31,7 +31,9 @@ class Scenario(Generic[C]):
     attempts: int = 2
     """How often a failing case is sent again before it counts as unstable: more than 2 where chance decides."""
     together: bool = True
-    """Whether its cases may run in parallel."""
+    """Whether its cases may run beside each other. Those of other scenarios may in any case, unless it is `alone`."""
+    alone: bool = False
+    """Whether nothing else may run beside it."""
     weight: float = 1
     """Its part of a round, as a multiple of what other scenarios have."""
     priority: int = 5
@@ -40,3 +42,7 @@ class Scenario(Generic[C]):
     """Whether its cases mostly wait for time to pass. They all start at once, in parallel with other scenarios."""
     last: bool = False
     """Whether it runs after all others."""
+
+
+ScenarioCase = tuple[Scenario[Any], Any]
+"""A case and the scenario that runs it."""

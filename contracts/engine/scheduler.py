@@ -15,19 +15,21 @@ from typing import Any, Final
 
 from contracts.core.findings import ScenarioProgress
 from contracts.engine.check_context import CheckContext
+from contracts.engine.parallel import Part
 from contracts.engine.results import OutOfTime
 from contracts.engine.runner import Search
 from contracts.engine.scenario import Scenario
 
 FIRST_ROUND_REQUESTS: Final = 8
 """The requests that a scenario may send in the first round."""
+LAST_ROUND: Final = 5
+"""All cases that are left run in this round."""
 MANY_RUNS: Final = 60
-"""Cases that create this many runs or more make every list slower, so they wait for LATE_ROUND. They begin it."""
-LATE_ROUND: Final = 5
+"""Cases that create this many runs or more make every list slower, so they are the last."""
 LAST_ROUND_OF_READS: Final = 3
 """Scenarios that create nothing read lists, which get slower later. So they end in this round."""
 LOWEST_PRIORITY: Final = 8
-"""Scenarios with this `priority` take long and seldom find anything, so they wait for LATE_ROUND too."""
+"""Scenarios with this `priority` take long and seldom find anything, so they wait for the last round, and begin it."""
 LAST_TIME_FRACTION: Final = 0.03
 """The part of the time that is reserved for scenarios with `last`."""
 
@@ -44,22 +46,11 @@ class Progress:
         return f"{self.step} ({self.done} of {self.total} parts done)" if self.total else self.step
 
 
-@dataclass(slots=True)
-class _Part:
-    """The cases of a scenario that are still to be tried."""
-
-    scenario: Scenario[Any]
-    cases: Iterator[Any]
-    explores: bool
-    debt: float = 0.0
-    """By how many requests it has exceeded its shares: a batch of cases is always finished. They are taken from the
-    shares of the next rounds, as in deficit round robin.
-    """
-
-
 def _share(scenario: Scenario[Any], number: int) -> float:
-    """Return how many requests a scenario may send in a round."""
-    if scenario.priority == 0 or (number == LAST_ROUND_OF_READS and not scenario.creates):
+    """Return how many more requests a scenario may send in a round. A batch of cases is always finished, so more may be
+    sent; they are taken from the shares of the next rounds, as in deficit round robin.
+    """
+    if scenario.priority == 0 or number == (LAST_ROUND if scenario.creates else LAST_ROUND_OF_READS):
         return math.inf  # those of priority 0 are short and find most
     return float(scenario.weight * FIRST_ROUND_REQUESTS * 2 ** (number - 1))
 
@@ -79,8 +70,8 @@ class Scheduler:
         self._progress = progress or (lambda _: None)
         self._live_cases = live_cases
         self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates)]
-        self._early, self._late, self._last = self._parts()
-        self._total = len(self._early) + len(self._late) + len(self._last)
+        self._early, self._slow, self._large, self._last = self._parts()
+        self._total = sum(map(len, (self._early, self._slow, self._large, self._last)))
         self._ended = 0
         self._end = check.deadline - (LAST_TIME_FRACTION * check.target.max_time_s if self._last else 0.0)
 
@@ -92,11 +83,10 @@ class Scheduler:
         left = self._rounds()
         try:
             self._search.settle(until=self._end)
-            while self._last and self._run_part(self._last[0], until=self._check.deadline):
-                self._last.pop(0)
+            self._run_parts(self._last, until=self._check.deadline)
         except OutOfTime:
             pass
-        unfinished = {part.scenario.name for part in (*left, *self._last)}
+        unfinished = {part.scenario.name for part in (*left, *self._last) if not part.has_ended or part.explores}
         unfinished |= {scenario.name for scenario in self._search.unsettled}
         return [self._progress_of(scenario, may_have_more=scenario.name in unfinished) for scenario in self._able]
 
@@ -106,57 +96,52 @@ class Scheduler:
         finished = not may_have_more or (done == planned and scenario.generated is None)
         return ScenarioProgress(scenario.name, done, planned, finished)
 
-    def _rounds(self) -> list[_Part]:
+    def _rounds(self) -> list[Part]:
         """Run rounds until everything is done or the time is over; return what is left."""
-        parts, number = self._early, 0
-        while parts or number < LATE_ROUND:
-            number += 1
-            if number == LATE_ROUND:
-                parts = [*self._late, *parts]
-            left: list[_Part] = []
-            for index, part in enumerate(parts):
-                try:
-                    if not self._run_part(part, requests=_share(part.scenario, number), until=self._end):
-                        left.append(part)
-                    self._search.settle()
-                except OutOfTime:
-                    return [*left, *parts[index:], *(self._late if number < LATE_ROUND else ())]
-            parts = left
+        parts = self._early
+        try:
+            for number in range(1, LAST_ROUND + 1):
+                if number == LAST_ROUND:
+                    parts = [*self._slow, *parts, *self._large]
+                for part in parts:
+                    part.limit += _share(part.scenario, number)
+                self._run_parts([part for part in parts if part.spent < part.limit], until=self._end)
+                parts = [part for part in parts if not part.has_ended]
+                self._search.settle()
+        except OutOfTime:
+            return [*parts, *self._slow, *self._large]
         return []
 
-    def _run_part(self, part: _Part, *, requests: float = math.inf, until: float) -> bool:
-        """Run a part for a share of requests and return whether it has ended. Raises OutOfTime at `until`."""
-        scenario = part.scenario
-        self._progress(Progress(scenario.name, self._ended, self._total))
-        if requests <= part.debt:
-            part.debt -= requests
-            return False
-        spent_before, requests = self._search.spent[scenario.name], requests - part.debt
-        if not self._search.run(scenario, part.cases, requests=requests, until=until):
-            part.debt = max(0.0, self._search.spent[scenario.name] - spent_before - requests)
-            return False
-        if part.explores:
-            self._search.explore(scenario, examples=scenario.examples)
-        self._ended += 1
-        return True
+    def _run_parts(self, parts: Sequence[Part], *, until: float) -> None:
+        """Run parts until they have spent their limits. Raises OutOfTime at `until`."""
+        self._search.run(parts, until=until, on_begin=self._announce)
+        for part in parts:
+            if part.has_ended and part.explores:
+                self._search.explore(part.scenario, examples=part.scenario.examples)
+                part.explores = False
+        self._ended += sum(part.has_ended for part in parts)
 
-    def _parts(self) -> tuple[list[_Part], list[_Part], list[_Part]]:
-        """Return three lists: the cases that create few runs; the cases that create many and the scenarios of
-        LOWEST_PRIORITY; the scenarios with `last`.
+    def _announce(self, part: Part) -> None:
+        self._progress(Progress(part.scenario.name, self._ended, self._total))
+
+    def _parts(self) -> tuple[list[Part], list[Part], list[Part], list[Part]]:
+        """Return four lists: the cases that create few runs, those of LOWEST_PRIORITY, those that create many runs, and
+        the scenarios with `last`.
         """
         if self._check.is_live:
-            return [_Part(scenario, self._affordable(scenario), False) for scenario in self._able], [], []
-        early: list[_Part] = []
-        late: list[_Part] = []
-        last: list[_Part] = []
+            return [Part(scenario, self._affordable(scenario), limit=0) for scenario in self._able], [], [], []
+        early: list[Part] = []
+        slow: list[Part] = []
+        large: list[Part] = []
+        last: list[Part] = []
         for scenario in self._able:
             if scenario.last:
-                last.append(_Part(scenario, self._cases(scenario), False))
+                last.append(Part(scenario, self._cases(scenario)))
             elif not scenario.waits:
                 few, many = self._by_runs(scenario)
-                (early if scenario.priority < LOWEST_PRIORITY else late).append(_Part(scenario, few, False))
-                late.append(_Part(scenario, many, True))
-        return early, late, last
+                (early if scenario.priority < LOWEST_PRIORITY else slow).append(Part(scenario, few, limit=0))
+                large.append(Part(scenario, many, explores=True, limit=0))
+        return early, slow, large, last
 
     def _by_runs(self, scenario: Scenario[Any]) -> tuple[Iterator[Any], Iterator[Any]]:
         """Return the cases that create few runs and those that create many. Of priority 0, all count as the former."""

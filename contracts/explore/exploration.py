@@ -1,4 +1,4 @@
-"""The last part of a check, after all scenarios: random step sequences, then schemathesis."""
+"""The last part of a check, after all scenarios: random step sequences, and schemathesis beside them."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ FUZZ_TIMES: Final = 4
 """The factor by which each may take longer in one round of a fuzz than in a check."""
 
 _PARTS: Final = (
-    (SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, step_sequences.explore_step_sequences),
-    ("schema-wide requests", schema_fuzz.JUDGES, schema_fuzz, schema_fuzz.explore_schema),
+    ("schema-wide requests", schema_fuzz.JUDGES, schema_fuzz, schema_fuzz.exploring_schema),
+    (SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, step_sequences.exploring_step_sequences),
 )
+"""Each a context manager: what the first begins runs beside the second."""
 
 
 def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:
@@ -39,16 +40,18 @@ def explore(search: Search, wanted: Collection[str], announce: Callable[[str], N
     check = search.check
     has_begun = False
     names = dict(parts_for(check.target, wanted))
-    for name, judges, part, explore in _PARTS:
-        asked_for = math.sqrt(len(judges.intersection(wanted)) / len(judges))  # fewer rules, less time
-        longest_s = max(part.LEAST_S, part.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)
-        share_s = min(longest_s, check.target.max_time_s * SHARE, check.time_left - 1)
-        if name not in names or not check.may_create or share_s < part.LEAST_S:
-            continue
-        has_begun = True
-        announce(name)
-        examples = FUZZ_EXAMPLES if round_number else part.EXAMPLES
-        until = time.monotonic() + share_s
-        with contextlib.suppress(OutOfTime):  # everything else has run already
-            explore(search, wanted, examples=examples, until=until, round_number=max(0, round_number - 1))
+    with contextlib.suppress(OutOfTime), contextlib.ExitStack() as begun:  # everything else has run already
+        for name, judges, part, exploring in _PARTS:
+            asked_for = math.sqrt(len(judges.intersection(wanted)) / len(judges))  # fewer rules, less time
+            longest_s = max(part.LEAST_S, part.MOST_S * asked_for) * (FUZZ_TIMES if round_number else 1)
+            share_s = min(longest_s, check.target.max_time_s * SHARE, check.time_left - 1)
+            if name not in names or not check.may_create or share_s < part.LEAST_S:
+                continue
+            has_begun = True
+            announce(name)
+            examples = FUZZ_EXAMPLES if round_number else part.EXAMPLES
+            until = time.monotonic() + share_s
+            part_round = max(0, round_number - 1)
+            with contextlib.suppress(OutOfTime):
+                begun.enter_context(exploring(search, wanted, examples=examples, until=until, round_number=part_round))
     return has_begun

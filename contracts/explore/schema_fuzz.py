@@ -17,8 +17,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Final
@@ -82,36 +84,46 @@ enabled = false
 """
 
 
-def explore_schema(
+@contextlib.contextmanager
+def exploring_schema(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
-) -> None:
-    """Run schemathesis until `until` (monotonic), then judge what it sent for at most LOOK_S. Raises OutOfTime if the
-    time of the check ends meanwhile.
+) -> Iterator[None]:
+    """Run schemathesis beside the `with` block, until `until` (monotonic). After the block, judge what it sent for at
+    most LOOK_S. Raises OutOfTime if the time of the check ends meanwhile.
     """
     check = search.check
     if not JUDGES.intersection(wanted) or not check.may_create or check.is_live:
+        yield
         return
     with tempfile.TemporaryDirectory(prefix="contracts-") as name:
         folder = Path(name)
-        earlier = {id(exchange): exchange for exchange in check.guard.exchanges}
-        plan = _plan(check)
+        plan, prepared = _plan(check)
+        check.guard.take_forwarded()
         plan.write(folder / "plan.json")
         config = _CONFIG.format(examples=examples, rows=_ROWS * examples)
         (folder / "schemathesis.toml").write_text(config, encoding="utf-8")
         seed = check.random("schema", round_number, *check.target.shard).getrandbits(31)
-        for phases in PHASES[:1] if round_number else PHASES:
-            if time.monotonic() < until:
-                _run(check, folder, [*_flags(check, seed), "--phases", *phases], until)
-        exchanges = [exchange for exchange in check.guard.exchanges if id(exchange) not in earlier]
+        commands = [[*_flags(check, seed), "--phases", *phases] for phases in (PHASES[:1] if round_number else PHASES)]
+        ended = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(_run_all, check, folder, commands, until, ended)
+            try:
+                yield
+                running.result()
+            finally:
+                ended.set()
+        exchanges = [*prepared, *check.guard.take_forwarded()]
         _judge_exchanges(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
 
 
 # The parameters of schemathesis
 
 
-def _plan(check: CheckContext) -> SchemaPlan:
+def _plan(check: CheckContext) -> tuple[SchemaPlan, list[Exchange]]:
+    """Return the plan, and the exchanges that have created its runs."""
     unknown = [str(CaseContext(check).placeholder("unknown")) for _ in range(20)]
-    runs, attachments = _runs_for_schemathesis(check)
+    context = CaseContext(check)
+    runs, attachments = _runs_for_schemathesis(context)
     in_paths = {"machine_id": check.machines, "pool_id": check.pools, "workflow_id": check.workflows}
     in_bodies = {
         "workflow_id": check.workflows,
@@ -119,22 +131,22 @@ def _plan(check: CheckContext) -> SchemaPlan:
         "pool_ids": check.pools,
         "session_id": check.sessions,
     }
-    return SchemaPlan(
+    plan = SchemaPlan(
         secret=check.canaries.text(0),
         known={name: list(ids.known) for name, ids in in_bodies.items() if not ids.invented},
         paths={name: list(ids.known[:3]) for name, ids in in_paths.items()}
         | {"run_id": runs, "attachment_id": attachments},
         unknown=unknown,
     )
+    return plan, context.exchanges
 
 
-def _runs_for_schemathesis(check: CheckContext) -> tuple[list[str], list[str]]:
+def _runs_for_schemathesis(context: CaseContext) -> tuple[list[str], list[str]]:
     """Create some runs, cancel a third of them, and return the ids of the runs and of their attachments."""
-    context = CaseContext(check)
     body = {"workflow_id": "«workflow»", "count": 9, "file_inputs": [{"filename": "a.txt", "content": "YQ=="}]}
     try:
         runs = context.create("bulk_create_runs", body).runs
-        if check.offers("update_run"):
+        if context.check.offers("update_run"):
             for run in runs[::3]:
                 context.call("update_run", run["id"], body={"status": "cancelled"})
     except (RuleViolated, Inconclusive, Refused, NoAnswer, *INTERNAL_ERRORS):
@@ -146,7 +158,16 @@ def _runs_for_schemathesis(check: CheckContext) -> tuple[list[str], list[str]]:
 # The process
 
 
-def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float) -> None:
+def _run_all(
+    check: CheckContext, folder: Path, commands: Sequence[Sequence[str]], until: float, ended: threading.Event
+) -> None:
+    for flags in commands:
+        if time.monotonic() < until and not ended.is_set():
+            _run(check, folder, flags, until, ended)
+
+
+def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float, ended: threading.Event) -> None:
+    """Run schemathesis until it ends, until `until`, until it has sent MAX_REQUESTS or until `ended` is set."""
     output = folder / "output.txt"
     with as_file(files("openapi") / "cyberdesk.yaml") as document, output.open("wb") as out:
         command = [sys.executable, "-m", "schemathesis.cli", "run", str(document), *flags]
@@ -159,13 +180,13 @@ def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float) 
             stderr=subprocess.STDOUT,
             start_new_session=True,  # only this process handles Ctrl-C
         )
-        enough = check.guard.spent.requests + MAX_REQUESTS
+        enough = check.guard.forwarded + MAX_REQUESTS
         try:
-            while process.poll() is None:
+            while process.poll() is None and not ended.is_set():
                 if time.monotonic() >= until:
                     check.note("schemathesis was stopped at the end of its share of the time.")
                     return
-                if check.guard.spent.requests >= enough:
+                if check.guard.forwarded >= enough:
                     return
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=POLL_S)
@@ -173,7 +194,7 @@ def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float) 
             if process.poll() is None:
                 process.kill()
                 process.wait()
-    if process.returncode not in {0, 1}:
+    if process.returncode not in {0, 1} and not ended.is_set():
         said = output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         check.note(f"schemathesis could not run: {' '.join(said[-3:])[:300]}")
 

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
+from contracts.engine.parallel import Part
 from contracts.engine.results import Inconclusive, OutOfTime, RuleViolated
 from contracts.engine.runner import INTERNAL_ERRORS, Search
 from contracts.explore.model import SEQUENCES, Model
@@ -164,15 +165,25 @@ class Sequences(RuleBasedStateMachine):
                 self._model.finish()
 
 
-def explore_step_sequences(
+@contextlib.contextmanager
+def exploring_step_sequences(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
+) -> Iterator[None]:
+    """Run the fixed sequences, then generated ones, until their number or `until` (monotonic) is reached. Nothing runs
+    beside the `with` block.
+    """
+    explore_step_sequences(search, wanted, examples=examples, until=until, round_number=round_number)
+    yield
+
+
+def explore_step_sequences(
+    search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int
 ) -> None:
-    """Run the fixed sequences, then generated ones, until their number or `until` (monotonic) is reached."""
     check = search.check
     if not set(SEQUENCES.rules).intersection(wanted) or not check.may_create or check.is_live:
         return
     if not round_number:
-        search.run(SEQUENCES, check.in_shard(fixed_sequences()), until=until)
+        search.run([Part(SEQUENCES, check.in_shard(fixed_sequences()))], until=until)
     for attempt in range(MAX_CAUSES):
         failed: list[tuple[SequenceCase, RuleViolated]] = []
         chosen = settings(

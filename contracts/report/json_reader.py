@@ -57,11 +57,13 @@ def _finding(finding: dict[str, Any], *, stable: bool) -> Finding:
         also_seen=tuple(finding["also_seen"]),
         part_of=finding["part_of"],
         dedup_key=finding["dedup_key"],
-        reproductions=tuple(
-            Reproduction(each["scenario"], json.dumps(each["case"]), tuple(map(json.dumps, each["beside"])))
-            for each in finding["reproductions"]
-        ),
+        reproductions=tuple(map(_reproduction, finding["reproductions"])),
     )
+
+
+def _reproduction(one: dict[str, Any]) -> Reproduction:
+    beside = tuple(map(_reproduction, one.get("beside", ())))
+    return Reproduction(one["scenario"], json.dumps(one["case"]), beside)
 
 
 def _exchange(exchange: dict[str, Any]) -> Exchange:

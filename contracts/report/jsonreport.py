@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from contracts.core.exchange import Answer, Request
-from contracts.core.findings import Finding
+from contracts.core.findings import Finding, Reproduction
 from contracts.report.report import Report, json_headers, json_text, project_version
 
 # The answer to a create with count 1000 has half a megabyte. Findings mostly concern its beginning and end.
@@ -53,19 +53,16 @@ def _finding(finding: Finding, report: Report) -> dict[str, Any]:
         "seen": finding.seen,
         "judged": finding.judged,
         "dedup_key": finding.dedup_key,
-        "reproductions": [
-            {
-                "scenario": each.scenario,
-                "case": json.loads(each.case),
-                "beside": [json.loads(case) for case in each.beside],
-            }
-            for each in finding.reproductions
-        ],
+        "reproductions": [{**_case(each), "beside": list(map(_case, each.beside))} for each in finding.reproductions],
         "exchanges": [
             {"request": _request(exchange.request), "answer": _answer(exchange.answer), "curl": command}
             for exchange, command in zip(finding.exchanges, report.commands(finding), strict=True)
         ],
     }
+
+
+def _case(one: Reproduction) -> dict[str, Any]:
+    return {"scenario": one.scenario, "case": json.loads(one.case)}
 
 
 def _request(request: Request) -> dict[str, Any]:

@@ -100,11 +100,11 @@ class Mask:
             expected=self._with_excerpts(finding.expected),
             got=self._with_excerpts(finding.got),
             exchanges=tuple(map(self.exchange, finding.exchanges)),
-            reproductions=tuple(
-                Reproduction(each.scenario, self._case(each.case), tuple(map(self._case, each.beside)))
-                for each in finding.reproductions
-            ),
+            reproductions=tuple(map(self._reproduction, finding.reproductions)),
         )
+
+    def _reproduction(self, one: Reproduction) -> Reproduction:
+        return Reproduction(one.scenario, self._case(one.case), tuple(map(self._reproduction, one.beside)))
 
     def _case(self, text: str) -> str:
         """Mask the values of a case. Its placeholders («secret:1») are not values, and stay."""

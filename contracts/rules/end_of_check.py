@@ -16,6 +16,7 @@ from contracts.data.limits import MANY_KEYS, MAX_LIMIT, above
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
+from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.oracle import Query, Violation, counted, list_faults
@@ -136,10 +137,10 @@ class KeyCase(Case):
 
 
 @dataclass(frozen=True)
-class ManyKeysCase(Case):
-    """All first keys again, after the check has sent `count` keys."""
+class KeysAgainCase(Case):
+    """All first keys again, after the check has sent `count` keys at least."""
 
-    count: int
+    count: int = 0
 
     @property
     def expected_runs(self) -> int:
@@ -157,8 +158,8 @@ def key_cases(check: CheckContext) -> Iterator[KeyCase]:
     yield from map(KeyCase, keyed_writes(check))
 
 
-def use_keys_again(context: CaseContext, case: ManyKeysCase) -> None:
-    """Send the first keys again: after the keys of the check, and after more keys than a usual cache has entries."""
+def use_keys_again(context: CaseContext, case: KeysAgainCase) -> None:
+    """Send the first keys again: after the keys of the check, and after more keys if they are less than `count`."""
     kept: list[tuple[Request, CallResult]] = [
         value for name, value in context.check.kept.items() if name.startswith("key ")
     ]
@@ -215,18 +216,29 @@ def _forgotten_soon(context: CaseContext) -> list[CallResult] | None:
     return None
 
 
+_AT_ONCE: Final = 8
+
+
 def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> list[CallResult]:
     """Update one run under that many keys: this costs a server little, and creates nothing."""
     if not context.has_placeholder("changed-run"):
         context.set_placeholder("changed-run", context.some_runs().runs[0]["id"])
     run_id, key = context.placeholder("changed-run"), context.placeholder("uuid")
+    keys = (f"{key}-{name}-{number}" for number in range(count))
     body = {"release_session_after": True}
-    return [context.call("update_run", run_id, body=body, key=f"{key}-{name}-{number}") for number in range(count)]
+    requests = [request_for("update_run", run_id, body=body, key=one) for one in keys]
+    groups = (requests[start : start + _AT_ONCE] for start in range(0, count, _AT_ONCE))
+    return [result for group in groups for result in context.send_together(group)]
 
 
-def many_keys_cases(check: CheckContext) -> Iterator[ManyKeysCase]:
+def keys_again_cases(check: CheckContext) -> Iterator[KeysAgainCase]:
     """Yield one case for each shard, since each has first keys of its own."""
-    yield from [ManyKeysCase(MANY_KEYS)] * check.target.shard[1]
+    yield from [KeysAgainCase()] * check.target.shard[1]
+
+
+def many_keys_cases(check: CheckContext) -> Iterator[KeysAgainCase]:
+    """Yield one case for each shard: more keys than a usual cache has entries."""
+    yield from [KeysAgainCase(MANY_KEYS)] * check.target.shard[1]
 
 
 # The list of all runs
@@ -327,16 +339,22 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         needs=("list_runs", "get_run"),
         creates=False,
         priority=9,
-        together=False,
+        alone=True,
         last=True,
+    ),
+    Scenario(
+        "idempotency keys used again after many others",
+        ("IDEM-REPLAY",),
+        use_keys_again,
+        many_keys_cases,
+        priority=8,
     ),
     Scenario(
         "idempotency keys used again at the end",
         ("IDEM-REPLAY",),
         use_keys_again,
-        many_keys_cases,
+        keys_again_cases,
         priority=9,
-        together=False,
         last=True,
     ),
 )

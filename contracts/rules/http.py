@@ -329,16 +329,16 @@ def odd_ids_cases(check: CheckContext) -> Iterator[OddIdsCase]:
 
 _ERRORS: Final = ("NO-5XX", "HTTP-ERROR-JSON")
 SCENARIOS = (
-    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, together=False, priority=1),
-    Scenario("many writes", ("HTTP-LIMIT",), run_many, many_write_cases, together=False, priority=2),
+    Scenario("many requests", ("HTTP-LIMIT",), run_many, many_cases, creates=False, alone=True, priority=1),
+    Scenario("many writes", ("HTTP-LIMIT",), run_many, many_write_cases, alone=True, priority=2),
     Scenario(
         "rate limits met during the check",
         ("HTTP-LIMIT",),
         judge_limits,
         lambda check: [Case()],
         creates=False,
-        together=False,
         priority=9,
+        last=True,
     ),
     Scenario(
         "undocumented methods", ("HTTP-METHOD", "HTTP-ERROR-JSON"), run_method, method_cases, creates=False, priority=1

@@ -205,7 +205,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_unfiltered,
         unfiltered_cases,
         needs=LISTS,
-        together=False,
+        alone=True,
         priority=1,
     ),
     Scenario(

@@ -20,10 +20,10 @@ from hypothesis.database import InMemoryExampleDatabase
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import Finding, Spent
 from contracts.core.target import Target
-from contracts.engine import case
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.context import CaseContext
 from contracts.engine.grouping import grouped
+from contracts.engine.parallel import Part
 from contracts.engine.request_case import RequestCase
 from contracts.engine.results import CallResult, Inconclusive, OutOfTime
 from contracts.engine.runner import MAX_CAUSES, MAX_UNSTABLE_IN_ALL, Search, run_alone
@@ -79,7 +79,7 @@ def scenario(run: Callable[[CaseContext, Case], None], **more: Any) -> Scenario:
 
 def searched(reply: Reply, run: Callable[[CaseContext, Case], None], *cases: Case, **more: Any) -> Search:
     search = Search(world_of(reply))
-    search.run(scenario(run, **more), iter(cases))
+    search.run([Part(scenario(run, **more), iter(cases))])
     return search
 
 
@@ -118,7 +118,7 @@ def test_a_violation_that_depends_on_earlier_answers_and_does_not_repeat_is_unst
     def run(context: CaseContext, case: Case) -> None:
         context.require(next(holds, True), "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
 
-    search.run(scenario(run), iter([{"a": 1}]))
+    search.run([Part(scenario(run), iter([{"a": 1}]))])
 
     assert not search.findings
     assert [(finding.stable, finding.fails) for finding in search.unstable] == [(False, False)]
@@ -129,7 +129,7 @@ def test_a_violation_that_one_answer_proves_is_an_intermittent_finding_if_it_doe
     answers = iter([404, 500])
     search = Search(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
 
-    search.run(scenario(create), iter([{"body": {"count": count}} for count in range(1, 6)]))
+    search.run([Part(scenario(create), iter([{"body": {"count": count}} for count in range(1, 6)]))])
 
     (finding,) = search.findings
     assert (finding.rule, finding.stable, finding.intermittent, finding.fails) == ("NO-5XX", False, True, True)
@@ -151,12 +151,12 @@ def test_a_scenario_ignores_what_it_has_shown_twice_by_chance_and_another_still_
     def each_time(context: CaseContext, case: Case) -> None:
         context.require(False, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
 
-    search.run(scenario(by_chance), iter([{"n": number} for number in range(4)]))
+    search.run([Part(scenario(by_chance), iter([{"n": number} for number in range(4)]))])
 
     assert (len(search.findings), len(search.unstable)) == (0, 1)
     assert [tried.count(number) > 1 for number in range(4)] == [False, True, True, False]  # the third is ignored
 
-    search.run(dataclasses.replace(scenario(each_time), name="another"), iter([{"n": 0}]))
+    search.run([Part(dataclasses.replace(scenario(each_time), name="another"), iter([{"n": 0}]))])
 
     assert [(finding.cause, finding.stable) for finding in search.findings] == [("a cause", True)]
     assert not search.unstable
@@ -172,7 +172,7 @@ def test_a_cause_that_many_scenarios_show_by_chance_is_known() -> None:
         context.require(holds, "LIST-PAGE", "a cause", "one", "another", context.call("list_runs"))
 
     for name in map(str, range(MAX_UNSTABLE_IN_ALL + 1)):
-        search.run(dataclasses.replace(scenario(by_chance), name=name), iter([{"name": name}]))
+        search.run([Part(dataclasses.replace(scenario(by_chance), name=name), iter([{"name": name}]))])
 
     assert [count > 1 for count in tried.values()] == [True] * MAX_UNSTABLE_IN_ALL + [False]
 
@@ -182,21 +182,27 @@ def test_an_answer_that_a_gateway_may_have_given_proves_nothing(status: int) -> 
     answers = iter([status])
     search = Search(world_of(lambda request: (next(answers, 404), {"detail": "x"})))
 
-    search.run(scenario(create), iter([{"body": {"count": 1}}]))
+    search.run([Part(scenario(create), iter([{"body": {"count": 1}}]))])
 
     assert not search.findings
     assert [finding.intermittent for finding in search.unstable] == [False]
 
 
 def test_a_violation_that_was_seen_under_load_is_repeated_under_load() -> None:
+    meeting = threading.Barrier(2)
+
     def run(context: CaseContext, case: Case) -> None:
-        is_alone = threading.current_thread() is threading.main_thread()
-        context.require(is_alone, "LIST-PAGE", "two at once", "one", "another", context.call("list_runs"))
+        try:
+            meeting.wait(0.5)
+        except threading.BrokenBarrierError:
+            meeting.reset()  # it runs alone
+            return
+        context.report_violation(Violation("LIST-PAGE", "two at once", "one", "another"), context.call("list_runs"))
 
     search = Search(world_of(lambda request: (200, PAGE)))
     both = dataclasses.replace(scenario(run), together=True)
 
-    search.run(both, iter([{"a": 1}, {"a": 2}]))
+    search.run([Part(both, iter([{"a": 1}, {"a": 2}]))])
 
     assert [(finding.cause, finding.stable, finding.fails) for finding in search.findings] == [
         ("two at once", False, True)
@@ -208,7 +214,7 @@ def test_a_finding_that_repeats_alone_replaces_one_that_did_not() -> None:
     answers = iter([500, 404, 404])
     search = Search(world_of(lambda request: (next(answers, 500), {"detail": "x"})))
 
-    search.run(scenario(create), iter([{"body": {"count": 1}}, {"body": {"count": 2}}]))
+    search.run([Part(scenario(create), iter([{"body": {"count": 1}}, {"body": {"count": 2}}]))])
 
     assert [(finding.rule, finding.stable) for finding in search.findings] == [("NO-5XX", True)]
 
@@ -332,31 +338,11 @@ def test_an_error_that_a_case_cannot_bring_about_is_not_swallowed() -> None:
         searched(lambda request: (200, PAGE), run, {"a": 1})
 
 
-def test_a_scenario_that_has_sent_its_share_of_requests_can_be_continued() -> None:
-    tried: list[int] = []
-    cases = iter([{"n": number} for number in range(3)])
-    search = Search(world_of(lambda request: (200, PAGE)))
-
-    def run(context: CaseContext, case: Case) -> None:
-        tried.append(case["n"])
-        context.call("list_runs")
-        context.call("list_runs")
-
-    one = scenario(run)
-
-    assert not search.run(one, cases, requests=3)
-    assert tried == [0, 1]
-    assert search.run(one, cases)
-    assert tried == [0, 1, 2]
-    assert search.tried["a scenario"] == 3
-    assert search.spent["a scenario"] == 6
-
-
 def test_a_scenario_stops_when_its_time_is_over() -> None:
     search = Search(world_of(lambda request: (200, PAGE)))
 
     with pytest.raises(OutOfTime):
-        search.run(scenario(lambda context, case: None), iter([{"n": 1}]), until=-math.inf)
+        search.run([Part(scenario(lambda context, case: None), iter([{"n": 1}]))], until=-math.inf)
 
     assert not search.tried
 
@@ -368,7 +354,7 @@ def test_what_a_case_makes_up_follows_from_seed_and_salt_and_is_new_each_time_it
         run = scenario(lambda context, case: values.extend(context.placeholder(name) for name in names))
         target = Target("http://127.0.0.1:9", "token", seed=seed, salt=salt)
         search = Search(dataclasses.replace(world_of(lambda request: (200, PAGE)), target=target))
-        search.run(run, iter([{"a": 1}, {"a": 2}, {"a": 1}]))
+        search.run([Part(run, iter([{"a": 1}, {"a": 2}, {"a": 1}]))])
         return values
 
     first = made_up(1, "salt")
@@ -504,8 +490,8 @@ def test_a_leak_in_a_list_of_all_runs_is_told_with_the_request_that_sent_the_sec
 
     search = Search(world_of(reply))
     body = {"count": 1, "sensitive_input_values": {"a": placeholder}}
-    search.run(scenario(create), iter([{"body": body}]))
-    search.run(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))
+    search.run([Part(scenario(create), iter([{"body": body}]))])
+    search.run([Part(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
 
     (finding,) = search.findings
     assert finding.rule == "SECRET-LEAK"
@@ -522,8 +508,8 @@ def test_a_run_that_a_list_shows_wrong_is_told_with_its_create() -> None:
         return (200, PAGE | {"items": [run]}) if request.method == "GET" else (201, {"created_runs": [run]})
 
     search = Search(world_of(reply))
-    search.run(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]))
-    search.run(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))
+    search.run([Part(scenario(create), iter([{"body": {"workflow_id": W, "count": 1}}]))])
+    search.run([Part(scenario(lambda context, case: context.call("list_runs") and None), iter([{}]))])
 
     (finding,) = search.findings
     assert (finding.rule, finding.got) == ("LIST-COMPLETE", "items.0.started_at 1700000000")
@@ -564,7 +550,7 @@ def test_a_violation_that_is_seen_as_the_time_ends_is_kept_unrepeated() -> None:
             check.deadline = 0.0
 
     with pytest.raises(OutOfTime):
-        search.run(scenario(run), iter([{"a": 1}]))
+        search.run([Part(scenario(run), iter([{"a": 1}]))])
 
     assert [(finding.rule, finding.stable, finding.intermittent) for finding in search.findings] == [
         ("NO-5XX", False, True)
@@ -636,51 +622,3 @@ def test_a_finding_names_the_other_violation_that_its_answer_shows_in_the_same_f
     assert found["READ-BACK"].same_answer == (("SECRET-LEAK", "a cause"),)
     assert found["LIST-PAGE"].same_answer == found["SECRET-LEAK"].same_answer == ()
     assert [one.rule for one in grouped(search.findings) if one.part_of] == ["READ-BACK"]
-
-
-@dataclasses.dataclass(frozen=True)
-class LargeCreate(case.Case):
-    number: int
-
-    @property
-    def expected_runs(self) -> int:
-        return 1000
-
-
-def test_runs_count_in_a_share_so_that_large_creates_do_not_all_come_at_once() -> None:
-    tried: list[int] = []
-    cases = iter([LargeCreate(number) for number in range(4)])
-    search = Search(world_of(lambda request: (200, PAGE)))
-    one: Scenario[Any] = scenario(lambda context, case: tried.append(case.number))
-
-    assert not search.run(one, cases, requests=16)
-    assert tried == [0]
-    assert not search.run(one, cases, requests=32)
-    assert tried == [0, 1, 2]
-
-
-def test_a_batch_has_as_many_cases_as_its_share_is_expected_to_bear() -> None:
-    sizes: list[int] = []
-    running: list[int] = []
-    cases = iter([{"n": number} for number in range(40)])
-    search = Search(world_of(lambda request: (200, PAGE)))
-
-    def run(context: CaseContext, case: Case) -> None:
-        running.append(case["n"])
-        for _ in range(4):
-            context.call("list_runs")
-
-    together = dataclasses.replace(scenario(run), together=True)
-    for requests in (8, 16, 32, 8):
-        before = len(running)
-        assert not search.run(together, cases, requests=requests)
-        sizes.append(len(running) - before)
-
-    assert sizes == [2, 4, 8, 2]  # of 4 requests each; the first by itself, since its cost is not known
-
-
-def test_a_batch_ends_with_the_case_whose_runs_use_up_the_share() -> None:
-    cases = iter([LargeCreate(number) for number in range(4)])
-
-    assert [one.number for one in case.next_batch(cases, 3, 30)] == [0, 1]
-    assert [one.number for one in case.next_batch(cases, 1, 30)] == [2]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-from contracts.core.findings import Finding, ScenarioProgress, Spent
+from contracts.core.findings import ScenarioProgress, Spent
 from contracts.core.target import Target
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext, Ids
+from contracts.engine.parallel import Part
 from contracts.engine.results import OutOfTime
 from contracts.engine.scenario import Scenario
-from contracts.engine.scheduler import FIRST_ROUND_REQUESTS, LAST_ROUND_OF_READS, LATE_ROUND, MANY_RUNS, Scheduler
+from contracts.engine.scheduler import FIRST_ROUND_REQUESTS, LAST_ROUND, LAST_ROUND_OF_READS, MANY_RUNS, Scheduler
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,11 @@ class Count(Case):
 
 
 FEW, MANY = Count(1), Count(MANY_RUNS)
+SHARE = FIRST_ROUND_REQUESTS
 
 
 class OneCaseEach:
-    """In the place of a search: gets one case done in each turn."""
+    """In the place of a search: of each part it runs one case in a round, and all that are left in the last one."""
 
     def __init__(self, *, out_of_time_at: str | None = None, requests_each: int = 1) -> None:
         self._requests_each = requests_each
@@ -41,8 +44,6 @@ class OneCaseEach:
         self.explored: list[str] = []
         self.shares: list[float] = []
         self.tried: Counter[str] = Counter()
-        self.spent: Counter[str] = Counter()
-        self.findings: list[Finding] = []
         self.settled_until = 0.0
         self._out_of_time_at = out_of_time_at
 
@@ -54,17 +55,19 @@ class OneCaseEach:
     def settle(self, *, until: float = 0.0) -> None:
         self.settled_until = max(until, self.settled_until)
 
-    def run(self, scenario: Scenario[Any], cases: Iterator[Count], *, requests: float, until: float) -> bool:
-        if scenario.name == self._out_of_time_at:
-            raise OutOfTime
-        self.shares.append(requests)
-        case = next(cases, None)
-        if case is None:
-            return True
-        self.done.append((scenario.name, case.count))
-        self.spent[scenario.name] += self._requests_each
-        self.tried[scenario.name] += 1
-        return scenario.last
+    def run(self, parts: Sequence[Part], *, until: float, on_begin: Callable[[Part], None]) -> None:
+        for part in parts:
+            name = part.scenario.name
+            if name == self._out_of_time_at:
+                raise OutOfTime
+            on_begin(part)
+            self.shares.append(part.limit - part.spent)
+            most = None if math.isinf(part.limit) else 1
+            cases = list(itertools.islice(part.cases, most))
+            self.done += [(name, case.count) for case in cases]
+            self.tried[name] += len(cases)
+            part.spent += self._requests_each * len(cases)
+            part.has_ended = most is None or not cases
 
     def explore(self, scenario: Scenario[Any], *, examples: int) -> None:
         self.explored.append(scenario.name)
@@ -88,11 +91,11 @@ def run_scheduler(
     return Scheduler(check, instead, scenarios, None, {}).run()
 
 
-def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_a_later_round() -> None:
+def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_the_last_round() -> None:
     search = OneCaseEach()
     progress = run_scheduler(search, scenario("a", FEW, MANY, FEW), scenario("b", FEW, FEW))
     assert search.done == [("a", 1), ("b", 1), ("a", 1), ("b", 1), ("a", MANY_RUNS)]
-    assert search.explored == ["b", "a"]
+    assert search.explored == ["a", "b"]
     assert progress == [ScenarioProgress("a", 3, 3, True), ScenarioProgress("b", 2, 2, True)]
 
 
@@ -102,54 +105,56 @@ def test_large_creates_of_priority_0_do_not_wait_whatever_comes_after_them() -> 
     assert search.done == [("first", MANY_RUNS), ("second", 1), ("second", MANY_RUNS)]
 
 
-def test_many_runs_do_not_wait_for_a_scenario_with_more_cases_than_rounds_before_them() -> None:
+def test_all_that_is_left_is_done_in_the_last_round_and_many_runs_after_it() -> None:
     search = OneCaseEach()
-    run_scheduler(search, scenario("a", *[FEW] * 20, MANY))
-    assert search.done.index(("a", MANY_RUNS)) == LATE_ROUND - 1
+    run_scheduler(search, scenario("a", *[FEW] * 20, MANY), scenario("b", *[FEW] * 20))
+    last_round = search.done[2 * (LAST_ROUND - 1) :]
+    few = 20 - (LAST_ROUND - 1)
+    assert last_round == [*[("a", 1)] * few, *[("b", 1)] * few, ("a", MANY_RUNS)]
 
 
 def test_the_share_of_requests_doubles_from_round_to_round() -> None:
-    search = OneCaseEach()
-    run_scheduler(search, scenario("a", FEW, FEW, FEW))
-    shares = list(dict.fromkeys(search.shares))
-    assert shares[:3] == [FIRST_ROUND_REQUESTS, 2 * FIRST_ROUND_REQUESTS, 4 * FIRST_ROUND_REQUESTS]
+    search = OneCaseEach(requests_each=0)
+    run_scheduler(search, scenario("a", *[FEW] * 9))
+    assert search.shares[:4] == [1 * SHARE, 3 * SHARE, 7 * SHARE, 15 * SHARE]
 
 
 def test_a_scenario_of_more_weight_has_a_larger_share() -> None:
-    search = OneCaseEach()
-    run_scheduler(search, scenario("a", FEW, FEW, weight=3))
-    assert search.shares[:2] == [3 * FIRST_ROUND_REQUESTS, 6 * FIRST_ROUND_REQUESTS]
+    search = OneCaseEach(requests_each=0)
+    run_scheduler(search, scenario("a", *[FEW] * 9, weight=3))
+    assert search.shares[:2] == [3 * SHARE, 9 * SHARE]
 
 
 def test_requests_beyond_a_share_are_taken_from_the_next_ones() -> None:
-    search = OneCaseEach(requests_each=FIRST_ROUND_REQUESTS * 2)
+    search = OneCaseEach(requests_each=SHARE * 2)
     run_scheduler(search, scenario("a", *[FEW] * 3), scenario("b", *[FEW] * 3))
-    shares = [share / FIRST_ROUND_REQUESTS for share in search.shares if share < math.inf]
     # Each turn spends 2. It has a share of 1, then of 2 less the 1 beyond the first, then of 4 less the 1 beyond both.
-    assert shares[:6] == [1, 1, 1, 1, 3, 3]
+    assert [share / SHARE for share in search.shares[:6]] == [1, 1, 1, 1, 3, 3]
 
-    search = OneCaseEach(requests_each=FIRST_ROUND_REQUESTS * 3)
+    search = OneCaseEach(requests_each=SHARE * 3)
     run_scheduler(search, scenario("a", *[FEW] * 2), scenario("b", FEW))
     # Each turn spends 3. The first has a share of 1, so nothing is left of the 2 of the second round.
     assert search.done == [("a", 1), ("b", 1), ("a", 1)]
-    assert [share / FIRST_ROUND_REQUESTS for share in search.shares[:4]] == [1, 1, 4, 4]
+    assert [share / SHARE for share in search.shares[:4]] == [1, 1, 4, 4]
 
 
 def test_a_scenario_that_creates_nothing_ends_before_the_cases_with_many_runs() -> None:
-    search = OneCaseEach()
-    run_scheduler(search, scenario("a", *[FEW] * 5, creates=False))
-    assert search.shares[:LAST_ROUND_OF_READS] == [FIRST_ROUND_REQUESTS, 2 * FIRST_ROUND_REQUESTS, math.inf]
+    search = OneCaseEach(requests_each=0)
+    run_scheduler(search, scenario("a", *[FEW] * 5, creates=False), scenario("b", *[FEW] * 5))
+    assert search.done.count(("a", 1)) == 5
+    assert [name for name, _ in search.done[: -(5 - LAST_ROUND_OF_READS)]].count("a") == 5
 
 
-def test_a_scenario_of_the_lowest_priority_comes_with_many_runs_and_the_last_after_everything() -> None:
+def test_scenarios_of_the_lowest_priority_begin_the_last_round_and_those_with_last_come_after_everything() -> None:
     search = OneCaseEach()
     run_scheduler(
         search,
         scenario("the last", FEW, last=True),
         scenario("finds little", FEW, priority=8),
-        scenario("finds much", FEW, MANY),
+        scenario("finds much", *[FEW] * LAST_ROUND, MANY),
     )
-    assert [name for name, _ in search.done] == ["finds much", "finds little", "finds much", "the last"]
+    done = [name for name, _ in search.done]
+    assert done == [*["finds much"] * (LAST_ROUND - 1), "finds little", *["finds much"] * 2, "the last"]
 
 
 def test_a_scenario_that_waits_is_begun_beside_all_others() -> None:

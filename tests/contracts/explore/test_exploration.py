@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,15 +30,18 @@ class Begun:
         self.check = CheckContext(target, Guard(target, journal_dir=folder), deadline=time.monotonic() + 1000)
         self.seconds: dict[str, float] = {}
         self.examples: list[tuple[int, int]] = []
+        self.ended: list[str] = []
         parts = [(name, judges, part, self.explore(name)) for name, judges, part, _ in exploration._PARTS]
         monkeypatch.setattr(exploration, "_PARTS", parts)
         monkeypatch.setattr(exploration, "time", SimpleNamespace(monotonic=lambda: 1000.0))
 
     def explore(self, name: str) -> Any:
-        def note(search: Any, wanted: Any, *, examples: int, until: float, round_number: int) -> None:
+        @contextlib.contextmanager
+        def note(search: Any, wanted: Any, *, examples: int, until: float, round_number: int) -> Iterator[None]:
             self.seconds[name] = until - 1000
             self.examples.append((examples, round_number))
-            raise OutOfTime
+            yield
+            self.ended.append(name)
 
         return note
 
@@ -44,13 +49,35 @@ class Begun:
         return explore(Search(self.check), rules, lambda name: None, round_number=round_number)
 
 
-def test_rows_come_before_schemathesis_and_both_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_schemathesis_runs_beside_the_sequences_and_both_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     begun = Begun(tmp_path, monkeypatch)
 
     assert begun.by()
-    assert list(begun.seconds) == [SEQUENCES.name, "schema-wide requests"]
-    assert list(begun.seconds.values()) == [step_sequences.MOST_S, schema_fuzz.MOST_S]
-    assert begun.examples == [(step_sequences.EXAMPLES, 0), (schema_fuzz.EXAMPLES, 0)]
+    assert begun.seconds == {
+        "schema-wide requests": schema_fuzz.MOST_S,
+        SEQUENCES.name: step_sequences.MOST_S,
+    }
+    assert begun.examples == [(schema_fuzz.EXAMPLES, 0), (step_sequences.EXAMPLES, 0)]
+    assert begun.ended == [SEQUENCES.name, "schema-wide requests"]
+
+
+def test_what_schemathesis_sent_is_judged_although_the_sequences_run_out_of_their_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = Begun(tmp_path, monkeypatch)
+    (schema, sequences) = exploration._PARTS
+
+    @contextlib.contextmanager
+    def out_of_time(*args: Any, **more: Any) -> Iterator[None]:
+        raise OutOfTime
+        yield
+
+    monkeypatch.setattr(exploration, "_PARTS", (schema, (*sequences[:3], out_of_time)))
+
+    assert begun.by()
+    assert begun.ended == ["schema-wide requests"]
 
 
 def test_a_round_of_a_fuzz_takes_longer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

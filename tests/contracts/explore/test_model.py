@@ -363,10 +363,12 @@ def test_a_fuzz_writes_rows_in_rounds_where_nothing_else_is_generated(
     rounds: list[int] = []
     monkeypatch.setattr("contracts.check.SCENARIOS", ())
 
-    def explore(search: Search, wanted: Any, *, examples: int, until: float, round_number: int) -> None:
+    @contextmanager
+    def explore(search: Search, wanted: Any, *, examples: int, until: float, round_number: int) -> Iterator[None]:
         rounds.append(round_number)
         if len(rounds) == 3:
             monkeypatch.setattr(step_sequences, "LEAST_S", math.inf)  # as if too little time were left
+        yield
 
     monkeypatch.setattr(exploration, "_PARTS", ((SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, explore),))
     with serving() as url, Guard(target_at(url), journal_dir=tmp_path) as guard:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,15 @@ def searching(target: Target, folder: Path) -> Iterator[Search]:
         yield Search(discover(target, guard, deadline=time.monotonic() + LONG_S))
 
 
+def explore_schema(search: Search, rules: Collection[str], **more: Any) -> None:
+    with schema_fuzz.exploring_schema(search, rules, **more):
+        pass
+
+
 def explored(url: str, folder: Path, *rules: str, examples: int = 2) -> Search:
     with searching(target_at(url), folder) as search:
         until = time.monotonic() + LONG_S
-        schema_fuzz.explore_schema(search, rules or tuple(REGISTRY), examples=examples, until=until)
+        explore_schema(search, rules or tuple(REGISTRY), examples=examples, until=until)
     return search
 
 
@@ -138,7 +143,7 @@ def test_it_is_not_started_where_it_can_judge_nothing(
     with serving() as url, searching(target_at(url), tmp_path) as search:
         monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("started"))
 
-        schema_fuzz.explore_schema(search, rules, examples=1, until=time.monotonic() + LONG_S)
+        explore_schema(search, rules, examples=1, until=time.monotonic() + LONG_S)
 
 
 def test_it_is_planned_only_where_it_judges_something_and_runs_cost_nothing() -> None:
@@ -155,7 +160,7 @@ def test_it_is_planned_only_where_it_judges_something_and_runs_cost_nothing() ->
 
 def test_it_is_stopped_at_the_end_of_its_time(tmp_path: Path) -> None:
     with serving() as url, searching(target_at(url), tmp_path) as search:
-        schema_fuzz.explore_schema(search, REGISTRY, examples=1000, until=time.monotonic() + 0.3)
+        explore_schema(search, REGISTRY, examples=1000, until=time.monotonic() + 0.3)
 
     assert list(search.check.notes) == ["schemathesis was stopped at the end of its share of the time."]
     assert search.findings == []
@@ -191,7 +196,7 @@ def test_it_is_given_no_token_and_no_proxy(tmp_path: Path, monkeypatch: pytest.M
 
     with serving() as url, searching(target_at(url), tmp_path) as search:
         monkeypatch.setattr(subprocess, "Popen", Stub)
-        schema_fuzz.explore_schema(search, REGISTRY, examples=1, until=time.monotonic() + LONG_S)
+        explore_schema(search, REGISTRY, examples=1, until=time.monotonic() + LONG_S)
 
     told = json.dumps([given["command"], given["env"], given["plan"]])
     assert "standin-token" not in told
@@ -221,7 +226,7 @@ def test_an_interrupted_check_leaves_no_process_behind(tmp_path: Path, monkeypat
     with serving() as url, searching(target_at(url), tmp_path) as search:
         monkeypatch.setattr(subprocess, "Popen", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            schema_fuzz.explore_schema(search, REGISTRY, examples=1, until=time.monotonic() + LONG_S)
+            explore_schema(search, REGISTRY, examples=1, until=time.monotonic() + LONG_S)
 
     assert [process.poll() is None for process in begun] == [False]
 
@@ -232,10 +237,10 @@ def test_a_cause_that_is_known_is_not_told_again(tmp_path: Path, monkeypatch: py
 
     with serving() as url, searching(target_at(url), tmp_path) as search:
         search.check.known.add(("NO-5XX", "a 5xx from list_machines"))
-        schema_fuzz.explore_schema(search, REGISTRY, examples=2, until=time.monotonic() + LONG_S)
+        explore_schema(search, REGISTRY, examples=2, until=time.monotonic() + LONG_S)
         told_of_known = list(search.findings)
         search.check.known.clear()
-        schema_fuzz.explore_schema(search, {"NO-5XX"}, examples=2, until=time.monotonic() + LONG_S)
+        explore_schema(search, {"NO-5XX"}, examples=2, until=time.monotonic() + LONG_S)
 
     assert told_of_known == []
     assert [finding.cause for finding in search.findings] == ["a 5xx from list_machines"]

@@ -21,7 +21,7 @@ from tests.standin.serving import serving
 WINDOWS = "runs seen through every list and read"
 KEPT = "runs read again at the end: creation", "large creates read run by run", "runs read again at the end"
 STATUSES = "runs in every status"
-KEYS = "idempotency keys used again at the end: first use", "idempotency keys used again at the end"
+KEYS = "idempotency keys used again at the end: first use", "idempotency keys used again after many others"
 ALL_RUNS = "single pages", "all runs listed at the end"
 MANY = "many changes of one run"
 VALUES = "values of every class"

@@ -1,0 +1,183 @@
+"""Runs cases of several scenarios side by side, and decides which case begins next.
+
+Which cases a part tries in a round depends only on what its own cases have cost. So they are the same however fast the
+target answers, and whatever runs beside them.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from contracts.engine.case import cost_of_runs, next_batch
+from contracts.engine.results import OutOfTime, RuleViolated
+from contracts.engine.scenario import Scenario, ScenarioCase
+
+THREADS: Final = 4
+"""Cases that run at the same time."""
+BATCH: Final = 6
+"""Cases of one part that begin before the cost of the first is known."""
+
+
+@dataclass(eq=False, slots=True)
+class Part:
+    """The cases of a scenario that are still to be tried. It runs when it is given requests to spend (`limit`).
+
+    Cases begin in batches, the next one when all cases of the last have ended: their cost decides how large it is.
+    """
+
+    scenario: Scenario[Any]
+    cases: Iterator[Any]
+    explores: bool = False
+    """Whether the generated cases of the scenario follow."""
+    limit: float = math.inf
+    """No batch begins after its cases have spent so much."""
+    spent: float = 0.0
+    """The requests that its cases have sent, and in requests what the runs cost that they create."""
+    tried: int = 0
+    has_ended: bool = False
+    """Whether all cases were tried."""
+    _batch: deque[Any] = field(default_factory=deque)
+    _running: int = 0
+    _cost_of_runs: float = 0.0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no case runs and none begins, unless the limit is raised."""
+        return not self._batch and not self._running and (self.has_ended or self.spent >= self.limit)
+
+    def next_case(self, *, together: bool) -> Any | None:
+        """Return the case to begin, None if none may begin now."""
+        if not self._batch and not self._running and not self.is_done:
+            size = self._batch_size() if together and self.scenario.together and not self.scenario.alone else 1
+            self._batch.extend(next_batch(self.cases, size, self.limit - self.spent))
+            self._cost_of_runs = sum(map(cost_of_runs, self._batch))
+            self.has_ended = not self._batch
+        if not self._batch:
+            return None
+        self._running += 1
+        return self._batch.popleft()
+
+    def end_case(self, requests: int) -> None:
+        self.tried += 1
+        self.spent += requests
+        self._running -= 1
+        if not self._batch and not self._running:
+            self.spent += self._cost_of_runs
+
+    def _batch_size(self) -> int:
+        """Return how many cases are not expected to exceed the limit by much."""
+        if math.isinf(self.limit):
+            return BATCH
+        if not self.tried:
+            return 1  # the cost of a case is not known
+        cost = max(1.0, self.spent / self.tried)
+        return int(max(1, min(BATCH, (self.limit - self.spent) // cost)))
+
+
+class PartQueue:
+    """Begins parts in their order, and cases in the order of their parts. Those of scenarios that run `alone` come at
+    the end, one after the other.
+    """
+
+    def __init__(self, parts: Iterable[Part], *, width: int, on_begin: Callable[[Part], None]) -> None:
+        """`width` is how many cases run at the same time."""
+        self._coming = deque(sorted(parts, key=lambda part: part.scenario.alone))
+        self._begun: list[Part] = []
+        self._width = width
+        self._on_begin = on_begin
+
+    def next_case(self, running: int) -> tuple[Part, Any] | None:
+        """Return the case to begin while so many run, None if none may begin now."""
+        if running >= self._width:
+            return None
+        for part in self._parts():
+            if (case := part.next_case(together=self._width > 1)) is not None:
+                return part, case
+        return None
+
+    def _parts(self) -> Iterator[Part]:
+        """Yield the parts that have begun, then begin further ones."""
+        yield from list(self._begun)
+        while self._coming:
+            self._begun = [part for part in self._begun if not part.is_done]
+            if self._begun and self._coming[0].scenario.alone:
+                return
+            part = self._coming.popleft()
+            self._begun.append(part)
+            self._on_begin(part)
+            yield part
+
+
+@dataclass(eq=False, slots=True)
+class RunningCase:
+    number: int
+    part: Part
+    case: Any
+    beside: deque[ScenarioCase] = field(default_factory=lambda: deque(maxlen=BATCH))
+    """The last cases that ran at the same time."""
+    requests: int = 0
+    violated: RuleViolated | None = None
+    was_cut_off: bool = False
+    """Whether the check ended before the case."""
+
+    def run(self, run_case: Callable[[RunningCase], RuleViolated | None]) -> None:
+        try:
+            self.violated = run_case(self)
+        except OutOfTime:
+            self.was_cut_off = True
+
+
+def run_in_parallel(
+    queue: PartQueue,
+    run_case: Callable[[RunningCase], RuleViolated | None],
+    *,
+    until: float,
+    must_pause: Callable[[], bool],
+) -> Iterator[list[RunningCase]]:
+    """Run the cases of the queue. After a case has failed, or if `must_pause()`, wait until nothing runs and yield the
+    cases that have failed, in the order in which they began.
+
+    `run_case` sets the `requests` of a case. Raises OutOfTime at `until` (monotonic), or if `run_case` has raised it.
+    """
+    running: dict[Future[None], RunningCase] = {}
+    failed: list[RunningCase] = []
+    begun = 0
+    pauses = False
+    is_over = False
+    with ThreadPoolExecutor(THREADS) as pool:
+        while True:
+            is_over = is_over or time.monotonic() >= until
+            while not pauses and not is_over and (found := queue.next_case(len(running))) is not None:
+                begun += 1
+                case = RunningCase(begun, *found)
+                for other in running.values():
+                    other.beside.append((case.part.scenario, case.case))
+                    case.beside.append((other.part.scenario, other.case))
+                running[pool.submit(case.run, run_case)] = case
+            if running:
+                ended, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+                for future in ended:
+                    future.result()
+                    case = running.pop(future)
+                    if case.was_cut_off:
+                        is_over = True
+                        continue
+                    case.part.end_case(case.requests)
+                    if case.violated is not None:
+                        failed.append(case)
+                pauses = pauses or bool(failed) or must_pause()
+            elif pauses:
+                yield sorted(failed, key=lambda case: case.number)
+                failed.clear()
+                pauses = False
+            elif is_over:
+                raise OutOfTime
+            else:
+                return
