@@ -108,8 +108,10 @@ class Search:
                 if violated is not None:
                     self.look_into(scenario, case, violated)
 
-    def _may_settle(self) -> bool:
-        return any(outcome.done() for _, _, outcome in self._waiting)
+    def _has_failed(self) -> bool:
+        """Return whether a case of `begin` has ended otherwise than by passing."""
+        ended = [outcome for _, _, outcome in self._waiting if outcome.done()]
+        return any(outcome.exception() is not None or outcome.result() is not None for outcome in ended)
 
     @property
     def unsettled(self) -> Collection[Scenario[Any]]:
@@ -133,7 +135,7 @@ class Search:
     ) -> None:
         """Run the cases of parts until each has spent its limit. Raises OutOfTime, at `until` (monotonic) at last."""
         queue = PartQueue(parts, width=1 if self.check.is_live else THREADS, on_begin=on_begin)
-        for failed in run_in_parallel(queue, self._run_case, until=until, must_pause=self._may_settle):
+        for failed in run_in_parallel(queue, self._run_case, until=until, must_pause=self._has_failed):
             for case in failed:
                 assert case.violated is not None
                 self.look_into(case.part.scenario, case.case, case.violated, beside=case.beside)

@@ -7,10 +7,13 @@ import ast
 import httpx
 import pytest
 
+from contracts.core.exchange import Answer, Exchange, Request
 from tests.contracts.checks import TOKENS
+from tests.contracts.matrix.replay import answers_from
 from tests.contracts.mutation import score
 from tests.contracts.mutation.operators import Mutant, mutated
 from tests.contracts.mutation.operators import mutants as mutants_of
+from tests.standin.serving import serving
 
 
 def changed(source: str, operator: str) -> list[str]:
@@ -126,6 +129,15 @@ def test_a_module_that_is_made_of_its_own_source_works_as_before(module: str) ->
 
     assert created.status_code == 201
     assert len(created.json()["created_runs"]) == 2
+
+
+def test_recorded_requests_that_other_clients_refuse_are_sent_to_a_survivor_too() -> None:
+    request = Request("GET", "/v1/runs", (("Authorization", "Bearer "),))
+    recorded = Exchange(request, Answer(401, (("content-type", "application/json"),), b"{}"))
+    with serving() as url:
+        ((status, _, _),) = answers_from(url, [recorded])
+
+    assert status == 401
 
 
 def test_the_table_counts_what_could_be_killed() -> None:
