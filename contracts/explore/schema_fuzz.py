@@ -98,7 +98,7 @@ def exploring_schema(
     with tempfile.TemporaryDirectory(prefix="contracts-") as name:
         folder = Path(name)
         plan, prepared = _plan(check)
-        check.guard.take_forwarded()
+        check.guard.proxy.take_exchanges()
         plan.write(folder / "plan.json")
         config = _CONFIG.format(examples=examples, rows=_ROWS * examples)
         (folder / "schemathesis.toml").write_text(config, encoding="utf-8")
@@ -112,7 +112,7 @@ def exploring_schema(
                 running.result()
             finally:
                 ended.set()
-        exchanges = [*prepared, *check.guard.take_forwarded()]
+        exchanges = [*prepared, *check.guard.proxy.take_exchanges()]
         _judge_exchanges(search, wanted, exchanges, plan, time.monotonic() + LOOK_S)
 
 
@@ -180,13 +180,13 @@ def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float, 
             stderr=subprocess.STDOUT,
             start_new_session=True,  # only this process handles Ctrl-C
         )
-        enough = check.guard.forwarded + MAX_REQUESTS
+        enough = check.guard.proxy.forwarded + MAX_REQUESTS
         try:
             while process.poll() is None and not ended.is_set():
                 if time.monotonic() >= until:
                     check.note("schemathesis was stopped at the end of its share of the time.")
                     return
-                if check.guard.forwarded >= enough:
+                if check.guard.proxy.forwarded >= enough:
                     return
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=POLL_S)
@@ -200,7 +200,7 @@ def _run(check: CheckContext, folder: Path, flags: Sequence[str], until: float, 
 
 
 def _flags(check: CheckContext, seed: int) -> Iterator[str]:
-    yield from ("--url", check.guard.proxy_url, "-H", "Authorization: Bearer $TOKEN")
+    yield from ("--url", check.guard.proxy.url, "-H", "Authorization: Bearer $TOKEN")
     yield from ("--checks", "all", "--continue-on-failure", "--no-shrink", "--no-color")
     yield from ("--seed", str(seed), "--generation-database", "none")
     yield from ("--generation-with-security-parameters", "false", "--request-timeout", "20")

@@ -103,7 +103,6 @@ class Guard:
         """On a live target, looks for runs that no answer reported."""
         self._proxy: Proxy | None = None
         self._proxy_lock = threading.Lock()
-        self._forwarded: list[Exchange] = []
         self._runs_left = 0
 
     def __enter__(self) -> Self:
@@ -162,27 +161,12 @@ class Guard:
         return Spent(self._ledger.requests, len(self._ownership.runs), self._runs_left, round(seconds, 3))
 
     @property
-    def proxy_url(self) -> str:
-        """The base URL of the guard's loopback proxy. The first access starts the proxy."""
+    def proxy(self) -> Proxy:
+        """The guard's loopback proxy. The first access starts it."""
         with self._proxy_lock:
             if self._proxy is None:
-                self._proxy = Proxy(self._forward)
-            return self._proxy.url
-
-    @property
-    def forwarded(self) -> int:
-        """How many exchanges of the proxy there were since they were last taken."""
-        return len(self._forwarded)
-
-    def take_forwarded(self) -> list[Exchange]:
-        """Return, and forget, the exchanges of the proxy, oldest first."""
-        taken, self._forwarded = self._forwarded, []
-        return taken
-
-    def _forward(self, request: Request) -> Exchange:
-        exchange = self.send(request)
-        self._forwarded.append(exchange)
-        return exchange
+                self._proxy = Proxy(self.send)
+            return self._proxy
 
     def affords(self, *, runs: int, requests: int = 1) -> bool:
         return self._ledger.affords(runs=runs, requests=requests)

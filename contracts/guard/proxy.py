@@ -35,6 +35,7 @@ class Proxy:
 
     def __init__(self, send: Callable[[Request], Exchange]) -> None:
         self._send = send
+        self._exchanges: list[Exchange] = []
         self._key = secrets.token_urlsafe(12)
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="guard-proxy")
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=512)
@@ -59,6 +60,16 @@ class Proxy:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}/{self._key}"
+
+    @property
+    def forwarded(self) -> int:
+        """How many exchanges there were since they were last taken."""
+        return len(self._exchanges)
+
+    def take_exchanges(self) -> list[Exchange]:
+        """Return, and forget, the exchanges, oldest first."""
+        taken, self._exchanges = self._exchanges, []
+        return taken
 
     def close(self) -> None:
         self._server.should_exit = True
@@ -103,11 +114,13 @@ class Proxy:
 
     def _forward(self, request: Request) -> Answer:
         try:
-            answer = self._send(request).answer
+            exchange = self._send(request)
         except Refused as error:
             return _guard_answer(403, f"refused; {type(error).__name__}", str(error))
         except NoAnswer as error:
             return _guard_answer(502, "no-answer", str(error))
+        self._exchanges.append(exchange)
+        answer = exchange.answer
         headers = tuple(h for h in answer.headers if h[0].lower() != MARK.lower())
         return Answer(answer.status, headers, answer.body)
 

@@ -28,7 +28,7 @@ def through(
     headers: tuple[tuple[str, str], ...] = (("Authorization", TOKEN),),
 ) -> tuple[http.client.HTTPResponse, bytes]:
     """As any client would that knows only the proxy's URL."""
-    parts = urlsplit(guard.proxy_url)
+    parts = urlsplit(guard.proxy.url)
     line = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
     line._encode_request = lambda request: request.encode("latin-1")  # type: ignore[attr-defined]
     line.putrequest(method, parts.path + path, skip_accept_encoding=True)
@@ -135,16 +135,16 @@ def test_what_gets_no_answer_gets_a_marked_one(guard: Guard, server: StandIn) ->
 
 
 def test_a_fault_of_the_guards_own_is_marked_too(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = guard.proxy_url
+    url = guard.proxy.url
     monkeypatch.setattr(guard._proxy, "_send", lambda _: 1 / 0)
     response, said = through(guard, "GET", "/v1/runs")
-    assert url == guard.proxy_url
+    assert url == guard.proxy.url
     assert (response.status, response.getheader(MARK)) == (502, "fault")
     assert b"ZeroDivisionError" in said
 
 
 def test_other_processes_of_this_machine_cannot_use_the_token(guard: Guard, server: StandIn) -> None:
-    parts = urlsplit(guard.proxy_url)
+    parts = urlsplit(guard.proxy.url)
     for path in ("/v1/runs", "/", parts.path[:-1] + "/v1/runs", parts.path + "x/v1/runs"):
         line = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
         line.request("GET", path, headers={"Authorization": TOKEN})
@@ -186,7 +186,7 @@ def test_the_proxy_ends_with_the_guard_though_a_request_is_on_its_way(
         return None
 
     server.meddle = hold
-    parts = urlsplit(guard.proxy_url)
+    parts = urlsplit(guard.proxy.url)
     client = socket.create_connection((parts.hostname, parts.port), timeout=20)
     client.sendall(f"GET {parts.path}/v1/runs HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert arrived.wait(20)

@@ -342,13 +342,14 @@ def test_the_cases_of_a_finding_are_masked_and_keep_their_placeholders():
     request = Request("POST", "/v1/runs", (), json.dumps(case["json"]).encode())
     finding = Finding("R", "c", "e", "g", (Exchange(request, Answer(201, (), b"{}")),))
     finding = dataclasses.replace(
-        finding, reproductions=(Reproduction("alone", json.dumps(case), (json.dumps(case),)),)
+        finding,
+        reproductions=(Reproduction("alone", json.dumps(case), (Reproduction("beside", json.dumps(case)),)),),
     )
     mask = Mask()
     mask.learn([request])
     [masked] = mask.finding(finding).reproductions
     assert "tr0ub4dor" not in repr(masked)
-    assert masked.beside == (masked.case,)
+    assert masked.beside == (Reproduction("beside", masked.case),)
     assert masked.scenario == "alone"
     shown = json.loads(masked.case)
     assert shown["$type"] == case["$type"]
