@@ -60,5 +60,6 @@ def excerpt(content: bytes | str, length: int = 120) -> str:
     """Return the beginning of a text, short enough for one line."""
     beginning = content[: 4 * (length + 1)]  # at most 4 bytes per character; a whole answer may be large
     text = beginning.decode("utf-8", errors="replace") if isinstance(beginning, bytes) else beginning
-    text = "".join(c if c.isprintable() else " " for c in text)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
     return text if len(text) <= length else text[: length - 1] + "…"

@@ -267,7 +267,10 @@ def _wrong_beside_secrets(operation: str, field: str, full: dict[str, Any]) -> I
 def _wrong_secrets(operation: str, field: str, full: dict[str, Any]) -> Iterator[Body]:
     for wrong in ("«secret»", ["«secret»"], [{"a": "«secret»"}], "«secret-int:1»", [["«secret»"]], "x «secret» y"):
         yield Body(full | {field: wrong})
-        yield Body(write_bodies.minimal(operation, steps=2) | {field: wrong})
+        minimal = write_bodies.minimal(operation, steps=2)
+        yield Body(minimal | {field: wrong})
+        if minimal:
+            yield Body({field: wrong})  # an error may show the whole body, since required fields are missing
         for index in range(2) if operation == "create_run_chain" else ():
             yield Body(mutations.put(full, ("steps", index, "sensitive_inputs"), wrong))
 

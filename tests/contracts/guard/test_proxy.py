@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from contracts.core.exchange import TOKEN
+from contracts.core.exchange import TOKEN, Request
 from contracts.core.target import Budget
 from contracts.guard import Guard
 from tests.contracts.guard.conftest import OpenGuard
@@ -195,3 +195,13 @@ def test_the_proxy_ends_with_the_guard_though_a_request_is_on_its_way(
     with pytest.raises(OSError, match="refused"):
         socket.create_connection((parts.hostname, parts.port), timeout=20)
     client.close()
+
+
+def test_it_keeps_its_own_exchanges_until_they_are_taken(guard: Guard, server: StandIn) -> None:
+    through(guard, "GET", "/v1/runs?skip=1")
+    guard.send(Request("GET", "/v1/runs?skip=2", (("Authorization", TOKEN),)))
+    through(guard, "GET", "/v1/runs?skip=3")
+
+    assert guard.proxy.forwarded == 2
+    assert [one.request.path for one in guard.proxy.take_exchanges()] == ["/v1/runs?skip=1", "/v1/runs?skip=3"]
+    assert guard.proxy.forwarded == 0

@@ -17,6 +17,7 @@ from tests.standin.serving import serving
 RULES = ("IDEM-REPLAY", "LIST-PAGE", "UPDATE-PARTIAL")
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _PART_OF_UUID = re.compile(r"search=[0-9A-Fa-f-]{20,35}(?![0-9A-Fa-f-])")
+_STATUS = re.compile(r"\bstatus=[a-z_]+")
 _MOMENT = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9%A-Z:.]+[0-9]Z?")
 
 
@@ -30,7 +31,7 @@ def checked(*, salt: str, delay_s: float = 0.0, max_time_s: float) -> tuple[Chec
 
 
 def requests_of(exchanges: Sequence[Exchange]) -> Counter[str]:
-    """Requests as texts. What the server made up, an id or a moment, is replaced by a name."""
+    """Requests as texts. What an answer gave, an id, a moment or the status of a run, is replaced by a name."""
     sent: set[str] = set()
     received: set[str] = set()
     texts: Counter[str] = Counter()
@@ -40,7 +41,9 @@ def requests_of(exchanges: Sequence[Exchange]) -> Counter[str]:
         sent.update(set(_UUID.findall(text)) - received)
         received.update(set(_UUID.findall(exchange.answer.body.decode("latin-1"))) - sent)
         text = _UUID.sub(lambda found: "made by the server" if found[0] in received else found[0], text)
-        texts[_MOMENT.sub("moment", _PART_OF_UUID.sub("search=part", text))] += 1
+        for pattern, name in ((_PART_OF_UUID, "search=part"), (_STATUS, "status"), (_MOMENT, "moment")):
+            text = pattern.sub(name, text)
+        texts[text] += 1
     return texts
 
 

@@ -1,8 +1,9 @@
 """Servers with one fault each, for the scenarios that were made to find such: beside the table of planted defects."""
 
 from datetime import timedelta
+from typing import Any
 
-from tests.standin.behaviour import Answer, Standin
+from tests.standin.behaviour import SECRETS, Answer, Standin
 from tests.standin.models import Status
 from tests.standin.store import TERMINAL, Lifecycle
 
@@ -339,3 +340,13 @@ class DeletedCountedBySession(Standin):
 
     def total(self, call, found, query):
         return len(found) + (query.session_id is not None and getattr(self, "gone", []).count(str(query.session_id)))
+
+
+class WrongSecretsShownInTheBody(Standin):
+    """Where a field is missing, the error shows the body, and secrets in it that are no object."""
+
+    def masked(self, value: Any) -> Any:
+        shown = super().masked(value)
+        if isinstance(value, dict):
+            shown |= {key: value[key] for key in SECRETS & value.keys() if not isinstance(value[key], dict)}
+        return shown

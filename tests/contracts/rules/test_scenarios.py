@@ -67,6 +67,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.FieldsHideLastOfPage, "pages with filters", "LIST-PAGE"),
     (faults.UsageEmptiesAlias, "updates", "UPDATE-PARTIAL"),
     (faults.OldRunsForgotten, KEPT, "READ-BACK"),
+    (faults.WrongSecretsShownInTheBody, "secrets in invalid requests", "SECRET-LEAK"),
     *(
         (DEFECTS[name].kind, scenario, DEFECTS[name].rule)
         for name, scenario in {
