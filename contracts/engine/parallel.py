@@ -1,7 +1,7 @@
-"""Runs cases of several scenarios side by side, and decides which case begins next.
+"""Runs cases of several scenarios in parallel, and decides which case begins next.
 
 Which cases a part tries in a round depends only on what its own cases have cost. So they are the same however fast the
-target answers, and whatever runs beside them.
+target answers, and whatever runs at the same time.
 """
 
 from __future__ import annotations
@@ -140,11 +140,13 @@ def run_in_parallel(
     *,
     until: float,
     must_pause: Callable[[], bool],
+    stop: Callable[[], None],
 ) -> Iterator[list[RunningCase]]:
     """Run the cases of the queue. After a case has failed, or if `must_pause()`, wait until nothing runs and yield the
     cases that have failed, in the order in which they began.
 
     `run_case` sets the `requests` of a case. Raises OutOfTime at `until` (monotonic), or if `run_case` has raised it.
+    After another exception, Ctrl-C for example, `stop` is called: it must end the running cases soon.
     """
     running: dict[Future[None], RunningCase] = {}
     failed: list[RunningCase] = []
@@ -162,10 +164,14 @@ def run_in_parallel(
                     case.beside.append((other.part.scenario, other.case))
                 running[pool.submit(case.run, run_case)] = case
             if running:
-                ended, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
-                for future in ended:
-                    future.result()
-                    case = running.pop(future)
+                try:
+                    ended, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+                    for future in ended:
+                        future.result()
+                except BaseException:
+                    stop()
+                    raise
+                for case in map(running.pop, ended):
                     if case.was_cut_off:
                         is_over = True
                         continue

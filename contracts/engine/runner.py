@@ -64,7 +64,6 @@ class Search:
         check: CheckContext,
         *,
         on_finding: Callable[[Finding], None] | None = None,
-        on_case: Callable[[Scenario[Any]], None] | None = None,
         database: ExampleDatabase | None = None,
     ) -> None:
         self.check = check
@@ -72,7 +71,6 @@ class Search:
         self.unstable: list[Finding] = []
         self.skipped: dict[str, str] = {}
         self._on_finding = on_finding or (lambda finding: None)
-        self._on_case = on_case or (lambda scenario: None)
         self._database = database
         self._unstable: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         """How many unstable findings each scenario has, by rule and cause."""
@@ -133,13 +131,27 @@ class Search:
         until: float = math.inf,
         on_begin: Callable[[Part], None] = lambda part: None,
     ) -> None:
-        """Run the cases of parts until each has spent its limit. Raises OutOfTime, at `until` (monotonic) at last."""
+        """Run the cases of parts until each has spent its limit.
+
+        Raises OutOfTime at `until` (monotonic), or earlier if the check ends.
+        """
         queue = PartQueue(parts, width=1 if self.check.is_live else THREADS, on_begin=on_begin)
-        for failed in run_in_parallel(queue, self._run_case, until=until, must_pause=self._has_failed):
-            for case in failed:
-                assert case.violated is not None
-                self.look_into(case.part.scenario, case.case, case.violated, beside=case.beside)
+        for failed in run_in_parallel(
+            queue, self._run_case, until=until, must_pause=self._has_failed, stop=self.check.over.set
+        ):
+            self._look_into_all(failed)
             self.settle()
+
+    def _look_into_all(self, failed: Sequence[RunningCase]) -> None:
+        for number, case in enumerate(failed):
+            assert case.violated is not None
+            try:
+                self.look_into(case.part.scenario, case.case, case.violated, beside=case.beside)
+            except OutOfTime:
+                for other in failed[number + 1 :]:
+                    if other.violated is not None and not self._is_known(other.part.scenario, other.violated):
+                        self._keep_unrepeated(other.violated, stable=False)
+                raise
 
     def _run_case(self, running: RunningCase) -> RuleViolated | None:
         def note_end(requests: int) -> None:
@@ -168,7 +180,6 @@ class Search:
         """Return the violation that the case shows, if any. `on_pass` is called if it comes to its end and shows no
         violation, `on_end` in any case, with the number of its requests. Raises OutOfTime.
         """
-        self._on_case(scenario)
         context = CaseContext(
             self.check,
             only=only,
@@ -309,8 +320,7 @@ class Search:
             return
         is_broken_by_a_write = self._is_broken_by_a_write(violated)
         alone = None if is_broken_by_a_write else self._alone(violated)
-        origin = (scenario, case)
-        under_load = ((origin, *beside), violated.dedup_key)
+        origin, first_key = (scenario, case), violated.dedup_key
         before: tuple[Exchange, ...] = ()
         if alone is not None:
             before = tuple(exchange for exchange in violated.all_exchanges if exchange is not violated.exchanges[-1])
@@ -335,7 +345,8 @@ class Search:
             if again is not None:  # else it was shrunk so far that it fails only by chance
                 case, confirmed = smaller, again
         stable = confirmed is not None
-        repeated_under_load = None if stable else self._reproduce_under_load(*under_load)
+        under_load = () if stable or self._requests_for_findings >= enough else (origin, *beside)
+        repeated_under_load = self._reproduce_under_load(under_load, first_key)
         final = confirmed or repeated_under_load or violated
         intermittent = not stable and (violated.is_proof or repeated_under_load is not None)
         self._unstable[first][origin[0].name] += not stable

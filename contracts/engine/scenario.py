@@ -33,7 +33,7 @@ class Scenario(Generic[C]):
     together: bool = True
     """Whether its cases may run beside each other. Those of other scenarios may in any case, unless it is `alone`."""
     alone: bool = False
-    """Whether nothing else may run beside it."""
+    """Whether its cases run one at a time, without those of other scenarios (except the ones that wait)."""
     weight: float = 1
     """Its part of a round, as a multiple of what other scenarios have."""
     priority: int = 5

@@ -1,14 +1,15 @@
 """Schedules the scenarios of a check: which one runs next, and for how many requests.
 
 Scenarios run in rounds. In each round a scenario may send a share of requests, which doubles from round to round. So
-every rule is judged a little before any rule is judged completely. Time has no influence on the order: a slow target is
-sent the same cases as a quick one, only fewer of them.
+every rule is judged a little before any rule is judged completely. Time has no influence on the cases of a round: a
+slow target is sent the same cases as a quick one, only fewer of them.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,7 +26,7 @@ FIRST_ROUND_REQUESTS: Final = 8
 LAST_ROUND: Final = 5
 """All cases that are left run in this round."""
 MANY_RUNS: Final = 60
-"""Cases that create this many runs or more make every list slower, so they are the last."""
+"""Cases that create this many runs or more make every list slower, so they come at the end of the last round."""
 LAST_ROUND_OF_READS: Final = 3
 """Scenarios that create nothing read lists, which get slower later. So they end in this round."""
 LOWEST_PRIORITY: Final = 8
@@ -50,7 +51,7 @@ def _share(scenario: Scenario[Any], number: int) -> float:
     """Return how many more requests a scenario may send in a round. A batch of cases is always finished, so more may be
     sent; they are taken from the shares of the next rounds, as in deficit round robin.
     """
-    if scenario.priority == 0 or number == (LAST_ROUND if scenario.creates else LAST_ROUND_OF_READS):
+    if scenario.priority == 0 or number >= (LAST_ROUND if scenario.creates else LAST_ROUND_OF_READS):
         return math.inf  # those of priority 0 are short and find most
     return float(scenario.weight * FIRST_ROUND_REQUESTS * 2 ** (number - 1))
 
@@ -71,8 +72,7 @@ class Scheduler:
         self._live_cases = live_cases
         self._able = [s for s in scenarios if check.offers(*s.needs) and (check.may_create or not s.creates)]
         self._early, self._slow, self._large, self._last = self._parts()
-        self._total = sum(map(len, (self._early, self._slow, self._large, self._last)))
-        self._ended = 0
+        self._all = (*self._early, *self._slow, *self._large, *self._last)
         self._end = check.deadline - (LAST_TIME_FRACTION * check.target.max_time_s if self._last else 0.0)
 
     def run(self) -> list[ScenarioProgress]:
@@ -110,19 +110,21 @@ class Scheduler:
                 self._search.settle()
         except OutOfTime:
             return [*parts, *self._slow, *self._large]
-        return []
+        return parts
 
     def _run_parts(self, parts: Sequence[Part], *, until: float) -> None:
         """Run parts until they have spent their limits. Raises OutOfTime at `until`."""
         self._search.run(parts, until=until, on_begin=self._announce)
         for part in parts:
             if part.has_ended and part.explores:
+                if time.monotonic() >= until:
+                    raise OutOfTime
                 self._search.explore(part.scenario, examples=part.scenario.examples)
                 part.explores = False
-        self._ended += sum(part.has_ended for part in parts)
 
     def _announce(self, part: Part) -> None:
-        self._progress(Progress(part.scenario.name, self._ended, self._total))
+        ended = sum(each.has_ended for each in self._all)
+        self._progress(Progress(part.scenario.name, ended, len(self._all)))
 
     def _parts(self) -> tuple[list[Part], list[Part], list[Part], list[Part]]:
         """Return four lists: the cases that create few runs, those of LOWEST_PRIORITY, those that create many runs, and

@@ -1,4 +1,4 @@
-"""The last part of a check, after all scenarios: random step sequences, and schemathesis beside them."""
+"""The last part of a check, after all scenarios: random step sequences, and schemathesis in parallel."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PARTS: Final = (
     ("schema-wide requests", schema_fuzz.JUDGES, schema_fuzz, schema_fuzz.exploring_schema),
     (SEQUENCES.name, frozenset(SEQUENCES.rules), step_sequences, step_sequences.exploring_step_sequences),
 )
-"""Each a context manager: what the first begins runs beside the second."""
+"""Each is a context manager: schemathesis runs during the sequences."""
 
 
 def parts_for(target: Target, wanted: Collection[str]) -> Iterator[tuple[str, frozenset[str]]]:

@@ -88,8 +88,8 @@ enabled = false
 def exploring_schema(
     search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
 ) -> Iterator[None]:
-    """Run schemathesis beside the `with` block, until `until` (monotonic). After the block, judge what it sent for at
-    most LOOK_S. Raises OutOfTime if the time of the check ends meanwhile.
+    """Run schemathesis during the `with` block, until `until` (monotonic). After the block, spend at most LOOK_S on
+    judging what it sent. Raises OutOfTime if the time of the check ends meanwhile.
     """
     check = search.check
     if not JUDGES.intersection(wanted) or not check.may_create or check.is_live:

@@ -167,10 +167,10 @@ class Sequences(RuleBasedStateMachine):
 
 @contextlib.contextmanager
 def exploring_step_sequences(
-    search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int = 0
+    search: Search, wanted: Collection[str], *, examples: int, until: float, round_number: int
 ) -> Iterator[None]:
-    """Run the fixed sequences, then generated ones, until their number or `until` (monotonic) is reached. Nothing runs
-    beside the `with` block.
+    """Run the fixed sequences, then generated ones, until their number or `until` (monotonic) is reached: all of them
+    when the `with` block is entered.
     """
     explore_step_sequences(search, wanted, examples=examples, until=until, round_number=round_number)
     yield

@@ -223,7 +223,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         lambda check: [ExistingCase(5), ExistingCase(DEFAULT_LIMIT)],
         needs=LISTS,
         creates=False,
-        alone=True,  # else it depends on what runs beside it which runs exist
+        alone=True,  # else the runs that exist depend on what other scenarios do meanwhile
         priority=1,
     ),
 )

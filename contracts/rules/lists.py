@@ -232,6 +232,14 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         needs=LISTS,
         priority=1,
     ),
-    Scenario("pages of other lists", ("LIST-PAGE",), run_other_page, other_page_cases, creates=False, priority=2),
+    Scenario(
+        "pages of other lists",
+        ("LIST-PAGE",),
+        run_other_page,
+        other_page_cases,
+        creates=False,
+        alone=True,  # other scenarios create pools and workflows
+        priority=2,
+    ),
     Scenario("single pages", ("LIST-PAGE",), run_windows, window_cases, needs=LISTS, priority=1),
 )

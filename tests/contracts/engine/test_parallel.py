@@ -1,10 +1,11 @@
-"""Which cases of several scenarios run side by side, in what order, and when none runs."""
+"""Which cases of several scenarios run in parallel, in what order, and when none runs."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,7 +55,8 @@ class Runs:
         return None
 
     def meet(self, case: Any) -> None:
-        """Wait for others, where a test needs it."""
+        """Run long enough for others to begin, if they may."""
+        time.sleep(0.005)
 
 
 class MeetingRuns(Runs):
@@ -71,8 +73,21 @@ class MeetingRuns(Runs):
 def run(
     runs: Runs, *parts: Part, width: int = THREADS, until: float = math.inf, must_pause: Any = lambda: False
 ) -> list[list[Any]]:
+    return [
+        [one.case for one in failed] for failed in running(runs, *parts, width=width, until=until, pauses=must_pause)
+    ]
+
+
+def running(
+    runs: Any,
+    *parts: Part,
+    width: int = THREADS,
+    until: float = math.inf,
+    pauses: Any = lambda: False,
+    stop: Any = lambda: None,
+) -> Iterator[list[RunningCase]]:
     queue = PartQueue(parts, width=width, on_begin=lambda part: None)
-    return [[one.case for one in failed] for failed in run_in_parallel(queue, runs, until=until, must_pause=must_pause)]
+    return run_in_parallel(queue, runs, until=until, must_pause=pauses, stop=stop)
 
 
 def test_cases_of_several_scenarios_run_at_the_same_time() -> None:
@@ -121,10 +136,9 @@ def test_a_live_check_runs_one_case_at_a_time() -> None:
 
 def test_nothing_runs_while_a_failing_case_is_looked_into() -> None:
     runs = Runs(failing=frozenset({1, 2, 9}))
-    queue = PartQueue([part(*range(12)), part(*range(12, 24), name="b")], width=THREADS, on_begin=lambda part: None)
     seen: list[Any] = []
 
-    for failed in run_in_parallel(queue, runs, until=math.inf, must_pause=lambda: False):
+    for failed in running(runs, part(*range(12)), part(*range(12, 24), name="b")):
         assert not runs.running
         assert [one.number for one in failed] == sorted(one.number for one in failed)
         seen += [one.case for one in failed]
@@ -135,9 +149,7 @@ def test_nothing_runs_while_a_failing_case_is_looked_into() -> None:
 
 def test_a_failing_case_says_what_ran_beside_it() -> None:
     runs = MeetingRuns(2, failing=frozenset({"a1"}))
-    queue = PartQueue([part("a1"), part("b1", name="b")], width=THREADS, on_begin=lambda part: None)
-
-    ((failed,),) = run_in_parallel(queue, runs, until=math.inf, must_pause=lambda: False)
+    ((failed,),) = running(runs, part("a1"), part("b1", name="b"))
 
     assert [(of.name, case) for of, case in failed.beside] == [("b", "b1")]
 
@@ -166,8 +178,7 @@ def test_what_fails_beside_a_case_that_the_end_of_the_check_cuts_off_is_not_lost
             return violated
 
     runs = CutOff(2, failing=frozenset({"b1"}))
-    queue = PartQueue([part("a1"), part("b1", "b2", name="b")], width=2, on_begin=lambda part: None)
-    cases = run_in_parallel(queue, runs, until=math.inf, must_pause=lambda: False)
+    cases = running(runs, part("a1"), part("b1", "b2", name="b"), width=2)
 
     assert [one.case for one in next(cases)] == ["b1"]
     with pytest.raises(OutOfTime):
@@ -179,9 +190,22 @@ def test_an_error_of_a_case_is_raised() -> None:
     def broken(running: RunningCase) -> None:
         raise NotImplementedError
 
-    queue = PartQueue([part("a1")], width=THREADS, on_begin=lambda part: None)
     with pytest.raises(NotImplementedError):
-        list(run_in_parallel(queue, broken, until=math.inf, must_pause=lambda: False))
+        list(running(broken, part("a1")))
+
+
+def test_an_interrupt_stops_the_running_cases() -> None:
+    stopped = threading.Event()
+    waited: list[bool] = []
+
+    def until_stopped(running: RunningCase) -> None:
+        if running.case == "a1":
+            raise KeyboardInterrupt  # as Ctrl-C in the thread that waits
+        waited.append(stopped.wait(5))
+
+    with pytest.raises(KeyboardInterrupt):
+        list(running(until_stopped, part("b1", name="b"), part("a1"), stop=stopped.set))
+    assert waited == [True]
 
 
 # What a part spends

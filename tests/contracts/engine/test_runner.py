@@ -557,6 +557,25 @@ def test_a_violation_that_is_seen_as_the_time_ends_is_kept_unrepeated() -> None:
     ]
 
 
+def test_all_that_fails_as_the_time_ends_is_kept() -> None:
+    check = world_of(lambda request: (500, {"detail": "x"}))
+    search = Search(check)
+    meeting = threading.Barrier(2, timeout=30)
+
+    def run(context: CaseContext, case: Case) -> None:
+        try:
+            context.call(case["operation"])
+        finally:
+            meeting.wait()
+            check.deadline = 0.0
+
+    both = dataclasses.replace(scenario(run), together=True)
+    with pytest.raises(OutOfTime):
+        search.run([Part(both, iter([{"operation": "list_runs"}, {"operation": "list_pools"}]))])
+
+    assert sorted(finding.cause for finding in search.findings) == ["a 5xx from list_pools", "a 5xx from list_runs"]
+
+
 def test_a_waiting_case_that_the_end_of_the_time_cut_off_stays_unsettled() -> None:
     check = world_of(lambda request: (200, PAGE))
     search = Search(check)

@@ -11,14 +11,24 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from contracts.core.findings import ScenarioProgress, Spent
 from contracts.core.target import Target
+from contracts.engine import scheduler
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext, Ids
 from contracts.engine.parallel import Part
 from contracts.engine.results import OutOfTime
 from contracts.engine.scenario import Scenario
-from contracts.engine.scheduler import FIRST_ROUND_REQUESTS, LAST_ROUND, LAST_ROUND_OF_READS, MANY_RUNS, Scheduler
+from contracts.engine.scheduler import (
+    FIRST_ROUND_REQUESTS,
+    LAST_ROUND,
+    LAST_ROUND_OF_READS,
+    MANY_RUNS,
+    Progress,
+    Scheduler,
+)
 
 
 @dataclass(frozen=True)
@@ -82,13 +92,14 @@ def run_scheduler(
     *scenarios: Scenario[Any],
     shard: tuple[int, int] = (1, 1),
     deadline: float = math.inf,
+    progress: Callable[[Progress], None] | None = None,
 ) -> list[ScenarioProgress]:
     some = Ids(invented=True)
     guard: Any = SimpleNamespace(spent=Spent(0, 0, 0, 0.0))
     target = Target("http://127.0.0.1:9", "token", allow_writes=True, shard=shard)
     check = CheckContext(target, guard, deadline, workflows=some, machines=some, pools=some, sessions=some)
     instead: Any = search
-    return Scheduler(check, instead, scenarios, None, {}).run()
+    return Scheduler(check, instead, scenarios, progress, {}).run()
 
 
 def test_all_have_a_turn_before_one_has_its_second_and_many_runs_wait_for_the_last_round() -> None:
@@ -145,6 +156,13 @@ def test_a_scenario_that_creates_nothing_ends_before_the_cases_with_many_runs() 
     assert [name for name, _ in search.done[: -(5 - LAST_ROUND_OF_READS)]].count("a") == 5
 
 
+@pytest.mark.parametrize("more", [{}, {"creates": False}, {"priority": 8}, {"priority": 8, "creates": False}])
+def test_no_case_is_left_after_the_last_round(more: dict[str, Any]) -> None:
+    search = OneCaseEach()
+    (progress,) = run_scheduler(search, scenario("a", *[FEW] * 9, *[MANY] * 3, **more))
+    assert (progress.done, progress.finished) == (12, True)
+
+
 def test_scenarios_of_the_lowest_priority_begin_the_last_round_and_those_with_last_come_after_everything() -> None:
     search = OneCaseEach()
     run_scheduler(
@@ -155,6 +173,18 @@ def test_scenarios_of_the_lowest_priority_begin_the_last_round_and_those_with_la
     )
     done = [name for name, _ in search.done]
     assert done == [*["finds much"] * (LAST_ROUND - 1), "finds little", *["finds much"] * 2, "the last"]
+
+
+def test_progress_counts_the_parts_that_have_ended() -> None:
+    told: list[Progress] = []
+    run_scheduler(
+        OneCaseEach(), scenario("a", FEW, priority=0), scenario("b", FEW, FEW), scenario("c", FEW), progress=told.append
+    )
+    # Each scenario has a part with few runs and one with many.
+    assert (told[0].step, told[0].done, told[0].total) == ("a", 0, 6)
+    assert (told[1].step, told[1].done) == ("b", 1)
+    assert [each.done for each in told] == sorted(each.done for each in told)
+    assert told[-1].done == 5
 
 
 def test_a_scenario_that_waits_is_begun_beside_all_others() -> None:
@@ -185,6 +215,22 @@ def test_when_time_is_over_the_rest_is_reported_and_the_last_has_its_turn_still(
         ("b", 0, 1),
         ("c", 0, 2),
     ]
+
+
+def test_generated_cases_leave_the_last_its_share_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(scheduler, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    class Exploring(OneCaseEach):
+        def explore(self, scenario: Scenario[Any], *, examples: int) -> None:
+            super().explore(scenario, examples=examples)
+            now[0] = 119.0
+
+    search = Exploring()
+    scenarios = [*(scenario(name, FEW) for name in "abc"), scenario("end", FEW, last=True)]
+    run_scheduler(search, *scenarios, deadline=120.0)
+    assert search.explored == ["a"]
+    assert search.done[-1] == ("end", 1)
 
 
 def test_scenarios_that_wait_leave_the_last_its_share_of_the_time() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -205,30 +207,29 @@ def test_it_is_given_no_token_and_no_proxy(tmp_path: Path, monkeypatch: pytest.M
     assert len(json.loads(given["plan"])["paths"]["run_id"]) == 9
 
 
+def interrupt_after(event: threading.Event) -> None:
+    assert event.wait(LONG_S)
+    raise KeyboardInterrupt
+
+
 def test_an_interrupted_check_leaves_no_process_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[subprocess.Popen[bytes]] = []
+    has_begun = threading.Event()
     popen = subprocess.Popen
 
-    def interrupted(*args: Any, **more: Any) -> Any:
-        process = popen(*args, **more)
-        begun.append(process)
-        waits = iter([KeyboardInterrupt()])
-        wait = process.wait
+    def noting(*args: Any, **more: Any) -> Any:
+        begun.append(popen(*args, **more))
+        has_begun.set()
+        return begun[-1]
 
-        def raising(timeout: float | None = None) -> int:
-            for interrupt in waits:
-                raise interrupt
-            return wait(timeout)
-
-        process.wait = raising
-        return process
-
+    until = time.monotonic() + LONG_S
     with serving() as url, searching(target_at(url), tmp_path) as search:
-        monkeypatch.setattr(subprocess, "Popen", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            explore_schema(search, REGISTRY, examples=1, until=time.monotonic() + LONG_S)
+        monkeypatch.setattr(subprocess, "Popen", noting)
+        exploring = schema_fuzz.exploring_schema(search, REGISTRY, examples=1000, until=until)
+        with pytest.raises(KeyboardInterrupt), exploring:
+            interrupt_after(has_begun)
 
-    assert [process.poll() is None for process in begun] == [False]
+    assert [process.returncode for process in begun] == [-signal.SIGKILL]
 
 
 def test_a_cause_that_is_known_is_not_told_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
