@@ -86,14 +86,15 @@ def table(cache: dict[str, dict[str, Any]]) -> str:
         "",
         "- `contracts check`: a whole check with its default options and seed 0, up to the first finding under a rule",
         "  that the defect breaks, which showed again when it was sent alone. Seconds, requests and runs are those",
-        f"  until then. **no** is not found within {SECONDS:g} s.",
+        f"  until then. **no** is not found within {SECONDS:g} s; empty where it was not run.",
         "- schemathesis alone: 4.32, all checks and phases, 20 examples, tuned as `schemathesis_tuning.py` beside the",
         "  table says, on a stand-in that reads scalars strictly; what it reports on the healthy one too is taken off.",
         f"  Run for {len(given)} of the defects, taken in turn from each rule; empty where it was not run.",
         "",
         "## Totals",
         "",
-        f"- `contracts check`: {len(found)} of {len(known)} found{_spent(list(map(checks.__getitem__, found)))}.",
+        f"- `contracts check`: {len(found)} found of the {len(known)} it was run for, of {len(DEFECTS)} in all"
+        f"{_spent(list(map(checks.__getitem__, found)))}.",
         f"- schemathesis alone: {len(by_both)} of the {len(given)} it was given, of which `contracts check` found "
         f"{len(set(given) & set(found))}."
         if given
@@ -104,13 +105,11 @@ def table(cache: dict[str, dict[str, Any]]) -> str:
         "| defect | what | `contracts check` | schemathesis | seconds | requests | runs created |",
         "|---|---|---|---|---:|---:|---:|",
     ]
-    for name in known:
-        row, defect = checks[name], DEFECTS[name]
-        rule = row["found"] or f"**no** ({defect.rule})"
-        lines.append(
-            f"| `{name}` | {defect.what} | {rule} | {by_schemathesis(name)} | {row['s']} | {row['requests']} "
-            f"| {row['runs']} |"
-        )
+    for name, defect in DEFECTS.items():
+        row = checks.get(name)
+        rule = "" if row is None else row["found"] or f"**no** ({defect.rule})"
+        spent = " | ".join("" if row is None else str(row[key]) for key in ("s", "requests", "runs"))
+        lines.append(f"| `{name}` | {defect.what} | {rule} | {by_schemathesis(name)} | {spent} |")
     return "\n".join(lines) + "\n"
 
 
@@ -134,7 +133,7 @@ def main() -> None:
     cache: dict[str, dict[str, Any]] = {"check": {}, "schemathesis": {}}
     if asked.cache.exists():
         cache = json.loads(asked.cache.read_text())
-    jobs = [("check", name) for name in DEFECTS]
+    jobs = [("check", name) for name in whole_checks.sample(len(DEFECTS), seed=1)]  # so that a part is a sample
     jobs += [("schemathesis", name) for name in (HEALTHY, *sample(asked.schemathesis))]
     jobs = [(kind, name) for kind, name in jobs if name not in cache[kind] and asked.only in (None, kind)]
     asked.cache.parent.mkdir(parents=True, exist_ok=True)

@@ -231,4 +231,4 @@ def test_the_scenario_finds_nothing_on_a_healthy_server(
 
     assert not result.findings
     assert not result.unstable
-    assert result.notes == ()
+    assert not [note for note in result.notes if not note.startswith("Not sent: ")]  # a count that the guard holds back
