@@ -22,14 +22,17 @@ from contracts.engine.scenario import Scenario, ScenarioCase
 THREADS: Final = 4
 """Cases that run at the same time."""
 BATCH: Final = 6
-"""Cases of one part that begin before the cost of the first is known."""
+"""The most cases of a part in one batch."""
+BESIDE: Final = 5
+"""Cases that are kept as having run at the same time as another."""
 
 
 @dataclass(eq=False, slots=True)
 class Part:
-    """The cases of a scenario that are still to be tried. It runs when it is given requests to spend (`limit`).
+    """The cases of a scenario that are still to be tried. Their cost is limited (`limit`).
 
-    Cases begin in batches, the next one when all cases of the last have ended: their cost decides how large it is.
+    Cases begin in batches. The next batch begins when all cases of the last have ended, since their cost decides how
+    large it is.
     """
 
     scenario: Scenario[Any]
@@ -117,10 +120,12 @@ class PartQueue:
 
 @dataclass(eq=False, slots=True)
 class RunningCase:
+    """A case that runs, or has run. Cases are numbered in the order in which they began."""
+
     number: int
     part: Part
     case: Any
-    beside: deque[ScenarioCase] = field(default_factory=lambda: deque(maxlen=BATCH))
+    beside: deque[ScenarioCase] = field(default_factory=lambda: deque(maxlen=BESIDE))
     """The last cases that ran at the same time."""
     requests: int = 0
     violated: RuleViolated | None = None

@@ -106,8 +106,8 @@ class Search:
                 if violated is not None:
                     self.look_into(scenario, case, violated)
 
-    def _has_failed(self) -> bool:
-        """Return whether a case of `begin` has ended otherwise than by passing."""
+    def _waiting_case_failed(self) -> bool:
+        """Return whether a case of `begin` has ended without passing, so that `settle` has something to look into."""
         ended = [outcome for _, _, outcome in self._waiting if outcome.done()]
         return any(outcome.exception() is not None or outcome.result() is not None for outcome in ended)
 
@@ -137,7 +137,7 @@ class Search:
         """
         queue = PartQueue(parts, width=1 if self.check.is_live else THREADS, on_begin=on_begin)
         for failed in run_in_parallel(
-            queue, self._run_case, until=until, must_pause=self._has_failed, stop=self.check.over.set
+            queue, self._run_case, until=until, must_pause=self._waiting_case_failed, stop=self.check.over.set
         ):
             self._look_into_all(failed)
             self.settle()

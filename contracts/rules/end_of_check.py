@@ -213,6 +213,7 @@ def _forgotten_soon(context: CaseContext) -> list[CallResult] | None:
 
 
 _AT_ONCE: Final = 8
+"""Requests that are sent at the same time."""
 
 
 def _send_other_keys(context: CaseContext, count: int, name: str = "other") -> list[CallResult]:

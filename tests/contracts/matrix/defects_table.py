@@ -93,8 +93,8 @@ def table(cache: dict[str, dict[str, Any]]) -> str:
         "",
         "## Totals",
         "",
-        f"- `contracts check`: {len(found)} found of the {len(known)} it was run for, of {len(DEFECTS)} in all"
-        f"{_spent(list(map(checks.__getitem__, found)))}.",
+        f"- `contracts check`, run for {len(known)} of {len(DEFECTS)} defects: "
+        + whole_checks.summary([checks[name] | {"defect": name} for name in known]),
         f"- schemathesis alone: {len(by_both)} of the {len(given)} it was given, of which `contracts check` found "
         f"{len(set(given) & set(found))}."
         if given
@@ -111,15 +111,6 @@ def table(cache: dict[str, dict[str, Any]]) -> str:
         spent = " | ".join("" if row is None else str(row[key]) for key in ("s", "requests", "runs"))
         lines.append(f"| `{name}` | {defect.what} | {rule} | {by_schemathesis(name)} | {spent} |")
     return "\n".join(lines) + "\n"
-
-
-def _spent(found: list[dict[str, Any]]) -> str:
-    """The median and the 95th percentile of what it took to find them, in words."""
-    text = ""
-    for name, words in (("s", "seconds"), ("requests", "requests"), ("runs", "runs created")) if found else ():
-        values = sorted(row[name] for row in found)
-        text += f"; {words}: median {values[len(values) // 2]:,}, 95 % within {values[int(len(values) * 0.95)]:,}"
-    return text
 
 
 def main() -> None:

@@ -46,9 +46,9 @@ def checked(defect: str, *, max_time_s: float) -> dict[str, Any]:
 def summary(rows: Sequence[dict[str, Any]]) -> str:
     found = [row for row in rows if row["found"]]
     text = f"{len(found)} of {len(rows)} found"
-    for name in ("s", "requests", "runs") if found else ():
+    for name, words in {"s": "seconds", "requests": "requests", "runs": "runs created"}.items() if found else ():
         values = sorted(row[name] for row in found)
-        text += f"; {name}: median {values[len(values) // 2]}, 95 % within {values[int(len(values) * 0.95)]}"
+        text += f"; {words}: median {values[len(values) // 2]:,}, 95 % within {values[int(len(values) * 0.95)]:,}"
     missed = ", ".join(row["defect"] for row in rows if not row["found"])
     return f"{text}. Not found: {missed or 'none'}."
 
