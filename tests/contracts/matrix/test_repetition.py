@@ -12,6 +12,7 @@ from contracts.core.findings import CheckResult
 from contracts.core.target import Target
 from contracts.guard import Guard
 from tests.contracts.checks import TOKENS
+from tests.standin.behaviour import Settings
 from tests.standin.serving import serving
 
 RULES = ("IDEM-REPLAY", "LIST-PAGE", "UPDATE-PARTIAL")
@@ -19,11 +20,13 @@ _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 _PART_OF_UUID = re.compile(r"search=[0-9A-Fa-f-]{20,35}(?![0-9A-Fa-f-])")
 _STATUS = re.compile(r"\bstatus=[a-z_]+")
 _MOMENT = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9%A-Z:.]+[0-9]Z?")
+SLOW_RUNS = Settings(scheduling_s=600, running_s=600)
+"""No run ends by itself. A case begins again if its run has ended, so it would send more to a slow target."""
 
 
 def checked(*, salt: str, delay_s: float = 0.0, max_time_s: float) -> tuple[CheckResult, Counter[str]]:
     """The result, and how often each request was sent."""
-    with serving(delay_s=delay_s) as url, tempfile.TemporaryDirectory() as journal:
+    with serving(settings=SLOW_RUNS, delay_s=delay_s) as url, tempfile.TemporaryDirectory() as journal:
         target = Target(url, *TOKENS, seed=5, salt=salt, max_time_s=max_time_s)
         with Guard(target, journal_dir=Path(journal)) as guard:
             result = contracts.check.check(target, guard, rules=RULES)
