@@ -17,6 +17,7 @@ from contracts.oracle.answer_schema import (
     wrong_parts,
 )
 from contracts.oracle.create import Seen, alias_difference, judge_create
+from contracts.oracle.included import INCLUDE_RULE, included_violations, pools_of
 from contracts.oracle.known_run import CHANGEABLE, RESULTS, KnownRun
 from contracts.oracle.operation import CREATES
 from contracts.oracle.refusal import (
@@ -69,6 +70,7 @@ __all__ = [
     "CREATES",
     "DELETED",
     "FOREIGN",
+    "INCLUDE_RULE",
     "NEWEST",
     "RESULTS",
     "SCHEMA_RULE",
@@ -101,6 +103,7 @@ __all__ = [
     "gives_others_too",
     "has_documented_form",
     "ignored_properties",
+    "included_violations",
     "input_difference",
     "is_plain_filename",
     "is_retry_after",
@@ -115,6 +118,7 @@ __all__ = [
     "missing_runs",
     "names_a_fault",
     "parameter_error_violations",
+    "pools_of",
     "read_body",
     "read_request",
     "refusal_of_valid",

@@ -73,38 +73,7 @@ def create_answer_cases(check: CheckContext) -> Iterator[AnswerCase]:
         yield AnswerCase("add_machine_to_pool", (check.pools.known[0],), {"machine_ids": machines})
 
 
-@dataclass(frozen=True)
-class IncludeCase(Case):
-    """`fields` name existing resources, which the answers then include."""
-
-    fields: dict[str, Any]
-
-
-def run_included(context: CaseContext, case: IncludeCase) -> None:
-    """Create a run, then read and list it together with its resources. `CaseContext.send` judges each answer."""
-    run = context.some_runs(1, **case.fields).runs[0]
-    include = ("include", "workflow,machine,machine.pools")
-    context.ask("get_run", run["id"], query=[include])
-    if context.check.offers("list_runs"):
-        context.ask("list_runs", query=[("workflow_id", run["workflow_id"]), include, ("sort_mode", "created_at_desc")])
-
-
-def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
-    workflows = {"workflow_id": check.workflows.known[0]} if check.workflows.known else {}
-    yield IncludeCase(workflows)
-    for machine in check.machines.known[:2]:
-        yield IncludeCase(workflows | {"machine_id": machine})
-
-
 SCENARIOS = (
     Scenario("answers of other reads", (SCHEMA_RULE,), run_answers, answer_cases, creates=False, priority=1),
     Scenario("answers of other writes", (SCHEMA_RULE,), run_answers, create_answer_cases, priority=2),
-    Scenario(
-        "runs with their resources",
-        ("READ-BACK", "LIST-COMPLETE"),
-        run_included,
-        include_cases,
-        needs=("get_run",),
-        priority=2,
-    ),
 )

@@ -14,7 +14,7 @@ _RULES: Final[dict[Severity, tuple[str, ...]]] = {
     "major": (
         *("BULK-ECHO", "BULK-INITIAL", "BULK-SESSION", "BULK-FILES", "BULK-ALIASES", "CREATE-ANSWER"),
         *("READ-BACK", "LIST-PAGE", "LIST-FILTER", "UPDATE-PARTIAL", "DELETE-GONE", "RETRY-RULES", "CHAIN-RULES"),
-        *("LIFECYCLE", "ATTACHMENTS", "NO-5XX"),
+        *("LIFECYCLE", "ATTACHMENTS", "NO-5XX", "READ-INCLUDE"),
     ),
     "moderate": (
         *("REQ-COUNT", "REQ-WORKFLOW", "REQ-TYPES", "REQ-NULL", "REQ-FILES", "REQ-ACCEPT", "REQ-BODY"),

@@ -24,6 +24,7 @@ VALUE_FIELDS: Final[dict[str, tuple[str, ...]]] = {
     **_CREATED,
     "CREATE-ANSWER": (*_OF_A_RUN, "session_alias", "release_session_after"),
     "READ-BACK": (*STABLE, "machine_id", "pool_ids", "input_values"),
+    "READ-INCLUDE": ("included",),
     "LIST-COMPLETE": ("id",),
     "LIST-PAGE": ("total", "skip", "limit", "created_at"),
     "UPDATE-PARTIAL": (*CHANGEABLE, "status"),

@@ -44,6 +44,29 @@ class IncludeLosesInputs(Standin):
         return answer
 
 
+class WorkflowNotIncluded(Standin):
+    def included(self, org, runs, include):
+        found = super().included(org, runs, include)
+        return [one for one in found if one["type"] != "workflow" or "machine" not in include]
+
+
+class IncludedForEachRun(Standin):
+    def included(self, org, runs, include):
+        return [one for run in runs for one in super(IncludedForEachRun, self).included(org, [run], include)]
+
+
+class FirstMachineIncluded(Standin):
+    def included(self, org, runs, include):
+        found = super().included(org, runs, include)
+        return found + [{"type": "machine", **self.machine_shown(org, one)} for one in org.machines.values()][:1]
+
+
+class IncludedPoolsHaveTheMachinesName(Standin):
+    def included(self, org, runs, include):
+        found = super().included(org, runs, include)
+        return [one | ({"name": found[0]["name"]} if one["type"] == "pool" else {}) for one in found]
+
+
 class LastStepUnlisted(Standin):
     def create_run_chain(self, call, body):
         answer = super().create_run_chain(call, body)

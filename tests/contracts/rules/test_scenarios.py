@@ -19,6 +19,7 @@ from tests.standin.defects import DEFECTS
 from tests.standin.serving import serving
 
 WINDOWS = "runs seen through every list and read"
+RESOURCES = "runs with their resources"
 KEPT = "runs read again at the end: creation", "large creates read run by run", "runs read again at the end"
 STATUSES = "runs in every status"
 KEYS = "idempotency keys used again at the end: first use", "idempotency keys used again after many others"
@@ -33,6 +34,10 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.ReadShowsTenAttachments, WINDOWS, "READ-BACK"),
     (faults.ListRoundsMoments, WINDOWS, "READ-BACK"),
     (faults.IncludeLosesInputs, WINDOWS, "READ-BACK"),
+    (faults.WorkflowNotIncluded, RESOURCES, "READ-INCLUDE"),
+    (faults.IncludedForEachRun, RESOURCES, "READ-INCLUDE"),
+    (faults.FirstMachineIncluded, RESOURCES, "READ-INCLUDE"),
+    (faults.IncludedPoolsHaveTheMachinesName, RESOURCES, "READ-INCLUDE"),
     (faults.LastStepUnlisted, WINDOWS, "LIST-COMPLETE"),
     (faults.MachineFilterKeepsTheFirst, WINDOWS, "LIST-FILTER"),
     (faults.SearchRemembersInputs, WINDOWS, "LIST-FILTER"),

@@ -1,0 +1,84 @@
+"""Judges the resources that an answer shows beside its runs because the request asked for them (`include`)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from contracts.oracle.run import changed_field
+from contracts.oracle.run_list import items_in
+from contracts.oracle.violation import Violation
+
+INCLUDE_RULE = "READ-INCLUDE"
+
+
+def included_violations(
+    answer: Mapping[str, Any], asked: Collection[str], known: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Violation]:
+    """Judge `included` of a run or of a list of runs.
+
+    `asked` are the values of `include`. `known` are resources by id, as reads of them show them: those fields only that
+    do not change by themselves, and the `pools` of a machine. What is not known is not missed. The pools of a machine
+    that is not known may be any.
+    """
+    shown = answer.get("included") or []
+    if not isinstance(shown, list) or not all(isinstance(one, dict) for one in shown):
+        return  # judged by the schema
+    runs = items_in(answer) if "items" in answer else [answer]
+    kinds = _referenced(runs, asked, known)
+    ids = [str(one.get("id")) for one in shown]
+    for resource, kind in kinds.items():
+        if resource in known and resource not in ids:
+            expected = f"{kind} {resource} in included"
+            yield Violation(INCLUDE_RULE, f"a {kind} is not included", expected, _in_words(shown))
+    for number, (resource, one) in enumerate(zip(ids, shown, strict=True)):
+        if resource in ids[:number]:
+            yield Violation(INCLUDE_RULE, "a resource is included twice", "each resource once", _in_words(shown))
+        kind = kinds.get(resource, "")
+        if not kind and not _may_be_more(runs, resource, asked, known):
+            cause, expected = "a resource is included that was not asked for", f"only {' and '.join(sorted(asked))}"
+            yield Violation(INCLUDE_RULE, cause, f"{expected} of the runs in the answer", _in_words(shown))
+        if kind in {"workflow", "machine"} and one.get("type") != kind:
+            cause, got = "an included resource has another type", f"type {one.get('type')!r} of {kind} {resource}"
+            yield Violation(INCLUDE_RULE, cause, f"type {kind!r}", got, field="type")
+        read = known.get(resource, {})
+        if changed := changed_field(read, one, [name for name in read if name in one and name != "pools"]):
+            name, problem = changed
+            cause, expected = f"{name} of an included {kind} reads otherwise", f"{kind} {resource} as a read shows it"
+            yield Violation(INCLUDE_RULE, cause, expected, problem, field=name)
+
+
+def pools_of(machine: Mapping[str, Any]) -> list[dict[str, Any]]:
+    pools = machine.get("pools")
+    return [pool for pool in pools if isinstance(pool, dict)] if isinstance(pools, list) else []
+
+
+def _referenced(
+    runs: Collection[Mapping[str, Any]], asked: Collection[str], known: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """Return the kinds of the resources to include, by id."""
+    kinds: dict[str, str] = {}
+    for run in runs:
+        machine = run.get("machine_id")
+        if "workflow" in asked:
+            kinds[str(run.get("workflow_id"))] = "workflow"
+        if "machine" in asked and machine:
+            kinds[machine] = "machine"
+        if "machine.pools" in asked:
+            kinds.update((str(pool.get("id")), "pool") for pool in pools_of(known.get(machine or "", {})))
+    return kinds
+
+
+def _may_be_more(
+    runs: Collection[Mapping[str, Any]], resource: str, asked: Collection[str], known: Mapping[str, Mapping[str, Any]]
+) -> bool:
+    """Return whether a resource may be included that need not be: the machine whose pools were asked for, and pools of
+    a machine that is not known.
+    """
+    machines = {str(run["machine_id"]) for run in runs if run.get("machine_id")}
+    return "machine.pools" in asked and (resource in machines or not machines <= known.keys())
+
+
+def _in_words(shown: Collection[Mapping[str, Any]]) -> str:
+    each = [f"{one.get('type')} {one.get('id')}" for one in shown]
+    return f"included: {', '.join(each) or 'nothing'}"

@@ -1,0 +1,124 @@
+"""Resources that reads and lists show beside their runs when `include` asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from contracts.engine.case import Case
+from contracts.engine.check_context import CheckContext
+from contracts.engine.context import CaseContext
+from contracts.engine.results import CallResult
+from contracts.engine.scenario import Scenario
+from contracts.oracle import INCLUDE_RULE, included_violations, pools_of
+from contracts.rules.listing import NEWEST_FIRST, items_of
+from contracts.rules.rule import Rule
+
+RULES = (
+    Rule(
+        INCLUDE_RULE,
+        "api",
+        "Included resources are those that were asked for",
+        "An answer to a request with `include` shows each resource of its runs that was asked for once in `included`, "
+        "with its type and as a read of it shows it, and no other resource.",
+        "Reading and changing",
+        needs=("get_run",),
+        needs_one_of=("get_workflow", "get_machine"),
+    ),
+)
+
+_INCLUDES: Final = ("workflow", "machine", "machine.pools", "workflow,machine", "workflow,machine,machine.pools")
+
+
+@dataclass(frozen=True)
+class IncludeCase(Case):
+    """Runs of existing workflows, two of the first and one of each other, in one session of the machine, if any."""
+
+    workflows: tuple[str, ...]
+    machine: str | None = None
+    includes: tuple[str, ...] = _INCLUDES
+
+    @property
+    def expected_runs(self) -> int:
+        return 1 + max(1, len(self.workflows))
+
+
+def run_included(context: CaseContext, case: IncludeCase) -> None:
+    """Read one run and list all, with each `include`. The resources are read before and after, since they may change
+    meanwhile.
+    """
+    ids = {"get_workflow": case.workflows, "get_machine": (case.machine,) if case.machine else ()}
+    before = _read_each(context, ids)
+    machine = {"machine_id": case.machine} if case.machine else {}
+    first = context.some_runs(2, workflow_id=case.workflows[0], start_session=True, **machine)
+    run = first.runs[0]
+    for workflow in case.workflows[1:]:
+        context.some_runs(1, workflow_id=workflow, session_id=run["session_id"])
+    found: list[tuple[str, CallResult]] = []
+    for include in case.includes:
+        found.append((include, context.ask("get_run", run["id"], query=[("include", include)])))
+        if context.check.offers("list_runs"):
+            query = [("session_id", run["session_id"]), ("include", include), NEWEST_FIRST]
+            found.append((include, context.ask("list_runs", query=query)))
+    after = _read_each(context, ids)
+    known = _stable(_resources(before), _resources(after))
+    for include, result in found:
+        if isinstance(result.body, dict):
+            runs = items_of(result) or [result.body]
+            shown = [read for one, read in after.items() if any(one in each.values() for each in runs)]
+            violations = included_violations(result.body, include.split(","), known)
+            context.judge(INCLUDE_RULE, violations, first.result, *shown, result)
+
+
+def _read_each(context: CaseContext, ids: Mapping[str, tuple[str, ...]]) -> dict[str, CallResult]:
+    """Return the reads that succeeded, by id."""
+    reads = {
+        one: context.call(operation, one)
+        for operation, each in ids.items()
+        if context.check.offers(operation)
+        for one in each
+    }
+    return {one: read for one, read in reads.items() if read.accepted and isinstance(read.body, dict)}
+
+
+def _resources(reads: Mapping[str, CallResult]) -> dict[str, dict[str, Any]]:
+    """Return the resources that were read, and the pools that a machine shows, by id."""
+    resources = {one: read.body for one, read in reads.items()}
+    return {str(pool.get("id")): pool for machine in resources.values() for pool in pools_of(machine)} | resources
+
+
+def _stable(before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the plain values of the resources that are the same in both, and the pools of a machine. A machine whose
+    pools have changed is not known.
+    """
+    known = {}
+    for one in before.keys() & after.keys():
+        pools = [[pool.get("id") for pool in pools_of(resource)] for resource in (before[one], after[one])]
+        if pools[0] == pools[1]:
+            same = {name: value for name, value in after[one].items() if before[one].get(name) == value}
+            plain = {name: value for name, value in same.items() if isinstance(value, str | int | float)}
+            known[one] = plain | {"pools": pools_of(after[one])}
+    return known
+
+
+def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
+    workflows = check.workflows.known[:2]
+    if not workflows and check.workflows.invented:
+        workflows = ("«workflow»",)
+    if workflows:
+        yield IncludeCase(workflows)
+        for machine in check.machines.known[:2]:
+            yield IncludeCase(workflows, machine)
+
+
+SCENARIOS = (
+    Scenario(
+        "runs with their resources",
+        (INCLUDE_RULE, "READ-BACK", "LIST-COMPLETE"),
+        run_included,
+        include_cases,
+        needs=("get_run",),
+        priority=2,
+    ),
+)
