@@ -14,7 +14,7 @@ import importlib.resources
 import math
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -333,27 +333,30 @@ def _read_boolean(value: Any, path: Path, diagnostics: Diagnostics) -> Any:
 
 def beyond_limits(value: Any) -> str | None:
     """Describe what in a JSON value exceeds the limits that every server must support; None if nothing does."""
-    todo: list[tuple[Any, int]] = [(value, 1)]
+    todo: list[tuple[Iterable[Any], int]] = [((value,), 1)]
     while todo:
-        node, depth = todo.pop()
-        if isinstance(node, str):
-            if len(node) > MAX_TEXT:
-                return "a longer text than every server must accept"
-            if not node.isascii() and any("\ud800" <= c <= "\udfff" for c in node):
-                return "a lone surrogate"
-        elif isinstance(node, (dict, list)):
-            if depth > MAX_DEPTH:
-                return "deeper nesting than every server must accept"
-            if len(node) > MAX_KEYS:
-                return "more members than every server must accept"
-            if isinstance(node, dict):
-                todo.extend((key, depth + 1) for key in node)
-                todo.extend((item, depth + 1) for item in node.values())
-            else:
-                todo.extend((item, depth + 1) for item in node)
-        elif isinstance(node, float):
-            if not math.isfinite(node):
-                return "a number that is not finite"
-        elif isinstance(node, int) and not isinstance(node, bool) and abs(node) >= 10**MAX_DIGITS:
-            return "an integer with more digits than every server must accept"
+        nodes, depth = todo.pop()
+        for node in nodes:
+            if isinstance(node, str):
+                if len(node) > MAX_TEXT:
+                    return "a longer text than every server must accept"
+                if not node.isascii() and _SURROGATE.search(node):
+                    return "a lone surrogate"
+            elif isinstance(node, (dict, list)):
+                if depth > MAX_DEPTH:
+                    return "deeper nesting than every server must accept"
+                if len(node) > MAX_KEYS:
+                    return "more members than every server must accept"
+                todo.append((node, depth + 1))
+                if isinstance(node, dict):
+                    todo.append((node.values(), depth + 1))
+            elif isinstance(node, float):
+                if not math.isfinite(node):
+                    return "a number that is not finite"
+            elif isinstance(node, int) and not -_TOO_LARGE < node < _TOO_LARGE:
+                return "an integer with more digits than every server must accept"
     return None
+
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_TOO_LARGE: Final = 10**MAX_DIGITS
