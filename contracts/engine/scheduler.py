@@ -30,7 +30,8 @@ MANY_RUNS: Final = 60
 LAST_ROUND_OF_READS: Final = 3
 """Scenarios that create nothing read lists, which get slower later. So they end in this round."""
 LOWEST_PRIORITY: Final = 8
-"""Scenarios with this `priority` take long and seldom find anything, so they wait for the last round, and begin it."""
+"""Scenarios with this `priority` take long and seldom find anything, so they come at the end of the last round, before
+the cases that create many runs."""
 LAST_TIME_FRACTION: Final = 0.03
 """The part of the time that is reserved for scenarios with `last`."""
 
@@ -102,7 +103,7 @@ class Scheduler:
         try:
             for number in range(1, LAST_ROUND + 1):
                 if number == LAST_ROUND:
-                    parts = [*self._slow, *parts, *self._large]
+                    parts = [*parts, *self._slow, *self._large]
                 for part in parts:
                     part.limit += _share(part.scenario, number)
                 self._run_parts([part for part in parts if part.spent < part.limit], until=self._end)
