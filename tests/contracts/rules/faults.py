@@ -44,17 +44,6 @@ class IncludeLosesInputs(Standin):
         return answer
 
 
-class WorkflowNotIncluded(Standin):
-    def included(self, org, runs, include):
-        found = super().included(org, runs, include)
-        return [one for one in found if one["type"] != "workflow" or "machine" not in include]
-
-
-class IncludedForEachRun(Standin):
-    def included(self, org, runs, include):
-        return [one for run in runs for one in super(IncludedForEachRun, self).included(org, [run], include)]
-
-
 class FirstMachineIncluded(Standin):
     def included(self, org, runs, include):
         found = super().included(org, runs, include)

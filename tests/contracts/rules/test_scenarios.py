@@ -34,8 +34,6 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.ReadShowsTenAttachments, WINDOWS, "READ-BACK"),
     (faults.ListRoundsMoments, WINDOWS, "READ-BACK"),
     (faults.IncludeLosesInputs, WINDOWS, "READ-BACK"),
-    (faults.WorkflowNotIncluded, RESOURCES, "READ-INCLUDE"),
-    (faults.IncludedForEachRun, RESOURCES, "READ-INCLUDE"),
     (faults.FirstMachineIncluded, RESOURCES, "READ-INCLUDE"),
     (faults.IncludedPoolsHaveTheMachinesName, RESOURCES, "READ-INCLUDE"),
     (faults.LastStepUnlisted, WINDOWS, "LIST-COMPLETE"),
@@ -76,6 +74,8 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     *(
         (DEFECTS[name].kind, scenario, DEFECTS[name].rule)
         for name, scenario in {
+            "included_for_each_run": RESOURCES,
+            "workflow_not_included": RESOURCES,
             "scheduling_retried_in_session": "retries too early",
             "cancelled_not_retried": "retries",
             "retry_keeps_old_files": "retries",

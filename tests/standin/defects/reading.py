@@ -307,3 +307,32 @@ class IncludedMachineHasNoId(Standin):
     def obeys(c: Client) -> None:
         run = c.create(machine_id=c.get("/v1/machines").json()["items"][0]["id"])
         assert all("id" in one for one in c.get(f"/v1/runs/{run['id']}?include=machine").json()["included"])
+
+
+# -- READ-INCLUDE
+
+
+@plants("READ-INCLUDE", what="A resource of several runs is included once for each.", rarity="a list of two runs")
+class IncludedForEachRun(Standin):
+    def included(self, org, runs, include):
+        return [one for run in runs for one in super(IncludedForEachRun, self).included(org, [run], include)]
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        workflow = c.get("/v1/workflows").json()["items"][0]["id"]
+        c.bulk(2, workflow_id=workflow)
+        included = c.get(f"/v1/runs?workflow_id={workflow}&include=workflow").json()["included"]
+        assert [one["id"] for one in included] == [workflow]
+
+
+@plants("READ-INCLUDE", what="With a machine, its workflow is not included.", rarity="two names in one parameter")
+class WorkflowNotIncluded(Standin):
+    def included(self, org, runs, include):
+        found = super().included(org, runs, include)
+        return [one for one in found if one["type"] != "workflow" or "machine" not in include]
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        run = c.create(workflow_id=c.get("/v1/workflows").json()["items"][0]["id"])
+        included = c.get(f"/v1/runs/{run['id']}?include=machine,workflow").json()["included"]
+        assert [one["type"] for one in included] == ["workflow"]
