@@ -296,7 +296,7 @@ class CaseContext:
 
     def report_violation(self, violation: Violation, *shown: CallResult | Exchange, is_proof: bool = False) -> None:
         """Raises RuleViolated, unless the violation is already known, or is not the one that `only` asks for. `shown`
-        are the exchanges that show it, by default all of the case. `is_proof` says that the last of them alone does.
+        are the exchanges that show it, by default all of the case. `is_proof` says that it need not happen again.
         """
         exchanges = tuple(item.exchange if isinstance(item, CallResult) else item for item in shown)
         judged = (exchanges or self.exchanges)[-1]

@@ -73,21 +73,23 @@ def null_cases(check: CheckContext) -> Iterator[Write]:
 
 
 def _null_bodies(check: CheckContext, operation: str, features: dict[str, tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-    """Yield optional fields that are added to a minimal body. Creates have their pairs in `bulk_answer`."""
+    """Yield optional fields that are added to a minimal body: first all of them. Creates have their pairs in
+    `bulk_answer`.
+    """
     empties = {name: write_bodies.EMPTY[name] for name in features if name in write_bodies.EMPTY}
     nulls = {name: values[0] for name, values in empties.items()}
+    yield nulls
+    yield {name: values[-1] for name, values in empties.items()}
+    files_field = "shared_file_inputs" if "shared_file_inputs" in features else "file_inputs"
+    files = [file(f"{number}.txt", **more) for number, more in enumerate(_FILE_OPTIONS)]
+    yield {files_field: files}
     for name, values in empties.items():
         yield from ({name: value} for value in values)
     if operation not in CREATES_OF_RUNS:
         for row in write_bodies.pairs(write_bodies.states(features))[::2]:  # half of the pairs
             yield with_available_ids(check, write_bodies.without_absent(row))
-    yield nulls
     if operation == "bulk_create_runs":
         yield nulls | {"count": 101}
-    yield {name: values[-1] for name, values in empties.items()}
-    files_field = "shared_file_inputs" if "shared_file_inputs" in features else "file_inputs"
-    files = [file(f"{number}.txt", **more) for number, more in enumerate(_FILE_OPTIONS)]
-    yield {files_field: files}
     yield {files_field: files[::-1]}
     number = list(write_bodies.FEATURES).index(operation)
     yield from ({files_field: [one]} for one in files[number :: len(write_bodies.FEATURES)])  # alone, in turn

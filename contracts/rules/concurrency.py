@@ -20,6 +20,8 @@ from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import newer_properties
 from contracts.oracle import Violation, difference, read_request, value_in_words
+from contracts.rules.isolated_runs import IsolatedRuns
+from contracts.rules.list_check import check_list
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 
@@ -57,8 +59,9 @@ def run_concurrent(context: CaseContext, case: ConcurrentCase) -> None:
 
 
 def _creates(context: CaseContext, width: int) -> None:
-    """Different creates of both organisations, each with values of its own."""
+    """Different creates of both organisations, each with values of its own. All that succeed are listed."""
     check = context.check
+    created = IsolatedRuns(("search", check.marker(context.made_up)))
     operations = [name for name in ("bulk_create_runs", "create_run") if check.offers(name)]
     requests = []
     for number in range(width):
@@ -66,17 +69,20 @@ def _creates(context: CaseContext, width: int) -> None:
         marker = context.check.marker(context.made_up)
         body = {
             "workflow_id": context.placeholder(f"workflow:{number}") if check.workflows.invented else "«workflow»",
-            "input_values": {"marker": marker, "number": number},
+            "input_values": {"marker": marker, "number": number, "together": created.filter[1]},
             "session_alias": marker,
             "file_inputs": [file(f"{number}.txt", marker.encode())],
         }
         if operation == "bulk_create_runs":
             body["count"] = 1 + number % 3
-        is_second = check.has_second and check.workflows.invented and number % 2 == 1
+        is_second = check.has_second and check.workflows.invented and number // len(operations) % 2 == 1
         requests.append(request_for(operation, body=context.fill(body), token=SECOND_TOKEN if is_second else TOKEN))
-    for result in _send(context, requests):
-        parsed = read_request(result.operation or "", result.exchange.request.body)
-        context.judge_write(parsed, result)
+    for request, result in zip(requests, _send(context, requests), strict=True):
+        written = context.judge_write(read_request(result.operation or "", request.body), result)
+        if request.header("Authorization") == TOKEN:
+            created.add(written)
+    if created.runs and check.offers("list_runs"):
+        check_list(context, created, [created.filter])
 
 
 def _reads_during_an_update(context: CaseContext, width: int) -> None:
@@ -234,7 +240,7 @@ def concurrent_cases(check: CheckContext) -> Iterator[ConcurrentCase]:
 SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
     Scenario(
         "requests at the same moment",
-        ("BULK-ECHO", "CREATE-ANSWER", "READ-BACK", "UPDATE-PARTIAL", "DELETE-GONE", "AUTH-TENANT"),
+        ("BULK-ECHO", "CREATE-ANSWER", "LIST-COMPLETE", "READ-BACK", "UPDATE-PARTIAL", "DELETE-GONE", "AUTH-TENANT"),
         run_concurrent,
         concurrent_cases,
         attempts=4,

@@ -26,6 +26,7 @@ from contracts.rules.listing import NEWEST_FIRST, RunList, read_list, read_pages
 
 Evidence = Sequence[CallResult | Exchange]
 
+_NOT_LISTED: Final = "a created run is not listed"
 _LIMITS: Final = (MAX_LIMIT, DEFAULT_LIMIT, 37)
 """The largest page, the usual one, and a small one of no round size."""
 
@@ -52,9 +53,8 @@ def check_list(
             one_page = read_list(context, found.query)
             found = one_page if missing_runs(one_page.pages, found.query, missing[:1]) else found
         shown: Evidence = [*before, *isolated.creates_of(missing[0].id), *found.results[:3]]
-        context.report_violation(
-            Violation(rule, cause, "every run that matches", missing_in_words(missing, found.query)), *shown
-        )
+        violation = Violation(rule, cause, "every run that matches", missing_in_words(missing, found.query))
+        context.report_violation(violation, *shown, is_proof=is_unlisted(context, cause, missing[0].id))
         return None
     return {str(item.get("id")): item for item in found.items}
 
@@ -99,7 +99,12 @@ def why_missing(
     others = (other for other in _other_queries(run, base) if other != filters)
     if any(_is_in(context, run, [*other, NEWEST_FIRST], MAX_LIMIT) for other in others):
         return "LIST-FILTER", misses_a_run(filter_names(query))
-    return "LIST-COMPLETE", "a created run is not listed"
+    return "LIST-COMPLETE", _NOT_LISTED
+
+
+def is_unlisted(context: CaseContext, cause: str, run_id: str) -> bool:
+    """Return whether a run can be read that no list shows. That is proved, whether or not it happens again."""
+    return cause == _NOT_LISTED and context.check.offers("get_run") and context.call("get_run", run_id).accepted
 
 
 def _other_queries(run: Mapping[str, Any], base: Query) -> Iterator[Query]:

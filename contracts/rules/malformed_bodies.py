@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from contracts.data import write_bodies
-from contracts.data.grouping import in_turn_by_kind
+from contracts.data.grouping import in_turn, in_turn_by_kind
 from contracts.engine.check_context import CheckContext
 from contracts.oracle import read_request
 from contracts.rules.invalid_bodies import with_sample_ids
 from contracts.rules.writes import WRITES_OF_RUNS, Body, Writes, in_batches
 
 _NOT_AN_OBJECT: Final = (
-    *("", " ", "\n", "null", "true", "false", "5", "0", "1.5", '""', '"text"'),
-    *("[]", "[1]", "[{}]", "[null]", "[[]]"),
+    *("", "null", "[]", '"text"', "5", "true", "[{}]"),
+    *(" ", "\n", "false", "0", "1.5", '""', "[1]", "[null]", "[[]]"),
 )
 _NOT_JSON: Final = (
     *("{", "}", "[", '"', "{'a': 1}", "{a: 1}", "not json", "nul", "undefined", "<xml/>", "a=1&b=2", "{]", ",", ":"),
@@ -34,12 +34,14 @@ _BROKEN_ENDS: Final = (
 
 
 def malformed(body: dict[str, Any]) -> Iterator[str]:
-    """Yield texts that are not a JSON object: fixed ones, and mutations of the given valid body."""
+    """Yield texts that are not a JSON object, of each kind in turn: fixed ones, and mutations of a valid body."""
     good = json.dumps(body, ensure_ascii=False)
-    yield from (*_NOT_AN_OBJECT, *_NOT_JSON, *_NOT_UTF8)
-    yield from (good[:-1] + end for end in _BROKEN_ENDS)
-    yield from (good[1:], good[: len(good) // 2], good + "x", good + "}", good + good, "x" + good, f"[{good}]")
-    yield from (json.dumps(good, ensure_ascii=False), good.replace('"', "'"))
+    mutations = (
+        *(f"[{good}]", json.dumps(good, ensure_ascii=False), good[: len(good) // 2], good[1:]),
+        *(good + "x", good + "}", good + good, "x" + good, good.replace('"', "'")),
+    )
+    broken = (good[:-1] + end for end in _BROKEN_ENDS)
+    yield from in_turn(map(iter, (mutations, _NOT_AN_OBJECT, _NOT_JSON, _NOT_UTF8, broken)))
 
 
 @in_turn_by_kind

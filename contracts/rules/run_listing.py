@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from contracts.oracle import Query, Violation, missing_in_words, missing_runs
-from contracts.rules.list_check import judge_list, why_missing
+from contracts.rules.list_check import is_unlisted, judge_list, why_missing
 from contracts.rules.listing import RunList, read_page
 from contracts.rules.tracked_run import TrackedRun
 
@@ -34,8 +34,8 @@ def check_listing(
         rule, cause = rule_if_gone, "another run is gone too"
         if not rule:
             rule, cause = why_missing(context, missing[0].view, query, base=base)
-        run.report_violation(
-            Violation(rule, cause, "every run that matches", missing_in_words(missing, query)), *found.results
-        )
+        violation = Violation(rule, cause, "every run that matches", missing_in_words(missing, query))
+        is_proof = is_unlisted(context, cause, missing[0].id)
+        context.report_violation(violation, *run.shown, *found.results, is_proof=is_proof)
         return None
     return found

@@ -74,6 +74,7 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     *(
         (DEFECTS[name].kind, scenario, DEFECTS[name].rule)
         for name, scenario in {
+            "creates_at_once_lose_one_in_lists": "requests at the same moment",
             "included_for_each_run": RESOURCES,
             "workflow_not_included": RESOURCES,
             "scheduling_retried_in_session": "retries too early",

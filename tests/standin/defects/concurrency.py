@@ -119,3 +119,23 @@ class ReadsAtOnceForTheLatest(Standin):
 
         mine = c.create()
         assert [answer.status_code for answer in c.runner.run(both())] == [200, 404]
+
+
+@plants("LIST-COMPLETE", what="Of two single creates at once one is on no list.", rarity="at once")
+class CreatesAtOnceLoseOneInLists(Standin):
+    unlisted: frozenset[str] = frozenset()
+
+    async def once(self, call, handle):
+        if call.operation == "create_run":
+            before = set(call.org.runs)
+            await asyncio.sleep(0.005)
+            self.unlisted |= call.org.runs.keys() - before
+        return await super().once(call, handle)
+
+    def listed(self, call):
+        return [run for run in super().listed(call) if run.id not in self.unlisted]
+
+    @staticmethod
+    def obeys(c: Client) -> None:
+        c.runner.run(gathered(c, *(("POST", "/v1/runs", {"workflow_id": W}) for _ in range(3))))
+        assert len(c.listed()["items"]) == 3
