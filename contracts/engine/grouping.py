@@ -1,9 +1,9 @@
 """Tells each fault once: a finding that shows the same fault as another one becomes a part of it.
 
-Two findings show the same fault only if the answers prove it. Either one answer shows both, in the same field; or both
-have the same guess at the cause. Under one rule, this is enough; under two rules, both must also be of the same field,
-and have the same wrong value or a guess about values of that field. Findings of different fields always stay apart,
-since each may be a fault of its own.
+Two findings show the same fault only if the answers prove it. Either one answer shows both, in the same field; or a
+list and a read show the same wrong value in the same field; or both have the same guess at the cause. Under one rule,
+this is enough; under two rules, both must also be of the same field, and have the same wrong value or a guess about
+values of that field. Findings of different fields always stay apart, since each may be a fault of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contracts.core.findings import Finding
 from contracts.openapi.router import route_of
 
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{8}…")
+_PLACE: Final = re.compile(r"\bitems\.([0-9]+|\[\])\.")
 
 
 def grouped(findings: Iterable[Finding], rank: Callable[[Finding], Any] = lambda finding: 0) -> tuple[Finding, ...]:
@@ -44,12 +45,26 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
     same_field = bool(one.field) and one.field == other.field
     if same_field and ((one.rule, one.cause) in other.same_answer or (other.rule, other.cause) in one.same_answer):
         return True
+    is_list_and_read = one.rule == other.rule and same_field and _is_list_and_read(one, other)
+    if is_list_and_read and _as_in_a_read(one) == _as_in_a_read(other):
+        return True
     if not one.guess or one.guess != other.guess:
         return False
     if one.rule == other.rule:
         return same_field or not (one.field and other.field)
     same_value = _ID.sub("id", one.got) == _ID.sub("id", other.got)
     return same_field and (same_value or _is_about_values_of(one.field, one.guess))
+
+
+def _is_list_and_read(one: Finding, other: Finding) -> bool:
+    """Return whether one is of a list of resources, and the other of a read of one of them."""
+    shorter, longer = sorted((_path_of(one), _path_of(other)), key=len)
+    return longer.endswith("}") and longer.rpartition("/")[0] == shorter
+
+
+def _as_in_a_read(finding: Finding) -> tuple[str, ...]:
+    """Return what was expected and what came, without ids and the place in a list."""
+    return tuple(_PLACE.sub("", _ID.sub("id", text)) for text in (finding.expected, finding.got))
 
 
 def _is_about_values_of(field: str, guess: str) -> bool:
@@ -60,7 +75,13 @@ def _is_about_values_of(field: str, guess: str) -> bool:
 def _in_words(finding: Finding) -> str:
     if not finding.exchanges:
         return finding.rule
+    return f"{finding.rule} on {finding.exchanges[-1].request.method} {_path_of(finding)}"
+
+
+def _path_of(finding: Finding) -> str:
+    """Return the documented path of the last request if there is one, else the path itself."""
+    if not finding.exchanges:
+        return ""
     request = finding.exchanges[-1].request
     route = route_of(request.method, request.path)
-    path = request.path.partition("?")[0] if route is None else route.template
-    return f"{finding.rule} on {request.method} {path}"
+    return request.path.partition("?")[0] if route is None else route.template

@@ -64,6 +64,16 @@ def test_the_same_refusal_of_several_operations_is_told_once() -> None:
     assert [bool(one.part_of) for one in grouped(findings)] == [False, True]
 
 
+def test_a_list_and_a_read_with_the_same_wrong_value_are_told_once() -> None:
+    listed = finding("HTTP-SCHEMA", "one", "items.3.pools [5]", path="/v1/machines", field="pools")
+    read = finding("HTTP-SCHEMA", "another", "pools [5]", path=f"/v1/machines/{RUN}", field="pools")
+
+    assert [bool(one.part_of) for one in grouped([listed, read])] == [False, True]
+    for other in ({"got": "pools [6]"}, {"field": "name"}, {"rule": "READ-BACK"}):
+        changed = dataclasses.replace(read, **other)
+        assert [bool(one.part_of) for one in grouped([listed, changed])] == [False, False]
+
+
 def test_two_violations_that_one_answer_shows_in_one_field_are_told_once() -> None:
     leak = finding(
         "SECRET-LEAK", "in an answer of list_runs", "200 with a sensitive value", field="sensitive_input_aliases"
