@@ -1,9 +1,10 @@
 """Tells each fault once: a finding that shows the same fault as another one becomes a part of it.
 
 Two findings show the same fault only if the answers prove it. Either one answer shows both, in the same field; or a
-list and a read show the same wrong value in the same field; or both have the same guess at the cause. Under one rule,
-this is enough; under two rules, both must also be of the same field, and have the same wrong value or a guess about
-values of that field. Findings of different fields always stay apart, since each may be a fault of its own.
+list and a read show the same wrong value in the same field; or one operation answers both with a 5xx, which NO-5XX
+tells too; or both have the same guess at the cause. Under one rule, this is enough; under two rules, both must also be
+of the same field, and have the same wrong value or a guess about values of that field. Findings of different fields
+always stay apart, since each may be a fault of its own.
 """
 
 from __future__ import annotations
@@ -48,12 +49,18 @@ def _is_same_fault(one: Finding, other: Finding) -> bool:
     is_list_and_read = one.rule == other.rule and same_field and _is_list_and_read(one, other)
     if is_list_and_read and _as_in_a_read(one) == _as_in_a_read(other):
         return True
+    if "NO-5XX" in {one.rule, other.rule} and _gets_5xx(one) and _gets_5xx(other) and _path_of(one) == _path_of(other):
+        return True
     if not one.guess or one.guess != other.guess:
         return False
     if one.rule == other.rule:
         return same_field or not (one.field and other.field)
     same_value = _ID.sub("id", one.got) == _ID.sub("id", other.got)
     return same_field and (same_value or _is_about_values_of(one.field, one.guess))
+
+
+def _gets_5xx(finding: Finding) -> bool:
+    return bool(finding.exchanges) and finding.exchanges[-1].answer.status >= 500
 
 
 def _is_list_and_read(one: Finding, other: Finding) -> bool:

@@ -109,6 +109,8 @@ def _neighbour(failing: Attempt, passing: Attempt) -> Neighbour | None:
     judged = pairs[-1][1]
     if not accepts(passing.exchanges[judged].answer):
         return None
+    if _has_json(failing.exchanges[-1].request) and not _has_json(passing.exchanges[judged].request):
+        return None  # how a body of another type is read is not determined, so nothing was judged
     lost = [request for index, request in enumerate(one) if index not in dict(pairs)]
     differences = [Difference(f"after {request.name}", request, _ABSENT, passing.exchanges[judged]) for request in lost]
     matched = {other for _, other in pairs}
@@ -122,6 +124,11 @@ def _neighbour(failing: Attempt, passing: Attempt) -> Neighbour | None:
     if not differences:
         return None
     return Neighbour(differences[-1].request, tuple(differences))
+
+
+def _has_json(request: Request) -> bool:
+    media_type = (request.header("Content-Type") or "").partition(";")[0]
+    return request.body is None or media_type.strip().lower() == "application/json"
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,16 @@ def test_a_list_and_a_read_with_the_same_wrong_value_are_told_once() -> None:
         assert [bool(one.part_of) for one in grouped([listed, changed])] == [False, False]
 
 
+def test_a_5xx_that_two_rules_see_is_told_once() -> None:
+    def failed(rule: str, path: str, status: int = 500) -> Finding:
+        return Finding(rule, rule, "a success", f"{status}", (Exchange(Request("GET", path), Answer(status, (), b"")),))
+
+    listed, read = failed("LIST-COMPLETE", "/v1/runs"), failed("NO-5XX", f"/v1/runs/{RUN}")
+    others = (failed("NO-5XX", "/v1/runs"), read, failed("NO-5XX", "/v1/runs", 200), failed("READ-BACK", "/v1/runs"))
+
+    assert [bool(grouped([listed, other])[1].part_of) for other in others] == [True, False, False, False]
+
+
 def test_two_violations_that_one_answer_shows_in_one_field_are_told_once() -> None:
     leak = finding(
         "SECRET-LEAK", "in an answer of list_runs", "200 with a sensitive value", field="sensitive_input_aliases"

@@ -54,6 +54,16 @@ def test_a_request_that_got_no_success_is_no_neighbour(status: int) -> None:
     assert neighbours(created({"count": 2}), [created({"count": 1}, status)]) == []
 
 
+def test_a_body_of_another_type_is_no_neighbour_of_json() -> None:
+    def with_type(media_type: str) -> Attempt:
+        headers = [("Content-Type", media_type)]
+        return Attempt([sent("bulk_create_runs", raw=b"{}", headers=headers)])
+
+    assert neighbours(with_type("application/json"), [with_type("text/plain")]) == []
+    assert neighbours(with_type("text/plain"), [with_type("application/json")]) != []
+    assert neighbours(with_type("application/json"), [with_type("Application/JSON; charset=utf-8")]) != []
+
+
 def test_an_attempt_that_did_not_send_the_failing_request_is_no_neighbour() -> None:
     failing = Attempt([sent("create_run", body={}), sent("list_runs")])
 
