@@ -184,6 +184,8 @@ def list_faults(
         yield from (ListFault(violation, (number,)) for violation in frame_violations(page))
     if ("sort_mode", NEWEST) in query:
         yield from _out_of_order(listed)
+    else:
+        yield from _not_by_activity(listed)
 
 
 def missing_runs(pages: Sequence[Page], query: Query, runs: Iterable[Candidate]) -> list[Candidate]:
@@ -313,6 +315,16 @@ def _miscounted(pages: Sequence[Page], query: Query, runs: Collection[Candidate]
         if page.total != len(expected):
             cause, right, got = "total is not the number of runs", f"total {len(expected)}", f"total {page.total}"
             yield ListFault(Violation("LIST-PAGE", cause, right, got), (number,))
+
+
+def _not_by_activity(listed: _Listed) -> Iterator[ListFault]:
+    """Yield runs of one page that are not in the order by activity. Between two pages, runs may end."""
+    for (one, run), (other, next_run) in itertools.pairwise(listed):
+        statuses = [run.get("status"), next_run.get("status")]
+        have_ended = [status in TERMINAL for status in statuses]
+        if one == other and have_ended == [True, False]:
+            cause, got = "activity is not the active runs first", f"a run {statuses[0]} before one {statuses[1]}"
+            yield ListFault(Violation("LIST-PAGE", cause, "the active runs before those that ended", got), (one,))
 
 
 def _out_of_order(listed: _Listed) -> Iterator[ListFault]:

@@ -9,15 +9,17 @@ from typing import Any, Final
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.data import files, json_values, limits, strategies, write_bodies
 from contracts.data.formats import UNUSUAL_IDS
 from contracts.data.value_classes import STRUCTURES, Json
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
-from contracts.engine.results import WriteResult
+from contracts.engine.results import Inconclusive, WriteResult
 from contracts.engine.scenario import Scenario
-from contracts.rules.listing import items_of
+from contracts.oracle import TERMINAL, pools_of
+from contracts.rules.listing import items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule
 
@@ -272,7 +274,62 @@ def generated(check: CheckContext) -> SearchStrategy[CreateCase]:
 
 _ANSWER_RULES = tuple(rule.id for rule in RULES)
 _READ_RULES = (*_ANSWER_RULES, "READ-BACK", "REQ-ACCEPT")
+# Machines that are picked from pools
+
+
+@dataclass(frozen=True)
+class PickCase(Case):
+    """A create in the first pool, or the first two, that an organisation has."""
+
+    pools: int = 1
+    token: str = TOKEN
+    expected_runs: int = 1
+
+
+def run_pick(context: CaseContext, case: PickCase) -> None:
+    """The machine that a run gets, if any, is one of its organisation and belongs to all of its pools."""
+    listed = context.call("list_pools", query=[("limit", "2")], token=case.token)
+    pools = [item["id"] for item in items_of(listed) if isinstance(item.get("id"), str)][: case.pools]
+    if len(pools) < case.pools:
+        raise Inconclusive("the organisation has no pools")
+    workflow = "«workflow»" if case.token == TOKEN else their_workflow(context)
+    written = context.create(
+        "bulk_create_runs", {"workflow_id": workflow, "pool_ids": pools, "count": 1}, token=case.token
+    )
+    run = written.runs[0] if written.runs else {}
+    for _ in range(_LOOKS_FOR_A_MACHINE):
+        if run.get("machine_id") or run.get("status") in TERMINAL:
+            break
+        context.wait(0.1)
+        run = context.ask("get_run", run["id"], token=case.token).body
+    if not run.get("machine_id"):
+        raise Inconclusive("no machine is picked")
+    machine = context.call("get_machine", run["machine_id"], token=case.token)
+    cause, expected = "a picked machine is none of the organisation", "a machine that can be read"
+    if context.require(machine.accepted, "BULK-ECHO", cause, expected, machine.words, written.result, machine):
+        lacks = set(pools) - {str(pool.get("id")) for pool in pools_of(machine.body)}
+        cause, got = "a picked machine is not in the pools", f"a machine without pool {' and '.join(sorted(lacks))}"
+        context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", got, written.result, machine)
+
+
+_LOOKS_FOR_A_MACHINE: Final = 10
+
+
+def pick_cases(check: CheckContext) -> Iterator[PickCase]:
+    for token in (TOKEN, SECOND_TOKEN) if check.has_second else (TOKEN,):
+        yield PickCase(token=token)
+        yield PickCase(2, token)
+
+
 SCENARIOS = (
+    Scenario(
+        "machines picked from pools",
+        ("BULK-ECHO",),
+        run_pick,
+        pick_cases,
+        needs=("list_pools", "get_machine", "get_run"),
+        priority=1,
+    ),
     Scenario("creates with each feature", (*_READ_RULES, "REQ-COUNT"), run_create, feature_cases, priority=0),
     Scenario("creates of every count", (*_ANSWER_RULES, "REQ-COUNT"), run_create, count_cases, priority=2),
     Scenario(

@@ -244,7 +244,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_concurrent,
         concurrent_cases,
         attempts=4,
-        together=False,
+        alone=True,  # else the requests are further apart
         priority=2,
     ),
 )

@@ -16,7 +16,7 @@ from contracts.engine.scenario import Scenario
 from contracts.oracle import Query, counted
 from contracts.rules.listing import NEWEST_FIRST, items_of
 from contracts.rules.rule import Rule
-from contracts.rules.run_events import CANCEL, DELETE, Event, RunCase, apply_events, create_for, updates
+from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, updates
 from contracts.rules.run_listing import check_listing
 from contracts.rules.tracked_run import TrackedRun
 from contracts.rules.updates import GROUP, UPDATES
@@ -72,7 +72,8 @@ def run_delete(context: CaseContext, case: DeleteCase) -> None:
         if context.check.offers(operation):
             run.judge_if_deleted(run.call(operation, **more))
     not_listed(run, widely=case.widely)
-    attachments_gone(run, run.known.view.get("input_attachment_ids") or ())
+    views = (created.runs[case.index % len(created.runs)], run.known.view)
+    attachments_gone(run, list(dict.fromkeys(one for view in views for one in view.get("input_attachment_ids") or ())))
     for other in created.runs[:3] + created.runs[-1:]:
         files = other.get("input_attachment_ids")
         if files and other["id"] != run.id and context.check.offers("get_run_attachment"):
@@ -153,6 +154,10 @@ def delete_cases(check: CheckContext) -> Iterator[DeleteCase]:
         yield DeleteCase(fields, 3, number % 3)
         if may_cancel:
             yield DeleteCase(fields, 2, 1, events=cancelled)
+    if may_cancel and check.offers("retry_run"):
+        retried = Event("retry", {"file_inputs": [file("new.txt", b"new")]})
+        yield DeleteCase({"file_inputs": files}, events=(CANCEL, retried, DELETE))
+        yield DeleteCase({"file_inputs": files, "start_session": True}, events=(CANCEL, RETRY, CANCEL, DELETE))
     for count, index in ((101, 50), (1000, 999)):
         yield DeleteCase({}, count, index)
     yield DeleteCase({"file_inputs": files}, 50, 49)

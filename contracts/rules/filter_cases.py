@@ -49,6 +49,8 @@ def _different_creates(check: CheckContext, size: int) -> list[dict[str, Any]]:
         if number % 4 == 3 and check.workflows.invented:
             body["workflow_id"] = "«workflow:1»"
         found.append(body)
+    if check.pools.known:
+        found[0]["pool_ids"] = [check.pools.known[0]]  # the target may pick a machine, by which the run is found then
     found[1]["input_values"] |= _INPUTS_HARD_TO_SEARCH
     found[1]["sensitive_input_values"] = {"k«marker:63»": "«secret»"}
     found[1]["file_inputs"] = [file("f«marker:62».txt")]
@@ -65,6 +67,8 @@ _INPUTS_HARD_TO_SEARCH: Final = {
     "levels": [[{"a": {"b": [{"c": {"d": [1, None, {"e": "«marker:61»"}]}}]}}]],
     "second": ["x", "«marker:66»", "y"],
     "joined": "«marker:67» «marker:68»",
+    "one": "«marker:70»",
+    "next": "«marker:71»",
 }
 """Words where a search may overlook them."""
 _SEARCHED_TEXTS: Final[Mapping[str, str]] = {
@@ -89,6 +93,7 @@ _OTHER_TEXTS: Final[Mapping[str, str]] = {
     "the name of a file": "«marker:62»",
     "the name of a secret": "«marker:63»",
     "usage_metadata": "«marker:64»",
+    **{f"two values with {separator!r}": f"«marker:70»{separator}«marker:71»" for separator in ("", " ", ",", "\n")},
 }
 """Place → a text in it, which a search must find or, where it is documented not to look, must not find."""
 
@@ -101,13 +106,13 @@ MANY_QUERIES: Final = 40
 
 
 def _filters_alone() -> Iterator[Filter]:
-    for name, creates in (("workflow_id", (0, 3)), ("machine_id", (1, 3)), ("session_id", (2, 5))):
+    for name, creates in (("workflow_id", (0, 3)), ("machine_id", (0, 1, 3)), ("session_id", (2, 5))):
         yield from (Filter(name, create=create) for create in creates)
         yield Filter(name, "«uuid»")
     yield from (Filter("status", status) for status in sorted(STATUSES - {"running_checks"}))
     for name in ("created_at_from", "created_at_to"):
         for create, shift in itertools.product((0, 2, -1), (0, 1, -1)):
-            for way in ("plain", "utc", "east", "west", "second"):
+            for way in ("plain", "utc", "east", "west", "second", "tenth"):
                 yield Filter(name, create=create, way=way, shift=shift)
 
 

@@ -55,7 +55,7 @@ def _written_word(word: str, way: str) -> str:
 
 
 def _written_time(text: str, way: str, shift: int) -> str | None:
-    """Return a time in another time zone, or without its fraction of a second; None if the text is not a time."""
+    """Return a time in another time zone, or with a shorter fraction of a second; None if the text is not a time."""
     moment = moment_of(text)
     if moment is None:
         return None
@@ -66,6 +66,11 @@ def _written_time(text: str, way: str, shift: int) -> str | None:
         case "second":
             at = moment.replace(microsecond=0) + timedelta(seconds=shift)
             return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        case "tenth":
+            at = moment.replace(microsecond=moment.microsecond // 100_000 * 100_000) + timedelta(
+                milliseconds=100 * shift
+            )
+            return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-5] + "Z"
         case "east":
             return at.astimezone(timezone(timedelta(hours=5, minutes=30))).isoformat()
         case "west":
@@ -105,6 +110,8 @@ def run_filters(context: CaseContext, case: FilterCase) -> None:
             query = list(within(isolated, query))
         for limit in case.limits:
             check_list(context, isolated, query, limit=limit)
+    if case.changes:
+        check_list(context, isolated, [isolated.filter], sort="activity")
 
 
 UPDATED_TEXTS: Final[Mapping[str, Any]] = {

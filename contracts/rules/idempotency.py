@@ -373,7 +373,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_together,
         together_cases,
         attempts=6,
-        together=False,
+        alone=True,  # else the requests are further apart
         priority=2,
     ),
     Scenario("idempotency keys with another body", ("IDEM-CONFLICT",), run_conflict, conflict_cases, priority=2),
@@ -383,7 +383,7 @@ SCENARIOS: Final[tuple[Scenario[Any], ...]] = (
         run_conflict_together,
         conflict_together_cases,
         attempts=6,
-        together=False,
+        alone=True,  # else the requests are further apart
         priority=2,
     ),
     Scenario("two idempotency keys", ("IDEM-REPLAY",), run_two_keys, two_keys_cases, priority=2),

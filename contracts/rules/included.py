@@ -38,6 +38,8 @@ class IncludeCase(Case):
     workflows: tuple[str, ...]
     machine: str | None = None
     includes: tuple[str, ...] = _INCLUDES
+    pages: int = 0
+    """How many pages of one run are read too."""
 
     @property
     def expected_runs(self) -> int:
@@ -60,7 +62,8 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
         found.append((include, context.ask("get_run", run["id"], query=[("include", include)])))
         if context.check.offers("list_runs"):
             query = [("session_id", run["session_id"]), ("include", include), NEWEST_FIRST]
-            found.append((include, context.ask("list_runs", query=query)))
+            pages = [[("skip", str(skip)), ("limit", "1")] for skip in range(case.expected_runs)]
+            found += [(include, context.ask("list_runs", query=query + page)) for page in ([], *pages[: case.pages])]
     after = _read_each(context, ids)
     known = _stable(_resources(before), _resources(after))
     for include, result in found:
@@ -108,6 +111,7 @@ def include_cases(check: CheckContext) -> Iterator[IncludeCase]:
         workflows = ("«workflow»",)
     if workflows:
         yield IncludeCase(workflows)
+        yield IncludeCase(workflows, includes=("workflow",), pages=3)
         for machine in check.machines.known[:2]:
             yield IncludeCase(workflows, machine)
 

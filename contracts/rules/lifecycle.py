@@ -44,6 +44,11 @@ of the case, so that shrinking does not reduce it.
 """
 
 
+Change = Literal[
+    "", "cancel running", "cancel waiting", "delete waiting", "delete active", "retry ended", "delete ended"
+]
+
+
 @dataclass(frozen=True)
 class LifecycleCase(RunCase):
     """`count` runs, or a chain, are read until they have ended. In between or afterwards, some of them are changed."""
@@ -52,11 +57,13 @@ class LifecycleCase(RunCase):
     """If not 0, the number of steps of a chain, which is created instead."""
     joined: int = 0
     """How many runs the session of the chain has before the chain is created."""
+    joining: int = 0
+    """How many runs are created afterwards in the session of the first run."""
     retried: int = 0
     """How many of the runs are cancelled and retried before they are watched."""
     cancelled: int | None = None
     """The index of a run that is cancelled at once."""
-    change: Literal["", "cancel running", "delete active", "retry ended", "delete ended"] = ""
+    change: Change = ""
 
 
 class WatchedRuns:
@@ -150,6 +157,9 @@ def watch(context: CaseContext, case: LifecycleCase) -> WatchedRuns:
         count = _DELETE_RUN_COUNT if case.change == "delete ended" else case.count
         written = create_for(context, replace(case, count=count))
         runs = [TrackedRun.of(context, written, index) for index in range(count)]
+    if case.joining:
+        more = context.some_runs(case.joining, session_id=runs[0].known.view.get("session_id"))
+        runs += [TrackedRun.of(context, more, index) for index in range(case.joining)]
     for run in runs[: case.retried]:
         run.cancel()
         if not run.retry({}).result.accepted:
@@ -180,6 +190,8 @@ def run_lifecycle(context: CaseContext, case: LifecycleCase) -> None:
     if case.change == "cancel running":
         _cancel_running(watched)
     deleted = _delete_active(watched) if case.change == "delete active" else []
+    if case.change in {"cancel waiting", "delete waiting"}:
+        deleted += _end_waiting(watched, delete=case.change == "delete waiting")
     end = time.monotonic() + (_TIMEOUT_TO_DELETE_S if case.change == "delete ended" else _TIMEOUT_S)
     pause = 0.02
     while time.monotonic() < end and not watched.have_ended:
@@ -246,6 +258,26 @@ def _cancel_running(watched: WatchedRuns) -> None:
         watched.context.wait(0.1)
 
 
+def _end_waiting(watched: WatchedRuns, *, delete: bool) -> list[TrackedRun]:
+    """Cancels or deletes the last run of a session that waits while another one is running. Returns what was deleted.
+
+    The others must go on waiting.
+    """
+    end = time.monotonic() + _TIMEOUT_S
+    while time.monotonic() < end and not watched.have_ended:
+        watched.look()
+        waiting = [run for run in watched.runs if run.known.status == "scheduling"]
+        if len(waiting) > 1 and any(run.known.status == "running" for run in watched.runs):
+            if not delete:
+                waiting[-1].update({"status": "cancelled"})
+                return []
+            waiting[-1].delete()
+            watched.runs.remove(waiting[-1])
+            return [waiting[-1]]
+        watched.context.wait(0.05)
+    return []
+
+
 def _delete_active(watched: WatchedRuns) -> list[TrackedRun]:
     """Deletes a run that an update has set to running, then one that is scheduling and two that are running by
     themselves, if they are met. Returns them.
@@ -291,6 +323,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(count=6, change="cancel running")
     if check.offers("delete_run"):
         yield LifecycleCase(count=6, change="delete active")
+        yield LifecycleCase(session, 4, change="delete waiting")
     # With many runs, rare final statuses occur too.
     secret = {"sensitive_input_values": {"pin": "«secret»"}}
     yield LifecycleCase(secret, 40)
@@ -303,6 +336,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
     if check.offers("create_run"):
         yield LifecycleCase({"session_alias": "x", "release_session_after": True}, 4, is_single=True)
         yield LifecycleCase(session, 3, is_single=True, change="retry ended")
+        yield LifecycleCase(session, is_single=True, joining=3)
         if check.sessions.invented:
             yield LifecycleCase({"session_id": "«session»"}, 4, is_single=True)
     if check.offers("retry_run", "update_run"):
@@ -318,6 +352,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(chain=3, joined=2)
     if check.offers("update_run"):
         yield LifecycleCase(session, 4, cancelled=1)
+        yield LifecycleCase(session, 4, change="cancel waiting")
         yield LifecycleCase(session, 3, cancelled=0)
         yield LifecycleCase(count=3, cancelled=2)
 

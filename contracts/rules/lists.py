@@ -179,12 +179,12 @@ def growing_cases(check: CheckContext) -> Iterator[GrowingCase]:
         yield GrowingCase(count, limit, queries)
 
 
-# Machines, pools and workflows
+# Machines, pools, workflows and attachments
 
 
 @dataclass(frozen=True)
 class OtherPageCase(Case):
-    """A page of another list than that of runs."""
+    """A page of another list than that of runs. A negative `skip` counts from its end."""
 
     operation: str
     skip: int | None
@@ -196,9 +196,14 @@ def run_other_page(context: CaseContext, case: OtherPageCase) -> None:
 
     Paging is not documented for these lists, so a list without it is inconclusive.
     """
-    asked = [("skip", case.skip), ("limit", case.limit)]
+    before = context.call(case.operation)
+    skip = case.skip
+    if skip is not None and skip < 0:
+        total = before.body.get("total") if isinstance(before.body, dict) else None
+        skip = max(0, total + skip) if isinstance(total, int) else 0
+    asked = [("skip", skip), ("limit", case.limit)]
     query = [(name, str(value)) for name, value in asked if value is not None]
-    before, page, after = (context.call(case.operation, query=one) for one in ([], query, []))
+    page, after = (context.call(case.operation, query=one) for one in (query, []))
     totals = [result.body.get("total") for result in (before, page, after) if isinstance(result.body, dict)]
     if len(totals) < 3 or not page.accepted or totals[0] != totals[2]:
         raise Inconclusive("a list that others change, or that is not given in pages")
@@ -209,8 +214,8 @@ def run_other_page(context: CaseContext, case: OtherPageCase) -> None:
 
 
 def other_page_cases(check: CheckContext) -> Iterator[OtherPageCase]:
-    windows = ((None, None), (0, 1), (1, 1), (1, None), (2, 2), (5, DEFAULT_LIMIT), (MAX_LIMIT, MAX_LIMIT))
-    for operation in ("list_machines", "list_pools", "list_workflows"):
+    windows = ((None, None), (0, 1), (1, 1), (1, None), (2, 2), (5, DEFAULT_LIMIT), (MAX_LIMIT, MAX_LIMIT), (-1, 1))
+    for operation in ("list_machines", "list_pools", "list_workflows", "list_run_attachments"):
         if check.offers(operation):
             yield from (OtherPageCase(operation, skip, limit) for skip, limit in windows)
 

@@ -143,7 +143,9 @@ def retry_cases(check: CheckContext) -> Iterator[RunCase]:
     on_off = {name: [write_bodies.ABSENT, values[0]] for name, values in features.items()}
     for row in write_bodies.pairs(on_off):
         yield retry_case(write_bodies.without_absent(row), fields=rich)
-    yield retry_case({name: None for name in features if None in write_bodies.EMPTY.get(name, ())}, fields=rich)
+    nulls = {name: None for name in features if None in write_bodies.EMPTY.get(name, ())}
+    yield retry_case(nulls, fields=rich | {"start_session": True})
+    yield retry_case(filled={"output_attachment_ids": ["«uuid:1»"]})
     yield RunCase(events=retry_case(filled=_FILLED).events * 3)
     yield retry_case({"workflow_id": "«uuid:8»"})  # an unknown property of a retry: refused or ignored
     for count, index in ((2, 0), (3, 2), (101, 100)):
@@ -202,7 +204,7 @@ SCENARIOS = (
         together_cases,
         needs=("retry_run", "get_run", "update_run"),
         attempts=6,
-        together=False,
+        alone=True,  # else the requests are further apart
         priority=3,
     ),
 )

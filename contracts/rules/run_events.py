@@ -111,6 +111,7 @@ def apply(run: TrackedRun, event: Event) -> bool:
             if result.accepted:
                 raise RetriedTooEarly(run, result)
             run.read_unchanged(result, "RETRY-RULES", "a refused retry changes a run")
+            judge_no_new_files(run, body, result)
             return False
         case "delete":
             run.delete()
@@ -157,6 +158,18 @@ def judge_new_files(run: TrackedRun, retry: WriteResult) -> None:
     left = [item for item in items_of(result) if item.get("id") not in ids]
     cause, got = "old input files are left", counted(len(left), "file") + " from before the retry"
     run.require(not left, "RETRY-RULES", cause, "only the files of the retry", result, got=got)
+
+
+def judge_no_new_files(run: TrackedRun, body: Mapping[str, Any], refused: CallResult) -> None:
+    """Judge that no file of a refused retry is listed."""
+    if not body.get("file_inputs") or not run.context.check.offers("list_run_attachments"):
+        return
+    result = run.context.ask("list_run_attachments", query=[("run_id", run.id), ("attachment_type", "input")])
+    new = [
+        item for item in items_of(result) if item.get("id") not in (run.known.view.get("input_attachment_ids") or ())
+    ]
+    cause, got = "files of a refused retry are kept", counted(len(new), "new file")
+    run.require(not new, "RETRY-RULES", cause, "the files as before the retry", refused, result, got=got)
 
 
 def judge_other_runs(created: WriteResult, index: int, changed: TrackedRun) -> None:

@@ -104,6 +104,69 @@ class CancelEmptiesAlias(Standin):
             run.session_alias = None
 
 
+class CancelOfAWaitingRunStartsTheNext(Standin):
+    def move(self, org, run, status):
+        session = org.sessions.get(run.session_id or "")
+        if status == Status.CANCELLED and session is not None and session.current is not run:
+            self.lifecycle.next_of(org, session, self.now(org))
+        super().move(org, run, status)
+
+
+class NullLeavesTheSession(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if "reuse_session" in body.model_fields_set and body.reuse_session is None:
+            run.session_id = None
+
+
+class RetryKeepsGivenOutputs(Standin):
+    def clear(self, org, run):
+        given = [one for one in run.output_attachment_ids or [] if one not in org.attachments]
+        super().clear(org, run)
+        run.output_attachment_ids = given or None
+
+
+class RefusedRetryAddsFiles(Standin):
+    def retry_run(self, call, run_id, body):
+        run = self.find(call, run_id)
+        if body.file_inputs and not self.may_retry(run):
+            self.attach(call.org, run, body.file_inputs)
+        return super().retry_run(call, run_id, body)
+
+
+class FilesOfARetryStay(Standin):
+    def take_over(self, org, run, body):
+        super().take_over(org, run, body)
+        if body.file_inputs:
+            self.kept = getattr(self, "kept", set()) | set(run.input_attachment_ids)
+
+    def forget_attachments(self, org, run):
+        kept = {one: org.attachments[one] for one in getattr(self, "kept", ()) if one in org.attachments}
+        super().forget_attachments(org, run)
+        org.attachments.update(kept)
+
+
+class SearchJoinsValues(Standin):
+    def texts(self, run, *, deep):
+        yield " ".join(super().texts(run, deep=deep))
+
+
+class IncludesOfTheFirstPage(Standin):
+    def page(self, found, query):
+        self.found = found
+        return super().page(found, query)
+
+    def included(self, org, runs, include):
+        return super().included(
+            org, self.found[: len(runs)] if runs[0] in getattr(self, "found", ()) else runs, include
+        )
+
+
+class ActivityIsNewestFirst(Standin):
+    def ordered(self, runs, query):
+        return sorted(runs, key=self.newest_first)
+
+
 class RunningRunsRetried(Standin):
     def may_retry(self, run):
         return super().may_retry(run) or run.status == Status.RUNNING
