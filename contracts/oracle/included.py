@@ -18,8 +18,8 @@ def included_violations(
     """Judge `included` of a run or of a list of runs.
 
     `asked` are the values of `include`. `known` are resources by id, as reads of them show them: those fields only that
-    do not change by themselves, and the `pools` of a machine. What is not known is not missed. The pools of a machine
-    that is not known may be any.
+    do not change by themselves, and the `pools` of a machine if it shows them. What is not known is not missed. The
+    pools of a machine that are not known may be any.
     """
     shown = answer.get("included") or []
     if not isinstance(shown, list) or not all(isinstance(one, dict) for one in shown):
@@ -48,9 +48,10 @@ def included_violations(
             yield Violation(INCLUDE_RULE, cause, expected, problem, field=name)
 
 
-def pools_of(machine: Mapping[str, Any]) -> list[dict[str, Any]]:
-    pools = machine.get("pools")
-    return [pool for pool in pools if isinstance(pool, dict)] if isinstance(pools, list) else []
+def pools_of(machine: Any) -> list[dict[str, Any]] | None:
+    """Return the pools that a machine shows; None if it shows none, since it need not."""
+    pools = machine.get("pools") if isinstance(machine, dict) else None
+    return [pool for pool in pools if isinstance(pool, dict)] if isinstance(pools, list) else None
 
 
 def _referenced(
@@ -65,18 +66,19 @@ def _referenced(
         if "machine" in asked and machine:
             kinds[machine] = "machine"
         if "machine.pools" in asked:
-            kinds.update((str(pool.get("id")), "pool") for pool in pools_of(known.get(machine or "", {})))
+            kinds.update((str(pool.get("id")), "pool") for pool in pools_of(known.get(machine or "")) or ())
     return kinds
 
 
 def _may_be_more(
     runs: Collection[Mapping[str, Any]], resource: str, asked: Collection[str], known: Mapping[str, Mapping[str, Any]]
 ) -> bool:
-    """Return whether a resource may be included that need not be: the machine whose pools were asked for, and pools of
-    a machine that is not known.
+    """Return whether a resource may be included that need not be: the machine whose pools were asked for, and pools
+    that are not known.
     """
     machines = {str(run["machine_id"]) for run in runs if run.get("machine_id")}
-    return "machine.pools" in asked and (resource in machines or not machines <= known.keys())
+    are_known = all(pools_of(known.get(machine)) is not None for machine in machines)
+    return "machine.pools" in asked and (resource in machines or not are_known)
 
 
 def _in_words(shown: Collection[Mapping[str, Any]]) -> str:

@@ -307,7 +307,8 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
     machine = context.call("get_machine", run["machine_id"], token=case.token)
     cause, expected = "a picked machine is none of the organisation", "a machine that can be read"
     if context.require(machine.accepted, "BULK-ECHO", cause, expected, machine.words, written.result, machine):
-        lacks = set(pools) - {str(pool.get("id")) for pool in pools_of(machine.body)}
+        shown = pools_of(machine.body)
+        lacks = set(pools) - {str(pool.get("id")) for pool in shown} if shown is not None else set()
         cause, got = "a picked machine is not in the pools", f"a machine without pool {' and '.join(sorted(lacks))}"
         context.require(not lacks, "BULK-ECHO", cause, "a machine of all pool_ids", got, written.result, machine)
 

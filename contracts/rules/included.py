@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,12 +50,13 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
     """Read one run and list all, with each `include`. The resources are read before and after, since they may change
     meanwhile.
     """
-    ids = {"get_workflow": case.workflows, "get_machine": (case.machine,) if case.machine else ()}
+    workflows = [str(context.fill(one)) for one in case.workflows]
+    ids = {"get_workflow": workflows, "get_machine": [case.machine] if case.machine else []}
     before = _read_each(context, ids)
     machine = {"machine_id": case.machine} if case.machine else {}
-    first = context.some_runs(2, workflow_id=case.workflows[0], start_session=True, **machine)
+    first = context.some_runs(2, workflow_id=workflows[0], start_session=True, **machine)
     run = first.runs[0]
-    for workflow in case.workflows[1:]:
+    for workflow in workflows[1:]:
         context.some_runs(1, workflow_id=workflow, session_id=run["session_id"])
     found: list[tuple[str, CallResult]] = []
     for include in case.includes:
@@ -74,7 +75,7 @@ def run_included(context: CaseContext, case: IncludeCase) -> None:
             context.judge(INCLUDE_RULE, violations, first.result, *shown, result)
 
 
-def _read_each(context: CaseContext, ids: Mapping[str, tuple[str, ...]]) -> dict[str, CallResult]:
+def _read_each(context: CaseContext, ids: Mapping[str, Sequence[str]]) -> dict[str, CallResult]:
     """Return the reads that succeeded, by id."""
     reads = {
         one: context.call(operation, one)
@@ -88,20 +89,22 @@ def _read_each(context: CaseContext, ids: Mapping[str, tuple[str, ...]]) -> dict
 def _resources(reads: Mapping[str, CallResult]) -> dict[str, dict[str, Any]]:
     """Return the resources that were read, and the pools that a machine shows, by id."""
     resources = {one: read.body for one, read in reads.items()}
-    return {str(pool.get("id")): pool for machine in resources.values() for pool in pools_of(machine)} | resources
+    pools = [pool for machine in resources.values() for pool in pools_of(machine) or ()]
+    return {str(pool.get("id")): pool for pool in pools} | resources
 
 
 def _stable(before: Mapping[str, dict[str, Any]], after: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the plain values of the resources that are the same in both, and the pools of a machine. A machine whose
-    pools have changed is not known.
-    """
-    known = {}
+    """Return the plain values of the resources that are the same in both, and the pools of a machine if they are."""
+    known: dict[str, dict[str, Any]] = {}
     for one in before.keys() & after.keys():
-        pools = [[pool.get("id") for pool in pools_of(resource)] for resource in (before[one], after[one])]
-        if pools[0] == pools[1]:
-            same = {name: value for name, value in after[one].items() if before[one].get(name) == value}
-            plain = {name: value for name, value in same.items() if isinstance(value, str | int | float)}
-            known[one] = plain | {"pools": pools_of(after[one])}
+        same = {name: value for name, value in after[one].items() if before[one].get(name) == value}
+        known[one] = {name: value for name, value in same.items() if isinstance(value, str | int | float)}
+        old, new = (
+            None if (pools := pools_of(each[one])) is None else {pool.get("id") for pool in pools}
+            for each in (before, after)
+        )
+        if old is not None and old == new:
+            known[one]["pools"] = after[one]["pools"]
     return known
 
 

@@ -627,3 +627,9 @@ class ResourcesAreGiven(Standin):
 @varies("An older release: there are no retries, no chains, no attachments to read, and runs cannot be deleted.")
 class FewOperations(Standin):
     not_offered = frozenset({"retry_run", "create_run_chain", "delete_run"}) | ATTACHMENTS
+
+
+@varies("A machine does not show its pools.")
+class MachinesShowNoPools(Standin):
+    def machine_shown(self, org, machine):
+        return super().machine_shown(org, machine) | {"pools": None}

@@ -68,3 +68,5 @@ def test_runs_of_a_list_share_their_resources():
 def test_what_no_read_has_shown_is_not_missed():
     assert causes("workflow,machine", [], known={}) == []
     assert causes("machine.pools", [POOL], known={}) == []
+    assert causes("machine.pools", [POOL], known={"m1": {"id": "m1"}}) == []
+    assert causes("machine.pools", [POOL], known={"m1": {"id": "m1", "pools": None}}) == []
