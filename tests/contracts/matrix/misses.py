@@ -37,6 +37,7 @@ NOT_IN_A_REPLAY = {
     "old_files_gone": _LATER,
     "skip_ends_at_2048": _LATER,
     "creates_at_once_share_inputs": _AT_ONCE,
+    "creates_at_once_lose_one_in_lists": _AT_ONCE,
     "updates_at_once_lose_one": _AT_ONCE,
     "update_is_seen_in_parts": _AT_ONCE,
     "update_brings_back_deleted": _AT_ONCE,
