@@ -314,6 +314,7 @@ def run_pick(context: CaseContext, case: PickCase) -> None:
 
 
 _LOOKS_FOR_A_MACHINE: Final = 10
+"""A machine may be picked when the run begins. So the run is read that often, every 0.1 s."""
 
 
 def pick_cases(check: CheckContext) -> Iterator[PickCase]:

@@ -26,7 +26,7 @@ from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 
 RULES: Final[tuple[Rule, ...]] = ()
-"""None: the rules judged here are those of `bulk_answer`, `reading`, `updates`, `deletes` and `authorization`."""
+"""None: the rules judged here are those of `bulk_answer`, `lists`, `reading`, `updates`, `deletes`, `authorization`."""
 
 _UPDATE: Final = {"input_values": {"part": "new"}, "output_data": {"part": "new"}, "error": ["new"]}
 _SINGLE_UPDATES: Final = (

@@ -56,6 +56,21 @@ class IncludedPoolsHaveTheMachinesName(Standin):
         return [one | ({"name": found[0]["name"]} if one["type"] == "pool" else {}) for one in found]
 
 
+class OneRunIsUnlisted(Standin):
+    """The last run of one create of several runs, and never again."""
+
+    hidden = ""
+
+    def bulk_made(self, call, body):
+        runs = super().bulk_made(call, body)
+        if len(runs) > 2 and not self.hidden:
+            self.hidden = runs[-1].id
+        return runs
+
+    def listed(self, call):
+        return [run for run in super().listed(call) if run.id != self.hidden]
+
+
 class LastStepUnlisted(Standin):
     def create_run_chain(self, call, body):
         answer = super().create_run_chain(call, body)
@@ -104,12 +119,69 @@ class CancelEmptiesAlias(Standin):
             run.session_alias = None
 
 
+def start_next(lifecycle, org, session, now):
+    """Start the next run of the session at once, so that a running one is not alone whatever chance does."""
+    lifecycle.next_of(org, session, now)
+    if session.current is not None:
+        lifecycle.start(org, session.current, now)
+
+
 class CancelOfAWaitingRunStartsTheNext(Standin):
     def move(self, org, run, status):
         session = org.sessions.get(run.session_id or "")
         if status == Status.CANCELLED and session is not None and session.current is not run:
-            self.lifecycle.next_of(org, session, self.now(org))
+            start_next(self.lifecycle, org, session, self.now(org))
         super().move(org, run, status)
+
+
+class DeleteOfAWaitingRunStartsTheNext(Standin):
+    def forget(self, org, run):
+        session = org.sessions.get(run.session_id or "")
+        if run.status == Status.SCHEDULING and session is not None and session.current is not run:
+            start_next(self.lifecycle, org, session, self.now(org))
+        super().forget(org, run)
+
+
+class SessionWaitsNotForItsFirstRun(Standin):
+    class Lifecycle(Lifecycle):
+        def start(self, org, run, when):
+            super().start(org, run, when)
+            if run.session_id == run.id:
+                start_next(self, org, org.sessions[run.session_id], when)
+
+
+class MachinesOfAllOrganisationsPicked(Standin):
+    known: tuple[str, ...] = ()
+
+    def machine_of(self, org, body, index, of):
+        self.known = tuple(dict.fromkeys((*self.known, *org.machines)))
+        return super().machine_of(org, body, index, of) or (self.known[0] if body.pool_ids else None)
+
+
+class AnyMachinePicked(Standin):
+    def machine_of(self, org, body, index, of):
+        return super().machine_of(org, body, index, of) or (list(org.machines)[-1] if body.pool_ids else None)
+
+
+class AttachmentsOfOthersCounted(Standin):
+    def list_run_attachments(self, call, query):
+        answer = super().list_run_attachments(call, query)
+        if query.run_id is None:
+            answer.content["total"] += 1
+        return answer
+
+
+class FractionsAreMicroseconds(Standin):
+    """`.5` is read as 5 µs. The moment that comes from the model is right, so all short fractions are taken."""
+
+    def in_window(self, run, query):
+        def misread(at):
+            return at and at.replace(
+                microsecond=at.microsecond // 100_000 if not at.microsecond % 100_000 else at.microsecond
+            )
+
+        given = {name: misread(getattr(query, name)) for name in ("created_at_from", "created_at_to")}
+        return super().in_window(run, query.model_copy(update=given))
 
 
 class NullLeavesTheSession(Standin):

@@ -46,6 +46,12 @@ FAULTS: list[tuple[type, str | tuple[str, ...], str]] = [
     (faults.RetriedUnlistedByActivity, WINDOWS, "LIST-COMPLETE"),
     (faults.DeletedCountedBySession, "deletes", "DELETE-GONE"),
     (faults.CancelOfAWaitingRunStartsTheNext, "lifecycles of runs", "LIFECYCLE"),
+    (faults.DeleteOfAWaitingRunStartsTheNext, "lifecycles of runs", "LIFECYCLE"),
+    (faults.SessionWaitsNotForItsFirstRun, "lifecycles of runs", "LIFECYCLE"),
+    (faults.MachinesOfAllOrganisationsPicked, "machines picked from pools", "BULK-ECHO"),
+    (faults.AnyMachinePicked, "machines picked from pools", "BULK-ECHO"),
+    (faults.AttachmentsOfOthersCounted, "pages of other lists", "LIST-PAGE"),
+    (faults.FractionsAreMicroseconds, "lists with filters", "LIST-FILTER"),
     (faults.NullLeavesTheSession, "retries", "RETRY-RULES"),
     (faults.RetryKeepsGivenOutputs, "retries", "RETRY-RULES"),
     (faults.RefusedRetryAddsFiles, STATUSES, "RETRY-RULES"),
@@ -246,3 +252,14 @@ def test_the_scenario_finds_nothing_on_a_healthy_server(
     assert not result.findings
     assert not result.unstable
     assert not [note for note in result.notes if not note.startswith("Not sent: ")]  # a count that the guard holds back
+
+
+def test_a_run_that_no_list_shows_is_a_finding_though_it_does_not_happen_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    only("lists in pages", monkeypatch)
+
+    with serving(faults.OneRunIsUnlisted) as url:
+        result = checked(url, {"LIST-COMPLETE"}, max_time_s=20)
+
+    found = {(one.cause, one.stable, one.intermittent) for one in result.findings}
+    assert ("a created run is not listed", False, True) in found
+    assert result.verdict == "failed"
