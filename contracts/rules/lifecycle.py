@@ -261,21 +261,27 @@ def _cancel_running(watched: WatchedRuns) -> None:
 def _end_waiting(watched: WatchedRuns, *, delete: bool) -> list[TrackedRun]:
     """Cancels or deletes the last run of a session that waits while another one is running. Returns what was deleted.
 
-    The others must go on waiting.
+    The others must go on waiting. If the running run has ended before it is read again, tries the next one.
     """
+    deleted: list[TrackedRun] = []
     end = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < end and not watched.have_ended:
         watched.look()
         waiting = [run for run in watched.runs if run.known.status == "scheduling"]
-        if len(waiting) > 1 and any(run.known.status == "running" for run in watched.runs):
-            if not delete:
-                waiting[-1].update({"status": "cancelled"})
-                return []
+        running = next((run for run in watched.runs if run.known.status == "running"), None)
+        if len(waiting) < 2 or running is None:
+            watched.context.wait(0.05)
+            continue
+        if delete:
             waiting[-1].delete()
             watched.runs.remove(waiting[-1])
-            return [waiting[-1]]
-        watched.context.wait(0.05)
-    return []
+            deleted.append(waiting[-1])
+        else:
+            waiting[-1].update({"status": "cancelled"})
+        watched.look()
+        if running.known.status == "running":
+            break
+    return deleted
 
 
 def _delete_active(watched: WatchedRuns) -> list[TrackedRun]:
@@ -323,7 +329,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(count=6, change="cancel running")
     if check.offers("delete_run"):
         yield LifecycleCase(count=6, change="delete active")
-        yield LifecycleCase(session, 4, change="delete waiting")
+        yield LifecycleCase(session, 6, change="delete waiting")
     # With many runs, rare final statuses occur too.
     secret = {"sensitive_input_values": {"pin": "«secret»"}}
     yield LifecycleCase(secret, 40)
@@ -352,7 +358,7 @@ def lifecycle_cases(check: CheckContext) -> Iterator[LifecycleCase]:
         yield LifecycleCase(chain=3, joined=2)
     if check.offers("update_run"):
         yield LifecycleCase(session, 4, cancelled=1)
-        yield LifecycleCase(session, 4, change="cancel waiting")
+        yield LifecycleCase(session, 6, change="cancel waiting")
         yield LifecycleCase(session, 3, cancelled=0)
         yield LifecycleCase(count=3, cancelled=2)
 

@@ -126,7 +126,13 @@ def start_next(lifecycle, org, session, now):
         lifecycle.start(org, session.current, now)
 
 
-class CancelOfAWaitingRunStartsTheNext(Standin):
+class WorksLong(Standin):
+    class Lifecycle(Lifecycle):
+        def work_s(self, run):
+            return 1.0  # so long that a busy machine meets runs at their work
+
+
+class CancelOfAWaitingRunStartsTheNext(WorksLong):
     def move(self, org, run, status):
         session = org.sessions.get(run.session_id or "")
         if status == Status.CANCELLED and session is not None and session.current is not run:
@@ -134,7 +140,7 @@ class CancelOfAWaitingRunStartsTheNext(Standin):
         super().move(org, run, status)
 
 
-class DeleteOfAWaitingRunStartsTheNext(Standin):
+class DeleteOfAWaitingRunStartsTheNext(WorksLong):
     def forget(self, org, run):
         session = org.sessions.get(run.session_id or "")
         if run.status == Status.SCHEDULING and session is not None and session.current is not run:
@@ -361,13 +367,7 @@ class ListShowsOldStatus(Standin):
         return shown | ({"status": "running", "output_data": None} if late else {})
 
 
-class CancelledAtWorkGoesOn(Standin):
-    """And every other run at its work has ended when the cancel arrives."""
-
-    class Lifecycle(Lifecycle):
-        def work_s(self, run):
-            return 2.0  # so long that a busy machine meets runs at their work
-
+class CancelledAtWorkGoesOn(WorksLong):
     def check_edge(self, org, run, status):
         if status == Status.CANCELLED and run.status == Status.RUNNING:
             self.late = not getattr(self, "late", False)
