@@ -368,6 +368,8 @@ class ListShowsOldStatus(Standin):
 
 
 class CancelledAtWorkGoesOn(WorksLong):
+    """And every other run at its work has ended when the cancel arrives."""
+
     def check_edge(self, org, run, status):
         if status == Status.CANCELLED and run.status == Status.RUNNING:
             self.late = not getattr(self, "late", False)
