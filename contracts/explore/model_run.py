@@ -59,7 +59,7 @@ class ModelRun(TrackedRun):
             raise Inconclusive(f"{operation} answers {result.status}")
         return result
 
-    def fail(self, violation: Violation, *more: CallResult) -> NoReturn:
+    def report_violation(self, violation: Violation, *more: CallResult) -> NoReturn:
         fail(self.context, violation, *self.shown, *more)
 
     def note_change(self, result: CallResult) -> None:

@@ -343,6 +343,17 @@ def test_behind_a_known_fault_nothing_is_judged(tmp_path: Path) -> None:
             run_sequence(CaseContext(search.check), SequenceCase((MAKE, CANCEL, RETRY)))
 
 
+@pytest.mark.parametrize("rule", ["RETRY-RULES", "READ-BACK"])
+def test_a_sequence_ends_at_a_wrong_answer_whose_cause_is_known(rule: str, tmp_path: Path) -> None:
+    defect = "retry_empties_inputs"
+    with serving(defect, settings=RUNS_STAY_ACTIVE) as url, searching(target_at(url), tmp_path) as search:
+        search.check.known.add((rule, "input_values change too"))
+        context = CaseContext(search.check)
+        with pytest.raises(Inconclusive, match="known to be broken"):
+            run_sequence(context, SequenceCase((MAKE, CANCEL, RETRY, LIST)))
+    assert context.exchanges[-1].request.path.endswith("/retry")
+
+
 @pytest.mark.matrix
 def test_a_check_finds_what_only_a_row_of_steps_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("contracts.check.SCENARIOS", ())
