@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.types import Receive, Scope, Send
 
@@ -53,6 +53,26 @@ _WARNING = "Mock-Warning"
 _TOO_MANY = "Too many requests change this at once; try again"
 _LONGEST_WARNING = 2_000
 _log = logging.getLogger("mockserver")
+
+
+class _Request(NamedTuple):
+    """A request that was read and validated, at the time at which it takes effect."""
+
+    call: Call
+    space: Space
+    preferences: Preferences
+    now: Instant
+    scope: Scope
+
+    async def delayed(self) -> _Request:
+        """Wait as its preferences ask for; return it as of then."""
+        await self.space.clock.sleep(self.preferences.delay_s or 0)
+        return self._replace(now=self.space.clock.read())
+
+    async def again(self) -> _Request:
+        """Let other requests run; return it as of then."""
+        await asyncio.sleep(0)
+        return self._replace(now=self.space.clock.read())
 
 
 class Endpoint:
@@ -224,13 +244,14 @@ class Endpoint:
             warnings = lint(operation, headers, query, call.sent, preferences.unused)
             if warnings:
                 self._record_warnings(warnings, entry, extra)
+            request = _Request(call, space, preferences, now, scope)
             if b"idempotency-key" in headers and operation.method in _WRITES:
                 key = headers.text("idempotency-key")
                 if key:
                     what = f"{operation.method} {scope['path']}?{query}"
                     fingerprint = self._idempotency.fingerprint(space.secret, what, body)
-                    return await self._handle_once(key, fingerprint, call, space, preferences, now, scope, extra)
-            return await self._handle(call, space, preferences, now, scope)
+                    return await self._handle_once(key, fingerprint, request, extra)
+            return await self._handle(request)
         finally:
             self._bodies.give_back(taken)
 
@@ -242,83 +263,53 @@ class Endpoint:
             extra.update(error.headers)
             raise
 
-    async def _handle_once(
-        self,
-        key: str,
-        fingerprint: bytes,
-        call: Call,
-        space: Space,
-        preferences: Preferences,
-        now: Instant,
-        scope: Scope,
-        extra: dict[str, str],
-    ) -> Reply:
+    async def _handle_once(self, key: str, fingerprint: bytes, request: _Request, extra: dict[str, str]) -> Reply:
         """Handle a request with an idempotency key once, and replay a successful reply to every repeat."""
-        keys, store = self._idempotency, space.store
-        with keys.held(space, key, fingerprint):
-            reply = await keys.reply(store, key, fingerprint, now.moment)
-            if reply is None and preferences.delay_s:
-                await space.clock.sleep(preferences.delay_s)
-                now = space.clock.read()
-                reply = await keys.reply(store, key, fingerprint, now.moment)
+        keys, store = self._idempotency, request.space.store
+        with keys.held(request.space, key, fingerprint):
+            reply = await keys.reply(store, key, fingerprint, request.now.moment)
+            if reply is None and request.preferences.delay_s:
+                request = await request.delayed()
+                reply = await keys.reply(store, key, fingerprint, request.now.moment)
             for _ in range(_ATTEMPTS):
                 if reply is not None:
                     extra["Idempotency-Status"] = "replayed"
                     return reply
                 try:
-                    reply = await self._settled(key, fingerprint, call, space, preferences, now, scope)
+                    reply = await self._settled(key, fingerprint, request)
                 except Conflict:
-                    await asyncio.sleep(0)
-                    now = space.clock.read()
-                    reply = await keys.reply(store, key, fingerprint, now.moment)
+                    request = await request.again()
+                    reply = await keys.reply(store, key, fingerprint, request.now.moment)
                 else:
-                    await keys.evict(store, now.moment)
+                    await keys.evict(store, fingerprint, request.now.moment)
                     return reply
         raise Refused(_TOO_MANY)
 
-    async def _settled(
-        self,
-        key: str,
-        fingerprint: bytes,
-        call: Call,
-        space: Space,
-        preferences: Preferences,
-        now: Instant,
-        scope: Scope,
-    ) -> Reply:
+    async def _settled(self, key: str, fingerprint: bytes, request: _Request) -> Reply:
         """Handle a request and store its effects and its successful reply at once. Raises Conflict."""
-        transaction = Transaction(space.store)
+        transaction = Transaction(request.space.store)
         try:
-            reply = await self._made(call, space, preferences, now, scope, transaction)
+            reply = await self._made(request, transaction)
         except HTTPError:
             await transaction.apply()  # a refusal may be counted
             raise
-        settled = (self._idempotency.settled(key, fingerprint, now.moment, reply),)
+        settled = (self._idempotency.settled(key, fingerprint, request.now.moment, reply),)
         await transaction.apply(*(settled if 200 <= reply.status < 300 else ()))
         return reply
 
-    async def _handle(self, call: Call, space: Space, preferences: Preferences, now: Instant, scope: Scope) -> Reply:
-        if preferences.delay_s:
-            await space.clock.sleep(preferences.delay_s)
-            now = space.clock.read()
+    async def _handle(self, request: _Request) -> Reply:
+        if request.preferences.delay_s:
+            request = await request.delayed()
         for _ in range(_ATTEMPTS):
             try:
-                return await self._made(call, space, preferences, now, scope, None)
+                return await self._made(request, None)
             except Conflict:
-                await asyncio.sleep(0)
-                now = space.clock.read()
+                request = await request.again()
         raise Refused(_TOO_MANY)
 
-    async def _made(
-        self,
-        call: Call,
-        space: Space,
-        preferences: Preferences,
-        now: Instant,
-        scope: Scope,
-        transaction: Transaction | None,
-    ) -> Reply:
+    async def _made(self, request: _Request, transaction: Transaction | None) -> Reply:
         """Return the reply of the behaviour, else one from the document. Raises Conflict."""
+        call, space, preferences, now, scope = request
         behaviour = self._behaviours.get(call.operation.operation_id)
         if behaviour is None or preferences.code or preferences.example is not None or preferences.dynamic:
             return self._from_spec(call.operation, preferences, space, scope)

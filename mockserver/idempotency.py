@@ -21,7 +21,9 @@ from mockserver.store import SpaceStore, Write
 
 KEY = "idempotency"
 KEPT_US = 24 * 3600 * SECOND
-_CHECKED_PER_USE = 2
+_EVICTED_AT_ONCE = 256
+_EVICTS = 256 // 32
+"""One use of 32 evicts, by the first byte of its fingerprint, which no client can predict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Use:
 
 class Idempotency:
     def __init__(self, *, most_keys: int) -> None:
-        """`most_keys` limits the keys of an organisation; past it, the oldest are evicted."""
+        """`most_keys` limits the keys of an organisation; past it, the oldest are evicted, up to 256 at once."""
         self._most_keys = most_keys
         self._in_flight: dict[tuple[object, str], bytes] = {}
         """The fingerprints of the requests that this process is handling, by space and key."""
@@ -80,14 +82,24 @@ class Idempotency:
         until = now + KEPT_US
         return Write(KEY, key, Use(fingerprint, until, reply), 0, until)
 
-    async def evict(self, store: SpaceStore, now: int) -> None:
-        """Remove a few of the oldest keys: expired ones, and others if there are too many."""
-        uses, total = await store.oldest(KEY, _CHECKED_PER_USE)
-        for key, unit in uses:
-            if unit.until <= now or total > self._most_keys:
-                total -= 1
-                with suppress(Conflict):  # another request has removed it
-                    await store.commit(Write(KEY, key, None, unit.version))
+    async def evict(self, store: SpaceStore, fingerprint: bytes, now: int) -> None:
+        """Remove some of the oldest keys: expired ones, and others if there are too many.
+
+        Most uses of many keys remove none. To find the oldest key, a dict passes all places of keys that were removed
+        before, which takes as long as a whole request. So one use removes many.
+        """
+        _, total = await store.oldest(KEY, 0)
+        if _EVICTED_AT_ONCE < total <= self._most_keys + _EVICTED_AT_ONCE and fingerprint[0] >= _EVICTS:
+            return
+        uses, total = await store.oldest(KEY, _EVICTED_AT_ONCE)
+        old = [
+            Write(KEY, key, None, unit.version)
+            for place, (key, unit) in enumerate(uses)
+            if unit.until <= now or total - place > self._most_keys
+        ]
+        if old:
+            with suppress(Conflict):  # another request has removed one of them
+                await store.commit(*old)
 
 
 def _check(known: bytes, fingerprint: bytes) -> None:

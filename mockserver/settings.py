@@ -138,7 +138,10 @@ class Limits:
     max_pool_machines: int = _limit(10_000, "", "Machines of a pool.", "413")
     max_spaces: int = _limit(20_000, "", "Namespaces, and organisations in each. Empty ones are dropped.", "503")
     max_idempotency_keys: int = _limit(
-        100_000, "", "Idempotency keys of an organisation in a namespace.", "the oldest are forgotten"
+        100_000,
+        "",
+        "Idempotency keys of an organisation in a namespace.",
+        "the oldest are forgotten, up to 256 at once",
     )
     head_timeout: float = _limit(30.0, "s", "From the first byte of a request to the end of its headers.", "408")
     body_timeout: float = _limit(30.0, "s", "Longest pause while a body arrives.", "408")

@@ -76,7 +76,7 @@ OLDEST = """
 -- ARGV: an ordered kind, and how many of its items.
 local kind = KEYS[1] .. ARGV[1]
 local found = {redis.call('HLEN', kind)}
-for _, key in ipairs(redis.call('ZRANGE', kind .. '!', 0, ARGV[2] - 1)) do
+for _, key in ipairs(redis.call('ZRANGEBYSCORE', kind .. '!', '-inf', '+inf', 'LIMIT', 0, ARGV[2])) do
   found[#found + 1] = key
   found[#found + 1] = redis.call('HGET', kind, key)
 end

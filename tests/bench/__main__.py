@@ -4,7 +4,8 @@
     make bench ARGS="--write"           also docs/benchmarks.md and its picture
     make bench ARGS="--rivals --write"  also Prism, Mockoon and WireMock: needs npm, and Java for WireMock
 
-`tests.bench.lists`, `tests.bench.shared_store` and `tests.bench.journal_memory` measure what takes longer.
+`tests.bench.lists`, `tests.bench.shared_store`, `tests.bench.memory` and `tests.bench.journal_memory` measure what
+takes longer.
 """
 
 from __future__ import annotations

@@ -45,3 +45,16 @@ def test_the_page_and_the_picture_show_the_median_of_the_rounds() -> None:
     ]
     widths = [float(each.attrib["width"]) for each in image.iter("{http://www.w3.org/2000/svg}rect")]
     assert widths[1] == 4 * widths[0]
+
+
+def test_the_bench_of_memory_prints_its_table() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.memory", "--share", "0.001"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    assert [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:]] == [
+        *("10,000 runs", "100 namespaces", "100 tokens", "1,000 idempotency keys"),
+    ]

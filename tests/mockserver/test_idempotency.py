@@ -11,7 +11,8 @@ from mockserver.clock import Clock
 from mockserver.errors import Conflict
 from mockserver.idempotency import KEPT_US, KEY, Idempotency, Use
 from mockserver.reply import Reply
-from mockserver.store import MemoryStore, Write
+from mockserver.store import MemoryStore, Unit, Write
+from mockserver.store.memory import MemorySpace
 from tests.mockserver.inprocess import ACCOUNTING_1, FRONT_DESKS, SUCCEEDS, Mock
 
 _FILE = {"filename": "a.txt", "content": "c2VjcmV0LWZpbGU="}
@@ -238,10 +239,53 @@ def test_an_oldest_key_that_another_has_removed_is_no_error():
         keys, space = Idempotency(most_keys=0), _Suspending()
         await space.commit(keys.settled("k", b"print", 0, Reply(204)))
         space.faster = Write(KEY, "k", None, 1)
-        await keys.evict(space, 0)
+        await keys.evict(space, b"print", 0)
         assert await space.items(KEY) == {}
 
     asyncio.run(told())
+
+
+class _Counting(MemorySpace):
+    looked_at = 0
+
+    async def oldest(self, kind: str, count: int) -> tuple[list[tuple[str, Unit]], int]:
+        found, total = await super().oldest(kind, count)
+        self.looked_at += len(found)
+        return found, total
+
+
+_EVICTS, _EVICTS_NOT = b"\x00", b"\xff"
+
+
+def _with_keys(count: int) -> _Counting:
+    async def stored() -> _Counting:
+        space = _Counting()
+        for number in range(count):
+            await space.commit(Idempotency(most_keys=count).settled(f"{number}", b"print", 0, Reply(204)))
+        return space
+
+    return asyncio.run(stored())
+
+
+def test_of_many_keys_most_uses_look_at_none():
+    space = _with_keys(1_000)
+    keys = Idempotency(most_keys=900)
+    for now in (0, KEPT_US):
+        asyncio.run(keys.evict(space, _EVICTS_NOT, now))
+    assert space.looked_at == 0
+
+
+def test_a_use_that_evicts_removes_many_keys_but_none_too_many():
+    for most_keys, now, left in ((900, 0, 900), (1_000, 0, 1_000), (900, KEPT_US, 744), (10, 0, 744)):
+        space = _with_keys(1_000)
+        asyncio.run(Idempotency(most_keys=most_keys).evict(space, _EVICTS, now))
+        assert list(asyncio.run(space.items(KEY))) == [f"{number}" for number in range(1_000 - left, 1_000)]
+
+
+def test_far_too_many_keys_are_removed_by_any_use():
+    space = _with_keys(1_000)
+    asyncio.run(Idempotency(most_keys=700).evict(space, _EVICTS_NOT, 0))
+    assert len(asyncio.run(space.items(KEY))) == 744
 
 
 def _kept(mock: Mock) -> dict[str, Any]:
