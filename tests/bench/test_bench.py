@@ -49,12 +49,12 @@ def test_the_page_and_the_picture_show_the_median_of_the_rounds() -> None:
 
 def test_the_bench_of_memory_prints_its_table() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench.memory", "--share", "0.001"],
+        [sys.executable, "-m", "tests.bench.memory", "--share", "0.0002"],
         capture_output=True,
         text=True,
         timeout=300,
         check=True,
     )
     assert [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:]] == [
-        *("10,000 runs", "100 namespaces", "100 tokens", "1,000 idempotency keys"),
+        *("2,000 runs", "20 namespaces", "20 tokens", "200 idempotency keys"),
     ]
