@@ -47,6 +47,7 @@ def test_the_page_and_the_picture_show_the_median_of_the_rounds() -> None:
     assert widths[1] == 4 * widths[0]
 
 
+@pytest.mark.matrix
 def test_the_bench_of_memory_prints_its_table() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench.memory", "--share", "0.0002"],
