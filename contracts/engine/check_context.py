@@ -16,11 +16,8 @@ from contracts.core.target import Target
 from contracts.engine.canaries import Canaries
 from contracts.engine.coverage import Coverage
 from contracts.guard import Guard
-from contracts.oracle import (
-    FilterCause,
-    Seen,
-    Violation,
-)
+from contracts.oracle.create import Seen
+from contracts.oracle.violation import FilterCause, Violation
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from contracts.core.exchange import Exchange
 from contracts.openapi.fields import fields_of_answer, fields_of_body, parts_of, present
 from contracts.openapi.router import operation_at
-from contracts.oracle import ParsedRequest
+from contracts.oracle.request import ParsedRequest
 
 _KEY: Final = "Idempotency-Key"
 """The only header that the document describes."""

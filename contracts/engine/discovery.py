@@ -18,7 +18,8 @@ from contracts.engine.unreported_runs import kind_of
 from contracts.guard import Guard, NoAnswer, OutOfBudget, Refused
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import is_uuid, operations
-from contracts.oracle import CREATES, excerpt
+from contracts.oracle.request import CREATES
+from contracts.oracle.violation import excerpt
 
 _NOT_THERE = frozenset({404, 405})
 _CREATES_OTHER_RESOURCES = frozenset({"create_pool", "create_workflow"})

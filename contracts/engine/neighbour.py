@@ -19,7 +19,8 @@ from urllib.parse import parse_qsl
 
 from contracts.core.exchange import Exchange, Request
 from contracts.openapi.router import route_of
-from contracts.oracle import accepts, counted
+from contracts.oracle.refusal import accepts
+from contracts.oracle.wording import counted
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")

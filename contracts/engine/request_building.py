@@ -11,7 +11,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.engine.check_context import CheckContext
 from contracts.engine.results import Inconclusive
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import Query
+from contracts.oracle.run_list import Query
 
 JSON_HEADER: Final = ("Content-Type", "application/json")
 

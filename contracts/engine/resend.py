@@ -19,7 +19,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive
 from contracts.engine.runner import judge_alone
 from contracts.engine.scenario import Scenario
-from contracts.oracle import accepts
+from contracts.oracle.refusal import accepts
 
 _GIVEN: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"

@@ -7,13 +7,10 @@ from typing import Any
 
 from contracts.core.exchange import Answer, Exchange
 from contracts.core.findings import Broken
-from contracts.oracle import (
-    ParsedRequest,
-    Violation,
-    accepts,
-    answer_in_words,
-    refuses,
-)
+from contracts.oracle.refusal import accepts, refuses
+from contracts.oracle.request import ParsedRequest
+from contracts.oracle.violation import Violation
+from contracts.oracle.wording import answer_in_words
 
 
 class RuleViolated(Broken):

@@ -14,7 +14,8 @@ from urllib.parse import unquote
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange, Request
 from contracts.openapi.schemas import is_uuid
-from contracts.oracle import answer_in_words, counted, excerpt
+from contracts.oracle.violation import excerpt
+from contracts.oracle.wording import answer_in_words, counted
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _SENSITIVE: Final = re.compile(r"(?!sensitive_input_aliases$).*sensitive.*", re.IGNORECASE)

@@ -27,7 +27,9 @@ from contracts.explore.steps import (
     Write,
     fixed_sequences,
 )
-from contracts.oracle import FOREIGN, Query, Violation, counted, list_faults, missing_runs
+from contracts.oracle.run_list import FOREIGN, Query, list_faults, missing_runs
+from contracts.oracle.violation import Violation
+from contracts.oracle.wording import counted
 from contracts.rules.isolated_runs import isolating_fields
 from contracts.rules.list_check import why_missing
 from contracts.rules.listing import NEWEST_FIRST, RunList, carries, read_pages

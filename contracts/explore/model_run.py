@@ -12,7 +12,9 @@ from typing import Any, Final, NoReturn
 from contracts.core.exchange import SECOND_TOKEN, TOKEN
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.oracle import KnownRun, ParsedRequest, Violation
+from contracts.oracle.known_run import KnownRun
+from contracts.oracle.request import ParsedRequest
+from contracts.oracle.violation import Violation
 from contracts.rules.tracked_run import TrackedRun
 
 TOKENS: Final = (TOKEN, SECOND_TOKEN)

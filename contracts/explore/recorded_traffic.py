@@ -26,13 +26,10 @@ from contracts.engine.scenario import Scenario
 from contracts.explore.schema_plan import FRESH_KEY
 from contracts.openapi.router import operation_at, route_of
 from contracts.openapi.schemas import UNREAD, body_schema, is_uuid, moment_of, schema
-from contracts.oracle import (
-    CREATES,
-    STATUSES,
-    Violation,
-    accepts,
-    read_request,
-)
+from contracts.oracle.refusal import accepts
+from contracts.oracle.request import CREATES, read_request
+from contracts.oracle.run import STATUSES
+from contracts.oracle.violation import Violation
 from contracts.rules.authorization import rule_of_credentials
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import page_of

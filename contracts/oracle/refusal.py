@@ -15,8 +15,7 @@ from contracts.openapi.schemas import (
     schema,
 )
 from contracts.openapi.strict import matches
-from contracts.oracle.operation import CREATES
-from contracts.oracle.request import ParsedRequest
+from contracts.oracle.request import CREATES, ParsedRequest
 from contracts.oracle.violation import Violation, excerpt
 from contracts.oracle.wording import answer_in_words, value_in_words
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from contracts.core.exchange import SECOND_TOKEN, TOKEN, Request
 from contracts.openapi.schemas import (
@@ -20,6 +20,9 @@ from contracts.openapi.schemas import (
     operations,
     shape,
 )
+
+CREATES: Final = frozenset({"bulk_create_runs", "create_run", "create_run_chain"})
+"""The operations that create runs."""
 
 
 @dataclass(frozen=True, slots=True)

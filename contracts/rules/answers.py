@@ -13,7 +13,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import UNREAD
-from contracts.oracle import SCHEMA_RULE
+from contracts.oracle.answer_schema import SCHEMA_RULE
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 

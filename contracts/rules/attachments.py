@@ -18,7 +18,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.engine.scenario import Scenario
-from contracts.oracle import counted, value_in_words
+from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule
 

@@ -21,7 +21,9 @@ from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult
 from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import CREATES, Query, counted, value_in_words
+from contracts.oracle.request import CREATES
+from contracts.oracle.run_list import Query
+from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.listing import carries, made_with
 from contracts.rules.rule import Rule
 from contracts.rules.tenants import STOLEN, run_tenant, tenant_cases

@@ -18,7 +18,8 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive, WriteResult
 from contracts.engine.scenario import Scenario
-from contracts.oracle import TERMINAL, pools_of
+from contracts.oracle.included import pools_of
+from contracts.oracle.run import TERMINAL
 from contracts.rules.listing import items_of, their_workflow
 from contracts.rules.reading import judge_read, read_back
 from contracts.rules.rule import Rule

@@ -17,7 +17,10 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult
 from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import Violation, counted, difference, is_run, value_in_words
+from contracts.oracle.answer_schema import is_run
+from contracts.oracle.run import difference
+from contracts.oracle.violation import Violation
+from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.listing import items_of
 from contracts.rules.reading import judge_read
 from contracts.rules.rule import Rule

@@ -19,7 +19,10 @@ from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import newer_properties
-from contracts.oracle import Violation, difference, read_request, value_in_words
+from contracts.oracle.request import read_request
+from contracts.oracle.run import difference
+from contracts.oracle.violation import Violation
+from contracts.oracle.wording import value_in_words
 from contracts.rules.isolated_runs import IsolatedRuns
 from contracts.rules.list_check import check_list
 from contracts.rules.listing import items_of

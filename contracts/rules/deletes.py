@@ -13,7 +13,8 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive, WriteResult
 from contracts.engine.scenario import Scenario
-from contracts.oracle import Query, counted
+from contracts.oracle.run_list import Query
+from contracts.oracle.wording import counted
 from contracts.rules.listing import NEWEST_FIRST, items_of
 from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, DELETE, RETRY, Event, RunCase, apply_events, create_for, updates

@@ -19,7 +19,9 @@ from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
-from contracts.oracle import Query, Violation, counted, list_faults
+from contracts.oracle.run_list import Query, list_faults
+from contracts.oracle.violation import Violation
+from contracts.oracle.wording import counted
 from contracts.rules.idempotency import answer_difference, keyed_request, send_first
 from contracts.rules.idempotency_cases import KEY_HEADER, keyed_writes, simple_body
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page

@@ -12,7 +12,7 @@ from contracts.data.grouping import batches
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.scenario import Scenario
-from contracts.oracle import STATUSES
+from contracts.oracle.run import STATUSES
 from contracts.rules.filters import CHANGES, Filter, FilterCase, NonsenseCase, run_filters, run_nonsense
 from contracts.rules.isolated_runs import isolating_filter
 from contracts.rules.lists import GROUP, LISTS

@@ -19,7 +19,7 @@ from contracts.engine.results import Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import universal_violations
+from contracts.oracle.answer import universal_violations
 from contracts.rules.rule import Rule
 
 GROUP = "HTTP"

@@ -13,7 +13,10 @@ from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
-from contracts.oracle import CREATES, counted, difference, ignored_properties, read_body, value_in_words
+from contracts.oracle.refusal import ignored_properties
+from contracts.oracle.request import CREATES, read_body
+from contracts.oracle.run import difference
+from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.idempotency_cases import (
     KEY_HEADER,
     Conflict,

@@ -15,7 +15,7 @@ from contracts.data.write_bodies import ABSENT
 from contracts.engine.case import Case
 from contracts.engine.check_context import CheckContext
 from contracts.openapi.schemas import body_schema, schema
-from contracts.oracle import CREATES
+from contracts.oracle.request import CREATES
 from contracts.rules.writes import Body, is_offered, optional_ids
 
 KEY_HEADER: Final = "Idempotency-Key"

@@ -11,7 +11,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult
 from contracts.engine.scenario import Scenario
-from contracts.oracle import INCLUDE_RULE, included_violations, pools_of
+from contracts.oracle.included import INCLUDE_RULE, included_violations, pools_of
 from contracts.rules.listing import NEWEST_FIRST, items_of
 from contracts.rules.rule import Rule
 

@@ -14,7 +14,7 @@ from contracts.data.formats import BROKEN_IDS, SAMPLE_ID
 from contracts.data.grouping import in_turn
 from contracts.engine.check_context import CheckContext
 from contracts.openapi.schemas import body_schema, schema
-from contracts.oracle import ParsedRequest
+from contracts.oracle.request import ParsedRequest
 from contracts.rules.combined_bodies import combined
 from contracts.rules.writes import Body, full_body, read
 

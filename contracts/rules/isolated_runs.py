@@ -9,7 +9,7 @@ from typing import Any
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
-from contracts.oracle import DELETED, Candidate, Query
+from contracts.oracle.run_list import DELETED, Candidate, Query
 
 
 @dataclass

@@ -13,7 +13,9 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
-from contracts.oracle import TERMINAL, Violation, counted
+from contracts.oracle.run import TERMINAL
+from contracts.oracle.violation import Violation
+from contracts.oracle.wording import counted
 from contracts.rules.deletes import attachments_gone, not_listed
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule

@@ -10,17 +10,16 @@ from contracts.core.exchange import Exchange
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.oracle import (
+from contracts.oracle.run_list import (
     NEWEST,
     Candidate,
     Query,
-    Violation,
     filter_names,
     list_faults,
-    misses_a_run,
     missing_in_words,
     missing_runs,
 )
+from contracts.oracle.violation import Violation, misses_a_run
 from contracts.rules.isolated_runs import IsolatedRuns
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_list, read_pages
 

@@ -16,15 +16,9 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import WriteResult
 from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import (
-    Candidate,
-    Query,
-    Violation,
-    changed_field,
-    gains_inputs,
-    missing_in_words,
-    stable_fields,
-)
+from contracts.oracle.run import changed_field, gains_inputs, stable_fields
+from contracts.oracle.run_list import Candidate, Query, missing_in_words
+from contracts.oracle.violation import Violation
 from contracts.rules.isolated_runs import create_isolated_runs
 from contracts.rules.list_check import check_list, judge_list, why_missing
 from contracts.rules.listing import NEWEST_FIRST, RunList, read_page, read_pages

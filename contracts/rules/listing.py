@@ -11,7 +11,7 @@ from contracts.core.exchange import SECOND_TOKEN, TOKEN, Exchange
 from contracts.data.limits import DEFAULT_LIMIT, MAX_LIMIT
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.oracle import NEWEST, Page, Query, items_in
+from contracts.oracle.run_list import NEWEST, Page, Query, items_in
 
 MAX_PAGES: Final = 60
 NEWEST_FIRST: Final = ("sort_mode", NEWEST)

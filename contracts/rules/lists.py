@@ -15,7 +15,7 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import Inconclusive
 from contracts.engine.scenario import Scenario
-from contracts.oracle import NEWEST, Page, Query, frame_violations
+from contracts.oracle.run_list import NEWEST, Page, Query, frame_violations
 from contracts.rules.isolated_runs import create_isolated_runs, grow, within
 from contracts.rules.list_check import check_list, judge_list
 from contracts.rules.listing import NEWEST_FIRST, read_page

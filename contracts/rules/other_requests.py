@@ -11,7 +11,8 @@ from contracts.data.grouping import in_turn_by_kind
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
-from contracts.oracle import ParsedRequest, counted, read_request
+from contracts.oracle.request import ParsedRequest, read_request
+from contracts.oracle.wording import counted
 from contracts.rules.combined_bodies import combined
 from contracts.rules.invalid_bodies import almost_valid
 from contracts.rules.listing import items_of

@@ -14,7 +14,8 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import moment_of
-from contracts.oracle import KnownRun, Query
+from contracts.oracle.known_run import KnownRun
+from contracts.oracle.run_list import Query
 from contracts.rules.isolated_runs import IsolatedRuns, isolating_fields, within
 from contracts.rules.listing import NEWEST_FIRST, read_page
 from contracts.rules.read_consistency_cases import ConsistencyCase, consistency_cases

@@ -17,7 +17,8 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, WriteResult
 from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import KnownRun, ParsedRequest
+from contracts.oracle.known_run import KnownRun
+from contracts.oracle.request import ParsedRequest
 from contracts.rules.rule import Rule
 
 GROUP = "Reading and changing"

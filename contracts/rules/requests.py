@@ -18,7 +18,9 @@ from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult
 from contracts.engine.scenario import Scenario
 from contracts.openapi.schemas import operations
-from contracts.oracle import CREATES, counted, parameter_error_violations, value_in_words
+from contracts.oracle.refusal import parameter_error_violations
+from contracts.oracle.request import CREATES
+from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.bulk_answer import CreateCase, run_create
 from contracts.rules.invalid_bodies import almost_valid, invalid_bodies, readings
 from contracts.rules.listing import carries, made_with

@@ -15,7 +15,7 @@ from contracts.engine.context import CaseContext
 from contracts.engine.request_building import request_for
 from contracts.engine.results import Inconclusive
 from contracts.engine.scenario import Scenario
-from contracts.oracle import TERMINAL
+from contracts.oracle.run import TERMINAL
 from contracts.rules.rule import Rule
 from contracts.rules.run_events import CANCEL, Event, RunCase, run_events, updates
 from contracts.rules.tracked_run import TrackedRun

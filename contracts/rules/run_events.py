@@ -14,7 +14,8 @@ from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.openapi.schemas import is_uuid
-from contracts.oracle import KnownRun, counted
+from contracts.oracle.known_run import KnownRun
+from contracts.oracle.wording import counted
 from contracts.rules.listing import items_of
 from contracts.rules.tracked_run import TrackedRun
 

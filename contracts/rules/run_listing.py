@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from contracts.oracle import Query, Violation, missing_in_words, missing_runs
+from contracts.oracle.run_list import Query, missing_in_words, missing_runs
+from contracts.oracle.violation import Violation
 from contracts.rules.list_check import is_unlisted, judge_list, why_missing
 from contracts.rules.listing import RunList, read_page
 from contracts.rules.tracked_run import TrackedRun

@@ -23,7 +23,9 @@ from contracts.engine.request_building import JSON_HEADER, encode, request_for
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.engine.scenario import Scenario
 from contracts.openapi.router import operation_at
-from contracts.oracle import TERMINAL, alias_difference, counted
+from contracts.oracle.create import alias_difference
+from contracts.oracle.run import TERMINAL
+from contracts.oracle.wording import counted
 from contracts.rules.combined_bodies import combined
 from contracts.rules.listing import items_of
 from contracts.rules.rule import Rule

@@ -13,7 +13,7 @@ from contracts.data.limits import MAX_LIMIT
 from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.scenario import Scenario
-from contracts.oracle import STATUSES, TERMINAL
+from contracts.oracle.run import STATUSES, TERMINAL
 from contracts.rules.deletes import not_listed
 from contracts.rules.rule import Rule
 from contracts.rules.run_events import (

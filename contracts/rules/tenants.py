@@ -17,7 +17,8 @@ from contracts.engine.check_context import CheckContext
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive
 from contracts.openapi.schemas import UNREAD, operations
-from contracts.oracle import FOREIGN, Candidate, Query, counted, value_in_words
+from contracts.oracle.run_list import FOREIGN, Candidate, Query
+from contracts.oracle.wording import counted, value_in_words
 from contracts.rules.list_check import judge_list
 from contracts.rules.listing import items_of, page_of, their_workflow
 

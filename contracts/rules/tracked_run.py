@@ -11,7 +11,11 @@ from typing import Any, Final
 from contracts.core.exchange import TOKEN
 from contracts.engine.context import CaseContext
 from contracts.engine.results import CallResult, Inconclusive, WriteResult
-from contracts.oracle import CHANGEABLE, STATUSES, KnownRun, ParsedRequest, Query, Violation, read_body
+from contracts.oracle.known_run import CHANGEABLE, KnownRun
+from contracts.oracle.request import ParsedRequest, read_body
+from contracts.oracle.run import STATUSES
+from contracts.oracle.run_list import Query
+from contracts.oracle.violation import Violation
 
 _SHOWN_CHANGES: Final = 3
 """How many changes of a run a finding shows, apart from its create. The changes before them are found by `repro_of`."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from contracts.oracle import CHANGEABLE, RESULTS, STABLE
+from contracts.oracle.known_run import CHANGEABLE, RESULTS
+from contracts.oracle.run import STABLE
 
 EVERY_FIELD: Final = "*"
 """The rule compares whole answers."""

@@ -19,11 +19,11 @@ from contracts.engine.results import CallResult, Inconclusive, WriteResult
 from contracts.guard import OutOfBudget
 from contracts.openapi.router import operation_at
 from contracts.openapi.schemas import UNREAD
-from contracts.oracle import ParsedRequest, names_a_fault, read_body
+from contracts.oracle.refusal import names_a_fault
+from contracts.oracle.request import CREATES, ParsedRequest, read_body
 
 CREATES_OF_RUNS: Final = ("bulk_create_runs", "create_run")
-_CREATES: Final = (*CREATES_OF_RUNS, "create_run_chain")
-WRITES_OF_RUNS: Final = (*_CREATES, "update_run", "retry_run")
+WRITES_OF_RUNS: Final = (*CREATES_OF_RUNS, "create_run_chain", "update_run", "retry_run")
 OTHER_WRITES: Final = ("create_pool", "create_workflow", "add_machine_to_pool")
 CHANGES: Final = frozenset({"update_run", "retry_run"})
 
@@ -193,7 +193,7 @@ def created_ids(result: CallResult) -> list[str]:
 def delete_created(context: CaseContext) -> None:
     """Delete the runs that the case created. Large ones would make every list slow that is read later."""
     if context.check.offers("delete_run"):
-        creates = [one for one in context.exchanges if operation_at(one.request.method, one.request.path) in _CREATES]
+        creates = [one for one in context.exchanges if operation_at(one.request.method, one.request.path) in CREATES]
         for create in creates:
             for run_id in created_ids(CallResult.of(None, create)):
                 context.call("delete_run", run_id)

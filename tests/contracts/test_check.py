@@ -16,7 +16,7 @@ from contracts.core.target import Budget, Target
 from contracts.engine.case import Case
 from contracts.engine.context import CaseContext
 from contracts.engine.scenario import Scenario
-from contracts.oracle import Violation
+from contracts.oracle.violation import Violation
 from contracts.rules import REGISTRY, SCENARIOS
 from tests.contracts.checks import checked, first_finding, guarded
 from tests.standin.defects import DEFECTS

@@ -24,21 +24,14 @@ from locust import FastHttpUser, between, events, task
 from locust.exception import RescheduleTask, StopUser
 
 from contracts.core.exchange import TOKEN, Answer, Request
-from contracts.oracle import (
-    KnownRun,
-    Page,
-    Seen,
-    Violation,
-    acceptance_of_invalid,
-    accepts,
-    answer_in_words,
-    judge_create,
-    list_faults,
-    missing_in_words,
-    missing_runs,
-    read_request,
-    universal_violations,
-)
+from contracts.oracle.answer import universal_violations
+from contracts.oracle.create import Seen, judge_create
+from contracts.oracle.known_run import KnownRun
+from contracts.oracle.refusal import acceptance_of_invalid, accepts
+from contracts.oracle.request import read_request
+from contracts.oracle.run_list import Page, list_faults, missing_in_words, missing_runs
+from contracts.oracle.violation import Violation
+from contracts.oracle.wording import answer_in_words
 
 PAGE: Final = 1000
 COUNTS: Final = (1, 10, 100)

@@ -26,7 +26,7 @@ from contracts.data import (
 )
 from contracts.data.formats import SAMPLE_ID
 from contracts.openapi.schemas import beyond_limits
-from contracts.oracle import read_body
+from contracts.oracle.request import read_body
 
 
 def test_in_pairs_any_two_values_of_two_parameters_meet() -> None:

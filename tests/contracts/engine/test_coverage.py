@@ -2,7 +2,7 @@
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.engine.coverage import Coverage
-from contracts.oracle import read_body
+from contracts.oracle.request import read_body
 from tests.contracts.checks import checked
 from tests.standin.serving import serving
 

@@ -15,7 +15,7 @@ from contracts.engine.case import Case, next_batch
 from contracts.engine.parallel import BATCH, THREADS, Part, PartQueue, RunningCase, run_in_parallel
 from contracts.engine.results import OutOfTime, RuleViolated
 from contracts.engine.scenario import Scenario
-from contracts.oracle import Violation
+from contracts.oracle.violation import Violation
 
 WAIT_S = 30
 

@@ -29,7 +29,8 @@ from contracts.engine.results import CallResult, Inconclusive, OutOfTime
 from contracts.engine.runner import MAX_CAUSES, MAX_UNSTABLE_IN_ALL, Search, run_alone
 from contracts.engine.scenario import Scenario
 from contracts.guard import NoAnswer, NotAllowed, UnreportedRuns
-from contracts.oracle import Violation, read_request
+from contracts.oracle.request import read_request
+from contracts.oracle.violation import Violation
 from contracts.rules.requests import WrongParameter, run_wrong_parameter
 
 JSON = (("Content-Type", "application/json"),)

@@ -10,7 +10,8 @@ import pytest
 from contracts.core.exchange import TOKEN, Answer, Request
 from contracts.openapi.schemas import document, operations
 from contracts.openapi.strict import answers_json, responses, success_status
-from contracts.oracle import answer_violations, has_documented_form, is_run, universal_violations
+from contracts.oracle.answer import universal_violations
+from contracts.oracle.answer_schema import answer_violations, has_documented_form, is_run
 from tests.contracts.oracle.test_oracle import JSON, M, P, W, answer, run_of
 
 ATTACHMENT = {

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from contracts.oracle import included_violations
+from contracts.oracle.included import included_violations
 
 RUN = {"id": "r1", "workflow_id": "w1", "machine_id": "m1"}
 OTHER_RUN = {"id": "r2", "workflow_id": "w1", "machine_id": None}

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from contracts.oracle import DELETED, FOREIGN, KnownRun, Violation, matches, read_body
+from contracts.oracle.known_run import KnownRun
+from contracts.oracle.request import read_body
+from contracts.oracle.run_list import DELETED, FOREIGN, matches
+from contracts.oracle.violation import Violation
 from tests.contracts.oracle.test_oracle import M, S, W, run_of
 
 CREATED_BY = read_body("bulk_create_runs", {"workflow_id": W, "count": 1})

@@ -10,31 +10,26 @@ from typing import Any
 import pytest
 
 from contracts.core.exchange import Answer, Request
-from contracts.oracle import (
-    ParsedRequest,
-    Seen,
-    Violation,
+from contracts.oracle.answer import is_retry_after, universal_violations
+from contracts.oracle.create import Seen, alias_difference, judge_create
+from contracts.oracle.refusal import (
     acceptance_of_invalid,
-    alias_difference,
+    error_violations,
+    parameter_error_violations,
+    refusal_of_valid,
+)
+from contracts.oracle.request import ParsedRequest, is_plain_filename, read_body, read_request
+from contracts.oracle.run import (
     can_follow,
     changed_field,
     difference,
-    error_violations,
-    excerpt,
     gains_inputs,
     input_difference,
-    is_plain_filename,
-    is_retry_after,
-    judge_create,
-    parameter_error_violations,
-    read_body,
-    read_request,
-    refusal_of_valid,
     stable_fields,
     status_schema_error,
     step_violation,
-    universal_violations,
 )
+from contracts.oracle.violation import Violation, excerpt
 
 W = "3c90c3cc-0d44-4b50-8888-8dd25736052a"
 M = "6f1c9a2e-3b4d-4c5e-8f60-718293a4b5c6"

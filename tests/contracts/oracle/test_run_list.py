@@ -7,16 +7,8 @@ from typing import Any
 
 import pytest
 
-from contracts.oracle import (
-    DELETED,
-    FOREIGN,
-    Candidate,
-    Page,
-    ParsedRequest,
-    list_faults,
-    matches,
-    missing_runs,
-)
+from contracts.oracle.request import ParsedRequest
+from contracts.oracle.run_list import DELETED, FOREIGN, Candidate, Page, list_faults, matches, missing_runs
 
 W, W2 = "3c90c3cc-0d44-4b50-8888-8dd25736052a", "6f1c9a2e-3b4d-4c5e-8f60-718293a4b5c6"
 M, S = "5e551011-0000-4000-8000-000000000001", "5e551011-0000-4000-8000-000000000002"

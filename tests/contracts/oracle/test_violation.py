@@ -7,7 +7,7 @@ import pytest
 from contracts.core.target import Target
 from contracts.engine.check_context import CheckContext
 from contracts.guard import Guard
-from contracts.oracle import Violation, gives_others_too, misses_a_run
+from contracts.oracle.violation import Violation, gives_others_too, misses_a_run
 
 
 def test_a_cause_of_filters_is_its_text() -> None:

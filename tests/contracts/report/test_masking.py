@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.core.exchange import TOKEN, Answer, Exchange, Request
 from contracts.core.findings import CheckResult, Finding, Reproduction, RuleResult, Spent
-from contracts.oracle import excerpt
+from contracts.oracle.violation import excerpt
 from contracts.report import FORMATS, Report
 from contracts.report.masking import Mask
 from contracts.report.text import render_text

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from contracts.openapi.schemas import UNREAD
-from contracts.oracle import ParsedRequest, read_body, read_request
+from contracts.oracle.request import ParsedRequest, read_body, read_request
 from contracts.rules.accepted import notation_cases, null_cases
 from contracts.rules.invalid_bodies import invalid_bodies, with_sample_ids
 from contracts.rules.malformed_bodies import malformed_cases

@@ -11,7 +11,8 @@ import pytest
 from contracts.core.exchange import Answer, Exchange, Request
 from contracts.engine.results import CallResult, WriteResult
 from contracts.guard import OutOfBudget
-from contracts.oracle import names_a_fault, read_body
+from contracts.oracle.refusal import names_a_fault
+from contracts.oracle.request import read_body
 from contracts.rules import writes
 from contracts.rules.combined_bodies import combined, merge
 from contracts.rules.writes import Body

@@ -9,7 +9,8 @@ import pytest
 
 from contracts.core.exchange import Answer
 from contracts.openapi.fields import fields_of_answer
-from contracts.oracle import Seen, judge_create, read_body
+from contracts.oracle.create import Seen, judge_create
+from contracts.oracle.request import read_body
 from contracts.rules import REGISTRY
 from contracts.rules.value_fields import EVERY_FIELD, VALUE_FIELDS
 
